@@ -1,0 +1,131 @@
+"""Every error that Hubbub raises: a stable code, an HTTP status, and whether trying again can help.
+
+The default message of an error is the first line of its docstring, so no error can be undocumented.
+Raise low, with what happened, where, and what to do; faces turn it into an exit code or a problem document once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HubbubError(Exception):
+    """Something went wrong inside Hubbub."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str | None = None, **details: object) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.details = details
+        super().__init__(self.message)
+
+
+class BadRequestError(HubbubError):
+    """The request cannot be read."""
+
+    code = "bad_request"
+    status = 400
+
+
+class BadQuestionError(HubbubError):
+    """The question names something the catalogue does not have, or asks for it in a way that has no answer."""
+
+    code = "bad_question"
+    status = 400
+
+
+class BadInputError(HubbubError):
+    """A file or value handed in cannot be used; the message names the file, line and field."""
+
+    code = "bad_input"
+    status = 400
+
+
+class BadSettingError(HubbubError):
+    """A setting has a value that cannot work."""
+
+    code = "bad_setting"
+    status = 500
+
+
+class UnauthenticatedError(HubbubError):
+    """No valid API key was given; send it as 'Authorization: Bearer <key>'."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class ForbiddenError(HubbubError):
+    """The API key lacks the scope for this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFoundError(HubbubError):
+    """There is no such thing here."""
+
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(HubbubError):
+    """A thing with this name exists already."""
+
+    code = "conflict"
+    status = 409
+
+
+class WindowFrozenError(HubbubError):
+    """The raw events of this window are gone, so its stored numbers are kept as they are."""
+
+    code = "window_frozen"
+    status = 409
+
+
+class TooLargeError(HubbubError):
+    """The request body is larger than allowed."""
+
+    code = "too_large"
+    status = 413
+
+
+class StoreBusyError(HubbubError):
+    """The store belongs to another process; stop it, or let this command go through its server."""
+
+    code = "store_busy"
+    status = 503
+    retry = True
+
+
+class StoreUnavailableError(HubbubError):
+    """The store cannot take or answer anything right now."""
+
+    code = "store_unavailable"
+    status = 503
+    retry = True
+
+
+class StoreFullError(HubbubError):
+    """The disk is nearly full: events are refused before the store can break; free space and send again."""
+
+    code = "store_full"
+    status = 507
+    retry = True
+
+
+class StoreDamagedError(HubbubError):
+    """The store holds fewer events than were acknowledged; restore it from a backup before going on."""
+
+    code = "store_damaged"
+    status = 503
+
+
+class ServerUnreachableError(HubbubError):
+    """The server did not answer."""
+
+    code = "server_unreachable"
+    status = 503
+    retry = True

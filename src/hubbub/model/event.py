@@ -1,0 +1,248 @@
+"""What an event is: its types, its fields, and how bytes from outside become events or verdicts.
+
+`read_events` takes a request body or file and gives one item per record, an `Event` or a `Rejection`, so that one bad
+record never takes its neighbours with it. What makes an event acceptable beyond its shape is in `ingest/accept.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+TYPES: frozenset[str] = frozenset(
+    f"{subject}.{what}"
+    for subject, whats in {
+        "message": "received sent delivered read failed reacted",
+        "conversation": "started escalated resolved closed reopened assigned",
+        "response": "ai_generated staff_sent time_recorded",
+        "task": "created assigned completed sla_breached",
+        "intent": "classified confidence_low action_taken",
+        "satisfaction": "survey_sent rating_received feedback_received",
+        "staff": "login logout status_changed",
+        "topic": "classified",
+        "escalation": "raised",
+        "link": "clicked",
+        "campaign": "created started completed failed",
+        "contact": "created updated blocked unblocked converted",
+        "content": "published",
+        "metric": "observed",
+    }.items()
+    for what in whats.split()
+)
+
+CUSTOM_TYPE = re.compile(r"custom\.[a-z0-9][a-z0-9_.-]{0,99}\Z")
+
+KINDS: frozenset[str] = frozenset({"person", "ai", "auto", "bot", "system"})
+"""Who is behind a message: a person, an AI that answers people, an automatic reply, any other bot, the platform itself."""
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing that happened, in the words of the public contract. `type` and `time` are required, all else is optional."""
+
+    type: str
+    time: datetime
+    id: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    channel_id: str | None = None
+    account_id: str | None = None
+    conversation_id: str | None = None
+    message_id: str | None = None
+    contact_id: str | None = None
+    staff_id: str | None = None
+    task_id: str | None = None
+    campaign_id: str | None = None
+    survey_id: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    topic: str | None = None
+    sentiment: str | None = None
+    intent: str | None = None
+    severity: str | None = None
+    status: str | None = None
+    value: float | None = None
+    scale: int | None = None
+    duration_ms: int | None = None
+    confidence: float | None = None
+    revision: int | None = None
+    attributes: msgspec.Raw | None = None
+
+
+class Rejection(msgspec.Struct, kw_only=True):
+    """Why a record was refused: where it stood, a stable code, the field, and what to do. `raw` is kept in quarantine."""
+
+    index: int
+    code: str
+    field: str | None
+    message: str
+    raw: str = ""
+
+
+Item = Event | Rejection
+
+TEXT_FIELDS: tuple[str, ...] = tuple(
+    f.name for f in msgspec.structs.fields(Event) if f.type in (str, str | None) and f.name != "type"
+)
+FIELDS: frozenset[str] = frozenset(Event.__struct_fields__)
+
+ALIASES: dict[str, str] = {
+    "event_type": "type", "timestamp": "time", "occurred_at": "time", "event_id": "id", "guest_id": "contact_id",
+    "metadata": "attributes", "duration": "duration_ms", "tone": "sentiment",
+}  # fmt: skip
+"""Spellings of the systems that Hubbub replaces; their camelCase forms are read too."""
+
+_MAX_DEPTH = 32
+_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_CLOUD_FIELDS = {"specversion", "datacontenttype", "dataschema", "subject", "data", "data_base64"}
+_decode_events = msgspec.json.Decoder(list[Event]).decode
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+
+
+def is_known_type(name: str) -> bool:
+    """Say whether `name` is an event type of the contract or a well-formed `custom.*`."""
+    return name in TYPES or CUSTOM_TYPE.match(name) is not None
+
+
+def nearest(name: str, known: frozenset[str] | set[str] | list[str]) -> str:
+    """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string."""
+    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+class UnreadableBody(ValueError):  # noqa: N818 - a value to be turned into a problem by whoever knows file or request
+    """The body as a whole is not JSON: nothing in it can be told apart."""
+
+
+def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
+    """Read a body holding one event, an array, NDJSON (`lines`), or CloudEvents single or batch.
+
+    Gives one item per record, in order. Raises `UnreadableBody` when the body as a whole cannot be parsed.
+    """
+    if lines:
+        return [item for i, line in enumerate(_lines(body)) for item in [_read_one(line, i)]]
+    head = body.lstrip()[:1]
+    try:
+        if head == b"[":
+            return list(_decode_events(body))
+        if head == b"{":
+            return [_decode_event(body)]
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass  # something in it is not plain: read record by record to say which
+    try:
+        raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise UnreadableBody(f"the body is not valid JSON: {error}") from None
+    if head not in (b"[", b"{"):
+        raise UnreadableBody("the body must be a JSON object or an array of objects")
+    items = [_read_one(bytes(raw), i) for i, raw in enumerate(raws)]
+    if len(items) == 1 and head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
+        raise UnreadableBody(items[0].message)
+    return items
+
+
+def _lines(body: bytes) -> list[bytes]:
+    return [line for line in body.split(b"\n") if line.strip()]
+
+
+def _read_one(raw: bytes, index: int) -> Item:
+    try:
+        return _decode_event(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    text = raw[:65536].decode("utf-8", "replace")
+    try:
+        value = _decode_any(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
+    if not isinstance(value, dict):
+        return Rejection(
+            index=index, code="invalid_event", field=None, message="an event is a JSON object", raw=text
+        )
+    return event_from(value, index, text)
+
+
+def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
+    """Build an event from a mapping in the contract's, the original systems' or CloudEvents' spelling.
+
+    Empty strings count as absent, numbers given for ids become text. Returns a `Rejection` naming the field otherwise.
+    """
+    if "specversion" in value:
+        data = value.get("data")
+        inner = data if isinstance(data, dict) else {}
+        outer = {k: v for k, v in value.items() if k not in _CLOUD_FIELDS}
+        if isinstance(outer.get("type"), str):
+            outer["type"] = outer["type"].removeprefix("hubbub.")
+        value = {**inner, **outer}
+    fields: dict[str, Any] = {}
+    for key, content in value.items():
+        snake = _CAMEL.sub(lambda m: "_" + m.group(1).lower(), key)
+        name = ALIASES.get(snake, snake)
+        if name not in FIELDS:
+            hint = (
+                "; the tenant comes from the API key" if name in ("tenant", "tenant_id")
+                else nearest(name, FIELDS) or "; put what is yours alone into 'attributes'"
+            )  # fmt: skip
+            return Rejection(
+                index=index, code="unknown_field", field=key[:100], message=f"unknown field {key[:100]!r}{hint}", raw=raw
+            )
+        if content is None or content == "":
+            continue
+        if name in TEXT_FIELDS and isinstance(content, int | float) and not isinstance(content, bool):
+            content = str(content)
+        if name == "attributes":
+            if not isinstance(content, dict):
+                return Rejection(
+                    index=index, code="invalid_field", field=name, message="'attributes' must be a JSON object", raw=raw
+                )
+            content = msgspec.Raw(msgspec.json.encode(content))
+        fields[name] = content
+    for required in ("type", "time"):
+        if required not in fields:
+            return Rejection(
+                index=index, code="missing_field", field=required, message=f"'{required}' is required", raw=raw
+            )
+    if isinstance(fields["time"], int | float):
+        return Rejection(
+            index=index, code="invalid_time", field="time", raw=raw,
+            message="a number says no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
+        )  # fmt: skip
+    attributes = fields.pop("attributes", None)
+    try:
+        event = msgspec.convert(fields, Event)
+    except (msgspec.ValidationError, OverflowError) as error:
+        match = re.search(r"`\$\.(\w+)`", str(error))
+        field = match.group(1) if match else None
+        code = "invalid_time" if field == "time" else "invalid_field"
+        hint = "; write it as RFC 3339 with an offset" if field == "time" else ""
+        plain = str(error).replace(" - at `$." + str(field) + "`", "")
+        return Rejection(index=index, code=code, field=field, message=f"'{field}': {plain}{hint}", raw=raw)
+    event.attributes = attributes
+    return event
+
+
+def too_deep(attributes: bytes) -> bool:
+    """Say whether a JSON text nests deeper than attributes may; counts brackets outside strings."""
+    if attributes.count(b"{") + attributes.count(b"[") <= _MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in attributes:
+        if escaped:
+            escaped = False
+        elif in_string:
+            escaped = byte == 0x5C
+            in_string = byte != 0x22
+        elif byte == 0x22:
+            in_string = True
+        elif byte in (0x7B, 0x5B):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in (0x7D, 0x5D):
+            depth -= 1
+    return deepest > _MAX_DEPTH

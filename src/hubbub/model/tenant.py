@@ -1,0 +1,63 @@
+"""A tenant: the owner of data, with the zone its days are in and how long its numbers are kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hubbub.errors import BadInputError
+
+TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Days that raw events and each grain of rollups are kept; None keeps them for ever."""
+
+    raw: int | None = 90
+    hour: int | None = 30
+    day: int | None = 365
+    week: int | None = 730
+    month: int | None = 1095
+
+    def __post_init__(self) -> None:
+        for name in ("raw", "hour", "day", "week", "month"):
+            days = getattr(self, name)
+            if days is not None and not 1 <= days <= 36500:
+                raise BadInputError(f"retention.{name}: {days} is not a number of days from 1 to 36500")
+
+
+KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """Who owns events. `no` is the small number that the store keeps instead of the name; 0 is never used."""
+
+    no: int
+    id: str
+    zone: str = "UTC"
+    name: str = ""
+    retention: Retention = field(default_factory=Retention)
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The IANA zone that this tenant's hours, days, weeks and months are cut in."""
+        return ZoneInfo(self.zone)
+
+
+def check_tenant_id(text: str) -> str:
+    """Return `text` when it can name a tenant (a-z, 0-9, inner hyphens, 63 at most), else raise `BadInputError`."""
+    if not TENANT_ID.match(text):
+        raise BadInputError(f"tenant {text[:80]!r}: use 1 to 63 of a-z, 0-9 and inner hyphens")
+    return text
+
+
+def check_zone(text: str) -> str:
+    """Return `text` when it names an IANA time zone, else raise `BadInputError`."""
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadInputError(f"zone {text[:80]!r} is not an IANA time zone, like Europe/Rome or UTC") from None
+    return text
