@@ -7,6 +7,7 @@ record never takes its neighbours with it. What makes an event acceptable beyond
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -134,15 +135,30 @@ def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
             return [_decode_event(body)]
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass  # something in it is not plain: read record by record to say which
-    try:
-        raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise UnreadableBody(f"the body is not valid JSON: {error}") from None
     if head not in (b"[", b"{"):
         raise UnreadableBody("the body must be a JSON object or an array of objects")
+    try:
+        raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _read_lenient(body)
     items = [_read_one(bytes(raw), i) for i, raw in enumerate(raws)]
     if len(items) == 1 and head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
         raise UnreadableBody(items[0].message)
+    return items
+
+
+def _read_lenient(body: bytes) -> list[Item]:
+    """Read an array in which one record breaks the strict decoder (half a character, 1e999), to refuse that record alone."""
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBody(f"the body is not valid JSON: {error}") from None
+    items: list[Item] = []
+    for index, value in enumerate(values if isinstance(values, list) else [values]):
+        if isinstance(value, dict):
+            items.append(event_from(value, index, json.dumps(value)[:65536]))
+        else:
+            items.append(Rejection(index=index, code="invalid_event", field=None, message="an event is a JSON object"))
     return items
 
 
@@ -200,7 +216,12 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
                 return Rejection(
                     index=index, code="invalid_field", field=name, message="'attributes' must be a JSON object", raw=raw
                 )
-            content = msgspec.Raw(msgspec.json.encode(content))
+            try:
+                content = msgspec.Raw(msgspec.json.encode(content))
+            except (UnicodeEncodeError, ValueError, RecursionError):
+                return Rejection(
+                    index=index, code="invalid_text", field=name, message="'attributes' cannot be written as JSON", raw=raw
+                )
         fields[name] = content
     for required in ("type", "time"):
         if required not in fields:

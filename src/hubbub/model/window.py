@@ -48,13 +48,8 @@ def slot_of(moment: datetime) -> int:
 
 
 def local_midnight(day: date, tz: ZoneInfo) -> datetime:
-    """Return the first moment of a local day, in UTC (after the gap, where a zone skips midnight)."""
-    naive = datetime.combine(day, time(), tzinfo=tz)
-    start = naive.astimezone(UTC)
-    if start.astimezone(tz).replace(tzinfo=None) != naive.replace(tzinfo=None):
-        # midnight does not exist here on this day: with fold=0 the offset before the gap applies, so `start` is the gap's end
-        start = naive.replace(fold=0).astimezone(UTC)
-    return start
+    """Return the first moment of a local day, in UTC; where a zone skips midnight that is the end of the gap."""
+    return datetime.combine(day, time(), tzinfo=tz).astimezone(UTC)
 
 
 def day_of(moment: datetime, tz: ZoneInfo) -> date:
@@ -80,28 +75,26 @@ def next_first_day(first: date, grain: Grain) -> date:
     return first + timedelta(days=1)
 
 
-def _hour_start(moment: datetime, tz: ZoneInfo) -> datetime:
-    """Return the start of the local hour that holds `moment`; a change of offset inside an hour begins a new window."""
-    local = moment.astimezone(tz)
-    start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-    while start.astimezone(tz).utcoffset() != local.utcoffset():
-        start += timedelta(seconds=SLOT_SECONDS)
-    return start
-
-
-def _hour_end(start: datetime, tz: ZoneInfo) -> datetime:
-    step = timedelta(seconds=SLOT_SECONDS)
-    end = start + step
-    while _hour_start(end, tz) == start:
-        end += step
-    return end
+def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
+    """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change."""
+    step = timedelta(hours=1)
+    offset = day.start.astimezone(tz).utcoffset()
+    if offset != (day.end - timedelta(microseconds=1)).astimezone(tz).utcoffset():
+        step = timedelta(seconds=SLOT_SECONDS)
+    start = moment = day.start
+    while moment < day.end:
+        moment += step
+        local = moment.astimezone(tz)
+        if local.minute == 0 or local.utcoffset() != offset or moment >= day.end:
+            yield Window(start, moment)
+            start, offset = moment, local.utcoffset()
 
 
 def window_of(moment: datetime, grain: Grain, tz: ZoneInfo) -> Window:
     """Return the window of `grain` (not TOTAL) that holds an aware moment, in a zone."""
     if grain is Grain.HOUR:
-        start = _hour_start(moment.astimezone(UTC), tz)
-        return Window(start, _hour_end(start, tz))
+        day = window_of(moment, Grain.DAY, tz)
+        return next(hour for hour in _hours(day, tz) if hour.start <= moment < hour.end)
     first = first_day(day_of(moment, tz), grain)
     return Window(local_midnight(first, tz), local_midnight(next_first_day(first, grain), tz))
 
@@ -111,6 +104,10 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
     if grain is Grain.TOTAL:
         if start < end:
             yield Window(start, end)
+        return
+    if grain is Grain.HOUR:
+        for day in windows(start, end, Grain.DAY, tz):
+            yield from (hour for hour in _hours(day, tz) if hour.end > start and hour.start < end)
         return
     moment = start
     while moment < end:

@@ -1,0 +1,417 @@
+"""Records events in a Hubbub server from any Python program, without ever making the program wait.
+
+`record` fixes an event's id and time and puts it into a bounded queue; a daemon thread sends batches and repeats them,
+unchanged, until the server has answered. Nothing is lost in silence: every event ends up in one number of
+`Client.stats`, and whatever was not stored is reported to `on_error` and the log.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gzip
+import logging
+import os
+import random
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import httpx2
+import msgspec
+
+from hubbub.clock import system_clock
+from hubbub.errors import BadInputError
+from hubbub.model.event import ALIASES
+
+log = logging.getLogger("hubbub.client")
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 60.0
+LONGEST_TOLD_PAUSE = 3600.0
+"""Seconds: the pause after a first failure doubles up to the longest; a server may ask for up to an hour."""
+
+REPORT_EVERY = 10.0
+"""Seconds between two reports of dropped events or of a server that cannot be reached."""
+
+MAX_BODY = 1_000_000
+"""Bytes of JSON in a batch, before compression, unless a single event is larger."""
+
+GZIP_FROM = 1024
+_RETRIED = frozenset({408, 429})
+
+
+def _spellings(field: str) -> frozenset[str]:
+    snake = [field, *(alias for alias, name in ALIASES.items() if name == field)]
+    return frozenset(snake) | {word[0] + word.title().replace("_", "")[1:] for word in snake}
+
+
+_IDS = _spellings("id")
+_TIMES = _spellings("time")
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Where the events went: recorded = sent + duplicates + rejected + dropped + queued. `retries` counts requests."""
+
+    recorded: int = 0
+    sent: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    queued: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Events that were not stored, as `on_error` hears of them.
+
+    `rejected`: the server, or the JSON encoder, refused this one event. `refused`: the server refused the whole batch.
+    `dropped`: the queue was full, or the client was closed before the server had answered; then `ids` may be empty.
+    """
+
+    kind: Literal["rejected", "refused", "dropped"]
+    message: str
+    count: int
+    ids: tuple[str, ...] = ()
+    code: str | None = None
+    field: str | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    id: str
+    body: bytes
+    since: float
+
+
+class Client:
+    """Sends events to the server at `url` with an API `key` that has the scope ingest.
+
+    A batch goes out when `flush_at` events wait or the oldest has waited `flush_interval` seconds. At most `max_queue`
+    events wait; newer ones are dropped, counted and reported. `timeout` is in seconds for each step of a request.
+    `on_error` is called on the sending thread, or by `record` itself for what cannot be JSON and after `close`. Safe to
+    use from many threads and after a fork.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        flush_at: int = 100,
+        flush_interval: float = 5.0,
+        max_queue: int = 10_000,
+        timeout: float = 10.0,
+        on_error: Callable[[Trouble], None] | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise BadInputError(f"url {url!r}: write it like https://hubbub.example.org")
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise BadInputError("key: an API key like hub_live_... is needed, without spaces")
+        if flush_at < 1 or max_queue < 1 or flush_interval < 0 or timeout <= 0:
+            raise BadInputError("flush_at, max_queue and timeout must be positive, flush_interval 0 or more")
+        self._endpoint = url.rstrip("/") + "/v1/events"
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._flush_at, self._flush_interval, self._max_queue = flush_at, flush_interval, max_queue
+        self._timeout, self._on_error = timeout, on_error
+        self._start_afresh()
+        _open.add(self)
+
+    def _start_afresh(self) -> None:
+        self._changed = threading.Condition()
+        self._queue: deque[_Waiting] = deque()
+        self._stats = Stats()
+        self._entered = self._taken = self._settled = self._flush_to = 0
+        self._unreported_drops = 0
+        self._next_drop_report = self._next_retry_report = 0.0
+        self._closed = self._abandoned = False
+        self._deadline: float | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def stats(self) -> Stats:
+        """The counts until now; `queued` includes the batch that is under way."""
+        with self._changed:
+            return replace(self._stats, queued=self._entered - self._settled)
+
+    def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
+        """Queue one event, given as a mapping or as fields, and return its id. Never waits for anything.
+
+        An id (uuid4 hex) and a time (now, UTC) are added where absent. What cannot be JSON is reported as rejected.
+        """
+        value = {**(event or {}), **fields}
+        event_id = _fill_in(value)
+        try:
+            body = msgspec.json.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+            with self._changed:
+                self._count(recorded=1, rejected=1)
+            self._report(Trouble("rejected", f"cannot be written as JSON: {error}", 1, (event_id,), "not_json"))
+            return event_id
+        with self._changed:
+            self._count(recorded=1)
+            if self._closed or self._entered - self._settled >= self._max_queue:
+                self._count(dropped=1)
+                self._unreported_drops += 1
+            else:
+                self._queue.append(_Waiting(event_id, body, monotonic()))
+                self._entered += 1
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="hubbub-client", daemon=True)
+                    self._thread.start()
+            if len(self._queue) in (1, self._flush_at) or self._unreported_drops == 1:
+                self._changed.notify_all()
+            tell_now = self._closed
+        if tell_now:
+            self._report_drops()
+        return event_id
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Send what was recorded before this call; wait `timeout` seconds at most (None: as long as it takes).
+
+        Returns whether the server has answered for all of it. While the server is away this waits.
+        """
+        with self._changed:
+            goal = self._flush_to = max(self._flush_to, self._entered)
+            self._changed.notify_all()
+            if threading.current_thread() is self._thread:
+                return self._settled >= goal  # asked from on_error: the sender cannot wait for itself
+            return self._changed.wait_for(lambda: self._settled >= goal, timeout) and not self._abandoned
+
+    def close(self, timeout: float = 10) -> None:
+        """Send what waits, for `timeout` seconds at most, then stop; what is left is dropped, counted and reported."""
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                self._deadline = monotonic() + timeout
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        with self._changed:
+            left = self._entered - self._settled
+            if left:
+                # a request may still be under way: nobody has said that it was stored, so it counts as dropped
+                self._abandoned = True
+                self._queue.clear()
+                self._settled = self._entered
+                self._count(dropped=left)
+                self._unreported_drops += left
+            self._changed.notify_all()
+        _open.discard(self)
+        self._report_drops()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _count(self, **more: int) -> None:
+        self._stats = replace(self._stats, **{name: getattr(self._stats, name) + n for name, n in more.items()})
+
+    def _run(self) -> None:
+        with httpx2.Client(headers=self._headers, timeout=self._timeout) as http:
+            while (batch := self._take()) and self._deliver(http, batch):
+                pass
+
+    def _take(self) -> list[_Waiting]:
+        """Wait until a batch is due and take it; an empty one means that the client is closed and nothing waits."""
+        while True:
+            self._report_drops(rarely=True)
+            with self._changed:
+                if self._queue:
+                    age = monotonic() - self._queue[0].since
+                    due = self._closed or self._flush_to > self._taken or len(self._queue) >= self._flush_at
+                    if due or age >= self._flush_interval:
+                        return self._next_batch()
+                    self._changed.wait(self._flush_interval - age)
+                elif self._closed:
+                    return []
+                else:
+                    self._changed.wait(REPORT_EVERY if self._unreported_drops else None)
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and len(batch) < self._flush_at:
+            size += len(self._queue[0].body)
+            if batch and size > MAX_BODY:
+                break
+            batch.append(self._queue.popleft())
+        self._taken += len(batch)
+        return batch
+
+    def _deliver(self, http: httpx2.Client, batch: list[_Waiting]) -> bool:
+        """Post one batch until the server has answered for it; False when the client was closed before that."""
+        body = b"[" + b",".join(waiting.body for waiting in batch) + b"]"
+        headers = {}
+        if len(body) > GZIP_FROM:
+            body = gzip.compress(body, compresslevel=5, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        attempt = 0
+        while not self._abandoned:
+            told: float | None = None
+            try:
+                answer = http.post(self._endpoint, content=body, headers=headers, timeout=self._patience())
+                if self._is_settled(batch, answer):
+                    return True
+                told = retry_after(answer.headers.get("retry-after"), system_clock())
+                trouble = f"answer {answer.status_code}"
+            except Exception as error:  # a sender that dies of the unforeseen would lose all later events in silence
+                trouble = f"{type(error).__name__}: {error}"
+            self._warn_of_retry(trouble)
+            if not self._pause(pause(attempt, told, random.random())):
+                return False
+            attempt += 1
+            with self._changed:
+                self._count(retries=1)
+        return False
+
+    def _patience(self) -> float:
+        return self._timeout if self._deadline is None else min(self._timeout, max(0.05, self._deadline - monotonic()))
+
+    def _is_settled(self, batch: list[_Waiting], answer: httpx2.Response) -> bool:
+        """Report and count what the server said, in this order; False when the batch has to be sent again."""
+        status, told = answer.status_code, _decode(answer)
+        if 400 <= status < 500 and status not in _RETRIED:
+            message = str(told.get("detail") or told.get("title") or f"the server answered {status}")
+            ids = tuple(waiting.id for waiting in batch)
+            self._report(Trouble("refused", message, len(batch), ids, _text(told.get("code")), None, status))
+            self._settle(len(batch), rejected=len(batch))
+            return True
+        if status != 202 or "accepted" not in told:
+            return False  # a proxy's page or a redirect is no acknowledgement
+        verdicts = [v for v in told.get("rejected") or [] if isinstance(v, dict)]
+        for verdict in verdicts:
+            index = verdict.get("index")
+            ids = (batch[index].id,) if isinstance(index, int) and 0 <= index < len(batch) else ()
+            code, field = _text(verdict.get("code")), _text(verdict.get("field"))
+            self._report(Trouble("rejected", str(verdict.get("message")), 1, ids, code, field, status))
+        duplicates = int(told.get("duplicates") or 0)
+        sent = len(batch) - duplicates - len(verdicts)
+        self._settle(len(batch), sent=sent, duplicates=duplicates, rejected=len(verdicts))
+        return True
+
+    def _settle(self, size: int, **counts: int) -> None:
+        with self._changed:
+            if not self._abandoned:
+                self._settled += size
+                self._count(**counts)
+                self._changed.notify_all()
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next attempt; False when the client is to be closed before the wait is over."""
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0:
+            self._report_drops(rarely=True)
+            with self._changed:
+                if self._abandoned or (self._deadline is not None and until > self._deadline):
+                    return False
+                self._changed.wait(min(left, REPORT_EVERY))
+        return True
+
+    def _warn_of_retry(self, trouble: str) -> None:
+        if monotonic() >= self._next_retry_report:
+            self._next_retry_report = monotonic() + REPORT_EVERY
+            log.warning("events could not be sent (%s); trying again, %d wait", trouble, self.stats.queued)
+
+    def _report_drops(self, *, rarely: bool = False) -> None:
+        with self._changed:
+            count = self._unreported_drops
+            if not count or (rarely and monotonic() < self._next_drop_report):
+                return
+            self._unreported_drops = 0
+            self._next_drop_report = monotonic() + REPORT_EVERY
+            why = "the client is closed" if self._closed else f"the queue is full ({self._max_queue} events wait)"
+        self._report(Trouble("dropped", why, count))
+
+    def _report(self, trouble: Trouble) -> None:
+        log.warning("%d event(s) %s: %s", trouble.count, trouble.kind, trouble.message)
+        if self._on_error is not None:
+            try:
+                self._on_error(trouble)
+            except Exception:  # the caller's mistake must not stop the sender
+                log.exception("on_error failed")
+
+
+def _fill_in(value: dict[str, Any]) -> str:
+    """Give an event, in any accepted spelling, its id and time where absent, and return the id."""
+    data = value.get("data") if "specversion" in value else None
+    layers = [value, data] if isinstance(data, dict) else [value]
+
+    def first(names: frozenset[str]) -> Any:
+        return next((layer[n] for layer in layers for n in names if n in layer and layer[n] not in (None, "")), None)
+
+    event_id = first(_IDS)
+    if event_id is None:
+        event_id = value["id"] = uuid.uuid4().hex
+    if first(_TIMES) is None:
+        value["time"] = system_clock()
+    return str(event_id)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _decode(answer: httpx2.Response) -> dict[str, Any]:
+    with contextlib.suppress(msgspec.DecodeError, ValueError):
+        return msgspec.json.decode(answer.content, type=dict[str, Any])
+    return {}
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Return the seconds from `now` that a Retry-After header (seconds or an HTTP date) asks for; None if unreadable."""
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
+
+
+def pause(attempt: int, told: float | None, chance: float) -> float:
+    """Return the seconds to wait after failure number `attempt` (from 0); `chance` in 0..1 spreads the clients.
+
+    Doubles from `FIRST_PAUSE` to `LONGEST_PAUSE`, half of it jitter; never less than the server `told`, up to an hour.
+    """
+    own = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 30)) * (0.5 + 0.5 * chance)
+    return own if told is None else min(told, LONGEST_TOLD_PAUSE) + own * 0.5 * chance
+
+
+_open: set[Client] = set()
+
+
+def _close_all() -> None:
+    for client in list(_open):
+        client.close()
+
+
+def _after_fork() -> None:
+    # the parent's thread and queue stay with the parent, which sends them; a lock held while forking would never open
+    for client in list(_open):
+        client._start_afresh()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,228 @@
+"""Accept events: check, stamp, put into columns, append, and give a verdict for each.
+
+The steps are a list one can read: `read_events` (model/event.py) has parsed; here `_fault` checks what shape cannot say,
+`_columns` stamps source, id and time of receipt, the store finds duplicates and corrections while it commits, and what
+was refused goes into quarantine with its reason, replayable.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from hubbub.clock import Clock
+from hubbub.model.event import KINDS, TEXT_FIELDS, TYPES, Event, Item, Rejection, is_known_type, nearest, too_deep
+from hubbub.model.tenant import Tenant
+from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
+
+EARLIEST, LATEST = datetime(2000, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - compared with UTC times without zone
+FUTURE = timedelta(hours=24)
+MAX_TEXT = 512
+MAX_ATTRIBUTES = 16_384
+MAX_DURATION_MS = 10 * 366 * 86_400_000
+MAX_REVISION = 2**62
+DEFAULT_SOURCE = "api"
+
+
+@dataclass
+class Outcome:
+    """What became of a batch: counts, and a verdict for each refused record."""
+
+    stored: int = 0
+    duplicates: int = 0
+    corrected: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """Events that are in the store because of this batch."""
+        return self.stored + self.corrected
+
+    def answer(self) -> dict[str, object]:
+        """Return the public form: accepted, duplicates, rejected with index, code, field and message."""
+        return {
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "corrected": self.corrected,
+            "rejected": [
+                {"index": r.index, "code": r.code, "field": r.field, "message": r.message} for r in self.rejected
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Between which times (UTC without zone) an event of a tenant is taken, and why not otherwise."""
+
+    oldest: datetime
+    oldest_code: str
+    newest: datetime
+
+
+def bounds(tenant: Tenant, now: datetime, frozen_until: datetime | None, history: bool) -> Bounds:
+    """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention."""
+    newest = utc_naive(now) + FUTURE
+    oldest, code = EARLIEST, "out_of_range"
+    if not history and tenant.retention.raw is not None:
+        oldest, code = max(oldest, utc_naive(now) - timedelta(days=tenant.retention.raw)), "too_old"
+    if frozen_until is not None and frozen_until > oldest:
+        oldest, code = frozen_until, "window_frozen"
+    return Bounds(oldest, code, min(newest, LATEST))
+
+
+_OLD = {
+    "out_of_range": "'time' must lie between 2000 and 2100",
+    "too_old": "'time' is older than this tenant's raw events are kept; import it as history instead",
+    "window_frozen": "'time' lies in a window whose raw events are gone, its numbers are kept as they are",
+}
+
+
+def _fault(event: Event, when: datetime, limits: Bounds) -> tuple[str, str, str] | None:
+    """Return (code, field, message) of what is wrong with a well-formed event, or None."""
+    if event.type not in TYPES and not is_known_type(event.type):
+        return "unknown_type", "type", f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES)}"
+    if not limits.oldest <= when < limits.newest:
+        if when < EARLIEST or when >= LATEST:
+            return "out_of_range", "time", _OLD["out_of_range"]
+        if when >= limits.newest:
+            return "in_future", "time", "'time' is more than 24 hours in the future; check the sender's clock"
+        return limits.oldest_code, "time", _OLD[limits.oldest_code]
+    for name in TEXT_FIELDS:
+        text = getattr(event, name)
+        if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
+            if len(text) > MAX_TEXT:
+                return "too_long", name, f"'{name}' has {len(text)} characters, {MAX_TEXT} are allowed"
+            if "\0" in text:
+                return "invalid_text", name, f"'{name}' holds a NUL character"
+            if any("\ud800" <= c <= "\udfff" for c in text):
+                return "invalid_text", name, f"'{name}' holds half a character (a lone surrogate)"
+    return _number_fault(event)
+
+
+def _number_fault(event: Event) -> tuple[str, str, str] | None:
+    if event.kind is not None and event.kind not in KINDS:
+        return "invalid_field", "kind", f"'kind' must be one of {', '.join(sorted(KINDS))}"
+    if event.confidence is not None and not 0 <= event.confidence <= 1:
+        return "out_of_range", "confidence", "'confidence' must lie between 0 and 1"
+    if event.duration_ms is not None and not 0 <= event.duration_ms <= MAX_DURATION_MS:
+        return "out_of_range", "duration_ms", "'duration_ms' must be 0 or more, and less than ten years"
+    if event.value is not None and not (math.isfinite(event.value) and abs(event.value) <= 1e18):
+        return "out_of_range", "value", "'value' must be a finite number of at most 1e18 either way"
+    if event.revision is not None and not 0 <= event.revision <= MAX_REVISION:
+        return "out_of_range", "revision", "'revision' must be a whole number from 0 to 2^62"
+    if event.scale is not None and event.scale not in (5, 10):
+        return "out_of_range", "scale", "'scale' is 5 (ratings 1 to 5) or 10 (answers 0 to 10)"
+    if event.attributes is not None:
+        raw = bytes(event.attributes)
+        if raw[:1] != b"{":
+            return "invalid_field", "attributes", "'attributes' must be a JSON object"
+        if len(raw) > MAX_ATTRIBUTES:
+            return "too_long", "attributes", f"'attributes' has {len(raw)} bytes, {MAX_ATTRIBUTES} are allowed"
+        if too_deep(raw):
+            return "too_deep", "attributes", "'attributes' nests too deeply"
+    return None
+
+
+_COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source", "id", "attributes", "received_at")]
+
+
+def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime], now: datetime) -> Batch:
+    given = [e.id is not None for e in events]
+    ids = [e.id or uuid.uuid4().hex for e in events]
+    sources = [e.source or DEFAULT_SOURCE for e in events]
+    n = len(events)
+    arrays: dict[str, pa.Array] = {
+        f.name: pa.array([getattr(e, f.name) for e in events], f.type) for f in _COLUMNS
+    }
+    arrays["tenant"] = pa.array([tenant.no] * n, pa.int32())
+    arrays["time"] = pa.array(times, pa.timestamp("us"))
+    arrays["source"] = pa.array(sources, pa.string())
+    arrays["id"] = pa.array(ids, pa.string())
+    arrays["attributes"] = pa.array(
+        [bytes(e.attributes).decode() if e.attributes is not None else None for e in events], pa.string()
+    )
+    arrays["received_at"] = pa.array([utc_naive(now)] * n, pa.timestamp("us"))
+    table = pa.Table.from_arrays([arrays[f.name] for f in EVENT_SCHEMA], schema=EVENT_SCHEMA)
+    identities = [(tenant.no, source, id_) for source, id_ in zip(sources, ids, strict=True)]
+    return Batch(table, identities, [e.revision for e in events], given)
+
+
+class Intake:
+    """Accepts events for a store. `frozen_until` tells from where on a tenant's raw events are still there."""
+
+    def __init__(self, store: Store, clock: Clock, frozen_until: Callable[[Tenant], datetime | None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._frozen_until = frozen_until
+
+    def accept(
+        self,
+        tenant: Tenant,
+        items: Iterable[Item],
+        *,
+        history: bool = False,
+        origin: str = "api",
+        quarantine: bool = True,
+        origins: Sequence[str] | None = None,
+    ) -> Outcome:
+        """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
+
+        `history` takes events older than the raw retention; `origin` says in quarantine where records came from.
+        """
+        now = self._clock()
+        limits = bounds(tenant, now, self._frozen_until(tenant), history)
+        good: list[Event] = []
+        times: list[datetime] = []
+        rejected: list[Rejection] = []
+        for index, item in enumerate(items):
+            if isinstance(item, Rejection):
+                rejected.append(item)
+                continue
+            when = item.time.astimezone(UTC).replace(tzinfo=None) if item.time.tzinfo is not None else None
+            fault = (
+                _fault(item, when, limits) if when is not None
+                else ("invalid_time", "time", "'time' has no offset: write it like 2026-08-01T09:30:00+02:00")
+            )  # fmt: skip
+            if fault is None and when is not None:
+                good.append(item)
+                times.append(when)
+            elif fault is not None:
+                code, name, message = fault
+                where = f"{origins[index]}: " if origins else ""
+                rejected.append(
+                    Rejection(index=index, code=code, field=name, message=where + message, raw=_raw(item))
+                )
+        batch = _columns(tenant, good, times, now)
+        if quarantine and rejected:
+            kept = [_quarantined(tenant, r, origin, now) for r in rejected]
+            batch = Batch(batch.table, batch.identities, batch.revisions, batch.given, kept)
+        verdicts = self._store.append(batch) if good or batch.rejected else []
+        return Outcome(
+            stored=verdicts.count(Verdict.STORED),
+            duplicates=verdicts.count(Verdict.DUPLICATE),
+            corrected=verdicts.count(Verdict.CORRECTED),
+            rejected=rejected,
+        )
+
+
+def _raw(event: Event) -> str:
+    try:
+        return msgspec.json.encode(event).decode()
+    except UnicodeEncodeError:  # half a character: JSON can still write it as an escape
+        plain = {name: getattr(event, name) for name in ("type", *TEXT_FIELDS)}
+        return json.dumps({"time": event.time.isoformat(), **{k: v for k, v in plain.items() if v is not None}})
+
+
+def _quarantined(tenant: Tenant, rejection: Rejection, origin: str, now: datetime) -> Mapping[str, Any]:
+    return {
+        "tenant": tenant.no, "received_at": utc_naive(now), "origin": origin, "code": rejection.code, "field": rejection.field,
+        "message": rejection.message, "raw": rejection.raw.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Importers: each reads one kind of file and gives records that the ordinary accept path takes, with a summary."""

@@ -1,0 +1,365 @@
+"""The mapping file: how rows of somebody else's table become events. It is data only; nothing in it is run as code.
+
+    source: twitter                      # part of every event's identity
+    conversation: {id: tweet_id, parent: in_response_to_tweet_id, author: author_id}     # optional, see `conversations.py`
+    where: {airline: Virgin America}     # rows that do not fit are left out
+    tenant_from: airline                 # optional: one file feeds several tenants
+    events:                              # each row gives one event per template whose `when` fits
+      - when: {inbound: "True"}          # equals; a list: one of; {not: ...}; {empty: true} or {empty: false}
+        type: {const: message.received}
+        id: {template: "tweet:{tweet_id}"}
+        time: {column: created_at, format: "%a %b %d %H:%M:%S %z %Y"}
+        contact_id: author_id            # a bare name is a column
+        attributes: {lang: {column: lang, values: {en: english}, default: other}}
+
+A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the 0-based row number).
+With `column` go `values` and `default` (a table), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a
+stable pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (used when
+the text has none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later.
+`each: intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named,
+with `{key}` and `{item}` as columns. `format`, `encoding` and `delimiter` say how to read the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping as Dict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import yaml
+
+from hubbub.errors import BadInputError
+from hubbub.model.event import FIELDS, Event, Rejection, event_from, is_known_type, nearest
+from hubbub.model.tenant import check_zone
+
+Row = Dict[str, Any]
+FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
+
+_TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter"}
+_RULE = {
+    "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone", "step_seconds",
+}  # fmt: skip
+_CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
+_NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
+_TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
+_HOLE = re.compile(r"\{([^{}]+)\}")
+_WHOLE = re.compile(r"-?\d+\.0+\Z")
+
+
+class _FieldError(ValueError):
+    """A value of a row that cannot be used; the field is known to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Rows that a template or the whole mapping is meant for: every column must fit."""
+
+    tests: tuple[tuple[str, frozenset[str] | None, bool], ...] = ()  # column, values (None: empty), wanted
+
+    def fits(self, row: Row) -> bool:
+        """Say whether the row fits."""
+        for column, values, wanted in self.tests:
+            content = plain(cell(row, column))
+            if ((content == "") if values is None else (content in values)) is not wanted:
+                return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where one value comes from."""
+
+    const: Any = None
+    template: str | None = None
+    column: str | None = None
+    row: bool = False
+    values: dict[str, Any] | None = None
+    default: Any = None
+    has_default: bool = False
+    number: bool = False
+    times: float = 1
+    slug: bool = False
+    hash: bool = False
+    format: str = "rfc3339"
+    zone: ZoneInfo | None = None
+    step: timedelta | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that the rule reads."""
+        return {self.column} if self.column is not None else set(_HOLE.findall(self.template or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One event per row that fits: a rule per field."""
+
+    when: Condition
+    each: str | tuple[str, ...] | None
+    fields: dict[str, Rule]
+    attributes: dict[str, Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRule:
+    """The columns that say which rows belong together; `conversations.py` uses it."""
+
+    id: str
+    author: str | None
+    parents: tuple[str, ...]
+    group: str | None
+    order: str | None
+    carry: dict[str, tuple[str, Condition]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A checked mapping file."""
+
+    path: Path
+    templates: tuple[Template, ...]
+    where: Condition = Condition()
+    source: str | None = None
+    tenant: Rule | None = None
+    conversation: ConversationRule | None = None
+    format: str | None = None
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+
+    def events(self, row: Row, number: int, origin: str) -> Iterator[Event | Rejection]:
+        """Make the events of one row; `number` is its place in the import, for `row` and `step_seconds`."""
+        for template in self.templates:
+            if not template.when.fits(row):
+                continue
+            for variant in _variants(template, row):
+                yield self._event(template, variant, number, origin)
+
+    def tenant_of(self, row: Row, number: int) -> str | None:
+        """Return the tenant that the row belongs to, as a tenant id, or None when the mapping names none for it."""
+        if self.tenant is None:
+            return None
+        try:
+            content = _value(self.tenant, row, number)
+        except _FieldError:
+            return None
+        return slug(plain(content)) or None
+
+    def _event(self, template: Template, row: Row, number: int, origin: str) -> Event | Rejection:
+        fields: dict[str, Any] = {"source": self.source} if self.source else {}
+        name = "attributes"
+        try:
+            for name, rule in template.fields.items():
+                fields[name] = _field(name, rule, row, number)
+            attributes = {}
+            for key, rule in template.attributes.items():
+                name = f"attributes.{key}"
+                content = _value(rule, row, number)
+                if content is not None and content != "":
+                    attributes[key] = content
+            if attributes:
+                fields["attributes"] = attributes
+            raw = msgspec.json.encode(fields).decode()
+        except (_FieldError, UnicodeEncodeError) as error:
+            return _refusal(number, name, f"{origin}: {name!r}: {error}", fields)
+        # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants stored.
+        item = event_from(fields, number, raw)
+        if isinstance(item, Rejection):
+            item.message = f"{origin}: {item.message}"
+        return item
+
+
+def load(path: Path) -> Mapping:
+    """Read and check a mapping file. Raises `BadInputError` naming the file, the key, and what to do."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _mapping(path, content)
+    except _KeyError as error:
+        raise BadInputError(f"{path}: {error}") from None
+
+
+# --- reading the file ---------------------------------------------------------------------------------------------------
+
+
+class _KeyError(ValueError):
+    """What is wrong with a key of the mapping; `load` adds the file."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"{key}: {message}")
+
+
+def _mapping(path: Path, content: Any) -> Mapping:
+    top = _keys(content, "the file", _TOP)
+    templates = top.get("events")
+    if not isinstance(templates, list) or not templates:
+        raise _KeyError("events", "give a list of one or more event templates, each with 'type' and 'time'")
+    kind = top.get("format")
+    if kind is not None and kind not in FORMATS:
+        raise _KeyError("format", f"{kind!r} is not one of {', '.join(sorted(FORMATS))}")
+    encoding = _text(top.get("encoding", "utf-8"), "encoding")
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise _KeyError("encoding", f"{encoding!r} is not known; use one like utf-8, latin-1 or cp1252") from None
+    delimiter = top.get("delimiter")
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        raise _KeyError("delimiter", 'give one character, like ";" or "\\t"')
+    return Mapping(
+        path=path,
+        templates=tuple(_template(t, f"events[{i}]") for i, t in enumerate(templates)),
+        where=condition(top.get("where", {}), "where"),
+        source=_text(top["source"], "source") if "source" in top else None,
+        tenant=_rule(top["tenant_from"], "tenant_from") if "tenant_from" in top else None,
+        conversation=_conversation(top["conversation"]) if "conversation" in top else None,
+        format=kind,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+
+
+def _keys(content: Any, key: str, known: set[str]) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise _KeyError(key, f"must be a mapping with keys from {', '.join(sorted(known))}")
+    for name in content:
+        if name not in known:
+            hint = nearest(str(name), known) or f"; known are {', '.join(sorted(known))}"
+            raise _KeyError(f"{key}.{name}" if key != "the file" else str(name), f"unknown key{hint}")
+    return content
+
+
+def _text(content: Any, key: str) -> str:
+    if not isinstance(content, str) or not content:
+        raise _KeyError(key, f"must be a text, not {content!r}")
+    return content
+
+
+def condition(content: Any, key: str) -> Condition:
+    """Read a condition: column to value, list of values, `{not: ...}` or `{empty: true|false}`."""
+    if not isinstance(content, dict):
+        raise _KeyError(key, "must be a mapping from column to value")
+    tests = []
+    for column, wanted in content.items():
+        positive = True
+        if isinstance(wanted, dict):
+            wanted = _keys(wanted, f"{key}.{column}", {"not", "empty"})
+            if len(wanted) != 1 or ("empty" in wanted and not isinstance(wanted["empty"], bool)):
+                raise _KeyError(f"{key}.{column}", "give either 'not: value' or 'empty: true' or 'empty: false'")
+            if "empty" in wanted:
+                tests.append((str(column), None, wanted["empty"]))
+                continue
+            wanted, positive = wanted["not"], False
+        values = wanted if isinstance(wanted, list) else [wanted]
+        # YAML reads an unquoted True as a truth value, while the file says "True", "true" or TRUE.
+        spellings = {s for v in values for s in ((str(v).lower(), str(v), str(v).upper()) if isinstance(v, bool) else (plain(v),))}
+        tests.append((str(column), frozenset(spellings), positive))
+    return Condition(tuple(tests))
+
+
+def _template(content: Any, key: str) -> Template:
+    if not isinstance(content, dict):
+        raise _KeyError(key, "must be a mapping from event field to rule")
+    fields: dict[str, Rule] = {}
+    for name in content:
+        if name in ("when", "each", "attributes"):
+            continue
+        if name not in FIELDS:
+            raise _KeyError(f"{key}.{name}", f"no such event field{nearest(str(name), FIELDS)}")
+        fields[name] = _rule(content[name], f"{key}.{name}", is_time=name == "time")
+    for name in ("type", "time"):
+        if name not in fields:
+            raise _KeyError(key, f"{name!r} is missing: every event needs it")
+    kind = fields["type"]
+    for value in [kind.const, *(kind.values or {}).values()]:
+        if value is not None and not is_known_type(str(value)):
+            raise _KeyError(f"{key}.type", f"{value!r} is not an event type; use one of the contract or custom.<name>")
+    attributes = content.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise _KeyError(f"{key}.attributes", "must be a mapping from name to rule")
+    each = content.get("each")
+    if each is not None and not isinstance(each, str) and not (isinstance(each, list) and all(isinstance(e, str) for e in each)):
+        raise _KeyError(f"{key}.each", "give a column that holds a list, or a list of columns")
+    return Template(
+        when=condition(content.get("when", {}), f"{key}.when"),
+        each=tuple(each) if isinstance(each, list) else each,
+        fields=fields,
+        attributes={str(n): _rule(r, f"{key}.attributes.{n}") for n, r in attributes.items()},
+    )
+
+
+def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
+    if isinstance(content, str):
+        return Rule(column=content)
+    known = _keys(content, key, _RULE)
+    if sum(name in known for name in ("const", "template", "column", "row")) != 1:
+        raise _KeyError(key, "give a column name, or exactly one of 'const', 'template', 'column', 'row'")
+    for name in ("template", "column", "format"):
+        if name in known:
+            _text(known[name], f"{key}.{name}")
+    if not isinstance(known.get("values", {}), dict):
+        raise _KeyError(f"{key}.values", "must be a table from the file's value to yours")
+    for name in ("times", "step_seconds"):
+        if not isinstance(known.get(name, 1), int | float) or isinstance(known.get(name), bool):
+            raise _KeyError(f"{key}.{name}", "must be a number")
+    form = known.get("format", "rfc3339")
+    if not is_time and known.keys() & {"format", "zone", "step_seconds"}:
+        raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' only")
+    if form not in _TIMES and "%" not in form:
+        raise _KeyError(f"{key}.format", f"{form!r} is neither a strptime format nor one of {', '.join(sorted(_TIMES))}")
+    zone = None
+    if "zone" in known:
+        try:
+            zone = ZoneInfo(check_zone(_text(known["zone"], f"{key}.zone")))
+        except BadInputError as error:
+            raise _KeyError(f"{key}.zone", error.message) from None
+    values = known.get("values")
+    return Rule(
+        const=known.get("const"),
+        template=known.get("template"),
+        column=known.get("column"),
+        row=bool(known.get("row")),
+        values=None if values is None else {plain(k): v for k, v in values.items()},
+        default=known.get("default"),
+        has_default="default" in known,
+        number=bool(known.get("number")) or "times" in known,
+        times=known.get("times", 1),
+        slug=bool(known.get("slug")),
+        hash=bool(known.get("hash")),
+        format=form,
+        zone=zone,
+        step=timedelta(seconds=known["step_seconds"]) if "step_seconds" in known else None,
+    )
+
+
+def _conversation(content: Any) -> ConversationRule:
+    known = _keys(content, "conversation", _CONVERSATION)
+    parents = known.get("parent", [])
+    parents = [parents] if isinstance(parents, str) else parents
+    if "id" not in known or bool(parents) == ("group" in known):
+        raise _KeyError("conversation", "give 'id' and either 'parent' (one column or several) or 'group'")
+    if not isinstance(parents, list) or not all(isinstance(p, str) for p in parents):
+        raise _KeyError("conversation.parent", "must be a column or a list of columns")
+    texts = {name: _text(known[name], f"conversation.{name}") for name in ("id", "author", "group", "order") if name in known}
+    carry = {}
+    carried = known.get("carry", {})
+    if not isinstance(carried, dict):
+        raise _KeyError("conversation.carry", "must be a mapping from a new column's name to {column, when}")
+    for name, what in carried.items():
+        rule = _keys(what, f"conversation.carry.{name}", {"column", "when"})
+        column = _text(rule.get("column"), f"conversation.carry.{name}.column")
+        carry[str(name)] = (column, condition(rule.get("when", {}), f"conversation.carry.{name}.when"))
+    return ConversationRule(
+        id=texts["id"], author=texts.get("author"), parents=tuple(parents), group=texts.get("group"),
+        order=texts.get("order"), carry=carry,
+    )  # fmt: skip

@@ -1,0 +1,342 @@
+"""Slack exports: every record of a channel's day files becomes exactly one event.
+
+In goes the folder or ZIP that Slack (or slackdump) made, of any age; out come `Record`s, or a `Rejection` that names
+file, record and field. Decisions that somebody will ask about:
+
+- **Identity** is the channel's folder name and `ts`. The Slack id of a channel is in `channels.json` of some exports
+  and not of others, so an id made from it would count a message twice. `ts` alone gives the time: day files are US
+  Pacific days.
+- **Revision** comes from the record itself, the newest of `ts`, edit, latest reply, then the number of reactions, so
+  that a newer snapshot wins in any order of import. A reaction taken back cannot be told from an older snapshot and
+  stays. A message that is absent from a later snapshot is not a deletion.
+- **Kind** is `person` for plain messages, broadcasts, `/me` and shared files, `bot` for anything with a bot id,
+  `system` for the rest: joins, topics, tombstones, and `file_comment` notices of 2015, whose words belong to a file.
+- **Bridged people**: a Matrix or IRC bridge posts people as a bot, with the person's name in `username`. They stay
+  `bot`, as nothing in the record says who they are; the flag `bridged` is kept, so that they can be counted; names
+  never are.
+- **Threads** are conversations: the root and its author's later messages are received, replies by others are sent,
+  with the replier as staff. Some roots carry no thread mark, so every file is read twice: for the threads, then for
+  the events.
+- **Ids of people** are kept as contact and staff; bots and notices name no contact. Text is left out unless asked
+  for, and then e-mail addresses and secrets in it are masked. Rejections carry no raw record, which could hold
+  either.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hubbub.errors import BadInputError
+from hubbub.ingest.sources.summary import Record, Tally
+from hubbub.model.event import Event, Rejection
+
+PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
+MAX_FILE = 256 * 2**20
+MAX_TEXT = 16_000
+
+_DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
+_TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?\Z")
+_LAST_SECOND = 9_000_000_000  # the year 2255: beyond it a revision would not fit into 64 bits
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BRIDGED = re.compile(r"\((?:matrix|irc|discord|telegram|gitter|zulip)\)\s*\Z", re.IGNORECASE)
+_SECRETS = re.compile(
+    r"xox[a-z]-[\w-]+"
+    r"|\b(?:pub_secret|pwd|passwd|password|passcode|icsToken|token|api[_-]?key|secret)\b\s*(?:=|:|is\b)\s*\S+"
+    r"|\b(?:sk|pk|rk)[-_][\w-]{16,}|\bgh[opsu]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|(?<=[?&])t=\S+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+_EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+class _Message(msgspec.Struct):
+    ts: str
+    type: str | None = None
+    subtype: str | None = None
+    user: str | None = None
+    bot_id: str | None = None
+    username: str | None = None
+    thread_ts: str | None = None
+    parent_user_id: str | None = None
+    text: str | None = None
+    # Odd values of these change no identity, so they are looked at with care instead of failing the record.
+    latest_reply: Any = None
+    edited: Any = None
+    reactions: Any = None
+    reply_count: Any = None
+    files: Any = None
+    file: Any = None
+    root: Any = None
+
+    @property
+    def author(self) -> str | None:
+        return self.user or self.bot_id
+
+    @property
+    def kind(self) -> str:
+        if self.subtype not in PEOPLE and self.subtype != "bot_message":
+            return "system"
+        return "bot" if self.bot_id or self.subtype == "bot_message" or self.user == "USLACKBOT" else "person"
+
+
+@dataclass(slots=True)
+class _Thread:
+    """What the first reading learns of a thread: its replies and who began it."""
+
+    replies: int = 0
+    newest: int = 0
+    author: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    channel: str
+    name: str
+    path: str
+    size: int
+
+
+_Reader = Callable[[_Day], bytes]
+_decode_file = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def read(path: Path, *, keep_text: bool = False) -> SlackImport:
+    """Open an export, folder or ZIP (read in place, never unpacked). Raises `BadInputError` when it is not one."""
+    return SlackImport(path, keep_text=keep_text)
+
+
+def mask_text(text: str) -> str:
+    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut at 16,000 characters."""
+    return _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))[:MAX_TEXT]
+
+
+@dataclass
+class SlackImport:
+    """One export. `summary` is complete once `records()` is exhausted; the bytes are for a progress bar."""
+
+    path: Path
+    keep_text: bool = False
+    read_bytes: int = 0
+    total_bytes: int = 0
+    summary: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with _open(self.path) as (days, _):
+            self.total_bytes = 2 * sum(day.size for day in days)
+
+    def records(self) -> Iterator[Record | Rejection]:
+        """Yield every record in a fixed order: channels by name, days in order, records as they stand."""
+        tally = Tally()
+        threads = replies = 0
+        self.read_bytes = 0
+        with _open(self.path) as (days, read_day):
+            channels: dict[str, list[_Day]] = {}
+            for day in days:
+                channels.setdefault(day.channel, []).append(day)
+            for channel, its_days in channels.items():
+                found, present = self._threads(its_days, read_day)
+                threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
+                for item in self._channel(channel, its_days, read_day, found, tally.records):
+                    tally.records += 1
+                    if isinstance(item, Record):
+                        tally.add(item.event)
+                        event = item.event
+                        replies += event.conversation_id is not None and event.conversation_id != event.id
+                    yield item
+        self.summary = tally.summary(threads=threads, replies=replies)
+
+    def _threads(self, days: list[_Day], read_day: _Reader) -> tuple[dict[str, _Thread], dict[str, str | None]]:
+        """Read a channel once for its threads, and for who wrote what is not a reply; faults are reported later."""
+        threads: dict[str, _Thread] = {}
+        authors: dict[str, str | None] = {}
+        for _, _, item in self._messages(days, read_day):
+            if isinstance(item, Rejection):
+                continue
+            ts, thread_ts = _plain(item.ts), _plain(item.thread_ts)
+            if thread_ts is not None and thread_ts != ts:
+                thread = threads.setdefault(thread_ts, _Thread())
+                thread.replies += 1
+                thread.newest = max(thread.newest, _micros(item.ts))
+                root = item.root if isinstance(item.root, dict) else {}
+                thread.author = thread.author or item.parent_user_id or root.get("user") or root.get("bot_id")
+            elif ts is not None:
+                authors[ts] = item.author
+                if thread_ts is not None:
+                    replied = _count(item.reply_count)
+                    thread = threads.setdefault(thread_ts, _Thread())
+                    thread.replies = max(thread.replies, replied)
+        for ts in threads.keys() & authors.keys():
+            threads[ts].author = authors[ts] or threads[ts].author
+        return threads, authors
+
+    def _messages(self, days: list[_Day], read_day: _Reader) -> Iterator[tuple[_Day, int, _Message | Rejection]]:
+        """Yield day, 1-based record number and message of some files, or what is wrong with the file or record."""
+        for day in days:
+            try:
+                raws = _decode_file(read_day(day))
+            except (msgspec.DecodeError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+                yield day, 0, _refuse("invalid_json", None, f"{day.name}: not a JSON list of messages: {error}")
+                continue
+            finally:
+                self.read_bytes += day.size
+            for number, raw in enumerate(raws, 1):
+                yield day, number, _message(raw, f"{day.name} record {number}")
+
+    def _channel(
+        self, channel: str, days: list[_Day], read_day: _Reader, threads: dict[str, _Thread], index: int
+    ) -> Iterator[Record | Rejection]:
+        for i, (day, number, item) in enumerate(self._messages(days, read_day), index):
+            if isinstance(item, Rejection):
+                item.index = i
+                yield item
+            else:
+                event = _event(channel, item, threads, keep_text=self.keep_text)
+                yield Record(event, f"{day.name} record {number}")
+
+
+def _event(channel: str, message: _Message, threads: dict[str, _Thread], *, keep_text: bool) -> Event:
+    ts, thread_ts = _plain(message.ts), _plain(message.thread_ts)
+    thread = threads.get(thread_ts or ts or "")
+    is_reply = thread_ts is not None and thread_ts != ts
+    answers = is_reply and (thread is None or thread.author is None or thread.author != message.author)
+    kind = message.kind
+    person = message.user if kind == "person" else None
+    edited = message.edited if isinstance(message.edited, dict) else {}
+    moment = _micros(message.ts)
+    newest = max(moment, _micros(edited.get("ts")), _micros(message.latest_reply))
+    if thread is not None and not is_reply:
+        newest = max(newest, thread.newest)
+    reactions = message.reactions if isinstance(message.reactions, list) else []
+    reacted = sum(_count(r.get("count")) for r in reactions if isinstance(r, dict))
+    facts: dict[str, object] = {
+        "subtype": message.subtype,
+        "bot": message.bot_id,
+        "bridged": kind == "bot" and _BRIDGED.search(message.username or "") is not None,
+        "broadcast": message.subtype == "thread_broadcast",
+        "edited": bool(edited),
+        "reactions": reacted,
+        "reply_count": _count(message.reply_count),
+        "files": len(message.files) if isinstance(message.files, list) else int(message.file is not None),
+        "text": mask_text(message.text) if keep_text and message.text else None,
+    }
+    facts = {name: value for name, value in facts.items() if value}
+    identity = f"{channel}:{ts}"
+    return Event(
+        type="message.sent" if answers else "message.received",
+        time=_EPOCH + timedelta(microseconds=moment),
+        id=identity,
+        source="slack",
+        channel="slack",
+        channel_id=channel,
+        conversation_id=None if thread is None and not is_reply else f"{channel}:{thread_ts or ts}",
+        message_id=identity,
+        contact_id=(_person(thread.author) if thread is not None else None) if answers else person,
+        staff_id=person if answers else None,
+        kind=kind,
+        revision=newest * 1000 + min(reacted, 999),
+        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else None,
+    )
+
+
+def _person(author: str | None) -> str | None:
+    """Return the author's id when it is a person's: U or W and not Slackbot; bot ids begin with B."""
+    return author if author and author[0] in "UW" and author != "USLACKBOT" else None
+
+
+def _message(raw: msgspec.Raw, origin: str) -> _Message | Rejection:
+    try:
+        message = _decode_message(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        match = re.search(r"field `(\w+)`|`\$\.(\w+)", str(error))
+        name = (match.group(1) or match.group(2)) if match else None
+        code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
+        return _refuse(code, name, f"{origin}: {f'{name!r}: ' if name else ''}{error}")
+    for name in ("ts", "thread_ts"):
+        text = getattr(message, name)
+        if text is not None and _plain(text) is None:
+            reason = f"{text[:40]!r} is not a Slack time like 1604573608.000200"
+            return _refuse("invalid_time", name, f"{origin}: {name!r}: {reason}")
+    return message
+
+
+def _refuse(code: str, name: str | None, message: str) -> Rejection:
+    return Rejection(index=0, code=code, field=name, message=message)
+
+
+def _plain(ts: str | None) -> str | None:
+    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none."""
+    match = _TS.match(ts) if ts else None
+    if match is None or int(match.group(1)) > _LAST_SECOND:
+        return None
+    return f"{int(match.group(1))}.{(match.group(2) or ''):0<6}"
+
+
+def _micros(ts: object) -> int:
+    """Return a `ts` as whole microseconds, by text, since a float would lose some; 0 for anything else."""
+    plain = _plain(ts) if isinstance(ts, str) else None
+    return int(plain.replace(".", "")) if plain else 0
+
+
+def _count(value: object) -> int:
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[list[_Day], _Reader]]:
+    """Give the day files of the export at `path`, in order, and a function that reads one."""
+    if path.is_dir():
+        found = {p.relative_to(path).as_posix(): p for p in path.glob("*.json")}
+        for pattern in ("*/*.json", "*/*/*.json"):
+            found |= {p.relative_to(path).as_posix(): p for p in path.glob(pattern)}
+        days = _days(path, {name: p.stat().st_size for name, p in found.items() if p.is_file()})
+        yield days, lambda day: _limited(day, found[day.path].read_bytes)
+        return
+    if not path.exists():
+        raise BadInputError(f"{path}: there is no such file or folder")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise BadInputError(
+            f"{path}: a Slack export is a folder or a ZIP file, and this is neither ({error})"
+        ) from None
+    with archive:
+        sizes = {i.filename: i.file_size for i in archive.infolist() if not i.filename.startswith("__MACOSX/")}
+        yield _days(path, sizes), lambda day: _limited(day, lambda: archive.read(day.path))
+
+
+def _limited(day: _Day, read_it: Callable[[], bytes]) -> bytes:
+    if day.size > MAX_FILE:
+        raise ValueError(f"{day.size} bytes is more than the {MAX_FILE} that a day may have")
+    return read_it()
+
+
+def _days(path: Path, sizes: dict[str, int]) -> list[_Day]:
+    """Pick the day files; they must lie in one export, which may itself lie in a folder (ZIPs made by hand do)."""
+    days = sorted(name for name in sizes if _DAY.search(name))
+    roots = {name.rpartition("/")[0].rpartition("/")[0] for name in days}
+    if not days and not any(name.rpartition("/")[2] in ("channels.json", "users.json") for name in sizes):
+        raise BadInputError(
+            f"{path}: no Slack export: there is no file like <channel>/2021-03-04.json and no channels.json"
+        )
+    if len(roots) > 1:
+        raise BadInputError(
+            f"{path}: holds several exports ({', '.join(sorted(roots)[:3])} ...); import them one by one"
+        )
+    out = []
+    for name in days:
+        channel, _, file = name.rpartition("/")
+        channel = channel.rpartition("/")[2]
+        out.append(_Day(channel, f"{channel}/{file}", name, sizes[name]))
+    return out

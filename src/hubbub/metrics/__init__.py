@@ -1,0 +1,1 @@
+"""What Hubbub knows: one file of declarations per subject, collected by `catalogue`. Read `responses` first."""

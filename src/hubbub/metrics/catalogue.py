@@ -1,0 +1,97 @@
+"""The catalogue: every fact, rollup and metric under its name, and what each can be asked by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hubbub.errors import BadQuestionError
+from hubbub.metrics import (
+    activity, campaigns, contacts, conversations, intents, messages, responses, satisfaction, staff, tasks, topics,
+)  # fmt: skip
+from hubbub.metrics.definition import Fact, Metric, Quantiles, Rollup, State, Unit
+from hubbub.model.event import nearest
+
+DEFINITION_VERSION = 1
+"""Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
+
+ROLLUPS: tuple[Rollup, ...] = (
+    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *tasks.ROLLUPS, *staff.ROLLUPS, *intents.ROLLUPS,
+    *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS, *activity.ROLLUPS,
+)  # fmt: skip
+FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
+BY_NAME: dict[str, Rollup] = {r.name: r for r in ROLLUPS}
+STATISTICS = ("avg", "p50", "p90", "p95", "p99", "min", "max", "count", "sum")
+DIMENSION_NAMES = {"first_staff_id": "staff_id"}
+"""Columns whose public dimension name differs."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A metric as it was asked for: its full name, declaration, rollup, and for distributions the statistic."""
+
+    name: str
+    metric: Metric
+    rollup: Rollup
+    statistic: str | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of the value: a distribution's count is a count."""
+        return Unit.COUNT if self.statistic == "count" else self.metric.unit
+
+
+METRICS: dict[str, tuple[Metric, Rollup]] = {name: (m, r) for r in ROLLUPS for name, m in r.metrics.items()}
+
+
+def dimensions_of(rollup: Rollup) -> dict[str, str]:
+    """Return public dimension name -> column for a rollup, in order."""
+    return {DIMENSION_NAMES.get(c, c): c for c in rollup.dimensions}
+
+
+def names() -> list[str]:
+    """Return every name that can be asked for, distributions with their statistics."""
+    return [
+        full
+        for name, (metric, _) in METRICS.items()
+        for full in ([f"{name}.{s}" for s in STATISTICS] if isinstance(metric, Quantiles) else [name])
+    ]
+
+
+def find(name: str) -> Asked:
+    """Look a metric up by the name it is asked by; raises `BadQuestionError` with the nearest names."""
+    base, _, statistic = name.partition(".")
+    if base in METRICS:
+        metric, rollup = METRICS[base]
+        if not isinstance(metric, Quantiles):
+            if not statistic:
+                return Asked(name, metric, rollup)
+        elif statistic in STATISTICS:
+            return Asked(name, metric, rollup, statistic)
+        elif not statistic:
+            raise BadQuestionError(
+                f"metric '{base}' is a distribution: ask for one of {', '.join(f'{base}.{s}' for s in STATISTICS)}"
+            )
+    raise BadQuestionError(f"metric {name[:80]!r} is not in the catalogue{nearest(name, names())}")
+
+
+def entries() -> list[dict[str, object]]:
+    """Return the catalogue as plain rows: name, title of its rollup, definition, unit, dimensions, grains kept."""
+    return [
+        {
+            "name": name,
+            "definition": metric.doc,
+            "unit": metric.unit.value,
+            "kind": type(metric).__name__.lower(),
+            "statistics": list(STATISTICS) if isinstance(metric, Quantiles) else [],
+            "dimensions": [d for d, c in dimensions_of(rollup).items() if c not in rollup.hidden or c in MEMBERS_ALLOWED],
+            "grains": [g.value for g in rollup.keep],
+            "rollup": rollup.name,
+            "state": isinstance(metric, State),
+            "definition_version": DEFINITION_VERSION,
+        }
+        for name, (metric, rollup) in METRICS.items()
+    ]
+
+
+MEMBERS_ALLOWED = frozenset({"contact_id"})
+"""Hidden dimensions that may be filtered and grouped by all the same: a tenant may look at one of its contacts."""

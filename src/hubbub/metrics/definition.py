@@ -1,0 +1,322 @@
+"""The grammar of metric declarations: Fact, Measure, Rollup, and the metrics read from rollups.
+
+A `Fact` is a SELECT with one row per logical thing, folded from events. A `Rollup` says which fact rows, cut into windows
+by their anchor time and grouped by dimensions, are aggregated into which measures. From that alone follow table schemas,
+the fold from raw events, the merge of stored rows, the catalogue, and the reference page.
+
+SQL here is the part that DuckDB and ClickHouse share: CTEs, window functions, FILTER, CASE; nothing user-given is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from hubbub.model.window import Grain
+
+GAMMA = 1.02
+"""Ratio of neighbouring histogram bounds: a bucket's estimate is within (GAMMA - 1) / (GAMMA + 1) < 1 % of any value in it."""
+
+ZERO_BUCKET = -1
+
+
+class Unit(StrEnum):
+    """How a value is written, and how its change is: percent for all but shares, which change in percentage points."""
+
+    COUNT = "count"
+    MS = "ms"
+    SHARE = "share"
+    SCORE = "score"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A stored column: how fact rows fold into it (`f` is the fact) and how stored values of it merge (`r` is the rollup)."""
+
+    name: str
+    type: str
+    fold: str
+    merge: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A stored number. `columns(name)` are its columns in the rollup's table."""
+
+    doc: str
+    unit: Unit
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """Return the stored columns of this measure under `name`."""
+        raise NotImplementedError
+
+
+def _filter(where: str | None) -> str:
+    return f" FILTER (WHERE {where})" if where else ""
+
+
+@dataclass(frozen=True)
+class Count(Measure):
+    """Rows of the fact, where a condition holds."""
+
+    where: str | None = None
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """One BIGINT that merges by adding."""
+        return (Column(name, "BIGINT", f"count(*){_filter(self.where)}", f"CAST(sum(r.{name}) AS BIGINT)"),)
+
+
+@dataclass(frozen=True)
+class Sum(Measure):
+    """The sum of a fact's column. Stored as whole millionths, so that adding in any order gives the same last digit."""
+
+    column: str = ""
+    where: str | None = None
+
+    SCALE = 1_000_000
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """One exact 128-bit integer, in millionths, that merges by adding."""
+        fold = f"coalesce(sum(CAST(round(f.{self.column} * {self.SCALE}) AS HUGEINT)){_filter(self.where)}, 0)"
+        return (Column(name, "HUGEINT", f"CAST({fold} AS HUGEINT)", f"CAST(sum(r.{name}) AS HUGEINT)"),)
+
+
+@dataclass(frozen=True)
+class Extreme(Measure):
+    """The smallest or largest value of a fact's column; null where there is none."""
+
+    column: str = ""
+    largest: bool = False
+    type: str = "DOUBLE"
+    where: str | None = None
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """One nullable column that merges by min or max."""
+        how = "max" if self.largest else "min"
+        return (Column(name, self.type, f"{how}(f.{self.column}){_filter(self.where)}", f"{how}(r.{name})"),)
+
+
+@dataclass(frozen=True)
+class Latest(Measure):
+    """The last value of a column by the fact's anchor time; of two at the same moment the greater, in any arrival order."""
+
+    column: str = ""
+    at: str = "anchor"
+    where: str | None = None
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """The value and the moment it was set; merging keeps the later pair."""
+        keep = f"f.{self.column} IS NOT NULL" + (f" AND ({self.where})" if self.where else "")
+        return (
+            Column(
+                name, "VARCHAR",
+                f"arg_max(f.{self.column}, (f.{self.at}, f.{self.column})) FILTER (WHERE {keep})",
+                f"arg_max(r.{name}, (r.{name}_at, r.{name})) FILTER (WHERE r.{name} IS NOT NULL)",
+            ),
+            Column(f"{name}_at", "TIMESTAMP", f"max(f.{self.at}) FILTER (WHERE {keep})", f"max(r.{name}_at)"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Distribution(Measure):
+    """Count, exact sum, min and max of a duration in whole ms, and a log-bucket histogram in a table of its own.
+
+    Bucket b holds values in (GAMMA^(b-1), GAMMA^b]; zero has `ZERO_BUCKET`. After DDSketch (Masson et al., VLDB 2019):
+    merging is adding counts, and any quantile is within 1 % of a true value at that rank.
+    """
+
+    column: str = ""
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """Four BIGINT columns `<name>_count|sum|min|max`."""
+        c = f"f.{self.column}"
+        return (
+            Column(f"{name}_count", "BIGINT", f"count({c})", f"CAST(sum(r.{name}_count) AS BIGINT)"),
+            Column(
+                f"{name}_sum", "HUGEINT", f"CAST(coalesce(sum({c}), 0) AS HUGEINT)", f"CAST(sum(r.{name}_sum) AS HUGEINT)"
+            ),
+            Column(f"{name}_min", "BIGINT", f"min({c})", f"min(r.{name}_min)"),
+            Column(f"{name}_max", "BIGINT", f"max({c})", f"max(r.{name}_max)"),
+        )
+
+    @property
+    def bucket(self) -> str:
+        """SQL for the bucket number of a fact row; rounding first keeps every engine on the same side of a bound."""
+        c = f"f.{self.column}"
+        return (
+            f"CASE WHEN {c} <= 0 THEN {ZERO_BUCKET} "
+            f"ELSE CAST(ceil(round(ln({c}) / {LOG_GAMMA!r}, 9)) AS INTEGER) END"
+        )
+
+
+LOG_GAMMA = 0.01980262729617973
+
+
+def bucket_estimate(bucket: str = "bucket") -> str:
+    """SQL for the value a bucket stands for: the point with equal relative error to both bounds, 2*GAMMA^b/(GAMMA+1)."""
+    return f"CASE WHEN {bucket} < 0 THEN 0.0 ELSE 2.0 * pow({GAMMA}, {bucket}) / ({GAMMA} + 1.0) END"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How a new event reaches facts anchored elsewhere: it changes facts whose anchor event shares `key`, no further
+    than `back` before it or `ahead` after it (None: without limit)."""
+
+    key: str
+    types: tuple[str, ...]
+    back: timedelta | None = timedelta(0)
+    ahead: timedelta | None = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One row per logical thing. `sql` selects from `{events}`, which holds the events of `reads` in scope.
+
+    Its columns are `tenant`, the anchor(s), dimensions and what measures fold. `anchors` are the event types at whose
+    time a fact can be dated. A fact with `links` depends on other events than its own: `key` ties them together.
+    `look_ahead` is its horizon: how long after the anchor an event may still change it. `key` None and no links: every
+    event stands alone. `unbounded`: any distance back in time, within the same key, matters.
+    """
+
+    name: str
+    doc: str
+    sql: str
+    reads: tuple[str, ...]
+    anchors: tuple[str, ...] = ()
+    key: str | None = None
+    links: tuple[Link, ...] = ()
+    look_ahead: timedelta = timedelta(0)
+    id: str = "id"
+
+    @property
+    def plain(self) -> bool:
+        """Whether every row comes from one event alone."""
+        return not self.links
+
+
+def days(n: int) -> timedelta:
+    """Return `n` days."""
+    return timedelta(days=n)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that can be asked for by name. `rollup` is set when the rollup that owns it is built."""
+
+    doc: str
+    unit: Unit
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Stored(Metric):
+    """A measure as it is stored, merged over the asked windows. `divide` turns millionths back into the unit."""
+
+    measure: str = ""
+    divide: int = 1
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ratio(Metric):
+    """A division done on reading, never stored: sum(weight * measure) / under * factor; 0 below gives null.
+
+    `where_seen` names a measure: only channels in which it is above 0 in the asked range count at all.
+    """
+
+    over: Mapping[str, float] = field(default_factory=dict)
+    under: str = ""
+    factor: float = 1.0
+    where_seen: str | None = None
+
+
+@dataclass(frozen=True)
+class Quantiles(Metric):
+    """A distribution, asked for as `<name>.avg|p50|p90|p95|p99|min|max|count|sum`."""
+
+    measure: str = ""
+
+
+@dataclass(frozen=True)
+class Distinct(Metric):
+    """How many different members have rows for which `where` (over merged measures) holds; exact over any range."""
+
+    member: str = ""
+    where: str = "TRUE"
+
+
+@dataclass(frozen=True)
+class DistinctRatio(Metric):
+    """Distinct members for which `over` holds / distinct members for which `under` holds."""
+
+    member: str = ""
+    over: str = ""
+    under: str = ""
+
+
+@dataclass(frozen=True)
+class State(Metric):
+    """How many entities are in a state at the end of a window (or at the asked moment): last known state per entity."""
+
+    entity: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class First(Metric):
+    """How many entities were first seen in the window; `column` is the rollup's earliest moment per entity."""
+
+    entity: str = ""
+    column: str = ""
+
+
+@dataclass(frozen=True)
+class Score(Metric):
+    """A number that a function of `hubbub.calculations` makes from the measures `parts` of one rollup."""
+
+    parts: tuple[str, ...] = ()
+    function: str = ""
+
+
+ALL_GRAINS: Mapping[Grain, timedelta] = {
+    Grain.HOUR: days(30), Grain.DAY: days(365), Grain.WEEK: days(730), Grain.MONTH: days(1095),
+}  # fmt: skip
+DAILY: Mapping[Grain, timedelta] = {g: d for g, d in ALL_GRAINS.items() if g is not Grain.HOUR}
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """Measures of a fact by dimensions per window, and the metrics that are read from them."""
+
+    name: str
+    doc: str
+    source: Fact
+    dimensions: tuple[str, ...]
+    measures: Mapping[str, Measure]
+    metrics: Mapping[str, Metric]
+    anchor: str = "anchor"
+    where: str = "TRUE"
+    keep: Mapping[Grain, timedelta] = field(default_factory=lambda: DAILY)
+    hidden: tuple[str, ...] = ()
+    """Dimensions that hold entities (contacts, conversations): members of distinct counts, never grouped by."""
+
+    def table(self, grain: Grain) -> str:
+        """Return the name of the table of a stored grain."""
+        return f"rollup_{self.name}_{grain.value}"
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the stored measure columns, in order."""
+        return tuple(c for name, m in self.measures.items() for c in m.columns(name))
+
+    def distributions(self) -> Iterator[tuple[str, Distribution]]:
+        """Yield the measures that have a histogram table of their own."""
+        for name, measure in self.measures.items():
+            if isinstance(measure, Distribution):
+                yield name, measure
+
+    def histogram_table(self, measure: str, grain: Grain) -> str:
+        """Return the name of a distribution's histogram table."""
+        return f"{self.table(grain)}_{measure}_histogram"

@@ -1,0 +1,187 @@
+"""Messages and what became of them: counts by direction, receipts, replies, engagement and conversion of sent ones."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hubbub.metrics.definition import (
+    ALL_GRAINS, Count, DistinctRatio, Distinct, Fact, Link, Ratio, Rollup, Stored, Unit, days,
+)  # fmt: skip
+
+PEOPLE = {"kind": ("person", "ai")}
+HORIZON = timedelta(hours=72)
+CONVERSION = days(7)
+
+TALK = Fact(
+    name="talk",
+    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system.",
+    reads=("message.received", "message.sent"),
+    sql="""
+        SELECT tenant, "time" AS anchor, id, channel, channel_id, account_id,
+            CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
+        FROM {events}
+    """,
+)
+
+RECEIPTS = ("message.delivered", "message.read", "message.failed")
+DEEDS = ("contact.converted", "link.clicked", "message.reacted")
+
+SENT = Fact(
+    name="sent",
+    doc="A sent message folded over its receipts in any order, and what its contact did next.",
+    reads=("message.sent", "message.received", *RECEIPTS, *DEEDS),
+    anchors=("message.sent",),
+    key="coalesce({e}.message_id, {e}.id)",
+    links=(
+        Link("coalesce({e}.message_id, {e}.id)", RECEIPTS + DEEDS, back=HORIZON, ahead=timedelta(0)),
+        Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON, ahead=timedelta(0)),
+        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON, ahead=timedelta(0)),
+    ),
+    look_ahead=CONVERSION + HORIZON,
+    id="message",
+    sql="""
+        WITH talk AS (
+            SELECT tenant, coalesce(message_id, id) AS message, id, type, "time", channel, channel_id, account_id, campaign_id,
+                contact_id, staff_id, conversation_id,
+                lead(type) OVER thread AS next_type, lead("time") OVER thread AS next_time,
+                lead(contact_id) OVER thread AS next_contact
+            FROM {events}
+            WHERE type IN ('message.sent', 'message.received') AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
+            WINDOW thread AS (PARTITION BY tenant, conversation_id
+                ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id)
+        ), sends AS (
+            SELECT tenant, message, min("time") AS anchor, max(channel) AS channel, max(channel_id) AS channel_id,
+                max(account_id) AS account_id, max(campaign_id) AS campaign_id, max(contact_id) AS contact_id,
+                bool_or(coalesce(next_type = 'message.received' AND conversation_id IS NOT NULL
+                    AND (contact_id IS NULL OR next_contact IS NULL OR next_contact = contact_id)
+                    AND next_time < "time" + INTERVAL 72 HOUR, FALSE)) AS answered
+            FROM talk WHERE type = 'message.sent' GROUP BY tenant, message
+        ), receipts AS (
+            SELECT s.tenant, s.message,
+                min(e."time") FILTER (WHERE e.type IN ('message.delivered', 'message.read')) AS delivered_at,
+                bool_or(e.type = 'message.read') AS is_read,
+                bool_or(e.type = 'message.failed') AS is_failed,
+                bool_or(e.type IN ('link.clicked', 'message.reacted')) AS acted
+            FROM sends AS s JOIN {events} AS e ON e.tenant = s.tenant AND coalesce(e.message_id, e.id) = s.message
+            WHERE e.type IN ('message.delivered', 'message.read', 'message.failed', 'link.clicked', 'message.reacted')
+                AND e."time" < s.anchor + INTERVAL 72 HOUR
+            GROUP BY s.tenant, s.message
+        ), folded AS (
+            SELECT s.*, r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
+                coalesce(r.is_failed, FALSE) AND r.delivered_at IS NULL AS is_failed, coalesce(r.acted, FALSE) AS acted,
+                r.message IS NOT NULL AS has_receipt
+            FROM sends AS s LEFT JOIN receipts AS r ON r.tenant = s.tenant AND r.message = s.message
+        ), deeds AS (
+            SELECT f.tenant, f.message, bool_or(e.type = 'contact.converted') AS converted,
+                bool_or(e.type <> 'contact.converted' AND e."time" < f.delivered_at + INTERVAL 72 HOUR) AS acted
+            FROM folded AS f JOIN {events} AS e ON e.tenant = f.tenant AND e.contact_id = f.contact_id
+            WHERE f.delivered_at IS NOT NULL AND e."time" >= f.delivered_at AND e."time" < f.delivered_at + INTERVAL 168 HOUR
+                AND (e.type = 'contact.converted' OR (e.type IN ('link.clicked', 'message.reacted') AND e.message_id IS NULL))
+            GROUP BY f.tenant, f.message
+        )
+        SELECT f.tenant, f.anchor, f.message, f.channel, f.channel_id, f.account_id, f.campaign_id, f.contact_id, f.has_receipt,
+            f.delivered_at IS NOT NULL AS delivered, f.is_read, f.is_failed,
+            f.delivered_at IS NOT NULL AND f.answered AS replied,
+            f.delivered_at IS NOT NULL AND (f.answered OR f.acted OR coalesce(d.acted, FALSE)
+                OR coalesce(d.converted, FALSE)) AS engaged,
+            coalesce(d.converted, FALSE) AS converted
+        FROM folded AS f LEFT JOIN deeds AS d ON d.tenant = f.tenant AND d.message = f.message
+    """,
+)
+
+MESSAGES = Rollup(
+    name="messages",
+    doc="Messages by direction and kind of writer, under their own time.",
+    source=TALK,
+    dimensions=("channel", "channel_id", "account_id", "direction", "kind"),
+    measures={
+        "messages": Count("Messages.", Unit.COUNT),
+        "messages_received": Count("Messages from contacts.", Unit.COUNT, "f.direction = 'in'"),
+        "messages_sent": Count("Messages to contacts.", Unit.COUNT, "f.direction = 'out'"),
+    },
+    metrics={
+        "messages": Stored(
+            "Messages of people and of AI that answers people, both directions. Bots, automatic notices, joins and topic "
+            "changes are stored with their kind and left out unless bots are asked for.",
+            Unit.COUNT, measure="messages", where=PEOPLE,
+        ),
+        "messages_received": Stored(
+            "Messages that came in from contacts.", Unit.COUNT, measure="messages_received", where=PEOPLE
+        ),
+        "messages_sent": Stored(
+            "Messages that went out to contacts, by people or AI.", Unit.COUNT, measure="messages_sent", where=PEOPLE
+        ),
+    },
+    keep=ALL_GRAINS,
+)  # fmt: skip
+
+DELIVERIES = Rollup(
+    name="deliveries",
+    doc="Sent messages by what their receipts say, under the time of sending; provisional for 72 hours.",
+    source=SENT,
+    dimensions=("channel", "channel_id", "account_id", "campaign_id"),
+    measures={
+        "attempted": Count("Sent messages: delivered, failed or pending.", Unit.COUNT),
+        "receipted": Count("Sent messages with any receipt.", Unit.COUNT, "f.has_receipt"),
+        "messages_delivered": Count("Delivered; read implies delivered, delivered beats failed.", Unit.COUNT, "f.delivered"),
+        "messages_read": Count("Read by the contact.", Unit.COUNT, "f.is_read"),
+        "messages_failed": Count("Failed and never delivered.", Unit.COUNT, "f.is_failed"),
+        "messages_replied": Count("Delivered and answered within 72 hours.", Unit.COUNT, "f.replied"),
+    },
+    metrics={
+        "messages_attempted": Stored("Messages sent, whatever became of them.", Unit.COUNT, measure="attempted"),
+        "messages_delivered": Stored(
+            "Sent messages that were delivered within 72 hours (a read receipt implies it).",
+            Unit.COUNT, measure="messages_delivered",
+        ),
+        "messages_read": Stored("Sent messages read within 72 hours.", Unit.COUNT, measure="messages_read"),
+        "messages_failed": Stored("Sent messages that failed and were never delivered.", Unit.COUNT, measure="messages_failed"),
+        "messages_replied": Stored(
+            "Delivered messages answered by their contact in the conversation within 72 hours; one inbound message credits "
+            "the latest earlier outbound only.", Unit.COUNT, measure="messages_replied",
+        ),
+        "delivery_rate": Ratio(
+            "Delivered / attempted (delivered + failed + pending), only channels that gave receipts in the asked range.",
+            Unit.SHARE, over={"messages_delivered": 1}, under="attempted", where_seen="receipted",
+        ),
+        "failure_rate": Ratio(
+            "Failed / attempted, only channels that gave receipts in the asked range.",
+            Unit.SHARE, over={"messages_failed": 1}, under="attempted", where_seen="receipted",
+        ),
+        "read_rate": Ratio(
+            "Read / delivered: a lower bound, since read receipts can be off.",
+            Unit.SHARE, over={"messages_read": 1}, under="messages_delivered",
+        ),
+        "reply_rate": Ratio(
+            "Delivered messages answered within 72 hours / delivered.",
+            Unit.SHARE, over={"messages_replied": 1}, under="messages_delivered",
+        ),
+    },
+)  # fmt: skip
+
+RECIPIENTS = Rollup(
+    name="recipients",
+    doc="Contacts that messages were delivered to, and whether they did anything, under the time of sending.",
+    source=SENT,
+    where="f.delivered AND f.contact_id IS NOT NULL",
+    dimensions=("channel", "account_id", "campaign_id", "contact_id"),
+    hidden=("contact_id",),
+    measures={
+        "delivered": Count("Messages delivered to the contact.", Unit.COUNT),
+        "engaged": Count("Of these, followed by a reply, click, reaction or conversion.", Unit.COUNT, "f.engaged"),
+        "converted": Count("Of these, followed by a conversion within 7 days of delivery.", Unit.COUNT, "f.converted"),
+    },
+    metrics={
+        "recipients": Distinct("Different contacts that got a message.", Unit.COUNT, member="contact_id"),
+        "engagement_rate": DistinctRatio(
+            "Distinct delivered recipients who replied, clicked, reacted or converted / distinct delivered recipients.",
+            Unit.SHARE, member="contact_id", over="engaged > 0", under="delivered > 0",
+        ),
+        "conversion_rate": DistinctRatio(
+            "Distinct delivered recipients who converted within 7 days after delivery / distinct delivered recipients.",
+            Unit.SHARE, member="contact_id", over="converted > 0", under="delivered > 0",
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (MESSAGES, DELIVERIES, RECIPIENTS)

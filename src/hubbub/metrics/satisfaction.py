@@ -1,0 +1,88 @@
+"""Satisfaction: surveys, ratings, CSAT and NPS."""
+
+from __future__ import annotations
+
+from hubbub.metrics.definition import Count, Fact, Link, Ratio, Rollup, Stored, Unit
+
+SENT, RATED = "satisfaction.survey_sent", "satisfaction.rating_received"
+SURVEY_KEY = "coalesce({e}.survey_id, {e}.id)"
+
+SURVEY = Fact(
+    name="survey",
+    doc="A survey with its last rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10.",
+    reads=(SENT, RATED),
+    anchors=(SENT, RATED),
+    key=SURVEY_KEY,
+    links=(Link(SURVEY_KEY, (SENT, RATED), back=None, ahead=None),),
+    id="survey",
+    sql="""
+        SELECT tenant, coalesce(survey_id, id) AS survey, max(channel) AS channel, max(account_id) AS account_id,
+            max(staff_id) AS staff_id, min("time") FILTER (WHERE type = 'satisfaction.survey_sent') AS sent_at,
+            max("time") FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL) AS rated_at,
+            arg_max("value", ("time", id)) FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL)
+                AS rating,
+            coalesce(arg_max(scale, ("time", id)) FILTER (WHERE type = 'satisfaction.rating_received'
+                AND "value" IS NOT NULL AND scale IS NOT NULL), 5) AS scale
+        FROM {events} GROUP BY tenant, coalesce(survey_id, id)
+    """,
+)
+
+FIVE = "f.scale = 5 AND f.rating = {n}"
+
+SURVEYS = Rollup(
+    name="surveys",
+    doc="Surveys under the time of sending.",
+    source=SURVEY,
+    anchor="sent_at",
+    where="f.sent_at IS NOT NULL",
+    dimensions=("channel", "account_id", "staff_id"),
+    measures={
+        "surveys_sent": Count("Surveys sent.", Unit.COUNT),
+        "surveys_answered": Count("Of these, answered.", Unit.COUNT, "f.rated_at IS NOT NULL"),
+    },
+    metrics={
+        "surveys_sent": Stored("Surveys sent.", Unit.COUNT, measure="surveys_sent"),
+        "surveys_answered": Stored("Surveys sent that were answered at any time.", Unit.COUNT, measure="surveys_answered"),
+        "survey_response_rate": Ratio(
+            "Answered / sent surveys.", Unit.SHARE, over={"surveys_answered": 1}, under="surveys_sent"
+        ),
+    },
+)
+
+RATINGS = Rollup(
+    name="ratings",
+    doc="The last valid rating of each survey, under the time of the rating.",
+    source=SURVEY,
+    anchor="rated_at",
+    where="f.rated_at IS NOT NULL",
+    dimensions=("channel", "account_id", "staff_id"),
+    measures={
+        "ratings": Count("Valid 5-point ratings.", Unit.COUNT, "f.scale = 5 AND f.rating IN (1, 2, 3, 4, 5)"),
+        **{f"rating_{n}": Count(f"Ratings of {n}.", Unit.COUNT, FIVE.format(n=n)) for n in range(1, 6)},
+        "nps_answers": Count("Valid 0-10 answers.", Unit.COUNT, "f.scale = 10 AND f.rating BETWEEN 0 AND 10"),
+        "promoters": Count("Answers of 9 or 10.", Unit.COUNT, "f.scale = 10 AND f.rating BETWEEN 9 AND 10"),
+        "detractors": Count("Answers of 0 to 6.", Unit.COUNT, "f.scale = 10 AND f.rating >= 0 AND f.rating < 7"),
+    },
+    metrics={
+        "ratings": Stored("Valid ratings (1 to 5), the last per survey.", Unit.COUNT, measure="ratings"),
+        **{f"rating_{n}": Stored(f"Ratings of {n}.", Unit.COUNT, measure=f"rating_{n}") for n in range(1, 6)},
+        "rating_avg": Ratio(
+            "Mean of valid ratings (1 to 5).", Unit.NUMBER, over={f"rating_{n}": n for n in range(1, 6)}, under="ratings"
+        ),
+        "csat": Ratio(
+            "Ratings of 4 and 5 / valid ratings, dated by the rating, the last per survey.",
+            Unit.SHARE, over={"rating_4": 1, "rating_5": 1}, under="ratings",
+        ),
+        "nps_score": Ratio(
+            "(share of 5) - (share of 1 to 3), times 100; 4 is passive. Derived from a 5-point scale, not a true NPS.",
+            Unit.SCORE, over={"rating_5": 1, "rating_1": -1, "rating_2": -1, "rating_3": -1}, under="ratings", factor=100,
+        ),
+        "nps_answers": Stored("Valid answers on a 0-10 scale.", Unit.COUNT, measure="nps_answers"),
+        "nps10_score": Ratio(
+            "(share of 9-10) - (share of 0-6) of 0-10 answers, times 100; never mixed with the 5-point scale.",
+            Unit.SCORE, over={"promoters": 1, "detractors": -1}, under="nps_answers", factor=100,
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (SURVEYS, RATINGS)

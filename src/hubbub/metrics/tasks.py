@@ -1,0 +1,53 @@
+"""Tasks: what staff were given to do, did, and did too late; which are pending."""
+
+from __future__ import annotations
+
+from hubbub.metrics.definition import Count, Fact, Latest, Rollup, State, Stored, Unit
+
+TASK = Fact(
+    name="task_event",
+    doc="Something that happened to a task, under its own time.",
+    reads=("task.created", "task.assigned", "task.completed", "task.sla_breached"),
+    sql="""
+        SELECT tenant, "time" AS anchor, id, channel, account_id, staff_id, task_id, type,
+            CASE type WHEN 'task.completed' THEN 'done' WHEN 'task.sla_breached' THEN NULL ELSE 'pending' END AS state
+        FROM {events}
+    """,
+)
+
+TASKS = Rollup(
+    name="tasks",
+    doc="Task events by staff and channel.",
+    source=TASK,
+    dimensions=("channel", "account_id", "staff_id"),
+    measures={
+        "tasks_created": Count("Tasks created.", Unit.COUNT, "f.type = 'task.created'"),
+        "tasks_assigned": Count("Tasks assigned.", Unit.COUNT, "f.type = 'task.assigned'"),
+        "tasks_completed": Count("Tasks completed.", Unit.COUNT, "f.type = 'task.completed'"),
+        "sla_breaches": Count("Tasks that broke their service level.", Unit.COUNT, "f.type = 'task.sla_breached'"),
+    },
+    metrics={
+        "tasks_created": Stored("Tasks created.", Unit.COUNT, measure="tasks_created"),
+        "tasks_assigned": Stored("Tasks assigned.", Unit.COUNT, measure="tasks_assigned"),
+        "tasks_completed": Stored("Tasks completed.", Unit.COUNT, measure="tasks_completed"),
+        "sla_breaches": Stored("Tasks that broke their service level.", Unit.COUNT, measure="sla_breaches"),
+    },
+)
+
+TASK_STATES = Rollup(
+    name="task_states",
+    doc="Per task and day: the last state set.",
+    source=TASK,
+    where="f.task_id IS NOT NULL",
+    dimensions=("channel", "account_id", "task_id"),
+    hidden=("task_id",),
+    measures={"state": Latest("Last state of the task.", Unit.COUNT, "state")},
+    metrics={
+        "tasks_pending": State(
+            "Tasks created or assigned and not completed at the end of the window (or now).",
+            Unit.COUNT, entity="task_id", where="state = 'pending'",
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (TASKS, TASK_STATES)

@@ -1,0 +1,75 @@
+"""Topics and tone of messages, escalation alerts, and the channels where complaints gather."""
+
+from __future__ import annotations
+
+from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, Unit
+
+TOPIC = Fact(
+    name="classification",
+    doc="A topic classification, and whether it is a complaint (by tone or topic) or an escalation; or an escalation alert.",
+    reads=("topic.classified", "escalation.raised"),
+    sql="""
+        SELECT tenant, "time" AS anchor, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
+            type = 'topic.classified' AND (lower(sentiment) IN ('negative', 'complaint', 'frustrated', 'angry')
+                OR lower(topic) IN ('complaint', 'complaints')) AS is_complaint,
+            type = 'escalation.raised' OR lower(topic) IN ('escalation', 'escalations')
+                OR lower(sentiment) = 'escalation' AS is_escalation
+        FROM {events}
+    """,
+)
+
+CLASSIFICATIONS = Rollup(
+    name="classifications",
+    doc="Topic classifications by topic, tone and channel id.",
+    source=TOPIC,
+    where="f.type = 'topic.classified'",
+    dimensions=("channel", "channel_id", "account_id", "topic", "sentiment"),
+    measures={
+        "classifications": Count("Classifications.", Unit.COUNT),
+        "confident": Count("Of these, with a confidence.", Unit.COUNT, "f.confidence IS NOT NULL"),
+        "confidence": Sum("Confidences, summed.", Unit.NUMBER, "confidence"),
+    },
+    metrics={
+        "classifications": Stored("Topic classifications.", Unit.COUNT, measure="classifications"),
+        "topic_confidence": Ratio(
+            "Mean confidence of topic classifications: sum / count over non-null confidences.",
+            Unit.NUMBER, over={"confidence": 1}, under="confident", factor=1e-6,
+        ),
+    },
+)  # fmt: skip
+
+ALERTS = Rollup(
+    name="alerts",
+    doc="Escalation alerts by severity.",
+    source=TOPIC,
+    where="f.type = 'escalation.raised'",
+    dimensions=("channel", "channel_id", "account_id", "severity"),
+    measures={"escalation_alerts": Count("Alerts.", Unit.COUNT)},
+    metrics={"escalation_alerts": Stored("Escalation alerts raised.", Unit.COUNT, measure="escalation_alerts")},
+)
+
+HOTSPOTS = Rollup(
+    name="hotspots",
+    doc="Complaints and escalations among classified messages, of every channel id; thresholds apply on reading.",
+    source=TOPIC,
+    dimensions=("channel", "channel_id", "account_id"),
+    measures={
+        "total_count": Count("Classified messages.", Unit.COUNT, "f.type = 'topic.classified'"),
+        "complaint_count": Count("Classified as complaint.", Unit.COUNT, "f.is_complaint"),
+        "escalation_count": Count(
+            "Escalation alerts, and messages classified as escalation.", Unit.COUNT, "f.is_escalation AND NOT f.is_complaint"
+        ),
+    },
+    metrics={
+        "complaints": Stored(
+            "Classified messages of negative tone (negative, complaint, frustrated, angry) or of topic complaint.",
+            Unit.COUNT, measure="complaint_count",
+        ),
+        "hotspot_ratio": Ratio(
+            "(complaints + escalations) / classified messages. A hotspot is a channel id with at least 10 and a ratio "
+            "above 0.30.", Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (CLASSIFICATIONS, ALERTS, HOTSPOTS)

@@ -1,0 +1,207 @@
+"""Control data: tenants and API keys, in SQLite or Postgres.
+
+A key is `hub_live_<id>_<secret>` with 256 bits of secret; only an HMAC-SHA256 under this installation's own pepper is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
+from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
+
+SCOPES = ("ingest", "read", "export", "admin", "erase")
+
+metadata = sa.MetaData()
+tenants = sa.Table(
+    "tenants", metadata,
+    sa.Column("no", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(63), nullable=False, unique=True),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False, default=""),
+    sa.Column("retention", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+keys = sa.Table(
+    "api_keys", metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=True),
+    sa.Column("scopes", sa.String(100), nullable=False),
+    sa.Column("label", sa.String(200), nullable=False, default=""),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=True),
+    sa.Column("revoked_at", sa.DateTime, nullable=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of an API key; never its secret. `tenant` None: an operator's key, which names no tenant."""
+
+    id: str
+    tenant: str | None
+    scopes: tuple[str, ...]
+    label: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Control:
+    """Tenants and keys. Reads of tenants are cached; every write drops the cache."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(url)
+        self._cache: dict[str, Tenant] | None = None
+        with self._engine.begin() as con:
+            if url.startswith("sqlite"):
+                con.exec_driver_sql("PRAGMA journal_mode = WAL")
+            metadata.create_all(con)
+        self._pepper = self._read_pepper(folder / "pepper")
+
+    @staticmethod
+    def _read_pepper(path: Path) -> bytes:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return bytes.fromhex(path.read_text())
+        pepper = secrets.token_bytes(32)
+        with os.fdopen(fd, "w") as file:
+            file.write(pepper.hex())
+        return pepper
+
+    def close(self) -> None:
+        """Release connections."""
+        self._engine.dispose()
+
+    # --- tenants
+
+    def tenants(self) -> dict[str, Tenant]:
+        """Return all tenants by id."""
+        if self._cache is None:
+            with self._engine.connect() as con:
+                self._cache = {
+                    row.id: Tenant(row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)))
+                    for row in con.execute(sa.select(tenants).order_by(tenants.c.no))
+                }
+        return self._cache
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Return a tenant, or raise NotFoundError."""
+        found = self.tenants().get(tenant_id)
+        if found is None:
+            raise NotFoundError(f"there is no tenant {tenant_id[:80]!r}")
+        return found
+
+    def add_tenant(self, tenant_id: str, zone: str = "UTC", name: str = "", retention: Retention | None = None) -> Tenant:
+        """Make a tenant; raises BadInputError for a bad id or zone, ConflictError when it exists."""
+        check_tenant_id(tenant_id)
+        check_zone(zone)
+        values = {
+            "id": tenant_id, "zone": zone, "name": name[:200], "retention": json.dumps(asdict(retention or Retention())),
+            "created_at": _now(),
+        }  # fmt: skip
+        try:
+            with self._engine.begin() as con:
+                con.execute(tenants.insert().values(values))
+        except sa.exc.IntegrityError:
+            raise ConflictError(f"tenant {tenant_id!r} exists already") from None
+        finally:
+            self._cache = None
+        return self.tenant(tenant_id)
+
+    def change_tenant(
+        self, tenant_id: str, *, zone: str | None = None, name: str | None = None, retention: Retention | None = None
+    ) -> Tenant:
+        """Change what is given of a tenant. A changed zone takes effect on numbers with the next refresh."""
+        self.tenant(tenant_id)
+        values: dict[str, str] = {}
+        if zone is not None:
+            values["zone"] = check_zone(zone)
+        if name is not None:
+            values["name"] = name[:200]
+        if retention is not None:
+            values["retention"] = json.dumps(asdict(retention))
+        if values:
+            with self._engine.begin() as con:
+                con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
+            self._cache = None
+        return self.tenant(tenant_id)
+
+    # --- keys
+
+    def add_key(
+        self, tenant_id: str | None, scopes: Sequence[str], label: str = "", expires_at: datetime | None = None
+    ) -> tuple[Key, str]:
+        """Make a key; returns it with its full text, which is never shown again. `tenant_id` None needs scope admin."""
+        unknown = set(scopes) - set(SCOPES)
+        if unknown or not scopes:
+            raise BadInputError(f"scopes: {', '.join(sorted(unknown)) or 'none given'}; known are {', '.join(SCOPES)}")
+        if tenant_id is not None:
+            self.tenant(tenant_id)
+        elif "admin" not in scopes:
+            raise BadInputError("a key without a tenant needs the scope admin")
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
+        values = {
+            "id": key_id, "tenant": tenant_id, "scopes": ",".join(s for s in SCOPES if s in scopes), "label": label[:200],
+            "digest": self._digest(secret), "created_at": _now(),
+            "expires_at": expires_at.astimezone(UTC).replace(tzinfo=None) if expires_at else None,
+        }  # fmt: skip
+        with self._engine.begin() as con:
+            con.execute(keys.insert().values(values))
+        return self._key(key_id), f"hub_live_{key_id}_{secret}"
+
+    def _digest(self, secret: str) -> str:
+        return hmac.new(self._pepper, secret.encode(), hashlib.sha256).hexdigest()
+
+    def _key(self, key_id: str) -> Key:
+        for key in self.keys():
+            if key.id == key_id:
+                return key
+        raise NotFoundError(f"there is no key {key_id[:40]!r}")
+
+    def keys(self, tenant_id: str | None = None) -> list[Key]:
+        """Return all keys, or those of one tenant."""
+        query = sa.select(keys).order_by(keys.c.created_at, keys.c.id)
+        if tenant_id is not None:
+            query = query.where(keys.c.tenant == tenant_id)
+        with self._engine.connect() as con:
+            return [
+                Key(r.id, r.tenant, tuple(r.scopes.split(",")), r.label, r.created_at, r.expires_at, r.revoked_at)
+                for r in con.execute(query)
+            ]
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Make a key useless from now on."""
+        self._key(key_id)
+        with self._engine.begin() as con:
+            con.execute(keys.update().where(keys.c.id == key_id).values(revoked_at=_now()))
+        return self._key(key_id)
+
+    def authenticate(self, text: str) -> Key:
+        """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones."""
+        parts = text.split("_", 3)
+        key_id, secret = (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["hub", "live"] else ("", "")
+        with self._engine.connect() as con:
+            row = con.execute(sa.select(keys).where(keys.c.id == key_id)).first()
+        known = row.digest if row else "0" * 64
+        right = hmac.compare_digest(self._digest(secret), known)
+        if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= _now()):
+            raise UnauthenticatedError
+        return Key(row.id, row.tenant, tuple(row.scopes.split(",")), row.label, row.created_at, row.expires_at)

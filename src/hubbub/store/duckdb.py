@@ -1,0 +1,408 @@
+"""The embedded store: one DuckDB file, one process, one writer thread that commits whatever is waiting together.
+
+An append returns after its transaction is on disk. Duplicates are found by a join on identity, bounded in time; there is
+no index on events (why/0006-no-index-on-big-tables.md). Beside the file stands `tide`: the sequence number of the newest
+acknowledged event, so that a store which lost its log is refused by name instead of answering with fewer rows.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import ROLLUPS
+from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
+
+FILE = "hubbub.duckdb"
+SCHEMA_VERSION = "1"
+RESENT_WITHIN = timedelta(days=1)
+"""How far the time of a resent event may lie from the first one's; an event with a revision is looked up over all time."""
+
+_SQL_TYPES = {
+    pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR",
+    pa.timestamp("us"): "TIMESTAMP",
+}  # fmt: skip
+_EVENT_COLUMNS = ", ".join(f'"{f.name}" {_SQL_TYPES[f.type]}' for f in EVENT_SCHEMA)
+_EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
+_REJECTED = pa.schema(
+    [("tenant", pa.int32()), ("received_at", pa.timestamp("us"))]
+    + [(name, pa.string()) for name in ("origin", "code", "field", "message", "raw")]
+)
+_STOP = object()
+
+
+class DuckStore:
+    """A store in one folder. Raises StoreBusyError when another process has it, StoreDamagedError when events are missing."""
+
+    def __init__(
+        self, folder: Path, *, memory_limit: str = "1GB", threads: int = 0, free_floor: int = 256 << 20, commit_wait: float = 0.0
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._free_floor = free_floor
+        self._commit_wait = commit_wait
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": memory_limit,
+            "threads": threads or os.cpu_count() or 1,
+            "temp_directory": str(folder / "tmp"),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "checkpoint_threshold": "64MB",
+        }
+        self._file = folder / FILE
+        self._con = self._connect()
+        try:
+            self._create_schema()
+            self._seq = self._read_last_seq()
+            self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
+            self._check_tide()
+        except BaseException:
+            self._con.close()
+            raise
+        self._space_checked = 0.0
+        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write_loop, name="hubbub-writer", daemon=True)
+        self._writer.start()
+
+    # --- opening
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        wal = self._file.with_name(FILE + ".wal")
+        if wal.exists() and not self._file.exists():
+            raise StoreDamagedError(f"{wal} is there but {self._file.name} is not: restore the file beside its log")
+        try:
+            return duckdb.connect(str(self._file), config=self._config)
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise StoreBusyError(f"{self._file} belongs to another process; go through its server or stop it") from None
+            raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
+        except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
+            raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
+
+    def _create_schema(self) -> None:
+        con = self._con
+        con.execute("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
+        found = dict(con.execute("SELECT key, value FROM meta").fetchall())
+        if found.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
+            raise StoreDamagedError(
+                f"{self._file} has schema {found['schema']}, this Hubbub reads {SCHEMA_VERSION}: use the version that wrote it"
+            )
+        con.execute("BEGIN")
+        con.execute(f"CREATE TABLE IF NOT EXISTS events (seq BIGINT, {_EVENT_COLUMNS})")
+        con.execute(f"CREATE TABLE IF NOT EXISTS superseded (seq BIGINT, {_EVENT_COLUMNS})")
+        con.execute(
+            "CREATE TABLE IF NOT EXISTS quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, origin VARCHAR, code VARCHAR, "
+            "field VARCHAR, message VARCHAR, raw VARCHAR)"
+        )
+        con.execute("CREATE SEQUENCE IF NOT EXISTS quarantine_id")
+        con.execute(
+            "CREATE TABLE IF NOT EXISTS marks (fact VARCHAR, tenant INTEGER, seq BIGINT, error VARCHAR, attempts INTEGER, "
+            "tried_at TIMESTAMP)"
+        )
+        con.execute("CREATE TABLE IF NOT EXISTS frozen (tenant INTEGER, until TIMESTAMP)")
+        con.execute("CREATE TABLE IF NOT EXISTS tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)")
+        if "schema" not in found:
+            con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
+        present: dict[str, list[str]] = {}
+        for name, column in con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
+        ).fetchall():
+            present.setdefault(name, []).append(column)
+        for rollup in ROLLUPS:
+            for grain in rollup.keep:
+                for table, columns in fold.schema(rollup, grain):
+                    if present.get(table, []) != [c for c, _ in columns]:
+                        con.execute(f"DROP TABLE IF EXISTS {table}")
+                        con.execute(f"CREATE TABLE {table} ({', '.join(f'{c} {t}' for c, t in columns)})")
+                        if table in present:  # the declaration changed: fold everything of this fact again
+                            con.execute("DELETE FROM marks WHERE fact = ?", [rollup.source.name])
+        con.execute("COMMIT")
+
+    def _read_last_seq(self) -> int:
+        row = self._con.execute(
+            "SELECT greatest(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(seq) FROM superseded), 0), "
+            "coalesce((SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key = 'seq'), 0))"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _check_tide(self) -> None:
+        text = os.pread(self._tide, 32, 0).decode().strip()
+        if text and int(text) > self._seq:
+            raise StoreDamagedError(
+                f"{self._file} ends at event {self._seq}, but event {int(text)} was acknowledged: its log ({FILE}.wal) is "
+                "damaged or missing. Restore the folder from a backup, or delete the file 'tide' in it to accept the loss"
+            )
+
+    # --- writing
+
+    def append(self, batch: Batch) -> list[Verdict]:
+        """Store a batch in the next group commit; returns when it is on disk."""
+        if self._closed:
+            raise StoreUnavailableError("the store is closing")
+        self._check_space()
+        future: Future[list[Verdict]] = Future()
+        self._waiting.put((batch, future))
+        return future.result()
+
+    def _check_space(self) -> None:
+        now = time.monotonic()
+        if now - self._space_checked > 0.5:
+            free = shutil.disk_usage(self.folder).free
+            if free < self._free_floor:
+                raise StoreFullError(
+                    f"only {free >> 20} MiB are free where the data is and {self._free_floor >> 20} MiB are kept in reserve; "
+                    "nothing was stored, free space and send again"
+                )
+            self._space_checked = now
+
+    def _write_loop(self) -> None:
+        while True:
+            waiting = [self._waiting.get()]
+            if self._commit_wait:
+                time.sleep(self._commit_wait)
+            with suppress(queue.Empty):
+                while len(waiting) < 1024:
+                    waiting.append(self._waiting.get_nowait())
+            stop = any(item is _STOP for item in waiting)
+            jobs = [item for item in waiting if item is not _STOP]
+            if jobs:
+                self._commit(jobs)
+            if stop:
+                return
+
+    def _commit(self, jobs: list[tuple[Batch, Future[list[Verdict]]]]) -> None:
+        try:
+            verdicts = self._append_all([batch for batch, _ in jobs])
+        except BaseException as error:
+            self._recover(error)
+            if len(jobs) > 1 and not isinstance(error, duckdb.FatalException):
+                for job in jobs:  # one bad batch must not refuse its neighbours
+                    self._commit([job])
+                return
+            for _, future in jobs:
+                future.set_exception(StoreUnavailableError(f"the store could not commit: {str(error).splitlines()[0][:200]}"))
+            return
+        start = 0
+        for batch, future in jobs:
+            end = start + len(batch.identities)
+            future.set_result(verdicts[start:end])
+            start = end
+
+    def _recover(self, error: BaseException) -> None:
+        with suppress(duckdb.Error):
+            self._con.rollback()
+        if isinstance(error, duckdb.FatalException):  # DuckDB gives up until it is opened anew, reads included
+            with suppress(duckdb.Error):
+                self._con.close()
+            with suppress(StoreDamagedError, StoreBusyError, duckdb.Error):
+                self._con = self._connect()
+
+    def _append_all(self, batches: list[Batch]) -> list[Verdict]:
+        table = batches[0].table if len(batches) == 1 else pa.concat_tables([b.table for b in batches])
+        identities = [i for b in batches for i in b.identities]
+        revisions = [r for b in batches for r in b.revisions]
+        given = [g for b in batches for g in b.given]
+        verdicts = [Verdict.STORED] * len(identities)
+        self._resolve_within(identities, revisions, given, verdicts)
+        con = self._con
+        con.execute("BEGIN")
+        replaced = self._resolve_stored(table, identities, revisions, given, verdicts)
+        seq = self._seq
+        if replaced:
+            con.register("replaced_ids", pa.table({"row": pa.array(replaced, pa.int64())}))
+            con.execute(
+                f"INSERT INTO superseded SELECT {seq} + row_number() OVER (), {_EVENT_NAMES} FROM events "
+                "WHERE rowid IN (SELECT row FROM replaced_ids)"
+            )
+            con.execute("DELETE FROM events WHERE rowid IN (SELECT row FROM replaced_ids)")
+            con.unregister("replaced_ids")
+            seq += len(replaced)
+        keep = [v is not Verdict.DUPLICATE for v in verdicts]
+        count = sum(keep)
+        if count:
+            if count < len(keep):
+                table = table.filter(pa.array(keep))
+            numbered = table.add_column(0, "seq", pa.array(range(seq + 1, seq + count + 1), pa.int64()))
+            con.register("incoming_events", numbered)
+            con.execute(f"INSERT INTO events SELECT seq, {_EVENT_NAMES} FROM incoming_events")
+            con.unregister("incoming_events")
+            seq += count
+        rejected = [r for b in batches for r in b.rejected]
+        if rejected:
+            con.register("incoming_rejected", pa.Table.from_pylist([dict(r) for r in rejected], schema=_REJECTED))
+            con.execute(
+                "INSERT INTO quarantine SELECT nextval('quarantine_id'), tenant, received_at, origin, code, field, message, raw "
+                "FROM incoming_rejected"
+            )
+            con.unregister("incoming_rejected")
+        con.execute("COMMIT")
+        if seq != self._seq:
+            self._seq = seq
+            os.pwrite(self._tide, b"%-20d\n" % seq, 0)
+            os.fdatasync(self._tide)
+        return verdicts
+
+    @staticmethod
+    def _resolve_within(
+        identities: list[tuple[int, str, str]], revisions: list[int | None], given: list[bool], verdicts: list[Verdict]
+    ) -> None:
+        """Among rows of the same identity keep the highest revision, and of equal ones the first."""
+        best: dict[tuple[int, str, str], int] = {}
+        for i, identity in enumerate(identities):
+            if not given[i]:
+                continue
+            j = best.setdefault(identity, i)
+            if j == i:
+                continue
+            mine, theirs = revisions[i], revisions[j]
+            if mine is not None and (theirs is None or mine > theirs):
+                best[identity] = i
+                verdicts[j], verdicts[i] = Verdict.DUPLICATE, Verdict.CORRECTED
+            else:
+                verdicts[i] = Verdict.DUPLICATE
+
+    def _resolve_stored(
+        self,
+        table: pa.Table,
+        identities: list[tuple[int, str, str]],
+        revisions: list[int | None],
+        given: list[bool],
+        verdicts: list[Verdict],
+    ) -> list[int]:
+        """Mark rows whose identity is stored already; returns row ids of stored events that a higher revision replaces."""
+        revised = [i for i, r in enumerate(revisions) if r is not None and verdicts[i] is not Verdict.DUPLICATE]
+        plain = [
+            i for i, r in enumerate(revisions) if r is None and given[i] and verdicts[i] is not Verdict.DUPLICATE
+        ]
+        replaced: list[int] = []
+        for rows, bounded in ((plain, True), (revised, False)):
+            if not rows:
+                continue
+            some = table.select(["tenant", "source", "id", "time"])
+            if len(rows) < table.num_rows:
+                some = some.take(pa.array(rows, pa.int64()))
+            bounds = pc.min_max(some["time"]).as_py()
+            within = "e.time BETWEEN $low AND $high AND " if bounded else ""
+            self._con.register("incoming_keys", some.append_column("pos", pa.array(rows, pa.int64())))
+            params = {"low": bounds["min"] - RESENT_WITHIN, "high": bounds["max"] + RESENT_WITHIN} if bounded else None
+            hits = self._con.execute(
+                "SELECT i.pos, e.revision, e.rowid FROM incoming_keys AS i JOIN events AS e ON e.id = i.id "
+                f"AND e.tenant = i.tenant AND e.source = i.source WHERE {within} TRUE",
+                params,
+            ).fetchall()
+            self._con.unregister("incoming_keys")
+            for pos, stored, row in hits:
+                mine = revisions[pos]
+                if mine is not None and (stored is None or mine > stored):
+                    verdicts[pos] = Verdict.CORRECTED
+                    replaced.append(row)
+                else:
+                    verdicts[pos] = Verdict.DUPLICATE
+        return replaced
+
+    # --- reading and transactions
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._con.cursor()
+        except duckdb.Error as error:
+            raise StoreUnavailableError(f"the store is not open: {str(error).splitlines()[0]}") from None
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
+        """Answer a SELECT on a snapshot of its own."""
+        with self._cursor() as cursor:
+            return _run(cursor, sql, params)
+
+    @contextmanager
+    def work(self) -> Iterator[DuckWork]:
+        """Open a transaction on a connection of its own; appends go on meanwhile."""
+        cursor = self._cursor()
+        work = DuckWork(cursor)
+        try:
+            cursor.execute("BEGIN")
+            try:
+                yield work
+            except BaseException:
+                with suppress(duckdb.Error):
+                    cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+        finally:
+            work.release()
+            cursor.close()
+
+    def last_seq(self) -> int:
+        """Return the sequence number of the newest acknowledged event."""
+        return self._seq
+
+    def checkpoint(self) -> None:
+        """Write the log into the file. Waits for nothing: a running reader only delays what can be released."""
+        with self._cursor() as cursor, suppress(duckdb.TransactionException):
+            cursor.execute("CHECKPOINT")
+
+    def close(self) -> None:
+        """Commit what waits, then close."""
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.put(_STOP)
+        self._writer.join()
+        with suppress(duckdb.Error):
+            self._con.close()
+        os.close(self._tide)
+
+
+class DuckWork:
+    """A transaction on one connection. Temporary tables live as long as it does."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self._names: set[str] = set()
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
+        """Run a statement and return its rows."""
+        return _run(self._cursor, sql, params)
+
+    def table(self, name: str, data: pa.Table) -> None:
+        """Copy an Arrow table into a temporary table."""
+        self._cursor.register("_incoming", data)
+        self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _incoming")
+        self._cursor.unregister("_incoming")
+        self._names.add(name)
+
+    def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
+        """Create a temporary table from a SELECT; returns its number of rows."""
+        made = _run(self._cursor, f"CREATE OR REPLACE TEMP TABLE {name} AS {select}", params)
+        self._names.add(name)
+        return int(made.rows[0][0]) if made.rows else 0
+
+    def release(self) -> None:
+        """Drop the temporary tables: they belong to the connection, which DuckDB may reuse."""
+        for name in self._names:
+            with suppress(duckdb.Error):
+                self._cursor.execute(f"DROP TABLE IF EXISTS temp.{name}")
+
+
+def _run(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None) -> Rows:
+    try:
+        cursor.execute(sql, dict(params) if params else None)
+        columns = tuple(c[0] for c in cursor.description or ())
+        return Rows(columns, cursor.fetchall())
+    except duckdb.FatalException as error:
+        raise StoreUnavailableError(f"the store must be opened anew: {str(error).splitlines()[0]}") from error
