@@ -128,6 +128,8 @@ class Client:
         _open.add(self)
 
     def _start_afresh(self) -> None:
+        # made here and not in the thread, so that no import is half done when the program forks
+        self._http = httpx2.Client(headers=self._headers, timeout=self._timeout)
         self._changed = threading.Condition()
         self._queue: deque[_Waiting] = deque()
         self._stats = Stats()
@@ -208,6 +210,8 @@ class Client:
                 self._count(dropped=left)
                 self._unreported_drops += left
             self._changed.notify_all()
+        if thread is None:
+            self._http.close()
         _open.discard(self)
         self._report_drops()
 
@@ -226,8 +230,8 @@ class Client:
         self._stats = replace(self._stats, **{name: getattr(self._stats, name) + n for name, n in more.items()})
 
     def _run(self) -> None:
-        with httpx2.Client(headers=self._headers, timeout=self._timeout) as http:
-            while (batch := self._take()) and self._deliver(http, batch):
+        with self._http:
+            while (batch := self._take()) and self._deliver(batch):
                 pass
 
     def _take(self) -> list[_Waiting]:
@@ -257,7 +261,7 @@ class Client:
         self._taken += len(batch)
         return batch
 
-    def _deliver(self, http: httpx2.Client, batch: list[_Waiting]) -> bool:
+    def _deliver(self, batch: list[_Waiting]) -> bool:
         """Post one batch until the server has answered for it; False when the client was closed before that."""
         body = b"[" + b",".join(waiting.body for waiting in batch) + b"]"
         headers = {}
@@ -268,7 +272,7 @@ class Client:
         while not self._abandoned:
             told: float | None = None
             try:
-                answer = http.post(self._endpoint, content=body, headers=headers, timeout=self._patience())
+                answer = self._http.post(self._endpoint, content=body, headers=headers, timeout=self._patience())
                 if self._is_settled(batch, answer):
                     return True
                 told = retry_after(answer.headers.get("retry-after"), system_clock())
@@ -377,7 +381,7 @@ def _decode(answer: httpx2.Response) -> dict[str, Any]:
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds from `now` that a Retry-After header (seconds or an HTTP date) asks for; None if unreadable."""
+    """Return the seconds from `now` that a Retry-After header (seconds or an HTTP date) asks for; None if unclear."""
     if not header:
         return None
     if header.strip().isdecimal():

@@ -45,17 +45,17 @@ OPT_OUT = Fact(
     anchors=SENT.anchors,
     key=SENT.key,
     links=(*SENT.links, Link("{e}.contact_id", ("contact.blocked",), back=BLOCKED_SOON)),
+    look_back=SENT.look_back,
     look_ahead=SENT.look_ahead,
-    id="message",
     sql=f"""
         WITH sent AS ({SENT.sql}), blocks AS (
-            SELECT s.tenant, s.message FROM sent AS s JOIN {{events}} AS e ON e.tenant = s.tenant
+            SELECT s.seq FROM sent AS s JOIN {{events}} AS e ON e.tenant = s.tenant
                 AND e.contact_id = s.contact_id
             WHERE e.type = 'contact.blocked' AND e."time" >= s.anchor AND e."time" < s.anchor + INTERVAL 168 HOUR
-            GROUP BY s.tenant, s.message
+            GROUP BY s.seq
         )
-        SELECT s.*, b.message IS NOT NULL AS opted_out
-        FROM sent AS s LEFT JOIN blocks AS b ON b.tenant = s.tenant AND b.message = s.message
+        SELECT s.*, b.seq IS NOT NULL AS opted_out
+        FROM sent AS s LEFT JOIN blocks AS b ON b.seq = s.seq
         WHERE s.campaign_id IS NOT NULL
     """,
 )

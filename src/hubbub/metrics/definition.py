@@ -177,8 +177,8 @@ class Fact:
 
     Its columns are `tenant`, the anchor(s), dimensions and what measures fold. `anchors` are the event types at whose
     time a fact can be dated. A fact with `links` depends on other events than its own: `key` ties them together.
-    `look_ahead` is its horizon: how long after the anchor an event may still change it. `key` None and no links: every
-    event stands alone. `unbounded`: any distance back in time, within the same key, matters.
+    `look_ahead` is its horizon: how long after the anchor an event may still change it; `look_back` how long before. A fact
+    with a link without limit needs all events of the keys that are active in a window. No links: every event stands alone.
     """
 
     name: str
@@ -188,6 +188,7 @@ class Fact:
     anchors: tuple[str, ...] = ()
     key: str | None = None
     links: tuple[Link, ...] = ()
+    look_back: timedelta = timedelta(0)
     look_ahead: timedelta = timedelta(0)
     id: str = "id"
 
@@ -195,6 +196,11 @@ class Fact:
     def plain(self) -> bool:
         """Whether every row comes from one event alone."""
         return not self.links
+
+    @property
+    def bounded(self) -> bool:
+        """Whether only events within look_back and look_ahead of a window matter to it."""
+        return all(link.back is not None and link.ahead is not None for link in self.links)
 
 
 def days(n: int) -> timedelta:

@@ -24,6 +24,7 @@ TALK = Fact(
 )
 
 RECEIPTS = ("message.delivered", "message.read", "message.failed")
+MESSAGE = "coalesce({e}.message_id, {e}.id)"
 DEEDS = ("contact.converted", "link.clicked", "message.reacted")
 
 SENT = Fact(
@@ -31,61 +32,64 @@ SENT = Fact(
     doc="A sent message folded over its receipts in any order, and what its contact did next.",
     reads=("message.sent", "message.received", *RECEIPTS, *DEEDS),
     anchors=("message.sent",),
-    key="coalesce({e}.message_id, {e}.id)",
+    key=MESSAGE,
     links=(
-        Link("coalesce({e}.message_id, {e}.id)", RECEIPTS + DEEDS, back=HORIZON, ahead=timedelta(0)),
-        Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON, ahead=timedelta(0)),
-        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON, ahead=timedelta(0)),
+        Link(MESSAGE, ("message.sent", *RECEIPTS, *DEEDS), back=HORIZON, ahead=HORIZON),
+        Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON),
+        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON),
     ),
+    look_back=HORIZON,
     look_ahead=CONVERSION + HORIZON,
-    id="message",
+    # A message that is reported sent twice within the horizon counts once. The message after a send in its conversation
+    # is looked at once: when it is inbound, the send was answered, and no earlier one is credited for it.
     sql="""
         WITH talk AS (
-            SELECT tenant, coalesce(message_id, id) AS message, id, type, "time", channel, channel_id, account_id, campaign_id,
-                contact_id, staff_id, conversation_id,
+            SELECT seq, tenant, coalesce(message_id, id) AS message, id, type, "time", channel, channel_id, account_id,
+                campaign_id, contact_id, conversation_id,
                 lead(type) OVER thread AS next_type, lead("time") OVER thread AS next_time,
-                lead(contact_id) OVER thread AS next_contact
+                lead(contact_id) OVER thread AS next_contact,
+                lag("time") OVER (PARTITION BY tenant, coalesce(message_id, id), type ORDER BY "time", id) AS sent_before
             FROM {events}
             WHERE type IN ('message.sent', 'message.received') AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
             WINDOW thread AS (PARTITION BY tenant, conversation_id
                 ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id)
         ), sends AS (
-            SELECT tenant, message, min("time") AS anchor, max(channel) AS channel, max(channel_id) AS channel_id,
-                max(account_id) AS account_id, max(campaign_id) AS campaign_id, max(contact_id) AS contact_id,
-                bool_or(coalesce(next_type = 'message.received' AND conversation_id IS NOT NULL
+            SELECT seq, tenant, message, id, "time" AS anchor, channel, channel_id, account_id, campaign_id, contact_id,
+                coalesce(next_type = 'message.received' AND conversation_id IS NOT NULL
                     AND (contact_id IS NULL OR next_contact IS NULL OR next_contact = contact_id)
-                    AND next_time < "time" + INTERVAL 72 HOUR, FALSE)) AS answered
-            FROM talk WHERE type = 'message.sent' GROUP BY tenant, message
+                    AND next_time < "time" + INTERVAL 72 HOUR, FALSE) AS answered
+            FROM talk
+            WHERE type = 'message.sent' AND (sent_before IS NULL OR "time" >= sent_before + INTERVAL 72 HOUR)
         ), receipts AS (
-            SELECT s.tenant, s.message,
+            SELECT s.seq,
                 min(e."time") FILTER (WHERE e.type IN ('message.delivered', 'message.read')) AS delivered_at,
                 bool_or(e.type = 'message.read') AS is_read,
                 bool_or(e.type = 'message.failed') AS is_failed,
                 bool_or(e.type IN ('link.clicked', 'message.reacted')) AS acted
-            FROM sends AS s JOIN {events} AS e ON e.tenant = s.tenant AND coalesce(e.message_id, e.id) = s.message
+            FROM sends AS s JOIN {events} AS e ON e.tenant = s.tenant AND e.message_id = s.message
             WHERE e.type IN ('message.delivered', 'message.read', 'message.failed', 'link.clicked', 'message.reacted')
-                AND e."time" < s.anchor + INTERVAL 72 HOUR
-            GROUP BY s.tenant, s.message
+                AND e."time" >= s.anchor - INTERVAL 72 HOUR AND e."time" < s.anchor + INTERVAL 72 HOUR
+            GROUP BY s.seq
         ), folded AS (
             SELECT s.*, r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
                 coalesce(r.is_failed, FALSE) AND r.delivered_at IS NULL AS is_failed, coalesce(r.acted, FALSE) AS acted,
-                r.message IS NOT NULL AS has_receipt
-            FROM sends AS s LEFT JOIN receipts AS r ON r.tenant = s.tenant AND r.message = s.message
+                r.seq IS NOT NULL AS has_receipt
+            FROM sends AS s LEFT JOIN receipts AS r ON r.seq = s.seq
         ), deeds AS (
-            SELECT f.tenant, f.message, bool_or(e.type = 'contact.converted') AS converted,
+            SELECT f.seq, bool_or(e.type = 'contact.converted') AS converted,
                 bool_or(e.type <> 'contact.converted' AND e."time" < f.delivered_at + INTERVAL 72 HOUR) AS acted
             FROM folded AS f JOIN {events} AS e ON e.tenant = f.tenant AND e.contact_id = f.contact_id
             WHERE f.delivered_at IS NOT NULL AND e."time" >= f.delivered_at AND e."time" < f.delivered_at + INTERVAL 168 HOUR
                 AND (e.type = 'contact.converted' OR (e.type IN ('link.clicked', 'message.reacted') AND e.message_id IS NULL))
-            GROUP BY f.tenant, f.message
+            GROUP BY f.seq
         )
-        SELECT f.tenant, f.anchor, f.message, f.channel, f.channel_id, f.account_id, f.campaign_id, f.contact_id, f.has_receipt,
-            f.delivered_at IS NOT NULL AS delivered, f.is_read, f.is_failed,
+        SELECT f.seq, f.tenant, f.anchor, f.id, f.channel, f.channel_id, f.account_id, f.campaign_id, f.contact_id,
+            f.has_receipt, f.delivered_at IS NOT NULL AS delivered, f.is_read, f.is_failed,
             f.delivered_at IS NOT NULL AND f.answered AS replied,
             f.delivered_at IS NOT NULL AND (f.answered OR f.acted OR coalesce(d.acted, FALSE)
                 OR coalesce(d.converted, FALSE)) AS engaged,
             coalesce(d.converted, FALSE) AS converted
-        FROM folded AS f LEFT JOIN deeds AS d ON d.tenant = f.tenant AND d.message = f.message
+        FROM folded AS f LEFT JOIN deeds AS d ON d.seq = f.seq
     """,
 )
 

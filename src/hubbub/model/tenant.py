@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hubbub.errors import BadInputError
+from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -28,6 +30,12 @@ class Retention:
                 raise BadInputError(f"retention.{name}: {days} is not a number of days from 1 to 36500")
 
 
+    def days(self, grain: Grain) -> int | None:
+        """Return the days that rollups of a stored grain are kept."""
+        found: int | None = getattr(self, grain.value)
+        return found
+
+
 KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None)
 
 
@@ -45,6 +53,13 @@ class Tenant:
     def tz(self) -> ZoneInfo:
         """The IANA zone that this tenant's hours, days, weeks and months are cut in."""
         return ZoneInfo(self.zone)
+
+
+def kept_from(tenant: Tenant, days: int | None, now: datetime) -> datetime:
+    """Return the local midnight, in UTC, from which on something kept for `days` is there; 1970 when kept for ever."""
+    if days is None:
+        return EPOCH
+    return local_midnight(day_of(now, tenant.tz) - timedelta(days=days), tenant.tz)
 
 
 def check_tenant_id(text: str) -> str:

@@ -1,9 +1,9 @@
 """The mapping file: how rows of somebody else's table become events. It is data only; nothing in it is run as code.
 
     source: twitter                      # part of every event's identity
-    conversation: {id: tweet_id, parent: in_response_to_tweet_id, author: author_id}     # optional, see `conversations.py`
-    where: {airline: Virgin America}     # rows that do not fit are left out
-    tenant_from: airline                 # optional: one file feeds several tenants
+    conversation: {id: tweet_id, parent: in_response_to_tweet_id, author: author_id}
+    where: {lang: en}                    # rows that do not fit are left out
+    tenant_from: brand                   # optional: one file feeds several tenants
     events:                              # each row gives one event per template whose `when` fits
       - when: {inbound: "True"}          # equals; a list: one of; {not: ...}; {empty: true} or {empty: false}
         type: {const: message.received}
@@ -12,12 +12,14 @@
         contact_id: author_id            # a bare name is a column
         attributes: {lang: {column: lang, values: {en: english}, default: other}}
 
-A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the 0-based row number).
-With `column` go `values` and `default` (a table), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a
-stable pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (used when
-the text has none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later.
-`each: intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named,
-with `{key}` and `{item}` as columns. `format`, `encoding` and `delimiter` say how to read the file.
+A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the row's number in
+its file, from 0; `file` and `row` are columns too). With `column` go `values` and `default` (a table), `before:
+"_"` (the text up to a separator), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a stable
+pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
+that have none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
+intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
+`key` and `item` as columns. `conversation` adds columns that other rows decide, see `files.Conversations`.
+`format`, `encoding` and `delimiter` say how to read the file.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping as Dict
+from collections.abc import Iterator
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -45,7 +49,8 @@ FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
 _TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter"}
 _RULE = {
-    "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone", "step_seconds",
+    "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone",
+    "step_seconds", "before",
 }  # fmt: skip
 _CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
 _NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
@@ -91,6 +96,7 @@ class Rule:
     format: str = "rfc3339"
     zone: ZoneInfo | None = None
     step: timedelta | None = None
+    before: str | None = None
 
     @property
     def columns(self) -> set[str]:
@@ -110,7 +116,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRule:
-    """The columns that say which rows belong together; `conversations.py` uses it."""
+    """The columns that say which rows belong together; `files.Conversations` uses it."""
 
     id: str
     author: str | None
@@ -118,6 +124,11 @@ class ConversationRule:
     group: str | None
     order: str | None
     carry: dict[str, tuple[str, Condition]]
+
+    @property
+    def made(self) -> set[str]:
+        """The columns that rows gain."""
+        return {"conversation", "opener", "is_opener", "answered", *self.carry}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +145,34 @@ class Mapping:
     encoding: str = "utf-8"
     delimiter: str | None = None
 
-    def events(self, row: Row, number: int, origin: str) -> Iterator[Event | Rejection]:
-        """Make the events of one row; `number` is its place in the import, for `row` and `step_seconds`."""
+    @property
+    def columns(self) -> set[str]:
+        """The columns of the file that the mapping reads: those it makes itself are not among them."""
+        rules = [r for t in self.templates for r in (*t.fields.values(), *t.attributes.values())]
+        rules += [self.tenant] if self.tenant else []
+        conditions = [self.where, *(t.when for t in self.templates)]
+        made = {"file", "row"}
+        read: set[str] = set()
+        for template in self.templates:
+            if template.each is not None:
+                made |= {"key", "item"}
+                read |= {template.each} if isinstance(template.each, str) else set(template.each)
+        if (of := self.conversation) is not None:
+            made |= of.made
+            read |= {of.id, *of.parents} | {name for name in (of.author, of.group, of.order) if name}
+            read |= {column for column, _ in of.carry.values()}
+            conditions += [when for _, when in of.carry.values()]
+        read |= {column for rule in rules for column in rule.columns}
+        read |= {column for when in conditions for column, _, _ in when.tests}
+        return read - made
+
+    def events(self, row: Row, number: int) -> Iterator[Event | Rejection]:
+        """Make the events of one row; `number` is its place in its file, for `row` and `step_seconds`."""
         for template in self.templates:
             if not template.when.fits(row):
                 continue
             for variant in _variants(template, row):
-                yield self._event(template, variant, number, origin)
+                yield self._event(template, variant, number)
 
     def tenant_of(self, row: Row, number: int) -> str | None:
         """Return the tenant that the row belongs to, as a tenant id, or None when the mapping names none for it."""
@@ -152,7 +184,7 @@ class Mapping:
             return None
         return slug(plain(content)) or None
 
-    def _event(self, template: Template, row: Row, number: int, origin: str) -> Event | Rejection:
+    def _event(self, template: Template, row: Row, number: int) -> Event | Rejection:
         fields: dict[str, Any] = {"source": self.source} if self.source else {}
         name = "attributes"
         try:
@@ -167,13 +199,10 @@ class Mapping:
             if attributes:
                 fields["attributes"] = attributes
             raw = msgspec.json.encode(fields).decode()
-        except (_FieldError, UnicodeEncodeError) as error:
-            return _refusal(number, name, f"{origin}: {name!r}: {error}", fields)
+        except _FieldError as error:
+            return _refusal(number, name, f"{name!r}: {error}", fields)
         # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants stored.
-        item = event_from(fields, number, raw)
-        if isinstance(item, Rejection):
-            item.message = f"{origin}: {item.message}"
-        return item
+        return event_from(fields, number, raw)
 
 
 def load(path: Path) -> Mapping:
@@ -190,7 +219,7 @@ def load(path: Path) -> Mapping:
         raise BadInputError(f"{path}: {error}") from None
 
 
-# --- reading the file ---------------------------------------------------------------------------------------------------
+# --- reading the file ---
 
 
 class _KeyError(ValueError):
@@ -249,7 +278,7 @@ def condition(content: Any, key: str) -> Condition:
     """Read a condition: column to value, list of values, `{not: ...}` or `{empty: true|false}`."""
     if not isinstance(content, dict):
         raise _KeyError(key, "must be a mapping from column to value")
-    tests = []
+    tests: list[tuple[str, frozenset[str] | None, bool]] = []
     for column, wanted in content.items():
         positive = True
         if isinstance(wanted, dict):
@@ -262,7 +291,11 @@ def condition(content: Any, key: str) -> Condition:
             wanted, positive = wanted["not"], False
         values = wanted if isinstance(wanted, list) else [wanted]
         # YAML reads an unquoted True as a truth value, while the file says "True", "true" or TRUE.
-        spellings = {s for v in values for s in ((str(v).lower(), str(v), str(v).upper()) if isinstance(v, bool) else (plain(v),))}
+        spellings = {
+            s
+            for v in values
+            for s in ((str(v).lower(), str(v), str(v).upper()) if isinstance(v, bool) else (plain(v),))
+        }
         tests.append((str(column), frozenset(spellings), positive))
     return Condition(tuple(tests))
 
@@ -288,7 +321,11 @@ def _template(content: Any, key: str) -> Template:
     if not isinstance(attributes, dict):
         raise _KeyError(f"{key}.attributes", "must be a mapping from name to rule")
     each = content.get("each")
-    if each is not None and not isinstance(each, str) and not (isinstance(each, list) and all(isinstance(e, str) for e in each)):
+    if (
+        each is not None
+        and not isinstance(each, str)
+        and not (isinstance(each, list) and all(isinstance(e, str) for e in each))
+    ):
         raise _KeyError(f"{key}.each", "give a column that holds a list, or a list of columns")
     return Template(
         when=condition(content.get("when", {}), f"{key}.when"),
@@ -304,7 +341,7 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
     known = _keys(content, key, _RULE)
     if sum(name in known for name in ("const", "template", "column", "row")) != 1:
         raise _KeyError(key, "give a column name, or exactly one of 'const', 'template', 'column', 'row'")
-    for name in ("template", "column", "format"):
+    for name in ("template", "column", "format", "before"):
         if name in known:
             _text(known[name], f"{key}.{name}")
     if not isinstance(known.get("values", {}), dict):
@@ -316,7 +353,9 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
     if not is_time and known.keys() & {"format", "zone", "step_seconds"}:
         raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' only")
     if form not in _TIMES and "%" not in form:
-        raise _KeyError(f"{key}.format", f"{form!r} is neither a strptime format nor one of {', '.join(sorted(_TIMES))}")
+        raise _KeyError(
+            f"{key}.format", f"{form!r} is neither a strptime format nor one of {', '.join(sorted(_TIMES))}"
+        )
     zone = None
     if "zone" in known:
         try:
@@ -324,7 +363,7 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
         except BadInputError as error:
             raise _KeyError(f"{key}.zone", error.message) from None
     values = known.get("values")
-    return Rule(
+    rule = Rule(
         const=known.get("const"),
         template=known.get("template"),
         column=known.get("column"),
@@ -337,9 +376,16 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
         slug=bool(known.get("slug")),
         hash=bool(known.get("hash")),
         format=form,
+        before=known.get("before"),
         zone=zone,
         step=timedelta(seconds=known["step_seconds"]) if "step_seconds" in known else None,
     )
+    if is_time and "const" in known:
+        try:
+            _time(rule, {}, 0)
+        except _FieldError as error:
+            raise _KeyError(f"{key}.const", str(error)) from None
+    return rule
 
 
 def _conversation(content: Any) -> ConversationRule:
@@ -350,7 +396,9 @@ def _conversation(content: Any) -> ConversationRule:
         raise _KeyError("conversation", "give 'id' and either 'parent' (one column or several) or 'group'")
     if not isinstance(parents, list) or not all(isinstance(p, str) for p in parents):
         raise _KeyError("conversation.parent", "must be a column or a list of columns")
-    texts = {name: _text(known[name], f"conversation.{name}") for name in ("id", "author", "group", "order") if name in known}
+    texts = {
+        name: _text(known[name], f"conversation.{name}") for name in ("id", "author", "group", "order") if name in known
+    }
     carry = {}
     carried = known.get("carry", {})
     if not isinstance(carried, dict):
@@ -363,3 +411,163 @@ def _conversation(content: Any) -> ConversationRule:
         id=texts["id"], author=texts.get("author"), parents=tuple(parents), group=texts.get("group"),
         order=texts.get("order"), carry=carry,
     )  # fmt: skip
+
+
+# --- making values ---
+
+
+def cell(row: Row, column: str) -> Any:
+    """Return a row's value; `a.b` looks into nested objects. None when there is none."""
+    if column in row:
+        return row[column]
+    content: Any = row
+    for part in column.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
+
+
+def plain(content: Any) -> str:
+    """Write a value as text for ids and comparisons: null is empty, `3.0` is `3`, true is `true`."""
+    if content is None:
+        return ""
+    if isinstance(content, bool):
+        return "true" if content else "false"
+    if isinstance(content, datetime):
+        return content.isoformat()
+    text = str(content).strip()
+    return text[:-2] if text.endswith(".0") and _WHOLE.match(text) else text
+
+
+def slug(text: str) -> str:
+    """Make a tenant id or account name of any text: `Virgin America` becomes `virgin-america`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+
+
+def pseudonym(text: str) -> str:
+    """Return a short stable stand-in for a name or address."""
+    return hashlib.sha256(text.strip().lower().encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _variants(template: Template, row: Row) -> Iterator[Row]:
+    if template.each is None:
+        yield row
+    elif isinstance(template.each, str):
+        content = cell(row, template.each)
+        for key, item in enumerate(content if isinstance(content, list) else []):
+            yield {**row, "key": key, "item": item}
+    else:
+        for column in template.each:
+            item = cell(row, column)
+            if plain(item) != "":
+                yield {**row, "key": column, "item": item}
+
+
+def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
+    if name == "time":
+        return _time(rule, row, number)
+    content = _value(rule, row, number)
+    if name in _NUMBERS:
+        return _number(content, rule.times if rule.number else 1) if isinstance(content, str) else content
+    if isinstance(content, dict | list):
+        raise _FieldError(f"a text is needed, not {type(content).__name__}")
+    return None if content is None else plain(content)
+
+
+def _value(rule: Rule, row: Row, number: int) -> Any:
+    if rule.row:
+        content: Any = number
+    elif rule.template is not None:
+        content = _HOLE.sub(lambda hole: plain(cell(row, hole.group(1))), rule.template)
+    elif rule.column is None:
+        return rule.const
+    else:
+        content = cell(row, rule.column)
+    if isinstance(content, str) and not content.isascii():
+        _check_decoded(content)
+    if rule.before is not None and content is not None:
+        content = plain(content).partition(rule.before)[0]
+    if rule.values is not None:
+        key = plain(content)
+        if key in rule.values:
+            content = rule.values[key]
+        elif rule.has_default:
+            content = rule.default
+        else:
+            raise _FieldError(
+                f"column {rule.column!r} holds {key[:60]!r}, which 'values' does not list and there is no 'default'"
+            )
+    if rule.has_default and plain(content) == "":
+        content = rule.default
+    if rule.slug and content is not None:
+        content = slug(plain(content))
+    if rule.hash and plain(content) != "":
+        content = pseudonym(plain(content))
+    return _number(content, rule.times) if rule.number else content
+
+
+def _check_decoded(text: str) -> None:
+    """Bytes that are not in the file's encoding come in as lone surrogates, which no store could keep."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _FieldError("the bytes are not in the file's encoding; name it with 'encoding' in the mapping") from None
+
+
+def _number(content: Any, times: float) -> int | float | None:
+    """Read a number; empty gives None. Whole numbers stay whole, so that a `duration_ms` of `12.0` is one."""
+    text = plain(content)
+    if text == "":
+        return None
+    try:
+        number = float(text) * times if times != 1 or not re.fullmatch(r"[+-]?\d+", text) else int(text)
+    except ValueError:
+        raise _FieldError(f"{text[:60]!r} is not a number") from None
+    if not math.isfinite(number):
+        raise _FieldError(f"{text[:60]!r} is not a finite number")
+    if isinstance(number, float) and times != 1:
+        number = round(number, 9)  # 0.1 * 3 should be 0.3
+    return int(number) if number == int(number) and abs(number) < 2**53 else number
+
+
+def _time(rule: Rule, row: Row, number: int) -> datetime | None:
+    if rule.column is None and rule.template is None:
+        content: Any = rule.const
+    else:
+        content = _value(rule, row, number)
+    if isinstance(content, str):
+        content = content.strip()
+    if content is None or content == "":
+        return None
+    moment = content if isinstance(content, datetime) else _parse(content, rule.format)
+    if moment.tzinfo is None:
+        if rule.zone is None:
+            raise _FieldError(f"{plain(content)[:60]!r} has no offset; say with 'zone' which zone it is in")
+        moment = moment.replace(tzinfo=rule.zone)
+    try:
+        return moment.astimezone(UTC) + (rule.step * number if rule.step else timedelta(0))
+    except OverflowError:
+        raise _FieldError(f"{plain(content)[:60]!r} is outside the years 1 to 9999") from None
+
+
+def _parse(content: Any, form: str) -> datetime:
+    text = plain(content) if form.startswith("epoch") else str(content)
+    try:
+        if form == "rfc3339":
+            return datetime.fromisoformat(text)
+        if form == "rfc2822":
+            return parsedate_to_datetime(text)
+        if form.startswith("epoch"):
+            micros = Decimal(text) * (1_000_000 if form == "epoch_s" else 1_000)
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the caller adds the zone when the format has none
+    except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError):
+        raise _FieldError(f"{text[:60]!r} is not a time in the format {form!r}") from None
+
+
+def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:
+    code = "invalid_time" if name == "time" else "invalid_field"
+    try:
+        raw = msgspec.json.encode(fields).decode()
+    except UnicodeEncodeError:
+        raw = ""
+    return Rejection(index=index, code=code, field=name, message=message, raw=raw)

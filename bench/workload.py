@@ -1,0 +1,249 @@
+"""The bench's events: a coherent stream of conversations for many tenants, made by DuckDB, the same every time.
+
+Nothing is random: every choice is a hash of what it is about. Rows come in the order in which they arrive, which
+differs from the order of their times: 5 % are late by up to three days, and 1 % are sent again with the same id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+ZONES: tuple[str, ...] = (
+    "America/Los_Angeles", "America/New_York", "America/Sao_Paulo", "Atlantic/Azores", "Europe/London", "Europe/Rome",
+    "Africa/Nairobi", "Asia/Dubai", "Asia/Kolkata", "Asia/Tokyo", "Australia/Lord_Howe", "Pacific/Auckland",
+)  # fmt: skip
+CHANNELS: tuple[str, ...] = ("whatsapp", "sms", "web", "email", "slack")
+START = date(2026, 1, 1)
+LATE_PERCENT, LATEST_HOURS, RESENT_PERCENT = 5, 72, 1
+EVENTS_PER_CONVERSATION = 14.19
+"""Measured: what one conversation and everything about it comes to, resent events included."""
+
+LOGIN_SHARE = 0.04
+"""Part of the events that are logins and logouts of staff, of whom every tenant has twelve."""
+
+HOURS = (0, 1, 1, 1, 1, 2, 6, 14, 26, 34, 38, 36, 30, 32, 36, 36, 34, 32, 30, 28, 24, 16, 8, 3)
+"""How busy each hour of a tenant's day is, relative to the others."""
+
+COLUMNS = (
+    "tenant", "type", "time", "id", "channel", "channel_id", "account_id", "conversation_id", "message_id",
+    "contact_id", "staff_id", "task_id", "campaign_id", "survey_id", "kind", "topic", "sentiment", "intent", "severity",
+    "status", "value", "duration_ms", "confidence",
+)  # fmt: skip
+TOPICS = ("booking", "billing", "delivery", "wifi", "room service", "login", "refund", "complaint", "praise", "other")
+TONES = ("positive", "positive", "neutral", "neutral", "neutral", "neutral", "negative")
+INTENTS = ("book", "cancel", "change", "ask price", "ask hours", "complain", "thank", "check in", "check out", "human")
+SEVERITIES = ("low", "low", "medium", "medium", "high", "critical")
+
+
+def zone_of(tenant: int, zones: int = 12) -> str:
+    """Return the IANA zone of tenant number `tenant` (from 1)."""
+    return ZONES[(tenant - 1) % zones]
+
+
+def write(
+    path: Path,
+    events: int,
+    tenants: int = 1000,
+    days: int = 90,
+    zones: int = 12,
+    channels: int = 5,
+    *,
+    start: date = START,
+    memory: str = "3GB",
+    threads: int = 2,
+) -> None:
+    """Write about `events` rows (within 2 %), in arrival order, to `path`: NDJSON if so named, else zstd Parquet.
+
+    Columns are `COLUMNS`: fields of an event, with the tenant's number from 1 in front; times are UTC, of `days`
+    local days from `start` on. NDJSON leaves empty fields out, as clients do. Spills beside `path` what `memory` does not hold.
+    """
+    scratch = path.with_name(path.name + ".scratch")
+    connection = duckdb.connect(config={"memory_limit": memory, "threads": threads, "temp_directory": str(scratch)})
+    try:
+        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        connection.execute(_conversations(events, tenants, days, zones, channels, start))
+        rows = _stream(_events(events, tenants, days, zones, start), start + timedelta(days), _row(path))
+        connection.execute(f"COPY ({rows}) TO '{path}' ({_format(path)})")
+    finally:
+        connection.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix in (".ndjson", ".jsonl", ".json")
+
+
+def _row(path: Path) -> str:
+    names = [f'"{name}"' for name in COLUMNS]
+    if not _is_json(path):
+        return ", ".join(names)
+    stamp = """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ')"""
+    pairs = ", ".join(f""""{name}" := {stamp if name == "time" else f'"{name}"'}""" for name in COLUMNS)
+    return f"json_merge_patch('{{}}', to_json(struct_pack({pairs})))"  # a merge patch leaves nulls out
+
+
+def _format(path: Path) -> str:
+    if _is_json(path):
+        return "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\t'"
+    return "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 500000"
+
+
+def _offsets(zones: int, start: date) -> str:
+    """SQL list of the zones' offsets in seconds at the start; the rhythm need not follow daylight saving."""
+    noon = datetime(start.year, start.month, start.day, 12)  # noqa: DTZ001 - a wall clock time, put into each zone below
+    offsets = [noon.replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta() for zone in ZONES[:zones]]
+    return f"[{', '.join(str(int(offset.total_seconds())) for offset in offsets)}]"
+
+
+def _dice(salt: str, sides: int, *what: str) -> str:
+    """SQL for a whole number from 0 below `sides`, always the same for the same `what`."""
+    return f"CAST(hash({', '.join(what)}, '{salt}') % {sides} AS BIGINT)"
+
+
+def _pick(words: tuple[str, ...], salt: str, *what: str) -> str:
+    return f"[{', '.join(repr(word) for word in words)}][1 + {_dice(salt, len(words), *what)}]"
+
+
+def _conversations(events: int, tenants: int, days: int, zones: int, channels: int, start: date) -> str:
+    """SQL that makes one row per conversation: whose it is, where, when it starts, how long and how fast it goes."""
+    hours = [hour for hour, weight in enumerate(HOURS) for _ in range(weight)]
+    count = max(1, int(events * (1 - LOGIN_SHARE) / EVENTS_PER_CONVERSATION))
+    names = ", ".join(repr(name) for name in CHANNELS[:channels])
+    return f"""
+        CREATE TABLE conversation AS
+        SELECT c, tenant, [{names}][1 + {_dice("channel", channels, "c")}] AS channel,
+            {_dice("contact", 400, "c")} AS contact, {_dice("room", 8, "c")} AS room,
+            {_dice("staff", 12, "c")} AS staff, 3 + {_dice("n", 6, "c")} AS n, {_dice("ai", 100, "c")} < 35 AS ai,
+            CASE WHEN {_dice("slow", 10, "c")} < 7 THEN 60 + {_dice("pace", 1500, "c")}
+                ELSE 3600 + {_dice("pace", 30000, "c")} END AS pace,
+            TIMESTAMP '{start} 00:00:00' + to_milliseconds({_dice("ms", 3_600_000, "c")}
+                + 1000 * (86400 * CASE WHEN (day + {start.weekday()}) % 7 >= 5 AND {_dice("weekend", 10, "c")} < 5
+                    THEN {_dice("workday", days, "c")} ELSE day END
+                + 3600 * {hours}[1 + {_dice("hour", len(hours), "c")}]
+                - {_offsets(zones, start)}[1 + (tenant - 1) % {zones}])) AS begun
+        FROM (
+            SELECT c, {_dice("day", days, "c")} AS day,
+                1 + CAST(floor({tenants} * pow({_dice("tenant", 1_000_000, "c")} / 1e6, 1.3)) AS BIGINT) AS tenant
+            FROM range({count}) AS r(c)
+        )
+    """
+
+
+def _events(events: int, tenants: int, days: int, zones: int, start: date) -> str:
+    """SQL for one row per event, still without the texts of ids: the fewer bytes, the faster the sort by arrival."""
+    c = "c, tenant, channel, contact, room"
+    end = f"begun + to_seconds(pace * n + 60 + {_dice('end', 3600, 'c')})"
+    ok = _dice("ok", 100, "m")
+    on_duty = min(1_000_000, int(1_000_000 * LOGIN_SHARE * events / (tenants * days * 12 * 2)))
+    return f"""
+        WITH message AS (
+            SELECT *, k % 2 = 1 AS is_out, ai AND k < 4 AS by_ai, c * 8 + k AS m,
+                begun + to_milliseconds(1000 * pace * k + {_dice("gap", 1000, "c", "k")} * pace * 9 // 10) AS sent
+            FROM conversation, range(n) AS r(k)
+        ), receipt AS (
+            SELECT *, sent + to_milliseconds(200 + {_dice("delivery", 20_000, "m")}) AS delivered
+            FROM message WHERE is_out AND channel IN ('whatsapp', 'sms', 'email')
+        )
+        SELECT 'conversation.started' AS type, begun AS "time", {c}, 0 AS k, NULL AS staff, FALSE AS by_ai
+            FROM conversation
+        UNION ALL SELECT CASE WHEN is_out THEN 'message.sent' ELSE 'message.received' END, sent, {c}, k,
+            CASE WHEN is_out AND NOT by_ai THEN staff END, by_ai AND is_out FROM message
+        UNION ALL SELECT 'message.delivered', delivered, {c}, k, NULL, FALSE FROM receipt WHERE {ok} < 96
+        UNION ALL SELECT 'message.failed', delivered, {c}, k, NULL, FALSE FROM receipt WHERE {ok} >= 97
+        UNION ALL SELECT 'message.read', delivered + to_milliseconds({_dice("read", 7_200_000, "m")}), {c}, k, NULL,
+            FALSE FROM receipt WHERE channel <> 'sms' AND {ok} < 62
+        UNION ALL SELECT 'intent.classified', sent + to_milliseconds(90), {c}, k, NULL, ai FROM message
+            WHERE NOT is_out AND {_dice("intent", 100, "m")} < 55
+        UNION ALL SELECT 'intent.action_taken', sent + to_milliseconds(900), {c}, k, NULL, ai FROM message
+            WHERE NOT is_out AND {_dice("intent", 100, "m")} < 15
+        UNION ALL SELECT 'topic.classified', sent + to_milliseconds(140), {c}, k, NULL, FALSE FROM message
+            WHERE NOT is_out AND {_dice("topic", 100, "m")} < 60
+        UNION ALL SELECT 'conversation.escalated', begun + to_seconds(pace * 2), {c}, 2, staff, ai FROM conversation
+            WHERE {_dice("escalated", 100, "c")} < 8
+        UNION ALL SELECT 'escalation.raised', begun + to_seconds(pace * 2 + 1), {c}, 2, NULL, FALSE FROM conversation
+            WHERE {_dice("escalated", 100, "c")} < 5
+        UNION ALL SELECT 'conversation.resolved', {end}, {c}, n, CASE WHEN NOT ai THEN staff END, ai FROM conversation
+            WHERE {_dice("resolved", 100, "c")} < 82
+        UNION ALL SELECT 'conversation.reopened', {end} + to_hours(2), {c}, n, NULL, FALSE FROM conversation
+            WHERE {_dice("resolved", 100, "c")} < 4
+        UNION ALL SELECT 'satisfaction.survey_sent', {end} + to_minutes(5), {c}, n, staff, FALSE FROM conversation
+            WHERE {_dice("survey", 100, "c")} < 30
+        UNION ALL SELECT 'satisfaction.rating_received', {end} + to_minutes(5 + {_dice("answer", 600, "c")}), {c}, n,
+            staff, FALSE FROM conversation WHERE {_dice("survey", 100, "c")} < 13
+        UNION ALL SELECT 'task.created', begun + to_seconds(pace), {c}, 1, staff, FALSE FROM conversation
+            WHERE {_dice("task", 100, "c")} < 16
+        UNION ALL SELECT 'task.completed', begun + to_seconds(pace + 600 + {_dice("work", 90_000, "c")}), {c}, 1, staff,
+            FALSE FROM conversation WHERE {_dice("task", 100, "c")} < 13
+        UNION ALL SELECT 'contact.converted', {end} + to_minutes(30), {c}, n, NULL, FALSE FROM conversation
+            WHERE {_dice("converted", 100, "c")} < 3
+        UNION ALL SELECT CASE WHEN k = 0 THEN 'staff.login' ELSE 'staff.logout' END,
+            TIMESTAMP '{start} 00:00:00' + to_seconds(86400 * d + 3600 * (8 + 9 * k)
+                + {_dice("shift", 3600, "t", "d", "s", "k")} - {_offsets(zones, start)}[1 + (t - 1) % {zones}]),
+            (d * {tenants} + t) * 16 + s, t, NULL, NULL, NULL, k, s, FALSE
+        FROM range(1, {tenants + 1}) AS t(t), range({days}) AS d(d), range(12) AS s(s), range(2) AS k(k)
+        WHERE {_dice("onduty", 1_000_000, "t", "s", "d")} < {on_duty}
+    """
+
+
+def _stream(events: str, end: date, row: str) -> str:
+    """SQL for the rows as they arrive: some late, some sent twice, none after the end; ids and words filled in last."""
+    about = "c, k, type"
+    resent, stars = _dice("resent", 100, about), _dice("stars", 10, "c")
+    return f"""
+        WITH event AS ({events}), arriving AS (
+            SELECT *, unnest(CASE WHEN {resent} < {RESENT_PERCENT} THEN [0, 1] ELSE [0] END) AS again
+            FROM event WHERE "time" < TIMESTAMP '{end} 00:00:00'
+        ), ordered AS (
+            SELECT * FROM arriving ORDER BY "time" + to_milliseconds(
+                CASE WHEN {_dice("late", 100, about)} < {LATE_PERCENT}
+                    THEN {_dice("lateness", LATEST_HOURS * 3_600_000, about)} ELSE {_dice("travel", 3000, about)} END
+                + again * (1000 + {_dice("resend", 3_600_000, about)})), c, k, type, again
+        ), named AS (
+            SELECT *, type LIKE 'message.%' OR type LIKE 'intent.%' OR type LIKE 'topic.%' AS is_talk FROM ordered
+        ), filled AS (
+            SELECT tenant, type, "time", channel, channel || '-' || room AS channel_id, 'a' || (room % 2) AS account_id,
+                substr(type, 1, 1) || substr(split_part(type, '.', 2), 1, 3) || c || '.' || k AS id,
+                CASE WHEN type NOT LIKE 'staff.%' THEN 'c' || c END AS conversation_id,
+                CASE WHEN is_talk THEN 'm' || (c * 8 + k) END AS message_id,
+                'p' || contact AS contact_id, 's' || staff AS staff_id,
+                CASE WHEN type LIKE 'task.%' THEN 't' || c END AS task_id,
+                CASE WHEN type = 'message.sent' AND c % 40 = 0 THEN 'k' || (c % 7) END AS campaign_id,
+                CASE WHEN type LIKE 'satisfaction.%' THEN 'q' || c END AS survey_id,
+                CASE WHEN by_ai THEN 'ai' WHEN type = 'message.sent' THEN 'person' END AS kind,
+                CASE WHEN type = 'topic.classified' THEN {_pick(TOPICS, "topicname", "c")} END AS topic,
+                CASE WHEN type = 'topic.classified' THEN {_pick(TONES, "tone", "c", "k")} END AS sentiment,
+                CASE WHEN type LIKE 'intent.%' THEN {_pick(INTENTS, "intentname", "c")} END AS intent,
+                CASE WHEN type = 'escalation.raised' THEN {_pick(SEVERITIES, "severity", "c")} END AS severity,
+                CAST(NULL AS VARCHAR) AS status, CAST(NULL AS BIGINT) AS duration_ms,
+                CAST(CASE type
+                    WHEN 'satisfaction.rating_received' THEN [1, 2, 3, 4, 4, 4, 5, 5, 5, 5][1 + {stars}]
+                    WHEN 'contact.converted' THEN 10 + {_dice("worth", 500, "c")} END AS DOUBLE) AS "value",
+                CASE WHEN type IN ('intent.classified', 'topic.classified')
+                    THEN round(0.4 + {_dice("sure", 600, "c", "k")} / 1000.0, 3)::DOUBLE END AS confidence
+            FROM named
+        )
+        SELECT {row} FROM filled
+    """
+
+
+def main() -> None:
+    """Write a workload and say how long it took and how large it is."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("events", type=int)
+    parser.add_argument("--tenants", type=int, default=1000)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    write(options.path, options.events, options.tenants)
+    print(f"{time.perf_counter() - began:.1f} s, {options.path.stat().st_size / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

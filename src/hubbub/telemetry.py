@@ -1,0 +1,38 @@
+"""Logs and counters: one structured logger, and the Prometheus metrics of a process (never labelled by tenant)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("hubbub")
+
+EVENTS = Counter("hubbub_events_total", "Events received, by what became of them.", ["verdict"])
+REFRESHES = Counter("hubbub_refreshes_total", "Refreshes run, by outcome.", ["outcome"])
+REFRESH_SECONDS = Histogram(
+    "hubbub_refresh_duration_seconds", "Duration of a refresh.", buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+)
+REQUEST_SECONDS = Histogram(
+    "hubbub_http_request_duration_seconds", "Duration of HTTP requests, by route and status class.", ["route", "status"],
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)  # fmt: skip
+BEHIND = Gauge("hubbub_rollups_behind_events", "Stored events that no refresh has looked at yet.")
+
+
+def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
+    """Send logs to stderr: JSON lines when it is no terminal (or `json`), readable ones otherwise."""
+    as_json = not sys.stderr.isatty() if json is None else json
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper(), logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
