@@ -10,6 +10,7 @@ import argparse
 import shutil
 import time
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ LATE_PERCENT, LATEST_HOURS, RESENT_PERCENT = 5, 72, 1
 EVENTS_PER_CONVERSATION = 14.19
 """Measured: what one conversation and everything about it comes to, resent events included."""
 
+EVENTS_PER_PART = 2_000_000
 LOGIN_SHARE = 0.04
 """Part of the events that are logins and logouts of staff, of whom every tenant has twelve."""
 
@@ -62,18 +64,48 @@ def write(
     """Write about `events` rows (within 2 %), in arrival order, to `path`: NDJSON if so named, else zstd Parquet.
 
     Columns are `COLUMNS`: fields of an event, with the tenant's number from 1 in front; times are UTC, of `days`
-    local days from `start` on. NDJSON leaves empty fields out, as clients do. Spills beside `path` what `memory` does not hold.
+    local days from `start` on. NDJSON leaves empty fields out, as clients do. Spills beside `path`.
     """
     scratch = path.with_name(path.name + ".scratch")
-    connection = duckdb.connect(config={"memory_limit": memory, "threads": threads, "temp_directory": str(scratch)})
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was broken off
+    scratch.mkdir(parents=True)
+    connection = duckdb.connect(scratch / "events.duckdb")
+    end = start + timedelta(days)
     try:
-        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{memory}'; SET threads = {threads}")
+        connection.execute(f"SET temp_directory = '{scratch / 'spill'}'; SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(_conversations(events, tenants, days, zones, channels, start))
-        rows = _stream(_events(events, tenants, days, zones, start), start + timedelta(days), _row(path))
-        connection.execute(f"COPY ({rows}) TO '{path}' ({_format(path)})")
+        connection.execute(f"CREATE TABLE event AS {_arrivals(_events(events, tenants, days, zones, start), end)}")
+        parts = [str(scratch / f"{n}{path.suffix}") for n in range(max(1, round(events / EVENTS_PER_PART)))]
+        for part, (since, until) in zip(parts, _slices(connection, len(parts)), strict=True):
+            where = f"arrival >= TIMESTAMP '{since}' AND arrival < TIMESTAMP '{until}'"
+            connection.execute(f"COPY ({_rows(where, _row(path))}) TO '{part}' ({_format(path)})")
+        _join(connection, [Path(part) for part in parts], path)
     finally:
         connection.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch)
+
+
+def _slices(connection: duckdb.DuckDBPyConnection, count: int) -> list[tuple[datetime, datetime]]:
+    """Cut the time of arrival into parts of like size that can be sorted in memory; all at once could not be."""
+    shares = [n / count for n in range(1, count + 1)]
+    found = connection.execute(f"SELECT min(arrival), quantile_disc(arrival, {shares}) FROM event").fetchall()
+    first, inner = found[0]
+    return list(pairwise([first, *inner[:-1], inner[-1] + timedelta(seconds=1)]))
+
+
+def _join(connection: duckdb.DuckDBPyConnection, parts: list[Path], path: Path) -> None:
+    if len(parts) == 1:
+        parts[0].replace(path)
+    elif _is_json(path):
+        with path.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, whole, 1 << 20)
+    else:
+        names = [str(part) for part in parts]
+        connection.execute(f"COPY (FROM read_parquet({names})) TO '{path}' ({_format(path)})")
 
 
 def _is_json(path: Path) -> bool:
@@ -92,7 +124,7 @@ def _row(path: Path) -> str:
 def _format(path: Path) -> str:
     if _is_json(path):
         return "FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '\t'"
-    return "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 500000"
+    return "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 
 
 def _offsets(zones: int, start: date) -> str:
@@ -192,19 +224,28 @@ def _events(events: int, tenants: int, days: int, zones: int, start: date) -> st
     """
 
 
-def _stream(events: str, end: date, row: str) -> str:
-    """SQL for the rows as they arrive: some late, some sent twice, none after the end; ids and words filled in last."""
+def _arrivals(events: str, end: date) -> str:
+    """SQL for the events that come to pass before the end, with their time of arrival: some late, some twice."""
     about = "c, k, type"
-    resent, stars = _dice("resent", 100, about), _dice("stars", 10, "c")
+    resent, lateness = _dice("resent", 100, about), _dice("lateness", LATEST_HOURS * 3_600_000, about)
     return f"""
-        WITH event AS ({events}), arriving AS (
+        WITH event AS ({events}), copied AS (
             SELECT *, unnest(CASE WHEN {resent} < {RESENT_PERCENT} THEN [0, 1] ELSE [0] END) AS again
             FROM event WHERE "time" < TIMESTAMP '{end} 00:00:00'
-        ), ordered AS (
-            SELECT * FROM arriving ORDER BY "time" + to_milliseconds(
-                CASE WHEN {_dice("late", 100, about)} < {LATE_PERCENT}
-                    THEN {_dice("lateness", LATEST_HOURS * 3_600_000, about)} ELSE {_dice("travel", 3000, about)} END
-                + again * (1000 + {_dice("resend", 3_600_000, about)})), c, k, type, again
+        )
+        SELECT *, "time" + to_milliseconds(again * (1000 + {_dice("resend", 3_600_000, about)})
+            + CASE WHEN {_dice("late", 100, about)} < {LATE_PERCENT}
+                THEN {lateness} ELSE {_dice("travel", 3000, about)} END) AS arrival
+        FROM copied
+    """
+
+
+def _rows(where: str, row: str) -> str:
+    """SQL for a part of the rows as they arrive, with the texts of ids and words filled in."""
+    stars = _dice("stars", 10, "c")
+    return f"""
+        WITH ordered AS (
+            SELECT * FROM event WHERE {where} ORDER BY arrival, c, k, type, again
         ), named AS (
             SELECT *, type LIKE 'message.%' OR type LIKE 'intent.%' OR type LIKE 'topic.%' AS is_talk FROM ordered
         ), filled AS (

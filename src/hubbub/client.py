@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import gzip
 import logging
+import math
 import os
 import random
 import threading
@@ -114,6 +115,7 @@ class Client:
         timeout: float = 10.0,
         on_error: Callable[[Trouble], None] | None = None,
     ) -> None:
+        """Check the settings; the sending thread starts with the first event."""
         if not url.startswith(("http://", "https://")):
             raise BadInputError(f"url {url!r}: write it like https://hubbub.example.org")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
@@ -154,7 +156,7 @@ class Client:
         value = {**(event or {}), **fields}
         event_id = _fill_in(value)
         try:
-            body = msgspec.json.encode(value)
+            body = _encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
             with self._changed:
                 self._count(recorded=1, rejected=1)
@@ -173,9 +175,10 @@ class Client:
                     self._thread.start()
             if len(self._queue) in (1, self._flush_at) or self._unreported_drops == 1:
                 self._changed.notify_all()
-            tell_now = self._closed
-        if tell_now:
-            self._report_drops()
+            is_closed = self._closed
+        if is_closed:
+            _open.add(self)  # so that what is dropped from here on is reported at the latest when the program ends
+            self._report_drops(rarely=True)
         return event_id
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -216,6 +219,7 @@ class Client:
         self._report_drops()
 
     def __enter__(self) -> Self:
+        """Return the client itself."""
         return self
 
     def __exit__(
@@ -224,6 +228,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the client, whatever happened."""
         self.close()
 
     def _count(self, **more: int) -> None:
@@ -368,6 +373,14 @@ def _fill_in(value: dict[str, Any]) -> str:
     if first(_TIMES) is None:
         value["time"] = system_clock()
     return str(event_id)
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    # msgspec would write null for these, and the event would lose its value without a word
+    for name, content in value.items():
+        if isinstance(content, float) and not math.isfinite(content):
+            raise ValueError(f"{name!r} is {content}")
+    return msgspec.json.encode(value)
 
 
 def _text(value: object) -> str | None:

@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False
 
     def __init__(self) -> None:
+        """Listen on a free port, behave well, have stored nothing."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.script: list[str] = []
@@ -240,6 +241,15 @@ def test_lost_acknowledgement_counts_nothing_twice(server: Server) -> None:
     assert list(server.stored) == ids
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_is_not_json(server: Server, value: float) -> None:
+    """NaN and infinity are refused here, since JSON has no word for them and the event would lose its value."""
+    with recording(server) as (client, troubles):
+        client.record(type="metric.observed", name="load", value=value)
+    assert [(t.kind, t.code) for t in troubles] == [("rejected", "not_json")]
+    assert not server.posts
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 422])
 def test_refused_batches_are_not_retried(server: Server, status: int) -> None:
     """Any other 4xx is final: reported once with its code and ids, counted, and the next batch goes on."""
@@ -340,12 +350,14 @@ def test_close_sends_what_waits(server: Server) -> None:
 
 
 def test_record_after_close_is_reported(server: Server) -> None:
-    """An event recorded after the close is dropped, and said so at once."""
+    """Events recorded after the close are dropped; the first says so at once, the others together, later."""
     with recording(server) as (client, troubles):
         client.close()
-        client.record(type="message.sent")
-        assert client.stats == Stats(recorded=1, dropped=1)
-    assert [(t.kind, t.message) for t in troubles] == [("dropped", "the client is closed")]
+        for _ in range(100):
+            client.record(type="message.sent")
+        assert client.stats == Stats(recorded=100, dropped=100)
+        assert [(t.kind, t.message, t.count) for t in troubles] == [("dropped", "the client is closed", 1)]
+    assert [t.count for t in troubles] == [1, 99]
 
 
 def test_broken_on_error_stops_nothing(server: Server, caplog: pytest.LogCaptureFixture) -> None:

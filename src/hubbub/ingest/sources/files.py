@@ -79,6 +79,7 @@ class FileImport:
     summary: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Look at the files without reading them. Raises `BadInputError`."""
         for path in self.paths:
             if not path.is_file():
                 raise BadInputError(
@@ -144,6 +145,10 @@ class FileImport:
                 f"{path}: the format is not clear from the name: use one of {', '.join(SUFFIXES)}, or a mapping with "
                 f"'format' ({', '.join(sorted(FORMATS))})"
             )
+        if kind == "pipermail" and self.mapping is None:
+            raise BadInputError(
+                f"{path}: mails are no events yet: give a mapping (--map) like examples/email-r-lists.yaml"
+            )
         return kind
 
     def _rows(self) -> Iterator[tuple[str, int, Row | bytes | _Fault]]:
@@ -171,7 +176,7 @@ class FileImport:
         if kind == "parquet":
             return self._parquet(path, stream)
         if kind == "pipermail":
-            return _pipermail(path, io.TextIOWrapper(stream, "utf-8", "replace"))
+            return _pipermail(path, stream)
         # Events are decoded straight from their bytes; only rows need to be looked into first.
         parse: _Parser = _row if self.mapping is not None or self.where.tests else bytes
         return (_json_lines if kind == "jsonl" else _json_file)(path, stream, parse)
@@ -181,22 +186,25 @@ class FileImport:
         encoding = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
         delimiter = (self.mapping.delimiter if self.mapping else None) or ("\t" if ".tsv" in path.suffixes else ",")
         csv.field_size_limit(MAX_CELL)  # the default would end the file at the first long message
-        reader = csv.reader(io.TextIOWrapper(stream, encoding, "surrogateescape", newline=""), delimiter=delimiter)
-        header = next(reader, [])
-        self._check_columns(path, header)
-        while True:
-            origin = f"{path.name} line {reader.line_num + 1}"
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                yield origin, _Fault("invalid_csv", f"not valid CSV: {error}")
-                continue
-            if cells is None:
-                return
-            if len(cells) == len(header):
-                yield origin, dict(zip(header, cells, strict=True))
-            elif cells:
-                yield origin, _Fault("invalid_csv", f"has {len(cells)} cells where the header has {len(header)}")
+        with io.TextIOWrapper(stream, encoding, "surrogateescape", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter)
+            header = next(reader, [])
+            if not header:
+                raise BadInputError(f"{path}: the first line must name the columns, and it is empty")
+            self._check_columns(path, header)
+            while True:
+                origin = f"{path.name} line {reader.line_num + 1}"
+                try:
+                    cells = next(reader, None)
+                except csv.Error as error:
+                    yield origin, _Fault("invalid_csv", f"not valid CSV: {error}")
+                    continue
+                if cells is None:
+                    return
+                if len(cells) == len(header):
+                    yield origin, dict(zip(header, cells, strict=True))
+                elif cells:
+                    yield origin, _Fault("invalid_csv", f"has {len(cells)} cells where the header has {len(header)}")
 
     def _parquet(self, path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | _Fault]]:
         with pq.ParquetFile(stream) as file:
@@ -246,6 +254,7 @@ class Conversations:
     """
 
     def __init__(self, rule: ConversationRule, rows: Iterator[Row]) -> None:
+        """Read all rows once."""
         self._rule = rule
         self._parents: dict[str, str] = {}  # a row's nearest present or, failing that, farthest named ancestor
         named: dict[str, list[str]] = {}
@@ -353,11 +362,11 @@ def _row(raw: bytes) -> Row | _Fault:
     return _Fault("invalid_event", "an object is needed", raw[:65536].decode("utf-8", "replace"))
 
 
-def _pipermail(path: Path, lines: io.TextIOWrapper) -> Iterator[tuple[str, Row | _Fault]]:
+def _pipermail(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | _Fault]]:
     """Read the headers of each mail in an archive; subjects and bodies are left where they are."""
     headers: dict[str, str] = {}
     name, start, inside = "", 0, False
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(codecs.iterdecode(stream, "utf-8", "replace"), 1):
         if _MAIL_START.match(line):
             if start:
                 yield f"{path.name} line {start}", _mail(path, headers)

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -196,13 +197,17 @@ class Mapping:
                 content = _value(rule, row, number)
                 if content is not None and content != "":
                     attributes[key] = content
-            if attributes:
-                fields["attributes"] = attributes
-            raw = msgspec.json.encode(fields).decode()
         except _FieldError as error:
             return _refusal(number, name, f"{name!r}: {error}", fields)
-        # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants stored.
-        return event_from(fields, number, raw)
+        fields = {name: content for name, content in fields.items() if content is not None and content != ""}
+        try:
+            event = msgspec.convert(fields, Event)
+            event.attributes = msgspec.Raw(msgspec.json.encode(attributes)) if attributes else None
+            return event
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+            # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants.
+            kept = {**fields, "attributes": attributes}
+            return event_from(kept, number, _encoded(kept))
 
 
 def load(path: Path) -> Mapping:
@@ -538,7 +543,7 @@ def _time(rule: Rule, row: Row, number: int) -> datetime | None:
         content = content.strip()
     if content is None or content == "":
         return None
-    moment = content if isinstance(content, datetime) else _parse(content, rule.format)
+    moment = content if isinstance(content, datetime) else _parse(str(content), rule.format)
     if moment.tzinfo is None:
         if rule.zone is None:
             raise _FieldError(f"{plain(content)[:60]!r} has no offset; say with 'zone' which zone it is in")
@@ -549,8 +554,8 @@ def _time(rule: Rule, row: Row, number: int) -> datetime | None:
         raise _FieldError(f"{plain(content)[:60]!r} is outside the years 1 to 9999") from None
 
 
-def _parse(content: Any, form: str) -> datetime:
-    text = plain(content) if form.startswith("epoch") else str(content)
+@lru_cache(maxsize=4096)  # the events of one row share their time, and reading it costs more than all the rest
+def _parse(text: str, form: str) -> datetime:
     try:
         if form == "rfc3339":
             return datetime.fromisoformat(text)
@@ -566,8 +571,11 @@ def _parse(content: Any, form: str) -> datetime:
 
 def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:
     code = "invalid_time" if name == "time" else "invalid_field"
+    return Rejection(index=index, code=code, field=name, message=message, raw=_encoded(fields))
+
+
+def _encoded(fields: dict[str, Any]) -> str:
     try:
-        raw = msgspec.json.encode(fields).decode()
-    except UnicodeEncodeError:
-        raw = ""
-    return Rejection(index=index, code=code, field=name, message=message, raw=raw)
+        return msgspec.json.encode(fields).decode()
+    except (UnicodeEncodeError, TypeError, msgspec.MsgspecError):
+        return ""

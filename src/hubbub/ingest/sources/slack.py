@@ -42,7 +42,7 @@ from hubbub.model.event import Event, Rejection
 
 PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
 MAX_FILE = 256 * 2**20
-MAX_TEXT = 16_000
+MAX_TEXT = 12_000  # bytes of JSON: attributes as a whole may have 16,384
 
 _DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
 _TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?\Z")
@@ -50,14 +50,13 @@ _LAST_SECOND = 9_000_000_000  # the year 2255: beyond it a revision would not fi
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BRIDGED = re.compile(r"\((?:matrix|irc|discord|telegram|gitter|zulip)\)\s*\Z", re.IGNORECASE)
 _SECRETS = re.compile(
-    r"xox[a-z]-[\w-]+"
+    r"\b(?:xox[a-z]|xapp)[-.][\w.-]+"
     r"|\b(?:pub_secret|pwd|passwd|password|passcode|icsToken|token|api[_-]?key|secret)\b\s*(?:=|:|is\b)\s*\S+"
     r"|\b(?:sk|pk|rk)[-_][\w-]{16,}|\bgh[opsu]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b"
-    r"|(?<=[?&])t=\S+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-_EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
 class _Message(msgspec.Struct):
@@ -118,8 +117,11 @@ def read(path: Path, *, keep_text: bool = False) -> SlackImport:
 
 
 def mask_text(text: str) -> str:
-    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut at 16,000 characters."""
-    return _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))[:MAX_TEXT]
+    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut so that attributes can hold it."""
+    masked = _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))
+    while (size := len(msgspec.json.encode(masked))) > MAX_TEXT:
+        masked = masked[: min(len(masked) * MAX_TEXT // size, len(masked) - 1)]
+    return masked
 
 
 @dataclass
@@ -133,6 +135,7 @@ class SlackImport:
     summary: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Find the day files. Raises `BadInputError` when there is no export, or more than one."""
         with _open(self.path) as (days, _):
             self.total_bytes = 2 * sum(day.size for day in days)
 

@@ -50,7 +50,10 @@ class Tally:
         self.last = event.time if self.last is None else max(self.last, event.time)
 
     def summary(self, *, threads: int | None = None, replies: int | None = None) -> dict[str, object]:
-        """Return the summary; unless told otherwise, a thread is a conversation of two messages or more."""
+        """Return the summary; AI that answers people counts as people, as in the metric `messages`.
+
+        Unless told otherwise a thread is a conversation of two messages or more, all but the first being replies.
+        """
         system, bots = self.kinds["system"], self.kinds["bot"] + self.kinds["auto"]
         return {
             "records": self.records,

@@ -1,0 +1,75 @@
+"""Writes the events of one tenant and one local day, with ids that depend on nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from typing import Any
+
+import msgspec
+
+from hubbub.demo.profile import Profile
+from hubbub.model.event import Event
+
+CONTACT_DAYS = 60
+"""Days after their first message until which contacts come back."""
+
+
+class Pen:
+    """Collects events of a day. `part` keeps what is drawn here apart from everything else that the day draws."""
+
+    def __init__(self, profile: Profile, day: date, seed: int, part: str) -> None:
+        """Begin an empty page for one local day."""
+        self.profile, self.day = profile, day
+        self.rng = random.Random(f"{seed}:{profile.id}:{day}:{part}")
+        self.key = f"{day:%y%m%d}{part}"
+        self.events: list[Event] = []
+        self._made = 0
+        self._midnight = datetime.combine(day, clock_time(), profile.tz)
+
+    def name(self, kind: str) -> str:
+        """Return a new id such as `c-260801k-17`."""
+        self._made += 1
+        return f"{kind}-{self.key}-{self._made}"
+
+    def write(self, type: str, time: datetime, **fields: Any) -> None:
+        """Add an event; `attributes` may be given as a dict."""
+        if "attributes" in fields:
+            fields["attributes"] = msgspec.Raw(msgspec.json.encode(fields["attributes"]))
+        self.events.append(Event(type=type, time=time, id=self.name("e"), source="demo", **fields))
+
+    def at(self, hour: float) -> datetime:
+        """Return the moment (UTC, whole ms) at which this day's clocks show `hour`; it may lie in the days beside."""
+        return (self._midnight + timedelta(milliseconds=int(hour * 3_600_000))).astimezone(UTC)
+
+    def busy_hour(self) -> float:
+        """Draw an hour of the day, by how busy the tenant's hours are."""
+        return self.rng.choices(range(24), self.profile.hours)[0] + self.rng.random()
+
+    def seconds(self, low: float, high: float) -> timedelta:
+        """Draw a length of time, in whole ms."""
+        return timedelta(milliseconds=int(1000 * self.rng.uniform(low, high)))
+
+    def minutes_about(self, median: float, spread: float = 0.8) -> timedelta:
+        """Draw a length of time as waits are: many short, few very long."""
+        return timedelta(milliseconds=int(60_000 * median * self.rng.lognormvariate(0.0, spread)))
+
+    def chance(self, share: float) -> bool:
+        """Say yes in `share` of the cases."""
+        return self.rng.random() < share
+
+    def pick(self, words: Sequence[str]) -> str:
+        """Draw a word; earlier ones are likelier."""
+        return words[int(len(words) * self.rng.random() ** 1.5)]
+
+    def contact(self) -> str:
+        """Draw a contact who was new today or, less and less likely, on one of the days before."""
+        day = self.day - timedelta(int(CONTACT_DAYS * self.rng.random() ** 2))
+        return contact_id(self.profile, day, self.rng.randrange(self.profile.new_contacts))
+
+
+def contact_id(profile: Profile, day: date, number: int) -> str:
+    """Return the id of the contact number `number` (from 0) who was new on `day`."""
+    return f"{profile.contact}-{day:%y%m%d}-{number}"

@@ -1,0 +1,67 @@
+"""The sample as a stream: which days, and in which order their events arrive, some late and some twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from hubbub.demo.campaigns import write_campaign
+from hubbub.demo.conversations import write_conversations
+from hubbub.demo.pen import Pen
+from hubbub.demo.profile import PROFILES, Profile
+from hubbub.demo.routine import SPIKE_DAYS, write_routine, write_spike
+from hubbub.errors import BadInputError
+from hubbub.model.event import Event, nearest
+
+LATE_SHARE, LATEST = 0.03, timedelta(days=3)
+RESENT_SHARE = 0.01
+
+
+def tenants() -> list[tuple[str, str, str]]:
+    """Return the demo's tenants as (id, IANA zone, name)."""
+    return [(profile.id, profile.zone, profile.name) for profile in PROFILES.values()]
+
+
+def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iterator[Event]:
+    """Yield a tenant's events of the last `days` days, until `now` (aware), in the order in which they arrive.
+
+    About 3 % come up to three days after their time, and 1 % come a second time with the same id. Times are UTC,
+    sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later.
+    """
+    if tenant_id not in PROFILES:
+        raise BadInputError(f"no demo tenant {tenant_id!r}{nearest(tenant_id, list(PROFILES))}")
+    if now.tzinfo is None:
+        raise BadInputError("now: a time without an offset could be any of 24 hours")
+    profile = PROFILES[tenant_id]
+    now = now.astimezone(UTC)
+    today = now.astimezone(profile.tz).date()
+    # the first day is a whole one, so that no receipt lacks its message
+    first = (now - timedelta(days=days)).astimezone(profile.tz).date() + timedelta(days=1)
+    arrivals: list[tuple[datetime, int, Event]] = []
+    rng = random.Random(f"{seed}:{tenant_id}:arrival")
+    for number in range(first.toordinal(), today.toordinal() + 1):
+        day = date.fromordinal(number)
+        for event in _day(profile, day, (today - day).days, seed):
+            late = rng.random() < LATE_SHARE
+            delay = rng.random() * (LATEST if late else timedelta(seconds=2))
+            again = rng.random() < RESENT_SHARE
+            if event.time > now:
+                continue
+            arrival = min(now, event.time + delay)
+            arrivals.append((arrival, len(arrivals), event))
+            if again:
+                arrivals.append((min(now, arrival + rng.random() * timedelta(days=1)), len(arrivals), event))
+    arrivals.sort(key=lambda arrival: arrival[:2])
+    for _, _, event in arrivals:
+        yield event
+
+
+def _day(profile: Profile, day: date, ago: int, seed: int) -> list[Event]:
+    talk, campaign, routine, spike = (Pen(profile, day, seed, part) for part in "kcrs")
+    write_conversations(talk)
+    write_campaign(campaign)
+    write_routine(routine)
+    if SPIKE_DAYS[0] <= ago <= SPIKE_DAYS[1]:
+        write_spike(spike)
+    return talk.events + campaign.events + routine.events + spike.events

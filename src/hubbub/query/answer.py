@@ -1,0 +1,161 @@
+"""Answer a Question: group its metrics by how they are read, read each group once, put the cells into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, Asked, dimensions_of, find
+from hubbub.metrics.definition import Distinct, DistinctRatio, First, Metric, Quantiles, Ratio, Score, State, Stored
+from hubbub.model.event import nearest
+from hubbub.model.question import Answer, Cell, Question, Row
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, Window
+from hubbub.query import read
+from hubbub.query.compare import compare
+from hubbub.query.plan import MAX_WINDOWS, Dirt, buckets, settled_to, tile
+from hubbub.store.base import Store, utc_naive
+
+MAX_ROWS = 100_000
+Key = tuple[datetime, tuple[str | None, ...]]
+
+
+class Answers:
+    """Answers questions of one tenant at a time from a store. May be used from any thread."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def answer(self, tenant: Tenant, question: Question) -> Answer:
+        """Answer a question; raises BadQuestionError for names outside the catalogue and ranges without an answer."""
+        now = self._clock()
+        asked = [find(name) for name in question.metrics]
+        check(question, asked, tenant)
+        first = self._answer(tenant, question, asked, now)
+        if question.compare is None:
+            return first
+        return compare(first, lambda q: self._answer(tenant, q, asked, now), asked, tenant, now)
+
+    def _answer(self, tenant: Tenant, question: Question, asked: Sequence[Asked], now: datetime) -> Answer:
+        cut = buckets(question.start, question.end, question.grain, tenant)
+        context = read.Context(self._store, tenant, question, cut, now, Dirt(self._store, tenant))
+        cells: dict[Key, dict[str, Cell]] = {}
+        live: set[datetime] = set()
+        gone = 0
+        for metrics in _groups(asked):
+            rollup = metrics[0].rollup
+            tiles = tile(rollup, tenant, cut, question.grain, now, context.dirt, exact=question.exact)
+            gone += tiles.gone
+            live |= tiles.live
+            for key, name, cell in _READERS[type(metrics[0].metric)](context, metrics, tiles):
+                cells.setdefault(key, {})[name] = replace(cell, state=_state(rollup, key[0], cut, tiles.live, now))
+        rows = _rows(question, asked, cut, cells)
+        settled = settled_to(tenant, now)
+        freshness: dict[str, Any] = {
+            "as_of": now.astimezone(tenant.tz).isoformat(),
+            "complete_to": min(settled, question.end).astimezone(tenant.tz).isoformat(),
+            "source": "raw" if live and len(live) == len(cut) else "rollups and raw" if live else "rollups",
+            "live_windows": len(live),
+            "zone": tenant.zone,
+            "quantiles": "exact" if question.exact else "histogram, within 1 %",
+        }
+        if gone:
+            freshness["gone"] = (
+                f"{gone} windows are left out: their raw events and this grain's rollups are past retention, or only a part "
+                "of them was asked for"
+            )
+        return Answer(question, tenant.zone, rows, freshness)
+
+
+def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
+    """Raise BadQuestionError for anything that cannot be asked: empty ranges, unknown or forbidden dimensions."""
+    if not asked:
+        raise BadQuestionError("ask for at least one metric; 'hubbub metrics' lists them")
+    if question.start >= question.end:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    if question.start.year < 2000 or question.end.year > 2100:
+        raise BadQuestionError("the range must lie between 2000 and 2100")
+    span = (question.end - question.start).total_seconds()
+    size = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}.get(question.grain, span)
+    if span / size > MAX_WINDOWS:
+        raise BadQuestionError(
+            f"the range holds about {int(span / size)} windows of grain {question.grain}, {MAX_WINDOWS} are allowed; "
+            "take a coarser grain"
+        )
+    for one in asked:
+        allowed = {d for d, c in dimensions_of(one.rollup).items() if c not in one.rollup.hidden or c in MEMBERS_ALLOWED}
+        for name in (*question.by, *question.where):
+            if name not in allowed:
+                raise BadQuestionError(
+                    f"metric '{one.name}' has no dimension {name[:80]!r}{nearest(name, allowed)} "
+                    f"(it has {', '.join(sorted(allowed)) or 'none'})"
+                )
+    if len(set(question.by)) != len(question.by):
+        raise BadQuestionError("a dimension is named twice in 'by'")
+
+
+def _groups(asked: Sequence[Asked]) -> list[list[Asked]]:
+    """Metrics that one statement can read: same rollup, same way of reading, same default filter."""
+    groups: dict[Any, list[Asked]] = {}
+    for one in asked:
+        metric = one.metric
+        where = tuple(sorted(metric.where.items())) if isinstance(metric, Stored) else ()
+        seen = metric.where_seen if isinstance(metric, Ratio) else None
+        kind: Any = "sums" if isinstance(metric, Stored | Ratio) else type(metric)
+        groups.setdefault((one.rollup.name, kind, where, seen), []).append(one)
+    return list(groups.values())
+
+
+_READERS: dict[type[Metric], Callable[..., Any]] = {
+    Stored: read.sums,
+    Ratio: read.sums,
+    Quantiles: read.quantiles,
+    Distinct: read.distinct,
+    DistinctRatio: read.distinct,
+    State: read.states,
+    First: read.firsts,
+    Score: read.scores,
+}
+
+
+def _state(rollup: Any, start: datetime, cut: Sequence[Window], live: set[datetime], now: datetime) -> str:
+    end = next((w.end for w in cut if utc_naive(w.start) == start), now)
+    if start in live or end > now:
+        return "live"
+    return "provisional" if end + rollup.source.look_ahead > now else "settled"
+
+
+def _rows(question: Question, asked: Sequence[Asked], cut: Sequence[Window], cells: dict[Key, dict[str, Cell]]) -> list[Row]:
+    """Put cells into rows; every window has a row for every combination of dimension values seen anywhere in the range."""
+    combos = sorted({dims for _, dims in cells}, key=lambda d: tuple((v is None, v or "") for v in d))
+    if not question.by:
+        combos = [()]
+    if len(combos) * len(cut) > MAX_ROWS:
+        raise BadQuestionError(
+            f"the answer would have {len(combos) * len(cut)} rows, {MAX_ROWS} are allowed; filter, or take a coarser grain"
+        )
+    return [
+        Row(
+            start=window.start.astimezone(UTC),
+            dims=dict(zip(question.by, dims, strict=True)),
+            cells={
+                one.name: cells.get((utc_naive(window.start), dims), {}).get(one.name) or _empty(one) for one in asked
+            },
+        )
+        for window in cut
+        for dims in combos
+    ]
+
+
+def _empty(one: Asked) -> Cell:
+    """A window without rows: counts are 0, everything that divides or has no value is null."""
+    metric = one.metric
+    counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
+    if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
+        counted = True
+    return Cell(0 if counted else None, n=0)

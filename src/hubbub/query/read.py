@@ -1,0 +1,353 @@
+"""Read groups of metrics: one statement over the rows of a rollup, stored and raw alike, merged, divided last.
+
+Every reader yields (key, metric name, Cell) with key = (bucket start, values of the asked dimensions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hubbub import calculations
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.definition import (
+    Column, Distinct, DistinctRatio, Distribution, First, Quantiles, Ratio, Rollup, Score, State, Stored, bucket_estimate,
+)  # fmt: skip
+from hubbub.model.question import NONE, Cell, Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window, day_of
+from hubbub.query.history import history
+from hubbub.query.plan import Dirt, Tiles, relation, scope
+from hubbub.store.base import Store, utc_naive
+
+Key = tuple[datetime, tuple[str | None, ...]]
+Cells = Iterator[tuple[Key, str, Cell]]
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every reader needs to know of the question being answered."""
+
+    store: Store
+    tenant: Tenant
+    question: Question
+    cut: Sequence[Window]
+    now: datetime
+    dirt: Dirt
+
+    def columns(self, rollup: Rollup, alias: str = "r") -> list[str]:
+        """Return the columns of the asked dimensions."""
+        names = dimensions_of(rollup)
+        return [f"{alias}.{names[d]}" for d in self.question.by]
+
+    def filters(self, rollup: Rollup, extra: Mapping[str, tuple[str, ...]], params: dict[str, Any]) -> str:
+        """Return the condition on `r` of the asked filters and a metric's own, which an asked one overrides."""
+        names = dimensions_of(rollup)
+        parts = ["TRUE"]
+        wanted = {**{d: v for d, v in extra.items() if d not in self.question.by}, **self.question.where}
+        for number, (name, values) in enumerate(wanted.items()):
+            column, param = f"r.{names[name]}", f"where_{number}"
+            params[param] = [v for v in values if v != NONE]
+            null = f" OR {column} IS NULL" if NONE in values else ""
+            parts.append(f"({column} IN (SELECT unnest(${param}::VARCHAR[])){null})")
+        return " AND ".join(parts)
+
+    def run(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+        """Run a statement for this tenant."""
+        return self.store.query(sql, {"tenant": self.tenant.no, **params}).dicts()
+
+
+def _by(context: Context, rollup: Rollup) -> tuple[str, str]:
+    """SQL for the selected dimensions as d0, d1, …, and their names for grouping."""
+    columns = context.columns(rollup)
+    return "".join(f", {c} AS d{i}" for i, c in enumerate(columns)), "".join(f", d{i}" for i in range(len(columns)))
+
+
+def _key(context: Context, row: Mapping[str, Any]) -> Key:
+    return row["window_start"], tuple(row[f"d{i}"] for i in range(len(context.question.by)))
+
+
+def _columns(rollup: Rollup, measures: Sequence[str]) -> list[Column]:
+    return [c for m in dict.fromkeys(measures) for c in rollup.measures[m].columns(m)]
+
+
+def _merged(context: Context, rollup: Rollup, tiles: Tiles, measures: Sequence[str], extra: Any, seen: str | None) -> Any:
+    rel, params = relation(rollup, tiles)
+    where = context.filters(rollup, extra, params)
+    selected, grouped = _by(context, rollup)
+    if seen:
+        where += f" AND coalesce(r.channel, '') IN (SELECT coalesce(channel, '') FROM rel GROUP BY 1 HAVING sum({seen}) > 0)"
+    values = fold.merge_columns(_columns(rollup, measures))
+    return context.run(
+        f"WITH rel AS ({rel}) SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} "
+        f"GROUP BY r.window_start{grouped}", params,
+    )  # fmt: skip
+
+
+def sums(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """Stored measures and ratios of them."""
+    rollup, first = metrics[0].rollup, metrics[0].metric
+    needed: list[str] = []
+    for one in metrics:
+        metric = one.metric
+        needed += [metric.measure] if isinstance(metric, Stored) else [*metric.over, metric.under]  # type: ignore[attr-defined]
+    extra = {} if context.question.include_bots or not isinstance(first, Stored) else first.where
+    seen = first.where_seen if isinstance(first, Ratio) else None
+    for row in _merged(context, rollup, tiles, needed, extra, seen):
+        for one in metrics:
+            metric = one.metric
+            if isinstance(metric, Stored):
+                value = row[metric.measure]
+                value = value / metric.divide if metric.divide != 1 and value is not None else value
+                yield _key(context, row), one.name, Cell(value, value, None, value if metric.divide == 1 else None)
+            elif isinstance(metric, Ratio):
+                over = sum(row[m] * weight for m, weight in metric.over.items())
+                under = row[metric.under]
+                value = over * metric.factor / under if under else None
+                whole = over if metric.factor != 1e-6 else over * metric.factor
+                yield _key(context, row), one.name, Cell(value, whole, under, under)
+
+
+def quantiles(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """Statistics of distributions: mean and extremes from exact columns, percentiles from merged histograms (or raw rows)."""
+    rollup = metrics[0].rollup
+    for measure in dict.fromkeys(_measure(one) for one in metrics):
+        mine = [one for one in metrics if _measure(one) == measure]
+        main = {_key(context, row): row for row in _merged(context, rollup, tiles, [measure], {}, None)}
+        wanted = sorted({one.statistic for one in mine if one.statistic in QUANTILES})
+        found: dict[Key, dict[str, Any]] = {}
+        if wanted:
+            exact = context.question.exact and not tiles.stored
+            found = (_exact if exact else _from_histogram)(context, rollup, measure, tiles, wanted)
+        for key, row in main.items():
+            count, total = row[f"{measure}_count"], row[f"{measure}_sum"]
+            low, high = row[f"{measure}_min"], row[f"{measure}_max"]
+            plain = {"count": count, "sum": total, "min": low, "max": high, "avg": total / count if count else None}
+            for one in mine:
+                if one.statistic in QUANTILES:
+                    value = found.get(key, {}).get(one.statistic)
+                    value = min(max(value, low), high) if value is not None else None
+                else:
+                    value = plain[str(one.statistic)]
+                top = total if one.statistic in ("avg", "sum") else None
+                yield key, one.name, Cell(value, top, count if one.statistic == "avg" else None, count)
+
+
+def _measure(one: Asked) -> str:
+    metric = one.metric
+    assert isinstance(metric, Quantiles)
+    return metric.measure
+
+
+def _from_histogram(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]) -> dict[Key, Any]:
+    """Percentiles with linear interpolation between the estimates of the two neighbouring ranks, as in exact ones."""
+    rel, params = relation(rollup, tiles, measure)
+    where = context.filters(rollup, {}, params)
+    selected, grouped = _by(context, rollup)
+    values = "".join(
+        f", min(estimate) FILTER (WHERE upto > floor((total - 1) * {q})) AS {name}_low"
+        f", min(estimate) FILTER (WHERE upto > ceil((total - 1) * {q})) AS {name}_high"
+        for name, q in ((n, QUANTILES[n]) for n in wanted)
+    )
+    rows = context.run(
+        f"""WITH rel AS ({rel}), g AS (
+            SELECT r.window_start{selected}, r.bucket, sum(r.n) AS n FROM rel AS r WHERE {where}
+            GROUP BY r.window_start{grouped}, r.bucket
+        ), c AS (
+            SELECT *, {bucket_estimate()} AS estimate,
+                sum(n) OVER (PARTITION BY window_start{grouped} ORDER BY bucket) AS upto,
+                sum(n) OVER (PARTITION BY window_start{grouped}) AS total FROM g
+        )
+        SELECT window_start{grouped}, max(total) AS total{values} FROM c GROUP BY window_start{grouped}""",
+        params,
+    )
+    found: dict[Key, Any] = {}
+    for row in rows:
+        cell: dict[str, Any] = {}
+        for name in wanted:
+            rank = (int(row["total"]) - 1) * QUANTILES[name]
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            cell[name] = low + (high - low) * (rank - math.floor(rank))
+        found[_key(context, row)] = cell
+    return found
+
+
+def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]) -> dict[Key, Any]:
+    """Percentiles of the raw fact rows themselves (linear interpolation, type 7 of Hyndman and Fan)."""
+    distribution = rollup.measures[measure]
+    assert isinstance(distribution, Distribution)
+    params: dict[str, Any] = {"slots": [s for s, _ in tiles.slots], "slot_buckets": [b for _, b in tiles.slots]}
+    where = context.filters(rollup, {}, params)
+    selected, grouped = _by(context, rollup)
+    values = "".join(f", quantile_cont(r.{distribution.column}, {QUANTILES[name]}) AS {name}" for name in wanted)
+    rows = context.run(
+        f"""WITH calendar AS (SELECT unnest($slots::BIGINT[]) AS slot, unnest($slot_buckets::TIMESTAMP[]) AS window_start),
+        rel AS (
+            SELECT f.*, c.window_start FROM ({fold.fact_rows(rollup.source, scope(rollup.source, tiles))}) AS f
+            JOIN calendar AS c ON c.slot = {fold.slot("f." + rollup.anchor)}
+            WHERE ({rollup.where}) AND f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'
+        )
+        SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}""",
+        params,
+    )
+    return {_key(context, row): row for row in rows}
+
+
+def distinct(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """Distinct members, and ratios of two distinct counts over the same members."""
+    rollup = metrics[0].rollup
+    rel, params = relation(rollup, tiles)
+    where = context.filters(rollup, {}, params)
+    selected, grouped = _by(context, rollup)
+    member = metrics[0].metric.member  # type: ignore[attr-defined]
+    counts = ""
+    for number, one in enumerate(metrics):
+        metric = one.metric
+        if isinstance(metric, Distinct):
+            counts += f", count(*) FILTER (WHERE {metric.where}) AS over_{number}"
+        elif isinstance(metric, DistinctRatio):
+            counts += f", count(*) FILTER (WHERE {metric.over}) AS over_{number}"
+            counts += f", count(*) FILTER (WHERE {metric.under}) AS under_{number}"
+    rows = context.run(
+        f"""WITH rel AS ({rel}), m AS (
+            SELECT r.window_start{selected}, r.{member} AS member{fold.merge_columns(rollup.columns())}
+            FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}, r.{member}
+        )
+        SELECT window_start{grouped}{counts} FROM m GROUP BY window_start{grouped}""",
+        params,
+    )
+    for row in rows:
+        for number, one in enumerate(metrics):
+            over = row[f"over_{number}"]
+            if isinstance(one.metric, Distinct):
+                yield _key(context, row), one.name, Cell(over, over, None, over)
+            else:
+                under = row[f"under_{number}"]
+                yield _key(context, row), one.name, Cell(over / under if under else None, over, under, under)
+
+
+def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """How many entities are in a state at the end of each bucket, or now where the bucket is still open."""
+    rollup = metrics[0].rollup
+    ends = {min(w.end, context.now): utc_naive(w.start) for w in context.cut if w.start <= context.now}
+    if not ends:
+        return
+    rel, params = history(rollup, context.store, context.tenant, sorted(ends), context.dirt, exact=context.question.exact)
+    where = context.filters(rollup, {}, params)
+    selected, grouped = _by(context, rollup)
+    conditions = [(one, one.metric) for one in metrics if isinstance(one.metric, State)]
+    counts = "".join(f", count(*) FILTER (WHERE {m.where}) AS n_{i}" for i, (_, m) in enumerate(conditions))
+    entity = conditions[0][1].entity
+    starts = {utc_naive(end): start for end, start in ends.items()}
+    rows = context.run(
+        f"""WITH rel AS ({rel}), m AS (
+            SELECT i.moment AS window_start{selected}, r.{entity} AS entity{fold.merge_columns(rollup.columns())}
+            FROM (SELECT unnest($moments::TIMESTAMP[]) AS moment) AS i JOIN rel AS r ON r.window_start <= i.moment
+            WHERE {where} GROUP BY i.moment{grouped}, r.{entity}
+        )
+        SELECT window_start{grouped}{counts} FROM m GROUP BY window_start{grouped}""",
+        params,
+    )
+    for row in rows:
+        row["window_start"] = starts[row["window_start"]]
+        for i, (one, _) in enumerate(conditions):
+            yield _key(context, row), one.name, Cell(row[f"n_{i}"], row[f"n_{i}"], None, row[f"n_{i}"])
+
+
+def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """How many entities were first seen in each bucket; the whole past decides, a dimension is that of the first sight."""
+    rollup = metrics[0].rollup
+    moment = min(max(w.end for w in context.cut), context.now)
+    rel, params = history(rollup, context.store, context.tenant, [moment], context.dirt, exact=context.question.exact)
+    where = context.filters(rollup, {}, params)
+    for one in metrics:
+        metric = one.metric
+        assert isinstance(metric, First)
+        dims = "".join(
+            f", arg_min({c}, (r.{metric.column}, {c})) AS d{i}" for i, c in enumerate(context.columns(rollup))
+        )
+        grouped = "".join(f", d{i}" for i in range(len(context.question.by)))
+        rows = context.run(
+            f"""WITH rel AS ({rel}), m AS (
+                SELECT r.{metric.entity}, min(r.{metric.column}) AS first{dims} FROM rel AS r
+                WHERE {where} AND r.{metric.column} IS NOT NULL GROUP BY r.{metric.entity}
+            )
+            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN (
+                SELECT unnest($starts::TIMESTAMP[]) AS start, unnest($ends::TIMESTAMP[]) AS finish) AS w
+                ON m.first >= w.start AND m.first < w.finish
+            GROUP BY w.start{grouped}""",
+            {
+                **params,
+                "starts": [utc_naive(w.start) for w in context.cut],
+                "ends": [utc_naive(w.end) for w in context.cut],
+            },
+        )
+        for row in rows:
+            yield _key(context, row), one.name, Cell(row["n"], row["n"], None, row["n"])
+
+
+def scores(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
+    """Scores, by the public calculations."""
+    for one in metrics:
+        metric = one.metric
+        assert isinstance(metric, Score)
+        yield from (_engagement if metric.function == "contact_engagement_score" else _campaigns)(context, one, tiles)
+
+
+def _campaigns(context: Context, one: Asked, tiles: Tiles) -> Cells:
+    for row in _merged(context, one.rollup, tiles, one.metric.parts, {}, None):  # type: ignore[attr-defined]
+        score = calculations.campaign_score(
+            attempted=row["attempted"], delivered=row["delivered"], read=row["read"], recipients=row["delivered"],
+            engaged=row["engaged"], converted=row["converted"], opted_out=row["opted_out"],
+        )  # fmt: skip
+        parts = {
+            name: {"numerator": p.numerator, "denominator": p.denominator, "weight": p.weight, "points": p.points}
+            for name, p in score.parts.items()
+        }
+        details = {"parts": parts, "penalty": score.penalty, "reason": score.reason}
+        yield _key(context, row), one.name, Cell(score.value, None, None, row["attempted"], details=details)
+
+
+_DEEDS = {
+    "conversions": "conversion", "inbound": "inbound", "good_ratings": "rating", "clicks": "click", "reads": "read",
+}  # fmt: skip
+
+
+def _engagement(context: Context, one: Asked, tiles: Tiles) -> Cells:
+    """Scores of contacts at the end of the range: of all their deeds up to then, by local day; several contacts: the mean."""
+    rollup = one.rollup
+    moment = min(max(w.end for w in context.cut), context.now)
+    rel, params = history(
+        rollup, context.store, context.tenant, [moment], context.dirt, exact=context.question.exact, by_day=True
+    )
+    where = context.filters(rollup, {}, params)
+    selected, grouped = _by(context, rollup)
+    tz = context.tenant.tz
+    rows = context.run(
+        f"WITH rel AS ({rel}) SELECT r.window_start{selected}, r.contact_id AS contact"
+        f"{fold.merge_columns(rollup.columns())} FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}, r.contact_id "
+        "ORDER BY r.window_start", params,
+    )  # fmt: skip
+    deeds: dict[tuple[tuple[str | None, ...], str], dict[tuple[str, Any], int]] = {}
+    blocked: dict[tuple[tuple[str | None, ...], str], bool] = {}
+    for row in rows:
+        dims, contact = _key(context, row)[1], row["contact"]
+        day = day_of(row["window_start"].replace(tzinfo=context.now.tzinfo), tz)
+        mine = deeds.setdefault((dims, contact), {})
+        for column, kind in _DEEDS.items():
+            mine[kind, day] = mine.get((kind, day), 0) + row[column]
+        if row["state"] is not None:
+            blocked[dims, contact] = row["state"] == "blocked"
+    today = day_of(moment, tz)
+    values: dict[tuple[str | None, ...], list[float]] = {}
+    for (dims, contact), mine in deeds.items():
+        score = calculations.contact_engagement_score(mine, today, blocked=blocked.get((dims, contact), False))
+        values.setdefault(dims, []).append(score.value)
+    start = utc_naive(context.cut[-1].start)
+    for dims, scores_ in values.items():
+        yield (start, dims), one.name, Cell(math.fsum(scores_) / len(scores_), None, None, len(scores_))

@@ -1,0 +1,426 @@
+"""How files of every format become events or rejections, and what the example mappings make of the real data sets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import statistics
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hubbub.errors import BadInputError
+from hubbub.ingest.sources import files, mapping
+from hubbub.ingest.sources.summary import Record
+from hubbub.model.event import Event, Rejection
+
+ROOT = Path(__file__).resolve().parents[4]
+DATA = ROOT.parent / "shared" / "data"
+real = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not there (../shared/data)")
+
+EVENT = {"type": "message.sent", "time": "2026-03-01T12:00:00Z", "id": "1", "value": 2.5}
+ROWS = "events:\n  - {type: {const: message.sent}, time: t, id: i, contact_id: c}\n"
+
+
+def items_of(
+    path: Path | list[Path], rows: mapping.Mapping | None = None, where: dict[str, str] | None = None
+) -> list[Record | Rejection]:
+    """Return everything that an import yields."""
+    return list(files.read(path if isinstance(path, list) else [path], rows, where=where).records())
+
+
+def events_of(
+    path: Path | list[Path], rows: mapping.Mapping | None = None, where: dict[str, str] | None = None
+) -> list[Event]:
+    """Return the events of an import, failing on any rejection."""
+    found = items_of(path, rows, where)
+    assert not [item for item in found if isinstance(item, Rejection)]
+    return [item.event for item in found if isinstance(item, Record)]
+
+
+def refusals(path: Path, rows: mapping.Mapping | None = None) -> list[Rejection]:
+    """Return what an import refused."""
+    return [item for item in items_of(path, rows) if isinstance(item, Rejection)]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file and return its path."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def mapped(folder: Path, text: str = ROWS) -> mapping.Mapping:
+    """Return the mapping of a text."""
+    return mapping.load(write(folder / "m.yaml", text))
+
+
+def test_every_format_gives_the_same_event(tmp_path: Path) -> None:
+    """One event comes out the same from JSONL, gzip, JSON (array, object, lines), CloudEvents, CSV, TSV and Parquet."""
+    line = json.dumps(EVENT)
+    cloud = {
+        "specversion": "1.0",
+        "type": "hubbub.message.sent",
+        "source": "s",
+        "id": "1",
+        "time": EVENT["time"],
+        "data": {"value": 2.5},
+    }
+    moment = pa.array([datetime(2026, 3, 1, 12, tzinfo=UTC)], pa.timestamp("ns", "UTC"))
+    table = pa.table({"type": ["message.sent"], "time": moment, "id": ["1"], "value": [2.5]})
+    pq.write_table(table, tmp_path / "e.parquet")
+    paths = [
+        write(tmp_path / "e.jsonl", line + "\n\n"),
+        write(tmp_path / "e.jsonl.gz", gzip.compress(line.encode())),
+        write(tmp_path / "a.json", json.dumps([EVENT], indent=2)),
+        write(tmp_path / "o.json", json.dumps(EVENT, indent=2)),
+        write(tmp_path / "l.json", "\ufeff" + line + "\n"),
+        write(tmp_path / "c.json", json.dumps([cloud])),
+        write(
+            tmp_path / "e.csv", "\ufeff" + ",".join(EVENT) + "\r\n" + ",".join(str(v) for v in EVENT.values()) + "\r\n"
+        ),
+        write(tmp_path / "e.tsv", "\t".join(EVENT) + "\n" + "\t".join(str(v) for v in EVENT.values()) + "\n"),
+        tmp_path / "e.parquet",
+    ]
+    for path in paths:
+        (event,) = events_of(path)
+        event.source = None
+        assert event == Event(type="message.sent", time=datetime(2026, 3, 1, 12, tzinfo=UTC), id="1", value=2.5), path
+
+
+def test_one_bad_line_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Of three lines the bad one is refused with its number and field, and the good ones come through in order."""
+    lines = [json.dumps(EVENT), '{"type": "message.sent"}', "{oops", "[]", json.dumps(EVENT | {"id": "2"})]
+    found = items_of(write(tmp_path / "e.jsonl", "\n".join(lines)))
+    assert [i.message.partition(":")[0] if isinstance(i, Rejection) else i.origin for i in found] == [
+        "e.jsonl line 1", "e.jsonl line 2", "e.jsonl line 3", "e.jsonl line 5",
+    ]  # fmt: skip
+    assert [i.code for i in found if isinstance(i, Rejection)] == ["missing_field", "invalid_json"]
+    assert [i.index for i in found if isinstance(i, Rejection)] == [1, 2]
+
+
+def test_a_csv_row_is_named_by_its_first_physical_line(tmp_path: Path) -> None:
+    """After a text with line breaks the next record is named by the line it begins on, as an editor shows it."""
+    path = write(tmp_path / "e.csv", 't,i,c\n2026-03-01T12:00:00Z,1,"a\nb\nc"\nsoon,2,x\n')
+    (refused,) = refusals(path, mapped(tmp_path))
+    assert refused.message.startswith("e.csv line 5: 'time': 'soon' is not a time")
+
+
+def test_a_csv_row_of_another_width_is_refused(tmp_path: Path) -> None:
+    """A row with too many or too few cells is refused with both counts; empty lines are passed over."""
+    path = write(tmp_path / "e.csv", "t,i,c\n2026-03-01T12:00:00Z,1\n\n2026-03-01T12:00:00Z,2,x\n1,2,3,4\n")
+    assert [r.message for r in refusals(path, mapped(tmp_path))] == [
+        "e.csv line 2: has 2 cells where the header has 3", "e.csv line 5: has 4 cells where the header has 3",
+    ]  # fmt: skip
+
+
+def test_bytes_of_another_encoding_are_refused_or_read(tmp_path: Path) -> None:
+    """Latin-1 in a file taken for UTF-8 refuses the row with what to do; with `encoding` it is read right."""
+    path = write(tmp_path / "e.csv", "t,i,c\n2026-03-01T12:00:00Z,1,Zoë\n".encode("latin-1"))
+    (refused,) = refusals(path, mapped(tmp_path))
+    assert (refused.code, refused.field) == ("invalid_field", "contact_id")
+    assert "name it with 'encoding'" in refused.message
+    assert [e.contact_id for e in events_of(path, mapped(tmp_path, "encoding: latin-1\n" + ROWS))] == ["Zoë"]
+
+
+def test_unfit_tables_are_refused_before_the_first_row(tmp_path: Path) -> None:
+    """A column that the mapping reads and the file lacks, or one that is no event field, is named with the file."""
+    path = write(tmp_path / "e.csv", "t,i\n")
+    with pytest.raises(
+        BadInputError, match=r"e\.csv: there is no column 'c', which the mapping m\.yaml reads; .* 't', 'i'"
+    ):
+        items_of(path, mapped(tmp_path))
+    with pytest.raises(BadInputError, match=r"e\.csv: column 't' is not an event field; .*--map"):
+        items_of(path)
+    with pytest.raises(BadInputError, match="must name the columns"):
+        items_of(write(tmp_path / "e.csv", ""))
+    with pytest.raises(BadInputError, match="no column 'brand'"):
+        items_of(write(tmp_path / "f.csv", "t,i,c\n"), mapped(tmp_path), {"brand": "x"})
+
+
+def test_unfit_paths_are_refused(tmp_path: Path) -> None:
+    """A missing file, a folder, a name that tells no format and mails without a mapping are refused by name."""
+    write(tmp_path / "e.txt", "")
+    write(tmp_path / "e.mbox", MAIL)
+    for name, reason in (
+        ("none.csv", "no such file"),
+        ("", "is a folder"),
+        ("e.txt", "format is not clear"),
+        ("e.mbox", "--map"),
+    ):
+        with pytest.raises(BadInputError, match=reason):
+            files.read([tmp_path / name])
+
+
+@pytest.mark.parametrize("name", ["e.jsonl.gz", "e.parquet", "e.csv.gz"])
+def test_a_damaged_file_is_one_rejection(tmp_path: Path, name: str) -> None:
+    """A file that is cut off or no such file at all gives a rejection that names it, not a crash."""
+    found = refusals(
+        write(
+            tmp_path / name,
+            gzip.compress(b"type,time\n")[:-6]
+            if "csv" in name
+            else gzip.compress(b"\n")[:-6]
+            if "gz" in name
+            else b"PAR1",
+        )
+    )
+    assert [r.code for r in found] == ["unreadable_file"]
+    assert found[0].message.startswith(name)
+
+
+def test_where_narrows_the_rows(tmp_path: Path) -> None:
+    """The mapping's filter and the caller's both apply, and neither changes a row's number, so ids stay the same."""
+    text = (
+        "where: {c: [x, y]}\nevents:\n  - {type: {const: message.sent}, time: {const: '2026-01-01T00:00:00Z'},"
+        " contact_id: c, id: {template: '{file}:{row}'}}\n"
+    )
+    path = write(tmp_path / "e.csv", "c\nz\nx\ny\n")
+    assert [e.id for e in events_of(path, mapped(tmp_path, text))] == ["e:1", "e:2"]
+    assert [e.id for e in events_of(path, mapped(tmp_path, text), {"c": "y"})] == ["e:2"]
+
+
+def threads(tmp_path: Path, rows: list[dict[str, Any]], rule: str) -> list[tuple[Any, ...]]:
+    """Return conversation, opener, is_opener, answered and brand of each row under a conversation rule."""
+    columns = ("conversation", "opener", "is_opener", "answered", "brand")
+    attributes = ", ".join(f"{c}: {{column: {c}, default: '-'}}" for c in columns)
+    fields = "type: {const: message.sent}, time: {const: '2026-01-01T00:00:00Z'}"
+    text = f"conversation: {rule}\nevents:\n  - {{{fields}, attributes: {{{attributes}}}}}\n"
+    path = write(tmp_path / "rows.jsonl", "\n".join(json.dumps(row) for row in rows))
+    found = [json.loads(bytes(e.attributes or b"")) for e in events_of(path, mapped(tmp_path, text))]
+    return [tuple(f[c] for c in columns) for f in found]
+
+
+def test_conversations_by_parent(tmp_path: Path) -> None:
+    """A row belongs to its farthest ancestor, in any order of rows; what one row carries all of the thread have."""
+    rows: list[dict[str, Any]] = [
+        {"id": 3, "parent": "2.0", "by": "acme", "out": True},
+        {"id": 2, "parent": "1.0", "by": "bob"},
+        {"id": 1, "parent": None, "by": "ada"},
+        {"id": 4, "parent": None, "by": "eve"},
+    ]
+    rule = "{id: id, parent: parent, author: by, carry: {brand: {column: by, when: {out: true}}}}"
+    assert threads(tmp_path, rows, rule) == [
+        ("1", "ada", "false", "bob", "acme"), ("1", "ada", "false", "ada", "acme"), ("1", "ada", "true", "-", "acme"),
+        ("4", "eve", "true", "-", "-"),
+    ]  # fmt: skip
+
+
+def test_conversations_with_missing_parents_and_loops(tmp_path: Path) -> None:
+    """Answers to the same missing row belong together without an opener; a loop, even of one, ends and has one id."""
+    pairs = [("b", "gone"), ("c", "gone"), ("y", "z"), ("x", "y"), ("z", "x"), ("s", "s")]
+    rows: list[dict[str, Any]] = [{"id": key, "parent": up, "by": "u"} for key, up in pairs]
+    rule = "{id: id, parent: parent, author: by, carry: {brand: {column: id}}}"
+    assert [(row[0], row[2]) for row in threads(tmp_path, rows, rule)] == [
+        ("gone", "false"), ("gone", "false"), ("x", "true"), ("x", "true"), ("x", "true"), ("s", "true"),
+    ]  # fmt: skip
+
+
+def test_conversations_by_group(tmp_path: Path) -> None:
+    """With a group column the opener is who wrote the group's first row by the order column."""
+    rows: list[dict[str, Any]] = [
+        {"id": 2, "g": "t", "at": "b", "by": "agent"},
+        {"id": 1, "g": "t", "at": "a", "by": "guest"},
+    ]
+    rule = "{id: id, group: g, order: at, author: by, carry: {brand: {column: by}}}"
+    assert threads(tmp_path, rows, rule) == [
+        ("t", "guest", "false", "-", "guest"),
+        ("t", "guest", "true", "-", "guest"),
+    ]
+
+
+def test_a_long_chain_is_no_recursion(tmp_path: Path) -> None:
+    """A thread of twenty thousand answers, each to the one before, is followed to its root."""
+    rows: list[dict[str, Any]] = [{"id": n, "parent": n - 1 if n else None, "by": "u"} for n in range(20_000, -1, -1)]
+    rule = "{id: id, parent: parent, author: by, carry: {brand: {column: by}}}"
+    assert {row[0] for row in threads(tmp_path, rows, rule)} == {"0"}
+
+
+MAIL = """From ada at example.org  Tue Apr  1 11:48:02 1997
+From: ada at example.org (Ada L)
+Date: Tue, 1 Apr 97 11:48:02 +0200
+Subject: first,
+ folded
+Message-ID: <1@x>
+
+From here on it is body.
+From: nobody
+
+From bob @end|ng |rom ex@mp|e@org  Wed Apr  2 00:00:00 2025
+From: bob @end|ng |rom ex@mp|e@org (Bob)
+Date: Wed, 2 Apr 2025 00:00:00 +0000
+In-Reply-To: Your message of "Tue"
+ <1@x>
+References: <0@x> <1@x>
+Message-ID: <2@x>
+
+From cy at example.org  Wed Apr  2 00:00:00 2025
+From: cy at example.org (Cy)
+Date: once
+References: <0@x>
+ <gone@x>
+Message-ID: <3@x>
+"""
+
+
+def test_mail_archives(tmp_path: Path) -> None:
+    """Mails are told apart from 'From ' in bodies, folded headers are joined, threads found by either header."""
+    path = write(tmp_path / "1997.txt", MAIL)
+    example = mapping.load(ROOT / "examples" / "email-r-lists.yaml")
+    first, second, third = items_of(path, example)
+    assert isinstance(first, Record)
+    assert isinstance(second, Record)
+    assert (first.event.type, first.event.conversation_id, first.event.channel_id) == (
+        "message.received",
+        "<1@x>",
+        tmp_path.name,
+    )
+    assert first.event.time == datetime(1997, 4, 1, 9, 48, 2, tzinfo=UTC)
+    assert (second.event.type, second.event.conversation_id) == ("message.sent", "<1@x>")
+    assert second.event.contact_id == first.event.contact_id
+    assert second.origin == "1997.txt line 11"
+    assert isinstance(third, Rejection)
+    assert (third.code, third.field) == ("missing_field", "time")
+
+
+def example(name: str, pattern: str, where: dict[str, str] | None = None) -> tuple[list[Record], dict[str, Any]]:
+    """Return the records and the summary of a real data set under its example mapping."""
+    run = files.read(sorted(DATA.glob(pattern)), mapping.load(ROOT / "examples" / f"{name}.yaml"), where=where)
+    found = list(run.records())
+    assert not [item for item in found if isinstance(item, Rejection)]
+    assert run.read_bytes == run.total_bytes
+    return [item for item in found if isinstance(item, Record)], run.summary
+
+
+def counts(name: str) -> dict[str, Any]:
+    """Return the independent counts of a real data set."""
+    return dict(json.loads((DATA / "COUNTS.json").read_text())[name])
+
+
+def waits(records: list[Record]) -> dict[str, float]:
+    """Return seconds from first inbound to next outbound of each conversation, as the response metric derives them."""
+    asked: dict[str, datetime] = {}
+    out: dict[str, float] = {}
+    for event in sorted((r.event for r in records), key=lambda e: (e.time, e.type != "message.received")):
+        conversation = event.conversation_id or ""
+        if event.type == "message.received":
+            asked.setdefault(conversation, event.time)
+        elif conversation in asked:
+            out.setdefault(conversation, (event.time - asked[conversation]).total_seconds())
+    return out
+
+
+@real
+def test_twitter_airlines() -> None:
+    """Every row gives a message and a classification, with the topics, sentiments, confidence and airlines counted."""
+    expected = counts("twitter-airlines")
+    records, summary = example("twitter-airlines", "twitter-airlines/Tweets.csv")
+    topics = [r for r in records if r.event.type == "topic.classified"]
+    assert summary["records"] == summary["people_messages"] == len(topics) == expected["rows"]
+    assert len({(r.tenant, r.event.id) for r in records}) == 2 * expected["distinct_tweet_ids"]
+    assert Counter(r.event.topic or "-" for r in topics) == expected["negativereason"]
+    assert Counter(r.event.sentiment for r in topics) == expected["sentiment"]
+    assert Counter(r.tenant for r in topics) == {mapping.slug(k): n for k, n in expected["airline"].items()}
+    assert round(statistics.mean(r.event.confidence or 0 for r in topics), 6) == expected["mean_sentiment_confidence"]
+    narrowed, _ = example("twitter-airlines", "twitter-airlines/Tweets.csv", {"airline": "United"})
+    assert len(narrowed) == 2 * expected["airline"]["United"]
+
+
+@real
+def test_twitter_support() -> None:
+    """Brands become tenants, and the 644 opening tweets that a brand answered directly wait as counted.
+
+    The conversation rule finds 66 answers more: 52 where the customer wrote again and the brand answered that, and 14
+    in threads that the brand began. In the 644 both rules give the same wait, to the second.
+    """
+    expected = counts("twitter-support")
+    records, summary = example("twitter-support", "twitter-support/twcs.csv")
+    assert summary["records"] == expected["tweets"]
+    kinds = Counter(r.event.type for r in records)
+    assert (kinds["message.received"], kinds["message.sent"]) == (expected["inbound"], expected["outbound"])
+    assert len({r.tenant for r in records}) == expected["brands"]
+    assert (summary["first"], summary["last"]) == (expected["first"][:19] + "Z", expected["last"][:19] + "Z")
+    by_id = {r.event.id: r.event for r in records}
+    direct: dict[str, float] = {}
+    for event in by_id.values():
+        opening = by_id.get(parent(event))
+        if event.type == "message.sent" and opening and opening.type == "message.received" and not parent(opening):
+            wait = (event.time - opening.time).total_seconds()
+            direct[opening.id or ""] = min(wait, direct.get(opening.id or "", wait))
+    assert len(direct) == expected["opening_tweets_answered_by_brand"]
+    assert statistics.median(direct.values()) == expected["first_response_seconds_median"]
+    derived = waits(records)
+    assert {key: derived[key] for key in direct} == direct
+    assert len(derived) == 644 + 52 + 14
+    assert statistics.median(derived.values()) == 590.5
+
+
+def parent(event: Event) -> str:
+    """Return the id that a tweet or mail answers, or an empty text."""
+    return str(json.loads(bytes(event.attributes)).get("in_reply_to", "")) if event.attributes is not None else ""
+
+
+@real
+def test_email_lists() -> None:
+    """Every mail of the archives is read; one reply more than counted, whose folded header others did not join."""
+    expected = counts("email-r-lists")
+    records, summary = example("email-r-lists", "email-r-lists/*/*.txt")
+    assert summary["records"] == expected["messages"]
+    per_list = Counter(r.event.channel_id for r in records)
+    assert per_list == {name: expected[name] for name in ("r-announce", "r-devel", "r-package-devel")}
+    by_id = {r.event.id: r.event for r in records}
+    replies = [e for e in by_id.values() if parent(e)]
+    present = [e for e in replies if parent(e) in by_id]
+    assert (len(replies), len(present)) == (expected["replies"] + 1, expected["replies_with_parent_present"] + 1)
+    late = [e for e in present if e.time.year > 1999]
+    assert all(e.time >= by_id[parent(e)].time for e in late)
+
+
+@real
+def test_facebook_live_sellers() -> None:
+    """Posts and their counts add up to the sums counted, and the 53 repeated posts have the ids of the first."""
+    expected = counts("facebook-live-sellers")
+    records, summary = example("facebook-live-sellers", "facebook-live-sellers/Live.csv")
+    posts = [r.event for r in records if r.event.type == "content.published"]
+    assert summary["records"] == len(posts) == expected["rows"]
+    assert len({e.id for e in posts}) == expected["distinct_post_ids"]
+    assert len({e.account_id for e in posts}) == expected["pages"]
+    for name in ("reactions", "comments", "shares"):
+        assert sum(r.event.value or 0 for r in records if r.event.name == f"num_{name}") == expected[f"sum_{name}"]
+
+
+@real
+def test_intents() -> None:
+    """Each label of the intent data sets becomes one event with an id of its own; utterances without any give none."""
+    expected = counts("intents")
+    records, summary = example("nlupp-hotels", "intents/nlupp-hotels/*.json")
+    assert summary["records"] == expected["nlupp_hotels_utterances"]
+    assert len({r.event.message_id for r in records}) == 503 - expected["nlupp_hotels_without_intent"]
+    assert dict(Counter(r.event.intent for r in records).most_common(8)) == expected["top"]
+    records, _ = example("banking77", "intents/banking77/train.csv")
+    assert len({r.event.id for r in records}) == expected["banking77_rows"]
+    assert len({r.event.intent for r in records}) == expected["banking77_intents"]
+
+
+@real
+@pytest.mark.parametrize(
+    ("name", "file", "types"),
+    [
+        ("zendesk-tickets", "dbt_zendesk/ticket_data.csv",
+         {"conversation.started": 10, "task.created": 10, "conversation.resolved": 8, "task.completed": 8}),
+        ("zendesk-comments", "dbt_zendesk/ticket_comment_data.csv", {"message.received": 20}),
+        ("facebook-pages-posts", "dbt_facebook_pages/facebook_pages_post_history_data.csv", {"content.published": 100}),
+        ("facebook-pages-daily", "dbt_facebook_pages/facebook_pages_daily_page_metrics_total_data.csv",
+         {"metric.observed": 66}),
+        ("twilio-messages", "dbt_twilio/twilio_message_data.csv", {"message.sent": 10, "message.delivered": 10}),
+    ],
+)  # fmt: skip
+def test_connector_rows(name: str, file: str, types: dict[str, int]) -> None:
+    """Rows of warehouse connectors become the events that their tables speak of, none refused."""
+    records, summary = example(name, f"connector-seeds/{file}")
+    assert Counter(r.event.type for r in records) == types
+    assert summary["records"] == counts("connector-seeds")[file]

@@ -1,0 +1,358 @@
+"""What the Slack importer makes of exports: small ones made here, and the real ones when they are at hand."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.errors import BadInputError
+from hubbub.ingest.sources import slack
+from hubbub.ingest.sources.summary import Record
+from hubbub.model.event import Event, Rejection
+
+DATA = Path(__file__).resolve().parents[5] / "shared" / "data"
+real = pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not there (../shared/data)")
+
+T0, T1, T2, T3 = "1604573608.000200", "1604573700.000001", "1604573800.999999", "1604660200.000000"
+
+
+def message(ts: str, user: str | None = "U1", **more: Any) -> dict[str, Any]:
+    """Return a Slack record with the fields of an ordinary message."""
+    return {"type": "message", "ts": ts, "text": "hello", **({"user": user} if user else {}), **more}
+
+
+def export(folder: Path, days: dict[str, list[Any]]) -> Path:
+    """Write an export with the given day files and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "channels.json").write_text("[]")
+    for name, messages in days.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(messages))
+    return folder
+
+
+def events(path: Path, *, keep_text: bool = False) -> dict[str, Event]:
+    """Return the events of an export by id, failing on any rejection."""
+    found: dict[str, Event] = {}
+    for item in slack.read(path, keep_text=keep_text).records():
+        assert isinstance(item, Record), item
+        found[str(item.event.id)] = item.event
+    return found
+
+
+def facts(event: Event) -> dict[str, Any]:
+    """Return an event's attributes."""
+    return dict(json.loads(bytes(event.attributes))) if event.attributes is not None else {}
+
+
+def rejections(path: Path) -> list[Rejection]:
+    """Return what an import refused."""
+    return [item for item in slack.read(path).records() if isinstance(item, Rejection)]
+
+
+def test_an_ordinary_message(tmp_path: Path) -> None:
+    """A message outside threads is received from its author, with the microseconds of its ts and no conversation."""
+    event = events(export(tmp_path, {"general/2020-11-05.json": [message(T0)]}))[f"general:{T0}"]
+    assert (event.type, event.kind, event.contact_id, event.staff_id) == ("message.received", "person", "U1", None)
+    assert event.time == datetime(2020, 11, 5, 10, 53, 28, 200, tzinfo=UTC)
+    assert (event.source, event.channel, event.channel_id, event.conversation_id) == ("slack", "slack", "general", None)
+    assert event.message_id == event.id
+    assert event.attributes is None
+
+
+def test_a_thread_is_a_conversation(tmp_path: Path) -> None:
+    """The root and its author's later messages are received; a reply by another is sent by staff to that author."""
+    days = {
+        "help/2020-11-05.json": [
+            message(T0, thread_ts=T0, reply_count=3),
+            message(T1, "U2", thread_ts=T0),
+            message(T2, thread_ts=T0),
+        ],
+        "help/2020-11-06.json": [message(T3, "U3", thread_ts=T0, subtype="thread_broadcast")],
+    }
+    found = events(export(tmp_path, days))
+    assert {e.conversation_id for e in found.values()} == {f"help:{T0}"}
+    assert [e.type.removeprefix("message.") for e in found.values()] == ["received", "sent", "received", "sent"]
+    assert [(e.contact_id, e.staff_id) for e in found.values()] == [
+        ("U1", None), ("U1", "U2"), ("U1", None), ("U1", "U3"),
+    ]  # fmt: skip
+    assert facts(found[f"help:{T3}"]) == {"subtype": "thread_broadcast", "broadcast": True}
+
+
+def test_a_root_without_thread_mark(tmp_path: Path) -> None:
+    """A root that does not say it is one is found by a reply in a later file, and its revision counts that reply."""
+    days = {"help/2020-11-05.json": [message(T0)], "help/2020-11-06.json": [message(T3, "U2", thread_ts=T0)]}
+    found = events(export(tmp_path, days))
+    assert found[f"help:{T0}"].conversation_id == f"help:{T0}"
+    assert found[f"help:{T0}"].revision == 1604660200_000000 * 1000
+
+
+def test_a_thread_stays_in_its_channel(tmp_path: Path) -> None:
+    """The same ts in two channels is two messages, and a thread in one does not touch the other."""
+    days = {"a/2020-11-05.json": [message(T0), message(T1, "U2", thread_ts=T0)], "b/2020-11-05.json": [message(T0)]}
+    found = events(export(tmp_path, days))
+    assert found[f"a:{T0}"].conversation_id == f"a:{T0}"
+    assert found[f"b:{T0}"].conversation_id is None
+
+
+def test_orphan_replies(tmp_path: Path) -> None:
+    """A reply whose root is missing is sent by staff; its root's author is known only where the reply names him."""
+    days = {"a/2020-11-05.json": [message(T1, "U2", thread_ts=T0), message(T2, "U3", thread_ts="1604573000.000100",
+            parent_user_id="U9")]}  # fmt: skip
+    found = events(export(tmp_path, days))
+    assert [(e.type, e.contact_id, e.staff_id) for e in found.values()] == [
+        ("message.sent", None, "U2"), ("message.sent", "U9", "U3"),
+    ]  # fmt: skip
+    run = slack.read(tmp_path)
+    list(run.records())
+    assert (run.summary["threads"], run.summary["replies"], run.summary["conversations"]) == (0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({}, "person"),
+        ({"subtype": "me_message"}, "person"),
+        ({"subtype": "file_share", "bot_id": None, "username": "u"}, "person"),
+        ({"bot_id": "B1"}, "bot"),
+        ({"subtype": "bot_message"}, "bot"),
+        ({"user": "USLACKBOT"}, "bot"),
+        ({"subtype": "bot_add", "bot_id": "B1"}, "system"),
+        ({"subtype": "channel_join"}, "system"),
+        ({"subtype": "file_comment"}, "system"),
+        ({"subtype": "tombstone"}, "system"),
+    ],
+)
+def test_kinds(tmp_path: Path, more: dict[str, Any], kind: str) -> None:
+    """Who is behind a record follows from subtype and bot id, in old and new dialects; only people become contacts."""
+    event = events(export(tmp_path, {"a/2020-11-05.json": [message(T0) | more]}))[f"a:{T0}"]
+    assert event.kind == kind
+    assert event.contact_id == ("U1" if kind == "person" else None)
+
+
+def test_a_bridge_leaves_a_flag_but_no_name(tmp_path: Path) -> None:
+    """A person posted by a Matrix bridge stays a bot with the flag `bridged`; the name is nowhere in the event."""
+    bridged = message(T0, None, subtype="bot_message", bot_id="B1", username="Jane Roe (matrix)")
+    event = events(export(tmp_path, {"a/2020-11-05.json": [bridged]}))[f"a:{T0}"]
+    assert facts(event) == {"subtype": "bot_message", "bot": "B1", "bridged": True}
+    assert "Jane" not in repr(event) + str(facts(event))
+
+
+def test_revisions_order_snapshots() -> None:
+    """An edit, a newer reply and a further reaction each raise the revision of the same record, which fits 64 bits."""
+
+    def revision(**more: Any) -> int:
+        raw = json.dumps(message(T0, **more)).encode()
+        event = slack._event("a", slack._decode_message(raw), {}, keep_text=False)
+        assert event.revision is not None
+        return event.revision
+
+    plain = revision()
+    liked = revision(reactions=[{"name": "+1", "count": 2, "users": []}, {"name": "eyes", "count": 1}])
+    edited = revision(edited={"user": "U1", "ts": T1})
+    replied = revision(latest_reply=T2)
+    assert plain < liked < edited < replied < 2**62
+    assert liked - plain == 3
+    assert revision(reactions=[{"count": 5000}]) - plain == 999
+
+
+def test_text_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+    """Text is kept only on request, and then without e-mail addresses, tokens, keys and passwords."""
+    secrets = ["jane.roe@example.org", "xoxb-123-abc", "hunter2", "abcdefTOKEN", "p4ss", "AKIAIOSFODNN7EXAMPLE"]
+    text = (
+        f"mail {secrets[0]}, bot {secrets[1]}, Password: {secrets[2]}, https://f.slack.com/x?t={secrets[1]}&pub_secret="
+        f"{secrets[3]}, https://zoom.us/j/1?pwd={secrets[4]} {secrets[5]} fine"
+    )
+    path = export(tmp_path, {"a/2020-11-05.json": [message(T0) | {"text": text}]})
+    assert events(path)[f"a:{T0}"].attributes is None
+    kept = facts(events(path, keep_text=True)[f"a:{T0}"])["text"]
+    assert not [secret for secret in secrets if secret in kept]
+    assert kept.startswith("mail [email]")
+    assert kept.endswith("fine")
+
+
+def test_a_long_text_is_cut() -> None:
+    """A pasted log is cut to what attributes may hold, whatever its characters cost in JSON."""
+    for text in ("x" * 200_000, "\n" * 200_000, "\N{GRINNING FACE}" * 50_000):
+        assert 0 < len(json.dumps(slack.mask_text(text), ensure_ascii=False).encode()) <= slack.MAX_TEXT
+
+
+def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:
+    """A day file that is not JSON gives one rejection naming it, and the rest of the export is imported."""
+    path = export(tmp_path, {"a/2020-11-05.json": [message(T0)], "a/2020-11-07.json": [message(T3)]})
+    (path / "a/2020-11-06.json").write_text('[{"ts": "16')
+    run = slack.read(path)
+    items = list(run.records())
+    assert [isinstance(item, Rejection) for item in items] == [False, True, False]
+    refused = items[1]
+    assert isinstance(refused, Rejection)
+    assert (refused.code, refused.index) == ("invalid_json", 1)
+    assert refused.message.startswith("a/2020-11-06.json: ")
+    assert run.summary["records"] == 3
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "field"),
+    [
+        ({"type": "message"}, "missing_field", "ts"),
+        ({"ts": "yesterday"}, "invalid_time", "ts"),
+        ({"ts": "99999999999999.0"}, "invalid_time", "ts"),
+        ({"ts": 1604573608.0002}, "invalid_field", "ts"),
+        ({"ts": T0, "thread_ts": "x"}, "invalid_time", "thread_ts"),
+        ({"ts": T0, "user": {}}, "invalid_field", "user"),
+        ("", "invalid_event", None),
+    ],
+)
+def test_a_bad_record_names_file_record_and_field(tmp_path: Path, record: Any, code: str, field: str | None) -> None:
+    """A record that cannot be used is refused with file, record number and field; its neighbours are not."""
+    path = export(tmp_path, {"a/2020-11-05.json": [message(T0), record, message(T1)]})
+    assert sum(isinstance(item, Record) for item in slack.read(path).records()) == 2
+    (refused,) = rejections(path)
+    assert (refused.code, refused.field) == (code, field)
+    assert refused.message.startswith("a/2020-11-05.json record 2: ")
+    assert refused.raw == ""
+
+
+def test_odd_values_beside_the_point_do_no_harm(tmp_path: Path) -> None:
+    """Reactions, edits, files and counts of a shape never seen change nothing but their own attribute."""
+    odd = message(T0, reactions="many", edited=True, files={}, reply_count="3", latest_reply=7, blocks=None, root=[])
+    assert facts(events(export(tmp_path, {"a/2020-11-05.json": [odd]}))[f"a:{T0}"]) == {}
+
+
+def test_other_json_files_are_skipped(tmp_path: Path) -> None:
+    """Canvases, lists and users are no messages, whatever they hold."""
+    path = export(
+        tmp_path, {"a/2020-11-05.json": [message(T0)], "a/canvas_in_the_conversation.json": [1], "lists.json": [""]}
+    )
+    assert list(events(path)) == [f"a:{T0}"]
+
+
+def test_zip_and_folder_give_the_same(tmp_path: Path) -> None:
+    """A ZIP, also one with all in a folder and a Mac's shadow files, gives what the folder gives, unpacked nowhere."""
+    days = {"b/2020-11-05.json": [message(T0)], "a/2020-11-05.json": [message(T1), message(T2, "U2", thread_ts=T1)]}
+    folder = export(tmp_path / "export", days)
+    for name, prefix in (("plain.zip", ""), ("nested.zip", "My export/")):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*.json"), reverse=True):
+                archive.write(path, prefix + path.relative_to(folder).as_posix())
+            archive.writestr("__MACOSX/a/2020-11-05.json", b"\0\5")
+        one, other = slack.read(folder), slack.read(tmp_path / name)
+        assert list(one.records()) == list(other.records())
+        assert one.summary == other.summary
+        assert other.read_bytes == other.total_bytes == one.total_bytes
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["export", "nested.zip", "plain.zip"]
+
+
+def test_a_damaged_zip_member_is_one_rejection(tmp_path: Path) -> None:
+    """A member whose bytes were changed is refused by name, and the others come through."""
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("a/2020-11-05.json", json.dumps([message(T0)]))
+        archive.writestr("a/2020-11-06.json", json.dumps([message(T3)]))
+    body = (tmp_path / "e.zip").read_bytes().replace(T0.encode(), T1.encode())
+    (tmp_path / "e.zip").write_bytes(body)
+    assert [r.message.partition(":")[0] for r in rejections(tmp_path / "e.zip")] == ["a/2020-11-05.json"]
+
+
+def test_a_day_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ZIP bomb in the shape of a day file is refused by its stated size before a byte of it is unpacked."""
+    monkeypatch.setattr(slack, "MAX_FILE", 1000)
+    with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/2020-11-05.json", " " * 5000)
+    (refused,) = rejections(tmp_path / "e.zip")
+    assert "5000 bytes" in refused.message
+
+
+def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
+    """A missing path, a folder without channels, another file and several exports at once are each refused by name."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").write_text("hello")
+    export(tmp_path / "runs/one", {"a/2020-11-05.json": []})
+    export(tmp_path / "runs/two", {"a/2020-11-05.json": []})
+    for name, reason in (
+        ("none", "no such"),
+        ("empty", "no Slack export"),
+        ("note.txt", "neither"),
+        ("runs", "one by one"),
+    ):
+        with pytest.raises(BadInputError, match=reason):
+            slack.read(tmp_path / name)
+
+
+def test_an_empty_export_is_fine(tmp_path: Path) -> None:
+    """A snapshot that holds no messages gives none, without complaint."""
+    run = slack.read(export(tmp_path, {}))
+    assert list(run.records()) == []
+    assert (run.summary["records"], run.summary["first"]) == (0, None)
+
+
+@real
+@pytest.mark.parametrize("name", ["slack-rcontributors", "slack-houstondatavis"])
+def test_counts_of_real_exports(name: str) -> None:
+    """A real export, old or new, gives the records, people's messages, threads and replies that others counted."""
+    expected = json.loads((DATA / "COUNTS.json").read_text())[name]
+    run = slack.read(DATA / name)
+    items = list(run.records())
+    assert not [item for item in items if isinstance(item, Rejection)]
+    assert run.summary["records"] == expected["messages"]
+    people = "human_messages (no bot_id, subtype none/thread_broadcast/me_message/file_share)"
+    assert run.summary["people_messages"] == expected[people]
+    assert run.summary["replies"] == expected["thread_replies"]
+    assert run.summary["channels"] == expected["channels_with_messages"]
+    assert str(run.summary["first"])[:19] == expected["first"][:19].replace(" ", "T")
+    assert str(run.summary["last"])[:19] == expected["last"][:19].replace(" ", "T")
+    # 360 roots are flagged; two more have replies without saying so.
+    assert run.summary["threads"] == expected["thread_roots"] + (2 if name == "slack-rcontributors" else 0)
+    per_channel: dict[str, int] = {}
+    for item in items:
+        assert isinstance(item, Record)
+        per_channel[str(item.event.channel_id)] = per_channel.get(str(item.event.channel_id), 0) + 1
+    assert per_channel == expected["per_channel"]
+
+
+@real
+def test_first_replies_of_a_real_export() -> None:
+    """The first reply of another person comes after the time that was counted independently, in as many threads."""
+    expected = json.loads((DATA / "COUNTS.json").read_text())["slack-rcontributors"]
+    found = events(DATA / "slack-rcontributors")
+    first: dict[str, float] = {}
+    for event in found.values():
+        root = found.get(event.conversation_id or "")
+        if event.type == "message.sent" and event.kind == "person" and root is not None:
+            seconds = (event.time - root.time).total_seconds()
+            first[root.id or ""] = min(seconds, first.get(root.id or "", seconds))
+    assert len(first) == expected["threads_with_reply_by_other_person"]
+    assert round(statistics.median(first.values()), 3) == expected["first_reply_seconds_median"]
+    assert round(statistics.mean(first.values()), 2) == expected["first_reply_seconds_mean"]
+
+
+@real
+@pytest.mark.parametrize("backwards", [False, True])
+def test_overlapping_snapshots_settle_the_same(backwards: bool) -> None:
+    """Nineteen overlapping snapshots give 80 messages, and the newest state of each wins in either order of import."""
+    expected = json.loads((DATA / "COUNTS.json").read_text())["slack-olake"]
+    runs = sorted((DATA / "slack-olake").glob("run-*"))
+    newest: dict[str, Event] = {}
+    for run in runs:
+        for event in events(run).values():
+            newest[str(event.id)] = event
+    kept: dict[str, Event] = {}
+    corrections = records = 0
+    for run in reversed(runs) if backwards else runs:
+        for event in events(run).values():
+            records += 1
+            old = kept.get(str(event.id))
+            if old is None or (event.revision or 0) > (old.revision or 0):
+                corrections += old is not None
+                kept[str(event.id)] = event
+    assert (len(kept), records) == (expected["messages"], expected["message_records_over_all_snapshots"])
+    assert sum(e.kind == "person" for e in kept.values()) == 76
+    assert sum(e.conversation_id not in (None, e.id) for e in kept.values()) == expected["thread_replies"]
+    assert corrections == (0 if backwards else expected["records_that_changed_between_snapshots"])
+    assert kept == newest

@@ -1,0 +1,199 @@
+"""The demo's sample is the same every time, is lively, and holds what the dashboard is to show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from hubbub import demo
+from hubbub.errors import BadInputError
+from hubbub.model.event import TYPES, Event
+from hubbub.model.tenant import check_tenant_id, check_zone
+
+NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
+TENANTS = [tenant for tenant, _, _ in demo.tenants()]
+
+
+@cache
+def sample(tenant: str, now: datetime = NOW, days: int = 90, seed: int = 7) -> list[Event]:
+    """The tenant's events; made once, since every test reads them."""
+    return list(demo.events(tenant, now, days, seed))
+
+
+def of_type(tenant: str, *types: str, within: timedelta = timedelta(90)) -> list[Event]:
+    """The tenant's events of some types in a time before now, each once, by time."""
+    found = {event.id: event for event in sample(tenant) if event.type in types and event.time > NOW - within}
+    return sorted(found.values(), key=lambda event: event.time)
+
+
+def test_three_tenants_in_three_zones() -> None:
+    """There are three tenants with ids and zones that Hubbub takes, and one of them has daylight saving."""
+    zones = [check_zone(zone) for _, zone, _ in demo.tenants()]
+    assert len({check_tenant_id(tenant) for tenant in TENANTS}) == len(set(zones)) == 3
+    winter, summer = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+    assert any(winter.astimezone(ZoneInfo(z)).utcoffset() != summer.astimezone(ZoneInfo(z)).utcoffset() for z in zones)
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_same_arguments_same_events(tenant: str) -> None:
+    """Two runs give the same bytes in the same order; another seed gives others."""
+    again = list(demo.events(tenant, NOW))
+    assert msgspec.json.encode(again) == msgspec.json.encode(sample(tenant))
+    assert msgspec.json.encode(list(demo.events(tenant, NOW, 3, seed=8))) != msgspec.json.encode(sample(tenant, NOW, 3))
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_size_is_that_of_a_lively_team(tenant: str) -> None:
+    """A tenant has 30,000 to 60,000 events in 90 days."""
+    assert 30_000 <= len(sample(tenant)) <= 60_000
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize("days", [2, 90])
+def test_nothing_is_in_the_future_or_too_old(tenant: str, days: int) -> None:
+    """Every time lies between now - days and now, in UTC, and every event comes from the demo."""
+    for event in sample(tenant, NOW, days):
+        assert NOW - timedelta(days=days) <= event.time <= NOW
+        assert event.time.utcoffset() == timedelta(0)
+        assert event.source == "demo"
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_resent_events_are_the_same(tenant: str) -> None:
+    """About one in a hundred comes twice, and an id never means two different events."""
+    seen: dict[str | None, Event] = {}
+    twice = 0
+    for event in sample(tenant):
+        twice += event.id in seen
+        assert seen.setdefault(event.id, event) == event
+    assert None not in seen
+    assert 0.005 < twice / len(seen) < 0.02
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_some_events_are_late(tenant: str) -> None:
+    """A few in a hundred come hours or days after newer ones, most come in the order of their times."""
+    newest, hours, days = NOW - timedelta(days=999), 0, 0
+    for event in sample(tenant):
+        newest = max(newest, event.time)
+        hours += event.time < newest - timedelta(hours=1)
+        days += event.time < newest - timedelta(days=1)
+    assert 0.02 < hours / len(sample(tenant)) < 0.06
+    assert days > 100
+
+
+def test_every_type_of_the_contract_appears() -> None:
+    """Each known event type is there at least once, and so is a custom one; no other is."""
+    seen = {event.type for tenant in TENANTS for event in sample(tenant)}
+    assert seen >= TYPES
+    assert all(extra.startswith("custom.") for extra in seen - TYPES)
+    assert seen - TYPES
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_tomorrow_extends_today(tenant: str) -> None:
+    """Made again a day later, all but the spike's events are the same under the same ids, so an import adds to them."""
+    before = {event.id: event for event in sample(tenant, NOW, 10)}
+    after = {event.id: event for event in sample(tenant, NOW + timedelta(days=1), 10)}
+    assert all(after[i] == before[i] for i in before.keys() & after.keys())
+    missing = [event for i, event in before.items() if i not in after and event.time > NOW - timedelta(days=7)]
+    assert {event.type for event in missing} <= {"topic.classified"}
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize("back", [0, 30, 60])
+def test_one_room_is_a_hotspot(tenant: str, back: int) -> None:
+    """In any week one room has above 30 % complaints among 10 or more messages, and the others stay below."""
+    end = NOW - timedelta(days=back)
+    tones: dict[str | None, list[bool]] = {}
+    for event in sample(tenant):
+        if event.type == "topic.classified" and end - timedelta(days=7) < event.time <= end:
+            tones.setdefault(event.channel_id, []).append(event.sentiment == "negative")
+    hot = [room for room, negative in tones.items() if len(negative) >= 10 and sum(negative) / len(negative) > 0.3]
+    assert len(hot) == 1
+    assert len(tones) >= 5
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_one_topic_spikes(tenant: str) -> None:
+    """A topic that nobody spoke of before was the week's most frequent a few days ago."""
+    week = Counter(event.topic for event in of_type(tenant, "topic.classified", within=timedelta(7)))
+    spike, count = week.most_common(1)[0]
+    assert count > 100
+    assert all(event.topic != spike for event in of_type(tenant, "topic.classified") if event.time < NOW - timedelta(7))
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+@pytest.mark.parametrize("hours", range(0, 24, 3))
+def test_somebody_is_always_online(tenant: str, hours: int) -> None:
+    """At any hour some staff are logged in and some are not."""
+    state = {}
+    for event in of_type(tenant, "staff.login", "staff.logout"):
+        if event.time <= NOW - timedelta(hours=hours):
+            state[event.staff_id] = event.type == "staff.login"
+    assert 0 < sum(state.values()) < len(state)
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_days_and_weeks_have_a_rhythm(tenant: str) -> None:
+    """Most messages come in by day, local time, and weekends differ from working days."""
+    zone = next(ZoneInfo(z) for t, z, _ in demo.tenants() if t == tenant)
+    here = [event.time.astimezone(zone) for event in of_type(tenant, "conversation.started")]
+    by_day = sum(8 <= moment.hour < 22 for moment in here)
+    weekend = sum(moment.weekday() >= 5 for moment in here) / 2
+    assert by_day / len(here) > 0.8
+    assert not 0.9 < weekend / ((len(here) - 2 * weekend) / 5) < 1.1
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_messages_belong_together(tenant: str) -> None:
+    """Messages name conversation, contact, room and account; receipts follow their message; staff or AI answer."""
+    sent = {event.message_id: event for event in of_type(tenant, "message.sent")}
+    for event in [*sent.values(), *of_type(tenant, "message.received")]:
+        assert event.conversation_id and event.contact_id and event.message_id and event.channel_id and event.account_id
+    for event in sent.values():
+        assert event.kind in ("ai", "auto") or event.staff_id
+    for event in of_type(tenant, "message.delivered", "message.read", "message.failed"):
+        assert event.time > sent[event.message_id].time
+    assert {event.kind for event in sent.values()} >= {"ai", "person"}
+
+
+def test_campaigns_reach_hundreds() -> None:
+    """Two tenants run campaigns to 300 or more contacts each, with receipts, replies, clicks and conversions."""
+    with_campaigns = [tenant for tenant in TENANTS if of_type(tenant, "campaign.created")]
+    assert len(with_campaigns) == 2
+    for tenant in with_campaigns:
+        done = {event.campaign_id for event in of_type(tenant, "campaign.completed")}
+        assert len(done) >= 4
+        for campaign in done:
+            about = [event for event in sample(tenant) if event.campaign_id == campaign]
+            count = Counter(event.type for event in {event.id: event for event in about}.values())
+            assert count["message.sent"] >= 300
+            assert count["message.delivered"] and count["message.received"] and count["link.clicked"]
+        assert any(event.campaign_id for event in of_type(tenant, "contact.converted"))
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_values_are_those_of_the_contract(tenant: str) -> None:
+    """Ratings are 1 to 5 of a sent survey, confidences shares, severities and tones known words, durations positive."""
+    surveys = {event.survey_id for event in of_type(tenant, "satisfaction.survey_sent")}
+    for event in of_type(tenant, "satisfaction.rating_received"):
+        assert event.survey_id in surveys and event.value in (1, 2, 3, 4, 5)
+    for event in sample(tenant):
+        assert event.confidence is None or 0 <= event.confidence <= 1
+        assert event.severity in (None, "low", "medium", "high", "critical")
+        assert event.sentiment in (None, "positive", "neutral", "negative")
+        assert event.duration_ms is None or event.duration_ms > 0
+
+
+def test_unknown_tenants_and_times_without_zone_are_refused() -> None:
+    """Asking for a tenant that the demo lacks, or with a naive time, is an error that says so."""
+    with pytest.raises(BadInputError, match="did you mean"):
+        next(demo.events("hotel-aurorra", NOW))
+    with pytest.raises(BadInputError, match="offset"):
+        next(demo.events(TENANTS[0], NOW.replace(tzinfo=None)))
