@@ -120,8 +120,8 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
         return "out_of_range", "revision", "'revision' must be a whole number from 0 to 2^62"
     if event.scale is not None and event.scale not in (5, 10):
         return "out_of_range", "scale", "'scale' is 5 (ratings 1 to 5) or 10 (answers 0 to 10)"
-    if event.attributes is not None:
-        raw = bytes(event.attributes)
+    raw = bytes(event.attributes)
+    if raw:
         if raw[:1] != b"{":
             return "invalid_field", "attributes", "'attributes' must be a JSON object"
         if len(raw) > MAX_ATTRIBUTES:
@@ -139,16 +139,12 @@ def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime],
     ids = [e.id or uuid.uuid4().hex for e in events]
     sources = [e.source or DEFAULT_SOURCE for e in events]
     n = len(events)
-    arrays: dict[str, pa.Array] = {
-        f.name: pa.array([getattr(e, f.name) for e in events], f.type) for f in _COLUMNS
-    }
+    arrays: dict[str, pa.Array] = {f.name: pa.array([getattr(e, f.name) for e in events], f.type) for f in _COLUMNS}
     arrays["tenant"] = pa.array([tenant.no] * n, pa.int32())
     arrays["time"] = pa.array(times, pa.timestamp("us"))
     arrays["source"] = pa.array(sources, pa.string())
     arrays["id"] = pa.array(ids, pa.string())
-    arrays["attributes"] = pa.array(
-        [bytes(e.attributes).decode() if e.attributes is not None else None for e in events], pa.string()
-    )
+    arrays["attributes"] = pa.array([bytes(e.attributes).decode() or None for e in events], pa.string())
     arrays["received_at"] = pa.array([utc_naive(now)] * n, pa.timestamp("us"))
     table = pa.Table.from_arrays([arrays[f.name] for f in EVENT_SCHEMA], schema=EVENT_SCHEMA)
     identities = [(tenant.no, source, id_) for source, id_ in zip(sources, ids, strict=True)]
@@ -197,9 +193,7 @@ class Intake:
             elif fault is not None:
                 code, name, message = fault
                 where = f"{origins[index]}: " if origins else ""
-                rejected.append(
-                    Rejection(index=index, code=code, field=name, message=where + message, raw=_raw(item))
-                )
+                rejected.append(Rejection(index=index, code=code, field=name, message=where + message, raw=_raw(item)))
         batch = _columns(tenant, good, times, now)
         if quarantine and rejected:
             kept = [_quarantined(tenant, r, origin, now) for r in rejected]

@@ -83,7 +83,9 @@ def entries() -> list[dict[str, object]]:
             "unit": metric.unit.value,
             "kind": type(metric).__name__.lower(),
             "statistics": list(STATISTICS) if isinstance(metric, Quantiles) else [],
-            "dimensions": [d for d, c in dimensions_of(rollup).items() if c not in rollup.hidden or c in MEMBERS_ALLOWED],
+            "dimensions": [
+                d for d, c in dimensions_of(rollup).items() if c not in rollup.hidden or c in MEMBERS_ALLOWED
+            ],
             "grains": [g.value for g in rollup.keep],
             "rollup": rollup.name,
             "state": isinstance(metric, State),

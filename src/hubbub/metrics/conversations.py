@@ -35,8 +35,8 @@ EPISODE = Fact(
                 CASE type WHEN 'conversation.started' THEN 0 WHEN 'conversation.reopened' THEN 1 WHEN 'message.received' THEN 2
                     WHEN 'conversation.resolved' THEN 9 ELSE 5 END AS rank
             FROM {events}
-            WHERE conversation_id IS NOT NULL AND coalesce(kind, 'person') IN ('person', 'ai')
-                AND coalesce(status, '') <> 'private'
+            WHERE conversation_id IS NOT NULL AND coalesce(status, '') <> 'private'
+                AND (coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))
         ), numbered AS (
             SELECT *,
                 coalesce(sum(CASE WHEN resolves_it THEN 1 ELSE 0 END) OVER before, 0) AS resolves,
@@ -117,7 +117,8 @@ STATE = Fact(
             CASE WHEN type IN ('message.received', 'message.sent') THEN NULL
                 WHEN type IN ('conversation.resolved', 'conversation.closed') THEN 'closed' ELSE 'open' END AS state,
             CASE WHEN type = 'message.received' THEN "time" END AS inbound_at
-        FROM {events} WHERE conversation_id IS NOT NULL AND coalesce(kind, 'person') IN ('person', 'ai')
+        FROM {events} WHERE conversation_id IS NOT NULL
+            AND (coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))
     """,
 )  # fmt: skip
 

@@ -136,7 +136,10 @@ class Distribution(Measure):
         return (
             Column(f"{name}_count", "BIGINT", f"count({c})", f"CAST(sum(r.{name}_count) AS BIGINT)"),
             Column(
-                f"{name}_sum", "HUGEINT", f"CAST(coalesce(sum({c}), 0) AS HUGEINT)", f"CAST(sum(r.{name}_sum) AS HUGEINT)"
+                f"{name}_sum",
+                "HUGEINT",
+                f"CAST(coalesce(sum({c}), 0) AS HUGEINT)",
+                f"CAST(sum(r.{name}_sum) AS HUGEINT)",
             ),
             Column(f"{name}_min", "BIGINT", f"min({c})", f"min(r.{name}_min)"),
             Column(f"{name}_max", "BIGINT", f"max({c})", f"max(r.{name}_max)"),
@@ -147,8 +150,7 @@ class Distribution(Measure):
         """SQL for the bucket number of a fact row; rounding first keeps every engine on the same side of a bound."""
         c = f"f.{self.column}"
         return (
-            f"CASE WHEN {c} <= 0 THEN {ZERO_BUCKET} "
-            f"ELSE CAST(ceil(round(ln({c}) / {LOG_GAMMA!r}, 9)) AS INTEGER) END"
+            f"CASE WHEN {c} <= 0 THEN {ZERO_BUCKET} ELSE CAST(ceil(round(ln({c}) / {LOG_GAMMA!r}, 9)) AS INTEGER) END"
         )
 
 

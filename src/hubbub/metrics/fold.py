@@ -119,14 +119,22 @@ def own_slots(fact: Fact, changes: str) -> str:
 
 def reached_slots(fact: Fact, link: Link, changes: str, where: str = "TRUE") -> str:
     """SELECT of (tenant, slot) of anchor events that changed events reach through a link. May name too many, never too few."""
-    after = f"""e."time" >= k.first - INTERVAL {int(link.back.total_seconds())} SECOND""" if link.back is not None else "TRUE"
-    before = f"""e."time" <= k.last + INTERVAL {int(link.ahead.total_seconds())} SECOND""" if link.ahead is not None else "TRUE"
+    after = (
+        f"""e."time" >= k.first - INTERVAL {int(link.back.total_seconds())} SECOND"""
+        if link.back is not None
+        else "TRUE"
+    )
+    before = (
+        f"""e."time" <= k.last + INTERVAL {int(link.ahead.total_seconds())} SECOND"""
+        if link.ahead is not None
+        else "TRUE"
+    )
     return f"""
         WITH k AS (
             SELECT tenant, {_key(link, changes)} AS key, min("time") AS first, max("time") AS last FROM {changes}
             WHERE {types_in(link.types)} AND {_key(link, changes)} IS NOT NULL GROUP BY ALL
         )
-        SELECT e.tenant, {slot('e.' + TIME)} AS slot FROM events AS e
+        SELECT e.tenant, {slot("e." + TIME)} AS slot FROM events AS e
             JOIN k ON k.tenant = e.tenant AND k.key = {_key(link, "e")}
         WHERE {types_in(fact.anchors, "e.type")} AND {after} AND {before} AND {where} GROUP BY ALL
     """

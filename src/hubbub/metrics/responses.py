@@ -23,7 +23,8 @@ RESPONSE = Fact(
     ),
     id="reply_id",
     # The reply that ends a spell is the (g+1)-th of its conversation, so all rows with g replies before them form one group:
-    # inbound messages that wait, and the reply that ends their wait. A conversation whose source reports durations itself
+    # inbound messages that wait, and the reply that ends their wait. The message that a conversation is named after opens it
+    # whoever wrote it: a bug report posted by a feed waits for its answer like any other. A conversation whose source reports durations itself
     # is believed, and nothing is derived for it.
     sql="""
         WITH believed AS (
@@ -39,7 +40,9 @@ RESPONSE = Fact(
                 ) - CASE WHEN e.type = 'message.received' THEN 0 ELSE 1 END AS replies_before
             FROM {events} AS e LEFT JOIN believed AS b ON b.tenant = e.tenant AND b.conversation_id = e.conversation_id
             WHERE e.conversation_id IS NOT NULL AND b.conversation_id IS NULL AND e.type <> 'response.time_recorded'
-                AND coalesce(e.kind, 'person') IN ('person', 'ai') AND coalesce(e.status, '') <> 'private'
+                AND (coalesce(e.kind, 'person') IN ('person', 'ai')
+                    OR (e.type = 'message.received' AND e.id = e.conversation_id))
+                AND coalesce(e.status, '') <> 'private'
         ), spells AS (
             SELECT tenant, conversation_id, replies_before, min("time") FILTER (WHERE inbound) AS asked_at,
                 max("time") FILTER (WHERE NOT inbound) AS anchor, max(id) FILTER (WHERE NOT inbound) AS reply_id,

@@ -42,7 +42,9 @@ SURVEYS = Rollup(
     },
     metrics={
         "surveys_sent": Stored("Surveys sent.", Unit.COUNT, measure="surveys_sent"),
-        "surveys_answered": Stored("Surveys sent that were answered at any time.", Unit.COUNT, measure="surveys_answered"),
+        "surveys_answered": Stored(
+            "Surveys sent that were answered at any time.", Unit.COUNT, measure="surveys_answered"
+        ),
         "survey_response_rate": Ratio(
             "Answered / sent surveys.", Unit.SHARE, over={"surveys_answered": 1}, under="surveys_sent"
         ),

@@ -41,6 +41,10 @@ KINDS: frozenset[str] = frozenset({"person", "ai", "auto", "bot", "system"})
 """Who is behind a message: a person, an AI that answers people, an automatic reply, any other bot, the platform itself."""
 
 
+NOTHING = msgspec.Raw(b"")
+"""Attributes that were not given. A union with None would make msgspec decode them instead of keeping their text."""
+
+
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that happened, in the words of the public contract. `type` and `time` are required, all else is optional."""
 
@@ -70,7 +74,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     duration_ms: int | None = None
     confidence: float | None = None
     revision: int | None = None
-    attributes: msgspec.Raw | None = None
+    attributes: msgspec.Raw = NOTHING
 
 
 class Rejection(msgspec.Struct, kw_only=True):
@@ -177,9 +181,7 @@ def _read_one(raw: bytes, index: int) -> Item:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
     if not isinstance(value, dict):
-        return Rejection(
-            index=index, code="invalid_event", field=None, message="an event is a JSON object", raw=text
-        )
+        return Rejection(index=index, code="invalid_event", field=None, message="an event is a JSON object", raw=text)
     return event_from(value, index, text)
 
 
@@ -205,7 +207,11 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
                 else nearest(name, FIELDS) or "; put what is yours alone into 'attributes'"
             )  # fmt: skip
             return Rejection(
-                index=index, code="unknown_field", field=key[:100], message=f"unknown field {key[:100]!r}{hint}", raw=raw
+                index=index,
+                code="unknown_field",
+                field=key[:100],
+                message=f"unknown field {key[:100]!r}{hint}",
+                raw=raw,
             )
         if content is None or content == "":
             continue
@@ -220,7 +226,11 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
                 content = msgspec.Raw(msgspec.json.encode(content))
             except (UnicodeEncodeError, ValueError, RecursionError):
                 return Rejection(
-                    index=index, code="invalid_text", field=name, message="'attributes' cannot be written as JSON", raw=raw
+                    index=index,
+                    code="invalid_text",
+                    field=name,
+                    message="'attributes' cannot be written as JSON",
+                    raw=raw,
                 )
         fields[name] = content
     for required in ("type", "time"):
@@ -233,7 +243,7 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
             index=index, code="invalid_time", field="time", raw=raw,
             message="a number says no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
         )  # fmt: skip
-    attributes = fields.pop("attributes", None)
+    attributes = fields.pop("attributes", NOTHING)
     try:
         event = msgspec.convert(fields, Event)
     except (msgspec.ValidationError, OverflowError) as error:

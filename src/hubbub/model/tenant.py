@@ -29,7 +29,6 @@ class Retention:
             if days is not None and not 1 <= days <= 36500:
                 raise BadInputError(f"retention.{name}: {days} is not a number of days from 1 to 36500")
 
-
     def days(self, grain: Grain) -> int | None:
         """Return the days that rollups of a stored grain are kept."""
         found: int | None = getattr(self, grain.value)

@@ -81,14 +81,18 @@ def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
     if question.start.year < 2000 or question.end.year > 2100:
         raise BadQuestionError("the range must lie between 2000 and 2100")
     span = (question.end - question.start).total_seconds()
-    size = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}.get(question.grain, span)
+    size = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}.get(
+        question.grain, span
+    )
     if span / size > MAX_WINDOWS:
         raise BadQuestionError(
             f"the range holds about {int(span / size)} windows of grain {question.grain}, {MAX_WINDOWS} are allowed; "
             "take a coarser grain"
         )
     for one in asked:
-        allowed = {d for d, c in dimensions_of(one.rollup).items() if c not in one.rollup.hidden or c in MEMBERS_ALLOWED}
+        allowed = {
+            d for d, c in dimensions_of(one.rollup).items() if c not in one.rollup.hidden or c in MEMBERS_ALLOWED
+        }
         for name in (*question.by, *question.where):
             if name not in allowed:
                 raise BadQuestionError(
@@ -130,7 +134,9 @@ def _state(rollup: Any, start: datetime, cut: Sequence[Window], live: set[dateti
     return "provisional" if end + rollup.source.look_ahead > now else "settled"
 
 
-def _rows(question: Question, asked: Sequence[Asked], cut: Sequence[Window], cells: dict[Key, dict[str, Cell]]) -> list[Row]:
+def _rows(
+    question: Question, asked: Sequence[Asked], cut: Sequence[Window], cells: dict[Key, dict[str, Cell]]
+) -> list[Row]:
     """Put cells into rows; every window has a row for every combination of dimension values seen anywhere in the range."""
     combos = sorted({dims for _, dims in cells}, key=lambda d: tuple((v is None, v or "") for v in d))
     if not question.by:

@@ -25,7 +25,9 @@ def compare(
     question = answer.question
     if question.compare not in PERIODS:
         raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
-    earlier = ask(replace(question, compare=None, **dict(zip(("start", "end"), previous(question, tenant, now), strict=True))))
+    earlier = ask(
+        replace(question, compare=None, **dict(zip(("start", "end"), previous(question, tenant, now), strict=True)))
+    )
     before = {key: row.cells for key, row in _positions(earlier.rows).items()}
     for key, row in _positions(answer.rows).items():
         old = before.get(key, {})

@@ -60,7 +60,9 @@ def history(
         end = min(day.end, moments[-1])
         for slot in range(slot_of(day.start), slot_of(end - timedelta(microseconds=1)) + 1):
             start = EPOCH + timedelta(seconds=slot * SLOT_SECONDS)
-            shown = utc_naive(day.start) if by_day else next(n for n, m in zip(naive, moments, strict=True) if m > start)
+            shown = (
+                utc_naive(day.start) if by_day else next(n for n, m in zip(naive, moments, strict=True) if m > start)
+            )
             tiles.slots.append((slot, shown))
         low, high = utc_naive(day.start), utc_naive(end)
         tiles.low = low if tiles.low is None else min(tiles.low, low)

@@ -57,7 +57,8 @@ class Dirt:
         """Return the sequence number up to which this tenant's windows of a fact are folded; 0 when never."""
         if self._marks is None:
             rows = self._store.query(
-                "SELECT fact, arg_max(seq, tenant) FROM marks WHERE tenant IN (0, $t) GROUP BY fact", {"t": self._tenant.no}
+                "SELECT fact, arg_max(seq, tenant) FROM marks WHERE tenant IN (0, $t) GROUP BY fact",
+                {"t": self._tenant.no},
             ).rows
             self._marks = dict(rows)
         return self._marks.get(fact.name, 0)
@@ -92,7 +93,14 @@ def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> lis
 
 
 def tile(
-    rollup: Rollup, tenant: Tenant, cut: Iterable[Window], grain: Grain, now: datetime, dirt: Dirt, *, exact: bool = False
+    rollup: Rollup,
+    tenant: Tenant,
+    cut: Iterable[Window],
+    grain: Grain,
+    now: datetime,
+    dirt: Dirt,
+    *,
+    exact: bool = False,
 ) -> Tiles:
     """Tile the buckets `cut` (whole or clipped windows of `grain`) for a rollup. `exact` reads all from raw events."""
     tiles = Tiles()

@@ -76,12 +76,16 @@ def _columns(rollup: Rollup, measures: Sequence[str]) -> list[Column]:
     return [c for m in dict.fromkeys(measures) for c in rollup.measures[m].columns(m)]
 
 
-def _merged(context: Context, rollup: Rollup, tiles: Tiles, measures: Sequence[str], extra: Any, seen: str | None) -> Any:
+def _merged(
+    context: Context, rollup: Rollup, tiles: Tiles, measures: Sequence[str], extra: Any, seen: str | None
+) -> Any:
     rel, params = relation(rollup, tiles)
     where = context.filters(rollup, extra, params)
     selected, grouped = _by(context, rollup)
     if seen:
-        where += f" AND coalesce(r.channel, '') IN (SELECT coalesce(channel, '') FROM rel GROUP BY 1 HAVING sum({seen}) > 0)"
+        where += (
+            f" AND coalesce(r.channel, '') IN (SELECT coalesce(channel, '') FROM rel GROUP BY 1 HAVING sum({seen}) > 0)"
+        )
     values = fold.merge_columns(_columns(rollup, measures))
     return context.run(
         f"WITH rel AS ({rel}) SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} "
@@ -144,7 +148,9 @@ def _measure(one: Asked) -> str:
     return metric.measure
 
 
-def _from_histogram(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]) -> dict[Key, Any]:
+def _from_histogram(
+    context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]
+) -> dict[Key, Any]:
     """Percentiles with linear interpolation between the estimates of the two neighbouring ranks, as in exact ones."""
     rel, params = relation(rollup, tiles, measure)
     where = context.filters(rollup, {}, params)
@@ -237,7 +243,9 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     ends = {min(w.end, context.now): utc_naive(w.start) for w in context.cut if w.start <= context.now}
     if not ends:
         return
-    rel, params = history(rollup, context.store, context.tenant, sorted(ends), context.dirt, exact=context.question.exact)
+    rel, params = history(
+        rollup, context.store, context.tenant, sorted(ends), context.dirt, exact=context.question.exact
+    )
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     conditions = [(one, one.metric) for one in metrics if isinstance(one.metric, State)]

@@ -109,7 +109,9 @@ class Control:
             raise NotFoundError(f"there is no tenant {tenant_id[:80]!r}")
         return found
 
-    def add_tenant(self, tenant_id: str, zone: str = "UTC", name: str = "", retention: Retention | None = None) -> Tenant:
+    def add_tenant(
+        self, tenant_id: str, zone: str = "UTC", name: str = "", retention: Retention | None = None
+    ) -> Tenant:
         """Make a tenant; raises BadInputError for a bad id or zone, ConflictError when it exists."""
         check_tenant_id(tenant_id)
         check_zone(zone)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,13 @@ class DuckStore:
     """A store in one folder. Raises StoreBusyError when another process has it, StoreDamagedError when events are missing."""
 
     def __init__(
-        self, folder: Path, *, memory_limit: str = "1GB", threads: int = 0, free_floor: int = 256 << 20, commit_wait: float = 0.0
+        self,
+        folder: Path,
+        *,
+        memory_limit: str = "1GB",
+        threads: int = 0,
+        free_floor: int = 256 << 20,
+        commit_wait: float = 0.0,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -90,7 +96,9 @@ class DuckStore:
             return duckdb.connect(str(self._file), config=self._config)
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
-                raise StoreBusyError(f"{self._file} belongs to another process; go through its server or stop it") from None
+                raise StoreBusyError(
+                    f"{self._file} belongs to another process; go through its server or stop it"
+                ) from None
             raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
         except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
             raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
@@ -196,7 +204,9 @@ class DuckStore:
                     self._commit([job])
                 return
             for _, future in jobs:
-                future.set_exception(StoreUnavailableError(f"the store could not commit: {str(error).splitlines()[0][:200]}"))
+                future.set_exception(
+                    StoreUnavailableError(f"the store could not commit: {str(error).splitlines()[0][:200]}")
+                )
             return
         start = 0
         for batch, future in jobs:
@@ -287,9 +297,7 @@ class DuckStore:
     ) -> list[int]:
         """Mark rows whose identity is stored already; returns row ids of stored events that a higher revision replaces."""
         revised = [i for i, r in enumerate(revisions) if r is not None and verdicts[i] is not Verdict.DUPLICATE]
-        plain = [
-            i for i, r in enumerate(revisions) if r is None and given[i] and verdicts[i] is not Verdict.DUPLICATE
-        ]
+        plain = [i for i, r in enumerate(revisions) if r is None and given[i] and verdicts[i] is not Verdict.DUPLICATE]
         replaced: list[int] = []
         for rows, bounded in ((plain, True), (revised, False)):
             if not rows:
@@ -401,8 +409,15 @@ class DuckWork:
 
 def _run(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None) -> Rows:
     try:
-        cursor.execute(sql, dict(params) if params else None)
+        cursor.execute(sql, {name: _bound(value) for name, value in params.items()} if params else None)
         columns = tuple(c[0] for c in cursor.description or ())
         return Rows(columns, cursor.fetchall())
     except duckdb.FatalException as error:
         raise StoreUnavailableError(f"the store must be opened anew: {str(error).splitlines()[0]}") from error
+
+
+def _bound(value: object) -> object:
+    """Long lists of numbers and times bind a hundred times faster as text that the statement casts, `$x::BIGINT[]`."""
+    if isinstance(value, list) and value and isinstance(value[0], int | datetime):
+        return f"[{', '.join(map(str, value))}]"
+    return value

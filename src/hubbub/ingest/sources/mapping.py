@@ -42,7 +42,7 @@ import msgspec
 import yaml
 
 from hubbub.errors import BadInputError
-from hubbub.model.event import FIELDS, Event, Rejection, event_from, is_known_type, nearest
+from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, event_from, is_known_type, nearest
 from hubbub.model.tenant import check_zone
 
 Row = Dict[str, Any]
@@ -202,7 +202,7 @@ class Mapping:
         fields = {name: content for name, content in fields.items() if content is not None and content != ""}
         try:
             event = msgspec.convert(fields, Event)
-            event.attributes = msgspec.Raw(msgspec.json.encode(attributes)) if attributes else None
+            event.attributes = msgspec.Raw(msgspec.json.encode(attributes)) if attributes else NOTHING
             return event
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
             # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants.

@@ -38,7 +38,7 @@ import msgspec
 
 from hubbub.errors import BadInputError
 from hubbub.ingest.sources.summary import Record, Tally
-from hubbub.model.event import Event, Rejection
+from hubbub.model.event import NOTHING, Event, Rejection
 
 PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
 MAX_FILE = 256 * 2**20
@@ -249,7 +249,7 @@ def _event(channel: str, message: _Message, threads: dict[str, _Thread], *, keep
         staff_id=person if answers else None,
         kind=kind,
         revision=newest * 1000 + min(reacted, 999),
-        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else None,
+        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
     )
 
 

@@ -1,0 +1,135 @@
+"""Explain a number: its definition, parts, the windows it was read from, and the raw events behind it, page by page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import BadQuestionError
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
+from hubbub.metrics.definition import (
+    Count, Distribution, Extreme, First, Latest, Measure, Quantiles, Ratio, State, Stored, Sum,
+)  # fmt: skip
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
+from hubbub.query.answer import Answers, check
+from hubbub.query.plan import Dirt, buckets, scope, tile
+from hubbub.query.read import Context
+from hubbub.store.base import Store
+
+PAGE = 50
+MAX_PAGE = 1000
+
+
+def explain(
+    store: Store, clock: Clock, tenant: Tenant, question: Question, *, limit: int = PAGE, offset: int = 0
+) -> dict[str, Any]:
+    """Explain one metric over `[start, end)`: stored and recomputed value, formula, parts, windows, and event ids.
+
+    `events` are the things counted (the reply of a response, the message of a count), newest last, `limit` from `offset`.
+    """
+    if len(question.metrics) != 1:
+        raise BadQuestionError("explain one metric at a time")
+    if not (0 < limit <= MAX_PAGE and offset >= 0):
+        raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}, 'offset' must be 0 or more")
+    one = find(question.metrics[0])
+    question = replace(question, grain=Grain.TOTAL, by=(), compare=None, exact=False)
+    check(question, [one], tenant)
+    answers = Answers(store, clock)
+    shown = answers.answer(tenant, question)
+    exact = answers.answer(tenant, replace(question, exact=True))
+    cell, again = shown.rows[0].cells[one.name], exact.rows[0].cells[one.name]
+    now, dirt = clock(), Dirt(store, tenant)
+    cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
+    tiles = tile(one.rollup, tenant, cut, Grain.TOTAL, now, dirt)
+    total, events = _events(store, tenant, question, one, limit, offset, clock)
+    return {
+        "metric": one.name,
+        "definition": one.metric.doc,
+        "definition_version": DEFINITION_VERSION,
+        "unit": one.unit.value,
+        "fact": one.rollup.source.doc,
+        "formula": _formula(one),
+        "value": cell.value,
+        "numerator": cell.numerator,
+        "denominator": cell.denominator,
+        "n": cell.n,
+        "state": cell.state,
+        "exact": again.value,
+        "parts": dict(cell.details or {}),
+        "windows": {
+            "stored": {g.value: len(pairs) for g, pairs in tiles.stored.items()},
+            "raw_quarter_hours": len(tiles.slots),
+        },
+        "events": {"total": total, "offset": offset, "rows": events},
+        "freshness": shown.freshness,
+    }
+
+
+def _formula(one: Asked) -> str:
+    metric, rollup = one.metric, one.rollup
+    if isinstance(metric, Ratio):
+        over = " + ".join(m if w == 1 else f"{w:g} * {m}" for m, w in metric.over.items())
+        factor = f" * {metric.factor:g}" if metric.factor not in (1, 1e-6) else ""
+        return f"({over}) / {metric.under}{factor}"
+    if isinstance(metric, Stored):
+        return f"{metric.measure}: {rollup.measures[metric.measure].doc}"
+    if isinstance(metric, Quantiles):
+        return f"{one.statistic} of {metric.measure}"
+    if isinstance(metric, State):
+        return f"entities ({metric.entity}) whose last known state satisfies: {metric.where}"
+    return metric.doc
+
+
+def _condition(measure: Measure) -> str:
+    if isinstance(measure, Count | Sum | Extreme | Latest):
+        return measure.where or "TRUE"
+    if isinstance(measure, Distribution):
+        return f"f.{measure.column} IS NOT NULL"
+    return "TRUE"
+
+
+def _counted(one: Asked) -> str:
+    """SQL on the fact rows `f` that are behind a metric: those its measures count."""
+    metric, measures = one.metric, one.rollup.measures
+    if isinstance(metric, Stored | Quantiles):
+        return _condition(measures[metric.measure])
+    if isinstance(metric, Ratio):
+        return " OR ".join(f"({_condition(measures[m])})" for m in (*metric.over, metric.under))
+    return "TRUE"
+
+
+def _events(
+    store: Store, tenant: Tenant, question: Question, one: Asked, limit: int, offset: int, clock: Clock
+) -> tuple[int, list[dict[str, Any]]]:
+    rollup, fact = one.rollup, one.rollup.source
+    now, dirt = clock(), Dirt(store, tenant)
+    cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
+    if isinstance(one.metric, State | First):  # the whole past decides: what happened in the range is shown
+        question = replace(question, where=dict(question.where))
+    tiles = tile(rollup, tenant, cut, Grain.TOTAL, now, dirt, exact=True)
+    if not tiles.raw:
+        return 0, []
+    context = Context(store, tenant, question, cut, now, dirt)
+    params: dict[str, Any] = {"tenant": tenant.no}
+    extra = one.metric.where if isinstance(one.metric, Stored) and not question.include_bots else {}
+    where = context.filters(rollup, extra, params)
+    anchor = f"r.{rollup.anchor}"
+    dims = "".join(f", r.{d}" for d in rollup.dimensions)
+    body = (
+        f"FROM (SELECT * FROM ({fold.fact_rows(fact, scope(fact, tiles))}) AS f WHERE ({rollup.where}) AND "
+        f"({_counted(one)})) AS r WHERE {anchor} >= TIMESTAMP '{tiles.low}' AND {anchor} < TIMESTAMP '{tiles.high}' AND {where}"
+    )
+    total = store.query(f"SELECT count(*) {body}", params).rows[0][0]
+    value = f', r.{rollup.measures[one.metric.measure].column} AS "value"' if isinstance(one.metric, Quantiles) else ""  # type: ignore[attr-defined]
+    found = store.query(
+        f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit} OFFSET {offset}',
+        params,
+    )
+    return total, [
+        {k: (v.isoformat() + "Z" if k == "time" else v) for k, v in row.items() if v is not None}
+        for row in found.dicts()
+    ]

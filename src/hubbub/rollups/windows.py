@@ -1,0 +1,302 @@
+"""Fold the windows of one fact that are due, in one transaction: name them, fold them from raw events, replace them.
+
+Temporary tables carry what is due from step to step: `zones`, `touched`, `calendar_<grain>`, `due_<grain>`, `fact_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import ROLLUPS
+from hubbub.metrics.definition import Fact, Rollup
+from hubbub.model.tenant import Tenant, kept_from
+from hubbub.model.window import FINER, SLOT_SECONDS, STORED_GRAINS, Grain, slot_of, slot_starts, window_of, windows
+from hubbub.store.base import Work, utc_naive
+
+Step = Callable[[str], None]
+SLOT = timedelta(seconds=SLOT_SECONDS)
+_DAY = 86_400 // SLOT_SECONDS
+ROOM = {Grain.HOUR: 4, Grain.DAY: 2 * _DAY, Grain.WEEK: 8 * _DAY, Grain.MONTH: 32 * _DAY}
+"""Slots that a calendar reaches beyond the touched ones, so that every touched window is whole in it."""
+
+
+class Scratch(Work, Protocol):
+    """A transaction that can also make temporary tables from a SELECT."""
+
+    def make(self, name: str, select: str, params: dict[str, object] | None = None) -> int:
+        """Create a temporary table; returns its number of rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Span:
+    """Explicit windows to fold instead of those that events made due: everything touching `[start, end)`, aware."""
+
+    start: datetime
+    end: datetime
+
+
+class WindowFold:
+    """One fact folded for some tenants in one transaction. Temporary tables carry what is due from step to step."""
+
+    def __init__(
+        self,
+        work: Work,
+        fact: Fact,
+        tenants: Sequence[Tenant],
+        now: datetime,
+        step: Step,
+        rollups: Sequence[Rollup] | None,
+    ) -> None:
+        self.work: Scratch = work  # type: ignore[assignment]
+        self.fact = fact
+        self.rollups = list(rollups or [r for r in ROLLUPS if r.source is fact])
+        self.tenants = tenants
+        self.zones = sorted({t.zone for t in tenants})
+        self.now = now
+        self.step = step
+        self.grains = [g for g in STORED_GRAINS if any(g in r.keep for r in self.rollups)]
+
+    def run(self, since: int | None, span: Span | None) -> dict[str, int]:
+        """Fold what changed after `since` (0: everything; None: the windows of `span`); returns windows per table."""
+        source = self.prepare(since, span)
+        if source is None:
+            return {}
+        counts: dict[str, int] = {}
+        for rollup in self.rollups:
+            for grain in rollup.keep:
+                self._replace(rollup, grain, source)
+                counts[rollup.table(grain)] = self.work.execute(f"SELECT count(*) FROM due_{grain.value}").rows[0][0]
+                self.step(f"{rollup.table(grain)}: replaced")
+        return counts
+
+    def prepare(self, since: int | None, span: Span | None) -> str | None:
+        """Make the tables of what is due; returns the relation of fact rows, or None when nothing is."""
+        self._small_tables()
+        if not self._touch(since, span):
+            return None
+        self._calendars(span)
+        self._due(span)
+        self.step(f"{self.fact.name}: due")
+        source = self._source(everything=since == 0)
+        self.step(f"{self.fact.name}: facts")
+        return source
+
+    def _small_tables(self) -> None:
+        number = {zone: i for i, zone in enumerate(self.zones)}
+        frozen = dict(self.work.execute("SELECT tenant, max(until) FROM frozen GROUP BY tenant").rows)
+        rows: dict[str, list[object]] = {
+            "tenant": [t.no for t in self.tenants],
+            "zone": [number[t.zone] for t in self.tenants],
+        }
+        schema = [("tenant", pa.int32()), ("zone", pa.int32())]
+        for grain in STORED_GRAINS:
+            rows[f"{grain.value}_from"] = [self._limit(t, grain, frozen.get(t.no)) for t in self.tenants]
+            schema.append((f"{grain.value}_from", pa.timestamp("us")))
+        self.work.table("zones", pa.table(rows, schema=pa.schema(schema)))
+
+    def _limit(self, tenant: Tenant, grain: Grain, frozen: datetime | None) -> datetime:
+        """From where on windows of a grain may be folded: still kept, their source still there, not frozen."""
+        start = kept_from(tenant, tenant.retention.days(grain), self.now)
+        if grain in FINER:  # merged from days: those must all be there
+            start = max(start, kept_from(tenant, tenant.retention.days(FINER[grain]), self.now))
+            return utc_naive(start)
+        return max(utc_naive(start), frozen) if frozen is not None else utc_naive(start)
+
+    def _touch(self, since: int | None, span: Span | None) -> int:
+        """Make `touched` (tenant, slot): every quarter hour whose window may have changed."""
+        fact = self.fact
+        if span is not None:
+            ends = pa.table({"slot": pa.array([slot_of(span.start), slot_of(span.end - SLOT)], pa.int64())})
+            self.work.table("span_ends", ends)
+            return self.work.make("touched", "SELECT z.tenant, s.slot FROM zones AS z CROSS JOIN span_ends AS s")
+        if not since:
+            return self.work.make(
+                "touched",
+                f"SELECT tenant, {fold.slot(fold.TIME)} AS slot FROM events SEMI JOIN zones USING (tenant) "
+                f"WHERE {fold.types_in(fact.anchors or fact.reads)} GROUP BY ALL",
+            )
+        columns = 'tenant, type, "time", source, id, conversation_id, message_id, contact_id, survey_id'
+        changed = self.work.make(
+            "changes",
+            f"SELECT {columns} FROM events SEMI JOIN zones USING (tenant) WHERE seq > $since AND {fold.types_in(fact.reads)} "
+            f"UNION ALL SELECT {columns} FROM superseded SEMI JOIN zones USING (tenant) "
+            f"WHERE seq > $since AND {fold.types_in(fact.reads)}",
+            {"since": since},
+        )
+        if not changed:
+            return 0
+        parts = [fold.own_slots(fact, "changes"), *(fold.reached_slots(fact, link, "changes") for link in fact.links)]
+        return self.work.make("touched", " UNION ".join(f"(SELECT * FROM ({p}))" for p in parts))
+
+    def _calendars(self, span: Span | None) -> None:
+        """Make `calendar_<grain>` (zone, slot, window_start) for each zone over the slots that are touched."""
+        ranges = self.work.execute(
+            "SELECT z.zone, min(t.slot), max(t.slot) FROM touched AS t JOIN zones AS z USING (tenant) GROUP BY z.zone"
+        ).rows
+        # a touched slot means its whole window: leave room for the longest one on both sides
+        for grain in self.grains:
+            room = ROOM[grain]
+            zones: list[pa.Array] = []
+            slots: list[pa.Array] = []
+            starts: list[pa.Array] = []
+            for zone, low, high in ranges:
+                numbers, begins = slot_starts(self.zones[zone], grain, low - room, high + room)
+                zones.append(pa.array([zone] * len(numbers), pa.int32()))
+                slots.append(pa.array(numbers, pa.int64()))
+                starts.append(pa.array(begins, pa.timestamp("us")))
+            self.work.table(
+                f"calendar_{grain.value}",
+                pa.table(
+                    {
+                        "zone": pa.chunked_array(zones),
+                        "slot": pa.chunked_array(slots),
+                        "window_start": pa.chunked_array(starts),
+                    }
+                ),
+            )
+
+    def _due(self, span: Span | None) -> None:
+        for grain in self.grains:
+            name = grain.value
+            if span is not None:  # every window that touches the span, whether or not anything happened in it
+                first, last = slot_of(span.start), slot_of(span.end - SLOT)
+                self.work.make(
+                    f"due_{name}",
+                    f"SELECT DISTINCT z.tenant, c.window_start FROM zones AS z JOIN calendar_{name} AS c ON c.zone = z.zone "
+                    f"WHERE c.slot BETWEEN {first} AND {last} AND c.window_start >= z.{name}_from",
+                )
+                continue
+            self.work.make(
+                f"due_{name}",
+                f"SELECT DISTINCT z.tenant, c.window_start FROM touched AS t JOIN zones AS z USING (tenant) "
+                f"JOIN calendar_{name} AS c ON c.zone = z.zone AND c.slot = t.slot WHERE c.window_start >= z.{name}_from",
+            )
+
+    def _source(self, *, everything: bool) -> str:
+        """Return the relation of fact rows; facts that look beyond one event are computed once, into a table."""
+        fact = self.fact
+        finest = [g.value for g in self.grains if g not in FINER]
+        mine = "tenant IN (SELECT tenant FROM zones)"
+        if everything:
+            scope = fold.scope(fact, mine)
+        else:
+            bounds = " UNION ALL ".join(
+                f"SELECT min(c.slot) AS low, max(c.slot) AS high FROM due_{g} AS d JOIN zones AS z USING (tenant) "
+                f"JOIN calendar_{g} AS c ON c.zone = z.zone AND c.window_start = d.window_start"
+                for g in finest
+            )
+            low, high = self.work.execute(f"SELECT min(low), max(high) FROM ({bounds})").rows[0]
+            if low is None:
+                low, high = 0, -1
+            start, end = _stamp(low), _stamp(high + 1)
+            mine = " OR ".join(f"tenant IN (SELECT tenant FROM due_{g})" for g in finest)
+            if fact.bounded:
+                back, ahead = int(fact.look_back.total_seconds()), int(fact.look_ahead.total_seconds())
+                scope = fold.scope(
+                    fact,
+                    f'({mine}) AND "time" >= {start} - INTERVAL {back} SECOND '
+                    f'AND "time" < {end} + INTERVAL {ahead} SECOND',
+                )
+            else:
+                key = (fact.key or "").replace("{e}.", "")
+                self.work.make(
+                    "active_keys",
+                    " UNION ".join(
+                        f"SELECT DISTINCT e.tenant, {(fact.key or '').replace('{e}', 'e')} AS key FROM events AS e "
+                        f"JOIN zones AS z ON z.tenant = e.tenant "
+                        f"JOIN calendar_{g} AS c ON c.zone = z.zone AND c.slot = {fold.slot('e.' + fold.TIME)} "
+                        f"JOIN due_{g} AS d ON d.tenant = e.tenant AND d.window_start = c.window_start "
+                        f'WHERE {fold.types_in(fact.anchors, "e.type")} AND e."time" >= {start} AND e."time" < {end}'
+                        for g in finest
+                    ),
+                )
+                scope = fold.scope(
+                    fact,
+                    f"((tenant, {key}) IN (SELECT (tenant, key) FROM active_keys WHERE key IS NOT NULL) "
+                    f'OR ({key} IS NULL AND ({mine}) AND "time" >= {start} AND "time" < {end}))',
+                )
+        rows = fold.fact_rows(fact, scope)
+        if fact.plain:
+            return f"({rows})"
+        self.work.make("fact_rows", rows)
+        return "fact_rows"
+
+    def _replace(self, rollup: Rollup, grain: Grain, source: str) -> None:
+        due = f"due_{grain.value}"
+        for table, _ in fold.schema(rollup, grain):
+            self.work.execute(
+                f"DELETE FROM {table} AS t USING {due} AS d WHERE d.tenant = t.tenant AND d.window_start = t.window_start"
+            )
+        for (table, columns), select in zip(
+            fold.schema(rollup, grain), self._selects(rollup, grain, source), strict=True
+        ):
+            self.work.execute(f"INSERT INTO {table} ({fold.quoted([c for c, _ in columns])}) {select} ORDER BY 1, 2")
+
+    def differences(self, rollup: Rollup, grain: Grain, source: str) -> dict[str, int]:
+        """Compare the due windows as stored with what a fold gives now; returns rows that differ, per table."""
+        found: dict[str, int] = {}
+        for (table, columns), select in zip(
+            fold.schema(rollup, grain), self._selects(rollup, grain, source), strict=True
+        ):
+            names = fold.quoted([c for c, _ in columns])
+            self.work.make("folded", f"SELECT * FROM ({select}) AS s({names})")
+            self.work.make(
+                "kept", f"SELECT {names} FROM {table} SEMI JOIN due_{grain.value} USING (tenant, window_start)"
+            )
+            found[table] = self.work.execute(
+                "SELECT (SELECT count(*) FROM (FROM folded EXCEPT ALL FROM kept)) "
+                "+ (SELECT count(*) FROM (FROM kept EXCEPT ALL FROM folded))"
+            ).rows[0][0]
+        return found
+
+    def _selects(self, rollup: Rollup, grain: Grain, source: str) -> list[str]:
+        """Return the SELECT of the due windows of each table of a rollup's grain, in the order of its schema."""
+        due = f"due_{grain.value}"
+        if grain in FINER:
+            self._coarse(grain)
+            selects = [fold.coarser(rollup, FINER[grain], due)]
+            selects += [fold.coarser_histogram(rollup, m, FINER[grain], due) for m, _ in rollup.distributions()]
+        else:
+            selects = [fold.fold(rollup, source, due)]
+            selects += [fold.fold_histogram(rollup, m, source, due) for m, _ in rollup.distributions()]
+            selects = [s.replace("JOIN calendar AS", f"JOIN calendar_{grain.value} AS") for s in selects]
+        return selects
+
+    def _coarse(self, grain: Grain) -> None:
+        """Make `coarse` (zone, finer_start, window_start): all days of every due week or month."""
+        rows = self.work.execute(
+            f"SELECT DISTINCT z.zone, d.window_start FROM due_{grain.value} AS d JOIN zones AS z USING (tenant)"
+        ).rows
+        zones: list[int] = []
+        days: list[datetime] = []
+        starts: list[datetime] = []
+        for zone, start in rows:
+            tz = ZoneInfo(self.zones[zone])
+            whole = window_of(start.replace(tzinfo=UTC), grain, tz)
+            for day in windows(whole.start, whole.end, FINER[grain], tz):
+                zones.append(zone)
+                days.append(utc_naive(day.start))
+                starts.append(start)
+        self.work.table(
+            "coarse",
+            pa.table(
+                {
+                    "zone": pa.array(zones, pa.int32()),
+                    "finer_start": pa.array(days, pa.timestamp("us")),
+                    "window_start": pa.array(starts, pa.timestamp("us")),
+                }
+            ),
+        )
+
+
+def _stamp(slot: int) -> str:
+    moment = datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)
+    return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}'"

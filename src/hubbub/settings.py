@@ -1,0 +1,81 @@
+"""Settings: defaults, then `hubbub.yaml` (in the data folder or the current one), then HUBBUB_* variables, then flags.
+
+Every field has a default that works and a description that `hubbub config show` prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from hubbub.errors import BadSettingError
+
+
+class RetentionDays(BaseModel):
+    """Days kept for a new tenant; each tenant can have its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    raw: int | None = Field(90, ge=1, description="Raw events.")
+    hour: int | None = Field(30, ge=1, description="Hourly rollups.")
+    day: int | None = Field(365, ge=1, description="Daily rollups.")
+    week: int | None = Field(730, ge=1, description="Weekly rollups.")
+    month: int | None = Field(1095, ge=1, description="Monthly rollups.")
+
+
+class Settings(BaseSettings):
+    """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HUBBUB_", env_nested_delimiter="__", extra="forbid", frozen=True, yaml_file_encoding="utf-8"
+    )
+
+    data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
+    store_url: str = Field("", description="Where events and rollups live: empty for DuckDB inside the data folder.")
+    control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
+    host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
+    port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
+    memory_limit: str = Field("1GB", description="Memory that the embedded store may use before it spills to disk.")
+    threads: int = Field(0, ge=0, description="Threads of the embedded store; 0 takes one per core.")
+    free_floor_mb: int = Field(256, ge=0, description="Free disk space below which events are refused with 507.")
+    max_body_mb: int = Field(10, ge=1, description="Largest request body, also after decompression.")
+    max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
+    refresh_seconds: float = Field(10.0, gt=0, description="Pause between refreshes while the server runs.")
+    default_zone: str = Field("UTC", description="Zone of tenants made without one.")
+    retention: RetentionDays = Field(RetentionDays(), description="Days kept for new tenants.")
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, url: str) -> str:
+        if url and not url.startswith("duckdb:"):
+            raise ValueError("only the embedded store (empty, or duckdb:) is built in so far")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the YAML file of the data folder or the current one."""
+        given: dict[str, Any] = init_settings()
+        folder = Path(given.get("data") or env_settings().get("data") or "hubbub-data")
+        files = [Path("hubbub.yaml"), folder / "hubbub.yaml"]
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=files)
+
+
+def load(data: Path | None = None, **flags: Any) -> Settings:
+    """Read settings; flags that are None do not count. Raises BadSettingError naming the setting and what is wrong."""
+    given = {k: v for k, v in {"data": data, **flags}.items() if v is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+        raise BadSettingError(f"{faults} (see 'hubbub config show' for all settings)") from None

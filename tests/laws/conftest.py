@@ -1,0 +1,131 @@
+"""A laboratory: one store per module, emptied between examples, with a clock that stands where the test wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from hubbub.ingest.accept import Intake, Outcome
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import ROLLUPS
+from hubbub.model.event import Event
+from hubbub.model.question import Answer, Question
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.model.window import Grain
+from hubbub.query.answer import Answers
+from hubbub.rollups.refresh import Refresher, Report
+from hubbub.store.base import utc_naive
+from hubbub.store.duckdb import DuckStore
+from tests.laws.oracle import utc
+
+_slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+settings.register_profile(
+    "ci", deadline=None, max_examples=20, derandomize=True, database=None, suppress_health_check=_slow
+)
+settings.register_profile("search", deadline=None, max_examples=150, suppress_health_check=_slow, print_blob=True)
+settings.load_profile(os.environ.get("HUBBUB_LAWS", "ci"))
+
+TABLES = tuple((table, grain, columns) for r in ROLLUPS for grain in r.keep for table, columns in fold.schema(r, grain))
+Stored = dict[str, list[tuple[Any, ...]]]
+
+
+class Lab:
+    """Everything between an event and an answer, without faces."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0)
+        self.now = utc(2026, 12, 31)
+        self.tenants: list[Tenant] = []
+        self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
+        self.refresher = Refresher(self.store, lambda: self.tenants, lambda: self.now)
+        self.answers = Answers(self.store, lambda: self.now)
+
+    def empty(self) -> None:
+        """Forget all events, numbers, marks and tenants."""
+        with self.store.work() as work:
+            for name in ("events", "superseded", "quarantine", "marks", "tenants", *(t for t, _, _ in TABLES)):
+                work.execute(f"DELETE FROM {name}")
+        self.tenants = []
+        self.now = utc(2026, 12, 31)
+
+    def tenant(self, zone: str = "UTC") -> Tenant:
+        """Make a tenant that keeps everything for ever."""
+        no = len(self.tenants) + 1
+        tenant = Tenant(no, f"tenant-{no}", zone, "", KEEP_EVERYTHING)
+        self.tenants.append(tenant)
+        return tenant
+
+    def move(self, tenant: Tenant, zone: str) -> Tenant:
+        """Give a tenant another zone."""
+        moved = Tenant(tenant.no, tenant.id, zone, "", KEEP_EVERYTHING)
+        self.tenants[tenant.no - 1] = moved
+        return moved
+
+    def send(self, tenant: Tenant, events: Iterable[Event]) -> Outcome:
+        """Hand events in; none may be refused."""
+        outcome = self.intake.accept(tenant, events)
+        assert outcome.rejected == []
+        return outcome
+
+    def refresh(self, *only: Tenant) -> Report:
+        """Bring rollups up to date; no tenant may fail."""
+        report = self.refresher.refresh(only or None)
+        assert report.errors == {}
+        return report
+
+    def stored(self, tenant: Tenant) -> Stored:
+        """Return every stored row of every rollup table of a tenant, in a fixed order."""
+        found: Stored = {}
+        for table, _, columns in TABLES:
+            names = ", ".join(f'"{name}"' for name, _ in columns if name != "tenant")
+            rows = self.store.query(f"SELECT {names} FROM {table} WHERE tenant = $t", {"t": tenant.no}).rows
+            if rows:
+                found[table] = sorted(rows, key=repr)
+        return found
+
+    def ask(
+        self,
+        tenant: Tenant,
+        metrics: Sequence[str],
+        start: datetime,
+        end: datetime,
+        grain: Grain = Grain.TOTAL,
+        *,
+        by: tuple[str, ...] = (),
+        exact: bool = False,
+    ) -> Answer:
+        """Ask for metrics of a range."""
+        return self.answers.answer(tenant, Question(tuple(metrics), start, end, grain, by, exact=exact))
+
+    def values(self, answer: Answer) -> dict[tuple[datetime, tuple[str | None, ...]], dict[str, Any]]:
+        """Return the plain values of an answer by window and dimension values."""
+        return {
+            (row.start, tuple(row.dims.values())): {name: cell.value for name, cell in row.cells.items()}
+            for row in answer.rows
+        }
+
+    def marks(self) -> list[tuple[Any, ...]]:
+        """Return all marks, in a fixed order."""
+        return sorted(self.store.query("SELECT fact, tenant, seq, error FROM marks").rows, key=repr)
+
+    def forget_marks(self) -> None:
+        """Make everything due again."""
+        with self.store.work() as work:
+            work.execute("DELETE FROM marks")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.store.close()
+
+
+__all__ = ["Lab", "lab", "utc_naive"]
