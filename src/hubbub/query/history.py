@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from hubbub.metrics import fold
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH, SLOT_SECONDS, Grain, slot_of, window_of
-from hubbub.query.plan import Dirt, Tiles, scope
+from hubbub.query.plan import CALENDAR, Dirt, Tiles, scope, slots_table
 from hubbub.store.base import Store, utc_naive
 
 
@@ -44,16 +46,18 @@ def history(
         d for d in days if d.start < moments[-1] and not (frozen is not None and utc_naive(d.end) <= frozen)
     )
     naive = [utc_naive(m) for m in moments]
-    params: dict[str, Any] = {"moments": naive, "raw_days": [utc_naive(d.start) for d in raw_days]}
+    stamp = pa.timestamp("us")
+    before = [datetime(1970, 1, 1), *naive[:-1]]  # noqa: DTZ001 - the store's times have no zone
+    params: dict[str, Any] = {
+        "moments": pa.table({"low": pa.array(before, stamp), "moment": pa.array(naive, stamp)}),
+        "raw_days": pa.table({"start": pa.array([utc_naive(d.start) for d in raw_days], stamp)}),
+    }
     columns = "".join(f", s.{c}" for c in (*rollup.dimensions, *(c.name for c in rollup.columns())))
     label = "s.window_start" if by_day else "i.moment"
-    before = [datetime(1970, 1, 1), *naive[:-1]]  # noqa: DTZ001 - the store's times have no zone
-    params["before"] = before
     sql = (
         f"SELECT s.tenant, {label} AS window_start{columns} FROM {rollup.table(Grain.DAY)} AS s JOIN "
-        "(SELECT unnest($before::TIMESTAMP[]) AS low, unnest($moments::TIMESTAMP[]) AS moment) AS i "
-        "ON s.window_start >= i.low AND s.window_start < i.moment "
-        "WHERE s.tenant = $tenant AND s.window_start NOT IN (SELECT unnest($raw_days::TIMESTAMP[]))"
+        "moments AS i ON s.window_start >= i.low AND s.window_start < i.moment "
+        "WHERE s.tenant = $tenant AND s.window_start NOT IN (SELECT start FROM raw_days)"
     )
     tiles = Tiles()
     for day in raw_days:
@@ -69,14 +73,10 @@ def history(
         tiles.high = high if tiles.high is None else max(tiles.high, high)
     if not tiles.raw:
         return sql, params
-    params["slots"], params["slot_buckets"] = [s for s, _ in tiles.slots], [b for _, b in tiles.slots]
+    params["slots"] = slots_table(tiles)
     edge = f"f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'"
     raw = fold.fold(rollup, f"({fold.fact_rows(rollup.source, scope(rollup.source, tiles))})", where=edge)
-    return (
-        f"{sql} UNION ALL SELECT * FROM (WITH zones AS (SELECT $tenant AS tenant, 0 AS zone), calendar AS (SELECT 0 AS zone, "
-        f"unnest($slots::BIGINT[]) AS slot, unnest($slot_buckets::TIMESTAMP[]) AS window_start) {raw})",
-        params,
-    )
+    return f"{sql} UNION ALL SELECT * FROM (WITH {CALENDAR} {raw})", params
 
 
 def _all_days(store: Store, tenant: Tenant, until: datetime) -> set[Any]:

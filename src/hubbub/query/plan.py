@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from hubbub.metrics import fold
 from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant, kept_from
@@ -20,6 +22,13 @@ from hubbub.store.base import Store, utc_naive
 
 MAX_WINDOWS = 20_000
 SLOT = timedelta(seconds=SLOT_SECONDS)
+
+
+CALENDAR = (
+    "zones AS (SELECT $tenant AS tenant, 0 AS zone), calendar AS (SELECT 0 AS zone, s.slot, s.bucket AS window_start "
+    "FROM slots AS s)"
+)
+"""The two tables that a fold reads, made from the relation `slots` for one tenant."""
 
 
 @dataclass
@@ -175,17 +184,17 @@ def relation(rollup: Rollup, tiles: Tiles, measure: str | None = None) -> tuple[
         table = rollup.table(grain) if measure is None else rollup.histogram_table(measure, grain)
         values = [c.name for c in rollup.columns()] if measure is None else ["bucket", "n"]
         columns = "".join(f", s.{c}" for c in (*rollup.dimensions, *values))
-        starts, shown = f"{grain.value}_starts", f"{grain.value}_buckets"
-        params[starts], params[shown] = [s for s, _ in pairs], [b for _, b in pairs]
-        low, high = min(params[starts]), max(params[starts])
+        name = f"{grain.value}_windows"
+        params[name] = pairs_table("window_start", pa.timestamp("us"), pairs)
+        low, high = min(s for s, _ in pairs), max(s for s, _ in pairs)
         parts.append(
-            f"SELECT s.tenant, w.bucket_start AS window_start{columns} FROM {table} AS s JOIN "
-            f"(SELECT unnest(${starts}::TIMESTAMP[]) AS window_start, unnest(${shown}::TIMESTAMP[]) AS bucket_start) AS w "
+            f"SELECT s.tenant, w.bucket AS window_start{columns} FROM {table} AS s JOIN "
+            f"{name} AS w "
             f"ON w.window_start = s.window_start WHERE s.tenant = $tenant "
             f"AND s.window_start >= TIMESTAMP '{low}' AND s.window_start <= TIMESTAMP '{high}'"
         )
     if tiles.raw or not parts:
-        params["slots"], params["slot_buckets"] = [s for s, _ in tiles.slots], [b for _, b in tiles.slots]
+        params["slots"] = slots_table(tiles)
         edge = (
             f"f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'"
             if tiles.raw else "FALSE"
@@ -196,10 +205,19 @@ def relation(rollup: Rollup, tiles: Tiles, measure: str | None = None) -> tuple[
             else fold.fold_histogram(rollup, measure, source, where=edge)
         )  # fmt: skip
         parts.append(
-            "SELECT * FROM (WITH zones AS (SELECT $tenant AS tenant, 0 AS zone), calendar AS (SELECT 0 AS zone, "
-            "unnest($slots::BIGINT[]) AS slot, unnest($slot_buckets::TIMESTAMP[]) AS window_start) " + select + ")"
+            f"SELECT * FROM (WITH {CALENDAR} {select})"
         )
     return " UNION ALL ".join(parts), params
+
+
+def pairs_table(name: str, kind: pa.DataType, pairs: list[tuple[Any, datetime]]) -> pa.Table:
+    """Return (value, bucket) pairs as a relation with the columns `name` and `bucket`."""
+    return pa.table({name: pa.array([p[0] for p in pairs], kind), "bucket": pa.array([p[1] for p in pairs], pa.timestamp("us"))})
+
+
+def slots_table(tiles: Tiles) -> pa.Table:
+    """Return the relation `slots` of the raw part."""
+    return pairs_table("slot", pa.int64(), tiles.slots)
 
 
 def settled_to(tenant: Tenant, now: datetime) -> datetime:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
 from hubbub import calculations
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import Asked, dimensions_of
@@ -21,7 +23,7 @@ from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
 from hubbub.query.history import history
-from hubbub.query.plan import Dirt, Tiles, relation, scope
+from hubbub.query.plan import Dirt, Tiles, relation, scope, slots_table
 from hubbub.store.base import Store, utc_naive
 
 Key = tuple[datetime, tuple[str | None, ...]]
@@ -187,15 +189,14 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
     """Percentiles of the raw fact rows themselves (linear interpolation, type 7 of Hyndman and Fan)."""
     distribution = rollup.measures[measure]
     assert isinstance(distribution, Distribution)
-    params: dict[str, Any] = {"slots": [s for s, _ in tiles.slots], "slot_buckets": [b for _, b in tiles.slots]}
+    params: dict[str, Any] = {"slots": slots_table(tiles)}
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     values = "".join(f", quantile_cont(r.{distribution.column}, {QUANTILES[name]}) AS {name}" for name in wanted)
     rows = context.run(
-        f"""WITH calendar AS (SELECT unnest($slots::BIGINT[]) AS slot, unnest($slot_buckets::TIMESTAMP[]) AS window_start),
-        rel AS (
-            SELECT f.*, c.window_start FROM ({fold.fact_rows(rollup.source, scope(rollup.source, tiles))}) AS f
-            JOIN calendar AS c ON c.slot = {fold.slot("f." + rollup.anchor)}
+        f"""WITH rel AS (
+            SELECT f.*, c.bucket AS window_start FROM ({fold.fact_rows(rollup.source, scope(rollup.source, tiles))}) AS f
+            JOIN slots AS c ON c.slot = {fold.slot("f." + rollup.anchor)}
             WHERE ({rollup.where}) AND f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'
         )
         SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}""",
@@ -255,7 +256,7 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     rows = context.run(
         f"""WITH rel AS ({rel}), m AS (
             SELECT i.moment AS window_start{selected}, r.{entity} AS entity{fold.merge_columns(rollup.columns())}
-            FROM (SELECT unnest($moments::TIMESTAMP[]) AS moment) AS i JOIN rel AS r ON r.window_start <= i.moment
+            FROM moments AS i JOIN rel AS r ON r.window_start <= i.moment
             WHERE {where} GROUP BY i.moment{grouped}, r.{entity}
         )
         SELECT window_start{grouped}{counts} FROM m GROUP BY window_start{grouped}""",
@@ -285,14 +286,14 @@ def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
                 SELECT r.{metric.entity}, min(r.{metric.column}) AS first{dims} FROM rel AS r
                 WHERE {where} AND r.{metric.column} IS NOT NULL GROUP BY r.{metric.entity}
             )
-            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN (
-                SELECT unnest($starts::TIMESTAMP[]) AS start, unnest($ends::TIMESTAMP[]) AS finish) AS w
-                ON m.first >= w.start AND m.first < w.finish
+            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN asked_windows AS w ON m.first >= w.start AND m.first < w.finish
             GROUP BY w.start{grouped}""",
             {
                 **params,
-                "starts": [utc_naive(w.start) for w in context.cut],
-                "ends": [utc_naive(w.end) for w in context.cut],
+                "asked_windows": pa.table({
+                    "start": pa.array([utc_naive(w.start) for w in context.cut], pa.timestamp("us")),
+                    "finish": pa.array([utc_naive(w.end) for w in context.cut], pa.timestamp("us")),
+                }),
             },
         )
         for row in rows:

@@ -94,7 +94,7 @@ class Store(Protocol):
         ...
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
-        """Answer a SELECT on a snapshot of its own."""
+        """Answer a SELECT on a snapshot of its own. Arrow tables among `params` are relations of that name, the rest is bound."""
         ...
 
     def work(self) -> AbstractContextManager[Work]:
