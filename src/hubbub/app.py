@@ -19,7 +19,7 @@ from hubbub.ingest.accept import Intake, Outcome
 from hubbub.metrics import catalogue
 from hubbub.model.event import Event, Item, Rejection, event_from, read_events
 from hubbub.model.question import Question, parse_grain, parse_moment
-from hubbub.model.tenant import Retention, Tenant
+from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.query.answer import Answers
 from hubbub.query.dashboard import dashboard
 from hubbub.query.explain import PAGE, explain
@@ -30,6 +30,7 @@ from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
 from hubbub.store.control import Control, Key
+from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
 
@@ -206,7 +207,15 @@ class Engine:
         return self.answers.answer(one, self.question(one, **question)).public(details=details)
 
     def explain(
-        self, tenant: str, metric: str, start: str, end: str, where: Where | None = None, *, limit: int = PAGE, offset: int = 0
+        self,
+        tenant: str,
+        metric: str,
+        start: str,
+        end: str,
+        where: Where | None = None,
+        *,
+        limit: int = PAGE,
+        offset: int = 0,
     ) -> dict[str, Any]:
         """Explain one number down to event ids."""
         one = self.control.tenant(tenant)
@@ -255,7 +264,11 @@ class Engine:
         return _tenant_row(self.control.add_tenant(tenant, zone or self.settings.default_zone, name, kept))
 
     def change_tenant(
-        self, tenant: str, zone: str | None = None, name: str | None = None, retention: Mapping[str, int | None] | None = None
+        self,
+        tenant: str,
+        zone: str | None = None,
+        name: str | None = None,
+        retention: Mapping[str, int | None] | None = None,
     ) -> dict[str, Any]:
         """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
         current = self.control.tenant(tenant)
@@ -269,7 +282,11 @@ class Engine:
         return {"rows": [_key_row(k) for k in self.control.keys(tenant)]}
 
     def add_key(
-        self, tenant: str | None, scopes: Sequence[str] = ("ingest", "read"), label: str = "", expires: str | None = None
+        self,
+        tenant: str | None,
+        scopes: Sequence[str] = ("ingest", "read"),
+        label: str = "",
+        expires: str | None = None,
     ) -> dict[str, Any]:
         """Make a key; its text is in the answer and nowhere else, ever."""
         key, text = self.control.add_key(tenant, scopes, label, parse_moment(expires, "UTC") if expires else None)
@@ -310,13 +327,30 @@ class Engine:
                 )
         return outcome.answer()
 
-    def ensure_tenant(self, tenant: str, zone: str | None, *, retention: Retention | None = None) -> tuple[Tenant, bool]:
+    def import_events(self, tenant: str, lines: str, zone: str | None = None) -> dict[str, Any]:
+        """Store NDJSON as history, for a command beside a running server; an unknown tenant is made and keeps everything."""
+        self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
+        return self.accept(tenant, read_events(lines.encode(), lines=True), history=True, origin="import").answer()
+
+    def doctor(self) -> dict[str, Any]:
+        """Check this installation; one row per check with ok, what was found, and what to do."""
+        return {"rows": doctor(self.store, self.settings, self.control)}
+
+    def ensure_tenant(
+        self, tenant: str, zone: str | None, *, retention: Retention | None = None
+    ) -> tuple[Tenant, bool]:
         """Return a tenant, made with `retention` when there was none; and whether it was made."""
         try:
             return self.control.tenant(tenant), False
         except NotFoundError:
             return self.control.add_tenant(tenant, zone or self.settings.default_zone, retention=retention), True
 
+
+OPERATIONS = (
+    "refresh", "backfill", "verify", "retention", "query", "explain", "dashboard", "trends", "hotspots", "metrics", "tenants",
+    "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay", "import_events", "doctor",
+)  # fmt: skip
+"""What a command beside a running server may ask it to do, with plain values in and out."""
 
 _GRAINS = ("raw", "hour", "day", "week", "month")
 

@@ -86,7 +86,10 @@ THEMES: tuple[tuple[str, ...], ...] = (
 """What a world is about: worlds of one theme meet their corner cases far more often than a mixture of everything."""
 
 
-@dataclass(frozen=True)
+_SHOWN = tuple(f for f in Event.__struct_fields__ if f not in ("time", "attributes"))
+
+
+@dataclass(frozen=True, repr=False)
 class World:
     """A tenant's zone and all events ever sent, repeated ids and corrections not included, and the corrections."""
 
@@ -94,6 +97,13 @@ class World:
     start: datetime
     events: list[Event]
     corrections: list[Event]
+
+    def __repr__(self) -> str:
+        lines = (
+            " ".join([f"{e.time:%m-%dT%H:%M:%S.%f}", *(f"{f}={v}" for f in _SHOWN if (v := getattr(e, f)) is not None)])
+            for e in self.everything
+        )
+        return f"World({self.zone} from {self.start:%Y-%m-%d}:\n  " + "\n  ".join(lines) + "\n)"
 
     @property
     def everything(self) -> list[Event]:

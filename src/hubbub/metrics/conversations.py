@@ -24,7 +24,7 @@ EPISODE = Fact(
     # episode, unless an explicit reopen within 24 hours kept the old one alive. An episode is known by its start.
     sql="""
         WITH turns AS (
-            SELECT tenant, conversation_id, "time", id, channel, channel_id, account_id, staff_id,
+            SELECT tenant, conversation_id, "time", id, source, channel, channel_id, account_id, staff_id,
                 type IN ('message.received', 'conversation.started', 'conversation.reopened') AS opens,
                 type = 'message.received' AS inbound, type = 'conversation.resolved' AS resolves_it,
                 type = 'conversation.reopened' AS reopens,
@@ -42,7 +42,7 @@ EPISODE = Fact(
                 coalesce(sum(CASE WHEN resolves_it THEN 1 ELSE 0 END) OVER before, 0) AS resolves,
                 max(CASE WHEN resolves_it THEN "time" END) OVER before AS resolved_before
             FROM turns
-            WINDOW before AS (PARTITION BY tenant, conversation_id ORDER BY "time", rank, id
+            WINDOW before AS (PARTITION BY tenant, conversation_id ORDER BY "time", rank, id, source
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
         ), marked AS (
             SELECT *,
@@ -55,7 +55,7 @@ EPISODE = Fact(
         ), placed AS (
             SELECT *,
                 max(CASE WHEN kept_alive = 0 AND "time" >= opened_at THEN opened_at END) OVER (
-                    PARTITION BY tenant, conversation_id ORDER BY "time", rank, id
+                    PARTITION BY tenant, conversation_id ORDER BY "time", rank, id, source
                     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS anchor
             FROM marked
         ), timed AS (
@@ -69,16 +69,17 @@ EPISODE = Fact(
                 max(account_id) AS account_id, max(first_inbound) AS first_inbound, max(handed_at) AS handed_at,
                 max(last_resolve) AS last_resolve,
                 bool_or(reopens AND "time" > last_resolve) AS reopened_after,
-                bool_or(reopens AND resolves > 0) AS reopened,
+                bool_or(reopens AND resolved_before >= anchor) AS reopened,
                 bool_or(escalates AND "time" <= anchor + INTERVAL 168 HOUR) AS escalated,
                 bool_or(replies AND by_ai) AS ai_involved,
                 bool_or(replies AND NOT by_ai) AS human_replied,
                 min(CASE WHEN replies AND "time" >= first_inbound THEN "time" END) AS first_reply_at,
-                min(CASE WHEN replies AND NOT by_ai AND "time" >= coalesce(handed_at, first_inbound) THEN "time" END)
+                min(CASE WHEN replies AND NOT by_ai AND "time" >= greatest(first_inbound, coalesce(handed_at, first_inbound)) THEN "time" END)
                     AS first_person_at,
-                arg_min(staff_id, ("time", rank, id)) FILTER (WHERE replies AND "time" >= first_inbound) AS first_staff_id,
-                arg_min(by_ai, ("time", rank, id)) FILTER (WHERE replies AND "time" >= first_inbound) AS first_by_ai,
-                arg_max(staff_id, ("time", rank, id)) FILTER (WHERE staff_id IS NOT NULL) AS staff_id
+                nullif(arg_min(coalesce(staff_id, ''), ("time", rank, id, source))
+                    FILTER (WHERE replies AND "time" >= first_inbound), '') AS first_staff_id,
+                arg_min(by_ai, ("time", rank, id, source)) FILTER (WHERE replies AND "time" >= first_inbound) AS first_by_ai,
+                arg_max(staff_id, ("time", rank, id, source)) FILTER (WHERE staff_id IS NOT NULL) AS staff_id
             FROM timed GROUP BY tenant, conversation_id, anchor
         )
         SELECT tenant, conversation_id, episode_id, anchor, channel, channel_id, account_id, staff_id, first_staff_id,
@@ -88,10 +89,10 @@ EPISODE = Fact(
             ai_involved AND (human_replied OR handed_at IS NOT NULL OR coalesce(escalated, FALSE)) AS ai_escalated,
             ai_involved AND last_resolve IS NOT NULL AND NOT human_replied AND handed_at IS NULL
                 AND NOT coalesce(escalated, FALSE) AND NOT coalesce(reopened, FALSE) AS ai_resolved,
-            CAST(round(epoch_us(first_reply_at) / 1000.0 - epoch_us(first_inbound) / 1000.0) AS BIGINT) AS first_response_ms,
-            CAST(round(epoch_us(first_person_at) / 1000.0 - epoch_us(greatest(first_inbound,
-                coalesce(handed_at, first_inbound))) / 1000.0) AS BIGINT) AS first_person_response_ms,
-            CAST(round(epoch_us(last_resolve) / 1000.0 - epoch_us(anchor) / 1000.0) AS BIGINT) AS resolution_ms
+            (epoch_us(first_reply_at) - epoch_us(first_inbound) + 500) // 1000 AS first_response_ms,
+            (epoch_us(first_person_at) - epoch_us(greatest(first_inbound, coalesce(handed_at, first_inbound))) + 500) // 1000
+                AS first_person_response_ms,
+            (epoch_us(last_resolve) - epoch_us(anchor) + 500) // 1000 AS resolution_ms
         FROM folded
     """,
 )

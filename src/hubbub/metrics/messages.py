@@ -36,30 +36,38 @@ SENT = Fact(
     links=(
         Link(MESSAGE, ("message.sent", *RECEIPTS, *DEEDS), back=HORIZON, ahead=HORIZON),
         Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON),
-        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON),
+        # a receipt's clock may run ahead of the send: what follows the delivery can still lie before the sending
+        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON, ahead=HORIZON),
     ),
     look_back=HORIZON,
     look_ahead=CONVERSION + HORIZON,
-    # A message that is reported sent twice within the horizon counts once. The message after a send in its conversation
-    # is looked at once: when it is inbound, the send was answered, and no earlier one is credited for it.
+    # A message that is reported sent twice within the horizon counts once. Inbound messages share `turn` with the latest
+    # send before them in their conversation: that message is answered, under whichever of its reports, and no other one is.
     sql="""
         WITH talk AS (
             SELECT seq, tenant, coalesce(message_id, id) AS message, id, type, "time", channel, channel_id, account_id,
                 campaign_id, contact_id, conversation_id,
-                lead(type) OVER thread AS next_type, lead("time") OVER thread AS next_time,
-                lead(contact_id) OVER thread AS next_contact,
-                lag("time") OVER (PARTITION BY tenant, coalesce(message_id, id), type ORDER BY "time", id) AS sent_before
+                sum(CASE WHEN type = 'message.sent' THEN 1 ELSE 0 END) OVER thread AS turn,
+                lag("time") OVER (
+                    PARTITION BY tenant, coalesce(message_id, id), type ORDER BY "time", id, source) AS sent_before
             FROM {events}
             WHERE type IN ('message.sent', 'message.received') AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
             WINDOW thread AS (PARTITION BY tenant, conversation_id
-                ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id)
+                ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id, source
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
         ), sends AS (
             SELECT seq, tenant, message, id, "time" AS anchor, channel, channel_id, account_id, campaign_id, contact_id,
-                coalesce(next_type = 'message.received' AND conversation_id IS NOT NULL
-                    AND (contact_id IS NULL OR next_contact IS NULL OR next_contact = contact_id)
-                    AND next_time < "time" + INTERVAL 72 HOUR, FALSE) AS answered
+                conversation_id
             FROM talk
             WHERE type = 'message.sent' AND (sent_before IS NULL OR "time" >= sent_before + INTERVAL 72 HOUR)
+        ), answers AS (
+            SELECT s.seq FROM talk AS i
+                JOIN talk AS o ON o.tenant = i.tenant AND o.conversation_id = i.conversation_id AND o.turn = i.turn
+                JOIN sends AS s ON s.tenant = o.tenant AND s.conversation_id = o.conversation_id AND s.message = o.message
+            WHERE i.type = 'message.received' AND o.type = 'message.sent'
+                AND i."time" >= s.anchor AND i."time" < s.anchor + INTERVAL 72 HOUR
+                AND (s.contact_id IS NULL OR i.contact_id IS NULL OR i.contact_id = s.contact_id)
+            GROUP BY s.seq
         ), receipts AS (
             SELECT s.seq,
                 min(e."time") FILTER (WHERE e.type IN ('message.delivered', 'message.read')) AS delivered_at,
@@ -73,8 +81,8 @@ SENT = Fact(
         ), folded AS (
             SELECT s.*, r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
                 coalesce(r.is_failed, FALSE) AND r.delivered_at IS NULL AS is_failed, coalesce(r.acted, FALSE) AS acted,
-                r.seq IS NOT NULL AS has_receipt
-            FROM sends AS s LEFT JOIN receipts AS r ON r.seq = s.seq
+                r.seq IS NOT NULL AS has_receipt, a.seq IS NOT NULL AS answered
+            FROM sends AS s LEFT JOIN receipts AS r ON r.seq = s.seq LEFT JOIN answers AS a ON a.seq = s.seq
         ), deeds AS (
             SELECT f.seq, bool_or(e.type = 'contact.converted') AS converted,
                 bool_or(e.type <> 'contact.converted' AND e."time" < f.delivered_at + INTERVAL 72 HOUR) AS acted

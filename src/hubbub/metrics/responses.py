@@ -35,7 +35,8 @@ RESPONSE = Fact(
                 e.type = 'message.received' AS inbound, e.type = 'response.ai_generated' AS ai,
                 sum(CASE WHEN e.type = 'message.received' THEN 0 ELSE 1 END) OVER (
                     PARTITION BY e.tenant, e.conversation_id
-                    ORDER BY e."time", CASE e.type WHEN 'message.received' THEN 0 WHEN 'message.sent' THEN 2 ELSE 1 END, e.id
+                    ORDER BY e."time", CASE e.type WHEN 'message.received' THEN 0 WHEN 'message.sent' THEN 2 ELSE 1 END, e.id,
+                        e.source
                     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 ) - CASE WHEN e.type = 'message.received' THEN 0 ELSE 1 END AS replies_before
             FROM {events} AS e LEFT JOIN believed AS b ON b.tenant = e.tenant AND b.conversation_id = e.conversation_id
@@ -54,7 +55,7 @@ RESPONSE = Fact(
         )
         SELECT tenant, anchor, reply_id, conversation_id, coalesce(reply_channel, channel) AS channel, channel_id, account_id,
             staff_id, CASE WHEN by_ai THEN 'ai' ELSE 'person' END AS responder,
-            CAST(round(epoch_us(anchor) / 1000.0 - epoch_us(asked_at) / 1000.0) AS BIGINT) AS duration_ms
+            (epoch_us(anchor) - epoch_us(asked_at) + 500) // 1000 AS duration_ms
         FROM spells WHERE asked_at IS NOT NULL AND anchor IS NOT NULL
         UNION ALL
         SELECT tenant, "time", id, conversation_id, channel, channel_id, account_id, staff_id,

@@ -19,9 +19,9 @@ SURVEY = Fact(
         SELECT tenant, coalesce(survey_id, id) AS survey, max(channel) AS channel, max(account_id) AS account_id,
             max(staff_id) AS staff_id, min("time") FILTER (WHERE type = 'satisfaction.survey_sent') AS sent_at,
             max("time") FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL) AS rated_at,
-            arg_max("value", ("time", id)) FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL)
+            arg_max("value", ("time", id, source)) FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL)
                 AS rating,
-            coalesce(arg_max(scale, ("time", id)) FILTER (WHERE type = 'satisfaction.rating_received'
+            coalesce(arg_max(scale, ("time", id, source)) FILTER (WHERE type = 'satisfaction.rating_received'
                 AND "value" IS NOT NULL AND scale IS NOT NULL), 5) AS scale
         FROM {events} GROUP BY tenant, coalesce(survey_id, id)
     """,

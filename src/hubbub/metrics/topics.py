@@ -10,10 +10,11 @@ TOPIC = Fact(
     reads=("topic.classified", "escalation.raised"),
     sql="""
         SELECT tenant, "time" AS anchor, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
-            type = 'topic.classified' AND (lower(sentiment) IN ('negative', 'complaint', 'frustrated', 'angry')
-                OR lower(topic) IN ('complaint', 'complaints')) AS is_complaint,
-            type = 'escalation.raised' OR lower(topic) IN ('escalation', 'escalations')
-                OR lower(sentiment) = 'escalation' AS is_escalation
+            type = 'topic.classified' AND (
+                coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
+                OR coalesce(lower(topic), '') IN ('complaint', 'complaints')) AS is_complaint,
+            type = 'escalation.raised' OR coalesce(lower(topic), '') IN ('escalation', 'escalations')
+                OR coalesce(lower(sentiment), '') = 'escalation' AS is_escalation
         FROM {events}
     """,
 )

@@ -59,6 +59,8 @@ def history(
         "moments AS i ON s.window_start >= i.low AND s.window_start < i.moment "
         "WHERE s.tenant = $tenant AND s.window_start NOT IN (SELECT start FROM raw_days)"
     )
+    if dirty is None or exact:
+        sql += f" AND s.window_start < TIMESTAMP '{frozen or datetime(1970, 1, 1)}'"  # noqa: DTZ001
     tiles = Tiles()
     for day in raw_days:
         end = min(day.end, moments[-1])

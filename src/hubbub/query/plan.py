@@ -59,8 +59,12 @@ class Dirt:
         self._tenant = tenant
         self._found: dict[str, list[int] | None] = {}
         self._marks: dict[str, int] | None = None
-        rows = store.query("SELECT max(until) FROM frozen WHERE tenant = $t", {"t": tenant.no}).rows
+        rows = store.query(
+            "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t)",
+            {"t": tenant.no},
+        ).rows
         self.frozen_until: datetime | None = rows[0][0]
+        self._moved = rows[0][1] not in (None, tenant.zone)
 
     def mark(self, fact: Fact) -> int:
         """Return the sequence number up to which this tenant's windows of a fact are folded; 0 when never."""
@@ -73,14 +77,14 @@ class Dirt:
         return self._marks.get(fact.name, 0)
 
     def slots(self, fact: Fact) -> list[int] | None:
-        """Return the slots whose windows are dirty, or None when everything is (nothing was ever folded)."""
+        """Return the slots whose windows are dirty, or None when everything is (nothing was folded in this zone)."""
         if fact.name not in self._found:
             self._found[fact.name] = self._look(fact)
         return self._found[fact.name]
 
     def _look(self, fact: Fact) -> list[int] | None:
         mark = self.mark(fact)
-        if mark == 0:
+        if mark == 0 or self._moved:  # what is stored is cut by the days of another zone
             return None
         if mark >= self._store.last_seq():
             return []
@@ -119,7 +123,7 @@ def tile(
     for bucket in cut:
         unit = _unit(rollup, tenant, bucket, grain, now)
         for window in windows(bucket.start, bucket.end, unit, tenant.tz):
-            whole = window.start >= bucket.start and (window.end <= bucket.end or bucket.end >= now >= window.start)
+            whole = window.start >= bucket.start and window.end <= bucket.end
             kept = unit in rollup.keep and window.start >= kept_from(tenant, tenant.retention.days(unit), now)
             frozen = dirt.frozen_until is not None and utc_naive(window.end) <= dirt.frozen_until
             start = utc_naive(bucket.start)
@@ -204,15 +208,15 @@ def relation(rollup: Rollup, tiles: Tiles, measure: str | None = None) -> tuple[
             fold.fold(rollup, source, where=edge) if measure is None
             else fold.fold_histogram(rollup, measure, source, where=edge)
         )  # fmt: skip
-        parts.append(
-            f"SELECT * FROM (WITH {CALENDAR} {select})"
-        )
+        parts.append(f"SELECT * FROM (WITH {CALENDAR} {select})")
     return " UNION ALL ".join(parts), params
 
 
 def pairs_table(name: str, kind: pa.DataType, pairs: list[tuple[Any, datetime]]) -> pa.Table:
     """Return (value, bucket) pairs as a relation with the columns `name` and `bucket`."""
-    return pa.table({name: pa.array([p[0] for p in pairs], kind), "bucket": pa.array([p[1] for p in pairs], pa.timestamp("us"))})
+    return pa.table(
+        {name: pa.array([p[0] for p in pairs], kind), "bucket": pa.array([p[1] for p in pairs], pa.timestamp("us"))}
+    )
 
 
 def slots_table(tiles: Tiles) -> pa.Table:

@@ -241,7 +241,7 @@ def distinct(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
 def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     """How many entities are in a state at the end of each bucket, or now where the bucket is still open."""
     rollup = metrics[0].rollup
-    ends = {min(w.end, context.now): utc_naive(w.start) for w in context.cut if w.start <= context.now}
+    ends = {min(w.end, context.now): utc_naive(w.start) for w in context.cut if w.start < context.now}
     if not ends:
         return
     rel, params = history(
@@ -290,10 +290,12 @@ def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
             GROUP BY w.start{grouped}""",
             {
                 **params,
-                "asked_windows": pa.table({
-                    "start": pa.array([utc_naive(w.start) for w in context.cut], pa.timestamp("us")),
-                    "finish": pa.array([utc_naive(w.end) for w in context.cut], pa.timestamp("us")),
-                }),
+                "asked_windows": pa.table(
+                    {
+                        "start": pa.array([utc_naive(w.start) for w in context.cut], pa.timestamp("us")),
+                        "finish": pa.array([utc_naive(w.end) for w in context.cut], pa.timestamp("us")),
+                    }
+                ),
             },
         )
         for row in rows:

@@ -306,14 +306,15 @@ class DuckStore:
             if len(rows) < table.num_rows:
                 some = some.take(pa.array(rows, pa.int64()))
             bounds = pc.min_max(some["time"]).as_py()
-            within = "e.time BETWEEN $low AND $high AND " if bounded else ""
+            found = "e.id = i.id AND e.tenant = i.tenant AND e.source = i.source"
             self._con.register("incoming_keys", some.append_column("pos", pa.array(rows, pa.int64())))
             params = {"low": bounds["min"] - RESENT_WITHIN, "high": bounds["max"] + RESENT_WITHIN} if bounded else None
-            hits = self._con.execute(
-                "SELECT i.pos, e.revision, e.rowid FROM incoming_keys AS i JOIN events AS e ON e.id = i.id "
-                f"AND e.tenant = i.tenant AND e.source = i.source WHERE {within} TRUE",
-                params,
-            ).fetchall()
+            select = f"SELECT i.pos, e.revision, e.rowid FROM incoming_keys AS i JOIN events AS e ON {found} WHERE "
+            if bounded:  # a corrected record may have left the first one's time far behind
+                select = f"{select} e.time BETWEEN $low AND $high UNION {select} e.revision IS NOT NULL"
+            else:
+                select += "TRUE"
+            hits = self._con.execute(select, params).fetchall()
             self._con.unregister("incoming_keys")
             for pos, stored, row in hits:
                 mine = revisions[pos]

@@ -1,0 +1,161 @@
+"""Commands that answer: metrics, query, explain, dashboard, trends, hotspots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import Data, From, Json, TenantName, To, Where, pairs
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (metrics, query, explain, dashboard, trends, hotspots):
+        app.command()(command)
+
+
+def _ask(name: str, data: Path | None, **params: Any) -> Any:
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        return there.call(name, **params)
+
+
+def metrics(data: Data = None, as_json: Json = False) -> None:
+    """List everything that can be asked for."""
+    from hubbub.cli import show
+    from hubbub.metrics.catalogue import entries
+
+    rows = entries()
+    if as_json:
+        show.emit({"rows": rows}, as_json=True)
+        return
+    show.table(
+        [
+            {"metric": r["name"], "unit": r["unit"], "by": ", ".join(r["dimensions"]), "definition": r["definition"]}
+            for r in rows
+        ]  # type: ignore[arg-type]
+    )
+
+
+def query(
+    metrics: Annotated[list[str], typer.Argument(help="Metrics, like messages or response_ms.p50.")],
+    tenant: TenantName,
+    start: From,
+    end: To,
+    grain: Annotated[str, typer.Option("--grain", help="hour, day, week, month or total.")] = "total",
+    by: Annotated[list[str] | None, typer.Option("--by", help="Split by this dimension; may be repeated.")] = None,
+    where: Where = None,
+    compare: Annotated[str | None, typer.Option("--compare", help="previous: the same stretch before.")] = None,
+    include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="From raw events only, percentiles exact.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question."""
+    from hubbub.cli import show
+
+    answer = _ask(
+        "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
+        compare=compare, include_bots=include_bots, exact=exact,
+    )  # fmt: skip
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    rows = []
+    for row in answer["rows"]:
+        changes = row.pop("compare", None)
+        if changes:
+            for name, pair in changes.items():
+                row[f"{name} before"] = pair["previous"]
+                relative = (pair["change"] or {}).get("relative")
+                label = (pair["change"] or {}).get("label", "n/a")
+                row[f"{name} change"] = f"{relative:+.1%}" if relative is not None else label
+        rows.append(row)
+    show.table(rows)
+    fresh = answer["freshness"]
+    show.say(
+        f"from {fresh['source']}, complete to {fresh['complete_to']}, zone {fresh['zone']}, percentiles {fresh['quantiles']}"
+    )
+
+
+def explain(
+    metric: Annotated[str, typer.Argument(help="One metric, like csat or response_ms.p95.")],
+    tenant: TenantName,
+    start: From,
+    end: To,
+    where: Where = None,
+    limit: Annotated[int, typer.Option("--limit", help="Events to show.")] = 20,
+    offset: Annotated[int, typer.Option("--offset", help="Events to skip.")] = 0,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Explain one number: formula, parts, windows used and the events behind it."""
+    from hubbub.cli import show
+
+    answer = _ask(
+        "explain",
+        data,
+        tenant=tenant,
+        metric=metric,
+        start=start,
+        end=end,
+        where=pairs(where),
+        limit=limit,
+        offset=offset,
+    )
+    show.emit(answer, as_json=as_json)
+
+
+def dashboard(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Show today so far against the same part of yesterday, and what is the case now."""
+    from hubbub.cli import show
+
+    answer = _ask("dashboard", data, tenant=tenant)
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    rows = [
+        {
+            "today so far": name, "value": show.text(cell["value"], name), "yesterday by now": show.text(cell["previous"], name),
+            "change": (cell.get("change") or {}).get("label", ""),
+        }
+        for name, cell in answer["today"].items()
+    ]  # fmt: skip
+    show.table(rows, title=f"{tenant}, {answer['day']} ({answer['zone']})")
+    show.table([answer["now"]], title="now")
+
+
+def trends(
+    tenant: TenantName,
+    start: From,
+    end: To,
+    grain: Annotated[str, typer.Option("--grain", help="day, week, month or total.")] = "day",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show topics, tone, escalations and hotspots per day, week or month."""
+    from hubbub.cli import show
+
+    show.emit(_ask("trends", data, tenant=tenant, start=start, end=end, grain=grain), as_json=as_json)
+
+
+def hotspots(
+    tenant: TenantName,
+    start: From,
+    end: To,
+    minimum: Annotated[int, typer.Option("--min", help="Fewest classified messages of a hotspot.")] = 10,
+    ratio: Annotated[
+        float, typer.Option("--ratio", help="Share of complaints and escalations above which it is one.")
+    ] = 0.30,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show channels by their share of complaints and escalations."""
+    from hubbub.cli import show
+
+    show.emit(
+        _ask("hotspots", data, tenant=tenant, start=start, end=end, minimum=minimum, ratio=ratio), as_json=as_json
+    )

@@ -1,0 +1,105 @@
+"""Where a command does its work: in this process, or through the server that has the data folder open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+
+from hubbub import errors
+from hubbub.app import Engine, open_engine
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.settings import load
+
+SERVER_FILE = "server.json"
+
+
+class Local:
+    """The engine in this process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def call(self, name: str, **params: Any) -> Any:
+        """Run an operation of the engine."""
+        return getattr(self.engine, name)(**params)
+
+    def load(self, tenant: str, events: Sequence[Event], zone: str | None) -> dict[str, Any]:
+        """Store events as history; an unknown tenant is made and keeps everything."""
+        self.engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
+        return self.engine.accept(tenant, events, history=True, origin="import").answer()
+
+
+class Remote:
+    """The server beside this command, through its local token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._client = httpx2.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=httpx2.Timeout(3600, connect=5)
+        )
+
+    def call(self, name: str, **params: Any) -> Any:
+        """Ask the server to run an operation; its problems are raised as the errors they were."""
+        params.pop("step", None)  # progress stays with whoever does the work
+        try:
+            answer = self._client.post(f"/v1/operations/{name}", json=params)
+        except httpx2.HTTPError as error:
+            raise errors.ServerUnreachableError(f"the server at {self.url} did not answer: {error}") from None
+        if answer.status_code >= 400:
+            raise _as_error(answer.json())
+        return answer.json()
+
+    def load(self, tenant: str, events: Sequence[Event], zone: str | None) -> dict[str, Any]:
+        """Send events to the server as history."""
+        lines = b"\n".join(msgspec.json.encode(event) for event in events).decode()
+        answer: dict[str, Any] = self.call("import_events", tenant=tenant, lines=lines, zone=zone)
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()
+
+
+Backend = Local | Remote
+
+
+def _as_error(problem: dict[str, Any]) -> errors.HubbubError:
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.HubbubError) and kind.code == problem.get("code"):
+            return kind(str(problem.get("detail")))
+    return errors.HubbubError(str(problem.get("detail", "the server failed")))
+
+
+@contextmanager
+def backend(data: Path | None) -> Iterator[Backend]:
+    """Open the data folder, or go through the server that has it."""
+    remote = _running(load(data).data)
+    if remote is not None:
+        try:
+            yield remote
+        finally:
+            remote.close()
+        return
+    with open_engine(data) as engine:
+        yield Local(engine)
+
+
+def _running(folder: Path) -> Remote | None:
+    try:
+        told = json.loads((folder / SERVER_FILE).read_text())
+        remote = Remote(told["url"], told["token"])
+    except (OSError, ValueError, KeyError):
+        return None
+    try:
+        remote.call("metrics")
+    except errors.HubbubError:  # a server that was killed left its file behind
+        remote.close()
+        return None
+    return remote

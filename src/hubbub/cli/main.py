@@ -1,0 +1,52 @@
+"""The command `hubbub`: options that all commands share, and how their errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from hubbub import __version__
+from hubbub.cli import answers, importing, manage, running
+
+app = typer.Typer(
+    name="hubbub",
+    help="Conversation analytics with exact, explainable numbers. Start with: hubbub import slack EXPORT.zip --tenant NAME",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"hubbub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_version, is_eager=True),
+) -> None:
+    """Conversation analytics with exact, explainable numbers."""
+
+
+for group in (importing, running, answers, manage):
+    group.register(app)
+
+
+def run() -> None:
+    """Run the command line; errors of Hubbub end as one line on stderr: exit 2 for bad usage, 1 otherwise."""
+    try:
+        app()
+    except Exception as error:
+        from hubbub.errors import BadQuestionError, BadRequestError, HubbubError
+
+        if not isinstance(error, HubbubError):
+            raise
+        sys.stderr.write(f"hubbub: {error.message}\n")
+        sys.exit(2 if isinstance(error, BadQuestionError | BadRequestError) else 1)
+    except BrokenPipeError:
+        os._exit(1)

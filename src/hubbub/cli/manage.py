@@ -1,0 +1,171 @@
+"""Commands that manage: tenants, keys, quarantine, config, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import AnyTenant, Data, Json, TenantName
+
+tenants = typer.Typer(help="Owners of data.", no_args_is_help=True)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+quarantine = typer.Typer(help="Refused records.", no_args_is_help=True)
+config = typer.Typer(help="Settings.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for name, group in (("tenants", tenants), ("keys", keys), ("quarantine", quarantine), ("config", config)):
+        app.add_typer(group, name=name)
+    app.command()(doctor)
+
+
+def _do(name: str, data: Path | None, as_json: bool, **params: Any) -> Any:
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call(name, **params)
+    show.emit(answer, as_json=as_json)
+    return answer
+
+
+Zone = Annotated[str | None, typer.Option("--zone", help="IANA time zone of its days.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="a-z, 0-9 and hyphens.")]
+Raw = Annotated[int | None, typer.Option("--retention-raw", help="Days raw events are kept; 0 keeps them for ever.")]
+Hour = Annotated[int | None, typer.Option("--retention-hour", help="Days hourly rollups are kept; 0: for ever.")]
+Day = Annotated[int | None, typer.Option("--retention-day", help="Days daily rollups are kept; 0: for ever.")]
+Week = Annotated[int | None, typer.Option("--retention-week", help="Days weekly rollups are kept; 0: for ever.")]
+Month = Annotated[int | None, typer.Option("--retention-month", help="Days monthly rollups are kept; 0: for ever.")]
+
+
+def _retention(**days: int | None) -> dict[str, int | None] | None:
+    found = {grain: n or None for grain, n in days.items() if n is not None}
+    return found or None
+
+
+@tenants.command("add")
+def add_tenant(
+    tenant: Name,
+    zone: Zone = None,
+    name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
+    raw: Raw = None,
+    hour: Hour = None,
+    day: Day = None,
+    week: Week = None,
+    month: Month = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a tenant."""
+    kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
+    _do("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+
+
+@tenants.command("set")
+def set_tenant(
+    tenant: Name,
+    zone: Zone = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
+    raw: Raw = None,
+    hour: Hour = None,
+    day: Day = None,
+    week: Week = None,
+    month: Month = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Change a tenant's zone, name or retention; a new zone counts from the next refresh on."""
+    kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
+    _do("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+
+
+@tenants.command("list")
+def list_tenants(data: Data = None, as_json: Json = False) -> None:
+    """List tenants with zone and retention."""
+    _do("tenants", data, as_json)
+
+
+@keys.command("add")
+def add_key(
+    tenant: AnyTenant = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest, read, export, admin or erase.")] = None,
+    label: Annotated[str, typer.Option("--label", help="What it is for.")] = "",
+    expires: Annotated[str | None, typer.Option("--expires", help="Date or RFC 3339 time.", show_default=False)] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make an API key (scopes ingest and read unless given); it is shown once."""
+    _do("add_key", data, as_json, tenant=tenant, scopes=scope or ["ingest", "read"], label=label, expires=expires)
+
+
+@keys.command("list")
+def list_keys(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
+    """List API keys, without their secrets."""
+    _do("keys", data, as_json, tenant=tenant)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="Id of the key.")], data: Data = None, as_json: Json = False
+) -> None:
+    """Make a key useless from now on."""
+    _do("revoke_key", data, as_json, key=key)
+
+
+@quarantine.command("list")
+def list_quarantine(
+    tenant: TenantName,
+    limit: Annotated[int, typer.Option("--limit", help="Most to show.")] = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List refused records with their reasons, newest first."""
+    _do("quarantine", data, as_json, tenant=tenant, limit=limit)
+
+
+@quarantine.command("replay")
+def replay(
+    tenant: TenantName,
+    ids: Annotated[list[int] | None, typer.Argument(help="Ids of records; all when none is given.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Try refused records again; those that are taken now leave the quarantine."""
+    _do("replay", data, as_json, tenant=tenant, ids=ids)
+
+
+@config.command("show")
+def show_config(data: Data = None, as_json: Json = False) -> None:
+    """Show every setting: its value, variable and meaning."""
+    from hubbub.cli import show
+    from hubbub.settings import Settings, load
+
+    settings = load(data)
+    rows = [
+        {
+            "setting": name, "value": str(getattr(settings, name)), "variable": f"HUBBUB_{name.upper()}",
+            "meaning": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]  # fmt: skip
+    show.emit({"rows": rows}, as_json=as_json)
+
+
+@config.command("check")
+def check_config(data: Data = None, as_json: Json = False) -> None:
+    """Check the settings; exits 1 and says why when one cannot work."""
+    from hubbub.cli import show
+    from hubbub.settings import load
+
+    settings = load(data)
+    show.emit({"ok": True, "data": str(settings.data)}, as_json=as_json)
+
+
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Look the installation over; exits 1 when something needs attention."""
+    answer = _do("doctor", data, as_json)
+    if not all(row["ok"] for row in answer["rows"]):
+        raise typer.Exit(1)

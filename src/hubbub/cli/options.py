@@ -1,0 +1,32 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hubbub.errors import BadQuestionError
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="HUBBUB_DATA", help="Data folder (default ./hubbub-data).", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TenantName = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+AnyTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.", show_default=False)]
+From = Annotated[str, typer.Option("--from", help="Start: a date in the tenant's zone, or an RFC 3339 time.")]
+To = Annotated[str, typer.Option("--to", help="End (exclusive): a date in the tenant's zone, or an RFC 3339 time.")]
+Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALUE; may be repeated.")]
+
+
+def pairs(where: list[str] | None) -> dict[str, list[str]]:
+    """Read DIMENSION=VALUE options; the same dimension twice means either value."""
+    found: dict[str, list[str]] = {}
+    for pair in where or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise BadQuestionError(f"--where {pair[:80]!r} is not DIMENSION=VALUE")
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,105 @@
+"""Commands that do work: serve, refresh, backfill, verify, retention, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import AnyTenant, Data, From, Json, To
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (serve, refresh, backfill, verify, retention, demo):
+        app.command()(command)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on.", show_default="8321")] = None,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Answer only; leave rollups to others.")] = False,
+    data: Data = None,
+) -> None:
+    """Serve the API and keep rollups fresh, until Ctrl-C."""
+    from hubbub.app import open_engine
+    from hubbub.cli import show
+    from hubbub.telemetry import configure_logs
+    from hubbub.web.app import serve as serve_
+
+    engine = open_engine(data, host=host, port=port)
+    configure_logs(engine.settings.log_level)
+    serve_(engine, jobs=not no_jobs, ready=lambda url: show.say(f"Hubbub listens on {url} (Ctrl-C ends it)"))
+
+
+def _work(name: str, as_json: bool, data: Path | None, **params: Any) -> Any:
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there, show.progress(name, None, quiet=as_json) as move:
+        return there.call(name, step=lambda note: move(None, note), **params)
+
+
+def refresh(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
+    """Bring every due window up to date now."""
+    from hubbub.cli import show
+
+    answer = _work("refresh", as_json, data, tenant=tenant)
+    show.emit(answer, as_json=as_json)
+    if answer["errors"]:
+        raise typer.Exit(1)
+
+
+def backfill(
+    start: From,
+    end: To,
+    tenant: AnyTenant = None,
+    rollup: Annotated[str | None, typer.Option("--rollup", help="Only this rollup.", show_default=False)] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Fold all windows of a range anew from raw events."""
+    from hubbub.cli import show
+
+    answer = _work("backfill", as_json, data, start=start, end=end, tenant=tenant, rollup=rollup)
+    show.emit(answer, as_json=as_json)
+    if answer["errors"]:
+        raise typer.Exit(1)
+
+
+def verify(
+    tenant: AnyTenant = None,
+    start: Annotated[str | None, typer.Option("--from", help="Only windows from here on.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only windows before this.", show_default=False)] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Fold everything again from raw events and compare; exits 1 on any difference."""
+    from hubbub.cli import show
+
+    answer = _work("verify", as_json, data, tenant=tenant, start=start, end=end)
+    show.emit(answer, as_json=as_json)
+    if not answer["clean"]:
+        raise typer.Exit(1)
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would go.")] = False,
+    tenant: AnyTenant = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let go of raw events and rollups that are past their tenant's retention."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        show.emit(there.call("retention", tenant=tenant, dry_run=dry_run), as_json=as_json)
+
+
+def demo(data: Data = None, as_json: Json = False) -> None:
+    """Fill a data folder with a lively sample of three tenants, and print what it says."""
+    from hubbub.cli.sample import fill
+
+    fill(data, as_json)

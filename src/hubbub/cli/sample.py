@@ -1,0 +1,66 @@
+"""`hubbub demo`: the sample, loaded through the ordinary path, and a first look at its numbers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hubbub import demo
+from hubbub.cli import show
+from hubbub.cli.backend import Backend, backend
+from hubbub.errors import ConflictError
+
+BATCH = 5000
+
+
+def fill(data: Path | None, as_json: bool) -> None:
+    """Load the sample into a data folder, bring rollups up to date and print each tenant's answers."""
+    now = datetime.now(UTC)
+    with backend(data) as there:
+        answer = {"tenants": [_tenant(there, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
+        answer["refresh"] = there.call("refresh")
+        if as_json:
+            show.emit(answer, as_json=True)
+            return
+        for tenant, zone, name in demo.tenants():
+            _print(there, tenant, f"{name} ({tenant}, {zone})", now)
+
+
+def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
+    try:
+        there.call("add_tenant", tenant=tenant, zone=zone, name=name)
+    except ConflictError:
+        pass  # a second demo on the same folder adds what is new since the first
+    counts = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
+    stream = demo.events(tenant, now)
+    with show.progress(f"{name}", None) as move:
+        while batch := list(islice(stream, BATCH)):
+            answer = there.load(tenant, batch, zone)
+            counts["accepted"] += answer["accepted"]
+            counts["duplicates"] += answer["duplicates"]
+            counts["rejected"] += len(answer["rejected"])
+            move(None, f"{counts['accepted']:,} events")
+    return counts
+
+
+def _print(there: Backend, tenant: str, title: str, now: datetime) -> None:
+    to = now.isoformat()
+    week = (now - timedelta(days=7)).date().isoformat()
+    board = there.call("dashboard", tenant=tenant)
+    rows = [{"today so far": k, "value": show.text(v["value"], k), "yesterday by now": show.text(v["previous"], k)}
+            for k, v in board["today"].items()]  # fmt: skip
+    rows += [{"today so far": k, "value": show.text(v, k), "yesterday by now": ""} for k, v in board["now"].items()]
+    show.table(rows, title=title)
+    channels = there.call(
+        "query", tenant=tenant, metrics=["messages", "conversations_started", "first_response_ms.p50", "escalation_rate"],
+        start=week, end=to, by=["channel"],
+    )  # fmt: skip
+    show.table(
+        [{k: v for k, v in r.items() if k != "window"} for r in channels["rows"]], title="Last 7 days by channel"
+    )
+    spots = there.call("hotspots", tenant=tenant, start=week, end=to)["rows"]
+    hot = [r for r in spots if r["hotspot"]]
+    if hot:
+        show.table(hot, ["channel_id", "flagged_count", "total_count", "hotspot_ratio", "strong"], title="Hotspots")

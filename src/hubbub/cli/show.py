@@ -1,0 +1,116 @@
+"""How commands print: a table for people, JSON for programs, messages and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """Write a message to stderr."""
+    err.print(escape(message))
+
+
+def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
+    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields."""
+    if as_json:
+        sys.stdout.write(json.dumps(answer, default=str, ensure_ascii=False) + "\n")
+        return
+    if isinstance(answer, Mapping) and isinstance(answer.get("rows"), list):
+        table(answer["rows"], columns, title)
+        return
+    fields(answer if isinstance(answer, Mapping) else {"answer": answer})
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str | None = None) -> None:
+    """Print rows as a table, numbers to the right."""
+    if not rows:
+        out.print("nothing to show")
+        return
+    names = list(columns or dict.fromkeys(k for row in rows for k in row))
+    grid = Table(title=title, title_justify="left", header_style="bold")
+    for name in names:
+        numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(text(row.get(name), name)) for name in names))
+    out.print(grid)
+
+
+def fields(answer: Mapping[str, Any], indent: int = 0) -> None:
+    """Print a mapping as aligned lines, nested ones indented."""
+    width = max((len(str(k)) for k in answer), default=0)
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            out.print(" " * indent + escape(str(name)))
+            fields(value, indent + 2)
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            out.print(" " * indent + escape(str(name)))
+            table(value)
+        else:
+            out.print(" " * indent + escape(f"{name!s:<{width}}  {text(value, str(name))}"))
+
+
+def text(value: Any, name: str = "") -> str:
+    """Write a value for people: durations in words, shares in percent, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and ("_ms" in name and not name.endswith((".count", "_count"))):
+        return duration(float(value))
+    if isinstance(value, float) and (
+        name.endswith(("_rate", "_ratio")) or name in ("csat", "tenant_ratio", "lower_bound")
+    ):
+        return f"{value:.1%}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def duration(ms: float) -> str:
+    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms."""
+    seconds = ms / 1000
+    if seconds < 1:
+        return f"{ms:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 86_400 * 2:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    return f"{seconds / 86_400:.1f} d"
+
+
+@contextmanager
+def progress(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
+    """Show progress on stderr when it is a terminal; yields a function taking the absolute position and a note."""
+    if quiet or not err.is_terminal:
+        yield lambda position=None, note="": None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(label, total=total, note="")
+
+        def move(position: int | None = None, note: str = "") -> None:
+            if position is None:
+                bar.update(task, advance=1, note=note)
+            else:
+                bar.update(task, completed=position, note=note)
+
+        yield move

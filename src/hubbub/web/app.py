@@ -1,0 +1,151 @@
+"""The web application and the server process: routes, request ids, the refresh that runs beside them, and its end.
+
+While it runs, `server.json` in the data folder tells commands on this machine its address and local token.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from hubbub.app import Engine
+from hubbub.errors import HubbubError
+from hubbub.telemetry import REQUEST_SECONDS, log
+from hubbub.web import problems
+from hubbub.web.auth import KeyRing
+from hubbub.web.routes import api, open_routes
+
+SERVER_FILE = "server.json"
+STUCK_AFTER = 300.0
+
+
+class Heart:
+    """Refreshes due windows again and again on a thread of its own, until stopped."""
+
+    def __init__(self, engine: Engine, pause: float) -> None:
+        self._engine = engine
+        self._pause = pause
+        self._stop = threading.Event()
+        self._beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
+        self.up_to = 0
+        self.error: str | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the refresh that runs."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def alive(self) -> bool:
+        """Say whether a refresh ended lately, or none has to run."""
+        return self._stop.is_set() or (self._thread.is_alive() and time.monotonic() - self._beat < STUCK_AFTER)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if self._engine.store.last_seq() != self.up_to or self.error:
+                    report = self._engine.refresh()
+                    self.up_to = int(str(report["up_to"]))
+                    self.error = "some tenants could not be folded, see 'hubbub doctor'" if report["errors"] else None
+            except Exception as error:  # the next round may go well: a full disk is emptied, a lock let go
+                self.error = f"{type(error).__name__}: {error}"[:300]
+                log.error("refresh failed", error=self.error)
+            self._beat = time.monotonic()
+            if self._stop.wait(self._pause):
+                return
+
+
+def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> FastAPI:
+    """Build the application over an engine. `token` lets commands of this machine in; `refresh` False leaves rollups alone."""
+    heart = Heart(engine, engine.settings.refresh_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if refresh:
+            heart.start()
+        else:
+            heart.stop()
+        yield
+        heart.stop()
+
+    app = FastAPI(title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
+    problems.install(app)
+
+    @app.middleware("http")
+    async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        request.state.request_id = f"req_{uuid.uuid4().hex[:20]}"
+        structlog.contextvars.bind_contextvars(request_id=request.state.request_id)
+        begun = time.perf_counter()
+        try:
+            response = await call_next(request)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        REQUEST_SECONDS.labels(route, f"{response.status_code // 100}xx").observe(time.perf_counter() - begun)
+        response.headers["Request-Id"] = request.state.request_id
+        return response
+
+    app.include_router(api)
+    app.include_router(open_routes)
+    return app
+
+
+def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address once it listens."""
+    token = secrets.token_urlsafe(32)
+    app = create_app(engine, token=token, refresh=jobs)
+    host, port = engine.settings.host, engine.settings.port
+    config = uvicorn.Config(
+        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
+    )
+    server = _Server(config, engine.settings.data / SERVER_FILE, f"http://{_reachable(host)}:{port}", token, ready)
+    try:
+        server.run()
+    finally:
+        server.forget()
+        engine.close()
+    if not server.started:
+        raise HubbubError(f"could not listen on {host}:{port}: is another server using it?")
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves its address in the data folder while it listens."""
+
+    def __init__(self, config: uvicorn.Config, file: Path, url: str, token: str, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._file, self._url, self._token, self._ready = file, url, token, ready
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, then say so."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(fd, "w") as file:
+                json.dump({"url": self._url, "token": self._token, "pid": os.getpid()}, file)
+            self._ready(self._url)
+
+    def forget(self) -> None:
+        """Take the address away."""
+        with suppress(OSError):
+            self._file.unlink()

@@ -1,0 +1,92 @@
+"""Who asks: an API key names its tenant and scopes; a command on this machine shows the server's own token."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+import time
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from hubbub.app import Engine
+from hubbub.errors import ForbiddenError, UnauthenticatedError
+from hubbub.store.control import Key
+
+_REMEMBER_SECONDS = 5.0
+
+
+class KeyRing:
+    """Checks keys, and remembers good ones for five seconds, so that a busy sender does not ask the database each time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[float, Key]] = {}
+        self._lock = threading.Lock()
+
+    def key(self, text: str) -> Key:
+        """Return the key that `text` is, or raise UnauthenticatedError."""
+        now = time.monotonic()
+        found = self._known.get(text)
+        if found is not None and found[0] > now:
+            return found[1]
+        key = self._engine.control.authenticate(text)
+        with self._lock:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[text] = (now + _REMEMBER_SECONDS, key)
+        return key
+
+    def forget(self) -> None:
+        """Drop what is remembered (a key was revoked)."""
+        with self._lock:
+            self._known.clear()
+
+
+def bearer(request: Request) -> str:
+    """Return the bearer token of a request, or raise UnauthenticatedError."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise UnauthenticatedError
+    return text.strip()
+
+
+def engine_of(request: Request) -> Engine:
+    """Return the engine that the app serves."""
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+class Scope:
+    """A dependency that lets a request through whose key has a scope, and gives its tenant's id."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def __call__(self, request: Request) -> str:
+        """Return the tenant of the key; raises UnauthenticatedError or ForbiddenError."""
+        ring: KeyRing = request.app.state.keys
+        key = ring.key(bearer(request))
+        if self.scope not in key.scopes:
+            raise ForbiddenError(f"this needs a key with the scope '{self.scope}'; yours has {', '.join(key.scopes)}")
+        if key.tenant is None:
+            raise ForbiddenError("this needs a tenant's key; an operator's key names no tenant")
+        return key.tenant
+
+
+def operator(request: Request) -> None:
+    """Let through the server's local token, or an admin key without a tenant."""
+    text = bearer(request)
+    token: str = request.app.state.token
+    if token and hmac.compare_digest(text.encode(), token.encode()):
+        return
+    ring: KeyRing = request.app.state.keys
+    key = ring.key(text)
+    if "admin" not in key.scopes or key.tenant is not None:
+        raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
+
+
+EngineOf = Annotated[Engine, Depends(engine_of)]
+Ingests = Annotated[str, Depends(Scope("ingest"))]
+Reads = Annotated[str, Depends(Scope("read"))]
+Operates = Annotated[None, Depends(operator)]

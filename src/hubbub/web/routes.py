@@ -1,0 +1,176 @@
+"""The routes of the public contract. Each asks the engine and gives its plain answer."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.app import OPERATIONS, Engine
+from hubbub.errors import BadRequestError, NotFoundError, TooLargeError
+from hubbub.model.event import UnreadableBody, read_events
+from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
+from hubbub.web.body import is_lines, read_body
+
+api = APIRouter(prefix="/v1")
+open_routes = APIRouter()
+
+Text = Annotated[str, Field(max_length=200)]
+EVENTS_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "One event, an array of events, NDJSON, or CloudEvents (single or batch); gzip is read.",
+        "content": {"application/json": {"schema": {}}, "application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class QueryBody(BaseModel):
+    """A question: the same as the command line's `query`."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    metrics: list[Text] = Field(min_length=1, max_length=100)
+    start: Text = Field(alias="from", description="Date in the tenant's zone, or RFC 3339 time; inclusive.")
+    end: Text = Field(alias="to", description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
+    grain: Text = "total"
+    by: list[Text] = Field(default_factory=list, max_length=10)
+    where: dict[Text, Text | list[Text]] = Field(default_factory=dict)
+    compare: Text | None = None
+    include_bots: bool = False
+    exact: bool = False
+    details: bool = False
+
+
+@api.post("/events", status_code=202, openapi_extra=EVENTS_BODY, summary="Store events; answers once they are on disk")
+async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONResponse:
+    """Store one event or many; each record gets its own verdict, one bad record refuses itself alone."""
+    body = await read_body(request, engine.settings.max_body_mb << 20)
+    return JSONResponse(await run_in_threadpool(_store, engine, tenant, body, is_lines(request)), 202)
+
+
+def _store(engine: Engine, tenant: str, body: bytes, lines: bool) -> dict[str, Any]:
+    try:
+        items = read_events(body, lines=lines)
+    except UnreadableBody as error:
+        raise BadRequestError(str(error)) from None
+    if len(items) > engine.settings.max_batch:
+        raise TooLargeError(
+            f"the batch has {len(items)} events, {engine.settings.max_batch} are allowed; send smaller batches"
+        )
+    return engine.accept(tenant, items).answer()
+
+
+@api.get("/metrics", summary="The catalogue of metrics")
+def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
+    """Return every metric with its definition, unit, dimensions and grains."""
+    return engine.metrics()
+
+
+@api.post("/query", summary="Answer a question")
+def query(engine: EngineOf, tenant: Reads, body: QueryBody) -> dict[str, Any]:
+    """Return rows of windows, dimensions and values, and how fresh they are."""
+    return engine.query(tenant, **body.model_dump())
+
+
+From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
+To = Annotated[
+    str, Query(alias="to", max_length=60, description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
+]
+
+
+@api.get("/explain", summary="Explain one number, down to its events")
+def explain(
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[str, Query(max_length=200)],
+    start: From,
+    end: To,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """Return definition, formula, parts, windows used, and a page of the events behind a number."""
+    return engine.explain(tenant, metric, start, end, _where(where), limit=limit, offset=offset)
+
+
+def _where(pairs: list[str] | None) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise BadRequestError(f"where {pair[:80]!r} is not DIMENSION=VALUE")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@api.get("/dashboard", summary="Today so far against yesterday, and now")
+def dashboard(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
+    """Return the tenant's dashboard."""
+    return engine.dashboard(tenant)
+
+
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window")
+def trends(engine: EngineOf, tenant: Reads, start: From, end: To, grain: str = "day") -> dict[str, Any]:
+    """Return one row per window."""
+    return engine.trends(tenant, start, end, grain)
+
+
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations")
+def hotspots(engine: EngineOf, tenant: Reads, start: From, end: To) -> dict[str, Any]:
+    """Return every channel id with classified messages, worst first."""
+    return engine.hotspots(tenant, start, end)
+
+
+@api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)
+def operation(
+    request: Request,
+    engine: EngineOf,
+    _: Operates,
+    name: Annotated[str, Path()],
+    params: Annotated[dict[str, Any], Body()],
+) -> Any:
+    """Run one of the engine's operations with plain values."""
+    if name not in OPERATIONS:
+        raise NotFoundError
+    method = getattr(engine, name)
+    try:
+        inspect.signature(method).bind(**params)
+    except TypeError as error:
+        raise BadRequestError(f"{name}: {error}") from None
+    answer = method(**params)
+    if name == "revoke_key":
+        request.app.state.keys.forget()
+    return answer
+
+
+@open_routes.get("/healthz", summary="The process is alive")
+def healthz() -> dict[str, str]:
+    """Return ok."""
+    return {"status": "ok"}
+
+
+@open_routes.get("/readyz", summary="The store answers and refreshing goes on")
+def readyz(request: Request, engine: EngineOf) -> Response:
+    """Return 200 when the store answers and the refresher is alive, 503 otherwise."""
+    engine.store.query("SELECT 1")
+    beat = request.app.state.heart
+    ok = beat.alive()
+    body = {
+        "status": "ready" if ok else "stuck",
+        "behind_events": engine.store.last_seq() - beat.up_to,
+        "error": beat.error,
+    }
+    return Response(json.dumps(body), 200 if ok else 503, media_type="application/json")
+
+
+@open_routes.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
+def prometheus() -> Response:
+    """Return this process's metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

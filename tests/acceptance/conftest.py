@@ -1,0 +1,184 @@
+"""Real data in, numbers out: where the shared data lies, and an engine that imports it the way the command line does."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.clock import Clock
+from hubbub.errors import HubbubError
+from hubbub.ingest.sources import files, mapping
+from hubbub.ingest.sources.summary import Record
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import ROLLUPS, names
+from hubbub.model.event import Event, Item, Rejection
+from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.settings import load as load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("HUBBUB_SHARED") or ROOT.parent / "shared" / "data")
+EXAMPLES = ROOT / "examples"
+BATCH = 5_000
+NOW = datetime(2026, 12, 31, tzinfo=UTC)
+"""The moment at which all acceptance tests stand: the newest real message is of August 2026."""
+
+TABLES = tuple((table, columns) for r in ROLLUPS for grain in r.keep for table, columns in fold.schema(r, grain))
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+def needs(*folders: str) -> pytest.MarkDecorator:
+    """Skip a test by name where one of these folders of real data is absent."""
+    absent = [name for name in folders if not (DATA / name).is_dir()]
+    return pytest.mark.skipif(bool(absent), reason=f"needs ../shared/data/{absent[0] if absent else ''}")
+
+
+def counts(folder: str) -> dict[str, Any]:
+    """Return the counts that came with a folder of real data."""
+    found: dict[str, Any] = json.loads((DATA / "COUNTS.json").read_text())[folder]
+    return found
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with the standard library alone."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class Source(Protocol):
+    """What all importers have in common."""
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """Return what the files held, once all is read."""
+        ...
+
+    def records(self) -> Iterator[Record | Rejection]:
+        """Yield what the files hold."""
+        ...
+
+
+@dataclass
+class Loaded:
+    """What an import did, summed over its batches and tenants."""
+
+    stored: int = 0
+    duplicates: int = 0
+    corrected: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    tenants: Counter[str] = field(default_factory=Counter)
+    summary: dict[str, object] = field(default_factory=dict)
+
+
+def open_engine(folder: Path, clock: Clock = lambda: NOW) -> Engine:
+    """Open an engine on a folder, small and without a floor of free space."""
+    return Engine(load_settings(data=folder, threads=2, memory_limit="500MB", free_floor_mb=0), clock)
+
+
+def mapped(name: str, *paths: Path) -> files.FileImport:
+    """Open files through one of the example mappings."""
+    return files.read(list(paths), mapping.load(EXAMPLES / f"{name}.yaml"))
+
+
+def imported(
+    engine: Engine, source: Source, tenant: str | None = None, zone: str = "UTC", *, batch: int = BATCH
+) -> Loaded:
+    """Import a source as the command line does: in batches, as history, making tenants that keep everything.
+
+    Records go to `tenant`, or without one to the tenant that the mapping names; those that it names none for go nowhere.
+    """
+    done = Loaded()
+    records = source.records()
+    while some := list(islice(records, batch)):
+        by_tenant: dict[str, list[tuple[Item, str]]] = {}
+        for record in some:
+            if isinstance(record, Rejection):
+                by_tenant.setdefault(tenant or "", []).append((record, ""))
+            else:
+                by_tenant.setdefault(tenant or record.tenant or "", []).append((record.event, record.origin))
+        for name, pairs in by_tenant.items():
+            if not name:
+                done.rejected.update("no_tenant" for item, _ in pairs if isinstance(item, Event))
+                done.rejected.update(item.code for item, _ in pairs if isinstance(item, Rejection))
+                continue
+            engine.ensure_tenant(name, zone, retention=KEEP_EVERYTHING)
+            outcome = engine.accept(
+                name, [i for i, _ in pairs], history=True, origin="import", origins=[o for _, o in pairs]
+            )
+            done.stored += outcome.stored
+            done.duplicates += outcome.duplicates
+            done.corrected += outcome.corrected
+            done.rejected.update(r.code for r in outcome.rejected)
+            done.tenants[name] += outcome.stored
+    done.summary = source.summary
+    return done
+
+
+def refreshed(engine: Engine, tenant: str | None = None) -> None:
+    """Bring rollups up to date; nobody may fail."""
+    assert engine.refresh(tenant)["errors"] == {}
+
+
+def tables_of(engine: Engine, tenant: str) -> Tables:
+    """Return every stored row of every rollup table of a tenant, in a fixed order, without the tenant's number."""
+    no = engine.control.tenant(tenant).no
+    found: Tables = {}
+    for table, columns in TABLES:
+        chosen = ", ".join(f'"{name}"' for name, _ in columns if name != "tenant")
+        rows = engine.store.query(f"SELECT {chosen} FROM {table} WHERE tenant = $t", {"t": no}).rows
+        if rows:
+            found[table] = sorted(rows, key=repr)
+    return found
+
+
+def every_answer(engine: Engine, tenant: str, start: str, end: str, grain: str = "month") -> dict[str, Any]:
+    """Ask every metric of the catalogue; a metric that cannot be asked so answers with its error code."""
+    found: dict[str, Any] = {}
+    for name in names():
+        try:
+            found[name] = engine.query(tenant, metrics=name, start=start, end=end, grain=grain, details=True)["rows"]
+        except HubbubError as error:
+            found[name] = error.code
+    return found
+
+
+def total(engine: Engine, tenant: str, metric: str, start: str, end: str, **question: Any) -> Any:
+    """Return one metric of a whole range."""
+    (row,) = engine.query(tenant, metrics=metric, start=start, end=end, **question)["rows"]
+    return row[metric]
+
+
+def by(
+    engine: Engine, tenant: str, metric: str, start: str, end: str, dimension: str, **question: Any
+) -> dict[str | None, Any]:
+    """Return one metric of a whole range by a dimension, without zeros."""
+    rows = engine.query(tenant, metrics=metric, start=start, end=end, by=[dimension], **question)["rows"]
+    return {row[dimension]: row[metric] for row in rows if row[metric]}
+
+
+def per_window(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Return an answer's values by window, without zeros."""
+    return {row["window"]: row[metric] for row in rows if row[metric]}
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder of real data; a test that asks for it says with `needs` what of it must be there."""
+    return DATA
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Open an engine on an empty folder, one per module."""
+    with open_engine(tmp_path_factory.mktemp("acceptance")) as made:
+        yield made
