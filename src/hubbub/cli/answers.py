@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _ask(name: str, data: Path | None, **params: Any) -> Any:
+def _ask(name: str, data: Path | None, /, **params: Any) -> Any:
     from hubbub.cli.backend import backend
 
     with backend(data) as there:
@@ -32,12 +32,16 @@ def metrics(data: Data = None, as_json: Json = False) -> None:
     if as_json:
         show.emit({"rows": rows}, as_json=True)
         return
-    show.table(
-        [
-            {"metric": r["name"], "unit": r["unit"], "by": ", ".join(r["dimensions"]), "definition": r["definition"]}
-            for r in rows
-        ]  # type: ignore[arg-type]
-    )
+    shown = [
+        {
+            "metric": r["name"],
+            "unit": r["unit"],
+            "by": ", ".join(map(str, r["dimensions"])),
+            "definition": r["definition"],
+        }
+        for r in rows
+    ]
+    show.table(shown)
 
 
 def query(
@@ -73,6 +77,8 @@ def query(
                 relative = (pair["change"] or {}).get("relative")
                 label = (pair["change"] or {}).get("label", "n/a")
                 row[f"{name} change"] = f"{relative:+.1%}" if relative is not None else label
+        if grain != "hour":
+            row["window"] = row["window"][:10]
         rows.append(row)
     show.table(rows)
     fresh = answer["freshness"]

@@ -26,7 +26,7 @@ class Local:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def call(self, name: str, **params: Any) -> Any:
+    def call(self, name: str, /, **params: Any) -> Any:
         """Run an operation of the engine."""
         return getattr(self.engine, name)(**params)
 
@@ -45,7 +45,7 @@ class Remote:
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=httpx2.Timeout(3600, connect=5)
         )
 
-    def call(self, name: str, **params: Any) -> Any:
+    def call(self, name: str, /, **params: Any) -> Any:
         """Ask the server to run an operation; its problems are raised as the errors they were."""
         params.pop("step", None)  # progress stays with whoever does the work
         try:

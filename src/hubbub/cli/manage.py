@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def _do(name: str, data: Path | None, as_json: bool, **params: Any) -> Any:
+def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> Any:
     from hubbub.cli import show
     from hubbub.cli.backend import backend
 

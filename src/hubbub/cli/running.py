@@ -33,7 +33,7 @@ def serve(
     serve_(engine, jobs=not no_jobs, ready=lambda url: show.say(f"Hubbub listens on {url} (Ctrl-C ends it)"))
 
 
-def _work(name: str, as_json: bool, data: Path | None, **params: Any) -> Any:
+def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:
     from hubbub.cli import show
     from hubbub.cli.backend import backend
 

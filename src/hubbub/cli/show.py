@@ -97,11 +97,15 @@ def duration(ms: float) -> str:
     return f"{seconds / 86_400:.1f} d"
 
 
+def _nowhere(_position: int | None = None, _note: str = "") -> None:
+    """Where progress goes when nobody watches."""
+
+
 @contextmanager
 def progress(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
     """Show progress on stderr when it is a terminal; yields a function taking the absolute position and a note."""
     if quiet or not err.is_terminal:
-        yield lambda position=None, note="": None
+        yield _nowhere
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import (
@@ -74,7 +75,7 @@ def find(name: str) -> Asked:
     raise BadQuestionError(f"metric {name[:80]!r} is not in the catalogue{nearest(name, names())}")
 
 
-def entries() -> list[dict[str, object]]:
+def entries() -> list[dict[str, Any]]:
     """Return the catalogue as plain rows: name, title of its rollup, definition, unit, dimensions, grains kept."""
     return [
         {

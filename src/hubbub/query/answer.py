@@ -54,7 +54,7 @@ class Answers:
             live |= tiles.live
             for key, name, cell in _READERS[type(metrics[0].metric)](context, metrics, tiles):
                 cells.setdefault(key, {})[name] = replace(cell, state=_state(rollup, key[0], cut, tiles.live, now))
-        rows = _rows(question, asked, cut, cells)
+        rows = _rows(question, asked, cut, cells, live, now)
         settled = settled_to(tenant, now)
         freshness: dict[str, Any] = {
             "as_of": now.astimezone(tenant.tz).isoformat(),
@@ -135,7 +135,12 @@ def _state(rollup: Any, start: datetime, cut: Sequence[Window], live: set[dateti
 
 
 def _rows(
-    question: Question, asked: Sequence[Asked], cut: Sequence[Window], cells: dict[Key, dict[str, Cell]]
+    question: Question,
+    asked: Sequence[Asked],
+    cut: Sequence[Window],
+    cells: dict[Key, dict[str, Cell]],
+    live: set[datetime],
+    now: datetime,
 ) -> list[Row]:
     """Put cells into rows; every window has a row for every combination of dimension values seen anywhere in the range."""
     combos = sorted({dims for _, dims in cells}, key=lambda d: tuple((v is None, v or "") for v in d))
@@ -150,7 +155,9 @@ def _rows(
             start=window.start.astimezone(UTC),
             dims=dict(zip(question.by, dims, strict=True)),
             cells={
-                one.name: cells.get((utc_naive(window.start), dims), {}).get(one.name) or _empty(one) for one in asked
+                one.name: cells.get((utc_naive(window.start), dims), {}).get(one.name)
+                or replace(_empty(one), state=_state(one.rollup, utc_naive(window.start), cut, live, now))
+                for one in asked
             },
         )
         for window in cut

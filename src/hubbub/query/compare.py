@@ -25,14 +25,12 @@ def compare(
     question = answer.question
     if question.compare not in PERIODS:
         raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
-    earlier = ask(
-        replace(question, compare=None, **dict(zip(("start", "end"), previous(question, tenant, now), strict=True)))
-    )
+    start, end = previous(question, tenant, now)
+    earlier = ask(replace(question, compare=None, start=start, end=end))
     before = {key: row.cells for key, row in _positions(earlier.rows).items()}
     for key, row in _positions(answer.rows).items():
         old = before.get(key, {})
         row.compare = {one.name: _pair(row.cells[one.name], old.get(one.name), one.unit) for one in asked}
-    start, end = earlier.question.start, earlier.question.end
     answer.freshness["compared_with"] = [m.astimezone(tenant.tz).isoformat() for m in (start, end)]
     return answer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import threading
 import time
 import uuid
@@ -115,6 +116,11 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
     )
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises it again when it is done: there is still a store to close
+        signal.signal(number, lambda *_: None)
     server = _Server(config, engine.settings.data / SERVER_FILE, f"http://{_reachable(host)}:{port}", token, ready)
     try:
         server.run()
@@ -126,7 +132,7 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
 
 
 def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 class _Server(uvicorn.Server):

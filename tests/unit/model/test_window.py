@@ -1,0 +1,157 @@
+"""Windows follow wall clocks: of every zone, on every day, and every moment lies in exactly one."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.model.window import (
+    EPOCH,
+    FINER,
+    SLOT_SECONDS,
+    STORED_GRAINS,
+    Grain,
+    Window,
+    day_of,
+    first_day,
+    local_midnight,
+    next_first_day,
+    slot_of,
+    slot_starts,
+    window_of,
+    windows,
+)
+
+NEW_YORK, LORD_HOWE = ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
+ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana", "Africa/Cairo",
+         "America/Santiago", "Pacific/Apia", "Europe/Dublin")  # fmt: skip
+moments = st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+def utc(*parts: int) -> datetime:
+    """A moment in UTC."""
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
+
+
+def hours_of(day: Window) -> float:
+    """How long a window is."""
+    return (day.end - day.start).total_seconds() / 3600
+
+
+@pytest.mark.parametrize(
+    ("tz", "noon", "hours"),
+    [
+        (NEW_YORK, utc(2026, 3, 8, 17), 23),
+        (NEW_YORK, utc(2026, 11, 1, 17), 25),
+        (NEW_YORK, utc(2026, 7, 1, 17), 24),
+        (LORD_HOWE, utc(2026, 4, 5, 1), 24.5),
+        (LORD_HOWE, utc(2026, 10, 4, 1), 23.5),
+    ],
+)
+def test_a_day_is_as_long_as_its_clocks_make_it(tz: ZoneInfo, noon: datetime, hours: float) -> None:
+    """Days on which clocks change have 23, 25, or in Lord Howe 23.5 and 24.5 hours."""
+    assert hours_of(window_of(noon, Grain.DAY, tz)) == hours
+
+
+def test_a_repeated_hour_is_two_windows() -> None:
+    """The hour that New York lives twice is two windows, of one hour each."""
+    found = list(windows(utc(2026, 11, 1, 5), utc(2026, 11, 1, 7), Grain.HOUR, NEW_YORK))
+    assert [w.start.astimezone(NEW_YORK).strftime("%H %Z") for w in found] == ["01 EDT", "01 EST"]
+
+
+def test_a_repeated_half_hour_is_a_window_of_its_own() -> None:
+    """Where a clock goes back by half an hour, that half hour is counted alone."""
+    day = window_of(utc(2026, 4, 5, 1), Grain.DAY, LORD_HOWE)
+    lengths = [hours_of(w) for w in windows(day.start, day.end, Grain.HOUR, LORD_HOWE)]
+    assert lengths.count(0.5) == 1
+    assert sum(lengths) == 24.5
+
+
+def test_midnight_that_a_clock_skips_is_the_end_of_the_gap() -> None:
+    """In Cairo 2026-04-24 begins at 01:00, since clocks jump over midnight."""
+    cairo = ZoneInfo("Africa/Cairo")
+    assert local_midnight(date(2026, 4, 24), cairo).astimezone(cairo).hour == 1
+
+
+def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
+    """Weeks are ISO weeks, months calendar months, over the end of a year too."""
+    assert first_day(date(2026, 1, 1), Grain.WEEK) == date(2025, 12, 29)
+    assert next_first_day(date(2025, 12, 29), Grain.WEEK) == date(2026, 1, 5)
+    assert first_day(date(2026, 12, 31), Grain.MONTH) == date(2026, 12, 1)
+    assert next_first_day(date(2026, 12, 1), Grain.MONTH) == date(2027, 1, 1)
+    assert first_day(date(2026, 5, 5), Grain.DAY) == date(2026, 5, 5)
+
+
+def test_a_zone_that_skipped_a_day_has_no_window_for_it() -> None:
+    """Apia had no 2011-12-30: the 29th ends where the 31st begins."""
+    apia = ZoneInfo("Pacific/Apia")
+    found = list(windows(utc(2011, 12, 29, 12), utc(2011, 12, 31, 0), Grain.DAY, apia))
+    assert [day_of(w.start, apia) for w in found] == [date(2011, 12, 29), date(2011, 12, 31)]
+    assert all(a.end == b.start for a, b in pairwise(found))
+
+
+@given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(STORED_GRAINS))
+def test_every_moment_lies_in_its_window(moment: datetime, zone: str, grain: Grain) -> None:
+    """A moment's window holds it, and both ends stand on quarter hours of UTC."""
+    window = window_of(moment, grain, ZoneInfo(zone))
+    assert window.start <= moment < window.end
+    for edge in (window.start, window.end):
+        assert (edge - EPOCH) % timedelta(seconds=SLOT_SECONDS) == timedelta(0)
+
+
+@given(
+    moment=moments, days=st.integers(1, 40), zone=st.sampled_from(ZONES), grain=st.sampled_from((Grain.DAY, Grain.WEEK, Grain.MONTH))
+)  # fmt: skip
+def test_windows_follow_each_other_without_gap(moment: datetime, days: int, zone: str, grain: Grain) -> None:
+    """The windows that touch a range cover it, each beginning where the one before ends."""
+    end = moment + timedelta(days=days)
+    found = list(windows(moment, end, grain, ZoneInfo(zone)))
+    assert found[0].start <= moment and found[-1].end >= end > found[-1].start
+    assert all(a.end == b.start for a, b in pairwise(found))
+
+
+@given(moment=moments, zone=st.sampled_from(ZONES))
+def test_hours_tile_their_day_and_days_their_week_and_month(moment: datetime, zone: str) -> None:
+    """The hours of a day, and the days of a week or month, are the day, the week and the month."""
+    tz = ZoneInfo(zone)
+    for coarse, fine in ((Grain.DAY, Grain.HOUR), *FINER.items()):
+        whole = window_of(moment, coarse, tz)
+        parts = list(windows(whole.start, whole.end, fine, tz))
+        assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
+        assert all(a.end == b.start for a, b in pairwise(parts))
+
+
+def test_an_hour_asked_in_its_middle_is_the_hour_itself() -> None:
+    """A range inside one hour touches that hour only; an empty range touches none."""
+    found = list(windows(utc(2026, 5, 5, 10, 20), utc(2026, 5, 5, 10, 40), Grain.HOUR, NEW_YORK))
+    assert found == [Window(utc(2026, 5, 5, 10), utc(2026, 5, 5, 11))]
+    assert list(windows(utc(2026, 5, 5), utc(2026, 5, 5), Grain.HOUR, NEW_YORK)) == []
+
+
+def test_the_total_is_the_range_itself() -> None:
+    """The total of a range is one window with the asked ends, and none where the range is empty."""
+    start, end = utc(2026, 5, 5, 10, 20), utc(2026, 5, 9)
+    assert list(windows(start, end, Grain.TOTAL, NEW_YORK)) == [Window(start, end)]
+    assert list(windows(end, start, Grain.TOTAL, NEW_YORK)) == []
+
+
+@given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(STORED_GRAINS))
+def test_slots_name_the_window_that_holds_them(moment: datetime, zone: str, grain: Grain) -> None:
+    """The table of slots gives for every quarter hour the start of the window that holds it."""
+    first = slot_of(moment)
+    slots, starts = slot_starts(zone, grain, first, first + 120)
+    assert slots == list(range(first, first + 121))
+    for slot, start in list(zip(slots, starts, strict=True))[::17]:
+        held = EPOCH + timedelta(seconds=slot * SLOT_SECONDS)
+        assert start == window_of(held, grain, ZoneInfo(zone)).start.replace(tzinfo=None)
+
+
+def test_slots_before_1970_are_negative() -> None:
+    """Slot 0 begins in 1970, the quarter hour before it is slot -1."""
+    assert slot_of(EPOCH) == 0
+    assert slot_of(EPOCH - timedelta(microseconds=1)) == -1
