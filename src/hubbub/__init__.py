@@ -14,7 +14,7 @@ __all__ = ["Client", "Engine", "__version__", "open"]
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
-    from hubbub.app import open_engine as open  # noqa: A004 - the public name
+    from hubbub.app import open_engine as open
     from hubbub.client import Client
 
 

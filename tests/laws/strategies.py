@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,14 +88,11 @@ THEMES: tuple[tuple[str, ...], ...] = (
 _SHOWN = tuple(f for f in Event.__struct_fields__ if f not in ("time", "attributes"))
 
 
-@dataclass(frozen=True, repr=False)
 class World:
     """A tenant's zone and all events ever sent, repeated ids and corrections not included, and the corrections."""
 
-    zone: str
-    start: datetime
-    events: list[Event]
-    corrections: list[Event]
+    def __init__(self, zone: str, start: datetime, events: list[Event], corrections: list[Event]) -> None:
+        self.zone, self.start, self.events, self.corrections = zone, start, events, corrections
 
     def __repr__(self) -> str:
         lines = (

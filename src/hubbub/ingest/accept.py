@@ -23,7 +23,7 @@ from hubbub.model.event import KINDS, TEXT_FIELDS, TYPES, Event, Item, Rejection
 from hubbub.model.tenant import Tenant
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
 
-EARLIEST, LATEST = datetime(2000, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - compared with UTC times without zone
+EARLIEST, LATEST = datetime(2000, 1, 1), datetime(2100, 1, 1)
 FUTURE = timedelta(hours=24)
 MAX_TEXT = 512
 MAX_ATTRIBUTES = 16_384
@@ -108,7 +108,7 @@ def _fault(event: Event, when: datetime, limits: Bounds) -> tuple[str, str, str]
 
 
 def _number_fault(event: Event) -> tuple[str, str, str] | None:
-    if event.kind is not None and event.kind not in KINDS:
+    if event.kind and event.kind not in KINDS:
         return "invalid_field", "kind", f"'kind' must be one of {', '.join(sorted(KINDS))}"
     if event.confidence is not None and not 0 <= event.confidence <= 1:
         return "out_of_range", "confidence", "'confidence' must lie between 0 and 1"
@@ -135,11 +135,18 @@ _COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source"
 
 
 def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime], now: datetime) -> Batch:
-    given = [e.id is not None for e in events]
+    given = [bool(e.id) for e in events]
     ids = [e.id or uuid.uuid4().hex for e in events]
     sources = [e.source or DEFAULT_SOURCE for e in events]
     n = len(events)
-    arrays: dict[str, pa.Array] = {f.name: pa.array([getattr(e, f.name) for e in events], f.type) for f in _COLUMNS}
+    # an empty text is an absent one, here as in `event_from`; numbers keep their 0
+    arrays: dict[str, pa.Array] = {
+        f.name: pa.array(
+            [getattr(e, f.name) or None for e in events] if f.type == pa.string() else [getattr(e, f.name) for e in events],
+            f.type,
+        )
+        for f in _COLUMNS
+    }
     arrays["tenant"] = pa.array([tenant.no] * n, pa.int32())
     arrays["time"] = pa.array(times, pa.timestamp("us"))
     arrays["source"] = pa.array(sources, pa.string())

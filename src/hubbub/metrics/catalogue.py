@@ -7,7 +7,17 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import (
-    activity, campaigns, contacts, conversations, intents, messages, responses, satisfaction, staff, tasks, topics,
+    activity,
+    campaigns,
+    contacts,
+    conversations,
+    intents,
+    messages,
+    responses,
+    satisfaction,
+    staff,
+    tasks,
+    topics,
 )  # fmt: skip
 from hubbub.metrics.definition import Fact, Metric, Quantiles, Rollup, State, Unit
 from hubbub.model.event import nearest

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from hubbub.metrics.definition import (
-    Count, Distinct, Distribution, Extreme, Fact, Latest, Link, Quantiles, Ratio, Rollup, State, Stored, Unit, days,
+    Count,
+    Distinct,
+    Distribution,
+    Extreme,
+    Fact,
+    Latest,
+    Link,
+    Quantiles,
+    Ratio,
+    Rollup,
+    State,
+    Stored,
+    Unit,
+    days,
 )  # fmt: skip
 
 TURNS = (

@@ -54,7 +54,7 @@ def schema(rollup: Rollup, grain: Grain) -> list[tuple[str, list[tuple[str, str]
 
 
 def _from(rollup: Rollup, source: str, due: str | None, where: str) -> str:
-    only = f" JOIN {due} AS d ON d.tenant = f.tenant AND d.window_start = c.window_start" if due else ""
+    only = f" SEMI JOIN {due} AS d ON d.tenant = f.tenant AND d.window_start = c.window_start" if due else ""
     return (
         f"FROM {source} AS f JOIN zones AS z ON z.tenant = f.tenant "
         f"JOIN calendar AS c ON c.zone = z.zone AND c.slot = {slot('f.' + rollup.anchor)}{only} "
@@ -100,7 +100,7 @@ def coarser_histogram(rollup: Rollup, measure: str, finer: Grain, due: str | Non
 
 def _coarser(rollup: Rollup, table: str, values: str, extra: str, due: str | None) -> str:
     dims = "".join(f", r.{d}" for d in rollup.dimensions) + extra
-    only = f" JOIN {due} AS d ON d.tenant = r.tenant AND d.window_start = c.window_start" if due else ""
+    only = f" SEMI JOIN {due} AS d ON d.tenant = r.tenant AND d.window_start = c.window_start" if due else ""
     return (
         f"SELECT r.tenant, c.window_start{dims}{values} FROM {table} AS r JOIN zones AS z ON z.tenant = r.tenant "
         f"JOIN coarse AS c ON c.zone = z.zone AND c.finer_start = r.window_start{only} "

@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hubbub.metrics.definition import (
-    ALL_GRAINS, Count, DistinctRatio, Distinct, Fact, Link, Ratio, Rollup, Stored, Unit, days,
+    ALL_GRAINS,
+    Count,
+    Distinct,
+    DistinctRatio,
+    Fact,
+    Link,
+    Ratio,
+    Rollup,
+    Stored,
+    Unit,
+    days,
 )  # fmt: skip
 
 PEOPLE = {"kind": ("person", "ai")}

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from hubbub.metrics.definition import (
-    ALL_GRAINS, Count, Distinct, Distribution, Fact, Link, Quantiles, Rollup, Stored, Unit,
+    ALL_GRAINS,
+    Count,
+    Distinct,
+    Distribution,
+    Fact,
+    Link,
+    Quantiles,
+    Rollup,
+    Stored,
+    Unit,
 )  # fmt: skip
 
 REPLIES = ("message.sent", "response.ai_generated", "response.staff_sent")

@@ -120,7 +120,7 @@ def nearest(name: str, known: frozenset[str] | set[str] | list[str]) -> str:
     return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 
-class UnreadableBody(ValueError):  # noqa: N818 - a value to be turned into a problem by whoever knows file or request
+class UnreadableBody(ValueError):
     """The body as a whole is not JSON: nothing in it can be told apart."""
 
 

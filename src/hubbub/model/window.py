@@ -116,16 +116,23 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
         moment = window.end
 
 
-@lru_cache(maxsize=256)
-def slot_starts(zone: str, grain: Grain, first: int, last: int) -> tuple[list[int], list[datetime]]:
-    """Return slots `first..last` (inclusive) of a zone and, beside each, the UTC start of its window."""
+@lru_cache(maxsize=1024)
+def slot_ranges(zone: str, grain: Grain, first: int, last: int) -> list[tuple[int, int, datetime]]:
+    """Return the windows of a zone over slots `first..last` (inclusive): first slot, slot after the last, UTC start."""
     tz = ZoneInfo(zone)
     start = EPOCH + timedelta(seconds=first * SLOT_SECONDS)
     end = EPOCH + timedelta(seconds=(last + 1) * SLOT_SECONDS)
+    return [
+        (max(slot_of(w.start), first), min(slot_of(w.end), last + 1), w.start.replace(tzinfo=None))
+        for w in windows(start, end, grain, tz)
+    ]
+
+
+def slot_starts(zone: str, grain: Grain, first: int, last: int) -> tuple[list[int], list[datetime]]:
+    """Return slots `first..last` (inclusive) of a zone and, beside each, the UTC start of its window."""
     slots: list[int] = []
     starts: list[datetime] = []
-    for window in windows(start, end, grain, tz):
-        low, high = max(slot_of(window.start), first), min(slot_of(window.end), last + 1)
+    for low, high, start in slot_ranges(zone, grain, first, last):
         slots.extend(range(low, high))
-        starts.extend([window.start.replace(tzinfo=None)] * (high - low))
+        starts.extend([start] * (high - low))
     return slots, starts

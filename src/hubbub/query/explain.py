@@ -10,7 +10,17 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
 from hubbub.metrics.definition import (
-    Count, Distribution, Extreme, First, Latest, Measure, Quantiles, Ratio, State, Stored, Sum,
+    Count,
+    Distribution,
+    Extreme,
+    First,
+    Latest,
+    Measure,
+    Quantiles,
+    Ratio,
+    State,
+    Stored,
+    Sum,
 )  # fmt: skip
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant

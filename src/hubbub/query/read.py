@@ -17,7 +17,18 @@ from hubbub import calculations
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import Asked, dimensions_of
 from hubbub.metrics.definition import (
-    Column, Distinct, DistinctRatio, Distribution, First, Quantiles, Ratio, Rollup, Score, State, Stored, bucket_estimate,
+    Column,
+    Distinct,
+    DistinctRatio,
+    Distribution,
+    First,
+    Quantiles,
+    Ratio,
+    Rollup,
+    Score,
+    State,
+    Stored,
+    bucket_estimate,
 )  # fmt: skip
 from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant

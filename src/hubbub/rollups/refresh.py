@@ -71,9 +71,7 @@ class Refresher:
                 for since, group in sorted(groups.items()):
                     if since < report.up_to:
                         failed |= self._fold_group(fact, group, since, report, step)
-                if only is None and not failed:
-                    self._settle(fact, report.up_to)
-                elif only is None:
+                if only is None and marks != {EVERYONE: report.up_to}:
                     self._settle(fact, report.up_to, keep=failed)
             return report
 
@@ -102,13 +100,15 @@ class Refresher:
         changed = [t for t in self._tenants() if known.get(t.no) != (t.id, t.zone)]
         if not changed:
             return
+        columns = ([t.no for t in changed], [t.id for t in changed], [t.zone for t in changed])
         with self._store.work() as work:
+            kinds = (pa.int32(), pa.string(), pa.string())
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
+            work.table("changed", pa.table(arrays, names=["tenant", "name", "zone"]))
+            work.execute("DELETE FROM tenants WHERE tenant IN (SELECT tenant FROM changed)")
+            work.execute("INSERT INTO tenants SELECT tenant, name, zone FROM changed")
             for tenant in changed:
                 no = {"tenant": tenant.no}
-                work.execute("DELETE FROM tenants WHERE tenant = $tenant", no)
-                work.execute(
-                    "INSERT INTO tenants VALUES ($tenant, $name, $zone)", {**no, "name": tenant.id, "zone": tenant.zone}
-                )
                 if tenant.no not in known or known[tenant.no][1] == tenant.zone:
                     continue
                 log.info("tenant zone changed", tenant=tenant.id, zone=tenant.zone)

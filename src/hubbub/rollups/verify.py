@@ -36,7 +36,7 @@ class Verdicts:
         }
 
 
-class _RollBack(Exception):  # noqa: N818 - leaves the transaction without keeping its temporary work
+class _RollBack(Exception):
     pass
 
 
@@ -58,7 +58,7 @@ def verify(
         try:
             with store.work() as work:
                 windows = WindowFold(work, fact, tenants, now, lambda _: None, None)
-                source = windows.prepare(None, span)
+                source = windows.prepare(None, span, filled=True)
                 for rollup in windows.rollups:
                     for grain in rollup.keep if source is not None else ():
                         for table, count in windows.differences(rollup, grain, source or "").items():

@@ -17,12 +17,13 @@ from hubbub.metrics import fold
 from hubbub.metrics.catalogue import ROLLUPS
 from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant, kept_from
-from hubbub.model.window import FINER, SLOT_SECONDS, STORED_GRAINS, Grain, slot_of, slot_starts, window_of, windows
+from hubbub.model.window import FINER, SLOT_SECONDS, STORED_GRAINS, Grain, slot_of, slot_ranges, window_of, windows
 from hubbub.store.base import Work, utc_naive
 
 Step = Callable[[str], None]
 SLOT = timedelta(seconds=SLOT_SECONDS)
 _DAY = 86_400 // SLOT_SECONDS
+_MONTH = 30 * _DAY
 ROOM = {Grain.HOUR: 4, Grain.DAY: 2 * _DAY, Grain.WEEK: 8 * _DAY, Grain.MONTH: 32 * _DAY}
 """Slots that a calendar reaches beyond the touched ones, so that every touched window is whole in it."""
 
@@ -63,6 +64,8 @@ class WindowFold:
         self.now = now
         self.step = step
         self.grains = [g for g in STORED_GRAINS if any(g in r.keep for r in self.rollups)]
+        self.everything = False
+        self._limits: dict[tuple[object, ...], datetime] = {}
 
     def run(self, since: int | None, span: Span | None) -> dict[str, int]:
         """Fold what changed after `since` (0: everything; None: the windows of `span`); returns windows per table."""
@@ -77,15 +80,19 @@ class WindowFold:
                 self.step(f"{rollup.table(grain)}: replaced")
         return counts
 
-    def prepare(self, since: int | None, span: Span | None) -> str | None:
-        """Make the tables of what is due; returns the relation of fact rows, or None when nothing is."""
+    def prepare(self, since: int | None, span: Span | None, *, filled: bool = False) -> str | None:
+        """Make the tables of what is due; returns the relation of fact rows, or None when nothing is.
+
+        `filled` leaves out the windows of a span in which nothing happened and nothing is stored.
+        """
+        self.everything = since == 0
         self._small_tables()
-        if not self._touch(since, span):
+        if not (self._touch_filled(span) if span is not None and filled else self._touch(since, span)):
             return None
         self._calendars(span)
-        self._due(span)
+        self._due(None if filled else span)
         self.step(f"{self.fact.name}: due")
-        source = self._source(everything=since == 0)
+        source = self._source()
         self.step(f"{self.fact.name}: facts")
         return source
 
@@ -104,6 +111,12 @@ class WindowFold:
 
     def _limit(self, tenant: Tenant, grain: Grain, frozen: datetime | None) -> datetime:
         """From where on windows of a grain may be folded: still kept, their source still there, not frozen."""
+        same = (tenant.zone, tenant.retention, grain, frozen)
+        if same not in self._limits:
+            self._limits[same] = self._limit_of(tenant, grain, frozen)
+        return self._limits[same]
+
+    def _limit_of(self, tenant: Tenant, grain: Grain, frozen: datetime | None) -> datetime:
         start = kept_from(tenant, tenant.retention.days(grain), self.now)
         if grain in FINER:  # merged from days: those must all be there
             start = max(start, kept_from(tenant, tenant.retention.days(FINER[grain]), self.now))
@@ -117,11 +130,12 @@ class WindowFold:
             ends = pa.table({"slot": pa.array([slot_of(span.start), slot_of(span.end - SLOT)], pa.int64())})
             self.work.table("span_ends", ends)
             return self.work.make("touched", "SELECT z.tenant, s.slot FROM zones AS z CROSS JOIN span_ends AS s")
-        if not since:
+        if not since:  # the first and the last slot of each tenant are enough: all between them is folded
             return self.work.make(
                 "touched",
-                f"SELECT tenant, {fold.slot(fold.TIME)} AS slot FROM events SEMI JOIN zones USING (tenant) "
-                f"WHERE {fold.types_in(fact.anchors or fact.reads)} GROUP BY ALL",
+                "SELECT tenant, unnest([first, last]) AS slot FROM ("
+                f"SELECT tenant, {fold.slot('min(time)')} AS first, {fold.slot('max(time)')} AS last FROM events "
+                f"SEMI JOIN zones USING (tenant) WHERE {fold.types_in(fact.anchors or fact.reads)} GROUP BY tenant)",
             )
         columns = 'tenant, type, "time", source, id, conversation_id, message_id, contact_id, survey_id'
         changed = self.work.make(
@@ -136,6 +150,22 @@ class WindowFold:
         parts = [fold.own_slots(fact, "changes"), *(fold.reached_slots(fact, link, "changes") for link in fact.links)]
         return self.work.make("touched", " UNION ".join(f"(SELECT * FROM ({p}))" for p in parts))
 
+    def _touch_filled(self, span: Span) -> int:
+        """Make `touched` of the windows in a span that have events or stored rows: all others are empty either way."""
+        low, high = utc_naive(span.start), utc_naive(span.end)
+        tables = [(t, low - ROOM[grain] * SLOT) for r in self.rollups for grain in r.keep for t, _ in fold.schema(r, grain)]
+        parts = [
+            f"SELECT tenant, {fold.slot(fold.TIME)} AS slot FROM events SEMI JOIN zones USING (tenant) "
+            f"WHERE {fold.types_in(self.fact.anchors or self.fact.reads)} "
+            f"AND {fold.TIME} >= TIMESTAMP '{low}' AND {fold.TIME} < TIMESTAMP '{high}'",
+            *(
+                f"SELECT tenant, {fold.slot('window_start')} FROM {table} SEMI JOIN zones USING (tenant) "
+                f"WHERE window_start > TIMESTAMP '{first}' AND window_start < TIMESTAMP '{high}'"
+                for table, first in tables
+            ),
+        ]
+        return self.work.make("touched", " UNION ".join(parts))
+
     def _calendars(self, span: Span | None) -> None:
         """Make `calendar_<grain>` (zone, slot, window_start) for each zone over the slots that are touched."""
         ranges = self.work.execute(
@@ -144,23 +174,15 @@ class WindowFold:
         # a touched slot means its whole window: leave room for the longest one on both sides
         for grain in self.grains:
             room = ROOM[grain]
-            zones: list[pa.Array] = []
-            slots: list[pa.Array] = []
-            starts: list[pa.Array] = []
+            rows: list[tuple[int, int, int, datetime]] = []
             for zone, low, high in ranges:
-                numbers, begins = slot_starts(self.zones[zone], grain, low - room, high + room)
-                zones.append(pa.array([zone] * len(numbers), pa.int32()))
-                slots.append(pa.array(numbers, pa.int64()))
-                starts.append(pa.array(begins, pa.timestamp("us")))
-            self.work.table(
-                f"calendar_{grain.value}",
-                pa.table(
-                    {
-                        "zone": pa.chunked_array(zones),
-                        "slot": pa.chunked_array(slots),
-                        "window_start": pa.chunked_array(starts),
-                    }
-                ),
+                first, last = (low - room) // _MONTH * _MONTH, ((high + room) // _MONTH + 1) * _MONTH
+                rows += [(zone, *cut) for cut in slot_ranges(self.zones[zone], grain, first, last)]
+            kinds = (pa.int32(), pa.int64(), pa.int64(), pa.timestamp("us"))
+            columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
+            self.work.table("cuts", pa.table(columns, names=["zone", "low", "high", "window_start"]))
+            self.work.make(
+                f"calendar_{grain.value}", "SELECT zone, unnest(range(low, high)) AS slot, window_start FROM cuts"
             )
 
     def _due(self, span: Span | None) -> None:
@@ -174,18 +196,28 @@ class WindowFold:
                     f"WHERE c.slot BETWEEN {first} AND {last} AND c.window_start >= z.{name}_from",
                 )
                 continue
+            if self.everything:
+                self.work.make(
+                    f"due_{name}",
+                    "WITH w AS (SELECT zone, window_start, min(slot) AS low, max(slot) AS high "
+                    f"FROM calendar_{name} GROUP BY zone, window_start), t AS (SELECT tenant, min(slot) AS first, "
+                    "max(slot) AS last FROM touched GROUP BY tenant) "
+                    "SELECT z.tenant, w.window_start FROM t JOIN zones AS z USING (tenant) JOIN w ON w.zone = z.zone "
+                    f"AND w.high >= t.first AND w.low <= t.last WHERE w.window_start >= z.{name}_from",
+                )
+                continue
             self.work.make(
                 f"due_{name}",
                 f"SELECT DISTINCT z.tenant, c.window_start FROM touched AS t JOIN zones AS z USING (tenant) "
                 f"JOIN calendar_{name} AS c ON c.zone = z.zone AND c.slot = t.slot WHERE c.window_start >= z.{name}_from",
             )
 
-    def _source(self, *, everything: bool) -> str:
+    def _source(self) -> str:
         """Return the relation of fact rows; facts that look beyond one event are computed once, into a table."""
         fact = self.fact
         finest = [g.value for g in self.grains if g not in FINER]
         mine = "tenant IN (SELECT tenant FROM zones)"
-        if everything:
+        if self.everything:
             scope = fold.scope(fact, mine)
         else:
             bounds = " UNION ALL ".join(
@@ -265,8 +297,9 @@ class WindowFold:
             selects = [fold.coarser(rollup, FINER[grain], due)]
             selects += [fold.coarser_histogram(rollup, m, FINER[grain], due) for m, _ in rollup.distributions()]
         else:
-            selects = [fold.fold(rollup, source, due)]
-            selects += [fold.fold_histogram(rollup, m, source, due) for m, _ in rollup.distributions()]
+            only, kept = (None, f"c.window_start >= z.{grain.value}_from") if self.everything else (due, "TRUE")
+            selects = [fold.fold(rollup, source, only, kept)]
+            selects += [fold.fold_histogram(rollup, m, source, only, kept) for m, _ in rollup.distributions()]
             selects = [s.replace("JOIN calendar AS", f"JOIN calendar_{grain.value} AS") for s in selects]
         return selects
 

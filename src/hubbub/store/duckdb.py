@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, Sto
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import ROLLUPS
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
+from hubbub.store.relations import RELATIONS
 
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
@@ -140,6 +141,8 @@ class DuckStore:
                         con.execute(f"CREATE TABLE {table} ({', '.join(f'{c} {t}' for c, t in columns)})")
                         if table in present:  # the declaration changed: fold everything of this fact again
                             con.execute("DELETE FROM marks WHERE fact = ?", [rollup.source.name])
+        for name, select in RELATIONS.items():
+            con.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
         con.execute("COMMIT")
 
     def _read_last_seq(self) -> int:

@@ -27,7 +27,9 @@ def test_a_time_needs_its_offset() -> None:
         parse_moment("2026-08-01T09:00:00", "UTC")
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-02-30", "20260801T", "0000-00-00", "99999-01-01"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01", "2026-02-30", "20260801T", "0000-00-00", "99999-01-01"]
+)
 def test_other_times_are_refused(text: str) -> None:
     """What is neither a date nor a time is refused by name."""
     with pytest.raises(BadQuestionError, match="neither a date"):

@@ -1,0 +1,222 @@
+"""Accepting events: what is good is stored, what is not is refused by code and kept, and both at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from hubbub.clock import fixed
+from hubbub.ingest.accept import Intake
+from hubbub.model.event import Event, Rejection
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.store.duckdb import DuckStore
+
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+ACME, OTHER = Tenant(1, "acme"), Tenant(2, "other")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckStore]:
+    """A store for all tests of this module."""
+    store = DuckStore(tmp_path_factory.mktemp("store"), threads=1, memory_limit="300MB", free_floor=0)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(shared: DuckStore) -> DuckStore:
+    """The store, emptied."""
+    with shared.work() as work:
+        for table in ("events", "superseded", "quarantine"):
+            work.execute(f"DELETE FROM {table}")
+    return shared
+
+
+@pytest.fixture
+def intake(store: DuckStore) -> Intake:
+    """An intake on a summer noon, with nothing frozen."""
+    return Intake(store, fixed(NOW), lambda _: None)
+
+
+def event(id_: str | None = None, **fields: object) -> Event:
+    """A good event of an hour ago, with `fields` changed."""
+    plain = Event(type="message.received", time=NOW - timedelta(hours=1), id=id_)
+    return msgspec.structs.replace(plain, **fields)
+
+
+def code(intake: Intake, item: Event, tenant: Tenant = ACME, *, history: bool = False) -> tuple[str, str | None]:
+    """Why an event is refused, and for which field; nothing may be stored of it."""
+    outcome = intake.accept(tenant, [item], history=history)
+    assert outcome.accepted == 0
+    return outcome.rejected[0].code, outcome.rejected[0].field
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"type": "message.recieved"}, ("unknown_type", "type")),
+        ({"time": datetime(2026, 8, 1, 11)}, ("invalid_time", "time")),  # noqa: DTZ001
+        ({"time": NOW + timedelta(hours=25)}, ("in_future", "time")),
+        ({"time": datetime(1, 1, 2, tzinfo=UTC)}, ("out_of_range", "time")),
+        ({"time": datetime(9999, 12, 30, tzinfo=UTC)}, ("out_of_range", "time")),
+        ({"time": NOW - timedelta(days=91)}, ("too_old", "time")),
+        ({"channel": "x" * 513}, ("too_long", "channel")),
+        ({"contact_id": "a\0b"}, ("invalid_text", "contact_id")),
+        ({"contact_id": "a\ud800"}, ("invalid_text", "contact_id")),
+        ({"kind": "robot"}, ("invalid_field", "kind")),
+        ({"confidence": 1.01}, ("out_of_range", "confidence")),
+        ({"confidence": -0.01}, ("out_of_range", "confidence")),
+        ({"confidence": float("nan")}, ("out_of_range", "confidence")),
+        ({"duration_ms": -1}, ("out_of_range", "duration_ms")),
+        ({"duration_ms": 2**62}, ("out_of_range", "duration_ms")),
+        ({"duration_ms": 10**400}, ("out_of_range", "duration_ms")),
+        ({"revision": 2**63}, ("out_of_range", "revision")),
+        ({"scale": 10**400}, ("out_of_range", "scale")),
+        ({"value": float("inf")}, ("out_of_range", "value")),
+        ({"value": float("nan")}, ("out_of_range", "value")),
+        ({"value": 1e19}, ("out_of_range", "value")),
+        ({"revision": -1}, ("out_of_range", "revision")),
+        ({"scale": 7}, ("out_of_range", "scale")),
+        ({"attributes": msgspec.Raw(b"[1]")}, ("invalid_field", "attributes")),
+        ({"attributes": msgspec.Raw(b'{"a":"' + b"x" * 16384 + b'"}')}, ("too_long", "attributes")),
+        ({"attributes": msgspec.Raw(b'{"a":' + b"[" * 40 + b"]" * 40 + b"}")}, ("too_deep", "attributes")),
+    ],
+)
+def test_a_bad_event_is_refused_by_code_and_field(
+    intake: Intake, store: DuckStore, fields: dict[str, object], reason: tuple[str, str]
+) -> None:
+    """Each fault has a stable code, names its field, stores nothing, and leaves one row in quarantine."""
+    assert code(intake, event("e1", **fields)) == reason
+    assert store.query("SELECT count(*) FROM events").rows == [(0,)]
+    assert store.query("SELECT tenant, code, field FROM quarantine").rows == [(1, *reason)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"time": NOW + timedelta(minutes=10)},
+        {"time": NOW + timedelta(hours=23, minutes=59)},
+        {"time": NOW - timedelta(days=40)},
+        {"type": "custom.order.paid"},
+        {"channel": "ünï 🎉"},
+        {"confidence": 0.0},
+        {"confidence": 1.0},
+        {"duration_ms": 0},
+        {"value": -1e18},
+        {"revision": 2**62},
+        {"attributes": msgspec.Raw(b'{"a": [1, 2]}')},
+    ],
+)
+def test_what_lies_on_the_edge_is_stored(intake: Intake, fields: dict[str, object]) -> None:
+    """Ten minutes into the future, forty days late, and numbers at their bounds are good events."""
+    outcome = intake.accept(ACME, [event("e1", **fields)])
+    assert (outcome.stored, outcome.rejected) == (1, [])
+
+
+def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) -> None:
+    """An import of history takes old events, down to the year 2000; a tenant that keeps everything needs no such flag."""
+    old = event("e1", time=datetime(2003, 5, 1, tzinfo=UTC))
+    assert code(intake, old) == ("too_old", "time")
+    assert intake.accept(ACME, [old], history=True).stored == 1
+    assert code(intake, event("e2", time=datetime(1999, 12, 31, tzinfo=UTC)), history=True) == ("out_of_range", "time")
+    forever = Tenant(3, "forever", "UTC", "", KEEP_EVERYTHING)
+    assert intake.accept(forever, [old]).stored == 1
+
+
+def test_nothing_enters_a_frozen_window(store: DuckStore) -> None:
+    """Where raw events were deleted, an event is refused even as history; just after it, it is taken."""
+    until = datetime(2026, 7, 1)  # noqa: DTZ001 - the store's times have no zone
+    intake = Intake(store, fixed(NOW), lambda _: until)
+    frozen = event("e1", time=datetime(2026, 6, 30, 23, 59, tzinfo=UTC))
+    assert code(intake, frozen) == ("window_frozen", "time")
+    assert code(intake, frozen, history=True) == ("window_frozen", "time")
+    assert intake.accept(ACME, [event("e2", time=datetime(2026, 7, 1, tzinfo=UTC))]).stored == 1
+
+
+def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: DuckStore) -> None:
+    """Of a thousand events with one bad one 999 are stored, and the verdict says which one was not."""
+    items: list[Event | Rejection] = [event(f"e{i}") for i in range(1000)]
+    items[500] = event("e500", confidence=7.0)
+    outcome = intake.accept(ACME, items)
+    assert (outcome.stored, [r.index for r in outcome.rejected]) == (999, [500])
+    assert store.query("SELECT count(*) FROM events").rows == [(999,)]
+
+
+def test_a_batch_of_only_bad_events_is_kept_for_replay(intake: Intake, store: DuckStore) -> None:
+    """Refused records lie in quarantine as text that can be sent again, rejections of the reader included."""
+    unread = Rejection(index=0, code="invalid_json", field=None, message="no", raw="{\0")
+    intake.accept(ACME, [unread, event("e1", kind="robot")], origin="upload")
+    rows = store.query("SELECT origin, code, raw FROM quarantine ORDER BY id").rows
+    assert rows[0] == ("upload", "invalid_json", "{\N{REPLACEMENT CHARACTER}")
+    assert msgspec.json.decode(rows[1][2], type=Event).kind == "robot"
+
+
+def test_half_a_character_is_kept_as_an_escape(intake: Intake, store: DuckStore) -> None:
+    """A record with a lone surrogate can still be written into quarantine."""
+    intake.accept(ACME, [event("e1", contact_id="a\ud800")])
+    assert "\\ud800" in store.query("SELECT raw FROM quarantine").rows[0][0]
+
+
+def test_quarantine_can_be_left_out(intake: Intake, store: DuckStore) -> None:
+    """A replay that fails again adds no second row."""
+    outcome = intake.accept(ACME, [event("e1", kind="robot")], quarantine=False)
+    assert len(outcome.rejected) == 1
+    assert store.query("SELECT count(*) FROM quarantine").rows == [(0,)]
+
+
+def test_a_fault_names_the_line_it_stood_on(intake: Intake) -> None:
+    """Where records have origins, the message begins with the record's own."""
+    outcome = intake.accept(ACME, [event("e1"), event("e2", kind="robot")], origins=["a.csv:1", "a.csv:2"])
+    assert outcome.rejected[0].message.startswith("a.csv:2: ")
+
+
+def test_an_unknown_type_comes_with_the_nearest(intake: Intake) -> None:
+    """A misspelt type is refused with the one that was meant."""
+    assert "'message.received'" in intake.accept(ACME, [event(type="message.recieved")]).rejected[0].message
+
+
+def test_resent_events_are_duplicates_and_say_so(intake: Intake) -> None:
+    """The same id of the same source counts once; of another source or tenant it is another event."""
+    assert intake.accept(ACME, [event("e1"), event("e1")]).answer() == {
+        "accepted": 1, "duplicates": 1, "corrected": 0, "rejected": [],
+    }  # fmt: skip
+    assert intake.accept(ACME, [event("e1")]).duplicates == 1
+    assert intake.accept(ACME, [event("e1", source="crm")]).stored == 1
+    assert intake.accept(OTHER, [event("e1")]).stored == 1
+
+
+def test_events_without_id_never_collide(intake: Intake, store: DuckStore) -> None:
+    """An event without id gets one of its own each time it is sent."""
+    assert intake.accept(ACME, [event(), event()]).stored == 2
+    assert intake.accept(ACME, [event()]).stored == 1
+    assert store.query("SELECT count(DISTINCT id) FROM events").rows == [(3,)]
+
+
+def test_a_correction_is_accepted_and_counted(intake: Intake) -> None:
+    """A higher revision replaces, and counts as accepted and as corrected."""
+    intake.accept(ACME, [event("e1")])
+    outcome = intake.accept(ACME, [event("e1", revision=1)])
+    assert (outcome.corrected, outcome.accepted, outcome.stored) == (1, 1, 0)
+
+
+def test_times_are_stored_in_utc(intake: Intake, store: DuckStore) -> None:
+    """An offset is turned into UTC, and the moment of receipt is the clock's."""
+    there = datetime.fromisoformat("2026-08-01T09:30:00.000001+05:45")
+    intake.accept(ACME, [event("e1", time=there)])
+    assert store.query('SELECT "time", received_at, source FROM events').rows == [
+        (datetime(2026, 8, 1, 3, 45, 0, 1), NOW.replace(tzinfo=None), "api")  # noqa: DTZ001
+    ]
+
+
+def test_an_empty_text_is_an_absent_one(intake: Intake, store: DuckStore) -> None:
+    """An empty string is stored as nothing, so that it is no channel, kind or id of its own."""
+    assert intake.accept(ACME, [event("", channel="", kind="", contact_id=""), event("", channel=None)]).stored == 2
+    assert store.query("SELECT DISTINCT channel, kind, contact_id FROM events").rows == [(None, None, None)]
+
+
+def test_an_empty_batch_is_nothing(intake: Intake) -> None:
+    """No records, no effect."""
+    assert intake.accept(ACME, []).answer() == {"accepted": 0, "duplicates": 0, "corrected": 0, "rejected": []}
