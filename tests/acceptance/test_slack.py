@@ -152,9 +152,9 @@ def test_days_are_cut_in_the_tenants_zone(
     zone = ZoneInfo(ZONES[tenant])
     several = messages(data / R)
     for bots in (False, True):
-        rows = engine.query(
-            tenant, metrics="messages", start=RANGE[0], end=RANGE[1], grain="day", include_bots=bots
-        )["rows"]
+        rows = engine.query(tenant, metrics="messages", start=RANGE[0], end=RANGE[1], grain="day", include_bots=bots)[
+            "rows"
+        ]
         asked = {window[:10]: n for window, n in per_window(rows, "messages").items()}
         assert asked == Counter(m.time.astimezone(zone).date().isoformat() for m in several if m.person or bots)
         assert len(rows) == (datetime.fromisoformat(RANGE[1]) - datetime.fromisoformat(RANGE[0])).days
@@ -197,9 +197,7 @@ def test_overlapping_snapshots_leave_each_message_once(
 
 @needs(OLAKE)
 @pytest.mark.parametrize("way", WAYS[1:])
-def test_the_order_of_snapshots_does_not_matter(
-    engine: Engine, snapshots: dict[str, list[Loaded]], way: str
-) -> None:
+def test_the_order_of_snapshots_does_not_matter(engine: Engine, snapshots: dict[str, list[Loaded]], way: str) -> None:
     """Shuffled or sent twice, the snapshots leave the same rollup rows and the same answer to every metric."""
     assert tables_of(engine, way) == tables_of(engine, "in-order") != {}
     assert every_answer(engine, way, *OLAKE_RANGE) == every_answer(engine, "in-order", *OLAKE_RANGE)

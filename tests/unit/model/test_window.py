@@ -105,7 +105,8 @@ def test_every_moment_lies_in_its_window(moment: datetime, zone: str, grain: Gra
 
 
 @given(
-    moment=moments, days=st.integers(1, 40), zone=st.sampled_from(ZONES), grain=st.sampled_from((Grain.DAY, Grain.WEEK, Grain.MONTH))
+    moment=moments, days=st.integers(1, 40), zone=st.sampled_from(ZONES),
+    grain=st.sampled_from((Grain.DAY, Grain.WEEK, Grain.MONTH)),
 )  # fmt: skip
 def test_windows_follow_each_other_without_gap(moment: datetime, days: int, zone: str, grain: Grain) -> None:
     """The windows that touch a range cover it, each beginning where the one before ends."""
