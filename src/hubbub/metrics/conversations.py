@@ -44,7 +44,7 @@ EPISODE = Fact(
                 type IN ('conversation.escalated', 'escalation.raised') AS escalates,
                 type = 'conversation.escalated' OR (type = 'conversation.assigned' AND staff_id IS NOT NULL) AS hands_off,
                 type IN ('message.sent', 'response.ai_generated', 'response.staff_sent') AS replies,
-                type = 'response.ai_generated' OR (type = 'message.sent' AND kind = 'ai') AS by_ai,
+                type = 'response.ai_generated' OR (type = 'message.sent' AND coalesce(kind, '') = 'ai') AS by_ai,
                 CASE type WHEN 'conversation.started' THEN 0 WHEN 'conversation.reopened' THEN 1 WHEN 'message.received' THEN 2
                     WHEN 'conversation.resolved' THEN 9 ELSE 5 END AS rank
             FROM {events}

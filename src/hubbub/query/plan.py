@@ -115,24 +115,36 @@ def tile(
     *,
     exact: bool = False,
 ) -> Tiles:
-    """Tile the buckets `cut` (whole or clipped windows of `grain`) for a rollup. `exact` reads all from raw events."""
+    """Tile the buckets `cut` (whole or clipped windows of `grain`) for a rollup. `exact` reads all from raw events.
+
+    A day that is dirty, open or only partly asked is tiled by its hours where the rollup keeps them.
+    """
     tiles = Tiles()
     dirty = dirt.slots(rollup.source)
     dirty_set = set(dirty or ())
     everything = dirty is None or exact
+    kept = {g: kept_from(tenant, tenant.retention.days(g), now) for g in rollup.keep}
+
+    def place(window: Window, unit: Grain, bucket: Window, shown: datetime) -> None:
+        whole = window.start >= bucket.start and window.end <= bucket.end
+        stored = whole and unit in kept and window.start >= kept[unit]
+        frozen = dirt.frozen_until is not None and utc_naive(window.end) <= dirt.frozen_until
+        if stored and (frozen or not (everything or _touched(window, dirty_set))):
+            tiles.stored.setdefault(unit, []).append((utc_naive(window.start), shown))
+            return
+        part = Window(max(window.start, bucket.start), min(window.end, bucket.end))
+        if unit is Grain.DAY and not everything and Grain.HOUR in kept and window.start >= kept[Grain.HOUR]:
+            for hour in windows(part.start, part.end, Grain.HOUR, tenant.tz):
+                place(hour, Grain.HOUR, bucket, shown)
+        elif frozen:
+            tiles.gone += 1
+        else:
+            _fold_raw(tiles, part.start, part.end, shown)
+
     for bucket in cut:
         unit = _unit(rollup, tenant, bucket, grain, now)
         for window in windows(bucket.start, bucket.end, unit, tenant.tz):
-            whole = window.start >= bucket.start and window.end <= bucket.end
-            kept = unit in rollup.keep and window.start >= kept_from(tenant, tenant.retention.days(unit), now)
-            frozen = dirt.frozen_until is not None and utc_naive(window.end) <= dirt.frozen_until
-            start = utc_naive(bucket.start)
-            if kept and whole and (frozen or not (everything or _touched(window, dirty_set))):
-                tiles.stored.setdefault(unit, []).append((utc_naive(window.start), start))
-            elif frozen:
-                tiles.gone += 1
-            else:
-                _fold_raw(tiles, max(window.start, bucket.start), min(window.end, bucket.end), start)
+            place(window, unit, bucket, utc_naive(bucket.start))
     return tiles
 
 

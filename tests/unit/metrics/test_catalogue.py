@@ -1,0 +1,159 @@
+"""The catalogue: every promised name is there, documented, and made of measures that exist."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hubbub import calculations
+from hubbub.errors import BadQuestionError
+from hubbub.metrics import catalogue
+from hubbub.metrics.catalogue import METRICS, ROLLUPS, STATISTICS, find
+from hubbub.metrics.definition import (
+    Distinct,
+    DistinctRatio,
+    Distribution,
+    Extreme,
+    First,
+    Quantiles,
+    Ratio,
+    Score,
+    State,
+    Stored,
+    Unit,
+)
+from hubbub.model.event import TYPES
+from hubbub.model.window import Grain
+from hubbub.store.base import EVENT_SCHEMA
+
+PROMISED = """
+messages messages_received messages_sent messages_delivered messages_read messages_failed delivery_rate read_rate reply_rate
+failure_rate engagement_rate conversion_rate conversations_started conversations_resolved conversations_closed
+conversations_escalated conversations_reopened escalation_rate ai_handled ai_escalated ai_resolution_rate responses
+response_ms first_response_ms resolution_ms tasks_created tasks_completed sla_breaches intents intent_confidence
+classifications topic_confidence escalation_alerts hotspot_ratio surveys_sent ratings rating_avg csat nps_score
+active_contacts new_contacts open_conversations staff_online tasks_pending campaign_score contact_engagement_score
+""".split()
+PROMISED_DIMENSIONS = set(
+    "channel channel_id account_id staff_id contact_id direction intent topic sentiment severity campaign_id responder".split()
+)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_every_promised_metric_can_be_asked_for(name: str) -> None:
+    """The names that the public contract promises are in the catalogue, distributions with all their statistics."""
+    if isinstance(METRICS[name][0], Quantiles):
+        for statistic in ("avg", "p50", "p90", "p95", "p99", "min", "max", "count"):
+            assert find(f"{name}.{statistic}").statistic == statistic
+    else:
+        assert find(name).name == name
+
+
+def test_every_promised_dimension_belongs_to_a_metric() -> None:
+    """The dimensions that the contract promises can be asked of some metric."""
+    found = {d for entry in catalogue.entries() for d in entry["dimensions"]}  # type: ignore[attr-defined]
+    assert found >= PROMISED_DIMENSIONS
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_says_what_it_means(name: str) -> None:
+    """Each metric has a definition that ends as a sentence does, and a unit."""
+    metric, _ = METRICS[name]
+    assert metric.doc.endswith(".") and len(metric.doc) > 10
+    assert isinstance(metric.unit, Unit)
+
+
+@pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
+def test_every_rollup_measure_and_fact_says_what_it_is(rollup: catalogue.Rollup) -> None:
+    """Each rollup, its fact and each of its measures has a sentence for the reference."""
+    assert all(text.endswith(".") for text in (rollup.doc, rollup.source.doc))
+    assert all(m.doc.endswith(".") for m in rollup.measures.values())
+
+
+def test_no_name_means_two_things() -> None:
+    """No metric, rollup, fact or table is named twice."""
+    tables = [r.table(g) for r in ROLLUPS for g in r.keep]
+    tables += [r.histogram_table(m, g) for r in ROLLUPS for g in r.keep for m, _ in r.distributions()]
+    names = [name for r in ROLLUPS for name in r.metrics]
+    for some in (names, [r.name for r in ROLLUPS], [f.name for f in catalogue.FACTS], tables):
+        assert [name for name, n in Counter(some).items() if n > 1] == []
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
+    """Ratios, distributions, distinct counts, states and scores name measures, columns and functions that are there."""
+    metric, rollup = METRICS[name]
+    columns = {c.name for c in rollup.columns()}
+    if isinstance(metric, Stored):
+        assert metric.measure in columns
+        assert set(metric.where) <= set(rollup.dimensions)
+    elif isinstance(metric, Ratio):
+        assert {*metric.over, metric.under} <= columns
+        assert metric.where_seen is None or (metric.where_seen in columns and "channel" in rollup.dimensions)
+    elif isinstance(metric, Quantiles):
+        assert isinstance(rollup.measures[metric.measure], Distribution)
+    elif isinstance(metric, Distinct | DistinctRatio):
+        assert metric.member in rollup.hidden
+    elif isinstance(metric, State | First):
+        assert metric.entity in rollup.dimensions
+        if isinstance(metric, First):
+            assert isinstance(rollup.measures[metric.column], Extreme)
+    else:
+        assert isinstance(metric, Score)
+        assert set(metric.parts) <= columns
+        assert callable(getattr(calculations, metric.function))
+
+
+@pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
+def test_every_rollup_keeps_days_and_reads_known_types(rollup: catalogue.Rollup) -> None:
+    """Days are always kept, hidden dimensions are dimensions, and facts read types and columns that events have."""
+    assert {Grain.DAY, Grain.WEEK, Grain.MONTH} <= set(rollup.keep)
+    assert set(rollup.hidden) <= set(rollup.dimensions)
+    fact = rollup.source
+    linked = [t for link in fact.links for t in link.types]
+    assert {*fact.reads, *fact.anchors, *linked} <= TYPES
+    assert set(linked) <= set(fact.reads)
+    keys = [link.key for link in fact.links]
+    assert all(any(f"{{e}}.{column}" in key for column in EVENT_SCHEMA.names) for key in keys)
+
+
+def test_a_link_reaches_only_facts_that_have_anchors() -> None:
+    """A fact that depends on other events says which events date it."""
+    assert all(fact.anchors for fact in catalogue.FACTS if fact.links)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("mesages", "'messages'"),
+        ("response_ms", "response_ms.p50"),
+        ("response_ms.p51", "response_ms.p5"),
+        ("csat.avg", "'csat'"),
+        ("", "not in the catalogue"),
+        ("messages; DROP TABLE events", "not in the catalogue"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest(name: str, hint: str) -> None:
+    """A name that is not in the catalogue is refused, with what may have been meant."""
+    with pytest.raises(BadQuestionError) as caught:
+        find(name)
+    assert hint in caught.value.message
+
+
+def test_all_names_can_be_found() -> None:
+    """Every listed name can be asked for, and a distribution's count is a count."""
+    assert all(find(name).name == name for name in catalogue.names())
+    assert find("response_ms.count").unit is Unit.COUNT
+    assert find("response_ms.p90").unit is Unit.MS
+
+
+def test_entries_are_plain_and_complete() -> None:
+    """The catalogue as rows has one per metric, with statistics for distributions alone and no hidden dimension."""
+    entries = {str(e["name"]): e for e in catalogue.entries()}
+    assert set(entries) == set(METRICS)
+    assert entries["response_ms"]["statistics"] == list(STATISTICS)
+    assert entries["csat"]["statistics"] == []
+    assert entries["open_conversations"]["state"] is True
+    assert entries["active_conversations"]["dimensions"] == ["channel", "account_id"]
+    assert entries["active_contacts"]["dimensions"] == ["channel", "account_id", "contact_id"]
