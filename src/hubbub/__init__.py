@@ -1,8 +1,8 @@
 """Hubbub: conversation analytics with exact, explainable numbers.
 
-    import hubbub
-    with hubbub.open("hubbub-data") as engine: ...        # embedded, one folder
-    client = hubbub.Client("http://127.0.0.1:8321", key)  # over HTTP, never blocks
+import hubbub
+with hubbub.open("hubbub-data") as engine: ...        # embedded, one folder
+client = hubbub.Client("http://127.0.0.1:8321", key)  # over HTTP, never blocks
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ class Engine:
         """Let go of what each tenant's retention says; windows whose raw events went are frozen."""
         if not dry_run:
             self.refresh(tenant)
-        rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
+        with self.refresher.alone():
+            rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         with self._frozen_lock:
             self._frozen = None
         return {"rows": rows, "dry_run": dry_run}

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
     refresh_seconds: float = Field(10.0, gt=0, description="Pause between refreshes while the server runs.")
     default_zone: str = Field("UTC", description="Zone of tenants made without one.")
-    retention: RetentionDays = Field(RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants.")
+    retention: RetentionDays = Field(
+        RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator("store_url")

@@ -23,7 +23,7 @@ from hubbub.model.event import KINDS, TEXT_FIELDS, TYPES, Event, Item, Rejection
 from hubbub.model.tenant import Tenant
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
 
-EARLIEST, LATEST = datetime(2000, 1, 1), datetime(2100, 1, 1)
+EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
 FUTURE = timedelta(hours=24)
 MAX_TEXT = 512
 MAX_ATTRIBUTES = 16_384
@@ -142,7 +142,9 @@ def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime],
     # an empty text is an absent one, here as in `event_from`; numbers keep their 0
     arrays: dict[str, pa.Array] = {
         f.name: pa.array(
-            [getattr(e, f.name) or None for e in events] if f.type == pa.string() else [getattr(e, f.name) for e in events],
+            [getattr(e, f.name) or None for e in events]
+            if f.type == pa.string()
+            else [getattr(e, f.name) for e in events],
             f.type,
         )
         for f in _COLUMNS

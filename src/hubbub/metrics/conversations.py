@@ -87,8 +87,8 @@ EPISODE = Fact(
                 bool_or(replies AND by_ai) AS ai_involved,
                 bool_or(replies AND NOT by_ai) AS human_replied,
                 min(CASE WHEN replies AND "time" >= first_inbound THEN "time" END) AS first_reply_at,
-                min(CASE WHEN replies AND NOT by_ai AND "time" >= greatest(first_inbound, coalesce(handed_at, first_inbound)) THEN "time" END)
-                    AS first_person_at,
+                min(CASE WHEN replies AND NOT by_ai
+                    AND "time" >= greatest(first_inbound, coalesce(handed_at, first_inbound)) THEN "time" END) AS first_person_at,
                 nullif(arg_min(coalesce(staff_id, ''), ("time", rank, id, source))
                     FILTER (WHERE replies AND "time" >= first_inbound), '') AS first_staff_id,
                 arg_min(by_ai, ("time", rank, id, source)) FILTER (WHERE replies AND "time" >= first_inbound) AS first_by_ai,

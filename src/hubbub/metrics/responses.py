@@ -33,8 +33,8 @@ RESPONSE = Fact(
     id="reply_id",
     # The reply that ends a spell is the (g+1)-th of its conversation, so all rows with g replies before them form one group:
     # inbound messages that wait, and the reply that ends their wait. The message that a conversation is named after opens it
-    # whoever wrote it: a bug report posted by a feed waits for its answer like any other. A conversation whose source reports durations itself
-    # is believed, and nothing is derived for it.
+    # whoever wrote it: a bug report posted by a feed waits for its answer like any other. A conversation whose source
+    # reports durations itself is believed, and nothing is derived for it.
     sql="""
         WITH believed AS (
             SELECT DISTINCT tenant, conversation_id FROM {events}

@@ -120,14 +120,14 @@ def nearest(name: str, known: frozenset[str] | set[str] | list[str]) -> str:
     return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 
 
-class UnreadableBody(ValueError):
+class UnreadableBodyError(ValueError):
     """The body as a whole is not JSON: nothing in it can be told apart."""
 
 
 def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
     """Read a body holding one event, an array, NDJSON (`lines`), or CloudEvents single or batch.
 
-    Gives one item per record, in order. Raises `UnreadableBody` when the body as a whole cannot be parsed.
+    Gives one item per record, in order. Raises `UnreadableBodyError` when the body as a whole cannot be parsed.
     """
     if lines:
         return [item for i, line in enumerate(_lines(body)) for item in [_read_one(line, i)]]
@@ -140,14 +140,14 @@ def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass  # something in it is not plain: read record by record to say which
     if head not in (b"[", b"{"):
-        raise UnreadableBody("the body must be a JSON object or an array of objects")
+        raise UnreadableBodyError("the body must be a JSON object or an array of objects")
     try:
         raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _read_lenient(body)
     items = [_read_one(bytes(raw), i) for i, raw in enumerate(raws)]
     if len(items) == 1 and head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
-        raise UnreadableBody(items[0].message)
+        raise UnreadableBodyError(items[0].message)
     return items
 
 
@@ -156,7 +156,7 @@ def _read_lenient(body: bytes) -> list[Item]:
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableBody(f"the body is not valid JSON: {error}") from None
+        raise UnreadableBodyError(f"the body is not valid JSON: {error}") from None
     items: list[Item] = []
     for index, value in enumerate(values if isinstance(values, list) else [values]):
         if isinstance(value, dict):

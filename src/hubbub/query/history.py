@@ -47,7 +47,7 @@ def history(
     )
     naive = [utc_naive(m) for m in moments]
     stamp = pa.timestamp("us")
-    before = [datetime(1970, 1, 1), *naive[:-1]]
+    before = [utc_naive(EPOCH), *naive[:-1]]
     params: dict[str, Any] = {
         "moments": pa.table({"low": pa.array(before, stamp), "moment": pa.array(naive, stamp)}),
         "raw_days": pa.table({"start": pa.array([utc_naive(d.start) for d in raw_days], stamp)}),
@@ -60,7 +60,7 @@ def history(
         "WHERE s.tenant = $tenant AND s.window_start NOT IN (SELECT start FROM raw_days)"
     )
     if dirty is None or exact:
-        sql += f" AND s.window_start < TIMESTAMP '{frozen or datetime(1970, 1, 1)}'"
+        sql += f" AND s.window_start < TIMESTAMP '{frozen or utc_naive(EPOCH)}'"
     tiles = Tiles()
     for day in raw_days:
         end = min(day.end, moments[-1])

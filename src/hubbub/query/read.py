@@ -297,7 +297,8 @@ def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
                 SELECT r.{metric.entity}, min(r.{metric.column}) AS first{dims} FROM rel AS r
                 WHERE {where} AND r.{metric.column} IS NOT NULL GROUP BY r.{metric.entity}
             )
-            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN asked_windows AS w ON m.first >= w.start AND m.first < w.finish
+            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN asked_windows AS w
+                ON m.first >= w.start AND m.first < w.finish
             GROUP BY w.start{grouped}""",
             {
                 **params,

@@ -9,7 +9,8 @@ and is tried again by the next refresh.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -86,6 +87,12 @@ class Refresher:
                 mine = [r for r in rollups or ROLLUPS if r.source is fact]
                 self._fold_group(fact, list(tenants), None, report, step, span=span, rollups=mine)
             return report
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold refreshes back while something else changes rollups (retention)."""
+        with self._lock:
+            yield
 
     def marks(self, fact: Fact) -> dict[int, int]:
         """Return the marks of a fact: by tenant number, the general one under EVERYONE."""

@@ -36,7 +36,7 @@ class Verdicts:
         }
 
 
-class _RollBack(Exception):
+class _RollBackError(Exception):
     pass
 
 
@@ -67,8 +67,8 @@ def verify(
                                 verdicts.differences[table] = count
                         verdicts.windows += work.execute(f"SELECT count(*) FROM due_{grain.value}").rows[0][0]
                         step(rollup.table(grain))
-                raise _RollBack
-        except _RollBack:
+                raise _RollBackError
+        except _RollBackError:
             pass
     return verdicts
 

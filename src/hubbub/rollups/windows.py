@@ -153,7 +153,9 @@ class WindowFold:
     def _touch_filled(self, span: Span) -> int:
         """Make `touched` of the windows in a span that have events or stored rows: all others are empty either way."""
         low, high = utc_naive(span.start), utc_naive(span.end)
-        tables = [(t, low - ROOM[grain] * SLOT) for r in self.rollups for grain in r.keep for t, _ in fold.schema(r, grain)]
+        tables = [
+            (t, low - ROOM[grain] * SLOT) for r in self.rollups for grain in r.keep for t, _ in fold.schema(r, grain)
+        ]
         parts = [
             f"SELECT tenant, {fold.slot(fold.TIME)} AS slot FROM events SEMI JOIN zones USING (tenant) "
             f"WHERE {fold.types_in(self.fact.anchors or self.fact.reads)} "

@@ -116,8 +116,8 @@ class DuckStore:
         con.execute(f"CREATE TABLE IF NOT EXISTS events (seq BIGINT, {_EVENT_COLUMNS})")
         con.execute(f"CREATE TABLE IF NOT EXISTS superseded (seq BIGINT, {_EVENT_COLUMNS})")
         con.execute(
-            "CREATE TABLE IF NOT EXISTS quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, origin VARCHAR, code VARCHAR, "
-            "field VARCHAR, message VARCHAR, raw VARCHAR)"
+            "CREATE TABLE IF NOT EXISTS quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, "
+            "origin VARCHAR, code VARCHAR, field VARCHAR, message VARCHAR, raw VARCHAR)"
         )
         con.execute("CREATE SEQUENCE IF NOT EXISTS quarantine_id")
         con.execute(

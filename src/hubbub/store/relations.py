@@ -68,12 +68,17 @@ RELATIONS: dict[str, str] = {
             UNION SELECT tenant, window_start, channel FROM rollup_first_responses_day
             UNION SELECT tenant, window_start, channel FROM rollup_conversation_events_day
         ) AS k JOIN tenants AS t ON t.tenant = k.tenant
-        LEFT JOIN {_sums("rollup_conversations_day", "channel", "conversations_started", "ai_handled", "ai_escalated")} AS s
+        LEFT JOIN {
+        _sums("rollup_conversations_day", "channel", "conversations_started", "ai_handled", "ai_escalated")
+    } AS s
             ON {_on("s")}
-        LEFT JOIN {_sums("rollup_resolutions_day", "channel", "conversations_resolved", "resolution_ms_sum",
-                         "resolution_ms_count")} AS r ON {_on("r")}
+        LEFT JOIN {
+        _sums("rollup_resolutions_day", "channel", "conversations_resolved", "resolution_ms_sum", "resolution_ms_count")
+    } AS r ON {_on("r")}
         LEFT JOIN {_sums("rollup_conversation_events_day", "channel", "conversations_escalated")} AS e ON {_on("e")}
-        LEFT JOIN {_sums("rollup_first_responses_day", "channel", "first_response_ms_sum", "first_response_ms_count")} AS f
+        LEFT JOIN {
+        _sums("rollup_first_responses_day", "channel", "first_response_ms_sum", "first_response_ms_count")
+    } AS f
             ON {_on("f")}
         LEFT JOIN {_percentiles("first_response_ms", "rollup_first_responses_day", "channel")} AS fp ON {_on("fp")}
         LEFT JOIN {_percentiles("resolution_ms", "rollup_resolutions_day", "channel", 60000.0)} AS rp ON {_on("rp")}
@@ -145,8 +150,9 @@ RELATIONS: dict[str, str] = {
             FROM rollup_ratings_month GROUP BY ALL) AS s USING (tenant, window_start)
         LEFT JOIN (SELECT tenant, window_start, sum(response_ms_sum) AS response_ms_sum, sum(response_ms_count) AS response_ms_count
             FROM rollup_responses_month GROUP BY ALL) AS a USING (tenant, window_start)
-        LEFT JOIN (SELECT tenant, window_start, to_json(list({{'intent': intent, 'count': intents}} ORDER BY intents DESC, intent)[:10])
-            AS top_intents FROM {_sums("rollup_intents_month", "intent", "intents")} WHERE intents > 0 GROUP BY ALL) AS i
+        LEFT JOIN (SELECT tenant, window_start,
+            to_json(list({{'intent': intent, 'count': intents}} ORDER BY intents DESC, intent)[:10]) AS top_intents
+            FROM {_sums("rollup_intents_month", "intent", "intents")} WHERE intents > 0 GROUP BY ALL) AS i
             USING (tenant, window_start)
         LEFT JOIN (SELECT tenant, window_start, to_json(list({{'channel': channel, 'messages': messages}} ORDER BY channel))
             AS channel_breakdown FROM {_sums("rollup_messages_month", "channel", "messages")} GROUP BY ALL) AS b

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.app import OPERATIONS, Engine
 from hubbub.errors import BadRequestError, NotFoundError, TooLargeError
-from hubbub.model.event import UnreadableBody, read_events
+from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
 from hubbub.web.body import is_lines, read_body
 
@@ -58,7 +58,7 @@ async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONRes
 def _store(engine: Engine, tenant: str, body: bytes, lines: bool) -> dict[str, Any]:
     try:
         items = read_events(body, lines=lines)
-    except UnreadableBody as error:
+    except UnreadableBodyError as error:
         raise BadRequestError(str(error)) from None
     if len(items) > engine.settings.max_batch:
         raise TooLargeError(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hubbub.model.event import TYPES, Event, Rejection, UnreadableBody, event_from, is_known_type, read_events, too_deep
+from hubbub.model.event import TYPES, Event, Rejection, UnreadableBodyError, event_from, is_known_type, read_events, too_deep
 
 GOOD = {"type": "message.sent", "time": "2026-08-01T09:30:00+02:00"}
 
@@ -65,7 +65,7 @@ def test_a_broken_line_is_refused_alone() -> None:
 @pytest.mark.parametrize("raw", [b"", b"  ", b"null", b"7", b'"x"', b"[{", b'{"type":', b"\xff\xfe"])
 def test_a_body_that_is_no_json_object_or_array_is_unreadable(raw: bytes) -> None:
     """Where no record can be told apart, the body is refused as a whole."""
-    with pytest.raises(UnreadableBody):
+    with pytest.raises(UnreadableBodyError):
         read_events(raw)
 
 

@@ -36,7 +36,7 @@ from hubbub.ingest.sources.mapping import (
     pseudonym,
 )
 from hubbub.ingest.sources.summary import Record, Tally
-from hubbub.model.event import ALIASES, FIELDS, Item, Rejection, UnreadableBody, event_from, read_events
+from hubbub.model.event import ALIASES, FIELDS, Item, Rejection, UnreadableBodyError, event_from, read_events
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",
@@ -347,7 +347,7 @@ def _json_file(path: Path, stream: BinaryIO, parse: _Parser) -> Iterator[tuple[s
 def _events(raw: bytes) -> Iterator[Item]:
     try:
         yield from read_events(raw)
-    except UnreadableBody as error:
+    except UnreadableBodyError as error:
         text = raw[:65536].decode("utf-8", "replace")
         yield Rejection(index=0, code="invalid_json", field=None, message=str(error), raw=text)
 

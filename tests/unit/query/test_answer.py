@@ -1,0 +1,204 @@
+"""Questions and their answers: what may be asked, how gaps are filled, and what an answer says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hubbub.errors import BadQuestionError
+from hubbub.model.event import Event
+from hubbub.model.question import NONE, Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
+from tests.laws.conftest import Lab
+
+START = datetime(2026, 5, 4, tzinfo=UTC)  # a Monday
+WEEK = Question(("messages",), START, START + timedelta(days=7), Grain.DAY)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory in which one tenant got a few events on Monday and Wednesday."""
+    made = Lab(tmp_path_factory.mktemp("answer"))
+    tenant = made.tenant("UTC")
+    made.tenant("UTC")
+    made.send(tenant, EVENTS)
+    yield made
+    made.store.close()
+
+
+def _at(hours: float, type_: str = "message.received", **fields: Any) -> Event:
+    return Event(type=type_, id=f"{type_}-{hours}", time=START + timedelta(hours=hours), **fields)
+
+
+EVENTS = [
+    _at(1, channel="email", conversation_id="c1", contact_id="k1"),
+    _at(2, "message.sent", channel="email", conversation_id="c1", contact_id="k1", message_id="m1", staff_id="s1"),
+    _at(3, "message.delivered", channel="email", message_id="m1"),
+    _at(4, channel="email", kind="bot"),
+    _at(50, channel="chat", conversation_id="c2", contact_id="k2"),
+    _at(51, conversation_id="c3", contact_id="k3"),
+    _at(52, "satisfaction.rating_received", channel="chat", contact_id="k2", value=5.0),
+    _at(53, "metric.observed", name="reach", value=-3.5),
+]
+
+
+@pytest.fixture
+def tenant(lab: Lab) -> Tenant:
+    """The tenant with events."""
+    lab.now = datetime(2026, 12, 31, tzinfo=UTC)
+    return lab.tenants[0]
+
+
+def values(lab: Lab, tenant: Tenant, question: Question) -> list[Any]:
+    """The values of the first metric, row by row."""
+    return [row.cells[question.metrics[0]].value for row in lab.answers.answer(tenant, question).rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metrics": ()}, "at least one metric"),
+        ({"metrics": ("mesages",)}, "'messages'"),
+        ({"metrics": ("response_ms",)}, "response_ms.p90"),
+        ({"by": ("chanel",)}, "'channel'"),
+        ({"by": ("contact_id",)}, "no dimension 'contact_id'"),
+        ({"where": {"topic": ("x",)}}, "no dimension 'topic'"),
+        ({"metrics": ("active_conversations",), "by": ("conversation_id",)}, "no dimension 'conversation_id'"),
+        ({"metrics": ("messages", "csat"), "by": ("direction",)}, "'csat' has no dimension 'direction'"),
+        ({"by": ("channel", "channel")}, "twice"),
+        ({"end": START}, "before"),
+        ({"start": datetime(1999, 1, 1, tzinfo=UTC)}, "2000"),
+        ({"end": datetime(2101, 1, 1, tzinfo=UTC)}, "2100"),
+        ({"end": datetime(2040, 1, 1, tzinfo=UTC), "grain": Grain.HOUR}, "coarser"),
+        ({"compare": "next"}, "previous"),
+        ({"by": ("channel; DROP TABLE events",)}, "no dimension"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_advice(
+    lab: Lab, tenant: Tenant, changes: dict[str, Any], words: str
+) -> None:
+    """Unknown names come with the nearest, forbidden dimensions with those that are allowed, ranges with their bounds."""
+    with pytest.raises(BadQuestionError) as caught:
+        lab.answers.answer(tenant, replace(WEEK, **changes))
+    assert words in caught.value.message
+
+
+def test_every_window_has_a_row(lab: Lab, tenant: Tenant) -> None:
+    """Days without events are rows of 0, in order."""
+    assert values(lab, tenant, WEEK) == [2, 0, 2, 0, 0, 0, 0]
+
+
+def test_gaps_are_filled_for_every_value_of_a_dimension(lab: Lab, tenant: Tenant) -> None:
+    """Split by channel, each day has a row per channel seen in the range, a missing channel last."""
+    answer = lab.answers.answer(tenant, replace(WEEK, by=("channel",)))
+    assert [(row.start.day, row.dims["channel"], row.cells["messages"].value) for row in answer.rows[:9]] == [
+        (4, "chat", 0), (4, "email", 2), (4, None, 0),
+        (5, "chat", 0), (5, "email", 0), (5, None, 0),
+        (6, "chat", 1), (6, "email", 0), (6, None, 1),
+    ]  # fmt: skip
+    assert len(answer.rows) == 21
+
+
+@pytest.mark.parametrize(
+    ("metric", "empty"),
+    [
+        ("messages", 0), ("active_contacts", 0), ("open_conversations", 0), ("new_contacts", 0), ("response_ms.count", 0),
+        ("response_ms.avg", None), ("response_ms.p90", None), ("response_ms.min", None), ("csat", None),
+        ("delivery_rate", None), ("engagement_rate", None), ("observed_max", None), ("observed_sum", 0),
+        ("campaign_score", None),
+    ],
+)  # fmt: skip
+def test_nothing_counts_as_zero_and_divides_as_null(lab: Lab, metric: str, empty: object) -> None:
+    """Of a tenant without events counts are 0, and everything that divides or has no value is null, never 0."""
+    assert values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,), grain=Grain.TOTAL)) == [empty]
+
+
+def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
+    """Hours, weeks, and a range cut inside a quarter hour count what lies in them, the end left out."""
+    hours = replace(WEEK, end=START + timedelta(hours=3), grain=Grain.HOUR)
+    assert values(lab, tenant, hours) == [0, 1, 1]
+    assert values(lab, tenant, replace(WEEK, grain=Grain.WEEK)) == [4]
+    cut = replace(WEEK, start=START + timedelta(hours=1, microseconds=1), end=START + timedelta(hours=50), grain=Grain.TOTAL)
+    assert values(lab, tenant, cut) == [1]
+
+
+def test_bots_are_left_out_unless_asked_for(lab: Lab, tenant: Tenant) -> None:
+    """A bot's message counts with `include_bots`, or where the kind is asked by."""
+    assert sum(values(lab, tenant, replace(WEEK, include_bots=True))) == 5
+    by_kind = lab.answers.answer(tenant, replace(WEEK, grain=Grain.TOTAL, by=("kind",)))
+    assert {row.dims["kind"]: row.cells["messages"].value for row in by_kind.rows} == {"bot": 1, "person": 4}
+
+
+def test_filters_take_values_and_their_absence(lab: Lab, tenant: Tenant) -> None:
+    """A filter keeps rows of any of its values; `(none)` is a missing one; a value that never was gives 0."""
+    total = replace(WEEK, grain=Grain.TOTAL)
+    for wanted, count in ((("email",), 2), (("email", "chat"), 3), ((NONE,), 1), (("chat", NONE), 2), (("x' OR 1=1",), 0)):
+        assert values(lab, tenant, replace(total, where={"channel": wanted})) == [count]
+
+
+def test_one_contact_can_be_looked_at(lab: Lab, tenant: Tenant) -> None:
+    """A tenant may filter and split by its own contacts where the catalogue says so."""
+    question = replace(WEEK, metrics=("contact_engagement_score",), grain=Grain.TOTAL, where={"contact_id": ("k2",)})
+    (score,) = values(lab, tenant, question)
+    assert 0 < score < 100
+    by = lab.answers.answer(tenant, replace(question, by=("contact_id",), where={}))
+    assert {row.dims["contact_id"] for row in by.rows} == {"k1", "k2", "k3"}
+
+
+def test_a_cell_carries_its_parts(lab: Lab, tenant: Tenant) -> None:
+    """A rate comes with numerator, denominator and n; a count with itself."""
+    question = replace(WEEK, metrics=("delivery_rate", "csat", "messages"), grain=Grain.TOTAL)
+    (row,) = lab.answers.answer(tenant, question).rows
+    rate = row.cells["delivery_rate"]
+    assert (rate.value, rate.numerator, rate.denominator, rate.n) == (1.0, 1, 1, 1)
+    assert (row.cells["csat"].value, row.cells["csat"].n) == (1.0, 1)
+    assert row.cells["messages"].n == 4
+
+
+def test_a_state_is_that_of_the_end_of_its_window(lab: Lab, tenant: Tenant) -> None:
+    """Open conversations are counted at the end of each day, and now where the day is not over."""
+    question = replace(WEEK, metrics=("open_conversations",), end=START + timedelta(days=4))
+    assert values(lab, tenant, question) == [1, 1, 3, 3]
+    lab.now = START + timedelta(days=2, hours=2, minutes=30)
+    assert values(lab, tenant, question)[:3] == [1, 1, 2]
+    lab.now = START + timedelta(days=2)
+    assert values(lab, tenant, question)[:2] == [1, 1]
+
+
+def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
+    """A cell is live while its window is open or folded from raw events, provisional until its horizon has passed."""
+    lab.refresh()
+    question = replace(WEEK, metrics=("messages", "delivery_rate"), end=START + timedelta(days=1), grain=Grain.DAY)
+    states = []
+    for days in (0.5, 5, 60):
+        lab.now = START + timedelta(days=days)
+        (row,) = lab.answers.answer(tenant, question).rows
+        states.append((row.cells["messages"].state, row.cells["delivery_rate"].state))
+    assert states == [("live", "live"), ("settled", "provisional"), ("settled", "settled")]
+
+
+def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
+    """Freshness names rollups, raw events, or both, the zone, and how percentiles were made."""
+    lab.refresh()
+    assert lab.answers.answer(tenant, WEEK).freshness["source"] == "rollups"
+    assert lab.answers.answer(tenant, replace(WEEK, end=WEEK.end - timedelta(hours=1))).freshness["source"] == "rollups and raw"
+    exact = lab.answers.answer(tenant, replace(WEEK, exact=True)).freshness
+    assert (exact["source"], exact["quantiles"], exact["zone"]) == ("raw", "exact", "UTC")
+
+
+def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
+    """A tenant without events has none, whatever its neighbour has."""
+    for metric in ("messages", "active_contacts", "open_conversations", "staff_online", "new_contacts", "events"):
+        assert set(values(lab, lab.tenants[1], replace(WEEK, metrics=(metric,)))) == {0}
+
+
+def test_too_many_rows_are_refused(lab: Lab, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that nobody could read is refused, with what to do."""
+    monkeypatch.setattr("hubbub.query.answer.MAX_ROWS", 20)
+    with pytest.raises(BadQuestionError, match="21 rows"):
+        lab.answers.answer(tenant, replace(WEEK, by=("channel",)))

@@ -1,0 +1,130 @@
+"""Comparison with the period before: equal elapsed windows on the wall calendar, and changes that mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from hubbub.model.event import Event
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, local_midnight
+from hubbub.query.compare import previous
+from tests.laws.conftest import Lab
+
+ZONE = "America/New_York"
+TZ = ZoneInfo(ZONE)
+TENANT = Tenant(1, "acme", ZONE)
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def midnight(month: int, day: int, year: int = 2026) -> datetime:
+    """A midnight in New York."""
+    return local_midnight(date(year, month, day), TZ)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "grain", "earlier"),
+    [
+        (midnight(3, 9), midnight(3, 10), Grain.DAY, (midnight(3, 8), midnight(3, 9))),
+        (midnight(3, 8), midnight(3, 9), Grain.DAY, (midnight(3, 7), midnight(3, 8))),
+        (midnight(11, 2), midnight(11, 9), Grain.DAY, (midnight(10, 26), midnight(11, 2))),
+        (midnight(3, 9), midnight(3, 16), Grain.WEEK, (midnight(3, 2), midnight(3, 9))),
+        (midnight(3, 1), midnight(4, 1), Grain.MONTH, (midnight(2, 1), midnight(3, 1))),
+        (midnight(1, 1), midnight(3, 1), Grain.MONTH, (midnight(11, 1, 2025), midnight(1, 1))),
+    ],
+)
+def test_the_period_before_is_as_many_days_or_months(
+    start: datetime, end: datetime, grain: Grain, earlier: tuple[datetime, datetime]
+) -> None:
+    """Days of 23 and 25 hours are days, and whole months are compared with whole months, over a new year too."""
+    assert previous(Question(("messages",), start, end, grain), TENANT, LATER) == earlier
+
+
+def test_a_range_of_hours_is_compared_with_the_hours_before() -> None:
+    """A range that does not end where it began on the clock is moved by its own length."""
+    start, end = midnight(5, 5), midnight(5, 5) + timedelta(hours=6)
+    assert previous(Question(("messages",), start, end), TENANT, LATER) == (start - timedelta(hours=6), start)
+
+
+def test_today_so_far_is_compared_with_yesterday_so_far() -> None:
+    """Where the range reaches beyond now, the earlier one ends after as much elapsed time, across a change of clocks too."""
+    now = midnight(3, 9) + timedelta(hours=14, minutes=5)
+    today = Question(("messages",), midnight(3, 9), midnight(3, 10), Grain.DAY)
+    assert previous(today, TENANT, now) == (midnight(3, 8), midnight(3, 8) + timedelta(hours=14, minutes=5))
+    late = midnight(3, 9) + timedelta(hours=23, minutes=30)
+    assert previous(today, TENANT, late) == (midnight(3, 8), midnight(3, 9))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory with a tenant in New York: two messages before a Monday, three after, one rating each week."""
+    made = Lab(tmp_path_factory.mktemp("compare"))
+    tenant = made.tenant(ZONE)
+    monday = midnight(3, 9)
+    hours = {"a": -30.0, "b": -29, "c": 1, "d": 2, "e": 26}
+    made.send(
+        tenant,
+        [
+            Event(type="message.received", id=k, time=monday + timedelta(hours=h), channel="email" if h < 10 else "chat")
+            for k, h in hours.items()
+        ],
+    )
+    ratings = {"r1": (-20.0, 1.0), "r2": (20, 5.0), "r3": (-20, 4.0)}
+    made.send(
+        tenant,
+        [
+            Event(type="satisfaction.rating_received", id=k, time=monday + timedelta(hours=h), value=v)
+            for k, (h, v) in ratings.items()
+        ],
+    )
+    yield made
+    made.store.close()
+
+
+def compared(lab: Lab, metric: str, **changes: Any) -> list[dict[str, Any]]:
+    """The comparisons of a metric over the week after the Monday, row by row."""
+    asked = Question((metric,), midnight(3, 9), midnight(3, 16), compare="previous", **changes)
+    rows = lab.answers.answer(lab.tenants[0], asked).rows
+    return [(row.compare or {})[metric] for row in rows]
+
+
+def test_a_count_changes_in_percent(lab: Lab) -> None:
+    """Three after two is one more, a half more, up."""
+    assert compared(lab, "messages") == [{"previous": 2, "change": {"absolute": 1, "relative": 0.5, "label": "up"}}]
+
+
+def test_a_rate_changes_in_points(lab: Lab) -> None:
+    """From half to all is half a share more, and no percentage of a percentage."""
+    assert compared(lab, "csat") == [{"previous": 0.5, "change": {"absolute": 0.5, "relative": None, "label": "up"}}]
+
+
+def test_from_nothing_is_new_and_nothing_from_nothing_is_flat(lab: Lab) -> None:
+    """Of days: 0 to more is new without a percentage, 0 to 0 is flat, more to 0 is all of it down."""
+    labels = [c["change"]["label"] for c in compared(lab, "messages", grain=Grain.DAY)]
+    assert labels == ["new", "new", "flat", "flat", "flat", "down", "flat"]
+    first = compared(lab, "messages", grain=Grain.DAY)[0]
+    assert first == {"previous": 0, "change": {"absolute": 2, "relative": None, "label": "new"}}
+
+
+def test_a_missing_value_has_no_change(lab: Lab) -> None:
+    """Where one of both is missing there is nothing to compare, never -100 %."""
+    nothing = {"previous": None, "change": {"absolute": None, "relative": None, "label": "n/a"}}
+    assert compared(lab, "response_ms.avg") == [nothing]
+
+
+def test_rows_pair_up_by_position_and_dimensions(lab: Lab) -> None:
+    """Split by channel, each row is compared with the same channel; a channel that was not there before has nothing."""
+    by_channel = compared(lab, "messages", by=("channel",))
+    assert [c["previous"] for c in by_channel] == [None, 2]
+
+
+def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
+    """Freshness says from when to when, with the offsets of that time."""
+    asked = Question(("messages",), midnight(3, 9), midnight(3, 16), compare="previous")
+    answer = lab.answers.answer(lab.tenants[0], asked)
+    assert answer.freshness["compared_with"] == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
