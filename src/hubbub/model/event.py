@@ -191,12 +191,7 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
     Empty strings count as absent, numbers given for ids become text. Returns a `Rejection` naming the field otherwise.
     """
     if "specversion" in value:
-        data = value.get("data")
-        inner = data if isinstance(data, dict) else {}
-        outer = {k: v for k, v in value.items() if k not in _CLOUD_FIELDS}
-        if isinstance(outer.get("type"), str):
-            outer["type"] = outer["type"].removeprefix("hubbub.")
-        value = {**inner, **outer}
+        value = _from_cloud_event(value)
     fields: dict[str, Any] = {}
     for key, content in value.items():
         snake = _CAMEL.sub(lambda m: "_" + m.group(1).lower(), key)
@@ -255,6 +250,24 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
         return Rejection(index=index, code=code, field=field, message=f"'{field}': {plain}{hint}", raw=raw)
     event.attributes = attributes
     return event
+
+
+def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping inside a CloudEvent: `data` holds our fields, the envelope names id, source, type and time.
+
+    Extension attributes are allowed by the specification and ours to keep: they go into `attributes`.
+    """
+    data = value.get("data")
+    inner = dict(data) if isinstance(data, dict) else {}
+    outer = {k: v for k, v in value.items() if k in ("id", "source", "type", "time")}
+    if isinstance(outer.get("type"), str):
+        outer["type"] = outer["type"].removeprefix("hubbub.")
+    own = inner.get("attributes", inner.get("metadata", {}))
+    extra = {k: v for k, v in value.items() if k not in outer and k not in _CLOUD_FIELDS}
+    if extra and isinstance(own, dict):
+        inner.pop("metadata", None)
+        inner["attributes"] = {**extra, **own}
+    return {**inner, **outer}
 
 
 def too_deep(attributes: bytes) -> bool:
