@@ -91,3 +91,14 @@ def copy(source: Path, target: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("tmp"))
     return target
+
+
+def remove(folder: Path) -> None:
+    """Remove a store."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a closed store in the place of another."""
+    remove(target)
+    source.rename(target)

@@ -19,7 +19,16 @@ import pytest
 from hubbub.app import Engine
 from hubbub.ingest.sources import slack
 from tests.acceptance.conftest import (
-    Loaded, by, counts, every_answer, imported, needs, per_window, refreshed, tables_of, total,
+    Loaded,
+    by,
+    counts,
+    every_answer,
+    imported,
+    needs,
+    per_window,
+    refreshed,
+    tables_of,
+    total,
 )  # fmt: skip
 
 R, OLAKE, HOUSTON = "slack-rcontributors", "slack-olake", "slack-houstondatavis"

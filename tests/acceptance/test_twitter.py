@@ -14,7 +14,16 @@ import pytest
 
 from hubbub.app import Engine
 from tests.acceptance.conftest import (
-    Loaded, by, counts, csv_rows, imported, mapped, needs, open_engine, refreshed, total,
+    Loaded,
+    by,
+    counts,
+    csv_rows,
+    imported,
+    mapped,
+    needs,
+    open_engine,
+    refreshed,
+    total,
 )  # fmt: skip
 
 AIRLINES, SUPPORT = "twitter-airlines", "twitter-support"

@@ -39,6 +39,7 @@ class Lab:
     """Everything between an event and an answer, without faces."""
 
     def __init__(self, folder: Path) -> None:
+        """Open a store in a folder."""
         self.store = DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []

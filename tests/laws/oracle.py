@@ -128,6 +128,7 @@ class Oracle:
     """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
 
     def __init__(self, events: Iterable[Event], zone: str) -> None:
+        """Fold everything once."""
         self.zone = zone
         self.events = surviving(events)
         self.sent = self._sent()
@@ -523,13 +524,14 @@ def _judge(episode: Episode) -> None:
     episode.ai_involved = len(replies) > len(by_people)
     episode.ai_escalated = episode.ai_involved and taken_over
     episode.ai_handled = episode.ai_involved and bool(resolves) and not taken_over and not reopens
-    if inbound is None:
-        return
-    after = [e.time for e in replies if e.time >= inbound]
-    if after:
+    after = [e.time for e in replies if inbound is not None and e.time >= inbound]
+    if inbound is not None and after:
         episode.first_reply_at = min(after)
         episode.first_response_ms = whole_ms(min(after) - inbound)
-    waiting = max(inbound, handed or inbound)
+    starts = [moment for moment in (inbound, handed) if moment is not None]
+    if not starts:
+        return
+    waiting = max(starts)
     persons = [e.time for e in by_people if e.time >= waiting]
     if persons:
         episode.first_person_at = min(persons)

@@ -92,9 +92,11 @@ class World:
     """A tenant's zone and all events ever sent, repeated ids and corrections not included, and the corrections."""
 
     def __init__(self, zone: str, start: datetime, events: list[Event], corrections: list[Event]) -> None:
+        """Keep what was drawn."""
         self.zone, self.start, self.events, self.corrections = zone, start, events, corrections
 
     def __repr__(self) -> str:
+        """Show one event a line."""
         lines = (
             " ".join([f"{e.time:%m-%dT%H:%M:%S.%f}", *(f"{f}={v}" for f in _SHOWN if (v := getattr(e, f)) is not None)])
             for e in self.everything

@@ -31,7 +31,7 @@ EXACT_STATISTICS = tuple(s for s in STATISTICS if s not in PERCENTILES)
 GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
 
 
-def examples(share: float) -> Any:
+def examples(share: float) -> settings:
     """Take a share of the profile's examples, for laws that cost more."""
     return settings(max_examples=max(3, int(EXAMPLES * share)))
 
@@ -80,14 +80,14 @@ def split(events: Sequence[Event], draw: st.DataObject, parts: int) -> list[list
 # --- ingestion and refresh
 
 
-@examples(0.3)
+@examples(0.2)
 @given(several=st.lists(worlds(), min_size=2, max_size=4), data=st.data())
 def test_order_repetition_and_refreshes_do_not_matter(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """Events shuffled, split, resent, and folded in between leave the same stored rows as one batch and one refresh."""
     _arrive_anyhow(lab, several, data)
 
 
-@examples(0.3)
+@examples(0.2)
 @given(several=st.lists(worlds(least=3, most=20, corrected=True), min_size=2, max_size=4), data=st.data())
 def test_corrections_in_any_order_end_the_same(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """Higher revisions at other times and in other conversations, in any order, leave the rows of their last state alone."""
@@ -112,7 +112,7 @@ def _arrive_anyhow(lab: Lab, several: list[World], data: st.DataObject) -> None:
         assert lab.stored(one) == lab.stored(other)
 
 
-@examples(0.3)
+@examples(0.2)
 @given(several=st.lists(worlds(most=25, corrected=True), min_size=2, max_size=4), data=st.data())
 def test_refreshing_again_or_from_scratch_changes_nothing(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """A second refresh finds nothing due, and forgetting everything that was folded gives the same rows again."""

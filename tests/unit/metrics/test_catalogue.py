@@ -18,6 +18,7 @@ from hubbub.metrics.definition import (
     First,
     Quantiles,
     Ratio,
+    Rollup,
     Score,
     State,
     Stored,
@@ -27,17 +28,58 @@ from hubbub.model.event import TYPES
 from hubbub.model.window import Grain
 from hubbub.store.base import EVENT_SCHEMA
 
-PROMISED = """
-messages messages_received messages_sent messages_delivered messages_read messages_failed delivery_rate read_rate reply_rate
-failure_rate engagement_rate conversion_rate conversations_started conversations_resolved conversations_closed
-conversations_escalated conversations_reopened escalation_rate ai_handled ai_escalated ai_resolution_rate responses
-response_ms first_response_ms resolution_ms tasks_created tasks_completed sla_breaches intents intent_confidence
-classifications topic_confidence escalation_alerts hotspot_ratio surveys_sent ratings rating_avg csat nps_score
-active_contacts new_contacts open_conversations staff_online tasks_pending campaign_score contact_engagement_score
-""".split()
-PROMISED_DIMENSIONS = set(
-    "channel channel_id account_id staff_id contact_id direction intent topic sentiment severity campaign_id responder".split()
-)
+PROMISED = [
+    "messages",
+    "messages_received",
+    "messages_sent",
+    "messages_delivered",
+    "messages_read",
+    "messages_failed",
+    "delivery_rate",
+    "read_rate",
+    "reply_rate",
+    "failure_rate",
+    "engagement_rate",
+    "conversion_rate",
+    "conversations_started",
+    "conversations_resolved",
+    "conversations_closed",
+    "conversations_escalated",
+    "conversations_reopened",
+    "escalation_rate",
+    "ai_handled",
+    "ai_escalated",
+    "ai_resolution_rate",
+    "responses",
+    "response_ms",
+    "first_response_ms",
+    "resolution_ms",
+    "tasks_created",
+    "tasks_completed",
+    "sla_breaches",
+    "intents",
+    "intent_confidence",
+    "classifications",
+    "topic_confidence",
+    "escalation_alerts",
+    "hotspot_ratio",
+    "surveys_sent",
+    "ratings",
+    "rating_avg",
+    "csat",
+    "nps_score",
+    "active_contacts",
+    "new_contacts",
+    "open_conversations",
+    "staff_online",
+    "tasks_pending",
+    "campaign_score",
+    "contact_engagement_score",
+]
+PROMISED_DIMENSIONS = {
+    "channel", "channel_id", "account_id", "staff_id", "contact_id", "direction", "intent", "topic", "sentiment", "severity",
+    "campaign_id", "responder",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROMISED)
@@ -52,7 +94,7 @@ def test_every_promised_metric_can_be_asked_for(name: str) -> None:
 
 def test_every_promised_dimension_belongs_to_a_metric() -> None:
     """The dimensions that the contract promises can be asked of some metric."""
-    found = {d for entry in catalogue.entries() for d in entry["dimensions"]}  # type: ignore[attr-defined]
+    found = {d for entry in catalogue.entries() for d in entry["dimensions"]}
     assert found >= PROMISED_DIMENSIONS
 
 
@@ -65,7 +107,7 @@ def test_every_metric_says_what_it_means(name: str) -> None:
 
 
 @pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
-def test_every_rollup_measure_and_fact_says_what_it_is(rollup: catalogue.Rollup) -> None:
+def test_every_rollup_measure_and_fact_says_what_it_is(rollup: Rollup) -> None:
     """Each rollup, its fact and each of its measures has a sentence for the reference."""
     assert all(text.endswith(".") for text in (rollup.doc, rollup.source.doc))
     assert all(m.doc.endswith(".") for m in rollup.measures.values())
@@ -106,7 +148,7 @@ def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
-def test_every_rollup_keeps_days_and_reads_known_types(rollup: catalogue.Rollup) -> None:
+def test_every_rollup_keeps_days_and_reads_known_types(rollup: Rollup) -> None:
     """Days are always kept, hidden dimensions are dimensions, and facts read types and columns that events have."""
     assert {Grain.DAY, Grain.WEEK, Grain.MONTH} <= set(rollup.keep)
     assert set(rollup.hidden) <= set(rollup.dimensions)

@@ -69,7 +69,9 @@ def test_every_fact_reads_from_its_scope_alone() -> None:
 def test_a_bucket_stands_for_its_values_within_one_percent(con: duckdb.DuckDBPyConnection, value: int) -> None:
     """The estimate of the bucket of any duration is less than 1 % away from it; zero is exact."""
     bucket = Distribution("x", Unit.MS, "v").bucket
-    row = con.execute(f"SELECT {bucket_estimate('b')} FROM (SELECT {bucket} AS b FROM (SELECT {value}::BIGINT AS v) AS f)")
+    row = con.execute(
+        f"SELECT {bucket_estimate('b')} FROM (SELECT {bucket} AS b FROM (SELECT {value}::BIGINT AS v) AS f)"
+    )
     estimate = (row.fetchone() or (None,))[0]
     assert abs(estimate - value) <= 0.01 * value
 
@@ -87,7 +89,9 @@ def test_bounds_of_buckets_belong_to_the_lower_one(con: duckdb.DuckDBPyConnectio
 def test_sums_do_not_depend_on_the_order(con: duckdb.DuckDBPyConnection) -> None:
     """A sum of tenths is exact, in whole millionths."""
     (column,) = Sum("x", Unit.NUMBER, "v").columns("s")
-    row = con.execute(f"SELECT {column.fold} FROM (SELECT unnest([0.1, 0.2, 0.3, -0.6, 1e12, -1e12]) AS v) AS f").fetchone()
+    row = con.execute(
+        f"SELECT {column.fold} FROM (SELECT unnest([0.1, 0.2, 0.3, -0.6, 1e12, -1e12]) AS v) AS f"
+    ).fetchone()
     assert row == (0,)
 
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hubbub.model.event import TYPES, Event, Rejection, UnreadableBodyError, event_from, is_known_type, read_events, too_deep
+from hubbub.model.event import (
+    TYPES,
+    Event,
+    Rejection,
+    UnreadableBodyError,
+    event_from,
+    is_known_type,
+    read_events,
+    too_deep,
+)
 
 GOOD = {"type": "message.sent", "time": "2026-08-01T09:30:00+02:00"}
 

@@ -70,7 +70,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made.send(
         tenant,
         [
-            Event(type="message.received", id=k, time=monday + timedelta(hours=h), channel="email" if h < 10 else "chat")
+            Event(
+                type="message.received", id=k, time=monday + timedelta(hours=h), channel="email" if h < 10 else "chat"
+            )
             for k, h in hours.items()
         ],
     )

@@ -63,11 +63,14 @@ def test_whole_clean_days_are_read_as_stored(lab: Lab, tenant: Tenant) -> None:
     assert not tiles.raw
 
 
-def test_part_of_a_day_is_folded_from_raw_events(lab: Lab, tenant: Tenant) -> None:
-    """A range that begins and ends inside days reads the days between as stored, and the edges from raw events."""
-    start, end = START + timedelta(hours=7), START + timedelta(days=2, hours=3)
+def test_part_of_a_day_is_read_in_hours_and_part_of_an_hour_raw(lab: Lab, tenant: Tenant) -> None:
+    """A range that begins and ends inside days reads whole days and hours as stored, and what is left from raw events."""
+    start, end = START + timedelta(hours=7, minutes=20), START + timedelta(days=2, hours=3, minutes=5)
     tiles = _tiles(lab, tenant, end, Grain.TOTAL, start=start)
-    assert tiles.stored == {Grain.DAY: [(utc_naive(START + timedelta(days=1)), utc_naive(start))]}
+    assert tiles.stored[Grain.DAY] == [(utc_naive(START + timedelta(days=1)), utc_naive(start))]
+    assert [moment for moment, _ in tiles.stored[Grain.HOUR]] == [
+        utc_naive(START + timedelta(hours=h)) for h in (*range(8, 24), 48, 49, 50)
+    ]
     assert (tiles.low, tiles.high) == (utc_naive(start), utc_naive(end))
     assert tiles.live == {utc_naive(start)}
 
@@ -77,7 +80,7 @@ def test_a_late_event_makes_its_own_day_dirty(lab: Lab, tenant: Tenant) -> None:
     lab.send(tenant, [_message(1, "late")])
     end = START + timedelta(days=4, hours=-1)
     tiles = _tiles(lab, tenant, end)
-    assert len(tiles.stored[Grain.DAY]) == 3
+    assert (len(tiles.stored[Grain.DAY]), len(tiles.stored[Grain.HOUR])) == (3, 23)
     assert tiles.live == {utc_naive(START + timedelta(days=1))}
     lab.refresh()
     assert not _tiles(lab, tenant, end).raw
@@ -123,7 +126,7 @@ def test_frozen_days_are_read_as_stored_or_left_out(lab: Lab, tenant: Tenant) ->
         lab.forget_marks()
         whole = _tiles(lab, tenant, START + timedelta(days=2))
         assert (len(whole.stored[Grain.DAY]), whole.raw, whole.gone) == (2, False, 0)
-        part = _tiles(lab, tenant, START + timedelta(days=2), Grain.TOTAL, start=START + timedelta(hours=1))
+        part = _tiles(lab, tenant, START + timedelta(days=2), Grain.TOTAL, start=START + timedelta(minutes=20))
         assert (len(part.stored[Grain.DAY]), part.raw, part.gone) == (1, False, 1)
     finally:
         with lab.store.work() as work:

@@ -40,7 +40,9 @@ def told(id_: str, revision: int | None = None, *, days: float = 0) -> Told:
     return id_, revision, DAY + timedelta(days=days)
 
 
-def batch(*events: Told, tenant: int = 1, source: str = "api", given: bool = True, rejected: Sequence[Any] = ()) -> Batch:
+def batch(
+    *events: Told, tenant: int = 1, source: str = "api", given: bool = True, rejected: Sequence[Any] = ()
+) -> Batch:
     """A batch of messages."""
     rows = [
         {"tenant": tenant, "type": "message.received", "time": when, "source": source, "id": id_, "revision": revision}
@@ -182,7 +184,9 @@ def test_rejected_records_are_kept_in_the_same_commit(store: DuckStore) -> None:
     }  # fmt: skip
     assert store.append(batch(told("a"), rejected=[reject])) == [STORED]
     assert store.append(batch(rejected=[reject, reject])) == []
-    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [(3, 3, "unknown_type")]
+    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [
+        (3, 3, "unknown_type")
+    ]
 
 
 # --- transactions
