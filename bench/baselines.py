@@ -367,3 +367,73 @@ def read_ndjson(connection: duckdb.DuckDBPyConnection, path: Path, columns: dict
     row = connection.execute("SELECT count(*) FROM bare").fetchone()
     assert row is not None
     return int(row[0])
+
+
+RAW_DASHBOARD = """
+    WITH e AS MATERIALIZED (
+        SELECT type, time, id, conversation_id, staff_id, task_id, campaign_id, survey_id, kind, value FROM events
+        WHERE tenant = $tenant AND time < $now
+    ), period AS (
+        SELECT unnest([$today, $yesterday]) AS low, unnest([$now, $until]) AS high
+    ), turn AS (
+        SELECT *, sum(CASE WHEN type = 'message.received' THEN 0 ELSE 1 END) OVER (PARTITION BY conversation_id
+            ORDER BY time, type = 'message.sent', id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+            - CASE WHEN type = 'message.received' THEN 0 ELSE 1 END AS replies_before
+        FROM e WHERE type IN ('message.received', 'message.sent', 'response.ai_generated', 'response.staff_sent')
+    ), spell AS (
+        SELECT conversation_id, min(time) FILTER (WHERE type = 'message.received') AS asked,
+            max(time) FILTER (WHERE type <> 'message.received') AS at FROM turn GROUP BY conversation_id, replies_before
+    ), response AS (
+        SELECT at, epoch_ms(at) - epoch_ms(asked) AS ms, row_number() OVER (PARTITION BY conversation_id ORDER BY at) = 1 AS is_first
+        FROM spell WHERE asked IS NOT NULL AND at IS NOT NULL
+    ), conversation AS (
+        SELECT conversation_id, min(time) FILTER (WHERE type IN ('message.received', 'conversation.started')) AS began,
+            max(time) FILTER (WHERE type = 'conversation.resolved') AS resolved,
+            bool_or(type IN ('conversation.escalated', 'escalation.raised')) AS escalated,
+            arg_max(type, time) FILTER (WHERE type LIKE 'conversation.%') AS last_type,
+            max(time) FILTER (WHERE type = 'message.received') AS last_in
+        FROM e WHERE conversation_id IS NOT NULL GROUP BY conversation_id
+    ), rating AS (
+        SELECT survey_id, arg_max(value, time) AS stars, max(time) AS at FROM e
+        WHERE type = 'satisfaction.rating_received' GROUP BY survey_id
+    )
+    SELECT p.low,
+        (SELECT count(*) FROM conversation WHERE began >= p.low AND began < p.high) AS started,
+        (SELECT count(DISTINCT conversation_id) FROM e WHERE time >= p.low AND time < p.high) AS active,
+        (SELECT count(*) FROM conversation WHERE resolved >= p.low AND resolved < p.high) AS resolved,
+        (SELECT count(*) FROM e WHERE type = 'message.received' AND time >= p.low AND time < p.high) AS received,
+        (SELECT count(*) FROM e WHERE type = 'message.sent' AND time >= p.low AND time < p.high) AS sent,
+        (SELECT [count(*), avg(ms), quantile_cont(ms, 0.5), quantile_cont(ms, 0.5) FILTER (WHERE is_first)]
+            FROM response WHERE at >= p.low AND at < p.high) AS waits,
+        (SELECT avg(escalated::INTEGER) FROM conversation WHERE began >= p.low AND began < p.high) AS escalation_rate,
+        (SELECT avg((stars >= 4)::INTEGER) FROM rating WHERE at >= p.low AND at < p.high) AS csat,
+        (SELECT count(*) FROM conversation WHERE last_type NOT IN ('conversation.resolved', 'conversation.closed')
+            OR last_type IS NULL) AS open,
+        (SELECT count(*) FROM (SELECT arg_max(type, time) AS t FROM e WHERE type LIKE 'staff.%' GROUP BY staff_id)
+            WHERE t = 'staff.login') AS online,
+        (SELECT count(*) FROM (SELECT arg_max(type, time) AS t FROM e WHERE task_id IS NOT NULL GROUP BY task_id)
+            WHERE t <> 'task.completed') AS pending
+    FROM period AS p
+"""
+"""The dashboard's question on raw events: one look at the tenant's events, everything else from that."""
+
+RAW_SERIES = """
+    WITH e AS MATERIALIZED (
+        SELECT type, time, id, conversation_id, channel, kind FROM events
+        WHERE tenant = $tenant AND time >= $low AND time < $high AND type IN ('message.received', 'message.sent')
+    ), turn AS (
+        SELECT *, sum(CASE WHEN type = 'message.received' THEN 0 ELSE 1 END) OVER (PARTITION BY conversation_id
+            ORDER BY time, type = 'message.sent', id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+            - CASE WHEN type = 'message.received' THEN 0 ELSE 1 END AS replies_before FROM e
+    ), spell AS (
+        SELECT max(channel) AS channel, min(time) FILTER (WHERE type = 'message.received') AS asked,
+            max(time) FILTER (WHERE type <> 'message.received') AS at FROM turn GROUP BY conversation_id, replies_before
+    ), messages AS (
+        SELECT date_trunc('day', time + $offset::INTERVAL) AS day, channel, count(*) AS n FROM e GROUP BY ALL
+    ), waits AS (
+        SELECT date_trunc('day', at + $offset::INTERVAL) AS day, channel, quantile_cont(epoch_ms(at) - epoch_ms(asked), 0.5) AS p50
+        FROM spell WHERE asked IS NOT NULL AND at IS NOT NULL GROUP BY ALL
+    )
+    SELECT day, channel, n, p50 FROM messages FULL JOIN waits USING (day, channel) ORDER BY ALL
+"""
+"""Messages and the median wait by day and channel on raw events (with one offset for all days, which is easier)."""

@@ -9,13 +9,25 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import msgspec
 
 from bench import baselines, stores
+from bench.workload import COLUMNS, zone_of
+from hubbub.model.event import read_events
+from hubbub.store.base import EVENT_SCHEMA
 
 Result = dict[str, Any]
 
@@ -27,6 +39,7 @@ class Size:
     events: int
     tenants: int = 1000
     zones: int = 12
+    budget: float = 40.0
 
     def path(self, what: str) -> Path:
         """Return the path of a store or file of this size in bench/work."""
@@ -95,7 +108,226 @@ def hand_fold(size: Size) -> Result:
     }  # fmt: skip
 
 
-PARTS: dict[str, Callable[[Size], Result]] = {"fold": fold, "hand_fold": hand_fold}
+def _late(folder: Path, count: int, days: int, salt: str) -> int:
+    """Add events that arrive late, of the mix that is there and in existing conversations; returns how many."""
+    connection = stores.connect(folder, "2GB")
+    names = ", ".join("id || '-' || $salt AS id" if n == "id" else f'"{n}"' for n in EVENT_SCHEMA.names)
+    row = connection.execute("SELECT max(seq), count(*) FROM events").fetchone()
+    within = f"time >= TIMESTAMP '{(stores.NOW - timedelta(days=days)):%Y-%m-%d %H:%M:%S}'"
+    there = connection.execute(f"SELECT count(*) FROM events WHERE {within}").fetchone()
+    assert row is not None and there is not None
+    every = max(1, int(there[0] / (count * 1.2)))
+    connection.execute(
+        f"INSERT INTO events SELECT {row[0]} + row_number() OVER (), {names} FROM (SELECT * FROM events WHERE {within} "
+        f"AND id NOT LIKE '%-%' AND hash(id, tenant, $salt) % {every} = 0 LIMIT {count})", {"salt": salt},
+    )  # fmt: skip
+    last = connection.execute("SELECT max(seq), count(*) FROM events").fetchone()
+    connection.close()
+    assert last is not None
+    (folder / "tide").write_bytes(b"%-20d\n" % last[0])
+    return int(last[1] - row[1])
+
+
+def repair(size: Size) -> Result:
+    """Refresh after 10,000 late events over 30 days, three times, and after 10,000 of the last hours."""
+    folder = stores.copy(size.path("-folded"), size.path("-repair"))
+    found: dict[str, Any] = {}
+    for name, count, days, rounds in (("late_30_days", 10_000, 30, 3), ("late_1_day", 10_000, 1, 1), ("late_100", 100, 30, 1)):
+        seconds: list[float] = []
+        for number in range(rounds):
+            added = _late(folder, count, days, f"{name}{number}")
+            with stores.engine(folder) as hub:
+                began = time.perf_counter()
+                report = hub.refresh()
+                seconds.append(time.perf_counter() - began)
+        found[name] = {"seconds": seconds, "events": added, "windows": report["windows"], "errors": report["errors"]}
+    return {**found, "rss_mb": rss_mb()}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _spread(seconds: list[float]) -> Result:
+    ms = sorted(1000 * s for s in seconds)
+    return {
+        "n": len(ms), "p50_ms": statistics.median(ms), "p99_ms": ms[min(len(ms) - 1, int(0.99 * len(ms)))],
+        "min_ms": ms[0], "max_ms": ms[-1],
+    }  # fmt: skip
+
+
+def _questions(folder: Path, tenants: list[int], zones: int, budget: float) -> Result:
+    """Ask each tenant's dashboard and 90-day series, of Hubbub and of the raw events, turn and turn about."""
+    times: dict[str, list[float]] = {n: [] for n in ("dashboard", "series", "raw_dashboard", "raw_series")}
+    series = {
+        "metrics": ["messages", "response_ms.p50"], "start": "2026-01-01", "end": "2026-04-01", "grain": "day",
+        "by": ["channel"],
+    }  # fmt: skip
+    with stores.engine(folder) as hub:
+        bare = hub.store._con.cursor()
+        hub.dashboard(stores.name_of(1))
+        hub.query(stores.name_of(1), **series)
+        began = time.perf_counter()
+        for number in tenants:
+            name = stores.name_of(number)
+            times["dashboard"].append(_timed(lambda name=name: hub.dashboard(name)))
+            times["series"].append(_timed(lambda name=name: hub.query(name, **series)))
+            if time.perf_counter() - began < budget or len(times["raw_series"]) < 10:
+                raw = _raw_parameters(number, zones)
+                times["raw_dashboard"].append(
+                    _timed(lambda raw=raw: bare.execute(baselines.RAW_DASHBOARD, raw["dashboard"]).fetchall())
+                )
+                times["raw_series"].append(
+                    _timed(lambda raw=raw: bare.execute(baselines.RAW_SERIES, raw["series"]).fetchall())
+                )
+            if time.perf_counter() - began > 2 * budget and len(times["dashboard"]) >= 40:
+                break
+    return {name: _spread(values) for name, values in times.items()}
+
+
+def _raw_parameters(tenant: int, zones: int) -> dict[str, dict[str, Any]]:
+    tz = ZoneInfo(zone_of(tenant, zones))
+    local = stores.NOW.astimezone(tz)
+    offset = local.utcoffset() or timedelta()
+    today = local.replace(hour=0, minute=0, second=0) - offset
+    now, today = stores.NOW.replace(tzinfo=None), today.replace(tzinfo=None)
+    day = timedelta(days=1)
+    low = datetime(2026, 1, 1) - offset
+    return {
+        "dashboard": {"tenant": tenant, "now": now, "today": today, "yesterday": today - day, "until": now - day},
+        "series": {
+            "tenant": tenant, "low": low, "high": low + 90 * day, "offset": f"{int(offset.total_seconds())} seconds",
+        },
+    }  # fmt: skip
+
+
+def answers(size: Size) -> Result:
+    """Dashboards and series of 200 tenants, not cached: everything refreshed, then with events of today that are not."""
+    folder = stores.copy(size.path("-folded"), size.path("-answers"))
+    step = max(1, size.tenants // 200)
+    tenants = list(range(1, size.tenants + 1, step))[:200]
+    tenants = tenants[::7] + [t for i, t in enumerate(tenants) if i % 7]  # large and small ones mixed, should time run out
+    refreshed = _questions(folder, tenants, size.zones, size.budget)
+    added = _late(folder, size.tenants * 20, 1, "today")
+    fresh = _questions(folder, tenants, size.zones, size.budget)
+    stores.remove(folder)
+    return {"refreshed": refreshed, "unrefreshed": fresh, "unrefreshed_events": added, "rss_mb": rss_mb()}
+
+
+def _slice(size: Size, count: int, per_body: int) -> tuple[Path, list[tuple[str, bytes]]]:
+    """Make the NDJSON to ingest: the workload's newest events under new ids; returns the file, and bodies by tenant."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    names = [n for n in COLUMNS if n != "tenant"]
+    columns = ", ".join(
+        "'x' || id AS id" if n == "id" else """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ') AS time""" if n == "time" else f'"{n}"'
+        for n in names
+    )
+    source = f"read_parquet('{size.path('.parquet')}', file_row_number = true)"
+    cursor = connection.execute(
+        f"SELECT {columns} FROM {source} WHERE file_row_number >= (SELECT count(*) FROM {source}) - {count + count // 20} "
+        f"AND file_row_number NOT IN (SELECT max(file_row_number) FROM {source} GROUP BY tenant, id HAVING count(*) > 1) "
+        f"LIMIT {count}"
+    )
+    rows = cursor.fetchall()
+    lines = [msgspec.json.encode({k: v for k, v in zip(names, row, strict=True) if v is not None}) for row in rows]
+    path = size.path("-slice.ndjson")
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    bodies = [
+        (stores.name_of(1 + (i // per_body) % size.tenants), b"\n".join(lines[i : i + per_body]))
+        for i in range(0, len(lines), per_body)
+    ]
+    return path, bodies
+
+
+def ingest(size: Size) -> Result:
+    """Accept 200,000 events in bodies of 1,000 into the full store, by one caller and by four, beside bare DuckDB."""
+    count = min(200_000, size.events // 10)
+    path, bodies = _slice(size, count, 1000)
+    folder = stores.copy(size.path("-loaded"), size.path("-ingest"))
+    bare_file = size.path("-bare.duckdb")
+    columns = {
+        n: {"time": "TIMESTAMP", "value": "DOUBLE", "confidence": "DOUBLE", "duration_ms": "BIGINT"}.get(n, "VARCHAR")
+        for n in COLUMNS if n != "tenant"
+    }  # fmt: skip
+    rates: dict[str, list[float]] = {"embedded": [], "embedded_4_threads": [], "bare": []}
+    verdicts: dict[str, int] = {}
+
+    def bare() -> None:
+        bare_file.unlink(missing_ok=True)
+        connection = duckdb.connect(str(bare_file), config={"threads": 2})
+        rates["bare"].append(count / _timed(lambda: baselines.read_ndjson(connection, path, columns)))
+        connection.close()
+
+    with stores.engine(folder) as hub:
+
+        def send(body: tuple[str, bytes]) -> None:
+            answer = hub.accept(body[0], read_events(body[1], lines=True)).answer()
+            for key in ("accepted", "duplicates"):
+                verdicts[key] = verdicts.get(key, 0) + int(str(answer[key]))
+            verdicts["rejected"] = verdicts.get("rejected", 0) + len(answer["rejected"])  # type: ignore[arg-type]
+
+        half = len(bodies) // 2
+        bare()
+        rates["embedded"].append(half * 1000 / _timed(lambda: [send(b) for b in bodies[:half]]))
+        bare()
+        with ThreadPoolExecutor(4) as pool:
+            rates["embedded_4_threads"].append((len(bodies) - half) * 1000 / _timed(lambda: list(pool.map(send, bodies[half:]))))
+        bare()
+        again = _timed(lambda: [send(b) for b in bodies[:20]])
+    stores.remove(folder)
+    bare_file.unlink(missing_ok=True)
+    return {
+        "events": count, "events_per_second": rates, "resent_events_per_second": 20_000 / again, "verdicts": verdicts,
+        "rss_mb": rss_mb(),
+    }  # fmt: skip
+
+
+def start(size: Size) -> Result:
+    """Wall time of `hubbub --help` and of opening the store, each several times."""
+    command = Path(sys.executable).with_name("hubbub")
+    shown = [_timed(lambda: subprocess.run([command, "--help"], capture_output=True, check=False)) for _ in range(7)]
+    works = subprocess.run([command, "--help"], capture_output=True, check=False).returncode == 0
+    folder = size.path("-folded") if size.path("-folded").exists() else size.path("-loaded")
+    opened: list[float] = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with stores.engine(folder):
+            opened.append(time.perf_counter() - began)
+    return {"help": _spread(shown), "help_works": works, "open": _spread(opened), "rss_mb": rss_mb()}
+
+
+def memory(size: Size) -> Result:
+    """One process that serves and refreshes: dashboards and appends while a refresh of late events runs."""
+    folder = stores.copy(size.path("-folded"), size.path("-memory"))
+    added = _late_in_other_process(size, folder)
+    with stores.engine(folder) as hub:
+        opened = rss_mb()
+        with ThreadPoolExecutor(2) as pool:
+            refresh = pool.submit(hub.refresh)
+            asked = 0
+            while not refresh.done() and asked < 500:
+                asked += 1
+                hub.dashboard(stores.name_of(1 + asked * 7 % size.tenants))
+            refresh.result()
+    stores.remove(folder)
+    return {"late_events": added, "rss_mb_open": opened, "rss_mb": rss_mb(), "dashboards_meanwhile": asked}
+
+
+def _late_in_other_process(size: Size, folder: Path) -> int:
+    code = (
+        f"from bench.phases import _late; from pathlib import Path; print(_late(Path({str(folder)!r}), 10000, 30, 'm'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+PARTS: dict[str, Callable[[Size], Result]] = {
+    "fold": fold, "hand_fold": hand_fold, "repair": repair, "answers": answers, "ingest": ingest, "start": start,
+    "memory": memory,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -105,8 +337,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--zones", type=int, default=12)
+    parser.add_argument("--budget", type=float, default=40.0, help="seconds for the raw questions")
     options = parser.parse_args()
-    print(json.dumps(PARTS[options.part](Size(options.events, options.tenants, options.zones))))
+    print(json.dumps(PARTS[options.part](Size(options.events, options.tenants, options.zones, options.budget))))
 
 
 if __name__ == "__main__":

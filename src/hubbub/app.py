@@ -328,10 +328,18 @@ class Engine:
                 )
         return outcome.answer()
 
-    def import_events(self, tenant: str, lines: str, zone: str | None = None) -> dict[str, Any]:
+    def import_events(
+        self, tenant: str, lines: str, origins: Sequence[str] | None = None, zone: str | None = None
+    ) -> dict[str, Any]:
         """Store NDJSON as history, for a command beside a running server; an unknown tenant is made and keeps everything."""
+        return self.load(tenant, read_events(lines.encode(), lines=True), origins, zone)
+
+    def load(
+        self, tenant: str, items: Sequence[Item], origins: Sequence[str] | None = None, zone: str | None = None
+    ) -> dict[str, Any]:
+        """Store read events as history; an unknown tenant is made and keeps everything until its retention is set."""
         self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
-        return self.accept(tenant, read_events(lines.encode(), lines=True), history=True, origin="import").answer()
+        return self.accept(tenant, items, history=True, origin="import", origins=origins).answer()
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""

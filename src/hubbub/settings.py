@@ -23,6 +23,10 @@ from pydantic_settings import (
 from hubbub.errors import BadSettingError
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_SIZE = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)\Z", re.IGNORECASE)
+
+
 class RetentionDays(BaseModel):
     """Days kept for a new tenant; each tenant can have its own."""
 
@@ -66,6 +70,36 @@ class Settings(BaseSettings):
             raise ValueError("only the embedded store (empty, or duckdb:) is built in so far")
         return url
 
+    @field_validator("control_url")
+    @classmethod
+    def _known_control(cls, url: str) -> str:
+        if url and not url.startswith(("sqlite:", "postgresql")):
+            raise ValueError("only SQLite and Postgres hold control data, like sqlite:////var/lib/hubbub/control.db")
+        return url
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _some_memory(cls, size: str) -> str:
+        if not _SIZE.match(size):
+            raise ValueError("write a number with a unit, like 500MB or 1.5GB")
+        return size
+
+    @field_validator("default_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not an IANA time zone, like Europe/Rome or UTC") from None
+        return zone
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, level: str) -> str:
+        if level.lower() not in LOG_LEVELS:
+            raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
+        return level.lower()
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -90,3 +124,7 @@ def load(data: Path | None = None, **flags: Any) -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         raise BadSettingError(f"{faults} (see 'hubbub config show' for all settings)") from None
+    except yaml.YAMLError as error:
+        raise BadSettingError(f"hubbub.yaml is not YAML: {' '.join(str(error).split())}") from None
+    except (SettingsError, UnicodeDecodeError) as error:
+        raise BadSettingError(f"{error} (see 'hubbub config show' for all settings)") from None

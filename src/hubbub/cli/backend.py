@@ -14,7 +14,6 @@ import msgspec
 from hubbub import errors
 from hubbub.app import Engine, open_engine
 from hubbub.model.event import Event
-from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import load
 
 SERVER_FILE = "server.json"
@@ -30,10 +29,11 @@ class Local:
         """Run an operation of the engine."""
         return getattr(self.engine, name)(**params)
 
-    def load(self, tenant: str, events: Sequence[Event], zone: str | None) -> dict[str, Any]:
+    def load(
+        self, tenant: str, events: Sequence[Event], origins: Sequence[str] | None, zone: str | None
+    ) -> dict[str, Any]:
         """Store events as history; an unknown tenant is made and keeps everything."""
-        self.engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
-        return self.engine.accept(tenant, events, history=True, origin="import").answer()
+        return self.engine.load(tenant, events, origins, zone)
 
 
 class Remote:
@@ -52,14 +52,20 @@ class Remote:
             answer = self._client.post(f"/v1/operations/{name}", json=params)
         except httpx2.HTTPError as error:
             raise errors.ServerUnreachableError(f"the server at {self.url} did not answer: {error}") from None
+        try:
+            told = answer.json()
+        except ValueError:
+            raise errors.ServerUnreachableError(f"what listens on {self.url} does not answer like Hubbub") from None
         if answer.status_code >= 400:
-            raise _as_error(answer.json())
-        return answer.json()
+            raise _as_error(told)
+        return told
 
-    def load(self, tenant: str, events: Sequence[Event], zone: str | None) -> dict[str, Any]:
+    def load(
+        self, tenant: str, events: Sequence[Event], origins: Sequence[str] | None, zone: str | None
+    ) -> dict[str, Any]:
         """Send events to the server as history."""
         lines = b"\n".join(msgspec.json.encode(event) for event in events).decode()
-        answer: dict[str, Any] = self.call("import_events", tenant=tenant, lines=lines, zone=zone)
+        answer: dict[str, Any] = self.call("import_events", tenant=tenant, lines=lines, origins=origins, zone=zone)
         return answer
 
     def close(self) -> None:
@@ -70,7 +76,9 @@ class Remote:
 Backend = Local | Remote
 
 
-def _as_error(problem: dict[str, Any]) -> errors.HubbubError:
+def _as_error(problem: Any) -> errors.HubbubError:
+    if not isinstance(problem, dict):
+        return errors.ServerUnreachableError("what listens there does not answer like Hubbub")
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.HubbubError) and kind.code == problem.get("code"):
             return kind(str(problem.get("detail")))
@@ -95,7 +103,7 @@ def _running(folder: Path) -> Remote | None:
     try:
         told = json.loads((folder / SERVER_FILE).read_text())
         remote = Remote(told["url"], told["token"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
         remote.call("metrics")

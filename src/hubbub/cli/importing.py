@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,10 +73,12 @@ def _import(
 ) -> None:
     from hubbub.cli import show
     from hubbub.cli.backend import backend
+    from hubbub.ingest.accept import bounds, check
     from hubbub.model.event import Rejection
-    from hubbub.model.tenant import check_tenant_id
+    from hubbub.model.tenant import KEEP_EVERYTHING, Tenant, check_tenant_id
 
     check_tenant_id(tenant)
+    limits = bounds(Tenant(0, tenant, retention=KEEP_EVERYTHING), datetime.now(UTC), None, history=True)
     counts: dict[str, Any] = {"stored": 0, "duplicates": 0, "corrected": 0}
     rejected: dict[str, int] = {}
     waiting: dict[str, list[Any]] = {}
@@ -91,14 +94,18 @@ def _import(
 
         def flush(owner: str) -> None:
             records = waiting.pop(owner, [])
-            if not records or dry_run:
+            if not records:
                 return
-            answer = there.load(owner, [r.event for r in records], zone)
+            if dry_run:
+                for fault in check([r.event for r in records], limits)[2]:
+                    refuse(fault.code, f"{records[fault.index].origin}: {fault.message}")
+                return
+            answer = there.load(owner, [r.event for r in records], [r.origin for r in records], zone)
             counts["stored"] += answer["accepted"] - answer["corrected"]
             counts["duplicates"] += answer["duplicates"]
             counts["corrected"] += answer["corrected"]
             for one in answer["rejected"]:
-                refuse(one["code"], f"{records[one['index']].origin}: {one['message']}")
+                refuse(one["code"], one["message"])
             if owner not in known:
                 made.add(owner)
 

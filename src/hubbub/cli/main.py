@@ -44,9 +44,9 @@ def run() -> None:
     except Exception as error:
         from hubbub.errors import BadQuestionError, BadRequestError, HubbubError
 
-        if not isinstance(error, HubbubError):
+        if isinstance(error, BrokenPipeError):
+            os._exit(1)
+        if not isinstance(error, HubbubError | OSError):
             raise
-        sys.stderr.write(f"hubbub: {error.message}\n")
+        sys.stderr.write(f"hubbub: {error}\n")
         sys.exit(2 if isinstance(error, BadQuestionError | BadRequestError) else 1)
-    except BrokenPipeError:
-        os._exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,7 @@ def revoke_key(
 @quarantine.command("list")
 def list_quarantine(
     tenant: TenantName,
-    limit: Annotated[int, typer.Option("--limit", help="Most to show.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most to show.")] = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -137,6 +138,11 @@ def replay(
     _do("replay", data, as_json, tenant=tenant, ids=ids)
 
 
+def _masked(value: str) -> str:
+    """Write a setting without the password of its URL."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", value)
+
+
 @config.command("show")
 def show_config(data: Data = None, as_json: Json = False) -> None:
     """Show every setting: its value, variable and meaning."""
@@ -146,7 +152,7 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
     settings = load(data)
     rows = [
         {
-            "setting": name, "value": str(getattr(settings, name)), "variable": f"HUBBUB_{name.upper()}",
+            "setting": name, "value": _masked(str(getattr(settings, name))), "variable": f"HUBBUB_{name.upper()}",
             "meaning": field.description or "",
         }
         for name, field in Settings.model_fields.items()

@@ -36,7 +36,7 @@ def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) ->
     stream = demo.events(tenant, now)
     with show.progress(f"{name}", None) as move:
         while batch := list(islice(stream, BATCH)):
-            answer = there.load(tenant, batch, zone)
+            answer = there.load(tenant, batch, None, zone)
             counts["accepted"] += answer["accepted"]
             counts["duplicates"] += answer["duplicates"]
             counts["rejected"] += len(answer["rejected"])

@@ -11,7 +11,7 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,6 +131,35 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
     return None
 
 
+def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[datetime], list[Rejection]]:
+    """Tell good items from others; returns events, their times (UTC without zone), and a rejection for each other item."""
+    good: list[Event] = []
+    times: list[datetime] = []
+    rejected: list[Rejection] = []
+    for index, item in enumerate(items):
+        if isinstance(item, Rejection):
+            rejected.append(item)
+            continue
+        when, fault = _when(item)
+        fault = fault or _fault(item, when, limits)
+        if fault is None:
+            good.append(item)
+            times.append(when)
+        else:
+            code, name, message = fault
+            rejected.append(Rejection(index=index, code=code, field=name, message=message, raw=_raw(item)))
+    return good, times, rejected
+
+
+def _when(event: Event) -> tuple[datetime, tuple[str, str, str] | None]:
+    if event.time.tzinfo is None:
+        return EARLIEST, ("invalid_time", "time", "'time' has no offset: write it like 2026-08-01T09:30:00+02:00")
+    try:
+        return event.time.astimezone(UTC).replace(tzinfo=None), None
+    except OverflowError:  # the first or last day of all years, with an offset
+        return EARLIEST, ("out_of_range", "time", _OLD["out_of_range"])
+
+
 _COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source", "id", "attributes", "received_at")]
 
 
@@ -180,33 +209,16 @@ class Intake:
     ) -> Outcome:
         """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
 
-        `history` takes events older than the raw retention; `origin` says in quarantine where records came from.
+        `history` takes events older than the raw retention; `origin` says in quarantine where records came from,
+        `origins` (one per item) name file and line at the head of each message.
         """
         now = self._clock()
-        limits = bounds(tenant, now, self._frozen_until(tenant), history)
-        good: list[Event] = []
-        times: list[datetime] = []
-        rejected: list[Rejection] = []
-        for index, item in enumerate(items):
-            if isinstance(item, Rejection):
-                rejected.append(item)
-                continue
-            when = item.time.astimezone(UTC).replace(tzinfo=None) if item.time.tzinfo is not None else None
-            fault = (
-                _fault(item, when, limits) if when is not None
-                else ("invalid_time", "time", "'time' has no offset: write it like 2026-08-01T09:30:00+02:00")
-            )  # fmt: skip
-            if fault is None and when is not None:
-                good.append(item)
-                times.append(when)
-            elif fault is not None:
-                code, name, message = fault
-                where = f"{origins[index]}: " if origins else ""
-                rejected.append(Rejection(index=index, code=code, field=name, message=where + message, raw=_raw(item)))
+        good, times, rejected = check(items, bounds(tenant, now, self._frozen_until(tenant), history))
+        for one in rejected if origins else ():
+            one.message = f"{(origins or [])[one.index]}: {one.message}"
         batch = _columns(tenant, good, times, now)
-        if quarantine and rejected:
-            kept = [_quarantined(tenant, r, origin, now) for r in rejected]
-            batch = Batch(batch.table, batch.identities, batch.revisions, batch.given, kept)
+        kept = [_quarantined(tenant, r, origin, now) for r in rejected] if quarantine else []
+        batch = replace(batch, rejected=kept, history=history)
         verdicts = self._store.append(batch) if good or batch.rejected else []
         return Outcome(
             stored=verdicts.count(Verdict.STORED),

@@ -52,7 +52,8 @@ class Verdict(IntEnum):
 class Batch:
     """Events to append, as one Arrow table of `EVENT_SCHEMA`, with their identities, and rejected records to keep.
 
-    `given[i]` says whether the id of row i came with the event: an id made by us cannot be a duplicate.
+    `given[i]` says whether the id of row i came with the event: an id made by us cannot be a duplicate. `history`: an event
+    that is sent again may be stored under any time, since files state one record under several.
     """
 
     table: pa.Table
@@ -60,6 +61,7 @@ class Batch:
     revisions: Sequence[int | None]
     given: Sequence[bool]
     rejected: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    history: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from hubbub.store.relations import RELATIONS
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
 RESENT_WITHIN = timedelta(days=1)
-"""How far the time of a resent event may lie from the first one's; an event with a revision is looked up over all time."""
+"""How far the time of a resent event may lie from the first one's. Corrections and imports are looked up over all time."""
 
 _SQL_TYPES = {
     pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR",
@@ -231,11 +231,12 @@ class DuckStore:
         identities = [i for b in batches for i in b.identities]
         revisions = [r for b in batches for r in b.revisions]
         given = [g for b in batches for g in b.given]
+        history = [b.history for b in batches for _ in b.identities]
         verdicts = [Verdict.STORED] * len(identities)
         self._resolve_within(identities, revisions, given, verdicts)
         con = self._con
         con.execute("BEGIN")
-        replaced = self._resolve_stored(table, identities, revisions, given, verdicts)
+        replaced = self._resolve_stored(table, revisions, given, history, verdicts)
         seq = self._seq
         if replaced:
             con.register("replaced_ids", pa.table({"row": pa.array(replaced, pa.int64())}))
@@ -293,16 +294,19 @@ class DuckStore:
     def _resolve_stored(
         self,
         table: pa.Table,
-        identities: list[tuple[int, str, str]],
         revisions: list[int | None],
         given: list[bool],
+        history: list[bool],
         verdicts: list[Verdict],
     ) -> list[int]:
         """Mark rows whose identity is stored already; returns row ids of stored events that a higher revision replaces."""
-        revised = [i for i, r in enumerate(revisions) if r is not None and verdicts[i] is not Verdict.DUPLICATE]
-        plain = [i for i, r in enumerate(revisions) if r is None and given[i] and verdicts[i] is not Verdict.DUPLICATE]
+        known = [
+            i for i, r in enumerate(revisions) if (given[i] or r is not None) and verdicts[i] is not Verdict.DUPLICATE
+        ]
+        recent = [i for i in known if revisions[i] is None and not history[i]]
+        anywhen = [i for i in known if revisions[i] is not None or history[i]]
         replaced: list[int] = []
-        for rows, bounded in ((plain, True), (revised, False)):
+        for rows, bounded in ((recent, True), (anywhen, False)):
             if not rows:
                 continue
             some = table.select(["tenant", "source", "id", "time"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+from typing import Any
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,6 +15,24 @@ from hubbub.errors import HubbubError
 from hubbub.telemetry import log
 
 MEDIA_TYPE = "application/problem+json"
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "A problem (RFC 9457): what was wrong, with a stable `code` and the id of the request.",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        name: {"type": "integer" if name == "status" else "string"}
+                        for name in ("type", "title", "status", "detail", "code", "request_id")
+                    },
+                }
+            }
+        },
+    }
+}
+"""What OpenAPI says of every route's errors."""
+
 _TITLES = {
     400: "Bad request", 401: "Not authenticated", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
     409: "Conflict", 413: "Body too large", 415: "Unsupported media type", 429: "Too many requests",
@@ -52,11 +74,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+        code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "bad_request")
         detail = "There is no such thing here." if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, code, detail, dict(error.headers or {}))
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.exception("request failed", path=request.url.path, error=type(error).__name__)
-        return problem(request, 500, "internal", "Something went wrong inside Hubbub; the log names this request id.")
+
+def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Log where an unforeseen error came from (places only: values may hold keys or a tenant's texts); return its problem."""
+    places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]]
+    log.error("request failed", path=request.url.path, error=type(error).__name__, at=places)
+    return problem(request, 500, "internal", "Something went wrong inside Hubbub; the log names this request id.")
