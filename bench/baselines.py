@@ -382,10 +382,10 @@ RAW_DASHBOARD = """
         FROM e WHERE type IN ('message.received', 'message.sent', 'response.ai_generated', 'response.staff_sent')
     ), spell AS (
         SELECT conversation_id, min(time) FILTER (WHERE type = 'message.received') AS asked,
-            max(time) FILTER (WHERE type <> 'message.received') AS at FROM turn GROUP BY conversation_id, replies_before
+            max(time) FILTER (WHERE type <> 'message.received') AS done FROM turn GROUP BY conversation_id, replies_before
     ), response AS (
-        SELECT at, epoch_ms(at) - epoch_ms(asked) AS ms, row_number() OVER (PARTITION BY conversation_id ORDER BY at) = 1 AS is_first
-        FROM spell WHERE asked IS NOT NULL AND at IS NOT NULL
+        SELECT done, epoch_ms(done) - epoch_ms(asked) AS ms, row_number() OVER (PARTITION BY conversation_id ORDER BY done) = 1 AS is_first
+        FROM spell WHERE asked IS NOT NULL AND done IS NOT NULL
     ), conversation AS (
         SELECT conversation_id, min(time) FILTER (WHERE type IN ('message.received', 'conversation.started')) AS began,
             max(time) FILTER (WHERE type = 'conversation.resolved') AS resolved,
@@ -394,7 +394,7 @@ RAW_DASHBOARD = """
             max(time) FILTER (WHERE type = 'message.received') AS last_in
         FROM e WHERE conversation_id IS NOT NULL GROUP BY conversation_id
     ), rating AS (
-        SELECT survey_id, arg_max(value, time) AS stars, max(time) AS at FROM e
+        SELECT survey_id, arg_max(value, time) AS stars, max(time) AS done FROM e
         WHERE type = 'satisfaction.rating_received' GROUP BY survey_id
     )
     SELECT p.low,
@@ -404,9 +404,9 @@ RAW_DASHBOARD = """
         (SELECT count(*) FROM e WHERE type = 'message.received' AND time >= p.low AND time < p.high) AS received,
         (SELECT count(*) FROM e WHERE type = 'message.sent' AND time >= p.low AND time < p.high) AS sent,
         (SELECT [count(*), avg(ms), quantile_cont(ms, 0.5), quantile_cont(ms, 0.5) FILTER (WHERE is_first)]
-            FROM response WHERE at >= p.low AND at < p.high) AS waits,
+            FROM response WHERE done >= p.low AND done < p.high) AS waits,
         (SELECT avg(escalated::INTEGER) FROM conversation WHERE began >= p.low AND began < p.high) AS escalation_rate,
-        (SELECT avg((stars >= 4)::INTEGER) FROM rating WHERE at >= p.low AND at < p.high) AS csat,
+        (SELECT avg((stars >= 4)::INTEGER) FROM rating WHERE done >= p.low AND done < p.high) AS csat,
         (SELECT count(*) FROM conversation WHERE last_type NOT IN ('conversation.resolved', 'conversation.closed')
             OR last_type IS NULL) AS open,
         (SELECT count(*) FROM (SELECT arg_max(type, time) AS t FROM e WHERE type LIKE 'staff.%' GROUP BY staff_id)
@@ -427,12 +427,12 @@ RAW_SERIES = """
             - CASE WHEN type = 'message.received' THEN 0 ELSE 1 END AS replies_before FROM e
     ), spell AS (
         SELECT max(channel) AS channel, min(time) FILTER (WHERE type = 'message.received') AS asked,
-            max(time) FILTER (WHERE type <> 'message.received') AS at FROM turn GROUP BY conversation_id, replies_before
+            max(time) FILTER (WHERE type <> 'message.received') AS done FROM turn GROUP BY conversation_id, replies_before
     ), messages AS (
         SELECT date_trunc('day', time + $offset::INTERVAL) AS day, channel, count(*) AS n FROM e GROUP BY ALL
     ), waits AS (
-        SELECT date_trunc('day', at + $offset::INTERVAL) AS day, channel, quantile_cont(epoch_ms(at) - epoch_ms(asked), 0.5) AS p50
-        FROM spell WHERE asked IS NOT NULL AND at IS NOT NULL GROUP BY ALL
+        SELECT date_trunc('day', done + $offset::INTERVAL) AS day, channel, quantile_cont(epoch_ms(done) - epoch_ms(asked), 0.5) AS p50
+        FROM spell WHERE asked IS NOT NULL AND done IS NOT NULL GROUP BY ALL
     )
     SELECT day, channel, n, p50 FROM messages FULL JOIN waits USING (day, channel) ORDER BY ALL
 """

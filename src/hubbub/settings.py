@@ -22,7 +22,6 @@ from pydantic_settings import (
 
 from hubbub.errors import BadSettingError
 
-
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)\Z", re.IGNORECASE)
 

@@ -27,8 +27,8 @@ from tests.laws.oracle import utc
 _slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 # no shrinking: an example is dozens of statements on a store, and the worlds are small enough to read
 _all: dict[str, Any] = {"deadline": None, "phases": (Phase.explicit, Phase.generate), "suppress_health_check": _slow}
-settings.register_profile("ci", max_examples=20, derandomize=True, database=None, **_all)
-settings.register_profile("search", max_examples=150, print_blob=True, **_all)
+settings.register_profile("ci", max_examples=15, derandomize=True, database=None, **_all)
+settings.register_profile("search", max_examples=60, print_blob=True, **_all)
 settings.load_profile(os.environ.get("HUBBUB_LAWS", "ci"))
 
 TABLES = tuple((table, grain, columns) for r in ROLLUPS for grain in r.keep for table, columns in fold.schema(r, grain))

@@ -192,7 +192,7 @@ def _folded_raw(
         }
 
 
-@examples(0.4)
+@examples(0.25)
 @given(several=st.lists(worlds(corrected=True), min_size=2, max_size=4), data=st.data())
 def test_merging_windows_is_folding_raw_events(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """Stored hours, days, and the weeks and months merged from days are what raw events fold into at that grain at once."""
@@ -216,7 +216,7 @@ def _additive(rollup: Rollup) -> list[str]:
     return [name for name, m in rollup.measures.items() if isinstance(m, Count | Sum)]
 
 
-@examples(0.4)
+@examples(0.25)
 @given(several=st.lists(worlds(), min_size=2, max_size=4))
 def test_hours_add_up_to_days_to_weeks_and_months(lab: Lab, several: list[World]) -> None:
     """Of every additive measure, the sum over all windows is the same at every grain that keeps it."""

@@ -19,7 +19,18 @@ import msgspec
 import pyarrow as pa
 
 from hubbub.clock import Clock
-from hubbub.model.event import KINDS, TEXT_FIELDS, TYPES, Event, Item, Rejection, is_known_type, nearest, too_deep
+from hubbub.model.event import (
+    KINDS,
+    NOTHING,
+    TEXT_FIELDS,
+    TYPES,
+    Event,
+    Item,
+    Rejection,
+    is_known_type,
+    nearest,
+    too_deep,
+)
 from hubbub.model.tenant import Tenant
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
 
@@ -85,8 +96,8 @@ _OLD = {
 }
 
 
-def _fault(event: Event, when: datetime, limits: Bounds) -> tuple[str, str, str] | None:
-    """Return (code, field, message) of what is wrong with a well-formed event, or None."""
+def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -> tuple[str, str, str] | None:
+    """Return (code, field, message) of what is wrong with a well-formed event, or None; `texts` are the fields to look at."""
     if event.type not in TYPES and not is_known_type(event.type):
         return "unknown_type", "type", f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES)}"
     if not limits.oldest <= when < limits.newest:
@@ -95,7 +106,7 @@ def _fault(event: Event, when: datetime, limits: Bounds) -> tuple[str, str, str]
         if when >= limits.newest:
             return "in_future", "time", "'time' is more than 24 hours in the future; check the sender's clock"
         return limits.oldest_code, "time", _OLD[limits.oldest_code]
-    for name in TEXT_FIELDS:
+    for name in texts:
         text = getattr(event, name)
         if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
             if len(text) > MAX_TEXT:
@@ -120,7 +131,7 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
         return "out_of_range", "revision", "'revision' must be a whole number from 0 to 2^62"
     if event.scale is not None and event.scale not in (5, 10):
         return "out_of_range", "scale", "'scale' is 5 (ratings 1 to 5) or 10 (answers 0 to 10)"
-    raw = bytes(event.attributes)
+    raw = b"" if event.attributes is NOTHING else bytes(event.attributes)
     if raw:
         if raw[:1] != b"{":
             return "invalid_field", "attributes", "'attributes' must be a JSON object"
@@ -136,12 +147,14 @@ def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[date
     good: list[Event] = []
     times: list[datetime] = []
     rejected: list[Rejection] = []
+    items = list(items)
+    odd = _odd_texts([item for item in items if isinstance(item, Event)])
     for index, item in enumerate(items):
         if isinstance(item, Rejection):
             rejected.append(item)
             continue
         when, fault = _when(item)
-        fault = fault or _fault(item, when, limits)
+        fault = fault or _fault(item, when, limits, odd)
         if fault is None:
             good.append(item)
             times.append(when)
@@ -151,9 +164,28 @@ def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[date
     return good, times, rejected
 
 
+def _by_field(events: Sequence[Event]) -> dict[str, tuple[Any, ...]]:
+    """Return the events' values field by field; a thousand events are turned in a fraction of a millisecond."""
+    if not events:
+        return dict.fromkeys(Event.__struct_fields__, ())
+    rows = [msgspec.structs.astuple(event) for event in events]
+    return dict(zip(Event.__struct_fields__, zip(*rows, strict=True), strict=True))
+
+
+def _odd_texts(events: Sequence[Event]) -> list[str]:
+    """Return the text fields in which any of the events has something long or unprintable, to be looked at one by one."""
+    columns = _by_field(events)
+    return [
+        name for name in TEXT_FIELDS
+        if any(text is not None and (len(text) > MAX_TEXT or not text.isprintable()) for text in set(columns[name]))
+    ]  # fmt: skip
+
+
 def _when(event: Event) -> tuple[datetime, tuple[str, str, str] | None]:
     if event.time.tzinfo is None:
         return EARLIEST, ("invalid_time", "time", "'time' has no offset: write it like 2026-08-01T09:30:00+02:00")
+    if event.time.tzinfo is UTC:
+        return event.time.replace(tzinfo=None), None
     try:
         return event.time.astimezone(UTC).replace(tzinfo=None), None
     except OverflowError:  # the first or last day of all years, with an offset
@@ -164,29 +196,31 @@ _COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source"
 
 
 def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime], now: datetime) -> Batch:
-    given = [bool(e.id) for e in events]
-    ids = [e.id or uuid.uuid4().hex for e in events]
-    sources = [e.source or DEFAULT_SOURCE for e in events]
+    columns = _by_field(events)
+    given = [bool(id_) for id_ in columns["id"]]
+    ids = [id_ or uuid.uuid4().hex for id_ in columns["id"]]
+    sources = [source or DEFAULT_SOURCE for source in columns["source"]]
     n = len(events)
-    # an empty text is an absent one, here as in `event_from`; numbers keep their 0
-    arrays: dict[str, pa.Array] = {
-        f.name: pa.array(
-            [getattr(e, f.name) or None for e in events]
-            if f.type == pa.string()
-            else [getattr(e, f.name) for e in events],
-            f.type,
-        )
-        for f in _COLUMNS
-    }
+    arrays: dict[str, pa.Array] = {f.name: _array(columns[f.name], f.type) for f in _COLUMNS}
     arrays["tenant"] = pa.array([tenant.no] * n, pa.int32())
     arrays["time"] = pa.array(times, pa.timestamp("us"))
     arrays["source"] = pa.array(sources, pa.string())
     arrays["id"] = pa.array(ids, pa.string())
-    arrays["attributes"] = pa.array([bytes(e.attributes).decode() or None for e in events], pa.string())
+    attributes = [None if raw is NOTHING else bytes(raw).decode() or None for raw in columns["attributes"]]
+    arrays["attributes"] = pa.array(attributes, pa.string())
     arrays["received_at"] = pa.array([utc_naive(now)] * n, pa.timestamp("us"))
     table = pa.Table.from_arrays([arrays[f.name] for f in EVENT_SCHEMA], schema=EVENT_SCHEMA)
     identities = [(tenant.no, source, id_) for source, id_ in zip(sources, ids, strict=True)]
-    return Batch(table, identities, [e.revision for e in events], given)
+    return Batch(table, identities, columns["revision"], given)
+
+
+def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+    """Return a column. An empty text is an absent one, here as in `event_from`; numbers keep their 0."""
+    if values.count(None) == len(values):
+        return pa.nulls(len(values), kind)
+    if kind == pa.string() and "" in values:
+        values = tuple(text or None for text in values)
+    return pa.array(values, kind)
 
 
 class Intake:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.app import Engine
@@ -26,6 +26,7 @@ from hubbub.errors import HubbubError
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
+from hubbub.web.body import Bounded
 from hubbub.web.routes import api, open_routes
 
 SERVER_FILE = "server.json"
@@ -89,17 +90,22 @@ class Observe:
             return
         request_id = f"req_{uuid.uuid4().hex[:20]}"
         scope.setdefault("state", {})["request_id"] = request_id
-        begun, status = time.perf_counter(), 500
+        begun, status, begun_answer = time.perf_counter(), 500, False
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun_answer = message["status"], True
                 message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, observed)
+            try:
+                await self._app(scope, receive, observed)
+            except Exception as error:
+                if begun_answer:
+                    raise
+                await problems.unexpected(Request(scope), error)(scope, receive, observed)
         route = getattr(scope.get("route"), "path", "unmatched")
         REQUEST_SECONDS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - begun)
 
@@ -117,10 +123,13 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> Fast
         yield
         heart.stop()
 
-    app = FastAPI(title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, responses=problems.RESPONSES
+    )
     app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
     problems.install(app)
 
+    app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
     app.add_middleware(Observe)
     app.include_router(api)
     app.include_router(open_routes)
@@ -142,7 +151,8 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
         signal.signal(number, lambda *_: None)
     server = _Server(config, engine.settings.data / SERVER_FILE, f"http://{_reachable(host)}:{port}", token, ready)
     try:
-        server.run()
+        with suppress(SystemExit):  # uvicorn's way to say that it cannot listen; what it is to say stands below
+            server.run()
     finally:
         server.forget()
         engine.close()

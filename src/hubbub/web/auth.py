@@ -5,11 +5,13 @@ from __future__ import annotations
 import hmac
 import threading
 import time
+from datetime import UTC
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from hubbub.app import Engine
+from hubbub.clock import system_clock
 from hubbub.errors import ForbiddenError, UnauthenticatedError
 from hubbub.store.control import Key
 
@@ -34,13 +36,20 @@ class KeyRing:
         with self._lock:
             if len(self._known) > 10_000:
                 self._known.clear()
-            self._known[text] = (now + _REMEMBER_SECONDS, key)
+            self._known[text] = (now + _remember(key), key)
         return key
 
     def forget(self) -> None:
         """Drop what is remembered (a key was revoked)."""
         with self._lock:
             self._known.clear()
+
+
+def _remember(key: Key) -> float:
+    """Return for how many seconds a key may be believed without asking: never beyond its end."""
+    if key.expires_at is None:
+        return _REMEMBER_SECONDS
+    return min(_REMEMBER_SECONDS, (key.expires_at.replace(tzinfo=UTC) - system_clock()).total_seconds())
 
 
 def bearer(request: Request) -> str:

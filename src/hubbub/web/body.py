@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import zlib
 
-from fastapi import Request
+from fastapi import HTTPException, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.errors import BadRequestError, TooLargeError
+
+OPERATIONS_PATH = "/v1/operations/"
+"""Imports beside a server come in larger pieces than the limit; that route asks who it is before it reads."""
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
@@ -50,3 +54,27 @@ def _unzip(body: bytes, limit: int) -> bytes:
 def is_lines(request: Request) -> bool:
     """Say whether the content type names newline-delimited JSON."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower() in NDJSON
+
+
+class Bounded:
+    """Refuses a request's body beyond `limit` bytes while it comes in, whichever route reads it."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body counted."""
+        if scope["type"] != "http" or scope["path"].startswith(OPERATIONS_PATH):
+            await self._app(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise HTTPException(413, f"the body has more than the {self._limit} bytes allowed; send less at a time")
+            return message
+
+        await self._app(scope, counted, send)

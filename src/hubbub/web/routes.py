@@ -6,7 +6,7 @@ import inspect
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,6 +21,7 @@ from hubbub.web.body import is_lines, read_body
 api = APIRouter(prefix="/v1")
 open_routes = APIRouter()
 
+OPERATION_BODY = 256 << 20
 Text = Annotated[str, Field(max_length=200)]
 EVENTS_BODY = {
     "requestBody": {
@@ -129,22 +130,17 @@ def hotspots(engine: EngineOf, tenant: Reads, start: From, end: To) -> dict[str,
 
 
 @api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)
-def operation(
-    request: Request,
-    engine: EngineOf,
-    _: Operates,
-    name: Annotated[str, Path()],
-    params: Annotated[dict[str, Any], Body()],
-) -> Any:
+async def operation(request: Request, engine: EngineOf, _: Operates, name: Annotated[str, Path()]) -> Any:
     """Run one of the engine's operations with plain values."""
     if name not in OPERATIONS:
         raise NotFoundError
     method = getattr(engine, name)
     try:
+        params = json.loads(await read_body(request, OPERATION_BODY))
         inspect.signature(method).bind(**params)
-    except TypeError as error:
+    except (ValueError, RecursionError, TypeError) as error:
         raise BadRequestError(f"{name}: {error}") from None
-    answer = method(**params)
+    answer = await run_in_threadpool(method, **params)
     if name == "revoke_key":
         request.app.state.keys.forget()
     return answer

@@ -1,0 +1,79 @@
+"""The HTTP face over an embedded engine whose clock stands still."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub.app import Engine
+from hubbub.clock import fixed
+from hubbub.settings import load
+from hubbub.web.app import create_app
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+TOKEN = "local-token-of-the-test"
+DAY = {"from": "2026-08-01", "to": "2026-08-02"}
+
+
+def open_engine(folder: Path, **flags: Any) -> Engine:
+    """Open a small engine that stands at NOW."""
+    options = {"threads": 1, "memory_limit": "300MB", "free_floor_mb": 0, **flags}
+    return Engine(load(data=folder, **options), fixed(NOW))
+
+
+def event(id_: str, hour: int = 10, **fields: Any) -> dict[str, Any]:
+    """Return a message of 1 August 2026."""
+    return {"type": "message.received", "time": f"2026-08-01T{hour:02}:00:00Z", "id": id_, "channel": "sms", **fields}
+
+
+@dataclass
+class Face:
+    """A client of the app, with a tenant's key."""
+
+    engine: Engine
+    http: TestClient
+    key: str
+
+    @property
+    def auth(self) -> dict[str, str]:
+        """Return the header that names the tenant."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def post(self, body: Any, **headers: str) -> httpx2.Response:
+        """Post events: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.http.post("/v1/events", content=content, headers={**self.auth, **headers})
+
+    def get(self, path: str, **params: Any) -> httpx2.Response:
+        """Get something with the tenant's key."""
+        return self.http.get(path, params=params, headers=self.auth)
+
+    def ask(self, **question: Any) -> httpx2.Response:
+        """Post a question, by default for messages of the day."""
+        return self.http.post("/v1/query", json={"metrics": ["messages"], **DAY, **question}, headers=self.auth)
+
+    def operate(self, name: str, token: str = TOKEN, **params: Any) -> httpx2.Response:
+        """Ask for an operation with the server's local token, or another one."""
+        return self.http.post(f"/v1/operations/{name}", json=params, headers={"Authorization": f"Bearer {token}"})
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return what is stored, by id."""
+        return self.engine.store.query("SELECT * FROM events ORDER BY id").dicts()
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Iterator[Face]:
+    """Serve an engine with the tenant acme; errors inside become answers, as they do for callers."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme", zone="Europe/Rome")
+        key = engine.add_key("acme")["key"]
+        with TestClient(create_app(engine, token=TOKEN, refresh=False), raise_server_exceptions=False) as http:
+            yield Face(engine, http, key)

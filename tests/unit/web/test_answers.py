@@ -1,0 +1,258 @@
+"""Questions over HTTP: the engine's own answers, and problems that say what is wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub import __version__
+from hubbub.web.app import create_app
+from tests.unit.web.conftest import DAY, NOW, TOKEN, Face, event, open_engine
+
+SPAN = {"start": DAY["from"], "end": DAY["to"]}
+
+
+@pytest.fixture
+def told(face: Face) -> Face:
+    """Serve an engine that knows a conversation with an answer, a complaint and an escalation."""
+    face.post(
+        [
+            event("m1", contact_id="c", conversation_id="k", account_id="one"),
+            event("m2", 11, type="message.sent", contact_id="c", conversation_id="k", staff_id="ada", channel="mail"),
+            event("t1", 12, type="topic.classified", topic="noise", sentiment="negative", channel_id="room", confidence=0.9),
+            event("x1", 13, type="escalation.raised", severity="high", channel_id="room"),
+        ]
+    ).raise_for_status()
+    return face
+
+
+def test_a_question_is_answered_as_the_engine_answers(told: Face) -> None:
+    """POST /v1/query gives what Engine.query gives, live and folded, split, filtered and compared."""
+    questions: list[dict[str, Any]] = [
+        {}, {"grain": "hour"}, {"by": ["channel"]}, {"where": {"channel": "sms"}}, {"where": {"channel": ["sms", "mail"]}},
+        {"compare": "previous"}, {"details": True}, {"include_bots": True},
+        {"metrics": ["response_ms.p50", "first_response_ms.avg"], "exact": True},
+    ]  # fmt: skip
+    for _ in range(2):
+        for question in questions:
+            expected = told.engine.query("acme", **{"metrics": ["messages"], **SPAN, **question})
+            assert told.ask(**question).raise_for_status().json() == expected
+        told.engine.refresh()
+
+
+def test_the_other_answers_are_the_engines(told: Face) -> None:
+    """Explain, dashboard, trends, hotspots and the catalogue equal what the embedded engine says."""
+    engine, days = told.engine, (DAY["from"], DAY["to"])
+    assert told.get("/v1/metrics").json() == engine.metrics()
+    assert told.get("/v1/dashboard").json() == engine.dashboard("acme")
+    assert told.get("/v1/trends", **DAY, grain="day").json() == engine.trends("acme", *days)
+    assert told.get("/v1/hotspots", **DAY).json() == engine.hotspots("acme", *days)
+    shown = told.get("/v1/explain", metric="messages", **DAY, where=["channel=sms"], limit=1).json()
+    assert shown == engine.explain("acme", "messages", *days, where={"channel": "sms"}, limit=1)
+    assert (shown["value"], shown["events"]["rows"][0]["id"]) == (1, "m1")
+    second = told.get("/v1/explain", metric="messages", **DAY, limit=1, offset=1).json()["events"]
+    assert (second["total"], [r["id"] for r in second["rows"]]) == (2, ["m2"])
+
+
+@pytest.mark.parametrize(
+    ("question", "hint"),
+    [
+        ({"metrics": ["mesages"]}, "messages"),
+        ({"metrics": ["response_ms"]}, "response_ms.p50"),
+        ({"metrics": ["messages.p50"]}, "not in the catalogue"),
+        ({"by": ["chanel"]}, "channel"),
+        ({"where": {"chanel": "x"}}, "channel"),
+        ({"grain": "year"}, "month"),
+        ({"from": "yesterday"}, "2026-08-01"),
+        ({"from": "2026-02-30"}, "2026-08-01"),
+        ({"from": "2026-08-01T10:00:00"}, "offset"),
+        ({"from": "2026-08-03"}, "before"),
+        ({"from": "0001-01-01T00:00:00+14:00"}, ""),
+        ({"to": "9999-12-31T23:59:59-14:00"}, ""),
+        ({"from": "2000-01-01", "to": "2099-01-01", "grain": "hour"}, "coarser"),
+        ({"compare": "next"}, "previous"),
+        ({"by": ["channel", "channel"]}, "twice"),
+        ({"metrics": []}, "metrics"),
+        ({"metrics": ["\ud800"]}, "metrics"),
+        ({"where": {"\ud800": "x"}}, "where"),
+        ({"exact": "perhaps"}, "exact"),
+        ({"tenant": "other"}, "tenant"),
+    ],
+    ids=str,
+)
+def test_a_question_without_an_answer_is_a_400_with_a_hint(face: Face, question: dict[str, Any], hint: str) -> None:
+    """Unknown metrics, dimensions, grains and dates, and ranges nobody can answer, are 400 and say what would do."""
+    answer = face.ask(**question)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["code"] in ("bad_question", "bad_request")
+    assert hint in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/explain?metric=mesages&from=2026-08-01&to=2026-08-02",
+        "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&where=channel",
+        "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&limit=0",
+        "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&offset=-1",
+        "/v1/explain?metric=%ED%A0%80&from=2026-08-01&to=2026-08-02",
+        "/v1/explain?metric=messages",
+        "/v1/trends?from=2026-08-01&to=2026-08-02&grain=eon",
+        "/v1/trends?from=2026-08-02&to=2026-08-01",
+        "/v1/hotspots?from=9999-12-31T23:59:59-14:00&to=2026-08-02",
+        "/v1/hotspots?from=today&to=2026-08-02",
+    ],
+)
+def test_bad_parameters_are_a_400(face: Face, path: str) -> None:
+    """Parameters that cannot be read or answered are 400 with a detail, never a 500."""
+    answer = face.get(path)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [b"", b"5", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 900 + b"1" + b"}" * 900])
+def test_a_question_that_is_no_json_object_is_a_400(face: Face, body: bytes) -> None:
+    """Whatever is posted as a question, the answer is a 400 problem."""
+    answer = face.http.post("/v1/query", content=body, headers=face.auth | {"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_problems_are_rfc_9457(face: Face) -> None:
+    """Every error is application/problem+json with type, title, status, detail, a code and the id in its header."""
+    answers = [
+        face.http.get("/v1/dashboard"), face.http.get("/nowhere"), face.http.delete("/v1/query"), face.ask(grain="eon"),
+        face.post(b"5"), face.operate("nothing"),
+    ]  # fmt: skip
+    for answer in answers:
+        told = answer.json()
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(told) == {"type", "title", "status", "detail", "code", "request_id"}
+        assert told["status"] == answer.status_code
+        assert told["type"] == f"/problems/{told['code']}"
+        assert told["request_id"] == answer.headers["request-id"]
+    assert [a.json()["code"] for a in answers] == [
+        "unauthenticated", "not_found", "method_not_allowed", "bad_question", "bad_request", "not_found",
+    ]  # fmt: skip
+    assert len({a.json()["request_id"] for a in answers}) == len(answers)
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+def test_the_unforeseen_is_a_500_that_gives_nothing_away(
+    face: Face, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error inside is a problem with a request id; the log names id and place, and neither key nor text of anybody."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("secret text of a tenant")
+
+    monkeypatch.setattr(face.engine.answers, "answer", broken)
+    answer = face.ask()
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.json()["request_id"] == answer.headers["request-id"]
+    printed = "".join(capsys.readouterr())
+    assert answer.json()["request_id"] in printed
+    assert "test_answers.py" in printed
+    for canary in ("secret text", face.key, face.key[-40:]):
+        assert canary not in printed + answer.text
+
+
+def test_missing_things_look_alike(face: Face) -> None:
+    """A route, a path below a route and an operation that are not there give one and the same 404."""
+    bodies = [face.get(p).json() for p in ("/nowhere", "/v1/nothing", "/v1/metrics/other")] + [face.operate("no").json()]
+    assert {tuple(sorted((k, v) for k, v in b.items() if k != "request_id")) for b in bodies} == {
+        tuple(sorted((k, v) for k, v in bodies[0].items() if k != "request_id"))
+    }
+    assert bodies[0]["status"] == 404
+
+
+def test_health_readiness_and_metrics_need_no_key(told: Face) -> None:
+    """/healthz, /readyz and /metrics answer anybody; counters hold no tenant, and count by route, not by path."""
+    assert told.http.get("/healthz").json() == {"status": "ok"}
+    assert told.http.get("/readyz").json()["status"] == "ready"
+    told.http.get("/nowhere/acme")
+    text = told.http.get("/metrics").text
+    assert 'hubbub_events_total{verdict="stored"}' in text
+    assert 'route="/v1/events",status="2xx"' in text
+    assert 'route="unmatched",status="4xx"' in text
+    assert "acme" not in text
+
+
+def test_readiness_fails_with_the_refresher(tmp_path: Path) -> None:
+    """A refresher that has not come back for minutes makes /readyz 503, while /healthz stays well."""
+    with open_engine(tmp_path) as engine:
+        app = create_app(engine, refresh=False)
+        app.state.heart.alive = lambda: False
+        with TestClient(app) as http:
+            assert http.get("/readyz").status_code == 503
+            assert http.get("/healthz").status_code == 200
+
+
+def test_the_description_names_every_route_and_its_problems(face: Face) -> None:
+    """OpenAPI lists the routes, says 4XX is a problem document, and promises no 422 that never comes."""
+    described = face.http.get("/openapi.json").json()
+    assert described["info"]["version"] == __version__
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (path, method)
+            assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+            assert "422" not in operation["responses"]
+
+
+def test_operations_need_the_local_token_or_an_operators_key(face: Face) -> None:
+    """A tenant's key, even with scope admin, a wrong token and none are refused; token and operator's key are let in."""
+    engine = face.engine
+    own = engine.add_key("acme", scopes=["ingest", "read", "export", "admin", "erase"])["key"]
+    operator = engine.add_key(None, scopes=["admin"])["key"]
+    assert face.operate("tenants", own).status_code == 403
+    assert face.operate("tenants", face.key).status_code == 403
+    assert face.operate("tenants", TOKEN + "x").status_code == 401
+    assert face.operate("tenants", "").status_code == 401
+    assert face.http.post("/v1/operations/tenants", json={}).status_code == 401
+    assert face.operate("tenants").json() == face.operate("tenants", operator).json() == engine.tenants()
+
+
+def test_no_token_lets_nobody_in(face: Face) -> None:
+    """An app that was made without a token has none that could be guessed, not even the empty one."""
+    with TestClient(create_app(face.engine, refresh=False)) as http:
+        for value in ("Bearer ", "Bearer", "", "Bearer \x00", "Basic dGVzdA=="):
+            assert http.post("/v1/operations/tenants", json={}, headers={"Authorization": value}).status_code == 401
+
+
+@pytest.mark.parametrize("body", [b"", b"5", b"[]", b"{", b'{"a": 1}', b'"step"', b"[" * 100_000], ids=lambda b: repr(b[:8]))
+def test_an_operation_with_bad_parameters_is_a_400(face: Face, body: bytes) -> None:
+    """Parameters that are no object, or not this operation's, are refused by name."""
+    answer = face.http.post("/v1/operations/tenants", content=body, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_an_operators_key_names_no_tenant(face: Face) -> None:
+    """It may operate and not ask: there is no tenant whose numbers it could see."""
+    operator = face.engine.add_key(None, scopes=["admin", "read", "ingest"])["key"]
+    answer = face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {operator}"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_a_revoked_key_is_useless_at_once(face: Face) -> None:
+    """Revoking over the server forgets what it remembered: the very next request is refused."""
+    assert face.get("/v1/dashboard").status_code == 200
+    assert face.operate("revoke_key", key=face.key.split("_")[2]).json()["revoked_at"]
+    assert face.get("/v1/dashboard").status_code == 401
+
+
+def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expired key is refused, and no key is remembered beyond its end."""
+    past = face.engine.add_key("acme", expires=(NOW - timedelta(days=365 * 20)).isoformat())["key"]
+    assert face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {past}"}).status_code == 401
+    key, text = face.engine.control.add_key("acme", ["read"], expires_at=NOW + timedelta(days=365 * 50))
+    monkeypatch.setattr("hubbub.web.auth.system_clock", lambda: NOW + timedelta(days=365 * 50, seconds=-1))
+    ring = face.http.app.state.keys  # type: ignore[attr-defined]
+    assert ring.key(text).id == key.id
+    until, _ = ring._known[text]
+    monkeypatch.setattr("hubbub.web.auth.time.monotonic", lambda: until + 0.001)
+    monkeypatch.setattr(face.engine.control, "authenticate", lambda _: pytest.fail("asked anew"))
+    with pytest.raises(pytest.fail.Exception):
+        ring.key(text)
