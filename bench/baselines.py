@@ -15,8 +15,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
-
 from bench.workload import zone_of
+
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.definition import LOG_GAMMA, Fact
 from hubbub.metrics.fold import types_in
@@ -384,7 +384,8 @@ RAW_DASHBOARD = """
         SELECT conversation_id, min(time) FILTER (WHERE type = 'message.received') AS asked,
             max(time) FILTER (WHERE type <> 'message.received') AS done FROM turn GROUP BY conversation_id, replies_before
     ), response AS (
-        SELECT done, epoch_ms(done) - epoch_ms(asked) AS ms, row_number() OVER (PARTITION BY conversation_id ORDER BY done) = 1 AS is_first
+        SELECT done, epoch_ms(done) - epoch_ms(asked) AS ms,
+            row_number() OVER (PARTITION BY conversation_id ORDER BY done) = 1 AS is_first
         FROM spell WHERE asked IS NOT NULL AND done IS NOT NULL
     ), conversation AS (
         SELECT conversation_id, min(time) FILTER (WHERE type IN ('message.received', 'conversation.started')) AS began,
@@ -431,7 +432,8 @@ RAW_SERIES = """
     ), messages AS (
         SELECT date_trunc('day', time + $offset::INTERVAL) AS day, channel, count(*) AS n FROM e GROUP BY ALL
     ), waits AS (
-        SELECT date_trunc('day', done + $offset::INTERVAL) AS day, channel, quantile_cont(epoch_ms(done) - epoch_ms(asked), 0.5) AS p50
+        SELECT date_trunc('day', done + $offset::INTERVAL) AS day, channel,
+            quantile_cont(epoch_ms(done) - epoch_ms(asked), 0.5) AS p50
         FROM spell WHERE asked IS NOT NULL AND done IS NOT NULL GROUP BY ALL
     )
     SELECT day, channel, n, p50 FROM messages FULL JOIN waits USING (day, channel) ORDER BY ALL

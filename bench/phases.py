@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,15 +18,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 import msgspec
-
 from bench import baselines, stores
-from bench.workload import COLUMNS, zone_of
+from bench.workload import COLUMNS, START, zone_of
+
 from hubbub.model.event import read_events
 from hubbub.store.base import EVENT_SCHEMA
 
@@ -194,7 +196,7 @@ def _raw_parameters(tenant: int, zones: int) -> dict[str, dict[str, Any]]:
     today = local.replace(hour=0, minute=0, second=0) - offset
     now, today = stores.NOW.replace(tzinfo=None), today.replace(tzinfo=None)
     day = timedelta(days=1)
-    low = datetime(2026, 1, 1) - offset
+    low = datetime.combine(START, datetime.min.time()) - offset
     return {
         "dashboard": {"tenant": tenant, "now": now, "today": today, "yesterday": today - day, "until": now - day},
         "series": {
@@ -247,19 +249,11 @@ def ingest(size: Size) -> Result:
     count = min(200_000, size.events // 10)
     path, bodies = _slice(size, count, 1000)
     folder = stores.copy(size.path("-loaded"), size.path("-ingest"))
-    bare_file = size.path("-bare.duckdb")
-    columns = {
-        n: {"time": "TIMESTAMP", "value": "DOUBLE", "confidence": "DOUBLE", "duration_ms": "BIGINT"}.get(n, "VARCHAR")
-        for n in COLUMNS if n != "tenant"
-    }  # fmt: skip
     rates: dict[str, list[float]] = {"embedded": [], "embedded_4_threads": [], "bare": []}
     verdicts: dict[str, int] = {}
 
     def bare() -> None:
-        bare_file.unlink(missing_ok=True)
-        connection = duckdb.connect(str(bare_file), config={"threads": 2})
-        rates["bare"].append(count / _timed(lambda: baselines.read_ndjson(connection, path, columns)))
-        connection.close()
+        rates["bare"].append(count / _bare(size, path))
 
     with stores.engine(folder) as hub:
 
@@ -278,11 +272,86 @@ def ingest(size: Size) -> Result:
         bare()
         again = _timed(lambda: [send(b) for b in bodies[:20]])
     stores.remove(folder)
-    bare_file.unlink(missing_ok=True)
     return {
         "events": count, "events_per_second": rates, "resent_events_per_second": 20_000 / again, "verdicts": verdicts,
         "rss_mb": rss_mb(),
     }  # fmt: skip
+
+
+_COLUMN_TYPES = {"time": "TIMESTAMP", "value": "DOUBLE", "confidence": "DOUBLE", "duration_ms": "BIGINT"}
+
+
+def http(size: Size) -> Result:
+    """Post bodies of 1,000 events to `hubbub serve` over four connections, beside bare DuckDB reading the same file."""
+    count = min(200_000, size.events // 10)
+    path, bodies = _slice(size, count, 1000)
+    folder = stores.copy(size.path("-loaded"), size.path("-http"))
+    names = list(dict.fromkeys(name for name, _ in bodies))[:20]
+    with stores.engine(folder) as hub:
+        for name in names:
+            hub.change_tenant(name, retention={"raw": None})
+        keys = [str(hub.add_key(name, ("ingest", "read"))["key"]) for name in names]
+    port = 18_321 + size.events % 1000
+    command = [Path(sys.executable).with_name("hubbub"), "serve", "--no-jobs", "--data", folder, "--port", str(port)]
+    began = time.perf_counter()
+    with Path(str(folder) + ".log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        try:
+            while True:
+                try:
+                    with socket.create_connection(("127.0.0.1", port), 1):
+                        break
+                except OSError:
+                    if time.perf_counter() - began > 60 or server.poll() is not None:
+                        raise RuntimeError("the server did not come up") from None
+                    time.sleep(0.02)
+            ready = time.perf_counter() - began
+            rates: dict[str, list[float]] = {"http": [], "bare": []}
+            statuses: dict[str, int] = {}
+            third = len(bodies) // 3
+            for turn in range(3):
+                rates["bare"].append(count / _bare(size, path))
+                mine = [body for _, body in bodies[turn * third : (turn + 1) * third]]
+                shares = [(port, keys[n::4], mine[n::4]) for n in range(4)]
+                with ThreadPoolExecutor(4) as pool:
+                    began = time.perf_counter()
+                    for answered in pool.map(_post_all, shares):
+                        for status in answered:
+                            statuses[str(status)] = statuses.get(str(status), 0) + 1
+                    rates["http"].append(len(mine) * 1000 / (time.perf_counter() - began))
+            peak = next(x for x in Path(f"/proc/{server.pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
+        finally:
+            server.terminate()
+    stores.remove(folder)
+    return {
+        "events": count, "events_per_second": rates, "statuses": statuses, "ready_seconds": ready,
+        "server_rss_mb": int(peak.split()[1]) / 1024,
+    }  # fmt: skip
+
+
+def _post_all(share: tuple[int, list[str], list[bytes]]) -> list[int]:
+    port, keys, bodies = share
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    statuses: list[int] = []
+    for number, body in enumerate(bodies):
+        headers = {"Authorization": f"Bearer {keys[number % len(keys)]}", "Content-Type": "application/x-ndjson"}
+        connection.request("POST", "/v1/events", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return statuses
+
+
+def _bare(size: Size, path: Path) -> float:
+    """Return how long bare DuckDB takes to read an NDJSON file into a table of a fresh file, its opening left out."""
+    bare_file = size.path("-bare.duckdb")
+    bare_file.unlink(missing_ok=True)
+    columns = {n: _COLUMN_TYPES.get(n, "VARCHAR") for n in COLUMNS if n != "tenant"}
+    connection = duckdb.connect(str(bare_file), config={"threads": 2})
+    seconds = _timed(lambda: baselines.read_ndjson(connection, path, columns))
+    connection.close()
+    bare_file.unlink(missing_ok=True)
+    return seconds
 
 
 def start(size: Size) -> Result:
@@ -325,7 +394,7 @@ def _late_in_other_process(size: Size, folder: Path) -> int:
 
 
 PARTS: dict[str, Callable[[Size], Result]] = {
-    "fold": fold, "hand_fold": hand_fold, "repair": repair, "answers": answers, "ingest": ingest, "start": start,
+    "fold": fold, "hand_fold": hand_fold, "repair": repair, "answers": answers, "ingest": ingest, "http": http, "start": start,
     "memory": memory,
 }  # fmt: skip
 

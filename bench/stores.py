@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-
 from bench.workload import COLUMNS, zone_of
+
 from hubbub.app import Engine
 from hubbub.model.tenant import Retention
 from hubbub.settings import Settings, load

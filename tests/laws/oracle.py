@@ -98,9 +98,9 @@ class Response:
 
 @dataclass
 class Episode:
-    """A conversation from its opening to its last resolve."""
+    """A conversation from its opening to its last resolve; without a start: what is known of one that began unseen."""
 
-    start: datetime
+    start: datetime | None
     turns: list[Event] = field(default_factory=list)
     escalated: bool = False
     resolved_at: datetime | None = None
@@ -242,6 +242,7 @@ class Oracle:
             if e.type in rank and e.status != "private" and (_of_people(e) or _root(e))
         ]  # fmt: skip
         found: list[Episode] = []
+        unseen = Episode(None)
         resolved: datetime | None = None
         open_now = False
         for turn in sorted(turns, key=lambda e: (e.time, rank[e.type], _id(e))):
@@ -251,13 +252,12 @@ class Oracle:
                 elif turn.type in openings and (resolved is None or turn.time > resolved + DAY):
                     found.append(Episode(turn.time))
                     open_now = True
-            if found:
-                found[-1].turns.append(turn)
+            (found[-1] if found else unseen).turns.append(turn)
             if turn.type == "conversation.resolved":
                 resolved, open_now = turn.time, False
-        for episode in found:
+        for episode in (unseen, *found):
             _judge(episode)
-        return found
+        return [unseen, *found]
 
     def _surveys(self) -> list[Survey]:
         found: dict[str, Survey] = {}
@@ -378,7 +378,7 @@ class Oracle:
             "ai_handled": sum(e.ai_handled for e in begun),
             "ai_escalated": sum(e.ai_escalated for e in begun),
             "ai_resolution_rate": share(sum(e.ai_handled for e in begun), len(involved)),
-            "conversations_resolved": len(resolutions),
+            "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
             **_waits("first_response_ms", firsts),
             **_waits("first_person_response_ms", persons),
             **_waits("resolution_ms", resolutions),
@@ -514,12 +514,15 @@ def _judge(episode: Episode) -> None:
             if e.type == "conversation.escalated" or (e.type == "conversation.assigned" and e.staff_id)
         ), default=None,
     )  # fmt: skip
+    if resolves and not any(moment > max(resolves) for moment in reopens):
+        episode.resolved_at = max(resolves)
+    if start is None:
+        return
     episode.escalated = any(
         e.type in ("conversation.escalated", "escalation.raised") and e.time <= start + WEEK for e in turns
     )
-    if resolves and not any(moment > max(resolves) for moment in reopens):
-        episode.resolved_at = max(resolves)
-        episode.resolution_ms = whole_ms(max(resolves) - start)
+    if episode.resolved_at is not None:
+        episode.resolution_ms = whole_ms(episode.resolved_at - start)
     taken_over = bool(by_people) or handed is not None or episode.escalated
     episode.ai_involved = len(replies) > len(by_people)
     episode.ai_escalated = episode.ai_involved and taken_over

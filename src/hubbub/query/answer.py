@@ -17,7 +17,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window
 from hubbub.query import read
 from hubbub.query.compare import compare
-from hubbub.query.plan import MAX_WINDOWS, Dirt, buckets, settled_to, tile
+from hubbub.query.plan import MAX_WINDOWS, Dirt, Facts, buckets, settled_to, tile
 from hubbub.store.base import Store, utc_naive
 
 MAX_ROWS = 100_000
@@ -43,7 +43,8 @@ class Answers:
 
     def _answer(self, tenant: Tenant, question: Question, asked: Sequence[Asked], now: datetime) -> Answer:
         cut = buckets(question.start, question.end, question.grain, tenant)
-        context = read.Context(self._store, tenant, question, cut, now, Dirt(self._store, tenant))
+        context = read.Context(self._store, tenant, question, cut, now, Dirt(self._store, tenant), Facts(self._store, tenant))
+        ends = {utc_naive(window.start): window.end for window in cut}
         cells: dict[Key, dict[str, Cell]] = {}
         live: set[datetime] = set()
         gone = 0
@@ -53,7 +54,8 @@ class Answers:
             gone += tiles.gone
             live |= tiles.live
             for key, name, cell in _READERS[type(metrics[0].metric)](context, metrics, tiles):
-                cells.setdefault(key, {})[name] = replace(cell, state=_state(rollup, key[0], cut, tiles.live, now))
+                state = _state(rollup, key[0], ends.get(key[0], now), tiles.live, now)
+                cells.setdefault(key, {})[name] = replace(cell, state=state)
         rows = _rows(question, asked, cut, cells, live, now)
         settled = settled_to(tenant, now)
         freshness: dict[str, Any] = {
@@ -127,8 +129,7 @@ _READERS: dict[type[Metric], Callable[..., Any]] = {
 }
 
 
-def _state(rollup: Any, start: datetime, cut: Sequence[Window], live: set[datetime], now: datetime) -> str:
-    end = next((w.end for w in cut if utc_naive(w.start) == start), now)
+def _state(rollup: Any, start: datetime, end: datetime, live: set[datetime], now: datetime) -> str:
     if start in live or end > now:
         return "live"
     return "provisional" if end + rollup.source.look_ahead > now else "settled"
@@ -156,7 +157,7 @@ def _rows(
             dims=dict(zip(question.by, dims, strict=True)),
             cells={
                 one.name: cells.get((utc_naive(window.start), dims), {}).get(one.name)
-                or replace(_empty(one), state=_state(one.rollup, utc_naive(window.start), cut, live, now))
+                or replace(_empty(one), state=_state(one.rollup, utc_naive(window.start), window.end, live, now))
                 for one in asked
             },
         )

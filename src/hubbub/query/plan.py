@@ -189,7 +189,26 @@ def scope(fact: Fact, tiles: Tiles) -> str:
     return fold.scope(fact, f"{mine} AND ({key} IN ({active}) OR ({key} IS NULL AND {within}))")
 
 
-def relation(rollup: Rollup, tiles: Tiles, measure: str | None = None) -> tuple[str, dict[str, Any]]:
+class Facts:
+    """The fact rows of the raw part of an answer, folded once however many rollups and measures are read from them."""
+
+    def __init__(self, store: Store, tenant: Tenant) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._found: dict[tuple[str, datetime | None, datetime | None], pa.Table] = {}
+
+    def rows(self, fact: Fact, tiles: Tiles) -> pa.Table:
+        """Return a fact's rows for the raw part of tiles."""
+        key = (fact.name, tiles.low, tiles.high)
+        if key not in self._found:
+            sql = fold.fact_rows(fact, scope(fact, tiles))
+            self._found[key] = self._store.query_table(sql, {"tenant": self._tenant.no})
+        return self._found[key]
+
+
+def relation(
+    rollup: Rollup, tiles: Tiles, facts: Facts, measure: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """Return SQL (and its parameters, beside `$tenant`) of the rows of a rollup, stored and raw alike, unmerged.
 
     Its columns are those of the rollup's table, or of the histogram of `measure`, with `window_start` the bucket.
@@ -216,6 +235,9 @@ def relation(rollup: Rollup, tiles: Tiles, measure: str | None = None) -> tuple[
             if tiles.raw else "FALSE"
         )  # fmt: skip
         source = f"({fold.fact_rows(rollup.source, scope(rollup.source, tiles))})"
+        if tiles.raw and not rollup.source.plain:
+            source = "fact_rows"
+            params[source] = facts.rows(rollup.source, tiles)
         select = (
             fold.fold(rollup, source, where=edge) if measure is None
             else fold.fold_histogram(rollup, measure, source, where=edge)

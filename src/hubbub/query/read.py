@@ -34,7 +34,7 @@ from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
 from hubbub.query.history import history
-from hubbub.query.plan import Dirt, Tiles, relation, scope, slots_table
+from hubbub.query.plan import Dirt, Facts, Tiles, relation, scope, slots_table
 from hubbub.store.base import Store, utc_naive
 
 Key = tuple[datetime, tuple[str | None, ...]]
@@ -52,6 +52,7 @@ class Context:
     cut: Sequence[Window]
     now: datetime
     dirt: Dirt
+    facts: Facts
 
     def columns(self, rollup: Rollup, alias: str = "r") -> list[str]:
         """Return the columns of the asked dimensions."""
@@ -92,7 +93,7 @@ def _columns(rollup: Rollup, measures: Sequence[str]) -> list[Column]:
 def _merged(
     context: Context, rollup: Rollup, tiles: Tiles, measures: Sequence[str], extra: Any, seen: str | None
 ) -> Any:
-    rel, params = relation(rollup, tiles)
+    rel, params = relation(rollup, tiles, context.facts)
     where = context.filters(rollup, extra, params)
     selected, grouped = _by(context, rollup)
     if seen:
@@ -165,7 +166,7 @@ def _from_histogram(
     context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]
 ) -> dict[Key, Any]:
     """Percentiles with linear interpolation between the estimates of the two neighbouring ranks, as in exact ones."""
-    rel, params = relation(rollup, tiles, measure)
+    rel, params = relation(rollup, tiles, context.facts, measure)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     values = "".join(
@@ -219,7 +220,7 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
 def distinct(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     """Distinct members, and ratios of two distinct counts over the same members."""
     rollup = metrics[0].rollup
-    rel, params = relation(rollup, tiles)
+    rel, params = relation(rollup, tiles, context.facts)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     member = metrics[0].metric.member  # type: ignore[attr-defined]

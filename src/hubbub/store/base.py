@@ -99,6 +99,10 @@ class Store(Protocol):
         """Answer a SELECT on a snapshot of its own. Arrow tables among `params` are relations of that name, the rest is bound."""
         ...
 
+    def query_table(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """Answer a SELECT as `query` does, in columns, to be given to another one as a relation."""
+        ...
+
     def work(self) -> AbstractContextManager[Work]:
         """Open a transaction; it commits when the block ends well and rolls back when it raises."""
         ...

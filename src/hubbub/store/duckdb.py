@@ -12,12 +12,12 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -45,6 +45,7 @@ _REJECTED = pa.schema(
     + [(name, pa.string()) for name in ("origin", "code", "field", "message", "raw")]
 )
 _STOP = object()
+T = TypeVar("T")
 
 
 class DuckStore:
@@ -343,7 +344,12 @@ class DuckStore:
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Answer a SELECT on a snapshot of its own."""
         with self._cursor() as cursor:
-            return _run(cursor, sql, params)
+            return _run(cursor, sql, params, _rows)
+
+    def query_table(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """Answer a SELECT in columns."""
+        with self._cursor() as cursor:
+            return _run(cursor, sql, params, lambda done: done.to_arrow_table())
 
     @contextmanager
     def work(self) -> Iterator[DuckWork]:
@@ -393,7 +399,7 @@ class DuckWork:
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run a statement and return its rows."""
-        return _run(self._cursor, sql, params)
+        return _run(self._cursor, sql, params, _rows)
 
     def table(self, name: str, data: pa.Table) -> None:
         """Copy an Arrow table into a temporary table."""
@@ -404,7 +410,7 @@ class DuckWork:
 
     def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
         """Create a temporary table from a SELECT; returns its number of rows."""
-        made = _run(self._cursor, f"CREATE OR REPLACE TEMP TABLE {name} AS {select}", params)
+        made = _run(self._cursor, f"CREATE OR REPLACE TEMP TABLE {name} AS {select}", params, _rows)
         self._names.add(name)
         return int(made.rows[0][0]) if made.rows else 0
 
@@ -415,7 +421,16 @@ class DuckWork:
                 self._cursor.execute(f"DROP TABLE IF EXISTS temp.{name}")
 
 
-def _run(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None) -> Rows:
+def _rows(cursor: duckdb.DuckDBPyConnection) -> Rows:
+    return Rows(tuple(c[0] for c in cursor.description or ()), cursor.fetchall())
+
+
+def _run(
+    cursor: duckdb.DuckDBPyConnection,
+    sql: str,
+    params: Mapping[str, Any] | None,
+    fetch: Callable[[duckdb.DuckDBPyConnection], T],
+) -> T:
     """Run a statement. Arrow tables among the parameters become relations of that name, everything else is bound."""
     tables = [name for name, value in (params or {}).items() if isinstance(value, pa.Table)]
     bound = {name: value for name, value in (params or {}).items() if name not in tables}
@@ -423,8 +438,7 @@ def _run(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] 
         for name in tables:
             cursor.register(name, (params or {})[name])
         cursor.execute(sql, bound or None)
-        columns = tuple(c[0] for c in cursor.description or ())
-        return Rows(columns, cursor.fetchall())
+        return fetch(cursor)
     except duckdb.FatalException as error:
         raise StoreUnavailableError(f"the store must be opened anew: {str(error).splitlines()[0]}") from error
     finally:

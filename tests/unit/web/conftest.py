@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,8 @@ class Face:
 
     def ask(self, **question: Any) -> httpx2.Response:
         """Post a question, by default for messages of the day."""
-        return self.http.post("/v1/query", json={"metrics": ["messages"], **DAY, **question}, headers=self.auth)
+        content = json.dumps({"metrics": ["messages"], **DAY, **question})
+        return self.http.post("/v1/query", content=content, headers=self.auth | {"Content-Type": "application/json"})
 
     def operate(self, name: str, token: str = TOKEN, **params: Any) -> httpx2.Response:
         """Ask for an operation with the server's local token, or another one."""
@@ -69,11 +71,25 @@ class Face:
         return self.engine.store.query("SELECT * FROM events ORDER BY id").dicts()
 
 
-@pytest.fixture
-def face(tmp_path: Path) -> Iterator[Face]:
+@contextmanager
+def serving(folder: Path) -> Iterator[Face]:
     """Serve an engine with the tenant acme; errors inside become answers, as they do for callers."""
-    with open_engine(tmp_path / "data") as engine:
+    with open_engine(folder) as engine:
         engine.add_tenant("acme", zone="Europe/Rome")
         key = engine.add_key("acme")["key"]
         with TestClient(create_app(engine, token=TOKEN, refresh=False), raise_server_exceptions=False) as http:
             yield Face(engine, http, key)
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Iterator[Face]:
+    """Serve an engine of one test."""
+    with serving(tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    """Serve one engine to all tests of a module, so that what one request leaves behind would show in the next."""
+    with serving(tmp_path_factory.mktemp("arena") / "data") as made:
+        yield made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +58,18 @@ def test_gzip_is_read_in_every_form(face: Face) -> None:
 @pytest.mark.parametrize(
     "spelling",
     [
-        {"event_type": "message.received", "timestamp": "2026-08-01T12:00:00+02:00", "guest_id": "g", "metadata": {"a": 1}},
-        {"eventType": "message.received", "timestamp": "2026-08-01T12:00:00+02:00", "guestId": "g", "metadata": {"a": 1}},
+        {
+            "event_type": "message.received",
+            "timestamp": "2026-08-01T12:00:00+02:00",
+            "guest_id": "g",
+            "metadata": {"a": 1},
+        },
+        {
+            "eventType": "message.received",
+            "timestamp": "2026-08-01T12:00:00+02:00",
+            "guestId": "g",
+            "metadata": {"a": 1},
+        },
         {"type": "message.received", "time": "2026-08-01T10:00:00Z", "contactId": "g", "attributes": {"a": 1}},
     ],
 )
@@ -83,7 +92,9 @@ def test_resending_is_a_duplicate_and_a_revision_corrects(face: Face) -> None:
 
 def test_a_verdict_names_index_code_field_and_message(face: Face) -> None:
     """Each refused record says where it stood, why, which field, and what is near."""
-    answer = face.post([OK, {"type": "message.recieved", "time": OK["time"]}, {"time": OK["time"]}, event("n", tenant="b")]).json()
+    answer = face.post(
+        [OK, {"type": "message.recieved", "time": OK["time"]}, {"time": OK["time"]}, event("n", tenant="b")]
+    ).json()
     assert answer["accepted"] == 1
     assert [(r["index"], r["code"], r["field"]) for r in answer["rejected"]] == [
         (1, "unknown_type", "type"), (2, "missing_field", "type"), (3, "unknown_field", "tenant"),
@@ -150,16 +161,6 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-@pytest.fixture(scope="module")
-def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
-    """Serve one engine to all hostile bodies, so that what one leaves behind would show in the next."""
-    with open_engine(tmp_path_factory.mktemp("hostile") / "data") as engine:
-        engine.add_tenant("acme")
-        key = engine.add_key("acme")["key"]
-        with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
-            yield Face(engine, http, key)
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> None:
     """In a batch and in NDJSON the neighbour is stored and the hostile one has a verdict; alone it is a verdict or a 400."""
@@ -181,7 +182,13 @@ def test_a_hostile_member_refuses_its_event_alone(arena: Face, name: str) -> Non
 
 @pytest.mark.parametrize(
     "member",
-    [b'"value":-0.0', b'"value":1e-400', b'"attributes":{"\\u0000":1}', b'"attributes":{"a":1e999}', b'"value":1,"value":2'],
+    [
+        b'"value":-0.0',
+        b'"value":1e-400',
+        b'"attributes":{"\\u0000":1}',
+        b'"attributes":{"a":1e999}',
+        b'"value":1,"value":2',
+    ],
 )
 def test_odd_but_harmless_members_are_stored(arena: Face, member: bytes) -> None:
     """What only looks odd is stored: nobody asks for it as a number."""
@@ -256,10 +263,11 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
 
 def test_no_answer_holds_nan_after_all_that(arena: Face) -> None:
     """Whatever was sent before, each metric of the catalogue answers valid JSON with finite numbers, live and folded."""
-    for name, member in HOSTILE.items():
-        arena.post(b'[{"type":"metric.observed","name":"n","time":"2026-08-01T10:00:00Z",' + HOSTILE[name] + b"}]")
-        del member
-    arena.post([event(f"v{i}", type="metric.observed", name="n", value=v) for i, v in enumerate((1e18, -1e18, 0.1, -0.0))])
+    for member in HOSTILE.values():
+        arena.post(b'[{"type":"metric.observed","name":"n","time":"2026-08-01T10:00:00Z",' + member + b"}]")
+    arena.post(
+        [event(f"v{i}", type="metric.observed", name="n", value=v) for i, v in enumerate((1e18, -1e18, 0.1, -0.0))]
+    )
     names = [r["name"] + (".p95" if r["statistics"] else "") for r in arena.engine.metrics()["rows"]]
     for _ in range(2):
         strict(arena.ask(metrics=names, details=True, compare="previous").raise_for_status().text)

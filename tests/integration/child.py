@@ -1,0 +1,126 @@
+"""A process to be killed: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints `ready` when it begins.
+
+`ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal,
+`refresh FOLDER STEP` brings rollups up to date and dies by SIGKILL at the named step, `load FOLDER` loads and refreshes
+all real data again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hubbub.app import Engine
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING
+from tests.acceptance.conftest import open_engine
+
+TENANTS = {"shop-0": "UTC", "shop-1": "America/New_York", "shop-2": "Asia/Kolkata"}
+THREADS = 3
+START = datetime(2026, 3, 1, tzinfo=UTC)
+TYPES = ("message.received", "message.sent", "message.delivered", "topic.classified", "conversation.resolved", "task.created")
+
+
+def tenant_of(number: int) -> str:
+    """Return the tenant that a numbered event belongs to: each thread of a child has its own."""
+    return f"shop-{number % THREADS}"
+
+
+def event(number: int) -> Event:
+    """Make the event of a number, the same in every process."""
+    turn = number // THREADS
+    return Event(
+        type=TYPES[turn % len(TYPES)],
+        time=START + timedelta(seconds=turn * 97 % (40 * 86_400)),
+        id=f"event-{number}",
+        source="kill",
+        channel="web",
+        conversation_id=f"talk-{turn // 20}",
+        message_id=f"message-{turn // 3}",
+        contact_id=f"contact-{turn % 50}",
+        topic=("price", "delay", None)[turn % 3],
+        sentiment=("negative", "neutral")[turn % 2],
+    )
+
+
+def prepare(engine: Engine) -> None:
+    """Make the tenants."""
+    for name, zone in TENANTS.items():
+        engine.ensure_tenant(name, zone, retention=KEEP_EVERYTHING)
+
+
+def ready() -> None:
+    """Tell the parent that work begins."""
+    print("ready", flush=True)  # noqa: T201
+
+
+def ingest(folder: Path, journal: Path, first: int) -> None:
+    """Store events from `first` on until killed; the journal gets a line `first last` after each acknowledgement."""
+    file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open_engine(folder) as engine:
+        prepare(engine)
+        ready()
+
+        def work(thread: int) -> None:
+            draw = random.Random(first + thread)
+            number = first + thread
+            while True:
+                count = draw.choice((1, 7, 60, 400))
+                numbers = range(number, number + count * THREADS, THREADS)
+                outcome = engine.accept(tenant_of(thread), [event(n) for n in numbers], history=True)
+                assert outcome.rejected == []
+                os.write(file, f"{numbers[0]} {numbers[-1]}\n".encode())  # one short append is whole or not there
+                os.fsync(file)
+                number += count * THREADS
+
+        threads = [threading.Thread(target=work, args=(k,), daemon=True) for k in range(THREADS)]
+        for one in threads:
+            one.start()
+        while True:
+            engine.refresh()
+
+
+def refresh(folder: Path, wanted: str) -> None:
+    """Refresh, and die without a word at the step named `wanted`."""
+
+    def step(name: str) -> None:
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with open_engine(folder) as engine:
+        ready()
+        engine.refresh(step=step)
+
+
+def load(folder: Path) -> None:
+    """Load all real data, refreshing after each part, over and over."""
+    from tests.acceptance.test_everything import load_everything  # noqa: PLC0415 - a child imports what it needs
+
+    with open_engine(folder) as engine:
+        ready()
+        while True:
+            for _ in load_everything(engine):
+                engine.refresh()
+
+
+def journalled(journal: Path) -> Iterator[int]:
+    """Yield the numbers of all events that a journal says were acknowledged."""
+    for line in journal.read_text().splitlines() if journal.exists() else ():
+        first, last = map(int, line.split())
+        yield from range(first, last + 1, THREADS)
+
+
+if __name__ == "__main__":
+    command, target, *rest = sys.argv[1:]
+    if command == "ingest":
+        ingest(Path(target), Path(rest[0]), int(rest[1]))
+    elif command == "refresh":
+        refresh(Path(target), rest[0])
+    else:
+        load(Path(target))

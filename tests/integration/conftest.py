@@ -1,0 +1,39 @@
+"""Real processes: start a child on a data folder, and kill it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.acceptance.conftest import ROOT
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Start `tests.integration.child` and wait until it has opened its store."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.child", *map(str, arguments)],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n", f"the child did not open its store: exit {child.wait()}"
+    return child
+
+
+def finish(child: subprocess.Popen[str]) -> int:
+    """Wait for a child to end; returns its exit code, negative for a signal."""
+    code = child.wait(timeout=300)
+    if child.stdout is not None:
+        child.stdout.close()
+    return code
+
+
+def kill_after(child: subprocess.Popen[str], seconds: float) -> None:
+    """Let a child work for a while, then end it without warning."""
+    time.sleep(seconds)
+    child.send_signal(signal.SIGKILL)
+    assert finish(child) == -signal.SIGKILL

@@ -1,0 +1,238 @@
+"""kill -9 with real processes: nothing acknowledged is lost or doubled, no rollup is half done, no damage goes unseen.
+
+30 rounds here; `HUBBUB_KILLS=7` plays each part seven times as often. The seeds are fixed and printed, so that a round
+that fails can be played again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hubbub import demo
+from hubbub.app import Engine
+from hubbub.errors import StoreDamagedError
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING
+from tests.acceptance.conftest import Tables, open_engine, refreshed, tables_of
+from tests.integration.child import TENANTS, event, journalled, prepare, tenant_of
+from tests.integration.conftest import finish, kill_after, start
+
+TIMES = int(os.environ.get("HUBBUB_KILLS", "1"))
+SEED = 20261122
+FILE, WAL = "hubbub.duckdb", "hubbub.duckdb.wal"
+
+
+def stored_ids(engine: Engine) -> Counter[str]:
+    """Return how often each id of a numbered event is stored."""
+    return Counter(dict(engine.store.query("SELECT id, count(*) FROM events GROUP BY id").rows))
+
+
+# --- while events come in
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + TIMES))
+def test_killed_while_ingesting(tmp_path: Path, seed: int) -> None:
+    """11 kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
+    draw = random.Random(seed)
+    folder, journal = tmp_path / "data", tmp_path / "journal"
+    first = 0
+    waits = []
+    for _ in range(11):
+        child = start("ingest", folder, journal, first)
+        waits.append(round(draw.uniform(0.1, 0.8), 3))
+        kill_after(child, waits[-1])
+        with open_engine(folder) as engine:
+            ids = stored_ids(engine)
+        acknowledged = {f"event-{n}" for n in journalled(journal)}
+        assert acknowledged <= ids.keys()
+        assert set(ids.values()) <= {1}
+        # go on behind everything that was ever sent: what was in flight may be stored or not, never in part twice
+        first = max([first, *(int(i.removeprefix("event-")) + 3 for i in ids)]) // 3 * 3
+    print(f"seed {seed}: killed after {waits} s; {len(acknowledged)} acknowledged, {ids.total()} stored")
+    assert acknowledged
+    sent = sorted({*journalled(journal), *(int(i.removeprefix("event-")) for i in ids)})
+    with open_engine(folder) as engine:
+        before = stored_ids(engine).total()
+        stored = duplicates = 0
+        for tenant in TENANTS:
+            outcome = engine.accept(tenant, [event(n) for n in sent if tenant_of(n) == tenant], history=True)
+            stored, duplicates = stored + outcome.stored, duplicates + outcome.duplicates
+        assert (stored, duplicates) == (len(sent) - before, before)
+        assert stored_ids(engine) == Counter(f"event-{n}" for n in sent)
+        assert engine.verify()["clean"]
+        rows = {tenant: tables_of(engine, tenant) for tenant in TENANTS}
+    with open_engine(tmp_path / "fresh") as engine:
+        prepare(engine)
+        for tenant in TENANTS:
+            engine.accept(tenant, [event(n) for n in sent if tenant_of(n) == tenant], history=True)
+        refreshed(engine)
+        assert {tenant: tables_of(engine, tenant) for tenant in TENANTS} == rows
+
+
+# --- in every step of a refresh
+
+
+def sample() -> dict[str, list[Event]]:
+    """Return the demo's events of ten days: every type, three tenants, three zones, late and resent ones among them."""
+    now = datetime(2026, 3, 12, 15, tzinfo=UTC)
+    return {tenant: list(demo.events(tenant, now, days=10)) for tenant, _, _ in demo.tenants()}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a store whose rollups are up to date but for the last third of its events."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    with open_engine(folder) as engine:
+        zones = {tenant: zone for tenant, zone, _ in demo.tenants()}
+        events = sample()
+        for tenant, zone in zones.items():
+            engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
+            engine.accept(tenant, events[tenant][: len(events[tenant]) * 2 // 3], history=True)
+        refreshed(engine)
+        for tenant in zones:
+            engine.accept(tenant, events[tenant][len(events[tenant]) * 2 // 3 :], history=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
+    """Return all rollup rows of a store that was fed the same events at once and refreshed once."""
+    with open_engine(tmp_path_factory.mktemp("truth")) as engine:
+        for tenant, zone, _ in demo.tenants():
+            engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
+            engine.accept(tenant, sample()[tenant], history=True)
+        refreshed(engine)
+        return {tenant: tables_of(engine, tenant) for tenant, _, _ in demo.tenants()}
+
+
+def kind_of(step: str) -> str:
+    """Return what kind of step a name tells of."""
+    return step.partition(": ")[2]
+
+
+@pytest.fixture(scope="module")
+def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the names of all steps of the refresh that the template waits for, from a dry run on a copy."""
+    folder = tmp_path_factory.mktemp("dry") / "data"
+    shutil.copytree(template, folder)
+    seen: list[str] = []
+    with open_engine(folder) as engine:
+        engine.refresh(step=seen.append)
+        assert {tenant: tables_of(engine, tenant) for tenant in truth} == truth
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + TIMES))
+def test_killed_in_a_step_of_refresh(
+    template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path, seed: int
+) -> None:
+    """15 kills inside a refresh, three for each kind of step: the next refresh gives the rows of a store made from scratch."""
+    draw = random.Random(seed)
+    kinds = sorted({kind_of(step) for step in steps})
+    assert kinds == ["after commit", "before commit", "due", "facts", "replaced"]
+    chosen = [step for kind in kinds for step in draw.sample(sorted({s for s in steps if kind_of(s) == kind}), 3)]
+    print(f"seed {seed}: {len(steps)} steps, killed at {chosen}")
+    for number, step in enumerate(chosen):
+        folder = tmp_path / f"round-{number}"
+        shutil.copytree(template, folder)
+        assert finish(start("refresh", folder, step)) == -signal.SIGKILL, step
+        with open_engine(folder) as engine:
+            refreshed(engine)
+            assert {tenant: tables_of(engine, tenant) for tenant in truth} == truth, step
+        shutil.rmtree(folder)
+
+
+# --- a damaged store
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[str]]]:
+    """Kill a process whose acknowledged events are in the log alone; gives the folder and their ids."""
+    base = tmp_path_factory.mktemp("killed")
+    kill_after(start("ingest", base / "data", base / "journal", 0), 1.0)
+    acknowledged = {f"event-{n}" for n in journalled(base / "journal")}
+    assert acknowledged
+    assert (base / "data" / WAL).stat().st_size > 0
+    yield base / "data", acknowledged
+
+
+def opens_whole_or_refuses(folder: Path, acknowledged: set[str]) -> str:
+    """Open a damaged folder: it is refused by name, or it holds all that was acknowledged; says which."""
+    try:
+        engine = open_engine(folder)
+    except StoreDamagedError as error:
+        assert error.code == "store_damaged"
+        return "refused"
+    with engine:
+        ids = stored_ids(engine)
+    assert acknowledged <= ids.keys()
+    assert set(ids.values()) == {1}
+    return "whole"
+
+
+def test_a_log_that_is_gone_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
+    """Without its log the store refuses to open, however often it is tried; with the log put back all events are there."""
+    folder = tmp_path / "data"
+    shutil.copytree(killed[0], folder)
+    kept = (folder / WAL).read_bytes()
+    (folder / WAL).unlink()
+    for _ in range(3):
+        with pytest.raises(StoreDamagedError, match="damaged or missing"):
+            open_engine(folder)
+    (folder / WAL).write_bytes(kept)
+    assert opens_whole_or_refuses(folder, killed[1]) == "whole"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.5, 0.9, 0.999])
+def test_a_log_that_breaks_off_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, share: float) -> None:
+    """A log cut short anywhere is refused by name unless all acknowledged events are there all the same."""
+    folder = tmp_path / "data"
+    shutil.copytree(killed[0], folder)
+    os.truncate(folder / WAL, int((folder / WAL).stat().st_size * share))
+    found = opens_whole_or_refuses(folder, killed[1])
+    print(f"log cut to {share:.1%}: {found}")
+    assert found == "refused" or share > 0.9
+    assert opens_whole_or_refuses(folder, killed[1]) == found
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + 4))
+def test_a_flipped_bit_in_the_log_is_refused(killed: tuple[Path, set[str]], tmp_path: Path, seed: int) -> None:
+    """One wrong bit anywhere in the log is refused by name, or all acknowledged events are there all the same."""
+    folder = tmp_path / "data"
+    shutil.copytree(killed[0], folder)
+    log = bytearray((folder / WAL).read_bytes())
+    place = random.Random(seed).randrange(len(log))
+    log[place] ^= 1 << seed % 8
+    (folder / WAL).write_bytes(log)
+    print(f"bit flipped at {place} of {len(log)}: {opens_whole_or_refuses(folder, killed[1])}")
+
+
+def test_a_file_that_is_gone_or_cut_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
+    """A log without its file, a file without its end, and no file at all beside the tide are refused by name."""
+    whole = tmp_path / "whole"
+    shutil.copytree(killed[0], whole)
+    open_engine(whole).close()  # everything is in the file now
+    assert opens_whole_or_refuses(whole, killed[1]) == "whole"
+    assert not (whole / WAL).exists()
+    for number, share in enumerate((0.0, 0.3, 0.7, None)):
+        folder = tmp_path / str(number)
+        shutil.copytree(whole, folder)
+        if share is None:
+            (folder / FILE).unlink()
+        else:
+            os.truncate(folder / FILE, int((folder / FILE).stat().st_size * share))
+        assert opens_whole_or_refuses(folder, killed[1]) == "refused", share
+    alone = tmp_path / "alone"
+    shutil.copytree(killed[0], alone)
+    (alone / FILE).unlink()
+    with pytest.raises(StoreDamagedError, match="restore the file beside its log"):
+        open_engine(alone)

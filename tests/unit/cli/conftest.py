@@ -1,0 +1,83 @@
+"""The command line in this process, ended the way the program ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+
+from hubbub.cli.main import app, run
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed where."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self) -> Any:
+        """Return what was printed as JSON."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with its words."""
+
+    def below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        for name, command in sorted(group.commands.items()):
+            if hasattr(command, "commands"):
+                yield from below(command, (*words, name))
+            else:
+                yield (*words, name), command
+
+    return below(typer.main.get_command(app), ())
+
+
+@pytest.fixture
+def hubbub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on the data folder of this test, which is the default of the folder the test stands in."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"THREADS": "1", "MEMORY_LIMIT": "300MB", "FREE_FLOOR_MB": "0"}.items():
+        monkeypatch.setenv(f"HUBBUB_{name}", value)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def execute(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["hubbub", *map(str, words)])
+        capsys.readouterr()
+        try:
+            run()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        printed = capsys.readouterr()
+        return Ended(code, printed.out, printed.err)
+
+    return execute
+
+
+@pytest.fixture
+def loaded(hubbub: Run, tmp_path: Path) -> Run:
+    """Run commands on a folder in which the tenant acme has a conversation and one refused record."""
+    events = [
+        {"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": "m1", "channel": "sms", "conversation_id": "k",
+         "contact_id": "c"},
+        {"type": "message.sent", "time": "2026-08-01T10:05:00Z", "id": "m2", "channel": "sms", "conversation_id": "k",
+         "contact_id": "c", "staff_id": "ada"},
+        {"type": "message.unheard_of", "time": "2026-08-01T10:06:00Z", "id": "m3"},
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("\n".join(json.dumps(e) for e in events))
+    assert hubbub("import", "events", "events.jsonl", "--tenant", "acme").code == 0
+    return hubbub

@@ -1,0 +1,256 @@
+"""Every command: help that names its options, exit codes, JSON for programs, messages on stderr alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from hubbub import __version__
+from hubbub.metrics.catalogue import METRICS
+from hubbub.settings import Settings
+from tests.unit.cli.conftest import Run, commands
+
+COMMANDS = dict(commands())
+SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_names_every_option(hubbub: Run, words: tuple[str, ...]) -> None:
+    """--help ends with 0 and names each argument and option with what it is for."""
+    ended = hubbub(*words, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    for parameter in COMMANDS[words].params:
+        shown = (
+            parameter.opts[0]
+            if isinstance(parameter, click.Option) or parameter.opts[0].startswith("-")
+            else parameter.name
+        )
+        assert shown is not None and shown in ended.out
+    assert "--data" in ended.out
+
+
+def test_commands_of_the_contract_are_there() -> None:
+    """The commands that checks from outside use, as far as they are built, keep their names."""
+    named = {" ".join(words) for words in COMMANDS}
+    assert named >= {
+        "serve", "import slack", "import events", "refresh", "backfill", "verify", "metrics", "query", "explain", "dashboard",
+        "trends", "hotspots", "tenants add", "tenants list", "keys add", "keys list", "keys revoke", "retention", "doctor",
+        "config show", "config check", "demo",
+    }  # fmt: skip
+    assert all("--json" in str([p.opts for p in c.params]) for w, c in COMMANDS.items() if w != ("serve",))
+
+
+def test_version_and_bare_call(hubbub: Run) -> None:
+    """--version says which; without a command there is help and not a success."""
+    assert hubbub("--version").out == f"hubbub {__version__}\n"
+    assert hubbub("--help").code == 0
+    assert hubbub().code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "nosuch", "query", "query messages", "import", "import events --tenant acme", "query messages --tenant acme --from x --to y",
+        "query mesages --tenant acme --from 2026-08-01 --to 2026-08-02", "tenants add", "serve --port x", "serve --port 0x1",
+        "query messages --tenant acme --from 2026-08-02 --to 2026-08-01",
+        "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --grain year",
+        "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --where channel",
+        "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --by nothing",
+        "backfill --from 2026-08-01 --to 2026-08-02 --rollup nothing", "backfill --from 2026-08-02 --to 2026-08-01",
+        "quarantine list --tenant acme --limit 0", "explain messages --tenant acme --from 2026-08-01 --to 2026-08-02 --limit 0",
+    ],
+)  # fmt: skip
+def test_bad_usage_ends_with_2(loaded: Run, words: str) -> None:
+    """What the caller got wrong is said on stderr, nothing is printed, and the command ends with 2."""
+    ended = loaded(*words.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("query messages --tenant nobody --from 2026-08-01 --to 2026-08-02", "nobody"),
+        ("import events missing.jsonl --tenant acme", "missing.jsonl"),
+        ("import slack missing.zip --tenant acme", "missing.zip"),
+        ("import events events.jsonl --tenant BAD!", "BAD!"),
+        ("tenants add acme", "exists"),
+        ("tenants add other --zone Mars/Base", "Mars/Base"),
+        ("tenants set nobody --name x", "nobody"),
+        ("keys revoke 0123", "0123"),
+        ("keys add --tenant acme --scope all", "all"),
+        ("keys add --tenant nobody", "nobody"),
+        ("keys add", "admin"),
+        ("refresh --tenant nobody", "nobody"),
+        ("verify --tenant nobody", "nobody"),
+        ("doctor --data events.jsonl/below", "events.jsonl"),
+    ],
+)
+def test_failures_end_with_1_in_one_line(loaded: Run, words: str, said: str) -> None:
+    """What cannot be done is one line on stderr that names the thing; nothing is printed, and the command ends with 1."""
+    ended = loaded(*words.split(), "--json")
+    assert (ended.code, ended.out) == (1, "")
+    assert said in ended.err
+    assert ended.err.startswith("hubbub: ")
+    assert ended.err.count("\n") == 1
+
+
+def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
+    """Each command's JSON parses and holds the names that checks from outside read."""
+    asked: dict[str, set[str]] = {
+        "metrics": {"rows"},
+        f"query messages {' '.join(SPAN)}": {"rows", "freshness"},
+        f"explain messages {' '.join(SPAN)}": {
+            "metric",
+            "definition",
+            "value",
+            "formula",
+            "parts",
+            "windows",
+            "events",
+            "exact",
+        },
+        "dashboard --tenant acme": {"tenant", "zone", "day", "today", "now"},
+        f"trends {' '.join(SPAN)}": {"rows"},
+        f"hotspots {' '.join(SPAN)}": {"rows"},
+        "tenants list": {"rows"},
+        "tenants add other --zone Europe/Rome": {"tenant", "zone", "name", "retention"},
+        "tenants set other --retention-raw 7": {"tenant", "zone", "name", "retention"},
+        "keys add --tenant acme": {"id", "key", "tenant", "scopes", "expires_at"},
+        "keys list": {"rows"},
+        "quarantine list --tenant acme": {"rows"},
+        "quarantine replay --tenant acme": {"accepted", "duplicates", "rejected"},
+        "refresh": {"windows", "errors"},
+        "backfill --from 2026-08-01 --to 2026-08-02": {"windows", "rollups", "errors"},
+        "verify": {"clean", "differences"},
+        "retention --dry-run": {"rows", "dry_run"},
+        "config show": {"rows"},
+        "config check": {"ok"},
+    }
+    for words, keys in asked.items():
+        ended = loaded(*words.split(), "--json")
+        assert ended.code == 0, (words, ended.err)
+        assert keys <= set(ended.told), (words, ended.out[:300])
+        assert ended.err == "", words
+
+
+def test_the_same_answers_as_tables(loaded: Run) -> None:
+    """Without --json every answering command prints something for people, and ends with 0."""
+    for words in (
+        "metrics", f"query messages response_ms.p50 {' '.join(SPAN)} --by channel --compare previous", f"explain csat {' '.join(SPAN)}",
+        "dashboard --tenant acme", f"trends {' '.join(SPAN)}", f"hotspots {' '.join(SPAN)}", "tenants list", "keys list",
+        "quarantine list --tenant acme", "refresh", "verify", "retention --dry-run", "config show", "config check",
+    ):  # fmt: skip
+        ended = loaded(*words.split())
+        assert (ended.code, bool(ended.out)) == (0, True), (words, ended.err)
+
+
+def test_query_prints_rows_as_the_contract_says(loaded: Run) -> None:
+    """A row has its window in the tenant's zone, dimensions and metrics; filters, splits and comparisons are passed on."""
+    (row,) = loaded("query", "messages", "response_ms.p50", *SPAN, "--grain", "day", "--by", "channel", "--json").told[
+        "rows"
+    ]
+    assert row == {"window": "2026-08-01T00:00:00+00:00", "channel": "sms", "messages": 2, "response_ms.p50": 300_000}
+    (none,) = loaded("query", "messages", *SPAN, "--where", "channel=mail", "--json").told["rows"]
+    assert none["messages"] == 0
+    either = loaded("query", "messages", *SPAN, "--where", "channel=mail", "--where", "channel=sms", "--json").told[
+        "rows"
+    ]
+    assert either[0]["messages"] == 2
+    (compared,) = loaded("query", "messages", *SPAN, "--compare", "previous", "--json").told["rows"]
+    assert compared["compare"]["messages"]["previous"] == 0
+
+
+def test_the_catalogue_is_complete(hubbub: Run) -> None:
+    """`hubbub metrics` lists each metric once, without opening a data folder."""
+    rows = hubbub("metrics", "--json").told["rows"]
+    assert [r["name"] for r in rows] == list(METRICS)
+    assert not Path("hubbub-data").exists()
+
+
+def test_doctor_says_what_to_do(loaded: Run) -> None:
+    """Refused records need attention: doctor names the check with advice and ends with 1; without them it ends with 0."""
+    ended = loaded("doctor", "--json")
+    rows = {r["check"]: r for r in ended.told["rows"]}
+    assert (ended.code, rows["quarantine"]["ok"]) == (1, False)
+    assert "hubbub quarantine list" in rows["quarantine"]["advice"]
+    assert rows["store"]["ok"] and rows["disk"]["ok"] and rows["freshness"]["ok"]
+    assert loaded("tenants", "add", "fresh", "--data", "other", "--json").code == 0
+    well = loaded("doctor", "--data", "other", "--json")
+    assert (well.code, all(r["ok"] for r in well.told["rows"])) == (0, True)
+
+
+def test_config_show_names_every_setting_and_no_password(hubbub: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting is listed with value, variable and meaning; the password inside a URL is not shown."""
+    monkeypatch.setenv("HUBBUB_CONTROL_URL", "postgresql://hub:canary-word@db.example.org/hub")
+    monkeypatch.setenv("HUBBUB_PORT", "9000")
+    ended = hubbub("config", "show", "--json")
+    rows = {r["setting"]: r for r in ended.told["rows"]}
+    assert list(rows) == list(Settings.model_fields)
+    assert all(r["meaning"] and r["variable"] == f"HUBBUB_{name.upper()}" for name, r in rows.items())
+    assert rows["port"]["value"] == "9000"
+    assert "hub:***@db.example.org" in rows["control_url"]["value"]
+    assert "canary-word" not in ended.out
+
+
+@pytest.mark.parametrize("name", ["hubbub.yaml", "hubbub-data/hubbub.yaml"])
+@pytest.mark.parametrize(
+    "text", ["port: many", "prot: 1", "a: [", "memory_limit: lots", "log_level: loud", "default_zone: Mars/Base"]
+)
+def test_config_check_ends_with_1(hubbub: Run, name: str, text: str) -> None:
+    """A setting that cannot work, one that is not known and a file that is no YAML are said in a line, with code 1."""
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text(text)
+    ended = hubbub("config", "check")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("hubbub: ")
+    assert text.split(":")[0] in ended.err or "YAML" in ended.err
+
+
+def test_a_key_is_shown_once(loaded: Run) -> None:
+    """The key's text is printed when it is made, and by no list."""
+    made = loaded("keys", "add", "--tenant", "acme", "--label", "desk", "--scope", "read", "--json").told
+    assert made["key"].startswith(f"hub_live_{made['id']}_")
+    assert made["scopes"] == ["read"]
+    listed = loaded("keys", "list", "--json")
+    assert made["key"][-30:] not in listed.out
+    assert loaded("keys", "revoke", made["id"], "--json").told["revoked_at"]
+
+
+def test_retention_of_a_tenant_is_set_by_grain(loaded: Run) -> None:
+    """Days are set one by one, 0 keeps for ever, and what is not named stays."""
+    told = loaded("tenants", "add", "t", "--retention-raw", "7", "--retention-month", "0", "--json").told["retention"]
+    assert told == {"raw": 7, "hour": 30, "day": 365, "week": 730, "month": None}
+    told = loaded("tenants", "set", "t", "--retention-raw", "0", "--retention-day", "10", "--json").told["retention"]
+    assert told == {"raw": None, "hour": 30, "day": 10, "week": 730, "month": None}
+
+
+def test_a_stale_server_file_is_no_obstacle(loaded: Run) -> None:
+    """A server.json that a killed server left, or that is no JSON, does not keep commands from the folder."""
+    for content in ('{"url": "http://127.0.0.1:9", "token": "t", "pid": 1}', "{", "[]", '{"url": 5}'):
+        Path("hubbub-data/server.json").write_text(content)
+        assert loaded("tenants", "list", "--json").told["rows"][0]["tenant"] == "acme"
+
+
+def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
+    """The installed entry point, as a process: JSON on stdout, problems on stderr, codes 0 and 2."""
+
+    def called(*words: str) -> subprocess.CompletedProcess[str]:
+        program = "import sys; from hubbub.cli.main import run; sys.exit(run())"
+        return subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+
+    good: Any = called("metrics", "--json")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert json.loads(good.stdout)["rows"]
+    bad = called("query", "messages")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert "--tenant" in bad.stderr

@@ -1,0 +1,77 @@
+"""`hubbub import events`: files in, a summary out, the tenant made when it is new."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.unit.cli.conftest import Run
+
+KEYS = {
+    "records", "stored", "duplicates", "corrected", "rejected", "people_messages", "bot_messages", "system_messages",
+    "conversations", "threads", "replies", "channels", "first", "last",
+}  # fmt: skip
+CSV = """type,time,id,channel,conversation_id
+message.received,2020-08-01T10:00:00Z,a,sms,k
+message.sent,2020-08-01T10:05:00Z,b,sms,k
+message.sent,never,c,sms,k
+"""
+
+
+def test_jsonl_is_imported_with_a_summary(loaded: Run) -> None:
+    """The summary has every key of the contract; a second import changes nothing and says so."""
+    again = loaded("import", "events", "events.jsonl", "--tenant", "acme", "--json")
+    assert again.code == 0
+    assert set(again.told) >= KEYS
+    assert (again.told["records"], again.told["stored"], again.told["duplicates"]) == (3, 0, 2)
+    assert again.told["rejected"] == {"unknown_type": 1}
+    assert "events.jsonl line 3" in again.err
+    (row,) = loaded(
+        "query", "messages", "--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02", "--json"
+    ).told["rows"]
+    assert row["messages"] == 2
+
+
+def test_an_unknown_tenant_is_made_and_keeps_everything(hubbub: Run) -> None:
+    """CSV of years ago is kept; the tenant is made with the asked zone, and stderr says that it keeps everything."""
+    Path("old.csv").write_text(CSV)
+    ended = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--zone", "Europe/Rome", "--json")
+    assert (ended.code, ended.told["stored"], ended.told["rejected"]) == (0, 2, {"invalid_time": 1})
+    assert "newcomer" in ended.err and "keeping everything" in ended.err and "Europe/Rome" in ended.err
+    (row,) = hubbub("tenants", "list", "--json").told["rows"]
+    assert (row["zone"], set(row["retention"].values())) == ("Europe/Rome", {None})
+    known = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--json")
+    assert "keeping everything" not in known.err
+
+
+def test_a_dry_run_stores_nothing(hubbub: Run) -> None:
+    """--dry-run reads and checks all, counts what it would refuse, and leaves no event, record or tenant behind."""
+    Path("old.csv").write_text(CSV + "message.unheard_of,2020-08-01T10:00:00Z,d,sms,k\n")
+    ended = hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--dry-run", "--json")
+    assert (ended.code, ended.told["dry_run"], ended.told["records"]) == (0, True, 4)
+    assert (ended.told["stored"], ended.told["rejected"]) == (0, {"invalid_time": 1, "unknown_type": 1})
+    assert hubbub("tenants", "list", "--json").told["rows"] == []
+    assert hubbub("import", "events", "old.csv", "--tenant", "newcomer", "--json").told["stored"] == 2
+
+
+def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
+    """--map names which columns are which fields; a mapping that is not there is a line on stderr."""
+    Path("chat.csv").write_text("when,who\n2026-08-01 10:00:00,ann\n")
+    Path("map.yaml").write_text(
+        "events:\n  - type: message.received\n    time: {column: when, format: '%Y-%m-%d %H:%M:%S', zone: UTC}\n    contact_id: {column: who}\n"
+    )
+    missing = hubbub("import", "events", "chat.csv", "--tenant", "t", "--map", "none.yaml")
+    assert (missing.code, missing.out) == (1, "")
+    assert "none.yaml" in missing.err
+
+
+def test_several_files_count_together(hubbub: Run) -> None:
+    """Files of different formats in one command give one summary; --where keeps only rows with that value."""
+    Path("a.csv").write_text(CSV)
+    Path("b.json").write_text(
+        json.dumps([{"type": "message.sent", "time": "2020-08-02T10:00:00Z", "id": "z", "channel": "mail"}])
+    )
+    told = hubbub("import", "events", "a.csv", "b.json", "--tenant", "t", "--json").told
+    assert (told["stored"], told["first"], told["last"]) == (3, "2020-08-01T10:00:00Z", "2020-08-02T10:00:00Z")
+    only = hubbub("import", "events", "a.csv", "--tenant", "u", "--where", "id=a", "--json").told
+    assert only["stored"] == 1
