@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Latest, Link, Rollup, Score, State, Unit, days
+from hubbub.metrics.definition import Count, Fact, Latest, Rollup, Score, State, Unit
 from hubbub.metrics.messages import SENT
 
 CAMPAIGN = Fact(
@@ -36,34 +36,11 @@ CAMPAIGN_STATES = Rollup(
     },
 )
 
-BLOCKED_SOON = days(7)
-
-OPT_OUT = Fact(
-    name="campaign_message",
-    doc="A sent message of a campaign with what it led to, and whether its contact blocked us within 7 days.",
-    reads=(*SENT.reads, "contact.blocked"),
-    anchors=SENT.anchors,
-    key=SENT.key,
-    links=(*SENT.links, Link("{e}.contact_id", ("contact.blocked",), back=BLOCKED_SOON)),
-    look_back=SENT.look_back,
-    look_ahead=SENT.look_ahead,
-    sql=f"""
-        WITH sent AS ({SENT.sql}), blocks AS (
-            SELECT s.seq FROM sent AS s JOIN {{events}} AS e ON e.tenant = s.tenant
-                AND e.contact_id = s.contact_id
-            WHERE e.type = 'contact.blocked' AND e."time" >= s.anchor AND e."time" < s.anchor + INTERVAL 168 HOUR
-            GROUP BY s.seq
-        )
-        SELECT s.*, b.seq IS NOT NULL AS opted_out
-        FROM sent AS s LEFT JOIN blocks AS b ON b.seq = s.seq
-        WHERE s.campaign_id IS NOT NULL
-    """,
-)
-
 CAMPAIGN_RESULTS = Rollup(
     name="campaign_results",
     doc="Messages of campaigns and what they led to, under the time of sending.",
-    source=OPT_OUT,
+    source=SENT,
+    where="f.campaign_id IS NOT NULL",
     dimensions=("channel", "account_id", "campaign_id"),
     measures={
         "attempted": Count("Messages sent.", Unit.COUNT),

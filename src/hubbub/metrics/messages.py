@@ -36,11 +36,12 @@ TALK = Fact(
 RECEIPTS = ("message.delivered", "message.read", "message.failed")
 MESSAGE = "coalesce({e}.message_id, {e}.id)"
 DEEDS = ("contact.converted", "link.clicked", "message.reacted")
+BLOCKED = "contact.blocked"
 
 SENT = Fact(
     name="sent",
-    doc="A sent message folded over its receipts in any order, and what its contact did next.",
-    reads=("message.sent", "message.received", *RECEIPTS, *DEEDS),
+    doc="A sent message folded over its receipts in any order, and what its contact did next, or whether it blocked us in 7 days.",
+    reads=("message.sent", "message.received", *RECEIPTS, *DEEDS, BLOCKED),
     anchors=("message.sent",),
     key=MESSAGE,
     links=(
@@ -48,6 +49,7 @@ SENT = Fact(
         Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON),
         # a receipt's clock may run ahead of the send: what follows the delivery can still lie before the sending
         Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON, ahead=HORIZON),
+        Link("{e}.contact_id", (BLOCKED,), back=CONVERSION),
     ),
     look_back=HORIZON,
     look_ahead=CONVERSION + HORIZON,
@@ -100,14 +102,18 @@ SENT = Fact(
             WHERE f.delivered_at IS NOT NULL AND e."time" >= f.delivered_at AND e."time" < f.delivered_at + INTERVAL 168 HOUR
                 AND (e.type = 'contact.converted' OR (e.type IN ('link.clicked', 'message.reacted') AND e.message_id IS NULL))
             GROUP BY f.seq
+        ), blocks AS (
+            SELECT f.seq FROM folded AS f JOIN {events} AS e ON e.tenant = f.tenant AND e.contact_id = f.contact_id
+            WHERE e.type = 'contact.blocked' AND e."time" >= f.anchor AND e."time" < f.anchor + INTERVAL 168 HOUR
+            GROUP BY f.seq
         )
         SELECT f.seq, f.tenant, f.anchor, f.id, f.channel, f.channel_id, f.account_id, f.campaign_id, f.contact_id,
             f.has_receipt, f.delivered_at IS NOT NULL AS delivered, f.is_read, f.is_failed,
             f.delivered_at IS NOT NULL AND f.answered AS replied,
             f.delivered_at IS NOT NULL AND (f.answered OR f.acted OR coalesce(d.acted, FALSE)
                 OR coalesce(d.converted, FALSE)) AS engaged,
-            coalesce(d.converted, FALSE) AS converted
-        FROM folded AS f LEFT JOIN deeds AS d ON d.seq = f.seq
+            coalesce(d.converted, FALSE) AS converted, b.seq IS NOT NULL AS opted_out
+        FROM folded AS f LEFT JOIN deeds AS d ON d.seq = f.seq LEFT JOIN blocks AS b ON b.seq = f.seq
     """,
 )
 

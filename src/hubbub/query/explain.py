@@ -26,7 +26,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.query.answer import Answers, check
-from hubbub.query.plan import Dirt, buckets, scope, tile
+from hubbub.query.plan import Dirt, Facts, buckets, scope, tile
 from hubbub.query.read import Context
 from hubbub.store.base import Store
 
@@ -123,7 +123,7 @@ def _events(
     tiles = tile(rollup, tenant, cut, Grain.TOTAL, now, dirt, exact=True)
     if not tiles.raw:
         return 0, []
-    context = Context(store, tenant, question, cut, now, dirt)
+    context = Context(store, tenant, question, cut, now, dirt, Facts(store, tenant))
     params: dict[str, Any] = {"tenant": tenant.no}
     extra = one.metric.where if isinstance(one.metric, Stored) and not question.include_bots else {}
     where = context.filters(rollup, extra, params)

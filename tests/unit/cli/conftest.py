@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import click
 import pytest
 import typer
 
+from hubbub.app import open_engine
 from hubbub.cli.main import app, run
+from hubbub.model.tenant import KEEP_EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,27 @@ def hubbub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return execute
 
 
+EVENTS: tuple[dict[str, Any], ...] = (
+    {"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": "m1", "channel": "sms", "conversation_id": "k"},
+    {"type": "message.sent", "time": "2026-08-01T10:05:00Z", "id": "m2", "channel": "sms", "conversation_id": "k"},
+    {"type": "message.unheard_of", "time": "2026-08-01T10:06:00Z", "id": "m3"},
+)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fill a data folder, once for all tests: a conversation of acme and one refused record, folded."""
+    folder = tmp_path_factory.mktemp("filled") / "data"
+    with open_engine(folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        engine.ensure_tenant("acme", None, retention=KEEP_EVERYTHING)
+        engine.record("acme", EVENTS, history=True)
+        assert engine.refresh()["errors"] == {}
+    return folder
+
+
 @pytest.fixture
-def loaded(hubbub: Run, tmp_path: Path) -> Run:
-    """Run commands on a folder in which the tenant acme has a conversation and one refused record."""
-    events = [
-        {"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": "m1", "channel": "sms", "conversation_id": "k",
-         "contact_id": "c"},
-        {"type": "message.sent", "time": "2026-08-01T10:05:00Z", "id": "m2", "channel": "sms", "conversation_id": "k",
-         "contact_id": "c", "staff_id": "ada"},
-        {"type": "message.unheard_of", "time": "2026-08-01T10:06:00Z", "id": "m3"},
-    ]  # fmt: skip
-    (tmp_path / "events.jsonl").write_text("\n".join(json.dumps(e) for e in events))
-    assert hubbub("import", "events", "events.jsonl", "--tenant", "acme").code == 0
+def loaded(hubbub: Run, filled: Path, tmp_path: Path) -> Run:
+    """Run commands on a copy of the filled folder, beside a file of the same events."""
+    shutil.copytree(filled, tmp_path / "hubbub-data")
+    (tmp_path / "events.jsonl").write_text("\n".join(json.dumps(e) for e in EVENTS))
     return hubbub

@@ -56,11 +56,12 @@ def test_a_dry_run_stores_nothing(hubbub: Run) -> None:
 
 def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
     """--map names which columns are which fields; a mapping that is not there is a line on stderr."""
-    Path("chat.csv").write_text("when,who\n2026-08-01 10:00:00,ann\n")
-    Path("map.yaml").write_text(
-        "events:\n  - type: message.received\n    time: {column: when, format: '%Y-%m-%d %H:%M:%S', zone: UTC}\n    contact_id: {column: who}\n"
-    )
-    missing = hubbub("import", "events", "chat.csv", "--tenant", "t", "--map", "none.yaml")
+    tweets = "tweet_id,airline_sentiment,text,tweet_created\n1,negative,late,2015-02-24 11:35:52 -0800\n"
+    Path("tweets.csv").write_text(tweets)
+    mapping = Path(__file__).parents[3] / "examples" / "twitter-airlines.yaml"
+    told = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", mapping, "--json", "--dry-run")
+    assert (told.code, told.told["records"]) == (0, 1)
+    missing = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", "none.yaml")
     assert (missing.code, missing.out) == (1, "")
     assert "none.yaml" in missing.err
 

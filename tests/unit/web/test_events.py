@@ -20,7 +20,8 @@ OK = event("good")
 def cloud(id_: str, **data: Any) -> dict[str, Any]:
     """Return an event as a CloudEvent."""
     return {
-        "specversion": "1.0", "id": id_, "source": "/desk", "type": "message.received", "time": "2026-08-01T10:00:00Z", "data": data,
+        "specversion": "1.0", "id": id_, "source": "/desk", "type": "message.received", "time": "2026-08-01T10:00:00Z",
+        "data": data,
     }  # fmt: skip
 
 

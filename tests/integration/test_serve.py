@@ -1,0 +1,255 @@
+"""The server as a process: commands beside it, its end under load, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import hubbub
+
+PROGRAM = "from hubbub.cli.main import run; run()"
+SPAN = ("--tenant", "acme", "--from", "2026-01-01", "--to", "2099-12-31")
+PATIENCE = 120
+"""Rounds of a second that something may take on a busy machine before the test gives up."""
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """Return the first true value of `true`, asked again and again; fail when it never comes."""
+    for _ in range(PATIENCE * 10):
+        if found := true():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"never: {what}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    """Return a small installation's environment."""
+    small = {
+        "HUBBUB_THREADS": "1",
+        "HUBBUB_MEMORY_LIMIT": "300MB",
+        "HUBBUB_FREE_FLOOR_MB": "0",
+        "HUBBUB_REFRESH_SECONDS": "0.2",
+    }
+    return {k: v for k, v in os.environ.items() if not k.startswith("HUBBUB_")} | small
+
+
+@dataclass
+class Place:
+    """A data folder, with commands and a server on it."""
+
+    folder: Path
+    servers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words, "--data", str(self.folder)],
+            capture_output=True, text=True, env=environment(), check=False, timeout=300,
+        )  # fmt: skip
+
+    def told(self, *words: str) -> Any:
+        """Run a command that must succeed, and return its JSON."""
+        ended = self.run(*words, "--json")
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    def messages(self) -> int:
+        """Return how many messages acme has, by the command line."""
+        return int(self.told("query", "messages", *SPAN)["rows"][0]["messages"])
+
+    def start(self, *words: str) -> tuple[subprocess.Popen[str], str]:
+        """Start a server; returns it with its address once it answers."""
+        port = free_port()
+        command = [sys.executable, "-c", PROGRAM, "serve", "--port", str(port), "--data", str(self.folder), *words]
+        log = (self.folder.parent / f"serve-{port}.log").open("w")
+        with log:
+            server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=environment())
+        self.servers.append(server)
+        url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert server.poll() is None, Path(log.name).read_text()
+            try:
+                return httpx2.get(f"{url}/readyz", timeout=30).status_code == 200 and self.file.exists()
+            except httpx2.TransportError:
+                return False
+
+        until(answers, "the server answers")
+        return server, url
+
+    @property
+    def file(self) -> Path:
+        """Where a running server leaves its address."""
+        return self.folder / "server.json"
+
+
+@contextmanager
+def place(folder: Path) -> Iterator[Place]:
+    """Give a data folder with the tenant acme; whatever was started on it is gone afterwards."""
+    made = Place(folder)
+    try:
+        with hubbub.open(folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+            engine.add_tenant("acme")
+        yield made
+    finally:
+        for server in made.servers:
+            if server.poll() is None:
+                server.kill()
+            server.wait()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Place]:
+    """A data folder of one test."""
+    with place(tmp_path / "data") as made:
+        yield made
+
+
+def message(id_: str) -> dict[str, Any]:
+    """Return a message of now."""
+    now = datetime.now(UTC).isoformat()
+    return {"type": "message.received", "time": now, "id": id_, "channel": "sms", "contact_id": f"c-{id_}"}
+
+
+def test_commands_work_beside_a_server(here: Place) -> None:
+    """Query, import, tenants, keys and refresh go through the server; what a client records counts once, live and folded."""
+    server, url = here.start()
+    told = json.loads(here.file.read_text())
+    assert (told["url"], told["pid"]) == (url, server.pid)
+    assert here.file.stat().st_mode & 0o077 == 0
+    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    with hubbub.Client(url, key, flush_at=7) as client:
+        for i in range(100):
+            client.record(message(f"m{i % 50}"))
+        assert client.flush(timeout=60)
+        assert (client.stats.sent, client.stats.duplicates, client.stats.rejected) == (50, 50, 0)
+    assert here.messages() == 50
+    file = here.folder.parent / "more.jsonl"
+    file.write_text("\n".join(json.dumps(message(f"i{i}")) for i in range(10)) + '\n{"type": "message.sent"}\n')
+    imported = here.told("import", "events", str(file), "--tenant", "acme")
+    assert (imported["stored"], imported["rejected"]) == (10, {"missing_field": 1})
+    assert here.told("tenants", "add", "other", "--zone", "Asia/Tokyo")["zone"] == "Asia/Tokyo"
+    assert here.told("refresh")["errors"] == {}
+    assert here.messages() == 60
+    assert here.told("verify")["clean"]
+    again = here.run("tenants", "add", "other")
+    assert (again.returncode, again.stdout, again.stderr) == (1, "", "hubbub: tenant 'other' exists already\n")
+    server.terminate()
+    assert server.wait(timeout=60) == 0
+    assert not here.file.exists()
+    assert here.messages() == 60
+
+
+def test_the_refresh_loop_brings_rollups_up_to_date(here: Place) -> None:
+    """Without a command, /readyz comes to say that no stored event is behind, and the numbers stay what they were."""
+    _, url = here.start()
+    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    header = {"Authorization": f"Bearer {key}"}
+    posted = httpx2.post(f"{url}/v1/events", json=[message(f"m{i}") for i in range(20)], headers=header, timeout=60)
+    assert posted.json()["accepted"] == 20
+    until(lambda: httpx2.get(f"{url}/readyz", timeout=60).json()["behind_events"] == 0, "rollups are up to date")
+    assert "hubbub_rollups_behind_events 0.0" in httpx2.get(f"{url}/metrics", timeout=60).text
+    assert here.messages() == 20
+
+
+def test_sigterm_under_load_loses_nothing(here: Place) -> None:
+    """Four senders under way: requests in flight are answered, the exit code is 0, and all that was acknowledged is stored."""
+    server, url = here.start()
+    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    acknowledged: list[str] = []
+    sent: list[str] = []
+    strange: list[str] = []
+    begun = threading.Semaphore(0)
+
+    def send(who: int) -> None:
+        with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as http:
+            for i in range(10_000):
+                ids = [f"{who}-{i}-{n}" for n in range(20)]
+                sent.extend(ids)
+                try:
+                    answer = http.post("/v1/events", json=[message(id_) for id_ in ids])
+                except (httpx2.ConnectError, httpx2.RemoteProtocolError, httpx2.ReadError):
+                    return  # it listens no more, or has closed a connection that was idle
+                if answer.status_code != 202 or answer.json()["accepted"] != 20:
+                    strange.append(answer.text)
+                    return
+                acknowledged.extend(ids)
+                begun.release()
+
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            assert begun.acquire(timeout=120)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=120) == 0
+    finally:
+        server.kill()
+        for thread in threads:
+            thread.join()
+    assert strange == []
+    assert not here.file.exists()
+    with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        stored = [row[0] for row in engine.store.query("SELECT id FROM events").rows]
+    assert len(stored) == len(set(stored))
+    assert set(acknowledged) <= set(stored) <= set(sent)
+
+
+def test_a_killed_server_leaves_the_folder_usable(here: Place) -> None:
+    """After kill -9 server.json is still there; commands see that nobody answers, open the folder, and all is stored."""
+    server, url = here.start()
+    key = here.told("keys", "add", "--tenant", "acme")["key"]
+    header = {"Authorization": f"Bearer {key}"}
+    for i in range(20):
+        assert httpx2.post(f"{url}/v1/events", json=message(f"m{i}"), headers=header, timeout=60).status_code == 202
+    server.kill()
+    server.wait()
+    assert here.file.exists()
+    assert here.messages() == 20
+    assert here.told("verify")["clean"]
+    _, url = here.start()
+    answer = httpx2.post(f"{url}/v1/events", json=message("m0"), headers=header, timeout=60)
+    assert answer.json()["duplicates"] == 1
+
+
+def test_two_servers_cannot_share_a_folder_or_a_port(here: Place, tmp_path: Path) -> None:
+    """A second server on the folder, and one of another folder on the port, end with 1 and say why; the first serves on."""
+    server, url = here.start()
+    second = here.run("serve", "--port", str(free_port()))
+    assert (second.returncode, second.stdout) == (1, "")
+    assert "belongs to another process" in second.stderr
+    assert "Traceback" not in second.stderr
+    with place(tmp_path / "other") as other:
+        third = other.run("serve", "--port", url.rsplit(":", 1)[1])
+        assert (third.returncode, third.stdout) == (1, "")
+        assert "could not listen" in third.stderr
+        assert "Traceback" not in third.stderr
+        assert not other.file.exists()
+        assert other.messages() == 0
+    assert here.file.exists()
+    assert server.poll() is None
+    assert httpx2.get(f"{url}/healthz", timeout=60).status_code == 200
+    assert here.messages() == 0
