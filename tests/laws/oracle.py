@@ -116,7 +116,7 @@ class Episode:
 
 @dataclass
 class Survey:
-    """A survey, when it was sent, and its last rating."""
+    """A survey, when it was sent, and its last valid rating: 1 to 5, or 0 to 10 on scale 10."""
 
     sent_at: datetime | None = None
     rated_at: datetime | None = None
@@ -267,9 +267,10 @@ class Oracle:
             survey = found.setdefault(event.survey_id or event.id or "", Survey())
             if event.type == "satisfaction.survey_sent":
                 survey.sent_at = survey.sent_at or event.time
-            elif event.value is not None:
-                survey.rated_at, survey.rating = event.time, event.value
-                survey.scale = event.scale or survey.scale
+            elif (event.scale or 5) == 5 and event.value in (1, 2, 3, 4, 5):
+                survey.rated_at, survey.rating, survey.scale = event.time, event.value, 5
+            elif event.scale == 10 and event.value is not None and 0 <= event.value <= 10:
+                survey.rated_at, survey.rating, survey.scale = event.time, event.value, 10
         return list(found.values())
 
     # --- numbers

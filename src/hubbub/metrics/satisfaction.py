@@ -9,21 +9,24 @@ SURVEY_KEY = "coalesce({e}.survey_id, {e}.id)"
 
 SURVEY = Fact(
     name="survey",
-    doc="A survey with its last rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10.",
+    doc="A survey with its last valid rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10.",
     reads=(SENT, RATED),
     anchors=(SENT, RATED),
     key=SURVEY_KEY,
     links=(Link(SURVEY_KEY, (SENT, RATED), back=None, ahead=None),),
     id="survey",
     sql="""
+        WITH answers AS (
+            SELECT *, type = 'satisfaction.rating_received' AND ((coalesce(scale, 5) = 5 AND "value" IN (1, 2, 3, 4, 5))
+                OR (scale = 10 AND "value" BETWEEN 0 AND 10)) AS valid
+            FROM {events}
+        )
         SELECT tenant, coalesce(survey_id, id) AS survey, max(channel) AS channel, max(account_id) AS account_id,
             max(staff_id) AS staff_id, min("time") FILTER (WHERE type = 'satisfaction.survey_sent') AS sent_at,
-            max("time") FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL) AS rated_at,
-            arg_max("value", ("time", id, source)) FILTER (WHERE type = 'satisfaction.rating_received' AND "value" IS NOT NULL)
-                AS rating,
-            coalesce(arg_max(scale, ("time", id, source)) FILTER (WHERE type = 'satisfaction.rating_received'
-                AND "value" IS NOT NULL AND scale IS NOT NULL), 5) AS scale
-        FROM {events} GROUP BY tenant, coalesce(survey_id, id)
+            max("time") FILTER (WHERE valid) AS rated_at,
+            arg_max("value", ("time", id, source)) FILTER (WHERE valid) AS rating,
+            arg_max(coalesce(scale, 5), ("time", id, source)) FILTER (WHERE valid) AS scale
+        FROM answers GROUP BY tenant, coalesce(survey_id, id)
     """,
 )
 
