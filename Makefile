@@ -33,7 +33,7 @@ bench: .venv/ready
 	$(BIN)/python -m bench.run --events 20000000
 
 docs: .venv/ready
-	$(BIN)/python docs/reference/make.py
+	$(BIN)/python docs/make_reference.py
 
 # Versions and hashes only: the lock names no place to download from.
 lock:

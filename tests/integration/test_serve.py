@@ -50,7 +50,7 @@ def environment() -> dict[str, str]:
         "HUBBUB_THREADS": "1",
         "HUBBUB_MEMORY_LIMIT": "300MB",
         "HUBBUB_FREE_FLOOR_MB": "0",
-        "HUBBUB_REFRESH_SECONDS": "0.2",
+        "HUBBUB_REFRESH_SECONDS": "1",
     }
     return {k: v for k, v in os.environ.items() if not k.startswith("HUBBUB_")} | small
 

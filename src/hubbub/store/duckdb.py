@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -73,15 +73,13 @@ class DuckStore:
             "checkpoint_threshold": "64MB",
         }
         self._file = folder / FILE
-        self._con = self._connect()
+        self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._create_schema()
-            self._seq = self._read_last_seq()
-            self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
-            self._check_tide()
+            self._con = self._open()
         except BaseException:
-            self._con.close()
+            os.close(self._tide)
             raise
+        self._seq = self._read_last_seq()
         self._space_checked = 0.0
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = False
@@ -89,6 +87,30 @@ class DuckStore:
         self._writer.start()
 
     # --- opening
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        """Open the file; one that is refused stays as it is, so that its log can still be put back beside it."""
+        tide = int(os.pread(self._tide, 32, 0).decode().strip() or 0)
+        if tide and not self._file.exists():
+            self._refuse("is not there", tide)
+        self._con = self._connect()
+        try:
+            last = self._read_last_seq()
+            if last < tide:
+                self._refuse(f"ends at event {last}", tide)
+            self._create_schema()
+        except BaseException:
+            with suppress(duckdb.Error):
+                self._con.execute("PRAGMA disable_checkpoint_on_shutdown")
+            self._con.close()
+            raise
+        return self._con
+
+    def _refuse(self, what: str, tide: int) -> NoReturn:
+        raise StoreDamagedError(
+            f"{self._file} {what}, but event {tide} was acknowledged: it or its log ({FILE}.wal) is damaged or missing. "
+            "Restore the folder from a backup, or delete the file 'tide' in it to accept the loss"
+        )
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         wal = self._file.with_name(FILE + ".wal")
@@ -102,7 +124,7 @@ class DuckStore:
                     f"{self._file} belongs to another process; go through its server or stop it"
                 ) from None
             raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
-        except (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
+        except duckdb.Error as error:  # whatever replaying a log that does not fit runs into
             raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
 
     def _create_schema(self) -> None:
@@ -147,19 +169,18 @@ class DuckStore:
         con.execute("COMMIT")
 
     def _read_last_seq(self) -> int:
-        row = self._con.execute(
-            "SELECT greatest(coalesce((SELECT max(seq) FROM events), 0), coalesce((SELECT max(seq) FROM superseded), 0), "
-            "coalesce((SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key = 'seq'), 0))"
-        ).fetchone()
-        return int(row[0]) if row else 0
-
-    def _check_tide(self) -> None:
-        text = os.pread(self._tide, 32, 0).decode().strip()
-        if text and int(text) > self._seq:
-            raise StoreDamagedError(
-                f"{self._file} ends at event {self._seq}, but event {int(text)} was acknowledged: its log ({FILE}.wal) is "
-                "damaged or missing. Restore the folder from a backup, or delete the file 'tide' in it to accept the loss"
+        """Return the newest sequence number in the file; 0 in a new one."""
+        tables = {row[0] for row in self._con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        found = [
+            self._con.execute(select).fetchone()
+            for table, select in (
+                ("events", "SELECT max(seq) FROM events"),
+                ("superseded", "SELECT max(seq) FROM superseded"),
+                ("meta", "SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key = 'seq'"),
             )
+            if table in tables
+        ]
+        return max((int(row[0]) for row in found if row and row[0] is not None), default=0)
 
     # --- writing
 

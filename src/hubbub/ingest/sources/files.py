@@ -25,17 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources.mapping import (
-    FORMATS,
-    Condition,
-    ConversationRule,
-    Mapping,
-    cell,
-    condition,
-    plain,
-    pseudonym,
-)
+from hubbub.ingest.sources.mapping import FORMATS, ConversationRule, Mapping, condition
 from hubbub.ingest.sources.summary import Record, Tally
+from hubbub.ingest.sources.values import Condition, cell, plain, pseudonym
 from hubbub.model.event import ALIASES, FIELDS, Item, Rejection, UnreadableBodyError, event_from, read_events
 
 SUFFIXES = {

@@ -24,16 +24,9 @@ intents` repeats a template for every element of a list, `each: [likes, shares]`
 
 from __future__ import annotations
 
-import hashlib
-import math
-import re
 from collections.abc import Iterator
-from collections.abc import Mapping as Dict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,10 +35,22 @@ import msgspec
 import yaml
 
 from hubbub.errors import BadInputError
+from hubbub.ingest.sources.values import (
+    ALL_ROWS,
+    Condition,
+    FieldError,
+    Row,
+    Rule,
+    cell,
+    number_of,
+    plain,
+    slug,
+    time_of,
+    value_of,
+)
 from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, event_from, is_known_type, nearest
 from hubbub.model.tenant import check_zone
 
-Row = Dict[str, Any]
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
 _TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter"}
@@ -56,53 +61,6 @@ _RULE = {
 _CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
 _NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
 _TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
-_HOLE = re.compile(r"\{([^{}]+)\}")
-_WHOLE = re.compile(r"-?\d+\.0+\Z")
-
-
-class _FieldError(ValueError):
-    """A value of a row that cannot be used; the field is known to the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Rows that a template or the whole mapping is meant for: every column must fit."""
-
-    tests: tuple[tuple[str, frozenset[str] | None, bool], ...] = ()  # column, values (None: empty), wanted
-
-    def fits(self, row: Row) -> bool:
-        """Say whether the row fits."""
-        for column, values, wanted in self.tests:
-            content = plain(cell(row, column))
-            if ((content == "") if values is None else (content in values)) is not wanted:
-                return False
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Where one value comes from."""
-
-    const: Any = None
-    template: str | None = None
-    column: str | None = None
-    row: bool = False
-    values: dict[str, Any] | None = None
-    default: Any = None
-    has_default: bool = False
-    number: bool = False
-    times: float = 1
-    slug: bool = False
-    hash: bool = False
-    format: str = "rfc3339"
-    zone: ZoneInfo | None = None
-    step: timedelta | None = None
-    before: str | None = None
-
-    @property
-    def columns(self) -> set[str]:
-        """The columns that the rule reads."""
-        return {self.column} if self.column is not None else set(_HOLE.findall(self.template or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +96,7 @@ class Mapping:
 
     path: Path
     templates: tuple[Template, ...]
-    where: Condition = Condition()
+    where: Condition = ALL_ROWS
     source: str | None = None
     tenant: Rule | None = None
     conversation: ConversationRule | None = None
@@ -180,8 +138,8 @@ class Mapping:
         if self.tenant is None:
             return None
         try:
-            content = _value(self.tenant, row, number)
-        except _FieldError:
+            content = value_of(self.tenant, row, number)
+        except FieldError:
             return None
         return slug(plain(content)) or None
 
@@ -194,10 +152,10 @@ class Mapping:
             attributes = {}
             for key, rule in template.attributes.items():
                 name = f"attributes.{key}"
-                content = _value(rule, row, number)
+                content = value_of(rule, row, number)
                 if content is not None and content != "":
                     attributes[key] = content
-        except _FieldError as error:
+        except FieldError as error:
             return _refusal(number, name, f"{name!r}: {error}", fields)
         fields = {name: content for name, content in fields.items() if content is not None and content != ""}
         try:
@@ -387,8 +345,8 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
     )
     if is_time and "const" in known:
         try:
-            _time(rule, {}, 0)
-        except _FieldError as error:
+            time_of(rule, {}, 0)
+        except FieldError as error:
             raise _KeyError(f"{key}.const", str(error)) from None
     return rule
 
@@ -418,39 +376,7 @@ def _conversation(content: Any) -> ConversationRule:
     )  # fmt: skip
 
 
-# --- making values ---
-
-
-def cell(row: Row, column: str) -> Any:
-    """Return a row's value; `a.b` looks into nested objects. None when there is none."""
-    if column in row:
-        return row[column]
-    content: Any = row
-    for part in column.split("."):
-        content = content.get(part) if isinstance(content, dict) else None
-    return content
-
-
-def plain(content: Any) -> str:
-    """Write a value as text for ids and comparisons: null is empty, `3.0` is `3`, true is `true`."""
-    if content is None:
-        return ""
-    if isinstance(content, bool):
-        return "true" if content else "false"
-    if isinstance(content, datetime):
-        return content.isoformat()
-    text = str(content).strip()
-    return text[:-2] if text.endswith(".0") and _WHOLE.match(text) else text
-
-
-def slug(text: str) -> str:
-    """Make a tenant id or account name of any text: `Virgin America` becomes `virgin-america`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
-
-
-def pseudonym(text: str) -> str:
-    """Return a short stable stand-in for a name or address."""
-    return hashlib.sha256(text.strip().lower().encode("utf-8", "surrogateescape")).hexdigest()[:16]
+# --- making events ---
 
 
 def _variants(template: Template, row: Row) -> Iterator[Row]:
@@ -469,104 +395,13 @@ def _variants(template: Template, row: Row) -> Iterator[Row]:
 
 def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
     if name == "time":
-        return _time(rule, row, number)
-    content = _value(rule, row, number)
+        return time_of(rule, row, number)
+    content = value_of(rule, row, number)
     if name in _NUMBERS:
-        return _number(content, rule.times if rule.number else 1) if isinstance(content, str) else content
+        return number_of(content, rule.times if rule.number else 1) if isinstance(content, str) else content
     if isinstance(content, dict | list):
-        raise _FieldError(f"a text is needed, not {type(content).__name__}")
+        raise FieldError(f"a text is needed, not {type(content).__name__}")
     return None if content is None else plain(content)
-
-
-def _value(rule: Rule, row: Row, number: int) -> Any:
-    if rule.row:
-        content: Any = number
-    elif rule.template is not None:
-        content = _HOLE.sub(lambda hole: plain(cell(row, hole.group(1))), rule.template)
-    elif rule.column is None:
-        return rule.const
-    else:
-        content = cell(row, rule.column)
-    if isinstance(content, str) and not content.isascii():
-        _check_decoded(content)
-    if rule.before is not None and content is not None:
-        content = plain(content).partition(rule.before)[0]
-    if rule.values is not None:
-        key = plain(content)
-        if key in rule.values:
-            content = rule.values[key]
-        elif rule.has_default:
-            content = rule.default
-        else:
-            raise _FieldError(
-                f"column {rule.column!r} holds {key[:60]!r}, which 'values' does not list and there is no 'default'"
-            )
-    if rule.has_default and plain(content) == "":
-        content = rule.default
-    if rule.slug and content is not None:
-        content = slug(plain(content))
-    if rule.hash and plain(content) != "":
-        content = pseudonym(plain(content))
-    return _number(content, rule.times) if rule.number else content
-
-
-def _check_decoded(text: str) -> None:
-    """Bytes that are not in the file's encoding come in as lone surrogates, which no store could keep."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _FieldError("the bytes are not in the file's encoding; name it with 'encoding' in the mapping") from None
-
-
-def _number(content: Any, times: float) -> int | float | None:
-    """Read a number; empty gives None. Whole numbers stay whole, so that a `duration_ms` of `12.0` is one."""
-    text = plain(content)
-    if text == "":
-        return None
-    try:
-        number = float(text) * times if times != 1 or not re.fullmatch(r"[+-]?\d+", text) else int(text)
-    except ValueError:
-        raise _FieldError(f"{text[:60]!r} is not a number") from None
-    if not math.isfinite(number):
-        raise _FieldError(f"{text[:60]!r} is not a finite number")
-    if isinstance(number, float) and times != 1:
-        number = round(number, 9)  # 0.1 * 3 should be 0.3
-    return int(number) if number == int(number) and abs(number) < 2**53 else number
-
-
-def _time(rule: Rule, row: Row, number: int) -> datetime | None:
-    if rule.column is None and rule.template is None:
-        content: Any = rule.const
-    else:
-        content = _value(rule, row, number)
-    if isinstance(content, str):
-        content = content.strip()
-    if content is None or content == "":
-        return None
-    moment = content if isinstance(content, datetime) else _parse(str(content), rule.format)
-    if moment.tzinfo is None:
-        if rule.zone is None:
-            raise _FieldError(f"{plain(content)[:60]!r} has no offset; say with 'zone' which zone it is in")
-        moment = moment.replace(tzinfo=rule.zone)
-    try:
-        return moment.astimezone(UTC) + (rule.step * number if rule.step else timedelta(0))
-    except OverflowError:
-        raise _FieldError(f"{plain(content)[:60]!r} is outside the years 1 to 9999") from None
-
-
-@lru_cache(maxsize=4096)  # the events of one row share their time, and reading it costs more than all the rest
-def _parse(text: str, form: str) -> datetime:
-    try:
-        if form == "rfc3339":
-            return datetime.fromisoformat(text)
-        if form == "rfc2822":
-            return parsedate_to_datetime(text)
-        if form.startswith("epoch"):
-            micros = Decimal(text) * (1_000_000 if form == "epoch_s" else 1_000)
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
-        return datetime.strptime(text, form)  # noqa: DTZ007 - the mapping says the zone, where the text has none
-    except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError):
-        raise _FieldError(f"{text[:60]!r} is not a time in the format {form!r}") from None
 
 
 def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:

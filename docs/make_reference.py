@@ -1,0 +1,349 @@
+"""Write docs/reference from the code: metrics, events, settings, command line, HTTP, errors, relations.
+
+Run by `make docs`. Nothing in there is written by hand, so nothing in there can be out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import typer
+
+from hubbub import errors, settings
+from hubbub.app import open_engine
+from hubbub.cli.main import app as command_line
+from hubbub.ingest import accept
+from hubbub.metrics import catalogue
+from hubbub.model import event
+from hubbub.store.relations import RELATIONS
+from hubbub.web.app import create_app
+
+TARGET = Path(__file__).parent / "reference"
+
+TYPE_NOTES: dict[str, str] = {
+    "message": "A message, its receipts and reactions.",
+    "conversation": "What happens to a conversation as a whole.",
+    "response": "An answer whose wait the source measured itself.",
+    "task": "Work that somebody has to do.",
+    "intent": "What a classifier thinks somebody wants.",
+    "satisfaction": "Surveys and what people said.",
+    "staff": "Presence of staff.",
+    "topic": "What a classifier thinks a message is about.",
+    "escalation": "A warning that somebody should look.",
+    "link": "Clicks.",
+    "campaign": "Steps of a campaign.",
+    "contact": "What becomes of a contact.",
+    "content": "What was published, like a post.",
+    "metric": "A number that was measured elsewhere: `name`, `value`.",
+}
+
+FIELD_NOTES: dict[str, str] = {
+    "type": "What happened; required.",
+    "time": "When, RFC 3339 with offset; required. From 2000 on, at most 24 hours ahead.",
+    "id": "Makes the event idempotent together with `source`; one is made if absent.",
+    "source": "The system that says so; `api` if absent.",
+    "channel": "whatsapp, sms, mail, slack …",
+    "channel_id": "The room, page or number inside the channel.",
+    "account_id": "Which of the tenant's accounts.",
+    "conversation_id": "Ties messages, steps and ratings of one conversation together.",
+    "message_id": "The message that a receipt, reaction or classification is about.",
+    "contact_id": "The person outside.",
+    "staff_id": "The person inside.",
+    "task_id": "Ties the steps of a task together.",
+    "campaign_id": "The campaign that a message or click belongs to.",
+    "survey_id": "Ties an answer to its survey.",
+    "name": "Of an observed metric or a campaign.",
+    "kind": f"Who is behind a message: {', '.join(sorted(event.KINDS))}.",
+    "topic": "Of topic.classified.",
+    "sentiment": "Tone, of topic.classified.",
+    "intent": "Of intent events.",
+    "severity": "Of escalation.raised.",
+    "status": "Of staff.status_changed and others.",
+    "value": "A rating, an amount, an observation; finite, at most 1e18 either way.",
+    "scale": "Of a rating: 5 (1 to 5) or 10 (0 to 10).",
+    "duration_ms": "A wait or a length in whole milliseconds; 0 or more, less than ten years.",
+    "confidence": "Of a classifier, 0 to 1.",
+    "revision": "A higher one replaces the event with the same source and id, in any order of arrival.",
+    "attributes": "Whatever else is worth keeping, a JSON object.",
+}
+
+REJECTION_NOTES: dict[str, str] = {
+    "invalid_json": "The record is not JSON.",
+    "invalid_event": "The record is no JSON object.",
+    "missing_field": "A required field is absent.",
+    "unknown_field": "A field that events do not have; what is yours alone goes into `attributes`.",
+    "unknown_type": "A type that is neither in the list nor a well-formed `custom.*`.",
+    "invalid_field": "A value of the wrong kind.",
+    "invalid_text": "NUL, half a character, or bytes that are no UTF-8.",
+    "invalid_time": "Not RFC 3339, or without an offset.",
+    "too_long": "A text or the attributes are longer than allowed.",
+    "too_deep": "Attributes nest too deeply.",
+    "out_of_range": "A number or time outside its bounds.",
+    "in_future": "More than 24 hours ahead: check the sender's clock.",
+    "too_old": "Older than the tenant keeps raw events; import it as history.",
+    "window_frozen": "In a window whose raw events are gone: its numbers stay as they are.",
+}
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[Any]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def metrics() -> str:
+    """Every metric, by the rollup that it is read from, with its dimensions and grains."""
+    parts = [
+        "A distribution is asked for as `<name>."
+        + "|".join(catalogue.STATISTICS)
+        + "`. A missing dimension value is written "
+        "`(none)` in filters.\n"
+    ]
+    entries = catalogue.entries()
+    for rollup in catalogue.ROLLUPS:
+        own = [e for e in entries if e["rollup"] == rollup.name]
+        if own:
+            grains, dimensions = own[0]["grains"], own[0]["dimensions"]
+            parts.append(f"## {rollup.name}\n\n{rollup.doc} {rollup.source.doc}\n")
+            parts.append(
+                f"Kept by {', '.join(grains)}. Dimensions: {', '.join(f'`{d}`' for d in dimensions) or 'none'}.\n"
+            )
+            rows = (
+                (f"`{e['name']}`", e["unit"], "distribution" if e["statistics"] else e["kind"], e["definition"])
+                for e in own
+            )
+            parts.append(table(("metric", "unit", "kind", "definition"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def events() -> str:
+    """Types, fields, other spellings, limits and the codes of refusal."""
+    by_subject: dict[str, list[str]] = {}
+    for name in sorted(event.TYPES):
+        by_subject.setdefault(name.partition(".")[0], []).append(f"`{name}`")
+    types = ((TYPE_NOTES[subject], names) for subject, names in by_subject.items())
+    fields = ((f"`{f.name}`", _kind(f.type), FIELD_NOTES[f.name]) for f in msgspec.structs.fields(event.Event))
+    spellings = ((f"`{alias}`", f"`{name}`") for alias, name in event.ALIASES.items())
+    codes = ((f"`{code}`", REJECTION_NOTES[code]) for code in rejection_codes())
+    return "\n".join([
+        "## Types\n", table(("what", "types"), types), "\nAnd `custom.<name>` for whatever is yours alone.\n",
+        "## Fields\n", table(("field", "kind", "meaning"), fields),
+        "\n## Other spellings\n\nThose of the replaced systems, and the camelCase form of every name.\n",
+        table(("spelling", "means"), spellings),
+        f"\n## Limits\n\nTexts: {accept.MAX_TEXT} characters. Attributes: {accept.MAX_ATTRIBUTES} bytes. Times: from "
+        f"{accept.EARLIEST.year} to {accept.FUTURE.total_seconds() / 3600:g} hours ahead. Batch and body: the settings "
+        "`max_batch` and `max_body_mb`.\n",
+        "## Codes of refused records\n", table(("code", "meaning"), codes),
+    ])  # fmt: skip
+
+
+def _kind(annotation: Any) -> str:
+    if annotation is msgspec.Raw:
+        return "object"
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    names = {"str": "text", "float": "number", "int": "whole number", "datetime": "time"}
+    return names.get(text.removesuffix(" | None"), text)
+
+
+def rejection_codes() -> list[str]:
+    """Return every code with which the sources refuse a record, found in the code itself."""
+    folder = Path(inspect.getfile(event)).parents[1]
+    found: set[str] = set()
+    for path in [folder / "model" / "event.py", *(folder / "ingest").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            found.update(_codes_in(node))
+    return sorted(found)
+
+
+def _codes_in(node: ast.AST) -> Iterator[str]:
+    """Codes stand as `code="..."`, as the first of a returned or assigned tuple, and as the first argument of a refusal."""
+    values: list[ast.expr | None] = []
+    if isinstance(node, ast.Call):
+        values += [k.value for k in node.keywords if k.arg == "code"]
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        values += node.args[:1] if "refuse" in name.lower() else []
+    elif isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Tuple):
+        values += node.value.elts
+    elif isinstance(node, ast.Assign):
+        values.append(node.value if "code" in [getattr(t, "id", "") for t in node.targets] else None)
+    elif isinstance(node, ast.Tuple):
+        values += node.elts[:1]
+    for value in values:
+        for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in REJECTION_NOTES:
+                yield part.value
+            elif isinstance(node, ast.Call) and isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield part.value
+
+
+def settings_() -> str:
+    """Every setting with its variable, default and meaning."""
+    rows = []
+    for name, field in settings.Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, settings.RetentionDays):
+            for grain, part in settings.RetentionDays.model_fields.items():
+                variable = f"`HUBBUB_{name.upper()}__{grain.upper()}`"
+                meaning = f"{field.description} {part.description} Empty in YAML (null) keeps for ever."
+                rows.append((f"`{name}.{grain}`", variable, part.default, meaning))
+        else:
+            rows.append(
+                (f"`{name}`", f"`HUBBUB_{name.upper()}`", f"`{default}`" if str(default) else "", field.description)
+            )
+    return (
+        "Flags win over `HUBBUB_*` variables, those over `hubbub.yaml` in the data folder, that over `hubbub.yaml` in the current "
+        "folder. `hubbub config show` prints what holds.\n\n"
+        + table(("setting", "variable", "default", "meaning"), iter(rows))
+    )
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Yield every command under its full name."""
+
+    def below(group: Any, name: str) -> Iterator[tuple[str, click.Command]]:
+        for word, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from below(command, f"{name} {word}")
+            else:
+                yield f"{name} {word}", command
+
+    return below(typer.main.get_command(command_line), "hubbub")
+
+
+def cli() -> str:
+    """Every command with its arguments and options."""
+    parts = [
+        "Every command takes `--data DIR` (or `HUBBUB_DATA`), works whether or not a server runs on the folder, writes messages to "
+        "stderr, and ends with 0 on success, 2 on bad usage, 1 otherwise.\n"
+    ]
+    for name, command in commands():
+        rows = (
+            (_names(p), "required" if p.required else _default(p), getattr(p, "help", "") or "") for p in command.params
+        )
+        parts.append(f"## {name}\n\n{command.help}\n\n" + table(("option", "default", "meaning"), rows) + "\n")
+    return "\n".join(parts)
+
+
+def _names(parameter: click.Parameter) -> str:
+    is_option = parameter.opts[0].startswith("-")
+    return f"`{', '.join(parameter.opts)}`" if is_option else f"`{(parameter.name or '').upper()}`"
+
+
+def _default(parameter: click.Parameter) -> str:
+    shown = getattr(parameter, "show_default", None)
+    if isinstance(shown, str):
+        return f"`{shown}`"
+    return (
+        f"`{parameter.default}`"
+        if isinstance(parameter.default, str | int | float) and parameter.default not in (False, "")
+        else ""
+    )
+
+
+def description() -> dict[str, Any]:
+    """Return the OpenAPI document of the application."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_engine(folder, free_floor_mb=0, memory_limit="300MB", threads=1) as engine,
+    ):
+        return create_app(engine, refresh=False).openapi()
+
+
+def http() -> str:
+    """Every route with its parameters."""
+    parts = [
+        "`Authorization: Bearer <key>`; the tenant comes from the key. Errors are RFC 9457 problem documents, see "
+        "[errors](errors.md). The same as OpenAPI: `/openapi.json`.\n"
+    ]
+    for path, methods in description()["paths"].items():
+        for method, route in methods.items():
+            parts.append(f"## {method.upper()} {path}\n\n{route['summary']}. {route['description']}\n")
+            if wanted := route.get("parameters", []):
+                rows = (
+                    (
+                        f"`{p['name']}`",
+                        "yes" if p.get("required") else "",
+                        p["schema"].get("default", ""),
+                        p.get("description", ""),
+                    )
+                    for p in wanted
+                )
+                parts.append(table(("parameter", "required", "default", "meaning"), rows) + "\n")
+            if "description" in route.get("requestBody", {}):
+                parts.append(f"Body: {route['requestBody']['description']}\n")
+            elif "requestBody" in route:
+                parts.append("Body: " + ", ".join(f"`{kind}`" for kind in route["requestBody"]["content"]) + "\n")
+    return "\n".join(parts)
+
+
+def every_error() -> list[type[errors.HubbubError]]:
+    """Return every error, in the order of their declaration."""
+    return [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.HubbubError)]
+
+
+def errors_() -> str:
+    """Every error with its code, status and whether trying again can help."""
+    rows = (
+        (f"`{e.code}`", e.status, "yes, after `Retry-After`" if e.retry else "no", inspect.getdoc(e))
+        for e in every_error()
+    )
+    return "Codes are stable; texts may change.\n\n" + table(("code", "HTTP status", "try again", "meaning"), rows)
+
+
+def relations() -> str:
+    """The relations of the replaced systems, with their columns."""
+    parts = [
+        "Views in the store under the names and columns of the systems that Hubbub replaces, for BI tools. Dates are days of the "
+        "tenant's zone, other times UTC.\n"
+    ]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_engine(folder, free_floor_mb=0, memory_limit="300MB", threads=1) as engine,
+    ):
+        for name in RELATIONS:
+            columns = engine.store.query(f"DESCRIBE {name}").rows
+            parts.append(f"## {name}\n\n" + table(("column", "type"), ((f"`{c[0]}`", c[1]) for c in columns)) + "\n")
+    return "\n".join(parts)
+
+
+PAGES: dict[str, tuple[str, Callable[[], str]]] = {
+    "metrics": ("Metrics", metrics),
+    "events": ("Events", events),
+    "settings": ("Settings", settings_),
+    "cli": ("Command line", cli),
+    "http": ("HTTP", http),
+    "errors": ("Errors", errors_),
+    "relations": ("Relations", relations),
+}
+
+
+def write(target: Path) -> list[Path]:
+    """Write all pages into a folder and return them."""
+    target.mkdir(parents=True, exist_ok=True)
+    pages = []
+    for name, (title, body) in PAGES.items():
+        page = target / f"{name}.md"
+        page.write_text(
+            f"# {title}\n\n<!-- Made by docs/make_reference.py; do not edit. -->\n\n{body().strip()}\n",
+            encoding="utf-8",
+        )
+        pages.append(page)
+    return pages
+
+
+if __name__ == "__main__":
+    for written in write(TARGET):
+        sys.stdout.write(f"{written.relative_to(TARGET.parents[1])}\n")
