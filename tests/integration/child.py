@@ -24,7 +24,14 @@ from tests.acceptance.conftest import open_engine
 TENANTS = {"shop-0": "UTC", "shop-1": "America/New_York", "shop-2": "Asia/Kolkata"}
 THREADS = 3
 START = datetime(2026, 3, 1, tzinfo=UTC)
-TYPES = ("message.received", "message.sent", "message.delivered", "topic.classified", "conversation.resolved", "task.created")
+TYPES = (
+    "message.received",
+    "message.sent",
+    "message.delivered",
+    "topic.classified",
+    "conversation.resolved",
+    "task.created",
+)
 
 
 def tenant_of(number: int) -> str:

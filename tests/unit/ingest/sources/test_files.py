@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources import files, mapping
+from hubbub.ingest.sources import files, mapping, values
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
 
@@ -191,7 +191,7 @@ def threads(tmp_path: Path, rows: list[dict[str, Any]], rule: str) -> list[tuple
     fields = "type: {const: message.sent}, time: {const: '2026-01-01T00:00:00Z'}"
     text = f"conversation: {rule}\nevents:\n  - {{{fields}, attributes: {{{attributes}}}}}\n"
     path = write(tmp_path / "rows.jsonl", "\n".join(json.dumps(row) for row in rows))
-    found = [json.loads(bytes(e.attributes or b"")) for e in events_of(path, mapped(tmp_path, text))]
+    found = [json.loads(bytes(e.attributes)) for e in events_of(path, mapped(tmp_path, text))]
     return [tuple(f[c] for c in columns) for f in found]
 
 
@@ -324,7 +324,7 @@ def test_twitter_airlines() -> None:
     assert len({(r.tenant, r.event.id) for r in records}) == 2 * expected["distinct_tweet_ids"]
     assert Counter(r.event.topic or "-" for r in topics) == expected["negativereason"]
     assert Counter(r.event.sentiment for r in topics) == expected["sentiment"]
-    assert Counter(r.tenant for r in topics) == {mapping.slug(k): n for k, n in expected["airline"].items()}
+    assert Counter(r.tenant for r in topics) == {values.slug(k): n for k, n in expected["airline"].items()}
     assert round(statistics.mean(r.event.confidence or 0 for r in topics), 6) == expected["mean_sentiment_confidence"]
     narrowed, _ = example("twitter-airlines", "twitter-airlines/Tweets.csv", {"airline": "United"})
     assert len(narrowed) == 2 * expected["airline"]["United"]
@@ -361,7 +361,7 @@ def test_twitter_support() -> None:
 
 def parent(event: Event) -> str:
     """Return the id that a tweet or mail answers, or an empty text."""
-    return str(json.loads(bytes(event.attributes)).get("in_reply_to", "")) if event.attributes is not None else ""
+    return str(json.loads(bytes(event.attributes)).get("in_reply_to", "")) if bytes(event.attributes) else ""
 
 
 @real
