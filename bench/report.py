@@ -63,6 +63,10 @@ def _folds(found: Result) -> list[Row]:
             "fold from scratch, all rollups, against hand-written SQL", _s(median), _s(other) if other else "not run",
             f"{median / other:.2f}x" if other else "", "at most 2x", spread,
         ))  # fmt: skip
+        cpu = [statistics.median(r.get("cpu_seconds", 0.0) for r in runs or [{}]) for runs in (fold, hand)]
+        if all(cpu):
+            rows.append(Row("the same, CPU time of the process (steadier on a busy machine)", _s(cpu[0]), _s(cpu[1]),
+                            f"{cpu[0] / cpu[1]:.2f}x", "at most 2x", ""))  # fmt: skip
         idle = [r["nothing_due_seconds"] for r in fold]
         rows.append(Row("refresh with nothing due", _s(statistics.median(idle)), "", "", "", _span(idle)))
         names = {"late_30_days": "10,000 late events over 30 days", "late_1_day": "10,000 events of the last day",

@@ -169,29 +169,28 @@ def rejection_codes() -> list[str]:
 
 
 def _codes_in(node: ast.AST) -> Iterator[str]:
-    """Codes stand as `code="..."`, as the first of a returned or assigned tuple, and as the first argument of a refusal."""
-    values: list[ast.expr | None] = []
+    """Codes stand as `code="..."`, as the first argument of a refusal, in tuples and in assignments to `code`."""
     if isinstance(node, ast.Call):
-        values += [k.value for k in node.keywords if k.arg == "code"]
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        values += node.args[:1] if "refuse" in name.lower() else []
-    elif isinstance(node, ast.Return | ast.Assign) and isinstance(node.value, ast.Tuple):
-        values += node.value.elts
-    elif isinstance(node, ast.Assign):
-        values.append(node.value if "code" in [getattr(t, "id", "") for t in node.targets] else None)
+        refused = node.args[:1] if "refuse" in name.lower() else []
+        yield from _words([k.value for k in node.keywords if k.arg == "code"] + refused)
+    elif isinstance(node, ast.Assign) and "code" in [getattr(t, "id", "") for t in node.targets]:
+        yield from _words([node.value])
     elif isinstance(node, ast.Tuple):
-        values += node.elts[:1]
-    for value in values:
-        for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
-            if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in REJECTION_NOTES:
-                yield part.value
-            elif isinstance(node, ast.Call) and isinstance(part, ast.Constant) and isinstance(part.value, str):
-                yield part.value
+        yield from (word for word in _words(node.elts) if word in REJECTION_NOTES)
+
+
+def _words(nodes: Sequence[ast.expr]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.IfExp):
+            yield from _words([node.body, node.orelse])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def settings_() -> str:
     """Every setting with its variable, default and meaning."""
-    rows = []
+    rows: list[Sequence[Any]] = []
     for name, field in settings.Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
         if isinstance(default, settings.RetentionDays):
@@ -300,7 +299,10 @@ def errors_() -> str:
         (f"`{e.code}`", e.status, "yes, after `Retry-After`" if e.retry else "no", inspect.getdoc(e))
         for e in every_error()
     )
-    return "Codes are stable; texts may change.\n\n" + table(("code", "HTTP status", "try again", "meaning"), rows)
+    return (
+        "Codes are stable; texts may change. A route that has no such method answers 405 `method_not_allowed`.\n\n"
+        + table(("code", "HTTP status", "try again", "meaning"), rows)
+    )
 
 
 def relations() -> str:

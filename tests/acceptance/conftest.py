@@ -154,6 +154,12 @@ def total(engine: Engine, tenant: str, metric: str, start: str, end: str, **ques
     return row[metric]
 
 
+def totals(engine: Engine, tenant: str, metrics: Sequence[str], start: str, end: str, **question: Any) -> list[Any]:
+    """Return several metrics of a whole range, in the order asked."""
+    (row,) = engine.query(tenant, metrics=metrics, start=start, end=end, **question)["rows"]
+    return [row[name] for name in metrics]
+
+
 def by(
     engine: Engine, tenant: str, metric: str, start: str, end: str, dimension: str, **question: Any
 ) -> dict[str | None, Any]:

@@ -24,6 +24,7 @@ from tests.acceptance.conftest import (
     open_engine,
     refreshed,
     total,
+    totals,
 )  # fmt: skip
 
 AIRLINES, SUPPORT = "twitter-airlines", "twitter-support"
@@ -222,8 +223,11 @@ def test_each_brand_has_its_own_conversations(engine: Engine, support: dict[str,
     known = counts(SUPPORT)
     brands = support["brands"]
     assert (brands.stored, brands.rejected, len(brands.tenants)) == (known["tweets"], {}, known["brands"])
-    received = {t: total(engine, t, "messages_received", *SUPPORT_RANGE) for t in brands.tenants}
-    sent = {t: total(engine, t, "messages_sent", *SUPPORT_RANGE) for t in brands.tenants}
+    received: dict[str, int] = {}
+    sent: dict[str, int] = {}
+    for tenant in brands.tenants:
+        asked = totals(engine, tenant, ["messages_received", "messages_sent"], *SUPPORT_RANGE)
+        received[tenant], sent[tenant] = asked
     assert (sum(received.values()), sum(sent.values())) == (known["inbound"], known["outbound"]) == (1363, 1137)
     assert received == Counter(threads.brand(k) for k, t in threads.tweets.items() if t["inbound"])
     assert sent == Counter(threads.brand(k) for k, t in threads.tweets.items() if not t["inbound"])
@@ -243,10 +247,11 @@ def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loa
         per_brand[threads.brand(root)].append(wait)
     for tenant in support["brands"].tenants:
         mine = per_brand[tenant]
-        assert total(engine, tenant, "first_response_ms.count", *SUPPORT_RANGE) == len(mine)
-        assert total(engine, tenant, "first_response_ms.sum", *SUPPORT_RANGE) == (sum(mine) if mine else None)
-        asked = total(engine, tenant, "first_response_ms.p50", *SUPPORT_RANGE, exact=True)
-        assert asked == (statistics.median(mine) if mine else None)
+        parts = ["first_response_ms.count", "first_response_ms.sum", "first_response_ms.p50"]
+        median = statistics.median(mine) if mine else None
+        asked = totals(engine, tenant, parts, *SUPPORT_RANGE, exact=True)
+        assert asked == [len(mine), sum(mine) if mine else None, median]
+        assert totals(engine, tenant, parts[:2], *SUPPORT_RANGE) == asked[:2]
 
 
 @needs(SUPPORT)
@@ -268,11 +273,14 @@ def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded],
 
 @needs(SUPPORT)
 def test_both_mappings_agree_where_the_opening_was_answered(threads: Threads) -> None:
-    """All 644 answered openings have the same wait in whole threads, which add 52 answered later and 14 a brand began."""
+    """All 644 answered openings wait as long in whole threads, which add 52 that were answered later and 14 a brand began.
+
+    One of the 52 answers a tweet that is not in the file.
+    """
     whole, openings = threads.whole(), threads.openings()
     same = [key for key in openings if whole.get(key) == openings[key]]
     more = [root for root in whole if root not in openings]
-    begun = [r for r in more if not threads.tweets.get(r, {"inbound": False})["inbound"]]
+    begun = [r for r in more if not threads.tweets.get(r, {"inbound": True})["inbound"]]
     assert (len(same), len(more) - len(begun), len(begun)) == (644, 52, 14)
 
 

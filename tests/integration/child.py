@@ -64,7 +64,7 @@ def prepare(engine: Engine) -> None:
 
 def ready() -> None:
     """Tell the parent that work begins."""
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
 
 
 def ingest(folder: Path, journal: Path, first: int) -> None:

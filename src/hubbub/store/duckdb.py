@@ -91,7 +91,7 @@ class DuckStore:
     def _open(self) -> duckdb.DuckDBPyConnection:
         """Open the file; one that is refused stays as it is, so that its log can still be put back beside it."""
         tide = int(os.pread(self._tide, 32, 0).decode().strip() or 0)
-        if tide and not self._file.exists():
+        if tide and not any(self._file.with_name(name).exists() for name in (FILE, f"{FILE}.wal")):
             self._refuse("is not there", tide)
         self._con = self._connect()
         try:

@@ -86,16 +86,19 @@ To = Annotated[
 ]
 
 
+Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
+
+
 @api.get("/explain", summary="Explain one number, down to its events")
 def explain(
     engine: EngineOf,
     tenant: Reads,
-    metric: Annotated[str, Query(max_length=200)],
+    metric: Annotated[str, Query(max_length=200, description="One metric, like csat or response_ms.p95.")],
     start: From,
     end: To,
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
+    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Events before this page.")] = 0,
 ) -> dict[str, Any]:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
     return engine.explain(tenant, metric, start, end, _where(where), limit=limit, offset=offset)
@@ -118,7 +121,7 @@ def dashboard(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
 
 
 @api.get("/trends", summary="Topics, tone, escalations and hotspots per window")
-def trends(engine: EngineOf, tenant: Reads, start: From, end: To, grain: str = "day") -> dict[str, Any]:
+def trends(engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day") -> dict[str, Any]:
     """Return one row per window."""
     return engine.trends(tenant, start, end, grain)
 

@@ -1,0 +1,202 @@
+"""Nothing without a text: the reference names all there is, the examples run, the links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx2
+import pytest
+
+import hubbub
+from hubbub.app import open_engine
+from hubbub.clock import fixed
+from hubbub.metrics import catalogue
+from hubbub.model import event
+from hubbub.settings import RetentionDays, Settings
+from hubbub.store.relations import RELATIONS
+from tests.house.conftest import ROOT
+
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PAPERS = sorted(
+    p for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if p.parent != ROOT / "docs" / "reference"
+)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+"""When the examples are run: they tell of that day, and a tenant keeps raw events for 90 days."""
+
+
+def blocks(name: str) -> list[str]:
+    """Return the Python blocks of a document."""
+    return BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def on_that_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in an empty folder on the day of the examples, which are small."""
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {"clock": fixed(NOW), "threads": 1, "memory_limit": "300MB", "free_floor_mb": 0}
+    monkeypatch.setattr("hubbub.app.open_engine", partial(open_engine, **options))
+
+
+def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -> None:
+    """Each metric has a definition and is named with its unit; each dimension is named."""
+    for entry in catalogue.entries():
+        assert len(entry["definition"]) > 10, entry["name"]
+        assert f"| `{entry['name']}` | {entry['unit']} |" in pages["metrics"]
+        for dimension in entry["dimensions"]:
+            assert f"`{dimension}`" in pages["metrics"]
+    for rollup in catalogue.ROLLUPS:
+        assert rollup.doc and rollup.source.doc, rollup.name
+        assert all(measure.doc for measure in rollup.measures.values()), rollup.name
+
+
+def test_every_event_type_field_and_code_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
+    """Each type, field, other spelling and code of refusal is named, and every field and code has a text."""
+    assert {name.partition(".")[0] for name in event.TYPES} == set(reference.TYPE_NOTES)
+    assert set(reference.FIELD_NOTES) == event.FIELDS
+    found = set(reference.rejection_codes())
+    assert found == set(reference.REJECTION_NOTES), "codes without a text, or texts without a code"
+    for name in (*event.TYPES, *event.FIELDS, *event.ALIASES, *event.KINDS, *found):
+        assert name in pages["events"]
+
+
+def test_every_setting_is_in_the_reference(pages: dict[str, str]) -> None:
+    """Each setting has a description and stands there under its name and its variable."""
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"`{name}" in pages["settings"]
+        assert f"`HUBBUB_{name.upper()}" in pages["settings"]
+    assert all(field.description for field in RetentionDays.model_fields.values())
+
+
+def test_every_command_and_option_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
+    """Each command says what it does, each argument and option what it is for, and all are named."""
+    for name, command in reference.commands():
+        assert command.help, name
+        section = pages["cli"].split(f"## {name}\n", 1)[1].split("\n## ", 1)[0]
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (name, parameter.name)
+            shown = parameter.opts[0] if parameter.opts[0].startswith("-") else (parameter.name or "").upper()
+            assert shown in section, name
+
+
+def test_every_route_and_parameter_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
+    """Each route has a summary and a description, each parameter a text, and all are named."""
+    described = reference.description()
+    for path, methods in described["paths"].items():
+        for method, route in methods.items():
+            assert route["summary"] and route["description"], path
+            section = pages["http"].split(f"## {method.upper()} {path}\n", 1)[1].split("\n## ", 1)[0]
+            for parameter in route.get("parameters", []):
+                assert parameter.get("description"), (path, parameter["name"])
+                assert f"`{parameter['name']}`" in section
+
+
+def test_every_error_and_relation_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
+    """Each error stands there with code and status, each relation with its columns."""
+    for error in reference.every_error():
+        assert f"| `{error.code}` | {error.status} |" in pages["errors"]
+    for name in RELATIONS:
+        assert f"## {name}\n" in pages["relations"]
+
+
+def test_the_quickstart_runs(on_that_day: None) -> None:
+    """Every Python block of the quickstart runs, one after the other, and its assertions hold."""
+    found = blocks("docs/quickstart.md")
+    assert len(found) >= 4
+    namespace: dict[str, object] = {}
+    for block in found:
+        exec(compile(block, "docs/quickstart.md", "exec"), namespace)
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """Run `hubbub serve` on a folder; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = "from hubbub.cli.main import run; run()"
+    command = [sys.executable, "-c", program, "serve", "--data", str(folder), "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            try:
+                assert httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+                break
+            except httpx2.TransportError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every Python block of the README runs: what sends to a server against a real one, the rest embedded."""
+    found = blocks("README.md")
+    sending = [b for b in found if "hubbub.Client(" in b]
+    assert sending and len(sending) < len(found)
+    for block in found:
+        if block not in sending:
+            exec(compile(block, "README.md", "exec"), {})
+    assert "'messages': 1" in capsys.readouterr().out
+    folder = tmp_path / "served"
+    with hubbub.open(folder) as engine:
+        engine.add_tenant("acme")
+        key = engine.add_key("acme")["key"]
+    with server(folder) as url:
+        for block in sending:
+            exec(
+                compile(block.replace("http://127.0.0.1:8321", url).replace("hub_live_…", key), "README.md", "exec"), {}
+            )
+    with hubbub.open(folder) as engine:
+        assert engine.store.query("SELECT count(*) FROM events").rows == [(len(sending),)]
+
+
+def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
+    """Every `hubbub …` line in a console block or an indented one names a command that there is, with options it has."""
+    known = dict(reference.commands())
+    for paper in PAPERS:
+        for line in re.findall(r"^(?:\$ |    )(hubbub [a-z].*)$", paper.read_text(encoding="utf-8"), re.MULTILINE):
+            words = line.split("#")[0].split()
+            name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)
+            assert name, f"{paper.name}: {line}"
+            options = {o for p in known[name].params for o in p.opts}
+            assert {w for w in words if w.startswith("--")} <= options, f"{paper.name}: {line}"
+
+
+def test_links_resolve() -> None:
+    """Every link between documents leads to a file of the project."""
+    for paper in PAPERS:
+        for target in LINK.findall(paper.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://", "#", "mailto:")):
+                assert (paper.parent / target.split("#")[0]).exists(), f"{paper.relative_to(ROOT)}: {target}"
+
+
+def test_the_readme_names_places_that_exist() -> None:
+    """Every path that the README puts into quotes is there (the reference and results are made by commands)."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = ("docs/reference/", "bench/results/")
+    for path in re.findall(r"`((?:docs|src|bench|examples|tests)/[\w./-]*)`", text):
+        assert path in made or (ROOT / path).exists(), path
+
+
+def test_the_changelog_has_what_is_not_released() -> None:
+    """The changelog begins with an Unreleased section that says something."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    section = text.split("## [Unreleased]", 1)[1].split("\n## ", 1)[0]
+    assert "- " in section

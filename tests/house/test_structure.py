@@ -1,0 +1,166 @@
+"""The shape of the code: bounds that keep it readable, and errors, settings and lock as promised."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hubbub import errors
+from hubbub.settings import RetentionDays, Settings
+from tests.house.conftest import ROOT, SOURCE
+
+LONGEST_FUNCTION = 60
+LONGEST_FILE = 450
+LONGER_FUNCTIONS = {"event.py:event_from", "importing.py:_import"}
+LONGER_FILES = {"duckdb.py"}
+"""Known to be longer. Take a name out when it is not true any more; think twice before adding one."""
+
+TEST_FILES = sorted((ROOT / "tests").rglob("test_*.py"))
+ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.HubbubError)]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return a file as a syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions(path: Path) -> Iterator[Function]:
+    """Yield the functions of a file, methods and inner ones too."""
+    yield from (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+
+
+def length(function: Function) -> int:
+    """Count the lines of a function without its docstring and decorators."""
+    first = function.body[0]
+    has_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
+    text = (first.end_lineno or first.lineno) - first.lineno + 1 if has_text else 0
+    return (function.end_lineno or function.lineno) - function.lineno + 1 - text
+
+
+def test_errors_say_code_status_and_whether_to_try_again() -> None:
+    """Each error has a code of its own, an HTTP status, retry or not, and a first line that is its message."""
+    codes = [e.code for e in ERRORS]
+    assert len(set(codes)) == len(codes)
+    for error in ERRORS:
+        own = vars(error)
+        assert "code" in own and "status" in own, error.__name__
+        assert re.fullmatch(r"[a-z_]+", error.code)
+        assert 400 <= error.status <= 599
+        assert isinstance(error.retry, bool)
+        assert not error.retry or error.status >= 500 or error.status == 429
+        assert error().message == (inspect.getdoc(error) or "").splitlines()[0]
+        assert error("what happened").message == str(error("what happened")) == "what happened"
+
+
+def test_settings_are_few() -> None:
+    """There are at most 40 settings, each with a default that works."""
+    assert len(Settings.model_fields) + len(RetentionDays.model_fields) <= 40
+    assert all(not field.is_required() for field in Settings.model_fields.values())
+
+
+def test_functions_are_short() -> None:
+    """No function is longer than 60 lines but those named here."""
+    long = {
+        f"{path.name}:{f.name}"
+        for path in SOURCE.rglob("*.py")
+        for f in functions(path)
+        if length(f) > LONGEST_FUNCTION
+    }
+    assert long <= LONGER_FUNCTIONS
+
+
+def test_files_are_short() -> None:
+    """No file of the source is longer than 450 lines but those named here."""
+    long = {
+        path.name for path in SOURCE.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST_FILE
+    }
+    assert long <= LONGER_FILES
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=lambda p: str(p.relative_to(ROOT / "tests")))
+def test_every_test_says_what_it_proves(path: Path) -> None:
+    """Each test function has a docstring that is a sentence, and a typed signature."""
+    for function in functions(path):
+        if function.name.startswith("test_"):
+            text = ast.get_docstring(function) or ""
+            assert len(text) > 20 and text.rstrip().endswith((".", "!", "?", ")")), f"{path.name}: {function.name}"
+            assert function.returns is not None, function.name
+            assert all(a.annotation is not None for a in function.args.args if a.arg != "self"), function.name
+
+
+def lock() -> dict[str, str]:
+    """Return the locked packages: name -> its entry."""
+    entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    return {re.match(r"[A-Za-z0-9._-]+", e)[0].lower().replace("_", "-"): e for e in entries if "==" in e}  # type: ignore[index]
+
+
+def test_the_lock_names_no_place_and_hashes_everything() -> None:
+    """The lock holds versions and hashes alone: no host, no index, no path; every package has a hash."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host|file:|^-e", text, re.MULTILINE)
+    assert lock()
+    for name, entry in lock().items():
+        assert re.match(r"\S+==\S+", entry), name
+        assert "--hash=sha256:" in entry, name
+
+
+def test_the_lock_pins_every_dependency() -> None:
+    """Everything that pyproject asks for, also for development and building, is in the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = [
+        *project["project"]["dependencies"], *project["dependency-groups"]["dev"],
+        *(d for extra in project["project"]["optional-dependencies"].values() for d in extra),
+    ]  # fmt: skip
+    for dependency in asked:
+        name = re.match(r"[A-Za-z0-9._-]+", dependency)
+        assert name is not None
+        assert name[0].lower().replace("_", "-") in lock(), dependency
+
+
+def tracked() -> list[Path]:
+    """Return the files of the project that are kept, and those that would be."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("needs a git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_place_on_a_machine() -> None:
+    """No text of the project holds a home or working folder of somebody's machine."""
+    place = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt)/\w")
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        if path != Path(__file__).resolve():
+            assert not place.search(text), f"{path.relative_to(ROOT)}: {place.search(text)}"
+
+
+def test_nothing_is_left_for_later() -> None:
+    """The source holds no note to do something one day: what is open stands in an issue."""
+    note = re.compile(r"\b(TODO|FIXME|XXX)\b")
+    assert [p.name for p in SOURCE.rglob("*.py") if note.search(p.read_text(encoding="utf-8"))] == []
+
+
+def test_no_test_asserts_a_time() -> None:
+    """No test compares a measured duration: machines differ and are noisy."""
+    clock = re.compile(r"assert .*(perf_counter|monotonic|time\.time|process_time)\(")
+    assert [p.name for p in TEST_FILES if clock.search(p.read_text(encoding="utf-8"))] == []

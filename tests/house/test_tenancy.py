@@ -1,0 +1,227 @@
+"""Nobody sees anything of another tenant: every route of the description, every text field, every place that words reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import structlog
+from starlette.testclient import TestClient
+
+from hubbub.app import Engine
+from hubbub.clock import fixed
+from hubbub.metrics import catalogue
+from hubbub.model.event import TEXT_FIELDS, TYPES
+from hubbub.settings import load
+from hubbub.store.control import SCOPES
+from hubbub.telemetry import configure_logs
+from hubbub.web.app import create_app
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+CANARY = "canary7f3a"
+"""Part of every text, name and id of tenant A."""
+SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
+"""An event of tenant A that another tenant may send just so."""
+OPEN = ("/healthz", "/readyz")
+
+
+def told_by(tenant: str, mark: str) -> Iterator[dict[str, Any]]:
+    """Yield an event of every type with a marked text in every field that holds one."""
+    for n, type_ in enumerate(sorted(TYPES)):
+        texts = {name: f"{mark} {name} {n % 3}" for name in TEXT_FIELDS if name != "kind"}
+        yield {
+            **texts, "type": type_, "time": f"2026-08-{1 + n % 9:02}T10:00:00Z", "id": f"{mark}-{tenant}-{n}", "kind": "person",
+            "attributes": {f"{mark} key": [f"{mark} value"]}, "value": 4 if type_.startswith("satisfaction") else 1.5,
+            "confidence": 0.9, "duration_ms": 1000,
+        }  # fmt: skip
+
+
+@dataclass
+class House:
+    """A server with tenant A, whose every text is a canary, and tenant B, and keys of all kinds."""
+
+    engine: Engine
+    http: TestClient
+    keys: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+    def ask(self, method: str, path: str, key: str, **how: Any) -> httpx2.Response:
+        """Send a request with one of the keys."""
+        headers = {} if key == "none" else {"Authorization": f"Bearer {self.keys[key]}"}
+        return self.http.request(method, path, headers=headers, **how)
+
+    def routes(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Return every route of the description as (method, path, route)."""
+        paths: dict[str, Any] = self.http.get("/openapi.json").json()["paths"]
+        return [(m.upper(), p, r) for p, methods in paths.items() for m, r in methods.items()]
+
+
+@pytest.fixture
+def logs_again() -> Iterator[None]:
+    """Put the logs back to where they went before this test."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Open a server whose tenant A is all canaries, folded; B has events of its own."""
+    folder = tmp_path_factory.mktemp("tenancy") / "data"
+    settings = load(data=folder, threads=1, memory_limit="300MB", free_floor_mb=0)
+    with Engine(settings, fixed(NOW)) as engine:
+        for tenant, mark in (("a-canary7f3a", CANARY), ("b", "plain")):
+            engine.add_tenant(tenant, name=f"{mark} and company")
+            assert engine.record(tenant, told_by(tenant, mark))["rejected"] == []
+        engine.record("a-canary7f3a", SHARED)
+        engine.record("a-canary7f3a", [{"type": f"{CANARY}.unknown", "time": "2026-08-01T10:00:00Z"}, {CANARY: CANARY}])
+        assert engine.refresh()["errors"] == {}
+        engine.record(
+            "a-canary7f3a", {"type": "message.sent", "time": "2026-08-10T10:00:00Z", "channel": f"{CANARY} live"}
+        )
+        keys = {
+            "none": "", "malformed": "x", "unknown": "hub_live_0123456789ab_" + "x" * 43,
+            "revoked": engine.add_key("a-canary7f3a")["key"],
+            "expired": engine.add_key("a-canary7f3a", expires="2020-01-01")["key"],
+            "operator": engine.add_key(None, scopes=["admin"])["key"],
+            "tenant A": engine.add_key("a-canary7f3a", SCOPES, label=f"{CANARY} label")["key"],
+            "tenant B": engine.add_key("b", SCOPES)["key"],
+        }  # fmt: skip
+        engine.revoke_key(keys["revoked"].split("_")[2])
+        for scope in SCOPES:
+            keys[f"only {scope}"] = engine.add_key("a-canary7f3a", [scope])["key"]
+        with TestClient(create_app(engine, token="local", refresh=False), raise_server_exceptions=False) as http:
+            yield House(engine, http, keys)
+
+
+def call(route: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Fill in what a route asks for, made from its description, with A's words wherever words fit."""
+    span = {"from": "2026-08-01", "to": "2026-08-20"}
+    query = {p["name"]: f"{CANARY}" for p in route.get("parameters", []) if p["in"] == "query" and p.get("required")}
+    query |= {name: value for name, value in {**span, "metric": "messages"}.items() if name in query}
+    how: dict[str, Any] = {"params": query}
+    if path == "/v1/events":
+        how["json"] = SHARED
+    elif "requestBody" in route:
+        how["json"] = {"metrics": ["messages"], **span}
+    return how
+
+
+def everything(answer: httpx2.Response) -> str:
+    """Return all that an answer says, headers too."""
+    return answer.text + json.dumps(dict(answer.headers))
+
+
+def test_every_route_refuses_keys_that_are_not_good_for_it(house: House) -> None:
+    """Each route but health is 401 for no, malformed, unknown, revoked and expired keys, and 403 or 404 without its scope."""
+    routes = house.routes()
+    assert len(routes) >= 9
+    for method, path, route in routes:
+        how, place = call(route, path), path.replace("{", "").replace("}", "")
+        if path in OPEN:
+            continue
+        for key in ("none", "malformed", "unknown", "revoked", "expired"):
+            answer = house.ask(method, place, key, **how)
+            assert answer.status_code == 401, (method, path, key)
+            assert CANARY not in everything(answer)
+        good = [s for s in SCOPES if house.ask(method, place, f"only {s}", **how).status_code not in (401, 403)]
+        assert len(good) <= 1, f"{path} is open to keys of {good}"
+        for key in (*(f"only {s}" for s in SCOPES if s not in good), "operator"):
+            answer = house.ask(method, place, key, **how)
+            assert answer.status_code in (401, 403, 404) or (key == "operator" and not good), (method, path, key)
+            assert CANARY not in everything(answer)
+
+
+def test_every_route_tells_another_tenant_nothing(house: House) -> None:
+    """Each route, asked by B with A's ids, names and dates, answers without a word of A's; A's event is new when B sends it."""
+    assert house.ask("POST", "/v1/events", "tenant A", json=SHARED).json()["duplicates"] == 1
+    assert house.ask("POST", "/v1/events", "tenant B", json=SHARED).json()["accepted"] == 1
+    for method, path, route in house.routes():
+        answer = house.ask(method, path.replace("{", "").replace("}", ""), "tenant B", **call(route, path))
+        assert answer.status_code < 500
+        assert CANARY not in everything(answer), (method, path)
+
+
+def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: House) -> None:
+    """B splits all metrics by all their dimensions, explains them and looks at details: never a word of A's, while A has them."""
+    span = {"from": "2026-08-01", "to": "2026-08-20"}
+    seen = 0
+    for entry in catalogue.entries():
+        metric = entry["name"] + (".p50" if entry["statistics"] else "")
+        asked = {"metrics": [metric], **span, "by": entry["dimensions"], "details": True, "compare": "previous"}
+        answer = house.ask("POST", "/v1/query", "tenant B", json=asked)
+        assert answer.status_code == 200, answer.text
+        assert CANARY not in everything(answer), metric
+        seen += CANARY in house.ask("POST", "/v1/query", "tenant A", json=asked).text
+        explained = house.ask("GET", "/v1/explain", "tenant B", params={"metric": metric, **span, "limit": 1000})
+        assert explained.status_code == 200, explained.text
+        assert CANARY not in everything(explained), metric
+    assert seen > 20
+
+
+def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: House) -> None:
+    """Wrong questions of B suggest no word of A's; Prometheus metrics, health and readiness name no tenant at all."""
+    for asked in (
+        {"metrics": [CANARY[:6]]},
+        {"metrics": ["messages"], "by": [CANARY[:6]]},
+        {"metrics": ["messages"], "grain": CANARY[:6]},
+    ):
+        answer = house.ask("POST", "/v1/query", "tenant B", json={"from": "2026-08-01", "to": "2026-08-20", **asked})
+        assert answer.status_code == 400
+        assert CANARY not in everything(answer)
+    for path in ("/metrics", *OPEN, "/openapi.json"):
+        assert CANARY not in everything(house.http.get(path))
+
+
+def test_words_of_a_tenant_reach_no_log(
+    house: House, logs_again: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At level debug, with refused events, bad questions, a failing store and the unforeseen, logs hold no text and no key."""
+    configure_logs("debug", json=True)
+    house.ask("POST", "/v1/events", "tenant A", json=[*told_by("x", CANARY), {"type": CANARY}, {CANARY: 1}])
+    house.ask("POST", "/v1/events", "tenant A", content=CANARY.encode())
+    house.ask("POST", "/v1/query", "tenant A", json={"metrics": [CANARY], "from": "2026-08-01", "to": "2026-08-20"})
+    house.engine.refresh()
+
+    def broken(*_: object) -> None:
+        raise ValueError(f"no {CANARY} here")
+
+    monkeypatch.setattr(house.engine.answers, "answer", broken)
+    house.ask("POST", "/v1/query", "tenant A", json={"metrics": ["messages"], "from": "2026-08-01", "to": "2026-08-20"})
+    printed = "".join(capfd.readouterr())
+    assert "request failed" in printed
+    assert CANARY not in printed
+    assert not [name for name, key in house.keys.items() if len(key) > 30 and key[-30:] in printed]
+
+
+def test_a_tenant_is_never_taken_from_the_body(house: House) -> None:
+    """Naming A in an event, a question or a header changes nothing: what B sends is B's, or refused."""
+    event = {"type": "message.sent", "time": "2026-08-15T10:00:00Z", "id": "mine"}
+    for name in ("tenant", "tenant_id", "tenantId"):
+        told = house.ask("POST", "/v1/events", "tenant B", json={**event, name: "a-canary7f3a"}).json()
+        assert told["rejected"][0]["code"] == "unknown_field"
+    assert house.ask("POST", "/v1/events?tenant=a-canary7f3a", "tenant B", json=event).json()["accepted"] == 1
+    numbers = dict(
+        house.engine.store.query("SELECT tenant, count(*) FROM events WHERE id = 'mine' GROUP BY tenant").rows
+    )
+    assert numbers == {house.engine.control.tenant("b").no: 1}
+
+
+def test_keys_are_kept_as_digests_alone(house: House) -> None:
+    """No file of the data folder holds the secret of a key."""
+    folder: Path = house.engine.settings.data
+    secrets = [
+        key.rsplit("_", 1)[1].encode()
+        for name, key in house.keys.items()
+        if name in ("tenant A", "tenant B", "operator")
+    ]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(secret in content for secret in secrets), path.name

@@ -1,0 +1,171 @@
+"""The embedded engine: plain values in, plain values out, one process per folder."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hubbub
+from hubbub.app import OPERATIONS, Engine, open_engine
+from hubbub.clock import fixed
+from hubbub.errors import BadInputError, BadQuestionError, ConflictError, NotFoundError
+
+DAYS = ("2026-08-01", "2026-08-02")
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+SPAN: dict[str, Any] = {"start": "2026-08-01", "end": "2026-08-02"}
+
+
+def opened(folder: Path, **flags: Any) -> Engine:
+    """Open a small engine that stands at NOW."""
+    return open_engine(folder, clock=fixed(NOW), **{"threads": 1, "memory_limit": "300MB", "free_floor_mb": 0, **flags})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Open an engine with the tenant acme."""
+    with opened(tmp_path / "data") as made:
+        made.add_tenant("acme", zone="Europe/Rome")
+        yield made
+
+
+def message(id_: str, **fields: Any) -> dict[str, Any]:
+    """Return a message of 1 August 2026."""
+    return {"type": "message.sent", "time": "2026-08-01T10:00:00+02:00", "id": id_, **fields}
+
+
+def test_public_names_load_on_first_use() -> None:
+    """hubbub.open, Engine and Client are there; a name that is not raises AttributeError."""
+    assert hubbub.open is open_engine
+    assert hubbub.Engine is Engine
+    assert hubbub.Client.__name__ == "Client"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = hubbub.nothing
+
+
+def test_one_event_several_or_an_iterator_can_be_recorded(engine: Engine) -> None:
+    """record takes a mapping, a list or an iterator, with times as text or datetime, and gives a verdict for each."""
+    assert engine.record("acme", message("a"))["accepted"] == 1
+    assert engine.record("acme", (message(i) for i in ("a", "b")))["duplicates"] == 1
+    assert engine.record("acme", [message("c", time=NOW)])["accepted"] == 1
+    told = engine.record("acme", [message("d", time=NOW.replace(tzinfo=None)), message("e", value=float("nan")), {}])
+    assert [(r["index"], r["code"]) for r in told["rejected"]] == [
+        (0, "invalid_time"),
+        (1, "out_of_range"),
+        (2, "missing_field"),
+    ]
+    assert engine.query("acme", metrics="messages", **SPAN)["rows"][0]["messages"] == 2
+
+
+def test_old_events_need_history(engine: Engine) -> None:
+    """What is older than the tenant's raw retention is refused, and taken when it is given as history."""
+    old = message("old", time=NOW - timedelta(days=100))
+    assert engine.record("acme", old)["rejected"][0]["code"] == "too_old"
+    assert engine.record("acme", old, history=True)["accepted"] == 1
+
+
+def test_dates_are_days_of_the_tenant(engine: Engine) -> None:
+    """The same moments as local dates, as text with an offset and as datetimes give the same answer."""
+    engine.record("acme", [message("late", time="2026-07-31T22:30:00Z"), message("next", time="2026-08-01T22:30:00Z")])
+    by_date = engine.query("acme", metrics=["messages"], **SPAN)
+    assert by_date["rows"] == [{"window": "2026-08-01T00:00:00+02:00", "messages": 1}]
+    low = datetime(2026, 7, 31, 22, tzinfo=UTC)
+    assert engine.query("acme", metrics="messages", start=low, end=low + timedelta(days=1))["rows"] == by_date["rows"]
+    texts: dict[str, Any] = {"start": "2026-08-01T00:00:00+02:00", "end": "2026-08-02T00:00:00+02:00"}
+    assert engine.query("acme", metrics="messages", **texts)["rows"] == by_date["rows"]
+
+
+def test_unknown_tenants_are_not_found(engine: Engine) -> None:
+    """Every operation that names a tenant which is not there raises NotFoundError, and makes none."""
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: engine.record("no", message("a")), lambda: engine.query("no", metrics="messages", **SPAN),
+        lambda: engine.explain("no", "messages", *DAYS), lambda: engine.dashboard("no"),
+        lambda: engine.trends("no", *DAYS), lambda: engine.hotspots("no", *DAYS), lambda: engine.refresh("no"),
+        lambda: engine.verify("no"), lambda: engine.backfill(*DAYS, tenant="no"), lambda: engine.retention("no"),
+        lambda: engine.quarantine("no"), lambda: engine.replay("no"), lambda: engine.add_key("no"),
+        lambda: engine.change_tenant("no", name="x"),
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(NotFoundError):
+            call()
+    assert [r["tenant"] for r in engine.tenants()["rows"]] == ["acme"]
+
+
+def test_empty_ranges_are_bad_questions(engine: Engine) -> None:
+    """Trends, hotspots, backfill and queries refuse a range whose end is not after its start."""
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: engine.trends("acme", "2026-08-02", "2026-08-02"), lambda: engine.hotspots("acme", "2026-08-02", "2026-08-01"),
+        lambda: engine.query("acme", metrics="messages", start="2026-08-02", end="2026-08-01"),
+        lambda: engine.backfill("2026-08-02", "2026-08-01"),
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(BadQuestionError, match="before"):
+            call()
+
+
+def test_tenants_are_made_and_changed(engine: Engine, tmp_path: Path) -> None:
+    """Defaults come from settings, parts of a retention can be changed alone, a name is taken once, bad ones are refused."""
+    made = engine.add_tenant("plain", retention={"raw": 7})
+    assert (made["zone"], made["retention"]["raw"], made["retention"]["hour"]) == ("UTC", 7, 30)
+    changed = engine.change_tenant("plain", zone="Asia/Tokyo", retention={"hour": None})
+    assert (changed["zone"], changed["retention"]["raw"], changed["retention"]["hour"]) == ("Asia/Tokyo", 7, None)
+    with pytest.raises(ConflictError):
+        engine.add_tenant("plain")
+    for bad in ("", "A", "a b", "a_b", "-a", "a-", "x" * 64, "ä", "a\n"):
+        with pytest.raises(BadInputError):
+            engine.add_tenant(bad)
+    with opened(tmp_path / "other", default_zone="Asia/Tokyo") as other:
+        assert other.add_tenant("t")["zone"] == "Asia/Tokyo"
+
+
+def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None:
+    """After the change and a refresh rollups equal raw events in the new zone."""
+    engine.record("acme", message("a", time="2026-07-31T23:30:00Z"))
+    engine.refresh()
+    engine.change_tenant("acme", zone="America/New_York")
+    engine.refresh()
+    days = {
+        r["window"]: r["messages"]
+        for r in engine.query("acme", metrics="messages", start="2026-07-31", end="2026-08-02", grain="day")["rows"]
+    }
+    assert days == {"2026-07-31T00:00:00-04:00": 1, "2026-08-01T00:00:00-04:00": 0}
+    assert engine.verify("acme")["clean"]
+
+
+def test_a_key_is_told_once(engine: Engine) -> None:
+    """The text of a key is in the answer that made it and in no list."""
+    made = engine.add_key("acme", scopes=["read"], label="desk", expires="2030-01-01")
+    assert made["expires_at"] == "2030-01-01T00:00:00Z"
+    assert made["key"] not in json.dumps(engine.keys())
+    assert [k["id"] for k in engine.keys("acme")["rows"]] == [made["id"]]
+    assert engine.revoke_key(made["id"])["revoked_at"]
+
+
+def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
+    """Closing twice does no harm, and after closing the folder opens again with everything."""
+    engine.record("acme", message("a"))
+    engine.close()
+    engine.close()
+    with opened(tmp_path / "data") as again:
+        assert again.query("acme", metrics="messages", **SPAN)["rows"][0]["messages"] == 1
+
+
+def test_every_operation_takes_and_gives_plain_values(engine: Engine) -> None:
+    """What commands ask a server for are methods with a text, whose answers can be written as JSON."""
+    for name in OPERATIONS:
+        assert inspect.getdoc(getattr(engine, name)), name
+    engine.record("acme", [message("a"), {"type": "nothing"}])
+    for answer in (
+        engine.refresh(), engine.backfill(*DAYS), engine.verify(), engine.retention(dry_run=True), engine.metrics(),
+        engine.tenants(), engine.keys(), engine.quarantine("acme"), engine.replay("acme"), engine.doctor(),
+        engine.dashboard("acme"), engine.trends("acme", *DAYS), engine.hotspots("acme", *DAYS),
+        engine.explain("acme", "messages", *DAYS),
+        engine.import_events("new", '{"type":"message.sent","time":"2020-01-01T00:00:00Z"}'),
+    ):  # fmt: skip
+        assert json.loads(json.dumps(answer, allow_nan=False))
+    assert engine.tenants()["rows"][1]["retention"]["raw"] is None

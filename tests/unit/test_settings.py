@@ -1,0 +1,86 @@
+"""Settings: who wins over whom, and a plain sentence for what cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hubbub.errors import BadSettingError
+from hubbub.settings import load
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in an empty folder, with no variable set."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATA", "PORT", "HOST", "THREADS", "RETENTION", "MEMORY_LIMIT", "LOG_LEVEL"):
+        monkeypatch.delenv(f"HUBBUB_{name}", raising=False)
+
+
+def test_defaults_work() -> None:
+    """Without anything there are settings: this folder's hubbub-data, the loopback address, port 8321."""
+    settings = load()
+    assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
+    assert settings.retention.model_dump() == {"raw": 90, "hour": 30, "day": 365, "week": 730, "month": 1095}
+
+
+def test_flags_win_over_variables_over_the_folders_file_over_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same setting in four places: the nearest to the caller counts, one after the other."""
+    Path("data").mkdir()
+    Path("hubbub.yaml").write_text("port: 1001\nhost: far\nthreads: 7\n")
+    assert load(Path("data")).port == 1001
+    Path("data/hubbub.yaml").write_text("port: 1002\nhost: near\n")
+    assert (load(Path("data")).port, load(Path("data")).host, load(Path("data")).threads) == (1002, "near", 7)
+    monkeypatch.setenv("HUBBUB_PORT", "1003")
+    assert (load(Path("data")).port, load(Path("data")).host) == (1003, "near")
+    assert load(Path("data"), port=1004, host=None).port == 1004
+
+
+def test_the_data_folder_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HUBBUB_DATA names the folder, and its hubbub.yaml counts."""
+    Path("elsewhere").mkdir()
+    Path("elsewhere/hubbub.yaml").write_text("port: 1005\n")
+    monkeypatch.setenv("HUBBUB_DATA", "elsewhere")
+    assert (load().data, load().port) == (Path("elsewhere"), 1005)
+
+
+def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One grain by a variable, one for ever by YAML; the others stay."""
+    monkeypatch.setenv("HUBBUB_RETENTION__RAW", "7")
+    Path("hubbub.yaml").write_text("retention: {month: null}\n")
+    kept = load().retention
+    assert (kept.raw, kept.hour, kept.month) == (7, 30, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("port: 0", "port"), ("port: 65536", "port"), ("port: many", "port"), ("prot: 1", "prot"), ("threads: -1", "threads"),
+        ("refresh_seconds: 0", "refresh_seconds"), ("max_body_mb: 0", "max_body_mb"), ("max_batch: 0", "max_batch"),
+        ("memory_limit: lots", "memory_limit"), ("memory_limit: '12'", "memory_limit"), ("log_level: loud", "log_level"),
+        ("default_zone: Mars/Base", "default_zone"), ("store_url: mysql://x", "store_url"),
+        ("control_url: mysql://x", "control_url"),
+        ("retention: {raw: 0}", "retention.raw"), ("retention: {year: 5}", "retention.year"),
+        ("free_floor_mb: -1", "free_floor_mb"),
+        ("a: [", "YAML"), ("\x00", "YAML"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_named(text: str, named: str) -> None:
+    """A value out of its bounds, a setting that is not known and a broken file raise an error that names them."""
+    Path("hubbub.yaml").write_text(text + "\n")
+    with pytest.raises(BadSettingError, match=named.replace(".", r"\.")):
+        load()
+
+
+def test_a_broken_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that should hold JSON and does not is an error with its name, and no traceback of the library."""
+    monkeypatch.setenv("HUBBUB_RETENTION", "{")
+    with pytest.raises(BadSettingError, match="retention"):
+        load()
+
+
+@pytest.mark.parametrize("size", ["500MB", "1.5GB", "2 GiB", "64mb"])
+def test_sizes_in_use_are_taken(size: str) -> None:
+    """Sizes are numbers with a unit, in either case, with or without a space."""
+    assert load(memory_limit=size).memory_limit == size
