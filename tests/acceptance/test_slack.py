@@ -111,7 +111,8 @@ def snapshots(engine: Engine, data: Path) -> dict[str, list[Loaded]]:
     done: dict[str, list[Loaded]] = {}
     for tenant, order in orders.items():
         done[tenant] = [imported(engine, slack.read(run), tenant) for run in order[:9]]
-        refreshed(engine, tenant)
+    refreshed(engine)
+    for tenant, order in orders.items():
         done[tenant] += [imported(engine, slack.read(run), tenant) for run in order[9:]]
     refreshed(engine)
     return done
