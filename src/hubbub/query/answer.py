@@ -43,7 +43,9 @@ class Answers:
 
     def _answer(self, tenant: Tenant, question: Question, asked: Sequence[Asked], now: datetime) -> Answer:
         cut = buckets(question.start, question.end, question.grain, tenant)
-        context = read.Context(self._store, tenant, question, cut, now, Dirt(self._store, tenant), Facts(self._store, tenant))
+        context = read.Context(
+            self._store, tenant, question, cut, now, Dirt(self._store, tenant), Facts(self._store, tenant)
+        )
         ends = {utc_naive(window.start): window.end for window in cut}
         cells: dict[Key, dict[str, Cell]] = {}
         live: set[datetime] = set()

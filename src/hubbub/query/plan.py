@@ -206,9 +206,7 @@ class Facts:
         return self._found[key]
 
 
-def relation(
-    rollup: Rollup, tiles: Tiles, facts: Facts, measure: str | None = None
-) -> tuple[str, dict[str, Any]]:
+def relation(rollup: Rollup, tiles: Tiles, facts: Facts, measure: str | None = None) -> tuple[str, dict[str, Any]]:
     """Return SQL (and its parameters, beside `$tenant`) of the rows of a rollup, stored and raw alike, unmerged.
 
     Its columns are those of the rollup's table, or of the histogram of `measure`, with `window_start` the bucket.

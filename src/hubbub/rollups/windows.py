@@ -17,7 +17,17 @@ from hubbub.metrics import fold
 from hubbub.metrics.catalogue import ROLLUPS
 from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant, kept_from
-from hubbub.model.window import FINER, SLOT_SECONDS, STORED_GRAINS, Grain, slot_of, slot_ranges, window_of, windows
+from hubbub.model.window import (
+    EPOCH,
+    FINER,
+    SLOT_SECONDS,
+    STORED_GRAINS,
+    Grain,
+    slot_of,
+    slot_ranges,
+    window_of,
+    windows,
+)
 from hubbub.store.base import Work, utc_naive
 
 Step = Callable[[str], None]
@@ -26,6 +36,10 @@ _DAY = 86_400 // SLOT_SECONDS
 _MONTH = 30 * _DAY
 ROOM = {Grain.HOUR: 4, Grain.DAY: 2 * _DAY, Grain.WEEK: 8 * _DAY, Grain.MONTH: 32 * _DAY}
 """Slots that a calendar reaches beyond the touched ones, so that every touched window is whole in it."""
+
+
+LONGEST_DAY = timedelta(hours=26)
+NEVER = utc_naive(EPOCH)
 
 
 class Scratch(Work, Protocol):
@@ -208,10 +222,14 @@ class WindowFold:
                     f"AND w.high >= t.first AND w.low <= t.last WHERE w.window_start >= z.{name}_from",
                 )
                 continue
+            # Weeks and months merge from days, so they are due where a day is. Materialized, or the optimizer would join all
+            # tenants of a zone with all of its calendar first.
+            origin, slot = ("due_day", fold.slot("t.window_start")) if grain in FINER else ("touched", "t.slot")
             self.work.make(
                 f"due_{name}",
-                f"SELECT DISTINCT z.tenant, c.window_start FROM touched AS t JOIN zones AS z USING (tenant) "
-                f"JOIN calendar_{name} AS c ON c.zone = z.zone AND c.slot = t.slot WHERE c.window_start >= z.{name}_from",
+                f"WITH t AS MATERIALIZED (SELECT DISTINCT t.tenant, z.zone, z.{name}_from AS low, {slot} AS slot "
+                f"FROM {origin} AS t JOIN zones AS z USING (tenant)) SELECT DISTINCT t.tenant, c.window_start FROM t "
+                f"JOIN calendar_{name} AS c ON c.zone = t.zone AND c.slot = t.slot WHERE c.window_start >= t.low",
             )
 
     def _source(self) -> str:
@@ -222,15 +240,10 @@ class WindowFold:
         if self.everything:
             scope = fold.scope(fact, mine)
         else:
-            bounds = " UNION ALL ".join(
-                f"SELECT min(c.slot) AS low, max(c.slot) AS high FROM due_{g} AS d JOIN zones AS z USING (tenant) "
-                f"JOIN calendar_{g} AS c ON c.zone = z.zone AND c.window_start = d.window_start"
-                for g in finest
-            )
-            low, high = self.work.execute(f"SELECT min(low), max(high) FROM ({bounds})").rows[0]
-            if low is None:
-                low, high = 0, -1
-            start, end = _stamp(low), _stamp(high + 1)
+            both = " UNION ALL ".join(f"SELECT window_start FROM due_{g}" for g in finest)
+            low, high = self.work.execute(f"SELECT min(window_start), max(window_start) FROM ({both})").rows[0]
+            low, high = (low, high) if low is not None else (NEVER, NEVER)
+            start, end = f"TIMESTAMP '{low}'", f"TIMESTAMP '{high + LONGEST_DAY}'"
             mine = " OR ".join(f"tenant IN (SELECT tenant FROM due_{g})" for g in finest)
             if fact.bounded:
                 back, ahead = int(fact.look_back.total_seconds()), int(fact.look_ahead.total_seconds())
@@ -330,8 +343,3 @@ class WindowFold:
                 }
             ),
         )
-
-
-def _stamp(slot: int) -> str:
-    moment = datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)
-    return f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}'"
