@@ -15,8 +15,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
-from bench.workload import zone_of
 
+from bench.workload import zone_of
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.definition import LOG_GAMMA, Fact
 from hubbub.metrics.fold import types_in
@@ -62,7 +62,10 @@ def _latest(column: str) -> dict[str, tuple[str, str]]:
     """Fold and merge of a last value and its moment."""
     here = f"FILTER (WHERE {column} IS NOT NULL)"
     return {
-        column: (f"arg_max({column}, (anchor, {column})) {here}", "arg_max({c}, ({c}_at, {c})) FILTER (WHERE {c} IS NOT NULL)"),
+        column: (
+            f"arg_max({column}, (anchor, {column})) {here}",
+            "arg_max({c}, ({c}_at, {c})) FILTER (WHERE {c} IS NOT NULL)",
+        ),
         f"{column}_at": (f"max(anchor) {here}", "max({c})"),
     }
 
@@ -321,7 +324,9 @@ def _finest(table: Table, grain: str, now: datetime) -> list[str]:
     local = f"{table.at} + CASE WHEN {table.at} < z.changes THEN z.before ELSE z.after END"
     keys = ", ".join(("f.tenant", f"date_trunc('{grain}', {local}) AS start", *table.dims))
     kept = f" AND {table.at} >= TIMESTAMP '{now - timedelta(days=30):%Y-%m-%d}'" if grain == "hour" else ""
-    source = f"FROM {table.source} AS f JOIN zone AS z USING (tenant) WHERE {table.at} IS NOT NULL AND {table.where}{kept}"
+    source = (
+        f"FROM {table.source} AS f JOIN zone AS z USING (tenant) WHERE {table.at} IS NOT NULL AND {table.where}{kept}"
+    )
     values = ", ".join(f"{fold} AS {name}" for name, (fold, _) in table.values.items())
     name = f"hand_{table.name}_{grain}"
     made = [f"CREATE OR REPLACE TABLE {name} AS SELECT {keys}, {values} {source} GROUP BY ALL"]

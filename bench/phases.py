@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,11 @@ def repair(size: Size) -> Result:
     """Refresh after 10,000 late events over 30 days, three times, and after 10,000 of the last hours."""
     folder = stores.copy(size.path("-folded"), size.path("-repair"))
     found: dict[str, Any] = {}
-    for name, count, days, rounds in (("late_30_days", 10_000, 30, 3), ("late_1_day", 10_000, 1, 1), ("late_100", 100, 30, 1)):
+    for name, count, days, rounds in (
+        ("late_30_days", 10_000, 30, 3),
+        ("late_1_day", 10_000, 1, 1),
+        ("late_100", 100, 30, 1),
+    ):
         seconds: list[float] = []
         for number in range(rounds):
             added = _late(folder, count, days, f"{name}{number}")
@@ -163,10 +168,14 @@ def _spread(seconds: list[float]) -> Result:
     }  # fmt: skip
 
 
+def _fetch(bare: duckdb.DuckDBPyConnection, sql: str, params: Any) -> None:
+    bare.execute(sql, params).fetchall()
+
+
 def _questions(folder: Path, tenants: list[int], zones: int, budget: float) -> Result:
     """Ask each tenant's dashboard and 90-day series, of Hubbub and of the raw events, turn and turn about."""
     times: dict[str, list[float]] = {n: [] for n in ("dashboard", "series", "raw_dashboard", "raw_series")}
-    series = {
+    series: dict[str, Any] = {
         "metrics": ["messages", "response_ms.p50"], "start": "2026-01-01", "end": "2026-04-01", "grain": "day",
         "by": ["channel"],
     }  # fmt: skip
@@ -177,16 +186,12 @@ def _questions(folder: Path, tenants: list[int], zones: int, budget: float) -> R
         began = time.perf_counter()
         for number in tenants:
             name = stores.name_of(number)
-            times["dashboard"].append(_timed(lambda name=name: hub.dashboard(name)))
-            times["series"].append(_timed(lambda name=name: hub.query(name, **series)))
+            times["dashboard"].append(_timed(partial(hub.dashboard, name)))
+            times["series"].append(_timed(partial(hub.query, name, **series)))
             if time.perf_counter() - began < budget or len(times["raw_series"]) < 10:
                 raw = _raw_parameters(number, zones)
-                times["raw_dashboard"].append(
-                    _timed(lambda raw=raw: bare.execute(baselines.RAW_DASHBOARD, raw["dashboard"]).fetchall())
-                )
-                times["raw_series"].append(
-                    _timed(lambda raw=raw: bare.execute(baselines.RAW_SERIES, raw["series"]).fetchall())
-                )
+                times["raw_dashboard"].append(_timed(partial(_fetch, bare, baselines.RAW_DASHBOARD, raw["dashboard"])))
+                times["raw_series"].append(_timed(partial(_fetch, bare, baselines.RAW_SERIES, raw["series"])))
             if time.perf_counter() - began > 2 * budget and len(times["dashboard"]) >= 40:
                 break
     return {name: _spread(values) for name, values in times.items()}
@@ -213,7 +218,9 @@ def answers(size: Size) -> Result:
     folder = stores.copy(size.path("-folded"), size.path("-answers"))
     step = max(1, size.tenants // 200)
     tenants = list(range(1, size.tenants + 1, step))[:200]
-    tenants = tenants[::7] + [t for i, t in enumerate(tenants) if i % 7]  # large and small ones mixed, should time run out
+    tenants = tenants[::7] + [
+        t for i, t in enumerate(tenants) if i % 7
+    ]  # large and small ones mixed, should time run out
     refreshed = _questions(folder, tenants, size.zones, size.budget)
     added = _late(folder, size.tenants * 20, 1, "today")
     fresh = _questions(folder, tenants, size.zones, size.budget)
@@ -227,7 +234,11 @@ def _slice(size: Size, count: int, per_body: int) -> tuple[Path, list[tuple[str,
     connection.execute("SET TimeZone = 'UTC'")
     names = [n for n in COLUMNS if n != "tenant"]
     columns = ", ".join(
-        "'x' || id AS id" if n == "id" else """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ') AS time""" if n == "time" else f'"{n}"'
+        "'x' || id AS id"
+        if n == "id"
+        else """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ') AS time"""
+        if n == "time"
+        else f'"{n}"'
         for n in names
     )
     source = f"read_parquet('{size.path('.parquet')}', file_row_number = true)"
@@ -268,17 +279,24 @@ def ingest(size: Size) -> Result:
 
         half = len(bodies) // 2
         bare()
-        rates["embedded"].append(half * 1000 / _timed(lambda: [send(b) for b in bodies[:half]]))
+        rates["embedded"].append(half * 1000 / _timed(lambda: _each(send, bodies[:half])))
         bare()
         with ThreadPoolExecutor(4) as pool:
-            rates["embedded_4_threads"].append((len(bodies) - half) * 1000 / _timed(lambda: list(pool.map(send, bodies[half:]))))
+            rates["embedded_4_threads"].append(
+                (len(bodies) - half) * 1000 / _timed(lambda: list(pool.map(send, bodies[half:])))
+            )
         bare()
-        again = _timed(lambda: [send(b) for b in bodies[:20]])
+        again = _timed(lambda: _each(send, bodies[:20]))
     stores.remove(folder)
     return {
         "events": count, "events_per_second": rates, "resent_events_per_second": 20_000 / again, "verdicts": verdicts,
         "rss_mb": rss_mb(),
     }  # fmt: skip
+
+
+def _each(do: Callable[[tuple[str, bytes]], None], bodies: list[tuple[str, bytes]]) -> None:
+    for body in bodies:
+        do(body)
 
 
 _COLUMN_TYPES = {"time": "TIMESTAMP", "value": "DOUBLE", "confidence": "DOUBLE", "duration_ms": "BIGINT"}
@@ -295,7 +313,8 @@ def http(size: Size) -> Result:
             hub.change_tenant(name, retention={"raw": None})
         keys = [str(hub.add_key(name, ("ingest", "read"))["key"]) for name in names]
     port = 18_321 + size.events % 1000
-    command = [Path(sys.executable).with_name("hubbub"), "serve", "--no-jobs", "--data", folder, "--port", str(port)]
+    program = Path(sys.executable).with_name("hubbub")
+    command = [str(program), "serve", "--no-jobs", "--data", str(folder), "--port", str(port)]
     began = time.perf_counter()
     with Path(str(folder) + ".log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:

@@ -118,7 +118,9 @@ def _sizes(found: Result) -> list[Row]:
     rows: list[Row] = []
     for result in found.get("memory", [])[-1:]:
         what = f"peak RSS, serving ({result['dashboards_meanwhile']} dashboards) while refreshing late events"
-        rows.append(Row(what, f"{result['rss_mb']:,.0f} MB", "", "", "under 1,500 MB", f"open: {result['rss_mb_open']:,.0f} MB"))
+        rows.append(
+            Row(what, f"{result['rss_mb']:,.0f} MB", "", "", "under 1,500 MB", f"open: {result['rss_mb_open']:,.0f} MB")
+        )
     for result in found.get("fold", [])[-1:]:
         rows.append(Row("peak RSS, folding from scratch", f"{result['rss_mb']:,.0f} MB", "", "", "under 1,500 MB", ""))
         files = found["files"]

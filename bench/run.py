@@ -76,7 +76,9 @@ def main() -> None:
     turns = [p for p in ORDER if p in options.parts]
     folds = [p for p in turns if p.endswith("fold")]
     at = turns.index(folds[0]) if folds else 0
-    turns = [p for p in turns[:at] if p not in folds] + folds * options.rounds + [p for p in turns[at:] if p not in folds]
+    turns = (
+        [p for p in turns[:at] if p not in folds] + folds * options.rounds + [p for p in turns[at:] if p not in folds]
+    )
     for part in dict.fromkeys(turns):
         found[part] = []
     for part in turns:

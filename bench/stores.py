@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-from bench.workload import COLUMNS, zone_of
 
+from bench.workload import COLUMNS, zone_of
 from hubbub.app import Engine
 from hubbub.model.tenant import Retention
 from hubbub.settings import Settings, load
@@ -48,7 +48,9 @@ def connect(folder: Path, memory: str = "1GB") -> duckdb.DuckDBPyConnection:
     """Open a store's file bare, with the same limits as Hubbub's own."""
     connection = duckdb.connect(str(folder / "hubbub.duckdb"))
     connection.execute(f"SET memory_limit = '{memory}'; SET threads = {os.cpu_count() or 1}")
-    connection.execute(f"SET temp_directory = '{folder / 'tmp'}'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+    connection.execute(
+        f"SET temp_directory = '{folder / 'tmp'}'; SET enable_progress_bar = false; SET TimeZone = 'UTC'"
+    )
     return connection
 
 

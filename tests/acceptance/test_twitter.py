@@ -251,7 +251,6 @@ def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loa
         median = statistics.median(mine) if mine else None
         asked = totals(engine, tenant, parts, *SUPPORT_RANGE, exact=True)
         assert asked == [len(mine), sum(mine) if mine else None, median]
-        assert totals(engine, tenant, parts[:2], *SUPPORT_RANGE) == asked[:2]
 
 
 @needs(SUPPORT)
@@ -275,12 +274,13 @@ def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded],
 def test_both_mappings_agree_where_the_opening_was_answered(threads: Threads) -> None:
     """All 644 answered openings wait as long in whole threads, which add 52 that were answered later and 14 a brand began.
 
-    One of the 52 answers a tweet that is not in the file.
+    One thread on each side hangs on a tweet that is not in the file.
     """
     whole, openings = threads.whole(), threads.openings()
     same = [key for key in openings if whole.get(key) == openings[key]]
     more = [root for root in whole if root not in openings]
-    begun = [r for r in more if not threads.tweets.get(r, {"inbound": True})["inbound"]]
+    tops = {root: [t for t in threads.threads[root] if t["parent"] not in threads.tweets] for root in more}
+    begun = [root for root in more if not any(t["inbound"] for t in tops[root])]
     assert (len(same), len(more) - len(begun), len(begun)) == (644, 52, 14)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.acceptance.conftest import ROOT
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
+def start(*arguments: str | int | Path) -> subprocess.Popen[str]:
     """Start `tests.integration.child` and wait until it has opened its store."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     child = subprocess.Popen(

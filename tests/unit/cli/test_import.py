@@ -56,11 +56,12 @@ def test_a_dry_run_stores_nothing(hubbub: Run) -> None:
 
 def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
     """--map names which columns are which fields; a mapping that is not there is a line on stderr."""
-    tweets = "tweet_id,airline_sentiment,text,tweet_created\n1,negative,late,2015-02-24 11:35:52 -0800\n"
-    Path("tweets.csv").write_text(tweets)
+    columns = "tweet_id,airline,name,tweet_created,negativereason,airline_sentiment,airline_sentiment_confidence"
+    Path("tweets.csv").write_text(f"{columns}\n1,United,ann,2015-02-24 11:35:52 -0800,Late Flight,negative,0.9\n")
     mapping = Path(__file__).parents[3] / "examples" / "twitter-airlines.yaml"
-    told = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", mapping, "--json", "--dry-run")
-    assert (told.code, told.told["records"]) == (0, 1)
+    ended = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", mapping, "--json")
+    assert (ended.code, ended.told["records"], ended.told["stored"]) == (0, 1, 2), ended.err
+    assert [r["tenant"] for r in hubbub("tenants", "list", "--json").told["rows"]] == ["united"]
     missing = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", "none.yaml")
     assert (missing.code, missing.out) == (1, "")
     assert "none.yaml" in missing.err
