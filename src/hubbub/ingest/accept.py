@@ -139,6 +139,10 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
             return "too_long", "attributes", f"'attributes' has {len(raw)} bytes, {MAX_ATTRIBUTES} are allowed"
         if too_deep(raw):
             return "too_deep", "attributes", "'attributes' nests too deeply"
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            return "invalid_text", "attributes", "'attributes' holds bytes that are no UTF-8"
     return None
 
 
@@ -264,7 +268,7 @@ class Intake:
 
 def _raw(event: Event) -> str:
     try:
-        return msgspec.json.encode(event).decode()
+        return msgspec.json.encode(event).decode("utf-8", "replace")
     except UnicodeEncodeError:  # half a character: JSON can still write it as an escape
         plain = {name: getattr(event, name) for name in ("type", *TEXT_FIELDS)}
         return json.dumps({"time": event.time.isoformat(), **{k: v for k, v in plain.items() if v is not None}})

@@ -204,7 +204,7 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
             return Rejection(
                 index=index,
                 code="unknown_field",
-                field=key[:100],
+                field=key[:100].encode("utf-8", "replace").decode(),
                 message=f"unknown field {key[:100]!r}{hint}",
                 raw=raw,
             )
@@ -241,7 +241,7 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
     attributes = fields.pop("attributes", NOTHING)
     try:
         event = msgspec.convert(fields, Event)
-    except (msgspec.ValidationError, OverflowError) as error:
+    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
         match = re.search(r"`\$\.(\w+)`", str(error))
         field = match.group(1) if match else None
         code = "invalid_time" if field == "time" else "invalid_field"

@@ -91,11 +91,11 @@ def parse_moment(text: str, zone: str) -> datetime:
         if _DATE.match(text):
             return local_midnight(date.fromisoformat(text), ZoneInfo(zone))
         moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadQuestionError(f"{text[:60]!r} is neither a date (2026-08-01) nor an RFC 3339 time") from None
-    if moment.tzinfo is None:
-        raise BadQuestionError(f"{text[:60]!r} has no offset: write 2026-08-01T09:00:00+02:00, or a plain date")
-    return moment.astimezone(UTC)
+    raise BadQuestionError(f"{text[:60]!r} has no offset: write 2026-08-01T09:00:00+02:00, or a plain date")
 
 
 def parse_grain(text: str) -> Grain:
