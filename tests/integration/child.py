@@ -1,8 +1,8 @@
 """A process to be killed: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints `ready` when it begins.
 
 `ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal,
-`refresh FOLDER STEP` brings rollups up to date and dies by SIGKILL at the named step, `load FOLDER` loads and refreshes
-all real data again and again.
+`refresh FOLDER STEP` brings rollups up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
+refreshes all real data again and again.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ def refresh(folder: Path, wanted: str) -> None:
         engine.refresh(step=step)
 
 
-def load(folder: Path) -> None:
-    """Load all real data, refreshing after each part, over and over."""
+def load(folder: Path, first: int) -> None:
+    """Load all real data from a part on, refreshing after each part, over and over."""
     from tests.acceptance.test_everything import load_everything  # noqa: PLC0415 - a child imports what it needs
 
     with open_engine(folder) as engine:
         ready()
         while True:
-            for _ in load_everything(engine):
+            for _ in load_everything(engine, first=first):
                 engine.refresh()
 
 
@@ -130,4 +130,4 @@ if __name__ == "__main__":
     elif command == "refresh":
         refresh(Path(target), rest[0])
     else:
-        load(Path(target))
+        load(Path(target), int(rest[0]))
