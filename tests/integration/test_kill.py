@@ -41,12 +41,12 @@ def stored_ids(engine: Engine) -> Counter[str]:
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + TIMES))
 def test_killed_while_ingesting(tmp_path: Path, seed: int) -> None:
-    """8 kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
+    """14 kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
     draw = random.Random(seed)
     folder, journal = tmp_path / "data", tmp_path / "journal"
     first = 0
     waits = []
-    for _ in range(8):
+    for _ in range(14):
         child = start("ingest", folder, journal, first)
         waits.append(round(draw.uniform(0.1, 0.8), 3))
         kill_after(child, waits[-1])
