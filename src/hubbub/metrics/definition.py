@@ -9,6 +9,7 @@ SQL here is the part that DuckDB and ClickHouse share: CTEs, window functions, F
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,15 +44,15 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(ABC):
     """A stored number. `columns(name)` are its columns in the rollup's table."""
 
     doc: str
     unit: Unit
 
+    @abstractmethod
     def columns(self, name: str) -> tuple[Column, ...]:
         """Return the stored columns of this measure under `name`."""
-        raise NotImplementedError
 
 
 def _filter(where: str | None) -> str:
