@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -173,12 +173,17 @@ class Engine:
         """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
 
         `date` is any day of it, read in each tenant's zone; None takes the last one that is over. Returns processed tenants,
-        created documents, kept tenants (a settled snapshot whose raw events are gone stays), and errors by tenant.
+        created documents, kept tenants (a settled snapshot whose raw events are gone stays), and errors by tenant; of one
+        tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant WindowFrozenError.
         """
-        wanted, day = _kind(kind), parse_date(date) if date is not None else None
-        failed = self.refresh(tenant)["errors"]
+        wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
+        failed, now = self.refresh(tenant)["errors"], self.clock()
         with self.refresher.alone():
-            return snapshots.make(self.store, self._chosen(tenant), wanted, day, self.clock(), failed).answer()
+            answer = snapshots.make(self.store, chosen, wanted, day, now, failed).answer()
+        if tenant is not None:
+            made = snapshots.period_of(chosen[0], wanted, day, now)
+            answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
+        return answer
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
@@ -376,8 +381,9 @@ class Engine:
 
 
 OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots", "metrics", "tenants",
-    "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay", "import_events", "doctor",
+    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots",
+    "metrics", "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
+    "import_events", "doctor",
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

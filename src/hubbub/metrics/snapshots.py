@@ -24,8 +24,8 @@ class Kind(StrEnum):
 
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "messages": {
-        "total": "messages", "inbound": "messages_received", "outbound": "messages_sent", "sent": "messages_sent",
-        "attempted": "messages_attempted", "delivered": "messages_delivered", "read": "messages_read",
+        "total": "messages", "inbound": "messages_received", "outbound": "messages_sent", "sent": "messages_attempted",
+        "delivered": "messages_delivered", "read": "messages_read",
         "failed": "messages_failed", "replied": "messages_replied", "delivery_rate": "delivery_rate", "read_rate": "read_rate",
         "reply_rate": "reply_rate", "failure_rate": "failure_rate",
     },
@@ -43,7 +43,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "response_ms": "response_ms.avg",
     },
 }  # fmt: skip
-"""Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period."""
+"""Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period. `total` is what
+people and AI wrote, in and out; `sent` all that went out, automatic messages too, as receipts and rates count it."""
 
 PROVISIONAL_FOR = HORIZON
 """How long after its period receipts and replies can still change a snapshot."""

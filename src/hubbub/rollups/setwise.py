@@ -51,7 +51,9 @@ def documents(work: Scratch, sections: Mapping[str, Mapping[str, str]], zones: S
     for number, group in enumerate(_groups([find(name) for name in names])):
         select, found = _READERS[type(group[0].metric)](group)
         work.make(f"part_{number}", select)
-        joined += f" LEFT JOIN part_{number} AS p{number} ON p{number}.tenant = k.tenant AND p{number}.account = k.account"
+        joined += (
+            f" LEFT JOIN part_{number} AS p{number} ON p{number}.tenant = k.tenant AND p{number}.account = k.account"
+        )
         for one in group:
             value = found[one.name].replace("p.", f"p{number}.")
             values[one.name] = f"coalesce({value}, 0)" if _counted(one) else value
@@ -187,9 +189,7 @@ def _scores(group: Sequence[Asked]) -> Part:
     rollup, metric = group[0].rollup, group[0].metric
     assert isinstance(metric, Score) and metric.function == "contact_engagement_score" and len(group) == 1
     state = _columns(rollup, ["state"])
-    daily = _merged(
-        rollup, [*_columns(rollup, [*engagement.DEEDS]), *state], PAST, "r.contact_id", "r.window_start"
-    )
+    daily = _merged(rollup, [*_columns(rollup, [*engagement.DEEDS]), *state], PAST, "r.contact_id", "r.window_start")
     points = engagement.points("r", "a.today - l.day")
     return (
         f"SELECT tenant, account, sum(score) / {engagement.BILLION}e0 / count(*) AS mean FROM ("

@@ -127,7 +127,8 @@ def _replace(work: Work, kind: Kind, periods: Sequence[Period], now: datetime) -
     count = documents(work, SECTIONS, zones)  # type: ignore[arg-type]
     named = {"kind": kind.value}
     work.execute(
-        "DELETE FROM snapshots AS s USING asked AS a WHERE s.tenant = a.tenant AND s.kind = $kind AND s.date = a.date", named
+        "DELETE FROM snapshots AS s USING asked AS a WHERE s.tenant = a.tenant AND s.kind = $kind AND s.date = a.date",
+        named,
     )
     work.execute(
         "INSERT INTO snapshots SELECT d.tenant, d.account, $kind, a.date, a.start, a.finish, a.name, a.state, "
@@ -163,7 +164,9 @@ def _hollow(store: Store, periods: Sequence[Period]) -> list[int]:
     if not old:
         return []
     days = [
-        (p.tenant.no, utc_naive(w.start)) for p in old for w in windows(p.window.start, p.window.end, Grain.DAY, p.tenant.tz)
+        (p.tenant.no, utc_naive(w.start))
+        for p in old
+        for w in windows(p.window.start, p.window.end, Grain.DAY, p.tenant.tz)
     ]
     rows = store.query(
         "SELECT o.tenant, count(r.tenant), count(r.tenant) FILTER (WHERE d.tenant IS NULL) FROM old AS o "
