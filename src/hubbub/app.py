@@ -190,7 +190,10 @@ class Engine:
     ) -> dict[str, Any]:
         """Return kept snapshots of the periods that begin in `[start, end)`; `account` "" is the whole team alone."""
         one, wanted = self.control.tenant(tenant), _kind(kind) if kind else None
-        return {"rows": snapshots.read(self.store, one, parse_date(start), parse_date(end), wanted, account)}
+        low, high = parse_date(start), parse_date(end)
+        if low >= high:
+            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        return {"rows": snapshots.read(self.store, one, low, high, wanted, account)}
 
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         return [self.control.tenant(tenant)] if tenant is not None else list(self.control.tenants().values())
