@@ -12,6 +12,7 @@ import json
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,9 @@ def cycle(folder: Path) -> dict[str, Any]:
     running = stores.copy(folder, folder.with_name(folder.name + "-running"))
     found: dict[str, Any] = {"arrived": arrive(running)}
     with stores.engine(running) as hub:
-        found["refresh"] = _told(*timed(hub.refresh), "windows", "errors")
+        steps: dict[str, float] = {}
+        found["refresh"] = _told(*timed(hub.refresh, step=_watch(steps)), "windows", "errors")
+        found["refresh"]["slowest_steps"] = dict(sorted(steps.items(), key=lambda kv: -kv[1])[:6])
         for kind in ("daily", "weekly", "monthly"):
             found[kind] = _told(*timed(hub.snapshot, kind), "processed", "created", "errors")
         seconds, cpu, _ = timed(hub.snapshot, "daily")
@@ -79,6 +82,19 @@ def cycle(folder: Path) -> dict[str, Any]:
     found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     stores.remove(running)
     return found
+
+
+def _watch(steps: dict[str, float]) -> Callable[[str], None]:
+    """Return a step that notes how long each part of a refresh took."""
+    last = time.perf_counter()
+
+    def step(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        steps[name] = round(steps.get(name, 0.0) + now - last, 2)
+        last = now
+
+    return step
 
 
 def _told(seconds: float, cpu: float, answer: dict[str, Any], *names: str) -> dict[str, Any]:

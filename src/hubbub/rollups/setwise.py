@@ -35,7 +35,6 @@ Part = tuple[str, Mapping[str, str]]
 
 PERIOD = "r.window_start >= a.start AND r.window_start < a.finish"
 PAST = "r.window_start < a.moment"
-TEAM = "CASE WHEN grouping(r.account_id) = 1 THEN '' ELSE r.account_id END AS account"
 
 
 def documents(work: Scratch, sections: Mapping[str, Mapping[str, str]], zones: Sequence[str]) -> int:
@@ -60,8 +59,7 @@ def documents(work: Scratch, sections: Mapping[str, Mapping[str, str]], zones: S
     work.make(
         "keys",
         "SELECT tenant, '' AS account FROM asked UNION SELECT r.tenant, r.account_id FROM "
-        f"{find('events').rollup.table(Grain.DAY)} AS r JOIN asked AS a ON a.tenant = r.tenant "
-        f"WHERE {PAST} AND r.account_id IS NOT NULL",
+        f"(SELECT DISTINCT r.tenant, r.account_id {_from(find('events').rollup, PAST, 'r.account_id IS NOT NULL')}) AS r",
     )
     told = {s: ", ".join(f"'{field}': {values[n]}" for field, n in fields.items()) for s, fields in sections.items()}
     shown = ", ".join(f"'{section}': {{{fields}}}" for section, fields in told.items())
@@ -88,22 +86,24 @@ def _counted(one: Asked) -> bool:
     return isinstance(one.metric, Stored | Distinct | State | First) or one.statistic == "count"
 
 
-def _from(rollup: Rollup, where: str) -> str:
-    return f"FROM {rollup.table(Grain.DAY)} AS r JOIN asked AS a ON a.tenant = r.tenant WHERE {where}"
+def _from(rollup: Rollup, when: str, where: str = "TRUE") -> str:
+    """SQL of stored days of everybody asked for; a semi join, since an inner one would be run by one thread."""
+    return f"FROM {rollup.table(Grain.DAY)} AS r SEMI JOIN asked AS a ON a.tenant = r.tenant AND {when} WHERE {where}"
 
 
-def _by(*keys: str) -> str:
-    """SQL that groups by `keys` for the team and for each account; the row of no account is not an account."""
-    more = "".join(f", {k}" for k in keys)
+def _merged(rollup: Rollup, columns: Sequence[Column], when: str, *keys: str, where: str = "TRUE") -> str:
+    """SQL of (tenant, account, keys, columns): rows merged for each account, and these for the team.
+
+    The rows of no account are merged into the team's alone.
+    """
+    by = "".join(f", r.{k}" for k in keys)
+    values = fold.merge_columns(columns)
+    names = "".join(f", {n}" for n in (*keys, *(c.name for c in columns)))
     return (
-        f"GROUP BY GROUPING SETS ((r.tenant{more}), (r.tenant, r.account_id{more})) "
-        "HAVING grouping(r.account_id) = 1 OR r.account_id IS NOT NULL"
+        f"(WITH m AS MATERIALIZED (SELECT r.tenant, r.account_id{by}{values} {_from(rollup, when, where)} "
+        f"GROUP BY r.tenant, r.account_id{by}) SELECT tenant, account_id AS account{names} FROM m WHERE account_id IS NOT NULL "
+        f"UNION ALL SELECT r.tenant, '' AS account{by}{values} FROM m AS r GROUP BY r.tenant{by})"
     )
-
-
-def _merged(rollup: Rollup, columns: Sequence[Column], where: str, *keys: str) -> str:
-    more = "".join(f", {k}" for k in keys)
-    return f"SELECT r.tenant, {TEAM}{more}{fold.merge_columns(columns)} {_from(rollup, where)} {_by(*keys)}"
 
 
 def _sums(group: Sequence[Asked]) -> Part:
@@ -120,7 +120,7 @@ def _sums(group: Sequence[Asked]) -> Part:
             needed += [*metric.over, metric.under]
             over = " + ".join(f"p.{m} * {weight}" for m, weight in metric.over.items())
             values[one.name] = f"CAST({over} AS DOUBLE) * {metric.factor!r}e0 / nullif(p.{metric.under}, 0)"
-    where = PERIOD
+    where = "TRUE"
     if isinstance(first, Stored):
         for dimension, allowed in first.where.items():
             where += f" AND r.{dimension} IN ({', '.join(repr(v) for v in allowed)})"
@@ -129,7 +129,7 @@ def _sums(group: Sequence[Asked]) -> Part:
             f" AND (r.tenant, coalesce(r.channel, '')) IN (SELECT (r.tenant, coalesce(r.channel, '')) "
             f"{_from(rollup, PERIOD)} GROUP BY r.tenant, coalesce(r.channel, '') HAVING sum(r.{first.where_seen}) > 0)"
         )
-    return _merged(rollup, _columns(rollup, needed), where), values
+    return _merged(rollup, _columns(rollup, needed), PERIOD, where=where), values
 
 
 def _columns(rollup: Rollup, measures: Sequence[str]) -> list[Column]:
@@ -162,12 +162,12 @@ def _states(group: Sequence[Asked]) -> Part:
     return _counts(group[0].rollup, PAST, {n: (m.entity, m.where) for n, m in conditions.items()})
 
 
-def _counts(rollup: Rollup, where: str, conditions: Mapping[str, tuple[str, str]]) -> Part:
+def _counts(rollup: Rollup, when: str, conditions: Mapping[str, tuple[str, str]]) -> Part:
     """Entities whose merged rows fulfil a condition."""
     entity = next(iter(conditions.values()))[0]
     counts = "".join(f", count(*) FILTER (WHERE {c}) AS n{i}" for i, (_, c) in enumerate(conditions.values()))
-    merged = _merged(rollup, rollup.columns(), where, f"r.{entity}")
-    select = f"SELECT tenant, account{counts} FROM ({merged}) GROUP BY tenant, account"
+    merged = _merged(rollup, rollup.columns(), when, entity)
+    select = f"SELECT tenant, account{counts} FROM {merged} GROUP BY tenant, account"
     return select, {name: f"p.n{i}" for i, name in enumerate(conditions)}
 
 
@@ -175,11 +175,12 @@ def _firsts(group: Sequence[Asked]) -> Part:
     """Entities first seen in the period, by their whole past."""
     rollup, metric = group[0].rollup, group[0].metric
     assert isinstance(metric, First) and len(group) == 1
-    seen = f"min(r.{metric.column}) AS first"
+    seen = _merged(
+        rollup, _columns(rollup, [metric.column]), PAST, metric.entity, where=f"r.{metric.column} IS NOT NULL"
+    )
     return (
-        f"SELECT m.tenant, m.account, count(*) AS n FROM (SELECT r.tenant, {TEAM}, {seen} {_from(rollup, PAST)} "
-        f"AND r.{metric.column} IS NOT NULL {_by(f'r.{metric.entity}')}) AS m JOIN asked AS a ON a.tenant = m.tenant "
-        "WHERE m.first >= a.start AND m.first < a.finish GROUP BY m.tenant, m.account",
+        f"SELECT r.tenant, r.account, count(*) AS n FROM {seen} AS r JOIN asked AS a ON a.tenant = r.tenant "
+        f"AND r.{metric.column} >= a.start AND r.{metric.column} < a.finish GROUP BY r.tenant, r.account",
         {group[0].name: "p.n"},
     )
 
@@ -188,16 +189,17 @@ def _scores(group: Sequence[Asked]) -> Part:
     """The mean engagement of all contacts at the moment: deeds by local day, capped, aged, added."""
     rollup, metric = group[0].rollup, group[0].metric
     assert isinstance(metric, Score) and metric.function == "contact_engagement_score" and len(group) == 1
-    state = _columns(rollup, ["state"])
-    daily = _merged(rollup, [*_columns(rollup, [*engagement.DEEDS]), *state], PAST, "r.contact_id", "r.window_start")
+    daily = _merged(rollup, _columns(rollup, list(engagement.DEEDS)), PAST, "contact_id", "window_start")
+    states = _merged(rollup, _columns(rollup, ["state"]), PAST, "contact_id", where="r.state IS NOT NULL")
     points = engagement.points("r", "a.today - l.day")
     return (
-        f"SELECT tenant, account, sum(score) / {engagement.BILLION}e0 / count(*) AS mean FROM ("
-        f"SELECT r.tenant, r.account, CASE WHEN {state[0].merge} = 'blocked' THEN 0 "
-        f"ELSE {engagement.score(f'sum({points})')} END AS score "
-        f"FROM ({daily}) AS r JOIN asked AS a ON a.tenant = r.tenant "
+        f"WITH s AS (SELECT r.tenant, r.account, r.contact_id, {engagement.score(f'sum({points})')} AS score "
+        f"FROM {daily} AS r JOIN asked AS a ON a.tenant = r.tenant "
         "JOIN local_days AS l ON l.zone = a.zone AND l.window_start = r.window_start "
-        "GROUP BY r.tenant, r.account, r.contact_id) GROUP BY tenant, account",
+        "GROUP BY r.tenant, r.account, r.contact_id) "
+        f"SELECT s.tenant, s.account, sum(CASE WHEN b.tenant IS NULL THEN s.score ELSE 0 END) / {engagement.BILLION}e0 "
+        f"/ count(*) AS mean FROM s LEFT JOIN (SELECT * FROM {states} WHERE state = 'blocked') AS b "
+        "ON b.tenant = s.tenant AND b.account = s.account AND b.contact_id = s.contact_id GROUP BY s.tenant, s.account",
         {group[0].name: "round(p.mean, 6)"},
     )
 
@@ -206,7 +208,8 @@ def _local_days(work: Scratch, zones: Sequence[str]) -> None:
     """Make `local_days` (zone, window_start, day): the local calendar day of every stored window of contacts."""
     table = find("contact_engagement_score").rollup.table(Grain.DAY)
     rows = work.execute(
-        f"SELECT DISTINCT a.zone, r.window_start FROM {table} AS r JOIN asked AS a ON a.tenant = r.tenant WHERE {PAST}"
+        f"SELECT DISTINCT a.zone, r.window_start FROM (SELECT DISTINCT tenant, window_start FROM {table}) AS r "
+        f"JOIN asked AS a ON a.tenant = r.tenant AND {PAST}"
     ).rows
     days: list[date] = [day_of(start.replace(tzinfo=UTC), ZoneInfo(zones[zone])) for zone, start in rows]
     columns = {

@@ -14,7 +14,7 @@ from hubbub.app import Engine, open_engine
 from hubbub.errors import BadQuestionError, WindowFrozenError
 from hubbub.metrics.catalogue import METRICS, find
 from hubbub.metrics.snapshots import SECTIONS, Kind
-from hubbub.rollups import snapshots
+from hubbub.rollups import setwise, snapshots
 from hubbub.rollups.windows import WindowFold
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)  # a Thursday
@@ -252,7 +252,7 @@ def test_who_fails_stands_alone_and_heals(engine: Engine, monkeypatch: pytest.Mo
     for n in range(6):
         engine.add_tenant(f"t{n}")
     bad = engine.control.tenant("t3").no
-    real = snapshots.documents
+    real = setwise.documents
 
     def poisoned(work: Any, sections: Any, zones: Sequence[str]) -> int:
         if work.execute(f"SELECT count(*) FROM asked WHERE tenant = {bad}").rows[0][0]:
