@@ -78,6 +78,7 @@ def cycle(folder: Path) -> dict[str, Any]:
         seconds, cpu, _ = timed(hub.snapshot, "daily")
         found["daily again"] = {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2)}
         found["one tenant, daily"] = _one(hub)
+        found["one tenant that fails"] = _bad(hub, 500)
     found["daily cycle"] = round(found["refresh"]["seconds"] + found["daily"]["seconds"], 2)
     found["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     stores.remove(running)
@@ -105,6 +106,16 @@ def _told(seconds: float, cpu: float, answer: dict[str, Any], *names: str) -> di
 def _one(hub: Engine) -> dict[str, Any]:
     times = [timed(hub.snapshot, "daily", tenant=stores.name_of(n))[0] for n in (1, 10, 100, 500, 900)]
     return {"median_seconds": round(statistics.median(times), 3), "worst_seconds": round(max(times), 3)}
+
+
+def _bad(hub: Engine, number: int) -> dict[str, Any]:
+    """Make one tenant's stored numbers overflow, make all monthly snapshots, mend the tenant and make its own."""
+    with hub.store.work() as work:
+        work.execute(f"UPDATE rollup_messages_day SET messages = {2**63 - 1} WHERE tenant = {number}")
+    found = _told(*timed(hub.snapshot, "monthly"), "processed", "created", "errors")
+    hub.backfill("2026-01-01", "2026-04-02", stores.name_of(number), "messages")
+    found["healed"] = hub.snapshot("monthly", tenant=stores.name_of(number))["created"]
+    return found
 
 
 def main() -> None:
