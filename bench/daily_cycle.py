@@ -19,6 +19,7 @@ from typing import Any
 
 from bench import stores, workload
 from hubbub.app import Engine
+from hubbub.telemetry import configure_logs
 
 
 def prepare(folder: Path, events: int, tenants: int) -> None:
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--prepare", action="store_true", help="only make the store")
     options = parser.parse_args()
+    configure_logs("info")  # to stderr, so that the figures stand alone
     folder = stores.WORK / f"cycle-{options.events}"
     if not folder.exists():
         prepare(folder, options.events, options.tenants)
