@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +17,15 @@ from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.ingest.accept import Intake, Outcome
 from hubbub.metrics import catalogue
+from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, Rejection, event_from, read_events
-from hubbub.model.question import Question, parse_grain, parse_moment
+from hubbub.model.question import Question, parse_date, parse_grain, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.query.answer import Answers
 from hubbub.query.dashboard import dashboard
 from hubbub.query.explain import PAGE, explain
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
+from hubbub.rollups import snapshots
 from hubbub.rollups.backfill import backfill
 from hubbub.rollups.refresh import Refresher
 from hubbub.rollups.retention import retention
@@ -166,6 +168,32 @@ class Engine:
         with self._frozen_lock:
             self._frozen = None
         return {"rows": rows, "dry_run": dry_run}
+
+    def snapshot(self, kind: str, date: str | None = None, tenant: str | None = None) -> dict[str, Any]:
+        """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
+
+        `date` is any day of it, read in each tenant's zone; None takes the last one that is over. Returns processed tenants,
+        created documents, kept tenants (a settled snapshot whose raw events are gone stays), and errors by tenant; of one
+        tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant WindowFrozenError.
+        """
+        wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
+        failed, now = self.refresh(tenant)["errors"], self.clock()
+        with self.refresher.alone():
+            answer = snapshots.make(self.store, chosen, wanted, day, now, failed).answer()
+        if tenant is not None:
+            made = snapshots.period_of(chosen[0], wanted, day, now)
+            answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
+        return answer
+
+    def snapshots(
+        self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
+    ) -> dict[str, Any]:
+        """Return kept snapshots of the periods that begin in `[start, end)`; `account` "" is the whole team alone."""
+        one, wanted = self.control.tenant(tenant), _kind(kind) if kind else None
+        low, high = parse_date(start), parse_date(end)
+        if low >= high:
+            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        return {"rows": snapshots.read(self.store, one, low, high, wanted, account)}
 
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         return [self.control.tenant(tenant)] if tenant is not None else list(self.control.tenants().values())
@@ -356,12 +384,20 @@ class Engine:
 
 
 OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "query", "explain", "dashboard", "trends", "hotspots", "metrics", "tenants",
-    "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay", "import_events", "doctor",
+    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots",
+    "metrics", "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
+    "import_events", "doctor",
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 
 _GRAINS = ("raw", "hour", "day", "week", "month")
+
+
+def _kind(text: str) -> Kind:
+    try:
+        return Kind(text.capitalize())
+    except ValueError:
+        raise BadQuestionError(f"snapshot kind {text[:40]!r} is not one of daily, weekly, monthly") from None
 
 
 def _texts(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,15 @@ class Lab:
     def empty(self) -> None:
         """Forget all events, numbers, marks and tenants."""
         with self.store.work() as work:
-            for name in ("events", "superseded", "quarantine", "marks", "tenants", *(t for t, _, _ in TABLES)):
+            for name in (
+                "events",
+                "superseded",
+                "quarantine",
+                "marks",
+                "tenants",
+                "snapshots",
+                *(t for t, _, _ in TABLES),
+            ):
                 work.execute(f"DELETE FROM {name}")
         self.tenants = []
         self.now = utc(2026, 12, 31)

@@ -83,6 +83,7 @@ class Sent:
     replied: bool
     engaged: bool
     converted: bool
+    campaign: str | None = None
 
 
 @dataclass
@@ -181,6 +182,7 @@ class Oracle:
                     any(e.type == "message.read" for e in near),
                     not got and any(e.type == "message.failed" for e in near),
                     bool(got) and replied, bool(got) and (replied or acts or converted), converted,
+                    out.campaign_id,
                 )
             )  # fmt: skip
         return counted
@@ -347,7 +349,14 @@ class Oracle:
         delivered = [s for s in sent if s.delivered]
         people = {s.contact for s in delivered if s.contact}
         replied = sum(s.replied for s in sent)
+        campaigned = [s for s in sent if s.campaign]
+        told = {s.channel for s in self.sent if s.campaign and s.receipted and asked[0] <= s.time < asked[1]}
+        certain = [s for s in campaigned if s.channel in told]
         return {
+            "campaign_messages_sent": len(campaigned),
+            "campaign_delivery_rate": share(sum(s.delivered for s in certain), len(certain)),
+            "campaign_read_rate": share(sum(s.read for s in campaigned), sum(s.delivered for s in campaigned)),
+            "campaign_recipients": len({s.contact for s in campaigned if s.delivered and s.contact}),
             "messages_attempted": len(sent),
             "messages_delivered": len(delivered),
             "messages_read": sum(s.read for s in sent),
@@ -438,6 +447,8 @@ class Oracle:
         campaigns = last("campaign_id", lambda e: _CAMPAIGN_STATES.get(e.type))
         return {
             "open_conversations": self._open(past),
+            "closed_conversations": self._closed(past),
+            "total_conversations": len({e.conversation_id for e in past if _speaks(e)}),
             "tasks_pending": sum(s == "pending" for s in tasks.values()),
             "staff_online": sum(s == "online" for s in staff.values()),
             "blocked_contacts": sum(s == "blocked" for s in contacts.values()),
@@ -461,6 +472,21 @@ class Oracle:
             else:
                 open_now += inbound is not None
         return open_now
+
+    @staticmethod
+    def _closed(past: list[Event]) -> int:
+        closed = 0
+        for conversation in {e.conversation_id for e in past if _speaks(e)}:
+            mine = [e for e in past if e.conversation_id == conversation and _speaks(e)]
+            told = [e for e in mine if not e.type.startswith("message.")]
+            if not told:
+                continue
+            when = max(e.time for e in told)
+            # of two at the same moment the greater word holds: "open" is greater than "closed"
+            if any(e.type not in ("conversation.resolved", "conversation.closed") for e in told if e.time == when):
+                continue
+            closed += not any(e.type == "message.received" and e.time > when + DAY for e in mine)
+        return closed
 
 
 _TASK_STATES = {"task.created": "pending", "task.assigned": "pending", "task.completed": "done"}

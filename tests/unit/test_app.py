@@ -87,6 +87,7 @@ def test_unknown_tenants_are_not_found(engine: Engine) -> None:
         lambda: engine.explain("no", "messages", *DAYS), lambda: engine.dashboard("no"),
         lambda: engine.trends("no", *DAYS), lambda: engine.hotspots("no", *DAYS), lambda: engine.refresh("no"),
         lambda: engine.verify("no"), lambda: engine.backfill(*DAYS, tenant="no"), lambda: engine.retention("no"),
+        lambda: engine.snapshot("daily", tenant="no"), lambda: engine.snapshots("no", *DAYS),
         lambda: engine.quarantine("no"), lambda: engine.replay("no"), lambda: engine.add_key("no"),
         lambda: engine.change_tenant("no", name="x"),
     )  # fmt: skip
@@ -101,7 +102,7 @@ def test_empty_ranges_are_bad_questions(engine: Engine) -> None:
     calls: tuple[Callable[[], object], ...] = (
         lambda: engine.trends("acme", "2026-08-02", "2026-08-02"), lambda: engine.hotspots("acme", "2026-08-02", "2026-08-01"),
         lambda: engine.query("acme", metrics="messages", start="2026-08-02", end="2026-08-01"),
-        lambda: engine.backfill("2026-08-02", "2026-08-01"),
+        lambda: engine.backfill("2026-08-02", "2026-08-01"), lambda: engine.snapshots("acme", "2026-08-02", "2026-08-02"),
     )  # fmt: skip
     for call in calls:
         with pytest.raises(BadQuestionError, match="before"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Latest, Rollup, Score, State, Unit
+from hubbub.metrics.definition import Count, Fact, Latest, Ratio, Rollup, Score, State, Stored, Unit
 from hubbub.metrics.messages import SENT
 
 CAMPAIGN = Fact(
@@ -44,6 +44,7 @@ CAMPAIGN_RESULTS = Rollup(
     dimensions=("channel", "account_id", "campaign_id"),
     measures={
         "attempted": Count("Messages sent.", Unit.COUNT),
+        "receipted": Count("Messages sent, with any receipt.", Unit.COUNT, "f.has_receipt"),
         "delivered": Count("Delivered.", Unit.COUNT, "f.delivered"),
         "read": Count("Read.", Unit.COUNT, "f.is_read"),
         "engaged": Count("Followed by a reply, click, reaction or conversion.", Unit.COUNT, "f.engaged"),
@@ -51,6 +52,15 @@ CAMPAIGN_RESULTS = Rollup(
         "opted_out": Count("Followed by a block within 7 days.", Unit.COUNT, "f.opted_out"),
     },
     metrics={
+        "campaign_messages_sent": Stored("Messages sent by campaigns, whatever became of them.", Unit.COUNT, measure="attempted"),
+        "campaign_delivery_rate": Ratio(
+            "Delivered / attempted messages of campaigns, only channels that gave receipts in the asked range.",
+            Unit.SHARE, over={"delivered": 1}, under="attempted", where_seen="receipted",
+        ),
+        "campaign_read_rate": Ratio(
+            "Read / delivered messages of campaigns: a lower bound, since read receipts can be off.",
+            Unit.SHARE, over={"read": 1}, under="delivered",
+        ),
         "campaign_score": Score(
             "0 to 100: weighted mean of min(1, shrunk rate / target) for delivery, read, engagement and conversion, minus a "
             "penalty for blocks; null below 30 attempts.",

@@ -268,6 +268,15 @@ CONVERSATION_STATES = Rollup(
             where="state = 'open' OR (state IS NULL AND inbound_at IS NOT NULL) "
             "OR (state = 'closed' AND inbound_at > state_at + INTERVAL 24 HOUR)",
         ),
+        "closed_conversations": State(
+            "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later.",
+            Unit.COUNT, entity="conversation_id",
+            where="state = 'closed' AND (inbound_at IS NULL OR inbound_at <= state_at + INTERVAL 24 HOUR)",
+        ),
+        "total_conversations": State(
+            "Conversations known at the end of the window (or now), open, closed, or never answered to.",
+            Unit.COUNT, entity="conversation_id", where="TRUE",
+        ),
     },
 )  # fmt: skip
 

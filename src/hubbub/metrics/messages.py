@@ -198,9 +198,13 @@ RECIPIENTS = Rollup(
         "delivered": Count("Messages delivered to the contact.", Unit.COUNT),
         "engaged": Count("Of these, followed by a reply, click, reaction or conversion.", Unit.COUNT, "f.engaged"),
         "converted": Count("Of these, followed by a conversion within 7 days of delivery.", Unit.COUNT, "f.converted"),
+        "campaigned": Count("Of these, sent by a campaign.", Unit.COUNT, "f.campaign_id IS NOT NULL"),
     },
     metrics={
         "recipients": Distinct("Different contacts that got a message.", Unit.COUNT, member="contact_id"),
+        "campaign_recipients": Distinct(
+            "Different contacts that got a campaign's message.", Unit.COUNT, member="contact_id", where="campaigned > 0"
+        ),
         "engagement_rate": DistinctRatio(
             "Distinct delivered recipients who replied, clicked, reacted or converted / distinct delivered recipients.",
             Unit.SHARE, member="contact_id", over="engaged > 0", under="delivered > 0",

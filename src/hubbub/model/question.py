@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -96,6 +97,16 @@ def parse_moment(text: str, zone: str) -> datetime:
     except (ValueError, OverflowError):
         raise BadQuestionError(f"{text[:60]!r} is neither a date (2026-08-01) nor an RFC 3339 time") from None
     raise BadQuestionError(f"{text[:60]!r} has no offset: write 2026-08-01T09:00:00+02:00, or a plain date")
+
+
+def parse_date(text: str) -> date:
+    """Read a plain date of the years 2000 to 2100; raises BadQuestionError."""
+    if _DATE.match(text):
+        with suppress(ValueError):
+            day = date.fromisoformat(text)
+            if 2000 <= day.year <= 2100:
+                return day
+    raise BadQuestionError(f"{text[:60]!r} is not a date of 2000 to 2100, like 2026-08-01")
 
 
 def parse_grain(text: str) -> Grain:

@@ -30,6 +30,7 @@ from hubbub.metrics.definition import (
     Stored,
     bucket_estimate,
 )  # fmt: skip
+from hubbub.metrics.engagement import DEEDS
 from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
@@ -337,11 +338,6 @@ def _campaigns(context: Context, one: Asked, tiles: Tiles) -> Cells:
         yield _key(context, row), one.name, Cell(score.value, None, None, row["attempted"], details=details)
 
 
-_DEEDS = {
-    "conversions": "conversion", "inbound": "inbound", "good_ratings": "rating", "clicks": "click", "reads": "read",
-}  # fmt: skip
-
-
 def _engagement(context: Context, one: Asked, tiles: Tiles) -> Cells:
     """Scores of contacts at the end of the range: of all their deeds up to then, by local day; several contacts: the mean."""
     rollup = one.rollup
@@ -363,7 +359,7 @@ def _engagement(context: Context, one: Asked, tiles: Tiles) -> Cells:
         dims, contact = _key(context, row)[1], row["contact"]
         day = day_of(row["window_start"].replace(tzinfo=context.now.tzinfo), tz)
         mine = deeds.setdefault((dims, contact), {})
-        for column, kind in _DEEDS.items():
+        for column, kind in DEEDS.items():
             mine[kind, day] = mine.get((kind, day), 0) + row[column]
         if row["state"] is not None:
             blocked[dims, contact] = row["state"] == "blocked"

@@ -21,6 +21,7 @@ from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS, ROLLUPS
 from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant
+from hubbub.rollups.halves import by_halves
 from hubbub.rollups.windows import Span, Step, WindowFold
 from hubbub.store.base import Store, Work, utc_naive
 from hubbub.telemetry import log
@@ -152,30 +153,26 @@ class Refresher:
         rollups: Sequence[Rollup] | None = None,
     ) -> set[int]:
         """Fold for these tenants together; on failure by halves, until who fails stands alone. Returns who failed."""
-        try:
+
+        def act(some: Sequence[Tenant]) -> None:
             with self._store.work() as work:
-                counts = WindowFold(work, fact, tenants, self._clock(), step, rollups).run(since, span)
+                counts = WindowFold(work, fact, some, self._clock(), step, rollups).run(since, span)
                 if since is not None:
-                    _mark(work, fact, tenants, report.up_to)
+                    _mark(work, fact, some, report.up_to)
                 step(f"{fact.name}: before commit")
             step(f"{fact.name}: after commit")
-        except Exception as error:
-            if len(tenants) > 1:
-                half = len(tenants) // 2
-                return self._fold_group(
-                    fact, tenants[:half], since, report, step, span=span, rollups=rollups
-                ) | self._fold_group(fact, tenants[half:], since, report, step, span=span, rollups=rollups)
-            tenant = tenants[0]
-            message = str(error).splitlines()[0][:500] if str(error) else type(error).__name__
+            for name, count in counts.items():
+                report.windows[name] = report.windows.get(name, 0) + count
+
+        failed: set[int] = set()
+        for tenant, message in by_halves(tenants, act):
             log.error("fold failed", tenant=tenant.id, fact=fact.name, error=message)
             report.errors[tenant.id] = f"{fact.name}: {message}"
             if since is not None:
                 with self._store.work() as work:
-                    _mark(work, fact, tenants, since, message, utc_naive(self._clock()))
-            return {tenant.no}
-        for name, count in counts.items():
-            report.windows[name] = report.windows.get(name, 0) + count
-        return set()
+                    _mark(work, fact, [tenant], since, message, utc_naive(self._clock()))
+            failed.add(tenant.no)
+        return failed
 
 
 def _mark(

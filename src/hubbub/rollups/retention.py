@@ -13,6 +13,7 @@ from typing import Any
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS, ROLLUPS
 from hubbub.metrics.definition import Fact
+from hubbub.metrics.snapshots import Kind
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import EPOCH
 from hubbub.store.base import Store, Work, utc_naive
@@ -24,13 +25,20 @@ def retention(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run
     `dry_run` only counts. A tenant whose folds failed, or that events arrived for since, keeps its raw events this time.
     """
     rows = [_one(store, tenant, now, dry_run) for tenant in tenants]
-    if not dry_run and any(row["raw"] or row["rollup_rows"] for row in rows):
+    if not dry_run and any(row["raw"] or row["rollup_rows"] or row["snapshots"] for row in rows):
         store.checkpoint()
     return rows
 
 
 def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"tenant": tenant.id, "raw": 0, "rollup_rows": 0, "frozen_until": None, "kept_back": ""}
+    row: dict[str, Any] = {
+        "tenant": tenant.id,
+        "raw": 0,
+        "rollup_rows": 0,
+        "snapshots": 0,
+        "frozen_until": None,
+        "kept_back": "",
+    }
     with store.work() as work:
         mine = {"tenant": tenant.no}
         if tenant.retention.raw is not None:
@@ -46,6 +54,7 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> dict[str
                             f'DELETE FROM {table} WHERE tenant = $tenant AND "{column}" < $cut', {**mine, "cut": cut}
                         )
         row["rollup_rows"] = _rollups(work, tenant, now, dry_run)
+        row["snapshots"] = _snapshots(work, tenant, now, dry_run)
         until = work.execute("SELECT max(until) FROM frozen WHERE tenant = $tenant", mine).rows[0][0]
         row["frozen_until"] = until.isoformat() + "Z" if until is not None else None
     return row
@@ -105,6 +114,19 @@ def _remember_newest(work: Work) -> None:
     ).rows[0][0]
     work.execute("DELETE FROM meta WHERE key = 'seq'")
     work.execute("INSERT INTO meta VALUES ('seq', $newest)", {"newest": str(newest)})
+
+
+def _snapshots(work: Work, tenant: Tenant, now: datetime, dry_run: bool) -> int:
+    """Let go of snapshots that begin before rollups of their grain are kept."""
+    total = 0
+    for kind in Kind:
+        start = utc_naive(kept_from(tenant, tenant.retention.days(kind.grain), now))
+        where = "tenant = $tenant AND kind = $kind AND window_start < $start"
+        params = {"tenant": tenant.no, "kind": kind.value, "start": start}
+        total += work.execute(f"SELECT count(*) FROM snapshots WHERE {where}", params).rows[0][0]
+        if not dry_run:
+            work.execute(f"DELETE FROM snapshots WHERE {where}", params)
+    return total
 
 
 def _rollups(work: Work, tenant: Tenant, now: datetime, dry_run: bool) -> int:

@@ -149,6 +149,11 @@ class DuckStore:
         )
         con.execute("CREATE TABLE IF NOT EXISTS frozen (tenant INTEGER, until TIMESTAMP)")
         con.execute("CREATE TABLE IF NOT EXISTS tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)")
+        con.execute(
+            "CREATE TABLE IF NOT EXISTS snapshots (tenant INTEGER, account VARCHAR, kind VARCHAR, date DATE, "
+            "window_start TIMESTAMP, window_end TIMESTAMP, zone VARCHAR, state VARCHAR, definition_version INTEGER, "
+            "made_at TIMESTAMP, document VARCHAR)"
+        )
         if "schema" not in found:
             con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
         present: dict[str, list[str]] = {}

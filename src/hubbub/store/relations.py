@@ -186,6 +186,11 @@ RELATIONS: dict[str, str] = {
             GROUP BY ALL) AS h USING (tenant, window_start)
         JOIN tenants AS t ON t.tenant = k.tenant
     """,
+    "analytics_snapshots": """
+        SELECT t.name AS tenant, nullif(s.account, '') AS account_id, s.date AS snapshot_date, s.kind AS snapshot_type,
+            CAST(s.document AS JSON) AS data, s.state, s.zone, s.definition_version, s.made_at
+        FROM snapshots AS s JOIN tenants AS t ON t.tenant = s.tenant
+    """,
     "analytics_events": """
         SELECT e.id, e.type, e."time", t.name AS tenant, e.source, e.channel, e.channel_id, e.account_id, e.contact_id AS contact,
             e.staff_id AS staff, e.conversation_id AS conversation, e.task_id AS task, e."value", e.duration_ms,

@@ -132,6 +132,36 @@ def hotspots(engine: EngineOf, tenant: Reads, start: From, end: To) -> dict[str,
     return engine.hotspots(tenant, start, end)
 
 
+class SnapshotBody(BaseModel):
+    """Which snapshot to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Text = Field("daily", description="daily, weekly or monthly.")
+    date: Text | None = Field(None, description="A day of the period, in the tenant's zone; absent: the last one over.")
+
+
+@api.post("/snapshots", summary="Make the snapshot of a day, week or month now")
+def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody) -> dict[str, Any]:
+    """Make it for the whole team and each account, instead of the kept one; return it and how many documents it has."""
+    return engine.snapshot(body.kind, body.date, tenant)
+
+
+@api.get("/snapshots", summary="Kept snapshots")
+def snapshots(
+    engine: EngineOf,
+    tenant: Reads,
+    start: Annotated[str, Query(alias="from", max_length=60, description="First date, in the tenant's zone.")],
+    end: Annotated[str, Query(alias="to", max_length=60, description="Date after the last.")],
+    kind: Annotated[str | None, Query(max_length=20, description="Only daily, weekly or monthly.")] = None,
+    account: Annotated[
+        str | None, Query(max_length=200, description="Only this account; empty is the whole team alone.")
+    ] = None,
+) -> dict[str, Any]:
+    """Return the snapshots of periods that begin in a range, as they were made."""
+    return engine.snapshots(tenant, start, end, kind, account)
+
+
 @api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)
 async def operation(request: Request, engine: EngineOf, _: Operates, name: Annotated[str, Path()]) -> Any:
     """Run one of the engine's operations with plain values."""

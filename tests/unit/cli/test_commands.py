@@ -41,7 +41,7 @@ def test_commands_of_the_contract_are_there() -> None:
     assert named >= {
         "serve", "import slack", "import events", "refresh", "backfill", "verify", "metrics", "query", "explain", "dashboard",
         "trends", "hotspots", "tenants add", "tenants list", "keys add", "keys list", "keys revoke", "retention", "doctor",
-        "config show", "config check", "demo",
+        "config show", "config check", "demo", "snapshot", "snapshots list",
     }  # fmt: skip
     assert all("--json" in str([p.opts for p in c.params]) for w, c in COMMANDS.items() if w != ("serve",))
 
@@ -132,6 +132,8 @@ def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
         "backfill --from 2026-08-01 --to 2026-08-02": {"windows", "rollups", "errors"},
         "verify": {"clean", "differences"},
         "retention --dry-run": {"rows", "dry_run"},
+        "snapshot --kind daily --date 2026-08-01": {"processed", "created", "errors"},
+        f"snapshots list {' '.join(SPAN)} --kind daily": {"rows"},
         "config show": {"rows"},
         "config check": {"ok"},
     }
@@ -149,6 +151,7 @@ def test_the_same_answers_as_tables(loaded: Run) -> None:
         f"explain csat {' '.join(SPAN)}",
         "dashboard --tenant acme", f"trends {' '.join(SPAN)}", f"hotspots {' '.join(SPAN)}", "tenants list", "keys list",
         "quarantine list --tenant acme", "refresh", "verify", "retention --dry-run", "config show", "config check",
+        "snapshot --tenant acme", "snapshot --kind monthly", f"snapshots list {' '.join(SPAN)}",
     ):  # fmt: skip
         ended = loaded(*words.split())
         assert (ended.code, bool(ended.out)) == (0, True), (words, ended.err)
@@ -168,6 +171,17 @@ def test_query_prints_rows_as_the_contract_says(loaded: Run) -> None:
     assert either[0]["messages"] == 2
     (compared,) = loaded("query", "messages", *SPAN, "--compare", "previous", "--json").told["rows"]
     assert compared["compare"]["messages"]["previous"] == 0
+
+
+def test_snapshots_are_made_and_listed(loaded: Run) -> None:
+    """What `snapshot` makes of a day `snapshots list` has; a period that cannot be is said in a line, with code 2."""
+    made = loaded("snapshot", "--tenant", "acme", "--date", "2026-08-01", "--json").told
+    assert (made["processed"], made["created"], made["rows"][0]["messages"]["total"]) == (1, 1, 2)
+    listed = loaded("snapshots", "list", *SPAN, "--kind", "daily", "--account", "", "--json").told["rows"]
+    assert listed == made["rows"]
+    for words in ("--kind yearly", "--date 2099-01-01", "--date tomorrow"):
+        ended = loaded("snapshot", "--tenant", "acme", *words.split())
+        assert (ended.code, ended.out) == (2, "") and ended.err.startswith("hubbub: ")
 
 
 def test_the_catalogue_is_complete(hubbub: Run) -> None:

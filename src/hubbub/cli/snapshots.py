@@ -1,0 +1,78 @@
+"""Commands of snapshots: make those of one day, week or month now, and list the kept ones."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import AnyTenant, Data, Json, TenantName
+
+snapshots = typer.Typer(help="Kept snapshots.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(snapshot)
+    app.add_typer(snapshots, name="snapshots")
+
+
+def _tell(answer: dict[str, Any], as_json: bool) -> None:
+    """Print snapshots: whole for programs, one line a section for people."""
+    from rich.markup import escape
+
+    from hubbub.cli import show
+
+    if as_json or "rows" not in answer:
+        show.emit(answer, as_json=as_json)
+        return
+    for row in answer["rows"]:
+        who = row["account_id"] or "whole team"
+        show.out.print(escape(f"{row['kind']} {row['date']}, {who} ({row['state']}, {row['zone']})"))
+        show.fields({name: value for name, value in row.items() if isinstance(value, dict)}, indent=2)
+    if not answer["rows"]:
+        show.out.print("nothing to show")
+
+
+def snapshot(
+    tenant: AnyTenant = None,
+    kind: Annotated[str, typer.Option("--kind", help="daily, weekly or monthly.")] = "daily",
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="A day of the period (default: the last one that is over).", show_default=False),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make the snapshots of one day, week or month now, of the whole team and each account."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call("snapshot", kind=kind, date=date, tenant=tenant)
+    _tell(answer, as_json)
+    if answer["errors"]:
+        for name, error in answer["errors"].items():
+            show.say(f"{name}: {error}")
+        raise typer.Exit(1)
+
+
+@snapshots.command("list")
+def list_snapshots(
+    tenant: TenantName,
+    start: Annotated[str, typer.Option("--from", help="First date, in the tenant's zone.")],
+    end: Annotated[str, typer.Option("--to", help="Date after the last.")],
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only daily, weekly or monthly.", show_default=False)
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Only this account; '' is the whole team.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List kept snapshots of the periods that begin in a range, as they were made."""
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        _tell(there.call("snapshots", tenant=tenant, start=start, end=end, kind=kind, account=account), as_json)
