@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
@@ -33,6 +34,11 @@ from hubbub.store.control import Control, Key
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
+
+if TYPE_CHECKING:
+    from hubbub.jobs.desk import Desk
+    from hubbub.jobs.queue import Jobs
+    from hubbub.jobs.worker import Worker
 
 Where = Mapping[str, str | Sequence[str]]
 
@@ -61,12 +67,50 @@ class Engine:
             raise
         self._frozen: dict[int, datetime] | None = None
         self._frozen_lock = threading.Lock()
+        self._jobs_lock = threading.Lock()
         self.intake = Intake(self.store, clock, self.frozen_until)
         self.refresher = Refresher(self.store, lambda: self.control.tenants().values(), clock)
         self.answers = Answers(self.store, clock)
+        self._jobs: Jobs | None = None
+
+    @property
+    def jobs_store(self) -> Jobs:
+        """The queues; opened when first asked for, since most commands need none."""
+        with self._jobs_lock:
+            if self._jobs is None:
+                self._jobs = jobs_of(self.settings)
+            return self._jobs
+
+    @property
+    def desk(self) -> Desk:
+        """Operations on jobs and schedules."""
+        from hubbub.jobs.desk import Desk
+        from hubbub.jobs.schedule import schedules
+
+        return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
+
+    def operation(self, name: str) -> Callable[..., Any]:
+        """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
+        if name in OPERATIONS:
+            return cast(Callable[..., Any], getattr(self, name))
+        if name in DESK_OPERATIONS:
+            return cast(Callable[..., Any], getattr(self.desk, name))
+        raise NotFoundError(f"there is no operation {name[:80]!r}")
+
+    def worker(self) -> Worker:
+        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
+        from hubbub.jobs.schedule import schedules
+        from hubbub.jobs.worker import Worker
+
+        def ask(name: str, /, **params: Any) -> Any:
+            return self.operation(name)(**params)
+
+        return Worker(self.jobs_store, ask, schedules(self.settings.schedules), self.clock)
 
     def close(self) -> None:
         """Finish what waits and close the store."""
+        if self._jobs is not None:
+            self._jobs.close()
         self.store.close()
         self.control.close()
 
@@ -156,6 +200,31 @@ class Engine:
         answer = verdicts.answer() | {"errors": refreshed["errors"]}
         answer["clean"] = verdicts.clean and not refreshed["errors"]
         return answer
+
+    def aggregate(
+        self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
+    ) -> dict[str, Any]:
+        """Bring rollups up to date, or fold those of `[start, end)` anew; says how many tenants and windows, and who failed.
+
+        `relation` names the relation somebody waits for; what is due for one is due for all, so all are brought up to date.
+        """
+        report = self.refresh(tenant) if start is None or end is None else self.backfill(start, end, tenant)
+        return {"processed": len(self._chosen(tenant)), "created": report["windows"], "errors": report["errors"]}
+
+    def aggregate_trends(self, dates: Sequence[str], anew: bool = False) -> dict[str, Any]:
+        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
+        report = self.refresh()
+        errors = dict(report["errors"])
+        for date in dates if anew else ():
+            end = (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()
+            for rollup in ("classifications", "alerts", "hotspots"):
+                errors |= self.backfill(date, end, rollup=rollup)["errors"]
+        found = self.store.query(
+            "SELECT count(*) FROM communication_trends WHERE trend_period = 'daily' AND trend_date IN "
+            "(SELECT unnest($dates::DATE[]))",
+            {"dates": list(dates)},
+        ).rows
+        return {"tenants_processed": len(self.control.tenants()), "trends_created": found[0][0], "errors": errors}
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Let go of what each tenant's retention says; windows whose raw events went are frozen."""
@@ -358,8 +427,15 @@ class Engine:
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "query", "explain", "dashboard", "trends", "hotspots", "metrics", "tenants",
     "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay", "import_events", "doctor",
+    "aggregate", "aggregate_trends",
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
+
+DESK_OPERATIONS = (
+    "jobs", "job", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
+    "pause_schedule", "resume_schedule",
+)  # fmt: skip
+"""The same, of the desk for jobs and schedules."""
 
 _GRAINS = ("raw", "hour", "day", "week", "month")
 
@@ -387,6 +463,31 @@ def _key_row(key: Key) -> dict[str, Any]:
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
     """Open the engine over a data folder (made when absent). Raises StoreBusyError when a server has it."""
     return Engine(settings_.load(Path(path) if path is not None else None, **flags), clock)
+
+
+def jobs_of(settings: settings_.Settings) -> Jobs:
+    """Open the jobs database of an installation, made when absent; raises JobsUnavailableError."""
+    from hubbub.jobs.queue import Jobs
+
+    return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+
+
+@contextmanager
+def worker_beside_server(settings: settings_.Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
+    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations."""
+    from hubbub.jobs.schedule import schedules
+    from hubbub.jobs.worker import Worker
+
+    jobs = jobs_of(settings)
+    try:
+        worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+    finally:
+        jobs.close()
 
 
 __all__ = ["Engine", "Event", "open_engine"]
