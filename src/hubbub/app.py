@@ -474,20 +474,25 @@ def jobs_of(settings: settings_.Settings) -> Jobs:
 
 @contextmanager
 def worker_beside_server(settings: settings_.Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
-    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations."""
+    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations.
+
+    Leaving it ends the process when jobs had to be handed back.
+    """
     from hubbub.jobs.schedule import schedules
-    from hubbub.jobs.worker import Worker
+    from hubbub.jobs.worker import Worker, end
 
     jobs = jobs_of(settings)
+    handed: list[str] = []
     try:
         worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
         worker.start()
         try:
             yield worker
         finally:
-            worker.stop()
+            handed = worker.stop()
     finally:
         jobs.close()
+        end(handed)
 
 
 __all__ = ["Engine", "Event", "open_engine"]

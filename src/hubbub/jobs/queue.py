@@ -353,12 +353,10 @@ class Runner:
                 on_conflict="always_update",
             )
 
-    def stop(self, patience: int) -> None:
-        """Take no more jobs, wait up to `patience` seconds for running ones, and hand back those that still run."""
+    def stop(self, patience: int) -> list[str]:
+        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
         DBOS.destroy(workflow_completion_timeout_sec=patience)
-        handed = self._jobs.hand_back(self.process)
-        if handed:
-            log.info("jobs handed back", jobs=handed)
+        return self._jobs.hand_back(self.process)
 
     @staticmethod
     def alive() -> bool:

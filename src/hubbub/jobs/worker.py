@@ -6,9 +6,11 @@ that died. All of it may happen in several processes at once; the ledger sees to
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,6 +78,14 @@ class _Task:
         return self._jobs.ended(prefix)
 
 
+def end(handed_back: Sequence[str]) -> None:
+    """End the process at once when threads of jobs that were handed back still run; Python would wait for them."""
+    if handed_back:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 class Worker:
     """Takes jobs and keeps the clock on threads of its own, from `start` to `stop`."""
 
@@ -104,13 +114,17 @@ class Worker:
         self._thread.start()
         log.info("worker started", process=self._runner.process)
 
-    def stop(self) -> None:
-        """Take no more jobs, wait a little for running ones, hand back the rest."""
+    def stop(self) -> list[str]:
+        """Take no more jobs, wait a little for running ones, hand back the rest; returns the ids of those.
+
+        Their threads go on until the process ends, which must not wait for them: see `end`.
+        """
         self._stop.set()
         self._thread.join(timeout=5)
-        self._runner.stop(PATIENCE)
+        handed = self._runner.stop(PATIENCE)
         self._jobs.ledger.leave(self._runner.process)
-        log.info("worker stopped", process=self._runner.process)
+        log.info("worker stopped", process=self._runner.process, handed_back=handed)
+        return handed
 
     def alive(self) -> bool:
         """Say whether the clock and the queues' threads go on."""

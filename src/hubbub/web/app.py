@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.app import Engine
 from hubbub.errors import HubbubError
-from hubbub.jobs.worker import Worker
+from hubbub.jobs.worker import Worker, end
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
@@ -130,14 +130,14 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
             await run_in_threadpool(worker.start)
         yield
         if worker is not None:
-            await run_in_threadpool(worker.stop)
+            app.state.handed_back = await run_in_threadpool(worker.stop)
         heart.stop()
 
     app = FastAPI(
         title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, responses=problems.RESPONSES
     )
     app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
-    app.state.worker = worker
+    app.state.worker, app.state.handed_back = worker, []
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
@@ -170,6 +170,7 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
         engine.close()
     if not server.started:
         raise HubbubError(f"could not listen on {host}:{port}: is another server using it?")
+    end(app.state.handed_back)
 
 
 def _reachable(host: str) -> str:
