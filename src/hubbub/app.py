@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
@@ -35,6 +36,11 @@ from hubbub.store.control import Control, Key
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
+
+if TYPE_CHECKING:
+    from hubbub.jobs.desk import Desk
+    from hubbub.jobs.queue import Jobs
+    from hubbub.jobs.worker import Worker
 
 Where = Mapping[str, str | Sequence[str]]
 
@@ -63,12 +69,50 @@ class Engine:
             raise
         self._frozen: dict[int, datetime] | None = None
         self._frozen_lock = threading.Lock()
+        self._jobs_lock = threading.Lock()
         self.intake = Intake(self.store, clock, self.frozen_until)
         self.refresher = Refresher(self.store, lambda: self.control.tenants().values(), clock)
         self.answers = Answers(self.store, clock)
+        self._jobs: Jobs | None = None
+
+    @property
+    def jobs_store(self) -> Jobs:
+        """The queues; opened when first asked for, since most commands need none."""
+        with self._jobs_lock:
+            if self._jobs is None:
+                self._jobs = jobs_of(self.settings)
+            return self._jobs
+
+    @property
+    def desk(self) -> Desk:
+        """Operations on jobs and schedules."""
+        from hubbub.jobs.desk import Desk
+        from hubbub.jobs.schedule import schedules
+
+        return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
+
+    def operation(self, name: str) -> Callable[..., Any]:
+        """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
+        if name in OPERATIONS:
+            return cast(Callable[..., Any], getattr(self, name))
+        if name in DESK_OPERATIONS:
+            return cast(Callable[..., Any], getattr(self.desk, name))
+        raise NotFoundError(f"there is no operation {name[:80]!r}")
+
+    def worker(self) -> Worker:
+        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
+        from hubbub.jobs.schedule import schedules
+        from hubbub.jobs.worker import Worker
+
+        def ask(name: str, /, **params: Any) -> Any:
+            return self.operation(name)(**params)
+
+        return Worker(self.jobs_store, ask, schedules(self.settings.schedules), self.clock)
 
     def close(self) -> None:
         """Finish what waits and close the store."""
+        if self._jobs is not None:
+            self._jobs.close()
         self.store.close()
         self.control.close()
 
@@ -159,6 +203,31 @@ class Engine:
         answer["clean"] = verdicts.clean and not refreshed["errors"]
         return answer
 
+    def aggregate(
+        self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
+    ) -> dict[str, Any]:
+        """Bring rollups up to date, or fold those of `[start, end)` anew; says how many tenants and windows, and who failed.
+
+        `relation` names the relation somebody waits for; what is due for one is due for all, so all are brought up to date.
+        """
+        report = self.refresh(tenant) if start is None or end is None else self.backfill(start, end, tenant)
+        return {"processed": len(self._chosen(tenant)), "created": report["windows"], "errors": report["errors"]}
+
+    def aggregate_trends(self, dates: Sequence[str], anew: bool = False) -> dict[str, Any]:
+        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
+        report = self.refresh()
+        errors = dict(report["errors"])
+        for date in dates if anew else ():
+            end = (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()
+            for rollup in ("classifications", "alerts", "hotspots"):
+                errors |= self.backfill(date, end, rollup=rollup)["errors"]
+        found = self.store.query(
+            "SELECT count(*) FROM communication_trends WHERE trend_period = 'daily' AND trend_date IN "
+            "(SELECT unnest($dates::DATE[]))",
+            {"dates": list(dates)},
+        ).rows
+        return {"tenants_processed": len(self.control.tenants()), "trends_created": found[0][0], "errors": errors}
+
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Let go of what each tenant's retention says; windows whose raw events went are frozen."""
         if not dry_run:
@@ -169,21 +238,40 @@ class Engine:
             self._frozen = None
         return {"rows": rows, "dry_run": dry_run}
 
-    def snapshot(self, kind: str, date: str | None = None, tenant: str | None = None) -> dict[str, Any]:
+    def snapshot(
+        self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
+    ) -> dict[str, Any]:
         """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
 
-        `date` is any day of it, read in each tenant's zone; None takes the last one that is over. Returns processed tenants,
-        created documents, kept tenants (a settled snapshot whose raw events are gone stays), and errors by tenant; of one
-        tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant WindowFrozenError.
+        `date` is any day of it, read in each tenant's zone; None takes the last one that was over at the moment `at` (now when
+        None). Returns processed tenants, created documents, kept tenants (a settled snapshot whose raw events are gone stays),
+        and errors by tenant; of one tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant
+        WindowFrozenError.
         """
         wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
         failed, now = self.refresh(tenant)["errors"], self.clock()
+        over = parse_moment(at, "UTC") if at is not None else now
         with self.refresher.alone():
-            answer = snapshots.make(self.store, chosen, wanted, day, now, failed).answer()
+            answer = snapshots.make(self.store, chosen, wanted, day, now, failed, over=over).answer()
         if tenant is not None:
-            made = snapshots.period_of(chosen[0], wanted, day, now)
+            made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
+
+    def settle_snapshots(self) -> dict[str, Any]:
+        """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
+        total = {"processed": 0, "created": 0, "kept": 0}
+        errors: dict[str, str] = {}
+        known = {t.no: t for t in self.control.tenants().values()}
+        for kind, day, numbers in snapshots.unsettled(self.store, self.clock()):
+            mine = [known[no] for no in numbers if no in known]
+            failed = self.refresh()["errors"]
+            with self.refresher.alone():
+                made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
+            errors |= made.errors
+            for name in total:
+                total[name] += getattr(made, name)
+        return {**total, "errors": errors}
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
@@ -386,9 +474,15 @@ class Engine:
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots",
     "metrics", "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
-    "import_events", "doctor",
+    "import_events", "doctor", "aggregate", "aggregate_trends", "settle_snapshots",
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
+
+DESK_OPERATIONS = (
+    "jobs", "job", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
+    "pause_schedule", "resume_schedule",
+)  # fmt: skip
+"""The same, of the desk for jobs and schedules."""
 
 _GRAINS = ("raw", "hour", "day", "week", "month")
 
@@ -423,6 +517,36 @@ def _key_row(key: Key) -> dict[str, Any]:
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
     """Open the engine over a data folder (made when absent). Raises StoreBusyError when a server has it."""
     return Engine(settings_.load(Path(path) if path is not None else None, **flags), clock)
+
+
+def jobs_of(settings: settings_.Settings) -> Jobs:
+    """Open the jobs database of an installation, made when absent; raises JobsUnavailableError."""
+    from hubbub.jobs.queue import Jobs
+
+    return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+
+
+@contextmanager
+def worker_beside_server(settings: settings_.Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
+    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations.
+
+    Leaving it ends the process when jobs had to be handed back.
+    """
+    from hubbub.jobs.schedule import schedules
+    from hubbub.jobs.worker import Worker, end
+
+    jobs = jobs_of(settings)
+    handed: list[str] = []
+    try:
+        worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            handed = worker.stop()
+    finally:
+        jobs.close()
+        end(handed)
 
 
 __all__ = ["Engine", "Event", "open_engine"]

@@ -6,7 +6,8 @@ Raise low, with what happened, where, and what to do; faces turn it into an exit
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class HubbubError(Exception):
@@ -121,6 +122,34 @@ class StoreDamagedError(HubbubError):
 
     code = "store_damaged"
     status = 503
+
+
+class TenantsFailedError(HubbubError):
+    """Some tenants failed and all others are done; the failed ones are tried again."""
+
+    code = "tenants_failed"
+    status = 500
+    retry = True
+
+    def __init__(self, message: str | None = None, *, result: Mapping[str, Any]) -> None:
+        failed: Mapping[str, str] = result.get("errors", {})
+        some = "; ".join(f"{tenant}: {text}" for tenant, text in list(failed.items())[:5])
+        super().__init__(message or f"{len(failed)} tenants failed, all others are done: {some}", result=result)
+
+
+class JobCancelledError(HubbubError):
+    """The job was cancelled while it ran."""
+
+    code = "job_cancelled"
+    status = 409
+
+
+class JobsUnavailableError(HubbubError):
+    """The jobs database does not answer."""
+
+    code = "jobs_unavailable"
+    status = 503
+    retry = True
 
 
 class ServerUnreachableError(HubbubError):

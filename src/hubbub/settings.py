@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
     store_url: str = Field("", description="Where events and rollups live: empty for DuckDB inside the data folder.")
     control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
+    jobs_url: str = Field(
+        "", description="Where jobs live: empty for SQLite inside the data folder, or postgresql://…."
+    )
+    schedules: dict[str, str] = Field(
+        {}, description="Crons (UTC) in place of a schedule's own, by its name, like daily-snapshots: '30 1 * * *'."
+    )
     host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
     memory_limit: str = Field("1GB", description="Memory that the embedded store may use before it spills to disk.")
@@ -74,6 +80,13 @@ class Settings(BaseSettings):
     def _known_control(cls, url: str) -> str:
         if url and not url.startswith(("sqlite:", "postgresql")):
             raise ValueError("only SQLite and Postgres hold control data, like sqlite:////var/lib/hubbub/control.db")
+        return url
+
+    @field_validator("jobs_url")
+    @classmethod
+    def _known_jobs(cls, url: str) -> str:
+        if url and not url.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("only SQLite and Postgres hold jobs, like postgresql://user@host/database")
         return url
 
     @field_validator("memory_limit")

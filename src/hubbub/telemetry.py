@@ -19,6 +19,13 @@ REQUEST_SECONDS = Histogram(
     "hubbub_http_request_duration_seconds", "Duration of HTTP requests, by route and status class.", ["route", "status"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )  # fmt: skip
+JOBS = Counter("hubbub_jobs_total", "Job attempts that ended, by queue and outcome.", ["queue", "outcome"])
+JOB_SECONDS = Histogram(
+    "hubbub_job_duration_seconds", "Duration of a job's attempt.", ["queue"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800),
+)  # fmt: skip
+QUEUE_DEPTH = Gauge("hubbub_queue_jobs", "Jobs that wait or run, by queue and state.", ["queue", "state"])
+QUEUE_OLDEST = Gauge("hubbub_queue_oldest_waiting_seconds", "Age of the oldest waiting job, by queue.", ["queue"])
 BEHIND = Gauge("hubbub_rollups_behind_events", "Stored events that no refresh has looked at yet.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Local:
 
     def call(self, name: str, /, **params: Any) -> Any:
         """Run an operation of the engine."""
-        return getattr(self.engine, name)(**params)
+        return self.engine.operation(name)(**params)
 
     def load(
         self, tenant: str, events: Sequence[Event], origins: Sequence[str] | None, zone: str | None
@@ -90,6 +90,23 @@ def _as_error(problem: Any) -> errors.HubbubError:
         if isinstance(kind, type) and issubclass(kind, errors.HubbubError) and kind.code == problem.get("code"):
             return kind(str(problem.get("detail")))
     return errors.HubbubError(str(problem.get("detail", "the server failed")))
+
+
+def ask_server(folder: Path) -> Callable[..., Any]:
+    """Return what asks the server of a data folder to run an operation, found anew for each: servers come and go."""
+
+    def ask(name: str, /, **params: Any) -> Any:
+        remote = _running(folder)
+        if remote is None:
+            raise errors.ServerUnreachableError(
+                f"no server runs on the data folder {folder}; start 'hubbub serve' there"
+            )
+        try:
+            return remote.call(name, **params)
+        finally:
+            remote.close()
+
+    return ask
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,13 +24,14 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> Any:
+def ask(name: str, data: Path | None, as_json: bool, columns: Sequence[str] | None = None, /, **params: Any) -> Any:
+    """Run an operation where the data folder is open, and print what it answers (of rows, the `columns`)."""
     from hubbub.cli import show
     from hubbub.cli.backend import backend
 
     with backend(data) as there:
         answer = there.call(name, **params)
-    show.emit(answer, as_json=as_json)
+    show.emit(answer, as_json=as_json, columns=columns)
     return answer
 
 
@@ -62,7 +64,7 @@ def add_tenant(
 ) -> None:
     """Make a tenant."""
     kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
-    _do("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+    ask("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
 
 
 @tenants.command("set")
@@ -80,13 +82,13 @@ def set_tenant(
 ) -> None:
     """Change a tenant's zone, name or retention; a new zone counts from the next refresh on."""
     kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
-    _do("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+    ask("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
 
 
 @tenants.command("list")
 def list_tenants(data: Data = None, as_json: Json = False) -> None:
     """List tenants with zone and retention."""
-    _do("tenants", data, as_json)
+    ask("tenants", data, as_json)
 
 
 @keys.command("add")
@@ -99,13 +101,13 @@ def add_key(
     as_json: Json = False,
 ) -> None:
     """Make an API key (scopes ingest and read unless given); it is shown once."""
-    _do("add_key", data, as_json, tenant=tenant, scopes=scope or ["ingest", "read"], label=label, expires=expires)
+    ask("add_key", data, as_json, tenant=tenant, scopes=scope or ["ingest", "read"], label=label, expires=expires)
 
 
 @keys.command("list")
 def list_keys(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
     """List API keys, without their secrets."""
-    _do("keys", data, as_json, tenant=tenant)
+    ask("keys", data, as_json, tenant=tenant)
 
 
 @keys.command("revoke")
@@ -113,7 +115,7 @@ def revoke_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")], data: Data = None, as_json: Json = False
 ) -> None:
     """Make a key useless from now on."""
-    _do("revoke_key", data, as_json, key=key)
+    ask("revoke_key", data, as_json, key=key)
 
 
 @quarantine.command("list")
@@ -124,7 +126,7 @@ def list_quarantine(
     as_json: Json = False,
 ) -> None:
     """List refused records with their reasons, newest first."""
-    _do("quarantine", data, as_json, tenant=tenant, limit=limit)
+    ask("quarantine", data, as_json, tenant=tenant, limit=limit)
 
 
 @quarantine.command("replay")
@@ -135,7 +137,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Try refused records again; those that are taken now leave the quarantine."""
-    _do("replay", data, as_json, tenant=tenant, ids=ids)
+    ask("replay", data, as_json, tenant=tenant, ids=ids)
 
 
 def _masked(value: str) -> str:
@@ -172,6 +174,6 @@ def check_config(data: Data = None, as_json: Json = False) -> None:
 
 def doctor(data: Data = None, as_json: Json = False) -> None:
     """Look the installation over; exits 1 when something needs attention."""
-    answer = _do("doctor", data, as_json)
+    answer = ask("doctor", data, as_json)
     if not all(row["ok"] for row in answer["rows"]):
         raise typer.Exit(1)

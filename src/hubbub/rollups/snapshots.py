@@ -73,14 +73,18 @@ def make(
     day: date | None,
     now: datetime,
     failed: Mapping[str, str] | None = None,
+    *,
+    over: datetime | None = None,
 ) -> Made:
     """Make the snapshots of one period of these tenants, whose stored days must be up to date; see `period_of`.
+
+    Without a `day` it is the last period that was over at the moment `over` (`now` when None): each tenant's own.
 
     `failed` names tenants whose days are not, with the reason: they are reported and not made. A single tenant whose period
     is refused raises: BadQuestionError when it has not begun, WindowFrozenError when what it is made from is gone.
     """
     made = Made(processed=len(tenants), errors=dict(failed or {}))
-    periods = {t.no: period_of(t, kind, day, now) for t in tenants if t.id not in made.errors}
+    periods = {t.no: period_of(t, kind, day, over or now) for t in tenants if t.id not in made.errors}
     refused = _refused(store, periods, now)
     if refused and len(tenants) == 1:
         raise refused[tenants[0].no]
@@ -99,6 +103,17 @@ def make(
             log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=error)
             made.errors[tenant.id] = error
     return made
+
+
+def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:
+    """Return the snapshots that were made too early to be settled and can be settled now: kind, date, tenants' numbers."""
+    rows = store.query(
+        "SELECT kind, date, list(DISTINCT tenant ORDER BY tenant) FROM snapshots "
+        "WHERE state <> 'settled' AND window_end <= $before "
+        "GROUP BY kind, date ORDER BY date, kind",
+        {"before": utc_naive(now - PROVISIONAL_FOR)},
+    ).rows
+    return [(Kind(kind), day, numbers) for kind, day, numbers in rows]
 
 
 def _table(periods: Sequence[Period], now: datetime) -> tuple[pa.Table, list[str]]:

@@ -19,14 +19,17 @@ from pathlib import Path
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.app import Engine
 from hubbub.errors import HubbubError
+from hubbub.jobs.worker import Worker, end
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
+from hubbub.web.jobs import jobs_routes
 from hubbub.web.routes import api, open_routes
 
 SERVER_FILE = "server.json"
@@ -110,8 +113,11 @@ class Observe:
         REQUEST_SECONDS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - begun)
 
 
-def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> FastAPI:
-    """Build the application over an engine. `token` lets commands of this machine in; `refresh` False leaves rollups alone."""
+def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker: Worker | None = None) -> FastAPI:
+    """Build the application over an engine. `token` lets commands of this machine in; `refresh` False leaves rollups alone.
+
+    `worker`: takes jobs while the application runs.
+    """
     heart = Heart(engine, engine.settings.refresh_seconds)
 
     @asynccontextmanager
@@ -120,18 +126,24 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> Fast
             heart.start()
         else:
             heart.stop()
+        if worker is not None:
+            await run_in_threadpool(worker.start)
         yield
+        if worker is not None:
+            app.state.handed_back = await run_in_threadpool(worker.stop)
         heart.stop()
 
     app = FastAPI(
         title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, responses=problems.RESPONSES
     )
     app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
+    app.state.worker, app.state.handed_back = worker, []
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
     app.add_middleware(Observe)
     app.include_router(api)
+    app.include_router(jobs_routes)
     app.include_router(open_routes)
     return app
 
@@ -139,7 +151,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> Fast
 def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address once it listens."""
     token = secrets.token_urlsafe(32)
-    app = create_app(engine, token=token, refresh=jobs)
+    app = create_app(engine, token=token, refresh=jobs, worker=engine.worker() if jobs else None)
     host, port = engine.settings.host, engine.settings.port
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
@@ -158,6 +170,7 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
         engine.close()
     if not server.started:
         raise HubbubError(f"could not listen on {host}:{port}: is another server using it?")
+    end(app.state.handed_back)
 
 
 def _reachable(host: str) -> str:

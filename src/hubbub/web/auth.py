@@ -83,19 +83,27 @@ class Scope:
         return key.tenant
 
 
-def operator(request: Request) -> None:
-    """Let through the server's local token, or an admin key without a tenant."""
+def administers(request: Request) -> str | None:
+    """Return the tenant of a key with the scope admin; None is an operator, who sees every tenant."""
     text = bearer(request)
     token: str = request.app.state.token
     if token and hmac.compare_digest(text.encode(), token.encode()):
-        return
+        return None
     ring: KeyRing = request.app.state.keys
     key = ring.key(text)
-    if "admin" not in key.scopes or key.tenant is not None:
+    if "admin" not in key.scopes:
+        raise ForbiddenError(f"this needs a key with the scope 'admin'; yours has {', '.join(key.scopes)}")
+    return key.tenant
+
+
+def operator(request: Request) -> None:
+    """Let through the server's local token, or an admin key without a tenant."""
+    if administers(request) is not None:
         raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
 
 
 EngineOf = Annotated[Engine, Depends(engine_of)]
 Ingests = Annotated[str, Depends(Scope("ingest"))]
 Reads = Annotated[str, Depends(Scope("read"))]
+MayAdminister = Annotated[str | None, Depends(administers)]
 Operates = Annotated[None, Depends(operator)]

@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.app import OPERATIONS, Engine
-from hubbub.errors import BadRequestError, NotFoundError, TooLargeError
+from hubbub.app import Engine
+from hubbub.errors import BadRequestError, TooLargeError
 from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
 from hubbub.web.body import is_lines, read_body
@@ -165,9 +165,7 @@ def snapshots(
 @api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)
 async def operation(request: Request, engine: EngineOf, _: Operates, name: Annotated[str, Path()]) -> Any:
     """Run one of the engine's operations with plain values."""
-    if name not in OPERATIONS:
-        raise NotFoundError
-    method = getattr(engine, name)
+    method = await run_in_threadpool(engine.operation, name)
     try:
         params = json.loads(await read_body(request, OPERATION_BODY))
         inspect.signature(method).bind(**params)
@@ -190,9 +188,11 @@ def readyz(request: Request, engine: EngineOf) -> Response:
     """Return 200 when the store answers and the refresher is alive, 503 otherwise."""
     engine.store.query("SELECT 1")
     beat = request.app.state.heart
-    ok = beat.alive()
+    worker = request.app.state.worker
+    stuck = [name for name, part in (("refresher", beat), ("worker", worker)) if part is not None and not part.alive()]
+    ok = not stuck
     body = {
-        "status": "ready" if ok else "stuck",
+        "status": "ready" if ok else f"stuck: {', '.join(stuck)}",
         "behind_events": engine.store.last_seq() - beat.up_to,
         "error": beat.error,
     }

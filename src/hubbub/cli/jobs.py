@@ -1,0 +1,119 @@
+"""Commands for jobs and schedules, and the worker process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.manage import ask
+from hubbub.cli.options import AnyTenant, Data, Json
+
+jobs = typer.Typer(help="Work in the queues.", no_args_is_help=True)
+schedules = typer.Typer(help="When work starts by itself.", no_args_is_help=True)
+JobId = Annotated[str, typer.Argument(help="The job's id, as 'hubbub jobs list' shows it.")]
+Name = Annotated[str, typer.Argument(help="The schedule's name, as 'hubbub schedules list' shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(jobs, name="jobs")
+    app.add_typer(schedules, name="schedules")
+    app.command()(worker)
+
+
+@jobs.command("list")
+def list_jobs(
+    queue: Annotated[str | None, typer.Option("--queue", help="Only this queue.", show_default=False)] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.", show_default=False)] = None,
+    tenant: AnyTenant = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="'next' of the page before.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show jobs, newest first."""
+    columns = ("id", "queue", "state", "tenant", "attempts", "progress", "created_at", "seconds", "error")
+    ask("jobs", data, as_json, columns, queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
+
+
+@jobs.command("show")
+def show_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
+    """Show one job with payload, result, and what went wrong."""
+    ask("job", data, as_json, job=job)
+
+
+@jobs.command("retry")
+def retry_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
+    """Let a failed, cancelled or parked job run again."""
+    ask("retry_job", data, as_json, job=job)
+
+
+@jobs.command("cancel")
+def cancel_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
+    """Cancel a job that has not ended."""
+    ask("cancel_job", data, as_json, job=job)
+
+
+@schedules.command("list")
+def list_schedules(data: Data = None, as_json: Json = False) -> None:
+    """Show schedules: cron (UTC), next and last run."""
+    ask("schedules", data, as_json, ("name", "queue", "cron", "next_run", "last_run", "paused"))
+
+
+@schedules.command("trigger")
+def trigger(
+    name: Name,
+    date: Annotated[str | None, typer.Option("--date", help="The date to run for.", show_default=False)] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run a schedule's job now."""
+    ask("trigger_schedule", data, as_json, name=name, date=date)
+
+
+@schedules.command("backfill")
+def backfill(
+    name: Name,
+    start: Annotated[str, typer.Option("--from", help="First date.")],
+    end: Annotated[str, typer.Option("--to", help="Date after the last.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run a schedule's job for every date of a range."""
+    ask("backfill_schedule", data, as_json, name=name, start=start, end=end)
+
+
+@schedules.command("pause")
+def pause(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Start no more jobs of a schedule."""
+    ask("pause_schedule", data, as_json, name=name)
+
+
+@schedules.command("resume")
+def resume(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Go on with a schedule; what fell into the pause is left out."""
+    ask("resume_schedule", data, as_json, name=name)
+
+
+def worker(data: Data = None) -> None:
+    """Take jobs out of the queues, beside a server on the same data folder, until Ctrl-C."""
+    import signal
+    import threading
+
+    from hubbub.app import worker_beside_server
+    from hubbub.cli import show
+    from hubbub.cli.backend import ask_server
+    from hubbub.settings import load
+    from hubbub.telemetry import configure_logs
+
+    settings = load(data)
+    configure_logs(settings.log_level)
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with worker_beside_server(settings, ask_server(settings.data)):
+        show.say("Hubbub works on jobs (Ctrl-C ends it)")
+        over.wait()

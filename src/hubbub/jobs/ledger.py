@@ -1,0 +1,169 @@
+"""What the clockwork remembers beside the jobs: how far each schedule has come, who is alive, what is to be tried again.
+
+Three tables in the jobs database. A schedule's row says up to which tick jobs were started. Going on is a compare-and-set that
+also writes down the job to start; starting it is idempotent by its id. So two processes that tick at once, and a process
+that dies between the two, start every tick's job exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+schedules = sa.Table(
+    "hubbub_schedules", metadata,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("done_to", sa.DateTime, nullable=False),
+    sa.Column("pending", sa.Text, nullable=True),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("last_run", sa.DateTime, nullable=True),
+)  # fmt: skip
+processes = sa.Table(
+    "hubbub_processes", metadata,
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("beat", sa.DateTime, nullable=False),
+)  # fmt: skip
+retries = sa.Table(
+    "hubbub_retries", metadata,
+    sa.Column("job", sa.String(200), primary_key=True),
+    sa.Column("at", sa.DateTime, nullable=False, index=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a schedule has come (times UTC, aware). `pending`: the job that was decided on and may not be started yet."""
+
+    name: str
+    done_to: datetime
+    pending: Mapping[str, Any] | None
+    paused: bool
+    last_run: datetime | None
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def driver_url(url: str) -> str:
+    """Return a database URL that names its driver."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+class Ledger:
+    """Schedules' progress and processes' heartbeats, in the jobs database. May be used from any thread."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(driver_url(url), pool_pre_ping=True)
+        with self._engine.connect() as con:
+            if url.startswith("sqlite"):  # before DBOS opens it: readers and writers then do not wait for each other
+                con.exec_driver_sql("PRAGMA journal_mode = WAL")
+        metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Release connections."""
+        self._engine.dispose()
+
+    # --- schedules
+
+    def progress(self, names: Mapping[str, datetime]) -> dict[str, Progress]:
+        """Return the progress of the named schedules; one seen for the first time begins at the moment given with its name."""
+        found = self._read()
+        for name, begin in names.items():
+            if name not in found:
+                try:
+                    with self._engine.begin() as con:
+                        con.execute(schedules.insert().values(name=name, done_to=_naive(begin), paused=False))
+                except sa.exc.IntegrityError:
+                    pass  # another process was faster
+        found = self._read() if set(names) - set(found) else found
+        return {name: found[name] for name in names}
+
+    def _read(self) -> dict[str, Progress]:
+        with self._engine.connect() as con:
+            return {
+                row.name: Progress(
+                    row.name, row.done_to.replace(tzinfo=UTC), json.loads(row.pending) if row.pending else None,
+                    row.paused, row.last_run.replace(tzinfo=UTC) if row.last_run else None,
+                )
+                for row in con.execute(sa.select(schedules))
+            }  # fmt: skip
+
+    def claim(self, name: str, done_to: datetime, new: datetime, pending: Mapping[str, Any]) -> bool:
+        """Move a schedule on from `done_to` to `new` and note the job to start; False when another process did."""
+        with self._engine.begin() as con:
+            changed = con.execute(
+                schedules.update()
+                .where(schedules.c.name == name, schedules.c.done_to == _naive(done_to), schedules.c.pending.is_(None))
+                .where(schedules.c.paused.is_(False))
+                .values(done_to=_naive(new), pending=json.dumps(dict(pending)), last_run=_naive(new))
+            )
+            return changed.rowcount == 1
+
+    def started(self, name: str, pending: Mapping[str, Any]) -> None:
+        """Forget the noted job: it is in its queue."""
+        with self._engine.begin() as con:
+            con.execute(
+                schedules.update()
+                .where(schedules.c.name == name, schedules.c.pending == json.dumps(dict(pending)))
+                .values(pending=None)
+            )
+
+    def pause(self, name: str) -> None:
+        """Start no more jobs of a schedule."""
+        with self._engine.begin() as con:
+            con.execute(schedules.update().where(schedules.c.name == name).values(paused=True))
+
+    def resume(self, name: str, now: datetime) -> None:
+        """Go on with the next tick after `now`; what was due during the pause is left out, backfill starts it."""
+        with self._engine.begin() as con:
+            paused = schedules.update().where(schedules.c.name == name, schedules.c.paused.is_(True))
+            con.execute(paused.values(paused=False, done_to=_naive(now)))
+
+    # --- retries
+
+    def retry_at(self, job: str, moment: datetime) -> None:
+        """Note that a job failed and is to be tried again at a moment."""
+        with self._engine.begin() as con:
+            con.execute(retries.delete().where(retries.c.job == job))
+            con.execute(retries.insert().values(job=job, at=_naive(moment)))
+
+    def retrying(self, prefix: str = "", until: datetime | None = None) -> list[str]:
+        """Return the jobs to be tried again whose id begins with `prefix`, at latest at `until`."""
+        query = sa.select(retries.c.job).order_by(retries.c.at)
+        if prefix:
+            query = query.where(retries.c.job.startswith(prefix, autoescape=True))
+        if until is not None:
+            query = query.where(retries.c.at <= _naive(until))
+        with self._engine.connect() as con:
+            return list(con.execute(query).scalars())
+
+    def no_retry(self, job: str) -> None:
+        """Forget that a job was to be tried again."""
+        with self._engine.begin() as con:
+            con.execute(retries.delete().where(retries.c.job == job))
+
+    # --- processes
+
+    def beat(self, process: str, now: datetime) -> None:
+        """Say that a process is alive."""
+        with self._engine.begin() as con:
+            values = {"beat": _naive(now)}
+            if con.execute(processes.update().where(processes.c.id == process).values(**values)).rowcount == 0:
+                con.execute(processes.insert().values(id=process, **values))
+
+    def leave(self, process: str) -> None:
+        """Say that a process ends: others may take over what it left at once."""
+        with self._engine.begin() as con:
+            con.execute(processes.delete().where(processes.c.id == process))
+
+    def beats(self) -> dict[str, datetime]:
+        """Return the last beat of every process that did not leave."""
+        with self._engine.connect() as con:
+            return {row.id: row.beat for row in con.execute(sa.select(processes))}

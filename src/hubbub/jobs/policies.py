@@ -1,0 +1,98 @@
+"""How jobs run: one row per queue, and what happens after a failure.
+
+A failure is transient (try again later), permanent (trying again cannot help, a person has to act) or unknown (counted as
+transient, and reported). Attempts, backoff and history are the queue's; `Retry-After` of whoever refused goes first.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from hubbub.errors import HubbubError
+
+Class = Literal["transient", "permanent", "unknown"]
+LONGEST_PAUSE = 3600.0
+"""Seconds; a Retry-After beyond it is cut, so that no job sleeps for days on somebody's word."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One queue's policy. Seconds for times; `None` is no limit.
+
+    `at_once` bounds jobs running in one process, `everywhere` over all processes, `per_tenant` those of one tenant in one
+    process, `tenant_rate` a tenant's starts per second. `completed` and `failed` are how many ended jobs stay visible.
+    """
+
+    name: str
+    doc: str
+    attempts: int = 3
+    pause: float = 60.0
+    factor: float = 2.0
+    at_once: int = 2
+    everywhere: int | None = None
+    per_tenant: int | None = None
+    tenant_rate: int | None = None
+    completed: int = 100
+    failed: int = 500
+    poll: float = 1.0
+
+    @property
+    def by_tenant(self) -> bool:
+        """Whether jobs of this queue are held to limits per tenant."""
+        return self.per_tenant is not None or self.tenant_rate is not None
+
+    def delay(self, attempt: int, retry_after: float | None = None) -> float:
+        """Return the seconds to wait after the `attempt`-th try failed: exponential, jittered by a fifth, never too early."""
+        wait = self.pause * self.factor ** (attempt - 1) * random.uniform(1.0, 1.2)
+        return min(max(wait, retry_after or 0.0), LONGEST_PAUSE)
+
+
+QUEUES = {
+    queue.name: queue
+    for queue in (
+        Queue("trend-aggregation", "Topic, tone, escalation and hotspot rows of a day.",
+              everywhere=1, at_once=1, completed=50, failed=100),
+        Queue("aggregation", "The hourly, daily, weekly and monthly relations.",
+              everywhere=1, at_once=1, completed=100, failed=100),
+        Queue("snapshots", "Snapshots of every team and account.", everywhere=1, at_once=1, completed=100, failed=100),
+        Queue("fan-out", "Starts a day's jobs, one per integration, and waits until all have ended.", attempts=5, at_once=4,
+              completed=100, failed=100),
+        Queue("analytics-ingest", "Fetches one day of one integration.", pause=2.0, at_once=8, per_tenant=4,
+              completed=10_000, failed=10_000, poll=0.5),
+        Queue("analytics-aggregate", "Aggregates a day after its ingestion has ended.", attempts=2, pause=5.0, factor=1.0,
+              everywhere=1, at_once=1),
+        Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
+        Queue("retention", "Lets go of what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
+        Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
+    )
+}  # fmt: skip
+"""Of five jobs at once one place stays free of any single tenant, so that a tenant at its limit never holds up another."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a job's error means. `action` says what a person has to do; `retry_after` is in seconds."""
+
+    kind: Class
+    code: str
+    reason: str
+    action: str = ""
+    retry_after: float | None = None
+
+
+def classify(error: BaseException) -> Failure:
+    """Say what an error of a job means."""
+    if isinstance(error, HubbubError):
+        return Failure(
+            "transient" if error.retry else "permanent",
+            error.code,
+            error.message,
+            str(getattr(error, "action", "")),
+            getattr(error, "retry_after", None),
+        )
+    reason = f"{type(error).__name__}: {error}"[:500]
+    if isinstance(error, OSError | TimeoutError):  # network, files, locks: the next try may find them well
+        return Failure("transient", "unreachable", reason)
+    return Failure("unknown", "internal", reason, "Report it with the job's id and the log lines that carry it.")

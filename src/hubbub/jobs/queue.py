@@ -1,0 +1,450 @@
+"""Durable queues on DBOS: the only file that knows it.
+
+A job is one DBOS workflow without steps: its body may run again from the start, so what it does is idempotent. A failed job
+that may be tried again is rewound when its pause is over, and waits in no worker's place meanwhile. What DBOS has no field
+for stands in the workflow's attributes: attempts, progress, and the last failure; that it is to be tried again, and when, in
+the ledger. Arguments and results are JSON, never pickle.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, _serialization
+from dbos._error import DBOSException, DBOSNonExistentWorkflowError
+from dbos._sys_db import WorkflowStatus
+
+from hubbub.errors import ConflictError, NotFoundError
+from hubbub.jobs.ledger import Ledger
+from hubbub.jobs.policies import QUEUES, Failure, Queue
+from hubbub.telemetry import log
+
+APPLICATION = "hubbub"
+VERSION = "1"
+"""Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
+TRIES = 3
+"""How often a job may end the process that runs it, before it is parked."""
+PRIORITIES = (1, 100)
+
+STATES = {
+    "waiting": "ENQUEUED",
+    "delayed": "DELAYED",
+    "active": "PENDING",
+    "completed": "SUCCESS",
+    "retrying": "ERROR",
+    "failed": "ERROR",
+    "cancelled": "CANCELLED",
+    "parked": "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+}
+"""A job's state as we call it, and DBOS's status of it. A job to be tried again is an ERROR with the attribute `retrying`."""
+_NAMES = {status: state for state, status in STATES.items()}
+IN_FLIGHT = ["ENQUEUED", "DELAYED", "PENDING"]
+
+
+def _refuse_pickle(_: object, __: str) -> Any:
+    raise ValueError("this row of the jobs database is a pickle; Hubbub writes JSON only and never opens one")
+
+
+# Whoever can write such a row would run code here.
+_serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is handed to whoever runs it."""
+
+    id: str
+    queue: str
+    tenant: str | None
+    payload: Mapping[str, Any]
+    attempt: int
+    failures: int
+
+
+class _Calm(logging.Handler):
+    """DBOS's own log lines, as ours, the same line at most every ten seconds: a database that is away repeats itself."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a line on unless it was just said."""
+        if record.getMessage().startswith("Exception encountered in background workflow"):
+            return  # a job's failure: told by whoever ran it
+        text, now = record.getMessage().splitlines()[0][:300], time.monotonic()
+        if now - self._said.get(text[:40], -60.0) > 10:
+            self._said[text[:40]] = now
+            log.warning("jobs database", note=text)
+
+
+class Jobs:
+    """The jobs of an installation, from outside: start, look, cancel, retry. May be used from any thread."""
+
+    def __init__(self, url: str) -> None:
+        logger = logging.getLogger("dbos")
+        if not any(isinstance(handler, _Calm) for handler in logger.handlers):
+            logger.handlers, logger.propagate = [_Calm()], False
+        self.url = url
+        if url.startswith("sqlite:///"):
+            _private(Path(url.removeprefix("sqlite:///")))
+        self.ledger = Ledger(url)
+        DBOS.migrate(url)
+        self._client = DBOSClient(
+            system_database_url=url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+            retry_connection_errors=False,
+        )
+
+    def close(self) -> None:
+        """Release connections."""
+        self._client.destroy()
+        self.ledger.close()
+
+    def start(
+        self,
+        queue: str,
+        payload: Mapping[str, Any],
+        *,
+        job_id: str | None = None,
+        tenant: str | None = None,
+        priority: int | None = None,
+        delay: float | None = None,
+    ) -> str:
+        """Put a job into a queue; returns its id. A `job_id` that exists already starts nothing.
+
+        `priority`: 1 (first) to 100; `delay`: seconds. Raises NotFoundError for an unknown queue.
+        """
+        policy = policy_of(queue)
+        options: dict[str, Any] = {
+            "workflow_name": queue,
+            "queue_name": queue,
+            "workflow_id": job_id or f"job_{uuid.uuid4().hex[:20]}",
+            "attributes": {"attempts": 0, "failures": 0, "progress": 0, "retrying": False},
+            "priority": priority or PRIORITIES[1],
+        }  # fmt: skip
+        if tenant is not None:
+            options["authenticated_user"] = tenant
+        if policy.by_tenant:
+            options["queue_partition_key"] = tenant or "-"
+        if delay:
+            options["delay_seconds"] = delay
+        self._client.enqueue(options, dict(payload))  # type: ignore[arg-type]
+        return str(options["workflow_id"])
+
+    def row(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+        """Return one job; raises NotFoundError when there is none, or it is another tenant's."""
+        return _row(self._status(job_id, tenant), whole=True)
+
+    def rows(
+        self,
+        *,
+        queue: str | None = None,
+        state: str | None = None,
+        tenant: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Return jobs, newest first. Raises NotFoundError for an unknown queue or state."""
+        if state is not None and state not in STATES:
+            raise NotFoundError(f"there is no job state {state[:40]!r} (there are {', '.join(STATES)})")
+        names = [policy_of(queue).name] if queue is not None else list(QUEUES)
+        asked: dict[str, Any] = {
+            "name": names,
+            "user": tenant,
+            "sort_desc": True,
+            "load_input": False,
+            "load_output": False,
+        }
+        if state == "retrying":
+            retrying = self.ledger.retrying()
+            found = self._client.list_workflows(workflow_ids=retrying, **asked) if retrying else []
+            return [_row(one) for one in found][offset : offset + limit]
+        if state == "failed":  # among errors, those to be tried again are few
+            asked["limit"] = offset + limit + len(self.ledger.retrying())
+            rows = [_row(one) for one in self._client.list_workflows(status="ERROR", **asked)]
+            return [row for row in rows if row["state"] == "failed"][offset : offset + limit]
+        found = self._client.list_workflows(
+            status=STATES[state] if state is not None else None, limit=limit, offset=offset, **asked
+        )
+        return [_row(one) for one in found]
+
+    def in_flight(self) -> list[dict[str, Any]]:
+        """Return every job that waits or runs (for gauges)."""
+        found = self._client.list_workflows(name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False)
+        return [_row(one) for one in found]
+
+    def busy(self, prefix: str) -> bool:
+        """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is to be tried again."""
+        return bool(
+            self.ledger.retrying(prefix)
+            or self._client.list_workflows(
+                workflow_id_prefix=prefix, status=IN_FLIGHT, limit=1, load_input=False, load_output=False
+            )
+        )
+
+    def ended(self, prefix: str) -> dict[str, int]:
+        """Return how many jobs whose id begins with `prefix` there are, by state."""
+        counts: dict[str, int] = {}
+        for one in self._client.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False):
+            state = _row(one)["state"]
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    def cancel(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+        """Cancel a job that has not ended; one that runs stops at its next report of progress."""
+        status = self._status(job_id, tenant)
+        state = _row(status)["state"]
+        if state == "retrying":
+            self.ledger.no_retry(job_id)
+            self.note(job_id, retrying=False)
+        elif state in ("waiting", "delayed", "active"):
+            self._client.cancel_workflow(job_id)
+        else:
+            raise ConflictError(f"job {job_id} is {state}: it cannot be cancelled any more")
+        return self.row(job_id)
+
+    def retry(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+        """Let a job that failed, was cancelled or parked run again from its first attempt."""
+        state = _row(self._status(job_id, tenant))["state"]
+        if state not in ("failed", "retrying", "cancelled", "parked"):
+            raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
+        self.note(job_id, failures=0, progress=0, retrying=False)
+        self.again(job_id)
+        return self.row(job_id)
+
+    def retry_due(self, now: datetime) -> list[str]:
+        """Put failed jobs whose pause is over back into their queues; returns their ids."""
+        due = self.ledger.retrying(until=now)
+        for job_id in due:
+            try:
+                if _NAMES[str(self._status(job_id, None).status)] == "failed":
+                    self.again(job_id)
+            except NotFoundError:
+                self.ledger.no_retry(job_id)
+            except DBOSException:
+                pass  # it just changed: another process put it back, or it has not quite failed yet
+        return due
+
+    def again(self, job_id: str) -> None:
+        """Put an ended job back into its queue."""
+        status = self._status(job_id, None)
+        queue = policy_of(status.name)
+        key = (status.authenticated_user or "-") if queue.by_tenant else None
+        self._client.rewind_workflow(job_id, start_step=1, queue_name=queue.name, queue_partition_key=key)
+        self.ledger.no_retry(job_id)
+
+    def note(self, job_id: str, **attributes: Any) -> None:
+        """Change some attributes of a job."""
+        self._client.update_workflow_attributes(job_id, attributes, merge=True)
+
+    def cancelled(self, job_id: str) -> bool:
+        """Say whether somebody cancelled a job."""
+        return self._status(job_id, None).status == "CANCELLED"
+
+    def prune(self, queue: Queue, keep_younger: float) -> list[Mapping[str, Any]]:
+        """Delete ended jobs of a queue beyond its history (and older than `keep_younger` seconds); returns their payloads."""
+        before = datetime.fromtimestamp(time.time() - keep_younger, UTC).isoformat()
+        gone: list[WorkflowStatus] = []
+        for status, keep in (("SUCCESS", queue.completed), ("ERROR", queue.failed), ("CANCELLED", queue.failed)):
+            ended = self._client.list_workflows(
+                name=queue.name,
+                status=status,
+                sort_desc=True,
+                offset=keep,
+                limit=1000,
+                end_time=before,
+                load_output=False,
+            )
+            gone += [one for one in ended if not (one.attributes or {}).get("retrying")]
+        if gone:
+            self._client.delete_workflows([one.workflow_id for one in gone])
+        return [_payload(one) for one in gone]
+
+    def adopt(self, alive: set[str]) -> list[str]:
+        """Put jobs of processes that are gone back into their queues; returns their ids.
+
+        A job that was already running twice when its process died is taken up alone: should it be the one that kills,
+        no neighbour dies a third time with it.
+        """
+        lost = [
+            one
+            for one in self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
+            if one.executor_id not in alive
+        ]
+        suspects = sorted((one for one in lost if (one.recovery_attempts or 0) >= TRIES - 1), key=_age)
+        fresh = [one for one in lost if (one.recovery_attempts or 0) < TRIES - 1]
+        if suspects and not self._suspect_at_work(alive):
+            fresh.append(suspects[0])
+        # Not public, and the only call that says "only if it is still that process's": two that adopt at once do it once.
+        put_back = self._client._sys_db.reenqueue_for_recovery
+        return [one.workflow_id for one in fresh if put_back(one.workflow_id, [str(one.executor_id)], one.name)]
+
+    def hand_back(self, process: str) -> list[str]:
+        """Put the running jobs of a process that ends in order back into their queues; that counts as no attempt."""
+        mine = self._client.list_workflows(status="PENDING", executor_id=process, load_input=False, load_output=False)
+        for one in mine:
+            self._client.resume_workflow(one.workflow_id, queue_name=one.name)
+        return [one.workflow_id for one in mine]
+
+    def _suspect_at_work(self, alive: set[str]) -> bool:
+        """Whether a job that was taken up again twice waits or runs."""
+        waiting = self._client.list_workflows(status="ENQUEUED", limit=500, load_input=False, load_output=False)
+        running = self._client.list_workflows(
+            status="PENDING", executor_id=list(alive), load_input=False, load_output=False
+        )
+        return any((one.recovery_attempts or 0) >= TRIES - 1 for one in waiting) or any(
+            (one.recovery_attempts or 0) >= TRIES for one in running
+        )
+
+    def _status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
+        try:
+            found = self._client.retrieve_workflow(job_id).get_status()
+        except DBOSNonExistentWorkflowError:
+            raise NotFoundError(f"there is no job {job_id[:80]!r}") from None
+        if found.name not in QUEUES or (tenant is not None and found.authenticated_user != tenant):
+            raise NotFoundError(f"there is no job {job_id[:80]!r}")
+        return found
+
+
+class Runner:
+    """The part of this process that takes jobs out of the queues and runs them."""
+
+    def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
+        self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._jobs = jobs
+        self._run = run
+
+    def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
+        """Begin to take jobs."""
+        global _current
+        _current = self
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": self._jobs.url,
+                "application_version": VERSION,
+                "executor_id": self.process,
+                "serializer": DBOSPortableJSONSerializer(),
+                "max_executor_threads": 64,
+                "log_level": "WARNING",
+            }
+        )
+        DBOS.listen_queues(list(queues))
+        DBOS.launch()
+        for queue in QUEUES.values():
+            DBOS.register_queue(
+                queue.name,
+                worker_concurrency=queue.at_once,
+                global_concurrency=queue.everywhere,
+                partition_worker_concurrency=queue.per_tenant,
+                partition_limiter={"limit": queue.tenant_rate, "period": 1.0} if queue.tenant_rate else None,
+                polling_interval_sec=queue.poll,
+                on_conflict="always_update",
+            )
+
+    def stop(self, patience: int) -> list[str]:
+        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
+        DBOS.destroy(workflow_completion_timeout_sec=patience)
+        return self._jobs.hand_back(self.process)
+
+    @staticmethod
+    def alive() -> bool:
+        """Say whether the threads that take jobs live."""
+        return any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
+
+    def body(self, payload: Mapping[str, Any]) -> Any:
+        """Run one job; what it raises becomes a job error that carries its class."""
+        job_id = str(DBOS.workflow_id)
+        status = self._jobs._status(job_id, None)
+        noted = dict(status.attributes or {})
+        job = Job(
+            job_id, status.name, status.authenticated_user or None, payload,
+            int(noted.get("attempts", 0)) + 1, int(noted.get("failures", 0)),
+        )  # fmt: skip
+        self._jobs.ledger.no_retry(job_id)
+        self._jobs.note(job_id, attempts=job.attempt, retrying=False)
+        return self._run(job)
+
+
+_current: Runner | None = None
+
+
+def _body(payload: dict[str, Any]) -> Any:
+    assert _current is not None
+    return _current.body(payload)
+
+
+for (
+    _name
+) in QUEUES:  # one workflow a queue, under the queue's name: a parked job has lost its queue, and keeps its name
+    DBOS.workflow(name=_name, max_recovery_attempts=TRIES - 1)(_body)
+
+
+def job_error(failure: Failure) -> Exception:
+    """Return what a job raises for DBOS to keep: JSON, and readable from any language."""
+    return PortableWorkflowError(
+        failure.reason, "JobFailed", failure.code, {"class": failure.kind, "action": failure.action}
+    )
+
+
+def policy_of(queue: str) -> Queue:
+    """Return a queue's policy, or raise NotFoundError."""
+    if queue not in QUEUES:
+        raise NotFoundError(f"there is no queue {queue[:80]!r} (there are {', '.join(QUEUES)})")
+    return QUEUES[queue]
+
+
+def _private(path: Path) -> None:
+    """Make the file readable by its owner only: its rows say what this process will do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+
+
+def _age(status: WorkflowStatus) -> tuple[int, int]:
+    return status.recovery_attempts or 0, status.created_at or 0
+
+
+def _payload(status: WorkflowStatus) -> Mapping[str, Any]:
+    args = (status.input or {"args": ()})["args"]
+    return args[0] if args else {}
+
+
+def _moment(milliseconds: float | None) -> str | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat() if milliseconds else None
+
+
+def _row(status: WorkflowStatus, *, whole: bool = False) -> dict[str, Any]:
+    noted = status.attributes or {}
+    state = "retrying" if status.status == "ERROR" and noted.get("retrying") else _NAMES[str(status.status)]
+    error = noted.get("error") if state in ("failed", "retrying", "parked", "active", "waiting") else None
+    if state == "parked":
+        error = f"its process died {TRIES} times while it ran; 'hubbub jobs retry' gives it another chance"
+    seconds = None
+    if status.completed_at and status.dequeued_at:
+        seconds = round((status.completed_at - status.dequeued_at) / 1000, 3)
+    row: dict[str, Any] = {
+        "id": status.workflow_id, "queue": status.name, "state": state,
+        "tenant": status.authenticated_user or None, "attempts": noted.get("attempts", 0),
+        "progress": 100 if state == "completed" else noted.get("progress", 0), "error": error,
+        "error_class": noted.get("class") if error else None, "action": noted.get("action") if error else None,
+        "created_at": _moment(status.created_at), "started_at": _moment(status.dequeued_at),
+        "ended_at": _moment(status.completed_at) if state not in ("active", "waiting", "delayed", "retrying") else None,
+        "next_try_at": _moment(noted["retry_at"] * 1000) if state == "retrying" and noted.get("retry_at") else None,
+        "seconds": seconds if state in ("completed", "failed") else None,
+    }  # fmt: skip
+    if whole:
+        row["payload"] = _payload(status)
+        row["result"] = status.output if state == "completed" else noted.get("result")
+    return row

@@ -1,0 +1,267 @@
+"""The part of a process that works: it takes jobs, and keeps the clock.
+
+Every second it starts what schedules have due, puts failed jobs back whose pause is over, and takes over what processes left
+that died. All of it may happen in several processes at once; the ledger sees to it that each thing happens once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from hubbub.clock import Clock
+from hubbub.errors import JobCancelledError, TenantsFailedError
+from hubbub.jobs.policies import QUEUES, classify
+from hubbub.jobs.queue import Job, Jobs, Runner, job_error
+from hubbub.jobs.schedule import Schedule, ticks
+from hubbub.jobs.workflows import WORK
+from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log
+
+Ask = Callable[..., Any]
+"""Runs one of the engine's operations: `ask(name, **params)`."""
+
+DEAD_AFTER = 15.0
+"""Seconds without a heartbeat until a process counts as dead, by this process's own clock, so that a clock step kills nobody."""
+STUCK_AFTER = 60.0
+YOUNG = 3600.0
+"""Seconds that an ended job stays visible at least, whatever its queue's history says."""
+PATIENCE = 10
+
+
+@dataclass
+class _Task:
+    """A running job's reach; see `workflows.Task`."""
+
+    _jobs: Jobs
+    _ask: Ask
+    job: Job
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def tenant(self) -> str | None:
+        """The job's tenant."""
+        return self.job.tenant
+
+    def ask(self, operation: str, /, **params: Any) -> Any:
+        """Run an operation."""
+        return self._ask(operation, **params)
+
+    def progress(self, percent: int) -> None:
+        """Note progress, and stop when cancelled."""
+        if self._jobs.cancelled(self.job.id):
+            raise JobCancelledError
+        self._jobs.note(self.job.id, progress=percent)
+
+    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
+        """Start another job."""
+        return self._jobs.start(queue, payload, job_id=job_id, tenant=tenant)
+
+    def busy(self, prefix: str) -> bool:
+        """Whether jobs have not ended."""
+        return self._jobs.busy(prefix)
+
+    def ended(self, prefix: str) -> dict[str, int]:
+        """Count jobs by state."""
+        return self._jobs.ended(prefix)
+
+
+def end(handed_back: Sequence[str]) -> None:
+    """End the process at once when threads of jobs that were handed back still run; Python would wait for them."""
+    if handed_back:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+class Worker:
+    """Takes jobs and keeps the clock on threads of its own, from `start` to `stop`."""
+
+    def __init__(self, jobs: Jobs, ask: Ask, schedules: Mapping[str, Schedule], clock: Clock) -> None:
+        self._jobs = jobs
+        self._ask = ask
+        self._schedules = schedules
+        self._clock = clock
+        self._runner = Runner(jobs, self.run)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="hubbub-clock", daemon=True)
+        self._went_well = time.monotonic()
+        self._seen: dict[str, tuple[datetime, float]] = {}
+        self._duties: list[tuple[float, Callable[[], None], float]] = [
+            (every, duty, -every)
+            for every, duty in (
+                (3.0, self._beat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
+                (60.0, self._prune),
+            )
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        """Begin."""
+        self._beat()
+        self._runner.start()
+        self._thread.start()
+        log.info("worker started", process=self._runner.process)
+
+    def stop(self) -> list[str]:
+        """Take no more jobs, wait a little for running ones, hand back the rest; returns the ids of those.
+
+        Their threads go on until the process ends, which must not wait for them: see `end`.
+        """
+        self._stop.set()
+        self._thread.join(timeout=5)
+        handed = self._runner.stop(PATIENCE)
+        self._jobs.ledger.leave(self._runner.process)
+        log.info("worker stopped", process=self._runner.process, handed_back=handed)
+        return handed
+
+    def alive(self) -> bool:
+        """Say whether the clock and the queues' threads go on."""
+        if self._stop.is_set():
+            return True
+        return self._thread.is_alive() and self._runner.alive() and time.monotonic() - self._went_well < STUCK_AFTER
+
+    # --- one job
+
+    def run(self, job: Job) -> Any:
+        """Do a job; what goes wrong is classed, noted, and decided on: again later, or never."""
+        policy = QUEUES[job.queue]
+        shown = {k: v for k in ("integration_id", "date") if (v := job.payload.get(k))}
+        with structlog.contextvars.bound_contextvars(job_id=job.id, queue=job.queue, tenant=job.tenant, **shown):
+            begun = time.monotonic()
+            log.info("job started", attempt=job.attempt)
+            try:
+                work = WORK[job.queue]
+                payload = msgspec.convert(job.payload, work.payload)
+                answer = work.run(_Task(self._jobs, self._ask, job), payload)
+            except Exception as error:
+                seconds = time.monotonic() - begun
+                JOB_SECONDS.labels(job.queue).observe(seconds)
+                raise self._failed(job, policy.attempts, error, seconds) from None
+            seconds = time.monotonic() - begun
+            self._jobs.note(job.id, error=None)
+            JOBS.labels(job.queue, "completed").inc()
+            JOB_SECONDS.labels(job.queue).observe(seconds)
+            log.info("job completed", attempt=job.attempt, seconds=round(seconds, 3))
+            return answer
+
+    def _failed(self, job: Job, attempts: int, error: Exception, seconds: float) -> Exception:
+        failure = classify(error)
+        failures = job.failures + 1
+        again = failure.kind != "permanent" and failures < attempts
+        noted: dict[str, Any] = {
+            "error": failure.reason, "class": failure.kind, "action": failure.action, "failures": failures, "retrying": again,
+        }  # fmt: skip
+        if isinstance(error, TenantsFailedError):
+            noted["result"] = error.details.get("result")
+        pause = None
+        if again:
+            pause = QUEUES[job.queue].delay(failures, failure.retry_after)
+            moment = self._clock() + timedelta(seconds=pause)
+            noted["retry_at"] = moment.timestamp()
+            self._jobs.ledger.retry_at(job.id, moment)
+        self._jobs.note(job.id, **noted)
+        JOBS.labels(job.queue, "retrying" if again else "failed").inc()
+        told = {
+            "attempt": job.attempt, "error": failure.reason, "error_class": failure.kind, "action": failure.action or None,
+            "next_try_in": round(pause, 1) if pause is not None else None, "seconds": round(seconds, 3),
+        }  # fmt: skip
+        if failure.kind == "unknown":
+            log.exception("job failed", **told, exc_info=error)
+        else:
+            log.warning("job failed", **told)
+        return job_error(failure)
+
+    # --- the clock
+
+    def _loop(self) -> None:
+        while not self._stop.wait(0.5):
+            now, well = time.monotonic(), True
+            for number, (every, duty, last) in enumerate(self._duties):
+                if now - last < every:
+                    continue
+                try:
+                    duty()
+                    self._duties[number] = (every, duty, now)
+                except Exception as error:  # the database is away, or was cut off: the next round may go well
+                    well = False
+                    self._duties[number] = (every, duty, now + 5.0)
+                    log.warning(
+                        "clock", duty=duty.__name__, error=f"{type(error).__name__}: {error}".splitlines()[0][:300]
+                    )
+            if well:
+                self._went_well = time.monotonic()
+
+    def _beat(self) -> None:
+        self._jobs.ledger.beat(self._runner.process, self._clock())
+
+    def _tick(self) -> None:
+        """Start the jobs that are due: what was decided on and not yet started, then what has come due since."""
+        now = self._clock()
+        found = self._jobs.ledger.progress(dict.fromkeys(self._schedules, now))
+        for name, schedule in self._schedules.items():
+            progress = found[name]
+            if progress.pending is not None:
+                self._launch(schedule, progress.pending)
+            elif not progress.paused:
+                due = ticks(schedule.cron, progress.done_to, now)
+                if due:
+                    pending = {"job": f"{name}:{due[-1]:%Y-%m-%dT%H:%M}", "ticks": [tick.isoformat() for tick in due]}
+                    if self._jobs.ledger.claim(name, progress.done_to, due[-1], pending):
+                        self._launch(schedule, pending)
+
+    def _launch(self, schedule: Schedule, pending: Mapping[str, Any]) -> None:
+        payload = {**schedule.payload, "ticks": pending["ticks"]}
+        self._jobs.start(schedule.queue, payload, job_id=str(pending["job"]))
+        self._jobs.ledger.started(schedule.name, pending)
+
+    def _retry(self) -> None:
+        self._jobs.retry_due(self._clock())
+
+    def _adopt(self) -> None:
+        """Take over from processes whose heartbeat stands still, or that left."""
+        now = time.monotonic()
+        beats = self._jobs.ledger.beats()
+        self._seen = {
+            process: self._seen[process] if process in self._seen and self._seen[process][0] == beat else (beat, now)
+            for process, beat in beats.items()
+        }
+        alive = {process for process, (_, since) in self._seen.items() if now - since < DEAD_AFTER}
+        adopted = self._jobs.adopt(alive | {self._runner.process})
+        if adopted:
+            log.warning("jobs taken over from a process that is gone", jobs=adopted)
+        for process in set(beats) - alive - {self._runner.process}:
+            self._jobs.ledger.leave(process)
+
+    def _measure(self) -> None:
+        """Set the gauges of the queues."""
+        now = self._clock()
+        waiting: dict[tuple[str, str], int] = {}
+        oldest: dict[str, float] = {}
+        for row in self._jobs.in_flight():
+            waiting[row["queue"], row["state"]] = waiting.get((row["queue"], row["state"]), 0) + 1
+            if row["state"] == "waiting":
+                age = (now - datetime.fromisoformat(row["created_at"])).total_seconds()
+                oldest[row["queue"]] = max(oldest.get(row["queue"], 0.0), age)
+        for queue in QUEUES:
+            QUEUE_OLDEST.labels(queue).set(oldest.get(queue, 0.0))
+            for state in ("waiting", "delayed", "active"):
+                QUEUE_DEPTH.labels(queue, state).set(waiting.get((queue, state), 0))
+
+    def _prune(self) -> None:
+        """Delete ended jobs beyond each queue's history, and what their payloads refer to."""
+        for queue in QUEUES.values():
+            references = [p["reference"] for p in self._jobs.prune(queue, YOUNG) if "reference" in p]
+            if references:
+                self._ask("forget_payloads", references=references)

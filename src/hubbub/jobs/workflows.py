@@ -1,0 +1,272 @@
+"""What the jobs of each queue do. A job asks the engine for an operation, in this process or through the server; nothing
+here touches the store. Every job may run again from its start, and does no harm by it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from hubbub.errors import BadRequestError, TenantsFailedError
+from hubbub.jobs.policies import QUEUES
+
+PAGE = 200
+DAY = dt.timedelta(days=1)
+
+
+class Task(Protocol):
+    """What a running job can reach."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        ...
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant whose job it is, or None."""
+        ...
+
+    def ask(self, operation: str, /, **params: Any) -> Any:
+        """Run one of the engine's operations."""
+        ...
+
+    def progress(self, percent: int) -> None:
+        """Report progress; raises JobCancelledError when somebody cancelled the job."""
+        ...
+
+    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
+        """Start another job, once however often it is asked for."""
+        ...
+
+    def busy(self, prefix: str) -> bool:
+        """Say whether a job whose id begins with `prefix` has not ended."""
+        ...
+
+    def ended(self, prefix: str) -> dict[str, int]:
+        """Count jobs by state whose id begins with `prefix`."""
+        ...
+
+
+class Payload(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What every payload may carry: `dates` asked for by hand, or the `ticks` (RFC 3339, UTC) that a schedule's job covers."""
+
+    dates: list[dt.date] = []
+    ticks: list[dt.datetime] = []
+    is_backfill: bool = False
+
+    def days(self) -> list[dt.date]:
+        """Return the days the job is about: those asked for, or the day before each tick."""
+        return sorted(set(self.dates) or {(tick - DAY).date() for tick in self.ticks})
+
+
+class Aggregation(Payload):
+    """One of the aggregations; without dates it brings what is due up to date."""
+
+    relation: str
+
+
+class Snapshots(Payload):
+    """Snapshots of one kind."""
+
+    kind: str
+    tenant: str | None = None
+
+
+class FanOut(Payload):
+    """A day's ingestion of all integrations, or of a tenant's."""
+
+    tenant: str | None = None
+
+
+class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One integration's day. `job_id` names the job that asked for it."""
+
+    integration_id: str
+    date: dt.date
+    tenant: str = ""
+    job_id: str = ""
+    is_backfill: bool = False
+
+
+class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A day whose ingestion has ended."""
+
+    date: dt.date
+    job_id: str = ""
+    tenant: str | None = None
+    is_backfill: bool = False
+
+
+class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A stored question that waits for a suggestion."""
+
+    reference: str
+
+
+def aggregation(task: Task, payload: Aggregation) -> Any:
+    """Bring rollups up to date, or fold the asked days anew."""
+    return _by_days(task, payload, "aggregate", relation=payload.relation)
+
+
+def trends(task: Task, payload: Payload) -> Any:
+    """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`."""
+    days = payload.days()
+    answer = task.ask("aggregate_trends", dates=[day.isoformat() for day in days], anew=bool(payload.dates))
+    return _checked(answer)
+
+
+def snapshots(task: Task, payload: Snapshots) -> Any:
+    """Make the snapshots of each date, or of the last whole period before each tick; the daily ticks settle earlier ones too."""
+    moments = (
+        [{"date": day.isoformat()} for day in _firsts(payload)]
+        or [{"at": t.isoformat()} for t in payload.ticks]
+        or [{}]
+    )
+    total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
+    for number, moment in enumerate(moments):
+        answer = task.ask("snapshot", kind=payload.kind, tenant=payload.tenant, **moment)
+        total = _add(total, answer)
+        task.progress(100 * (number + 1) // len(moments))
+    if payload.kind == "daily" and not payload.dates:
+        total = _add(total, task.ask("settle_snapshots"))
+    return _checked(total)
+
+
+def _firsts(payload: Snapshots) -> list[dt.date]:
+    """One date of every asked period."""
+
+    def first(day: dt.date) -> dt.date:
+        if payload.kind == "weekly":
+            return day - DAY * day.weekday()
+        return day.replace(day=1) if payload.kind == "monthly" else day
+
+    return sorted({first(day) for day in payload.dates})
+
+
+def fan_out(task: Task, payload: FanOut) -> Any:
+    """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it."""
+    report: dict[str, Any] = {}
+    days = payload.days()
+    for number, day in enumerate(days):
+        prefix = f"ingest:{day}:{f'{task.id}:' if payload.is_backfill else ''}"
+        cursor: str | None = None
+        while True:
+            page = task.ask("integrations", tenant=payload.tenant, state="active", cursor=cursor, limit=PAGE)
+            for one in page["rows"]:
+                task.start(
+                    "analytics-ingest",
+                    {"integration_id": one["id"], "date": day.isoformat(), "tenant": one["tenant"], "job_id": task.id,
+                     "is_backfill": payload.is_backfill},
+                    job_id=f"{prefix}{one['id']}", tenant=one["tenant"],
+                )  # fmt: skip
+            cursor = page.get("next")
+            if cursor is None:
+                break
+        while task.busy(prefix):
+            time.sleep(1)
+            task.progress(100 * number // len(days))
+        report[day.isoformat()] = task.ended(prefix)
+        task.start(
+            "analytics-aggregate",
+            {"date": day.isoformat(), "job_id": task.id, "tenant": payload.tenant, "is_backfill": payload.is_backfill},
+            job_id=f"aggregate:{day}:{task.id}",
+        )
+    return {"days": report}
+
+
+def ingest(task: Task, payload: Ingest) -> Any:
+    """Fetch one day of one integration."""
+    return task.ask(
+        "ingest_day", tenant=payload.tenant or task.tenant, integration_id=payload.integration_id,
+        date=payload.date.isoformat(), is_backfill=payload.is_backfill,
+    )  # fmt: skip
+
+
+def aggregate_day(task: Task, payload: AggregateDay) -> Any:
+    """Bring a day up to date after its ingestion; a backfill folds it anew."""
+    days = Payload(dates=[payload.date] if payload.is_backfill else [])
+    return _by_days(task, days, "aggregate", tenant=payload.tenant)
+
+
+def reply(task: Task, payload: Reply) -> Any:
+    """Have a suggestion made and handed over."""
+    task.progress(10)
+    answer = task.ask("reply", tenant=task.tenant, reference=payload.reference)
+    task.progress(90)
+    return answer
+
+
+def retention(task: Task, payload: Payload) -> Any:
+    """Let go of what is past its retention."""
+    return task.ask("retention")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a queue's jobs are: the form of their payload, and what they do."""
+
+    payload: type[Any]
+    run: Callable[[Task, Any], Any]
+
+
+WORK = {
+    "trend-aggregation": Work(Payload, trends),
+    "aggregation": Work(Aggregation, aggregation),
+    "snapshots": Work(Snapshots, snapshots),
+    "fan-out": Work(FanOut, fan_out),
+    "analytics-ingest": Work(Ingest, ingest),
+    "analytics-aggregate": Work(AggregateDay, aggregate_day),
+    "ai-responses": Work(Reply, reply),
+    "retention": Work(Payload, retention),
+}
+
+
+def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload in the form its queue's jobs need; raises BadRequestError naming the field that is wrong."""
+    if queue in QUEUES and queue not in WORK:
+        raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")
+    try:
+        found: dict[str, Any] = msgspec.to_builtins(msgspec.convert(payload, WORK[queue].payload))
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
+    return found
+
+
+def _by_days(task: Task, payload: Payload, operation: str, **params: Any) -> Any:
+    """Ask for what is due, or for each asked day anew; adds up what came back."""
+    if not payload.dates:
+        return _checked(task.ask(operation, **params))
+    total: dict[str, Any] = {}
+    days = sorted(set(payload.dates))
+    for number, day in enumerate(days):
+        total = _add(total, task.ask(operation, start=day.isoformat(), end=(day + DAY).isoformat(), **params))
+        task.progress(100 * (number + 1) // len(days))
+    return _checked(total)
+
+
+def _add(total: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up the counts of two answers; who was processed is the same in both, errors are joined."""
+    joined = dict(total)
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            joined[name] = {**joined.get(name, {}), **value}
+        elif isinstance(value, int):
+            joined[name] = (
+                max(joined.get(name, 0), value) if name.endswith("processed") else joined.get(name, 0) + value
+            )
+        else:
+            joined[name] = value
+    return joined
+
+
+def _checked(answer: Any) -> Any:
+    """Return an answer without errors; one with errors is a failure, so that the failed tenants are tried again."""
+    if answer.get("errors"):
+        raise TenantsFailedError(result=answer)
+    return answer

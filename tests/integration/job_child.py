@@ -1,0 +1,83 @@
+"""A worker process for tests: `python -m tests.integration.job_child URL EFFECTS`. It prints `ready` when it works.
+
+Its one job is `retention` and its kin, with payloads of `ai-responses`: the reference says what the job does. Effects are
+rows of an SQLite file, one per reference however often it is done; every run is counted beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import BadInputError, ServerUnreachableError
+from hubbub.jobs import policies, worker
+from hubbub.jobs.queue import Jobs
+from hubbub.jobs.schedule import Schedule
+from hubbub.telemetry import configure_logs
+
+QUICK = 2.0
+"""Seconds without a heartbeat until a process counts as dead here; a real worker waits longer."""
+EVERY_MINUTE = {
+    f"s{n}": Schedule(f"s{n}", "* * * * *", "aggregation", "For tests.", {"relation": f"s{n}"}) for n in range(3)
+}
+
+
+def open_effects(path: Path) -> sqlite3.Connection:
+    """Open the file of effects."""
+    con = sqlite3.connect(path, timeout=60, isolation_level=None)
+    con.execute("PRAGMA journal_mode = WAL")
+    con.execute("CREATE TABLE IF NOT EXISTS effects (what TEXT PRIMARY KEY)")
+    con.execute("CREATE TABLE IF NOT EXISTS runs (what TEXT, process INT, at REAL)")
+    return con
+
+
+def operations(effects: Path) -> Any:
+    """Return operations whose effects can be counted."""
+
+    def ask(name: str, /, **params: Any) -> dict[str, Any]:
+        what = str(params.get("reference") or params.get("relation") or params.get("integration_id") or name)
+        con = open_effects(effects)
+        con.execute("INSERT INTO runs VALUES (?, ?, ?)", (what, os.getpid(), time.time()))
+        if what.startswith("kill"):
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what.startswith("broken"):
+            raise BadInputError("this can never work")
+        runs = con.execute("SELECT count(*) FROM runs WHERE what = ?", (what,)).fetchone()[0]
+        if what.startswith("flaky") and runs < 3:
+            raise ServerUnreachableError("not yet")
+        time.sleep(float(what.partition("@")[2] or 0.05))
+        con.execute("INSERT OR IGNORE INTO effects VALUES (?)", (what,))
+        con.close()
+        return {"did": what, "errors": {}}
+
+    return ask
+
+
+def main(url: str, effects: Path) -> None:
+    """Work until SIGTERM."""
+    configure_logs("info", json=True)
+    worker.DEAD_AFTER = QUICK
+    for name in ("ai-responses", "aggregation"):
+        object.__setattr__(policies.QUEUES[name], "pause", 0.5)
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    jobs = Jobs(url)
+    one = worker.Worker(jobs, operations(effects), EVERY_MINUTE, lambda: datetime.now(UTC))
+    one.start()
+    print("ready", flush=True)
+    over.wait()
+    handed = one.stop()
+    jobs.close()
+    worker.end(handed)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

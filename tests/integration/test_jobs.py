@@ -1,0 +1,325 @@
+"""Jobs in real processes, on SQLite and PostgreSQL: killed, stopped, suspended, poisoned, two at once."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hubbub.jobs.ledger import driver_url
+from hubbub.jobs.queue import Jobs
+from tests.acceptance.conftest import ROOT
+from tests.integration.job_child import EVERY_MINUTE, open_effects
+
+KILLS = int(os.environ.get("HUBBUB_JOB_KILLS", "15"))
+"""Kills per database; two databases make thirty in CI."""
+AWAY = int(os.environ.get("HUBBUB_AWAY", "10"))
+"""Seconds that PostgreSQL is away: a minute by hand."""
+
+
+@dataclass
+class Place:
+    """A jobs database, a file of effects, and workers on them."""
+
+    url: str
+    folder: Path
+    jobs: Jobs
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def effects(self) -> Path:
+        """The file that jobs leave their effects in."""
+        return self.folder / "effects.db"
+
+    def work(self) -> subprocess.Popen[str]:
+        """Start a worker and wait until it works."""
+        env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        with (self.folder / f"worker-{len(self.workers)}.log").open("w") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.job_child", self.url, str(self.effects)],
+                cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        self.workers.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n", f"the worker did not start: exit {child.wait()}"
+        return child
+
+    def reply(self, what: str, tenant: str = "acme") -> str:
+        """Start a job that does `what`."""
+        return self.jobs.start("ai-responses", {"reference": what}, tenant=tenant)
+
+    def states(self) -> dict[str, str]:
+        """Return each job's state by its reference."""
+        rows = self.jobs.rows(queue="ai-responses", limit=1000)
+        return {self.jobs.row(row["id"])["payload"]["reference"]: row["state"] for row in rows}
+
+    def done(self) -> list[str]:
+        """Return what jobs did that were started here, each once; what schedules started beside them is left out."""
+        con = open_effects(self.effects)
+        found = [row[0] for row in con.execute("SELECT what FROM effects ORDER BY what")]
+        con.close()
+        return [what for what in found if what not in EVERY_MINUTE]
+
+    def runs(self, what: str) -> list[tuple[int, float]]:
+        """Return when, and in which process, something was begun."""
+        con = open_effects(self.effects)
+        found = con.execute("SELECT process, at FROM runs WHERE what = ? ORDER BY at", (what,)).fetchall()
+        con.close()
+        return found
+
+
+@pytest.fixture
+def place(jobs_url: str, tmp_path: Path) -> Iterator[Place]:
+    """Open an empty jobs database, and see to it that no worker outlives the test."""
+    jobs = Jobs(jobs_url)
+    here = Place(jobs_url, tmp_path, jobs)
+    try:
+        yield here
+    finally:
+        for worker in here.workers:
+            worker.kill()
+            worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
+        jobs.close()
+
+
+def until(true: Callable[[], Any], what: str, patience: float = 90) -> Any:
+    """Return the first true value of `true`, asked again and again; fail when it never comes."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if found := true():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"never: {what}")
+
+
+def stop(worker: subprocess.Popen[str]) -> int:
+    """End a worker in order; returns its exit code."""
+    worker.send_signal(signal.SIGTERM)
+    return worker.wait(timeout=60)
+
+
+def test_thirty_kills_lose_nothing_and_double_nothing(place: Place) -> None:
+    """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
+    draw = random.Random(7)
+    wanted: list[str] = []
+    survivor = place.work()
+    for round_ in range(KILLS):
+        victim = place.work() if round_ % 5 else survivor
+        wanted += [f"job-{round_}-{n}@{draw.choice((0.01, 0.1, 0.6))}" for n in range(8)]
+        for what in wanted[-8:]:
+            place.reply(what, tenant=f"t{draw.randrange(4)}")
+        time.sleep(draw.uniform(0.2, 1.5))
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        if victim is survivor:
+            survivor = place.work()
+    until(lambda: not place.jobs.in_flight(), "all jobs ended")
+    parked = [row["id"] for row in place.jobs.rows(state="parked", limit=1000)]
+    for job in parked:  # three random kills met the same job: a person retries it
+        place.jobs.retry(job)
+    until(lambda: not place.jobs.in_flight(), "parked jobs ended")
+    states = place.states()
+    assert set(states) == set(wanted)
+    assert set(states.values()) == {"completed"}
+    assert place.done() == sorted(wanted)
+    assert len(parked) <= len(wanted) // 10
+
+
+def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: Place) -> None:
+    """After three dead processes the poisonous job is parked; jobs that ran beside it each time are completed."""
+    place.reply("kill-me", tenant="bad")
+    for n in range(3):
+        place.reply(f"long-{n}@1.5", tenant=f"good{n}")
+    died = 0
+    for _ in range(8):
+        worker = place.work()
+        until(lambda w=worker: w.poll() is not None or place.states()["kill-me"] == "parked", "dead or parked")  # type: ignore[misc]
+        if worker.poll() is None:
+            break
+        died += 1
+    until(lambda: set(place.states().values()) == {"parked", "completed"}, "the rest completed")
+    assert died == 3
+    assert len(place.runs("kill-me")) == 3
+    assert place.done() == [f"long-{n}@1.5" for n in range(3)]
+    row = place.jobs.rows(state="parked")[0]
+    assert "died 3 times" in row["error"]
+
+
+def test_sigterm_finishes_or_hands_back(place: Place) -> None:
+    """A worker told to end exits 0 within its patience; what it could not finish is done by the next, and counts no attempt."""
+    first = place.work()
+    place.reply("short@1")
+    place.reply("endless@40", tenant="other")
+    until(lambda: place.runs("endless@40") and place.runs("short@1"), "both run")
+    begun = time.monotonic()
+    assert stop(first) == 0
+    assert time.monotonic() - begun < 30, "the patience is 10 s; the rest is a slow machine"
+    assert place.states() == {"short@1": "completed", "endless@40": "waiting"}
+    place.work()
+    until(lambda: len(place.runs("endless@40")) == 2, "taken up again")
+
+
+def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: Place) -> None:
+    """A worker that stands still loses its jobs to another; when it goes on, nothing is done twice and both work."""
+    sleeper = place.work()
+    place.reply("slow@3")
+    until(lambda: place.runs("slow@3"), "running")
+    sleeper.send_signal(signal.SIGSTOP)
+    place.work()
+    until(lambda: place.states()["slow@3"] == "completed", "taken over")
+    sleeper.send_signal(signal.SIGCONT)
+    for n in range(20):
+        place.reply(f"after-{n}")
+    until(lambda: not place.jobs.in_flight(), "all ended")
+    assert set(place.states().values()) == {"completed"}
+    assert len(place.done()) == 21
+    assert len({process for process, _ in place.runs("slow@3")}) == 2
+
+
+def test_failures_follow_their_class(place: Place) -> None:
+    """A passing failure is tried again until it works, a permanent one ends at once; a retry by hand starts afresh."""
+    place.work()
+    place.reply("flaky")
+    broken = place.reply("broken")
+    until(lambda: place.states() == {"flaky": "completed", "broken": "failed"}, "both ended")
+    assert len(place.runs("flaky")) == 3
+    assert len(place.runs("broken")) == 1
+    row = place.jobs.row(broken)
+    assert (row["error"], row["error_class"], row["attempts"]) == ("this can never work", "permanent", 1)
+    place.jobs.retry(broken)
+    until(lambda: len(place.runs("broken")) == 2, "tried by hand")
+
+
+def test_one_tenant_at_its_limit_does_not_delay_another(place: Place) -> None:
+    """While a tenant's hundred slow jobs wait, another tenant's job starts before the most of them."""
+    for n in range(100):
+        place.reply(f"noisy-{n:03}@0.5", tenant="noisy")
+    place.reply("calm", tenant="calm")
+    place.work()
+    until(lambda: "calm" in place.done(), "the calm tenant's job is done")
+    assert sum(what.startswith("noisy") for what in place.done()) < 50
+
+
+def test_two_that_tick_start_each_period_once(place: Place) -> None:
+    """Two workers come back after a night in which nobody ticked: each schedule starts one job, which covers every tick."""
+    begin = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=8)
+    place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
+    for _ in range(2):
+        place.work()
+    until(lambda: len(place.jobs.rows(queue="aggregation", state="completed")) >= 3, "caught up")
+    time.sleep(3)
+    covered: dict[str, list[str]] = {}
+    for row in place.jobs.rows(queue="aggregation"):
+        payload = place.jobs.row(row["id"])["payload"]
+        covered.setdefault(payload["relation"], []).extend(payload["ticks"])
+    for name in EVERY_MINUTE:
+        ticks = sorted(datetime.fromisoformat(tick) for tick in covered[name])
+        assert ticks[0] == begin + timedelta(minutes=1)
+        assert all(b - a == timedelta(minutes=1) for a, b in itertools.pairwise(ticks)), "each once, none left out"
+        assert len(ticks) >= 480
+
+
+def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
+    """A process that died between deciding on a tick and starting its job leaves a note; the next one starts it, once."""
+    begin = datetime.now(UTC).replace(second=0, microsecond=0)
+    place.jobs.ledger.progress(dict.fromkeys(EVERY_MINUTE, begin))
+    noted = {"job": "s0:noted", "ticks": [begin.isoformat()]}
+    assert place.jobs.ledger.claim("s0", begin, begin + timedelta(seconds=1), noted)
+    place.work()
+    done = "s0:noted"
+    until(
+        lambda: done in [r["id"] for r in place.jobs.rows(queue="aggregation", state="completed")], "started and done"
+    )
+    assert place.jobs.ledger.progress({"s0": begin})["s0"].pending is None
+
+
+def test_cancelling_and_order(place: Place) -> None:
+    """A waiting job can be cancelled and retried; of waiting jobs the one with the first priority starts first."""
+    late = place.reply("late")
+    cancelled = place.reply("cancelled")
+    place.jobs.start("ai-responses", {"reference": "first"}, tenant="acme", priority=1)
+    delayed = place.jobs.start("ai-responses", {"reference": "delayed"}, tenant="acme", delay=3600)
+    assert place.jobs.cancel(cancelled)["state"] == "cancelled"
+    assert place.jobs.row(delayed)["state"] == "delayed"
+    place.work()
+    until(lambda: place.jobs.row(late)["state"] == "completed", "done")
+    assert place.done() == ["first", "late"]
+    assert place.runs("first")[0][1] <= place.runs("late")[0][1]
+    place.jobs.retry(cancelled)
+    until(lambda: "cancelled" in place.done(), "retried")
+
+
+def test_history_is_kept_as_the_policy_says(place: Place) -> None:
+    """Ended jobs beyond a queue's history go, with what they refer to; the newest stay."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from hubbub.jobs.policies import QUEUES  # noqa: PLC0415
+
+    place.work()
+    for n in range(12):
+        place.reply(f"job-{n:02}")
+    until(lambda: list(place.states().values()) == ["completed"] * 12, "all done")
+    gone = place.jobs.prune(replace(QUEUES["ai-responses"], completed=5), 0)
+    assert len(gone) == 7
+    assert all(set(payload) == {"reference"} for payload in gone)
+    assert len(place.states()) == 5
+
+
+def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
+    """A row that says it is a pickle runs no code here: its job fails, and others go on."""
+    job = place.jobs.start("ai-responses", {"reference": "x"}, tenant="acme", delay=2)
+    engine = sa.create_engine(driver_url(place.url))
+    schema = "" if place.url.startswith("sqlite") else "dbos."
+    evil = "gASVJwAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAx0b3VjaCAvdG1wL3iUhZRSlC4="
+    with engine.begin() as con:
+        for table in ("workflow_status", "workflow_input"):
+            columns = {c["name"] for c in sa.inspect(con).get_columns(table, schema=schema.rstrip(".") or None)}
+            if "inputs" in columns and "workflow_uuid" in columns:
+                con.execute(
+                    sa.text(f"UPDATE {schema}{table} SET inputs = :evil WHERE workflow_uuid = :job"),
+                    {"evil": evil, "job": job},
+                )
+        con.execute(
+            sa.text(f"UPDATE {schema}workflow_status SET serialization = 'py_pickle' WHERE workflow_uuid = :job"),
+            {"job": job},
+        )
+    engine.dispose()
+    Path("/tmp/x").unlink(missing_ok=True)
+    place.work()
+    place.reply("good")
+    until(lambda: "good" in place.done(), "others go on")
+    time.sleep(3)
+    assert not Path("/tmp/x").exists()
+    assert "x" not in place.done()
+
+
+@pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
+def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
+    """While PostgreSQL is away workers live on and say so a few times; when it is back, all jobs end, each done once."""
+    workers = [place.work(), place.work()]
+    for n in range(30):
+        place.reply(f"job-{n:02}@0.5", tenant=f"t{n % 5}")
+    until(lambda: place.done(), "the first is done")
+    postgres.stop()
+    time.sleep(AWAY)
+    assert [worker.poll() for worker in workers] == [None, None]
+    postgres.start()
+    until(lambda: not place.jobs.in_flight() and not place.jobs.ledger.retrying(), "all ended")
+    assert set(place.states().values()) == {"completed"}
+    assert len(place.done()) == 30
+    lines = (place.folder / "worker-0.log").read_text().splitlines()
+    assert sum("jobs database" in line or '"clock"' in line for line in lines) < 5 * AWAY + 60

@@ -1,0 +1,94 @@
+"""The ledger: every tick is taken once, whoever ticks; on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hubbub.jobs.ledger import Ledger
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def ledger(jobs_url: str) -> Iterator[Ledger]:
+    """Open an empty ledger."""
+    one = Ledger(jobs_url)
+    yield one
+    one.close()
+
+
+def test_a_schedule_begins_when_it_is_first_seen(ledger: Ledger) -> None:
+    """The first sight fixes the beginning; later sights leave it."""
+    assert ledger.progress({"nightly": NOW})["nightly"].done_to == NOW
+    assert ledger.progress({"nightly": NOW + HOUR})["nightly"].done_to == NOW
+
+
+def test_of_many_that_claim_one_wins(ledger: Ledger) -> None:
+    """Ten threads claim the same tick of ten schedules: each tick is claimed once, and what it starts is noted."""
+    names = [f"s{n}" for n in range(10)]
+    ledger.progress(dict.fromkeys(names, NOW))
+    won: list[tuple[str, int]] = []
+
+    def claim(who: int) -> None:
+        won.extend((name, who) for name in names if ledger.claim(name, NOW, NOW + HOUR, {"job": f"{name}:{who}"}))
+
+    threads = [threading.Thread(target=claim, args=(who,)) for who in range(10)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(name for name, _ in won) == names
+    for name, who in won:
+        progress = ledger.progress({name: NOW})[name]
+        assert progress.pending == {"job": f"{name}:{who}"}
+        assert progress.done_to == NOW + HOUR
+
+
+def test_nothing_is_claimed_before_what_was_noted_is_started(ledger: Ledger) -> None:
+    """A job that was decided on and not started stays noted, and blocks the next claim until it is."""
+    ledger.progress({"s": NOW})
+    assert ledger.claim("s", NOW, NOW + HOUR, {"job": "one"})
+    assert not ledger.claim("s", NOW + HOUR, NOW + 2 * HOUR, {"job": "two"})
+    ledger.started("s", {"job": "one"})
+    assert ledger.claim("s", NOW + HOUR, NOW + 2 * HOUR, {"job": "two"})
+
+
+def test_a_paused_schedule_claims_nothing_and_goes_on_after_its_pause(ledger: Ledger) -> None:
+    """Nothing is claimed during a pause, and what fell into it is left out; resuming what runs changes nothing."""
+    ledger.progress({"s": NOW})
+    ledger.resume("s", NOW + 9 * HOUR)
+    assert ledger.progress({"s": NOW})["s"].done_to == NOW
+    ledger.pause("s")
+    assert not ledger.claim("s", NOW, NOW + HOUR, {"job": "one"})
+    ledger.resume("s", NOW + 5 * HOUR)
+    progress = ledger.progress({"s": NOW})["s"]
+    assert (progress.done_to, progress.paused) == (NOW + 5 * HOUR, False)
+
+
+def test_retries_come_due_in_order(ledger: Ledger) -> None:
+    """A job to be tried again is due from its moment on, found by its prefix, and forgotten when told."""
+    ledger.retry_at("ingest:1", NOW + HOUR)
+    ledger.retry_at("ingest:2", NOW)
+    ledger.retry_at("other%:1", NOW)
+    ledger.retry_at("ingest:2", NOW + 2 * HOUR)
+    assert ledger.retrying(until=NOW) == ["other%:1"]
+    assert ledger.retrying("ingest:") == ["ingest:1", "ingest:2"]
+    assert ledger.retrying("other%") == ["other%:1"]
+    assert ledger.retrying("%") == []
+    ledger.no_retry("ingest:1")
+    assert ledger.retrying("ingest:") == ["ingest:2"]
+
+
+def test_beats_are_seen_until_a_process_leaves(ledger: Ledger) -> None:
+    """A beat is the last one told; a process that left has none."""
+    ledger.beat("a", NOW)
+    ledger.beat("b", NOW)
+    ledger.beat("a", NOW + HOUR)
+    assert ledger.beats() == {"a": (NOW + HOUR).replace(tzinfo=None), "b": NOW.replace(tzinfo=None)}
+    ledger.leave("a")
+    assert set(ledger.beats()) == {"b"}

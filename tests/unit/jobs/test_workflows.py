@@ -1,0 +1,168 @@
+"""What jobs do: which operations they ask for, and that they may run again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from hubbub.errors import BadRequestError, TenantsFailedError
+from hubbub.jobs.workflows import WORK, checked
+
+
+@dataclass
+class Recorder:
+    """A job's reach that remembers what was asked, and answers what it was told to."""
+
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    id: str = "job-1"
+    tenant: str | None = "acme"
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    started: dict[str, tuple[str, Any, str | None]] = field(default_factory=dict)
+    reported: list[int] = field(default_factory=list)
+
+    def ask(self, operation: str, /, **params: Any) -> Any:
+        """Remember and answer."""
+        self.asked.append((operation, params))
+        answer = self.answers.get(operation, {"errors": {}})
+        return answer(**params) if callable(answer) else answer
+
+    def progress(self, percent: int) -> None:
+        """Remember."""
+        self.reported.append(percent)
+
+    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str, tenant: str | None = None) -> str:
+        """Remember, once per id."""
+        checked(queue, payload)
+        self.started.setdefault(job_id, (queue, payload, tenant))
+        return job_id
+
+    def busy(self, prefix: str) -> bool:
+        """Nothing is."""
+        return False
+
+    def ended(self, prefix: str) -> dict[str, int]:
+        """Count what was started."""
+        return {"completed": sum(job.startswith(prefix) for job in self.started)}
+
+
+def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
+    """Run a queue's work on a payload as it would be kept."""
+    kept = checked(queue, payload)
+    return WORK[queue].run(task, msgspec.convert(kept, WORK[queue].payload))
+
+
+def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
+    """With ticks it brings what is due up to date, with dates it folds each day anew, and counts are added up."""
+    task = Recorder({"aggregate": {"processed": 3, "created": 5, "errors": {}}})
+    run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
+    assert task.asked == [("aggregate", {"relation": "monthly_summary"})]
+    task.asked.clear()
+    told = run("aggregation", {"relation": "monthly_summary", "dates": ["2026-02-27", "2026-02-28"]}, task)
+    assert [(p["start"], p["end"]) for _, p in task.asked] == [
+        ("2026-02-27", "2026-02-28"),
+        ("2026-02-28", "2026-03-01"),
+    ]
+    assert told == {"processed": 3, "created": 10, "errors": {}}
+
+
+def test_trends_are_about_the_day_before_each_tick() -> None:
+    """Two missed nights are two days in one job; a date that was asked for is folded anew."""
+    task = Recorder()
+    run("trend-aggregation", {"ticks": ["2026-03-01T03:00:00Z", "2026-03-02T03:00:00Z"]}, task)
+    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "anew": False})]
+    run("trend-aggregation", {"dates": ["2026-01-05"]}, task)
+    assert task.asked[1][1] == {"dates": ["2026-01-05"], "anew": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "dates"),
+    [("daily", ["2026-03-04", "2026-03-05", "2026-04-01"]), ("weekly", ["2026-03-02", "2026-03-30"]),
+     ("monthly", ["2026-03-01", "2026-04-01"])],
+)  # fmt: skip
+def test_snapshots_of_many_dates_are_made_once_a_period(kind: str, dates: list[str]) -> None:
+    """Dates of one week or month are one snapshot; ticks pass on their moment, so that each tenant's last period counts."""
+    task = Recorder()
+    run("snapshots", {"kind": kind, "dates": ["2026-03-04", "2026-03-05", "2026-04-01"]}, task)
+    assert [p["date"] for _, p in task.asked] == dates
+    task.asked.clear()
+    run("snapshots", {"kind": kind, "ticks": ["2026-03-04T02:00:00Z"]}, task)
+    assert [p["at"] for _, p in task.asked] == ["2026-03-04T02:00:00+00:00"]
+
+
+def pages(total: int) -> Any:
+    """Answer `integrations` page by page."""
+
+    def answer(cursor: str | None, limit: int, **_: Any) -> dict[str, Any]:
+        first = int(cursor or 0)
+        rows = [{"id": f"int_{n}", "tenant": f"t{n % 7}"} for n in range(first, min(first + limit, total))]
+        return {"rows": rows, "next": str(first + limit) if first + limit < total else None}
+
+    return answer
+
+
+def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> None:
+    """1,000 integrations are read in pages and started once, however often the job runs; the aggregation follows."""
+    task = Recorder({"integrations": pages(1000)})
+    for _ in range(2):
+        told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
+    assert all(params["limit"] <= 200 for _, params in task.asked)
+    ingests = {job: one for job, one in task.started.items() if one[0] == "analytics-ingest"}
+    assert len(ingests) == 1000
+    assert ingests["ingest:2026-03-01:int_8"][2] == "t1"
+    assert [one[0] for one in task.started.values()].count("analytics-aggregate") == 1
+    assert told == {"days": {"2026-03-01": {"completed": 1000}}}
+
+
+def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
+    """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated anew."""
+    task = Recorder({"integrations": pages(2)})
+    run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
+    run("fan-out", {"dates": ["2026-03-01"], "is_backfill": True}, task)
+    assert sum(one[0] == "analytics-ingest" for one in task.started.values()) == 4
+    again = Recorder()
+    run("analytics-aggregate", {"date": "2026-03-01", "is_backfill": True}, again)
+    assert again.asked[0][1]["start"] == "2026-03-01"
+
+
+def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
+    """A report with errors is a failure that is tried again, and carries the report."""
+    report = {"processed": 1000, "created": 999, "errors": {"bad": "conversations: overflow"}}
+    with pytest.raises(TenantsFailedError, match="bad: conversations: overflow") as caught:
+        run("aggregation", {"relation": "monthly_summary"}, Recorder({"aggregate": report}))
+    assert caught.value.details["result"] == report
+
+
+def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
+    """A reply's payload is a reference; progress goes 10, then 90."""
+    task = Recorder({"reply": {"suggestion_id": "sug_1"}})
+    assert run("ai-responses", {"reference": "pay_1"}, task) == {"suggestion_id": "sug_1"}
+    assert task.reported == [10, 90]
+    assert task.asked == [("reply", {"tenant": "acme", "reference": "pay_1"})]
+
+
+@pytest.mark.parametrize(
+    ("queue", "payload", "named"),
+    [
+        ("analytics-ingest", {"date": "2026-03-01"}, "integration_id"),
+        ("analytics-ingest", {"integration_id": "x", "date": "yesterday"}, "date"),
+        ("ai-responses", {"reference": "x", "text": "hello"}, "text"),
+        ("aggregation", {}, "relation"),
+        ("reports", {}, "reports"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused_by_field(queue: str, payload: dict[str, Any], named: str) -> None:
+    """What is wrong with a payload is said before the job starts."""
+    with pytest.raises(BadRequestError, match=named):
+        checked(queue, payload)
+
+
+def test_a_payload_survives_being_kept() -> None:
+    """Dates and times come back from JSON as they went in."""
+    kept = checked("fan-out", {"dates": ["2026-03-01"], "ticks": ["2026-03-02T02:00:00Z"]})
+    assert msgspec.json.decode(msgspec.json.encode(kept)) == kept
+    assert msgspec.convert(kept, WORK["fan-out"].payload).dates == [dt.date(2026, 3, 1)]
