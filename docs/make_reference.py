@@ -21,6 +21,8 @@ from hubbub import errors, settings
 from hubbub.app import open_engine
 from hubbub.cli.main import app as command_line
 from hubbub.ingest import accept
+from hubbub.jobs.policies import QUEUES
+from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
 from hubbub.model import event
 from hubbub.store.relations import RELATIONS
@@ -321,12 +323,32 @@ def relations() -> str:
     return "\n".join(parts)
 
 
+def jobs() -> str:
+    """Every queue with its policy, every schedule with its cron."""
+    queues = (
+        (
+            f"`{q.name}`", q.doc, q.attempts, f"{q.pause:g} s" + (f" ×{q.factor:g}" if q.factor != 1 else ", fixed"), q.at_once,
+            q.everywhere or "", q.per_tenant or "", f"{q.tenant_rate} a second" if q.tenant_rate else "", q.completed, q.failed,
+        )
+        for q in QUEUES.values()
+    )  # fmt: skip
+    named = ("queue", "for", "attempts", "pause", "at once in a process", "everywhere", "of one tenant", "starts of one tenant",
+             "completed kept", "failed kept")  # fmt: skip
+    times = ((f"`{s.name}`", f"`{s.cron}`", f"`{s.queue}`", s.doc) for s in SCHEDULES)
+    return (
+        "How to use them: [jobs and schedules](../howto/jobs.md).\n\n## Queues\n\n" + table(named, queues)
+        + "\n\n## Schedules\n\nCrons are UTC; the setting `schedules` changes them.\n\n"
+        + table(("schedule", "cron", "queue", "for"), times)
+    )  # fmt: skip
+
+
 PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "metrics": ("Metrics", metrics),
     "events": ("Events", events),
     "settings": ("Settings", settings_),
     "cli": ("Command line", cli),
     "http": ("HTTP", http),
+    "jobs": ("Jobs", jobs),
     "errors": ("Errors", errors_),
     "relations": ("Relations", relations),
 }

@@ -21,6 +21,8 @@ import pytest
 import hubbub
 from hubbub.app import open_engine
 from hubbub.clock import fixed
+from hubbub.jobs.policies import QUEUES
+from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
 from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
@@ -109,6 +111,14 @@ def test_every_error_and_relation_is_in_the_reference(pages: dict[str, str], ref
         assert f"| `{error.code}` | {error.status} |" in pages["errors"]
     for name in RELATIONS:
         assert f"## {name}\n" in pages["relations"]
+
+
+def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> None:
+    """Each queue and each schedule stands there with what it is for."""
+    for queue in QUEUES.values():
+        assert f"| `{queue.name}` | {queue.doc} |" in pages["jobs"]
+    for schedule in SCHEDULES:
+        assert f"| `{schedule.name}` | `{schedule.cron}` | `{schedule.queue}` | {schedule.doc} |" in pages["jobs"]
 
 
 def test_the_quickstart_runs(on_that_day: None) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.jobs.queue import STATES
 from hubbub.web.auth import EngineOf, MayAdminister, Operates
 
 jobs_routes = APIRouter(prefix="/v1")
-Id = Annotated[str, Field(max_length=200)]
+JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
+QueueName = Annotated[str, Path(max_length=200, description="The queue's name.")]
+ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's name.")]
 
 
 class JobBody(BaseModel):
@@ -61,26 +63,26 @@ def jobs(
 
 
 @jobs_routes.post("/jobs/{queue}", status_code=202, summary="Start a job")
-def start_job(engine: EngineOf, tenant: MayAdminister, queue: Id, body: JobBody) -> dict[str, Any]:
+def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody) -> dict[str, Any]:
     """Start a job; under the same `id` it starts once."""
     own = f"{tenant or 'operator'}:{body.id}" if body.id is not None else None
     return engine.desk.start_job(queue, body.payload, tenant=tenant, priority=body.priority, delay=body.delay, job=own)
 
 
 @jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
-def job(engine: EngineOf, tenant: MayAdminister, job: Id) -> dict[str, Any]:
+def job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
     """Return one job."""
     return engine.desk.job(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
-def retry_job(engine: EngineOf, tenant: MayAdminister, job: Id) -> dict[str, Any]:
+def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
     """Return the job, waiting again."""
     return engine.desk.retry_job(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
-def cancel_job(engine: EngineOf, tenant: MayAdminister, job: Id) -> dict[str, Any]:
+def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
     """Return the job, cancelled; one that runs stops at its next report of progress."""
     return engine.desk.cancel_job(job, tenant=tenant)
 
@@ -93,7 +95,7 @@ def schedules(engine: EngineOf, _: Operates) -> dict[str, Any]:
 
 @jobs_routes.post("/schedules/{name}/trigger", status_code=202, summary="Run a schedule now (operators only)")
 def trigger(
-    engine: EngineOf, _: Operates, name: Id, body: Annotated[TriggerBody | None, Body()] = None
+    engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
 ) -> dict[str, Any]:
     """Return the job that was started."""
     return engine.desk.trigger_schedule(name, body.date if body is not None else None)
@@ -102,18 +104,18 @@ def trigger(
 @jobs_routes.post(
     "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
 )
-def backfill(engine: EngineOf, _: Operates, name: Id, body: RangeBody) -> dict[str, Any]:
+def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> dict[str, Any]:
     """Return the job that was started; it covers every date."""
     return engine.desk.backfill_schedule(name, body.start, body.end)
 
 
 @jobs_routes.post("/schedules/{name}/pause", summary="Start no more jobs of a schedule (operators only)")
-def pause(engine: EngineOf, _: Operates, name: Id) -> dict[str, Any]:
+def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> dict[str, Any]:
     """Return the schedule."""
     return engine.desk.pause_schedule(name)
 
 
 @jobs_routes.post("/schedules/{name}/resume", summary="Go on with a schedule (operators only)")
-def resume(engine: EngineOf, _: Operates, name: Id) -> dict[str, Any]:
+def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> dict[str, Any]:
     """Return the schedule."""
     return engine.desk.resume_schedule(name)
