@@ -63,6 +63,8 @@ class Refresher:
             everyone = {t.no: t for t in self._tenants()}
             chosen = {t.no: t for t in only} if only is not None else everyone
             report = Report(up_to=self._store.last_seq())
+            if only is None:
+                self._store.order(self._clock())
             for fact in FACTS:
                 marks = self.marks(fact)
                 groups: dict[int, list[Tenant]] = {}
