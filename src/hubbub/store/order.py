@@ -1,8 +1,9 @@
-"""Keep settled events of the embedded store in the order of tenant and time, so that one tenant's events lie together.
+"""Keep settled events of the embedded store in the order of month, tenant and time: one tenant's events lie together.
 
 Events arrive in the order of time, mixed over all tenants; a look at one tenant would read everything. Once enough of them
 are older than some days, those are written anew in order, as one transaction while appends go on. New events stay as
-they came: the search for duplicates and the fold of recent windows find them by time (why/0010-settled-events-in-order.md).
+they came, and months stay apart, so that duplicates, recent windows and what retention lets go are found by time
+(why/0010-settled-events-in-order.md).
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ SETTLED = timedelta(days=3)
 
 WORTH = 250_000
 """Fewer events than this are never ordered: DuckDB keeps statistics for stretches of 122,880 rows."""
+
+
+_IN_ORDER = """date_trunc('month', "time"), tenant, "time", seq"""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def order(cursor: duckdb.DuckDBPyConnection, newest: int, now: datetime, alone: 
             return 0
         whole = 2 * (last.since + count) >= last.rows
         which = settled.where if whole else some
-        cursor.execute(f'INSERT INTO events SELECT * FROM events WHERE {which} ORDER BY tenant, "time", seq')
+        cursor.execute(f'INSERT INTO events SELECT * FROM events WHERE {which} ORDER BY {_IN_ORDER}')
         rows, since = (last.rows + last.since + count, 0) if whole else (last.rows, last.since + count)
         made = Ordered(settled.seq, settled.until, rows, since)
         with alone:  # rows of this transaction are numbered far above `top`
