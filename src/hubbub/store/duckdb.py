@@ -29,6 +29,7 @@ from hubbub.metrics.catalogue import ROLLUPS
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict, utc_naive
 from hubbub.store.order import order
 from hubbub.store.relations import RELATIONS
+from hubbub.telemetry import log
 
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
@@ -398,11 +399,17 @@ class DuckStore:
         return self._seq
 
     def order(self, now: datetime) -> int:
-        """Put events that are settled at `now` in order of tenant and time, once there are enough; returns how many."""
+        """Put events that are settled at `now` in order, once there are enough of them; returns how many were written.
+
+        What goes wrong is logged and tried again by the next call: without order everything is there too, only slower.
+        """
+        if shutil.disk_usage(self.folder).free < self._free_floor + 2 * self._file.stat().st_size:
+            return 0
         with self._cursor() as cursor:
             try:
                 moved = order(cursor, self._seq, utc_naive(now), self._changing)
-            except duckdb.TransactionException:  # a correction came between: the next refresh tries again
+            except duckdb.Error as error:  # most likely an event was replaced meanwhile
+                log.warning("events were not put in order", error=str(error).splitlines()[0][:200])
                 return 0
         if moved:
             self.checkpoint()

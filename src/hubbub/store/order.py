@@ -63,7 +63,7 @@ def order(cursor: duckdb.DuckDBPyConnection, newest: int, now: datetime, alone: 
             return 0
         whole = 2 * (last.since + count) >= last.rows
         which = settled.where if whole else some
-        cursor.execute(f'INSERT INTO events SELECT * FROM events WHERE {which} ORDER BY {_IN_ORDER}')
+        cursor.execute(f"INSERT INTO events SELECT * FROM events WHERE {which} ORDER BY {_IN_ORDER}")
         rows, since = (last.rows + last.since + count, 0) if whole else (last.rows, last.since + count)
         made = Ordered(settled.seq, settled.until, rows, since)
         with alone:  # rows of this transaction are numbered far above `top`
