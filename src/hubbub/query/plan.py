@@ -121,6 +121,7 @@ class Dirt:
         self._tenant = tenant
         self._now = now
         self._found: dict[str, list[int] | None] = {}
+        self._changes: dict[int, list[tuple[str, int]]] = {}
         frozen, zone, marks, ahead = store.query(
             "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t), "
             "(SELECT list((fact, seq)) FROM (SELECT fact, arg_max(seq, tenant) AS seq FROM marks WHERE tenant IN (0, $t) "
@@ -152,16 +153,27 @@ class Dirt:
             return None
         if mark >= self._store.last_seq():
             return []
-        mine = "tenant = $tenant AND seq > $mark"
-        params = {"tenant": self._tenant.no, "mark": mark}
-        changes = f"(SELECT * FROM events WHERE {mine} UNION ALL SELECT * FROM superseded WHERE {mine})"
-        first = f"WITH changes AS {changes} "
-        found = self._store.query(first + fold.own_slots(fact, "changes"), params).rows
-        if found:
+        own = {slot for type_, slot in self._changed(mark) if not fact.reads or type_ in fact.reads}
+        if own:
             for link in fact.links:
                 reached = fold.reached_slots(fact, link, "changes", "e.tenant = $tenant")
-                found += self._store.query(f"{first}SELECT * FROM ({reached})", params).rows
-        return sorted({slot for _, slot in found})
+                rows = self._store.query(f"{_CHANGES} SELECT slot FROM ({reached})", self._since(mark)).rows
+                own.update(slot for (slot,) in rows)
+        return sorted(own)
+
+    def _changed(self, mark: int) -> list[tuple[str, int]]:
+        """Return types and slots of the events after a mark; facts mostly share one."""
+        if mark not in self._changes:
+            sql = f"{_CHANGES} SELECT DISTINCT type, {fold.slot(fold.TIME)} FROM changes"
+            self._changes[mark] = [(row[0], row[1]) for row in self._store.query(sql, self._since(mark)).rows]
+        return self._changes[mark]
+
+    def _since(self, mark: int) -> dict[str, Any]:
+        return {"tenant": self._tenant.no, "mark": mark}
+
+
+_MINE = "tenant = $tenant AND seq > $mark"
+_CHANGES = f"WITH changes AS (SELECT * FROM events WHERE {_MINE} UNION ALL SELECT * FROM superseded WHERE {_MINE})"
 
 
 def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> list[Window]:

@@ -151,9 +151,16 @@ def quantiles(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells
             exact = context.question.exact and not tiles.stored
             found = (_exact if exact else _from_histogram)(context, rollup, measure, tiles, wanted)
         for key, row in main.items():
-            count, total = row[f"{measure}_count"], row[f"{measure}_sum"]
+            count = row[f"{measure}_count"]
+            total = row[f"{measure}_sum"] if count else None  # rows without a value add up to nothing, not to 0
             low, high = row[f"{measure}_min"], row[f"{measure}_max"]
-            plain = {"count": count, "sum": total, "min": low, "max": high, "avg": total / count if count else None}
+            plain = {
+                "count": count,
+                "sum": total,
+                "min": low,
+                "max": high,
+                "avg": total / count if total is not None else None,
+            }
             for one in mine:
                 if one.statistic in QUANTILES:
                     value = found.get(key, {}).get(one.statistic)
