@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import Any
 
 from hubbub.clock import Clock
@@ -24,7 +25,7 @@ from hubbub.metrics.definition import (
 )  # fmt: skip
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import SLOT_SECONDS, Grain
+from hubbub.model.window import Grain, slot_of
 from hubbub.query.answer import Answers, check
 from hubbub.query.plan import Dirt, Facts, Piece, buckets, scope, tile
 from hubbub.query.read import Context
@@ -82,7 +83,8 @@ def explain(
 
 def _slots(piece: Piece) -> range:
     """Return the numbers of the quarter hours that a piece touches."""
-    return range(int(piece.start.timestamp()) // SLOT_SECONDS, -(int(-piece.end.timestamp()) // SLOT_SECONDS))
+    last = piece.end - timedelta(microseconds=1)
+    return range(slot_of(piece.start.replace(tzinfo=UTC)), slot_of(last.replace(tzinfo=UTC)) + 1)
 
 
 def _formula(one: Asked) -> str:
