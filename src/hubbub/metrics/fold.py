@@ -53,31 +53,50 @@ def schema(rollup: Rollup, grain: Grain) -> list[tuple[str, list[tuple[str, str]
     ]
 
 
-def _from(rollup: Rollup, source: str, due: str | None, where: str) -> str:
+def _from(rollup: Rollup, source: str, due: str | None, where: str, cut: tuple[str, str] | None) -> str:
     only = f" SEMI JOIN {due} AS d ON d.tenant = f.tenant AND d.window_start = c.window_start" if due else ""
+    calendar = (
+        " JOIN zones AS z ON z.tenant = f.tenant "
+        f"JOIN calendar AS c ON c.zone = z.zone AND c.slot = {slot('f.' + rollup.anchor)}"
+    )
     return (
-        f"FROM {source} AS f JOIN zones AS z ON z.tenant = f.tenant "
-        f"JOIN calendar AS c ON c.zone = z.zone AND c.slot = {slot('f.' + rollup.anchor)}{only} "
+        f"FROM {source} AS f{calendar if cut is None else cut[0]}{only} "
         f"WHERE f.{rollup.anchor} IS NOT NULL AND ({rollup.where}) AND ({where})"
     )
 
 
-def fold(rollup: Rollup, source: str, due: str | None = None, where: str = "TRUE") -> str:
-    """SELECT of the main table's rows: fact rows of `source` folded per tenant, window and dimensions."""
+def fold(
+    rollup: Rollup, source: str, due: str | None = None, where: str = "TRUE", cut: tuple[str, str] | None = None
+) -> str:
+    """SELECT of the main table's rows: fact rows of `source` folded per tenant, window and dimensions.
+
+    `cut` says in place of `zones` and `calendar` which window a row is in: a join (or nothing) and the window's start.
+    """
     dims = "".join(f", f.{d}" for d in rollup.dimensions)
     values = "".join(f", {c.fold} AS {c.name}" for c in rollup.columns())
-    keys = f"f.tenant, c.window_start{dims}"
-    return f"SELECT {keys}{values} {_from(rollup, source, due, where)} GROUP BY {keys}"
+    start = cut[1] if cut else "c.window_start"
+    return (
+        f"SELECT f.tenant, {start} AS window_start{dims}{values} {_from(rollup, source, due, where, cut)} "
+        f"GROUP BY f.tenant, {start}{dims}"
+    )
 
 
-def fold_histogram(rollup: Rollup, measure: str, source: str, due: str | None = None, where: str = "TRUE") -> str:
+def fold_histogram(
+    rollup: Rollup,
+    measure: str,
+    source: str,
+    due: str | None = None,
+    where: str = "TRUE",
+    cut: tuple[str, str] | None = None,
+) -> str:
     """SELECT of a histogram table's rows: how many values of each bucket, per tenant, window and dimensions."""
     distribution = dict(rollup.distributions())[measure]
-    keys = "f.tenant, c.window_start" + "".join(f", f.{d}" for d in rollup.dimensions)
+    dims = "".join(f", f.{d}" for d in rollup.dimensions)
     where = f"({where}) AND f.{distribution.column} IS NOT NULL"
+    start = cut[1] if cut else "c.window_start"
     return (
-        f"SELECT {keys}, {distribution.bucket} AS bucket, count(*) AS n "
-        f"{_from(rollup, source, due, where)} GROUP BY {keys}, bucket"
+        f"SELECT f.tenant, {start} AS window_start{dims}, {distribution.bucket} AS bucket, count(*) AS n "
+        f"{_from(rollup, source, due, where, cut)} GROUP BY f.tenant, {start}{dims}, bucket"
     )
 
 

@@ -16,7 +16,7 @@ from hubbub.model.question import Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window
 from hubbub.query import read
-from hubbub.query.compare import compare
+from hubbub.query.compare import PERIODS, compare, previous
 from hubbub.query.plan import MAX_WINDOWS, Dirt, Facts, buckets, settled_to, tile
 from hubbub.store.base import Store, utc_naive
 
@@ -33,53 +33,88 @@ class Answers:
 
     def answer(self, tenant: Tenant, question: Question) -> Answer:
         """Answer a question; raises BadQuestionError for names outside the catalogue and ranges without an answer."""
+        return self.together(tenant, [question])[0]
+
+    def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
+        """Answer several questions at one moment, from one look at what is due and one fold of each fact."""
         now = self._clock()
+        dirt, facts = Dirt(self._store, tenant, now), Facts(self._store, tenant)
+        return [
+            self._answer(read.Context(self._store, tenant, question, (), now, dirt, facts)) for question in questions
+        ]
+
+    def _answer(self, context: read.Context) -> Answer:
+        question, tenant, now = context.question, context.tenant, context.now
         asked = [find(name) for name in question.metrics]
         check(question, asked, tenant)
-        first = self._answer(tenant, question, asked, now)
         if question.compare is None:
-            return first
-        return compare(first, lambda q: self._answer(tenant, q, asked, now), asked, tenant, now)
+            return self._read(context, [question], asked)[0]
+        start, end = previous(question, tenant, now)
+        earlier = replace(question, compare=None, start=start, end=end)
+        answer, before = self._read(context, [question, earlier], asked)
+        return compare(answer, before, asked, tenant)
 
-    def _answer(self, tenant: Tenant, question: Question, asked: Sequence[Asked], now: datetime) -> Answer:
-        cut = buckets(question.start, question.end, question.grain, tenant)
-        context = read.Context(
-            self._store, tenant, question, cut, now, Dirt(self._store, tenant), Facts(self._store, tenant)
-        )
-        ends = {utc_naive(window.start): window.end for window in cut}
+    def _read(self, context: read.Context, periods: Sequence[Question], asked: Sequence[Asked]) -> list[Answer]:
+        """Answer one question over periods that do not overlap, by the same statements where a metric allows it."""
+        tenant, now = context.tenant, context.now
+        cuts = [buckets(q.start, q.end, q.grain, tenant) for q in periods]
+        ends = {utc_naive(window.start): window.end for cut in cuts for window in cut}
         cells: dict[Key, dict[str, Cell]] = {}
         live: set[datetime] = set()
-        gone = 0
+        gone: list[datetime] = []
         for metrics in _groups(asked):
             rollup = metrics[0].rollup
-            tiles = tile(rollup, tenant, cut, question.grain, now, context.dirt, exact=question.exact)
-            gone += tiles.gone
-            live |= tiles.live
-            for key, name, cell in _READERS[type(metrics[0].metric)](context, metrics, tiles):
-                state = _state(rollup, key[0], ends.get(key[0], now), tiles.live, now)
-                cells.setdefault(key, {})[name] = replace(cell, state=state)
-        rows = _rows(question, asked, cut, cells, live, now)
-        settled = settled_to(tenant, now)
-        freshness: dict[str, Any] = {
-            "as_of": now.astimezone(tenant.tz).isoformat(),
-            "complete_to": min(settled, question.end).astimezone(tenant.tz).isoformat(),
-            "source": "raw" if live and len(live) == len(cut) else "rollups and raw" if live else "rollups",
-            "live_windows": len(live),
-            "zone": tenant.zone,
-            "quantiles": "exact" if question.exact else "histogram, within 1 %",
-        }
-        if gone:
-            freshness["gone"] = (
-                f"{gone} windows are left out: their raw events and this grain's rollups are past retention, or only a part "
-                "of them was asked for"
+            for cut in cuts if _alone(metrics, context.question) else [[w for windows in cuts for w in windows]]:
+                tiles = tile(
+                    rollup, tenant, cut, context.question.grain, now, context.dirt, exact=context.question.exact
+                )
+                gone += tiles.gone
+                live |= tiles.live
+                for key, name, cell in _READERS[type(metrics[0].metric)](replace(context, cut=cut), metrics, tiles):
+                    state = _state(rollup, key[0], ends.get(key[0], now), tiles.live, now)
+                    cells.setdefault(key, {})[name] = replace(cell, state=state)
+        answers = []
+        for question, cut in zip(periods, cuts, strict=True):
+            starts = {utc_naive(window.start) for window in cut}
+            mine = {key: found for key, found in cells.items() if key[0] in starts}
+            rows = _rows(question, asked, cut, mine, live, now)
+            fresh = _freshness(
+                question, tenant, now, len(live & starts), sum(start in starts for start in gone), len(cut)
             )
-        return Answer(question, tenant.zone, rows, freshness)
+            answers.append(Answer(question, tenant.zone, rows, fresh))
+        return answers
+
+
+def _freshness(question: Question, tenant: Tenant, now: datetime, live: int, gone: int, count: int) -> dict[str, Any]:
+    settled = settled_to(tenant, now)
+    freshness: dict[str, Any] = {
+        "as_of": now.astimezone(tenant.tz).isoformat(),
+        "complete_to": min(settled, question.end).astimezone(tenant.tz).isoformat(),
+        "source": "raw" if live and live == count else "rollups and raw" if live else "rollups",
+        "live_windows": live,
+        "zone": tenant.zone,
+        "quantiles": "exact" if question.exact else "histogram, within 1 %",
+    }
+    if gone:
+        freshness["gone"] = (
+            f"{gone} windows are left out: their raw events and this grain's rollups are past retention, or only a part "
+            "of them was asked for"
+        )
+    return freshness
+
+
+def _alone(metrics: Sequence[Asked], question: Question) -> bool:
+    """Whether a period must be read on its own: what is asked depends on all of the range, not on one window of it."""
+    metric = metrics[0].metric
+    return question.exact or isinstance(metric, Score) or (isinstance(metric, Ratio) and metric.where_seen is not None)
 
 
 def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
     """Raise BadQuestionError for anything that cannot be asked: empty ranges, unknown or forbidden dimensions."""
     if not asked:
         raise BadQuestionError("ask for at least one metric; 'hubbub metrics' lists them")
+    if question.compare not in (None, *PERIODS):
+        raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
     if question.start >= question.end:
         raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
     if question.start.year < 2000 or question.end.year > 2100:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import change
-from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import Answer, Cell, Question, Row
@@ -18,15 +17,9 @@ from hubbub.model.window import Grain
 PERIODS = ("previous",)
 
 
-def compare(
-    answer: Answer, ask: Callable[[Question], Answer], asked: Sequence[Asked], tenant: Tenant, now: datetime
-) -> Answer:
+def compare(answer: Answer, earlier: Answer, asked: Sequence[Asked], tenant: Tenant) -> Answer:
     """Give each row `compare`: per metric the earlier value and its change. Rows pair up by position and dimensions."""
-    question = answer.question
-    if question.compare not in PERIODS:
-        raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
-    start, end = previous(question, tenant, now)
-    earlier = ask(replace(question, compare=None, start=start, end=end))
+    start, end = earlier.question.start, earlier.question.end
     before = {key: row.cells for key, row in _positions(earlier.rows).items()}
     for key, row in _positions(answer.rows).items():
         old = before.get(key, {})

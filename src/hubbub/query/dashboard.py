@@ -20,8 +20,9 @@ NOW = ("open_conversations", "staff_online", "tasks_pending", "campaigns_active"
 def dashboard(answers: Answers, tenant: Tenant, now: datetime) -> dict[str, Any]:
     """Return `today` (value, previous, change, state per metric), `now` (counts at this moment) and freshness."""
     day = window_of(now, Grain.DAY, tenant.tz)
-    today = answers.answer(tenant, Question(TODAY, day.start, day.end, compare="previous"))
-    right_now = answers.answer(tenant, Question(NOW, day.start, day.end))
+    today, right_now = answers.together(
+        tenant, [Question(TODAY, day.start, day.end, compare="previous"), Question(NOW, day.start, day.end)]
+    )
     row = today.rows[0]
     return {
         "tenant": tenant.id,

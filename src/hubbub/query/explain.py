@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, timedelta
 from typing import Any
 
 from hubbub.clock import Clock
@@ -24,9 +25,9 @@ from hubbub.metrics.definition import (
 )  # fmt: skip
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain
+from hubbub.model.window import Grain, slot_of
 from hubbub.query.answer import Answers, check
-from hubbub.query.plan import Dirt, Facts, buckets, scope, tile
+from hubbub.query.plan import Dirt, Facts, Piece, buckets, scope, tile
 from hubbub.query.read import Context
 from hubbub.store.base import Store
 
@@ -52,7 +53,8 @@ def explain(
     shown = answers.answer(tenant, question)
     exact = answers.answer(tenant, replace(question, exact=True))
     cell, again = shown.rows[0].cells[one.name], exact.rows[0].cells[one.name]
-    now, dirt = clock(), Dirt(store, tenant)
+    now = clock()
+    dirt = Dirt(store, tenant, now)
     cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
     tiles = tile(one.rollup, tenant, cut, Grain.TOTAL, now, dirt)
     total, events = _events(store, tenant, question, one, limit, offset, clock)
@@ -72,11 +74,17 @@ def explain(
         "parts": dict(cell.details or {}),
         "windows": {
             "stored": {g.value: len(pairs) for g, pairs in tiles.stored.items()},
-            "raw_quarter_hours": len(tiles.slots),
+            "raw_quarter_hours": len({s for p in tiles.raw for s in _slots(p)}),
         },
         "events": {"total": total, "offset": offset, "rows": events},
         "freshness": shown.freshness,
     }
+
+
+def _slots(piece: Piece) -> range:
+    """Return the numbers of the quarter hours that a piece touches."""
+    last = piece.end - timedelta(microseconds=1)
+    return range(slot_of(piece.start.replace(tzinfo=UTC)), slot_of(last.replace(tzinfo=UTC)) + 1)
 
 
 def _formula(one: Asked) -> str:
@@ -116,7 +124,8 @@ def _events(
     store: Store, tenant: Tenant, question: Question, one: Asked, limit: int, offset: int, clock: Clock
 ) -> tuple[int, list[dict[str, Any]]]:
     rollup, fact = one.rollup, one.rollup.source
-    now, dirt = clock(), Dirt(store, tenant)
+    now = clock()
+    dirt = Dirt(store, tenant, now)
     cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
     if isinstance(one.metric, State | First):  # the whole past decides: what happened in the range is shown
         question = replace(question, where=dict(question.where))

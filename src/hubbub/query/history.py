@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
-import pyarrow as pa
-
-from hubbub.metrics import fold
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import EPOCH, SLOT_SECONDS, Grain, slot_of, window_of
-from hubbub.query.plan import CALENDAR, Dirt, Tiles, scope, slots_table
+from hubbub.model.window import EPOCH, SLOT_SECONDS, Grain, window_of
+from hubbub.query.plan import Dirt, Facts, Piece, Tiles, cut_by, raw_rows
 from hubbub.store.base import Store, utc_naive
 
 
@@ -26,17 +24,18 @@ def history(
     tenant: Tenant,
     moments: Sequence[datetime],
     dirt: Dirt,
+    facts: Facts,
     *,
     exact: bool = False,
     by_day: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """Return SQL and parameters of the rows up to each of `moments` (aware, ascending), stored and raw.
 
-    `by_day` keeps the local day as `window_start` instead of the moment. Parameters include `moments`.
+    `by_day` keeps the local day as `window_start` instead of the moment.
     """
     tz = tenant.tz
     dirty = dirt.slots(rollup.source)
-    days = {window_of(m, Grain.DAY, tz) for m in moments if window_of(m, Grain.DAY, tz).start != m}
+    days = {window_of(m, Grain.DAY, tz) for m in moments if window_of(m, Grain.DAY, tz).start != m and not dirt.ends(m)}
     if dirty is None or exact:
         days |= _all_days(store, tenant, moments[-1])
     else:
@@ -45,40 +44,30 @@ def history(
     raw_days = sorted(
         d for d in days if d.start < moments[-1] and not (frozen is not None and utc_naive(d.end) <= frozen)
     )
+    params: dict[str, Any] = {}
     naive = [utc_naive(m) for m in moments]
-    stamp = pa.timestamp("us")
-    before = [utc_naive(EPOCH), *naive[:-1]]
-    params: dict[str, Any] = {
-        "moments": pa.table({"low": pa.array(before, stamp), "moment": pa.array(naive, stamp)}),
-        "raw_days": pa.table({"start": pa.array([utc_naive(d.start) for d in raw_days], stamp)}),
-    }
     columns = "".join(f", s.{c}" for c in (*rollup.dimensions, *(c.name for c in rollup.columns())))
-    label = "s.window_start" if by_day else "i.moment"
+    spans = [Piece(low, high, high) for low, high in pairwise([utc_naive(EPOCH), *naive])]
+    cut = cut_by("s.window_start", spans, "spans", params)
     sql = (
-        f"SELECT s.tenant, {label} AS window_start{columns} FROM {rollup.table(Grain.DAY)} AS s JOIN "
-        "moments AS i ON s.window_start >= i.low AND s.window_start < i.moment "
-        "WHERE s.tenant = $tenant AND s.window_start NOT IN (SELECT start FROM raw_days)"
+        f"SELECT s.tenant, {'s.window_start' if by_day else cut.bucket} AS window_start{columns} FROM "
+        f"{rollup.table(Grain.DAY)} AS s{cut.join} WHERE s.tenant = $tenant AND {cut.where}"
     )
+    if raw_days:
+        params["raw_days"] = [utc_naive(d.start) for d in raw_days]
+        sql += " AND NOT list_contains($raw_days::TIMESTAMP[], s.window_start)"
     if dirty is None or exact:
         sql += f" AND s.window_start < TIMESTAMP '{frozen or utc_naive(EPOCH)}'"
     tiles = Tiles()
     for day in raw_days:
-        end = min(day.end, moments[-1])
-        for slot in range(slot_of(day.start), slot_of(end - timedelta(microseconds=1)) + 1):
-            start = EPOCH + timedelta(seconds=slot * SLOT_SECONDS)
-            shown = (
-                utc_naive(day.start) if by_day else next(n for n, m in zip(naive, moments, strict=True) if m > start)
-            )
-            tiles.slots.append((slot, shown))
-        low, high = utc_naive(day.start), utc_naive(end)
-        tiles.low = low if tiles.low is None else min(tiles.low, low)
-        tiles.high = high if tiles.high is None else max(tiles.high, high)
+        inside = [m for m in moments if day.start < m < day.end]
+        last = [day.end] if moments[-1] >= day.end else []
+        for start, end in pairwise([day.start, *inside, *last]):
+            shown = day.start if by_day else next(m for m in moments if m > start)
+            tiles.add_raw(start, end, utc_naive(shown))
     if not tiles.raw:
         return sql, params
-    params["slots"] = slots_table(tiles)
-    edge = f"f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'"
-    raw = fold.fold(rollup, f"({fold.fact_rows(rollup.source, scope(rollup.source, tiles))})", where=edge)
-    return f"{sql} UNION ALL SELECT * FROM (WITH {CALENDAR} {raw})", params
+    return f"{sql} UNION ALL {raw_rows(rollup, tiles, facts, params)}", params
 
 
 def _all_days(store: Store, tenant: Tenant, until: datetime) -> set[Any]:

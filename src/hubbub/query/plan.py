@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -17,64 +17,129 @@ import pyarrow as pa
 from hubbub.metrics import fold
 from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant, kept_from
-from hubbub.model.window import SLOT_SECONDS, Grain, Window, slot_of, window_of, windows
+from hubbub.model.window import EPOCH, Grain, Window, slot_of, window_of, windows
 from hubbub.store.base import Store, utc_naive
 
 MAX_WINDOWS = 20_000
-SLOT = timedelta(seconds=SLOT_SECONDS)
+OWN = utc_naive(EPOCH)
+"""Stands for a bucket that is the row's own window."""
+
+FEW = 100
+"""Up to so many stretches of time are written into a statement; more of them are joined as a relation."""
 
 
-CALENDAR = (
-    "zones AS (SELECT $tenant AS tenant, 0 AS zone), calendar AS (SELECT 0 AS zone, s.slot, s.bucket AS window_start "
-    "FROM slots AS s)"
-)
-"""The two tables that a fold reads, made from the relation `slots` for one tenant."""
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of time `[start, end)` that is shown under `bucket`; UTC without zone."""
+
+    start: datetime
+    end: datetime
+    bucket: datetime
 
 
 @dataclass
 class Tiles:
-    """What to read for one rollup. `stored`: (grain, window start, bucket); `slots`: (slot, bucket) to fold from raw.
+    """What to read for one rollup: whole windows as `stored`, by grain, and stretches to fold from `raw` events.
 
-    Times are UTC without zone. `low` and `high` bound the raw part's anchors exactly, also inside a slot.
+    `live` and `gone` name the buckets that hold something raw, or that lack windows whose events are gone.
     """
 
-    stored: dict[Grain, list[tuple[datetime, datetime]]] = field(default_factory=dict)
-    slots: list[tuple[int, datetime]] = field(default_factory=list)
-    low: datetime | None = None
-    high: datetime | None = None
+    stored: dict[Grain, list[Piece]] = field(default_factory=dict)
+    raw: list[Piece] = field(default_factory=list)
     live: set[datetime] = field(default_factory=set)
-    gone: int = 0
+    gone: list[datetime] = field(default_factory=list)
 
     @property
-    def raw(self) -> bool:
-        """Whether anything is read from raw events."""
-        return bool(self.slots)
+    def low(self) -> datetime:
+        """Start of the first raw stretch."""
+        return min(piece.start for piece in self.raw)
+
+    @property
+    def high(self) -> datetime:
+        """End of the last raw stretch."""
+        return max(piece.end for piece in self.raw)
+
+    def add_raw(self, start: datetime, end: datetime, bucket: datetime) -> None:
+        """Fold an aware stretch from raw events."""
+        self.raw.append(Piece(utc_naive(start), utc_naive(end), bucket))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """SQL that puts rows into buckets by a time column: a join (or nothing), the bucket, and which rows are in any."""
+
+    join: str
+    bucket: str
+    where: str
+
+
+def cut_by(column: str, pieces: list[Piece], name: str, params: dict[str, Any], *, windows: bool = False) -> Cut:
+    """Return the cut of a column into pieces that do not overlap; many of them go as relation `name` into `params`.
+
+    `windows`: the column holds the starts of the pieces, not moments within them.
+    """
+    runs = _runs(pieces, windows)
+    within = f"{column} >= TIMESTAMP '{runs[0].start}' AND {column} < TIMESTAMP '{runs[-1].end}'"
+    if len(runs) > FEW:
+        stamp = pa.timestamp("us")
+        params[name] = pa.table(
+            {key: pa.array([getattr(run, key) for run in runs], stamp) for key in ("start", "end", "bucket")}
+        )
+        bucket = f"CASE WHEN c.bucket = TIMESTAMP '{OWN}' THEN {column} ELSE c.bucket END"
+        return Cut(f" ASOF JOIN {name} AS c ON {column} >= c.start", bucket, f'{within} AND {column} < c."end"')
+    cases, end = "", runs[0].start
+    for run in runs:
+        cases += f" WHEN {column} < TIMESTAMP '{run.start}' THEN NULL" if run.start > end else ""
+        cases += f" WHEN {column} < TIMESTAMP '{run.end}' THEN {_shown(run, column)}"
+        end = run.end
+    bucket = f"CASE{cases} END" if len(runs) > 1 else _shown(runs[0], column)
+    return Cut("", bucket, f"{within} AND {bucket} IS NOT NULL" if " NULL" in cases else within)
+
+
+def _runs(pieces: list[Piece], windows: bool) -> list[Piece]:
+    """Join neighbours that are shown alike: under one bucket, or each under its own start (bucket `OWN`)."""
+    runs: list[Piece] = []
+    for piece in sorted(pieces, key=lambda p: p.start):
+        bucket = OWN if windows and piece.bucket == piece.start else piece.bucket
+        last = runs[-1] if runs else None
+        if last is not None and last.end == piece.start and last.bucket == bucket:
+            runs[-1] = Piece(last.start, piece.end, bucket)
+        else:
+            runs.append(Piece(piece.start, piece.end, bucket))
+    return runs
+
+
+def _shown(run: Piece, column: str) -> str:
+    return column if run.bucket == OWN else f"TIMESTAMP '{run.bucket}'"
 
 
 class Dirt:
     """Which slots of a tenant changed after the fold of a fact; asked of the store once per fact and answer."""
 
-    def __init__(self, store: Store, tenant: Tenant) -> None:
+    def __init__(self, store: Store, tenant: Tenant, now: datetime) -> None:
         self._store = store
         self._tenant = tenant
+        self._now = now
         self._found: dict[str, list[int] | None] = {}
-        self._marks: dict[str, int] | None = None
-        rows = store.query(
-            "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t)",
-            {"t": tenant.no},
-        ).rows
-        self.frozen_until: datetime | None = rows[0][0]
-        self._moved = rows[0][1] not in (None, tenant.zone)
+        self._changes: dict[int, list[tuple[str, int]]] = {}
+        frozen, zone, marks, ahead = store.query(
+            "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t), "
+            "(SELECT list((fact, seq)) FROM (SELECT fact, arg_max(seq, tenant) AS seq FROM marks WHERE tenant IN (0, $t) "
+            'GROUP BY fact)), (SELECT max("time") FROM events WHERE tenant = $t AND "time" >= $now)',
+            {"t": tenant.no, "now": utc_naive(now)},
+        ).rows[0]
+        self.frozen_until: datetime | None = frozen
+        self._moved = zone not in (None, tenant.zone)
+        self._marks: dict[str, int] = dict(marks or ())
+        self._newest = ahead.replace(tzinfo=UTC) if ahead is not None else None
 
     def mark(self, fact: Fact) -> int:
         """Return the sequence number up to which this tenant's windows of a fact are folded; 0 when never."""
-        if self._marks is None:
-            rows = self._store.query(
-                "SELECT fact, arg_max(seq, tenant) FROM marks WHERE tenant IN (0, $t) GROUP BY fact",
-                {"t": self._tenant.no},
-            ).rows
-            self._marks = dict(rows)
         return self._marks.get(fact.name, 0)
+
+    def ends(self, moment: datetime) -> bool:
+        """Whether the tenant is known to have no event at `moment` or later: only asked of the present, and so known of it."""
+        return moment >= self._now and (self._newest is None or self._newest < moment)
 
     def slots(self, fact: Fact) -> list[int] | None:
         """Return the slots whose windows are dirty, or None when everything is (nothing was folded in this zone)."""
@@ -88,16 +153,27 @@ class Dirt:
             return None
         if mark >= self._store.last_seq():
             return []
-        mine = "tenant = $tenant AND seq > $mark"
-        params = {"tenant": self._tenant.no, "mark": mark}
-        changes = f"(SELECT * FROM events WHERE {mine} UNION ALL SELECT * FROM superseded WHERE {mine})"
-        first = f"WITH changes AS {changes} "
-        found = self._store.query(first + fold.own_slots(fact, "changes"), params).rows
-        if found:
+        own = {slot for type_, slot in self._changed(mark) if not fact.reads or type_ in fact.reads}
+        if own:
             for link in fact.links:
                 reached = fold.reached_slots(fact, link, "changes", "e.tenant = $tenant")
-                found += self._store.query(f"{first}SELECT * FROM ({reached})", params).rows
-        return sorted({slot for _, slot in found})
+                rows = self._store.query(f"{_CHANGES} SELECT slot FROM ({reached})", self._since(mark)).rows
+                own.update(slot for (slot,) in rows)
+        return sorted(own)
+
+    def _changed(self, mark: int) -> list[tuple[str, int]]:
+        """Return types and slots of the events after a mark; facts mostly share one."""
+        if mark not in self._changes:
+            sql = f"{_CHANGES} SELECT DISTINCT type, {fold.slot(fold.TIME)} FROM changes"
+            self._changes[mark] = [(row[0], row[1]) for row in self._store.query(sql, self._since(mark)).rows]
+        return self._changes[mark]
+
+    def _since(self, mark: int) -> dict[str, Any]:
+        return {"tenant": self._tenant.no, "mark": mark}
+
+
+_MINE = "tenant = $tenant AND seq > $mark"
+_CHANGES = f"WITH changes AS (SELECT * FROM events WHERE {_MINE} UNION ALL SELECT * FROM superseded WHERE {_MINE})"
 
 
 def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> list[Window]:
@@ -130,16 +206,17 @@ def tile(
         stored = whole and unit in kept and window.start >= kept[unit]
         frozen = dirt.frozen_until is not None and utc_naive(window.end) <= dirt.frozen_until
         if stored and (frozen or not (everything or _touched(window, dirty_set))):
-            tiles.stored.setdefault(unit, []).append((utc_naive(window.start), shown))
+            tiles.stored.setdefault(unit, []).append(Piece(utc_naive(window.start), utc_naive(window.end), shown))
             return
         part = Window(max(window.start, bucket.start), min(window.end, bucket.end))
         if unit is Grain.DAY and not everything and Grain.HOUR in kept and window.start >= kept[Grain.HOUR]:
             for hour in windows(part.start, part.end, Grain.HOUR, tenant.tz):
                 place(hour, Grain.HOUR, bucket, shown)
         elif frozen:
-            tiles.gone += 1
+            tiles.gone.append(shown)
         else:
-            _fold_raw(tiles, part.start, part.end, shown)
+            tiles.add_raw(part.start, part.end, shown)
+            tiles.live.add(shown)
 
     for bucket in cut:
         unit = _unit(rollup, tenant, bucket, grain, now)
@@ -163,18 +240,9 @@ def _touched(window: Window, dirty: set[int]) -> bool:
     return any(slot in dirty for slot in range(slot_of(window.start), slot_of(window.end)))
 
 
-def _fold_raw(tiles: Tiles, start: datetime, end: datetime, bucket: datetime) -> None:
-    first, last = slot_of(start), slot_of(end - timedelta(microseconds=1))
-    tiles.slots.extend((slot, bucket) for slot in range(first, last + 1))
-    tiles.live.add(bucket)
-    low, high = utc_naive(start), utc_naive(end)
-    tiles.low = low if tiles.low is None else min(tiles.low, low)
-    tiles.high = high if tiles.high is None else max(tiles.high, high)
-
-
 def scope(fact: Fact, tiles: Tiles) -> str:
     """Return the subquery of one tenant's events that the raw part of an answer needs."""
-    if tiles.low is None or tiles.high is None:
+    if not tiles.raw:
         return fold.scope(fact, "FALSE")
     low, high = f"TIMESTAMP '{tiles.low}'", f"TIMESTAMP '{tiles.high}'"
     mine = "tenant = $tenant"
@@ -195,15 +263,18 @@ class Facts:
     def __init__(self, store: Store, tenant: Tenant) -> None:
         self._store = store
         self._tenant = tenant
-        self._found: dict[tuple[str, datetime | None, datetime | None], pa.Table] = {}
+        self._found: dict[tuple[str, datetime, datetime], pa.Table] = {}
 
-    def rows(self, fact: Fact, tiles: Tiles) -> pa.Table:
-        """Return a fact's rows for the raw part of tiles."""
+    def source(self, fact: Fact, tiles: Tiles, params: dict[str, Any]) -> str:
+        """Return the relation of a fact's rows for the raw part of tiles; what it needs beside `$tenant` goes into `params`."""
+        rows = fold.fact_rows(fact, scope(fact, tiles))
+        if fact.plain:
+            return f"({rows})"
         key = (fact.name, tiles.low, tiles.high)
         if key not in self._found:
-            sql = fold.fact_rows(fact, scope(fact, tiles))
-            self._found[key] = self._store.query_table(sql, {"tenant": self._tenant.no})
-        return self._found[key]
+            self._found[key] = self._store.query_table(rows, {"tenant": self._tenant.no})
+        params["fact_rows"] = self._found[key]
+        return "(SELECT * FROM fact_rows WHERE tenant = $tenant)"
 
 
 def relation(rollup: Rollup, tiles: Tiles, facts: Facts, measure: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -213,47 +284,30 @@ def relation(rollup: Rollup, tiles: Tiles, facts: Facts, measure: str | None = N
     """
     parts: list[str] = []
     params: dict[str, Any] = {}
-    for grain, pairs in tiles.stored.items():
+    for grain, pieces in tiles.stored.items():
         table = rollup.table(grain) if measure is None else rollup.histogram_table(measure, grain)
         values = [c.name for c in rollup.columns()] if measure is None else ["bucket", "n"]
         columns = "".join(f", s.{c}" for c in (*rollup.dimensions, *values))
-        name = f"{grain.value}_windows"
-        params[name] = pairs_table("window_start", pa.timestamp("us"), pairs)
-        low, high = min(s for s, _ in pairs), max(s for s, _ in pairs)
+        cut = cut_by("s.window_start", pieces, f"{grain.value}_windows", params, windows=True)
         parts.append(
-            f"SELECT s.tenant, w.bucket AS window_start{columns} FROM {table} AS s JOIN "
-            f"{name} AS w "
-            f"ON w.window_start = s.window_start WHERE s.tenant = $tenant "
-            f"AND s.window_start >= TIMESTAMP '{low}' AND s.window_start <= TIMESTAMP '{high}'"
+            f"SELECT s.tenant, {cut.bucket} AS window_start{columns} FROM {table} AS s{cut.join} "
+            f"WHERE s.tenant = $tenant AND {cut.where}"
         )
-    if tiles.raw or not parts:
-        params["slots"] = slots_table(tiles)
-        edge = (
-            f"f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'"
-            if tiles.raw else "FALSE"
-        )  # fmt: skip
-        source = f"({fold.fact_rows(rollup.source, scope(rollup.source, tiles))})"
-        if tiles.raw and not rollup.source.plain:
-            source = "fact_rows"
-            params[source] = facts.rows(rollup.source, tiles)
-        select = (
-            fold.fold(rollup, source, where=edge) if measure is None
-            else fold.fold_histogram(rollup, measure, source, where=edge)
-        )  # fmt: skip
-        parts.append(f"SELECT * FROM (WITH {CALENDAR} {select})")
+    if tiles.raw:
+        parts.append(raw_rows(rollup, tiles, facts, params, measure))
+    if not parts:  # nothing is left of the asked range: no row, but all columns
+        nothing = Tiles(raw=[Piece(OWN, OWN, OWN)])
+        parts.append(raw_rows(rollup, nothing, facts, params, measure))
     return " UNION ALL ".join(parts), params
 
 
-def pairs_table(name: str, kind: pa.DataType, pairs: list[tuple[Any, datetime]]) -> pa.Table:
-    """Return (value, bucket) pairs as a relation with the columns `name` and `bucket`."""
-    return pa.table(
-        {name: pa.array([p[0] for p in pairs], kind), "bucket": pa.array([p[1] for p in pairs], pa.timestamp("us"))}
-    )
-
-
-def slots_table(tiles: Tiles) -> pa.Table:
-    """Return the relation `slots` of the raw part."""
-    return pairs_table("slot", pa.int64(), tiles.slots)
+def raw_rows(rollup: Rollup, tiles: Tiles, facts: Facts, params: dict[str, Any], measure: str | None = None) -> str:
+    """Return the SELECT of the raw part of tiles, folded as a rollup's rows (or those of a histogram) under their buckets."""
+    source = facts.source(rollup.source, tiles, params)
+    cut = cut_by(f"f.{rollup.anchor}", tiles.raw, "raw_pieces", params)
+    if measure is None:
+        return fold.fold(rollup, source, where=cut.where, cut=(cut.join, cut.bucket))
+    return fold.fold_histogram(rollup, measure, source, where=cut.where, cut=(cut.join, cut.bucket))
 
 
 def settled_to(tenant: Tenant, now: datetime) -> datetime:

@@ -35,7 +35,7 @@ from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
 from hubbub.query.history import history
-from hubbub.query.plan import Dirt, Facts, Tiles, relation, scope, slots_table
+from hubbub.query.plan import Dirt, Facts, Tiles, cut_by, relation
 from hubbub.store.base import Store, utc_naive
 
 Key = tuple[datetime, tuple[str | None, ...]]
@@ -69,8 +69,16 @@ class Context:
             column, param = f"r.{names[name]}", f"where_{number}"
             params[param] = [v for v in values if v != NONE]
             null = f" OR {column} IS NULL" if NONE in values else ""
-            parts.append(f"({column} IN (SELECT unnest(${param}::VARCHAR[])){null})")
+            parts.append(f"(list_contains(${param}::VARCHAR[], {column}){null})")
         return " AND ".join(parts)
+
+    def history(
+        self, rollup: Rollup, moments: Sequence[datetime], *, by_day: bool = False
+    ) -> tuple[str, dict[str, Any]]:
+        """Return SQL and parameters of a rollup's rows up to each of some moments."""
+        return history(
+            rollup, self.store, self.tenant, moments, self.dirt, self.facts, exact=self.question.exact, by_day=by_day
+        )
 
     def run(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Run a statement for this tenant."""
@@ -144,9 +152,16 @@ def quantiles(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells
             exact = context.question.exact and not tiles.stored
             found = (_exact if exact else _from_histogram)(context, rollup, measure, tiles, wanted)
         for key, row in main.items():
-            count, total = row[f"{measure}_count"], row[f"{measure}_sum"]
+            count = row[f"{measure}_count"]
+            total = row[f"{measure}_sum"] if count else None  # rows without a value add up to nothing, not to 0
             low, high = row[f"{measure}_min"], row[f"{measure}_max"]
-            plain = {"count": count, "sum": total, "min": low, "max": high, "avg": total / count if count else None}
+            plain = {
+                "count": count,
+                "sum": total,
+                "min": low,
+                "max": high,
+                "avg": total / count if total is not None else None,
+            }
             for one in mine:
                 if one.statistic in QUANTILES:
                     value = found.get(key, {}).get(one.statistic)
@@ -202,15 +217,15 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
     """Percentiles of the raw fact rows themselves (linear interpolation, type 7 of Hyndman and Fan)."""
     distribution = rollup.measures[measure]
     assert isinstance(distribution, Distribution)
-    params: dict[str, Any] = {"slots": slots_table(tiles)}
+    params: dict[str, Any] = {}
+    source = context.facts.source(rollup.source, tiles, params)
+    cut = cut_by(f"f.{rollup.anchor}", tiles.raw, "raw_pieces", params)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     values = "".join(f", quantile_cont(r.{distribution.column}, {QUANTILES[name]}) AS {name}" for name in wanted)
     rows = context.run(
         f"""WITH rel AS (
-            SELECT f.*, c.bucket AS window_start FROM ({fold.fact_rows(rollup.source, scope(rollup.source, tiles))}) AS f
-            JOIN slots AS c ON c.slot = {fold.slot("f." + rollup.anchor)}
-            WHERE ({rollup.where}) AND f.{rollup.anchor} >= TIMESTAMP '{tiles.low}' AND f.{rollup.anchor} < TIMESTAMP '{tiles.high}'
+            SELECT f.*, {cut.bucket} AS window_start FROM {source} AS f{cut.join} WHERE ({rollup.where}) AND {cut.where}
         )
         SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}""",
         params,
@@ -257,9 +272,8 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     ends = {min(w.end, context.now): utc_naive(w.start) for w in context.cut if w.start < context.now}
     if not ends:
         return
-    rel, params = history(
-        rollup, context.store, context.tenant, sorted(ends), context.dirt, exact=context.question.exact
-    )
+    rel, params = context.history(rollup, sorted(ends))
+    moments = ", ".join(f"(TIMESTAMP '{utc_naive(end)}')" for end in sorted(ends))
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     conditions = [(one, one.metric) for one in metrics if isinstance(one.metric, State)]
@@ -269,7 +283,7 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     rows = context.run(
         f"""WITH rel AS ({rel}), m AS (
             SELECT i.moment AS window_start{selected}, r.{entity} AS entity{fold.merge_columns(rollup.columns())}
-            FROM moments AS i JOIN rel AS r ON r.window_start <= i.moment
+            FROM (VALUES {moments}) AS i(moment) JOIN rel AS r ON r.window_start <= i.moment
             WHERE {where} GROUP BY i.moment{grouped}, r.{entity}
         )
         SELECT window_start{grouped}{counts} FROM m GROUP BY window_start{grouped}""",
@@ -285,7 +299,7 @@ def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     """How many entities were first seen in each bucket; the whole past decides, a dimension is that of the first sight."""
     rollup = metrics[0].rollup
     moment = min(max(w.end for w in context.cut), context.now)
-    rel, params = history(rollup, context.store, context.tenant, [moment], context.dirt, exact=context.question.exact)
+    rel, params = context.history(rollup, [moment])
     where = context.filters(rollup, {}, params)
     for one in metrics:
         metric = one.metric
@@ -342,9 +356,7 @@ def _engagement(context: Context, one: Asked, tiles: Tiles) -> Cells:
     """Scores of contacts at the end of the range: of all their deeds up to then, by local day; several contacts: the mean."""
     rollup = one.rollup
     moment = min(max(w.end for w in context.cut), context.now)
-    rel, params = history(
-        rollup, context.store, context.tenant, [moment], context.dirt, exact=context.question.exact, by_day=True
-    )
+    rel, params = context.history(rollup, [moment], by_day=True)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     tz = context.tenant.tz

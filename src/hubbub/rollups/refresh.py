@@ -55,6 +55,7 @@ class Refresher:
         self._store = store
         self._tenants = tenants
         self._clock = clock
+        self._now = clock()
         self._lock = threading.Lock()
 
     def refresh(self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None) -> Report:
@@ -64,6 +65,9 @@ class Refresher:
             everyone = {t.no: t for t in self._tenants()}
             chosen = {t.no: t for t in only} if only is not None else everyone
             report = Report(up_to=self._store.last_seq())
+            self._now = self._clock()
+            if only is None:
+                self._store.order(self._now)
             for fact in FACTS:
                 marks = self.marks(fact)
                 groups: dict[int, list[Tenant]] = {}
@@ -84,6 +88,7 @@ class Refresher:
         with self._lock:
             self._follow_tenants()
             report = Report(up_to=self._store.last_seq())
+            self._now = self._clock()
             for fact in {r.source.name: r.source for r in rollups or ROLLUPS}.values():
                 mine = [r for r in rollups or ROLLUPS if r.source is fact]
                 self._fold_group(fact, list(tenants), None, report, step, span=span, rollups=mine)
@@ -156,7 +161,7 @@ class Refresher:
 
         def act(some: Sequence[Tenant]) -> None:
             with self._store.work() as work:
-                counts = WindowFold(work, fact, some, self._clock(), step, rollups).run(since, span)
+                counts = WindowFold(work, fact, some, self._now, step, rollups).run(since, span)
                 if since is not None:
                     _mark(work, fact, some, report.up_to)
                 step(f"{fact.name}: before commit")

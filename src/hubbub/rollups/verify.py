@@ -59,14 +59,13 @@ def verify(
             with store.work() as work:
                 windows = WindowFold(work, fact, tenants, now, lambda _: None, None)
                 source = windows.prepare(None, span, filled=True)
-                for rollup in windows.rollups:
-                    for grain in rollup.keep if source is not None else ():
-                        for table, count in windows.differences(rollup, grain, source or "").items():
-                            verdicts.tables += 1
-                            if count:
-                                verdicts.differences[table] = count
-                        verdicts.windows += work.execute(f"SELECT count(*) FROM due_{grain.value}").rows[0][0]
-                        step(rollup.table(grain))
+                for grain, rollup, due in windows.each() if source is not None else ():
+                    for table, count in windows.differences(rollup, grain, source or "").items():
+                        verdicts.tables += 1
+                        if count:
+                            verdicts.differences[table] = count
+                    verdicts.windows += due
+                    step(rollup.table(grain))
                 raise _RollBackError
         except _RollBackError:
             pass

@@ -5,9 +5,10 @@ Temporary tables carry what is due from step to step: `zones`, `touched`, `calen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -79,7 +80,6 @@ class WindowFold:
         self.step = step
         self.grains = [g for g in STORED_GRAINS if any(g in r.keep for r in self.rollups)]
         self.everything = False
-        self._limits: dict[tuple[object, ...], datetime] = {}
 
     def run(self, since: int | None, span: Span | None) -> dict[str, int]:
         """Fold what changed after `since` (0: everything; None: the windows of `span`); returns windows per table."""
@@ -87,12 +87,21 @@ class WindowFold:
         if source is None:
             return {}
         counts: dict[str, int] = {}
-        for rollup in self.rollups:
-            for grain in rollup.keep:
-                self._replace(rollup, grain, source)
-                counts[rollup.table(grain)] = self.work.execute(f"SELECT count(*) FROM due_{grain.value}").rows[0][0]
-                self.step(f"{rollup.table(grain)}: replaced")
+        for grain, rollup, due in self.each():
+            self._replace(rollup, grain, source)
+            counts[rollup.table(grain)] = due
+            self.step(f"{rollup.table(grain)}: replaced")
         return counts
+
+    def each(self) -> Iterator[tuple[Grain, Rollup, int]]:
+        """Yield every rollup and grain with due windows, and how many: the finest grain first, since others merge from it."""
+        for grain in self.grains:
+            due = self.work.execute(f"SELECT count(*) FROM due_{grain.value}").rows[0][0]
+            if due and grain in FINER:
+                self._coarse(grain)
+            for rollup in self.rollups if due else ():
+                if grain in rollup.keep:
+                    yield grain, rollup, due
 
     def prepare(self, since: int | None, span: Span | None, *, filled: bool = False) -> str | None:
         """Make the tables of what is due; returns the relation of fact rows, or None when nothing is.
@@ -111,31 +120,8 @@ class WindowFold:
         return source
 
     def _small_tables(self) -> None:
-        number = {zone: i for i, zone in enumerate(self.zones)}
-        frozen = dict(self.work.execute("SELECT tenant, max(until) FROM frozen GROUP BY tenant").rows)
-        rows: dict[str, list[object]] = {
-            "tenant": [t.no for t in self.tenants],
-            "zone": [number[t.zone] for t in self.tenants],
-        }
-        schema = [("tenant", pa.int32()), ("zone", pa.int32())]
-        for grain in STORED_GRAINS:
-            rows[f"{grain.value}_from"] = [self._limit(t, grain, frozen.get(t.no)) for t in self.tenants]
-            schema.append((f"{grain.value}_from", pa.timestamp("us")))
-        self.work.table("zones", pa.table(rows, schema=pa.schema(schema)))
-
-    def _limit(self, tenant: Tenant, grain: Grain, frozen: datetime | None) -> datetime:
-        """From where on windows of a grain may be folded: still kept, their source still there, not frozen."""
-        same = (tenant.zone, tenant.retention, grain, frozen)
-        if same not in self._limits:
-            self._limits[same] = self._limit_of(tenant, grain, frozen)
-        return self._limits[same]
-
-    def _limit_of(self, tenant: Tenant, grain: Grain, frozen: datetime | None) -> datetime:
-        start = kept_from(tenant, tenant.retention.days(grain), self.now)
-        if grain in FINER:  # merged from days: those must all be there
-            start = max(start, kept_from(tenant, tenant.retention.days(FINER[grain]), self.now))
-            return utc_naive(start)
-        return max(utc_naive(start), frozen) if frozen is not None else utc_naive(start)
+        frozen = self.work.execute("SELECT tenant, max(until) FROM frozen GROUP BY tenant ORDER BY tenant").rows
+        self.work.table("zones", _zones(tuple(self.tenants), tuple(frozen), self.now))
 
     def _touch(self, since: int | None, span: Span | None) -> int:
         """Make `touched` (tenant, slot): every quarter hour whose window may have changed."""
@@ -308,7 +294,6 @@ class WindowFold:
         """Return the SELECT of the due windows of each table of a rollup's grain, in the order of its schema."""
         due = f"due_{grain.value}"
         if grain in FINER:
-            self._coarse(grain)
             selects = [fold.coarser(rollup, FINER[grain], due)]
             selects += [fold.coarser_histogram(rollup, m, FINER[grain], due) for m, _ in rollup.distributions()]
         else:
@@ -323,23 +308,41 @@ class WindowFold:
         rows = self.work.execute(
             f"SELECT DISTINCT z.zone, d.window_start FROM due_{grain.value} AS d JOIN zones AS z USING (tenant)"
         ).rows
-        zones: list[int] = []
-        days: list[datetime] = []
-        starts: list[datetime] = []
-        for zone, start in rows:
-            tz = ZoneInfo(self.zones[zone])
-            whole = window_of(start.replace(tzinfo=UTC), grain, tz)
-            for day in windows(whole.start, whole.end, FINER[grain], tz):
-                zones.append(zone)
-                days.append(utc_naive(day.start))
-                starts.append(start)
-        self.work.table(
-            "coarse",
-            pa.table(
-                {
-                    "zone": pa.array(zones, pa.int32()),
-                    "finer_start": pa.array(days, pa.timestamp("us")),
-                    "window_start": pa.array(starts, pa.timestamp("us")),
-                }
-            ),
-        )
+        days = [(zone, day, start) for zone, start in rows for day in _days_of(self.zones[zone], grain, start)]
+        kinds = (pa.int32(), pa.timestamp("us"), pa.timestamp("us"))
+        columns = [pa.array([row[i] for row in days], kind) for i, kind in enumerate(kinds)]
+        self.work.table("coarse", pa.table(columns, names=["zone", "finer_start", "window_start"]))
+
+
+@lru_cache(maxsize=4)
+def _zones(tenants: tuple[Tenant, ...], frozen: tuple[tuple[int, datetime], ...], now: datetime) -> pa.Table:
+    """Return the relation `zones`: each tenant's zone by its number, and from where on windows of each grain may be folded."""
+    number = {zone: i for i, zone in enumerate(sorted({t.zone for t in tenants}))}
+    until = dict(frozen)
+    limits: dict[tuple[object, ...], list[datetime]] = {}
+    rows: list[list[object]] = []
+    for tenant in tenants:
+        alike = (tenant.zone, tenant.retention, until.get(tenant.no))
+        if alike not in limits:
+            limits[alike] = [_limit(tenant, grain, until.get(tenant.no), now) for grain in STORED_GRAINS]
+        rows.append([tenant.no, number[tenant.zone], *limits[alike]])
+    schema = [("tenant", pa.int32()), ("zone", pa.int32())]
+    schema += [(f"{grain.value}_from", pa.timestamp("us")) for grain in STORED_GRAINS]
+    columns = [pa.array([row[i] for row in rows], kind) for i, (_, kind) in enumerate(schema)]
+    return pa.table(columns, schema=pa.schema(schema))
+
+
+def _limit(tenant: Tenant, grain: Grain, frozen: datetime | None, now: datetime) -> datetime:
+    """From where on windows of a grain may be folded: still kept, their source still there, not frozen."""
+    start = kept_from(tenant, tenant.retention.days(grain), now)
+    if grain in FINER:  # merged from days: those must all be there
+        return utc_naive(max(start, kept_from(tenant, tenant.retention.days(FINER[grain]), now)))
+    return max(utc_naive(start), frozen) if frozen is not None else utc_naive(start)
+
+
+@lru_cache(maxsize=4096)
+def _days_of(zone: str, grain: Grain, start: datetime) -> list[datetime]:
+    """Return the starts of all days of a zone's week or month that begins at `start`; UTC without zone."""
+    tz = ZoneInfo(zone)
+    whole = window_of(start.replace(tzinfo=UTC), grain, tz)
+    return [utc_naive(day.start) for day in windows(whole.start, whole.end, FINER[grain], tz)]

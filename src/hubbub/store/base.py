@@ -111,6 +111,10 @@ class Store(Protocol):
         """Return the sequence number of the newest stored event."""
         ...
 
+    def order(self, now: datetime) -> int:
+        """Lay settled events out so that one tenant's are found quickly, where that is worth it; returns how many moved."""
+        ...
+
     def checkpoint(self) -> None:
         """Move what the log holds into the main file and release what deletes left behind."""
         ...

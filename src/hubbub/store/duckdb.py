@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -26,8 +26,10 @@ import pyarrow.compute as pc
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import ROLLUPS
-from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
+from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict, utc_naive
+from hubbub.store.order import order
 from hubbub.store.relations import RELATIONS
+from hubbub.telemetry import log
 
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
@@ -83,6 +85,7 @@ class DuckStore:
         self._space_checked = 0.0
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = False
+        self._changing = threading.Lock()
         self._writer = threading.Thread(target=self._write_loop, name="hubbub-writer", daemon=True)
         self._writer.start()
 
@@ -226,7 +229,8 @@ class DuckStore:
 
     def _commit(self, jobs: list[tuple[Batch, Future[list[Verdict]]]]) -> None:
         try:
-            verdicts = self._append_all([batch for batch, _ in jobs])
+            with self._changing:
+                verdicts = self._append_all([batch for batch, _ in jobs])
         except BaseException as error:
             self._recover(error)
             if len(jobs) > 1 and not isinstance(error, duckdb.FatalException):
@@ -398,6 +402,23 @@ class DuckStore:
     def last_seq(self) -> int:
         """Return the sequence number of the newest acknowledged event."""
         return self._seq
+
+    def order(self, now: datetime) -> int:
+        """Put events that are settled at `now` in order, once there are enough of them; returns how many were written.
+
+        What goes wrong is logged and tried again by the next call: without order everything is there too, only slower.
+        """
+        if shutil.disk_usage(self.folder).free < self._free_floor + 2 * self._file.stat().st_size:
+            return 0
+        with self._cursor() as cursor:
+            try:
+                moved = order(cursor, self._seq, utc_naive(now), self._changing)
+            except duckdb.Error as error:  # most likely an event was replaced meanwhile
+                log.warning("events were not put in order", error=str(error).splitlines()[0][:200])
+                return 0
+        if moved:
+            self.checkpoint()
+        return moved
 
     def checkpoint(self) -> None:
         """Write the log into the file. Waits for nothing: a running reader only delays what can be released."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +212,43 @@ def test_too_many_rows_are_refused(lab: Lab, tenant: Tenant, monkeypatch: pytest
     monkeypatch.setattr("hubbub.query.answer.MAX_ROWS", 20)
     with pytest.raises(BadQuestionError, match="21 rows"):
         lab.answers.answer(tenant, replace(WEEK, by=("channel",)))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Lab]:
+    """A laboratory of one test, with one tenant."""
+    made = Lab(tmp_path)
+    made.tenant("UTC")
+    yield made
+    made.store.close()
+
+
+def test_a_state_now_leaves_out_what_is_dated_later(fresh: Lab) -> None:
+    """An event dated a few minutes ahead does not count in a state at this moment, though its day was folded with it."""
+    tenant = fresh.tenants[0]
+    fresh.send(tenant, [_at(1, "task.created", task_id="t1"), _at(9.1, "task.created", task_id="t2")])
+    pending = Question(("tasks_pending",), START, START + timedelta(days=1), Grain.DAY)
+    fresh.refresh()
+    for hours, count in ((9, 1), (9.1, 1), (9.2, 2)):
+        fresh.now = START + timedelta(hours=hours)
+        assert values(fresh, tenant, pending) == [count]
+
+
+def test_a_period_is_compared_to_the_microsecond(fresh: Lab) -> None:
+    """Both periods are read at once, yet an event right after the earlier one's end, in the same quarter hour, is in neither."""
+    tenant = fresh.tenants[0]
+    fresh.send(tenant, [_at(hours, channel="chat") for hours in (9.01, 9.03, 33.005)])
+    fresh.refresh()
+    fresh.now = START + timedelta(hours=33.02)
+    day = Question(("messages",), START + timedelta(days=1), START + timedelta(days=2), Grain.DAY, compare="previous")
+    row = fresh.answers.answer(tenant, day).rows[0]
+    assert (row.cells["messages"].value, (row.compare or {})["messages"]["previous"]) == (1, 1)
+
+
+def test_a_sum_of_no_durations_is_null(fresh: Lab) -> None:
+    """An episode that was resolved without a beginning counts as resolved, and adds no 0 to the durations."""
+    tenant = fresh.tenants[0]
+    fresh.send(tenant, [_at(1, "conversation.resolved", conversation_id="c1")])
+    asked = ("conversations_resolved", "resolution_ms.sum", "resolution_ms.avg", "resolution_ms.count")
+    row = fresh.answers.answer(tenant, Question(asked, START, START + timedelta(days=1), Grain.DAY)).rows[0]
+    assert [row.cells[name].value for name in asked] == [1, None, None, 0]

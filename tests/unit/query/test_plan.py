@@ -11,7 +11,7 @@ from hubbub.metrics.catalogue import BY_NAME
 from hubbub.model.event import Event
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.model.window import Grain, Window
-from hubbub.query.plan import Dirt, Tiles, buckets, settled_to, tile
+from hubbub.query.plan import Dirt, Piece, Tiles, buckets, settled_to, tile
 from hubbub.store.base import utc_naive
 from tests.laws.conftest import Lab
 
@@ -44,7 +44,7 @@ def _message(day: int, name: str = "m") -> Event:
 
 def _tiles(lab: Lab, tenant: Tenant, end: datetime, grain: Grain = Grain.DAY, *, start: datetime = START) -> Tiles:
     cut = buckets(start, end, grain, tenant)
-    return tile(MESSAGES, tenant, cut, grain, NOW, Dirt(lab.store, tenant))
+    return tile(MESSAGES, tenant, cut, grain, NOW, Dirt(lab.store, tenant, NOW))
 
 
 def test_buckets_are_clipped_to_the_asked_range(tenant: Tenant) -> None:
@@ -57,7 +57,7 @@ def test_buckets_are_clipped_to_the_asked_range(tenant: Tenant) -> None:
 def test_whole_clean_days_are_read_as_stored(lab: Lab, tenant: Tenant) -> None:
     """Nothing is folded from raw events where nothing came after the fold, over a day of 23 hours too."""
     tiles = _tiles(lab, tenant, START + timedelta(days=4, hours=-1))
-    assert [start for start, _ in tiles.stored[Grain.DAY]] == [
+    assert [piece.start for piece in tiles.stored[Grain.DAY]] == [
         utc_naive(START + timedelta(days=d, hours=-1 if d > 2 else 0)) for d in range(4)
     ]
     assert not tiles.raw
@@ -67,8 +67,10 @@ def test_part_of_a_day_is_read_in_hours_and_part_of_an_hour_raw(lab: Lab, tenant
     """A range that begins and ends inside days reads whole days and hours as stored, and what is left from raw events."""
     start, end = START + timedelta(hours=7, minutes=20), START + timedelta(days=2, hours=3, minutes=5)
     tiles = _tiles(lab, tenant, end, Grain.TOTAL, start=start)
-    assert tiles.stored[Grain.DAY] == [(utc_naive(START + timedelta(days=1)), utc_naive(start))]
-    assert [moment for moment, _ in tiles.stored[Grain.HOUR]] == [
+    assert tiles.stored[Grain.DAY] == [
+        Piece(utc_naive(START + timedelta(days=1)), utc_naive(START + timedelta(days=2)), utc_naive(start))
+    ]
+    assert [piece.start for piece in tiles.stored[Grain.HOUR]] == [
         utc_naive(START + timedelta(hours=h)) for h in (*range(8, 24), 48, 49, 50)
     ]
     assert (tiles.low, tiles.high) == (utc_naive(start), utc_naive(end))
@@ -125,9 +127,9 @@ def test_frozen_days_are_read_as_stored_or_left_out(lab: Lab, tenant: Tenant) ->
     try:
         lab.forget_marks()
         whole = _tiles(lab, tenant, START + timedelta(days=2))
-        assert (len(whole.stored[Grain.DAY]), whole.raw, whole.gone) == (2, False, 0)
+        assert (len(whole.stored[Grain.DAY]), whole.raw, len(whole.gone)) == (2, [], 0)
         part = _tiles(lab, tenant, START + timedelta(days=2), Grain.TOTAL, start=START + timedelta(minutes=20))
-        assert (len(part.stored[Grain.DAY]), part.raw, part.gone) == (1, False, 1)
+        assert (len(part.stored[Grain.DAY]), part.raw, len(part.gone)) == (1, [], 1)
     finally:
         with lab.store.work() as work:
             work.execute("DELETE FROM frozen")
@@ -138,7 +140,7 @@ def test_old_weeks_are_read_as_weeks_when_their_days_are_gone(lab: Lab, tenant: 
     short = Tenant(tenant.no, tenant.id, tenant.zone, "", Retention(raw=None, day=30, week=None))
     monday = datetime(2026, 3, 2, 5, tzinfo=UTC)
     cut = buckets(monday, monday + timedelta(days=7, hours=-1), Grain.WEEK, short)
-    tiles = tile(MESSAGES, short, cut, Grain.WEEK, NOW, Dirt(lab.store, short))
+    tiles = tile(MESSAGES, short, cut, Grain.WEEK, NOW, Dirt(lab.store, short, NOW))
     assert list(tiles.stored) == [Grain.WEEK]
 
 
