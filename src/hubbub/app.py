@@ -97,7 +97,7 @@ class Engine:
             return cast(Callable[..., Any], getattr(self, name))
         if name in DESK_OPERATIONS:
             return cast(Callable[..., Any], getattr(self.desk, name))
-        raise NotFoundError(f"there is no operation {name[:80]!r}")
+        raise NotFoundError
 
     def worker(self) -> Worker:
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""

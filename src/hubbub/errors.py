@@ -131,10 +131,12 @@ class TenantsFailedError(HubbubError):
     status = 500
     retry = True
 
-    def __init__(self, message: str | None = None, *, result: Mapping[str, Any]) -> None:
-        failed: Mapping[str, str] = result.get("errors", {})
-        some = "; ".join(f"{tenant}: {text}" for tenant, text in list(failed.items())[:5])
-        super().__init__(message or f"{len(failed)} tenants failed, all others are done: {some}", result=result)
+    def __init__(self, message: str | None = None, *, result: Mapping[str, Any] | None = None) -> None:
+        failed: Mapping[str, str] = (result or {}).get("errors", {})
+        if failed and message is None:
+            some = "; ".join(f"{tenant}: {text}" for tenant, text in list(failed.items())[:5])
+            message = f"{len(failed)} tenants failed, all others are done: {some}"
+        super().__init__(message, result=result)
 
 
 class JobCancelledError(HubbubError):

@@ -107,9 +107,9 @@ def until(true: Callable[[], Any], what: str, patience: float = 90) -> Any:
 
 
 def stop(worker: subprocess.Popen[str]) -> int:
-    """End a worker in order; returns its exit code."""
+    """End a worker in order; returns its exit code. Its patience is ten seconds, the rest is for a slow machine."""
     worker.send_signal(signal.SIGTERM)
-    return worker.wait(timeout=60)
+    return worker.wait(timeout=30)
 
 
 def test_thirty_kills_lose_nothing_and_double_nothing(place: Place) -> None:
@@ -160,14 +160,12 @@ def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: 
 
 
 def test_sigterm_finishes_or_hands_back(place: Place) -> None:
-    """A worker told to end exits 0 within its patience; what it could not finish is done by the next, and counts no attempt."""
+    """A worker told to end exits 0 without waiting for all; what it could not finish is done by the next, and counts no attempt."""
     first = place.work()
     place.reply("short@1")
     place.reply("endless@40", tenant="other")
     until(lambda: place.runs("endless@40") and place.runs("short@1"), "both run")
-    begun = time.monotonic()
     assert stop(first) == 0
-    assert time.monotonic() - begun < 30, "the patience is 10 s; the rest is a slow machine"
     assert place.states() == {"short@1": "completed", "endless@40": "waiting"}
     place.work()
     until(lambda: len(place.runs("endless@40")) == 2, "taken up again")
@@ -249,16 +247,17 @@ def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
 
 def test_cancelling_and_order(place: Place) -> None:
     """A waiting job can be cancelled and retried; of waiting jobs the one with the first priority starts first."""
-    late = place.reply("late")
+    late = [place.reply(f"late-{n}@0.5") for n in range(8)]
     cancelled = place.reply("cancelled")
     place.jobs.start("ai-responses", {"reference": "first"}, tenant="acme", priority=1)
     delayed = place.jobs.start("ai-responses", {"reference": "delayed"}, tenant="acme", delay=3600)
     assert place.jobs.cancel(cancelled)["state"] == "cancelled"
     assert place.jobs.row(delayed)["state"] == "delayed"
     place.work()
-    until(lambda: place.jobs.row(late)["state"] == "completed", "done")
-    assert place.done() == ["first", "late"]
-    assert place.runs("first")[0][1] <= place.runs("late")[0][1]
+    until(lambda: all(place.jobs.row(job)["state"] == "completed" for job in late), "done")
+    assert place.done() == ["first", *(f"late-{n}@0.5" for n in range(8))]
+    begun = sorted(place.runs(what)[0][1] for what in place.done())
+    assert place.runs("first")[0][1] in begun[:4], "four of a tenant run at once, and it is among the first four"
     place.jobs.retry(cancelled)
     until(lambda: "cancelled" in place.done(), "retried")
 

@@ -91,7 +91,8 @@ def test_snapshots_of_many_dates_are_made_once_a_period(kind: str, dates: list[s
     assert [p["date"] for _, p in task.asked] == dates
     task.asked.clear()
     run("snapshots", {"kind": kind, "ticks": ["2026-03-04T02:00:00Z"]}, task)
-    assert [p["at"] for _, p in task.asked] == ["2026-03-04T02:00:00+00:00"]
+    assert [p["at"] for name, p in task.asked if name == "snapshot"] == ["2026-03-04T02:00:00+00:00"]
+    assert ("settle_snapshots", {}) in task.asked or kind != "daily"
 
 
 def pages(total: int) -> Any:
