@@ -172,7 +172,7 @@ def _codes_in(node: ast.AST) -> Iterator[str]:
     """Codes stand as `code="..."`, as the first argument of a refusal, in tuples and in assignments to `code`."""
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        refused = node.args[:1] if "refuse" in name.lower() else []
+        refused = node.args[:1] if "refuse" in name.lower() and not name.endswith("Error") else []
         yield from _words([k.value for k in node.keywords if k.arg == "code"] + refused)
     elif isinstance(node, ast.Assign) and "code" in [getattr(t, "id", "") for t in node.targets]:
         yield from _words([node.value])

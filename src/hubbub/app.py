@@ -20,6 +20,8 @@ from hubbub.metrics import catalogue
 from hubbub.model.event import Event, Item, Rejection, event_from, read_events
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
+from hubbub.outside import OPERATIONS as OUTSIDE
+from hubbub.outside import Outside
 from hubbub.query.answer import Answers
 from hubbub.query.dashboard import dashboard
 from hubbub.query.explain import PAGE, explain
@@ -30,6 +32,7 @@ from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
 from hubbub.store.control import Control, Key
+from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
@@ -41,7 +44,7 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine:
+class Engine(Outside):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     def __init__(self, settings: settings_.Settings, clock: Clock = system_clock) -> None:
@@ -55,7 +58,9 @@ class Engine:
             free_floor=settings.free_floor_mb << 20,
         )
         try:
-            self.control = Control(settings.control_url or f"sqlite:///{folder / 'control.db'}", folder)
+            self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
+            self.control = Control(self.database, folder)
+            self._open_outside(self.database)
         except BaseException:
             self.store.close()
             raise
@@ -68,7 +73,8 @@ class Engine:
     def close(self) -> None:
         """Finish what waits and close the store."""
         self.store.close()
-        self.control.close()
+        self.http.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -358,6 +364,7 @@ class Engine:
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "query", "explain", "dashboard", "trends", "hotspots", "metrics", "tenants",
     "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay", "import_events", "doctor",
+    *OUTSIDE,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

@@ -1,0 +1,43 @@
+"""The control database: one connection pool that tenants and keys, integrations and payloads share."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def now() -> datetime:
+    """Return the present moment as control data keeps it: UTC without zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Database:
+    """SQLite or Postgres behind a URL. Each store in it makes its own tables."""
+
+    def __init__(self, url: str) -> None:
+        waits = {"timeout": 30} if url.startswith("sqlite") else {}  # seconds, for another process that writes
+        self._engine = sa.create_engine(url, connect_args=waits)
+        if self._engine.dialect.name == "sqlite":
+            with self._engine.begin() as con:
+                con.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+    def make(self, *tables: sa.Table) -> None:
+        """Make tables that are not there."""
+        with self._engine.begin() as con:
+            metadata.create_all(con, tables)
+
+    def write(self) -> AbstractContextManager[sa.Connection]:
+        """Give a connection whose work is committed at the end, or undone by an error."""
+        return self._engine.begin()
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        """Give a connection to read with."""
+        return self._engine.connect()
+
+    def close(self) -> None:
+        """Release connections."""
+        self._engine.dispose()
