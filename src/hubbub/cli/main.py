@@ -8,7 +8,7 @@ import sys
 import typer
 
 from hubbub import __version__
-from hubbub.cli import answers, importing, manage, running
+from hubbub.cli import answers, importing, integrations, manage, running
 
 app = typer.Typer(
     name="hubbub",
@@ -33,7 +33,7 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, manage):
+for group in (importing, running, answers, manage, integrations):
     group.register(app)
 
 

@@ -27,6 +27,7 @@ from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
+from hubbub.web.integrations import router as integrations
 from hubbub.web.routes import api, open_routes
 
 SERVER_FILE = "server.json"
@@ -132,6 +133,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True) -> Fast
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
     app.add_middleware(Observe)
     app.include_router(api)
+    app.include_router(integrations)
     app.include_router(open_routes)
     return app
 

@@ -98,4 +98,5 @@ def operator(request: Request) -> None:
 EngineOf = Annotated[Engine, Depends(engine_of)]
 Ingests = Annotated[str, Depends(Scope("ingest"))]
 Reads = Annotated[str, Depends(Scope("read"))]
+Administers = Annotated[str, Depends(Scope("admin"))]
 Operates = Annotated[None, Depends(operator)]
