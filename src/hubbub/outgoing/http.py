@@ -176,7 +176,7 @@ class Outgoing:
 def _place(entry: str) -> tuple[str, int | None]:
     try:
         parts = urlsplit(f"//{entry}")
-        if parts.hostname and parts.netloc == entry:
+        if parts.hostname and parts.netloc == entry and parts.username is None:
             return parts.hostname, parts.port
     except ValueError:
         pass
@@ -199,7 +199,7 @@ def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host:
         if time.monotonic() > until:
             raise UpstreamUnavailableError(f"{host} took too long to send its answer")
         parts.append(part)
-    if unzip is not None and not unzip.eof and size:
+    if unzip is not None and not unzip.eof and parts:
         raise UpstreamUnavailableError(f"{host} broke off its answer")
     return b"".join(parts)
 
