@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,6 +13,8 @@ MAX_TEXT = 12_000
 MAX_CONTEXT = 100
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
+# a pattern and not a Literal: what was sent must not be part of the error
+Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_action)$")]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 
 
@@ -32,7 +34,7 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     channel_id: Id
     message_ts: Id
     trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
-    triggered_by: Literal["mention", "reply", "thread", "message_action"]
+    triggered_by: Trigger
     context_messages: Annotated[list[Said], msgspec.Meta(max_length=MAX_CONTEXT)] = []
     thread_ts: Id | None = None
     response_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://")] | None = None

@@ -41,7 +41,7 @@ def test_commands_of_the_contract_are_there() -> None:
     assert named >= {
         "serve", "import slack", "import events", "refresh", "backfill", "verify", "metrics", "query", "explain", "dashboard",
         "trends", "hotspots", "tenants add", "tenants list", "keys add", "keys list", "keys revoke", "retention", "doctor",
-        "config show", "config check", "demo",
+        "config show", "config check", "demo", "integrations add", "integrations list", "integrations pause", "integrations resume",
     }  # fmt: skip
     assert all("--json" in str([p.opts for p in c.params]) for w, c in COMMANDS.items() if w != ("serve",))
 
