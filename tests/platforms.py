@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.services import Call, Reply
@@ -63,8 +64,6 @@ class Graph:
 
 
 def _told(one: dict[str, Any]) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
     told: dict[str, Any] = {
         "id": one["id"], "status_type": one["status_type"],
         "created_time": datetime.fromtimestamp(one["created"], UTC).strftime("%Y-%m-%dT%H:%M:%S+0000"),

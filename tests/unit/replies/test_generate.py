@@ -80,7 +80,8 @@ def test_without_an_endpoint_it_fails_at_once(out: Outgoing, missing: str) -> No
     "reply",
     [
         completion("partly", "content_filter"), completion(None, refusal="canary: I cannot help with that"),
-        Reply({"error": {"code": "content_filter", "message": "canary"}}, 400), Reply({"error": {"code": "insufficient_quota"}}, 429),
+        Reply({"error": {"code": "content_filter", "message": "canary"}}, 400),
+        Reply({"error": {"code": "insufficient_quota"}}, 429),
         Reply({"error": {"code": "invalid_api_key", "message": "canary"}}, 401), Reply({"error": {"message": "canary"}}, 404),
         Reply({"error": "canary"}, 400), Reply(status=302, headers={"Location": "http://169.254.169.254/"}),
     ],
@@ -96,7 +97,8 @@ def test_refusals_are_permanent(out: Outgoing, reply: Reply) -> None:
     "reply",
     [
         Reply({"error": {"code": "rate_limit_exceeded"}}, 429, {"Retry-After": "3"}), Reply(b"<html>", 502), Reply(status=503),
-        Reply(b"no json"), Reply({}), Reply([]), Reply({"choices": []}), Reply({"choices": [None]}), completion(""), completion(None),
+        Reply(b"no json"), Reply({}), Reply([]), Reply({"choices": []}), Reply({"choices": [None]}),
+        completion(""), completion(None),
         completion("  \n"), completion(["text"]), completion("", "length"), Reply(hang=True),
     ],
 )  # fmt: skip

@@ -33,7 +33,8 @@ def test_the_payload_of_the_contract_is_taken() -> None:
         ({"workspace_id": None}, "workspace_id"), ({"user_id": ""}, "user_id"), ({"channel_id": "C 1"}, "channel_id"),
         ({"message_ts": 5}, "message_ts"), ({"trigger_message_text": ""}, "trigger_message_text"),
         ({"trigger_message_text": "canary" * MAX_TEXT}, "trigger_message_text"), ({"triggered_by": "canary"}, "triggered_by"),
-        ({"context_messages": [{"user_id": "U1", "text": "canary"}]}, "context_messages"), ({"response_url": "file:///x"}, "response_url"),
+        ({"context_messages": [{"user_id": "U1", "text": "canary"}]}, "context_messages"),
+        ({"response_url": "file:///x"}, "response_url"),
         ({"context_messages": PAYLOAD["context_messages"] * (MAX_CONTEXT + 1)}, "context_messages"), ({"tenant": "x"}, "tenant"),
     ],
 )  # fmt: skip

@@ -27,7 +27,8 @@ from hubbub.outgoing.slack import SlackClient, ask
 from hubbub.store.integrations import Integration
 
 PAGE = 200
-THREAD_DAYS = 7
+THREAD_DAYS = 60
+"""In a real community of five years 19 % of all replies came after a week, 7 % after a month, 0.4 % after two."""
 LONGEST_PAUSE = 60.0
 PATIENCE = 900.0
 """Seconds that all pauses of one day may take together; after that the job is tried again later."""

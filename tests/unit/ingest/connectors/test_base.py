@@ -23,7 +23,8 @@ def test_settings_are_read_and_lists_may_be_written_with_commas() -> None:
 @pytest.mark.parametrize(
     ("provider", "given", "named"),
     [
-        ("facebook_page", {}, "page_id"), ("facebook_page", {"page_id": "me"}, "page_id"), ("facebook_page", {"page_id": 12}, "page_id"),
+        ("facebook_page", {}, "page_id"), ("facebook_page", {"page_id": "me"}, "page_id"),
+        ("facebook_page", {"page_id": 12}, "page_id"),
         ("facebook_page", {"page_id": "1/../2"}, "page_id"), ("facebook_page", {"page_id": "1", "page": "2"}, "page"),
         ("facebook_page", {"page_id": "1", "metrics": ["a b"]}, "metrics"), ("slack", {"channels": {"a": 1}}, "channels"),
         ("facebook_page", {"page_id": "1", "zone": "Mars/Base"}, "zone"), ("slack", {"base_url": "ftp://x"}, "base_url"),

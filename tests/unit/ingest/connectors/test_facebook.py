@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
 
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.ingest.connectors.base import Day
 from hubbub.ingest.connectors.facebook import FacebookPage
 from hubbub.outgoing.http import Outgoing
 from tests.acceptance.conftest import DATA, needs
@@ -66,7 +68,8 @@ def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
         events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
         fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7", metrics=["page_views_total"]))
     assert {(e.id, e.name, e.value) for e in events} == {
-        ("7:2026-08-01:page_views_total", "page_views_total", 5), ("7:2026-08-01:page_video_views.paid", "page_video_views.paid", 1),
+        ("7:2026-08-01:page_views_total", "page_views_total", 5),
+        ("7:2026-08-01:page_video_views.paid", "page_video_views.paid", 1),
         ("7:2026-08-01:page_video_views.unpaid", "page_video_views.unpaid", 2),
     }  # fmt: skip
     assert {e.time.isoformat() for e in events} == {"2026-07-31T19:00:00+00:00"}
@@ -151,10 +154,6 @@ def test_insights_and_errors_that_facebook_sent(out: Outgoing) -> None:
     """Recorded insights give their values by day, and the recorded error of a batch is one that stays."""
     folder = DATA / "webhooks" / "facebook_graph"
     body = json.loads((folder / "page_insights.page_messages_new_conversations_unique.json").read_text())
-    from datetime import date
-
-    from hubbub.ingest.connectors.base import Day
-
     with service(in_turn(Reply({"data": []}), Reply(body))) as there:
         one = integration("facebook_page", there.url, page_id="7")
         events = fetched(FacebookPage(out), one, day=Day.of(date(2018, 3, 12), "UTC"))
