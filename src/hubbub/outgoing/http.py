@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import math
 import socket
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +30,10 @@ import httpcore2
 import httpx2
 
 from hubbub.errors import BadSettingError, UpstreamRefusedError, UpstreamUnavailableError
+
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # at INFO it logs whole addresses, and some are secrets themselves
 
 TIMEOUT = 30.0
 MAX_BYTES = 16 << 20
@@ -148,6 +154,11 @@ class Outgoing:
         except httpx2.TimeoutException:
             raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
         except httpx2.TransportError as error:
+            if _distrusted(error):
+                raise UpstreamRefusedError(
+                    f"{host} shows a certificate that is not trusted",
+                    action="Correct the address, or name the authority's file in SSL_CERT_FILE",
+                ) from None
             raise UpstreamUnavailableError(f"{host} could not be reached: {type(error).__name__}") from None
 
     def _checked_url(self, url: str) -> str:
@@ -171,6 +182,13 @@ class Outgoing:
         """Let go of the connections."""
         if "_client" in vars(self):
             self._client.close()
+
+
+def _distrusted(error: BaseException | None) -> bool:
+    """Say whether a certificate that failed its check lies behind an error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _place(entry: str) -> tuple[str, int | None]:
@@ -260,6 +278,6 @@ class _Transport(httpx2.HTTPTransport):
         super().__init__(trust_env=False)
         self._pool.close()
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(trust_env=False), network_backend=guard, max_connections=100,
+            ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=100,
             max_keepalive_connections=20, keepalive_expiry=15,
         )  # fmt: skip

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubbub.errors import BadSettingError, HubbubError, UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.outgoing.http import Outgoing, is_public, retry_after
-from tests.services import Reply, in_turn, service
+from tests.services import Reply, certificate, in_turn, service
 
 CANARY = "canary-of-the-token"
 
@@ -168,6 +170,30 @@ def test_what_the_setting_names_may_be_called() -> None:
     for bad in ("http://x", "x/y", "", "x:y", "u@x"):
         with pytest.raises(BadSettingError, match="allow_private_hosts"):
             Outgoing([bad])
+
+
+def test_certificates_are_checked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS the name is checked, not the address that was connected to; SSL_CERT_FILE names a private authority."""
+    files = certificate(tmp_path, "localhost")
+    with service(in_turn(Reply(b"in")), certificate=files) as there:
+        port = there.place.rpartition(":")[2]
+        for trusted, host in ((False, "localhost"), (True, "127.0.0.1")):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+            out = Outgoing(["localhost", "127.0.0.1"])
+            with pytest.raises(UpstreamRefusedError, match="certificate"):
+                out.send("GET", f"https://{host}:{port}/")
+            out.close()
+        out = Outgoing(["localhost"])
+        assert out.send("GET", f"https://localhost:{port}/").body == b"in"
+        out.close()
+
+
+def test_addresses_are_not_logged(out: Outgoing, caplog: pytest.LogCaptureFixture) -> None:
+    """A path can be a secret, as Slack's response addresses are: no line of log has it."""
+    with caplog.at_level(logging.INFO), service(in_turn(Reply())) as there:
+        out.send("POST", f"{there.url}/{CANARY}")
+    assert CANARY not in caplog.text
 
 
 @pytest.mark.parametrize(
