@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -21,18 +23,23 @@ class Database:
     def __init__(self, url: str) -> None:
         waits = {"timeout": 30} if url.startswith("sqlite") else {}  # seconds, for another process that writes
         self._engine = sa.create_engine(url, connect_args=waits)
+        self._turn: AbstractContextManager[object] = nullcontext()
         if self._engine.dialect.name == "sqlite":
+            # SQLite lets one write at a time and makes others sleep and ask again, up to a second; a lock wakes the next at once
+            self._turn = threading.Lock()
             with self._engine.begin() as con:
                 con.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def make(self, *tables: sa.Table) -> None:
         """Make tables that are not there."""
-        with self._engine.begin() as con:
+        with self.write() as con:
             metadata.create_all(con, tables)
 
-    def write(self) -> AbstractContextManager[sa.Connection]:
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
         """Give a connection whose work is committed at the end, or undone by an error."""
-        return self._engine.begin()
+        with self._turn, self._engine.begin() as con:
+            yield con
 
     def read(self) -> AbstractContextManager[sa.Connection]:
         """Give a connection to read with."""
