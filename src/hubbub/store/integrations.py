@@ -72,7 +72,7 @@ class Integrations:
 
     def add(self, tenant: str, provider: str, name: str, settings: Mapping[str, Any], secret: str) -> Integration:
         """Store an integration, active from now on. Raises BadInputError for a secret or settings that cannot be kept."""
-        id_ = f"int_{time.time_ns() // 1_000_000:011x}{secrets.token_hex(4)}"
+        id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
         told = json.dumps(settings)
         if len(told) > MAX_SETTINGS:
             raise BadInputError(f"settings: {len(told)} characters, {MAX_SETTINGS} are allowed")
