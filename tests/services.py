@@ -71,9 +71,12 @@ def service(answer: Callable[[Call], Reply], certificate: tuple[Path, Path] | No
     made: list[Service] = []
 
     class Handler(BaseHTTPRequestHandler):
+        """Takes calls and answers them."""
+
         protocol_version = "HTTP/1.1"
 
         def work(self) -> None:
+            """Note a call and answer it."""
             length = int(self.headers.get("Content-Length") or 0)
             parts = urlsplit(self.path)
             headers = {key.lower(): value for key, value in self.headers.items()}
