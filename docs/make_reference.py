@@ -16,6 +16,7 @@ from typing import Any
 import click
 import msgspec
 import typer
+from pydantic import BaseModel
 
 from hubbub import errors, settings
 from hubbub.app import open_engine
@@ -174,7 +175,7 @@ def _codes_in(node: ast.AST) -> Iterator[str]:
     """Codes stand as `code="..."`, as the first argument of a refusal, in tuples and in assignments to `code`."""
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        refused = node.args[:1] if "refuse" in name.lower() else []
+        refused = node.args[:1] if "refuse" in name.lower() and not name.endswith("Error") else []
         yield from _words([k.value for k in node.keywords if k.arg == "code"] + refused)
     elif isinstance(node, ast.Assign) and "code" in [getattr(t, "id", "") for t in node.targets]:
         yield from _words([node.value])
@@ -195,11 +196,13 @@ def settings_() -> str:
     rows: list[Sequence[Any]] = []
     for name, field in settings.Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
-        if isinstance(default, settings.RetentionDays):
-            for grain, part in settings.RetentionDays.model_fields.items():
-                variable = f"`HUBBUB_{name.upper()}__{grain.upper()}`"
-                meaning = f"{field.description} {part.description} Empty in YAML (null) keeps for ever."
-                rows.append((f"`{name}.{grain}`", variable, part.default, meaning))
+        if isinstance(default, BaseModel):
+            for inner, part in type(default).model_fields.items():
+                variable = f"`HUBBUB_{name.upper()}__{inner.upper()}`"
+                meaning = f"{field.description} {part.description}"
+                if isinstance(default, settings.RetentionDays):
+                    meaning += " Empty in YAML (null) keeps for ever."
+                rows.append((f"`{name}.{inner}`", variable, part.default, meaning))
         else:
             rows.append(
                 (f"`{name}`", f"`HUBBUB_{name.upper()}`", f"`{default}`" if str(default) else "", field.description)

@@ -6,22 +6,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.ingest.accept import Intake, Outcome
+from hubbub.managing import OPERATIONS as MANAGING
+from hubbub.managing import Managing
 from hubbub.metrics import catalogue
 from hubbub.metrics.snapshots import Kind
-from hubbub.model.event import Event, Item, Rejection, event_from, read_events
+from hubbub.model.event import Event, Item, event_from, read_events
 from hubbub.model.question import Question, parse_date, parse_grain, parse_moment
-from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.outside import OPERATIONS as OUTSIDE
+from hubbub.outside import Outside
 from hubbub.query.answer import Answers
 from hubbub.query.dashboard import dashboard
 from hubbub.query.explain import PAGE, explain
@@ -32,15 +35,13 @@ from hubbub.rollups.refresh import Refresher
 from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
-from hubbub.store.control import Control, Key
+from hubbub.store.control import Control
+from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
-
-if TYPE_CHECKING:
-    from hubbub.jobs.desk import Desk
-    from hubbub.jobs.queue import Jobs
-    from hubbub.jobs.worker import Worker
+from hubbub.working import DESK_OPERATIONS, Working
+from hubbub.working import OPERATIONS as WORKING
 
 Where = Mapping[str, str | Sequence[str]]
 
@@ -49,8 +50,10 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine:
+class Engine(Outside, Managing, Working):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
+
+    store: DuckStore
 
     def __init__(self, settings: settings_.Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
@@ -63,33 +66,18 @@ class Engine:
             free_floor=settings.free_floor_mb << 20,
         )
         try:
-            self.control = Control(settings.control_url or f"sqlite:///{folder / 'control.db'}", folder)
+            self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
+            self.control = Control(self.database, folder)
+            self._open_outside(self.database)
         except BaseException:
             self.store.close()
             raise
         self._frozen: dict[int, datetime] | None = None
         self._frozen_lock = threading.Lock()
-        self._jobs_lock = threading.Lock()
         self.intake = Intake(self.store, clock, self.frozen_until)
         self.refresher = Refresher(self.store, lambda: self.control.tenants().values(), clock)
         self.answers = Answers(self.store, clock)
-        self._jobs: Jobs | None = None
-
-    @property
-    def jobs_store(self) -> Jobs:
-        """The queues; opened when first asked for, since most commands need none."""
-        with self._jobs_lock:
-            if self._jobs is None:
-                self._jobs = jobs_of(self.settings)
-            return self._jobs
-
-    @property
-    def desk(self) -> Desk:
-        """Operations on jobs and schedules."""
-        from hubbub.jobs.desk import Desk
-        from hubbub.jobs.schedule import schedules
-
-        return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
+        self._open_jobs()
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -99,22 +87,12 @@ class Engine:
             return cast(Callable[..., Any], getattr(self.desk, name))
         raise NotFoundError
 
-    def worker(self) -> Worker:
-        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
-        from hubbub.jobs.schedule import schedules
-        from hubbub.jobs.worker import Worker
-
-        def ask(name: str, /, **params: Any) -> Any:
-            return self.operation(name)(**params)
-
-        return Worker(self.jobs_store, ask, schedules(self.settings.schedules), self.clock)
-
     def close(self) -> None:
         """Finish what waits and close the store."""
-        if self._jobs is not None:
-            self._jobs.close()
+        self._close_jobs()
         self.store.close()
-        self.control.close()
+        self.http.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -203,31 +181,6 @@ class Engine:
         answer["clean"] = verdicts.clean and not refreshed["errors"]
         return answer
 
-    def aggregate(
-        self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
-    ) -> dict[str, Any]:
-        """Bring rollups up to date, or fold those of `[start, end)` anew; says how many tenants and windows, and who failed.
-
-        `relation` names the relation somebody waits for; what is due for one is due for all, so all are brought up to date.
-        """
-        report = self.refresh(tenant) if start is None or end is None else self.backfill(start, end, tenant)
-        return {"processed": len(self._chosen(tenant)), "created": report["windows"], "errors": report["errors"]}
-
-    def aggregate_trends(self, dates: Sequence[str], anew: bool = False) -> dict[str, Any]:
-        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
-        report = self.refresh()
-        errors = dict(report["errors"])
-        for date in dates if anew else ():
-            end = (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()
-            for rollup in ("classifications", "alerts", "hotspots"):
-                errors |= self.backfill(date, end, rollup=rollup)["errors"]
-        found = self.store.query(
-            "SELECT count(*) FROM communication_trends WHERE trend_period = 'daily' AND trend_date IN "
-            "(SELECT unnest($dates::DATE[]))",
-            {"dates": list(dates)},
-        ).rows
-        return {"tenants_processed": len(self.control.tenants()), "trends_created": found[0][0], "errors": errors}
-
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Let go of what each tenant's retention says; windows whose raw events went are frozen."""
         if not dry_run:
@@ -257,21 +210,6 @@ class Engine:
             made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
-
-    def settle_snapshots(self) -> dict[str, Any]:
-        """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
-        total = {"processed": 0, "created": 0, "kept": 0}
-        errors: dict[str, str] = {}
-        known = {t.no: t for t in self.control.tenants().values()}
-        for kind, day, numbers in snapshots.unsettled(self.store, self.clock()):
-            mine = [known[no] for no in numbers if no in known]
-            failed = self.refresh()["errors"]
-            with self.refresher.alone():
-                made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
-            errors |= made.errors
-            for name in total:
-                total[name] += getattr(made, name)
-        return {**total, "errors": errors}
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
@@ -362,87 +300,14 @@ class Engine:
             raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
         return low, high
 
+    def doctor(self) -> dict[str, Any]:
+        """Check this installation; one row per check with ok, what was found, and what to do."""
+        return {"rows": doctor(self.store, self.settings, self.control)}
+
     @staticmethod
     def metrics() -> dict[str, Any]:
         """Return the catalogue."""
         return {"rows": catalogue.entries()}
-
-    # --- tenants, keys, quarantine
-
-    def tenants(self) -> dict[str, Any]:
-        """Return all tenants with zone and retention."""
-        return {"rows": [_tenant_row(t) for t in self.control.tenants().values()]}
-
-    def add_tenant(
-        self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
-    ) -> dict[str, Any]:
-        """Make a tenant with the default retention, or the given one."""
-        kept = Retention(**(self.settings.retention.model_dump() | dict(retention or {})))
-        return _tenant_row(self.control.add_tenant(tenant, zone or self.settings.default_zone, name, kept))
-
-    def change_tenant(
-        self,
-        tenant: str,
-        zone: str | None = None,
-        name: str | None = None,
-        retention: Mapping[str, int | None] | None = None,
-    ) -> dict[str, Any]:
-        """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
-        current = self.control.tenant(tenant)
-        kept = None
-        if retention is not None:
-            kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
-        return _tenant_row(self.control.change_tenant(tenant, zone=zone, name=name, retention=kept))
-
-    def keys(self, tenant: str | None = None) -> dict[str, Any]:
-        """Return what is known of API keys; never a secret."""
-        return {"rows": [_key_row(k) for k in self.control.keys(tenant)]}
-
-    def add_key(
-        self,
-        tenant: str | None,
-        scopes: Sequence[str] = ("ingest", "read"),
-        label: str = "",
-        expires: str | None = None,
-    ) -> dict[str, Any]:
-        """Make a key; its text is in the answer and nowhere else, ever."""
-        key, text = self.control.add_key(tenant, scopes, label, parse_moment(expires, "UTC") if expires else None)
-        return _key_row(key) | {"key": text}
-
-    def revoke_key(self, key: str) -> dict[str, Any]:
-        """Make a key useless from now on."""
-        return _key_row(self.control.revoke_key(key))
-
-    def quarantine(self, tenant: str, limit: int = 100) -> dict[str, Any]:
-        """Return refused records of a tenant, newest first, with the reason of each."""
-        found = self.store.query(
-            "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = $tenant "
-            "ORDER BY id DESC LIMIT $limit",
-            {"tenant": self.control.tenant(tenant).no, "limit": limit},
-        )
-        return {"rows": [{**r, "received_at": r["received_at"].isoformat() + "Z"} for r in found.dicts()]}
-
-    def replay(self, tenant: str, ids: Sequence[int] | None = None) -> dict[str, Any]:
-        """Try refused records again (all, or some); those that are taken now leave the quarantine."""
-        one = self.control.tenant(tenant)
-        rows = self.store.query(
-            "SELECT id, raw FROM quarantine WHERE tenant = $tenant ORDER BY id", {"tenant": one.no}
-        ).rows
-        wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
-        items = [read_events(raw.encode(), lines=True)[0] for _, raw in wanted]
-        for index, item in enumerate(items):
-            if isinstance(item, Rejection):
-                item.index = index
-        outcome = self.intake.accept(one, items, quarantine=False, history=True)
-        refused = {r.index for r in outcome.rejected}
-        done = [id_ for i, (id_, _) in enumerate(wanted) if i not in refused]
-        with self.store.work() as work:
-            for start in range(0, len(done), 1000):
-                work.execute(
-                    "DELETE FROM quarantine WHERE tenant = $tenant AND id IN (SELECT unnest($ids::BIGINT[]))",
-                    {"tenant": one.no, "ids": done[start : start + 1000]},
-                )
-        return outcome.answer()
 
     def import_events(
         self, tenant: str, lines: str, origins: Sequence[str] | None = None, zone: str | None = None
@@ -457,34 +322,12 @@ class Engine:
         self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
         return self.accept(tenant, items, history=True, origin="import", origins=origins).answer()
 
-    def doctor(self) -> dict[str, Any]:
-        """Check this installation; one row per check with ok, what was found, and what to do."""
-        return {"rows": doctor(self.store, self.settings, self.control)}
-
-    def ensure_tenant(
-        self, tenant: str, zone: str | None, *, retention: Retention | None = None
-    ) -> tuple[Tenant, bool]:
-        """Return a tenant, made with `retention` when there was none; and whether it was made."""
-        try:
-            return self.control.tenant(tenant), False
-        except NotFoundError:
-            return self.control.add_tenant(tenant, zone or self.settings.default_zone, retention=retention), True
-
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots",
-    "metrics", "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
-    "import_events", "doctor", "aggregate", "aggregate_trends", "settle_snapshots",
+    "metrics", "import_events", "doctor", *MANAGING, *OUTSIDE, *WORKING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
-
-DESK_OPERATIONS = (
-    "jobs", "job", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
-    "pause_schedule", "resume_schedule",
-)  # fmt: skip
-"""The same, of the desk for jobs and schedules."""
-
-_GRAINS = ("raw", "hour", "day", "week", "month")
 
 
 def _kind(text: str) -> Kind:
@@ -498,55 +341,9 @@ def _texts(value: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in value.items()}
 
 
-def _tenant_row(tenant: Tenant) -> dict[str, Any]:
-    return {
-        "tenant": tenant.id, "zone": tenant.zone, "name": tenant.name,
-        "retention": {g: getattr(tenant.retention, g) for g in _GRAINS},
-    }  # fmt: skip
-
-
-def _key_row(key: Key) -> dict[str, Any]:
-    return {
-        "id": key.id, "tenant": key.tenant, "scopes": list(key.scopes), "label": key.label,
-        "created_at": key.created_at.isoformat() + "Z" if key.created_at else None,
-        "expires_at": key.expires_at.isoformat() + "Z" if key.expires_at else None,
-        "revoked_at": key.revoked_at.isoformat() + "Z" if key.revoked_at else None,
-    }  # fmt: skip
-
-
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
     """Open the engine over a data folder (made when absent). Raises StoreBusyError when a server has it."""
     return Engine(settings_.load(Path(path) if path is not None else None, **flags), clock)
-
-
-def jobs_of(settings: settings_.Settings) -> Jobs:
-    """Open the jobs database of an installation, made when absent; raises JobsUnavailableError."""
-    from hubbub.jobs.queue import Jobs
-
-    return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
-
-
-@contextmanager
-def worker_beside_server(settings: settings_.Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
-    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations.
-
-    Leaving it ends the process when jobs had to be handed back.
-    """
-    from hubbub.jobs.schedule import schedules
-    from hubbub.jobs.worker import Worker, end
-
-    jobs = jobs_of(settings)
-    handed: list[str] = []
-    try:
-        worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
-        worker.start()
-        try:
-            yield worker
-        finally:
-            handed = worker.stop()
-    finally:
-        jobs.close()
-        end(handed)
 
 
 __all__ = ["Engine", "Event", "open_engine"]

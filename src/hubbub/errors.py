@@ -160,3 +160,33 @@ class ServerUnreachableError(HubbubError):
     code = "server_unreachable"
     status = 503
     retry = True
+
+
+class UpstreamUnavailableError(HubbubError):
+    """A service outside did not answer as it should; the same request may go well later.
+
+    `retry_after`: seconds after which the service wants to be asked again, when it said so.
+    """
+
+    code = "upstream_unavailable"
+    status = 503
+    retry = True
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None, **details: object) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class UpstreamRefusedError(HubbubError):
+    """A service outside refused, and will again until a person does something about it.
+
+    `reason`: what happened. `action`: what a person has to do. The message holds both.
+    """
+
+    code = "upstream_refused"
+    status = 502
+
+    def __init__(self, message: str | None = None, *, action: str = "", **details: object) -> None:
+        super().__init__(f"{message}. {action}" if message and action else message, **details)
+        self.reason = message or self.message
+        self.action = action

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,7 @@ from pydantic_settings import (
 from hubbub.errors import BadSettingError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)\Z", re.IGNORECASE)
 
 
@@ -36,6 +37,17 @@ class RetentionDays(BaseModel):
     day: int | None = Field(365, ge=1, description="Daily rollups.")
     week: int | None = Field(730, ge=1, description="Weekly rollups.")
     month: int | None = Field(1095, ge=1, description="Monthly rollups.")
+
+
+class Ai(BaseModel):
+    """The endpoint that writes replies: anything that speaks OpenAI's chat completions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field("", description="Base address, like https://api.example.com/v1; empty: no replies are written.")
+    key: SecretStr = Field(SecretStr(""), description="Key that is sent as a bearer token; empty for none.")
+    model: str = Field("", description="Name of the model to ask for.")
+    timeout: float = Field(60.0, gt=0, le=600, description="Seconds until an answer must be there.")
 
 
 class Settings(BaseSettings):
@@ -66,6 +78,13 @@ class Settings(BaseSettings):
     retention: RetentionDays = Field(
         RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
     )
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Key of stored secrets, 64 hexadecimal digits; empty: a file in the data folder."
+    )
+    allow_private_hosts: list[str] = Field(
+        [], description="Private addresses that may be called, like model.lan:8080; all others are refused."
+    )
+    ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator("store_url")
@@ -88,6 +107,13 @@ class Settings(BaseSettings):
         if url and not url.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("only SQLite and Postgres hold jobs, like postgresql://user@host/database")
         return url
+
+    @field_validator("secret_key")
+    @classmethod
+    def _whole_key(cls, key: SecretStr) -> SecretStr:
+        if key.get_secret_value() and not _KEY.match(key.get_secret_value()):
+            raise ValueError("write 64 hexadecimal digits, like 'openssl rand -hex 32' prints")
+        return key
 
     @field_validator("memory_limit")
     @classmethod

@@ -26,6 +26,8 @@ from hubbub.web.app import create_app
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 CANARY = "canary7f3a"
 """Part of every text, name and id of tenant A."""
+ALL_TENANTS = "/v1/jobs"
+"""Routes that show an operator what belongs to every tenant."""
 SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
 """An event of tenant A that another tenant may send just so."""
 OPEN = ("/healthz", "/readyz")
@@ -56,10 +58,24 @@ class House:
         headers = {} if key == "none" else {"Authorization": f"Bearer {self.keys[key]}"}
         return self.http.request(method, path, headers=headers, **how)
 
+    def place(self, path: str) -> str:
+        """Fill in a path: integrations are A's own, a new one each time, so that removing one spares the others."""
+        if "{integration_id}" in path:
+            path = path.replace("{integration_id}", integration(self.engine))
+        return path.replace("{", "").replace("}", "")
+
     def routes(self) -> list[tuple[str, str, Mapping[str, Any]]]:
         """Return every route of the description as (method, path, route)."""
         paths: dict[str, Any] = self.http.get("/openapi.json").json()["paths"]
         return [(m.upper(), p, r) for p, methods in paths.items() for m, r in methods.items()]
+
+
+def integration(engine: Engine) -> str:
+    """Connect an account of tenant A; returns its id."""
+    settings = {"page_id": "7", "metrics": [CANARY]}
+    return str(
+        engine.add_integration("a-canary7f3a", "facebook_page", f"{CANARY}-secret", f"{CANARY} page", settings)["id"]
+    )
 
 
 @pytest.fixture
@@ -123,21 +139,20 @@ def test_every_route_refuses_keys_that_are_not_good_for_it(house: House) -> None
     routes = house.routes()
     assert len(routes) >= 9
     for method, path, route in routes:
-        how, place = call(route, path), path.replace("{", "").replace("}", "")
+        how, place = call(route, path), house.place(path)
         if path in OPEN:
             continue
         for key in ("none", "malformed", "unknown", "revoked", "expired"):
             answer = house.ask(method, place, key, **how)
             assert answer.status_code == 401, (method, path, key)
             assert CANARY not in everything(answer)
-        good = [s for s in SCOPES if house.ask(method, place, f"only {s}", **how).status_code not in (401, 403)]
+        good = [
+            s for s in SCOPES if house.ask(method, house.place(path), f"only {s}", **how).status_code not in (401, 403)
+        ]
         assert len(good) <= 1, f"{path} is open to keys of {good}"
         for key in (*(f"only {s}" for s in SCOPES if s not in good), "operator"):
             answer = house.ask(method, place, key, **how)
-            allowed = key == "operator" and good in (
-                [],
-                ["admin"],
-            )  # operators see jobs and integrations of all tenants
+            allowed = key == "operator" and (not good or path.startswith(ALL_TENANTS))
             assert answer.status_code in (401, 403, 404) or allowed, (method, path, key)
             assert CANARY not in everything(answer)
 
@@ -147,9 +162,25 @@ def test_every_route_tells_another_tenant_nothing(house: House) -> None:
     assert house.ask("POST", "/v1/events", "tenant A", json=SHARED).json()["duplicates"] == 1
     assert house.ask("POST", "/v1/events", "tenant B", json=SHARED).json()["accepted"] == 1
     for method, path, route in house.routes():
-        answer = house.ask(method, path.replace("{", "").replace("}", ""), "tenant B", **call(route, path))
+        answer = house.ask(method, house.place(path), "tenant B", **call(route, path))
         assert answer.status_code < 500
         assert CANARY not in everything(answer), (method, path)
+
+
+def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House) -> None:
+    """Each route to an integration answers B's key, with A's id and with one that never was, by the same 404; A keeps it."""
+    routes = [(m, p, r) for m, p, r in house.routes() if "{integration_id}" in p]
+    assert len(routes) >= 5
+    for method, path, route in routes:
+        id_, told = integration(house.engine), set()
+        for one in (id_, "int_" + "0" * len(id_[4:])):
+            how = call(route, path) | ({"json": {"secret": "x"}} if path.endswith("/secret") else {})
+            answer = house.ask(method, path.replace("{integration_id}", one), "tenant B", **how)
+            body = {**answer.json(), "request_id": ""}
+            told.add((answer.status_code, json.dumps(body).replace(one, "ID")))
+        assert {status for status, _ in told} == {404}
+        assert len(told) == 1, (method, path)
+        assert house.engine.integration("a-canary7f3a", id_)["state"] == "active"
 
 
 def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: House) -> None:
@@ -218,13 +249,15 @@ def test_a_tenant_is_never_taken_from_the_body(house: House) -> None:
 
 
 def test_keys_are_kept_as_digests_alone(house: House) -> None:
-    """No file of the data folder holds the secret of a key."""
+    """No file of the data folder holds the secret of a key or of an integration."""
     folder: Path = house.engine.settings.data
     secrets = [
         key.rsplit("_", 1)[1].encode()
         for name, key in house.keys.items()
         if name in ("tenant A", "tenant B", "operator")
     ]
+    integration(house.engine)
+    secrets.append(f"{CANARY}-secret".encode())
     for path in folder.rglob("*"):
         if path.is_file():
             content = path.read_bytes()

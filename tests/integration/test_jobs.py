@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hubbub.jobs.ledger import driver_url
 from hubbub.jobs.queue import Jobs
+from hubbub.store.database import driver_url
 from tests.acceptance.conftest import ROOT
 from tests.integration.job_child import EVERY_MINUTE, open_effects
 

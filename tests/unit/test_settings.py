@@ -62,6 +62,7 @@ def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
         ("default_zone: Mars/Base", "default_zone"), ("store_url: mysql://x", "store_url"),
         ("control_url: mysql://x", "control_url"),
         ("retention: {raw: 0}", "retention.raw"), ("retention: {year: 5}", "retention.year"),
+        ("secret_key: abc", "secret_key"), ("ai: {timeout: 0}", "ai.timeout"), ("ai: {name: x}", "ai.name"),
         ("free_floor_mb: -1", "free_floor_mb"),
         ("a: [", "YAML"), ("\x00", "YAML"),
     ],
@@ -84,3 +85,13 @@ def test_a_broken_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sizes_in_use_are_taken(size: str) -> None:
     """Sizes are numbers with a unit, in either case, with or without a space."""
     assert load(memory_limit=size).memory_limit == size
+
+
+def test_keys_are_not_shown() -> None:
+    """Keys among the settings are in no text of them and in no complaint about them."""
+    shown = load(secret_key="ab" * 32, ai={"key": "canary", "url": "https://x/v1"})
+    assert shown.secret_key.get_secret_value() == "ab" * 32
+    assert "canary" not in f"{shown} {shown.ai}" and "abab" not in f"{shown} {shown.secret_key}"
+    with pytest.raises(BadSettingError) as caught:
+        load(secret_key="canary")
+    assert "canary" not in str(caught.value)

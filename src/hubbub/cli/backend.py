@@ -47,7 +47,7 @@ class Remote:
 
     def call(self, name: str, /, **params: Any) -> Any:
         """Ask the server to run an operation; its problems are raised as the errors they were."""
-        params.pop("step", None)  # progress stays with whoever does the work
+        params = {k: v for k, v in params.items() if not callable(v)}  # progress stays with whoever does the work
         try:
             answer = self._client.post(f"/v1/operations/{name}", json=params)
         except httpx2.HTTPError as error:
@@ -57,7 +57,7 @@ class Remote:
         except ValueError:
             raise errors.ServerUnreachableError(f"what listens on {self.url} does not answer like Hubbub") from None
         if answer.status_code >= 400:
-            raise _as_error(told)
+            raise _as_error(told, answer.headers.get("retry-after", ""))
         return told
 
     def load(
@@ -83,12 +83,15 @@ class Remote:
 Backend = Local | Remote
 
 
-def _as_error(problem: Any) -> errors.HubbubError:
+def _as_error(problem: Any, pause: str) -> errors.HubbubError:
     if not isinstance(problem, dict):
         return errors.ServerUnreachableError("what listens there does not answer like Hubbub")
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.HubbubError) and kind.code == problem.get("code"):
-            return kind(str(problem.get("detail")))
+            error = kind(str(problem.get("detail")))
+            if isinstance(error, errors.UpstreamUnavailableError) and pause.isdigit():
+                error.retry_after = float(pause)
+            return error
     return errors.HubbubError(str(problem.get("detail", "the server failed")))
 
 

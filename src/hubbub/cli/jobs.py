@@ -103,11 +103,11 @@ def worker(data: Data = None) -> None:
     import signal
     import threading
 
-    from hubbub.app import worker_beside_server
     from hubbub.cli import show
     from hubbub.cli.backend import ask_server
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
+    from hubbub.working import worker_beside_server
 
     settings = load(data)
     configure_logs(settings.log_level)

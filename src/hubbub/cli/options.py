@@ -21,12 +21,12 @@ To = Annotated[str, typer.Option("--to", help="End (exclusive): a date in the te
 Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALUE; may be repeated.")]
 
 
-def pairs(where: list[str] | None) -> dict[str, list[str]]:
-    """Read DIMENSION=VALUE options; the same dimension twice means either value."""
+def pairs(where: list[str] | None, option: str = "--where", form: str = "DIMENSION=VALUE") -> dict[str, list[str]]:
+    """Read options like DIMENSION=VALUE; the same name twice means either value."""
     found: dict[str, list[str]] = {}
     for pair in where or []:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise BadQuestionError(f"--where {pair[:80]!r} is not DIMENSION=VALUE")
+            raise BadQuestionError(f"{option} {pair[:80]!r} is not {form}")
         found.setdefault(name, []).append(value)
     return found

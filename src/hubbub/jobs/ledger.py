@@ -15,7 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData()
+from hubbub.store.database import Database, metadata
+
 schedules = sa.Table(
     "hubbub_schedules", metadata,
     sa.Column("name", sa.String(100), primary_key=True),
@@ -51,24 +52,16 @@ def _naive(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def driver_url(url: str) -> str:
-    """Return a database URL that names its driver."""
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
 class Ledger:
     """Schedules' progress and processes' heartbeats, in the jobs database. May be used from any thread."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(driver_url(url), pool_pre_ping=True)
-        with self._engine.connect() as con:
-            if url.startswith("sqlite"):  # before DBOS opens it: readers and writers then do not wait for each other
-                con.exec_driver_sql("PRAGMA journal_mode = WAL")
-        metadata.create_all(self._engine)
+        self._database = Database(url)
+        self._database.make(schedules, processes, retries)
 
     def close(self) -> None:
         """Release connections."""
-        self._engine.dispose()
+        self._database.close()
 
     # --- schedules
 
@@ -78,7 +71,7 @@ class Ledger:
         for name, begin in names.items():
             if name not in found:
                 try:
-                    with self._engine.begin() as con:
+                    with self._database.write() as con:
                         con.execute(schedules.insert().values(name=name, done_to=_naive(begin), paused=False))
                 except sa.exc.IntegrityError:
                     pass  # another process was faster
@@ -86,7 +79,7 @@ class Ledger:
         return {name: found[name] for name in names}
 
     def _read(self) -> dict[str, Progress]:
-        with self._engine.connect() as con:
+        with self._database.read() as con:
             return {
                 row.name: Progress(
                     row.name, row.done_to.replace(tzinfo=UTC), json.loads(row.pending) if row.pending else None,
@@ -97,7 +90,7 @@ class Ledger:
 
     def claim(self, name: str, done_to: datetime, new: datetime, pending: Mapping[str, Any]) -> bool:
         """Move a schedule on from `done_to` to `new` and note the job to start; False when another process did."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             changed = con.execute(
                 schedules.update()
                 .where(schedules.c.name == name, schedules.c.done_to == _naive(done_to), schedules.c.pending.is_(None))
@@ -108,7 +101,7 @@ class Ledger:
 
     def started(self, name: str, pending: Mapping[str, Any]) -> None:
         """Forget the noted job: it is in its queue."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             con.execute(
                 schedules.update()
                 .where(schedules.c.name == name, schedules.c.pending == json.dumps(dict(pending)))
@@ -117,12 +110,12 @@ class Ledger:
 
     def pause(self, name: str) -> None:
         """Start no more jobs of a schedule."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             con.execute(schedules.update().where(schedules.c.name == name).values(paused=True))
 
     def resume(self, name: str, now: datetime) -> None:
         """Go on with the next tick after `now`; what was due during the pause is left out, backfill starts it."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             paused = schedules.update().where(schedules.c.name == name, schedules.c.paused.is_(True))
             con.execute(paused.values(paused=False, done_to=_naive(now)))
 
@@ -130,7 +123,7 @@ class Ledger:
 
     def retry_at(self, job: str, moment: datetime) -> None:
         """Note that a job failed and is to be tried again at a moment."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
             con.execute(retries.insert().values(job=job, at=_naive(moment)))
 
@@ -141,29 +134,29 @@ class Ledger:
             query = query.where(retries.c.job.startswith(prefix, autoescape=True))
         if until is not None:
             query = query.where(retries.c.at <= _naive(until))
-        with self._engine.connect() as con:
+        with self._database.read() as con:
             return list(con.execute(query).scalars())
 
     def no_retry(self, job: str) -> None:
         """Forget that a job was to be tried again."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             con.execute(retries.delete().where(retries.c.job == job))
 
     # --- processes
 
     def beat(self, process: str, now: datetime) -> None:
         """Say that a process is alive."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             values = {"beat": _naive(now)}
             if con.execute(processes.update().where(processes.c.id == process).values(**values)).rowcount == 0:
                 con.execute(processes.insert().values(id=process, **values))
 
     def leave(self, process: str) -> None:
         """Say that a process ends: others may take over what it left at once."""
-        with self._engine.begin() as con:
+        with self._database.write() as con:
             con.execute(processes.delete().where(processes.c.id == process))
 
     def beats(self) -> dict[str, datetime]:
         """Return the last beat of every process that did not leave."""
-        with self._engine.connect() as con:
+        with self._database.read() as con:
             return {row.id: row.beat for row in con.execute(sa.select(processes))}

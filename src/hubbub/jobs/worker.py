@@ -264,4 +264,4 @@ class Worker:
         for queue in QUEUES.values():
             references = [p["reference"] for p in self._jobs.prune(queue, YOUNG) if "reference" in p]
             if references:
-                self._ask("forget_payloads", references=references)
+                self._ask("forget_replies", references=references)

@@ -196,10 +196,8 @@ def aggregate_day(task: Task, payload: AggregateDay) -> Any:
 
 def reply(task: Task, payload: Reply) -> Any:
     """Have a suggestion made and handed over."""
-    task.progress(10)
-    answer = task.ask("reply", tenant=task.tenant, reference=payload.reference)
-    task.progress(90)
-    return answer
+    task.progress(10)  # the worker may sit beside the server, which does the work and cannot report from afar
+    return task.ask("reply", tenant=task.tenant, reference=payload.reference, progress=task.progress)
 
 
 def retention(task: Task, payload: Payload) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +18,11 @@ import sqlalchemy as sa
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
+from hubbub.store.database import Database, metadata, now
+from hubbub.store.vault import key_file
 
 SCOPES = ("ingest", "read", "export", "admin", "erase")
 
-metadata = sa.MetaData()
 tenants = sa.Table(
     "tenants", metadata,
     sa.Column("no", sa.Integer, primary_key=True, autoincrement=True),
@@ -58,44 +58,21 @@ class Key:
     revoked_at: datetime | None = None
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 class Control:
     """Tenants and keys. Reads of tenants are cached; every write drops the cache."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(url)
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
         self._cache: dict[str, Tenant] | None = None
-        with self._engine.begin() as con:
-            if url.startswith("sqlite"):
-                con.exec_driver_sql("PRAGMA journal_mode = WAL")
-            metadata.create_all(con)
-        self._pepper = self._read_pepper(folder / "pepper")
-
-    @staticmethod
-    def _read_pepper(path: Path) -> bytes:
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return bytes.fromhex(path.read_text())
-        pepper = secrets.token_bytes(32)
-        with os.fdopen(fd, "w") as file:
-            file.write(pepper.hex())
-        return pepper
-
-    def close(self) -> None:
-        """Release connections."""
-        self._engine.dispose()
+        database.make(tenants, keys)
+        self._pepper = key_file(folder / "pepper")
 
     # --- tenants
 
     def tenants(self) -> dict[str, Tenant]:
         """Return all tenants by id."""
         if self._cache is None:
-            with self._engine.connect() as con:
+            with self.database.read() as con:
                 self._cache = {
                     row.id: Tenant(row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)))
                     for row in con.execute(sa.select(tenants).order_by(tenants.c.no))
@@ -117,10 +94,10 @@ class Control:
         check_zone(zone)
         values = {
             "id": tenant_id, "zone": zone, "name": name[:200], "retention": json.dumps(asdict(retention or Retention())),
-            "created_at": _now(),
+            "created_at": now(),
         }  # fmt: skip
         try:
-            with self._engine.begin() as con:
+            with self.database.write() as con:
                 con.execute(tenants.insert().values(values))
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
@@ -141,7 +118,7 @@ class Control:
         if retention is not None:
             values["retention"] = json.dumps(asdict(retention))
         if values:
-            with self._engine.begin() as con:
+            with self.database.write() as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
             self._cache = None
         return self.tenant(tenant_id)
@@ -162,10 +139,10 @@ class Control:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
         values = {
             "id": key_id, "tenant": tenant_id, "scopes": ",".join(s for s in SCOPES if s in scopes), "label": label[:200],
-            "digest": self._digest(secret), "created_at": _now(),
+            "digest": self._digest(secret), "created_at": now(),
             "expires_at": expires_at.astimezone(UTC).replace(tzinfo=None) if expires_at else None,
         }  # fmt: skip
-        with self._engine.begin() as con:
+        with self.database.write() as con:
             con.execute(keys.insert().values(values))
         return self._key(key_id), f"hub_live_{key_id}_{secret}"
 
@@ -183,7 +160,7 @@ class Control:
         query = sa.select(keys).order_by(keys.c.created_at, keys.c.id)
         if tenant_id is not None:
             query = query.where(keys.c.tenant == tenant_id)
-        with self._engine.connect() as con:
+        with self.database.read() as con:
             return [
                 Key(r.id, r.tenant, tuple(r.scopes.split(",")), r.label, r.created_at, r.expires_at, r.revoked_at)
                 for r in con.execute(query)
@@ -192,18 +169,18 @@ class Control:
     def revoke_key(self, key_id: str) -> Key:
         """Make a key useless from now on."""
         self._key(key_id)
-        with self._engine.begin() as con:
-            con.execute(keys.update().where(keys.c.id == key_id).values(revoked_at=_now()))
+        with self.database.write() as con:
+            con.execute(keys.update().where(keys.c.id == key_id).values(revoked_at=now()))
         return self._key(key_id)
 
     def authenticate(self, text: str) -> Key:
         """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones."""
         parts = text.split("_", 3)
         key_id, secret = (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["hub", "live"] else ("", "")
-        with self._engine.connect() as con:
+        with self.database.read() as con:
             row = con.execute(sa.select(keys).where(keys.c.id == key_id)).first()
         known = row.digest if row else "0" * 64
         right = hmac.compare_digest(self._digest(secret), known)
-        if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= _now()):
+        if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= now()):
             raise UnauthenticatedError
         return Key(row.id, row.tenant, tuple(row.scopes.split(",")), row.label, row.created_at, row.expires_at)

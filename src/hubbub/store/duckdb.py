@@ -120,7 +120,9 @@ class DuckStore:
         if wal.exists() and not self._file.exists():
             raise StoreDamagedError(f"{wal} is there but {self._file.name} is not: restore the file beside its log")
         try:
-            return duckdb.connect(str(self._file), config=self._config)
+            con = duckdb.connect(str(self._file), config=self._config)
+            con.execute("SET enable_progress_bar = false")  # it would go to stdout, into the JSON of a slow command
+            return con
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise StoreBusyError(

@@ -29,6 +29,7 @@ from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
+from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
 from hubbub.web.routes import api, open_routes
 
@@ -144,6 +145,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.add_middleware(Observe)
     app.include_router(api)
     app.include_router(jobs_routes)
+    app.include_router(integrations)
     app.include_router(open_routes)
     return app
 

@@ -83,27 +83,36 @@ class Scope:
         return key.tenant
 
 
-def administers(request: Request) -> str | None:
-    """Return the tenant of a key with the scope admin; None is an operator, who sees every tenant."""
-    text = bearer(request)
-    token: str = request.app.state.token
-    if token and hmac.compare_digest(text.encode(), token.encode()):
-        return None
-    ring: KeyRing = request.app.state.keys
-    key = ring.key(text)
-    if "admin" not in key.scopes:
-        raise ForbiddenError(f"this needs a key with the scope 'admin'; yours has {', '.join(key.scopes)}")
-    return key.tenant
+class ScopeOrOperator:
+    """A dependency that lets through a tenant's key with a scope, which gives its tenant, or an operator, which gives None."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def __call__(self, request: Request) -> str | None:
+        """Return the tenant, or None for an operator, who sees all; raises UnauthenticatedError or ForbiddenError."""
+        text = bearer(request)
+        token: str = request.app.state.token
+        if token and hmac.compare_digest(text.encode(), token.encode()):
+            return None
+        ring: KeyRing = request.app.state.keys
+        key = ring.key(text)
+        wanted = self.scope if key.tenant is not None else "admin"
+        if wanted not in key.scopes:
+            raise ForbiddenError(f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}")
+        return key.tenant
 
 
 def operator(request: Request) -> None:
     """Let through the server's local token, or an admin key without a tenant."""
-    if administers(request) is not None:
+    if ScopeOrOperator("admin")(request) is not None:
         raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
 
 
 EngineOf = Annotated[Engine, Depends(engine_of)]
 Ingests = Annotated[str, Depends(Scope("ingest"))]
 Reads = Annotated[str, Depends(Scope("read"))]
-MayAdminister = Annotated[str | None, Depends(administers)]
+MayRead = Annotated[str | None, Depends(ScopeOrOperator("read"))]
+MayAdminister = Annotated[str | None, Depends(ScopeOrOperator("admin"))]
+Administers = Annotated[str, Depends(Scope("admin"))]
 Operates = Annotated[None, Depends(operator)]

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.jobs.queue import STATES
-from hubbub.web.auth import EngineOf, MayAdminister, Operates
+from hubbub.replies.request import ReplyRequest
+from hubbub.web.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
 
 jobs_routes = APIRouter(prefix="/v1")
 JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
 QueueName = Annotated[str, Path(max_length=200, description="The queue's name.")]
 ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's name.")]
+
+
+def _schema(form: type[Any]) -> dict[str, Any]:
+    """Return the JSON schema of a form, with what it refers to put in place, as OpenAPI wants it in a body."""
+    (top,), parts = msgspec.json.schema_components([form], ref_template="{name}")
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, dict):
+            return whole(parts[node["$ref"]]) if "$ref" in node else {key: whole(value) for key, value in node.items()}
+        return [whole(one) for one in node] if isinstance(node, list) else node
+
+    found: dict[str, Any] = whole(top)
+    return found
+
+
+REPLY_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The message that wants a reply, with those before it.",
+        "content": {"application/json": {"schema": _schema(ReplyRequest)}},
+    }
+}
 
 
 class JobBody(BaseModel):
@@ -52,7 +76,7 @@ class RangeBody(BaseModel):
 @jobs_routes.get("/jobs", summary="Jobs, newest first")
 def jobs(
     engine: EngineOf,
-    tenant: MayAdminister,
+    tenant: MayRead,
     queue: Annotated[str | None, Query(max_length=100, description="Only this queue.")] = None,
     state: Annotated[str | None, Query(max_length=20, description=f"One of {', '.join(STATES)}.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs on this page.")] = 50,
@@ -70,9 +94,9 @@ def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: J
 
 
 @jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
-def job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
-    """Return one job."""
-    return engine.desk.job(job, tenant=tenant)
+def job(engine: EngineOf, tenant: MayRead, job: JobId) -> dict[str, Any]:
+    """Return one job: state, progress, attempts, result, and what went wrong."""
+    return engine.job(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
@@ -85,6 +109,18 @@ def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, 
 def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
     """Return the job, cancelled; one that runs stops at its next report of progress."""
     return engine.desk.cancel_job(job, tenant=tenant)
+
+
+@jobs_routes.post("/ai/responses", status_code=202, summary="Ask for a suggested reply", openapi_extra=REPLY_BODY)
+def ask_for_reply(
+    engine: EngineOf,
+    tenant: Ingests,
+    body: Annotated[dict[str, Any], Body()],
+    priority: Annotated[int | None, Query(ge=1, le=100, description="1 is first.")] = None,
+    delay: Annotated[float | None, Query(ge=0, le=366 * 86_400, description="Seconds before it may start.")] = None,
+) -> dict[str, Any]:
+    """Store the question and start its job; `GET /v1/jobs/{job}` gives progress and the suggestion."""
+    return engine.ask_for_reply(tenant, body, priority, delay)
 
 
 @jobs_routes.get("/schedules", summary="Schedules: cron, next and last run (operators only)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 _TITLES = {
     400: "Bad request", 401: "Not authenticated", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
     409: "Conflict", 413: "Body too large", 415: "Unsupported media type", 429: "Too many requests",
-    500: "Internal error", 503: "Unavailable", 507: "Storage full",
+    500: "Internal error", 502: "Refused outside", 503: "Unavailable", 507: "Storage full",
 }  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HubbubError)
     async def known(request: Request, error: HubbubError) -> JSONResponse:
-        headers = {"Retry-After": "5"} if error.retry else None
+        headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
         if error.status == 401:
             headers = {"WWW-Authenticate": "Bearer"}
         if error.status >= 500:

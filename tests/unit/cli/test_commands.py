@@ -44,6 +44,7 @@ def test_commands_of_the_contract_are_there() -> None:
         "config show", "config check", "demo", "snapshot", "snapshots list",
         "worker", "jobs list", "jobs show", "jobs retry", "jobs cancel", "schedules list", "schedules trigger", "schedules pause",
         "schedules resume", "schedules backfill",
+        "integrations add", "integrations list", "integrations pause", "integrations resume",
     }  # fmt: skip
     assert all(
         "--json" in str([p.opts for p in c.params]) for w, c in COMMANDS.items() if w not in (("serve",), ("worker",))

@@ -139,11 +139,18 @@ def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
 
 
 def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
-    """A reply's payload is a reference; progress goes 10, then 90."""
-    task = Recorder({"reply": {"suggestion_id": "sug_1"}})
+    """A reply's payload is a reference; whoever makes it reports its progress to the job."""
+
+    def made(progress: Any, **_: Any) -> dict[str, Any]:
+        progress(90)
+        return {"suggestion_id": "sug_1"}
+
+    task = Recorder({"reply": made})
     assert run("ai-responses", {"reference": "pay_1"}, task) == {"suggestion_id": "sug_1"}
     assert task.reported == [10, 90]
-    assert task.asked == [("reply", {"tenant": "acme", "reference": "pay_1"})]
+    assert [(name, params["tenant"], params["reference"]) for name, params in task.asked] == [
+        ("reply", "acme", "pay_1")
+    ]
 
 
 @pytest.mark.parametrize(

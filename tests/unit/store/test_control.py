@@ -11,11 +11,12 @@ import pytest
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Retention
 from hubbub.store.control import SCOPES, Control
+from hubbub.store.database import Database
 
 
 def open_(folder: Path) -> Control:
     """Control data in a folder."""
-    return Control(f"sqlite:///{folder / 'control.db'}", folder)
+    return Control(Database(f"sqlite:///{folder / 'control.db'}"), folder)
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def control(tmp_path: Path) -> Iterator[Control]:
     opened = open_(tmp_path)
     opened.add_tenant("acme", "America/New_York", "Acme Inc.")
     yield opened
-    opened.close()
+    opened.database.close()
 
 
 # --- tenants
@@ -37,7 +38,7 @@ def test_a_tenant_is_found_as_it_was_made(control: Control, tmp_path: Path) -> N
     assert other.tenant("beta") == control.tenant("beta") == made
     assert (made.zone, made.retention.raw, made.retention.hour) == ("Asia/Kathmandu", 7, None)
     assert list(other.tenants()) == ["acme", "beta"]
-    other.close()
+    other.database.close()
 
 
 def test_numbers_of_tenants_begin_at_one(control: Control) -> None:
@@ -100,7 +101,7 @@ def test_keys_have_256_bits_and_are_never_the_same(control: Control) -> None:
 def test_no_file_holds_a_usable_key(control: Control, tmp_path: Path) -> None:
     """Neither the database nor its log nor the pepper holds the secret, only a keyed hash that another pepper cannot check."""
     _, text = control.add_key("acme", ["read"])
-    control.close()
+    control.database.close()
     secret = text.split("_", 3)[3].encode()
     files = [p for p in tmp_path.iterdir() if p.is_file()]
     assert {"control.db", "pepper"} <= {p.name for p in files}
@@ -109,14 +110,14 @@ def test_no_file_holds_a_usable_key(control: Control, tmp_path: Path) -> None:
     other = open_(tmp_path)
     with pytest.raises(UnauthenticatedError):
         other.authenticate(text)
-    other.close()
+    other.database.close()
 
 
 def test_the_pepper_is_readable_by_its_owner_alone(control: Control, tmp_path: Path) -> None:
     """Nobody else on the machine can read the pepper, and it stays the same."""
     pepper = (tmp_path / "pepper").read_text()
     assert (tmp_path / "pepper").stat().st_mode & 0o077 == 0
-    open_(tmp_path).close()
+    open_(tmp_path).database.close()
     assert (tmp_path / "pepper").read_text() == pepper
 
 

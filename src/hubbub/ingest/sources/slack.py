@@ -30,72 +30,18 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from hubbub.errors import BadInputError
+from hubbub.ingest.sources.slack_message import Message, Thread, count, event_of, micros, plain_ts, read_message, refuse
 from hubbub.ingest.sources.summary import Record, Tally
-from hubbub.model.event import NOTHING, Event, Rejection
+from hubbub.model.event import Rejection
 
-PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
 MAX_FILE = 256 * 2**20
-MAX_TEXT = 12_000  # bytes of JSON: attributes as a whole may have 16,384
 
 _DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
-_TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?\Z")
-_LAST_SECOND = 9_000_000_000  # the year 2255: beyond it a revision would not fit into 64 bits
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BRIDGED = re.compile(r"\((?:matrix|irc|discord|telegram|gitter|zulip)\)\s*\Z", re.IGNORECASE)
-_SECRETS = re.compile(
-    r"\b(?:xox[a-z]|xapp)[-.][\w.-]+"
-    r"|\b(?:pub_secret|pwd|passwd|password|passcode|icsToken|token|api[_-]?key|secret)\b\s*(?:=|:|is\b)\s*\S+"
-    r"|\b(?:sk|pk|rk)[-_][\w-]{16,}|\bgh[opsu]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-    re.IGNORECASE | re.DOTALL,
-)
-_EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
-
-
-class _Message(msgspec.Struct):
-    ts: str
-    type: str | None = None
-    subtype: str | None = None
-    user: str | None = None
-    bot_id: str | None = None
-    username: str | None = None
-    thread_ts: str | None = None
-    parent_user_id: str | None = None
-    text: str | None = None
-    # Odd values of these change no identity, so they are looked at with care instead of failing the record.
-    latest_reply: Any = None
-    edited: Any = None
-    reactions: Any = None
-    reply_count: Any = None
-    files: Any = None
-    file: Any = None
-    root: Any = None
-
-    @property
-    def author(self) -> str | None:
-        return self.user or self.bot_id
-
-    @property
-    def kind(self) -> str:
-        if self.subtype not in PEOPLE and self.subtype != "bot_message":
-            return "system"
-        return "bot" if self.bot_id or self.subtype == "bot_message" or self.user == "USLACKBOT" else "person"
-
-
-@dataclass(slots=True)
-class _Thread:
-    """What the first reading learns of a thread: its replies and who began it."""
-
-    replies: int = 0
-    newest: int = 0
-    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +54,11 @@ class _Day:
 
 _Reader = Callable[[_Day], bytes]
 _decode_file = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
 
 
 def read(path: Path, *, keep_text: bool = False) -> SlackImport:
     """Open an export, folder or ZIP (read in place, never unpacked). Raises `BadInputError` when it is not one."""
     return SlackImport(path, keep_text=keep_text)
-
-
-def mask_text(text: str) -> str:
-    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut so that attributes can hold it."""
-    masked = _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))
-    while (size := len(msgspec.json.encode(masked))) > MAX_TEXT:
-        masked = masked[: min(len(masked) * MAX_TEXT // size, len(masked) - 1)]
-    return masked
 
 
 @dataclass
@@ -160,140 +97,53 @@ class SlackImport:
                     yield item
         self.summary = tally.summary(threads=threads, replies=replies)
 
-    def _threads(self, days: list[_Day], read_day: _Reader) -> tuple[dict[str, _Thread], dict[str, str | None]]:
+    def _threads(self, days: list[_Day], read_day: _Reader) -> tuple[dict[str, Thread], dict[str, str | None]]:
         """Read a channel once for its threads, and for who wrote what is not a reply; faults are reported later."""
-        threads: dict[str, _Thread] = {}
+        threads: dict[str, Thread] = {}
         authors: dict[str, str | None] = {}
         for _, _, item in self._messages(days, read_day):
             if isinstance(item, Rejection):
                 continue
-            ts, thread_ts = _plain(item.ts), _plain(item.thread_ts)
+            ts, thread_ts = plain_ts(item.ts), plain_ts(item.thread_ts)
             if thread_ts is not None and thread_ts != ts:
-                thread = threads.setdefault(thread_ts, _Thread())
+                thread = threads.setdefault(thread_ts, Thread())
                 thread.replies += 1
-                thread.newest = max(thread.newest, _micros(item.ts))
+                thread.newest = max(thread.newest, micros(item.ts))
                 root = item.root if isinstance(item.root, dict) else {}
                 thread.author = thread.author or item.parent_user_id or root.get("user") or root.get("bot_id")
             elif ts is not None:
                 authors[ts] = item.author
                 if thread_ts is not None:
-                    replied = _count(item.reply_count)
-                    thread = threads.setdefault(thread_ts, _Thread())
+                    replied = count(item.reply_count)
+                    thread = threads.setdefault(thread_ts, Thread())
                     thread.replies = max(thread.replies, replied)
         for ts in threads.keys() & authors.keys():
             threads[ts].author = authors[ts] or threads[ts].author
         return threads, authors
 
-    def _messages(self, days: list[_Day], read_day: _Reader) -> Iterator[tuple[_Day, int, _Message | Rejection]]:
+    def _messages(self, days: list[_Day], read_day: _Reader) -> Iterator[tuple[_Day, int, Message | Rejection]]:
         """Yield day, 1-based record number and message of some files, or what is wrong with the file or record."""
         for day in days:
             try:
                 raws = _decode_file(read_day(day))
             except (msgspec.DecodeError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-                yield day, 0, _refuse("invalid_json", None, f"{day.name}: not a JSON list of messages: {error}")
+                yield day, 0, refuse("invalid_json", None, f"{day.name}: not a JSON list of messages: {error}")
                 continue
             finally:
                 self.read_bytes += day.size
             for number, raw in enumerate(raws, 1):
-                yield day, number, _message(raw, f"{day.name} record {number}")
+                yield day, number, read_message(raw, f"{day.name} record {number}")
 
     def _channel(
-        self, channel: str, days: list[_Day], read_day: _Reader, threads: dict[str, _Thread], index: int
+        self, channel: str, days: list[_Day], read_day: _Reader, threads: dict[str, Thread], index: int
     ) -> Iterator[Record | Rejection]:
         for i, (day, number, item) in enumerate(self._messages(days, read_day), index):
             if isinstance(item, Rejection):
                 item.index = i
                 yield item
             else:
-                event = _event(channel, item, threads, keep_text=self.keep_text)
+                event = event_of(channel, item, threads, keep_text=self.keep_text)
                 yield Record(event, f"{day.name} record {number}")
-
-
-def _event(channel: str, message: _Message, threads: dict[str, _Thread], *, keep_text: bool) -> Event:
-    ts, thread_ts = _plain(message.ts), _plain(message.thread_ts)
-    thread = threads.get(thread_ts or ts or "")
-    is_reply = thread_ts is not None and thread_ts != ts
-    answers = is_reply and (thread is None or thread.author is None or thread.author != message.author)
-    kind = message.kind
-    person = message.user if kind == "person" else None
-    edited = message.edited if isinstance(message.edited, dict) else {}
-    moment = _micros(message.ts)
-    newest = max(moment, _micros(edited.get("ts")), _micros(message.latest_reply))
-    if thread is not None and not is_reply:
-        newest = max(newest, thread.newest)
-    reactions = message.reactions if isinstance(message.reactions, list) else []
-    reacted = sum(_count(r.get("count")) for r in reactions if isinstance(r, dict))
-    facts: dict[str, object] = {
-        "subtype": message.subtype,
-        "bot": message.bot_id,
-        "bridged": kind == "bot" and _BRIDGED.search(message.username or "") is not None,
-        "broadcast": message.subtype == "thread_broadcast",
-        "edited": bool(edited),
-        "reactions": reacted,
-        "reply_count": _count(message.reply_count),
-        "files": len(message.files) if isinstance(message.files, list) else int(message.file is not None),
-        "text": mask_text(message.text) if keep_text and message.text else None,
-    }
-    facts = {name: value for name, value in facts.items() if value}
-    identity = f"{channel}:{ts}"
-    return Event(
-        type="message.sent" if answers else "message.received",
-        time=_EPOCH + timedelta(microseconds=moment),
-        id=identity,
-        source="slack",
-        channel="slack",
-        channel_id=channel,
-        conversation_id=None if thread is None and not is_reply else f"{channel}:{thread_ts or ts}",
-        message_id=identity,
-        contact_id=(_person(thread.author) if thread is not None else None) if answers else person,
-        staff_id=person if answers else None,
-        kind=kind,
-        revision=newest * 1000 + min(reacted, 999),
-        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
-    )
-
-
-def _person(author: str | None) -> str | None:
-    """Return the author's id when it is a person's: U or W and not Slackbot; bot ids begin with B."""
-    return author if author and author[0] in "UW" and author != "USLACKBOT" else None
-
-
-def _message(raw: msgspec.Raw, origin: str) -> _Message | Rejection:
-    try:
-        message = _decode_message(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        match = re.search(r"field `(\w+)`|`\$\.(\w+)", str(error))
-        name = (match.group(1) or match.group(2)) if match else None
-        code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
-        return _refuse(code, name, f"{origin}: {f'{name!r}: ' if name else ''}{error}")
-    for name in ("ts", "thread_ts"):
-        text = getattr(message, name)
-        if text is not None and _plain(text) is None:
-            reason = f"{text[:40]!r} is not a Slack time like 1604573608.000200"
-            return _refuse("invalid_time", name, f"{origin}: {name!r}: {reason}")
-    return message
-
-
-def _refuse(code: str, name: str | None, message: str) -> Rejection:
-    return Rejection(index=0, code=code, field=name, message=message)
-
-
-def _plain(ts: str | None) -> str | None:
-    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none."""
-    match = _TS.match(ts) if ts else None
-    if match is None or int(match.group(1)) > _LAST_SECOND:
-        return None
-    return f"{int(match.group(1))}.{(match.group(2) or ''):0<6}"
-
-
-def _micros(ts: object) -> int:
-    """Return a `ts` as whole microseconds, by text, since a float would lose some; 0 for anything else."""
-    plain = _plain(ts) if isinstance(ts, str) else None
-    return int(plain.replace(".", "")) if plain else 0
-
-
-def _count(value: object) -> int:
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 @contextmanager

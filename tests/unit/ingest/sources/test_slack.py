@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources import slack
+from hubbub.ingest.sources import slack, slack_message
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
 
@@ -150,7 +150,7 @@ def test_revisions_order_snapshots() -> None:
 
     def revision(**more: Any) -> int:
         raw = json.dumps(message(T0, **more)).encode()
-        event = slack._event("a", slack._decode_message(raw), {}, keep_text=False)
+        event = slack_message.event_of("a", slack_message.decode_message(raw), {}, keep_text=False)
         assert event.revision is not None
         return event.revision
 
@@ -181,7 +181,7 @@ def test_text_is_left_out_unless_asked_for(tmp_path: Path) -> None:
 def test_a_long_text_is_cut() -> None:
     """A pasted log is cut to what attributes may hold, whatever its characters cost in JSON."""
     for text in ("x" * 200_000, "\n" * 200_000, "\N{GRINNING FACE}" * 50_000):
-        assert 0 < len(json.dumps(slack.mask_text(text), ensure_ascii=False).encode()) <= slack.MAX_TEXT
+        assert 0 < len(json.dumps(slack_message.mask_text(text), ensure_ascii=False).encode()) <= slack_message.MAX_TEXT
 
 
 def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Connectors: one file per service that Hubbub fetches from, day by day."""

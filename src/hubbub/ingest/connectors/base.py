@@ -1,0 +1,108 @@
+"""What a connector is: its provider's name, the settings it needs, and `fetch`, which gives a day's events in batches.
+
+A new service is one file with one such class, and its name in `catalogue.py`. Fetching a day again must give the same ids, so
+that nothing counts twice. A connector raises `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to
+act), and holds no more than one page of the service in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from hubbub.errors import BadInputError
+from hubbub.model.event import Item
+from hubbub.model.tenant import check_zone
+from hubbub.model.window import local_midnight
+from hubbub.outgoing.http import Outgoing
+from hubbub.store.integrations import Integration
+
+LONGEST_LIST = 1000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of an integration: a text of a certain form, or a list of such."""
+
+    name: str
+    doc: str
+    form: str = r"[^\x00-\x1f]{1,200}"
+    required: bool = False
+    many: bool = False
+    default: Any = None
+
+    def read(self, value: object) -> str | list[str]:
+        """Return a usable value. Raises BadInputError naming the setting."""
+        parts = value if self.many else [value]
+        if self.many and isinstance(value, str):
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(parts, list) or len(parts) > LONGEST_LIST:
+            raise BadInputError(f"settings.{self.name}: a list of at most {LONGEST_LIST} texts ({self.doc})")
+        for part in parts:
+            if not isinstance(part, str) or not re.fullmatch(self.form, part):
+                raise BadInputError(f"settings.{self.name}: {str(part)[:80]!r} cannot be used ({self.doc})")
+        if self.name == "zone":
+            check_zone(parts[0])
+        return parts if self.many else str(parts[0])
+
+
+BASE_URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
+ZONE = Setting(
+    "zone", "IANA time zone that the days to fetch are cut in; UTC if absent", r"[\w+/-]{1,64}", default="UTC"
+)
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day to fetch: its date, and the moments (aware, UTC) between which it lies."""
+
+    on: date
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, day: date, zone: str) -> Day:
+        """Return a day in a zone."""
+        tz = ZoneInfo(zone)
+        return cls(day, local_midnight(day, tz), local_midnight(day + timedelta(days=1), tz))
+
+
+class Connector(ABC):
+    """Fetches the days of one service."""
+
+    provider: ClassVar[str]
+    settings: ClassVar[tuple[Setting, ...]]
+    observes: ClassVar[bool] = False
+    """Whether the service shows counters as they stand now: then an event whose content is stored already is left out."""
+
+    def __init__(self, http: Outgoing) -> None:
+        self.http = http
+
+    @abstractmethod
+    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[list[Item]]:
+        """Yield what happened that day in batches of a page."""
+
+    @classmethod
+    def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""
+        known = {setting.name: setting for setting in cls.settings}
+        for name in given:
+            if name not in known:
+                raise BadInputError(
+                    f"settings.{str(name)[:80]}: {cls.provider} has no such setting; it knows {', '.join(known)}"
+                )
+        missing = [s.name for s in cls.settings if s.required and given.get(s.name) in (None, "", [])]
+        if missing:
+            raise BadInputError(f"settings.{missing[0]}: {cls.provider} needs it ({known[missing[0]].doc})")
+        return {name: known[name].read(value) for name, value in given.items() if value not in (None, "", [])}
+
+    @classmethod
+    def setting(cls, integration: Integration, name: str) -> Any:
+        """Return a setting of an integration, or its default."""
+        default = next(setting.default for setting in cls.settings if setting.name == name)
+        return integration.settings.get(name, default)

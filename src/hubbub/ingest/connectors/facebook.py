@@ -1,0 +1,218 @@
+"""Facebook pages through the Graph API: a day's posts with what people did about them, and the page's insights.
+
+- A post is `content.published`; its numbers of comments, shares and reactions are `metric.observed`, dated by the post. Ids
+  and names are those of `examples/facebook-live-sellers.yaml`, so a file and the live page do not double.
+- A counter goes up and down as people come and go, and carries no time of its own: its revision is the moment it was read
+  (milliseconds), so what was read last counts. `observes` keeps counters that did not change out.
+- An insight is the number of one of Facebook's days, which end at midnight in California. It is known after that, so a day
+  brings the insights that ended within it, each dated noon in California of the day it covers.
+- Pages follow the cursor of the answer, never its `next` address, which holds the token and could lead anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from hubbub.clock import system_clock
+from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.ingest.connectors.base import BASE_URL, ZONE, Connector, Day, Setting
+from hubbub.model.event import NOTHING, Event, Item
+from hubbub.outgoing.http import LONGEST_WAIT, Answer
+from hubbub.store.integrations import Integration
+
+SOURCE = "facebook"
+PAGE = 100
+POST_FIELDS = (
+    "id,created_time,status_type,shares,comments.limit(0).summary(total_count).filter(stream),"
+    "reactions.limit(0).summary(total_count)"
+)
+METRICS = ("page_post_engagements", "page_views_total", "page_video_views", "page_follows")
+MOST_PAGES = 10_000
+_HIDDEN = {"access_token", "appsecret_proof"}
+
+EXPIRED = "Reconnect the page: its token has expired or was revoked"
+PERMISSION = "Reconnect the page and grant pages_read_engagement, pages_read_user_content and read_insights"
+SETTINGS = "Check the page id and the metrics in the integration's settings"
+BLOCKED = "Look into the app's alerts at Facebook: it is held back for a breach of policy"
+
+PASSING = frozenset({1, 2, 341})
+"""Graph errors that go away by themselves."""
+LIMITED = frozenset({4, 17, 32, 613, *range(80000, 80015)})
+"""Graph errors that say: too many calls."""
+ACTIONS: dict[int, str] = {
+    **dict.fromkeys((102, 190, 463, 467), EXPIRED), **dict.fromkeys((3, 10, *range(200, 300)), PERMISSION),
+    **dict.fromkeys((21, 100, 803, 3001), SETTINGS), 368: BLOCKED,
+}  # fmt: skip
+"""What a person has to do about Graph errors that stay."""
+
+
+class FacebookPage(Connector):
+    """A Facebook page. Its secret is a page access token."""
+
+    provider = "facebook_page"
+    settings = (
+        Setting("page_id", "number of the page", r"\d{1,30}", required=True),
+        Setting("metrics", "insights to fetch", r"[a-z0-9_]{1,100}", many=True, default=list(METRICS)),
+        ZONE,
+        Setting("base_url", "address of the Graph API", BASE_URL, default="https://graph.facebook.com/v24.0"),
+    )
+    observes = True
+
+    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[list[Item]]:
+        """Yield the posts of the day with their counters, page by page, then the insights that ended in it."""
+        page_id = str(integration.settings["page_id"])
+        now = int(system_clock().timestamp() * 1000)
+        span = {"since": int(day.start.timestamp()), "until": int(day.end.timestamp())}
+        asked = {"fields": POST_FIELDS, "limit": PAGE, **span}
+        for page in self._pages(integration, secret, "published_posts", asked):
+            yield [event for post in page for event in post_events(post, page_id, day, now)]
+        metrics = ",".join(self.setting(integration, "metrics"))
+        # the day that ended within ours began before it
+        asked = {
+            "metric": metrics,
+            "period": "day",
+            "since": span["since"] - 2 * 86_400,
+            "until": span["until"] + 86_400,
+        }
+        for page in self._pages(integration, secret, "insights", asked, follow=False):
+            yield [event for series in page for event in insight_events(series, page_id, day, now)]
+
+    def _pages(
+        self, integration: Integration, secret: str, edge: str, asked: dict[str, Any], *, follow: bool = True
+    ) -> Iterator[list[Any]]:
+        url = f"{self.setting(integration, 'base_url').rstrip('/')}/{integration.settings['page_id']}/{edge}"
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        for _ in range(MOST_PAGES):
+            answer = self.http.send("GET", url, params=asked, headers={"Authorization": f"Bearer {secret}"})
+            body = read(answer)
+            data = body.get("data")
+            if not isinstance(data, list):
+                raise UpstreamUnavailableError(f"{answer.host} answered without 'data'")
+            if data:
+                yield data
+            more = next_page(body) if follow else None
+            if more is None:
+                return
+            if more in seen:
+                raise UpstreamUnavailableError(f"{answer.host} gave the same page twice")
+            seen.add(more)
+            asked = {**asked, **dict(more)}
+        raise UpstreamRefusedError(f"{edge} has more than {MOST_PAGES} pages", action="Ask for fewer days at a time")
+
+
+def next_page(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+    """Return what to ask for the page after this one, out of its cursor or its `next` address; None for the last."""
+    paging = body.get("paging")
+    if not isinstance(paging, dict) or not isinstance(paging.get("next"), str):
+        return None
+    cursors = paging.get("cursors")
+    if isinstance(cursors, dict) and isinstance(cursors.get("after"), str):
+        return (("after", cursors["after"]),)
+    found = tuple((k, v) for k, v in parse_qsl(urlsplit(paging["next"]).query) if k not in _HIDDEN)
+    return found or None
+
+
+def read(answer: Answer) -> dict[str, Any]:
+    """Return the body of a good answer; raises what the error in it means. Graph errors come with any status."""
+    body = answer.json() if answer.body.lstrip().startswith(b"{") else {}
+    error = body.get("error")
+    if isinstance(error, dict):
+        raise meaning(error, answer)
+    answer.checked()
+    if not body:
+        raise UpstreamUnavailableError(f"{answer.host} answered with something that is no JSON object")
+    return dict(body)
+
+
+def meaning(error: Mapping[str, Any], answer: Answer) -> HubbubError:
+    """Return the error that a Graph error means: by its code, by its own `is_transient`, by the status."""
+    code = error.get("code")
+    code = code if isinstance(code, int) else 0
+    subcode = error.get("error_subcode")
+    told = f"Facebook: error {code}" + (f", subcode {subcode}" if isinstance(subcode, int) else "")
+    if code in LIMITED or (code not in ACTIONS and answer.status == 429):
+        return UpstreamUnavailableError(f"{told}: too many calls", retry_after=_pause(answer))
+    if code in PASSING or error.get("is_transient") is True or (code not in ACTIONS and answer.status >= 500):
+        return UpstreamUnavailableError(told, retry_after=answer.retry_after)
+    kind = error.get("type") == "OAuthException" and answer.status == 401
+    return UpstreamRefusedError(told, action=ACTIONS.get(code, EXPIRED if kind else SETTINGS))
+
+
+def _pause(answer: Answer) -> float | None:
+    """Return seconds until calls are let in again: Facebook's own estimate (minutes, in a header), else Retry-After."""
+    try:
+        usage = json.loads(answer.headers.get("x-business-use-case-usage", "{}"))
+        minutes = max(float(one["estimated_time_to_regain_access"]) for many in usage.values() for one in many)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        minutes = 0
+    if minutes > 0:
+        return min(minutes * 60, LONGEST_WAIT)
+    if answer.retry_after is not None:
+        return answer.retry_after
+    try:
+        usage = json.loads(answer.headers.get("x-app-usage", "{}"))
+        full = max((float(share) for share in usage.values()), default=0) >= 100
+    except (ValueError, TypeError, AttributeError):
+        full = False
+    return LONGEST_WAIT if full else None  # an app's calls count for an hour
+
+
+def post_events(post: Any, page_id: str, day: Day, now: int) -> Iterator[Event]:
+    """Yield a post and its counters, when it was published that day."""
+    time = moment(post.get("created_time")) if isinstance(post, dict) else None
+    if time is None or not isinstance(post.get("id"), str) or not day.start <= time < day.end:
+        return
+    id_ = post["id"]
+    common: dict[str, Any] = {
+        "time": time, "source": SOURCE, "channel": "facebook", "account_id": page_id, "message_id": id_,
+    }  # fmt: skip
+    kind = post.get("status_type")
+    about = msgspec.Raw(msgspec.json.encode({"kind": kind})) if isinstance(kind, str) else NOTHING
+    yield Event(type="content.published", id=id_, attributes=about, **common)
+    for name, value in {
+        "num_comments": _inside(post, "comments", "summary", "total_count"),
+        "num_shares": _inside(post, "shares", "count") or 0,  # absent when there is none
+        "num_reactions": _inside(post, "reactions", "summary", "total_count"),
+    }.items():
+        if value is not None:
+            yield Event(type="metric.observed", id=f"{id_}:{name}", name=name, value=value, revision=now, **common)
+
+
+def insight_events(series: Any, page_id: str, day: Day, now: int) -> Iterator[Event]:
+    """Yield an insight's values whose day ended within this one; a value of several parts gives one event each."""
+    name = series.get("name") if isinstance(series, dict) else None
+    if not isinstance(name, str) or series.get("period") != "day" or not isinstance(series.get("values"), list):
+        return
+    for entry in series["values"]:
+        end = moment(entry.get("end_time")) if isinstance(entry, dict) else None
+        if end is None or not day.start < end <= day.end:
+            continue
+        value = entry.get("value")
+        parts = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        for part, number in parts.items():
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                yield Event(
+                    type="metric.observed", time=end - timedelta(hours=12), source=SOURCE, name=part[:512], value=number,
+                    id=f"{page_id}:{end:%Y-%m-%d}:{part}"[:512], channel="facebook", account_id=page_id, revision=now,
+                )  # fmt: skip
+
+
+def _inside(value: Any, *names: str) -> float | None:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def moment(text: object) -> datetime | None:
+    """Read a Graph time like 2026-08-01T10:00:00+0000; None for anything else."""
+    try:
+        found = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found else None

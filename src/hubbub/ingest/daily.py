@@ -1,0 +1,93 @@
+"""Ingest a day: fetch it from an integration's service and store it batch by batch, as the pages come.
+
+Everything is stored under ids that the service's own records give, so that a day can be fetched again, and a fetch that broke
+off half way begins anew without counting anything twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from hubbub.ingest.accept import Outcome
+from hubbub.ingest.connectors.base import Connector, Day
+from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.tenant import Tenant
+from hubbub.store.base import Store
+from hubbub.store.integrations import Integration
+
+Accept = Callable[[list[Item]], Outcome]
+
+
+@dataclass
+class Fetched:
+    """What came of a day so far."""
+
+    pages: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    corrected: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def answer(self) -> dict[str, Any]:
+        """Return the public form."""
+        return {
+            "stored": self.stored, "duplicates": self.duplicates, "corrected": self.corrected, "rejected": dict(self.rejected),
+            "pages": self.pages,
+        }  # fmt: skip
+
+
+def ingest_day(
+    connector: Connector, integration: Integration, secret: str, day: Day, tenant: Tenant, store: Store, accept: Accept
+) -> Fetched:
+    """Fetch and store a day. Raises what the connector raises; what was stored until then stays."""
+    done = Fetched()
+    for batch in connector.fetch(integration, secret, day):
+        done.pages += 1
+        fresh = _changed(store, tenant, batch) if connector.observes else batch
+        done.duplicates += len(batch) - len(fresh)
+        if not fresh:
+            continue
+        outcome = accept(fresh)
+        done.stored += outcome.stored
+        done.duplicates += outcome.duplicates
+        done.corrected += outcome.corrected
+        done.rejected.update(r.code for r in outcome.rejected)
+    return done
+
+
+_CONTENT = ("type", "name", "value", "account_id", "message_id", "attributes")
+
+
+def _changed(store: Store, tenant: Tenant, batch: Sequence[Item]) -> list[Item]:
+    """Return what of a batch is new or says something else than what is stored under its id."""
+    events = [item for item in batch if isinstance(item, Event)]
+    times = [event.time.astimezone(UTC).replace(tzinfo=None) for event in events]
+    if not times:
+        return list(batch)
+    rows = store.query(
+        f'SELECT source, id, "time", {", ".join(_CONTENT)} FROM events WHERE tenant = $tenant AND "time" BETWEEN $low AND $high '
+        "AND id IN (SELECT unnest($ids::VARCHAR[]))",
+        {"tenant": tenant.no, "low": min(times), "high": max(times), "ids": [event.id for event in events]},
+    ).rows
+    stored = set(rows)
+    return [item for item in batch if not isinstance(item, Event) or _content(item) not in stored]
+
+
+def _content(event: Event) -> tuple[Any, ...]:
+    attributes = None if event.attributes is NOTHING else bytes(event.attributes).decode()
+    moment = event.time.astimezone(UTC).replace(tzinfo=None)
+    return (
+        event.source,
+        event.id,
+        moment,
+        event.type,
+        event.name,
+        event.value,
+        event.account_id,
+        event.message_id,
+        attributes,
+    )

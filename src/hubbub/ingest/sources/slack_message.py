@@ -1,0 +1,178 @@
+"""A Slack message: who wrote it, which thread it is in, and the one event that it becomes.
+
+Shared by the importer of exports and the connector that reads a workspace's history, so that both give the same event.
+What was decided about identity, revision, kind and text stands at the head of `slack.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from hubbub.model.event import NOTHING, Event, Rejection
+
+PEOPLE = frozenset({None, "", "thread_broadcast", "me_message", "file_share"})
+MAX_TEXT = 12_000  # bytes of JSON: attributes as a whole may have 16,384
+
+_TS = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?\Z")
+_LAST_SECOND = 9_000_000_000  # the year 2255: beyond it a revision would not fit into 64 bits
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BRIDGED = re.compile(r"\((?:matrix|irc|discord|telegram|gitter|zulip)\)\s*\Z", re.IGNORECASE)
+_SECRETS = re.compile(
+    r"\b(?:xox[a-z]|xapp)[-.][\w.-]+"
+    r"|\b(?:pub_secret|pwd|passwd|password|passcode|icsToken|token|api[_-]?key|secret)\b\s*(?:=|:|is\b)\s*\S+"
+    r"|\b(?:sk|pk|rk)[-_][\w-]{16,}|\bgh[opsu]_\w{20,}|\bgithub_pat_\w{20,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+_EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
+
+
+class Message(msgspec.Struct):
+    """A record as Slack writes it, in exports and from its API; fields that are not used are left out."""
+
+    ts: str
+    type: str | None = None
+    subtype: str | None = None
+    user: str | None = None
+    bot_id: str | None = None
+    username: str | None = None
+    thread_ts: str | None = None
+    parent_user_id: str | None = None
+    text: str | None = None
+    # Odd values of these change no identity, so they are looked at with care instead of failing the record.
+    latest_reply: Any = None
+    edited: Any = None
+    reactions: Any = None
+    reply_count: Any = None
+    files: Any = None
+    file: Any = None
+    root: Any = None
+
+    @property
+    def author(self) -> str | None:
+        """The id of the person or bot who wrote it."""
+        return self.user or self.bot_id
+
+    @property
+    def kind(self) -> str:
+        """Who is behind it: person, bot or system."""
+        if self.subtype not in PEOPLE and self.subtype != "bot_message":
+            return "system"
+        return "bot" if self.bot_id or self.subtype == "bot_message" or self.user == "USLACKBOT" else "person"
+
+
+@dataclass(slots=True)
+class Thread:
+    """What has to be known of a thread before its messages are events: how many replies, the newest, who began it."""
+
+    replies: int = 0
+    newest: int = 0
+    author: str | None = None
+
+
+decode_message = msgspec.json.Decoder(Message).decode
+
+
+def mask_text(text: str) -> str:
+    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut so that attributes can hold it."""
+    masked = _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))
+    while (size := len(msgspec.json.encode(masked))) > MAX_TEXT:
+        masked = masked[: min(len(masked) * MAX_TEXT // size, len(masked) - 1)]
+    return masked
+
+
+def event_of(channel: str, message: Message, threads: Mapping[str, Thread], *, keep_text: bool = False) -> Event:
+    """Return the event of a message in a channel, given by its name; `threads` by the `ts` of their root."""
+    ts, thread_ts = plain_ts(message.ts), plain_ts(message.thread_ts)
+    thread = threads.get(thread_ts or ts or "")
+    is_reply = thread_ts is not None and thread_ts != ts
+    answers = is_reply and (thread is None or thread.author is None or thread.author != message.author)
+    kind = message.kind
+    person = message.user if kind == "person" else None
+    edited = message.edited if isinstance(message.edited, dict) else {}
+    moment = micros(message.ts)
+    newest = max(moment, micros(edited.get("ts")), micros(message.latest_reply))
+    if thread is not None and not is_reply:
+        newest = max(newest, thread.newest)
+    reactions = message.reactions if isinstance(message.reactions, list) else []
+    reacted = sum(count(r.get("count")) for r in reactions if isinstance(r, dict))
+    facts: dict[str, object] = {
+        "subtype": message.subtype,
+        "bot": message.bot_id,
+        "bridged": kind == "bot" and _BRIDGED.search(message.username or "") is not None,
+        "broadcast": message.subtype == "thread_broadcast",
+        "edited": bool(edited),
+        "reactions": reacted,
+        "reply_count": count(message.reply_count),
+        "files": len(message.files) if isinstance(message.files, list) else int(message.file is not None),
+        "text": mask_text(message.text) if keep_text and message.text else None,
+    }
+    facts = {name: value for name, value in facts.items() if value}
+    identity = f"{channel}:{ts}"
+    return Event(
+        type="message.sent" if answers else "message.received",
+        time=_EPOCH + timedelta(microseconds=moment),
+        id=identity,
+        source="slack",
+        channel="slack",
+        channel_id=channel,
+        conversation_id=None if thread is None and not is_reply else f"{channel}:{thread_ts or ts}",
+        message_id=identity,
+        contact_id=(_person(thread.author) if thread is not None else None) if answers else person,
+        staff_id=person if answers else None,
+        kind=kind,
+        revision=newest * 1000 + min(reacted, 999),
+        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
+    )
+
+
+def _person(author: str | None) -> str | None:
+    """Return the author's id when it is a person's: U or W and not Slackbot; bot ids begin with B."""
+    return author if author and author[0] in "UW" and author != "USLACKBOT" else None
+
+
+def read_message(raw: bytes | msgspec.Raw, origin: str) -> Message | Rejection:
+    """Read one record; a `Rejection` names `origin` and the field that cannot be used."""
+    try:
+        message = decode_message(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        match = re.search(r"field `(\w+)`|`\$\.(\w+)", str(error))
+        name = (match.group(1) or match.group(2)) if match else None
+        code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
+        return refuse(code, name, f"{origin}: {f'{name!r}: ' if name else ''}{error}")
+    for name in ("ts", "thread_ts"):
+        text = getattr(message, name)
+        if text is not None and plain_ts(text) is None:
+            reason = f"{text[:40]!r} is not a Slack time like 1604573608.000200"
+            return refuse("invalid_time", name, f"{origin}: {name!r}: {reason}")
+    return message
+
+
+def refuse(code: str, name: str | None, message: str) -> Rejection:
+    """Return a rejection that carries no record, which could hold texts."""
+    return Rejection(index=0, code=code, field=name, message=message)
+
+
+def plain_ts(ts: str | None) -> str | None:
+    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none."""
+    match = _TS.match(ts) if ts else None
+    if match is None or int(match.group(1)) > _LAST_SECOND:
+        return None
+    return f"{int(match.group(1))}.{(match.group(2) or ''):0<6}"
+
+
+def micros(ts: object) -> int:
+    """Return a `ts` as whole microseconds, by text, since a float would lose some; 0 for anything else."""
+    plain = plain_ts(ts) if isinstance(ts, str) else None
+    return int(plain.replace(".", "")) if plain else 0
+
+
+def count(value: object) -> int:
+    """Return a count that is one, else 0."""
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

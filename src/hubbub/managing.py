@@ -1,0 +1,131 @@
+"""The engine's operations that manage: tenants, keys, quarantine. `Engine` (app.py) inherits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hubbub.errors import NotFoundError
+from hubbub.ingest.accept import Intake
+from hubbub.model.event import Rejection, read_events
+from hubbub.model.question import parse_moment
+from hubbub.model.tenant import Retention, Tenant
+from hubbub.settings import Settings
+from hubbub.store.base import Store
+from hubbub.store.control import Control, Key
+
+OPERATIONS = (
+    "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
+)  # fmt: skip
+"""Those that a command beside a running server may ask it to do."""
+
+_GRAINS = ("raw", "hour", "day", "week", "month")
+
+
+class Managing:
+    """What an engine does for its operator."""
+
+    settings: Settings
+    store: Store
+    control: Control
+    intake: Intake
+
+    def tenants(self) -> dict[str, Any]:
+        """Return all tenants with zone and retention."""
+        return {"rows": [_tenant_row(t) for t in self.control.tenants().values()]}
+
+    def add_tenant(
+        self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
+    ) -> dict[str, Any]:
+        """Make a tenant with the default retention, or the given one."""
+        kept = Retention(**(self.settings.retention.model_dump() | dict(retention or {})))
+        return _tenant_row(self.control.add_tenant(tenant, zone or self.settings.default_zone, name, kept))
+
+    def change_tenant(
+        self,
+        tenant: str,
+        zone: str | None = None,
+        name: str | None = None,
+        retention: Mapping[str, int | None] | None = None,
+    ) -> dict[str, Any]:
+        """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
+        current = self.control.tenant(tenant)
+        kept = None
+        if retention is not None:
+            kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
+        return _tenant_row(self.control.change_tenant(tenant, zone=zone, name=name, retention=kept))
+
+    def keys(self, tenant: str | None = None) -> dict[str, Any]:
+        """Return what is known of API keys; never a secret."""
+        return {"rows": [_key_row(k) for k in self.control.keys(tenant)]}
+
+    def add_key(
+        self,
+        tenant: str | None,
+        scopes: Sequence[str] = ("ingest", "read"),
+        label: str = "",
+        expires: str | None = None,
+    ) -> dict[str, Any]:
+        """Make a key; its text is in the answer and nowhere else, ever."""
+        key, text = self.control.add_key(tenant, scopes, label, parse_moment(expires, "UTC") if expires else None)
+        return _key_row(key) | {"key": text}
+
+    def revoke_key(self, key: str) -> dict[str, Any]:
+        """Make a key useless from now on."""
+        return _key_row(self.control.revoke_key(key))
+
+    def quarantine(self, tenant: str, limit: int = 100) -> dict[str, Any]:
+        """Return refused records of a tenant, newest first, with the reason of each."""
+        found = self.store.query(
+            "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = $tenant "
+            "ORDER BY id DESC LIMIT $limit",
+            {"tenant": self.control.tenant(tenant).no, "limit": limit},
+        )
+        return {"rows": [{**r, "received_at": r["received_at"].isoformat() + "Z"} for r in found.dicts()]}
+
+    def replay(self, tenant: str, ids: Sequence[int] | None = None) -> dict[str, Any]:
+        """Try refused records again (all, or some); those that are taken now leave the quarantine."""
+        one = self.control.tenant(tenant)
+        rows = self.store.query(
+            "SELECT id, raw FROM quarantine WHERE tenant = $tenant ORDER BY id", {"tenant": one.no}
+        ).rows
+        wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
+        items = [read_events(raw.encode(), lines=True)[0] for _, raw in wanted]
+        for index, item in enumerate(items):
+            if isinstance(item, Rejection):
+                item.index = index
+        outcome = self.intake.accept(one, items, quarantine=False, history=True)
+        refused = {r.index for r in outcome.rejected}
+        done = [id_ for i, (id_, _) in enumerate(wanted) if i not in refused]
+        with self.store.work() as work:
+            for start in range(0, len(done), 1000):
+                work.execute(
+                    "DELETE FROM quarantine WHERE tenant = $tenant AND id IN (SELECT unnest($ids::BIGINT[]))",
+                    {"tenant": one.no, "ids": done[start : start + 1000]},
+                )
+        return outcome.answer()
+
+    def ensure_tenant(
+        self, tenant: str, zone: str | None, *, retention: Retention | None = None
+    ) -> tuple[Tenant, bool]:
+        """Return a tenant, made with `retention` when there was none; and whether it was made."""
+        try:
+            return self.control.tenant(tenant), False
+        except NotFoundError:
+            return self.control.add_tenant(tenant, zone or self.settings.default_zone, retention=retention), True
+
+
+def _tenant_row(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "tenant": tenant.id, "zone": tenant.zone, "name": tenant.name,
+        "retention": {g: getattr(tenant.retention, g) for g in _GRAINS},
+    }  # fmt: skip
+
+
+def _key_row(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id, "tenant": key.tenant, "scopes": list(key.scopes), "label": key.label,
+        "created_at": key.created_at.isoformat() + "Z" if key.created_at else None,
+        "expires_at": key.expires_at.isoformat() + "Z" if key.expires_at else None,
+        "revoked_at": key.revoked_at.isoformat() + "Z" if key.revoked_at else None,
+    }  # fmt: skip

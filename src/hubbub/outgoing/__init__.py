@@ -1,0 +1,1 @@
+"""Calls to the outside: HTTP within bounds, and Slack's client on top of it."""

@@ -1,0 +1,283 @@
+"""The one way out: HTTP calls to other services, bounded in time and size, and never into the private network.
+
+A host name is resolved once, every address is looked at, and the connection goes to an address that was looked at, so that
+a name whose address changes meanwhile (rebinding) leads nowhere. Redirects are not followed, proxies of the environment
+not used, and tokens travel over https alone; `allow_private_hosts` names the hosts for which this does not hold.
+
+What went wrong ends as one of two errors: `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to
+act). Neither names more of an address than its host, nor anything that was sent or answered.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import math
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+import httpx2
+
+from hubbub.errors import BadSettingError, UpstreamRefusedError, UpstreamUnavailableError
+
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # at INFO it logs whole addresses, and some are secrets themselves
+
+TIMEOUT = 30.0
+MAX_BYTES = 16 << 20
+LONGEST_WAIT = 3600.0
+"""Seconds; a service that asks for a longer pause is asked again after this."""
+
+_BUSY = frozenset({408, 425, 429})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered."""
+
+    host: str
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises UpstreamUnavailableError when it is none: a gateway spoke, not the service."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise UpstreamUnavailableError(
+                f"{self.host} answered {self.status} with something that is no JSON"
+            ) from None
+
+    def checked(self) -> Answer:
+        """Return this answer when it is a good one, else raise the error that its status means."""
+        if self.status < 300:
+            return self
+        if self.status >= 500 or self.status in _BUSY:
+            raise UpstreamUnavailableError(f"{self.host} answered {self.status}", retry_after=self.retry_after)
+        if self.status < 400:
+            raise UpstreamRefusedError(
+                f"{self.host} answered with a redirect, which is not followed", action="Set the final address"
+            )
+        if self.status in (401, 403):
+            raise UpstreamRefusedError(
+                f"{self.host} answered {self.status}", action="Check the key or token and what it may do"
+            )
+        raise UpstreamRefusedError(
+            f"{self.host} answered {self.status}", action="Check the settings: the service does not know what was asked"
+        )
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the service asks to wait, 0 to 3600, or None."""
+        return retry_after(self.headers.get("retry-after"))
+
+
+def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+    """Read a Retry-After header, in seconds or as a date; returns seconds from 0 to 3600, None when it says nothing."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now().timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if math.isfinite(seconds) else None
+
+
+class Outgoing:
+    """A pool of connections to the outside; safe to use from several threads.
+
+    `allowed`: hosts, as host or host:port, that may be private and be spoken to without encryption.
+    """
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        self._allowed = frozenset(_place(entry) for entry in allowed)
+
+    @cached_property
+    def _client(self) -> httpx2.Client:
+        return httpx2.Client(transport=_Transport(_Guard(self.is_allowed)), trust_env=False)
+
+    def is_allowed(self, host: str, port: int | None) -> bool:
+        """Say whether the settings name this host as one that may be private."""
+        return not self._allowed.isdisjoint({(host.lower(), None), (host.lower(), port)})
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        content: bytes | None = None,
+        timeout: float = TIMEOUT,
+        limit: int = MAX_BYTES,
+    ) -> Answer:
+        """Send a request (`body` as JSON, or `content` as it is) and return the answer, whatever its status.
+
+        `timeout`: seconds for everything together; `limit`: most bytes of the answer, unpacked. Raises
+        UpstreamUnavailableError when nothing comes back in time, UpstreamRefusedError for an address that may not be called.
+        """
+        host = self._checked_url(url)
+        request = self._client.build_request(
+            method, url, params=dict(params) if params else None, json=body, content=content, timeout=timeout,
+            headers={"Accept-Encoding": "gzip", "User-Agent": "hubbub", **(headers or {})},
+        )  # fmt: skip
+        until = time.monotonic() + timeout
+        try:
+            answer = self._client.send(request, stream=True, follow_redirects=False)
+            try:
+                packed = answer.headers.get("content-encoding", "").lower() == "gzip"
+                return Answer(
+                    host, answer.status_code, answer.headers, _read(answer.iter_raw(), packed, limit, until, host)
+                )
+            finally:
+                answer.close()
+        except httpx2.TimeoutException:
+            raise UpstreamUnavailableError(f"{host} did not answer within {timeout:g} seconds") from None
+        except httpx2.TransportError as error:
+            if _distrusted(error):
+                raise UpstreamRefusedError(
+                    f"{host} shows a certificate that is not trusted",
+                    action="Correct the address, or name the authority's file in SSL_CERT_FILE",
+                ) from None
+            raise UpstreamUnavailableError(f"{host} could not be reached: {type(error).__name__}") from None
+
+    def _checked_url(self, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            host, port, parts = "", None, urlsplit("")
+        if not host or parts.scheme not in ("http", "https") or parts.username is not None:
+            raise UpstreamRefusedError(
+                "the address is no http or https address", action="Set one like https://host/path"
+            )
+        if parts.scheme == "http" and not self.is_allowed(host, port or 80):
+            raise UpstreamRefusedError(
+                f"{host} would be spoken to without encryption",
+                action="Use https, or name the host in allow_private_hosts",
+            )
+        return host
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if "_client" in vars(self):
+            self._client.close()
+
+
+def _distrusted(error: BaseException | None) -> bool:
+    """Say whether a certificate that failed its check lies behind an error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _place(entry: str) -> tuple[str, int | None]:
+    try:
+        parts = urlsplit(f"//{entry}")
+        if parts.hostname and parts.netloc == entry and parts.username is None:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise BadSettingError(f"allow_private_hosts: {entry!r} is not a host or host:port, like model.lan:8080")
+
+
+def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host: str) -> bytes:
+    """Collect a body within its bounds; what is packed is unpacked piece by piece, so that a bomb ends at the limit."""
+    unzip = zlib.decompressobj(wbits=31) if packed else None
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        try:
+            part = unzip.decompress(chunk, limit - size + 1) if unzip else chunk
+        except zlib.error:
+            raise UpstreamUnavailableError(f"{host} answered with bytes that are no gzip") from None
+        size += len(part)
+        if size > limit:
+            raise UpstreamRefusedError(f"{host} answered with more than {limit} bytes", action="Check the address")
+        if time.monotonic() > until:
+            raise UpstreamUnavailableError(f"{host} took too long to send its answer")
+        parts.append(part)
+    if unzip is not None and not unzip.eof and parts:
+        raise UpstreamUnavailableError(f"{host} broke off its answer")
+    return b"".join(parts)
+
+
+def is_public(address: Address) -> bool:
+    """Say whether an address lies in the public internet, also when it wraps another one (v4-mapped, 6to4, NAT64)."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class _Guard(httpcore2.SyncBackend):
+    """Opens connections to addresses that it has looked at itself."""
+
+    def __init__(self, allowed: Callable[[str, int | None], bool]) -> None:
+        self._is_allowed = allowed
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Resolve, check every address, connect to the first that answers."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as unknown:
+            raise httpcore2.ConnectError(f"{host} has no address") from unknown
+        addresses = [str(entry[4][0]) for entry in found]
+        if not self._is_allowed(host, port):
+            for text in addresses:
+                if not is_public(ipaddress.ip_address(text.partition("%")[0])):
+                    raise UpstreamRefusedError(
+                        f"{host} is an address inside a private network",
+                        action="Use a public address, or name the host in allow_private_hosts",
+                    )
+        error: httpcore2.ConnectError | httpcore2.ConnectTimeout = httpcore2.ConnectError(f"{host} has no address")
+        for text in dict.fromkeys(addresses):
+            try:
+                return super().connect_tcp(text, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as failed:
+                error = failed
+        raise error
+
+
+class _Transport(httpx2.HTTPTransport):
+    """httpx2's transport over connections that the guard opens; TLS goes on checking the name of the host."""
+
+    def __init__(self, guard: _Guard) -> None:
+        super().__init__(trust_env=False)
+        self._pool.close()
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(), network_backend=guard, max_connections=100,
+            max_keepalive_connections=20, keepalive_expiry=15,
+        )  # fmt: skip

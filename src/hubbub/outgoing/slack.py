@@ -1,0 +1,90 @@
+"""Slack's own client (slack-sdk) over our way out, and what its errors mean.
+
+The SDK builds requests and reads answers; the bytes go through `Outgoing`, with its bounds, and nothing is tried again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.request import Request
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import SlackResponse
+
+from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.outgoing.http import Outgoing, retry_after
+
+BASE_URL = "https://slack.com/api/"
+
+PASSING = frozenset({
+    "ratelimited", "rate_limited", "message_limit_exceeded", "internal_error", "fatal_error", "service_unavailable",
+    "request_timeout", "team_added_to_org", "accesslimited",
+})  # fmt: skip
+"""Errors that go away by themselves."""
+
+ACTIONS = {
+    **dict.fromkeys(("invalid_auth", "not_authed"), "Give the integration a valid token of the Slack app"),
+    **dict.fromkeys(("token_revoked", "token_expired"), "Install the Slack app again and give the integration its new token"),
+    **dict.fromkeys(("account_inactive", "team_access_not_granted"), "Install the Slack app again: its user or workspace is gone"),
+    **dict.fromkeys(("not_in_channel", "user_not_in_channel"), "Invite the Slack app (and the user) to the channel"),
+    "channel_not_found": "Correct the channel, or invite the Slack app to it",
+    "is_archived": "Take the archived channel out of the settings",
+    "no_permission": "Give the token's user permission for this in Slack",
+    "access_denied": "Let a Slack administrator allow the app",
+    "org_login_required": "Wait until the workspace has moved, then install the app again",
+}  # fmt: skip
+"""What a person has to do about an error that stays."""
+
+
+DEAD_TOKEN = frozenset({
+    "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "team_access_not_granted", "missing_scope",
+})  # fmt: skip
+"""Errors that every call with this token will give."""
+
+
+class SlackClient(WebClient):
+    """A WebClient whose requests take our way out. Raises Hubbub's errors from `ask`."""
+
+    def __init__(self, http: Outgoing, token: str, base_url: str = BASE_URL) -> None:
+        super().__init__(token=token, base_url=f"{base_url.rstrip('/')}/", retry_handlers=[])
+        self._http = http
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        data = req.data if isinstance(req.data, bytes) else None
+        answer = self._http.send("POST", url, headers=dict(req.header_items()), content=data)
+        if not answer.body.lstrip().startswith(b"{"):
+            answer.checked()
+            answer.json()
+        return {
+            "status": answer.status,
+            "headers": dict(answer.headers),
+            "body": answer.body.decode("utf-8", "replace"),
+        }
+
+
+def ask(method: Callable[..., SlackResponse], **params: Any) -> dict[str, Any]:
+    """Call a method of a SlackClient and return its answer. Raises UpstreamUnavailableError or UpstreamRefusedError."""
+    try:
+        answer = method(**params).data
+    except SlackApiError as error:
+        raise meaning(error) from None
+    return answer if isinstance(answer, dict) else {}
+
+
+def meaning(error: SlackApiError) -> HubbubError:
+    """Return the error that a Slack error means: passing, or one that a person has to mend; `details["slack"]` is its name."""
+    response = error.response
+    told = response.data if isinstance(response.data, dict) else {}
+    name = str(told.get("error") or f"status {response.status_code}")[:80]
+    headers = {key.lower(): value for key, value in response.headers.items()}
+    if name in PASSING or response.status_code >= 500 or response.status_code == 429:
+        return UpstreamUnavailableError(f"Slack: {name}", retry_after=retry_after(headers.get("retry-after")))
+    if name == "missing_scope":
+        needed = str(told.get("needed") or "of the documentation")[:200]
+        return UpstreamRefusedError(
+            f"Slack: {name}", action=f"Give the Slack app the scope {needed} and install it again", slack=name
+        )
+    action = ACTIONS.get(name, "Look the error up in Slack's documentation")
+    return UpstreamRefusedError(f"Slack: {name}", action=action, slack=name)

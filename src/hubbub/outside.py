@@ -1,0 +1,200 @@
+"""The engine's operations that reach outside: integrations, fetching their days, suggested replies.
+
+`Engine` (app.py) inherits them. Each is a function of plain values that a job, a route or a command calls. Tenants come first
+in every one: what belongs to another tenant is not found, in the same words as what does not exist.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import structlog
+
+from hubbub.clock import Clock
+from hubbub.errors import BadInputError, UpstreamRefusedError
+from hubbub.ingest.accept import Outcome
+from hubbub.ingest.connectors.base import Day
+from hubbub.ingest.connectors.catalogue import CONNECTORS, connector
+from hubbub.ingest.daily import ingest_day
+from hubbub.model.event import Item
+from hubbub.model.question import parse_moment
+from hubbub.outgoing.http import Outgoing
+from hubbub.replies.reply import Replies
+from hubbub.settings import Settings
+from hubbub.store.base import Store
+from hubbub.store.control import Control
+from hubbub.store.database import Database
+from hubbub.store.integrations import LARGEST_PAGE, STATES, Integration, Integrations
+from hubbub.store.payloads import Payloads
+from hubbub.store.vault import Vault
+from hubbub.telemetry import log
+
+OPERATIONS = (
+    "add_integration", "integrations", "integration", "pause_integration", "resume_integration", "rotate_integration",
+    "remove_integration", "ingest_day", "prepare_reply", "reply", "suggestion", "forget_replies", "forget_payloads",
+)  # fmt: skip
+"""Those that a command or a worker beside a running server may ask it to do."""
+
+
+def _unheard(_: int) -> None:
+    pass
+
+
+class Outside(ABC):
+    """What an engine does with other services."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    control: Control
+
+    def _open_outside(self, database: Database) -> None:
+        vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
+        self.http = Outgoing(self.settings.allow_private_hosts)
+        self.integration_store = Integrations(database, vault)
+        self.payload_store = Payloads(database, vault)
+        self.replies = Replies(
+            self.http, self.settings.ai, self.payload_store, self.integration_store, self.record, self.clock
+        )
+
+    @abstractmethod
+    def record(self, tenant: str, events: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Store one event or several."""
+
+    @abstractmethod
+    def accept(self, tenant: str, items: Iterable[Item], *, history: bool = False, origin: str = "api") -> Outcome:
+        """Store read events."""
+
+    # --- integrations
+
+    def add_integration(
+        self, tenant: str, provider: str, secret: str, name: str = "", settings: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Connect an account of a service (see `CONNECTORS` for providers and settings); the secret is never shown again."""
+        one = self.control.tenant(tenant)
+        checked = connector(provider).check(settings or {})
+        return _row(self.integration_store.add(one.id, provider, name or provider, checked, secret))
+
+    def integrations(
+        self,
+        tenant: str | None = None,
+        state: str | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+        provider: str | None = None,
+    ) -> dict[str, Any]:
+        """Return a page of integrations, oldest first, of a tenant or all; `next` is the cursor of the page after, or None."""
+        if state is not None and state not in STATES:
+            raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
+        if not 1 <= limit <= LARGEST_PAGE:
+            raise BadInputError(f"limit: from 1 to {LARGEST_PAGE}")
+        if tenant is not None:
+            self.control.tenant(tenant)
+        found = self.integration_store.page(tenant, state, provider, cursor or "", limit + 1)
+        return {
+            "rows": [_row(one) for one in found[:limit]],
+            "next": found[limit - 1].id if len(found) > limit else None,
+        }
+
+    def integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
+        """Return one integration, without its secret."""
+        return _row(self.integration_store.get(tenant, integration_id))
+
+    def pause_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
+        """Fetch nothing from it until it is resumed."""
+        return _row(self.integration_store.pause(tenant, integration_id))
+
+    def resume_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
+        """Fetch from it again, also when it was broken."""
+        return _row(self.integration_store.resume(tenant, integration_id))
+
+    def rotate_integration(self, tenant: str, integration_id: str, secret: str) -> dict[str, Any]:
+        """Give it a new secret; a broken one is active again."""
+        return _row(self.integration_store.rotate(tenant, integration_id, secret))
+
+    def remove_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
+        """Delete it with its secret; events that it brought stay."""
+        self.integration_store.remove(tenant, integration_id)
+        return {"removed": integration_id}
+
+    # --- a day of an integration
+
+    def ingest_day(self, tenant: str, integration_id: str, date: str, is_backfill: bool = False) -> dict[str, Any]:
+        """Fetch and store one day (YYYY-MM-DD) of an integration; doing it again changes nothing.
+
+        `is_backfill` takes what is older than the tenant keeps raw events. Returns counts of stored, duplicates, corrected,
+        rejected by code, and pages. Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after which the
+        integration is broken, and not fetched from until it is resumed or gets another secret.
+        """
+        one = self.control.tenant(tenant)
+        found = self.integration_store.get(tenant, integration_id)
+        if found.state != "active":
+            raise UpstreamRefusedError(
+                f"integration {found.id} is {found.state}" + (f": {found.reason}" if found.reason else ""),
+                action=found.action or f"Resume it: hubbub integrations resume {found.id} --tenant {tenant}",
+            )
+        kind = CONNECTORS[found.provider]
+        day = Day.of(_date(date), found.settings.get("zone", "UTC"))
+        if day.start > self.clock():
+            raise BadInputError(f"date {date}: this day has not begun")
+
+        def accept(items: list[Item]) -> Outcome:
+            return self.accept(tenant, items, history=is_backfill, origin=found.provider)
+
+        with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=found.id, date=date):
+            try:
+                secret = self.integration_store.secret(found)
+                done = ingest_day(kind(self.http), found, secret, day, one, self.store, accept)
+            except UpstreamRefusedError as error:
+                self.integration_store.broken(found, error.reason, error.action)
+                log.warning("integration broken", reason=error.reason, action=error.action)
+                raise
+            self.integration_store.fetched(found, day.on)
+            answer = done.answer()
+            log.info("day fetched", **answer)
+        return {"tenant": tenant, "integration_id": found.id, "date": date, **answer}
+
+    # --- replies
+
+    def prepare_reply(self, tenant: str, payload: Mapping[str, Any]) -> str:
+        """Check and store what a reply is asked for; returns the reference that `reply` takes. Raises BadRequestError."""
+        return self.replies.prepare(self.control.tenant(tenant).id, payload)
+
+    def reply(self, tenant: str, reference: str, progress: Callable[[int], object] = _unheard) -> dict[str, Any]:
+        """Write the reply of a reference, store it as a suggestion, count it, hand it to Slack.
+
+        `progress` hears 10, 90 and 100. Running it again writes, counts and delivers nothing that is done. Raises
+        NotFoundError, UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
+        """
+        return self.replies.reply(self.control.tenant(tenant).id, reference, progress)
+
+    def suggestion(self, tenant: str, suggestion_id: str) -> dict[str, Any]:
+        """Return a stored suggestion with its text."""
+        return self.replies.suggestion(tenant, suggestion_id)
+
+    def forget_replies(self, references: Sequence[str]) -> dict[str, Any]:
+        """Delete requests for replies with what was made from them."""
+        return {"deleted": self.replies.forget(references)}
+
+    def forget_payloads(self, before: str) -> dict[str, Any]:
+        """Delete all payloads stored before a moment (date or RFC 3339 time, UTC)."""
+        return {"deleted": self.payload_store.delete_older(parse_moment(before, "UTC"))}
+
+
+def _date(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except (ValueError, TypeError):
+        raise BadInputError(f"date {str(text)[:40]!r} is not a date like 2026-08-01") from None
+
+
+def _row(one: Integration) -> dict[str, Any]:
+    return {
+        "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "state": one.state,
+        "settings": dict(one.settings), "reason": one.reason, "action": one.action,
+        "last_ok": one.last_ok.isoformat() if one.last_ok else None,
+        "created_at": one.created_at.isoformat() + "Z", "changed_at": one.changed_at.isoformat() + "Z",
+    }  # fmt: skip

@@ -1,0 +1,108 @@
+"""A suggested reply from request to delivery, in steps that can be repeated after a crash.
+
+What was done lies in the payload store under ids made from the request's: the suggestion, and that it was delivered. So a
+repeated run asks the model once, counts one `response.ai_generated`, and hands over what was not handed over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import NotFoundError
+from hubbub.outgoing.http import Outgoing
+from hubbub.replies.deliver import deliver
+from hubbub.replies.generate import generate
+from hubbub.replies.request import ReplyRequest, read_request
+from hubbub.settings import Ai
+from hubbub.store.integrations import Integrations
+from hubbub.store.payloads import Payloads
+
+REQUEST, SUGGESTION, DELIVERY = "reply request", "suggestion", "delivery"
+Record = Callable[[str, Mapping[str, Any]], object]
+Progress = Callable[[int], object]
+
+
+class Replies:
+    """Prepares, writes and delivers replies. `record` stores an event of a tenant."""
+
+    def __init__(
+        self, http: Outgoing, ai: Ai, payloads: Payloads, integrations: Integrations, record: Record, clock: Clock
+    ) -> None:
+        self._http, self._ai, self._record, self._clock = http, ai, record, clock
+        self._payloads, self._integrations = payloads, integrations
+
+    def prepare(self, tenant: str, payload: Mapping[str, Any]) -> str:
+        """Check and store what a reply is asked for; returns its reference. Raises BadRequestError naming the field."""
+        read_request(payload)
+        return self._payloads.put(tenant, REQUEST, payload)
+
+    def reply(self, tenant: str, reference: str, progress: Progress) -> dict[str, Any]:
+        """Write, count and deliver a reply; see `Outside.reply`."""
+        progress(10)
+        request = read_request(self._payloads.get(tenant, reference, REQUEST))
+        suggestion_id = _made_from(reference, "sug")
+        suggestion = self._payloads.find(tenant, suggestion_id, SUGGESTION)
+        if suggestion is None:
+            self._payloads.put(tenant, SUGGESTION, self._written(request), suggestion_id)
+            suggestion = self._payloads.get(tenant, suggestion_id, SUGGESTION)
+        progress(90)
+        self._record(tenant, _event(reference, request, suggestion))
+        how = self._delivered(tenant, reference, request, suggestion["text"])
+        progress(100)
+        return {
+            "suggestion_id": suggestion_id, "suggestion_ref": suggestion_id, "processing_time_ms": suggestion["took_ms"],
+            "delivered": how is not None,
+            "delivery": how or "stored only: the tenant has no active slack integration for this workspace",
+        }  # fmt: skip
+
+    def _written(self, request: ReplyRequest) -> dict[str, Any]:
+        begun = time.perf_counter()
+        text = generate(self._http, self._ai, request)
+        took = round((time.perf_counter() - begun) * 1000)
+        return {"text": text, "at": self._clock().isoformat(), "took_ms": took, "model": self._ai.model}
+
+    def _delivered(self, tenant: str, reference: str, request: ReplyRequest, text: str) -> str | None:
+        """Deliver unless that is done; a crash between Slack's answer and the note of it delivers once more."""
+        note = _made_from(reference, "dlv")
+        done = self._payloads.find(tenant, note, DELIVERY)
+        how = done["how"] if done else deliver(self._http, self._integrations, tenant, request, text)
+        if how and not done:
+            self._payloads.put(tenant, DELIVERY, {"how": how}, note)
+        return how
+
+    def suggestion(self, tenant: str, suggestion_id: str) -> dict[str, Any]:
+        """Return a stored suggestion. Raises NotFoundError."""
+        found = self._payloads.get(tenant, suggestion_id, SUGGESTION)
+        return {
+            "suggestion_id": suggestion_id,
+            "suggestion": found["text"],
+            "processing_time_ms": found["took_ms"],
+            "at": found["at"],
+        }
+
+    def forget(self, references: Sequence[str]) -> int:
+        """Delete requests with all that was made from them; returns how many payloads went."""
+        return self._payloads.delete([id_ for one in references for id_ in _all_of(one)])
+
+
+def _made_from(reference: str, prefix: str) -> str:
+    if not reference.startswith("pay_"):
+        raise NotFoundError(f"there is no {REQUEST} {reference[:40]!r}")
+    return f"{prefix}_{reference.removeprefix('pay_')}"
+
+
+def _all_of(reference: str) -> tuple[str, str, str]:
+    return reference, _made_from(reference, "sug"), _made_from(reference, "dlv")
+
+
+def _event(reference: str, request: ReplyRequest, suggestion: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event that counts a suggestion; private, since only one person sees it: it answers nobody's wait."""
+    return {
+        "type": "response.ai_generated", "time": suggestion["at"], "id": f"ai-reply:{reference}", "source": "hubbub",
+        "channel": "slack", "account_id": request.workspace_id, "channel_id": request.channel_id, "staff_id": request.user_id,
+        "message_id": f"{request.channel_id}:{request.message_ts}", "kind": "ai", "status": "private",
+        "duration_ms": suggestion["took_ms"], "attributes": {"triggered_by": request.triggered_by, "model": suggestion["model"]},
+    }  # fmt: skip

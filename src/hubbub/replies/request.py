@@ -1,0 +1,48 @@
+"""What a reply is asked for: the message that triggered it, and what was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from hubbub.errors import BadRequestError
+
+MAX_TEXT = 12_000
+MAX_CONTEXT = 100
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
+# a pattern and not a Literal: what was sent must not be part of the error
+Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_action)$")]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+
+
+class Said(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that came before."""
+
+    user_id: Id
+    text: Text
+    ts: Id
+
+
+class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The payload of a reply job. `response_url` and `thread_ts`, which Slack gives with some triggers, are optional."""
+
+    workspace_id: Id
+    user_id: Id
+    channel_id: Id
+    message_ts: Id
+    trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+    triggered_by: Trigger
+    context_messages: Annotated[list[Said], msgspec.Meta(max_length=MAX_CONTEXT)] = []
+    thread_ts: Id | None = None
+    response_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://")] | None = None
+
+
+def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
+    """Check a payload. Raises BadRequestError naming the field; texts are never part of the message."""
+    try:
+        return msgspec.convert(dict(payload), ReplyRequest)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"the payload of a reply: {error}") from None

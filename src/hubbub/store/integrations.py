@@ -1,0 +1,170 @@
+"""Integrations: a tenant's accounts with other services, each with settings, an encrypted secret and a state.
+
+Ids grow with time, so that a page that begins after the last id of the page before misses none that was added meanwhile.
+The secret leaves only through `secret()`; nothing else here holds it in the clear.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hubbub.errors import BadInputError, NotFoundError
+from hubbub.store.database import Database, metadata, now
+from hubbub.store.vault import Vault
+
+STATES = ("active", "paused", "broken")
+LARGEST_PAGE = 1000
+MAX_SECRET = 4096
+MAX_SETTINGS = 16_384
+
+integrations = sa.Table(
+    "integrations", metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("provider", sa.String(40), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False, default=""),
+    sa.Column("action", sa.String(500), nullable=False, default=""),
+    sa.Column("last_ok", sa.Date, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("changed_at", sa.DateTime, nullable=False),
+    sa.Index("integrations_of_tenant", "tenant", "id"),
+    sa.Index("integrations_in_state", "state", "id"),
+)  # fmt: skip
+_SHOWN = [c for c in integrations.c if c.name != "secret"]
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What is known of an integration; never its secret. `last_ok`: the latest day that was fetched whole."""
+
+    id: str
+    tenant: str
+    provider: str
+    name: str
+    settings: Mapping[str, Any]
+    state: str
+    reason: str
+    action: str
+    last_ok: date | None
+    created_at: datetime
+    changed_at: datetime
+    sealed: bytes = field(repr=False, default=b"")
+
+
+class Integrations:
+    """All integrations of all tenants, read one by one or page by page."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
+        database.make(integrations)
+
+    def add(self, tenant: str, provider: str, name: str, settings: Mapping[str, Any], secret: str) -> Integration:
+        """Store an integration, active from now on. Raises BadInputError for a secret or settings that cannot be kept."""
+        id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
+        told = json.dumps(settings)
+        if len(told) > MAX_SETTINGS:
+            raise BadInputError(f"settings: {len(told)} characters, {MAX_SETTINGS} are allowed")
+        if not name.isprintable() or len(name) > 200:
+            raise BadInputError("name: at most 200 printable characters")
+        values = {
+            "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": told, "state": "active",
+            "secret": self._sealed(secret, tenant, id_), "created_at": now(), "changed_at": now(),
+        }  # fmt: skip
+        with self._database.write() as con:
+            con.execute(integrations.insert().values(values))
+        return self.get(tenant, id_)
+
+    def _sealed(self, secret: str, tenant: str, id_: str) -> bytes:
+        if not secret or len(secret) > MAX_SECRET or not (secret.isascii() and secret.isprintable()) or " " in secret:
+            raise BadInputError(
+                f"secret: 1 to {MAX_SECRET} printable ASCII characters without spaces, as the service gave it"
+            )
+        return self._vault.seal(secret, tenant, id_)
+
+    def get(self, tenant: str, id_: str) -> Integration:
+        """Return an integration of a tenant. Raises NotFoundError, the same for none and for somebody else's."""
+        with self._database.read() as con:
+            row = con.execute(sa.select(integrations).where(_is(tenant, id_))).first()
+        if row is None:
+            raise NotFoundError(f"there is no integration {id_[:40]!r}")
+        return _integration(row)
+
+    def page(
+        self,
+        tenant: str | None = None,
+        state: str | None = None,
+        provider: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Integration]:
+        """Return up to `limit` integrations whose id comes after `after`, oldest first; fewer means there are no more."""
+        query = sa.select(*_SHOWN).where(integrations.c.id > after).order_by(integrations.c.id).limit(limit)
+        for name, value in {"tenant": tenant, "state": state, "provider": provider}.items():
+            if value is not None:
+                query = query.where(integrations.c[name] == value)
+        with self._database.read() as con:
+            return [_integration(row) for row in con.execute(query)]
+
+    def secret(self, integration: Integration) -> str:
+        """Return the secret of an integration that `get` returned."""
+        return self._vault.open(integration.sealed, integration.tenant, integration.id)
+
+    def pause(self, tenant: str, id_: str) -> Integration:
+        """Fetch nothing more until resumed."""
+        return self._change(tenant, id_, state="paused")
+
+    def resume(self, tenant: str, id_: str) -> Integration:
+        """Fetch again; what was wrong counts as mended."""
+        return self._change(tenant, id_, state="active", reason="", action="")
+
+    def rotate(self, tenant: str, id_: str, secret: str) -> Integration:
+        """Give an integration a new secret; a broken one is active again, a paused one stays paused."""
+        sealed = self._sealed(secret, tenant, id_)
+        mended = sa.case((integrations.c.state == "broken", "active"), else_=integrations.c.state)
+        return self._change(tenant, id_, secret=sealed, state=mended, reason="", action="")
+
+    def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
+        with self._database.write() as con:
+            con.execute(integrations.update().where(_is(tenant, id_)).values(**values, changed_at=now()))
+        return self.get(tenant, id_)
+
+    def remove(self, tenant: str, id_: str) -> None:
+        """Delete an integration and its secret."""
+        self.get(tenant, id_)
+        with self._database.write() as con:
+            con.execute(integrations.delete().where(_is(tenant, id_)))
+
+    def fetched(self, integration: Integration, day: date) -> None:
+        """Remember a day that was fetched whole, if it is the latest."""
+        later = sa.or_(integrations.c.last_ok.is_(None), integrations.c.last_ok < day)
+        with self._database.write() as con:
+            con.execute(integrations.update().where(_is(integration.tenant, integration.id), later).values(last_ok=day))
+
+    def broken(self, integration: Integration, reason: str, action: str) -> None:
+        """Mark an active integration as broken, unless it got another secret since it was read."""
+        same = _is(integration.tenant, integration.id), integrations.c.secret == integration.sealed
+        values = {"state": "broken", "reason": reason[:500], "action": action[:500], "changed_at": now()}
+        with self._database.write() as con:
+            con.execute(integrations.update().where(*same, integrations.c.state == "active").values(values))
+
+
+def _is(tenant: str, id_: str) -> sa.ColumnElement[bool]:
+    return sa.and_(integrations.c.tenant == tenant, integrations.c.id == id_)
+
+
+def _integration(row: sa.Row[Any]) -> Integration:
+    found = dict(row._mapping)
+    sealed = bytes(found.pop("secret", b""))
+    return Integration(**{**found, "settings": json.loads(found["settings"])}, sealed=sealed)

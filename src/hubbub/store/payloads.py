@@ -1,0 +1,84 @@
+"""Payloads by reference: message texts lie here, encrypted, so that job arguments and logs carry only an id.
+
+A payload is written once and never changed: writing the same id again keeps the first, so that a step that is repeated
+after a crash finds what it made before.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hubbub.errors import NotFoundError
+from hubbub.store.database import Database, metadata, now
+from hubbub.store.vault import Vault
+
+payloads = sa.Table(
+    "payloads", metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False, index=True),
+)  # fmt: skip
+
+
+def new_reference() -> str:
+    """Return an id for a payload."""
+    return f"pay_{secrets.token_hex(12)}"
+
+
+class Payloads:
+    """Texts of tenants, by reference."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
+        database.make(payloads)
+
+    def put(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str | None = None) -> str:
+        """Store a JSON object, on disk when this returns; returns its reference. One that is there already stays."""
+        id_ = reference or new_reference()
+        sealed = self._vault.seal(json.dumps(body), tenant, id_)
+        values = {"id": id_, "tenant": tenant, "kind": kind, "body": sealed, "created_at": now()}
+        try:
+            with self._database.write() as con:
+                con.execute(payloads.insert().values(values))
+        except sa.exc.IntegrityError:
+            self.get(tenant, id_, kind)
+        return id_
+
+    def get(self, tenant: str, reference: str, kind: str) -> dict[str, Any]:
+        """Return a payload of a tenant. Raises NotFoundError, the same for none, another kind, and somebody else's."""
+        found = self.find(tenant, reference, kind)
+        if found is None:
+            raise NotFoundError(f"there is no {kind} {reference[:40]!r}, or it was deleted with the history")
+        return found
+
+    def find(self, tenant: str, reference: str, kind: str) -> dict[str, Any] | None:
+        """Return a payload of a tenant, or None."""
+        same = payloads.c.id == reference, payloads.c.tenant == tenant, payloads.c.kind == kind
+        with self._database.read() as con:
+            row = con.execute(sa.select(payloads.c.body).where(*same)).first()
+        if row is None:
+            return None
+        body: dict[str, Any] = json.loads(self._vault.open(bytes(row.body), tenant, reference))
+        return body
+
+    def delete(self, references: Sequence[str]) -> int:
+        """Delete payloads by reference; returns how many were there."""
+        return sum(
+            self._delete(payloads.c.id.in_(references[start : start + 500])) for start in range(0, len(references), 500)
+        )
+
+    def delete_older(self, moment: datetime) -> int:
+        """Delete payloads stored before a moment (aware); returns how many."""
+        return self._delete(payloads.c.created_at < moment.astimezone(UTC).replace(tzinfo=None))
+
+    def _delete(self, which: sa.ColumnElement[bool]) -> int:
+        with self._database.write() as con:
+            return con.execute(payloads.delete().where(which)).rowcount

@@ -1,0 +1,83 @@
+"""The routes of integrations. They need an admin key of the tenant; another tenant's integration is not found."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from hubbub.store.integrations import LARGEST_PAGE, MAX_SECRET
+from hubbub.web.auth import Administers, EngineOf
+
+router = APIRouter(prefix="/v1/integrations")
+
+Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]
+Secret = Annotated[SecretStr, Field(max_length=MAX_SECRET, description="Token of the service; never shown again.")]
+
+
+class NewIntegration(BaseModel):
+    """An account to connect."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    provider: str = Field(max_length=40, description="facebook_page or slack.")
+    name: str = Field("", max_length=200, description="Name for people.")
+    settings: dict[str, str | list[str]] = Field(default_factory=dict, description="Settings of the provider.")
+    secret: Secret
+
+
+class NewSecret(BaseModel):
+    """A new token."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    secret: Secret
+
+
+@router.get("", summary="A page of integrations")
+def page(
+    engine: EngineOf,
+    tenant: Administers,
+    state: Annotated[str | None, Query(max_length=20, description="active, paused or broken.")] = None,
+    cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+) -> dict[str, Any]:
+    """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
+    return engine.integrations(tenant, state, cursor, limit)
+
+
+@router.post("", status_code=201, summary="Connect an account")
+def add(engine: EngineOf, tenant: Administers, body: NewIntegration) -> dict[str, Any]:
+    """Store an integration, encrypting its secret; it is active at once."""
+    return engine.add_integration(tenant, body.provider, body.secret.get_secret_value(), body.name, body.settings)
+
+
+@router.get("/{integration_id}", summary="One integration")
+def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+    """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
+    return engine.integration(tenant, integration_id)
+
+
+@router.post("/{integration_id}/pause", summary="Pause an integration")
+def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+    """Fetch nothing from it until it is resumed."""
+    return engine.pause_integration(tenant, integration_id)
+
+
+@router.post("/{integration_id}/resume", summary="Resume an integration")
+def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+    """Fetch from it again, also when it was broken."""
+    return engine.resume_integration(tenant, integration_id)
+
+
+@router.post("/{integration_id}/secret", summary="Give an integration a new secret")
+def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> dict[str, Any]:
+    """Replace its secret; a broken one is active again."""
+    return engine.rotate_integration(tenant, integration_id, body.secret.get_secret_value())
+
+
+@router.delete("/{integration_id}", summary="Remove an integration")
+def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+    """Delete it with its secret; events that it brought stay."""
+    return engine.remove_integration(tenant, integration_id)

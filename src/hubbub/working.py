@@ -1,0 +1,193 @@
+"""The engine's operations around jobs: the desk for them, what they ask for, and the worker that runs them.
+
+`Engine` (app.py) inherits them. Jobs load when they are first asked for: DBOS takes a second, and most commands need none.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from hubbub.clock import Clock, system_clock
+from hubbub.model.tenant import Tenant
+from hubbub.rollups import snapshots
+from hubbub.rollups.refresh import Refresher
+from hubbub.settings import Settings
+from hubbub.store.base import Store
+from hubbub.store.control import Control
+
+if TYPE_CHECKING:
+    from hubbub.jobs.desk import Desk
+    from hubbub.jobs.queue import Jobs
+    from hubbub.jobs.worker import Worker
+
+OPERATIONS = ("aggregate", "aggregate_trends", "settle_snapshots", "job", "ask_for_reply")
+"""Those that a command or a worker beside a running server may ask it to do."""
+
+DESK_OPERATIONS = (
+    "jobs", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
+    "pause_schedule", "resume_schedule",
+)  # fmt: skip
+"""The same, of the desk for jobs and schedules."""
+
+
+class Working(ABC):
+    """What an engine does by jobs."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    control: Control
+    refresher: Refresher
+
+    def _open_jobs(self) -> None:
+        self._jobs: Jobs | None = None
+        self._jobs_lock = threading.Lock()
+
+    def _close_jobs(self) -> None:
+        if self._jobs is not None:
+            self._jobs.close()
+
+    @abstractmethod
+    def operation(self, name: str) -> Callable[..., Any]:
+        """Return an operation by its name."""
+
+    @abstractmethod
+    def refresh(self, tenant: str | None = None) -> dict[str, Any]:
+        """Bring every due window up to date."""
+
+    @abstractmethod
+    def backfill(self, start: str, end: str, tenant: str | None = None, rollup: str | None = None) -> dict[str, Any]:
+        """Fold all windows of a range anew."""
+
+    @abstractmethod
+    def prepare_reply(self, tenant: str, payload: Mapping[str, Any]) -> str:
+        """Store what a reply is asked for."""
+
+    @abstractmethod
+    def suggestion(self, tenant: str, suggestion_id: str) -> dict[str, Any]:
+        """Return a stored suggestion."""
+
+    @abstractmethod
+    def _chosen(self, tenant: str | None) -> list[Tenant]:
+        """Return all tenants or one."""
+
+    @property
+    def jobs_store(self) -> Jobs:
+        """The queues; opened when first asked for, since most commands need none."""
+        with self._jobs_lock:
+            if self._jobs is None:
+                self._jobs = jobs_of(self.settings)
+            return self._jobs
+
+    @property
+    def desk(self) -> Desk:
+        """Operations on jobs and schedules."""
+        from hubbub.jobs.desk import Desk
+        from hubbub.jobs.schedule import schedules
+
+        return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
+
+    def worker(self) -> Worker:
+        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
+        from hubbub.jobs.schedule import schedules
+        from hubbub.jobs.worker import Worker
+
+        def ask(name: str, /, **params: Any) -> Any:
+            return self.operation(name)(**params)
+
+        return Worker(self.jobs_store, ask, schedules(self.settings.schedules), self.clock)
+
+    # --- what jobs ask for
+
+    def aggregate(
+        self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
+    ) -> dict[str, Any]:
+        """Bring rollups up to date, or fold those of `[start, end)` anew; says how many tenants and windows, and who failed.
+
+        `relation` names the relation somebody waits for; what is due for one is due for all, so all are brought up to date.
+        """
+        report = self.refresh(tenant) if start is None or end is None else self.backfill(start, end, tenant)
+        return {"processed": len(self._chosen(tenant)), "created": report["windows"], "errors": report["errors"]}
+
+    def aggregate_trends(self, dates: Sequence[str], anew: bool = False) -> dict[str, Any]:
+        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
+        report = self.refresh()
+        errors = dict(report["errors"])
+        for date in dates if anew else ():
+            end = (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()
+            for rollup in ("classifications", "alerts", "hotspots"):
+                errors |= self.backfill(date, end, rollup=rollup)["errors"]
+        found = self.store.query(
+            "SELECT count(*) FROM communication_trends WHERE trend_period = 'daily' AND trend_date IN "
+            "(SELECT unnest($dates::DATE[]))",
+            {"dates": list(dates)},
+        ).rows
+        return {"tenants_processed": len(self.control.tenants()), "trends_created": found[0][0], "errors": errors}
+
+    def settle_snapshots(self) -> dict[str, Any]:
+        """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
+        total = {"processed": 0, "created": 0, "kept": 0}
+        errors: dict[str, str] = {}
+        known = {t.no: t for t in self.control.tenants().values()}
+        for kind, day, numbers in snapshots.unsettled(self.store, self.clock()):
+            mine = [known[no] for no in numbers if no in known]
+            failed = self.refresh()["errors"]
+            with self.refresher.alone():
+                made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
+            errors |= made.errors
+            for name in total:
+                total[name] += getattr(made, name)
+        return {**total, "errors": errors}
+
+    # --- replies by jobs
+
+    def ask_for_reply(
+        self, tenant: str, payload: Mapping[str, Any], priority: int | None = None, delay: float | None = None
+    ) -> dict[str, Any]:
+        """Store what a reply is asked for and start its job, whose arguments hold a reference only; returns the job's row."""
+        reference = self.prepare_reply(tenant, payload)
+        return self.desk.start_job("ai-responses", {"reference": reference}, tenant, priority, delay)
+
+    def job(self, job: str, tenant: str | None = None) -> dict[str, Any]:
+        """Return one job with payload and result; of a reply also the suggestion's text, which no job keeps itself."""
+        row = self.desk.job(job, tenant)
+        result = row["result"]
+        if row["queue"] == "ai-responses" and isinstance(result, dict) and "suggestion_id" in result:
+            made = self.suggestion(str(row["tenant"]), result["suggestion_id"])
+            row["result"] = {**result, "suggestion": made["suggestion"]}
+        return row
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """Open the jobs database of an installation, made when absent; raises JobsUnavailableError."""
+    from hubbub.jobs.queue import Jobs
+
+    return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+
+
+@contextmanager
+def worker_beside_server(settings: Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
+    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations.
+
+    Leaving it ends the process when jobs had to be handed back.
+    """
+    from hubbub.jobs.schedule import schedules
+    from hubbub.jobs.worker import Worker, end
+
+    jobs = jobs_of(settings)
+    handed: list[str] = []
+    try:
+        worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            handed = worker.stop()
+    finally:
+        jobs.close()
+        end(handed)

@@ -1,0 +1,82 @@
+"""`hubbub integrations`: tokens come from stdin or a file, and no output shows one."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+
+SECRET = "canary-secret-88"
+PAGE = (
+    "integrations",
+    "add",
+    "--tenant",
+    "acme",
+    "--provider",
+    "facebook_page",
+    "--name",
+    "Page",
+    "--setting",
+    "page_id=7",
+)
+
+
+@pytest.fixture
+def told(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run commands with a token on stdin."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SECRET}\n"))
+    return loaded
+
+
+def test_an_account_goes_its_way(told: Run) -> None:
+    """add, list, show, pause, resume, remove: each answers the row; the token, read from stdin, is in none of it."""
+    made = told(*PAGE, "--setting", "metrics=a,b", "--json")
+    assert made.code == 0, made.err
+    id_ = made.told["id"]
+    assert made.told["settings"] == {"page_id": "7", "metrics": ["a", "b"]}
+    printed = made.out + made.err
+    for words, state in ((("show",), "active"), (("pause",), "paused"), (("resume",), "active")):
+        ended = told("integrations", *words, id_, "--tenant", "acme", "--json")
+        assert ended.told["state"] == state
+        printed += ended.out + ended.err
+    listed = told("integrations", "list")
+    assert id_ in listed.out
+    assert told("integrations", "remove", id_, "--tenant", "acme").code == 0
+    assert told("integrations", "list", "--json").told == {"rows": [], "next": None}
+    assert SECRET not in printed + listed.out
+
+
+def test_a_token_comes_from_a_file_too(told: Run, tmp_path: Path) -> None:
+    """--secret-file is read, for a new account and for a new token; a missing file and an empty one are refused."""
+    (tmp_path / "token").write_text("from-a-file\n")
+    id_ = told(*PAGE, "--secret-file", tmp_path / "token", "--json").told["id"]
+    assert told("integrations", "rotate", id_, "--tenant", "acme", "--secret-file", tmp_path / "token").code == 0
+    (tmp_path / "token").write_text("")
+    for name in ("token", "missing"):
+        assert told(*PAGE, "--secret-file", tmp_path / name).code == 1
+
+
+def test_more_pages_are_announced(told: Run, tmp_path: Path) -> None:
+    """A list that goes on says with which cursor, on stderr."""
+    (tmp_path / "token").write_text("t")
+    for _ in range(3):
+        told(*PAGE, "--secret-file", tmp_path / "token")
+    ended = told("integrations", "list", "--limit", "2", "--json")
+    assert len(ended.told["rows"]) == 2
+    assert ended.told["next"] in ended.err
+    assert len(told("integrations", "list", "--cursor", ended.told["next"], "--json").told["rows"]) == 1
+
+
+def test_wrong_words_are_refused(told: Run) -> None:
+    """A setting that is no NAME=VALUE is bad usage; an unknown provider, setting, state and id are errors that say so."""
+    assert told(*PAGE, "--setting", "odd").code == 2
+    for words in (
+        ("add", "--tenant", "acme", "--provider", "odd"), ("add", "--tenant", "acme", "--provider", "slack", "--setting", "odd=1"),
+        ("list", "--state", "odd"), ("show", "int_none", "--tenant", "acme"), ("list", "--tenant", "nobody"),
+    ):  # fmt: skip
+        ended = told("integrations", *words)
+        assert ended.code == 1 and ended.err.startswith("hubbub: "), words

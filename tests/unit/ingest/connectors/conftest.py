@@ -1,0 +1,40 @@
+"""A connector beside a service on the loopback interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from hubbub.ingest.connectors.base import Connector, Day
+from hubbub.model.event import Event
+from hubbub.outgoing.http import Outgoing
+from hubbub.store.integrations import Integration
+from tests.platforms import TOKEN
+
+DAY = Day.of(date(2026, 8, 1), "UTC")
+NOON = int(datetime(2026, 8, 1, 12, tzinfo=UTC).timestamp())
+HOUR = 3600
+
+
+@pytest.fixture
+def out() -> Iterator[Outgoing]:
+    """Open a way out that may call this machine."""
+    opened = Outgoing(["127.0.0.1"])
+    yield opened
+    opened.close()
+
+
+def integration(provider: str, url: str, **settings: Any) -> Integration:
+    """Return an integration with a service of the test."""
+    now = datetime(2026, 8, 1)  # noqa: DTZ001 - as control data keeps it
+    return Integration("int_1", "acme", provider, "n", {"base_url": url, **settings}, "active", "", "", None, now, now)
+
+
+def fetched(connector: Connector, one: Integration, token: str = TOKEN, day: Day = DAY) -> list[Event]:
+    """Return all events of a day."""
+    found = [item for batch in connector.fetch(one, token, day) for item in batch]
+    assert all(isinstance(item, Event) for item in found)
+    return [item for item in found if isinstance(item, Event)]

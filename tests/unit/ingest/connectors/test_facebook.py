@@ -1,0 +1,163 @@
+"""Facebook pages: posts, counters and insights of a day, and what Graph errors mean."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.ingest.connectors.base import Day
+from hubbub.ingest.connectors.facebook import FacebookPage
+from hubbub.outgoing.http import Outgoing
+from tests.acceptance.conftest import DATA, needs
+from tests.platforms import TOKEN, Graph, graph_error, insight, post
+from tests.services import Reply, in_turn, service
+from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, fetched, integration
+
+
+def failed(out: Outgoing, reply: Reply) -> HubbubError:
+    """Return the error that a fetch ends with when the page answers so."""
+    with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
+        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+    assert TOKEN not in str(caught.value)
+    return caught.value
+
+
+def test_a_post_is_content_and_counters(out: Outgoing) -> None:
+    """A post gives what was published and one observation each of comments, shares and reactions, dated by the post."""
+    with service(Graph([post("7_1", NOON, comments=4, reactions=9)])) as there:
+        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+    assert [(e.type, e.id, e.name, e.value) for e in events] == [
+        ("content.published", "7_1", None, None), ("metric.observed", "7_1:num_comments", "num_comments", 4),
+        ("metric.observed", "7_1:num_shares", "num_shares", 0), ("metric.observed", "7_1:num_reactions", "num_reactions", 9),
+    ]  # fmt: skip
+    assert {(e.source, e.channel, e.account_id, e.message_id, e.time) for e in events} == {
+        ("facebook", "facebook", "7", "7_1", events[0].time)
+    }
+    assert json.loads(bytes(events[0].attributes)) == {"kind": "added_photos"}
+    assert events[0].revision is None and events[1].revision
+
+
+def test_all_pages_of_the_day_and_nothing_else(out: Outgoing) -> None:
+    """Cursors are followed to the end on our own address, the token travels in the header alone, midnights are cut right."""
+    posts = [post(f"7_{n}", NOON + n) for n in range(5)]
+    posts += [
+        post("7_start", NOON - 12 * HOUR),
+        post("7_end", NOON + 12 * HOUR),
+        post("7_before", NOON - 12 * HOUR - 1),
+    ]
+    with service(Graph(posts)) as there:
+        events = fetched(FacebookPage(out), integration("facebook_page", f"{there.url}/v24.0", page_id="7"))
+    found = {e.id for e in events if e.type == "content.published"}
+    assert found == {"7_0", "7_1", "7_2", "7_3", "7_4", "7_start"}
+    assert len([c for c in there.calls if c.path == "/v24.0/7/published_posts"]) == 4
+    assert all(TOKEN not in c.path + str(c.query) for c in there.calls)
+
+
+def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
+    """Of each metric the value whose day ended in ours, dated noon in California before; parts of a value are told apart."""
+    graph = Graph(insights=[
+        insight("page_views_total", d2026_08_01=5, d2026_08_02=6, d2026_07_31=4),
+        insight("page_video_views", d2026_08_01={"paid": 1, "unpaid": 2}), insight("page_follows", d2026_08_01=None),
+        {**insight("page_post_engagements", d2026_08_01=3), "period": "week"},
+    ])  # fmt: skip
+    with service(graph) as there:
+        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7", metrics=["page_views_total"]))
+    assert {(e.id, e.name, e.value) for e in events} == {
+        ("7:2026-08-01:page_views_total", "page_views_total", 5),
+        ("7:2026-08-01:page_video_views.paid", "page_video_views.paid", 1),
+        ("7:2026-08-01:page_video_views.unpaid", "page_video_views.unpaid", 2),
+    }  # fmt: skip
+    assert {e.time.isoformat() for e in events} == {"2026-07-31T19:00:00+00:00"}
+    assert there.calls[-1].query["metric"] == "page_views_total"
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "action"),
+    [
+        (190, {"error_subcode": 463}, "expired"), (190, {"error_subcode": 460}, "Reconnect"), (102, {}, "Reconnect"),
+        (10, {}, "grant"), (200, {}, "grant"), (299, {}, "grant"), (100, {}, "page id"), (803, {}, "page id"), (368, {}, "policy"),
+        (99999, {}, "settings"), (0, {}, "settings"),
+    ],
+)  # fmt: skip
+def test_errors_that_stay_name_what_to_do(out: Outgoing, code: int, more: dict[str, Any], action: str) -> None:
+    """Dead tokens, missing permissions, wrong settings and unknown refusals raise UpstreamRefusedError with the action."""
+    for status in (400, 200):
+        error = failed(out, graph_error(code, status, **more))
+        assert isinstance(error, UpstreamRefusedError), error
+        assert action in error.action
+        assert str(code) in error.reason
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        graph_error(1, 500), graph_error(2, 500), graph_error(2, 400), graph_error(4, 403), graph_error(17), graph_error(32),
+        graph_error(613), graph_error(80001), graph_error(99999, 400, is_transient=True), graph_error(99999, 500),
+        Reply(b"<html>", 502), Reply(b"<html>"), Reply({"data": 1}), Reply({}), Reply(status=503),
+    ],
+)  # fmt: skip
+def test_errors_that_pass_may_be_tried_again(out: Outgoing, reply: Reply) -> None:
+    """Limits, what Facebook calls transient, server errors and broken answers raise UpstreamUnavailableError."""
+    assert isinstance(failed(out, reply), UpstreamUnavailableError)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-business-use-case-usage": '{"7":[{"type":"pages","call_count":100,"estimated_time_to_regain_access":5}]}'}, 300),
+        ({"x-business-use-case-usage": '{"7":[{"estimated_time_to_regain_access":900}]}'}, 3600),
+        ({"x-app-usage": '{"call_count":100,"total_time":25,"total_cputime":25}'}, 3600), ({"Retry-After": "40"}, 40),
+        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":25}'}, None),
+        ({"x-business-use-case-usage": "[]", "x-app-usage": "null"}, None), ({"x-app-usage": "{"}, None),
+    ],
+)  # fmt: skip
+def test_limits_say_when_to_come_back(out: Outgoing, headers: dict[str, str], seconds: float | None) -> None:
+    """Facebook's own estimate counts, then Retry-After, then an app whose hour is full; odd headers say nothing."""
+    error = failed(out, graph_error(4, 400, headers=headers))
+    assert isinstance(error, UpstreamUnavailableError)
+    assert error.retry_after == seconds
+
+
+def test_pages_that_go_in_circles_end(out: Outgoing) -> None:
+    """A service that gives the same cursor again and again is left, instead of being asked for ever."""
+    page = {"data": [{"id": "1"}], "paging": {"cursors": {"after": "same"}, "next": "https://x/?after=same"}}
+    error = failed(out, Reply(page))
+    assert isinstance(error, UpstreamUnavailableError)
+    assert "twice" in str(error)
+
+
+def test_pages_without_cursors_are_followed_by_their_parameters(out: Outgoing) -> None:
+    """Older edges page by time: the parameters of `next` are used, without the token in them, on our own address."""
+    first = {"data": [], "paging": {"next": f"https://evil.example/?access_token={TOKEN}&__paging_token=t1&until=5"}}
+    with service(in_turn(Reply(first), Reply({"data": []}))) as there:
+        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+    assert (there.calls[1].query["__paging_token"], there.calls[1].query["until"]) == ("t1", "5")
+    assert "access_token" not in there.calls[1].query
+
+
+def test_odd_posts_take_no_others_with_them(out: Outgoing) -> None:
+    """Posts without an id or a time, and counters that are no numbers, are left out; the others come."""
+    odd = [None, {}, {"id": 1}, {"id": "7_1", "created_time": "now"}, {"id": "7_2", "created_time": "2026-08-01T10:00:00+0000",
+           "comments": "many", "shares": {"count": True}, "reactions": {"summary": {"total_count": 2}}}]  # fmt: skip
+    with service(in_turn(Reply({"data": odd}), Reply({"data": [None, {"name": "x"}]}))) as there:
+        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"), day=DAY)
+    assert [e.id for e in events] == ["7_2", "7_2:num_shares", "7_2:num_reactions"]
+
+
+@needs("webhooks")
+def test_insights_and_errors_that_facebook_sent(out: Outgoing) -> None:
+    """Recorded insights give their values by day, and the recorded error of a batch is one that stays."""
+    folder = DATA / "webhooks" / "facebook_graph"
+    body = json.loads((folder / "page_insights.page_messages_new_conversations_unique.json").read_text())
+    with service(in_turn(Reply({"data": []}), Reply(body))) as there:
+        one = integration("facebook_page", there.url, page_id="7")
+        events = fetched(FacebookPage(out), one, day=Day.of(date(2018, 3, 12), "UTC"))
+    assert [(e.value, e.time.isoformat()) for e in events] == [(1, "2018-03-11T19:00:00+00:00")]
+    told = json.loads((folder / "error.batch_response.json").read_text())
+    error = failed(out, Reply(told["body"], told["code"]))
+    assert isinstance(error, UpstreamRefusedError)

@@ -1,0 +1,116 @@
+"""Slack live: a day's messages and their threads, as the importer of exports would give them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.ingest.connectors.slack import LONGEST_PAUSE, PATIENCE, Slack
+from hubbub.ingest.sources import slack as exports
+from hubbub.ingest.sources.summary import Record
+from hubbub.model.event import Event, Rejection
+from hubbub.outgoing.http import Outgoing
+from tests.platforms import TOKEN, Workspace
+from tests.services import Reply, service
+from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, fetched, integration
+
+BEFORE = 24 * HOUR
+LIMITED = Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "7"})
+
+
+def said(at: float, user: str, thread: float | None = None, **more: Any) -> dict[str, Any]:
+    """Return a message as Slack writes it."""
+    told = {"type": "message", "ts": f"{at:.6f}", "user": user, "text": "canary text", **more}
+    return told if thread is None else {**told, "thread_ts": f"{thread:.6f}"}
+
+
+def talk() -> list[dict[str, Any]]:
+    """Return a channel: plain messages, a thread of the day, one begun the day before, one that is long over."""
+    root, old, over = NOON, NOON - BEFORE, NOON - 2 * BEFORE
+    return [
+        said(over, "U1", over, reply_count=1, latest_reply=f"{over + 60:.6f}"), said(over + 60, "U2", over, parent_user_id="U1"),
+        said(old, "U3", old, reply_count=2, latest_reply=f"{NOON + 30:.6f}"), said(old + 60, "U1", old, parent_user_id="U3"),
+        said(NOON + 30, "U3", old, parent_user_id="U3"),
+        said(NOON - 60, "U1"), said(NOON - 50, "U9", subtype="channel_join"),
+        said(NOON - 40, "U2", edited={"user": "U2", "ts": f"{NOON:.6f}"}),
+        said(root, "U1", root, reply_count=4, latest_reply=f"{root + BEFORE:.6f}", reactions=[{"name": "eyes", "count": 2}]),
+        *(said(root + n, "U2", root, parent_user_id="U1") for n in (1, 2)),
+        said(root + 3, "U4", root, subtype="thread_broadcast", root={"user": "U1", "ts": f"{root:.6f}"}),
+        said(root + BEFORE, "U1", root, parent_user_id="U1"),
+        said(NOON + 13 * HOUR, "U5"), said(NOON - 12 * HOUR, "U6"),
+    ]  # fmt: skip
+
+
+def exported(folder: Path, channels: dict[str, list[dict[str, Any]]]) -> dict[str | None, Event]:
+    """Return the events that the importer makes of the same messages, by id."""
+    for name, messages in channels.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "2026-08-01.json").write_text(json.dumps(messages))
+    return {r.event.id: r.event for r in exports.read(folder).records() if isinstance(r, Record)}
+
+
+def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Path) -> None:
+    """Every event of the day and of its threads equals that of the importer in all fields, so nothing doubles."""
+    channels = {"general": talk(), "random": [said(NOON, "U1")], "quiet": []}
+    with service(Workspace(channels, strangers=("not-ours",))) as there:
+        events = fetched(Slack(out), integration("slack", there.url))
+    imported = exported(tmp_path / "export", channels)
+    assert len({e.id for e in events}) == len(events)
+    for event in events:
+        assert event == imported[event.id]
+    left_out = set(imported) - {e.id for e in events}
+    assert left_out == {f"general:{NOON - 2 * BEFORE + n}.000000" for n in (0, 60)} | {
+        f"general:{NOON + 13 * HOUR}.000000"
+    }
+    assert "canary" not in str(events)
+
+
+def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
+    """Channels are chosen by name, with or without #, or by id; one that is not there is named."""
+    with service(Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")], "c": [said(NOON, "U1")]})) as there:
+        events = fetched(Slack(out), integration("slack", there.url, channels=["#a", "C0002"]))
+        assert {e.channel_id for e in events} == {"a", "c"}
+        with pytest.raises(UpstreamRefusedError, match="nowhere"):
+            fetched(Slack(out), integration("slack", there.url, channels=["a", "nowhere"]))
+
+
+def test_short_pauses_are_kept_and_long_ones_end_the_attempt(out: Outgoing) -> None:
+    """A pause that Slack asks for is kept and the day goes on; a long one, or too many, is for the job to wait."""
+    pauses: list[float] = []
+    workspace = Workspace({"general": talk()})
+    with service(workspace) as there:
+        one = integration("slack", there.url)
+        whole = fetched(Slack(out), one)
+        workspace.errors = [LIMITED, LIMITED]
+        assert fetched(Slack(out, pauses.append), one) == whole
+        assert pauses == [7, 7]
+        workspace.errors = [Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(LONGEST_PAUSE + 1)})]
+        with pytest.raises(UpstreamUnavailableError) as caught:
+            fetched(Slack(out, pauses.append), one)
+        assert caught.value.retry_after == LONGEST_PAUSE + 1
+        workspace.errors = [LIMITED] * 1000
+        with pytest.raises(UpstreamUnavailableError):
+            fetched(Slack(out, pauses.append), one)
+    assert sum(pauses) <= PATIENCE + 14
+
+
+def test_a_wrong_token_needs_a_person(out: Outgoing) -> None:
+    """invalid_auth raises UpstreamRefusedError, and the token is in no word of it."""
+    with service(Workspace({})) as there, pytest.raises(UpstreamRefusedError, match="invalid_auth") as caught:
+        fetched(Slack(out), integration("slack", there.url), token=TOKEN + "x")
+    assert TOKEN not in str(caught.value)
+
+
+def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
+    """A record without a usable time is a rejection with its place in the batch; its neighbours are events."""
+    odd = [said(NOON, "U1"), {**said(NOON + 1, "U1"), "user": 5}, said(NOON + 2, "U2")]
+    with service(Workspace({"general": odd})) as there:
+        items = [i for batch in Slack(out).fetch(integration("slack", there.url), TOKEN, DAY) for i in batch]
+    refused = [i for i in items if isinstance(i, Rejection)]
+    assert [(r.code, r.field, r.index) for r in refused] == [("invalid_field", "user", 1)]
+    assert "canary" not in str(refused)
+    assert len([i for i in items if isinstance(i, Event)]) == 2

@@ -1,0 +1,209 @@
+"""The way out: bounded, never into the private network, and every failure is one of two errors."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.errors import BadSettingError, HubbubError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.outgoing.http import Outgoing, is_public, retry_after
+from tests.services import Reply, certificate, in_turn, service
+
+CANARY = "canary-of-the-token"
+
+
+@pytest.fixture
+def out() -> Iterator[Outgoing]:
+    """Open a way out that may call this machine."""
+    opened = Outgoing(["127.0.0.1"])
+    yield opened
+    opened.close()
+
+
+def failed(out: Outgoing, reply: Reply, **how: Any) -> HubbubError:
+    """Return the error that a call ends with when the service answers so."""
+    with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
+        headers = {"Authorization": f"Bearer {CANARY}"}
+        out.send("POST", f"{there.url}/path?{CANARY}", headers=headers, body={"text": CANARY}, **how).checked()
+    assert CANARY not in str(caught.value) + repr(caught.value.__cause__)
+    return caught.value
+
+
+def test_a_call_goes_out_as_it_was_given(out: Outgoing) -> None:
+    """Method, path, parameters, headers and JSON body arrive, and status, headers and body come back, packed or not."""
+    with service(in_turn(Reply({"a": 1}, headers={"X-Said": "so"}), Reply({"a": 2}, packed=True))) as there:
+        first = out.send("POST", f"{there.url}/x", params={"n": 1}, headers={"X-Key": "k"}, body={"b": ["ä"]})
+        second = out.send("GET", f"{there.url}/y")
+    assert (first.status, first.headers["x-said"], first.json(), second.json()) == (200, "so", {"a": 1}, {"a": 2})
+    call = there.calls[0]
+    assert (call.method, call.path, call.query, call.headers["x-key"]) == ("POST", "/x", {"n": "1"}, "k")
+    assert call.told == {"b": ["ä"]}
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
+def test_passing_statuses_may_be_tried_again(out: Outgoing, status: int) -> None:
+    """Too many calls, timeouts and server errors raise UpstreamUnavailableError with the pause that was asked for."""
+    error = failed(out, Reply(CANARY.encode(), status, {"Retry-After": "17"}))
+    assert isinstance(error, UpstreamUnavailableError)
+    assert (error.retry, error.retry_after) == (True, 17)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 418, 422])
+def test_other_refusals_need_a_person(out: Outgoing, status: int) -> None:
+    """Missing rights, and every other status of the 400s, known or not, raise UpstreamRefusedError with an action."""
+    error = failed(out, Reply(CANARY.encode(), status))
+    assert isinstance(error, UpstreamRefusedError)
+    assert not error.retry and error.action and error.action in str(error)
+
+
+def test_redirects_are_not_followed(out: Outgoing) -> None:
+    """A redirect, also to a private address, is refused and nobody is called there."""
+    with service(in_turn(Reply())) as inner:
+        for status in (301, 302, 307, 308):
+            error = failed(out, Reply(status=status, headers={"Location": f"{inner.url}/secret"}))
+            assert isinstance(error, UpstreamRefusedError)
+            assert "redirect" in str(error)
+    assert inner.calls == []
+
+
+def test_a_service_that_hangs_is_left(out: Outgoing) -> None:
+    """No answer within the time raises UpstreamUnavailableError; so do a closed port and an unknown name."""
+    assert isinstance(failed(out, Reply(hang=True), timeout=0.3), UpstreamUnavailableError)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(UpstreamUnavailableError, match="could not be reached"):
+        out.send("GET", f"http://127.0.0.1:{port}/")
+    with pytest.raises(UpstreamUnavailableError):
+        out.send("GET", "https://nowhere.invalid/", timeout=5)
+
+
+def test_too_much_is_not_read(out: Outgoing) -> None:
+    """A body beyond the limit is refused, plain or as a gzip bomb; one of exactly the limit is taken."""
+    for reply in (Reply(b"x" * 1001), Reply(b"\0" * 50_000_000, packed=True)):
+        assert isinstance(failed(out, reply, limit=1000), UpstreamRefusedError)
+    with service(in_turn(Reply(b"x" * 1000), Reply(b"x" * 1000, packed=True))) as there:
+        assert len(out.send("GET", there.url, limit=1000).body) == 1000
+        assert len(out.send("GET", there.url, limit=1000).body) == 1000
+
+
+def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
+    """Bytes that are no gzip, a gzip that ends early and an answer that is no JSON come from a gateway: try again."""
+    for body in (b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb"):
+        assert isinstance(failed(out, Reply(body, headers={"Content-Encoding": "gzip"})), UpstreamUnavailableError)
+    with service(in_turn(Reply(b"<html>"))) as there, pytest.raises(UpstreamUnavailableError, match="JSON"):
+        out.send("GET", there.url).json()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://0.0.0.0/", "https://[::]/", "https://10.1.2.3/",
+        "https://192.168.0.1/", "https://172.16.0.1/", "https://169.254.169.254/latest/meta-data/", "https://100.64.0.1/",
+        "https://[::ffff:127.0.0.1]/", "https://[::ffff:169.254.169.254]/", "https://[fe80::1]/", "https://[fd00::1]/",
+        "https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
+        "https://224.0.0.1/", "https://255.255.255.255/", "https://user@127.0.0.1/",
+        "http://example.com/", "ftp://example.com/", "file:///etc/passwd", "//example.com", "https://", "", "https://[::1",
+    ],
+)  # fmt: skip
+def test_private_places_are_refused(url: str) -> None:
+    """Loopback, private, link-local, metadata and wrapped addresses in any spelling, and anything but https, are refused."""
+    out = Outgoing()
+    with pytest.raises(UpstreamRefusedError):
+        out.send("GET", url, timeout=5)
+    out.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["93.184.216.34", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+)
+def test_public_addresses_are_public(text: str) -> None:
+    """Addresses of the internet, also those that wrap an IPv4 one, may be called."""
+    assert is_public(ipaddress.ip_address(text))
+
+
+def test_a_name_that_changes_its_address_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is resolved once and the connection goes to what was looked at; one private address among public ones is refused."""
+    asked: list[str] = []
+    connected: list[tuple[str, int]] = []
+    answers = [["93.184.216.34"], ["127.0.0.1"]]
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [(0, 0, 0, "", (address, port)) for address in answers[min(len(asked), len(answers)) - 1]]
+
+    def connect(address: tuple[str, int], *_: Any, **__: Any) -> socket.socket:
+        connected.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    out = Outgoing()
+    with pytest.raises(UpstreamUnavailableError):
+        out.send("GET", "https://rebind.example/")
+    assert (asked, connected) == (["rebind.example"], [("93.184.216.34", 443)])
+    with pytest.raises(UpstreamRefusedError, match="private"):
+        out.send("GET", "https://rebind.example/")
+    answers.append(["93.184.216.34", "10.0.0.1"])
+    with pytest.raises(UpstreamRefusedError, match="private"):
+        out.send("GET", "https://rebind.example/")
+    assert len(connected) == 1
+    out.close()
+
+
+def test_what_the_setting_names_may_be_called() -> None:
+    """A host, with its port when the setting has one, may be private and unencrypted; its neighbours may not."""
+    with service(in_turn(Reply(b"in"))) as there, service(in_turn(Reply(b"other"))) as other:
+        out = Outgoing([there.place])
+        assert out.send("GET", there.url).body == b"in"
+        with pytest.raises(UpstreamRefusedError):
+            out.send("GET", other.url)
+        out.close()
+    for bad in ("http://x", "x/y", "", "x:y", "u@x"):
+        with pytest.raises(BadSettingError, match="allow_private_hosts"):
+            Outgoing([bad])
+
+
+def test_certificates_are_checked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS the name is checked, not the address that was connected to; SSL_CERT_FILE names a private authority."""
+    files = certificate(tmp_path, "localhost")
+    with service(in_turn(Reply(b"in")), certificate=files) as there:
+        port = there.place.rpartition(":")[2]
+        for trusted, host in ((False, "localhost"), (True, "127.0.0.1")):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+            out = Outgoing(["localhost", "127.0.0.1"])
+            with pytest.raises(UpstreamRefusedError, match="certificate"):
+                out.send("GET", f"https://{host}:{port}/")
+            out.close()
+        out = Outgoing(["localhost"])
+        assert out.send("GET", f"https://localhost:{port}/").body == b"in"
+        out.close()
+
+
+def test_addresses_are_not_logged(out: Outgoing, caplog: pytest.LogCaptureFixture) -> None:
+    """A path can be a secret, as Slack's response addresses are: no line of log has it."""
+    with caplog.at_level(logging.INFO), service(in_turn(Reply())) as there:
+        out.send("POST", f"{there.url}/{CANARY}")
+    assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 30), ("0", 0), ("1.5", 1.5), ("-5", 0), ("999999", 3600), ("Wed, 01 Aug 2026 10:01:00 GMT", 60),
+        ("Wed, 01 Aug 2026 09:00:00 GMT", 0), ("Wed, 01 Aug 2029 09:00:00 GMT", 3600), ("soon", None), ("", None), (None, None),
+        ("nan", None), ("inf", None), ("1e999", None),
+    ],
+)  # fmt: skip
+def test_pauses_are_read_in_both_forms(text: str | None, seconds: float | None) -> None:
+    """Retry-After counts in seconds or names a moment; what is odd says nothing, and an hour is the most."""
+    assert retry_after(text, lambda: datetime(2026, 8, 1, 10, tzinfo=UTC)) == seconds

@@ -1,0 +1,52 @@
+"""What a reply is asked for: the contract's payload is taken, anything else is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hubbub.errors import BadRequestError
+from hubbub.replies.request import MAX_CONTEXT, MAX_TEXT, read_request
+
+PAYLOAD: dict[str, Any] = {
+    "workspace_id": "T1", "user_id": "U1", "channel_id": "C1", "message_ts": "1785585600.000100",
+    "trigger_message_text": "canary question?", "triggered_by": "mention",
+    "context_messages": [{"user_id": "U2", "text": "canary context", "ts": "1785585500.000100"}],
+}  # fmt: skip
+
+
+def test_the_payload_of_the_contract_is_taken() -> None:
+    """All fields come through; context, thread and response address may be absent."""
+    request = read_request(PAYLOAD)
+    assert (request.user_id, request.context_messages[0].text) == ("U1", "canary context")
+    assert read_request({k: v for k, v in PAYLOAD.items() if k != "context_messages"}).context_messages == []
+    for trigger in ("mention", "reply", "thread", "message_action"):
+        read_request(
+            PAYLOAD | {"triggered_by": trigger, "thread_ts": "1.2", "response_url": "https://hooks.slack.com/x"}
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"workspace_id": None}, "workspace_id"), ({"user_id": ""}, "user_id"), ({"channel_id": "C 1"}, "channel_id"),
+        ({"message_ts": 5}, "message_ts"), ({"trigger_message_text": ""}, "trigger_message_text"),
+        ({"trigger_message_text": "canary" * MAX_TEXT}, "trigger_message_text"), ({"triggered_by": "canary"}, "triggered_by"),
+        ({"context_messages": [{"user_id": "U1", "text": "canary"}]}, "context_messages"),
+        ({"response_url": "file:///x"}, "response_url"),
+        ({"context_messages": PAYLOAD["context_messages"] * (MAX_CONTEXT + 1)}, "context_messages"), ({"tenant": "x"}, "tenant"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named_without_its_words(change: dict[str, Any], named: str) -> None:
+    """A missing, empty, overlong, unknown or odd field is named, and no text of the payload is repeated."""
+    with pytest.raises(BadRequestError, match=named) as caught:
+        read_request(PAYLOAD | change)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_missing_field_is_named() -> None:
+    """Each field but the context is required."""
+    for name in set(PAYLOAD) - {"context_messages"}:
+        with pytest.raises(BadRequestError, match=name):
+            read_request({k: v for k, v in PAYLOAD.items() if k != name})

@@ -1,0 +1,46 @@
+"""The control database: many write at once, and an error leaves no trace."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from hubbub.store.database import Database
+
+metadata = sa.MetaData()
+words = sa.Table("words", metadata, sa.Column("word", sa.String(40), primary_key=True))
+
+
+def test_many_write_at_once(tmp_path: Path) -> None:
+    """Threads of one process, and another opening of the same file, write side by side without losing anything."""
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    databases = [Database(url), Database(url)]
+    databases[0].make(words)
+
+    def write(n: int) -> None:
+        with databases[n % 2].write() as con:
+            con.execute(words.insert().values(word=str(n)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(200)))
+    with databases[0].read() as con:
+        assert con.execute(sa.select(sa.func.count()).select_from(words)).scalar() == 200
+    for database in databases:
+        database.close()
+
+
+def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
+    """What was written before an error is undone, and the next writer does not wait for ever."""
+    database = Database(f"sqlite:///{tmp_path / 'control.db'}")
+    database.make(words)
+    with pytest.raises(ZeroDivisionError), database.write() as con:
+        con.execute(words.insert().values(word="undone"))
+        raise ZeroDivisionError
+    with database.write() as con:
+        con.execute(words.insert().values(word="kept"))
+    with database.read() as con:
+        assert list(con.execute(sa.select(words.c.word)).scalars()) == ["kept"]
+    database.close()
