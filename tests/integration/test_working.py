@@ -1,0 +1,299 @@
+"""A server and workers as processes: replies and a night's ingestion, from the request to the numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from hubbub.app import Engine
+from hubbub.rollups.windows import WindowFold
+from hubbub.settings import load
+from tests.integration.test_serve import PROGRAM, environment, free_port, message, until
+from tests.platforms import TOKEN, Graph, graph_error, post
+from tests.services import Call, Reply, Service, in_turn, service
+
+CANARY = "canary-text-51d0"
+DAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+
+
+@dataclass
+class House:
+    """A data folder with a server, workers, and an operator's key."""
+
+    folder: Path
+    env: dict[str, str]
+    url: str = ""
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command that stays."""
+        with (self.folder.parent / f"{words[0]}-{len(self.processes)}.log").open("w") as log:
+            made = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *words, "--data", str(self.folder)],
+                stdout=log, stderr=subprocess.STDOUT, text=True, env=self.env,
+            )  # fmt: skip
+        self.processes.append(made)
+        return made
+
+    def serve(self) -> subprocess.Popen[str]:
+        """Start the server and wait until it is ready."""
+        port = free_port()
+        server = self.start("serve", "--port", str(port))
+        self.url = f"http://127.0.0.1:{port}"
+
+        def ready() -> bool:
+            assert server.poll() is None, self.logs()
+            try:
+                return httpx2.get(f"{self.url}/readyz", timeout=30).status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        until(ready, "the server is ready")
+        return server
+
+    def ask(self, method: str, path: str, **how: Any) -> Any:
+        """Ask as this machine's own command would, and return the JSON of a success."""
+        token = json.loads((self.folder / "server.json").read_text())["token"]
+        answer = httpx2.request(
+            method, f"{self.url}{path}", headers={"Authorization": f"Bearer {how.pop('key', token)}"}, timeout=60, **how
+        )
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def do(self, operation: str, **params: Any) -> Any:
+        """Run an operation."""
+        return self.ask("POST", f"/v1/operations/{operation}", json=params)
+
+    def logs(self) -> str:
+        """Return all that the processes said."""
+        return "".join(path.read_text() for path in self.folder.parent.glob("*.log"))
+
+    def ended(self, job: str) -> Any:
+        """Wait for a job to end; returns it."""
+
+        def found() -> Any:
+            row = self.ask("GET", f"/v1/jobs/{job}")
+            return row if row["state"] in ("completed", "failed", "parked", "cancelled") else None
+
+        return until(found, f"{job} ended")
+
+
+@contextmanager
+def house(folder: Path, **more: str) -> Iterator[House]:
+    """Give an installation whose processes are gone afterwards."""
+    made = House(folder, environment() | {"HUBBUB_LOG_LEVEL": "debug"} | more)
+    folder.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        for one in made.processes:
+            if one.poll() is None:
+                one.terminate()
+        for one in made.processes:
+            one.wait(timeout=60)
+
+
+def says(text: str) -> Reply:
+    """Answer as a chat endpoint does."""
+    return Reply(
+        {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+    )
+
+
+QUESTION = {
+    "workspace_id": "T1", "user_id": "U1", "channel_id": "C1", "message_ts": "1.5", "triggered_by": "mention",
+    "trigger_message_text": f"When do you open? {CANARY}", "context_messages": [{"user_id": "U2", "text": CANARY, "ts": "1.4"}],
+}  # fmt: skip
+
+
+def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
+    """A question is taken at once; its job survives a 500 and a 429 and hands over the suggestion; no text is in jobs or logs."""
+    busy = Reply({"error": {"message": "slow"}}, 429, {"Retry-After": "1"})
+    with (
+        service(in_turn(Reply(b"", 500), busy, says(f"At nine. {CANARY}"))) as model,
+        service(lambda _: Reply({"ok": True})) as slack,
+        house(
+            tmp_path / "data",
+            HUBBUB_AI__URL=model.url, HUBBUB_AI__MODEL="m", HUBBUB_ALLOW_PRIVATE_HOSTS=json.dumps([model.place, slack.place]),
+        ) as here,
+    ):  # fmt: skip
+        here.serve()
+        here.do("add_tenant", tenant="acme")
+        key = here.do("add_key", tenant="acme")["key"]
+        asked = here.ask("POST", "/v1/ai/responses", json={**QUESTION, "response_url": f"{slack.url}/r"}, key=key)
+        assert (asked["queue"], asked["state"]) == ("ai-responses", "waiting")
+        done = here.ended(asked["id"])
+        assert done["state"] == "completed", done
+        assert done["attempts"] == 3
+        assert done["result"]["suggestion"] == f"At nine. {CANARY}"
+        assert set(done["payload"]) == {"reference"}
+        assert len(model.calls) == 3
+        assert [call.told["text"] for call in slack.calls] == [f"At nine. {CANARY}"]
+        today = datetime.now(UTC).date()
+        told = here.do(
+            "query", tenant="acme", metrics=["messages"], start=today.isoformat(), end=(today + timedelta(days=1)).isoformat(),
+            include_bots=True,
+        )  # fmt: skip
+        assert told["rows"][0]["messages"] >= 0
+        events = here.do(
+            "explain",
+            tenant="acme",
+            metric="ai_involved",
+            start=today.isoformat(),
+            end=(today + timedelta(days=1)).isoformat(),
+        )
+        assert "ai_involved" in json.dumps(events)
+        assert CANARY not in here.logs()
+        for path in here.folder.iterdir():
+            assert CANARY.encode() not in path.read_bytes(), f"{path.name} holds text"
+
+
+def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path: Path) -> None:
+    """No endpoint: one attempt, permanent, and the action names the settings."""
+    with house(tmp_path / "data") as here:
+        here.serve()
+        here.do("add_tenant", tenant="acme")
+        done = here.ended(here.do("ask_for_reply", tenant="acme", payload=QUESTION)["id"])
+        assert (done["state"], done["attempts"], done["error_class"]) == ("failed", 1, "permanent")
+        assert "HUBBUB_AI__URL" in done["action"]
+
+
+class Pages:
+    """Forty pages on one address: each has three posts of the day; page 7's token is dead, page 9 is limited twice."""
+
+    def __init__(self) -> None:
+        self.posts = {
+            str(n): [post(f"{n}_{k}", int(DAY.timestamp()) + k, reactions=k) for k in range(3)] for n in range(40)
+        }
+        self.limited = 2
+
+    def __call__(self, call: Call) -> Reply:
+        """Answer for the page of the path."""
+        page = call.path.split("/")[-2]
+        if page == "7":
+            return graph_error(190, 401, error_subcode=463)
+        if page == "9" and self.limited:
+            self.limited -= 1
+            return graph_error(4, 400, headers={"Retry-After": "1"})
+        return Graph(self.posts[page], page=100)(call)
+
+
+def connect(here: House, graph: Service, pages: int) -> None:
+    """Make four tenants that share the pages."""
+    for n in range(4):
+        here.do("add_tenant", tenant=f"shop-{n}")
+    for n in range(pages):
+        here.do(
+            "add_integration", tenant=f"shop-{n % 4}", provider="facebook_page", secret=TOKEN, name=f"page {n}",
+            settings={"page_id": str(n), "base_url": f"{graph.url}/v24.0"},
+        )  # fmt: skip
+
+
+def published(here: House) -> int:
+    """Return how many posts the store has."""
+    start, end = (DAY - timedelta(days=1)).date().isoformat(), (DAY + timedelta(days=2)).date().isoformat()
+    rows = [
+        here.do(
+            "query", tenant=f"shop-{n}", metrics=["events"], where={"type": "content.published"}, start=start, end=end
+        )["rows"]
+        for n in range(4)
+    ]
+    return int(sum(row[0]["events"] for row in rows))
+
+
+@pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
+def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path, jobs_url: str) -> None:
+    """Forty pages on PostgreSQL: all processes work, one dead token is marked and tried once, limits are waited for, the day is
+    aggregated after, a second night changes nothing and leaves the dead one out, and a backfill fetches again."""
+    with service(Pages()) as graph, house(
+        tmp_path / "data", HUBBUB_JOBS_URL=jobs_url, HUBBUB_ALLOW_PRIVATE_HOSTS=json.dumps([graph.place])
+    ) as here:  # fmt: skip
+        here.serve()
+        connect(here, graph, 40)
+        workers = [here.start("worker") for _ in range(2)]
+        until(lambda: here.logs().count("worker started") == 3, "workers started")
+        date = DAY.date().isoformat()
+        done = here.ended(here.do("trigger_schedule", name="analytics-ingest", date=date)["id"])
+        assert done["state"] == "completed", done
+        assert done["result"]["days"][date] == {"completed": 39, "failed": 1}
+        assert published(here) == 39 * 3
+        processes = {
+            json.loads(line)["tenant"]
+            for line in here.logs().splitlines()
+            if '"job started"' in line and '"analytics-ingest"' in line
+        }
+        assert processes == {f"shop-{n}" for n in range(4)}
+        assert sum('"job started"' in path.read_text() for path in here.folder.parent.glob("*.log")) == 3, (
+            "all three worked"
+        )
+        broken = here.do("integrations", state="broken")["rows"]
+        assert [(one["name"], "Reconnect the page" in one["action"]) for one in broken] == [("page 7", True)]
+        dead = [call for call in graph.calls if "/7/" in call.path]
+        assert len(dead) == 1
+        aggregated = here.ask("GET", "/v1/jobs?queue=analytics-aggregate")["rows"]
+        until(lambda: here.ended(aggregated[0]["id"])["state"] == "completed", "aggregated")
+        calls = len(graph.calls)
+        again = here.ended(here.do("trigger_schedule", name="analytics-ingest", date=date)["id"])
+        assert again["state"] == "completed"
+        assert len(graph.calls) == calls, "the same job is not done twice"
+        refetched = here.do(
+            "backfill_schedule", name="analytics-ingest", start=date, end=(DAY + timedelta(days=1)).date().isoformat()
+        )
+        assert here.ended(refetched["id"])["result"]["days"][date] == {"completed": 39}
+        assert len(graph.calls) > calls
+        assert published(here) == 39 * 3
+        assert len([call for call in graph.calls if "/7/" in call.path]) == 1
+        for worker in workers:
+            assert worker.poll() is None
+        assert TOKEN not in here.logs()
+        assert not any(TOKEN.encode() in path.read_bytes() for path in here.folder.iterdir())
+
+
+def test_a_failing_tenant_is_reported_tried_again_and_healed(
+    tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of twenty tenants cannot be folded: nineteen are done, the job says who and why, and is tried again; mended, it heals."""
+    settings = load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, memory_limit="300MB", free_floor_mb=0)
+    with Engine(settings) as engine:
+        for n in range(20):
+            engine.add_tenant(f"shop-{n}")
+            engine.record(f"shop-{n}", message(f"m-{n}"))
+        bad = engine.control.tenant("shop-7").no
+        real = WindowFold.run
+
+        def run(fold: WindowFold, since: int | None, span: Any) -> dict[str, int]:
+            if bad in [tenant.no for tenant in fold.tenants]:
+                raise RuntimeError("its rows cannot be folded")
+            return real(fold, since, span)
+
+        monkeypatch.setattr(WindowFold, "run", run)
+        worker = engine.worker()
+        worker.start()
+        try:
+            job = engine.desk.trigger_schedule("trend-aggregation")["id"]
+            row = until(lambda: r if (r := engine.job(job))["state"] == "retrying" else None, "tried")
+            assert (row["attempts"], row["error_class"]) == (1, "transient")
+            assert row["result"]["tenants_processed"] == 20
+            assert list(row["result"]["errors"]) == ["shop-7"]
+            assert "its rows cannot be folded" in row["error"]
+            marks = dict(
+                engine.store.query("SELECT tenant, count(*) FROM marks WHERE error IS NOT NULL GROUP BY ALL").rows
+            )
+            assert list(marks) == [bad]
+            monkeypatch.setattr(WindowFold, "run", real)
+            engine.desk.retry_job(job)
+            row = until(lambda: r if (r := engine.job(job))["state"] == "completed" else None, "healed")
+            assert row["result"] == {"tenants_processed": 20, "trends_created": 0, "errors": {}}
+            assert engine.verify()["clean"]
+        finally:
+            assert worker.stop() == []
