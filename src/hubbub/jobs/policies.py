@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 from hubbub.errors import HubbubError
 
 Class = Literal["transient", "permanent", "unknown"]
@@ -59,8 +61,8 @@ QUEUES = {
         Queue("snapshots", "Snapshots of every team and account.", everywhere=1, at_once=1, completed=100, failed=100),
         Queue("fan-out", "Starts a day's jobs, one per integration, and waits until all have ended.", attempts=5, at_once=4,
               completed=100, failed=100),
-        Queue("analytics-ingest", "Fetches one day of one integration.", pause=2.0, at_once=8, per_tenant=4,
-              completed=10_000, failed=10_000, poll=0.5),
+        Queue("analytics-ingest", "Fetches one day of one integration.", pause=2.0, at_once=32, per_tenant=8,
+              completed=10_000, failed=10_000, poll=0.25),
         Queue("analytics-aggregate", "Aggregates a day after its ingestion has ended.", attempts=2, pause=5.0, factor=1.0,
               everywhere=1, at_once=1),
         Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
@@ -93,6 +95,8 @@ def classify(error: BaseException) -> Failure:
             getattr(error, "retry_after", None),
         )
     reason = f"{type(error).__name__}: {error}"[:500]
-    if isinstance(error, OSError | TimeoutError):  # network, files, locks: the next try may find them well
+    if isinstance(
+        error, OSError | TimeoutError | OperationalError | InterfaceError
+    ):  # network, files, locks: the next try may find them well
         return Failure("transient", "unreachable", reason)
     return Failure("unknown", "internal", reason, "Report it with the job's id and the log lines that carry it.")

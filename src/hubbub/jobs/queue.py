@@ -13,21 +13,23 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, _serialization
 from dbos._error import DBOSException, DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowStatus
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Failure, Queue
 from hubbub.telemetry import log
 
+T = TypeVar("T")
 APPLICATION = "hubbub"
 VERSION = "1"
 """Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
@@ -286,9 +288,20 @@ class Jobs:
         fresh = [one for one in lost if (one.recovery_attempts or 0) < TRIES - 1]
         if suspects and not self._suspect_at_work(alive):
             fresh.append(suspects[0])
-        # Not public, and the only call that says "only if it is still that process's": two that adopt at once do it once.
-        put_back = self._client._sys_db.reenqueue_for_recovery
-        return [one.workflow_id for one in fresh if put_back(one.workflow_id, [str(one.executor_id)], one.name)]
+        return [one.workflow_id for one in fresh if self.put_back(one.workflow_id, str(one.executor_id))]
+
+    def stranded(self, process: str, running: Container[str]) -> list[str]:
+        """Return the jobs that count as running in a process and do not.
+
+        A worker whose database went away between taking a job and reading it has it, and does not know.
+        """
+        mine = self._client.list_workflows(status="PENDING", executor_id=process, load_input=False, load_output=False)
+        return [one.workflow_id for one in mine if one.workflow_id not in running]
+
+    def put_back(self, job_id: str, process: str) -> bool:
+        """Put a job of a process back into its queue, unless it is not that process's any more; says whether it was."""
+        # Not public, and the only call with that condition: two that put back at once do it once.
+        return self._client._sys_db.reenqueue_for_recovery(job_id, [process], self._status(job_id, None).name)
 
     def hand_back(self, process: str) -> list[str]:
         """Put the running jobs of a process that ends in order back into their queues; that counts as no attempt."""
@@ -317,11 +330,24 @@ class Jobs:
         return found
 
 
+def insist(call: Callable[[], T]) -> T:
+    """Return what a call to the jobs database returns, however long the database is away.
+
+    What a job came to must not be lost because it could not be written down; the wait ends with the process.
+    """
+    while True:
+        try:
+            return call()
+        except (OperationalError, InterfaceError):
+            time.sleep(1.0)
+
+
 class Runner:
     """The part of this process that takes jobs out of the queues and runs them."""
 
     def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
         self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.running: set[str] = set()
         self._jobs = jobs
         self._run = run
 
@@ -366,14 +392,21 @@ class Runner:
     def body(self, payload: Mapping[str, Any]) -> Any:
         """Run one job; what it raises becomes a job error that carries its class."""
         job_id = str(DBOS.workflow_id)
-        status = self._jobs._status(job_id, None)
+        self.running.add(job_id)
+        try:
+            return self._body(job_id, payload)
+        finally:
+            self.running.discard(job_id)
+
+    def _body(self, job_id: str, payload: Mapping[str, Any]) -> Any:
+        status = insist(lambda: self._jobs._status(job_id, None))
         noted = dict(status.attributes or {})
         job = Job(
             job_id, status.name, status.authenticated_user or None, payload,
             int(noted.get("attempts", 0)) + 1, int(noted.get("failures", 0)),
         )  # fmt: skip
-        self._jobs.ledger.no_retry(job_id)
-        self._jobs.note(job_id, attempts=job.attempt, retrying=False)
+        insist(lambda: self._jobs.ledger.no_retry(job_id))
+        insist(lambda: self._jobs.note(job_id, attempts=job.attempt, retrying=False))
         return self._run(job)
 
 

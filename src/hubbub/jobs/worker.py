@@ -21,7 +21,7 @@ import structlog
 from hubbub.clock import Clock
 from hubbub.errors import JobCancelledError, TenantsFailedError
 from hubbub.jobs.policies import QUEUES, classify
-from hubbub.jobs.queue import Job, Jobs, Runner, job_error
+from hubbub.jobs.queue import Job, Jobs, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
 from hubbub.jobs.workflows import WORK
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log
@@ -99,6 +99,7 @@ class Worker:
         self._thread = threading.Thread(target=self._loop, name="hubbub-clock", daemon=True)
         self._went_well = time.monotonic()
         self._seen: dict[str, tuple[datetime, float]] = {}
+        self._idle: dict[str, float] = {}
         self._duties: list[tuple[float, Callable[[], None], float]] = [
             (every, duty, -every)
             for every, duty in (
@@ -150,7 +151,7 @@ class Worker:
                 JOB_SECONDS.labels(job.queue).observe(seconds)
                 raise self._failed(job, policy.attempts, error, seconds) from None
             seconds = time.monotonic() - begun
-            self._jobs.note(job.id, error=None)
+            insist(lambda: self._jobs.note(job.id, error=None))
             JOBS.labels(job.queue, "completed").inc()
             JOB_SECONDS.labels(job.queue).observe(seconds)
             log.info("job completed", attempt=job.attempt, seconds=round(seconds, 3))
@@ -170,8 +171,8 @@ class Worker:
             pause = QUEUES[job.queue].delay(failures, failure.retry_after)
             moment = self._clock() + timedelta(seconds=pause)
             noted["retry_at"] = moment.timestamp()
-            self._jobs.ledger.retry_at(job.id, moment)
-        self._jobs.note(job.id, **noted)
+            insist(lambda: self._jobs.ledger.retry_at(job.id, moment))
+        insist(lambda: self._jobs.note(job.id, **noted))
         JOBS.labels(job.queue, "retrying" if again else "failed").inc()
         told = {
             "attempt": job.attempt, "error": failure.reason, "error_class": failure.kind, "action": failure.action or None,
@@ -243,6 +244,11 @@ class Worker:
             log.warning("jobs taken over from a process that is gone", jobs=adopted)
         for process in set(beats) - alive - {self._runner.process}:
             self._jobs.ledger.leave(process)
+        stranded = self._jobs.stranded(self._runner.process, self._runner.running)
+        self._idle = {job: self._idle.get(job, now) for job in stranded}
+        for job, since in self._idle.items():
+            if now - since >= DEAD_AFTER and self._jobs.put_back(job, self._runner.process):
+                log.warning("a job that was taken and never began is back in its queue", job_id=job)
 
     def _measure(self) -> None:
         """Set the gauges of the queues."""
