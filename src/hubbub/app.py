@@ -39,7 +39,7 @@ from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
-from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
+from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
 from hubbub.working import DESK_OPERATIONS, Working
 from hubbub.working import OPERATIONS as WORKING
 
@@ -146,7 +146,12 @@ class Engine(Outside, Managing, Working):
         with REFRESH_SECONDS.time():
             report = self.refresher.refresh(only, step=step)
         REFRESHES.labels("errors" if report.errors else "ok").inc()
-        BEHIND.set(self.store.last_seq() - report.up_to)
+        last, now = self.store.last_seq(), self.clock().timestamp()
+        BEHIND.set(last - report.up_to)
+        for fact, known in self.store.query("SELECT fact, min(seq) FROM marks GROUP BY fact").rows:
+            FACT_BEHIND.labels(fact).set(last - known)
+            if known >= report.up_to:
+                FACT_FRESH.labels(fact).set(now)
         return report.answer()
 
     def backfill(

@@ -273,8 +273,8 @@ class Jobs:
             self._client.delete_workflows([one.workflow_id for one in gone])
         return [_payload(one) for one in gone]
 
-    def adopt(self, alive: set[str]) -> list[str]:
-        """Put jobs of processes that are gone back into their queues; returns their ids.
+    def adopt(self, alive: set[str]) -> dict[str, str]:
+        """Put jobs of processes that are gone back into their queues; returns their queues by id.
 
         A job that was already running twice when its process died is taken up alone: should it be the one that kills,
         no neighbour dies a third time with it.
@@ -288,7 +288,7 @@ class Jobs:
         fresh = [one for one in lost if (one.recovery_attempts or 0) < TRIES - 1]
         if suspects and not self._suspect_at_work(alive):
             fresh.append(suspects[0])
-        return [one.workflow_id for one in fresh if self.put_back(one.workflow_id, str(one.executor_id))]
+        return {one.workflow_id: one.name for one in fresh if self.put_back(one.workflow_id, str(one.executor_id))}
 
     def stranded(self, process: str, running: Container[str]) -> list[str]:
         """Return the jobs that count as running in a process and do not.

@@ -241,7 +241,9 @@ class Worker:
         alive = {process for process, (_, since) in self._seen.items() if now - since < DEAD_AFTER}
         adopted = self._jobs.adopt(alive | {self._runner.process})
         if adopted:
-            log.warning("jobs taken over from a process that is gone", jobs=adopted)
+            log.warning("jobs taken over from a process that is gone", jobs=list(adopted))
+        for queue in adopted.values():
+            JOBS.labels(queue, "stalled").inc()
         for process in set(beats) - alive - {self._runner.process}:
             self._jobs.ledger.leave(process)
         stranded = self._jobs.stranded(self._runner.process, self._runner.running)

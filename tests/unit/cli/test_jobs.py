@@ -1,0 +1,41 @@
+"""Jobs and schedules on the command line, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work on a data folder of the test's own."""
+    monkeypatch.setenv("HUBBUB_DATA", str(tmp_path / "data"))
+
+
+def test_schedules_and_jobs_by_hand(hubbub: Run) -> None:
+    """A triggered job is listed, shown, cancelled and retried; a paused schedule says so; `--json` prints rows."""
+    rows = hubbub("schedules", "list", "--json").told["rows"]
+    assert {"retention", "trend-aggregation", "weekly-snapshots"} <= {row["name"] for row in rows}
+    job = hubbub("schedules", "trigger", "retention", "--json").told["id"]
+    assert [row["id"] for row in hubbub("jobs", "list", "--state", "waiting", "--json").told["rows"]] == [job]
+    assert hubbub("jobs", "cancel", job, "--json").told["state"] == "cancelled"
+    assert hubbub("jobs", "retry", job, "--json").told["state"] == "waiting"
+    assert hubbub("jobs", "show", job).out.startswith("id")
+    assert hubbub("schedules", "pause", "retention", "--json").told["paused"] is True
+    assert hubbub("schedules", "resume", "retention", "--json").told["paused"] is False
+    told = hubbub(
+        "schedules", "backfill", "trend-aggregation", "--from", "2026-08-01", "--to", "2026-08-03", "--json"
+    ).told
+    assert told["payload"]["dates"] == ["2026-08-01", "2026-08-02"]
+    assert "weekly-snapshots" in hubbub("schedules", "list").out
+
+
+def test_what_is_not_there_is_said(hubbub: Run) -> None:
+    """Unknown jobs and schedules end with one line and exit 1; a bad date with exit 2."""
+    for words in (("jobs", "show", "nothing"), ("schedules", "pause", "nightly")):
+        ended = hubbub(*words)
+        assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert hubbub("schedules", "trigger", "retention", "--date", "soon").code == 2
