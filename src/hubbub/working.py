@@ -149,9 +149,15 @@ class Working(ABC):
     def ask_for_reply(
         self, tenant: str, payload: Mapping[str, Any], priority: int | None = None, delay: float | None = None
     ) -> dict[str, Any]:
-        """Store what a reply is asked for and start its job, whose arguments hold a reference only; returns the job's row."""
+        """Store what a reply is asked for and start its job, whose arguments hold a reference only; returns id, queue, state.
+
+        Somebody waits who has three seconds for everything, so nothing is read back.
+        """
         reference = self.prepare_reply(tenant, payload)
-        return self.desk.start_job("ai-responses", {"reference": reference}, tenant, priority, delay)
+        job = self.jobs_store.start(
+            "ai-responses", {"reference": reference}, tenant=tenant, priority=priority, delay=delay
+        )
+        return {"id": job, "queue": "ai-responses", "state": "delayed" if delay else "waiting"}
 
     def job(self, job: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job with payload and result; of a reply also the suggestion's text, which no job keeps itself."""

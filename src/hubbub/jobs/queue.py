@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, _serialization
-from dbos._error import DBOSException, DBOSNonExistentWorkflowError
+from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -230,8 +230,11 @@ class Jobs:
         due = self.ledger.retrying(until=now)
         for job_id in due:
             try:
-                if _NAMES[str(self._status(job_id, None).status)] == "failed":
+                status = str(self._status(job_id, None).status)
+                if status == "ERROR":
                     self.again(job_id)
+                elif status not in IN_FLIGHT:
+                    self.ledger.no_retry(job_id)
             except NotFoundError:
                 self.ledger.no_retry(job_id)
             except DBOSException:
@@ -321,13 +324,10 @@ class Jobs:
         )
 
     def _status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
-        try:
-            found = self._client.retrieve_workflow(job_id).get_status()
-        except DBOSNonExistentWorkflowError:
-            raise NotFoundError(f"there is no job {job_id[:80]!r}") from None
-        if found.name not in QUEUES or (tenant is not None and found.authenticated_user != tenant):
+        found = self._client.list_workflows(workflow_ids=[job_id], name=list(QUEUES), user=tenant)
+        if not found:
             raise NotFoundError(f"there is no job {job_id[:80]!r}")
-        return found
+        return found[0]
 
 
 def insist(call: Callable[[], T]) -> T:
@@ -405,7 +405,8 @@ class Runner:
             job_id, status.name, status.authenticated_user or None, payload,
             int(noted.get("attempts", 0)) + 1, int(noted.get("failures", 0)),
         )  # fmt: skip
-        insist(lambda: self._jobs.ledger.no_retry(job_id))
+        if job.failures:
+            insist(lambda: self._jobs.ledger.no_retry(job_id))
         insist(lambda: self._jobs.note(job_id, attempts=job.attempt, retrying=False))
         return self._run(job)
 

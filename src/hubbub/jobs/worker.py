@@ -151,7 +151,8 @@ class Worker:
                 JOB_SECONDS.labels(job.queue).observe(seconds)
                 raise self._failed(job, policy.attempts, error, seconds) from None
             seconds = time.monotonic() - begun
-            insist(lambda: self._jobs.note(job.id, error=None))
+            if job.failures:
+                insist(lambda: self._jobs.note(job.id, error=None))
             JOBS.labels(job.queue, "completed").inc()
             JOB_SECONDS.labels(job.queue).observe(seconds)
             log.info("job completed", attempt=job.attempt, seconds=round(seconds, 3))
