@@ -30,9 +30,9 @@ def slot(column: str) -> str:
     return f"epoch_us({column}) // {SLOT_US}"
 
 
-def scope(fact: Fact, where: str = "TRUE") -> str:
-    """Return the subquery of events that a fact reads, narrowed by a condition on `events`."""
-    return f"(SELECT * FROM events WHERE {types_in(fact.reads)} AND {where})"
+def scope(fact: Fact, where: str = "TRUE", events: str = "events") -> str:
+    """Return the subquery of events that a fact reads, narrowed by a condition on them; `events` names their table."""
+    return f"(SELECT * FROM {events} WHERE {types_in(fact.reads)} AND {where})"
 
 
 def fact_rows(fact: Fact, events: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -43,14 +42,6 @@ LONGEST_DAY = timedelta(hours=26)
 NEVER = utc_naive(EPOCH)
 
 
-class Scratch(Work, Protocol):
-    """A transaction that can also make temporary tables from a SELECT."""
-
-    def make(self, name: str, select: str, params: dict[str, object] | None = None) -> int:
-        """Create a temporary table; returns its number of rows."""
-        ...
-
-
 @dataclass(frozen=True)
 class Span:
     """Explicit windows to fold instead of those that events made due: everything touching `[start, end)`, aware."""
@@ -71,7 +62,7 @@ class WindowFold:
         step: Step,
         rollups: Sequence[Rollup] | None,
     ) -> None:
-        self.work: Scratch = work  # type: ignore[assignment]
+        self.work = work
         self.fact = fact
         self.rollups = list(rollups or [r for r in ROLLUPS if r.source is fact])
         self.tenants = tenants
