@@ -30,9 +30,9 @@ def slot(column: str) -> str:
     return f"epoch_us({column}) // {SLOT_US}"
 
 
-def scope(fact: Fact, where: str = "TRUE") -> str:
-    """Return the subquery of events that a fact reads, narrowed by a condition on `events`."""
-    return f"(SELECT * FROM events WHERE {types_in(fact.reads)} AND {where})"
+def scope(fact: Fact, where: str = "TRUE", events: str = "events") -> str:
+    """Return the subquery of events that a fact reads, narrowed by a condition on them; `events` names their table."""
+    return f"(SELECT * FROM {events} WHERE {types_in(fact.reads)} AND {where})"
 
 
 def fact_rows(fact: Fact, events: str) -> str:
@@ -105,25 +105,21 @@ def merge_columns(columns: Sequence[Column]) -> str:
     return "".join(f", {c.merge} AS {c.name}" for c in columns)
 
 
-def coarser(rollup: Rollup, finer: Grain, due: str | None = None) -> str:
-    """SELECT of a week's or month's rows from stored days; `coarse` is (zone, finer_start, window_start)."""
-    return _coarser(rollup, rollup.table(finer), merge_columns(rollup.columns()), "", due)
+def coarser(rollup: Rollup, finer: Grain) -> str:
+    """SELECT of the due weeks' or months' rows from stored days; `coarse` is (tenant, finer_start, window_start)."""
+    return _coarser(rollup, rollup.table(finer), merge_columns(rollup.columns()), "")
 
 
-def coarser_histogram(rollup: Rollup, measure: str, finer: Grain, due: str | None = None) -> str:
-    """SELECT of a week's or month's histogram rows from stored days."""
-    return _coarser(
-        rollup, rollup.histogram_table(measure, finer), ", CAST(sum(r.n) AS BIGINT) AS n", ", r.bucket", due
-    )
+def coarser_histogram(rollup: Rollup, measure: str, finer: Grain) -> str:
+    """SELECT of the due weeks' or months' histogram rows from stored days."""
+    return _coarser(rollup, rollup.histogram_table(measure, finer), ", CAST(sum(r.n) AS BIGINT) AS n", ", r.bucket")
 
 
-def _coarser(rollup: Rollup, table: str, values: str, extra: str, due: str | None) -> str:
+def _coarser(rollup: Rollup, table: str, values: str, extra: str) -> str:
     dims = "".join(f", r.{d}" for d in rollup.dimensions) + extra
-    only = f" SEMI JOIN {due} AS d ON d.tenant = r.tenant AND d.window_start = c.window_start" if due else ""
     return (
-        f"SELECT r.tenant, c.window_start{dims}{values} FROM {table} AS r JOIN zones AS z ON z.tenant = r.tenant "
-        f"JOIN coarse AS c ON c.zone = z.zone AND c.finer_start = r.window_start{only} "
-        f"GROUP BY r.tenant, c.window_start{dims}"
+        f"SELECT r.tenant, c.window_start{dims}{values} FROM {table} AS r "
+        f"JOIN coarse AS c ON c.tenant = r.tenant AND c.finer_start = r.window_start GROUP BY r.tenant, c.window_start{dims}"
     )
 
 

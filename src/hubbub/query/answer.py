@@ -17,7 +17,8 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window
 from hubbub.query import read
 from hubbub.query.compare import PERIODS, compare, previous
-from hubbub.query.plan import MAX_WINDOWS, Dirt, Facts, buckets, settled_to, tile
+from hubbub.query.facts import Facts
+from hubbub.query.plan import MAX_WINDOWS, Dirt, Tiles, buckets, settled_to, tile
 from hubbub.store.base import Store, utc_naive
 
 MAX_ROWS = 100_000
@@ -38,10 +39,10 @@ class Answers:
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment, from one look at what is due and one fold of each fact."""
         now = self._clock()
-        dirt, facts = Dirt(self._store, tenant, now), Facts(self._store, tenant)
-        return [
-            self._answer(read.Context(self._store, tenant, question, (), now, dirt, facts)) for question in questions
-        ]
+        dirt = Dirt(self._store, tenant, now)
+        with self._store.work() as work:
+            facts = Facts(work, tenant)
+            return [self._answer(read.Context(work, tenant, question, (), now, dirt, facts)) for question in questions]
 
     def _answer(self, context: read.Context) -> Answer:
         question, tenant, now = context.question, context.tenant, context.now
@@ -62,17 +63,21 @@ class Answers:
         cells: dict[Key, dict[str, Cell]] = {}
         live: set[datetime] = set()
         gone: list[datetime] = []
+        tiled: list[tuple[list[Asked], Sequence[Window], Tiles]] = []
         for metrics in _groups(asked):
-            rollup = metrics[0].rollup
             for cut in cuts if _alone(metrics, context.question) else [[w for windows in cuts for w in windows]]:
-                tiles = tile(
-                    rollup, tenant, cut, context.question.grain, now, context.dirt, exact=context.question.exact
+                grain, exact = context.question.grain, context.question.exact
+                tiled.append(
+                    (metrics, cut, tile(metrics[0].rollup, tenant, cut, grain, now, context.dirt, exact=exact))
                 )
-                gone += tiles.gone
-                live |= tiles.live
-                for key, name, cell in _READERS[type(metrics[0].metric)](replace(context, cut=cut), metrics, tiles):
-                    state = _state(rollup, key[0], ends.get(key[0], now), tiles.live, now)
-                    cells.setdefault(key, {})[name] = replace(cell, state=state)
+        needs = ((m[0].rollup.source, tiles) for m, _, tiles in tiled if type(m[0].metric) not in _OF_THE_PAST)
+        context.facts.gather(needs, now)
+        for metrics, windows_, tiles in tiled:
+            gone += tiles.gone
+            live |= tiles.live
+            for key, name, cell in _READERS[type(metrics[0].metric)](replace(context, cut=windows_), metrics, tiles):
+                state = _state(metrics[0].rollup, key[0], ends.get(key[0], now), tiles.live, now)
+                cells.setdefault(key, {})[name] = replace(cell, state=state)
         answers = []
         for question, cut in zip(periods, cuts, strict=True):
             starts = {utc_naive(window.start) for window in cut}
@@ -164,6 +169,10 @@ _READERS: dict[type[Metric], Callable[..., Any]] = {
     First: read.firsts,
     Score: read.scores,
 }
+
+
+_OF_THE_PAST = (State, First)
+"""What is read of all the past, by `history`, and not of tiles."""
 
 
 def _state(rollup: Any, start: datetime, end: datetime, live: set[datetime], now: datetime) -> str:

@@ -27,8 +27,9 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, slot_of
 from hubbub.query.answer import Answers, check
-from hubbub.query.plan import Dirt, Facts, Piece, buckets, scope, tile
-from hubbub.query.read import Context
+from hubbub.query.facts import scope
+from hubbub.query.plan import Dirt, Piece, buckets, tile
+from hubbub.query.read import filters
 from hubbub.store.base import Store
 
 PAGE = 50
@@ -132,10 +133,9 @@ def _events(
     tiles = tile(rollup, tenant, cut, Grain.TOTAL, now, dirt, exact=True)
     if not tiles.raw:
         return 0, []
-    context = Context(store, tenant, question, cut, now, dirt, Facts(store, tenant))
     params: dict[str, Any] = {"tenant": tenant.no}
     extra = one.metric.where if isinstance(one.metric, Stored) and not question.include_bots else {}
-    where = context.filters(rollup, extra, params)
+    where = filters(question, rollup, extra, params)
     anchor = f"r.{rollup.anchor}"
     dims = "".join(f", r.{d}" for d in rollup.dimensions)
     body = (

@@ -14,13 +14,14 @@ from typing import Any
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH, SLOT_SECONDS, Grain, window_of
-from hubbub.query.plan import Dirt, Facts, Piece, Tiles, cut_by, raw_rows
-from hubbub.store.base import Store, utc_naive
+from hubbub.query.facts import Facts, raw_rows
+from hubbub.query.plan import Dirt, Piece, Tiles, cut_by
+from hubbub.store.base import Work, utc_naive
 
 
 def history(
     rollup: Rollup,
-    store: Store,
+    work: Work,
     tenant: Tenant,
     moments: Sequence[datetime],
     dirt: Dirt,
@@ -37,7 +38,7 @@ def history(
     dirty = dirt.slots(rollup.source)
     days = {window_of(m, Grain.DAY, tz) for m in moments if window_of(m, Grain.DAY, tz).start != m and not dirt.ends(m)}
     if dirty is None or exact:
-        days |= _all_days(store, tenant, moments[-1])
+        days |= _all_days(work, tenant, moments[-1])
     else:
         days |= {window_of(EPOCH + timedelta(seconds=s * SLOT_SECONDS), Grain.DAY, tz) for s in dirty}
     frozen = dirt.frozen_until
@@ -70,9 +71,9 @@ def history(
     return f"{sql} UNION ALL {raw_rows(rollup, tiles, facts, params)}", params
 
 
-def _all_days(store: Store, tenant: Tenant, until: datetime) -> set[Any]:
+def _all_days(work: Work, tenant: Tenant, until: datetime) -> set[Any]:
     """Return every local day from the tenant's first event to a moment (nothing was ever folded)."""
-    first = store.query('SELECT min("time") FROM events WHERE tenant = $t', {"t": tenant.no}).rows[0][0]
+    first = work.execute('SELECT min("time") FROM events WHERE tenant = $t', {"t": tenant.no}).rows[0][0]
     days = set()
     moment = first.replace(tzinfo=UTC) if first is not None else until
     while moment < until:

@@ -34,9 +34,10 @@ from hubbub.metrics.engagement import DEEDS
 from hubbub.model.question import NONE, Cell, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
+from hubbub.query.facts import Facts, relation
 from hubbub.query.history import history
-from hubbub.query.plan import Dirt, Facts, Tiles, cut_by, relation
-from hubbub.store.base import Store, utc_naive
+from hubbub.query.plan import Dirt, Tiles, cut_by
+from hubbub.store.base import Work, utc_naive
 
 Key = tuple[datetime, tuple[str | None, ...]]
 Cells = Iterator[tuple[Key, str, Cell]]
@@ -47,7 +48,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 class Context:
     """What every reader needs to know of the question being answered."""
 
-    store: Store
+    work: Work
     tenant: Tenant
     question: Question
     cut: Sequence[Window]
@@ -61,28 +62,33 @@ class Context:
         return [f"{alias}.{names[d]}" for d in self.question.by]
 
     def filters(self, rollup: Rollup, extra: Mapping[str, tuple[str, ...]], params: dict[str, Any]) -> str:
-        """Return the condition on `r` of the asked filters and a metric's own, which an asked one overrides."""
-        names = dimensions_of(rollup)
-        parts = ["TRUE"]
-        wanted = {**{d: v for d, v in extra.items() if d not in self.question.by}, **self.question.where}
-        for number, (name, values) in enumerate(wanted.items()):
-            column, param = f"r.{names[name]}", f"where_{number}"
-            params[param] = [v for v in values if v != NONE]
-            null = f" OR {column} IS NULL" if NONE in values else ""
-            parts.append(f"(list_contains(${param}::VARCHAR[], {column}){null})")
-        return " AND ".join(parts)
+        """Return the condition on `r` of the asked filters and a metric's own."""
+        return filters(self.question, rollup, extra, params)
 
     def history(
         self, rollup: Rollup, moments: Sequence[datetime], *, by_day: bool = False
     ) -> tuple[str, dict[str, Any]]:
         """Return SQL and parameters of a rollup's rows up to each of some moments."""
         return history(
-            rollup, self.store, self.tenant, moments, self.dirt, self.facts, exact=self.question.exact, by_day=by_day
+            rollup, self.work, self.tenant, moments, self.dirt, self.facts, exact=self.question.exact, by_day=by_day
         )
 
     def run(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Run a statement for this tenant."""
-        return self.store.query(sql, {"tenant": self.tenant.no, **params}).dicts()
+        return self.work.execute(sql, {"tenant": self.tenant.no, **params}).dicts()
+
+
+def filters(question: Question, rollup: Rollup, extra: Mapping[str, tuple[str, ...]], params: dict[str, Any]) -> str:
+    """Return the condition on `r` of a question's filters and a metric's own, which an asked one overrides."""
+    names = dimensions_of(rollup)
+    parts = ["TRUE"]
+    wanted = {**{d: v for d, v in extra.items() if d not in question.by}, **question.where}
+    for number, (name, values) in enumerate(wanted.items()):
+        column, param = f"r.{names[name]}", f"where_{number}"
+        params[param] = [v for v in values if v != NONE]
+        null = f" OR {column} IS NULL" if NONE in values else ""
+        parts.append(f"(list_contains(${param}::VARCHAR[], {column}){null})")
+    return " AND ".join(parts)
 
 
 def _by(context: Context, rollup: Rollup) -> tuple[str, str]:
@@ -218,7 +224,7 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
     distribution = rollup.measures[measure]
     assert isinstance(distribution, Distribution)
     params: dict[str, Any] = {}
-    source = context.facts.source(rollup.source, tiles, params)
+    source = context.facts.source(rollup.source, tiles)
     cut = cut_by(f"f.{rollup.anchor}", tiles.raw, "raw_pieces", params)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)

@@ -28,7 +28,7 @@ from hubbub.metrics.definition import (
     Stored,
 )  # fmt: skip
 from hubbub.model.window import Grain, day_of
-from hubbub.rollups.windows import Scratch
+from hubbub.store.base import Work
 
 Part = tuple[str, Mapping[str, str]]
 """SQL of (tenant, account, …), and SQL over its row `p` for each metric's name."""
@@ -37,7 +37,7 @@ PERIOD = "r.window_start >= a.start AND r.window_start < a.finish"
 PAST = "r.window_start < a.moment"
 
 
-def documents(work: Scratch, sections: Mapping[str, Mapping[str, str]], zones: Sequence[str]) -> int:
+def documents(work: Work, sections: Mapping[str, Mapping[str, str]], zones: Sequence[str]) -> int:
     """Make the table `documents` (tenant, account, document) of everybody in `asked`; returns its number of rows.
 
     A document is JSON: section -> field -> value of the metric that `sections` names. Accounts are those with any event
@@ -204,7 +204,7 @@ def _scores(group: Sequence[Asked]) -> Part:
     )
 
 
-def _local_days(work: Scratch, zones: Sequence[str]) -> None:
+def _local_days(work: Work, zones: Sequence[str]) -> None:
     """Make `local_days` (zone, window_start, day): the local calendar day of every stored window of contacts."""
     table = find("contact_engagement_score").rollup.table(Grain.DAY)
     rows = work.execute(

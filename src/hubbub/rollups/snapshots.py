@@ -139,7 +139,7 @@ def _table(periods: Sequence[Period], now: datetime) -> tuple[pa.Table, list[str
 def _replace(work: Work, kind: Kind, periods: Sequence[Period], now: datetime) -> int:
     asked, zones = _table(periods, now)
     work.table("asked", asked)
-    count = documents(work, SECTIONS, zones)  # type: ignore[arg-type]
+    count = documents(work, SECTIONS, zones)
     named = {"kind": kind.value}
     work.execute(
         "DELETE FROM snapshots AS s USING asked AS a WHERE s.tenant = a.tenant AND s.kind = $kind AND s.date = a.date",

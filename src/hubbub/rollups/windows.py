@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -43,14 +42,6 @@ LONGEST_DAY = timedelta(hours=26)
 NEVER = utc_naive(EPOCH)
 
 
-class Scratch(Work, Protocol):
-    """A transaction that can also make temporary tables from a SELECT."""
-
-    def make(self, name: str, select: str, params: dict[str, object] | None = None) -> int:
-        """Create a temporary table; returns its number of rows."""
-        ...
-
-
 @dataclass(frozen=True)
 class Span:
     """Explicit windows to fold instead of those that events made due: everything touching `[start, end)`, aware."""
@@ -71,7 +62,7 @@ class WindowFold:
         step: Step,
         rollups: Sequence[Rollup] | None,
     ) -> None:
-        self.work: Scratch = work  # type: ignore[assignment]
+        self.work = work
         self.fact = fact
         self.rollups = list(rollups or [r for r in ROLLUPS if r.source is fact])
         self.tenants = tenants
@@ -294,8 +285,8 @@ class WindowFold:
         """Return the SELECT of the due windows of each table of a rollup's grain, in the order of its schema."""
         due = f"due_{grain.value}"
         if grain in FINER:
-            selects = [fold.coarser(rollup, FINER[grain], due)]
-            selects += [fold.coarser_histogram(rollup, m, FINER[grain], due) for m, _ in rollup.distributions()]
+            selects = [fold.coarser(rollup, FINER[grain])]
+            selects += [fold.coarser_histogram(rollup, m, FINER[grain]) for m, _ in rollup.distributions()]
         else:
             only, kept = (None, f"c.window_start >= z.{grain.value}_from") if self.everything else (due, "TRUE")
             selects = [fold.fold(rollup, source, only, kept)]
@@ -304,14 +295,19 @@ class WindowFold:
         return selects
 
     def _coarse(self, grain: Grain) -> None:
-        """Make `coarse` (zone, finer_start, window_start): all days of every due week or month."""
+        """Make `coarse` (tenant, finer_start, window_start): all days of every due week or month."""
         rows = self.work.execute(
             f"SELECT DISTINCT z.zone, d.window_start FROM due_{grain.value} AS d JOIN zones AS z USING (tenant)"
         ).rows
         days = [(zone, day, start) for zone, start in rows for day in _days_of(self.zones[zone], grain, start)]
         kinds = (pa.int32(), pa.timestamp("us"), pa.timestamp("us"))
         columns = [pa.array([row[i] for row in days], kind) for i, kind in enumerate(kinds)]
-        self.work.table("coarse", pa.table(columns, names=["zone", "finer_start", "window_start"]))
+        self.work.table("days", pa.table(columns, names=["zone", "finer_start", "window_start"]))
+        self.work.make(
+            "coarse",
+            f"SELECT d.tenant, c.finer_start, c.window_start FROM due_{grain.value} AS d JOIN zones AS z USING (tenant) "
+            "JOIN days AS c ON c.zone = z.zone AND c.window_start = d.window_start",
+        )
 
 
 @lru_cache(maxsize=4)

@@ -87,6 +87,10 @@ class Work(Protocol):
         """Make an Arrow table available under `name` to the statements of this transaction only."""
         ...
 
+    def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
+        """Make the rows of a SELECT such a table; returns how many."""
+        ...
+
 
 class Store(Protocol):
     """Events and rollups of all tenants. Every method may be called from any thread."""
@@ -97,10 +101,6 @@ class Store(Protocol):
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Answer a SELECT on a snapshot of its own. Arrow tables among `params` are relations of that name, the rest is bound."""
-        ...
-
-    def query_table(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        """Answer a SELECT as `query` does, in columns, to be given to another one as a relation."""
         ...
 
     def work(self) -> AbstractContextManager[Work]:

@@ -378,11 +378,6 @@ class DuckStore:
         with self._cursor() as cursor:
             return _run(cursor, sql, params, _rows)
 
-    def query_table(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        """Answer a SELECT in columns."""
-        with self._cursor() as cursor:
-            return _run(cursor, sql, params, lambda done: done.to_arrow_table())
-
     @contextmanager
     def work(self) -> Iterator[DuckWork]:
         """Open a transaction on a connection of its own; appends go on meanwhile."""
