@@ -289,3 +289,16 @@ def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) 
     found = values(lab, tenant, replace(WEEK, metrics=(metric,)))
     assert None not in found[:3]
     assert found[3:] == [None] * 4
+
+
+def test_a_private_note_is_no_message(fresh: Lab) -> None:
+    """A note among staff counts neither as message nor as attempt, bots asked for or not; it is an event like any other."""
+    tenant = fresh.tenants[0]
+    note = _at(2, "message.sent", conversation_id="c1", channel="email", status="private", message_id="m1")
+    receipt = _at(2.1, "message.delivered", message_id="m1", channel="email")
+    fresh.send(tenant, [_at(1, conversation_id="c1", channel="email"), note, receipt])
+    asked = ("messages", "messages_sent", "messages_attempted", "messages_delivered", "events")
+    day = Question(asked, START, START + timedelta(days=1), Grain.DAY)
+    for bots in (False, True):
+        (row,) = fresh.answers.answer(tenant, replace(day, include_bots=bots)).rows
+        assert [row.cells[name].value for name in asked] == [1, 0, 0, 0, 3]

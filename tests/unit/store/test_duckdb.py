@@ -15,7 +15,8 @@ import pytest
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.store.base import EVENT_SCHEMA, Batch, Verdict
-from hubbub.store.duckdb import FILE, DuckStore
+from hubbub.store.duckdb import DuckStore
+from hubbub.store.opening import FILE
 
 STORED, DUPLICATE, CORRECTED = Verdict.STORED, Verdict.DUPLICATE, Verdict.CORRECTED
 DAY = datetime(2026, 8, 1, 12)  # noqa: DTZ001 - the store's times have no zone
