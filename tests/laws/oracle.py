@@ -604,8 +604,7 @@ def _classified(events: list[Event]) -> dict[str, Number]:
         ).lower() == "escalation"
 
     complaints = sum(complains(e) for e in topics)
-    escalations = sum(e.type == "escalation.raised" for e in events)
-    escalations += sum(escalates(e) and not complains(e) for e in topics)
+    escalations = sum(escalates(e) and not complains(e) for e in topics)
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),
