@@ -289,7 +289,7 @@ class Oracle:
         """Count people's messages of a direction ('in' or 'out') by local day."""
         found: dict[date, int] = {}
         for event in self._of("message.received" if direction == "in" else "message.sent"):
-            if _of_people(event):
+            if _public(event):
                 day = local_day(event.time, self.zone)
                 found[day] = found.get(day, 0) + 1
         return found

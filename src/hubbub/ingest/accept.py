@@ -11,6 +11,7 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,13 +21,16 @@ import pyarrow as pa
 
 from hubbub.clock import Clock
 from hubbub.model.event import (
+    FIELDS,
     KINDS,
+    MAX_RAW,
     NOTHING,
     TEXT_FIELDS,
     TYPES,
     Event,
     Item,
     Rejection,
+    as_json,
     is_known_type,
     nearest,
     too_deep,
@@ -267,15 +271,21 @@ class Intake:
 
 
 def _raw(event: Event) -> str:
+    """Write an event as JSON, the same text however it came."""
     try:
-        return msgspec.json.encode(event).decode("utf-8", "replace")
+        text = msgspec.json.encode(event)
+        with suppress(msgspec.DecodeError):  # attributes may hold bytes that are no text
+            text = msgspec.json.format(text, indent=-1)
+        return text.decode("utf-8", "replace")
     except UnicodeEncodeError:  # half a character: JSON can still write it as an escape
-        plain = {name: getattr(event, name) for name in ("type", *TEXT_FIELDS)}
-        return json.dumps({"time": event.time.isoformat(), **{k: v for k, v in plain.items() if v is not None}})
+        given = {name: value for name in FIELDS if (value := getattr(event, name)) is not None and value is not NOTHING}
+        if "attributes" in given:
+            given["attributes"] = json.loads(bytes(event.attributes))
+        return as_json(given)
 
 
 def _quarantined(tenant: Tenant, rejection: Rejection, origin: str, now: datetime) -> Mapping[str, Any]:
     return {
         "tenant": tenant.no, "received_at": utc_naive(now), "origin": origin, "code": rejection.code, "field": rejection.field,
-        "message": rejection.message, "raw": rejection.raw.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        "message": rejection.message, "raw": rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}"),
     }  # fmt: skip

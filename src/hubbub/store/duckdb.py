@@ -38,6 +38,8 @@ _REJECTED = pa.schema(
     [("tenant", pa.int32()), ("received_at", pa.timestamp("us"))]
     + [(name, pa.string()) for name in ("origin", "code", "field", "message", "raw")]
 )
+_SAME_RECORD = ("tenant", "origin", "code", "raw")
+"""A refused record that comes again, as when a file is imported twice, is kept once."""
 _STOP = object()
 T = TypeVar("T")
 
@@ -179,12 +181,12 @@ class DuckStore:
             con.execute(f"INSERT INTO events SELECT seq, {_EVENT_NAMES} FROM incoming_events")
             con.unregister("incoming_events")
             seq += count
-        rejected = [r for b in batches for r in b.rejected]
+        rejected = list({tuple(r[c] for c in _SAME_RECORD): r for b in batches for r in b.rejected}.values())
         if rejected:
             con.register("incoming_rejected", pa.Table.from_pylist([dict(r) for r in rejected], schema=_REJECTED))
             con.execute(
                 "INSERT INTO quarantine SELECT nextval('quarantine_id'), tenant, received_at, origin, code, field, message, raw "
-                "FROM incoming_rejected"
+                f"FROM incoming_rejected ANTI JOIN quarantine USING ({', '.join(_SAME_RECORD)})"
             )
             con.unregister("incoming_rejected")
         con.execute("COMMIT")

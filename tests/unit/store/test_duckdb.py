@@ -178,16 +178,15 @@ def test_a_batch_that_cannot_be_stored_refuses_itself_alone(tmp_path: Path) -> N
 
 
 def test_rejected_records_are_kept_in_the_same_commit(store: DuckStore) -> None:
-    """Quarantine rows come with their batch, each with a number of its own, even without a good event."""
+    """Quarantine rows come with their batch, each with a number of its own, even without a good event; the same one once."""
     reject = {
         "tenant": 1, "received_at": DAY, "origin": "api", "code": "unknown_type", "field": "type", "message": "no",
         "raw": "{}",
     }  # fmt: skip
     assert store.append(batch(told("a"), rejected=[reject])) == [STORED]
-    assert store.append(batch(rejected=[reject, reject])) == []
-    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [
-        (3, 3, "unknown_type")
-    ]
+    others = [{**reject, **other} for other in ({"tenant": 2}, {"origin": "import"}, {"code": "too_old"}, {"raw": "[]"})]
+    assert store.append(batch(rejected=[reject, reject, *others])) == []
+    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [(5, 5, "too_old")]
 
 
 # --- transactions
