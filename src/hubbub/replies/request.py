@@ -15,7 +15,9 @@ MAX_CONTEXT = 100
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
 # a pattern and not a Literal: what was sent must not be part of the error
 Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_action)$")]
-Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+# halves of characters cannot be sent on, and a NUL is in no message
+_WHOLE = r"^[^\x00\ud800-\udfff]*$"
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT, pattern=_WHOLE)]
 
 
 class Said(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,7 +35,7 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     user_id: Id
     channel_id: Id
     message_ts: Id
-    trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+    trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=_WHOLE)]
     triggered_by: Trigger
     context_messages: Annotated[list[Said], msgspec.Meta(max_length=MAX_CONTEXT)] = []
     thread_ts: Id | None = None
@@ -44,5 +46,5 @@ def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
     """Check a payload. Raises BadRequestError naming the field; texts are never part of the message."""
     try:
         return msgspec.convert(dict(payload), ReplyRequest)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BadRequestError(f"the payload of a reply: {error}") from None

@@ -82,6 +82,10 @@ def install(app: FastAPI) -> None:
         faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()[:10])
         return problem(request, 400, "bad_request", faults)
 
+    @app.exception_handler(UnicodeEncodeError)
+    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only what was sent can hold one
+        return problem(request, 400, "bad_request", "a text holds half a character (a lone surrogate): send whole ones")
+
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "bad_request")
