@@ -302,9 +302,7 @@ class Engine(Outside, Managing, Working):
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
-        return {
-            "rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())
-        }
+        return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
 
     @staticmethod
     def metrics() -> dict[str, Any]:

@@ -39,7 +39,13 @@ def ask(name: str, data: Path | None, as_json: bool, columns: Sequence[str] | No
 
 Zone = Annotated[str | None, typer.Option("--zone", help="IANA time zone of its days.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="a-z, 0-9 and hyphens.")]
-GRAINS = {"raw": "raw events", "hour": "hourly rollups", "day": "daily rollups", "week": "weekly rollups", "month": "monthly rollups"}
+GRAINS = {
+    "raw": "raw events",
+    "hour": "hourly rollups",
+    "day": "daily rollups",
+    "week": "weekly rollups",
+    "month": "monthly rollups",
+}
 
 
 def keeps(command: Callable[..., None]) -> Callable[..., None]:

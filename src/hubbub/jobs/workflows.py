@@ -5,8 +5,8 @@ here touches the store. Every job may run again from its start, and does no harm
 from __future__ import annotations
 
 import datetime as dt
-import time
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -239,7 +239,9 @@ def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
     for name, value in found.items():
         if isinstance(value, str) and not _NAME.match(value):
-            raise BadRequestError(f"the payload's {name!r} is longer than 200 characters, or holds some that no name has")
+            raise BadRequestError(
+                f"the payload's {name!r} is longer than 200 characters, or holds some that no name has"
+            )
     return found
 
 

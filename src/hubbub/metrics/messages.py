@@ -158,7 +158,9 @@ DELIVERIES = Rollup(
         "messages_replied": Count("Delivered and answered within 72 hours.", Unit.COUNT, "f.replied"),
     },
     metrics={
-        "messages_attempted": Stored("Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted"),
+        "messages_attempted": Stored(
+            "Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted"
+        ),
         "messages_delivered": Stored(
             "Sent messages that were delivered within 72 hours (a read receipt implies it).",
             Unit.COUNT, measure="messages_delivered",

@@ -69,7 +69,8 @@ HOTSPOTS = Rollup(
         ),
         "hotspot_ratio": Ratio(
             "Messages classified as complaint or escalation / classified messages; alerts are counted by themselves. A hotspot "
-            "is a channel id with at least 10 and a ratio above 0.30.", Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
+            "is a channel id with at least 10 and a ratio above 0.30.",
+            Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
         ),
     },
 )  # fmt: skip

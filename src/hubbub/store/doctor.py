@@ -73,7 +73,9 @@ def doctor(
     ended = {state: n for state, n in (jobs or {}).items() if n}
     if jobs is not None:
         found = ", ".join(f"{_many(n)} {state}" for state, n in ended.items()) or "none failed or parked"
-        rows.append(_row("jobs", not ended, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID"))
+        rows.append(
+            _row("jobs", not ended, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")
+        )
     return rows
 
 

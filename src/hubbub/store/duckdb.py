@@ -71,7 +71,9 @@ class DuckStore:
         self._file = folder / opening.FILE
         self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._con = opening.open_file(self._file, self._config, int(os.pread(self._tide, 32, 0).decode().strip() or 0))
+            self._con = opening.open_file(
+                self._file, self._config, int(os.pread(self._tide, 32, 0).decode().strip() or 0)
+            )
         except BaseException:
             os.close(self._tide)
             raise

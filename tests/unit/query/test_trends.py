@@ -46,7 +46,12 @@ def test_complaints_and_escalations_count_a_message_once(engine: Engine) -> None
     engine.record("acme", [*both, *one, *rest], history=True)
     engine.refresh()
     (spot,) = engine.hotspots("acme", *DAY)["rows"]
-    assert (spot["channel_id"], spot["hotspot_ratio"], spot["tenant_ratio"], spot["strong"]) == ("desk", 0.6, 0.8, False)
+    assert (spot["channel_id"], spot["hotspot_ratio"], spot["tenant_ratio"], spot["strong"]) == (
+        "desk",
+        0.6,
+        0.8,
+        False,
+    )
     (shown,) = engine.trends("acme", *DAY)["rows"][0]["channel_hotspots"]
     (row,) = engine.store.query("SELECT channel_hotspots FROM communication_trends").rows
     assert json.loads(row[0]) == [

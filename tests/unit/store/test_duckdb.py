@@ -184,7 +184,9 @@ def test_rejected_records_are_kept_in_the_same_commit(store: DuckStore) -> None:
         "raw": "{}",
     }  # fmt: skip
     assert store.append(batch(told("a"), rejected=[reject])) == [STORED]
-    others = [{**reject, **other} for other in ({"tenant": 2}, {"origin": "import"}, {"code": "too_old"}, {"raw": "[]"})]
+    others = [
+        {**reject, **other} for other in ({"tenant": 2}, {"origin": "import"}, {"code": "too_old"}, {"raw": "[]"})
+    ]
     assert store.append(batch(rejected=[reject, reject, *others])) == []
     assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [(5, 5, "too_old")]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hubbub.app import open_engine
 from hubbub.metrics.catalogue import FACTS
 from hubbub.store.opening import fingerprint
 
-RANGE = {"metrics": "messages", "start": "2026-08-01", "end": "2026-08-02"}
+RANGE: dict[str, Any] = {"metrics": "messages", "start": "2026-08-01", "end": "2026-08-02"}
 
 
 def test_a_fact_is_known_by_what_is_stored_of_it() -> None:
