@@ -15,9 +15,7 @@ MAX_CONTEXT = 100
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
 # a pattern and not a Literal: what was sent must not be part of the error
 Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_action)$")]
-# halves of characters cannot be sent on, and a NUL is in no message
-_WHOLE = r"^[^\x00\ud800-\udfff]*$"
-Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT, pattern=_WHOLE)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 
 
 class Said(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,7 +33,7 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     user_id: Id
     channel_id: Id
     message_ts: Id
-    trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=_WHOLE)]
+    trigger_message_text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
     triggered_by: Trigger
     context_messages: Annotated[list[Said], msgspec.Meta(max_length=MAX_CONTEXT)] = []
     thread_ts: Id | None = None
