@@ -128,9 +128,9 @@ _CONTACT = (
     "('message.received', 'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received', "
     "'contact.created', 'contact.updated', 'contact.blocked', 'contact.unblocked', 'contact.converted')"
 )
-_TOPIC = """(SELECT *, time AS anchor, type = 'topic.classified' AND (lower(sentiment) IN ('negative', 'complaint', 'frustrated',
-    'angry') OR lower(topic) IN ('complaint', 'complaints')) AS bad, type = 'escalation.raised' OR lower(topic) IN ('escalation',
-    'escalations') OR lower(sentiment) = 'escalation' AS up FROM events WHERE type IN ('topic.classified', 'escalation.raised'))"""
+_TOPIC = """(SELECT *, time AS anchor, lower(sentiment) IN ('negative', 'complaint', 'frustrated', 'angry')
+    OR lower(topic) IN ('complaint', 'complaints') AS bad, lower(topic) IN ('escalation', 'escalations')
+    OR lower(sentiment) = 'escalation' AS up FROM events WHERE type IN ('topic.classified', 'escalation.raised'))"""
 
 
 def _events(where: str, *more: str) -> str:
@@ -239,7 +239,7 @@ TABLES = (
     Table("alerts", _TOPIC, (*_PLACE, "severity"), _counts(escalation_alerts=None), "type = 'escalation.raised'"),
     Table(
         "hotspots", _TOPIC, _PLACE,
-        _counts(total_count="type = 'topic.classified'", complaint_count="bad", escalation_count="up AND NOT bad"),
+        _counts(total_count=None, complaint_count="bad", escalation_count="up AND NOT bad"), "type = 'topic.classified'",
     ),
     Table(
         "surveys", "survey", ("channel", "account_id", "staff_id"),

@@ -20,7 +20,7 @@ from hubbub.managing import OPERATIONS as MANAGING
 from hubbub.managing import Managing
 from hubbub.metrics import catalogue
 from hubbub.metrics.snapshots import Kind
-from hubbub.model.event import Event, Item, event_from, read_events
+from hubbub.model.event import Event, Item, read_events, record_from
 from hubbub.model.question import Question, parse_date, parse_grain, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.outside import OPERATIONS as OUTSIDE
@@ -109,7 +109,7 @@ class Engine(Outside, Managing, Working):
     ) -> dict[str, Any]:
         """Store one event or several, given as mappings; returns accepted, duplicates, corrected and rejected."""
         many = [events] if isinstance(events, Mapping) else list(events)
-        items: list[Item] = [event_from(_texts(value), i, str(value)[:2000]) for i, value in enumerate(many)]
+        items = [record_from(_texts(value), i) for i, value in enumerate(many)]
         return self.accept(tenant, items, history=history).answer()
 
     def accept(
@@ -307,7 +307,7 @@ class Engine(Outside, Managing, Working):
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
-        return {"rows": doctor(self.store, self.settings, self.control)}
+        return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
 
     @staticmethod
     def metrics() -> dict[str, Any]:

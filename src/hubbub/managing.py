@@ -7,7 +7,7 @@ from typing import Any
 
 from hubbub.errors import NotFoundError
 from hubbub.ingest.accept import Intake
-from hubbub.model.event import Rejection, read_events
+from hubbub.model.event import read_one
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.settings import Settings
@@ -90,10 +90,7 @@ class Managing:
             "SELECT id, raw FROM quarantine WHERE tenant = $tenant ORDER BY id", {"tenant": one.no}
         ).rows
         wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
-        items = [read_events(raw.encode(), lines=True)[0] for _, raw in wanted]
-        for index, item in enumerate(items):
-            if isinstance(item, Rejection):
-                item.index = index
+        items = [read_one(raw.encode(), index) for index, (_, raw) in enumerate(wanted)]
         outcome = self.intake.accept(one, items, quarantine=False, history=True)
         refused = {r.index for r in outcome.rejected}
         done = [id_ for i, (id_, _) in enumerate(wanted) if i not in refused]

@@ -92,6 +92,12 @@ class Working(ABC):
 
         return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
 
+    def unfinished_jobs(self) -> dict[str, int] | None:
+        """Return how many jobs, up to 1000 of each, failed or are parked; None when no jobs database was ever made."""
+        if not self.settings.jobs_url and not (self.settings.data / "jobs.db").exists():
+            return None
+        return {state: len(self.jobs_store.rows(state=state, limit=1000)) for state in ("failed", "parked")}
+
     def worker(self) -> Worker:
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
         from hubbub.jobs.schedule import schedules

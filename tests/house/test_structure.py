@@ -20,7 +20,7 @@ from tests.house.conftest import ROOT, SOURCE
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 450
 LONGER_FUNCTIONS = {"event.py:event_from", "importing.py:_import"}
-LONGER_FILES = {"duckdb.py"}
+LONGER_FILES: set[str] = set()
 """Known to be longer. Take a name out when it is not true any more; think twice before adding one."""
 
 TEST_FILES = sorted((ROOT / "tests").rglob("test_*.py"))

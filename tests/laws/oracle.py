@@ -65,6 +65,14 @@ def _of_people(event: Event, *more: str) -> bool:
     return (event.kind or "person") in ("person", "ai", *more)
 
 
+def _private(event: Event) -> bool:
+    return event.status == "private"
+
+
+def _public(event: Event) -> bool:
+    return _of_people(event) and not _private(event)
+
+
 def _root(event: Event) -> bool:
     return event.type == "message.received" and event.id == event.conversation_id
 
@@ -143,7 +151,7 @@ class Oracle:
     # --- things folded from several events
 
     def _sent(self) -> list[Sent]:
-        talk = [e for e in self._of("message.sent", "message.received") if _of_people(e, "auto")]
+        talk = [e for e in self._of("message.sent", "message.received") if _of_people(e, "auto") and not _private(e)]
         outs = sorted((e for e in talk if e.type == "message.sent"), key=lambda e: (e.time, _id(e)))
         answers = self._answers(talk)
         counted: list[Sent] = []
@@ -216,7 +224,7 @@ class Oracle:
             rank = {"message.received": 0, "response.ai_generated": 1, "response.staff_sent": 1, "message.sent": 2}
             asked: datetime | None = None
             for event in sorted((e for e in events if e.type in rank), key=lambda e: (e.time, rank[e.type], _id(e))):
-                if event.status == "private" or not (_of_people(event) or _root(event)):
+                if _private(event) or not (_of_people(event) or _root(event)):
                     continue
                 if event.type == "message.received":
                     asked = asked or event.time
@@ -241,7 +249,7 @@ class Oracle:
         openings = ("message.received", "conversation.started", "conversation.reopened")
         turns = [
             e for e in events
-            if e.type in rank and e.status != "private" and (_of_people(e) or _root(e))
+            if e.type in rank and not _private(e) and (_of_people(e) or _root(e))
         ]  # fmt: skip
         found: list[Episode] = []
         unseen = Episode(None)
@@ -281,7 +289,7 @@ class Oracle:
         """Count people's messages of a direction ('in' or 'out') by local day."""
         found: dict[date, int] = {}
         for event in self._of("message.received" if direction == "in" else "message.sent"):
-            if _of_people(event):
+            if _public(event):
                 day = local_day(event.time, self.zone)
                 found[day] = found.get(day, 0) + 1
         return found
@@ -300,8 +308,8 @@ class Oracle:
         events = [e for e in self.events if within(e.time)]
         found: dict[str, Number] = {
             "events": len(events),
-            "messages_received": count("message.received", _of_people),
-            "messages_sent": count("message.sent", _of_people),
+            "messages_received": count("message.received", _public),
+            "messages_sent": count("message.sent", _public),
             "escalation_alerts": count("escalation.raised"),
             "sla_breaches": count("task.sla_breached"),
             "intents": count("intent.classified"),
@@ -309,7 +317,7 @@ class Oracle:
             "intent_actions": count("intent.action_taken"),
             "classifications": count("topic.classified"),
         }
-        found["messages"] = count("message.received", _of_people) + count("message.sent", _of_people)
+        found["messages"] = count("message.received", _public) + count("message.sent", _public)
         for what in ("closed", "escalated", "reopened", "assigned"):
             found[f"conversations_{what}"] = count(f"conversation.{what}")
         for what in ("created", "assigned", "completed"):
@@ -339,8 +347,7 @@ class Oracle:
         found["observed_avg"] = share(sum(observed), len(observed))
         found["observed_min"], found["observed_max"] = min(observed, default=None), max(observed, default=None)
         found |= self._contact_numbers(start, min(end, now), events)
-        if start < now:
-            found |= self._states(min(end, now))
+        found |= self._states(min(end, now)) if start < now else dict.fromkeys(self._states(now))
         return found
 
     def _deliveries(self, sent: list[Sent], asked: tuple[datetime, datetime]) -> dict[str, Number]:
@@ -597,8 +604,7 @@ def _classified(events: list[Event]) -> dict[str, Number]:
         ).lower() == "escalation"
 
     complaints = sum(complains(e) for e in topics)
-    escalations = sum(e.type == "escalation.raised" for e in events)
-    escalations += sum(escalates(e) and not complains(e) for e in topics)
+    escalations = sum(escalates(e) and not complains(e) for e in topics)
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),

@@ -62,6 +62,28 @@ def test_one_event_several_or_an_iterator_can_be_recorded(engine: Engine) -> Non
     assert engine.query("acme", metrics="messages", **SPAN)["rows"][0]["messages"] == 2
 
 
+def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
+    """Importing a file again adds nothing to quarantine, nor does an equal record beside it; another reason or origin does."""
+    bad = json.dumps(message("a", type="unheard_of", attributes={"when": 1}))
+    for _ in range(2):
+        engine.import_events("acme", f"{bad}\n{bad}\n{{}}\n")
+    assert sorted(r["code"] for r in engine.quarantine("acme")["rows"]) == ["missing_field", "unknown_type"]
+    engine.record("acme", json.loads(bad))
+    rows = engine.quarantine("acme")["rows"]
+    assert [(r["origin"], r["code"]) for r in rows[:1]] == [("api", "unknown_type")]
+    assert len(rows) == 3
+
+
+def test_a_refused_mapping_can_be_tried_again(engine: Engine) -> None:
+    """A mapping that `record` refuses is kept as JSON, its times too."""
+    engine.record("acme", message("a", time=NOW, confidnce=1))
+    (row,) = engine.quarantine("acme")["rows"]
+    assert json.loads(row["raw"]) == message("a", time=NOW.isoformat(), confidnce=1)
+    with engine.store.work() as work:
+        work.execute("UPDATE quarantine SET raw = replace(raw, 'confidnce', 'confidence')")
+    assert engine.replay("acme")["accepted"] == 1
+
+
 def test_old_events_need_history(engine: Engine) -> None:
     """What is older than the tenant's raw retention is refused, and taken when it is given as history."""
     old = message("old", time=NOW - timedelta(days=100))

@@ -120,11 +120,14 @@ def _import(
                 if len(batch) >= BATCH:
                     flush(owner)
                     move(source.read_bytes)
-        for owner in list(waiting):
-            flush(owner)
+            for owner in list(waiting):
+                flush(owner)
         if not dry_run:
-            for owner in sorted({*made, tenant} & {row["tenant"] for row in there.call("tenants")["rows"]}):
-                there.call("refresh", tenant=owner)
+            touched = sorted({*made, tenant} & {row["tenant"] for row in there.call("tenants")["rows"]})
+            with show.progress("bringing numbers up to date", None, quiet=as_json):
+                # all tenants fold in the time of one, so several are not refreshed one by one
+                there.call("refresh", tenant=touched[0] if len(touched) == 1 else None)
+            tenant = tenant if tenant in touched or not touched else touched[0]
     if sum(rejected.values()) > 20:
         show.say(f"… and {sum(rejected.values()) - 20} more refused records")
     if made:

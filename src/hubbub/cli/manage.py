@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,52 +39,63 @@ def ask(name: str, data: Path | None, as_json: bool, columns: Sequence[str] | No
 
 Zone = Annotated[str | None, typer.Option("--zone", help="IANA time zone of its days.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="a-z, 0-9 and hyphens.")]
-Raw = Annotated[int | None, typer.Option("--retention-raw", help="Days raw events are kept; 0 keeps them for ever.")]
-Hour = Annotated[int | None, typer.Option("--retention-hour", help="Days hourly rollups are kept; 0: for ever.")]
-Day = Annotated[int | None, typer.Option("--retention-day", help="Days daily rollups are kept; 0: for ever.")]
-Week = Annotated[int | None, typer.Option("--retention-week", help="Days weekly rollups are kept; 0: for ever.")]
-Month = Annotated[int | None, typer.Option("--retention-month", help="Days monthly rollups are kept; 0: for ever.")]
+GRAINS = {
+    "raw": "raw events",
+    "hour": "hourly rollups",
+    "day": "daily rollups",
+    "week": "weekly rollups",
+    "month": "monthly rollups",
+}
 
 
-def _retention(**days: int | None) -> dict[str, int | None] | None:
-    found = {grain: n or None for grain, n in days.items() if n is not None}
-    return found or None
+def keeps(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option `--retention-<grain>` for each of GRAINS; it gets `retention`, the days by grain, or None."""
+
+    @wraps(command)
+    def asked(**params: Any) -> None:
+        days = {grain: params.pop(f"retention_{grain}") for grain in GRAINS}
+        command(**params, retention={grain: n or None for grain, n in days.items() if n is not None} or None)
+
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.name != "retention"]
+    options = [
+        inspect.Parameter(
+            f"retention_{grain}", inspect.Parameter.KEYWORD_ONLY, default=None,
+            annotation=Annotated[int | None, typer.Option(help=f"Days that {what} are kept; 0: for ever.", show_default=False)],
+        )
+        for grain, what in GRAINS.items()
+    ]  # fmt: skip
+    asked.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    asked.__annotations__ = {p.name: p.annotation for p in (*own, *options)}
+    return asked
 
 
 @tenants.command("add")
+@keeps
 def add_tenant(
     tenant: Name,
     zone: Zone = None,
     name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
-    raw: Raw = None,
-    hour: Hour = None,
-    day: Day = None,
-    week: Week = None,
-    month: Month = None,
     data: Data = None,
     as_json: Json = False,
+    retention: Mapping[str, int | None] | None = None,
 ) -> None:
     """Make a tenant."""
-    kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
-    ask("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+    ask("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention)
 
 
 @tenants.command("set")
+@keeps
 def set_tenant(
     tenant: Name,
     zone: Zone = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
-    raw: Raw = None,
-    hour: Hour = None,
-    day: Day = None,
-    week: Week = None,
-    month: Month = None,
     data: Data = None,
     as_json: Json = False,
+    retention: Mapping[str, int | None] | None = None,
 ) -> None:
     """Change a tenant's zone, name or retention; a new zone counts from the next refresh on."""
-    kept = _retention(raw=raw, hour=hour, day=day, week=week, month=month)
-    ask("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=kept)
+    ask("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention)
 
 
 @tenants.command("list")

@@ -11,6 +11,7 @@ import json
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,18 +21,21 @@ import pyarrow as pa
 
 from hubbub.clock import Clock
 from hubbub.model.event import (
+    FIELDS,
     KINDS,
+    MAX_RAW,
     NOTHING,
     TEXT_FIELDS,
     TYPES,
     Event,
     Item,
     Rejection,
+    as_json,
     is_known_type,
     nearest,
     too_deep,
 )
-from hubbub.model.tenant import Tenant
+from hubbub.model.tenant import Tenant, kept_from
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
 
 EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
@@ -71,26 +75,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which times (UTC without zone) an event of a tenant is taken, and why not otherwise."""
+    """Between which times (UTC without zone) an event of a tenant is taken; what lies before `frozen` came too late for good."""
 
     oldest: datetime
-    oldest_code: str
     newest: datetime
+    frozen: datetime = EARLIEST
 
 
 def bounds(tenant: Tenant, now: datetime, frozen_until: datetime | None, history: bool) -> Bounds:
-    """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention."""
-    newest = utc_naive(now) + FUTURE
-    oldest, code = EARLIEST, "out_of_range"
-    if not history and tenant.retention.raw is not None:
-        oldest, code = max(oldest, utc_naive(now) - timedelta(days=tenant.retention.raw)), "too_old"
-    if frozen_until is not None and frozen_until > oldest:
-        oldest, code = frozen_until, "window_frozen"
-    return Bounds(oldest, code, min(newest, LATEST))
+    """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention.
+
+    Raw events are kept from a local midnight on, the same one that retention cuts at.
+    """
+    kept = EARLIEST if history else utc_naive(kept_from(tenant, tenant.retention.raw, now))
+    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), frozen_until or EARLIEST)
 
 
-_OLD = {
+_TIMES = {
     "out_of_range": "'time' must lie between 2000 and 2100",
+    "in_future": "'time' is more than 24 hours in the future; check the sender's clock",
     "too_old": "'time' is older than this tenant's raw events are kept; import it as history instead",
     "window_frozen": "'time' lies in a window whose raw events are gone, its numbers are kept as they are",
 }
@@ -100,12 +103,13 @@ def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -
     """Return (code, field, message) of what is wrong with a well-formed event, or None; `texts` are the fields to look at."""
     if event.type not in TYPES and not is_known_type(event.type):
         return "unknown_type", "type", f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES)}"
-    if not limits.oldest <= when < limits.newest:
-        if when < EARLIEST or when >= LATEST:
-            return "out_of_range", "time", _OLD["out_of_range"]
-        if when >= limits.newest:
-            return "in_future", "time", "'time' is more than 24 hours in the future; check the sender's clock"
-        return limits.oldest_code, "time", _OLD[limits.oldest_code]
+    if not EARLIEST <= when < LATEST:
+        return "out_of_range", "time", _TIMES["out_of_range"]
+    for code, outside in (
+        ("in_future", when >= limits.newest), ("window_frozen", when < limits.frozen), ("too_old", when < limits.oldest),
+    ):  # fmt: skip
+        if outside:
+            return code, "time", _TIMES[code]
     for name in texts:
         text = getattr(event, name)
         if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
@@ -193,7 +197,7 @@ def _when(event: Event) -> tuple[datetime, tuple[str, str, str] | None]:
     try:
         return event.time.astimezone(UTC).replace(tzinfo=None), None
     except OverflowError:  # the first or last day of all years, with an offset
-        return EARLIEST, ("out_of_range", "time", _OLD["out_of_range"])
+        return EARLIEST, ("out_of_range", "time", _TIMES["out_of_range"])
 
 
 _COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source", "id", "attributes", "received_at")]
@@ -267,15 +271,21 @@ class Intake:
 
 
 def _raw(event: Event) -> str:
+    """Write an event as JSON, the same text however it came."""
     try:
-        return msgspec.json.encode(event).decode("utf-8", "replace")
+        text = msgspec.json.encode(event)
+        with suppress(msgspec.DecodeError):  # attributes may hold bytes that are no text
+            text = msgspec.json.format(text, indent=-1)
+        return text.decode("utf-8", "replace")
     except UnicodeEncodeError:  # half a character: JSON can still write it as an escape
-        plain = {name: getattr(event, name) for name in ("type", *TEXT_FIELDS)}
-        return json.dumps({"time": event.time.isoformat(), **{k: v for k, v in plain.items() if v is not None}})
+        given = {name: value for name in FIELDS if (value := getattr(event, name)) is not None and value is not NOTHING}
+        if "attributes" in given:
+            given["attributes"] = json.loads(bytes(event.attributes))
+        return as_json(given)
 
 
 def _quarantined(tenant: Tenant, rejection: Rejection, origin: str, now: datetime) -> Mapping[str, Any]:
     return {
         "tenant": tenant.no, "received_at": utc_naive(now), "origin": origin, "code": rejection.code, "field": rejection.field,
-        "message": rejection.message, "raw": rejection.raw.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        "message": rejection.message, "raw": rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}"),
     }  # fmt: skip

@@ -5,6 +5,7 @@ here touches the store. Every job may run again from its start, and does no harm
 from __future__ import annotations
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -225,14 +226,22 @@ WORK = {
 }
 
 
+_NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
+
+
 def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return a payload in the form its queue's jobs need; raises BadRequestError naming the field that is wrong."""
     if queue in QUEUES and queue not in WORK:
         raise BadRequestError(f"the queue {queue!r} takes no jobs in this version")
     try:
         found: dict[str, Any] = msgspec.to_builtins(msgspec.convert(payload, WORK[queue].payload))
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
+    for name, value in found.items():
+        if isinstance(value, str) and not _NAME.match(value):
+            raise BadRequestError(
+                f"the payload's {name!r} is longer than 200 characters, or holds some that no name has"
+            )
     return found
 
 

@@ -22,7 +22,7 @@ from hubbub.metrics import (
 from hubbub.metrics.definition import Fact, Metric, Quantiles, Rollup, State, Unit
 from hubbub.model.event import nearest
 
-DEFINITION_VERSION = 1
+DEFINITION_VERSION = 2
 """Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
 
 ROLLUPS: tuple[Rollup, ...] = (

@@ -24,12 +24,12 @@ CONVERSION = days(7)
 
 TALK = Fact(
     name="talk",
-    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system.",
+    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system. A private note is no message.",
     reads=("message.received", "message.sent"),
     sql="""
         SELECT tenant, "time" AS anchor, id, channel, channel_id, account_id,
             CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
-        FROM {events}
+        FROM {events} WHERE coalesce(status, '') <> 'private'
     """,
 )
 
@@ -64,6 +64,7 @@ SENT = Fact(
                     PARTITION BY tenant, coalesce(message_id, id), type ORDER BY "time", id, source) AS sent_before
             FROM {events}
             WHERE type IN ('message.sent', 'message.received') AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
+                AND coalesce(status, '') <> 'private'
             WINDOW thread AS (PARTITION BY tenant, conversation_id
                 ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id, source
                 ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
@@ -130,7 +131,7 @@ MESSAGES = Rollup(
     metrics={
         "messages": Stored(
             "Messages of people and of AI that answers people, both directions. Bots, automatic notices, joins and topic "
-            "changes are stored with their kind and left out unless bots are asked for.",
+            "changes are stored with their kind and left out unless bots are asked for; private notes always are.",
             Unit.COUNT, measure="messages", where=PEOPLE,
         ),
         "messages_received": Stored(
@@ -157,7 +158,9 @@ DELIVERIES = Rollup(
         "messages_replied": Count("Delivered and answered within 72 hours.", Unit.COUNT, "f.replied"),
     },
     metrics={
-        "messages_attempted": Stored("Messages sent, whatever became of them.", Unit.COUNT, measure="attempted"),
+        "messages_attempted": Stored(
+            "Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted"
+        ),
         "messages_delivered": Stored(
             "Sent messages that were delivered within 72 hours (a read receipt implies it).",
             Unit.COUNT, measure="messages_delivered",

@@ -6,15 +6,14 @@ from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, U
 
 TOPIC = Fact(
     name="classification",
-    doc="A topic classification, and whether it is a complaint (by tone or topic) or an escalation; or an escalation alert.",
+    doc="A topic classification, and whether it says complaint or escalation, by tone or topic; or an escalation alert.",
     reads=("topic.classified", "escalation.raised"),
     sql="""
         SELECT tenant, "time" AS anchor, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
-            type = 'topic.classified' AND (
-                coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
-                OR coalesce(lower(topic), '') IN ('complaint', 'complaints')) AS is_complaint,
-            type = 'escalation.raised' OR coalesce(lower(topic), '') IN ('escalation', 'escalations')
-                OR coalesce(lower(sentiment), '') = 'escalation' AS is_escalation
+            coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
+                OR coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
+            coalesce(lower(topic), '') IN ('escalation', 'escalations') OR coalesce(lower(sentiment), '') = 'escalation'
+                AS is_escalation
         FROM {events}
     """,
 )
@@ -53,12 +52,14 @@ HOTSPOTS = Rollup(
     name="hotspots",
     doc="Complaints and escalations among classified messages, of every channel id; thresholds apply on reading.",
     source=TOPIC,
+    # alerts are no classified messages: counted here, they could outnumber what they are a share of
+    where="f.type = 'topic.classified'",
     dimensions=("channel", "channel_id", "account_id"),
     measures={
-        "total_count": Count("Classified messages.", Unit.COUNT, "f.type = 'topic.classified'"),
+        "total_count": Count("Classified messages.", Unit.COUNT),
         "complaint_count": Count("Classified as complaint.", Unit.COUNT, "f.is_complaint"),
         "escalation_count": Count(
-            "Escalation alerts, and messages classified as escalation.", Unit.COUNT, "f.is_escalation AND NOT f.is_complaint"
+            "Classified as escalation, and not as complaint.", Unit.COUNT, "f.is_escalation AND NOT f.is_complaint"
         ),
     },
     metrics={
@@ -67,8 +68,9 @@ HOTSPOTS = Rollup(
             Unit.COUNT, measure="complaint_count",
         ),
         "hotspot_ratio": Ratio(
-            "(complaints + escalations) / classified messages. A hotspot is a channel id with at least 10 and a ratio "
-            "above 0.30.", Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
+            "Messages classified as complaint or escalation / classified messages; alerts are counted by themselves. A hotspot "
+            "is a channel id with at least 10 and a ratio above 0.30.",
+            Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
         ),
     },
 )  # fmt: skip

@@ -100,6 +100,9 @@ ALIASES: dict[str, str] = {
 }  # fmt: skip
 """Spellings of the systems that Hubbub replaces; their camelCase forms are read too."""
 
+MAX_RAW = 262_144
+"""Characters that are kept of a refused record; no good event can have as many, so that what is cut was none."""
+
 _MAX_DEPTH = 32
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _CLOUD_FIELDS = {"specversion", "datacontenttype", "dataschema", "subject", "data", "data_base64"}
@@ -130,7 +133,7 @@ def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
     Gives one item per record, in order. Raises `UnreadableBodyError` when the body as a whole cannot be parsed.
     """
     if lines:
-        return [item for i, line in enumerate(_lines(body)) for item in [_read_one(line, i)]]
+        return [read_one(line, i) for i, line in enumerate(_lines(body))]
     head = body.lstrip()[:1]
     try:
         if head == b"[":
@@ -145,7 +148,7 @@ def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
         raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _read_lenient(body)
-    items = [_read_one(bytes(raw), i) for i, raw in enumerate(raws)]
+    items = [read_one(bytes(raw), i) for i, raw in enumerate(raws)]
     if len(items) == 1 and head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
         raise UnreadableBodyError(items[0].message)
     return items
@@ -159,29 +162,51 @@ def _read_lenient(body: bytes) -> list[Item]:
         raise UnreadableBodyError(f"the body is not valid JSON: {error}") from None
     items: list[Item] = []
     for index, value in enumerate(values if isinstance(values, list) else [values]):
-        if isinstance(value, dict):
-            items.append(event_from(value, index, json.dumps(value)[:65536]))
-        else:
-            items.append(Rejection(index=index, code="invalid_event", field=None, message="an event is a JSON object"))
+        items.append(record_from(value, index) if isinstance(value, dict) else _no_object(index, as_json(value)))
     return items
+
+
+def record_from(value: dict[str, Any], index: int = 0) -> Item:
+    """Build an event as `event_from` does; a `Rejection` keeps the record's JSON text."""
+    item = event_from(value, index)
+    if isinstance(item, Rejection):
+        item.raw = as_json(value)
+    return item
+
+
+def _no_object(index: int, raw: str = "") -> Rejection:
+    return Rejection(index=index, code="invalid_event", field=None, message="an event is a JSON object", raw=raw)
+
+
+def _text(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def as_json(value: object) -> str:
+    """Return the JSON text of a record that was refused, to be kept; what JSON has no form for becomes text."""
+    try:
+        return json.dumps(value, default=_text)[:MAX_RAW]
+    except (TypeError, ValueError, RecursionError):
+        return str(type(value))
 
 
 def _lines(body: bytes) -> list[bytes]:
     return [line for line in body.split(b"\n") if line.strip()]
 
 
-def _read_one(raw: bytes, index: int) -> Item:
+def read_one(raw: bytes, index: int) -> Item:
+    """Read one record, which may hold line breaks; a `Rejection` keeps its text."""
     try:
         return _decode_event(raw)
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
-    text = raw[:65536].decode("utf-8", "replace")
+    text = raw[:MAX_RAW].decode("utf-8", "replace")
     try:
         value = _decode_any(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
     if not isinstance(value, dict):
-        return Rejection(index=index, code="invalid_event", field=None, message="an event is a JSON object", raw=text)
+        return _no_object(index, text)
     return event_from(value, index, text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hubbub.clock import Clock
@@ -14,7 +14,7 @@ from hubbub.metrics.definition import Distinct, DistinctRatio, First, Metric, Qu
 from hubbub.model.event import nearest
 from hubbub.model.question import Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, Window
+from hubbub.model.window import Grain, Window, local_midnight
 from hubbub.query import read
 from hubbub.query.compare import PERIODS, compare, previous
 from hubbub.query.facts import Facts
@@ -61,7 +61,7 @@ class Answers:
         cuts = [buckets(q.start, q.end, q.grain, tenant) for q in periods]
         ends = {utc_naive(window.start): window.end for cut in cuts for window in cut}
         cells: dict[Key, dict[str, Cell]] = {}
-        live: set[datetime] = set()
+        live: dict[str, set[datetime]] = {}
         gone: list[datetime] = []
         tiled: list[tuple[list[Asked], Sequence[Window], Tiles]] = []
         for metrics in _groups(asked):
@@ -74,7 +74,8 @@ class Answers:
         context.facts.gather(needs, now)
         for metrics, windows_, tiles in tiled:
             gone += tiles.gone
-            live |= tiles.live
+            for one in metrics:
+                live.setdefault(one.name, set()).update(tiles.live)
             for key, name, cell in _READERS[type(metrics[0].metric)](replace(context, cut=windows_), metrics, tiles):
                 state = _state(metrics[0].rollup, key[0], ends.get(key[0], now), tiles.live, now)
                 cells.setdefault(key, {})[name] = replace(cell, state=state)
@@ -83,9 +84,8 @@ class Answers:
             starts = {utc_naive(window.start) for window in cut}
             mine = {key: found for key, found in cells.items() if key[0] in starts}
             rows = _rows(question, asked, cut, mine, live, now)
-            fresh = _freshness(
-                question, tenant, now, len(live & starts), sum(start in starts for start in gone), len(cut)
-            )
+            raw = len(set().union(*live.values()) & starts)
+            fresh = _freshness(question, tenant, now, raw, sum(start in starts for start in gone), len(cut))
             answers.append(Answer(question, tenant.zone, rows, fresh))
         return answers
 
@@ -122,7 +122,8 @@ def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
         raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
     if question.start >= question.end:
         raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-    if question.start.year < 2000 or question.end.year > 2100:
+    first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
+    if question.start < first or question.end >= after:
         raise BadQuestionError("the range must lie between 2000 and 2100")
     span = (question.end - question.start).total_seconds()
     size = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}.get(
@@ -186,10 +187,13 @@ def _rows(
     asked: Sequence[Asked],
     cut: Sequence[Window],
     cells: dict[Key, dict[str, Cell]],
-    live: set[datetime],
+    live: dict[str, set[datetime]],
     now: datetime,
 ) -> list[Row]:
-    """Put cells into rows; every window has a row for every combination of dimension values seen anywhere in the range."""
+    """Put cells into rows; every window has a row for every combination of dimension values seen anywhere in the range.
+
+    `live` names, by metric, the windows of which something was read from raw events.
+    """
     combos = sorted({dims for _, dims in cells}, key=lambda d: tuple((v is None, v or "") for v in d))
     if not question.by:
         combos = [()]
@@ -203,7 +207,9 @@ def _rows(
             dims=dict(zip(question.by, dims, strict=True)),
             cells={
                 one.name: cells.get((utc_naive(window.start), dims), {}).get(one.name)
-                or replace(_empty(one), state=_state(one.rollup, utc_naive(window.start), window.end, live, now))
+                or _empty(
+                    one, window, now, _state(one.rollup, utc_naive(window.start), window.end, live[one.name], now)
+                )
                 for one in asked
             },
         )
@@ -212,10 +218,12 @@ def _rows(
     ]
 
 
-def _empty(one: Asked) -> Cell:
-    """A window without rows: counts are 0, everything that divides or has no value is null."""
+def _empty(one: Asked, window: Window, now: datetime, state: str) -> Cell:
+    """A window without rows: counts are 0, everything that divides or has no value is null, as are states yet to come."""
     metric = one.metric
     counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
     if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
         counted = True
-    return Cell(0 if counted else None, n=0)
+    if isinstance(metric, State) and window.start >= now:
+        counted = False
+    return Cell(0 if counted else None, n=0, state=state)

@@ -42,6 +42,8 @@ def history(
     else:
         days |= {window_of(EPOCH + timedelta(seconds=s * SLOT_SECONDS), Grain.DAY, tz) for s in dirty}
     frozen = dirt.frozen_until
+    if frozen is not None:  # the day that frozen ones of another zone reach into is never stored
+        days |= {d for d in [window_of(frozen.replace(tzinfo=UTC), Grain.DAY, tz)] if utc_naive(d.start) < frozen}
     raw_days = sorted(
         d for d in days if d.start < moments[-1] and not (frozen is not None and utc_naive(d.end) <= frozen)
     )

@@ -30,11 +30,15 @@ FEW = 100
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of time `[start, end)` that is shown under `bucket`; UTC without zone."""
+    """A stretch of time `[start, end)` that is shown under `bucket`; UTC without zone.
+
+    What is `frozen` may hold windows of a zone that the tenant had before, which begin at other moments than its buckets.
+    """
 
     start: datetime
     end: datetime
     bucket: datetime
+    frozen: bool = False
 
 
 @dataclass
@@ -100,7 +104,7 @@ def _runs(pieces: list[Piece], windows: bool) -> list[Piece]:
     """Join neighbours that are shown alike: under one bucket, or each under its own start (bucket `OWN`)."""
     runs: list[Piece] = []
     for piece in sorted(pieces, key=lambda p: p.start):
-        bucket = OWN if windows and piece.bucket == piece.start else piece.bucket
+        bucket = OWN if windows and piece.bucket == piece.start and not piece.frozen else piece.bucket
         last = runs[-1] if runs else None
         if last is not None and last.end == piece.start and last.bucket == bucket:
             runs[-1] = Piece(last.start, piece.end, bucket)
@@ -204,9 +208,22 @@ def tile(
     def place(window: Window, unit: Grain, bucket: Window, shown: datetime) -> None:
         whole = window.start >= bucket.start and window.end <= bucket.end
         stored = whole and unit in kept and window.start >= kept[unit]
-        frozen = dirt.frozen_until is not None and utc_naive(window.end) <= dirt.frozen_until
+        start, end, until = utc_naive(window.start), utc_naive(window.end), dirt.frozen_until or OWN
+        frozen = end <= until
+        if (
+            start < until < end
+        ):  # days of the zone before end inside: what was kept of them, and the rest from raw events
+            if stored:
+                tiles.stored.setdefault(unit, []).append(Piece(start, until, shown, frozen=True))
+            else:
+                tiles.gone.append(shown)
+            after = Window(max(until.replace(tzinfo=UTC), window.start, bucket.start), min(window.end, bucket.end))
+            if after.start < after.end:
+                tiles.add_raw(after.start, after.end, shown)
+                tiles.live.add(shown)
+            return
         if stored and (frozen or not (everything or _touched(window, dirty_set))):
-            tiles.stored.setdefault(unit, []).append(Piece(utc_naive(window.start), utc_naive(window.end), shown))
+            tiles.stored.setdefault(unit, []).append(Piece(start, end, shown, frozen))
             return
         part = Window(max(window.start, bucket.start), min(window.end, bucket.end))
         if unit is Grain.DAY and not everything and Grain.HOUR in kept and window.start >= kept[Grain.HOUR]:

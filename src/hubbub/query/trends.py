@@ -73,7 +73,7 @@ def hotspots(
     """
     answer = answers.answer(tenant, Question(("hotspot_ratio",), start, end, Grain.TOTAL, ("channel_id",)))
     rows = _hotspot_rows(answer, minimum, ratio).get(start, []) if answer.rows else []
-    rows.sort(key=lambda r: (not r["hotspot"], -(r["hotspot_ratio"] or 0), r["channel_id"] or ""))
+    rows.sort(key=lambda r: (not r["hotspot"], -r["hotspot_ratio"], r["channel_id"]))
     return {"tenant": tenant.id, "rows": rows, "freshness": answer.freshness}
 
 
@@ -83,23 +83,23 @@ def _hotspot_rows(
     windows: dict[datetime, list[tuple[str | None, int, int]]] = {}
     for row in answer.rows:
         cell = row.cells["hotspot_ratio"]
-        if cell.denominator or cell.numerator:
+        if cell.denominator:
             windows.setdefault(row.start, []).append(
-                (row.dims["channel_id"], int(cell.numerator or 0), int(cell.denominator or 0))
+                (row.dims["channel_id"], int(cell.numerator or 0), int(cell.denominator))
             )
     found: dict[datetime, list[dict[str, Any]]] = {}
     for start, channels in windows.items():
-        flagged, total = sum(f for _, f, _ in channels), sum(n for _, _, n in channels)
-        own = flagged / total if total else None
+        own = sum(flagged for _, flagged, _ in channels) / sum(n for _, _, n in channels)
         for channel, count, n in channels:
-            share = count / n if n else None
-            lower = wilson_lower(min(count, n), n)
-            hot = n >= minimum and share is not None and share > ratio
+            if channel is None:  # part of the tenant's own rate, but no channel
+                continue
+            share, lower = count / n, wilson_lower(count, n)
+            hot = n >= minimum and share > ratio
             found.setdefault(start, []).append(
                 {
                     "channel_id": channel, "flagged_count": count, "total_count": n, "hotspot_ratio": share, "hotspot": hot,
                     "lower_bound": lower, "tenant_ratio": own,
-                    "strong": hot and lower is not None and own is not None and lower > own,
+                    "strong": hot and lower is not None and lower > own,
                 }
             )  # fmt: skip
     return found

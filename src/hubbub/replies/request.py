@@ -44,5 +44,5 @@ def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
     """Check a payload. Raises BadRequestError naming the field; texts are never part of the message."""
     try:
         return msgspec.convert(dict(payload), ReplyRequest)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BadRequestError(f"the payload of a reply: {error}") from None

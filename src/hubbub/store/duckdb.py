@@ -2,7 +2,7 @@
 
 An append returns after its transaction is on disk. Duplicates are found by a join on identity, bounded in time; there is
 no index on events (why/0006-no-index-on-big-tables.md). Beside the file stands `tide`: the sequence number of the newest
-acknowledged event, so that a store which lost its log is refused by name instead of answering with fewer rows.
+acknowledged event, by which `store/opening.py` tells a store that lost some.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -25,27 +25,21 @@ import pyarrow.compute as pc
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.metrics import fold
-from hubbub.metrics.catalogue import ROLLUPS
+from hubbub.store import opening
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict, utc_naive
 from hubbub.store.order import order
-from hubbub.store.relations import RELATIONS
 from hubbub.telemetry import log
 
-FILE = "hubbub.duckdb"
-SCHEMA_VERSION = "1"
 RESENT_WITHIN = timedelta(days=1)
 """How far the time of a resent event may lie from the first one's. Corrections and imports are looked up over all time."""
 
-_SQL_TYPES = {
-    pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR",
-    pa.timestamp("us"): "TIMESTAMP",
-}  # fmt: skip
-_EVENT_COLUMNS = ", ".join(f'"{f.name}" {_SQL_TYPES[f.type]}' for f in EVENT_SCHEMA)
 _EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
 _REJECTED = pa.schema(
     [("tenant", pa.int32()), ("received_at", pa.timestamp("us"))]
     + [(name, pa.string()) for name in ("origin", "code", "field", "message", "raw")]
 )
+_SAME_RECORD = ("tenant", "origin", "code", "raw")
+"""A refused record that comes again, as when a file is imported twice, is kept once."""
 _STOP = object()
 T = TypeVar("T")
 
@@ -66,7 +60,7 @@ class DuckStore:
         self.folder = folder
         self._free_floor = free_floor
         self._commit_wait = commit_wait
-        self._config: dict[str, str | bool | int | float | list[str]] = {
+        self._config: opening.Config = {
             "memory_limit": memory_limit,
             "threads": threads or os.cpu_count() or 1,
             "temp_directory": str(folder / "tmp"),
@@ -74,123 +68,22 @@ class DuckStore:
             "autoinstall_known_extensions": False,
             "checkpoint_threshold": "64MB",
         }
-        self._file = folder / FILE
+        self._file = folder / opening.FILE
         self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._con = self._open()
+            self._con = opening.open_file(
+                self._file, self._config, int(os.pread(self._tide, 32, 0).decode().strip() or 0)
+            )
         except BaseException:
             os.close(self._tide)
             raise
-        self._seq = self._read_last_seq()
+        self._seq = opening.last_seq(self._con)
         self._space_checked = 0.0
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = False
         self._changing = threading.Lock()
         self._writer = threading.Thread(target=self._write_loop, name="hubbub-writer", daemon=True)
         self._writer.start()
-
-    # --- opening
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        """Open the file; one that is refused stays as it is, so that its log can still be put back beside it."""
-        tide = int(os.pread(self._tide, 32, 0).decode().strip() or 0)
-        if tide and not any(self._file.with_name(name).exists() for name in (FILE, f"{FILE}.wal")):
-            self._refuse("is not there", tide)
-        self._con = self._connect()
-        try:
-            last = self._read_last_seq()
-            if last < tide:
-                self._refuse(f"ends at event {last}", tide)
-            self._create_schema()
-        except BaseException:
-            with suppress(duckdb.Error):
-                self._con.execute("PRAGMA disable_checkpoint_on_shutdown")
-            self._con.close()
-            raise
-        return self._con
-
-    def _refuse(self, what: str, tide: int) -> NoReturn:
-        raise StoreDamagedError(
-            f"{self._file} {what}, but event {tide} was acknowledged: it or its log ({FILE}.wal) is damaged or missing. "
-            "Restore the folder from a backup, or delete the file 'tide' in it to accept the loss"
-        )
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        wal = self._file.with_name(FILE + ".wal")
-        if wal.exists() and not self._file.exists():
-            raise StoreDamagedError(f"{wal} is there but {self._file.name} is not: restore the file beside its log")
-        try:
-            con = duckdb.connect(str(self._file), config=self._config)
-            con.execute("SET enable_progress_bar = false")  # it would go to stdout, into the JSON of a slow command
-            return con
-        except duckdb.IOException as error:
-            if "lock" in str(error).lower():
-                raise StoreBusyError(
-                    f"{self._file} belongs to another process; go through its server or stop it"
-                ) from None
-            raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
-        except duckdb.Error as error:  # whatever replaying a log that does not fit runs into
-            raise StoreDamagedError(f"{self._file} cannot be opened: {str(error).splitlines()[0]}") from error
-
-    def _create_schema(self) -> None:
-        con = self._con
-        con.execute("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
-        found = dict(con.execute("SELECT key, value FROM meta").fetchall())
-        if found.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
-            raise StoreDamagedError(
-                f"{self._file} has schema {found['schema']}, this Hubbub reads {SCHEMA_VERSION}: use the version that wrote it"
-            )
-        con.execute("BEGIN")
-        con.execute(f"CREATE TABLE IF NOT EXISTS events (seq BIGINT, {_EVENT_COLUMNS})")
-        con.execute(f"CREATE TABLE IF NOT EXISTS superseded (seq BIGINT, {_EVENT_COLUMNS})")
-        con.execute(
-            "CREATE TABLE IF NOT EXISTS quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, "
-            "origin VARCHAR, code VARCHAR, field VARCHAR, message VARCHAR, raw VARCHAR)"
-        )
-        con.execute("CREATE SEQUENCE IF NOT EXISTS quarantine_id")
-        con.execute(
-            "CREATE TABLE IF NOT EXISTS marks (fact VARCHAR, tenant INTEGER, seq BIGINT, error VARCHAR, attempts INTEGER, "
-            "tried_at TIMESTAMP)"
-        )
-        con.execute("CREATE TABLE IF NOT EXISTS frozen (tenant INTEGER, until TIMESTAMP)")
-        con.execute("CREATE TABLE IF NOT EXISTS tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)")
-        con.execute(
-            "CREATE TABLE IF NOT EXISTS snapshots (tenant INTEGER, account VARCHAR, kind VARCHAR, date DATE, "
-            "window_start TIMESTAMP, window_end TIMESTAMP, zone VARCHAR, state VARCHAR, definition_version INTEGER, "
-            "made_at TIMESTAMP, document VARCHAR)"
-        )
-        if "schema" not in found:
-            con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
-        present: dict[str, list[str]] = {}
-        for name, column in con.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
-        ).fetchall():
-            present.setdefault(name, []).append(column)
-        for rollup in ROLLUPS:
-            for grain in rollup.keep:
-                for table, columns in fold.schema(rollup, grain):
-                    if present.get(table, []) != [c for c, _ in columns]:
-                        con.execute(f"DROP TABLE IF EXISTS {table}")
-                        con.execute(f"CREATE TABLE {table} ({', '.join(f'{c} {t}' for c, t in columns)})")
-                        if table in present:  # the declaration changed: fold everything of this fact again
-                            con.execute("DELETE FROM marks WHERE fact = ?", [rollup.source.name])
-        for name, select in RELATIONS.items():
-            con.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-        con.execute("COMMIT")
-
-    def _read_last_seq(self) -> int:
-        """Return the newest sequence number in the file; 0 in a new one."""
-        tables = {row[0] for row in self._con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        found = [
-            self._con.execute(select).fetchone()
-            for table, select in (
-                ("events", "SELECT max(seq) FROM events"),
-                ("superseded", "SELECT max(seq) FROM superseded"),
-                ("meta", "SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key = 'seq'"),
-            )
-            if table in tables
-        ]
-        return max((int(row[0]) for row in found if row and row[0] is not None), default=0)
 
     # --- writing
 
@@ -257,7 +150,7 @@ class DuckStore:
             with suppress(duckdb.Error):
                 self._con.close()
             with suppress(StoreDamagedError, StoreBusyError, duckdb.Error):
-                self._con = self._connect()
+                self._con = opening.connect(self._file, self._config)
 
     def _append_all(self, batches: list[Batch]) -> list[Verdict]:
         table = batches[0].table if len(batches) == 1 else pa.concat_tables([b.table for b in batches])
@@ -290,12 +183,12 @@ class DuckStore:
             con.execute(f"INSERT INTO events SELECT seq, {_EVENT_NAMES} FROM incoming_events")
             con.unregister("incoming_events")
             seq += count
-        rejected = [r for b in batches for r in b.rejected]
+        rejected = list({tuple(r[c] for c in _SAME_RECORD): r for b in batches for r in b.rejected}.values())
         if rejected:
             con.register("incoming_rejected", pa.Table.from_pylist([dict(r) for r in rejected], schema=_REJECTED))
             con.execute(
                 "INSERT INTO quarantine SELECT nextval('quarantine_id'), tenant, received_at, origin, code, field, message, raw "
-                "FROM incoming_rejected"
+                f"FROM incoming_rejected ANTI JOIN quarantine USING ({', '.join(_SAME_RECORD)})"
             )
             con.unregister("incoming_rejected")
         con.execute("COMMIT")

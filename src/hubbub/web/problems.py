@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import traceback
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ _TITLES = {
 }  # fmt: skip
 
 
+_JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORECASE)
+
+
 def problem(
     request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -70,8 +74,17 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        kind = request.headers.get("content-type", "")
+        if any(e["loc"][:1] == ("body",) for e in error.errors()) and not _JSON.match(kind):
+            told = f"its Content-Type is {kind[:80]!r}" if kind else "it has no Content-Type"
+            detail = f"the body was not read, since {told}: send it with the header 'Content-Type: application/json'"
+            return problem(request, 400, "bad_request", detail)
         faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()[:10])
         return problem(request, 400, "bad_request", faults)
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only what was sent can hold one
+        return problem(request, 400, "bad_request", "a text holds half a character (a lone surrogate): send whole ones")
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from hubbub import __version__
+from hubbub.app import open_engine
 from hubbub.metrics.catalogue import METRICS
 from hubbub.settings import Settings
 from tests.unit.cli.conftest import Run, commands
@@ -276,3 +277,32 @@ def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
     bad = called("query", "messages")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "--tenant" in bad.stderr
+
+
+def test_doctor_names_who_needs_somebody(hubbub: Run) -> None:
+    """Folds, integrations and jobs that failed are named with their tenant, the reason and what to do; without jobs no row."""
+    hubbub("tenants", "add", "acme")
+    assert "jobs" not in {row["check"] for row in hubbub("doctor", "--json").told["rows"]}
+    with open_engine(Path("hubbub-data")) as engine:
+        row = engine.add_integration("acme", "facebook_page", "token", "Page", {"page_id": "7"})
+        one = engine.integration_store.get("acme", row["id"])
+        engine.integration_store.broken(one, "the token is expired", "Give it a new token")
+        with engine.store.work() as work:
+            work.execute("INSERT INTO marks VALUES ('talk', 1, 0, 'value out of range', 1, NULL)")
+        engine.desk.start_job("trend-aggregation", {}, job="stuck")
+        engine.desk.cancel_job("stuck")
+    told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
+    assert not told["rollups"]["ok"] and "talk of acme: value out of range" in told["rollups"]["found"]
+    assert not told["integrations"]["ok"] and "acme: the token is expired" in told["integrations"]["found"]
+    assert "Give it a new token" in told["integrations"]["advice"] and row["id"] in told["integrations"]["advice"]
+    assert (told["jobs"]["ok"], told["jobs"]["found"]) == (True, "none failed or parked")
+
+
+@pytest.mark.parametrize("ended", ["failed", "parked"])
+def test_doctor_counts_jobs_that_ended_badly(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
+    """Failed and parked jobs are counted, with the commands that show them and let them run again."""
+    hubbub("tenants", "add", "acme")
+    monkeypatch.setattr("hubbub.app.Engine.unfinished_jobs", lambda _: {"failed": 0, "parked": 0} | {ended: 3})
+    told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
+    assert (told["jobs"]["ok"], told["jobs"]["found"]) == (False, f"3 {ended}")
+    assert "hubbub jobs retry" in told["jobs"]["advice"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hubbub.app import open_engine
 from tests.unit.cli.conftest import Run
 
 KEYS = {
@@ -77,3 +78,16 @@ def test_several_files_count_together(hubbub: Run) -> None:
     assert (told["stored"], told["first"], told["last"]) == (3, "2020-08-01T10:00:00Z", "2020-08-02T10:00:00Z")
     only = hubbub("import", "events", "a.csv", "--tenant", "u", "--where", "id=a", "--json").told
     assert only["stored"] == 1
+
+
+def test_many_tenants_fold_together(hubbub: Run) -> None:
+    """A file for several tenants ends with one refresh of all, by one general mark a fact, and advice that names one of them."""
+    Path("rows.csv").write_text("who,id\nacme,a\nbeta,b\ngamma,c\n")
+    Path("map.yaml").write_text(
+        "tenant_from: who\nevents:\n  - {type: {const: message.sent}, id: id, time: {const: '2020-08-01T10:00:00Z'}}\n"
+    )
+    ended = hubbub("import", "events", "rows.csv", "--tenant", "rest", "--map", "map.yaml")
+    assert (ended.code, "query messages --tenant acme" in ended.err) == (0, True)
+    with open_engine(Path("hubbub-data")) as engine:
+        assert engine.store.query("SELECT DISTINCT tenant FROM marks").rows == [(0,)]
+        assert engine.refresh()["windows"] == 0

@@ -11,7 +11,7 @@ import pytest
 from hubbub.clock import fixed
 from hubbub.ingest.accept import Intake
 from hubbub.model.event import Event, Rejection
-from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant, kept_from
 from hubbub.store.duckdb import DuckStore
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
@@ -134,6 +134,24 @@ def test_nothing_enters_a_frozen_window(store: DuckStore) -> None:
     assert code(intake, frozen) == ("window_frozen", "time")
     assert code(intake, frozen, history=True) == ("window_frozen", "time")
     assert intake.accept(ACME, [event("e2", time=datetime(2026, 7, 1, tzinfo=UTC))]).stored == 1
+
+
+def test_a_frozen_window_is_named_before_an_old_event(store: DuckStore) -> None:
+    """What is both older than raw events are kept and frozen is told the reason that no import gets around."""
+    until = datetime(2026, 5, 2)  # noqa: DTZ001 - the store's times have no zone
+    intake = Intake(store, fixed(NOW), lambda _: until)
+    assert code(intake, event("e1", time=datetime(2026, 5, 1, tzinfo=UTC))) == ("window_frozen", "time")
+    assert code(intake, event("e2", time=datetime(2026, 5, 2, tzinfo=UTC))) == ("too_old", "time")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_what_is_too_old_begins_at_the_tenant_s_midnight(intake: Intake, zone: str) -> None:
+    """An event of the first kept local day is taken, whatever the hour it is now; one just before that midnight is not."""
+    tenant = Tenant(1, "acme", zone)
+    midnight = kept_from(tenant, 90, NOW)
+    assert intake.accept(tenant, [event("e1", time=midnight)]).stored == 1
+    before = event("e2", time=midnight - timedelta(microseconds=1))
+    assert code(intake, before, tenant) == ("too_old", "time")
 
 
 def test_one_bad_event_in_a_thousand_costs_one(intake: Intake, store: DuckStore) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import METRICS
+from hubbub.metrics.definition import State
 from hubbub.model.event import Event
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain
+from hubbub.model.window import Grain, local_midnight
 from tests.laws.conftest import Lab
 
 START = datetime(2026, 5, 4, tzinfo=UTC)  # a Monday
@@ -252,3 +254,51 @@ def test_a_sum_of_no_durations_is_null(fresh: Lab) -> None:
     asked = ("conversations_resolved", "resolution_ms.sum", "resolution_ms.avg", "resolution_ms.count")
     row = fresh.answers.answer(tenant, Question(asked, START, START + timedelta(days=1), Grain.DAY)).rows[0]
     assert [row.cells[name].value for name in asked] == [1, None, None, 0]
+
+
+def test_each_metric_has_a_state_of_its_own(fresh: Lab) -> None:
+    """A late task makes its day live for tasks alone; messages of that day are settled, also where there were none."""
+    tenant = fresh.tenants[0]
+    fresh.send(tenant, [_at(1), _at(49)])
+    fresh.refresh()
+    fresh.send(tenant, [_at(26, "task.created", task_id="t1")])
+    asked = ("tasks_created", "messages")
+    answer = fresh.answers.answer(tenant, Question(asked, START, START + timedelta(days=3), Grain.DAY))
+    states = [tuple(row.cells[name].state for name in asked) for row in answer.rows]
+    assert states == [("settled", "settled"), ("live", "settled"), ("settled", "settled")]
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "UTC", "Pacific/Pago_Pago"])
+def test_the_years_that_can_be_asked_are_the_tenant_s(fresh: Lab, zone: str) -> None:
+    """The first local day of 2000 can be asked for wherever the tenant lives; the moment before it, and year 1, cannot."""
+    tenant = fresh.move(fresh.tenants[0], zone)
+    first = local_midnight(date(2000, 1, 1), tenant.tz)
+    assert values(fresh, tenant, replace(WEEK, start=first, end=first + timedelta(days=1))) == [0]
+    for start in (first - timedelta(microseconds=1), datetime(1, 1, 1, tzinfo=UTC)):
+        with pytest.raises(BadQuestionError, match="2000"):
+            fresh.answers.answer(tenant, replace(WEEK, start=start))
+    for end in (local_midnight(date(2101, 1, 1), tenant.tz), datetime.max.replace(tzinfo=UTC)):
+        with pytest.raises(BadQuestionError, match="2100"):
+            fresh.answers.answer(tenant, replace(WEEK, end=end, grain=Grain.TOTAL))
+
+
+@pytest.mark.parametrize("metric", [name for name, (m, _) in METRICS.items() if isinstance(m, State)])
+def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) -> None:
+    """States have a number in windows that have begun, and none in those that lie wholly ahead."""
+    lab.now = START + timedelta(days=2, hours=12)
+    found = values(lab, tenant, replace(WEEK, metrics=(metric,)))
+    assert None not in found[:3]
+    assert found[3:] == [None] * 4
+
+
+def test_a_private_note_is_no_message(fresh: Lab) -> None:
+    """A note among staff counts neither as message nor as attempt, bots asked for or not; it is an event like any other."""
+    tenant = fresh.tenants[0]
+    note = _at(2, "message.sent", conversation_id="c1", channel="email", status="private", message_id="m1")
+    receipt = _at(2.1, "message.delivered", message_id="m1", channel="email")
+    fresh.send(tenant, [_at(1, conversation_id="c1", channel="email"), note, receipt])
+    asked = ("messages", "messages_sent", "messages_attempted", "messages_delivered", "events")
+    day = Question(asked, START, START + timedelta(days=1), Grain.DAY)
+    for bots in (False, True):
+        (row,) = fresh.answers.answer(tenant, replace(day, include_bots=bots)).rows
+        assert [row.cells[name].value for name in asked] == [1, 0, 0, 0, 3]

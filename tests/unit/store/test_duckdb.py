@@ -15,7 +15,8 @@ import pytest
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.store.base import EVENT_SCHEMA, Batch, Verdict
-from hubbub.store.duckdb import FILE, DuckStore
+from hubbub.store.duckdb import DuckStore
+from hubbub.store.opening import FILE
 
 STORED, DUPLICATE, CORRECTED = Verdict.STORED, Verdict.DUPLICATE, Verdict.CORRECTED
 DAY = datetime(2026, 8, 1, 12)  # noqa: DTZ001 - the store's times have no zone
@@ -177,16 +178,17 @@ def test_a_batch_that_cannot_be_stored_refuses_itself_alone(tmp_path: Path) -> N
 
 
 def test_rejected_records_are_kept_in_the_same_commit(store: DuckStore) -> None:
-    """Quarantine rows come with their batch, each with a number of its own, even without a good event."""
+    """Quarantine rows come with their batch, each with a number of its own, even without a good event; the same one once."""
     reject = {
         "tenant": 1, "received_at": DAY, "origin": "api", "code": "unknown_type", "field": "type", "message": "no",
         "raw": "{}",
     }  # fmt: skip
     assert store.append(batch(told("a"), rejected=[reject])) == [STORED]
-    assert store.append(batch(rejected=[reject, reject])) == []
-    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [
-        (3, 3, "unknown_type")
+    others = [
+        {**reject, **other} for other in ({"tenant": 2}, {"origin": "import"}, {"code": "too_old"}, {"raw": "[]"})
     ]
+    assert store.append(batch(rejected=[reject, reject, *others])) == []
+    assert store.query("SELECT count(*), count(DISTINCT id), min(code) FROM quarantine").rows == [(5, 5, "too_old")]
 
 
 # --- transactions

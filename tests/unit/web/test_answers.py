@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,18 @@ def test_a_question_that_is_no_json_object_is_a_400(arena: Face, body: bytes) ->
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
+@pytest.mark.parametrize("path", ["/v1/query", "/v1/snapshots", "/v1/ai/responses"])
+@pytest.mark.parametrize("sent", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
+def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, sent: str) -> None:
+    """JSON that does not say so is a 400 that names the header to send, not every field as missing."""
+    question = json.dumps({"metrics": ["messages"], **DAY}).encode()
+    headers = arena.auth | ({"Content-Type": sent} if sent else {})
+    answer = arena.http.post(path, content=question, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert "'Content-Type: application/json'" in answer.json()["detail"]
+    assert (sent or "no Content-Type") in answer.json()["detail"]
+
+
 def test_problems_are_rfc_9457(face: Face) -> None:
     """Every error is application/problem+json with type, title, status, detail, a code and the id in its header."""
     answers = [
@@ -189,6 +202,19 @@ def test_health_readiness_and_metrics_need_no_key(told: Face) -> None:
     assert 'route="/v1/events",status="2xx"' in text
     assert 'route="unmatched",status="4xx"' in text
     assert "acme" not in text
+
+
+def test_readiness_tells_what_waits_by_the_marks(tmp_path: Path) -> None:
+    """Without a refresher of its own a server says how many events wait for the next fold, whoever made the last one."""
+    with open_engine(tmp_path) as engine:
+        engine.add_tenant("acme")
+        with TestClient(create_app(engine, refresh=False)) as http:
+            engine.record("acme", [event("m1"), event("m2")])
+            assert http.get("/readyz").json()["behind_events"] == 2
+            engine.refresh()
+            assert http.get("/readyz").json()["behind_events"] == 0
+            engine.record("acme", event("m3"))
+            assert http.get("/readyz").json()["behind_events"] == 1
 
 
 def test_readiness_fails_with_the_refresher(tmp_path: Path) -> None:

@@ -212,6 +212,24 @@ def test_a_body_that_is_no_json_is_a_400(arena: Face, body: bytes) -> None:
     assert answer.json()["detail"]
 
 
+def test_what_is_refused_is_kept_whole(face: Face) -> None:
+    """Each refused element keeps its own JSON, once, whatever stands beside it, so that it can be tried again."""
+    long = {**OK, "type": "unheard_of", "attributes": {"note": "\\" * 40_000}}
+    odd = {**OK, "type": "unheard_of", "channel": "\ud800", "value": 2.5, "attributes": {"a": 1}}
+    plain = [b"1", b"null", b'["a"]', b'"b"', json.dumps(long).encode()]
+    for body in (b",".join(plain), b",".join([*plain, json.dumps(odd).encode()]), b'{"a":\n1}'):
+        face.post(b"[" + body + b"]")
+
+    def told(value: Any) -> str:
+        return json.dumps(value, sort_keys=True)
+
+    kept = [told(json.loads(row["raw"])) for row in face.engine.quarantine("acme")["rows"]]
+    assert sorted(kept) == sorted(map(told, [*map(json.loads, plain), odd, {"a": 1}]))
+    again = face.engine.replay("acme")["rejected"]
+    assert {r["code"] for r in again} == {"invalid_event", "unknown_type", "unknown_field", "invalid_json"}
+    assert len(face.engine.quarantine("acme")["rows"]) == len(again) == 7
+
+
 def test_things_that_are_no_objects_have_verdicts(arena: Face) -> None:
     """Inside an array whatever is no object is refused by its index, and an empty array is nothing at all."""
     answer = arena.post([1, None, "a", [], OK]).json()

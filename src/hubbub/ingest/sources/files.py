@@ -28,7 +28,7 @@ from hubbub.errors import BadInputError
 from hubbub.ingest.sources.mapping import FORMATS, ConversationRule, Mapping, condition
 from hubbub.ingest.sources.summary import Record, Tally
 from hubbub.ingest.sources.values import Condition, cell, plain, pseudonym
-from hubbub.model.event import ALIASES, FIELDS, Item, Rejection, UnreadableBodyError, event_from, read_events
+from hubbub.model.event import ALIASES, FIELDS, MAX_RAW, Item, Rejection, UnreadableBodyError, read_events, record_from
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",
@@ -116,7 +116,7 @@ class FileImport:
         if isinstance(row, bytes):
             items = _events(row)
         elif self.mapping is None:
-            items = iter([event_from(_typed(row), number, _json(row))])
+            items = iter([record_from(_typed(row), number)])
         else:
             tenant = self.mapping.tenant_of(row, number)
             items = self.mapping.events(row, number)
@@ -340,7 +340,7 @@ def _events(raw: bytes) -> Iterator[Item]:
     try:
         yield from read_events(raw)
     except UnreadableBodyError as error:
-        text = raw[:65536].decode("utf-8", "replace")
+        text = raw[:MAX_RAW].decode("utf-8", "replace")
         yield Rejection(index=0, code="invalid_json", field=None, message=str(error), raw=text)
 
 
@@ -348,10 +348,10 @@ def _row(raw: bytes) -> Row | _Fault:
     try:
         content = _decode_any(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return _Fault("invalid_json", f"not valid JSON: {error}", raw[:65536].decode("utf-8", "replace"))
+        return _Fault("invalid_json", f"not valid JSON: {error}", raw[:MAX_RAW].decode("utf-8", "replace"))
     if isinstance(content, dict):
         return content
-    return _Fault("invalid_event", "an object is needed", raw[:65536].decode("utf-8", "replace"))
+    return _Fault("invalid_event", "an object is needed", raw[:MAX_RAW].decode("utf-8", "replace"))
 
 
 def _pipermail(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | _Fault]]:
@@ -414,10 +414,3 @@ def _typed(row: Row) -> Row:
                 pass  # what stays a text is refused by name afterwards
         out[column] = content
     return out
-
-
-def _json(row: Row) -> str:
-    try:
-        return msgspec.json.encode(row).decode()[:65536]
-    except (TypeError, UnicodeEncodeError, msgspec.EncodeError, RecursionError):
-        return ""

@@ -48,7 +48,7 @@ from hubbub.ingest.sources.values import (
     time_of,
     value_of,
 )
-from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, event_from, is_known_type, nearest
+from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, as_json, event_from, is_known_type, nearest
 from hubbub.model.tenant import check_zone
 
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
@@ -165,7 +165,7 @@ class Mapping:
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
             # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants.
             kept = {**fields, "attributes": attributes}
-            return event_from(kept, number, _encoded(kept))
+            return event_from(kept, number, as_json(kept))
 
 
 def load(path: Path) -> Mapping:
@@ -406,11 +406,4 @@ def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
 
 def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:
     code = "invalid_time" if name == "time" else "invalid_field"
-    return Rejection(index=index, code=code, field=name, message=message, raw=_encoded(fields))
-
-
-def _encoded(fields: dict[str, Any]) -> str:
-    try:
-        return msgspec.json.encode(fields).decode()
-    except (UnicodeEncodeError, TypeError, msgspec.MsgspecError):
-        return ""
+    return Rejection(index=index, code=code, field=name, message=message, raw=as_json(fields))

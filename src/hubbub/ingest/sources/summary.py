@@ -39,7 +39,7 @@ class Tally:
         """Count one event; messages by who is behind them, and messages per conversation."""
         self.events += 1
         if event.type in ("message.received", "message.sent"):
-            self.kinds[event.kind or "person"] += 1
+            self.kinds["private" if event.status == "private" else event.kind or "person"] += 1
             if event.conversation_id is not None:
                 self.conversations[event.conversation_id] += 1
         elif event.conversation_id is not None:
@@ -50,7 +50,7 @@ class Tally:
         self.last = event.time if self.last is None else max(self.last, event.time)
 
     def summary(self, *, threads: int | None = None, replies: int | None = None) -> dict[str, object]:
-        """Return the summary; AI that answers people counts as people, as in the metric `messages`.
+        """Return the summary; AI that answers people counts as people, and private notes not, as in the metric `messages`.
 
         Unless told otherwise a thread is a conversation of two messages or more, all but the first being replies.
         """
@@ -58,7 +58,7 @@ class Tally:
         return {
             "records": self.records,
             "events": self.events,
-            "people_messages": self.kinds.total() - bots - system,
+            "people_messages": self.kinds["person"] + self.kinds["ai"],
             "bot_messages": bots,
             "system_messages": system,
             "conversations": len(self.conversations),

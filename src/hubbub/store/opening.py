@@ -1,0 +1,155 @@
+"""Open the embedded store's file: refuse it by name when events are missing, make its tables, see what to fold again.
+
+A store that lost its log is told by the tide, the number of the newest acknowledged event; one that is refused stays as it
+is, so that the log can still be put back beside it. A fact whose declaration is not the one that was folded by, as `meta`
+says, loses its marks: until the next refresh its answers come from raw events, and then its windows are folded anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import duckdb
+import pyarrow as pa
+
+from hubbub.errors import StoreBusyError, StoreDamagedError
+from hubbub.metrics import fold
+from hubbub.metrics.catalogue import FACTS, ROLLUPS
+from hubbub.metrics.definition import Fact
+from hubbub.store.base import EVENT_SCHEMA
+from hubbub.store.relations import RELATIONS
+
+FILE = "hubbub.duckdb"
+SCHEMA_VERSION = "1"
+Config = dict[str, str | bool | int | float | list[str]]
+
+_SQL_TYPES = {
+    pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR",
+    pa.timestamp("us"): "TIMESTAMP",
+}  # fmt: skip
+_EVENT_COLUMNS = ", ".join(f'"{f.name}" {_SQL_TYPES[f.type]}' for f in EVENT_SCHEMA)
+_TABLES = (
+    f"events (seq BIGINT, {_EVENT_COLUMNS})",
+    f"superseded (seq BIGINT, {_EVENT_COLUMNS})",
+    "quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, origin VARCHAR, code VARCHAR, field VARCHAR, "
+    "message VARCHAR, raw VARCHAR)",
+    "marks (fact VARCHAR, tenant INTEGER, seq BIGINT, error VARCHAR, attempts INTEGER, tried_at TIMESTAMP)",
+    "frozen (tenant INTEGER, until TIMESTAMP)",
+    "tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)",
+    "snapshots (tenant INTEGER, account VARCHAR, kind VARCHAR, date DATE, window_start TIMESTAMP, window_end TIMESTAMP, "
+    "zone VARCHAR, state VARCHAR, definition_version INTEGER, made_at TIMESTAMP, document VARCHAR)",
+)
+"""All tables but those of rollups, which follow from the catalogue."""
+
+
+def open_file(file: Path, config: Config, tide: int) -> duckdb.DuckDBPyConnection:
+    """Return a connection to the store's file, with all tables; raises StoreBusyError, or StoreDamagedError.
+
+    `tide` is the number of the newest acknowledged event.
+    """
+    if tide and not any(file.with_name(name).exists() for name in (FILE, f"{FILE}.wal")):
+        _refuse(file, "is not there", tide)
+    con = connect(file, config)
+    try:
+        last = last_seq(con)
+        if last < tide:
+            _refuse(file, f"ends at event {last}", tide)
+        _create_schema(con, file)
+    except BaseException:
+        with suppress(duckdb.Error):
+            con.execute("PRAGMA disable_checkpoint_on_shutdown")
+        con.close()
+        raise
+    return con
+
+
+def _refuse(file: Path, what: str, tide: int) -> NoReturn:
+    raise StoreDamagedError(
+        f"{file} {what}, but event {tide} was acknowledged: it or its log ({FILE}.wal) is damaged or missing. "
+        "Restore the folder from a backup, or delete the file 'tide' in it to accept the loss"
+    )
+
+
+def connect(file: Path, config: Config) -> duckdb.DuckDBPyConnection:
+    """Open the file as it is; raises StoreBusyError when another process has it, StoreDamagedError when it cannot be read."""
+    wal = file.with_name(FILE + ".wal")
+    if wal.exists() and not file.exists():
+        raise StoreDamagedError(f"{wal} is there but {file.name} is not: restore the file beside its log")
+    try:
+        con = duckdb.connect(str(file), config=config)
+        con.execute("SET enable_progress_bar = false")  # it would go to stdout, into the JSON of a slow command
+        return con
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise StoreBusyError(f"{file} belongs to another process; go through its server or stop it") from None
+        raise StoreDamagedError(f"{file} cannot be opened: {str(error).splitlines()[0]}") from error
+    except duckdb.Error as error:  # whatever replaying a log that does not fit runs into
+        raise StoreDamagedError(f"{file} cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def last_seq(con: duckdb.DuckDBPyConnection) -> int:
+    """Return the newest sequence number in the file; 0 in a new one."""
+    tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    found = [
+        con.execute(select).fetchone()
+        for table, select in (
+            ("events", "SELECT max(seq) FROM events"),
+            ("superseded", "SELECT max(seq) FROM superseded"),
+            ("meta", "SELECT max(CAST(value AS BIGINT)) FROM meta WHERE key = 'seq'"),
+        )
+        if table in tables
+    ]
+    return max((int(row[0]) for row in found if row and row[0] is not None), default=0)
+
+
+def _create_schema(con: duckdb.DuckDBPyConnection, file: Path) -> None:
+    con.execute("CREATE TABLE IF NOT EXISTS meta (key VARCHAR, value VARCHAR)")
+    found = dict(con.execute("SELECT key, value FROM meta").fetchall())
+    if found.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise StoreDamagedError(
+            f"{file} has schema {found['schema']}, this Hubbub reads {SCHEMA_VERSION}: use the version that wrote it"
+        )
+    con.execute("BEGIN")
+    for table in _TABLES:
+        con.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    con.execute("CREATE SEQUENCE IF NOT EXISTS quarantine_id")
+    if "schema" not in found:
+        con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
+    _create_rollups(con)
+    for fact in FACTS:
+        key, now = f"fact {fact.name}", fingerprint(fact)
+        if found.get(key) != now:
+            con.execute("DELETE FROM marks WHERE fact = ?", [fact.name])
+            con.execute("DELETE FROM meta WHERE key = ?", [key])
+            con.execute("INSERT INTO meta VALUES (?, ?)", [key, now])
+    for name, select in RELATIONS.items():
+        con.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+    con.execute("COMMIT")
+
+
+def _create_rollups(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of rollups; one whose columns are others now begins empty."""
+    present: dict[str, list[str]] = {}
+    for name, column in con.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
+    ).fetchall():
+        present.setdefault(name, []).append(column)
+    for rollup in ROLLUPS:
+        for grain in rollup.keep:
+            for table, columns in fold.schema(rollup, grain):
+                if present.get(table, []) != [c for c, _ in columns]:
+                    con.execute(f"DROP TABLE IF EXISTS {table}")
+                    con.execute(f"CREATE TABLE {table} ({', '.join(f'{c} {t}' for c, t in columns)})")
+
+
+def fingerprint(fact: Fact) -> str:
+    """Return a digest of all that decides what is stored of a fact: its rows, and how its rollups fold and merge them."""
+    said = [fold.fact_rows(fact, fold.scope(fact)), str((fact.look_back, fact.look_ahead, fact.links))]
+    for rollup in (r for r in ROLLUPS if r.source.name == fact.name):
+        said += [str(fold.schema(rollup, grain)) for grain in rollup.keep]
+        said += [fold.fold(rollup, ""), *(fold.fold_histogram(rollup, name, "") for name, _ in rollup.distributions())]
+        said.append(fold.merge_columns(rollup.columns()))
+    return hashlib.sha256(" ".join(" ".join(said).split()).encode()).hexdigest()
