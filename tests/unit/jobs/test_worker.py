@@ -1,0 +1,110 @@
+"""The clock of a worker: whatever its process goes through, each tick is in exactly one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubbub.jobs.ledger import Ledger
+from hubbub.jobs.schedule import Schedule, ticks
+from hubbub.jobs.worker import Worker
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SCHEDULES = {
+    "hourly": Schedule("hourly", "5 * * * *", "aggregation", "For tests.", {"relation": "hourly"}),
+    "daily": Schedule("daily", "0 2 * * *", "snapshots", "For tests.", {"kind": "daily"}),
+}
+
+
+class Queues:
+    """Queues that only note what was started, once per id; they may fail to."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.started: dict[str, Mapping[str, Any]] = {}
+        self.broken = False
+
+    def start(self, queue: str, payload: Mapping[str, Any], *, job_id: str) -> str:
+        """Note a job."""
+        if self.broken:
+            raise ConnectionError("the database is away")
+        self.started.setdefault(job_id, payload)
+        return job_id
+
+    def ticks(self, name: str) -> list[datetime]:
+        """Return every tick that a job of a schedule covers."""
+        jobs = [payload for job, payload in self.started.items() if job.startswith(f"{name}:")]
+        return sorted(datetime.fromisoformat(tick) for payload in jobs for tick in payload["ticks"])
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        """Return what it shows."""
+        return self.now
+
+
+@pytest.fixture
+def queues(tmp_path: Path) -> Iterator[Queues]:
+    """Give queues over an empty ledger."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield Queues(ledger)
+    ledger.close()
+
+
+def two(queues: Queues, clock: Hand) -> list[Worker]:
+    """Give two workers with the same clock."""
+    return [Worker(queues, lambda *_, **__: None, SCHEDULES, clock) for _ in range(2)]  # type: ignore[arg-type]
+
+
+def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
+    """Forward by a day, back by a day, forward by minutes: no tick is taken twice and none is left out."""
+    clock = Hand()
+    workers = two(queues, clock)
+    highest = NOW
+    for step in (0, 1, 24, -24, -1, 2, 0.5, 30, -3, 5):
+        clock.now += timedelta(hours=step)
+        highest = max(highest, clock.now)
+        for worker in workers:
+            worker._tick()
+    for name, schedule in SCHEDULES.items():
+        assert queues.ticks(name) == ticks(schedule.cron, NOW, highest)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.floats(-30, 50), st.booleans(), st.integers(0, 1)), min_size=1, max_size=12))
+def test_however_it_goes_each_tick_is_in_one_job(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, bool, int]]
+) -> None:
+    """Two workers tick in any turn while the clock steps and the queues fail now and then; in the end each tick is in one job."""
+    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'jobs.db'}")
+    try:
+        queues, clock = Queues(ledger), Hand()
+        workers = two(queues, clock)
+        workers[0]._tick()
+        highest = NOW
+        for hours, broken, turn in steps:
+            clock.now = max(NOW, clock.now + timedelta(hours=hours))
+            highest = max(highest, clock.now)
+            queues.broken = broken
+            with suppress(ConnectionError):
+                workers[turn]._tick()
+        queues.broken = False
+        clock.now = highest
+        for worker in workers * 2:
+            worker._tick()
+        for name, schedule in SCHEDULES.items():
+            assert queues.ticks(name) == ticks(schedule.cron, NOW, highest)
+    finally:
+        ledger.close()
