@@ -1,4 +1,4 @@
-"""Durable queues on DBOS: the only file that knows it.
+"""Durable queues on DBOS: only this file, and `rows` for how a job is shown, know it.
 
 A job is one DBOS workflow without steps: its body may run again from the start, so what it does is idempotent. A failed job
 that may be tried again is rewound when its pause is over, and waits in no worker's place meanwhile. What DBOS has no field
@@ -27,29 +27,14 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Failure, Queue
+from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
 from hubbub.telemetry import log
 
 T = TypeVar("T")
 APPLICATION = "hubbub"
 VERSION = "1"
 """Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
-TRIES = 3
-"""How often a job may end the process that runs it, before it is parked."""
 PRIORITIES = (1, 100)
-
-STATES = {
-    "waiting": "ENQUEUED",
-    "delayed": "DELAYED",
-    "active": "PENDING",
-    "completed": "SUCCESS",
-    "retrying": "ERROR",
-    "failed": "ERROR",
-    "cancelled": "CANCELLED",
-    "parked": "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-}
-"""A job's state as we call it, and DBOS's status of it. A job to be tried again is an ERROR with the attribute `retrying`."""
-_NAMES = {status: state for state, status in STATES.items()}
-IN_FLIGHT = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
 def _refuse_pickle(_: object, __: str) -> Any:
@@ -146,7 +131,7 @@ class Jobs:
 
     def row(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job; raises NotFoundError when there is none, or it is another tenant's."""
-        return _row(self._status(job_id, tenant), whole=True)
+        return row_of(self._status(job_id, tenant), whole=True)
 
     def rows(
         self,
@@ -171,20 +156,20 @@ class Jobs:
         if state == "retrying":
             retrying = self.ledger.retrying()
             found = self._client.list_workflows(workflow_ids=retrying, **asked) if retrying else []
-            return [_row(one) for one in found][offset : offset + limit]
+            return [row_of(one) for one in found][offset : offset + limit]
         if state == "failed":  # among errors, those to be tried again are few
             asked["limit"] = offset + limit + len(self.ledger.retrying())
-            rows = [_row(one) for one in self._client.list_workflows(status="ERROR", **asked)]
+            rows = [row_of(one) for one in self._client.list_workflows(status="ERROR", **asked)]
             return [row for row in rows if row["state"] == "failed"][offset : offset + limit]
         found = self._client.list_workflows(
             status=STATES[state] if state is not None else None, limit=limit, offset=offset, **asked
         )
-        return [_row(one) for one in found]
+        return [row_of(one) for one in found]
 
     def in_flight(self) -> list[dict[str, Any]]:
         """Return every job that waits or runs (for gauges)."""
         found = self._client.list_workflows(name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False)
-        return [_row(one) for one in found]
+        return [row_of(one) for one in found]
 
     def busy(self, prefix: str) -> bool:
         """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is to be tried again."""
@@ -199,14 +184,14 @@ class Jobs:
         """Return how many jobs whose id begins with `prefix` there are, by state."""
         counts: dict[str, int] = {}
         for one in self._client.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False):
-            state = _row(one)["state"]
+            state = row_of(one)["state"]
             counts[state] = counts.get(state, 0) + 1
         return counts
 
     def cancel(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Cancel a job that has not ended; one that runs stops at its next report of progress."""
         status = self._status(job_id, tenant)
-        state = _row(status)["state"]
+        state = row_of(status)["state"]
         if state == "retrying":
             self.ledger.no_retry(job_id)
             self.note(job_id, retrying=False)
@@ -218,7 +203,7 @@ class Jobs:
 
     def retry(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Let a job that failed, was cancelled or parked run again from its first attempt."""
-        state = _row(self._status(job_id, tenant))["state"]
+        state = row_of(self._status(job_id, tenant))["state"]
         if state not in ("failed", "retrying", "cancelled", "parked"):
             raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
         self.note(job_id, failures=0, progress=0, retrying=False)
@@ -274,7 +259,7 @@ class Jobs:
             gone += [one for one in ended if not (one.attributes or {}).get("retrying")]
         if gone:
             self._client.delete_workflows([one.workflow_id for one in gone])
-        return [_payload(one) for one in gone]
+        return [payload_of(one) for one in gone]
 
     def adopt(self, alive: set[str]) -> dict[str, str]:
         """Put jobs of processes that are gone back into their queues; returns their queues by id.
@@ -448,37 +433,3 @@ def _private(path: Path) -> None:
 
 def _age(status: WorkflowStatus) -> tuple[int, int]:
     return status.recovery_attempts or 0, status.created_at or 0
-
-
-def _payload(status: WorkflowStatus) -> Mapping[str, Any]:
-    args = (status.input or {"args": ()})["args"]
-    return args[0] if args else {}
-
-
-def _moment(milliseconds: float | None) -> str | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat() if milliseconds else None
-
-
-def _row(status: WorkflowStatus, *, whole: bool = False) -> dict[str, Any]:
-    noted = status.attributes or {}
-    state = "retrying" if status.status == "ERROR" and noted.get("retrying") else _NAMES[str(status.status)]
-    error = noted.get("error") if state in ("failed", "retrying", "parked", "active", "waiting") else None
-    if state == "parked":
-        error = f"its process died {TRIES} times while it ran; 'hubbub jobs retry' gives it another chance"
-    seconds = None
-    if status.completed_at and status.dequeued_at:
-        seconds = round((status.completed_at - status.dequeued_at) / 1000, 3)
-    row: dict[str, Any] = {
-        "id": status.workflow_id, "queue": status.name, "state": state,
-        "tenant": status.authenticated_user or None, "attempts": noted.get("attempts", 0),
-        "progress": 100 if state == "completed" else noted.get("progress", 0), "error": error,
-        "error_class": noted.get("class") if error else None, "action": noted.get("action") if error else None,
-        "created_at": _moment(status.created_at), "started_at": _moment(status.dequeued_at),
-        "ended_at": _moment(status.completed_at) if state not in ("active", "waiting", "delayed", "retrying") else None,
-        "next_try_at": _moment(noted["retry_at"] * 1000) if state == "retrying" and noted.get("retry_at") else None,
-        "seconds": seconds if state in ("completed", "failed") else None,
-    }  # fmt: skip
-    if whole:
-        row["payload"] = _payload(status)
-        row["result"] = status.output if state == "completed" else noted.get("result")
-    return row

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.jobs.queue import STATES
+from hubbub.jobs.rows import STATES
 from hubbub.replies.request import ReplyRequest
 from hubbub.web.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
 
