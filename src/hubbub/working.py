@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,18 @@ from hubbub.rollups.refresh import Refresher
 from hubbub.settings import Settings
 from hubbub.store.base import Store
 from hubbub.store.control import Control
+from hubbub.store.payloads import Payloads, Promise
 
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
     from hubbub.jobs.queue import Jobs
     from hubbub.jobs.worker import Worker
 
-OPERATIONS = ("aggregate", "aggregate_trends", "settle_snapshots", "job", "ask_for_reply")
+AI = "ai-responses"
+UNSTARTED_AFTER = 10.0
+"""Seconds after which a promised job that is not in its queue counts as forgotten by its process."""
+
+OPERATIONS = ("aggregate", "aggregate_trends", "settle_snapshots", "job", "ask_for_reply", "keep_promises")
 """Those that a command or a worker beside a running server may ask it to do."""
 
 DESK_OPERATIONS = (
@@ -43,12 +49,15 @@ class Working(ABC):
     store: Store
     control: Control
     refresher: Refresher
+    payload_store: Payloads
 
     def _open_jobs(self) -> None:
         self._jobs: Jobs | None = None
         self._jobs_lock = threading.Lock()
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="hubbub-promises")
 
     def _close_jobs(self) -> None:
+        self._starter.shutdown()
         if self._jobs is not None:
             self._jobs.close()
 
@@ -155,24 +164,47 @@ class Working(ABC):
     def ask_for_reply(
         self, tenant: str, payload: Mapping[str, Any], priority: int | None = None, delay: float | None = None
     ) -> dict[str, Any]:
-        """Store what a reply is asked for and start its job, whose arguments hold a reference only; returns id, queue, state.
+        """Store what a reply is asked for and promise its job, whose arguments hold a reference only; returns its id.
 
-        Somebody waits who has three seconds for everything, so nothing is read back.
+        Somebody waits who has three seconds for everything. So the promise is on disk when this returns, and the job is put
+        into its queue right after, where it would wait its turn behind the jobs that run; a crash between the two is mended by
+        `keep_promises`.
         """
-        reference = self.prepare_reply(tenant, payload)
-        job = self.jobs_store.start(
-            "ai-responses", {"reference": reference}, tenant=tenant, priority=priority, delay=delay
-        )
-        return {"id": job, "queue": "ai-responses", "state": "delayed" if delay else "waiting"}
+        promise = Promise(self.prepare_reply(tenant, payload), tenant, priority, delay)
+        self.payload_store.promise(promise)
+        self._starter.submit(self._keep, promise)
+        return {"id": _job_of(promise.reference), "queue": AI, "state": "delayed" if delay else "waiting"}
+
+    def keep_promises(self) -> dict[str, Any]:
+        """Start promised jobs that were not started, of processes that died."""
+        left = self.payload_store.promises(older=UNSTARTED_AFTER)
+        for promise in left:
+            self._keep(promise)
+        return {"started": len(left)}
+
+    def _keep(self, promise: Promise) -> None:
+        self.jobs_store.start(
+            AI, {"reference": promise.reference}, job_id=_job_of(promise.reference), tenant=promise.tenant,
+            priority=promise.priority, delay=promise.delay,
+        )  # fmt: skip
+        self.payload_store.kept(promise.reference)
 
     def job(self, job: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job with payload and result; of a reply also the suggestion's text, which no job keeps itself."""
+        promised = self.payload_store.promises(reference=job.removeprefix(f"{AI}:")) if job.startswith(f"{AI}:") else []
+        for promise in promised:
+            if tenant in (None, promise.tenant):
+                self._keep(promise)  # asked for so soon that it was not in its queue yet
         row = self.desk.job(job, tenant)
         result = row["result"]
-        if row["queue"] == "ai-responses" and isinstance(result, dict) and "suggestion_id" in result:
+        if row["queue"] == AI and isinstance(result, dict) and "suggestion_id" in result:
             made = self.suggestion(str(row["tenant"]), result["suggestion_id"])
             row["result"] = {**result, "suggestion": made["suggestion"]}
         return row
+
+
+def _job_of(reference: str) -> str:
+    return f"{AI}:{reference}"
 
 
 def jobs_of(settings: Settings) -> Jobs:

@@ -104,7 +104,7 @@ class Worker:
             (every, duty, -every)
             for every, duty in (
                 (3.0, self._beat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
-                (60.0, self._prune),
+                (60.0, self._prune), (30.0, self._keep_promises),
             )
         ]  # fmt: skip
 
@@ -267,6 +267,9 @@ class Worker:
             QUEUE_OLDEST.labels(queue).set(oldest.get(queue, 0.0))
             for state in ("waiting", "delayed", "active"):
                 QUEUE_DEPTH.labels(queue, state).set(waiting.get((queue, state), 0))
+
+    def _keep_promises(self) -> None:
+        self._ask("keep_promises")
 
     def _prune(self) -> None:
         """Delete ended jobs beyond each queue's history, and what their payloads refer to."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +27,25 @@ payloads = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False, index=True),
 )  # fmt: skip
+unstarted = sa.Table(
+    "payloads_unstarted", metadata,
+    sa.Column("reference", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("priority", sa.Integer, nullable=True),
+    sa.Column("delay", sa.Float, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+"""Payloads whose job was promised and may not be in its queue yet."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A job that was promised for a payload; see `Jobs.start` for priority and delay."""
+
+    reference: str
+    tenant: str
+    priority: int | None = None
+    delay: float | None = None
 
 
 def new_reference() -> str:
@@ -38,7 +58,7 @@ class Payloads:
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault = database, vault
-        database.make(payloads)
+        database.make(payloads, unstarted)
 
     def put(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str | None = None) -> str:
         """Store a JSON object, on disk when this returns; returns its reference. One that is there already stays."""
@@ -51,6 +71,26 @@ class Payloads:
         except sa.exc.IntegrityError:
             self.get(tenant, id_, kind)
         return id_
+
+    def promise(self, one: Promise) -> None:
+        """Note that a payload's job was promised; on disk when this returns."""
+        with self._database.write() as con:
+            con.execute(unstarted.insert().values(**asdict(one), created_at=now()))
+
+    def kept(self, reference: str) -> None:
+        """Forget a promise: its job is in its queue."""
+        with self._database.write() as con:
+            con.execute(unstarted.delete().where(unstarted.c.reference == reference))
+
+    def promises(self, older: float = 0.0, reference: str | None = None) -> list[Promise]:
+        """Return promises that are not kept and older than some seconds, or that of one payload."""
+        query = sa.select(unstarted).where(unstarted.c.created_at <= now() - timedelta(seconds=older))
+        if reference is not None:
+            query = query.where(unstarted.c.reference == reference)
+        with self._database.read() as con:
+            return [
+                Promise(row.reference, row.tenant, row.priority, row.delay) for row in con.execute(query.limit(1000))
+            ]
 
     def get(self, tenant: str, reference: str, kind: str) -> dict[str, Any]:
         """Return a payload of a tenant. Raises NotFoundError, the same for none, another kind, and somebody else's."""
