@@ -42,6 +42,8 @@ def operations(effects: Path) -> Any:
     """Return operations whose effects can be counted."""
 
     def ask(name: str, /, **params: Any) -> dict[str, Any]:
+        if name == "keep_promises":  # upkeep, no job's work
+            return {"started": 0}
         what = str(params.get("reference") or params.get("relation") or params.get("integration_id") or name)
         con = open_effects(effects)
         con.execute("INSERT INTO runs VALUES (?, ?, ?)", (what, os.getpid(), time.time()))
