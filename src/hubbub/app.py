@@ -16,15 +16,17 @@ from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.ingest.accept import Intake, Outcome
-from hubbub.managing import OPERATIONS as MANAGING
-from hubbub.managing import Managing
 from hubbub.metrics import catalogue
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, read_events, record_from
 from hubbub.model.question import Question, parse_date, parse_grain, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
-from hubbub.outside import OPERATIONS as OUTSIDE
-from hubbub.outside import Outside
+from hubbub.operations.integrations import OPERATIONS as OUTSIDE
+from hubbub.operations.integrations import OutsideOperations
+from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
+from hubbub.operations.jobs import OPERATIONS as WORKING
+from hubbub.operations.tenants import OPERATIONS as MANAGING
+from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
 from hubbub.query.dashboard import dashboard
 from hubbub.query.explain import PAGE, explain
@@ -40,8 +42,6 @@ from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
-from hubbub.working import DESK_OPERATIONS, Working
-from hubbub.working import OPERATIONS as WORKING
 
 Where = Mapping[str, str | Sequence[str]]
 
@@ -50,7 +50,7 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine(Outside, Managing, Working):
+class Engine(OutsideOperations, TenantOperations, JobOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: DuckStore

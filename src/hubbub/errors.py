@@ -146,10 +146,10 @@ class JobCancelledError(HubbubError):
     status = 409
 
 
-class JobsUnavailableError(HubbubError):
-    """The jobs database does not answer."""
+class DatabaseUnavailableError(HubbubError):
+    """A database does not answer: see whether what 'jobs_url' or 'control_url' names is running, and try again."""
 
-    code = "jobs_unavailable"
+    code = "database_unavailable"
     status = 503
     retry = True
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.queue import Jobs
 from hubbub.store.database import driver_url
 from tests.acceptance.conftest import ROOT
@@ -314,6 +315,8 @@ def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
         place.reply(f"job-{n:02}@0.5", tenant=f"t{n % 5}")
     until(lambda: place.done(), "the first is done")
     postgres.stop()
+    with pytest.raises(DatabaseUnavailableError):
+        place.jobs.rows()
     time.sleep(AWAY)
     assert [worker.poll() for worker in workers] == [None, None]
     postgres.start()
@@ -322,3 +325,17 @@ def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
     assert len(place.done()) == 30
     lines = (place.folder / "worker-0.log").read_text().splitlines()
     assert sum("jobs database" in line or '"clock"' in line for line in lines) < 5 * AWAY + 60
+
+
+@pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
+def test_a_worker_ends_while_postgres_is_away(place: Place, postgres: Any) -> None:
+    """SIGTERM ends a worker in order though its jobs cannot be handed back; another finishes them, each once."""
+    worker = place.work()
+    place.reply("long@3")
+    until(lambda: place.jobs.in_flight()[0]["state"] == "active", "it runs")
+    postgres.stop()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=40) == 0
+    postgres.start()
+    place.work()
+    until(lambda: set(place.states().values()) == {"completed"}, "taken over")

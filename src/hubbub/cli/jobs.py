@@ -105,9 +105,9 @@ def worker(data: Data = None) -> None:
 
     from hubbub.cli import show
     from hubbub.cli.backend import ask_server
+    from hubbub.operations.jobs import worker_beside_server
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
-    from hubbub.working import worker_beside_server
 
     settings = load(data)
     configure_logs(settings.log_level)

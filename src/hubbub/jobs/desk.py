@@ -11,7 +11,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadRequestError, NotFoundError
 from hubbub.jobs.queue import PRIORITIES, Jobs, policy_of
 from hubbub.jobs.schedule import Schedule, next_tick
-from hubbub.jobs.workflows import checked
+from hubbub.jobs.workflows import checked, owner
 
 MOST_DAYS = 1100
 MOST_ROWS = 1000
@@ -46,12 +46,16 @@ class Desk:
         self, queue: str, payload: Mapping[str, Any], tenant: str | None = None, priority: int | None = None,
         delay: float | None = None, job: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Start a job by hand; `job` is an id of one's own, under which it starts once. Returns its row."""
+        """Start a job by hand; `job` is an id of one's own, under which it starts once. Returns its row.
+
+        Raises what `workflows.owner` and `workflows.checked` raise.
+        """
         policy = policy_of(queue)
         if priority is not None and not PRIORITIES[0] <= priority <= PRIORITIES[1]:
             raise BadRequestError(f"priority must lie between {PRIORITIES[0]} (first) and {PRIORITIES[1]}")
         if delay is not None and not 0 <= delay <= 366 * 86_400:
             raise BadRequestError("delay must lie between 0 and a year, in seconds")
+        tenant, payload = owner(policy.name, payload, tenant)
         found = checked(policy.name, payload)
         return self._jobs.row(
             self._jobs.start(policy.name, found, job_id=job, tenant=tenant, priority=priority, delay=delay)

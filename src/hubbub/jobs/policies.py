@@ -10,8 +10,6 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from hubbub.errors import HubbubError
 
 Class = Literal["transient", "permanent", "unknown"]
@@ -95,8 +93,6 @@ def classify(error: BaseException) -> Failure:
             getattr(error, "retry_after", None),
         )
     reason = f"{type(error).__name__}: {error}"[:500]
-    if isinstance(
-        error, OSError | TimeoutError | OperationalError | InterfaceError
-    ):  # network, files, locks: the next try may find them well
+    if isinstance(error, OSError | TimeoutError):  # network, files, locks: the next try may find them well
         return Failure("transient", "unreachable", reason)
     return Failure("unknown", "internal", reason, "Report it with the job's id and the log lines that carry it.")

@@ -22,12 +22,12 @@ from typing import Any, TypeVar
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, _serialization
 from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
-from sqlalchemy.exc import InterfaceError, OperationalError
 
-from hubbub.errors import ConflictError, NotFoundError
+from hubbub.errors import ConflictError, DatabaseUnavailableError, NotFoundError
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Failure, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
+from hubbub.store.database import Answering, answering
 from hubbub.telemetry import log
 
 T = TypeVar("T")
@@ -75,7 +75,10 @@ class _Calm(logging.Handler):
 
 
 class Jobs:
-    """The jobs of an installation, from outside: start, look, cancel, retry. May be used from any thread."""
+    """The jobs of an installation, from outside: start, look, cancel, retry. May be used from any thread.
+
+    Everything raises DatabaseUnavailableError when the database does not answer.
+    """
 
     def __init__(self, url: str) -> None:
         logger = logging.getLogger("dbos")
@@ -84,14 +87,17 @@ class Jobs:
         self.url = url
         if url.startswith("sqlite:///"):
             _private(Path(url.removeprefix("sqlite:///")))
-        self.ledger = Ledger(url)
-        DBOS.migrate(url)
-        self._client = DBOSClient(
-            system_database_url=url,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=APPLICATION,
-            retry_connection_errors=False,
-        )
+        with answering():
+            self.ledger = Ledger(url)
+            DBOS.migrate(url)
+            self._client: DBOSClient = Answering(
+                DBOSClient(
+                    system_database_url=url,
+                    serializer=DBOSPortableJSONSerializer(),
+                    application_name=APPLICATION,
+                    retry_connection_errors=False,
+                )
+            )  # type: ignore[assignment]
 
     def close(self) -> None:
         """Release connections."""
@@ -323,7 +329,7 @@ def insist(call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except (OperationalError, InterfaceError):
+        except DatabaseUnavailableError:
             time.sleep(1.0)
 
 

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from hubbub.clock import Clock
-from hubbub.errors import JobCancelledError, TenantsFailedError
+from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
 from hubbub.jobs.policies import QUEUES, classify
 from hubbub.jobs.queue import Job, Jobs, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
@@ -122,8 +122,12 @@ class Worker:
         """
         self._stop.set()
         self._thread.join(timeout=5)
-        handed = self._runner.stop(PATIENCE)
-        self._jobs.ledger.leave(self._runner.process)
+        try:
+            handed = self._runner.stop(PATIENCE)
+            self._jobs.ledger.leave(self._runner.process)
+        except DatabaseUnavailableError as error:  # whoever sees no heartbeat any more takes them over
+            handed = sorted(self._runner.running)
+            log.warning("worker could not say good-bye", error=error.message)
         log.info("worker stopped", process=self._runner.process, handed_back=handed)
         return handed
 

@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 import msgspec
 
-from hubbub.errors import BadRequestError, TenantsFailedError
+from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError, TenantsFailedError
 from hubbub.jobs.policies import QUEUES
 
 PAGE = 200
@@ -76,13 +77,6 @@ class Snapshots(Payload):
     """Snapshots of one kind."""
 
     kind: str
-    tenant: str | None = None
-
-
-class FanOut(Payload):
-    """A day's ingestion of all integrations, or of a tenant's."""
-
-    tenant: str | None = None
 
 
 class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -90,7 +84,6 @@ class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     integration_id: str
     date: dt.date
-    tenant: str = ""
     job_id: str = ""
     is_backfill: bool = False
 
@@ -100,7 +93,6 @@ class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     date: dt.date
     job_id: str = ""
-    tenant: str | None = None
     is_backfill: bool = False
 
 
@@ -131,7 +123,7 @@ def snapshots(task: Task, payload: Snapshots) -> Any:
     )
     total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
     for number, moment in enumerate(moments):
-        answer = task.ask("snapshot", kind=payload.kind, tenant=payload.tenant, **moment)
+        answer = task.ask("snapshot", kind=payload.kind, tenant=task.tenant, **moment)
         total = _add(total, answer)
         task.progress(100 * (number + 1) // len(moments))
     if payload.kind == "daily" and not payload.dates:
@@ -150,19 +142,19 @@ def _firsts(payload: Snapshots) -> list[dt.date]:
     return sorted({first(day) for day in payload.dates})
 
 
-def fan_out(task: Task, payload: FanOut) -> Any:
+def fan_out(task: Task, payload: Payload) -> Any:
     """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it."""
     report: dict[str, Any] = {}
     days = payload.days()
     for number, day in enumerate(days):
-        prefix = f"ingest:{day}:{f'{task.id}:' if payload.is_backfill else ''}"
+        prefix = f"ingest-again:{task.id}:{day}:" if payload.is_backfill else f"ingest:{day}:"
         cursor: str | None = None
         while True:
-            page = task.ask("integrations", tenant=payload.tenant, state="active", cursor=cursor, limit=PAGE)
+            page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)
             for one in page["rows"]:
                 task.start(
                     "analytics-ingest",
-                    {"integration_id": one["id"], "date": day.isoformat(), "tenant": one["tenant"], "job_id": task.id,
+                    {"integration_id": one["id"], "date": day.isoformat(), "job_id": task.id,
                      "is_backfill": payload.is_backfill},
                     job_id=f"{prefix}{one['id']}", tenant=one["tenant"],
                 )  # fmt: skip
@@ -175,8 +167,9 @@ def fan_out(task: Task, payload: FanOut) -> Any:
         report[day.isoformat()] = task.ended(prefix)
         task.start(
             "analytics-aggregate",
-            {"date": day.isoformat(), "job_id": task.id, "tenant": payload.tenant, "is_backfill": payload.is_backfill},
+            {"date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
             job_id=f"aggregate:{day}:{task.id}",
+            tenant=task.tenant,
         )
     return {"days": report}
 
@@ -184,7 +177,7 @@ def fan_out(task: Task, payload: FanOut) -> Any:
 def ingest(task: Task, payload: Ingest) -> Any:
     """Fetch one day of one integration."""
     return task.ask(
-        "ingest_day", tenant=payload.tenant or task.tenant, integration_id=payload.integration_id,
+        "ingest_day", tenant=task.tenant, integration_id=payload.integration_id,
         date=payload.date.isoformat(), is_backfill=payload.is_backfill,
     )  # fmt: skip
 
@@ -192,7 +185,7 @@ def ingest(task: Task, payload: Ingest) -> Any:
 def aggregate_day(task: Task, payload: AggregateDay) -> Any:
     """Bring a day up to date after its ingestion; a backfill folds it anew."""
     days = Payload(dates=[payload.date] if payload.is_backfill else [])
-    return _by_days(task, days, "aggregate", tenant=payload.tenant)
+    return _by_days(task, days, "aggregate", tenant=task.tenant)
 
 
 def reply(task: Task, payload: Reply) -> Any:
@@ -206,27 +199,55 @@ def retention(task: Task, payload: Payload) -> Any:
     return task.ask("retention")
 
 
+class Whose(Enum):
+    """Whose a queue's jobs are: one tenant's, everybody's, or either."""
+
+    ONE = "one"
+    ALL = "all"
+    ANY = "any"
+
+
 @dataclass(frozen=True)
 class Work:
-    """What a queue's jobs are: the form of their payload, and what they do."""
+    """What a queue's jobs are: the form of their payload, what they do, and whose they are."""
 
     payload: type[Any]
     run: Callable[[Task, Any], Any]
+    whose: Whose = Whose.ALL
 
 
 WORK = {
     "trend-aggregation": Work(Payload, trends),
     "aggregation": Work(Aggregation, aggregation),
-    "snapshots": Work(Snapshots, snapshots),
-    "fan-out": Work(FanOut, fan_out),
-    "analytics-ingest": Work(Ingest, ingest),
-    "analytics-aggregate": Work(AggregateDay, aggregate_day),
-    "ai-responses": Work(Reply, reply),
+    "snapshots": Work(Snapshots, snapshots, Whose.ANY),
+    "fan-out": Work(Payload, fan_out, Whose.ANY),
+    "analytics-ingest": Work(Ingest, ingest, Whose.ONE),
+    "analytics-aggregate": Work(AggregateDay, aggregate_day, Whose.ANY),
+    "ai-responses": Work(Reply, reply, Whose.ONE),
     "retention": Work(Payload, retention),
 }
 
 
 _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
+
+
+def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[str | None, dict[str, Any]]:
+    """Return whose job a payload asks for, and the payload without saying so; `tenant` is who asks, None an operator.
+
+    A tenant starts jobs for itself alone. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are
+    everybody's, BadRequestError when an operator does not say whose.
+    """
+    told = dict(payload)
+    named = told.pop("tenant", None)
+    if named is not None and (not isinstance(named, str) or tenant not in (None, named)):
+        raise NotFoundError(f"there is no tenant {str(named)[:80]!r}")
+    mine = tenant or named
+    whose = WORK[queue].whose if queue in WORK else Whose.ANY
+    if mine is not None and whose is Whose.ALL:
+        raise ForbiddenError(f"jobs of the queue {queue!r} are for all tenants at once: only an operator may start one")
+    if mine is None and whose is Whose.ONE:
+        raise BadRequestError(f"the payload does not fit the queue {queue!r}: say whose it is - at `$.tenant`")
+    return mine, told
 
 
 def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:

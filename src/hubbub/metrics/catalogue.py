@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from hubbub.metrics import (
     tasks,
     topics,
 )  # fmt: skip
-from hubbub.metrics.definition import Fact, Metric, Quantiles, Rollup, State, Unit
+from hubbub.metrics.definition import Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
 from hubbub.model.event import nearest
 
 DEFINITION_VERSION = 2
@@ -66,6 +67,18 @@ def names() -> list[str]:
         for name, (metric, _) in METRICS.items()
         for full in ([f"{name}.{s}" for s in STATISTICS] if isinstance(metric, Quantiles) else [name])
     ]
+
+
+def groups(asked: Sequence[Asked]) -> list[list[Asked]]:
+    """Return metrics in groups that one statement can read: same rollup, same way of reading, same default filter."""
+    found: dict[object, list[Asked]] = {}
+    for one in asked:
+        metric = one.metric
+        where = tuple(sorted(metric.where.items())) if isinstance(metric, Stored) else ()
+        seen = metric.where_seen if isinstance(metric, Ratio) else None
+        kind = Stored if isinstance(metric, Stored | Ratio) else type(metric)
+        found.setdefault((one.rollup.name, kind, where, seen), []).append(one)
+    return list(found.values())
 
 
 def find(name: str) -> Asked:

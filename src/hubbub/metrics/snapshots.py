@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Quantiles
 from hubbub.metrics.messages import HORIZON
 from hubbub.model.window import Grain
 
@@ -45,6 +47,13 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period. `total` is what
 people and AI wrote, in and out; `sent` all that went out, automatic messages too, as receipts and rates count it."""
+
+STATISTICS = ("avg", "count")
+"""Statistics of a distribution that a snapshot can say; percentiles are asked of the histograms by a query."""
+
+for _name in (name for fields in SECTIONS.values() for name in fields.values()):
+    if isinstance(find(_name).metric, Quantiles) and find(_name).statistic not in STATISTICS:
+        raise ValueError(f"a snapshot cannot say {_name}: of distributions it says {', '.join(STATISTICS)}")
 
 PROVISIONAL_FOR = HORIZON
 """How long after its period receipts and replies can still change a snapshot."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import MEMBERS_ALLOWED, Asked, dimensions_of, find
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, Asked, dimensions_of, find, groups
 from hubbub.metrics.definition import Distinct, DistinctRatio, First, Metric, Quantiles, Ratio, Score, State, Stored
 from hubbub.model.event import nearest
 from hubbub.model.question import Answer, Cell, Question, Row
@@ -64,7 +64,7 @@ class Answers:
         live: dict[str, set[datetime]] = {}
         gone: list[datetime] = []
         tiled: list[tuple[list[Asked], Sequence[Window], Tiles]] = []
-        for metrics in _groups(asked):
+        for metrics in groups(asked):
             for cut in cuts if _alone(metrics, context.question) else [[w for windows in cuts for w in windows]]:
                 grain, exact = context.question.grain, context.question.exact
                 tiled.append(
@@ -146,18 +146,6 @@ def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
                 )
     if len(set(question.by)) != len(question.by):
         raise BadQuestionError("a dimension is named twice in 'by'")
-
-
-def _groups(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Metrics that one statement can read: same rollup, same way of reading, same default filter."""
-    groups: dict[Any, list[Asked]] = {}
-    for one in asked:
-        metric = one.metric
-        where = tuple(sorted(metric.where.items())) if isinstance(metric, Stored) else ()
-        seen = metric.where_seen if isinstance(metric, Ratio) else None
-        kind: Any = "sums" if isinstance(metric, Stored | Ratio) else type(metric)
-        groups.setdefault((one.rollup.name, kind, where, seen), []).append(one)
-    return list(groups.values())
 
 
 _READERS: dict[type[Metric], Callable[..., Any]] = {

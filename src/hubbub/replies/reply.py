@@ -18,7 +18,7 @@ from hubbub.replies.generate import generate
 from hubbub.replies.request import ReplyRequest, read_request
 from hubbub.settings import Ai
 from hubbub.store.integrations import Integrations
-from hubbub.store.payloads import Payloads
+from hubbub.store.payloads import Payloads, Promise
 
 REQUEST, SUGGESTION, DELIVERY = "reply request", "suggestion", "delivery"
 Record = Callable[[str, Mapping[str, Any]], object]
@@ -34,14 +34,13 @@ class Replies:
         self._http, self._ai, self._record, self._clock = http, ai, record, clock
         self._payloads, self._integrations = payloads, integrations
 
-    def prepare(self, tenant: str, payload: Mapping[str, Any]) -> str:
+    def prepare(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
         """Check and store what a reply is asked for; returns its reference. Raises BadRequestError naming the field."""
         read_request(payload)
-        return self._payloads.put(tenant, REQUEST, payload)
+        return self._payloads.put(tenant, REQUEST, payload, promise=promise)
 
     def reply(self, tenant: str, reference: str, progress: Progress) -> dict[str, Any]:
-        """Write, count and deliver a reply; see `Outside.reply`."""
-        progress(10)
+        """Write, count and deliver a reply; see `OutsideOperations.reply`."""
         request = read_request(self._payloads.get(tenant, reference, REQUEST))
         suggestion_id = _made_from(reference, "sug")
         suggestion = self._payloads.find(tenant, suggestion_id, SUGGESTION)

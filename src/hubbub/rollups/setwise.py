@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from hubbub.metrics import engagement, fold
-from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.catalogue import Asked, find, groups
 from hubbub.metrics.definition import (
     Column,
     Distinct,
@@ -47,7 +47,7 @@ def documents(work: Work, sections: Mapping[str, Mapping[str, str]], zones: Sequ
     values: dict[str, str] = {}
     joined = ""
     _local_days(work, zones)
-    for number, group in enumerate(_groups([find(name) for name in names])):
+    for number, group in enumerate(groups([find(name) for name in names])):
         select, found = _READERS[type(group[0].metric)](group)
         work.make(f"part_{number}", select)
         joined += (
@@ -67,18 +67,6 @@ def documents(work: Work, sections: Mapping[str, Mapping[str, str]], zones: Sequ
         "documents",
         f"SELECT k.tenant, k.account, CAST(to_json({{{shown}}}) AS VARCHAR) AS document FROM keys AS k{joined}",
     )
-
-
-def _groups(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Metrics that one statement can read: same rollup, same way of reading, same filter."""
-    groups: dict[object, list[Asked]] = {}
-    for one in asked:
-        metric = one.metric
-        where = tuple(sorted(metric.where.items())) if isinstance(metric, Stored) else ()
-        seen = metric.where_seen if isinstance(metric, Ratio) else None
-        kind: object = Stored if isinstance(metric, Stored | Ratio) and not seen else type(metric)
-        groups.setdefault((one.rollup.name, kind, where, seen), []).append(one)
-    return list(groups.values())
 
 
 def _counted(one: Asked) -> bool:
@@ -142,8 +130,7 @@ def _means(group: Sequence[Asked]) -> Part:
     needed: list[str] = []
     for one in group:
         metric = one.metric
-        if not isinstance(metric, Quantiles) or one.statistic not in ("avg", "count"):
-            raise NotImplementedError(f"{one.name}: percentiles of many tenants at once")
+        assert isinstance(metric, Quantiles)
         needed.append(metric.measure)
         count = f"p.{metric.measure}_count"
         values[one.name] = count if one.statistic == "count" else f"p.{metric.measure}_sum / nullif({count}, 0)"

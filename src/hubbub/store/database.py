@@ -1,4 +1,4 @@
-"""The control database: one connection pool that tenants and keys, integrations and payloads share."""
+"""A database of control data or jobs: one connection pool, and one error when it does not answer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from hubbub.errors import DatabaseUnavailableError
 
 metadata = sa.MetaData()
 
@@ -22,14 +26,42 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise DatabaseUnavailableError, which every face knows, where a driver says that its database does not answer."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailableError from error
+
+
+class Answering:
+    """A client of a database, all of whose calls raise DatabaseUnavailableError when that does not answer."""
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return Answering(found)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with answering():
+                return found(*args, **kwargs)
+
+        return call
+
+
 class Database:
     """SQLite or Postgres behind a URL. Each store in it makes its own tables."""
 
     def __init__(self, url: str) -> None:
-        waits = {"timeout": 30} if url.startswith("sqlite") else {}  # seconds, for another process that writes
-        self._engine = sa.create_engine(driver_url(url), connect_args=waits, pool_pre_ping=True)
+        embedded = url.startswith("sqlite")
+        waits = {"timeout": 30} if embedded else {}  # seconds, for another process that writes
+        self._engine = sa.create_engine(driver_url(url), connect_args=waits, pool_pre_ping=not embedded)
         self._turn: AbstractContextManager[object] = nullcontext()
-        if self._engine.dialect.name == "sqlite":
+        if embedded:
             # SQLite lets one write at a time and makes others sleep and ask again, up to a second; a lock wakes the next at once
             self._turn = threading.Lock()
             with self._engine.begin() as con:
@@ -43,12 +75,14 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Give a connection whose work is committed at the end, or undone by an error."""
-        with self._turn, self._engine.begin() as con:
+        with answering(), self._turn, self._engine.begin() as con:
             yield con
 
-    def read(self) -> AbstractContextManager[sa.Connection]:
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
         """Give a connection to read with."""
-        return self._engine.connect()
+        with answering(), self._engine.connect() as con:
+            yield con
 
     def close(self) -> None:
         """Release connections."""

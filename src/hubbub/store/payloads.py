@@ -60,22 +60,29 @@ class Payloads:
         self._database, self._vault = database, vault
         database.make(payloads, unstarted)
 
-    def put(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str | None = None) -> str:
-        """Store a JSON object, on disk when this returns; returns its reference. One that is there already stays."""
-        id_ = reference or new_reference()
+    def put(
+        self,
+        tenant: str,
+        kind: str,
+        body: Mapping[str, Any],
+        reference: str | None = None,
+        promise: Promise | None = None,
+    ) -> str:
+        """Store a JSON object, on disk when this returns; returns its reference. One that is there already stays.
+
+        A `promise` is written with it, in one commit.
+        """
+        id_ = promise.reference if promise else reference or new_reference()
         sealed = self._vault.seal(json.dumps(body), tenant, id_)
         values = {"id": id_, "tenant": tenant, "kind": kind, "body": sealed, "created_at": now()}
         try:
             with self._database.write() as con:
                 con.execute(payloads.insert().values(values))
+                if promise is not None:
+                    con.execute(unstarted.insert().values(**asdict(promise), created_at=now()))
         except sa.exc.IntegrityError:
             self.get(tenant, id_, kind)
         return id_
-
-    def promise(self, one: Promise) -> None:
-        """Note that a payload's job was promised; on disk when this returns."""
-        with self._database.write() as con:
-            con.execute(unstarted.insert().values(**asdict(one), created_at=now()))
 
     def kept(self, reference: str) -> None:
         """Forget a promise: its job is in its queue."""

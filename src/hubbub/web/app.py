@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pyarrow.dataset  # noqa: F401 - DuckDB loads it at the first batch, in the middle of somebody's request
 import structlog
 import uvicorn
 from fastapi import FastAPI, Request
@@ -36,6 +37,9 @@ from hubbub.web.routes import api, open_routes
 
 SERVER_FILE = "server.json"
 STUCK_AFTER = 300.0
+REST = 3.0
+"""How many times as long as it took a refresh is followed by rest: the processor is there for requests and jobs first."""
+LONGEST_REST = 30.0
 
 
 class Heart:
@@ -66,6 +70,7 @@ class Heart:
 
     def _run(self) -> None:
         while True:
+            begun = time.monotonic()
             try:
                 if self._engine.store.last_seq() != self.up_to or self.error:
                     report = self._engine.refresh()
@@ -74,8 +79,8 @@ class Heart:
             except Exception as error:  # the next round may go well: a full disk is emptied, a lock let go
                 self.error = f"{type(error).__name__}: {error}"[:300]
                 log.error("refresh failed", error=self.error)
-            self._beat = time.monotonic()
-            if self._stop.wait(self._pause):
+            took, self._beat = time.monotonic() - begun, time.monotonic()
+            if self._stop.wait(min(max(self._pause, REST * took), LONGEST_REST)):
                 return
 
 

@@ -96,6 +96,29 @@ def test_another_tenants_job_is_not_there(admin: Face) -> None:
     assert operator(admin).get(f"/v1/jobs/{job}").json()["tenant"] == "acme"
 
 
+@pytest.mark.parametrize("queue", ["aggregation", "trend-aggregation", "retention"])
+def test_a_tenant_starts_nobody_elses_work(admin: Face, queue: str) -> None:
+    """Jobs for all tenants are an operator's; a tenant's key cannot name another tenant's as its own, nor start either."""
+    payload = {"relation": "monthly_summary"} if queue == "aggregation" else {}
+    for_all = post(admin, f"/v1/jobs/{queue}", {"payload": payload})
+    assert (for_all.status_code, for_all.json()["code"]) == (403, "forbidden")
+    admin.engine.add_tenant("other")
+    for body in (INGEST | {"tenant": "other"}, INGEST | {"tenant": ["acme"]}):
+        assert post(admin, "/v1/jobs/analytics-ingest", {"payload": body}).status_code == 404
+    assert post(admin, "/v1/jobs/fan-out", {"payload": {"tenant": "other"}}).status_code == 404
+    assert operator(admin).get("/v1/jobs").json()["rows"] == []
+    assert post(admin, "/v1/jobs/fan-out", {"payload": {"tenant": "acme"}}).json()["tenant"] == "acme"
+
+
+def test_an_operator_says_whose_a_tenants_job_is(admin: Face) -> None:
+    """An operator starts jobs for all, for the tenant that the payload names, and none of a tenant without its name."""
+    chief = operator(admin)
+    nobodys = post(chief, "/v1/jobs/analytics-ingest", {"payload": INGEST})
+    assert (nobodys.status_code, "$.tenant" in nobodys.text) == (400, True)
+    assert post(chief, "/v1/jobs/analytics-ingest", {"payload": INGEST | {"tenant": "acme"}}).json()["tenant"] == "acme"
+    assert post(chief, "/v1/jobs/retention", {"payload": {}}).json()["tenant"] is None
+
+
 @pytest.mark.parametrize(
     ("queue", "body", "status", "named"),
     [

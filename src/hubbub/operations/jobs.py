@@ -20,7 +20,7 @@ from hubbub.rollups.refresh import Refresher
 from hubbub.settings import Settings
 from hubbub.store.base import Store
 from hubbub.store.control import Control
-from hubbub.store.payloads import Payloads, Promise
+from hubbub.store.payloads import Payloads, Promise, new_reference
 
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
@@ -41,7 +41,7 @@ DESK_OPERATIONS = (
 """The same, of the desk for jobs and schedules."""
 
 
-class Working(ABC):
+class JobOperations(ABC):
     """What an engine does by jobs."""
 
     settings: Settings
@@ -74,7 +74,7 @@ class Working(ABC):
         """Fold all windows of a range anew."""
 
     @abstractmethod
-    def prepare_reply(self, tenant: str, payload: Mapping[str, Any]) -> str:
+    def prepare_reply(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
         """Store what a reply is asked for."""
 
     @abstractmethod
@@ -149,9 +149,10 @@ class Working(ABC):
         total = {"processed": 0, "created": 0, "kept": 0}
         errors: dict[str, str] = {}
         known = {t.no: t for t in self.control.tenants().values()}
-        for kind, day, numbers in snapshots.unsettled(self.store, self.clock()):
+        early = snapshots.unsettled(self.store, self.clock())
+        failed = self.refresh()["errors"] if early else {}
+        for kind, day, numbers in early:
             mine = [known[no] for no in numbers if no in known]
-            failed = self.refresh()["errors"]
             with self.refresher.alone():
                 made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
             errors |= made.errors
@@ -170,8 +171,8 @@ class Working(ABC):
         into its queue right after, where it would wait its turn behind the jobs that run; a crash between the two is mended by
         `keep_promises`.
         """
-        promise = Promise(self.prepare_reply(tenant, payload), tenant, priority, delay)
-        self.payload_store.promise(promise)
+        promise = Promise(new_reference(), tenant, priority, delay)
+        self.prepare_reply(tenant, payload, promise)
         self._starter.submit(self._keep, promise)
         return {"id": _job_of(promise.reference), "queue": AI, "state": "delayed" if delay else "waiting"}
 
@@ -208,7 +209,7 @@ def _job_of(reference: str) -> str:
 
 
 def jobs_of(settings: Settings) -> Jobs:
-    """Open the jobs database of an installation, made when absent; raises JobsUnavailableError."""
+    """Open the jobs database of an installation, made when absent; raises DatabaseUnavailableError."""
     from hubbub.jobs.queue import Jobs
 
     return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")

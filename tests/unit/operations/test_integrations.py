@@ -245,14 +245,14 @@ MESSAGE: dict[str, Any] = {**PAYLOAD, "message_ts": "1785585600.000100"}
 
 
 def test_a_reply_is_written_stored_counted_and_handed_over(house: House) -> None:
-    """Progress is 10, 90, 100; the suggestion is read by its id, Slack shows it to the person alone, one event counts it."""
+    """Progress is 90, 100; the suggestion is read by its id, Slack shows it to the person alone, one event counts it."""
     there = house.with_ai(completion("Sure."))
     workspace = Workspace({})
     house.workspace(workspace, workspace_id="T1")
     reference = house.engine.prepare_reply("acme", MESSAGE | {"thread_ts": "1785585500.000100"})
     heard: list[int] = []
     answer = house.engine.reply("acme", reference, heard.append)
-    assert heard == [10, 90, 100]
+    assert heard == [90, 100]
     assert (answer["delivered"], answer["delivery"]) == (True, "ephemeral")
     assert house.engine.suggestion("acme", answer["suggestion_id"])["suggestion"] == "Sure."
     assert workspace.posted == [{"channel": "C1", "user": "U1", "text": "Sure.", "thread_ts": "1785585500.000100"}]

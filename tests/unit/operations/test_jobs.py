@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hubbub import working
 from hubbub.app import Engine
 from hubbub.errors import BadRequestError, NotFoundError
-from hubbub.store.payloads import Promise
+from hubbub.operations import jobs as working
+from hubbub.store.payloads import Promise, new_reference
 from tests.unit.web.conftest import open_engine
 
 QUESTION = {
@@ -45,15 +45,17 @@ def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) 
         engine.job(told["id"], "other")
 
 
-def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine) -> None:
+def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise that was written and not kept becomes one job, however often promises are kept; then none is left."""
-    reference = engine.prepare_reply("acme", QUESTION)
-    engine.payload_store.promise(Promise(reference, "acme", delay=60.0))
+    promise = Promise(new_reference(), "acme", delay=60.0)
+    reference = engine.prepare_reply("acme", QUESTION, promise)
+    assert reference == promise.reference
     assert rows(engine) == []
+    with monkeypatch.context() as dies:  # after the start, before the note of it
+        dies.setattr(engine.payload_store, "kept", lambda _: None)
+        assert engine.keep_promises() == {"started": 1}
     assert engine.keep_promises() == {"started": 1}
     assert engine.keep_promises() == {"started": 0}
-    engine.payload_store.promise(Promise(reference, "acme", delay=60.0))  # it died after the start, before the note
-    assert engine.keep_promises() == {"started": 1}
     assert [(row["id"], row["state"], row["tenant"]) for row in rows(engine)] == [
         (f"ai-responses:{reference}", "delayed", "acme")
     ]

@@ -22,7 +22,7 @@ OPERATIONS = (
 _GRAINS = ("raw", "hour", "day", "week", "month")
 
 
-class Managing:
+class TenantOperations:
     """What an engine does for its operator."""
 
     settings: Settings

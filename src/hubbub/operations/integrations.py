@@ -28,7 +28,7 @@ from hubbub.store.base import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.integrations import LARGEST_PAGE, STATES, Integration, Integrations
-from hubbub.store.payloads import Payloads
+from hubbub.store.payloads import Payloads, Promise
 from hubbub.store.vault import Vault
 from hubbub.telemetry import log
 
@@ -43,7 +43,7 @@ def _unheard(_: int) -> None:
     pass
 
 
-class Outside(ABC):
+class OutsideOperations(ABC):
     """What an engine does with other services."""
 
     settings: Settings
@@ -159,14 +159,17 @@ class Outside(ABC):
 
     # --- replies
 
-    def prepare_reply(self, tenant: str, payload: Mapping[str, Any]) -> str:
-        """Check and store what a reply is asked for; returns the reference that `reply` takes. Raises BadRequestError."""
-        return self.replies.prepare(self.control.tenant(tenant).id, payload)
+    def prepare_reply(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
+        """Check and store what a reply is asked for, and a promise of its job; returns the reference that `reply` takes.
+
+        Raises BadRequestError.
+        """
+        return self.replies.prepare(self.control.tenant(tenant).id, payload, promise)
 
     def reply(self, tenant: str, reference: str, progress: Callable[[int], object] = _unheard) -> dict[str, Any]:
         """Write the reply of a reference, store it as a suggestion, count it, hand it to Slack.
 
-        `progress` hears 10, 90 and 100. Running it again writes, counts and delivers nothing that is done. Raises
+        `progress` hears 90 and 100. Running it again writes, counts and delivers nothing that is done. Raises
         NotFoundError, UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
         """
         return self.replies.reply(self.control.tenant(tenant).id, reference, progress)
