@@ -28,7 +28,8 @@ from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
-from hubbub.query.dashboard import dashboard
+from hubbub.query.changes import TOP, changes
+from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
 from hubbub.rollups import snapshots
@@ -282,9 +283,24 @@ class Engine(OutsideOperations, TenantOperations, JobOperations):
         question = self.question(one, metric, start, end, where=where)
         return explain(self.store, self.clock, one, question, limit=limit, offset=offset)
 
-    def dashboard(self, tenant: str) -> dict[str, Any]:
-        """Return today so far against yesterday, and what is the case now."""
-        return dashboard(self.answers, self.control.tenant(tenant), self.clock())
+    def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:
+        """Say what contributed to the difference of one metric between two periods; see `query.changes`."""
+        one = self.control.tenant(tenant)
+        return changes(self.answers, one, self.question(one, **question), self.clock(), limit=limit)
+
+    def dashboard(
+        self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None
+    ) -> dict[str, Any]:
+        """Return today so far (or some days) against as much before, and what is the case now, or was at a moment."""
+        one = self.control.tenant(tenant)
+        moment = parse_moment(at, one.zone) if at is not None else None
+        return dashboard(self.answers, one, self.clock(), days=days, against=against, account=account, at=moment)
+
+    def states(self, tenant: str, account: str | None = None, at: str | None = None) -> dict[str, Any]:
+        """Return what is the case now, or was at a moment."""
+        one = self.control.tenant(tenant)
+        moment = parse_moment(at, one.zone) if at is not None else None
+        return states(self.answers, one, self.clock(), account=account, at=moment)
 
     def trends(self, tenant: str, start: str, end: str, grain: str = "day") -> dict[str, Any]:
         """Return topic and tone distributions, escalations and hotspots per window."""
@@ -329,8 +345,8 @@ class Engine(OutsideOperations, TenantOperations, JobOperations):
 
 
 OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "dashboard", "trends", "hotspots",
-    "metrics", "import_events", "doctor", *MANAGING, *OUTSIDE, *WORKING,
+    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "changes", "dashboard",
+    "states", "trends", "hotspots", "metrics", "import_events", "doctor", *MANAGING, *OUTSIDE, *WORKING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

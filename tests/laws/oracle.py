@@ -453,7 +453,8 @@ class Oracle:
         contacts = last("contact_id", _contact_state)
         campaigns = last("campaign_id", lambda e: _CAMPAIGN_STATES.get(e.type))
         return {
-            "open_conversations": self._open(past),
+            "open_conversations": len(self._opened(past)),
+            **self._waiting(past, moment),
             "closed_conversations": self._closed(past),
             "total_conversations": len({e.conversation_id for e in past if _speaks(e)}),
             "tasks_pending": sum(s == "pending" for s in tasks.values()),
@@ -463,9 +464,29 @@ class Oracle:
             **{f"campaigns_{s}": sum(v == s for v in campaigns.values()) for s in ("active", "completed", "failed")},
         }
 
+    def _waiting(self, past: list[Event], moment: datetime) -> dict[str, Number]:
+        since: list[datetime] = []
+        unassigned = 0
+        for conversation in self._opened(past):
+            mine = [e for e in past if e.conversation_id == conversation and (_of_people(e) or _root(e))]
+            ends = [
+                e.time for e in mine
+                if e.type in ("conversation.resolved", "conversation.closed")
+                or (e.type in ("message.sent", "response.ai_generated", "response.staff_sent") and e.status != "private")
+            ]  # fmt: skip
+            asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
+            since += [min(asked)] if asked else []
+            given = [(e.time, e.staff_id or "") for e in mine if e.type == "conversation.assigned"]
+            unassigned += not given or not max(given)[1]
+        return {
+            "waiting_conversations": len(since),
+            "oldest_waiting_ms": (moment - min(since)) // timedelta(milliseconds=1) if since else None,
+            "unassigned_conversations": unassigned,
+        }
+
     @staticmethod
-    def _open(past: list[Event]) -> int:
-        open_now = 0
+    def _opened(past: list[Event]) -> set[str]:
+        open_now = set()
         for conversation in {e.conversation_id for e in past if _speaks(e)}:
             mine = [e for e in past if e.conversation_id == conversation and _speaks(e)]
             set_at = [
@@ -475,9 +496,11 @@ class Oracle:
             inbound = max((e.time for e in mine if e.type == "message.received"), default=None)
             if set_at:
                 when, state = max(set_at)
-                open_now += state == "open" or (inbound is not None and inbound > when + DAY)
+                is_open = state == "open" or (inbound is not None and inbound > when + DAY)
             else:
-                open_now += inbound is not None
+                is_open = inbound is not None
+            if is_open and conversation is not None:
+                open_now.add(conversation)
         return open_now
 
     @staticmethod

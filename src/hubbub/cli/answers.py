@@ -1,4 +1,4 @@
-"""Commands that answer: metrics, query, explain, dashboard, trends, hotspots."""
+"""Commands that answer: metrics, query, explain, changes, dashboard, trends, hotspots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hubbub.cli.options import Data, From, Json, TenantName, To, Where, pairs
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (metrics, query, explain, dashboard, trends, hotspots):
+    for command in (metrics, query, explain, changes, dashboard, trends, hotspots):
         app.command()(command)
 
 
@@ -115,23 +115,76 @@ def explain(
     show.emit(answer, as_json=as_json)
 
 
-def dashboard(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show today so far against the same part of yesterday, and what is the case now."""
+def changes(
+    metric: Annotated[str, typer.Argument(help="One count, share or mean, like csat or response_ms.avg.")],
+    tenant: TenantName,
+    start: From,
+    end: To,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="A dimension; may be repeated. Absent: the usual.")
+    ] = None,
+    where: Where = None,
+    compare: Annotated[str, typer.Option("--compare", help="previous, day or week: the period before.")] = "previous",
+    limit: Annotated[int, typer.Option("--limit", help="Values per dimension; the rest is added up.")] = 10,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say which channels, people or topics made a number change, by growing (volume) or getting better or worse (rate)."""
     from hubbub.cli import show
 
-    answer = _ask("dashboard", data, tenant=tenant)
+    answer = _ask(
+        "changes", data, tenant=tenant, metrics=metric, start=start, end=end, by=by or [], where=pairs(where), compare=compare,
+        limit=limit,
+    )  # fmt: skip
     if as_json:
         show.emit(answer, as_json=True)
         return
+    show.table([{name: show.text(answer[name], metric) for name in ("before", "after", "difference")}], title=metric)
+    for name, found in answer["dimensions"].items():
+        rows = [
+            {name: row["value"] or "(none)", **{k: v for k, v in row.items() if k != "value"}} for row in found["rows"]
+        ]
+        if found["others"]:
+            rows.append(
+                {
+                    name: f"{found['others']['count']} others",
+                    **{k: v for k, v in found["others"].items() if k != "count"},
+                }
+            )
+        show.table([{k: show.text(v, metric) for k, v in row.items()} for row in rows])
+
+
+def dashboard(
+    tenant: TenantName,
+    days: Annotated[int, typer.Option("--days", help="Local days, today among them.")] = 1,
+    against: Annotated[str, typer.Option("--against", help="Of a single day: yesterday, or week.")] = "yesterday",
+    account: Annotated[str | None, typer.Option("--account", help="Only this account.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="As it was at a past date or time.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show today so far against the same part of yesterday, and what is the case now."""
+    from hubbub.cli import show
+
+    answer = _ask("dashboard", data, tenant=tenant, days=days, against=against, account=account, at=at)
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    shown, before = (
+        ("today so far", "yesterday by now") if days == 1 else (f"{days} days so far", f"{days} days before")
+    )
     rows = [
         {
-            "today so far": name, "value": show.text(cell["value"], name), "yesterday by now": show.text(cell["previous"], name),
+            shown: name, "value": show.text(cell["value"], name),
+            before if against == "yesterday" else "a week before": show.text(cell["previous"], name),
             "change": (cell.get("change") or {}).get("label", ""),
         }
         for name, cell in answer["today"].items()
     ]  # fmt: skip
-    show.table(rows, title=f"{tenant}, {answer['day']} ({answer['zone']})")
-    show.table([answer["now"]], title="now")
+    show.table(rows, title=f"{account or tenant}, {answer['day']} ({answer['zone']})")
+    show.table(
+        [{name: show.text(value, name) for name, value in answer["now"].items()}], title="now" if at is None else at
+    )
 
 
 def trends(

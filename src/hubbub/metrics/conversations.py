@@ -8,6 +8,7 @@ from hubbub.metrics.definition import (
     Distribution,
     Extreme,
     Fact,
+    FirstSince,
     Latest,
     Link,
     Quantiles,
@@ -18,6 +19,7 @@ from hubbub.metrics.definition import (
     Unit,
     days,
 )  # fmt: skip
+from hubbub.metrics.responses import REPLIES
 
 TURNS = (
     "message.received", "message.sent", "response.ai_generated", "response.staff_sent", "conversation.started",
@@ -121,16 +123,20 @@ EVENTS = Fact(
 
 STATE = Fact(
     name="conversation_state",
-    doc="What is known of a conversation's state: its own events, and inbound messages where nothing else speaks.",
+    doc="What is known of a conversation's state: its own events, and messages and replies where nothing else speaks.",
     reads=(
         "conversation.started", "conversation.escalated", "conversation.resolved", "conversation.closed",
-        "conversation.reopened", "conversation.assigned", "message.received", "message.sent",
+        "conversation.reopened", "conversation.assigned", "message.received", *REPLIES,
     ),
     sql="""
         SELECT tenant, "time" AS anchor, id, channel, channel_id, account_id, conversation_id, type,
-            CASE WHEN type IN ('message.received', 'message.sent') THEN NULL
-                WHEN type IN ('conversation.resolved', 'conversation.closed') THEN 'closed' ELSE 'open' END AS state,
-            CASE WHEN type = 'message.received' THEN "time" END AS inbound_at
+            CASE WHEN type IN ('conversation.resolved', 'conversation.closed') THEN 'closed'
+                WHEN type LIKE 'conversation.%' THEN 'open' END AS state,
+            CASE WHEN type = 'message.received' THEN "time" END AS inbound_at,
+            CASE WHEN type IN ('conversation.resolved', 'conversation.closed')
+                OR (type IN ('message.sent', 'response.ai_generated', 'response.staff_sent')
+                    AND coalesce(status, '') <> 'private') THEN "time" END AS answered_at,
+            CASE WHEN type = 'conversation.assigned' THEN coalesce(staff_id, '') END AS assignee
         FROM {events} WHERE conversation_id IS NOT NULL
             AND (coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))
     """,
@@ -246,27 +252,49 @@ CONVERSATION_EVENTS = Rollup(
     },
 )
 
+_OPEN = (
+    "(state = 'open' OR (state IS NULL AND inbound_at IS NOT NULL) "
+    "OR (state = 'closed' AND inbound_at > state_at + INTERVAL 24 HOUR))"
+)
+_WAITS = f"{_OPEN} AND waits_since IS NOT NULL"
+
 CONVERSATION_STATES = Rollup(
     name="conversation_states",
-    doc="Per conversation and day: the last state set, and the last inbound message.",
+    doc="Per conversation and day: the last state and assignee set, the last inbound message, and since when one waits.",
     source=STATE,
     dimensions=("channel", "account_id", "conversation_id"),
     hidden=("conversation_id",),
     measures={
         "state": Latest("Last state set by the conversation's own events.", Unit.COUNT, "state"),
         "inbound_at": Extreme("Last inbound message.", Unit.COUNT, "inbound_at", largest=True, type="TIMESTAMP"),
-        "touches": Count("Events of the conversation.", Unit.COUNT),
+        "waits_since": FirstSince(
+            "First inbound message that no reply, resolve or close followed.", Unit.COUNT, "inbound_at", "answered_at"
+        ),
+        "assignee": Latest("Whom it was last assigned to; empty for nobody.", Unit.COUNT, "assignee"),
+        "touches": Count("Messages and own events of the conversation.", Unit.COUNT, "f.type NOT LIKE 'response.%'"),
     },
     metrics={
         "active_conversations": Distinct(
-            "Different conversations in which anything happened.", Unit.COUNT, member="conversation_id"
+            "Different conversations in which anything happened.", Unit.COUNT, member="conversation_id", where="touches > 0"
         ),
         "open_conversations": State(
             "Conversations open at the end of the window (or now): last known state per conversation. A message alone opens "
             "one; a message more than 24 hours after a resolve or close opens it again.",
-            Unit.COUNT, entity="conversation_id",
-            where="state = 'open' OR (state IS NULL AND inbound_at IS NOT NULL) "
-            "OR (state = 'closed' AND inbound_at > state_at + INTERVAL 24 HOUR)",
+            Unit.COUNT, entity="conversation_id", where=_OPEN,
+        ),
+        "waiting_conversations": State(
+            "Open conversations at the end of the window (or now) whose last word is the other side's: an inbound message that no "
+            "public reply followed. A resolve or close ends the wait too.",
+            Unit.COUNT, entity="conversation_id", where=_WAITS,
+        ),
+        "oldest_waiting_ms": State(
+            "How long, at the end of the window (or now), the longest waiting open conversation has waited: since the first "
+            "inbound message that no public reply followed. Null when nobody waits.",
+            Unit.MS, entity="conversation_id", where=_WAITS, since="waits_since",
+        ),
+        "unassigned_conversations": State(
+            "Open conversations at the end of the window (or now) that are assigned to nobody by `conversation.assigned`.",
+            Unit.COUNT, entity="conversation_id", where=f"{_OPEN} AND coalesce(assignee, '') = ''",
         ),
         "closed_conversations": State(
             "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later.",
@@ -275,7 +303,7 @@ CONVERSATION_STATES = Rollup(
         ),
         "total_conversations": State(
             "Conversations known at the end of the window (or now), open, closed, or never answered to.",
-            Unit.COUNT, entity="conversation_id", where="TRUE",
+            Unit.COUNT, entity="conversation_id", where="touches > 0",
         ),
     },
 )  # fmt: skip

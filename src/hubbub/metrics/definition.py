@@ -101,6 +101,29 @@ class Extreme(Measure):
 
 
 @dataclass(frozen=True)
+class FirstSince(Measure):
+    """The earliest moment in a fact's column that is later than all of another: since when something waits, or null.
+
+    Stored beside the latest `ends`, under `<name>_ended`: merging keeps the moments that no later end took back.
+    """
+
+    column: str = ""
+    ends: str = ""
+
+    def columns(self, name: str) -> tuple[Column, ...]:
+        """The moment, and the latest end."""
+        return (
+            Column(name, "TIMESTAMP", _first_after(f"f.{self.column}", f"f.{self.ends}"),
+                   _first_after(f"r.{name}", f"r.{name}_ended")),
+            Column(f"{name}_ended", "TIMESTAMP", f"max(f.{self.ends})", f"max(r.{name}_ended)"),
+        )  # fmt: skip
+
+
+def _first_after(moments: str, ends: str) -> str:
+    return f"list_min(list_filter(list({moments}), lambda x: x > coalesce(max({ends}), TIMESTAMP '1900-01-01')))"
+
+
+@dataclass(frozen=True)
 class Latest(Measure):
     """The last value of a column by the fact's anchor time; of two at the same moment the greater, in any arrival order."""
 
@@ -268,10 +291,14 @@ class DistinctRatio(Metric):
 
 @dataclass(frozen=True)
 class State(Metric):
-    """How many entities are in a state at the end of a window (or at the asked moment): last known state per entity."""
+    """How many entities are in a state at the end of a window (or at the asked moment): last known state per entity.
+
+    With `since`, a moment among the merged measures: how many ms ago the earliest of theirs was, null when there is none.
+    """
 
     entity: str = ""
     where: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hubbub.model.question import Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight
 from hubbub.query import read
-from hubbub.query.compare import PERIODS, compare, previous
+from hubbub.query.compare import PERIODS, compare, earlier
 from hubbub.query.facts import Facts
 from hubbub.query.plan import MAX_WINDOWS, Dirt, Tiles, buckets, settled_to, tile
 from hubbub.store.base import Store, utc_naive
@@ -50,9 +50,9 @@ class Answers:
         check(question, asked, tenant)
         if question.compare is None:
             return self._read(context, [question], asked)[0]
-        start, end = previous(question, tenant, now)
-        earlier = replace(question, compare=None, start=start, end=end)
-        answer, before = self._read(context, [question, earlier], asked)
+        start, end = earlier(question, tenant, now)
+        past = replace(question, compare=None, start=start, end=end)
+        answer, before = self._read(context, [question, past], asked)
         return compare(answer, before, asked, tenant)
 
     def _read(self, context: read.Context, periods: Sequence[Question], asked: Sequence[Asked]) -> list[Answer]:
@@ -212,6 +212,6 @@ def _empty(one: Asked, window: Window, now: datetime, state: str) -> Cell:
     counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
     if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
         counted = True
-    if isinstance(metric, State) and window.start >= now:
+    if isinstance(metric, State) and (window.start >= now or metric.since):
         counted = False
     return Cell(0 if counted else None, n=0, state=state)

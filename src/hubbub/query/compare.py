@@ -1,4 +1,4 @@
-"""Compare an answer with the period before it: the same stretch of local time, cut at the same elapsed moment."""
+"""Compare an answer with an earlier period: the same stretch of local time, cut at the same elapsed moment."""
 
 from __future__ import annotations
 
@@ -8,39 +8,65 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import change
+from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 
-PERIODS = ("previous",)
+SHIFTS = {"day": 1, "week": 7}
+PERIODS = ("previous", *SHIFTS)
+"""What can be compared with: the stretch just before, or the same stretch so many local days earlier."""
 
 
-def compare(answer: Answer, earlier: Answer, asked: Sequence[Asked], tenant: Tenant) -> Answer:
+def compare(answer: Answer, old: Answer, asked: Sequence[Asked], tenant: Tenant) -> Answer:
     """Give each row `compare`: per metric the earlier value and its change. Rows pair up by position and dimensions."""
-    start, end = earlier.question.start, earlier.question.end
-    before = {key: row.cells for key, row in _positions(earlier.rows).items()}
+    start, end = old.question.start, old.question.end
+    before = {key: row.cells for key, row in _positions(old.rows).items()}
     for key, row in _positions(answer.rows).items():
-        old = before.get(key, {})
-        row.compare = {one.name: _pair(row.cells[one.name], old.get(one.name), one.unit) for one in asked}
+        cells = before.get(key, {})
+        row.compare = {one.name: _pair(row.cells[one.name], cells.get(one.name), one.unit) for one in asked}
     answer.freshness["compared_with"] = [m.astimezone(tenant.tz).isoformat() for m in (start, end)]
     return answer
 
 
-def previous(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
-    """Return the range before: as many local days earlier (so that 23-hour days stay days), elapsed time cut alike."""
+def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
+    """Return the range compared with: local days earlier (so that 23-hour days stay days), elapsed time cut alike.
+
+    Raises BadQuestionError for a range that would overlap itself.
+    """
+    if question.compare in SHIFTS:
+        return _shifted(question, tenant, now, SHIFTS[question.compare])
     start, end, tz = question.start.astimezone(tenant.tz), question.end.astimezone(tenant.tz), tenant.tz
     if question.grain is Grain.MONTH and start.day == 1 and end.day == 1 and start.time() == end.time():
         months = (end.year - start.year) * 12 + end.month - start.month
         index = start.year * 12 + start.month - 1 - months
-        earlier = start.replace(tzinfo=None, year=index // 12, month=index % 12 + 1).replace(tzinfo=tz)
+        before = start.replace(tzinfo=None, year=index // 12, month=index % 12 + 1).replace(tzinfo=tz)
     elif start.time() == end.time():
         days = (end.date() - start.date()).days
-        earlier = (start.replace(tzinfo=None) - timedelta(days=days)).replace(tzinfo=tz)
+        before = (start.replace(tzinfo=None) - timedelta(days=days)).replace(tzinfo=tz)
     else:
         return _cut(question.start - (question.end - question.start), question.start, question, now)
-    return _cut(earlier.astimezone(UTC), question.start, question, now)
+    return _cut(before.astimezone(UTC), question.start, question, now)
+
+
+def _shifted(question: Question, tenant: Tenant, now: datetime, days: int) -> tuple[datetime, datetime]:
+    def back(moment: datetime) -> datetime:
+        local = moment.astimezone(tenant.tz).replace(tzinfo=None) - timedelta(days=days)
+        return local.replace(tzinfo=tenant.tz).astimezone(UTC)
+
+    start, end = back(question.start), back(question.end)
+    if end > question.start:
+        raise BadQuestionError(
+            f"the range is longer than the {days} days that 'compare' goes back; compare with 'previous'"
+        )
+    local = question.end.astimezone(tenant.tz)
+    if (
+        local.time() != local.replace(hour=0, minute=0, second=0, microsecond=0).time()
+    ):  # a part of a day: equal elapsed time
+        end = min(start + (question.end - question.start), question.start)
+    return _cut(start, end, question, now)
 
 
 def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> tuple[datetime, datetime]:

@@ -99,7 +99,8 @@ def _formula(one: Asked) -> str:
     if isinstance(metric, Quantiles):
         return f"{one.statistic} of {metric.measure}"
     if isinstance(metric, State):
-        return f"entities ({metric.entity}) whose last known state satisfies: {metric.where}"
+        what = f"ms since the earliest {metric.since} of entities" if metric.since else "entities"
+        return f"{what} ({metric.entity}) whose last known state satisfies: {metric.where}"
     return metric.doc
 
 

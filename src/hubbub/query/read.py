@@ -283,7 +283,11 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     conditions = [(one, one.metric) for one in metrics if isinstance(one.metric, State)]
-    counts = "".join(f", count(*) FILTER (WHERE {m.where}) AS n_{i}" for i, (_, m) in enumerate(conditions))
+    counts = "".join(
+        f", count(*) FILTER (WHERE {m.where}) AS n_{i}"
+        + (f", epoch_ms(window_start - min({m.since}) FILTER (WHERE {m.where})) AS ms_{i}" if m.since else "")
+        for i, (_, m) in enumerate(conditions)
+    )
     entity = conditions[0][1].entity
     starts = {utc_naive(end): start for end, start in ends.items()}
     rows = context.run(
@@ -297,8 +301,9 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     )
     for row in rows:
         row["window_start"] = starts[row["window_start"]]
-        for i, (one, _) in enumerate(conditions):
-            yield _key(context, row), one.name, Cell(row[f"n_{i}"], row[f"n_{i}"], None, row[f"n_{i}"])
+        for i, (one, m) in enumerate(conditions):
+            n, value = row[f"n_{i}"], row[f"ms_{i}" if m.since else f"n_{i}"]
+            yield _key(context, row), one.name, Cell(value, value, None, n)
 
 
 def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:

@@ -115,10 +115,51 @@ def _where(pairs: list[str] | None) -> dict[str, list[str]]:
     return found
 
 
-@api.get("/dashboard", summary="Today so far against yesterday, and now")
-def dashboard(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
-    """Return the tenant's dashboard."""
-    return engine.dashboard(tenant)
+@api.get("/changes", summary="What contributed to the change of a number")
+def changes(
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[
+        str, Query(max_length=200, description="One count, share or mean, like csat or response_ms.avg.")
+    ],
+    start: From,
+    end: To,
+    by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions; absent: the usual ones.")] = None,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    compare: Annotated[str, Query(max_length=20, description="previous, day or week.")] = "previous",
+    limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
+) -> dict[str, Any]:
+    """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""
+    return engine.changes(
+        tenant, metrics=metric, start=start, end=end, by=by or [], where=_where(where), compare=compare, limit=limit
+    )
+
+
+Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
+At = Annotated[
+    str | None, Query(max_length=60, description="A past moment: date in the tenant's zone, or RFC 3339 time.")
+]
+
+
+@api.get("/dashboard", summary="Today so far, or the last days, against as much before; and now")
+def dashboard(
+    engine: EngineOf,
+    tenant: Reads,
+    days: Annotated[int, Query(ge=1, le=366, description="Local days, today among them.")] = 1,
+    against: Annotated[
+        str, Query(max_length=20, description="Of a single day: yesterday, or week (same weekday).")
+    ] = "yesterday",
+    account: Account = None,
+    at: At = None,
+) -> dict[str, Any]:
+    """Return numbers with the same elapsed part of an earlier stretch, and what is the case now, or was at a moment."""
+    return engine.dashboard(tenant, days, against, account, at)
+
+
+@api.get("/dashboard/now", summary="What is the case now, or was at a moment")
+def states(engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> dict[str, Any]:
+    """Return open, waiting, unassigned, oldest waiting, staff online, pending tasks, active campaigns."""
+    return engine.states(tenant, account, at)
 
 
 @api.get("/trends", summary="Topics, tone, escalations and hotspots per window")

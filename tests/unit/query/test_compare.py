@@ -13,7 +13,7 @@ from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
-from hubbub.query.compare import previous
+from hubbub.query.compare import earlier
 from tests.laws.conftest import Lab
 
 ZONE = "America/New_York"
@@ -28,7 +28,7 @@ def midnight(month: int, day: int, year: int = 2026) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "grain", "earlier"),
+    ("start", "end", "grain", "expected"),
     [
         (midnight(3, 9), midnight(3, 10), Grain.DAY, (midnight(3, 8), midnight(3, 9))),
         (midnight(3, 8), midnight(3, 9), Grain.DAY, (midnight(3, 7), midnight(3, 8))),
@@ -39,25 +39,25 @@ def midnight(month: int, day: int, year: int = 2026) -> datetime:
     ],
 )
 def test_the_period_before_is_as_many_days_or_months(
-    start: datetime, end: datetime, grain: Grain, earlier: tuple[datetime, datetime]
+    start: datetime, end: datetime, grain: Grain, expected: tuple[datetime, datetime]
 ) -> None:
     """Days of 23 and 25 hours are days, and whole months are compared with whole months, over a new year too."""
-    assert previous(Question(("messages",), start, end, grain), TENANT, LATER) == earlier
+    assert earlier(Question(("messages",), start, end, grain), TENANT, LATER) == expected
 
 
 def test_a_range_of_hours_is_compared_with_the_hours_before() -> None:
     """A range that does not end where it began on the clock is moved by its own length."""
     start, end = midnight(5, 5), midnight(5, 5) + timedelta(hours=6)
-    assert previous(Question(("messages",), start, end), TENANT, LATER) == (start - timedelta(hours=6), start)
+    assert earlier(Question(("messages",), start, end), TENANT, LATER) == (start - timedelta(hours=6), start)
 
 
 def test_today_so_far_is_compared_with_yesterday_so_far() -> None:
     """Where the range reaches beyond now, the earlier one ends after as much elapsed time, across a change of clocks too."""
     now = midnight(3, 9) + timedelta(hours=14, minutes=5)
     today = Question(("messages",), midnight(3, 9), midnight(3, 10), Grain.DAY)
-    assert previous(today, TENANT, now) == (midnight(3, 8), midnight(3, 8) + timedelta(hours=14, minutes=5))
+    assert earlier(today, TENANT, now) == (midnight(3, 8), midnight(3, 8) + timedelta(hours=14, minutes=5))
     late = midnight(3, 9) + timedelta(hours=23, minutes=30)
-    assert previous(today, TENANT, late) == (midnight(3, 8), midnight(3, 9))
+    assert earlier(today, TENANT, late) == (midnight(3, 8), midnight(3, 9))
 
 
 @pytest.fixture(scope="module")

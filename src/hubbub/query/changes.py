@@ -1,0 +1,167 @@
+"""What changed: how much each channel, person or topic contributed to the difference of a metric between two periods.
+
+A count's difference is the sum of its parts' differences. A mean or share is a numerator over a denominator, and its difference
+has two causes: parts got better or worse (rate), and parts grew or shrank beside the others (volume). With s a part's share of the
+denominator, r its own value and R the whole's, and means of both periods written as m():
+
+    rate = (r1 - r0) * m(s)          volume = (s1 - s0) * (m(r) - m(R))
+
+The sum over all parts is exactly R1 - R0 (midpoint decomposition after Bennet, 1920; the shares' changes add up to zero, so that
+m(R) may be taken off). A part that is missing in one period changed in volume alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, Asked, dimensions_of, find
+from hubbub.metrics.definition import Extreme, Quantiles, Ratio, Score, State, Stored, Unit
+from hubbub.model.question import Answer, Cell, Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
+from hubbub.query.answer import Answers, check
+from hubbub.query.compare import earlier
+
+USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
+"""Dimensions looked at when none is named."""
+TOP = 10
+MOST = 100
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`."""
+
+    value: str | None
+    before: float | None
+    after: float | None
+    contribution: float
+    volume: float
+    rate: float
+
+
+def changes(answers: Answers, tenant: Tenant, question: Question, now: datetime, *, limit: int = TOP) -> dict[str, Any]:
+    """Return the difference of one metric and the contribution of each value of `by` (or of the usual dimensions) to it.
+
+    The periods are the question's range and what its `compare` names. Per dimension at most `limit` values, the greatest
+    contributions first, then `others`; `unexplained` is what the parts do not add up to, as where one contact is in two
+    channels. Raises BadQuestionError for percentiles and scores, which are of no parts.
+    """
+    if len(question.metrics) != 1:
+        raise BadQuestionError("ask for one metric at a time")
+    if not 1 <= limit <= MOST:
+        raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
+    one = find(question.metrics[0])
+    _splittable(one)
+    question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")
+    check(question, [one], tenant)
+    allowed = [d for d, c in dimensions_of(one.rollup).items() if c not in one.rollup.hidden or c in MEMBERS_ALLOWED]
+    by = question.by or tuple(d for d in USUAL if d in allowed)
+    periods = [(question.start, min(question.end, now)), earlier(question, tenant, now)]
+    asked = [
+        replace(question, start=start, end=end, by=split, compare=None)
+        for split in ((), *((d,) for d in by)) for start, end in periods
+    ]  # fmt: skip
+    found = iter(answers.together(tenant, asked))
+    after, before = (answer.rows[0].cells[one.name] for answer in (next(found), next(found)))
+    difference = None if after.value is None or before.value is None else _number(after) - _number(before)
+    return {
+        "metric": one.name,
+        "unit": one.unit.value,
+        "periods": {
+            name: [moment.astimezone(tenant.tz).isoformat() for moment in period]
+            for name, period in zip(("after", "before"), periods, strict=True)
+        },
+        "before": before.value,
+        "after": after.value,
+        "difference": difference,
+        "dimensions": {
+            name: _dimension(name, one, next(found), next(found), after, before, difference, limit) for name in by
+        },
+    }
+
+
+def _splittable(one: Asked) -> None:
+    metric = one.metric
+    extreme = isinstance(metric, Stored) and isinstance(one.rollup.measures[metric.measure], Extreme)
+    if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.since):
+        raise BadQuestionError(f"'{one.name}' is not made of parts: ask for the metrics it is made from")
+    if isinstance(metric, Quantiles) and one.statistic not in ("avg", "count", "sum"):
+        raise BadQuestionError(
+            f"'{one.name}' is not the sum or mean of its parts; ask for '{one.name.partition('.')[0]}.avg' or '.count'"
+        )
+
+
+def _dimension(
+    name: str, one: Asked, after: Answer, before: Answer, whole: Cell, old: Cell, difference: float | None, limit: int
+) -> dict[str, Any]:
+    now, then = (
+        {
+            row.dims[name]: cell
+            for row in answer.rows
+            for cell in [row.cells[one.name]]
+            if cell.value is not None and cell.n != 0
+        }
+        for answer in (after, before)
+    )
+    if difference is None:
+        return {"rows": [], "others": None, "unexplained": None}
+    split = _of_mean if _is_mean(one) else _of_sum
+    parts = sorted(
+        split(one, now, then, whole, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
+    )
+    rest = parts[limit:]
+    told = sum(p.contribution for p in parts)
+    left = difference - told
+    return {
+        "rows": [vars(p) for p in parts[:limit]],
+        "others": {
+            "count": len(rest), "contribution": sum(p.contribution for p in rest), "volume": sum(p.volume for p in rest),
+            "rate": sum(p.rate for p in rest),
+        } if rest else None,
+        "unexplained": 0.0 if abs(left) <= 1e-9 * max(1.0, abs(difference), abs(_number(whole))) else left,
+    }  # fmt: skip
+
+
+def _is_mean(one: Asked) -> bool:
+    return one.unit is Unit.SHARE or isinstance(one.metric, Ratio) or one.statistic == "avg"
+
+
+def _of_sum(
+    one: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], whole: Cell, old: Cell
+) -> Sequence[Part]:
+    """Split a count or sum: all of it is volume."""
+    return [
+        Part(value, before, after, after - before, after - before, 0.0)
+        for value in {**now, **then}
+        for after, before in [(_number(now.get(value)), _number(then.get(value)))]
+    ]
+
+
+def _of_mean(
+    one: Asked, now: Mapping[str | None, Cell], then: Mapping[str | None, Cell], whole: Cell, old: Cell
+) -> Sequence[Part]:
+    """Split a mean or share into volume and rate."""
+    total_after, total_before = float(whole.denominator or 0), float(old.denominator or 0)
+    middle = (_number(whole) + _number(old)) / 2
+    parts = []
+    for value in {**now, **then}:
+        cell, past = now.get(value), then.get(value)
+        share_after = float(cell.denominator or 0) / total_after if cell else 0.0
+        share_before = float(past.denominator or 0) / total_before if past else 0.0
+        rate_after = _number(cell if cell else past)
+        rate_before = _number(past if past else cell)
+        rate = (rate_after - rate_before) * (share_after + share_before) / 2
+        volume = (share_after - share_before) * ((rate_after + rate_before) / 2 - middle)
+        parts.append(
+            Part(value, past.value if past else None, cell.value if cell else None, rate + volume, volume, rate)  # type: ignore[arg-type]
+        )
+    return parts
+
+
+def _number(cell: Cell | None) -> float:
+    return float(cell.value) if cell is not None and cell.value is not None else 0.0
