@@ -305,7 +305,7 @@ class Engine(OutsideOperations, TenantOperations, JobOperations):
     def trends(self, tenant: str, start: str, end: str, grain: str = "day") -> dict[str, Any]:
         """Return topic and tone distributions, escalations and hotspots per window."""
         one = self.control.tenant(tenant)
-        return trends(self.answers, one, *self._range(one, start, end), parse_grain(grain))
+        return trends(self.answers, one, *self._range(one, start, end), parse_grain(grain), self.clock())
 
     def hotspots(
         self, tenant: str, start: str, end: str, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO

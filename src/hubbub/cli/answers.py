@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -198,7 +199,28 @@ def trends(
     """Show topics, tone, escalations and hotspots per day, week or month."""
     from hubbub.cli import show
 
-    show.emit(_ask("trends", data, tenant=tenant, start=start, end=end, grain=grain), as_json=as_json)
+    answer = _ask("trends", data, tenant=tenant, start=start, end=end, grain=grain)
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    show.table([_trend(row) for row in answer["rows"]], title=f"{tenant}, by {grain}")
+
+
+def _trend(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a window's trends for people: the greatest of each distribution, and what moved."""
+    from hubbub.cli import show
+
+    def greatest(counts: Mapping[str, int]) -> str:
+        return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: -item[1])[:3])
+
+    return {
+        "date": row["trend_date"], "classified": row["total_classifications"],
+        "of messages": show.text(row["coverage"], "coverage_rate"), "confidence": row["avg_confidence"],
+        "topics": greatest(row["topic_distribution"]), "tone": greatest(row["sentiment_distribution"]),
+        "movers": ", ".join(f"{m['topic']} {m['change'] * 100:+.1f} pp" for m in row["movers"][:3]),
+        "alerts": greatest(row["escalation_counts"]),
+        "hotspots": ", ".join(f"{s['channel_id']} {s['hotspot_ratio']:.0%}" for s in row["channel_hotspots"]),
+    }  # fmt: skip
 
 
 def hotspots(

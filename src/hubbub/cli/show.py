@@ -84,7 +84,9 @@ def text(value: Any, name: str = "") -> str:
 
 
 def duration(ms: float) -> str:
-    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms."""
+    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms, with a minus sign before less than none."""
+    if ms < 0:
+        return f"−{duration(-ms)}"
     seconds = ms / 1000
     if seconds < 1:
         return f"{ms:.0f} ms"

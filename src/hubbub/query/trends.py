@@ -2,50 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import wilson_lower
 from hubbub.model.question import Answer, Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain
+from hubbub.model.window import Grain, window_of
 from hubbub.query.answer import Answers
+from hubbub.query.compare import earlier
 
 HOTSPOT_MIN = 10
 HOTSPOT_RATIO = 0.30
+MOVERS = 5
 PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Grain.TOTAL: "total"}
 
 
 def trends(
-    answers: Answers, tenant: Tenant, start: datetime, end: datetime, grain: Grain = Grain.DAY
+    answers: Answers, tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime
 ) -> dict[str, Any]:
-    """Return one row per window of `[start, end)` with topic and tone distribution, escalations, hotspots and confidence."""
+    """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots.
 
-    def ask(metrics: Sequence[str], by: Sequence[str] = ()) -> Answer:
-        return answers.answer(tenant, Question(tuple(metrics), start, end, grain, tuple(by)))
+    `coverage` is classified messages over people's messages, null where there are none; `confidence_n` says over how many
+    classifications the average goes. `movers` compares each topic's share with the window before.
+    """
 
-    totals = ask(["classifications", "topic_confidence"])
-    topics = _by_window(ask(["classifications"], ["topic"]), "topic", "classifications")
-    tones = _by_window(ask(["classifications"], ["sentiment"]), "sentiment", "classifications")
-    severities = _by_window(ask(["escalation_alerts"], ["severity"]), "severity", "escalation_alerts")
+    def asked(metrics: Sequence[str], *by: str) -> Question:
+        return Question(tuple(metrics), start, end, grain, by)
+
+    totals, topics_, tones_, alerts, ratios, before_ = answers.together(
+        tenant,
+        [
+            asked(["classifications", "topic_confidence", "messages"]), asked(["classifications"], "topic"),
+            asked(["classifications"], "sentiment"), asked(["escalation_alerts"], "severity"),
+            asked(["hotspot_ratio"], "channel_id"),
+            Question(("classifications",), *_before(tenant, start, end, grain, now), Grain.TOTAL, ("topic",)),
+        ],
+    )  # fmt: skip
+    topics = _by_window(topics_, "topic", "classifications")
+    tones = _by_window(tones_, "sentiment", "classifications")
+    severities = _by_window(alerts, "severity", "escalation_alerts")
+    spots = _hotspot_rows(ratios)
+    before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
     rows = []
-    spots = _hotspot_rows(ask(["hotspot_ratio"], ["channel_id"]))
     for row in totals.rows:
-        local = row.start.astimezone(tenant.tz)
+        mine = topics.get(row.start, {})
+        seen, confidence = row.cells["classifications"], row.cells["topic_confidence"]
+        messages = row.cells["messages"].value
         rows.append(
             {
-                "trend_date": local.date().isoformat(),
+                "trend_date": row.start.astimezone(tenant.tz).date().isoformat(),
                 "trend_period": PERIODS.get(grain, grain.value),
-                "topic_distribution": topics.get(row.start, {}),
+                "topic_distribution": mine,
                 "sentiment_distribution": tones.get(row.start, {}),
+                "movers": _movers(mine, before),
                 "escalation_counts": severities.get(row.start, {}),
                 "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]],
-                "total_classifications": row.cells["classifications"].value,
-                "avg_confidence": row.cells["topic_confidence"].value,
+                "total_classifications": seen.value,
+                "coverage": seen.value / messages if messages else None,  # type: ignore[operator]
+                "avg_confidence": confidence.value,
+                "confidence_n": confidence.n,
+                "state": seen.state,
             }
         )
+        before = mine
     return {"tenant": tenant.id, "rows": rows, "freshness": totals.freshness}
+
+
+def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime) -> tuple[datetime, datetime]:
+    """Return the window before the first one, whole; of a total the stretch before it."""
+    if grain is Grain.TOTAL:
+        return earlier(Question(("classifications",), start, end), tenant, now)
+    first = window_of(start, grain, tenant.tz)
+    last = window_of(first.start - timedelta(microseconds=1), grain, tenant.tz)
+    return last.start, last.end
+
+
+def _movers(now: Mapping[str, int], before: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the topics whose share of the classified messages changed most, greatest first; none without two windows."""
+    total, earlier_total = sum(now.values()), sum(before.values())
+    if not total or not earlier_total:
+        return []
+    moved = [
+        {
+            "topic": topic, "count": now.get(topic, 0), "previous_count": before.get(topic, 0),
+            "share": now.get(topic, 0) / total, "previous_share": before.get(topic, 0) / earlier_total,
+            "change": now.get(topic, 0) / total - before.get(topic, 0) / earlier_total,
+        }
+        for topic in sorted({*now, *before})
+    ]  # fmt: skip
+    return sorted(moved, key=lambda m: -abs(m["change"]))[:MOVERS]  # type: ignore[arg-type]
 
 
 def _by_window(answer: Answer, dimension: str, metric: str) -> dict[datetime, dict[str, int]]:

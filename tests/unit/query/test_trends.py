@@ -58,3 +58,35 @@ def test_complaints_and_escalations_count_a_message_once(engine: Engine) -> None
         {"channel_id": "desk", "complaint_count": 3, "escalation_count": 3, "total_count": 10, "hotspot_ratio": 0.6}
     ]
     assert shown["hotspot_ratio"] == 0.6
+
+
+def test_movers_compare_shares_with_the_window_before(engine: Engine) -> None:
+    """A topic moves by its share of a whole window, the first row's by the window before the range; sizes are shown."""
+    at = {"time": "2026-07-31T10:00:00Z"}
+    talk = [{"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": f"m{n}"} for n in range(20)]
+    day_before = [*classified(8, "desk", topic="billing", **at), *classified(2, "desk", topic="praise", **at)]
+    engine.record(
+        "acme",
+        [
+            *talk,
+            *day_before,
+            *classified(5, "desk", topic="billing", confidence=0.5),
+            *classified(5, "desk", topic="login"),
+        ],
+        history=True,
+    )
+    for grain in ("day", "total"):
+        (row,) = engine.trends("acme", *DAY, grain)["rows"]
+        assert [(m["topic"], round(m["change"], 9)) for m in row["movers"]] == [
+            ("login", 0.5),
+            ("billing", -0.3),
+            ("praise", -0.2),
+        ]
+        assert (row["total_classifications"], row["coverage"], row["confidence_n"], row["avg_confidence"]) == (
+            10,
+            0.5,
+            5,
+            0.5,
+        )
+    month = engine.trends("acme", "2026-07-01", "2026-09-01", "month")["rows"]
+    assert [len(row["movers"]) for row in month] == [0, 3]
