@@ -121,13 +121,14 @@ def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> 
         assert f"| `{schedule.name}` | `{schedule.cron}` | `{schedule.queue}` | {schedule.doc} |" in pages["jobs"]
 
 
-def test_the_quickstart_runs(on_that_day: None) -> None:
-    """Every Python block of the quickstart runs, one after the other, and its assertions hold."""
-    found = blocks("docs/quickstart.md")
+@pytest.mark.parametrize("name", ["docs/quickstart.md", "docs/howto/ask-a-question.md"])
+def test_the_examples_run(on_that_day: None, name: str) -> None:
+    """Every Python block of a page runs, one after the other, and its assertions hold."""
+    found = blocks(name)
     assert len(found) >= 4
     namespace: dict[str, object] = {}
     for block in found:
-        exec(compile(block, "docs/quickstart.md", "exec"), namespace)
+        exec(compile(block, name, "exec"), namespace)
 
 
 @contextmanager
