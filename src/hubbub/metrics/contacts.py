@@ -47,7 +47,7 @@ CONTACTS = Rollup(
             Unit.COUNT, member="contact_id", where="deeds > 0",
         ),
         "new_contacts": First(
-            "Contacts first seen in the window: created, or their first message ever.",
+            "Contacts first seen in the window: created, or their first message ever. An account's are those it saw first.",
             Unit.COUNT, entity="contact_id", column="seen_at",
         ),
         "total_contacts": State(

@@ -307,26 +307,29 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
 
 
 def firsts(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
-    """How many entities were first seen in each bucket; the whole past decides, a dimension is that of the first sight."""
+    """How many entities were first seen in each bucket; the whole past decides, a dimension is that of the first sight.
+
+    A filter too: who was first seen by another account is no account's newcomer but that one's.
+    """
     rollup = metrics[0].rollup
     moment = min(max(w.end for w in context.cut), context.now)
     rel, params = context.history(rollup, [moment])
     where = context.filters(rollup, {}, params)
+    names = dimensions_of(rollup)
+    used = dict.fromkeys(names[d] for d in (*context.question.by, *context.question.where))
+    selected, grouped = _by(context, rollup)
     for one in metrics:
         metric = one.metric
         assert isinstance(metric, First)
-        dims = "".join(
-            f", arg_min({c}, (r.{metric.column}, {c})) AS d{i}" for i, c in enumerate(context.columns(rollup))
-        )
-        grouped = "".join(f", d{i}" for i in range(len(context.question.by)))
+        dims = "".join(f", arg_min(r.{c}, (r.{metric.column}, r.{c})) AS {c}" for c in used)
         rows = context.run(
             f"""WITH rel AS ({rel}), m AS (
-                SELECT r.{metric.entity}, min(r.{metric.column}) AS first{dims} FROM rel AS r
-                WHERE {where} AND r.{metric.column} IS NOT NULL GROUP BY r.{metric.entity}
+                SELECT min(r.{metric.column}) AS first{dims} FROM rel AS r
+                WHERE r.{metric.column} IS NOT NULL GROUP BY r.{metric.entity}
             )
-            SELECT w.start AS window_start{grouped}, count(*) AS n FROM m JOIN asked_windows AS w
-                ON m.first >= w.start AND m.first < w.finish
-            GROUP BY w.start{grouped}""",
+            SELECT w.start AS window_start{selected}, count(*) AS n FROM m AS r JOIN asked_windows AS w
+                ON r.first >= w.start AND r.first < w.finish
+            WHERE {where} GROUP BY w.start{grouped}""",
             {
                 **params,
                 "asked_windows": pa.table(

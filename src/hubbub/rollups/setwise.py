@@ -159,15 +159,17 @@ def _counts(rollup: Rollup, when: str, conditions: Mapping[str, tuple[str, str]]
 
 
 def _firsts(group: Sequence[Asked]) -> Part:
-    """Entities first seen in the period, by their whole past."""
+    """Entities first seen in the period, by their whole past; an account's are those that it saw first."""
     rollup, metric = group[0].rollup, group[0].metric
     assert isinstance(metric, First) and len(group) == 1
-    seen = _merged(
-        rollup, _columns(rollup, [metric.column]), PAST, metric.entity, where=f"r.{metric.column} IS NOT NULL"
-    )
+    first = f"r.{metric.column}"
+    account = f"arg_min(r.account_id, ({first}, r.account_id))"
     return (
-        f"SELECT r.tenant, r.account, count(*) AS n FROM {seen} AS r JOIN asked AS a ON a.tenant = r.tenant "
-        f"AND r.{metric.column} >= a.start AND r.{metric.column} < a.finish GROUP BY r.tenant, r.account",
+        f"WITH m AS MATERIALIZED (SELECT r.tenant, min({first}) AS first, {account} AS account "
+        f"{_from(rollup, PAST, f'{first} IS NOT NULL')} GROUP BY r.tenant, r.{metric.entity}), seen AS (SELECT * FROM m WHERE "
+        "account IS NOT NULL UNION ALL SELECT tenant, first, '' AS account FROM m) SELECT r.tenant, r.account, count(*) AS n "
+        "FROM seen AS r JOIN asked AS a ON a.tenant = r.tenant AND r.first >= a.start AND r.first < a.finish "
+        "GROUP BY r.tenant, r.account",
         {group[0].name: "p.n"},
     )
 

@@ -1,0 +1,168 @@
+"""Card, series, split and explanation are one number: for every metric and dimension of the catalogue, on the demo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hubbub import demo
+from hubbub.app import Engine, open_engine
+from hubbub.clock import fixed
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find, names
+from hubbub.metrics.definition import Count, Distribution, First, Quantiles, Ratio, State, Stored, Sum
+from hubbub.query.dashboard import DAY, STATES
+
+NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
+TENANT, ZONE = next((tenant, zone) for tenant, zone, _ in demo.tenants() if zone != "UTC")
+DAYS = 9
+SPAN = {"start": "2026-08-11", "end": "2026-08-20"}
+"""The nine local days that end with today, of which a part is still to come."""
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The demo's liveliest tenant, up to date but for its last hour."""
+    events = list(demo.events(TENANT, NOW, days=16))
+    with open_engine(tmp_path_factory.mktemp("demo"), clock=fixed(NOW)) as opened:
+        opened.load(TENANT, events[:-60], None, ZONE)
+        opened.refresh()
+        opened.load(TENANT, events[-60:])
+        yield opened
+
+
+def asked(engine: Engine, names_: Sequence[str], **question: Any) -> list[dict[str, Any]]:
+    """The rows of a question, with all parts of each cell."""
+    found: list[dict[str, Any]] = engine.query(TENANT, metrics=names_, **{**SPAN, **question}, details=True)["rows"]
+    return found
+
+
+def explained(engine: Engine, name: str, where: dict[str, str] | None = None) -> dict[str, Any]:
+    """The explanation of a number of the span."""
+    return engine.explain(TENANT, name, SPAN["start"], SPAN["end"], where, limit=1)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two numbers are one, up to the last digits of a division."""
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(one == other)
+
+
+def whole(name: str, rows: list[dict[str, Any]]) -> Any:
+    """What the rows of windows or of a dimension's values come to: sums added up, means divided last."""
+    cells = [row["details"][name] for row in rows if row["details"][name]["value"] is not None]
+    if not cells:
+        return None
+    if all(cell["denominator"] is None for cell in cells):
+        return sum(cell["value"] for cell in cells)
+    over, under = (sum(cell[part] for cell in cells) for part in ("numerator", "denominator"))
+    metric = find(name).metric
+    factor = metric.factor if isinstance(metric, Ratio) and metric.factor != 1e-6 else 1
+    return over * factor / under if under else None
+
+
+def adds_up(name: str) -> bool:
+    """Whether a metric is a sum of its parts, or a mean of them."""
+    one = find(name)
+    if isinstance(one.metric, Quantiles):
+        return one.statistic in ("avg", "count", "sum")
+    if isinstance(one.metric, Ratio):
+        return one.metric.where_seen is None
+    return isinstance(one.metric, Stored) and isinstance(one.rollup.measures[one.metric.measure], Count | Sum)
+
+
+def empty(value: Any) -> bool:
+    """Whether there is nothing: nothing counted, or nothing to divide."""
+    return value is None or value == 0
+
+
+BY_ROLLUP: dict[str, list[str]] = {}
+for _name in names():
+    BY_ROLLUP.setdefault(find(_name).rollup.name, []).append(_name)
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Whether two numbers are one, or both say that there is nothing."""
+    return same(one, other) or (empty(one) and empty(other))
+
+
+@pytest.mark.parametrize("rollup", BY_ROLLUP)
+def test_a_total_is_its_series_and_its_parts(engine: Engine, rollup: str) -> None:
+    """A total is the sum or mean of its hours, days, weeks, months, and of a dimension's values; a filter is one of these."""
+    mine, declared = BY_ROLLUP[rollup], find(BY_ROLLUP[rollup][0]).rollup
+    (total,) = asked(engine, mine)
+    for grain in ("hour", "day", "week", "month"):
+        if grain == "hour" and grain not in declared.keep:
+            continue
+        series = asked(engine, mine, grain=grain)
+        for name in mine:
+            if adds_up(name):
+                assert agree(whole(name, series), total[name]), (name, grain)
+            elif isinstance(find(name).metric, State):
+                assert series[-1][name] == total[name], (name, grain)
+            elif isinstance(find(name).metric, First):
+                assert sum(row[name] for row in series) == total[name], (name, grain)
+    hidden = {d for d, c in dimensions_of(declared).items() if c in declared.hidden and c not in MEMBERS_ALLOWED}
+    for dimension in sorted(set(dimensions_of(declared)) - hidden - {"kind"}):  # asking by kind shows bots too
+        split = asked(engine, mine, by=[dimension])
+        best = max(split, key=lambda row: sum(row["details"][n]["n"] or 0 for n in mine), default=None)
+        (kept,) = asked(engine, mine, where={dimension: _named(best, dimension)}) if best else (None,)
+        for name in mine:
+            if adds_up(name):
+                assert agree(whole(name, split), total[name]), (name, dimension)
+            if best and kept and not (isinstance(find(name).metric, Ratio) and not adds_up(name)):
+                assert same(kept[name], best[name]), (name, dimension)
+
+
+def _named(row: dict[str, Any], dimension: str) -> str:
+    return "(none)" if row[dimension] is None else str(row[dimension])
+
+
+@pytest.mark.parametrize("rollup", BY_ROLLUP)
+def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> None:
+    """Explained, whole or for one value of a dimension, a number is the same, from rollups and from raw; its events are counted."""
+    mine = [n for n in BY_ROLLUP[rollup] if n.rpartition(".")[2] in ("avg", "p50") or "." not in n]
+    (row,) = asked(engine, mine)
+    dimension = sorted(dimensions_of(find(mine[0]).rollup))[0]
+    allowed = dimensions_of(find(mine[0]).rollup)[dimension] not in find(mine[0]).rollup.hidden
+    best = max(asked(engine, mine, by=[dimension]), key=lambda r: r["details"][mine[0]]["n"] or 0) if allowed else None
+    for name in mine:
+        one, why = find(name), explained(engine, name)
+        assert same(why["value"], row[name]), name
+        if name.endswith(".p50"):
+            assert row[name] is None or math.isclose(why["exact"], row[name], rel_tol=0.0101), name
+        else:
+            assert same(why["exact"], row[name]), name
+        if isinstance(one.metric, Stored) and isinstance(one.rollup.measures[one.metric.measure], Count):
+            assert why["events"]["total"] == row[name], name
+        if isinstance(one.metric, Quantiles):
+            assert why["events"]["total"] == row["details"][name]["n"], name
+    if best is not None:
+        part = explained(engine, mine[0], {dimension: _named(best, dimension)})
+        assert same(part["value"], best[mine[0]]), mine[0]
+
+
+def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:
+    """Every card of the dashboard is what a question about the same days says, its comparison what the days before say."""
+    board = engine.dashboard(TENANT, days=DAYS)
+    for name, card in board["today"].items():
+        (row,) = asked(engine, [name], compare="previous")
+        assert same(card["value"], row[name])
+        assert card["previous"] == row["compare"][name]["previous"]
+        assert (card["n"], card["state"]) == (row["details"][name]["n"], row["details"][name]["state"])
+    for name, value in board["now"].items():
+        assert value == asked(engine, [name])[0][name] == engine.states(TENANT)["now"][name]
+    assert set(board["today"]) == set(DAY)
+    assert set(board["now"]) == set(STATES)
+
+
+def test_nearly_every_metric_has_something_to_say(engine: Engine) -> None:
+    """The demo is lively: a check that compares nothing with nothing would prove nothing."""
+    (row,) = asked(engine, names())
+    silent = [name for name in names() if empty(row[name])]
+    assert len(silent) < 0.25 * len(names()), silent
+    assert any(isinstance(m, Distribution) for m in find("response_ms.avg").rollup.measures.values())
