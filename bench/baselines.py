@@ -444,3 +444,12 @@ RAW_SERIES = """
     SELECT day, channel, n, p50 FROM messages FULL JOIN waits USING (day, channel) ORDER BY ALL
 """
 """Messages and the median wait by day and channel on raw events (with one offset for all days, which is easier)."""
+
+RAW_HOTSPOTS = """
+    SELECT channel_id, count(*) AS total, count(*) FILTER (
+        WHERE lower(topic) IN ('complaint', 'complaints', 'escalation', 'escalations')
+            OR lower(sentiment) IN ('negative', 'complaint', 'frustrated', 'angry', 'escalation')) AS flagged
+    FROM events WHERE tenant = $tenant AND type = 'topic.classified' AND time >= $low AND time < $high
+    GROUP BY channel_id HAVING count(*) >= 10 ORDER BY flagged / total DESC
+"""
+"""Channels by their share of complaints and escalations over the same 90 days on raw events."""

@@ -18,10 +18,10 @@ URL = os.environ.get("QUEUE_URL", "") or (sys.argv[1] if len(sys.argv) > 1 else 
 
 import celery  # type: ignore[import-not-found]  # noqa: E402
 import dramatiq  # type: ignore[import-not-found]  # noqa: E402
-import redis  # type: ignore[import-not-found]  # noqa: E402
+import redis  # noqa: E402
 from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found]  # noqa: E402
 
-store = redis.Redis.from_url(URL)
+store: Any = redis.Redis.from_url(URL)
 dramatiq.set_broker(RedisBroker(url=URL))
 app = celery.Celery("other_queues", broker=URL)
 

@@ -173,11 +173,13 @@ def _fetch(bare: duckdb.DuckDBPyConnection, sql: str, params: Any) -> None:
 
 
 def _questions(folder: Path, raw: Path, tenants: list[int], zones: int, budget: float) -> Result:
-    """Ask each tenant's dashboard and 90-day series, of Hubbub and of the raw events, turn and turn about.
+    """Ask each tenant's dashboard, 90-day series and hotspots, of Hubbub and of the raw events, turn and turn about.
 
     The raw events are asked in the store `raw`, where they lie as they came: their order in Hubbub's is Hubbub's work.
     """
-    times: dict[str, list[float]] = {n: [] for n in ("dashboard", "series", "raw_dashboard", "raw_series")}
+    times: dict[str, list[float]] = {
+        n: [] for part in ("", "raw_") for n in (f"{part}dashboard", f"{part}series", f"{part}hotspots")
+    }
     series: dict[str, Any] = {
         "metrics": ["messages", "response_ms.p50"], "start": "2026-01-01", "end": "2026-04-01", "grain": "day",
         "by": ["channel"],
@@ -190,12 +192,15 @@ def _questions(folder: Path, raw: Path, tenants: list[int], zones: int, budget: 
             name = stores.name_of(number)
             times["dashboard"].append(_timed(partial(hub.dashboard, name)))
             times["series"].append(_timed(partial(hub.query, name, **series)))
+            times["hotspots"].append(_timed(partial(hub.hotspots, name, series["start"], series["end"])))
             if time.perf_counter() - began < budget or len(times["raw_series"]) < 10:
                 asked = _raw_parameters(number, zones)
                 times["raw_dashboard"].append(
                     _timed(partial(_fetch, bare, baselines.RAW_DASHBOARD, asked["dashboard"]))
                 )
                 times["raw_series"].append(_timed(partial(_fetch, bare, baselines.RAW_SERIES, asked["series"])))
+                low_high = {n: v for n, v in asked["series"].items() if n != "offset"}
+                times["raw_hotspots"].append(_timed(partial(_fetch, bare, baselines.RAW_HOTSPOTS, low_high)))
             if time.perf_counter() - began > 2 * budget and len(times["dashboard"]) >= 40:
                 break
     return {name: _spread(values) for name, values in times.items()}

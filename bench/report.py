@@ -86,7 +86,10 @@ def _answers(found: Result) -> list[Row]:
     rows: list[Row] = []
     for result in found.get("answers", [])[-1:]:
         for state, told in (("refreshed", "all refreshed"), ("unrefreshed", "today not refreshed")):
-            for question, name in (("dashboard", "dashboard"), ("series", "90-day series by day and channel")):
+            for question, name in (("dashboard", "dashboard"), ("series", "90-day series by day and channel"),
+                                   ("hotspots", "hotspots of 90 days")):  # fmt: skip
+                if question not in result[state]:
+                    continue
                 ours, raw = result[state][question], result[state][f"raw_{question}"]
                 for point in ("p50", "p99"):
                     mine, theirs = ours[f"{point}_ms"], raw[f"{point}_ms"]
