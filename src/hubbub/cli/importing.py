@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,5 +139,12 @@ def _import(
     order = ("records", "stored", "duplicates", "corrected", "rejected")
     show.emit({k: answer[k] for k in (*order, *(k for k in answer if k not in order))}, as_json=as_json)
     if not as_json and not dry_run:
-        show.say(f"Next: hubbub query messages --tenant {tenant} --from {str(answer['first'])[:10]} --to 2100-01-01 --grain month"
-                 if answer.get("first") else "Nothing was in it.")  # fmt: skip
+        show.say(
+            _next(tenant, str(answer["first"]), str(answer["last"])) if answer.get("first") else "Nothing was in it."
+        )
+
+
+def _next(tenant: str, first: str, last: str) -> str:
+    """Return a question that shows what was imported; the day after the last holds it in every zone."""
+    after = date.fromisoformat(last[:10]) + timedelta(days=2)
+    return f"Next: hubbub query messages --tenant {tenant} --from {first[:10]} --to {after} --grain month"
