@@ -25,6 +25,8 @@ from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
 from hubbub.operations.jobs import OPERATIONS as WORKING
+from hubbub.operations.reports import OPERATIONS as REPORTING
+from hubbub.operations.reports import ReportOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
@@ -51,7 +53,7 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine(OutsideOperations, TenantOperations, JobOperations):
+class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: DuckStore
@@ -79,6 +81,7 @@ class Engine(OutsideOperations, TenantOperations, JobOperations):
         self.refresher = Refresher(self.store, lambda: self.control.tenants().values(), clock)
         self.answers = Answers(self.store, clock)
         self._open_jobs()
+        self._open_reports()
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -347,6 +350,7 @@ class Engine(OutsideOperations, TenantOperations, JobOperations):
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "changes", "dashboard",
     "states", "trends", "hotspots", "metrics", "import_events", "doctor", *MANAGING, *OUTSIDE, *WORKING,
+    *REPORTING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

@@ -50,6 +50,26 @@ class Ai(BaseModel):
     timeout: float = Field(60.0, gt=0, le=600, description="Seconds until an answer must be there.")
 
 
+REPORT_FORMATS = ("json", "csv", "xlsx", "html")
+
+
+class Reports(BaseModel):
+    """Reports as files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Whether reports can be made.")
+    formats: list[str] = Field(list(REPORT_FORMATS), description="Formats of a report that does not name its own.")
+    folder: Path | None = Field(None, description="Where they are kept; empty: 'reports' in the data folder.")
+
+    @field_validator("formats")
+    @classmethod
+    def _known_formats(cls, formats: list[str]) -> list[str]:
+        if not formats or not set(formats) <= set(REPORT_FORMATS):
+            raise ValueError(f"name some of {', '.join(REPORT_FORMATS)}")
+        return formats
+
+
 class Settings(BaseSettings):
     """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
 
@@ -85,6 +105,7 @@ class Settings(BaseSettings):
         [], description="Private addresses that may be called, like model.lan:8080; all others are refused."
     )
     ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
+    reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator("store_url")

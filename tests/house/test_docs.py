@@ -131,6 +131,13 @@ def test_the_examples_run(on_that_day: None, name: str) -> None:
         exec(compile(block, name, "exec"), namespace)
 
 
+def test_the_howto_on_reports_runs(on_that_day: None) -> None:
+    """Every Python block of it runs, one after the other: a report is made, and its hash recomputed from the file."""
+    namespace: dict[str, object] = {}
+    for block in blocks("docs/howto/reports.md"):
+        exec(compile(block, "docs/howto/reports.md", "exec"), namespace)
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Run `hubbub serve` on a folder; yields its address."""

@@ -59,9 +59,14 @@ class House:
         return self.http.request(method, path, headers=headers, **how)
 
     def place(self, path: str) -> str:
-        """Fill in a path: integrations are A's own, a new one each time, so that removing one spares the others."""
+        """Fill in a path: integrations and reports are A's own, a new one each time, so that removing one spares the others."""
         if "{integration_id}" in path:
             path = path.replace("{integration_id}", integration(self.engine))
+        if "{report}" in path:
+            made = self.engine.report(
+                "a-canary7f3a", "monthly", "2026-08-01", sections=["top_intents"], formats=["json"]
+            )
+            path = path.replace("{report}", made["id"])
         return path.replace("{", "").replace("}", "")
 
     def routes(self) -> list[tuple[str, str, Mapping[str, Any]]]:

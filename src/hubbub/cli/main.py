@@ -8,7 +8,7 @@ import sys
 import typer
 
 from hubbub import __version__
-from hubbub.cli import answers, importing, integrations, jobs, manage, running, snapshots
+from hubbub.cli import answers, importing, integrations, jobs, manage, reports, running, snapshots
 
 app = typer.Typer(
     name="hubbub",
@@ -33,7 +33,7 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, snapshots, integrations, jobs, manage):
+for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage):
     group.register(app)
 
 

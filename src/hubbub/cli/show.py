@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hubbub.reports.words import duration
+
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
 
@@ -81,22 +83,6 @@ def text(value: Any, name: str = "") -> str:
     if isinstance(value, Mapping | list):
         return json.dumps(value, default=str, ensure_ascii=False)
     return str(value)
-
-
-def duration(ms: float) -> str:
-    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms, with a minus sign before less than none."""
-    if ms < 0:
-        return f"−{duration(-ms)}"
-    seconds = ms / 1000
-    if seconds < 1:
-        return f"{ms:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    if seconds < 86_400 * 2:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
-    return f"{seconds / 86_400:.1f} d"
 
 
 def _nowhere(_position: int | None = None, _note: str = "") -> None:

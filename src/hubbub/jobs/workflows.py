@@ -102,6 +102,17 @@ class Reply(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     reference: str
 
 
+class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A report to make under the id `report`; see the operation of the same name."""
+
+    report: str
+    kind: str
+    start: dt.date
+    end: dt.date
+    sections: list[str] = []
+    formats: list[str] = []
+
+
 def aggregation(task: Task, payload: Aggregation) -> Any:
     """Bring rollups up to date, or fold the asked days anew."""
     return _by_days(task, payload, "aggregate", relation=payload.relation)
@@ -194,6 +205,14 @@ def reply(task: Task, payload: Reply) -> Any:
     return task.ask("reply", tenant=task.tenant, reference=payload.reference, progress=task.progress)
 
 
+def report(task: Task, payload: Report) -> Any:
+    """Make a report and keep it; one that an earlier try has made stays."""
+    return task.ask(
+        "report", tenant=task.tenant, kind=payload.kind, start=payload.start.isoformat(), end=payload.end.isoformat(),
+        sections=payload.sections, formats=payload.formats, report=payload.report, progress=task.progress,
+    )  # fmt: skip
+
+
 def retention(task: Task, payload: Payload) -> Any:
     """Let go of what is past its retention."""
     return task.ask("retention")
@@ -225,6 +244,7 @@ WORK = {
     "analytics-aggregate": Work(AggregateDay, aggregate_day, Whose.ANY),
     "ai-responses": Work(Reply, reply, Whose.ONE),
     "retention": Work(Payload, retention),
+    "reports": Work(Report, report, Whose.ONE),
 }
 
 

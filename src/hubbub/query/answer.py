@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -38,11 +39,17 @@ class Answers:
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment, from one look at what is due and one fold of each fact."""
+        with self.at_once(tenant) as ask:
+            return [ask(question) for question in questions]
+
+    @contextmanager
+    def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
+        """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
         now = self._clock()
         dirt = Dirt(self._store, tenant, now)
         with self._store.work() as work:
             facts = Facts(work, tenant)
-            return [self._answer(read.Context(work, tenant, question, (), now, dirt, facts)) for question in questions]
+            yield lambda question: self._answer(read.Context(work, tenant, question, (), now, dirt, facts))
 
     def _answer(self, context: read.Context) -> Answer:
         question, tenant, now = context.question, context.tenant, context.now

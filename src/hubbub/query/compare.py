@@ -27,6 +27,8 @@ def compare(answer: Answer, old: Answer, asked: Sequence[Asked], tenant: Tenant)
     for key, row in _positions(answer.rows).items():
         cells = before.get(key, {})
         row.compare = {one.name: _pair(row.cells[one.name], cells.get(one.name), one.unit) for one in asked}
+    if "gone" in old.freshness:
+        answer.freshness["gone_before"] = old.freshness["gone"]
     answer.freshness["compared_with"] = [m.astimezone(tenant.tz).isoformat() for m in (start, end)]
     return answer
 

@@ -100,7 +100,7 @@ class Facts:
 
     def source(self, fact: Fact, tiles: Tiles) -> str:
         """Return the relation of a fact's rows for the raw part of tiles; its parameter is `$tenant`."""
-        low, high = self._gathered.get(fact.name, (OWN, OWN))
+        low, high = self._gathered.get(fact.name, (NEVER, OWN))
         if low <= tiles.low and tiles.high <= high:
             rows = fold.fact_rows(fact, fold.scope(fact, "tenant = $tenant", "gathered"))
         else:

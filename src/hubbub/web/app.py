@@ -33,6 +33,7 @@ from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
+from hubbub.web.reports import router as reports
 from hubbub.web.routes import api, open_routes
 
 SERVER_FILE = "server.json"
@@ -152,6 +153,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.include_router(api)
     app.include_router(jobs_routes)
     app.include_router(integrations)
+    app.include_router(reports)
     app.include_router(open_routes)
     return app
 

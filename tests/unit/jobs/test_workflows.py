@@ -153,6 +153,17 @@ def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
     ]
 
 
+def test_a_report_is_made_under_the_id_that_its_payload_names() -> None:
+    """A job that runs again asks for the same report of the same days, and passes on what is asked for and its progress."""
+    task = Recorder({"report": {"id": "rep_1"}})
+    payload = {"report": "rep_1", "kind": "weekly", "start": "2026-03-02", "end": "2026-03-09", "formats": ["csv"]}
+    assert run("reports", payload, task) == run("reports", payload, task) == {"id": "rep_1"}
+    assert task.asked[0] == task.asked[1]
+    name, params = task.asked[0]
+    assert name == "report"
+    assert params == {**payload, "tenant": "acme", "sections": [], "progress": task.progress}
+
+
 @pytest.mark.parametrize(
     ("queue", "payload", "named"),
     [

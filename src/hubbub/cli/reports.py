@@ -1,0 +1,98 @@
+"""Commands of reports: make one now, list, show and delete the kept ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.manage import ask
+from hubbub.cli.options import Data, Json, TenantName
+
+reports = typer.Typer(help="Kept reports.", no_args_is_help=True)
+ReportId = Annotated[str, typer.Argument(help="The report's id, as 'hubbub reports list' shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(report)
+    app.add_typer(reports, name="reports")
+
+
+def report(
+    tenant: TenantName,
+    kind: Annotated[str, typer.Option("--kind", help="daily, weekly or monthly.")] = "daily",
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="A day of the period (default: the last one that is over).", show_default=False),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First date, instead of --date; the kind is the step.", show_default=False)
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Date after the last.", show_default=False)] = None,
+    sections: Annotated[
+        str | None, typer.Option("--sections", help="Some sections, like summary,staff_performance.", show_default=False)
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="json, csv, xlsx or html; may be repeated (default: all).", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Copy the files to this folder.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Make a report now and keep it: summary, conversations, response times, staff, satisfaction, intents, channels."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    chosen = [name.strip() for name in sections.split(",")] if sections is not None else None
+    with backend(data) as there, show.progress("report", 100, quiet=as_json) as move:
+        answer = there.call(
+            "report", tenant=tenant, kind=kind, date=date, start=start, end=end, sections=chosen, formats=formats, progress=move,
+        )  # fmt: skip
+        files = {
+            name: there.call("report_file", tenant=tenant, report=answer["id"], format=name)
+            for name in answer["formats"]
+        }
+    answer["paths"] = {name: _put(file, out) for name, file in files.items()}
+    show.emit(answer if as_json else {k: v for k, v in answer.items() if k != "files"}, as_json=as_json)
+
+
+def _put(file: dict[str, Any], out: Path | None) -> str:
+    """Copy a kept file into a folder under its own name; returns where it is to be found."""
+    import shutil
+
+    if out is None:
+        return str(file["path"])
+    out.mkdir(parents=True, exist_ok=True)
+    return str(shutil.copyfile(file["path"], out / file["name"]))
+
+
+@reports.command("list")
+def list_reports(
+    tenant: TenantName,
+    limit: Annotated[int, typer.Option("--limit", help="How many.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="'next' of the page before.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List kept reports, newest first."""
+    columns = ("id", "kind", "from", "to", "zone", "made_at", "formats", "sections")
+    ask("reports", data, as_json, columns, tenant=tenant, limit=limit, cursor=cursor)
+
+
+@reports.command("show")
+def show_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Show what a report is, or how far its job is."""
+    ask("show_report", data, as_json, tenant=tenant, report=report)
+
+
+@reports.command("delete")
+def delete_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Delete a report and its files."""
+    ask("delete_report", data, as_json, tenant=tenant, report=report)

@@ -1,0 +1,83 @@
+"""A report as a workbook: a sheet for each section with its chart, and one that says what the report is.
+
+Rows go to disk as they are written. A text is always a text here: never a formula, a link or a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xlsxwriter
+from xlsxwriter.format import Format
+from xlsxwriter.workbook import Workbook
+from xlsxwriter.worksheet import Worksheet
+
+from hubbub.reports.document import Document, named, points
+from hubbub.reports.sections import SECTIONS, Ranking
+from hubbub.reports.words import spreadsheet, unit_of
+
+NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
+LONGEST = 32_767
+"""Characters that a cell may hold."""
+
+
+def write(document: Document, path: Path) -> None:
+    """Write a report. Durations are milliseconds, shares numbers from 0 to 1 that are shown in percent."""
+    options = {
+        "constant_memory": True, "tmpdir": str(path.parent), "strings_to_formulas": False, "strings_to_urls": False,
+        "strings_to_numbers": False, "nan_inf_to_errors": False,
+    }  # fmt: skip
+    with xlsxwriter.Workbook(str(path), options) as book:
+        head = book.add_format({"bold": True, "bottom": 1})
+        formats = {unit: book.add_format({"num_format": form}) for unit, form in NUMBERS.items()}
+        about = book.add_worksheet("About")
+        about.set_column(0, 1, 30)
+        for number, (name, value) in enumerate(document.facts):
+            about.write_string(number, 0, name, head)
+            about.write_string(number, 1, _text(value))
+        for table in document.tables:
+            _sheet(book, table, head, formats)
+
+
+def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: Mapping[str, Format]) -> None:
+    sheet = book.add_worksheet(table["title"])
+    sheet.set_column(0, 1, 26)
+    sheet.set_column(2, len(table["columns"]) - 1, 14)
+    sheet.freeze_panes(1, 2)
+    for number, column in enumerate(table["columns"]):
+        unit = " (ms)" if column["unit"] == "ms" else ""
+        sheet.write_string(0, number, _text(f"{column['title']}{unit}"), head)
+    for line, row in enumerate(table["rows"], 1):
+        for number, column in enumerate(table["columns"]):
+            value = named(row, column)
+            if isinstance(value, str):
+                sheet.write_string(line, number, _text(value))
+            elif value is not None:
+                sheet.write_number(line, number, value, formats.get(unit_of(column, row)))
+    for line, note in enumerate([table["definition"], *table["notes"]], len(table["rows"]) + 2):
+        sheet.write_string(line, 0, _text(note))
+    if table["drawn"] and points(table):
+        _chart(book, sheet, table)
+
+
+def _chart(book: Workbook, sheet: Worksheet, table: Mapping[str, Any]) -> None:
+    """Draw the columns that are to be drawn; rows of single values or windows come first in every table."""
+    ranking = isinstance(SECTIONS[table["name"]], Ranking)
+    chart = book.add_chart({"type": "bar" if ranking else "line"})
+    names = [column["name"] for column in table["columns"]]
+    last = len(points(table))
+    for name in table["drawn"]:
+        at = names.index(name)
+        chart.add_series({
+            "name": [table["title"], 0, at], "categories": [table["title"], 1, 1, last, 1],
+            "values": [table["title"], 1, at, last, at],
+        })  # fmt: skip
+    chart.set_title({"name": table["title"]})
+    chart.set_y_axis({"reverse": True} if ranking else {})
+    sheet.insert_chart(len(table["rows"]) + len(table["notes"]) + 4, 0, chart, {"x_scale": 1.6})
+
+
+def _text(value: str) -> str:
+    return spreadsheet(value)[:LONGEST]

@@ -1,0 +1,46 @@
+"""A report as writers get it: what is said of it, and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.reports.words import NAMES, moment
+
+
+@dataclass(frozen=True)
+class Document:
+    """`about` is what every format tells of the report itself; `data` is what `make` returned."""
+
+    about: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """A heading."""
+        return f"{self.data['kind'].capitalize()} report of {self.data['tenant']}"
+
+    @property
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """What every format tells of the report itself, as lines."""
+        for name, value in self.about.items():
+            yield name, ", ".join(value) if isinstance(value, list) else str(value)
+
+    @property
+    def tables(self) -> Iterator[Mapping[str, Any]]:
+        """The sections."""
+        yield from self.data["sections"]
+
+
+def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
+    """Return a row's value in a column as people read it: a window is a date or time, a row of several has a name."""
+    value = row[column["name"]]
+    if column["name"] == "window" and value is not None:
+        return moment(value)
+    return NAMES[row["row"]] if value is None and row.get("row") in NAMES and column["unit"] == "text" else value
+
+
+def points(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rows that a chart shows: each a value or window of its own."""
+    return [row for row in table["rows"] if row.get("row") in ("value", "window")]

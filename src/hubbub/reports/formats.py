@@ -1,0 +1,42 @@
+"""The formats of a report: how each is written, and how it is told from others when it is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubbub.errors import BadQuestionError
+from hubbub.reports import as_csv, as_html, as_json, as_xlsx
+from hubbub.reports.document import Document
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: the file's name in its report's folder, and its media type."""
+
+    name: str
+    file: str
+    media_type: str
+    write: Callable[[Document, Path], None]
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("json", "report.json", "application/json", as_json.write),
+        Format("csv", "report.csv.zip", "application/zip", as_csv.write),
+        Format(
+            "xlsx", "report.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", as_xlsx.write
+        ),
+        Format("html", "report.html", "text/html; charset=utf-8", as_html.write),
+    )
+}
+
+
+def chosen(names: Sequence[str]) -> list[Format]:
+    """Return the formats of these names, in our order; raises BadQuestionError."""
+    for name in names:
+        if name not in FORMATS:
+            raise BadQuestionError(f"there is no report format {name[:40]!r} (there are {', '.join(FORMATS)})")
+    return [one for name, one in FORMATS.items() if name in names]

@@ -1,0 +1,218 @@
+"""Make a report's data: ask the planner for each section and put its cells into rows that every format shows alike.
+
+A report holds no more than its declarations allow (rows of a series, values of a ranking), however many events are behind
+it: what folds them is the store. All of a report is read at one moment, so that its sections agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
+from hubbub.metrics.definition import Distinct, First, State, Stored
+from hubbub.model.question import NONE, Answer, Cell, Question, Row
+from hubbub.model.tenant import Tenant
+from hubbub.query.answer import Answers
+from hubbub.query.read import QUANTILES
+from hubbub.reports.period import Period
+from hubbub.reports.sections import Ranking, Section, Series
+
+Ask = Callable[[Question], Answer]
+Table = dict[str, Any]
+STATES = ("live", "provisional", "settled")
+"""From what may still grow to what stays."""
+
+
+def make(
+    answers: Answers, tenant: Tenant, period: Period, sections: Sequence[Section], done: Callable[[int], None]
+) -> dict[str, Any]:
+    """Return the data of a report: what it is about, and its sections as tables. `done` hears how many sections are."""
+    window = period.window(tenant)
+    data: dict[str, Any] = {
+        "tenant": tenant.id, "zone": tenant.zone, "kind": period.kind, "from": period.start.isoformat(),
+        "to": period.end.isoformat(), "step": period.step.value, "definition_version": DEFINITION_VERSION, "sections": [],
+    }  # fmt: skip
+    with answers.at_once(tenant) as ask:
+        for number, section in enumerate(sections):
+            base = Question(section.metrics, window.start, window.end, period.whole)
+            data["sections"].append(_table(section, ask, base, tenant, period))
+            done(number + 1)
+    return data
+
+
+def canonical(data: Mapping[str, Any]) -> bytes:
+    """Return data as JSON in its one spelling: keys in order, no spaces, ASCII."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def data_hash(data: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of data in its canonical form: equal figures have equal hashes, whenever they were made."""
+    return f"sha256:{hashlib.sha256(canonical(data)).hexdigest()}"
+
+
+def _table(section: Section, ask: Ask, base: Question, tenant: Tenant, period: Period) -> Table:
+    asked = [find(name) for name in section.metrics]
+    notes: list[str] = []
+    if isinstance(section, Ranking):
+        found, columns = list(_ranking(section, ask, base, notes)), [_text("row"), _text(section.by)]
+    elif isinstance(section, Series):
+        found, columns = list(_series(ask, base, tenant, period, notes)), [_text("row"), _text("window")]
+    else:
+        return _head(section, SUMMARY, notes) | {"rows": list(_summary(ask, base, asked, notes))}
+    columns += [c for one in _shown(asked) for c in one.columns]
+    rows = [
+        {**head, **{name: value for one in _shown(asked) for name, value in one.values(row)}, "state": _state(row)}
+        for head, row in found
+    ]
+    return _head(section, [*columns, _text("state")], notes) | {"rows": rows}
+
+
+def _head(section: Section, columns: Sequence[Mapping[str, Any]], notes: list[str]) -> Table:
+    return {
+        "name": section.name, "title": section.title, "definition": section.doc, "columns": list(columns),
+        "drawn": list(section.drawn), "notes": notes,
+    }  # fmt: skip
+
+
+def _series(
+    ask: Ask, base: Question, tenant: Tenant, period: Period, notes: list[str]
+) -> Iterator[tuple[dict[str, Any], Row]]:
+    answer, whole = ask(replace(base, grain=period.step)), ask(base)
+    if "gone" in answer.freshness and "gone" not in whole.freshness:
+        answer = whole
+        notes.append(f"Single windows of one {period.step.value} are past retention, so the whole period stands alone.")
+    _note(answer, notes)
+    for row in answer.rows:
+        yield {"row": "window", "window": row.start.astimezone(tenant.tz).isoformat()}, row
+    _note(whole, notes)
+    yield {"row": "total", "window": None}, whole.rows[0]
+
+
+def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> Iterator[tuple[dict[str, Any], Row]]:
+    """Yield the first values in order, the others as one, those without a value, and all: each asked of the planner."""
+
+    def of(values: Sequence[str], by: tuple[str, ...]) -> list[Row]:
+        answer = ask(replace(base, by=by, where={section.by: tuple(values)}))
+        _note(answer, notes)
+        return answer.rows
+
+    def order(row: Row) -> tuple[Any, ...]:
+        counts = (row.cells[name].value for name in section.rank)
+        return (*(-value if isinstance(value, int | float) else 0 for value in counts), row.dims[section.by] or "")
+
+    try:
+        ranked = sorted(ask(replace(base, metrics=section.rank, by=(section.by,))).rows, key=order)
+    except BadQuestionError as error:
+        raise BadQuestionError(f"section '{section.name}': {error}; or make the report without this section") from None
+    found = {row.dims[section.by] for row in ranked}
+    names = [name for row in ranked if (name := row.dims[section.by]) is not None and name != NONE]
+    if NONE in found:  # a question has no words for it
+        notes.append(f"What is named {NONE!r} itself stands in the total alone.")
+    first, others = names[: section.most], names[section.most :]
+    if first:
+        rows = {row.dims[section.by]: row for row in of(first, (section.by,))}
+        for name in first:
+            yield {"row": "value", section.by: name}, rows[name]
+    if others:
+        notes.append(f"The row 'others' is {len(others)} more of {section.by}.")
+        yield {"row": "others", section.by: None}, of(others, ())[0]
+    if None in found:
+        yield {"row": "none", section.by: None}, of([NONE], ())[0]
+    whole = ask(base)
+    _note(whole, notes)
+    yield {"row": "total", section.by: None}, whole.rows[0]
+
+
+def _summary(ask: Ask, base: Question, asked: Sequence[Asked], notes: list[str]) -> Iterator[dict[str, Any]]:
+    answer = ask(replace(base, compare="previous"))
+    _note(answer, notes)
+    start, end = answer.freshness["compared_with"]
+    notes.append(f"Compared with {start} to {end}.")
+    (row,) = answer.rows
+    for one in asked:
+        cell, compared = row.cells[one.name], (row.compare or {})[one.name]
+        yield {
+            "metric": one.name, "unit": one.unit.value, "value": cell.value, "n": cell.n if _Shown.divides(one) else None,
+            "previous": compared["previous"], **(compared["change"] or {"absolute": None, "relative": None, "label": "n/a"}),
+            "state": cell.state,
+        }  # fmt: skip
+
+
+def _note(answer: Answer, notes: list[str]) -> None:
+    """Keep what an answer says of itself: windows that are left out, and how percentiles were made."""
+    told = [str(gone)] if (gone := answer.freshness.get("gone")) else []
+    if before := answer.freshness.get("gone_before"):
+        told.append(f"Of the period before, {before}.")
+    if any(find(name).statistic in QUANTILES for name in answer.question.metrics):
+        told.append(f"Percentiles: {answer.freshness['quantiles']}.")
+    notes.extend(note for note in told if note not in notes)
+
+
+# --- columns
+
+
+def _text(name: str, title: str | None = None) -> dict[str, Any]:
+    return {"name": name, "title": title or name.replace("_", " "), "unit": "text", "definition": ""}
+
+
+SUMMARY = (
+    _text("metric"), _text("unit"), {**_text("value"), "unit": "row"}, {**_text("n"), "unit": "count"},
+    {**_text("previous"), "unit": "row"}, {**_text("absolute", "change"), "unit": "row"},
+    {**_text("relative", "change in %"), "unit": "share"}, _text("label"), _text("state"),
+)  # fmt: skip
+"""Columns of a summary. The unit `row` is that of the row's metric; a share's change is in points of it."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A metric as columns: its value, and behind the last one of the same name what it is a mean of."""
+
+    asked: Asked
+    with_n: bool
+
+    @staticmethod
+    def divides(asked: Asked) -> bool:
+        """Whether a value means little without the number it is made from."""
+        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | State)
+
+    @property
+    def n(self) -> str:
+        """The column of what it is a mean of."""
+        return f"{self.asked.name.partition('.')[0]}.n"
+
+    @property
+    def columns(self) -> Iterator[dict[str, Any]]:
+        """The columns, with what they mean."""
+        base, _, statistic = self.asked.name.partition(".")
+        title = " ".join([base.removesuffix("_ms").replace("_", " "), *([statistic] if statistic else [])])
+        yield {
+            "name": self.asked.name,
+            "title": title,
+            "unit": self.asked.unit.value,
+            "definition": self.asked.metric.doc,
+        }
+        if self.with_n:
+            meaning = f"How many {base} is made from."
+            yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
+
+    def values(self, row: Row) -> Iterator[tuple[str, Any]]:
+        """The values of a row, by column."""
+        cell: Cell = row.cells[self.asked.name]
+        yield self.asked.name, cell.value
+        if self.with_n:
+            yield self.n, cell.n or 0
+
+
+def _shown(asked: Sequence[Asked]) -> list[_Shown]:
+    last = {one.name.partition(".")[0]: one.name for one in asked if _Shown.divides(one)}
+    return [_Shown(one, last.get(one.name.partition(".")[0]) == one.name) for one in asked]
+
+
+def _state(row: Row) -> str:
+    """Return the state of the least settled cell."""
+    return min((cell.state for cell in row.cells.values()), key=STATES.index)

@@ -1,0 +1,63 @@
+"""Which days a report is about, and the steps it shows them in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+
+from hubbub.errors import BadQuestionError
+from hubbub.model.question import parse_date
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, Window, day_of, first_day, local_midnight, next_first_day, windows
+
+KINDS = {"daily": Grain.DAY, "weekly": Grain.WEEK, "monthly": Grain.MONTH}
+STEPS = {Grain.DAY: Grain.HOUR, Grain.WEEK: Grain.DAY, Grain.MONTH: Grain.DAY}
+MOST_STEPS = 1_100
+"""Rows of a series: three years of days."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days `[start, end)` of a tenant's zone; `whole` is the grain of all of it, `step` that of its rows."""
+
+    kind: str
+    start: date
+    end: date
+    whole: Grain
+    step: Grain
+
+    def window(self, tenant: Tenant) -> Window:
+        """Return it as moments."""
+        return Window(local_midnight(self.start, tenant.tz), local_midnight(self.end, tenant.tz))
+
+
+def period_of(
+    tenant: Tenant, kind: str, now: datetime, date: str | None = None, start: str | None = None, end: str | None = None
+) -> Period:
+    """Return the day, week or month that holds `date`, or the last one that is over, or the days `[start, end)`.
+
+    A range that is exactly one day, week or month of the kind is that one and has its finer steps; in any other the kind
+    is the step. Raises BadQuestionError.
+    """
+    if kind not in KINDS:
+        raise BadQuestionError(f"report kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
+    if (start is None) != (end is None) or (start is not None and date is not None):
+        raise BadQuestionError("name a date, or 'from' and 'to', or nothing for the last period that is over")
+    grain, today = KINDS[kind], day_of(now, tenant.tz)
+    if start is not None and end is not None:
+        first, last = parse_date(start), parse_date(end)
+    else:
+        day = parse_date(date) if date is not None else first_day(today, grain) - timedelta(days=1)
+        first = first_day(day, grain)
+        last = next_first_day(first, grain)
+    if first >= last:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    if first > today:
+        raise BadQuestionError(f"the period from {first} to {last} has not begun in {tenant.zone}")
+    one = first == first_day(first, grain) and last == next_first_day(first, grain)
+    found = Period(kind, first, last, grain if one else Grain.TOTAL, STEPS[grain] if one else grain)
+    window = found.window(tenant)
+    if next(islice(windows(window.start, window.end, found.step, tenant.tz), MOST_STEPS, None), None) is not None:
+        raise BadQuestionError(f"a report has at most {MOST_STEPS} rows: take a shorter range, or a coarser kind")
+    return found

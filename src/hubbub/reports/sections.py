@@ -1,0 +1,125 @@
+"""What a report holds: seven sections, each declared as the metrics it asks for and how its rows are cut.
+
+Nothing is computed here or for a report alone: every figure is a metric of the catalogue, asked of the planner that
+answers queries. Add a metric to a section by naming it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hubbub.errors import BadQuestionError
+from hubbub.model.event import nearest
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of a report: its metrics, and those of them that are drawn."""
+
+    name: str
+    title: str
+    doc: str
+    metrics: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary(Section):
+    """A row per metric: the whole period, beside the period before."""
+
+
+@dataclass(frozen=True)
+class Series(Section):
+    """A row per step of the period, and one of the whole."""
+
+
+@dataclass(frozen=True)
+class Ranking(Section):
+    """A row per value of the dimension `by`, the first `most` of them by `rank`, all others as one row, and one of the whole.
+
+    `rank` are counts, which order the values: by the first, then the next. Together they find every value that any metric of
+    the section has.
+    """
+
+    by: str = ""
+    rank: tuple[str, ...] = ()
+    most: int = 20
+
+
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        Summary(
+            "summary", "Summary", "The whole period beside the one before it.",
+            (
+                "conversations_started", "conversations_resolved", "active_conversations", "open_conversations",
+                "escalation_rate", "ai_resolution_rate", "messages_received", "messages_sent", "responses",
+                "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "resolution_ms.p50", "tasks_created",
+                "tasks_completed", "sla_breaches", "ratings", "csat", "nps_score", "active_contacts", "new_contacts",
+            ),
+        ),
+        Series(
+            "conversations", "Conversations", "Conversations that began, ended and were escalated, and messages, step by step.",
+            (
+                "conversations_started", "conversations_resolved", "conversations_escalated", "conversations_reopened",
+                "escalation_rate", "ai_handled", "ai_escalated", "ai_resolution_rate", "messages_received", "messages_sent",
+            ),
+            ("conversations_started", "conversations_resolved"),
+        ),
+        Series(
+            "response_times", "Response times", "How long people waited, dated by the answer.",
+            (
+                "responses", "response_ms.avg", "response_ms.p50", "response_ms.p90", "response_ms.p95",
+                "first_response_ms.avg", "first_response_ms.p50", "first_response_ms.p95", "resolution_ms.avg",
+                "resolution_ms.p50", "resolution_ms.p95",
+            ),
+            ("response_ms.p50", "response_ms.p95"),
+        ),
+        Ranking(
+            "staff_performance", "Staff", "What each staff member answered, did, and was rated.",
+            (
+                "conversations_handled", "responses", "response_ms.avg", "response_ms.p50", "response_ms.p95",
+                "first_response_ms.avg", "tasks_completed", "ratings", "rating_avg", "csat",
+            ),
+            ("responses",), "staff_id", ("responses", "tasks_completed", "ratings", "first_response_ms.count"), 50,
+        ),
+        Series(
+            "satisfaction", "Satisfaction", "Surveys under the time of sending, ratings under the time of the rating.",
+            (
+                "surveys_sent", "surveys_answered", "survey_response_rate", "ratings",
+                *(f"rating_{n}" for n in range(1, 6)), "rating_avg", "csat", "nps_score",
+            ),
+            ("csat",),
+        ),
+        Ranking(
+            "top_intents", "Top intents", "What contacts wanted most.",
+            ("intents", "intent_confidence", "intents_low", "intent_actions", "intents_escalated"),
+            ("intents",), "intent", ("intents", "intent_actions", "intents_low"), 20,
+        ),
+        Ranking(
+            "channel_breakdown", "Channels", "The same figures by channel.",
+            (
+                "conversations_started", "conversations_resolved", "escalation_rate", "messages_received", "messages_sent",
+                "responses", "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "ratings", "csat",
+                "active_contacts",
+            ),
+            ("messages_received", "messages_sent"), "channel",
+            (
+                "messages_received", "messages_sent", "conversations_started", "responses", "conversations_resolved",
+                "ratings", "first_response_ms.count", "active_contacts",
+            ),
+            20,
+        ),
+    )
+}  # fmt: skip
+
+
+def chosen(names: Sequence[str] | None) -> list[Section]:
+    """Return the sections of these names, in the order of a report; None or nothing names all. Raises BadQuestionError."""
+    for name in names or ():
+        if name not in SECTIONS:
+            raise BadQuestionError(
+                f"there is no section {name[:80]!r}{nearest(name, list(SECTIONS))} (there are {', '.join(SECTIONS)})"
+            )
+    return [section for name, section in SECTIONS.items() if not names or name in names]

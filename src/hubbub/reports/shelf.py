@@ -1,0 +1,141 @@
+"""The folder of reports: `<folder>/<tenant>/<report id>/`, each whole or not there at all.
+
+A report is written beside its place, under a name that nobody lists, put on disk, and then renamed. While that goes on its
+folder is locked, so that what a killed process left is known and taken away by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import BadRequestError, NotFoundError
+from hubbub.model.tenant import check_tenant_id
+
+REPORT_ID = re.compile(r"rep_[0-9a-f]{24}\Z")
+ABOUT = "about.json"
+UNFINISHED = ".unfinished-"
+
+
+def new_report_id(now: datetime) -> str:
+    """Return an id for a report that is asked for now; ids sort by when they were made."""
+    return f"rep_{int(now.timestamp() * 1000):012x}{secrets.token_hex(6)}"
+
+
+def check_report_id(text: str) -> str:
+    """Return `text` when it can name a report, else raise BadRequestError."""
+    if not REPORT_ID.match(text):
+        raise BadRequestError(f"{text[:40]!r} cannot name a report: write rep_ and 24 of 0-9a-f")
+    return text
+
+
+class Shelf:
+    """Kept reports. A tenant's name comes first everywhere: what is another's is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, tenant: str, report: str, write: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+        """Keep a report: `write` fills an empty folder and returns what is said of it. One that is there already stays."""
+        place = self._place(tenant, report)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._tidy(place.parent)
+        making = place.parent / f"{UNFINISHED}{report}-{secrets.token_hex(4)}"
+        making.mkdir(mode=0o700)
+        try:
+            with _locked(making):
+                about = dict(write(making))
+                about["files"] = {path.name: path.stat().st_size for path in sorted(making.iterdir())}
+                (making / ABOUT).write_text(json.dumps(about), encoding="ascii")
+                for path in (*making.iterdir(), making):
+                    _to_disk(path)
+                try:
+                    making.rename(place)
+                except OSError:  # another run of the same job was first
+                    if not place.is_dir():
+                        raise
+                _to_disk(place.parent)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        return self.about(tenant, report)
+
+    def page(self, tenant: str, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        """Return what is said of a tenant's reports, newest first, those after `cursor`, and the next cursor or None."""
+        if cursor is not None and not REPORT_ID.match(cursor):
+            raise BadRequestError("cursor is none that a page of reports gave")
+        shelf = self.folder / check_tenant_id(tenant)
+        names = sorted((p.name for p in shelf.iterdir()), reverse=True) if shelf.is_dir() else []
+        mine = [name for name in names if REPORT_ID.match(name) and (cursor is None or name < cursor)]
+        rows = []
+        for name in mine[:limit]:
+            with suppress(NotFoundError):  # deleted meanwhile
+                rows.append(self.about(tenant, name))
+        return rows, mine[limit - 1] if len(mine) > limit else None
+
+    def about(self, tenant: str, report: str) -> dict[str, Any]:
+        """Return what is said of a report, and its files with their sizes; raises NotFoundError."""
+        try:
+            found: dict[str, Any] = json.loads((self._place(tenant, report) / ABOUT).read_text(encoding="ascii"))
+        except FileNotFoundError:
+            raise missing(report) from None
+        return found
+
+    def file(self, tenant: str, report: str, name: str) -> Path | None:
+        """Return the path of one of a report's files, or None when it was not made; raises NotFoundError."""
+        path = self._place(tenant, report) / name
+        return path if name in self.about(tenant, report)["files"] and path.is_file() else None
+
+    def delete(self, tenant: str, report: str) -> None:
+        """Take a report away, at once for everybody; raises NotFoundError."""
+        place = self._place(tenant, report)
+        gone = place.parent / f"{UNFINISHED}{report}-{secrets.token_hex(4)}"
+        try:
+            place.rename(gone)
+        except FileNotFoundError:
+            raise missing(report) from None
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _place(self, tenant: str, report: str) -> Path:
+        if not REPORT_ID.match(report):
+            raise missing(report)
+        return self.folder / check_tenant_id(tenant) / report
+
+    @staticmethod
+    def _tidy(shelf: Path) -> None:
+        """Take away what processes left that were killed: nobody holds its lock."""
+        for path in shelf.glob(f"{UNFINISHED}*"):
+            with suppress(OSError), _locked(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def missing(report: str) -> NotFoundError:
+    """Return the error of a report that is not there, the same for one that is another tenant's."""
+    return NotFoundError(f"there is no report {report[:40]!r}")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which a killed process lets go of; raises OSError when somebody has it."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _to_disk(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,79 @@
+"""How a report's cells are written: values for people, and texts from outside so that no program takes them for more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hubbub.metrics.definition import Unit
+
+_UNWRITABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+"""Controls, halves of characters, and marks that turn the direction of what stands around them."""
+_LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
+_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+NAMES = {"others": "others", "none": "(none)", "total": "total"}
+"""What a row is called that stands for no single value or window."""
+
+
+def plain(text: str) -> str:
+    """Return a text without characters that files of text cannot hold or that change how others are shown."""
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def harmless(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: an apostrophe goes before each line that could be one."""
+    return "".join(part if number % 2 else _quoted(part) for number, part in enumerate(_LINES.split(text)))
+
+
+def _quoted(line: str) -> str:
+    begins = line.lstrip(" \t\xa0\ufeff\u200b\u2007\u202f\u3000")
+    return f"'{line}" if line.startswith("\t") or begins.startswith(_STARTS) else line
+
+
+def spreadsheet(text: str) -> str:
+    """Return a text as a cell of a spreadsheet: harmless, and with nothing in it that a file of text cannot hold."""
+    led = "'" if text[:1] in ("\t", "\r") else ""
+    safe = harmless(plain(text))
+    return safe if safe.startswith("'") else led + safe
+
+
+def unit_of(column: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return the unit of a cell: its column's, or its row's where every row has its own."""
+    return str(row["unit"] if column["unit"] == "row" else column["unit"])
+
+
+def shown(value: Any, unit: str) -> str:
+    """Write a value for people: durations in words, shares in percent, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return plain(value)
+    if unit == Unit.MS:
+        return duration(float(value))
+    if unit == Unit.SHARE:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def moment(text: str) -> str:
+    """Write an RFC 3339 time for people: midnight is its date, else with the offset, which tells doubled hours apart."""
+    return text[:10] if text[10:19] == "T00:00:00" else f"{text[:10]} {text[11:16]} {text[19:]}"
+
+
+def duration(ms: float) -> str:
+    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms, with a minus sign before less than none."""
+    if ms < 0:
+        return f"−{duration(-ms)}"
+    seconds = ms / 1000
+    if seconds < 1:
+        return f"{ms:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    if seconds < 86_400 * 2:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    return f"{seconds / 86_400:.1f} d"

@@ -1,0 +1,290 @@
+"""Every format opened again: its numbers are those of the JSON, and no text in it is more than a text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import openpyxl
+import pytest
+
+from hubbub.app import Engine
+from hubbub.reports.document import Document
+from hubbub.reports.formats import FORMATS
+from hubbub.reports.make import data_hash
+from hubbub.reports.words import NAMES, duration, harmless, moment, plain, shown, spreadsheet
+from hubbub.settings import REPORT_FORMATS
+from tests.unit.reports.conftest import whole
+
+HOSTILE = (
+    "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", "  =1", "\xa0=1", "ok\n=1+1", "ok\r\n@x", "＝1",
+    "http://x.invalid", "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a\x00b", "\x1b[31m", "a\u202egnp.exe",
+    "\u2066x", "\ud800", "\ufffe", "]]>", "&amp;", "12345", "{=1}", "'quoted", "total", "",
+)  # fmt: skip
+"""Names that somebody might give to staff, intents and channels."""
+
+
+@dataclass
+class Page(HTMLParser):
+    """An HTML report, taken apart: tags with their attributes, texts, and rows of tables by section."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    rows: dict[str, list[list[Any]]] = field(default_factory=dict)
+    text: str = ""
+    section: str = ""
+    cell: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin."""
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag == "section":
+            self.section = str(given["id"])
+        elif tag == "tr":
+            self.rows.setdefault(self.section, []).append([])
+        elif tag in ("td", "th"):
+            self.rows[self.section][-1].append("")
+            self.cell = True
+        elif tag == "data":
+            self.rows[self.section][-1][-1] = float(str(given["value"]))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.text += data
+        if self.cell and isinstance(self.rows[self.section][-1][-1], str):
+            self.rows[self.section][-1][-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of a cell."""
+        self.cell = self.cell and tag not in ("td", "th")
+
+
+def page(path: Path) -> Page:
+    """Read an HTML report."""
+    found = Page()
+    found.feed(path.read_text(encoding="utf-8"))
+    return found
+
+
+def tables_of_csv(path: Path) -> dict[str, list[dict[str, str]]]:
+    """Read a ZIP of CSV files."""
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {
+            name.removesuffix(".csv"): list(csv.DictReader(io.StringIO(archive.read(name).decode("utf-8"), newline="")))
+            for name in archive.namelist()
+        }
+
+
+@pytest.fixture(scope="module")
+def made(engine: Engine) -> dict[str, Any]:
+    """Make a weekly report in all formats; returns its JSON, and the path of each."""
+    row = engine.report("acme", "weekly")
+    paths = {name: Path(engine.report_file("acme", row["id"], name)["path"]) for name in FORMATS}
+    return {**whole(engine, row["id"]), "paths": paths}
+
+
+def words(row: dict[str, Any], name: str) -> Any:
+    """Return a cell as files for people have it."""
+    if name in ("window", "staff_id", "intent", "channel") and row[name] is None:
+        return NAMES[row["row"]]
+    return moment(row[name]) if name == "window" else row[name]
+
+
+def test_csv_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
+    """Each section is a file with the JSON's columns and rows; numbers are equal to the last digit, nothing is empty."""
+    found = tables_of_csv(made["paths"]["csv"])
+    assert list(found) == ["about", *(t["name"] for t in made["data"]["sections"]), "columns", "notes"]
+    for table in made["data"]["sections"]:
+        rows = found[table["name"]]
+        assert len(rows) == len(table["rows"])
+        for told, row in zip(rows, table["rows"], strict=True):
+            for name, value in row.items():
+                if isinstance(value, str):
+                    assert told[name] == spreadsheet(value)
+                else:
+                    assert told[name] == ("" if value is None else str(value))
+
+
+def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
+    """Each section is a sheet with the JSON's rows, numbers as numbers, and a chart where one is declared; no formula, no link."""
+    book = openpyxl.load_workbook(made["paths"]["xlsx"])
+    assert book.sheetnames == ["About", *(t["title"] for t in made["data"]["sections"])]
+    for table in made["data"]["sections"]:
+        sheet = book[table["title"]]
+        cells = list(sheet.iter_rows(min_row=2, max_row=1 + len(table["rows"])))
+        for told, row in zip(cells, table["rows"], strict=True):
+            for cell, column in zip(told, table["columns"], strict=False):
+                value = words(row, column["name"])
+                if isinstance(value, str):
+                    assert (cell.value, cell.data_type) == (spreadsheet(value), "s")
+                else:
+                    assert cell.value == (None if value is None else pytest.approx(value, rel=1e-14))
+        assert all(c.data_type != "f" and c.hyperlink is None for r in sheet.iter_rows() for c in r)
+        assert len(vars(sheet)["_charts"]) == bool(table["drawn"])
+
+
+def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
+    """Each section is a table with the JSON's rows, exact numbers in `data`; nothing runs, nothing is fetched."""
+    found = page(made["paths"]["html"])
+    for table in made["data"]["sections"]:
+        _, *rows = found.rows[table["name"]]
+        assert len(rows) == len(table["rows"])
+        for told, row in zip(rows, table["rows"], strict=True):
+            for cell, column in zip(told, table["columns"], strict=True):
+                value = words(row, column["name"])
+                assert cell == ("–" if value is None else value), (table["name"], column["name"])
+    assert not {"script", "link", "img", "iframe", "object", "a", "form", "base"} & {tag for tag, _ in found.tags}
+    assert sum(tag == "svg" for tag, _ in found.tags) == sum(bool(t["drawn"]) for t in made["data"]["sections"])
+    given = [name for _, attributes in found.tags for name in attributes]
+    assert not [name for name in given if name.startswith("on") or name in ("href", "src")]
+    policies = [attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    assert "@import" not in found.text and "url(" not in found.text
+
+
+def test_drawings_are_whole(made: dict[str, Any]) -> None:
+    """Every drawing is well-formed, and a line has a point for each day."""
+    drawings = re.findall(r"<svg.*?</svg>", made["paths"]["html"].read_text(encoding="utf-8"), re.DOTALL)
+    trees = [ElementTree.fromstring(drawing) for drawing in drawings]
+    assert len(trees) == 6
+    assert len(trees[0].findall(".//circle")) == 14
+
+
+def test_each_format_says_what_the_report_is(made: dict[str, Any]) -> None:
+    """Id, tenant, zone, range, moment, definition version and data hash stand inside every format, and are those of the data."""
+    about = made["report"]
+    assert about["hash"] == data_hash(made["data"])
+    csv_about = {row["name"]: row["value"] for row in tables_of_csv(made["paths"]["csv"])["about"]}
+    sheet = openpyxl.load_workbook(made["paths"]["xlsx"])["About"]
+    book_about = {row[0].value: row[1].value for row in sheet.iter_rows()}
+    text = page(made["paths"]["html"]).text
+    for name in ("id", "tenant", "kind", "zone", "from", "to", "made_at", "definition_version", "hash"):
+        assert csv_about[name] == book_about[name] == str(about[name])
+        assert str(about[name]) in text
+
+
+def test_the_formats_are_those_of_the_settings() -> None:
+    """What can be set can be made."""
+    assert tuple(FORMATS) == REPORT_FORMATS
+
+
+def hostile_document() -> Document:
+    """Return a report in which every text from outside is hostile."""
+    columns = [
+        {"name": name, "title": name, "unit": unit, "definition": "…"}
+        for name, unit in (("row", "text"), ("intent", "text"), ("intents", "count"), ("state", "text"))
+    ]
+    rows: list[dict[str, Any]] = [
+        {"row": "value", "intent": text, "intents": n, "state": "settled"} for n, text in enumerate(HOSTILE)
+    ]
+    table = {
+        "name": "top_intents", "title": "Top intents", "definition": "=1", "columns": columns, "drawn": ["intents"],
+        "rows": rows, "notes": ["=note"],
+    }  # fmt: skip
+    data = {"tenant": "acme", "kind": "daily", "sections": [table]}
+    return Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0", "who": HOSTILE[0]}, data)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write the hostile report in all formats."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for one in FORMATS.values():
+        one.write(hostile_document(), folder / one.file)
+    return {name: folder / one.file for name, one in FORMATS.items()}
+
+
+def _joined(text: str) -> str:
+    """Return a text with one kind of line ends, as files of text are read."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines(text: str) -> Iterator[str]:
+    """Yield the lines of a cell."""
+    yield from re.split(r"[\r\n\v\f\x85\u2028\u2029]", text)
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula(hostile: dict[str, Path]) -> None:
+    """In CSV and workbook no line of a cell begins with what a spreadsheet takes for a formula, and none is a link or number."""
+    read = [row["intent"] for row in tables_of_csv(hostile["csv"])["top_intents"]]
+    sheet = openpyxl.load_workbook(hostile["xlsx"])["Top intents"]
+    cells = [row[1] for row in sheet.iter_rows(min_row=2, max_row=1 + len(HOSTILE))]
+    assert all(cell.data_type in ("s", "inlineStr") or cell.value is None for cell in cells)
+    assert all(cell.hyperlink is None for row in sheet.iter_rows() for cell in row)
+    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+    for text in [*read, *(str(cell.value or "") for cell in cells)]:
+        assert not text.startswith(("\t", "\r"))
+        assert not any(line.lstrip(" \t\xa0").startswith(("=", "+", "-", "@", "＝")) for line in lines(text)), text
+    assert len(read) == len(HOSTILE)
+    with zipfile.ZipFile(hostile["xlsx"]) as book:
+        assert not [name for name in book.namelist() if "externalLink" in name or "vba" in name.lower()]
+        for name in book.namelist():
+            if name.endswith((".xml", ".rels")):
+                ElementTree.fromstring(book.read(name))
+        assert b"<f>" not in book.read("xl/worksheets/sheet2.xml")
+
+
+def test_no_text_of_a_page_is_markup(hostile: dict[str, Path]) -> None:
+    """Names are shown as they are, inside isolated cells: no tag, attribute or direction of theirs reaches the page."""
+    found = page(hostile["html"])
+    names = [row[1] for row in found.rows["top_intents"][1:]]
+    assert [_joined(name) for name in names] == [_joined(plain(text)) for text in HOSTILE]
+    tags = {tag for tag, _ in found.tags}
+    assert not {"script", "img"} & tags
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    raw = hostile["html"].read_bytes()
+    assert b"\x00" not in raw and "\u202e" not in raw.decode() and "\u2066" not in raw.decode()
+
+
+def test_json_keeps_names_exactly_in_plain_ascii(hostile: dict[str, Path]) -> None:
+    """JSON holds every name as it came, written in ASCII, so that no control or direction stands in the file."""
+    raw = hostile["json"].read_bytes()
+    assert raw.isascii() and b"\x00" not in raw
+    document = hostile_document()
+    assert json.loads(raw)["data"] == document.data
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("=1", "'=1"),
+        (" =1", "' =1"),
+        ("a\n=1", "a\n'=1"),
+        ("a\r\n-1\nb", "a\r\n'-1\nb"),
+        ("\tx", "'\tx"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_an_apostrophe_goes_before_what_could_be_a_formula(text: str, safe: str) -> None:
+    """Each embedded line is looked at on its own; what is no formula stays as it is."""
+    assert harmless(text) == safe
+
+
+def test_values_are_written_for_people() -> None:
+    """Durations are words, shares percent, counts have separators, nothing is a dash."""
+    values = ((None, "ms"), (250, "ms"), (-90_000, "ms"), (0.125, "share"), (12345, "count"), (4.25, "number"))
+    written = ["–", "250 ms", "−1 min 30 s", "12.5%", "12,345", "4.25"]
+    assert [shown(value, unit) for value, unit in values] == written
+    times = ("2026-08-10T00:00:00+02:00", "2026-10-25T02:00:00+01:00")
+    assert [moment(text) for text in times] == ["2026-08-10", "2026-10-25 02:00 +01:00"]
+    assert [duration(ms) for ms in (4_200, 200_000, 43_500_000, 260_000_000)] == [
+        "4.2 s",
+        "3 min 20 s",
+        "12 h 5 min",
+        "3.0 d",
+    ]

@@ -1,0 +1,270 @@
+"""What stands in a report: the planner's figures, the first of many with the rest as one, and a hash that tells them apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.clock import fixed
+from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Stored
+from hubbub.query import answer
+from hubbub.reports.sections import SECTIONS, Ranking, Series
+from tests.unit.reports.conftest import NOW, WEEK, open_engine, whole
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def tables(engine: Engine) -> Tables:
+    """Return the rows of a weekly report, by section."""
+    data = whole(engine, engine.report("acme", "weekly", formats=["json"])["id"])["data"]
+    return {table["name"]: table["rows"] for table in data["sections"]}
+
+
+def asked(engine: Engine, metrics: tuple[str, ...], **question: Any) -> list[dict[str, Any]]:
+    """Ask the planner for the week."""
+    found: list[dict[str, Any]] = engine.query(
+        "acme", metrics=metrics, start=WEEK[0], end=WEEK[1], details=True, **question
+    )["rows"]
+    return found
+
+
+def figures(row: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a row says of metrics."""
+    return {name: row[name] for name in metrics}
+
+
+def test_the_seven_sections_are_those_of_the_contract() -> None:
+    """Names and order of the sections are what users rely on; what a section draws, it has, and it ranks by counts."""
+    assert list(SECTIONS) == [
+        "summary", "conversations", "response_times", "staff_performance", "satisfaction", "top_intents", "channel_breakdown",
+    ]  # fmt: skip
+    for section in SECTIONS.values():
+        assert set(section.drawn) <= set(section.metrics)
+        for name in section.rank if isinstance(section, Ranking) else ():
+            assert find(name).unit == "count"
+
+
+@pytest.mark.parametrize("name", ["conversations", "response_times", "satisfaction"])
+def test_a_series_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
+    """Each day of a series, and its total, are the query's answer to the same question, with the number behind each mean."""
+    metrics = SECTIONS[name].metrics
+    *days, total = tables[name]
+    answers = asked(engine, metrics, grain="day")
+    assert [row["window"] for row in days] == [row["window"] for row in answers]
+    for row, told in [*zip(days, answers, strict=True), (total, asked(engine, metrics, grain="week")[0])]:
+        assert figures(row, metrics) == figures(told, metrics)
+        for metric, details in told["details"].items():
+            if (n := row.get(f"{metric.partition('.')[0]}.n")) is not None:
+                assert n == details["n"]
+    assert all(row["row"] == "window" for row in days) and total["row"] == "total"
+
+
+@pytest.mark.parametrize("name", ["staff_performance", "top_intents", "channel_breakdown"])
+def test_a_ranking_is_what_a_query_says(engine: Engine, tables: Tables, name: str) -> None:
+    """Each value of a ranking has the query's figures, in order of its counts; others, nobody and total are asked as such."""
+    section = SECTIONS[name]
+    assert isinstance(section, Ranking)
+    by_value = {row[section.by]: row for row in asked(engine, section.metrics, grain="week", by=[section.by])}
+    rows = {kind: [row for row in tables[name] if row["row"] == kind] for kind in ("value", "others", "none", "total")}
+    shown = [row[section.by] for row in rows["value"]]
+    for row in rows["value"]:
+        assert figures(row, section.metrics) == figures(by_value[row[section.by]], section.metrics)
+    leads = [[row[metric] for metric in section.rank if metric in section.metrics] for row in rows["value"]]
+    assert [lead[0] for lead in leads] == sorted((lead[0] for lead in leads), reverse=True)
+    rest = [value for value in by_value if value is not None and value not in shown]
+    if rest:
+        (others,) = rows["others"]
+        (told,) = asked(engine, section.metrics, grain="week", where={section.by: rest})
+        assert figures(others, section.metrics) == figures(told, section.metrics)
+        assert len(shown) == section.most
+    for row in rows["none"]:
+        assert figures(row, section.metrics) == figures(by_value[None], section.metrics)
+    assert (None in by_value) == bool(rows["none"])
+    for metric in section.metrics:
+        if isinstance(find(metric).metric, Stored):
+            assert sum(row[metric] for row in tables[name][:-1]) == rows["total"][0][metric]
+
+
+def test_the_summary_compares_with_the_week_before(engine: Engine, tables: Tables) -> None:
+    """Each metric of the summary stands beside the week before, with the change and state that a query tells."""
+    metrics = SECTIONS["summary"].metrics
+    (told,) = asked(engine, metrics, grain="week", compare="previous")
+    assert [row["metric"] for row in tables["summary"]] == list(metrics)
+    for row in tables["summary"]:
+        compared, details = told["compare"][row["metric"]], told["details"][row["metric"]]
+        assert (row["value"], row["previous"], row["state"]) == (
+            told[row["metric"]], compared["previous"], details["state"],
+        )  # fmt: skip
+        assert {name: row[name] for name in ("absolute", "relative", "label")} == compared["change"]
+
+
+def test_a_daily_report_has_hours_and_a_monthly_one_days(engine: Engine) -> None:
+    """One day is shown by its hours, one month by its days, and a longer range by the kind itself."""
+    asked_for: tuple[tuple[str, dict[str, Any], int, str], ...] = (
+        ("daily", {"date": "2026-08-12"}, 24, "hour"),
+        ("monthly", {"date": "2026-07-03"}, 31, "day"),
+        ("daily", {"start": "2026-08-10", "end": "2026-08-20"}, 10, "day"),
+        ("weekly", {"start": "2026-08-01", "end": "2026-08-20"}, 4, "week"),
+        ("weekly", {"start": "2026-08-10", "end": "2026-08-17"}, 7, "day"),
+        ("monthly", {"start": "2026-01-01", "end": "2026-07-01"}, 6, "month"),
+    )
+    for kind, where, steps, step in asked_for:
+        made = engine.report("acme", kind, sections=["conversations"], formats=["json"], **where)
+        data = whole(engine, made["id"])["data"]
+        assert (len(data["sections"][0]["rows"]) - 1, data["step"]) == (steps, step), (kind, where)
+
+
+def test_without_a_date_it_is_the_last_period_that_is_over(engine: Engine) -> None:
+    """On Thursday 20 August a daily report is of the 19th, a weekly one of Monday 10th to 16th, a monthly one of July."""
+    spans = {}
+    for kind in ("daily", "weekly", "monthly"):
+        made = engine.report("acme", kind, sections=["summary"], formats=["json"])
+        spans[kind] = (made["from"], made["to"])
+    assert spans == {
+        "daily": ("2026-08-19", "2026-08-20"), "weekly": WEEK, "monthly": ("2026-07-01", "2026-08-01"),
+    }  # fmt: skip
+
+
+def test_the_hash_is_that_of_the_data_and_only_changes_with_it(engine: Engine) -> None:
+    """Anybody can recompute the hash from the file; made again it is the same, of other sections it is another."""
+    made = [engine.report("acme", "weekly", formats=["json"]) for _ in range(2)]
+    text = json.dumps(whole(engine, made[0]["id"])["data"], sort_keys=True, separators=(",", ":"))
+    assert made[0]["hash"] == made[1]["hash"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    assert made[0]["id"] != made[1]["id"]
+    assert engine.report("acme", "weekly", sections=["summary"], formats=["json"])["hash"] != made[0]["hash"]
+
+
+def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
+    """Events that come, and are folded, while a report is made are in none of its sections: they agree with each other."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme")
+        one = {"type": "message.received", "time": "2026-08-12T10:00:00Z", "channel": "sms"}
+        engine.record("acme", one)
+
+        def meanwhile(_: int) -> None:
+            engine.record("acme", one)
+            engine.refresh()
+
+        made = engine.report("acme", "weekly", formats=["json"], progress=meanwhile)
+        tables = {table["name"]: table["rows"] for table in whole(engine, made["id"])["data"]["sections"]}
+        summary = {row["metric"]: row["value"] for row in tables["summary"]}
+        told = [tables[name][-1]["messages_received"] for name in ("conversations", "channel_breakdown")]
+        assert [summary["messages_received"], *told] == [1, 1, 1]
+
+
+def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
+    """A job that runs again from its start finds the report that it made before."""
+    report = "rep_" + "0" * 24
+    first = engine.report("acme", "weekly", formats=["json"], report=report)
+    assert engine.report("acme", "daily", formats=["html"], report=report) == first
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "named"),
+    [
+        ({"kind": "yearly"}, "daily, weekly, monthly"),
+        ({"kind": "daily", "sections": ["sumary"]}, "summary"),
+        ({"kind": "daily", "formats": ["pdf"]}, "json, csv, xlsx, html"),
+        ({"kind": "daily", "date": "yesterday"}, "yesterday"),
+        ({"kind": "daily", "date": "2026-08-01", "start": "2026-08-01", "end": "2026-08-02"}, "'from' and 'to'"),
+        ({"kind": "daily", "start": "2026-08-01"}, "'from' and 'to'"),
+        ({"kind": "daily", "start": "2026-08-02", "end": "2026-08-02"}, "must lie before"),
+        ({"kind": "daily", "date": "2026-08-21"}, "has not begun"),
+        ({"kind": "daily", "start": "2020-01-01", "end": "2026-01-01"}, "1100 rows"),
+        ({"kind": "daily", "report": "../acme"}, "cannot name a report"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[str, Any], named: str) -> None:
+    """A wrong kind, section, format, date, range or id is refused with what is right, and nothing is kept."""
+    before = engine.reports("acme", limit=1000)["rows"]
+    with pytest.raises((BadQuestionError, BadRequestError), match=named):
+        engine.report("acme", **asked_for)
+    assert engine.reports("acme", limit=1000)["rows"] == before
+
+
+def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant with more intents than an answer may have rows can make a report without that section."""
+    monkeypatch.setattr(answer, "MAX_ROWS", 25)
+    with pytest.raises(BadQuestionError, match="section 'top_intents'"):
+        engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
+    assert engine.report("acme", "weekly", sections=["conversations"], formats=["json"])["sections"] == [
+        "conversations"
+    ]
+
+
+def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
+    """Intents that are called like a report's own rows are values among others; one called "(none)" is told of in a note."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme")
+        for name in ("total", "others", "none", "(none)", None):
+            engine.record("acme", {"type": "intent.classified", "time": "2026-08-12T10:00:00Z", "intent": name})
+        made = engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
+        (table,) = whole(engine, made["id"])["data"]["sections"]
+        assert [(row["row"], row["intent"], row["intents"]) for row in table["rows"]] == [
+            ("value", "none", 1), ("value", "others", 1), ("value", "total", 1), ("none", None, 1), ("total", None, 5),
+        ]  # fmt: skip
+        assert any("(none)" in note for note in table["notes"])
+
+
+def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) -> None:
+    """Of a day whose raw events and hours are gone the report shows the day itself, and says so: never hours of zero."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme", retention={"raw": 10, "hour": 10})
+        engine.record("acme", {"type": "message.received", "time": "2026-08-12T10:00:00Z", "id": "m"})
+        engine.refresh()
+        engine.clock = engine.intake._clock = engine.answers._clock = fixed(NOW + timedelta(days=20))
+        engine.retention("acme")
+        made = engine.report("acme", "daily", date="2026-08-12", sections=["conversations"], formats=["json"])
+        (table,) = whole(engine, made["id"])["data"]["sections"]
+        assert [(row["row"], row["messages_received"]) for row in table["rows"]] == [("window", 1), ("total", 1)]
+        assert any("past retention" in note for note in table["notes"])
+
+
+def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> None:
+    """Where the days that a summary compares with are gone, a note says so beside what is left of them."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme", retention={"raw": 5, "hour": 5, "day": 15})
+        for day in ("2026-08-05", "2026-08-12"):
+            engine.record("acme", {"type": "message.received", "time": f"{day}T10:00:00Z"}, history=True)
+        engine.refresh()
+        engine.clock = engine.intake._clock = engine.answers._clock = fixed(NOW + timedelta(days=5))
+        engine.retention("acme")
+        start, end = "2026-08-10", "2026-08-14"
+        made = engine.report("acme", "daily", start=start, end=end, sections=["summary"], formats=["json"])
+        (table,) = whole(engine, made["id"])["data"]["sections"]
+        assert {row["metric"]: row["value"] for row in table["rows"]}["messages_received"] == 1
+        assert any(note.startswith("Of the period before, ") for note in table["notes"]), table["notes"]
+
+
+def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
+    """With `reports.enabled` false none is made; `folder` and `formats` say where and as what they are kept."""
+    with open_engine(tmp_path / "off", reports={"enabled": False}) as engine:
+        engine.add_tenant("acme")
+        with pytest.raises(ForbiddenError, match=r"reports\.enabled"):
+            engine.report("acme", "daily")
+    with open_engine(tmp_path / "on", reports={"folder": tmp_path / "kept", "formats": ["csv"]}) as engine:
+        engine.add_tenant("acme")
+        made = engine.report("acme", "daily")
+        assert (tmp_path / "kept" / "acme" / made["id"] / "report.csv.zip").stat().st_size == made["files"][
+            "report.csv.zip"
+        ]
+        assert list(made["files"]) == ["report.csv.zip"]
+
+
+def test_every_section_can_stand_alone(engine: Engine) -> None:
+    """Each section alone has the figures that it has among all others."""
+    all_ = whole(engine, engine.report("acme", "weekly", formats=["json"])["id"])["data"]["sections"]
+    for table in all_:
+        made = engine.report("acme", "weekly", sections=[table["name"]], formats=["json"])
+        assert whole(engine, made["id"])["data"]["sections"] == [table]
+    assert sum(isinstance(section, Series) for section in SECTIONS.values()) == 3
