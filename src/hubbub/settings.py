@@ -70,6 +70,19 @@ class Reports(BaseModel):
         return formats
 
 
+class CacheTiers(BaseModel):
+    """For how long a server keeps answers at most; they go sooner when what they say has changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Off: every answer is worked out when it is asked for.")
+    realtime: float = Field(30, ge=0, le=86_400, description="Seconds that answers to questions are kept.")
+    dashboard: float = Field(60, ge=0, le=86_400, description="Seconds that a dashboard of today is kept.")
+    period: float = Field(300, ge=0, le=86_400, description="Seconds that answers about several days are kept.")
+    snapshots: float = Field(3600, ge=0, le=86_400, description="Seconds that lists of kept snapshots are kept.")
+    size_mb: int = Field(64, ge=0, le=1 << 20, description="Memory that answers take at most, all tenants together.")
+
+
 class Settings(BaseSettings):
     """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
 
@@ -82,6 +95,12 @@ class Settings(BaseSettings):
     control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
     jobs_url: str = Field(
         "", description="Where jobs live: empty for SQLite inside the data folder, or postgresql://…."
+    )
+    cache_url: str = Field(
+        "mem://", description="Where answers are kept for a while: mem:// for this process, or redis://host:6379/0."
+    )
+    cache: CacheTiers = Field(
+        default_factory=CacheTiers.model_construct, description="For how long answers are kept for those who ask again."
     )
     schedules: dict[str, str] = Field(
         {}, description="Crons (UTC) in place of a schedule's own, by its name, like daily-snapshots: '30 1 * * *'."
@@ -127,6 +146,13 @@ class Settings(BaseSettings):
     def _known_jobs(cls, url: str) -> str:
         if url and not url.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("only SQLite and Postgres hold jobs, like postgresql://user@host/database")
+        return url
+
+    @field_validator("cache_url")
+    @classmethod
+    def _known_cache(cls, url: str) -> str:
+        if url != "mem://" and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("only memory (mem://) and Redis keep answers, like redis://localhost:6379/0")
         return url
 
     @field_validator("secret_key")

@@ -19,6 +19,7 @@ REQUEST_SECONDS = Histogram(
     "hubbub_http_request_duration_seconds", "Duration of HTTP requests, by route and status class.", ["route", "status"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )  # fmt: skip
+CACHE = Counter("hubbub_cache_total", "Answers looked for in the cache, by outcome: hit, miss, error.", ["outcome"])
 JOBS = Counter("hubbub_jobs_total", "Job attempts that ended, by queue and outcome.", ["queue", "outcome"])
 JOB_SECONDS = Histogram(
     "hubbub_job_duration_seconds", "Duration of a job's attempt.", ["queue"],

@@ -53,6 +53,20 @@ def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
     assert (kept.raw, kept.hour, kept.month) == (7, 30, None)
 
 
+def test_the_cache_is_set_by_its_url_and_its_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory by default, with the seconds that were promised; the URL and each tier have variables of their own."""
+    settings = load()
+    assert settings.cache_url == "mem://"
+    told = {"enabled": True, "realtime": 30, "dashboard": 60, "period": 300, "snapshots": 3600, "size_mb": 64}
+    assert settings.cache.model_dump() == told
+    monkeypatch.setenv("HUBBUB_CACHE_URL", "redis://localhost:6379/3")
+    monkeypatch.setenv("HUBBUB_CACHE__DASHBOARD", "5")
+    Path("hubbub.yaml").write_text("cache: {enabled: false, period: 7}\n")
+    settings = load()
+    assert settings.cache_url == "redis://localhost:6379/3"
+    assert settings.cache.model_dump() == told | {"enabled": False, "period": 7, "dashboard": 5}
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -60,7 +74,8 @@ def test_a_part_of_the_retention_can_be_set(monkeypatch: pytest.MonkeyPatch) -> 
         ("refresh_seconds: 0", "refresh_seconds"), ("max_body_mb: 0", "max_body_mb"), ("max_batch: 0", "max_batch"),
         ("memory_limit: lots", "memory_limit"), ("memory_limit: '12'", "memory_limit"), ("log_level: loud", "log_level"),
         ("default_zone: Mars/Base", "default_zone"), ("store_url: mysql://x", "store_url"),
-        ("control_url: mysql://x", "control_url"),
+        ("control_url: mysql://x", "control_url"), ("cache_url: memcached://x", "cache_url"), ("cache_url: ''", "cache_url"),
+        ("cache: {realtime: -1}", "cache.realtime"), ("cache: {size_mb: many}", "cache.size_mb"), ("cache: {ttl: 1}", "cache.ttl"),
         ("retention: {raw: 0}", "retention.raw"), ("retention: {year: 5}", "retention.year"),
         ("secret_key: abc", "secret_key"), ("ai: {timeout: 0}", "ai.timeout"), ("ai: {name: x}", "ai.name"),
         ("free_floor_mb: -1", "free_floor_mb"),

@@ -232,12 +232,22 @@ def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
 
 
 class Intake:
-    """Accepts events for a store. `frozen_until` tells from where on a tenant's raw events are still there."""
+    """Accepts events for a store. `frozen_until` tells from where on a tenant's raw events are still there.
 
-    def __init__(self, store: Store, clock: Clock, frozen_until: Callable[[Tenant], datetime | None]) -> None:
+    `arrived` hears of each tenant whose stored events are others now, before the sender does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        frozen_until: Callable[[Tenant], datetime | None],
+        arrived: Callable[[Tenant], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._frozen_until = frozen_until
+        self._arrived = arrived
 
     def accept(
         self,
@@ -262,6 +272,8 @@ class Intake:
         kept = [_quarantined(tenant, r, origin, now) for r in rejected] if quarantine else []
         batch = replace(batch, rejected=kept, history=history)
         verdicts = self._store.append(batch) if good or batch.rejected else []
+        if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
+            self._arrived(tenant)
         return Outcome(
             stored=verdicts.count(Verdict.STORED),
             duplicates=verdicts.count(Verdict.DUPLICATE),

@@ -85,6 +85,10 @@ class JobOperations(ABC):
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         """Return all tenants or one."""
 
+    @abstractmethod
+    def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
+        """Let go of kept answers that show these tenants' snapshots as they were."""
+
     @property
     def jobs_store(self) -> Jobs:
         """The queues; opened when first asked for, since most commands need none."""
@@ -153,8 +157,11 @@ class JobOperations(ABC):
         failed = self.refresh()["errors"] if early else {}
         for kind, day, numbers in early:
             mine = [known[no] for no in numbers if no in known]
-            with self.refresher.alone():
-                made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
+            try:
+                with self.refresher.alone():
+                    made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
+            finally:
+                self._snapshots_made(mine)
             errors |= made.errors
             for name in total:
                 total[name] += getattr(made, name)

@@ -51,16 +51,25 @@ class Report:
 class Refresher:
     """Folds due windows of a store. One refresh runs at a time; appends and queries go on meanwhile."""
 
-    def __init__(self, store: Store, tenants: Callable[[], Iterable[Tenant]], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tenants: Callable[[], Iterable[Tenant]],
+        clock: Clock,
+        changed: Callable[[set[int]], None] = lambda _: None,
+    ) -> None:
+        """`changed` hears the numbers of the tenants whose windows are others now, also when a refresh ends in an error."""
         self._store = store
         self._tenants = tenants
         self._clock = clock
+        self._changed = changed
+        self._touched: set[int] = set()
         self._now = clock()
         self._lock = threading.Lock()
 
     def refresh(self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None) -> Report:
         """Bring every due window of all tenants (or of `only`) up to date; `step` hears of each step by name."""
-        with self._lock:
+        with self._lock, self._telling():
             self._follow_tenants()
             everyone = {t.no: t for t in self._tenants()}
             chosen = {t.no: t for t in only} if only is not None else everyone
@@ -85,7 +94,7 @@ class Refresher:
         self, tenants: Sequence[Tenant], span: Span, rollups: Sequence[Rollup] | None = None, *, step: Step
     ) -> Report:
         """Fold all windows that touch a span anew, whether or not anything is due in them (backfill)."""
-        with self._lock:
+        with self._lock, self._telling():
             self._follow_tenants()
             report = Report(up_to=self._store.last_seq())
             self._now = self._clock()
@@ -93,6 +102,16 @@ class Refresher:
                 mine = [r for r in rollups or ROLLUPS if r.source is fact]
                 self._fold_group(fact, list(tenants), None, report, step, span=span, rollups=mine)
             return report
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell at the end whose windows changed, once, whatever happened."""
+        self._touched = set()
+        try:
+            yield
+        finally:
+            if self._touched:
+                self._changed(self._touched)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -113,6 +132,7 @@ class Refresher:
         changed = [t for t in self._tenants() if known.get(t.no) != (t.id, t.zone)]
         if not changed:
             return
+        self._touched.update(t.no for t in changed)
         columns = ([t.no for t in changed], [t.id for t in changed], [t.zone for t in changed])
         with self._store.work() as work:
             kinds = (pa.int32(), pa.string(), pa.string())
@@ -161,10 +181,13 @@ class Refresher:
 
         def act(some: Sequence[Tenant]) -> None:
             with self._store.work() as work:
-                counts = WindowFold(work, fact, some, self._now, step, rollups).run(since, span)
+                windows = WindowFold(work, fact, some, self._now, step, rollups)
+                counts = windows.run(since, span)
                 if since is not None:
                     _mark(work, fact, some, report.up_to)
                 step(f"{fact.name}: before commit")
+            # a tenant's first fold changes what answers say of windows in which nothing happened: they are settled now
+            self._touched |= windows.changed if since else {t.no for t in some}
             step(f"{fact.name}: after commit")
             for name, count in counts.items():
                 report.windows[name] = report.windows.get(name, 0) + count

@@ -71,6 +71,8 @@ class WindowFold:
         self.step = step
         self.grains = [g for g in STORED_GRAINS if any(g in r.keep for r in self.rollups)]
         self.everything = False
+        self.changed: set[int] = set()
+        """Numbers of the tenants whose windows were folded anew, perhaps to what they were."""
 
     def run(self, since: int | None, span: Span | None) -> dict[str, int]:
         """Fold what changed after `since` (0: everything; None: the windows of `span`); returns windows per table."""
@@ -82,6 +84,7 @@ class WindowFold:
             self._replace(rollup, grain, source)
             counts[rollup.table(grain)] = due
             self.step(f"{rollup.table(grain)}: replaced")
+        self.changed = {no for (no,) in self.work.execute("SELECT DISTINCT tenant FROM touched").rows}
         return counts
 
     def each(self) -> Iterator[tuple[Grain, Rollup, int]]:

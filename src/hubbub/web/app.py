@@ -134,11 +134,14 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
             heart.start()
         else:
             heart.stop()
+        await run_in_threadpool(engine.cached.drop_all)
+        engine.warmer.start()
         if worker is not None:
             await run_in_threadpool(worker.start)
         yield
         if worker is not None:
             app.state.handed_back = await run_in_threadpool(worker.stop)
+        await run_in_threadpool(engine.warmer.stop)
         heart.stop()
 
     app = FastAPI(

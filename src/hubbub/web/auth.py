@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from hubbub.app import Engine
 from hubbub.clock import system_clock
@@ -28,16 +29,21 @@ class KeyRing:
 
     def key(self, text: str) -> Key:
         """Return the key that `text` is, or raise UnauthenticatedError."""
+        found = self.remembers(text)
+        if found is not None:
+            return found
         now = time.monotonic()
-        found = self._known.get(text)
-        if found is not None and found[0] > now:
-            return found[1]
         key = self._engine.control.authenticate(text)
         with self._lock:
             if len(self._known) > 10_000:
                 self._known.clear()
             self._known[text] = (now + _remember(key), key)
         return key
+
+    def remembers(self, text: str) -> Key | None:
+        """Return the key that `text` is, if that is known without asking the database."""
+        found = self._known.get(text)
+        return found[1] if found is not None and found[0] > time.monotonic() else None
 
     def forget(self) -> None:
         """Drop what is remembered (a key was revoked)."""
@@ -60,7 +66,7 @@ def bearer(request: Request) -> str:
     return text.strip()
 
 
-def engine_of(request: Request) -> Engine:
+async def engine_of(request: Request) -> Engine:
     """Return the engine that the app serves."""
     engine: Engine = request.app.state.engine
     return engine
@@ -72,10 +78,13 @@ class Scope:
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
-    def __call__(self, request: Request) -> str:
+    async def __call__(self, request: Request) -> str:
         """Return the tenant of the key; raises UnauthenticatedError or ForbiddenError."""
         ring: KeyRing = request.app.state.keys
-        key = ring.key(bearer(request))
+        text = bearer(request)
+        key = ring.remembers(text)
+        if key is None:  # a thread costs more than a kept answer: only a key that has to be looked up takes one
+            key = await run_in_threadpool(ring.key, text)
         if self.scope not in key.scopes:
             raise ForbiddenError(f"this needs a key with the scope '{self.scope}'; yours has {', '.join(key.scopes)}")
         if key.tenant is None:

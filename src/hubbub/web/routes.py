@@ -18,12 +18,15 @@ from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.store.doctor import behind
 from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
 from hubbub.web.body import is_lines, read_body
+from hubbub.web.cached import cached
 
 api = APIRouter(prefix="/v1")
 open_routes = APIRouter()
 
 OPERATION_BODY = 256 << 20
 Text = Annotated[str, Field(max_length=200)]
+Answer = dict[str, Any]
+"""What OpenAPI says of answers that go out as the bytes that were kept."""
 EVENTS_BODY = {
     "requestBody": {
         "required": True,
@@ -75,10 +78,10 @@ def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
     return engine.metrics()
 
 
-@api.post("/query", summary="Answer a question")
-def query(engine: EngineOf, tenant: Reads, body: QueryBody) -> dict[str, Any]:
+@api.post("/query", summary="Answer a question", response_model=Answer)
+async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
     """Return rows of windows, dimensions and values, and how fresh they are."""
-    return engine.query(tenant, **body.model_dump())
+    return await cached(request, engine, "query", tenant, **body.model_dump())
 
 
 From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
@@ -115,8 +118,9 @@ def _where(pairs: list[str] | None) -> dict[str, list[str]]:
     return found
 
 
-@api.get("/changes", summary="What contributed to the change of a number")
-def changes(
+@api.get("/changes", summary="What contributed to the change of a number", response_model=Answer)
+async def changes(
+    request: Request,
     engine: EngineOf,
     tenant: Reads,
     metric: Annotated[
@@ -128,11 +132,10 @@ def changes(
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
     compare: Annotated[str, Query(max_length=20, description="previous, day or week.")] = "previous",
     limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
-) -> dict[str, Any]:
+) -> Response:
     """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""
-    return engine.changes(
-        tenant, metrics=metric, start=start, end=end, by=by or [], where=_where(where), compare=compare, limit=limit
-    )
+    asked = {"metrics": metric, "start": start, "end": end, "by": by or [], "where": _where(where), "compare": compare}
+    return await cached(request, engine, "changes", tenant, **asked, limit=limit)
 
 
 Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
@@ -141,8 +144,9 @@ At = Annotated[
 ]
 
 
-@api.get("/dashboard", summary="Today so far, or the last days, against as much before; and now")
-def dashboard(
+@api.get("/dashboard", summary="Today so far, or the last days, against as much before; and now", response_model=Answer)
+async def dashboard(
+    request: Request,
     engine: EngineOf,
     tenant: Reads,
     days: Annotated[int, Query(ge=1, le=366, description="Local days, today among them.")] = 1,
@@ -151,27 +155,29 @@ def dashboard(
     ] = "yesterday",
     account: Account = None,
     at: At = None,
-) -> dict[str, Any]:
+) -> Response:
     """Return numbers with the same elapsed part of an earlier stretch, and what is the case now, or was at a moment."""
-    return engine.dashboard(tenant, days, against, account, at)
+    return await cached(request, engine, "dashboard", tenant, days=days, against=against, account=account, at=at)
 
 
-@api.get("/dashboard/now", summary="What is the case now, or was at a moment")
-def states(engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> dict[str, Any]:
+@api.get("/dashboard/now", summary="What is the case now, or was at a moment", response_model=Answer)
+async def states(request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> Response:
     """Return open, waiting, unassigned, oldest waiting, staff online, pending tasks, active campaigns."""
-    return engine.states(tenant, account, at)
+    return await cached(request, engine, "states", tenant, account=account, at=at)
 
 
-@api.get("/trends", summary="Topics, tone, escalations and hotspots per window")
-def trends(engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day") -> dict[str, Any]:
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=Answer)
+async def trends(
+    request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
+) -> Response:
     """Return one row per window."""
-    return engine.trends(tenant, start, end, grain)
+    return await cached(request, engine, "trends", tenant, start=start, end=end, grain=grain)
 
 
-@api.get("/hotspots", summary="Channels by their share of complaints and escalations")
-def hotspots(engine: EngineOf, tenant: Reads, start: From, end: To) -> dict[str, Any]:
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=Answer)
+async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Response:
     """Return every channel id with classified messages, worst first."""
-    return engine.hotspots(tenant, start, end)
+    return await cached(request, engine, "hotspots", tenant, start=start, end=end)
 
 
 class SnapshotBody(BaseModel):
@@ -189,8 +195,9 @@ def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody) -> dict[s
     return engine.snapshot(body.kind, body.date, tenant)
 
 
-@api.get("/snapshots", summary="Kept snapshots")
-def snapshots(
+@api.get("/snapshots", summary="Kept snapshots", response_model=Answer)
+async def snapshots(
+    request: Request,
     engine: EngineOf,
     tenant: Reads,
     start: Annotated[str, Query(alias="from", max_length=60, description="First date, in the tenant's zone.")],
@@ -199,9 +206,9 @@ def snapshots(
     account: Annotated[
         str | None, Query(max_length=200, description="Only this account; empty is the whole team alone.")
     ] = None,
-) -> dict[str, Any]:
+) -> Response:
     """Return the snapshots of periods that begin in a range, as they were made."""
-    return engine.snapshots(tenant, start, end, kind, account)
+    return await cached(request, engine, "snapshots", tenant, start=start, end=end, kind=kind, account=account)
 
 
 @api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)

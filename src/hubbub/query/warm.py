@@ -1,0 +1,61 @@
+"""Work out answers before somebody asks: when snapshots were made, a thread goes through the tenants one by one.
+
+It rests as long as each took, so that it never has more than half a processor, and it stops after a while: answers that
+nobody asked for by then would be too old, and leave no room for those that are.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from hubbub.query.cached import Asked, CachedAnswers
+from hubbub.telemetry import log
+
+
+class Warmer:
+    """Works answers out on a thread of its own, while it is started. `seconds`: how long it works on what is wanted at once."""
+
+    def __init__(self, answers: CachedAnswers, seconds: float) -> None:
+        self._answers = answers
+        self._seconds = seconds
+        self._wanted: queue.Queue[Iterable[Callable[[], Asked]]] = queue.Queue(maxsize=8)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="hubbub-warmer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the answer that is being worked out."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+            self._thread = None
+
+    def want(self, wanted: Iterable[Callable[[], Asked]]) -> None:
+        """Have these worked out soon; nothing happens where nobody serves, or when there is more to do than can be done."""
+        if self._thread is not None and not self._wanted.full():
+            self._wanted.put(wanted)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                wanted = self._wanted.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            until = time.monotonic() + self._seconds
+            try:
+                for name in wanted:
+                    begun = time.monotonic()
+                    if begun > until or self._stop.is_set():
+                        break
+                    self._answers.answer(name())
+                    self._stop.wait(time.monotonic() - begun)
+            except Exception as error:  # who asks for it will hear of it
+                log.warning("answers were not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])

@@ -1,0 +1,339 @@
+"""Kept answers: whose they are, one computation for many, and what lets go of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import OPERATIONS, Engine
+from hubbub.errors import BadQuestionError, NotFoundError
+from hubbub.model.tenant import Retention, Tenant
+from hubbub.query.cached import RULES, Asked, CachedAnswers, Part
+from hubbub.settings import CacheTiers, load
+from hubbub.store.cache import Cache, Memory, Redis
+from tests.unit.web.conftest import NOW, event, open_engine
+
+SECONDS = CacheTiers.model_construct().model_dump()
+
+
+class World:
+    """Two tenants, a clock, and an operation that counts how often it works, and waits for a gate."""
+
+    def __init__(self, cache: Cache) -> None:
+        """Open the gate."""
+        self.now = NOW
+        self.tenants = {"a": Tenant(1, "a"), "b": Tenant(2, "b")}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Semaphore(0)
+        self.worked = 0
+        self.error: Exception | None = None
+        self.answers = CachedAnswers(cache, SECONDS, lambda _: self.work, self.tenant, lambda: self.now)
+
+    def tenant(self, name: str) -> Tenant:
+        """Return a tenant."""
+        if name not in self.tenants:
+            raise NotFoundError
+        return self.tenants[name]
+
+    def work(self, tenant: str, **params: Any) -> dict[str, Any]:
+        """Work, once the gate is open."""
+        self.worked += 1
+        number = self.worked
+        self.begun.release()
+        assert self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+        return {"tenant": tenant, "params": params, "number": number}
+
+    def ask(self, tenant: str = "a", name: str = "trends", **params: Any) -> Mapping[str, Any]:
+        """Ask, and read the answer."""
+        found: dict[str, Any] = json.loads(self.answers.answer(self.answers.asked(name, tenant, **params)).body)
+        return found
+
+
+@pytest.fixture(params=["memory", "redis"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Make a world on memory and on Redis."""
+    memory = request.param == "memory"
+    cache: Cache = Memory(1 << 20) if memory else Redis(request.getfixturevalue("redis_server").url, "test")
+    yield World(cache)
+    cache.close()
+
+
+def test_the_same_question_is_worked_out_once(world: World) -> None:
+    """Asked again it is the first answer; the order of parameters does not matter."""
+    first = world.ask(start="2026-08-01", end="2026-08-02")
+    assert world.ask(end="2026-08-02", start="2026-08-01") == first
+    assert world.worked == 1
+
+
+def _other_day(world: World) -> None:
+    world.now = datetime(2026, 8, 21, tzinfo=UTC)
+
+
+def _other_zone(world: World) -> None:
+    world.tenants["a"] = Tenant(1, "a", "Europe/Rome")
+
+
+def _other_retention(world: World) -> None:
+    world.tenants["a"] = Tenant(1, "a", retention=Retention(raw=7))
+
+
+def _other_number(world: World) -> None:
+    world.tenants["a"] = Tenant(3, "a")
+
+
+@pytest.mark.parametrize("change", [_other_day, _other_zone, _other_retention, _other_number])
+def test_what_an_answer_depends_on_is_in_its_key(world: World, change: Callable[[World], None]) -> None:
+    """On the next local day, and when the tenant has another zone, retention or number, it is another answer."""
+    world.ask()
+    change(world)
+    assert world.ask()["number"] == 2
+
+
+def test_other_tenants_operations_and_parameters_have_other_answers(world: World) -> None:
+    """Nothing but the very same question of the same tenant is answered alike."""
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        ("a", "trends", {}), ("b", "trends", {}), ("a", "hotspots", {}), ("a", "trends", {"start": "1"}),
+        ("a", "trends", {"end": "1"}), ("a", "trends", {"start": 1}), ("a", "trends", {"start": None}),
+        ("a", "query", {"by": ["x", "y"]}), ("a", "query", {"by": ["x,y"]}), ("a", "query", {"by": ["y", "x"]}),
+        ("a", "query", {"where": {"x": ["\ud800"]}}), ("a", "query", {"where": {"x": ["?"]}}),
+    ]  # fmt: skip
+    keys = {world.answers.asked(name, tenant, **params).key for tenant, name, params in asked}
+    assert len(keys) == len(asked)
+    assert [world.ask(tenant)["tenant"] for tenant in "abab"] == ["a", "b", "a", "b"]
+
+
+def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
+    """One day by one setting, several by another; a parameter that is left out is its default."""
+    asked = [engine.cached.asked("dashboard", "a", **days) for days in ({}, {"days": 1}, {"days": 7})]
+    assert [one.seconds for one in asked] == [60, 60, 300]
+    assert asked[0].key == asked[1].key != asked[2].key
+
+
+def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
+    """At 22:30 UTC it is tomorrow in Rome: the answer of 21:30 is not that of now there, and still is in UTC."""
+    world.tenants["b"] = Tenant(2, "b", "Europe/Rome")
+    world.now = datetime(2026, 8, 20, 21, 30, tzinfo=UTC)
+    before = [world.answers.asked("dashboard", name).key for name in "ab"]
+    world.now = datetime(2026, 8, 20, 22, 30, tzinfo=UTC)
+    after = [world.answers.asked("dashboard", name).key for name in "ab"]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_each_rule_names_a_setting_an_operation_and_what_lets_go(world: World, name: str) -> None:
+    """Its parts let go of an answer, others do not; other tenants keep theirs."""
+    assert name in OPERATIONS and RULES[name].tier in SECONDS
+    for part in Part:
+        before, theirs = world.ask("a", name), world.ask("b", name)
+        world.answers.drop([1], part)
+        assert (world.ask("a", name) != before) == (part in RULES[name].parts)
+        assert world.ask("b", name) == theirs
+    before = world.ask("b", name)
+    world.answers.drop_all()
+    assert world.ask("b", name) != before
+
+
+def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> None:
+    """All get the same bytes, and it was worked out once."""
+    world.gate.clear()
+    asked = world.answers.asked("dashboard", "a")
+    waiting: list[bytes] = []
+    lock = threading.Lock()
+
+    def ask() -> None:
+        body = world.answers.answer(asked).body
+        with lock:
+            waiting.append(body)
+
+    with ThreadPoolExecutor(50) as pool:
+        for _ in range(50):
+            pool.submit(ask)
+        world.begun.acquire()
+        world.gate.set()
+    assert len(waiting) == 50 and len(set(waiting)) == 1
+    assert world.worked == 1
+
+
+def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world: World) -> None:
+    """A computation of before the drop answers those of before alone, and is not kept."""
+    world.gate.clear()
+    asked = world.answers.asked("dashboard", "a")
+    with ThreadPoolExecutor(2) as pool:
+        early = pool.submit(world.answers.answer, asked)
+        world.begun.acquire()
+        world.answers.drop([1], Part.NUMBERS)
+        late = pool.submit(world.answers.answer, asked)
+        world.begun.acquire()
+        world.gate.set()
+        numbers = [json.loads(one.result().body)["number"] for one in (early, late)]
+    assert numbers == [1, 2]
+    assert world.ask("a", "dashboard")["number"] == 2
+
+
+def test_who_joins_takes_no_thread(world: World) -> None:
+    """While an answer is worked out, others are handed what it will be, at once."""
+    world.gate.clear()
+    asked = world.answers.asked("dashboard", "a")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(world.answers.answer, asked)
+        world.begun.acquire()
+        joined = [world.answers.work(asked) for _ in range(50)]
+        assert all(isinstance(one, Future) and not one.done() for one in joined)
+        world.gate.set()
+        first.result()
+        assert {one.result().body for one in joined if isinstance(one, Future)} == {first.result().body}
+
+
+def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
+    """It is raised for each; who asks later has it worked out again."""
+    world.gate.clear()
+    world.error = BadQuestionError("no such thing")
+    asked = world.answers.asked("dashboard", "a")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(world.answers.answer, asked)
+        world.begun.acquire()
+        joined = world.answers.work(asked)
+        world.gate.set()
+        assert isinstance(joined, Future)
+        for one in (first, joined):
+            with pytest.raises(BadQuestionError, match="no such thing"):
+                one.result()
+    world.error = None
+    assert world.ask("a", "dashboard")["number"] == 2
+
+
+def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
+    """Asked for afresh, the kept answer is passed over, and the new one is what others get."""
+    world.ask()
+    asked = world.answers.asked("trends", "a")
+    assert json.loads(world.answers.answer(asked, fresh=True).body)["number"] == 2
+    assert world.ask()["number"] == 2
+
+
+def test_an_answer_has_an_age(world: World) -> None:
+    """It counts from when it was begun; a clock that was put back makes it 0, not less."""
+    asked = world.answers.asked("trends", "a")
+    assert world.answers.answer(asked).age == 0
+    world.now = NOW.replace(second=25)
+    assert world.answers.answer(asked).age == 25
+    world.now = datetime(2026, 8, 20, 11, tzinfo=UTC)
+    assert world.answers.answer(asked).age == 0
+
+
+# --- the engine tells what changed
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Open an engine with the tenants a and b, folded, whose answers are all kept."""
+    with open_engine(tmp_path / "data") as made:
+        for name in "ab":
+            made.add_tenant(name)
+            made.record(name, [event(f"{name}{n}", hour=n) for n in range(3)])
+        made.refresh()
+        yield made
+
+
+def kept(engine: Engine, tenant: str = "a") -> set[str]:
+    """Return the rules whose answers for a tenant are kept, after which all are."""
+    span = {"start": "2026-08-01", "end": "2026-08-03"}
+    params: dict[str, dict[str, Any]] = dict.fromkeys(RULES, span) | {
+        "dashboard": {},
+        "states": {},
+        "changes": {"metrics": "messages", "compare": "previous", **span},
+        "query": {"metrics": ["messages"], **span},
+    }
+    asked: list[Asked] = [engine.cached.asked(name, tenant, **params[name]) for name in RULES]
+    found = {one.name for one in asked if engine.cached.look(one) is not None}
+    for one in asked:
+        engine.cached.answer(one)
+    return found
+
+
+NUMBERS = {name for name, rule in RULES.items() if Part.NUMBERS in rule.parts}
+
+
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        (lambda e: e.record("a", event("new")), {"query"}),
+        (lambda e: e.record("a", event("a1", hour=1)), set()),
+        (lambda e: e.record("a", {"type": "nonsense", "time": "2026-08-01T10:00:00Z"}), set()),
+        (lambda e: e.refresh(), set()),
+        (lambda e: (e.record("a", event("new")), e.refresh()), NUMBERS),
+        (lambda e: (e.record("a", event("new")), e.refresh("a")), NUMBERS),
+        (lambda e: e.backfill("2026-08-01", "2026-08-02", "a"), NUMBERS),
+        (lambda e: (e.change_tenant("a", zone="Asia/Tokyo"), e.refresh()), set(RULES)),
+        (lambda e: e.change_tenant("a", retention={"raw": 9}), set(RULES)),
+        (lambda e: e.snapshot("daily", "2026-08-01", "a"), {"snapshots"}),
+        (lambda e: e.retention("a"), set(RULES)),
+        (lambda e: e.retention("a", dry_run=True), set()),
+        (lambda e: e.verify("a"), set()),
+    ],
+)  # fmt: skip
+def test_what_changes_a_tenants_numbers_lets_go_of_its_answers(
+    engine: Engine, change: Callable[[Engine], object], gone: set[str]
+) -> None:
+    """Each change lets go of the answers that it can change, and of none of the other tenant's."""
+    for tenant in "ab":
+        kept(engine, tenant)
+    change(engine)
+    assert kept(engine, "a") == set(RULES) - gone
+    assert kept(engine, "b") == set(RULES)
+
+
+def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
+    """What was folded before the error is other than it was: the answers go."""
+    kept(engine)
+    engine.record("a", event("new"))
+
+    def die(step: str) -> None:
+        if step.endswith("after commit"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.refresh(step=die)
+    assert kept(engine) == set(RULES) - NUMBERS
+
+
+def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
+    """With `enabled` off, or 0 seconds, nothing is kept; each answer is there all the same."""
+    for number, tiers in enumerate(
+        ({"enabled": False}, dict.fromkeys(("realtime", "dashboard", "period", "snapshots"), 0))
+    ):
+        with Engine(
+            load(tmp_path / str(number), threads=1, memory_limit="300MB", free_floor_mb=0, cache=tiers)
+        ) as engine:
+            engine.add_tenant("a")
+            assert kept(engine) == kept(engine) == set()
+
+
+def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
+    """Once a server has started it, making snapshots works out dashboards and the snapshots of the day, of each tenant."""
+    engine.warmer.start()
+    try:
+        engine.snapshot("daily", "2026-08-01")
+        span = {"start": "2026-08-01", "end": "2026-08-02", "account": None}
+        wanted = [engine.cached.asked("dashboard", name) for name in "ab"]
+        wanted += [
+            engine.cached.asked("snapshots", name, **span, kind=kind) for name in "ab" for kind in (None, "daily")
+        ]
+        for _ in range(600):
+            if all(engine.cached.look(one) is not None for one in wanted):
+                break
+            threading.Event().wait(0.05)
+        assert all(engine.cached.look(one) is not None for one in wanted)
+    finally:
+        engine.warmer.stop()
+    engine.snapshot("daily", "2026-08-01")
+    assert engine.cached.look(wanted[-1]) is None
