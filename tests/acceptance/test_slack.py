@@ -73,8 +73,8 @@ def messages(folder: Path) -> list[Message]:
     return list(found.values())
 
 
-def first_replies(several: Iterable[Message]) -> list[int]:
-    """Return for every thread the milliseconds from its root to the first reply of another person."""
+def first_waits(several: Iterable[Message]) -> list[tuple[datetime, datetime]]:
+    """Return for every thread when its root was written, and when another person first replied."""
     threads: dict[tuple[str, str], list[Message]] = {}
     for one in several:
         threads.setdefault((one.channel, one.thread_ts or one.ts), []).append(one)
@@ -85,9 +85,18 @@ def first_replies(several: Iterable[Message]) -> list[int]:
         assert root.ts == root_ts
         replies = [m for m in thread[1:] if m.person and m.author != root.author]
         if replies:
-            micros = (replies[0].time - root.time) // timedelta(microseconds=1)
-            waits.append((micros + 500) // 1000)
+            waits.append((root.time, replies[0].time))
     return waits
+
+
+def whole_ms(span: timedelta) -> int:
+    """Return whole milliseconds, half of one rounded up."""
+    return (span // timedelta(microseconds=1) + 500) // 1000
+
+
+def first_replies(several: Iterable[Message]) -> list[int]:
+    """Return for every thread the milliseconds from its root to the first reply of another person."""
+    return [whole_ms(replied - asked) for asked, replied in first_waits(several)]
 
 
 @pytest.fixture(scope="module")

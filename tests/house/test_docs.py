@@ -138,6 +138,16 @@ def test_the_howto_on_reports_runs(on_that_day: None) -> None:
         exec(compile(block, "docs/howto/reports.md", "exec"), namespace)
 
 
+def test_the_howto_of_business_hours_runs(on_that_day: None, tmp_path: Path) -> None:
+    """Its calendar is read from a file as it stands there, and its Python blocks run on that, assertions included."""
+    name = "docs/howto/business-hours.md"
+    (hours,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "hours.yaml").write_text(hours, encoding="utf-8")
+    namespace: dict[str, object] = {}
+    for block in blocks(name):
+        exec(compile(block, name, "exec"), namespace)
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """Run `hubbub serve` on a folder; yields its address."""
@@ -191,7 +201,7 @@ def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
     for paper in PAPERS:
         for line in re.findall(r"^(?:\$ |    )(hubbub [a-z].*)$", paper.read_text(encoding="utf-8"), re.MULTILINE):
             words = line.split("#")[0].split()
-            name = next((" ".join(words[:n]) for n in (3, 2) if " ".join(words[:n]) in known), None)
+            name = next((" ".join(words[:n]) for n in (4, 3, 2) if " ".join(words[:n]) in known), None)
             assert name, f"{paper.name}: {line}"
             options = {o for p in known[name].params for o in p.opts}
             assert {w for w in words if w.startswith("--")} <= options, f"{paper.name}: {line}"

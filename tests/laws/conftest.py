@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hubbub.ingest.accept import Intake, Outcome
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import ROLLUPS
+from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.event import Event
 from hubbub.model.question import Answer, Question
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
@@ -58,6 +60,7 @@ class Lab:
                 "quarantine",
                 "marks",
                 "tenants",
+                "hours",
                 "snapshots",
                 *(t for t, _, _ in TABLES),
             ):
@@ -66,18 +69,24 @@ class Lab:
         self.tenants = []
         self.now = utc(2026, 12, 31)
 
-    def tenant(self, zone: str = "UTC") -> Tenant:
+    def tenant(self, zone: str = "UTC", calendar: Calendar = NO_CALENDAR) -> Tenant:
         """Make a tenant that keeps everything for ever."""
         no = len(self.tenants) + 1
-        tenant = Tenant(no, f"tenant-{no}", zone, "", KEEP_EVERYTHING)
+        tenant = Tenant(no, f"tenant-{no}", zone, "", KEEP_EVERYTHING, calendar)
         self.tenants.append(tenant)
         return tenant
 
     def move(self, tenant: Tenant, zone: str) -> Tenant:
         """Give a tenant another zone."""
-        moved = Tenant(tenant.no, tenant.id, zone, "", KEEP_EVERYTHING)
-        self.tenants[tenant.no - 1] = moved
-        return moved
+        return self._change(replace(tenant, zone=zone))
+
+    def open(self, tenant: Tenant, calendar: Calendar) -> Tenant:
+        """Give a tenant other business hours."""
+        return self._change(replace(tenant, calendar=calendar))
+
+    def _change(self, tenant: Tenant) -> Tenant:
+        self.tenants[tenant.no - 1] = tenant
+        return tenant
 
     def send(self, tenant: Tenant, events: Iterable[Event]) -> Outcome:
         """Hand events in; none may be refused."""

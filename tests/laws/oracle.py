@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.event import Event
+from tests.hours import Clock
 
 HORIZON = timedelta(hours=72)
 DAY = timedelta(hours=24)
@@ -103,6 +105,7 @@ class Response:
     staff: str | None
     responder: str
     ms: int
+    business_ms: int | None
 
 
 @dataclass
@@ -121,6 +124,8 @@ class Episode:
     first_person_at: datetime | None = None
     first_person_ms: int | None = None
     resolution_ms: int | None = None
+    first_response_business_ms: int | None = None
+    resolution_business_ms: int | None = None
 
 
 @dataclass
@@ -136,10 +141,12 @@ class Survey:
 class Oracle:
     """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
 
-    def __init__(self, events: Iterable[Event], zone: str) -> None:
+    def __init__(self, events: Iterable[Event], zone: str, calendar: Calendar = NO_CALENDAR) -> None:
         """Fold everything once."""
         self.zone = zone
         self.events = surviving(events)
+        moments = [e.time for e in self.events] or [utc(2026, 1, 1)]
+        self.hours = Clock(calendar, zone, min(moments), max(moments))
         self.sent = self._sent()
         self.responses = self._responses()
         self.episodes = [e for c in self._conversations().values() for e in self._episodes(c)]
@@ -231,16 +238,21 @@ class Oracle:
                 elif asked is not None:
                     ai = event.type == "response.ai_generated" or event.kind == "ai"
                     ms = whole_ms(event.time - asked)
-                    found.append(Response(event.time, conversation, event.staff_id, "ai" if ai else "person", ms))
+                    open_ms = self.hours.ms(asked, event.time)
+                    found.append(
+                        Response(event.time, conversation, event.staff_id, "ai" if ai else "person", ms, open_ms)
+                    )
                     asked = None
         for event in self._of("response.time_recorded"):
             if event.duration_ms is not None:
                 who = "ai" if event.kind == "ai" else "person"
-                found.append(Response(event.time, event.conversation_id, event.staff_id, who, event.duration_ms))
+                open_ms = self.hours.ms(event.time - timedelta(milliseconds=event.duration_ms), event.time)
+                found.append(
+                    Response(event.time, event.conversation_id, event.staff_id, who, event.duration_ms, open_ms)
+                )
         return found
 
-    @staticmethod
-    def _episodes(events: list[Event]) -> list[Episode]:
+    def _episodes(self, events: list[Event]) -> list[Episode]:
         rank = {
             "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "message.sent": 5,
             "response.ai_generated": 5, "response.staff_sent": 5, "conversation.escalated": 5, "conversation.assigned": 5,
@@ -266,7 +278,7 @@ class Oracle:
             if turn.type == "conversation.resolved":
                 resolved, open_now = turn.time, False
         for episode in (unseen, *found):
-            _judge(episode)
+            _judge(episode, self.hours)
         return [unseen, *found]
 
     def _surveys(self) -> list[Survey]:
@@ -324,6 +336,7 @@ class Oracle:
             found[f"tasks_{what}"] = count(f"task.{what}")
         found |= self._deliveries([s for s in self.sent if within(s.time)], asked or (start, end))
         found |= _waits("response_ms", [r.ms for r in self.responses if within(r.time)])
+        found |= _waits("response_business_ms", [r.business_ms for r in self.responses if within(r.time)])
         found["responses"] = sum(within(r.time) for r in self.responses)
         found["conversations_handled"] = len(
             {r.conversation for r in self.responses if within(r.time) and r.staff and r.conversation}
@@ -381,13 +394,9 @@ class Oracle:
     def _conversation_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
         begun = [e for e in self.episodes if within(e.start)]
         involved = [e for e in begun if e.ai_involved]
-        firsts = [
-            e.first_response_ms for e in self.episodes if within(e.first_reply_at) and e.first_response_ms is not None
-        ]
-        persons = [
-            e.first_person_ms for e in self.episodes if within(e.first_person_at) and e.first_person_ms is not None
-        ]
-        resolutions = [e.resolution_ms for e in self.episodes if within(e.resolved_at) and e.resolution_ms is not None]
+        firsts = [e for e in self.episodes if within(e.first_reply_at)]
+        persons = [e.first_person_ms for e in self.episodes if within(e.first_person_at)]
+        resolved = [e for e in self.episodes if within(e.resolved_at)]
         return {
             "conversations_started": len(begun),
             "escalation_rate": share(sum(e.escalated for e in begun), len(begun)),
@@ -396,9 +405,11 @@ class Oracle:
             "ai_escalated": sum(e.ai_escalated for e in begun),
             "ai_resolution_rate": share(sum(e.ai_handled for e in begun), len(involved)),
             "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
-            **_waits("first_response_ms", firsts),
+            **_waits("first_response_ms", [e.first_response_ms for e in firsts]),
+            **_waits("first_response_business_ms", [e.first_response_business_ms for e in firsts]),
             **_waits("first_person_response_ms", persons),
-            **_waits("resolution_ms", resolutions),
+            **_waits("resolution_ms", [e.resolution_ms for e in resolved]),
+            **_waits("resolution_business_ms", [e.resolution_business_ms for e in resolved]),
         }
 
     def _survey_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
@@ -552,7 +563,7 @@ def _speaks(event: Event) -> bool:
     return event.conversation_id is not None and event.type in kinds and (_of_people(event) or _root(event))
 
 
-def _judge(episode: Episode) -> None:
+def _judge(episode: Episode, hours: Clock) -> None:
     """Say of an episode what its turns mean."""
     turns, start = episode.turns, episode.start
     resolves = [e.time for e in turns if e.type == "conversation.resolved"]
@@ -580,6 +591,7 @@ def _judge(episode: Episode) -> None:
     )
     if episode.resolved_at is not None:
         episode.resolution_ms = whole_ms(episode.resolved_at - start)
+        episode.resolution_business_ms = hours.ms(start, episode.resolved_at)
     taken_over = bool(by_people) or handed is not None or episode.escalated
     episode.ai_involved = len(replies) > len(by_people)
     episode.ai_escalated = episode.ai_involved and taken_over
@@ -588,6 +600,7 @@ def _judge(episode: Episode) -> None:
     if inbound is not None and after:
         episode.first_reply_at = min(after)
         episode.first_response_ms = whole_ms(min(after) - inbound)
+        episode.first_response_business_ms = hours.ms(inbound, min(after))
     starts = [moment for moment in (inbound, handed) if moment is not None]
     if not starts:
         return
@@ -598,7 +611,8 @@ def _judge(episode: Episode) -> None:
         episode.first_person_ms = whole_ms(min(persons) - waiting)
 
 
-def _waits(name: str, values: list[int]) -> dict[str, Number]:
+def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
+    values = [ms for ms in found if ms is not None]
     return {
         f"{name}.count": len(values),
         f"{name}.sum": sum(values) if values else None,

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.event import Event
+from tests.hours import calendars
 from tests.laws.oracle import utc
 
 STARTS: tuple[tuple[str, datetime], ...] = (
@@ -85,15 +87,26 @@ THEMES: tuple[tuple[str, ...], ...] = (
 """What a world is about: worlds of one theme meet their corner cases far more often than a mixture of everything."""
 
 
+TALKS = (*THEMES[:3], THEMES[4])
+"""Worlds in which somebody waits: half of them have business hours."""
+
 _SHOWN = tuple(f for f in Event.__struct_fields__ if f not in ("time", "attributes"))
 
 
 class World:
-    """A tenant's zone and all events ever sent, repeated ids and corrections not included, and the corrections."""
+    """A tenant's zone and business hours, and all events ever sent, repeated ids not included, and their corrections."""
 
-    def __init__(self, zone: str, start: datetime, events: list[Event], corrections: list[Event]) -> None:
+    def __init__(
+        self,
+        zone: str,
+        start: datetime,
+        events: list[Event],
+        corrections: list[Event],
+        calendar: Calendar = NO_CALENDAR,
+    ) -> None:
         """Keep what was drawn."""
         self.zone, self.start, self.events, self.corrections = zone, start, events, corrections
+        self.calendar = calendar
 
     def __repr__(self) -> str:
         """Show one event a line."""
@@ -101,7 +114,7 @@ class World:
             " ".join([f"{e.time:%m-%dT%H:%M:%S.%f}", *(f"{f}={v}" for f in _SHOWN if (v := getattr(e, f)) is not None)])
             for e in self.everything
         )
-        return f"World({self.zone} from {self.start:%Y-%m-%d}:\n  " + "\n  ".join(lines) + "\n)"
+        return f"World({self.zone} from {self.start:%Y-%m-%d}:\n  " + "\n  ".join(lines) + f"\n  {self.calendar}\n)"
 
     @property
     def everything(self) -> list[Event]:
@@ -184,10 +197,17 @@ def _event(kind: str, when: datetime, number: int, who: int, where: int, what: i
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, least: int = 5, most: int = 40, corrected: bool = False) -> World:
+def worlds(
+    draw: st.DrawFn,
+    *,
+    least: int = 5,
+    most: int = 40,
+    corrected: bool = False,
+    themes: tuple[tuple[str, ...], ...] = THEMES,
+) -> World:
     """Draw a world; `corrected` adds higher revisions of some events, at other times and in other conversations."""
     zone, start = draw(st.sampled_from(STARTS))
-    theme = draw(st.sampled_from(THEMES))
+    theme = draw(st.sampled_from(themes))
     count = draw(st.integers(least, most))
     events: dict[tuple[str, str], Event] = {}
     for number in range(count):
@@ -202,7 +222,8 @@ def worlds(draw: st.DrawFn, *, least: int = 5, most: int = 40, corrected: bool =
             corrections.append(
                 msgspec.structs.replace(newer, id=original.id, source=original.source, revision=revision)
             )
-    return World(zone, start, list(events.values()), corrections)
+    calendar = draw(calendars(start.date(), DAYS, least=0)) if theme in TALKS and draw(st.booleans()) else NO_CALENDAR
+    return World(zone, start, list(events.values()), corrections, calendar)
 
 
 @st.composite

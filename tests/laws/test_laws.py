@@ -21,6 +21,7 @@ from hubbub.metrics.definition import Count, Metric, Quantiles, Rollup, Stored, 
 from hubbub.model.event import Event
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, slot_of, slot_starts, windows
+from hubbub.store.hours import make_rows
 from tests.laws.conftest import TABLES, Lab
 from tests.laws.oracle import Oracle, quantile
 from tests.laws.strategies import World, deliveries, worlds
@@ -96,8 +97,8 @@ def test_corrections_in_any_order_end_the_same(lab: Lab, several: list[World], d
 
 def _arrive_anyhow(lab: Lab, several: list[World], data: st.DataObject) -> None:
     lab.empty()
-    plain = [lab.tenant(w.zone) for w in several]
-    anyhow = [lab.tenant(w.zone) for w in several]
+    plain = [lab.tenant(w.zone, w.calendar) for w in several]
+    anyhow = [lab.tenant(w.zone, w.calendar) for w in several]
     rounds = [split(w.everything, data, 3) for w in several]
     for number in range(3):
         for tenant, batches in zip(anyhow, rounds, strict=True):
@@ -105,7 +106,7 @@ def _arrive_anyhow(lab: Lab, several: list[World], data: st.DataObject) -> None:
         if number < 2:
             lab.refresh(*anyhow)
     for tenant, world in zip(plain, several, strict=True):
-        final = Oracle(world.everything, world.zone).events
+        final = Oracle(world.everything, world.zone, world.calendar).events
         lab.send(tenant, final)
     lab.refresh()
     for one, other in zip(plain, anyhow, strict=True):
@@ -117,7 +118,7 @@ def _arrive_anyhow(lab: Lab, several: list[World], data: st.DataObject) -> None:
 def test_refreshing_again_or_from_scratch_changes_nothing(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """A second refresh finds nothing due, and forgetting everything that was folded gives the same rows again."""
     lab.empty()
-    tenants = [lab.tenant(w.zone) for w in several]
+    tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     rounds = [split(w.everything, data, 2) for w in several]
     for number in range(2):
         for tenant, batches in zip(tenants, rounds, strict=True):
@@ -143,15 +144,15 @@ def test_a_tenant_that_changes_zone_is_as_if_it_had_always_been_there(
 ) -> None:
     """After a change of zone and a refresh the rows are those of that zone from the start; no other tenant's row moves."""
     lab.empty()
-    moving = lab.tenant(data.draw(st.sampled_from(("UTC", "Asia/Kathmandu", "America/New_York"))))
-    others = [lab.tenant(w.zone) for w in several[1:]]
+    moving = lab.tenant(data.draw(st.sampled_from(("UTC", "Asia/Kathmandu", "America/New_York"))), several[0].calendar)
+    others = [lab.tenant(w.zone, w.calendar) for w in several[1:]]
     lab.send(moving, several[0].everything)
     for tenant, world in zip(others, several[1:], strict=True):
         lab.send(tenant, world.everything)
     lab.refresh()
     before = [lab.stored(t) for t in others]
     moved = lab.move(moving, several[0].zone)
-    settled = lab.tenant(several[0].zone)
+    settled = lab.tenant(several[0].zone, several[0].calendar)
     lab.send(settled, several[0].everything)
     name = data.draw(subjects)
     start, end = several[0].start, several[0].end
@@ -182,7 +183,8 @@ def _folded_raw(
             "zones", pa.table({"tenant": numbers, "zone": pa.array([zones.index(t.zone) for t in tenants], pa.int32())})
         )
         work.table("calendar", pa.table(calendar))
-        source = f"({fold.fact_rows(rollup.source, fold.scope(rollup.source))})"
+        source = "rows_of_all"
+        make_rows(work, source, rollup.source, fold.fact_rows(rollup.source, fold.scope(rollup.source)), tenants)
         selects = [fold.fold(rollup, source)] + [
             fold.fold_histogram(rollup, m, source) for m, _ in rollup.distributions()
         ]
@@ -197,7 +199,7 @@ def _folded_raw(
 def test_merging_windows_is_folding_raw_events(lab: Lab, several: list[World], data: st.DataObject) -> None:
     """Stored hours, days, and the weeks and months merged from days are what raw events fold into at that grain at once."""
     lab.empty()
-    tenants = [lab.tenant(w.zone) for w in several]
+    tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     for tenant, world in zip(tenants, several, strict=True):
         lab.send(tenant, world.everything)
     lab.refresh()
@@ -221,7 +223,7 @@ def _additive(rollup: Rollup) -> list[str]:
 def test_hours_add_up_to_days_to_weeks_and_months(lab: Lab, several: list[World]) -> None:
     """Of every additive measure, the sum over all windows is the same at every grain that keeps it."""
     lab.empty()
-    tenants = [lab.tenant(w.zone) for w in several]
+    tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     for tenant, world in zip(tenants, several, strict=True):
         lab.send(tenant, world.everything)
     lab.refresh()
@@ -247,7 +249,7 @@ ADDITIVE = {name: rollup for name, (metric, rollup) in METRICS.items() if _adds_
 def test_a_sum_over_any_dimension_is_the_total(lab: Lab, world: World, data: st.DataObject) -> None:
     """Split by any of its dimensions, with missing values as a value of their own, an additive metric adds up to its total."""
     lab.empty()
-    tenant = lab.tenant(world.zone)
+    tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
     if data.draw(st.booleans()):
         lab.refresh()
@@ -292,7 +294,7 @@ def test_rollups_answer_as_raw_events_do(
 ) -> None:
     """Of any range at any grain, whatever the clock says, clean windows, half-folded and unfolded ones answer the same."""
     lab.empty()
-    tenant = lab.tenant(world.zone)
+    tenant = lab.tenant(world.zone, world.calendar)
     early, late = split(world.everything, data, 2)
     lab.send(tenant, early)
     lab.refresh()
@@ -311,7 +313,7 @@ def test_rollups_answer_as_raw_events_do(
 
 
 def _check(lab: Lab, tenant: Tenant, world: World, told: Iterable[Event], rollups: Sequence[str], grain: Grain) -> None:
-    oracle = Oracle(told, world.zone)
+    oracle = Oracle(told, world.zone, world.calendar)
     answer = lab.ask(tenant, names_of(rollups), world.start, world.end, grain)
     cut = [world.start, *(w.end for w in windows(world.start, world.end, grain, tenant.tz))]
     cut[-1] = world.end
@@ -332,7 +334,7 @@ def test_answers_are_what_plain_python_counts(
 ) -> None:
     """Before any refresh, after one, and with late events on top, every answer is the oracle's number."""
     lab.empty()
-    tenants = [lab.tenant(w.zone) for w in several]
+    tenants = [lab.tenant(w.zone, w.calendar) for w in several]
     rounds = [split(w.everything, data, 2) for w in several]
     for tenant, world, (early, _) in zip(tenants, several, rounds, strict=True):
         lab.send(tenant, early)
@@ -349,9 +351,9 @@ def test_answers_are_what_plain_python_counts(
 def test_message_counts_by_day_are_those_of_the_wall_calendar(lab: Lab, world: World) -> None:
     """Messages by direction and day follow the tenant's wall calendar, on the days clocks change too."""
     lab.empty()
-    tenant = lab.tenant(world.zone)
+    tenant = lab.tenant(world.zone, world.calendar)
     lab.send(tenant, world.everything)
-    oracle = Oracle(world.everything, world.zone)
+    oracle = Oracle(world.everything, world.zone, world.calendar)
     for name, direction in (("messages_received", "in"), ("messages_sent", "out")):
         rows = lab.ask(tenant, [name], world.start, world.end, Grain.DAY).rows
         got = {row.start.astimezone(tenant.tz).date(): row.cells[name].value for row in rows}

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+from hubbub.cli.calendar import calendar
 from hubbub.cli.options import AnyTenant, Data, Json, TenantName
 
 tenants = typer.Typer(help="Owners of data.", no_args_is_help=True)
+tenants.add_typer(calendar, name="calendar")
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 quarantine = typer.Typer(help="Refused records.", no_args_is_help=True)
 config = typer.Typer(help="Settings.", no_args_is_help=True)

@@ -12,6 +12,7 @@ from hubbub.metrics import (
     campaigns,
     contacts,
     conversations,
+    hours,
     intents,
     messages,
     responses,
@@ -27,8 +28,8 @@ DEFINITION_VERSION = 2
 """Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
 
 ROLLUPS: tuple[Rollup, ...] = (
-    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *tasks.ROLLUPS, *staff.ROLLUPS, *intents.ROLLUPS,
-    *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS, *activity.ROLLUPS,
+    *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS, *staff.ROLLUPS,
+    *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS, *activity.ROLLUPS,
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 BY_NAME: dict[str, Rollup] = {r.name: r for r in ROLLUPS}

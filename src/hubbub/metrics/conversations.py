@@ -98,7 +98,8 @@ EPISODE = Fact(
             FROM timed GROUP BY tenant, conversation_id, anchor
         )
         SELECT tenant, conversation_id, episode_id, anchor, channel, channel_id, account_id, staff_id, first_staff_id,
-            first_reply_at, first_person_at, CASE WHEN first_by_ai THEN 'ai' ELSE 'person' END AS responder,
+            first_inbound, first_reply_at, first_person_at, last_resolve,
+            CASE WHEN first_by_ai THEN 'ai' ELSE 'person' END AS responder,
             CASE WHEN coalesce(reopened_after, FALSE) THEN NULL ELSE last_resolve END AS resolved_at,
             coalesce(escalated, FALSE) AS escalated, ai_involved,
             ai_involved AND (human_replied OR handed_at IS NOT NULL OR coalesce(escalated, FALSE)) AS ai_escalated,
@@ -110,6 +111,10 @@ EPISODE = Fact(
             (epoch_us(last_resolve) - epoch_us(anchor) + 500) // 1000 AS resolution_ms
         FROM folded
     """,
+    spells={
+        "first_response_business_ms": ("first_inbound", "first_reply_at"),
+        "resolution_business_ms": ("anchor", "last_resolve"),
+    },
 )
 
 EVENTS = Fact(

@@ -205,6 +205,8 @@ class Fact:
     time a fact can be dated. A fact with `links` depends on other events than its own: `key` ties them together.
     `look_ahead` is its horizon: how long after the anchor an event may still change it; `look_back` how long before. A fact
     with a link without limit needs all events of the keys that are active in a window. No links: every event stands alone.
+    `spells` adds columns to those of `sql`: the business milliseconds between two of its moments, by the tenant's calendar,
+    null where there is none. SQL sees no calendars: see `fold.with_hours`.
     """
 
     name: str
@@ -217,6 +219,7 @@ class Fact:
     look_back: timedelta = timedelta(0)
     look_ahead: timedelta = timedelta(0)
     id: str = "id"
+    spells: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def plain(self) -> bool:
@@ -338,6 +341,12 @@ class Rollup:
     keep: Mapping[Grain, timedelta] = field(default_factory=lambda: DAILY)
     hidden: tuple[str, ...] = ()
     """Dimensions that hold entities (contacts, conversations): members of distinct counts, never grouped by."""
+
+    @property
+    def in_hours(self) -> bool:
+        """Whether its numbers depend on the tenant's business hours; tenants without a calendar have no rows in it."""
+        folded = {measure.column for measure in self.measures.values() if isinstance(measure, Distribution)}
+        return bool(folded & set(self.source.spells))
 
     def table(self, grain: Grain) -> str:
         """Return the name of the table of a stored grain."""

@@ -12,6 +12,7 @@ from hubbub.metrics.definition import Column, Fact, Link, Rollup
 from hubbub.model.window import SLOT_US, Grain
 
 TIME = '"time"'
+DAY_US = 86_400_000_000
 KEY_COLUMNS = (("tenant", "INTEGER"), ("window_start", "TIMESTAMP"))
 
 
@@ -38,6 +39,30 @@ def scope(fact: Fact, where: str = "TRUE", events: str = "events") -> str:
 def fact_rows(fact: Fact, events: str) -> str:
     """Return the SELECT of a fact over a subquery of events."""
     return fact.sql.replace("{events}", events)
+
+
+def with_hours(fact: Fact, rows: str, *, known: bool) -> str:
+    """Return the SELECT of a fact's rows with its business milliseconds beside them; null for all unless `known`.
+
+    `keeps_hours` (tenant, hours) numbers calendars, and `open_hours` (hours, day, start, end, length, before) holds their
+    steps: until t it was open `before` and the time since `start`, no more than `length`, in microseconds. See
+    `store/hours.py`. An equality on the UTC day leaves a few steps to compare; an ASOF join took ten times as long.
+    """
+    joins, columns = " LEFT JOIN keeps_hours AS k ON k.tenant = f.tenant" if known else "", ""
+    for number, (name, moments) in enumerate(fact.spells.items()):
+        if not known:
+            columns += f", CAST(NULL AS BIGINT) AS {name}"
+            continue
+        until = []
+        for end, column in zip("ab", moments, strict=True):
+            step = f"{end}{number}"
+            joins += (
+                f" LEFT JOIN open_hours AS {step} ON {step}.hours = k.hours AND {step}.day = epoch_us(f.{column}) // {DAY_US} "
+                f'AND f.{column} >= {step}.start AND f.{column} < {step}."end"'
+            )
+            until.append(f"{step}.before + least(epoch_us(f.{column}) - epoch_us({step}.start), {step}.length)")
+        columns += f", ({until[1]} - ({until[0]}) + 500) // 1000 AS {name}"
+    return f"SELECT f.*{columns} FROM ({rows}) AS f{joins}"
 
 
 def schema(rollup: Rollup, grain: Grain) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -63,14 +63,15 @@ RESPONSE = Fact(
             FROM talk GROUP BY tenant, conversation_id, replies_before
         )
         SELECT tenant, anchor, reply_id, conversation_id, coalesce(reply_channel, channel) AS channel, channel_id, account_id,
-            staff_id, CASE WHEN by_ai THEN 'ai' ELSE 'person' END AS responder,
+            staff_id, CASE WHEN by_ai THEN 'ai' ELSE 'person' END AS responder, asked_at,
             (epoch_us(anchor) - epoch_us(asked_at) + 500) // 1000 AS duration_ms
         FROM spells WHERE asked_at IS NOT NULL AND anchor IS NOT NULL
         UNION ALL
         SELECT tenant, "time", id, conversation_id, channel, channel_id, account_id, staff_id,
-            CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END, duration_ms
+            CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END, "time" - to_milliseconds(duration_ms), duration_ms
         FROM {events} WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
     """,
+    spells={"business_ms": ("asked_at", "anchor")},
 )
 
 RESPONSES = Rollup(

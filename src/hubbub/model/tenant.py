@@ -1,4 +1,4 @@
-"""A tenant: the owner of data, with the zone its days are in and how long its numbers are kept."""
+"""A tenant: the owner of data, with the zone its days are in, its business hours, and how long its numbers are kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hubbub.errors import BadInputError
+from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -47,6 +48,7 @@ class Tenant:
     zone: str = "UTC"
     name: str = ""
     retention: Retention = field(default_factory=Retention)
+    calendar: Calendar = NO_CALENDAR
 
     @property
     def tz(self) -> ZoneInfo:

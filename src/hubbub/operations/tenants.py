@@ -1,4 +1,4 @@
-"""The engine's operations that manage: tenants, keys, quarantine. `Engine` (app.py) inherits them."""
+"""The engine's operations that manage: tenants, business hours, keys, quarantine. `Engine` (app.py) inherits them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from hubbub.errors import NotFoundError
 from hubbub.ingest.accept import Intake
+from hubbub.model import calendar as business_hours
 from hubbub.model.event import read_one
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
@@ -15,7 +16,7 @@ from hubbub.store.base import Store
 from hubbub.store.control import Control, Key
 
 OPERATIONS = (
-    "tenants", "add_tenant", "change_tenant", "keys", "add_key", "revoke_key", "quarantine", "replay",
+    "tenants", "add_tenant", "change_tenant", "calendar", "set_calendar", "keys", "add_key", "revoke_key", "quarantine", "replay",
 )  # fmt: skip
 """Those that a command beside a running server may ask it to do."""
 
@@ -54,6 +55,21 @@ class TenantOperations:
         if retention is not None:
             kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
         return _tenant_row(self.control.change_tenant(tenant, zone=zone, name=name, retention=kept))
+
+    def calendar(self, tenant: str) -> dict[str, Any]:
+        """Return a tenant's business hours: its zone, and the versions of its calendar by date; none: no calendar."""
+        return _calendar_row(self.control.tenant(tenant))
+
+    def set_calendar(self, tenant: str, calendar: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace a tenant's business hours by a document like that of `docs/howto/business-hours.md`.
+
+        `changed_from` in the answer is the first day whose numbers may change, by the next refresh; null: nothing changed.
+        Raises BadInputError that names the field.
+        """
+        before, after = self.control.tenant(tenant).calendar, business_hours.read(calendar)
+        changed = business_hours.first_change(before, after)
+        one = self.control.set_calendar(tenant, after)
+        return _calendar_row(one) | {"changed_from": changed.isoformat() if changed else None}
 
     def keys(self, tenant: str | None = None) -> dict[str, Any]:
         """Return what is known of API keys; never a secret."""
@@ -117,6 +133,10 @@ def _tenant_row(tenant: Tenant) -> dict[str, Any]:
         "tenant": tenant.id, "zone": tenant.zone, "name": tenant.name,
         "retention": {g: getattr(tenant.retention, g) for g in _GRAINS},
     }  # fmt: skip
+
+
+def _calendar_row(tenant: Tenant) -> dict[str, Any]:
+    return {"tenant": tenant.id, "zone": tenant.zone, **business_hours.document(tenant.calendar)}
 
 
 def _key_row(key: Key) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
-from hubbub.metrics import fold
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
 from hubbub.metrics.definition import (
     Count,
@@ -23,11 +22,12 @@ from hubbub.metrics.definition import (
     Stored,
     Sum,
 )  # fmt: skip
+from hubbub.model import calendar
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, slot_of
+from hubbub.model.window import Grain, day_of, slot_of
 from hubbub.query.answer import Answers, check
-from hubbub.query.facts import scope
+from hubbub.query.facts import Facts
 from hubbub.query.plan import Dirt, Piece, buckets, tile
 from hubbub.query.read import filters
 from hubbub.store.base import Store
@@ -79,7 +79,15 @@ def explain(
         },
         "events": {"total": total, "offset": offset, "rows": events},
         "freshness": shown.freshness,
+        **({"calendar": _calendar(tenant, question)} if one.rollup.in_hours else {}),
     }
+
+
+def _calendar(tenant: Tenant, question: Question) -> dict[str, Any]:
+    """Return the business hours that spells which end in the range are counted in; they may reach back to any version."""
+    last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
+    used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
+    return {"zone": tenant.zone, "versions": used}
 
 
 def _slots(piece: Piece) -> range:
@@ -139,17 +147,24 @@ def _events(
     where = filters(question, rollup, extra, params)
     anchor = f"r.{rollup.anchor}"
     dims = "".join(f", r.{d}" for d in rollup.dimensions)
-    body = (
-        f"FROM (SELECT * FROM ({fold.fact_rows(fact, scope(fact, tiles))}) AS f WHERE ({rollup.where}) AND "
-        f"({_counted(one)})) AS r WHERE {anchor} >= TIMESTAMP '{tiles.low}' AND {anchor} < TIMESTAMP '{tiles.high}' AND {where}"
-    )
-    total = store.query(f"SELECT count(*) {body}", params).rows[0][0]
-    value = f', r.{rollup.measures[one.metric.measure].column} AS "value"' if isinstance(one.metric, Quantiles) else ""  # type: ignore[attr-defined]
-    found = store.query(
-        f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit} OFFSET {offset}',
-        params,
-    )
+    value = ""
+    if isinstance(one.metric, Quantiles):
+        column = rollup.measures[one.metric.measure].column  # type: ignore[attr-defined]
+        value = f', r.{column} AS "value"'
+        if column in fact.spells:
+            value += f', r.{fact.spells[column][0]} AS "since"'
+    with store.work() as work:
+        body = (
+            f"FROM (SELECT * FROM {Facts(work, tenant).source(fact, tiles)} AS f WHERE ({rollup.where}) AND "
+            f"({_counted(one)})) AS r WHERE {anchor} >= TIMESTAMP '{tiles.low}' AND {anchor} < TIMESTAMP '{tiles.high}' "
+            f"AND {where}"
+        )
+        total = work.execute(f"SELECT count(*) {body}", params).rows[0][0]
+        found = work.execute(
+            f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit} OFFSET {offset}',
+            params,
+        )
     return total, [
-        {k: (v.isoformat() + "Z" if k == "time" else v) for k, v in row.items() if v is not None}
+        {k: (v.isoformat() + "Z" if k in ("time", "since") else v) for k, v in row.items() if v is not None}
         for row in found.dicts()
     ]

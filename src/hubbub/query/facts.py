@@ -16,6 +16,7 @@ from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant
 from hubbub.query.plan import OWN, Piece, Tiles, cut_by
 from hubbub.store.base import EVENT_COLUMNS, Work, utc_naive
+from hubbub.store.hours import make_rows
 
 RECENT = timedelta(days=3)
 """What ends later than so long ago is gathered with all that came after it: one look at events, and little is too much."""
@@ -48,6 +49,7 @@ class Facts:
 
     def __init__(self, work: Work, tenant: Tenant) -> None:
         self._work = work
+        self._tenant = tenant
         self._mine = {"tenant": tenant.no}
         self._gathered: dict[str, tuple[datetime, datetime]] = {}
         self._made: dict[tuple[str, datetime, datetime], str] = {}
@@ -111,7 +113,7 @@ class Facts:
         key = (fact.name, low, high)
         if key not in self._made:
             self._made[key] = f"rows_{len(self._made)}"
-            self._work.make(self._made[key], rows, self._mine)
+            make_rows(self._work, self._made[key], fact, rows, [self._tenant], self._mine)
         return f"(SELECT * FROM {self._made[key]} WHERE tenant = $tenant)"
 
 

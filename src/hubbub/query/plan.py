@@ -19,6 +19,7 @@ from hubbub.metrics.definition import Fact, Rollup
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import EPOCH, Grain, Window, slot_of, window_of, windows
 from hubbub.store.base import Store, utc_naive
+from hubbub.store.hours import hours_from
 
 MAX_WINDOWS = 20_000
 OWN = utc_naive(EPOCH)
@@ -126,15 +127,18 @@ class Dirt:
         self._now = now
         self._found: dict[str, list[int] | None] = {}
         self._changes: dict[int, list[tuple[str, int]]] = {}
-        frozen, zone, marks, ahead = store.query(
+        frozen, zone, marks, ahead, hours = store.query(
             "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t), "
             "(SELECT list((fact, seq)) FROM (SELECT fact, arg_max(seq, tenant) AS seq FROM marks WHERE tenant IN (0, $t) "
-            'GROUP BY fact)), (SELECT max("time") FROM events WHERE tenant = $t AND "time" >= $now)',
+            'GROUP BY fact)), (SELECT max("time") FROM events WHERE tenant = $t AND "time" >= $now), '
+            "(SELECT any_value((calendar, since)) FROM hours WHERE tenant = $t)",
             {"t": tenant.no, "now": utc_naive(now)},
         ).rows[0]
         self.frozen_until: datetime | None = frozen
         self._moved = zone not in (None, tenant.zone)
         self._marks: dict[str, int] = dict(marks or ())
+        self.hours_from = hours_from(hours, tenant)
+        """From where on windows of rollups in business hours are not folded by the tenant's present calendar; None: all are."""
         self._newest = ahead.replace(tzinfo=UTC) if ahead is not None else None
 
     def mark(self, fact: Fact) -> int:
@@ -203,6 +207,7 @@ def tile(
     dirty = dirt.slots(rollup.source)
     dirty_set = set(dirty or ())
     everything = dirty is None or exact
+    unlike = dirt.hours_from if rollup.in_hours else None
     kept = {g: kept_from(tenant, tenant.retention.days(g), now) for g in rollup.keep}
 
     def place(window: Window, unit: Grain, bucket: Window, shown: datetime) -> None:
@@ -222,7 +227,8 @@ def tile(
                 tiles.add_raw(after.start, after.end, shown)
                 tiles.live.add(shown)
             return
-        if stored and (frozen or not (everything or _touched(window, dirty_set))):
+        due = everything or _touched(window, dirty_set) or (unlike is not None and end > unlike)
+        if stored and (frozen or not due):
             tiles.stored.setdefault(unit, []).append(Piece(start, end, shown, frozen))
             return
         part = Window(max(window.start, bucket.start), min(window.end, bucket.end))

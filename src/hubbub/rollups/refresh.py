@@ -8,11 +8,12 @@ and is tried again by the next refresh.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -20,10 +21,12 @@ from hubbub.clock import Clock
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS, ROLLUPS
 from hubbub.metrics.definition import Fact, Rollup
+from hubbub.model import calendar
 from hubbub.model.tenant import Tenant
 from hubbub.rollups.halves import by_halves
-from hubbub.rollups.windows import Span, Step, WindowFold
+from hubbub.rollups.windows import SLOT, Span, Step, WindowFold
 from hubbub.store.base import Store, Work, utc_naive
+from hubbub.store.hours import hours_from
 from hubbub.telemetry import log
 
 EVERYONE = 0
@@ -70,9 +73,9 @@ class Refresher:
     def refresh(self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None) -> Report:
         """Bring every due window of all tenants (or of `only`) up to date; `step` hears of each step by name."""
         with self._lock, self._telling():
-            self._follow_tenants()
-            everyone = {t.no: t for t in self._tenants()}
-            chosen = {t.no: t for t in only} if only is not None else everyone
+            everyone = self._follow_tenants()
+            chosen = everyone if only is None else {t.no: everyone[t.no] for t in only}
+            unlike = self._unlike(chosen)
             report = Report(up_to=self._store.last_seq())
             self._now = self._clock()
             if only is None:
@@ -86,8 +89,10 @@ class Refresher:
                 for since, group in sorted(groups.items()):
                     if since < report.up_to:
                         failed |= self._fold_group(fact, group, since, report, step)
+                self._fold_hours(fact, unlike, report, step)
                 if only is None and marks != {EVERYONE: report.up_to}:
                     self._settle(fact, report.up_to, keep=failed)
+            self._hours_folded(unlike, report)
             return report
 
     def fold(
@@ -124,15 +129,20 @@ class Refresher:
         rows = self._store.query("SELECT tenant, seq FROM marks WHERE fact = $fact", {"fact": fact.name}).rows
         return dict(rows)
 
-    def _follow_tenants(self) -> None:
-        """Copy tenants' names and zones into the store; a tenant whose zone changed is folded anew in full."""
+    def _follow_tenants(self) -> dict[int, Tenant]:
+        """Copy tenants' names, zones and calendars into the store, and return all by number.
+
+        A tenant whose zone changed is folded anew in full, one whose calendar did from the change on.
+        """
+        everyone = {t.no: t for t in self._tenants()}
         known = {
             no: (name, zone) for no, name, zone in self._store.query("SELECT tenant, name, zone FROM tenants").rows
         }
-        changed = [t for t in self._tenants() if known.get(t.no) != (t.id, t.zone)]
-        if not changed:
-            return
-        self._touched.update(t.no for t in changed)
+        changed = [t for t in everyone.values() if known.get(t.no) != (t.id, t.zone)]
+        hours = self._changed_hours(everyone.values(), known)
+        if not changed and not hours:
+            return everyone
+        self._touched.update([*(t.no for t in changed), *(row[0] for row in hours)])
         columns = ([t.no for t in changed], [t.id for t in changed], [t.zone for t in changed])
         with self._store.work() as work:
             kinds = (pa.int32(), pa.string(), pa.string())
@@ -157,6 +167,59 @@ class Refresher:
                     work.execute(
                         "INSERT INTO marks VALUES ($fact, $tenant, 0, NULL, 0, NULL)", {**no, "fact": fact.name}
                     )
+            if hours:
+                names = ["tenant", "calendar", "since"]
+                kept = [pa.int32(), pa.string(), pa.timestamp("us")]
+                columns_ = [pa.array(values, kind) for values, kind in zip(zip(*hours, strict=True), kept, strict=True)]
+                work.table("changed_hours", pa.table(columns_, names=names))
+                work.execute("DELETE FROM hours WHERE tenant IN (SELECT tenant FROM changed_hours)")
+                work.execute("INSERT INTO hours SELECT tenant, calendar, since FROM changed_hours")
+        return everyone
+
+    def _changed_hours(
+        self, tenants: Iterable[Tenant], known: Container[int]
+    ) -> list[tuple[int, str, datetime | None]]:
+        """Return the rows of the store's table `hours` that are not as they must be; nothing is folded of unknown tenants."""
+        kept = {no: (told, since) for no, told, since in self._store.query("SELECT * FROM hours").rows}
+        rows: list[tuple[int, str, datetime | None]] = []
+        for tenant in tenants:
+            row = kept.get(tenant.no)
+            since = hours_from(row, tenant) if tenant.no in known else None
+            told = json.dumps(calendar.document(tenant.calendar)) if tenant.calendar or row else None
+            if told is not None and row != (told, since):
+                rows.append((tenant.no, told, since))
+        return rows
+
+    def _unlike(self, chosen: Mapping[int, Tenant]) -> dict[datetime, list[Tenant]]:
+        """Return who is folded by another calendar than the present one, by the moment from which on."""
+        found: dict[datetime, list[Tenant]] = {}
+        for no, since in self._store.query("SELECT tenant, since FROM hours WHERE since IS NOT NULL").rows:
+            if no in chosen:
+                found.setdefault(since, []).append(chosen[no])
+        return found
+
+    def _fold_hours(self, fact: Fact, unlike: Mapping[datetime, list[Tenant]], report: Report, step: Step) -> None:
+        """Fold what a changed calendar concerns: windows of rollups in business hours, from the change on."""
+        mine = [rollup for rollup in ROLLUPS if rollup.source is fact and rollup.in_hours]
+        for since, tenants in unlike.items() if mine else ():
+            low, high = self._store.query(
+                'SELECT min("time"), max("time") FROM events WHERE tenant IN (SELECT unnest($tenants::INTEGER[]))',
+                {"tenants": [t.no for t in tenants]},
+            ).rows[0]
+            if high is None or high < since:
+                continue
+            span = Span(max(low, since).replace(tzinfo=UTC), high.replace(tzinfo=UTC) + SLOT)
+            self._fold_group(fact, tenants, None, report, step, span=span, rollups=mine)
+
+    def _hours_folded(self, unlike: Mapping[datetime, list[Tenant]], report: Report) -> None:
+        """Write down whose numbers in business hours are all by the present calendar now."""
+        done = [t.no for tenants in unlike.values() for t in tenants if t.id not in report.errors]
+        if done:
+            with self._store.work() as work:
+                work.execute(
+                    "UPDATE hours SET since = NULL WHERE tenant IN (SELECT unnest($tenants::INTEGER[]))",
+                    {"tenants": done},
+                )
 
     def _settle(self, fact: Fact, up_to: int, keep: Iterable[int] = ()) -> None:
         """All tenants stand at `up_to` but those to `keep`: one general mark says so."""

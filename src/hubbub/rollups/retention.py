@@ -62,6 +62,9 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> dict[str
 
 def _behind(work: Work, tenant: Tenant, cut: datetime) -> str:
     """Say why raw events before the cut cannot go yet, or an empty string."""
+    since = work.execute("SELECT min(since) FROM hours WHERE tenant = $tenant", {"tenant": tenant.no}).rows[0][0]
+    if since is not None and since < cut:
+        return f"windows from {since:%Y-%m-%d %H:%M} UTC on are not folded by the new business hours yet; refresh first"
     for fact in FACTS:
         rows = work.execute(
             "SELECT arg_max(seq, tenant), arg_max(error, tenant) FROM marks WHERE fact = $fact AND tenant IN (0, $tenant)",

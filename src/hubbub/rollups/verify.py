@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from hubbub.metrics.catalogue import FACTS
+from hubbub.metrics.catalogue import FACTS, ROLLUPS
 from hubbub.model.tenant import Tenant
 from hubbub.rollups.windows import Span, WindowFold
 from hubbub.store.base import Store
@@ -57,7 +57,8 @@ def verify(
     for fact in FACTS:
         try:
             with store.work() as work:
-                windows = WindowFold(work, fact, tenants, now, lambda _: None, None)
+                mine = [rollup for rollup in ROLLUPS if rollup.source is fact]
+                windows = WindowFold(work, fact, tenants, now, lambda _: None, mine)
                 source = windows.prepare(None, span, filled=True)
                 for grain, rollup, due in windows.each() if source is not None else ():
                     for table, count in windows.differences(rollup, grain, source or "").items():

@@ -29,6 +29,7 @@ from hubbub.model.window import (
     windows,
 )
 from hubbub.store.base import Work, utc_naive
+from hubbub.store.hours import make_rows
 
 Step = Callable[[str], None]
 SLOT = timedelta(seconds=SLOT_SECONDS)
@@ -64,7 +65,8 @@ class WindowFold:
     ) -> None:
         self.work = work
         self.fact = fact
-        self.rollups = list(rollups or [r for r in ROLLUPS if r.source is fact])
+        keeping = any(t.calendar for t in tenants)
+        self.rollups = list(rollups or [r for r in ROLLUPS if r.source is fact and (keeping or not r.in_hours)])
         self.tenants = tenants
         self.zones = sorted({t.zone for t in tenants})
         self.now = now
@@ -253,7 +255,7 @@ class WindowFold:
         rows = fold.fact_rows(fact, scope)
         if fact.plain:
             return f"({rows})"
-        self.work.make("fact_rows", rows)
+        make_rows(self.work, "fact_rows", fact, rows, self.tenants)
         return "fact_rows"
 
     def _replace(self, rollup: Rollup, grain: Grain, source: str) -> None:

@@ -1,4 +1,4 @@
-"""Control data: tenants and API keys, in SQLite or Postgres.
+"""Control data: tenants, their business hours, and API keys, in SQLite or Postgres.
 
 A key is `hub_live_<id>_<secret>` with 256 bits of secret; only an HMAC-SHA256 under this installation's own pepper is kept.
 """
@@ -17,6 +17,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
+from hubbub.model import calendar
+from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
 from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import key_file
@@ -31,6 +33,12 @@ tenants = sa.Table(
     sa.Column("name", sa.String(200), nullable=False, default=""),
     sa.Column("retention", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+calendars = sa.Table(
+    "calendars", metadata,
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), primary_key=True),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.DateTime, nullable=False),
 )  # fmt: skip
 keys = sa.Table(
     "api_keys", metadata,
@@ -64,7 +72,9 @@ class Control:
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
         self._cache: dict[str, Tenant] | None = None
-        database.make(tenants, keys)
+        self.changes = 0
+        """How often tenants were changed by this process."""
+        database.make(tenants, calendars, keys)
         self._pepper = key_file(folder / "pepper")
 
     # --- tenants
@@ -73,10 +83,14 @@ class Control:
         """Return all tenants by id."""
         if self._cache is None:
             with self.database.read() as con:
+                hours = {row.tenant: calendar.stored(row.document) for row in con.execute(sa.select(calendars))}
                 self._cache = {
-                    row.id: Tenant(row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)))
+                    row.id: Tenant(
+                        row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)),
+                        hours.get(row.id, NO_CALENDAR),
+                    )
                     for row in con.execute(sa.select(tenants).order_by(tenants.c.no))
-                }
+                }  # fmt: skip
         return self._cache
 
     def tenant(self, tenant_id: str) -> Tenant:
@@ -102,7 +116,7 @@ class Control:
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
         finally:
-            self._cache = None
+            self._changed()
         return self.tenant(tenant_id)
 
     def change_tenant(
@@ -120,8 +134,24 @@ class Control:
         if values:
             with self.database.write() as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
-            self._cache = None
+            self._changed()
         return self.tenant(tenant_id)
+
+    def set_calendar(self, tenant_id: str, hours: Calendar) -> Tenant:
+        """Give a tenant business hours, in place of those it had; none when `hours` has no versions."""
+        self.tenant(tenant_id)
+        mine = calendars.c.tenant == tenant_id
+        with self.database.write() as con:
+            con.execute(calendars.delete().where(mine))
+            if hours:
+                told = json.dumps(calendar.document(hours))
+                con.execute(calendars.insert().values(tenant=tenant_id, document=told, changed_at=now()))
+        self._changed()
+        return self.tenant(tenant_id)
+
+    def _changed(self) -> None:
+        self._cache = None
+        self.changes += 1
 
     # --- keys
 

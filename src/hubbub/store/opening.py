@@ -39,6 +39,7 @@ _TABLES = (
     "marks (fact VARCHAR, tenant INTEGER, seq BIGINT, error VARCHAR, attempts INTEGER, tried_at TIMESTAMP)",
     "frozen (tenant INTEGER, until TIMESTAMP)",
     "tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)",
+    "hours (tenant INTEGER, calendar VARCHAR, since TIMESTAMP)",
     "snapshots (tenant INTEGER, account VARCHAR, kind VARCHAR, date DATE, window_start TIMESTAMP, window_end TIMESTAMP, "
     "zone VARCHAR, state VARCHAR, definition_version INTEGER, made_at TIMESTAMP, document VARCHAR)",
 )
@@ -147,7 +148,10 @@ def _create_rollups(con: duckdb.DuckDBPyConnection) -> None:
 
 def fingerprint(fact: Fact) -> str:
     """Return a digest of all that decides what is stored of a fact: its rows, and how its rollups fold and merge them."""
-    said = [fold.fact_rows(fact, fold.scope(fact)), str((fact.look_back, fact.look_ahead, fact.links))]
+    said = [
+        fold.with_hours(fact, fold.fact_rows(fact, fold.scope(fact)), known=True),
+        str((fact.look_back, fact.look_ahead, fact.links)),
+    ]
     for rollup in (r for r in ROLLUPS if r.source.name == fact.name):
         said += [str(fold.schema(rollup, grain)) for grain in rollup.keep]
         said += [fold.fold(rollup, ""), *(fold.fold_histogram(rollup, name, "") for name, _ in rollup.distributions())]

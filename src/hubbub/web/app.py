@@ -31,6 +31,7 @@ from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
+from hubbub.web.calendar import router as calendar
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
 from hubbub.web.reports import router as reports
@@ -52,6 +53,8 @@ class Heart:
         self._stop = threading.Event()
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
+        self._changes = 0
+        """How often tenants had been changed when the last refresh began: zones and calendars are folded by."""
         self.up_to = 0
         self.error: str | None = None
 
@@ -73,9 +76,10 @@ class Heart:
         while True:
             begun = time.monotonic()
             try:
-                if self._engine.store.last_seq() != self.up_to or self.error:
+                changes = self._engine.control.changes
+                if self._engine.store.last_seq() != self.up_to or changes != self._changes or self.error:
                     report = self._engine.refresh()
-                    self.up_to = int(str(report["up_to"]))
+                    self.up_to, self._changes = int(str(report["up_to"])), changes
                     self.error = "some tenants could not be folded, see 'hubbub doctor'" if report["errors"] else None
             except Exception as error:  # the next round may go well: a full disk is emptied, a lock let go
                 self.error = f"{type(error).__name__}: {error}"[:300]
@@ -157,6 +161,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.include_router(jobs_routes)
     app.include_router(integrations)
     app.include_router(reports)
+    app.include_router(calendar)
     app.include_router(open_routes)
     return app
 

@@ -1,0 +1,64 @@
+"""Commands for a tenant's business hours: show them, or set them from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import Data, Json
+
+calendar = typer.Typer(help="A tenant's business hours.", no_args_is_help=True)
+
+Tenant = Annotated[str, typer.Argument(help="The tenant.")]
+
+
+@calendar.command("show")
+def show_calendar(tenant: Tenant, data: Data = None, as_json: Json = False) -> None:
+    """Show a tenant's business hours, version by version."""
+    _ask("calendar", data, as_json, tenant=tenant)
+
+
+@calendar.command("set")
+def set_calendar(
+    tenant: Tenant,
+    file: Annotated[Path, typer.Option("--file", help="YAML or JSON; see docs/howto/business-hours.md.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Set a tenant's business hours; numbers follow with the next refresh, from the first day that differs."""
+    _ask("set_calendar", data, as_json, tenant=tenant, calendar=_read(file))
+
+
+def _ask(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call(name, **params)
+    if "changed_from" in answer and not as_json:
+        show.say(f"numbers change from {answer['changed_from']} on" if answer["changed_from"] else "nothing changed")
+    rows = [
+        {"valid_from": version["valid_from"], "day": day, "open": ", ".join(hours) or "closed"}
+        for version in answer["versions"]
+        for day, hours in (*version["week"].items(), *version["holidays"].items())
+    ]
+    show.emit(answer if as_json else {"rows": rows}, as_json=as_json, title=f"{answer['tenant']}, {answer['zone']}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return the document of a file, as plain values; raises BadInputError naming the file and the field."""
+    import yaml
+
+    from hubbub.errors import BadInputError
+    from hubbub.model import calendar as business_hours
+
+    try:
+        return business_hours.document(business_hours.read(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    except OSError as error:
+        raise BadInputError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except BadInputError as error:
+        raise BadInputError(f"{file}: {error}") from None

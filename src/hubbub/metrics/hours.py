@@ -1,0 +1,68 @@
+"""Business hours: waits and resolutions again, counting only the time in which the tenant was open.
+
+Each is a rollup of its own beside the plain one, so that tenants without a calendar store nothing. The facts say between which
+moments a spell lies (`spells`); `model/calendar.py` says when it was open.
+"""
+
+from __future__ import annotations
+
+from hubbub.metrics.conversations import EPISODE, FIRST_RESPONSES, RESOLUTIONS
+from hubbub.metrics.definition import ALL_GRAINS, Distribution, Quantiles, Rollup, Unit
+from hubbub.metrics.responses import RESPONSE, RESPONSES
+
+RESPONSES_IN_HOURS = Rollup(
+    name="responses_in_hours",
+    doc="The wait before each answer in the tenant's business hours, dated by the reply and credited to its sender.",
+    source=RESPONSE,
+    where="f.business_ms IS NOT NULL",
+    dimensions=RESPONSES.dimensions,
+    measures={"response_business_ms": Distribution("Open time of the wait.", Unit.MS, "business_ms")},
+    metrics={
+        "response_business_ms": Quantiles(
+            "The part of each wait (response_ms) in which the tenant was open, by its calendar in force at each instant; a "
+            "reported duration is taken to end with its event. No value where the tenant had no calendar when the wait began.",
+            Unit.MS, measure="response_business_ms",
+        ),
+    },
+    keep=ALL_GRAINS,
+)  # fmt: skip
+
+FIRST_RESPONSES_IN_HOURS = Rollup(
+    name="first_responses_in_hours",
+    doc="The wait for the first answer of each episode in the tenant's business hours, dated by the reply.",
+    source=EPISODE,
+    anchor="first_reply_at",
+    where="f.first_response_business_ms IS NOT NULL AND f.anchor IS NOT NULL",
+    dimensions=FIRST_RESPONSES.dimensions,
+    measures={
+        "first_response_business_ms": Distribution("Open time of the wait.", Unit.MS, "first_response_business_ms")
+    },
+    metrics={
+        "first_response_business_ms": Quantiles(
+            "The part of first_response_ms in which the tenant was open, by its calendar in force at each instant. No value "
+            "where the tenant had no calendar when the episode's first message came.",
+            Unit.MS, measure="first_response_business_ms",
+        ),
+    },
+)  # fmt: skip
+
+RESOLUTIONS_IN_HOURS = Rollup(
+    name="resolutions_in_hours",
+    doc="How long episodes took to their last resolve in the tenant's business hours, dated by that resolve.",
+    source=EPISODE,
+    anchor="resolved_at",
+    where="f.resolved_at IS NOT NULL AND f.resolution_business_ms IS NOT NULL",
+    dimensions=RESOLUTIONS.dimensions,
+    measures={
+        "resolution_business_ms": Distribution("Open time of the episode.", Unit.MS, "resolution_business_ms")
+    },
+    metrics={
+        "resolution_business_ms": Quantiles(
+            "The part of resolution_ms in which the tenant was open, by its calendar in force at each instant. No value where "
+            "the tenant had no calendar when the episode began.",
+            Unit.MS, measure="resolution_business_ms",
+        ),
+    },
+)  # fmt: skip
+
+ROLLUPS = (RESPONSES_IN_HOURS, FIRST_RESPONSES_IN_HOURS, RESOLUTIONS_IN_HOURS)
