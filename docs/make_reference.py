@@ -275,6 +275,10 @@ def http() -> str:
     for path, methods in description()["paths"].items():
         for method, route in methods.items():
             parts.append(f"## {method.upper()} {path}\n\n{route['summary']}. {route['description']}\n")
+            if scopes := [scope for needed in route.get("security", []) for scope in needed["key"]]:
+                parts.append(
+                    f"Needs a key with the scope `{scopes[0]}`{' and no tenant' if 'operator' in scopes else ''}.\n"
+                )
             if wanted := route.get("parameters", []):
                 rows = (
                     (

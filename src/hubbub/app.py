@@ -319,12 +319,12 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
         where: Where | None = None,
         *,
         limit: int = PAGE,
-        offset: int = 0,
+        cursor: str | None = None,
     ) -> dict[str, Any]:
         """Explain one number down to event ids."""
         one = self.control.tenant(tenant)
         question = self.question(one, metric, start, end, where=where)
-        return explain(self.store, self.clock, one, question, limit=limit, offset=offset)
+        return explain(self.store, self.clock, one, question, limit=limit, cursor=cursor)
 
     def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:
         """Say what contributed to the difference of one metric between two periods; see `query.changes`."""

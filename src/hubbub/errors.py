@@ -86,6 +86,35 @@ class WindowFrozenError(HubbubError):
     status = 409
 
 
+class RequestRunningError(HubbubError):
+    """A request with this Idempotency-Key is being answered; ask again in a moment with the same key."""
+
+    code = "request_running"
+    status = 409
+
+
+class KeyReusedError(HubbubError):
+    """This Idempotency-Key was used for another request; take a new one for each thing to be done."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class RateLimitedError(HubbubError):
+    """This API key asks more often than it may; wait as long as Retry-After says.
+
+    `retry_after`: seconds after which the next request is let in.
+    """
+
+    code = "rate_limited"
+    status = 429
+    retry = True
+
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None, **details: object) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
 class TooLargeError(HubbubError):
     """The request body is larger than allowed."""
 

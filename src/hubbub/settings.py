@@ -83,6 +83,16 @@ class CacheTiers(BaseModel):
     size_mb: int = Field(64, ge=0, le=1 << 20, description="Memory that answers take at most, all tenants together.")
 
 
+class Limits(BaseModel):
+    """How often one API key may ask one process; 0 is as often as it likes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reads: float = Field(100, ge=0, le=1e6, description="Requests a second, all but those that store events.")
+    ingests: float = Field(5000, ge=0, le=1e6, description="Requests a second that store events.")
+    burst: float = Field(2, ge=1, le=3600, description="Seconds' worth of requests that may come at once.")
+
+
 class Settings(BaseSettings):
     """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
 
@@ -114,6 +124,9 @@ class Settings(BaseSettings):
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
     refresh_seconds: float = Field(10.0, gt=0, description="Pause between refreshes while the server runs.")
     default_zone: str = Field("UTC", description="Zone of tenants made without one.")
+    limits: Limits = Field(
+        Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."
+    )
     retention: RetentionDays = Field(
         RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
     )

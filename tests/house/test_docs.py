@@ -195,6 +195,31 @@ def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.Captu
         assert engine.store.query("SELECT count(*) FROM events").rows == [(len(sending),)]
 
 
+def test_the_api_guide_runs(tmp_path: Path) -> None:
+    """Every Python block of the guide to the API runs against a real server, and its assertions hold."""
+    found = blocks("docs/howto/use-the-api.md")
+    assert len(found) >= 6
+    with hubbub.open(tmp_path / "served") as engine:
+        key = engine.add_key(None, ["admin"])["key"]
+    with server(tmp_path / "served") as url:
+        told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
+        namespace: dict[str, Any] = {}
+        exec(compile(told, "docs/howto/use-the-api.md", "exec"), namespace)
+        namespace["operator"].close()
+        namespace["acme"].close()
+
+
+def test_the_embedding_guide_runs(tmp_path: Path) -> None:
+    """Every Python block of the guide to embedding runs against a real server, and its assertions hold."""
+    found = blocks("docs/howto/embed.md")
+    assert len(found) >= 4
+    with hubbub.open(tmp_path / "served") as engine:
+        key = engine.add_key(None, ["admin"])["key"]
+    with server(tmp_path / "served") as url:
+        told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
+        exec(compile(told, "docs/howto/embed.md", "exec"), {})
+
+
 def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
     """Every `hubbub …` line in a console block or an indented one names a command that there is, with options it has."""
     known = dict(reference.commands())

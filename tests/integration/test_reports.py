@@ -92,3 +92,17 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
         assert sorted(row["id"] for row in rows) == sorted(ids)
         assert len({row["hash"] for row in rows}) <= 2, "live figures may settle in between"
         assert sorted(path.name for path in shelf.iterdir()) == sorted(ids)
+
+
+def test_a_worker_beside_the_server_has_reports_made(tmp_path: Path) -> None:
+    """With a server that takes no jobs itself a report is made by the worker beside it, and lies where the server hands it out."""
+    with house(tmp_path / "data") as place:
+        place.serve("--no-jobs")
+        auth = filled(place)
+        place.start("worker")
+        body = {"kind": "daily", "date": WHEN, "formats": ["json"]}
+        asked = httpx2.post(f"{place.url}/v1/reports", json=body, headers=auth, timeout=60)
+        about = made(place, auth, asked.json()["id"])
+        assert place.ended(asked.json()["job"])["state"] == "completed"
+        address = f"{place.url}{asked.headers['location']}/download"
+        assert httpx2.get(address, headers=auth, timeout=60).json()["report"]["hash"] == about["hash"]

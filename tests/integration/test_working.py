@@ -45,10 +45,10 @@ class House:
         self.processes.append(made)
         return made
 
-    def serve(self) -> subprocess.Popen[str]:
+    def serve(self, *words: str) -> subprocess.Popen[str]:
         """Start the server and wait until it is ready."""
         port = free_port()
-        server = self.start("serve", "--port", str(port))
+        server = self.start("serve", "--port", str(port), *words)
         self.url = f"http://127.0.0.1:{port}"
 
         def ready() -> bool:

@@ -95,7 +95,9 @@ def explain(
     end: To,
     where: Where = None,
     limit: Annotated[int, typer.Option("--limit", help="Events to show.")] = 20,
-    offset: Annotated[int, typer.Option("--offset", help="Events to skip.")] = 0,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -111,7 +113,7 @@ def explain(
         end=end,
         where=pairs(where),
         limit=limit,
-        offset=offset,
+        cursor=cursor,
     )
     show.emit(answer, as_json=as_json)
 

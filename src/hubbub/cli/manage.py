@@ -133,15 +133,35 @@ def revoke_key(
     ask("revoke_key", data, as_json, key=key)
 
 
+@keys.command("rotate")
+def rotate_key(
+    key: Annotated[str, typer.Argument(help="Id of the key.")],
+    overlap: Annotated[float, typer.Option("--overlap", min=0, help="Seconds that the old key works on.")] = 3600,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires", help="End of the new one: date or RFC 3339 time.", show_default="that of the old one"
+        ),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key in the stead of another, with its scopes; it is shown once, and the old one ends after the overlap."""
+    ask("rotate_key", data, as_json, key=key, overlap=overlap, expires=expires)
+
+
 @quarantine.command("list")
 def list_quarantine(
     tenant: TenantName,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most to show.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """List refused records with their reasons, newest first."""
-    ask("quarantine", data, as_json, tenant=tenant, limit=limit)
+    ask("quarantine", data, as_json, tenant=tenant, limit=limit, cursor=cursor)
 
 
 @quarantine.command("replay")

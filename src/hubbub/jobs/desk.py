@@ -12,9 +12,13 @@ from hubbub.errors import BadRequestError, NotFoundError
 from hubbub.jobs.queue import PRIORITIES, Jobs, policy_of
 from hubbub.jobs.schedule import Schedule, next_tick
 from hubbub.jobs.workflows import checked, owner
+from hubbub.model.page import check_limit, cursor_of, place_of
 
 MOST_DAYS = 1100
-MOST_ROWS = 1000
+MOST_AT_ONCE = 1_000_000
+"""Jobs started in one millisecond, beyond what any machine does."""
+LAST_MOMENT = 4_102_444_800_000
+"""The year 2100, in milliseconds."""
 
 
 class Desk:
@@ -30,13 +34,17 @@ class Desk:
         cursor: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return jobs, newest first, and the cursor of the next page or None."""
-        if not 1 <= limit <= MOST_ROWS:
-            raise BadRequestError(f"limit must lie between 1 and {MOST_ROWS}")
-        offset = int(cursor) if cursor is not None and cursor.isdecimal() else 0
-        if cursor is not None and (not cursor.isdecimal() or offset > 10_000_000):
+        after = place_of(cursor, int, int) or (0, 0)
+        if not (0 <= after[0] < LAST_MOMENT and 0 <= after[1] <= MOST_AT_ONCE):
             raise BadRequestError("cursor is none that a page of jobs gave")
-        rows = self._jobs.rows(queue=queue, state=state, tenant=tenant, limit=limit + 1, offset=offset)
-        return {"rows": rows[:limit], "next": str(offset + limit) if len(rows) > limit else None}
+        found = self._jobs.rows(queue=queue, state=state, tenant=tenant, limit=check_limit(limit) + 1, after=after)
+        rows, more = found[:limit], len(found) > limit
+        if not more:
+            return {"rows": rows, "next": None}
+        # What starts between two pages moves nothing, unless in the very moment of the last one shown (SQLite: second)
+        last = _started(rows[-1])
+        there = sum(_started(row) == last for row in rows) + (after[1] if after[0] == last else 0)
+        return {"rows": rows, "next": cursor_of((last, there))}
 
     def job(self, job: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job with payload and result."""
@@ -132,6 +140,11 @@ class Desk:
 
     def _row(self, name: str) -> dict[str, Any]:
         return next(row for row in self.schedules()["rows"] if row["name"] == name)
+
+
+def _started(row: Mapping[str, Any]) -> int:
+    """Return when a job was started, in milliseconds since 1970."""
+    return round(dt.datetime.fromisoformat(row["created_at"]).timestamp() * 1000)
 
 
 def _date(text: str) -> dt.date:

@@ -146,9 +146,12 @@ class Jobs:
         state: str | None = None,
         tenant: str | None = None,
         limit: int = 50,
-        offset: int = 0,
+        after: tuple[int, int] = (0, 0),
     ) -> list[dict[str, Any]]:
-        """Return jobs, newest first. Raises NotFoundError for an unknown queue or state."""
+        """Return jobs, newest first. Raises NotFoundError for an unknown queue or state.
+
+        `after` (milliseconds since 1970, n) leaves out what was started later, and the first n of that very moment.
+        """
         if state is not None and state not in STATES:
             raise NotFoundError(f"there is no job state {state[:40]!r} (there are {', '.join(STATES)})")
         names = [policy_of(queue).name] if queue is not None else list(QUEUES)
@@ -159,16 +162,19 @@ class Jobs:
             "load_input": False,
             "load_output": False,
         }
+        moment, shown = after
+        if moment:  # half a millisecond more: DBOS multiplies a float by 1000 and cuts it
+            asked["end_time"] = datetime.fromtimestamp(moment / 1000 + 0.0005, UTC).isoformat()
         if state == "retrying":
             retrying = self.ledger.retrying()
             found = self._client.list_workflows(workflow_ids=retrying, **asked) if retrying else []
-            return [row_of(one) for one in found][offset : offset + limit]
+            return [row_of(one) for one in found][shown : shown + limit]
         if state == "failed":  # among errors, those to be tried again are few
-            asked["limit"] = offset + limit + len(self.ledger.retrying())
+            asked["limit"] = shown + limit + len(self.ledger.retrying())
             rows = [row_of(one) for one in self._client.list_workflows(status="ERROR", **asked)]
-            return [row for row in rows if row["state"] == "failed"][offset : offset + limit]
+            return [row for row in rows if row["state"] == "failed"][shown : shown + limit]
         found = self._client.list_workflows(
-            status=STATES[state] if state is not None else None, limit=limit, offset=offset, **asked
+            status=STATES[state] if state is not None else None, limit=limit, offset=shown, **asked
         )
         return [row_of(one) for one in found]
 

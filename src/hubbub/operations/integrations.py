@@ -20,6 +20,7 @@ from hubbub.ingest.connectors.base import Day
 from hubbub.ingest.connectors.catalogue import CONNECTORS, connector
 from hubbub.ingest.daily import ingest_day
 from hubbub.model.event import Item
+from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.outgoing.http import Outgoing
 from hubbub.replies.reply import Replies
@@ -27,8 +28,9 @@ from hubbub.settings import Settings
 from hubbub.store.base import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
-from hubbub.store.integrations import LARGEST_PAGE, STATES, Integration, Integrations
+from hubbub.store.integrations import STATES, Integration, Integrations
 from hubbub.store.payloads import Payloads, Promise
+from hubbub.store.repeats import Repeats
 from hubbub.store.vault import Vault
 from hubbub.telemetry import log
 
@@ -56,6 +58,7 @@ class OutsideOperations(ABC):
         self.http = Outgoing(self.settings.allow_private_hosts)
         self.integration_store = Integrations(database, vault)
         self.payload_store = Payloads(database, vault)
+        self.repeats = Repeats(database, vault)
         self.replies = Replies(
             self.http, self.settings.ai, self.payload_store, self.integration_store, self.record, self.clock
         )
@@ -89,15 +92,12 @@ class OutsideOperations(ABC):
         """Return a page of integrations, oldest first, of a tenant or all; `next` is the cursor of the page after, or None."""
         if state is not None and state not in STATES:
             raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
-        if not 1 <= limit <= LARGEST_PAGE:
-            raise BadInputError(f"limit: from 1 to {LARGEST_PAGE}")
         if tenant is not None:
             self.control.tenant(tenant)
-        found = self.integration_store.page(tenant, state, provider, cursor or "", limit + 1)
-        return {
-            "rows": [_row(one) for one in found[:limit]],
-            "next": found[limit - 1].id if len(found) > limit else None,
-        }
+        after = (place_of(cursor, str) or ("",))[0]
+        found = self.integration_store.page(tenant, state, provider, after, check_limit(limit) + 1)
+        rows, following = cut(found, limit, lambda one: (one.id,))
+        return {"rows": [_row(one) for one in rows], "next": following}
 
     def integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
         """Return one integration, without its secret."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from hubbub.errors import NotFoundError
+from hubbub.errors import BadInputError, BadRequestError, NotFoundError
 from hubbub.ingest.accept import Intake
 from hubbub.model import calendar as business_hours
 from hubbub.model.event import read_one
+from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.settings import Settings
@@ -16,9 +18,13 @@ from hubbub.store.base import Store
 from hubbub.store.control import Control, Key
 
 OPERATIONS = (
-    "tenants", "add_tenant", "change_tenant", "calendar", "set_calendar", "keys", "add_key", "revoke_key", "quarantine", "replay",
+    "tenants", "tenant", "add_tenant", "change_tenant", "calendar", "set_calendar", "keys", "key", "add_key", "revoke_key",
+    "rotate_key", "quarantine", "replay",
 )  # fmt: skip
 """Those that a command beside a running server may ask it to do."""
+
+LONGEST_OVERLAP = 30 * 86_400
+"""Seconds that an old key may work beside the one in its stead."""
 
 _GRAINS = ("raw", "hour", "day", "week", "month")
 
@@ -31,9 +37,17 @@ class TenantOperations:
     control: Control
     intake: Intake
 
-    def tenants(self) -> dict[str, Any]:
-        """Return all tenants with zone and retention."""
-        return {"rows": [_tenant_row(t) for t in self.control.tenants().values()]}
+    def tenants(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Return all tenants with zone and retention, oldest first, or one alone; `limit` cuts them into pages."""
+        after = (place_of(cursor, int) or (0,))[0]
+        chosen = [self.control.tenant(tenant)] if tenant is not None else self.control.tenants().values()
+        found = [one for one in chosen if one.no > after]
+        rows, following = cut(found, limit and check_limit(limit), lambda one: (one.no,))
+        return {"rows": [_tenant_row(one) for one in rows], "next": following}
+
+    def tenant(self, tenant: str) -> dict[str, Any]:
+        """Return one tenant with zone and retention."""
+        return _tenant_row(self.control.tenant(tenant))
 
     def add_tenant(
         self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
@@ -71,9 +85,17 @@ class TenantOperations:
         one = self.control.set_calendar(tenant, after)
         return _calendar_row(one) | {"changed_from": changed.isoformat() if changed else None}
 
-    def keys(self, tenant: str | None = None) -> dict[str, Any]:
-        """Return what is known of API keys; never a secret."""
-        return {"rows": [_key_row(k) for k in self.control.keys(tenant)]}
+    def keys(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Return what is known of API keys, oldest first, never a secret; `limit` cuts them into pages."""
+        place = place_of(cursor, str, str)
+        after = (_moment(place[0]), place[1]) if place else None
+        found = self.control.keys(tenant, after, check_limit(limit) + 1 if limit is not None else None)
+        rows, following = cut(found, limit, lambda one: (one.created_at.isoformat() if one.created_at else "", one.id))
+        return {"rows": [_key_row(one) for one in rows], "next": following}
+
+    def key(self, key: str, owner: str | None = None) -> dict[str, Any]:
+        """Return what is known of one key; `owner` finds that tenant's keys alone."""
+        return _key_row(self.control.key(key, owner))
 
     def add_key(
         self,
@@ -83,21 +105,38 @@ class TenantOperations:
         expires: str | None = None,
     ) -> dict[str, Any]:
         """Make a key; its text is in the answer and nowhere else, ever."""
-        key, text = self.control.add_key(tenant, scopes, label, parse_moment(expires, "UTC") if expires else None)
+        key, text = self.control.add_key(tenant, scopes, label, _end(expires))
         return _key_row(key) | {"key": text}
 
-    def revoke_key(self, key: str) -> dict[str, Any]:
-        """Make a key useless from now on."""
+    def revoke_key(self, key: str, owner: str | None = None) -> dict[str, Any]:
+        """Make a key useless from now on; `owner` finds that tenant's keys alone."""
+        self.control.key(key, owner)
         return _key_row(self.control.revoke_key(key))
 
-    def quarantine(self, tenant: str, limit: int = 100) -> dict[str, Any]:
-        """Return refused records of a tenant, newest first, with the reason of each."""
+    def rotate_key(
+        self, key: str, overlap: float = 3600, expires: str | None = None, owner: str | None = None
+    ) -> dict[str, Any]:
+        """Make a key in the stead of another, which works for `overlap` seconds more; the new text is in the answer alone.
+
+        `replaces` is the old key with its new end. The new one ends with `expires`, or when the old one would have.
+        `owner` finds that tenant's keys alone. Raises BadInputError, NotFoundError, and ConflictError for a dead key.
+        """
+        if not 0 <= overlap <= LONGEST_OVERLAP:
+            raise BadInputError(f"overlap: {overlap} is not a number of seconds from 0 to {LONGEST_OVERLAP} (30 days)")
+        self.control.key(key, owner)
+        made, old, text = self.control.rotate_key(key, overlap, _end(expires))
+        return _key_row(made) | {"key": text, "replaces": _key_row(old)}
+
+    def quarantine(self, tenant: str, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+        """Return a page of refused records of a tenant, newest first, with the reason of each."""
+        before = (place_of(cursor, int) or (None,))[0]
         found = self.store.query(
             "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = $tenant "
-            "ORDER BY id DESC LIMIT $limit",
-            {"tenant": self.control.tenant(tenant).no, "limit": limit},
+            "AND ($before::BIGINT IS NULL OR id < $before) ORDER BY id DESC LIMIT $limit",
+            {"tenant": self.control.tenant(tenant).no, "limit": check_limit(limit) + 1, "before": before},
         )
-        return {"rows": [{**r, "received_at": r["received_at"].isoformat() + "Z"} for r in found.dicts()]}
+        rows, following = cut(found.dicts(), limit, lambda row: (row["id"],))
+        return {"rows": [{**r, "received_at": r["received_at"].isoformat() + "Z"} for r in rows], "next": following}
 
     def replay(self, tenant: str, ids: Sequence[int] | None = None) -> dict[str, Any]:
         """Try refused records again (all, or some); those that are taken now leave the quarantine."""
@@ -126,6 +165,17 @@ class TenantOperations:
             return self.control.tenant(tenant), False
         except NotFoundError:
             return self.control.add_tenant(tenant, zone or self.settings.default_zone, retention=retention), True
+
+
+def _end(expires: str | None) -> datetime | None:
+    return parse_moment(expires, "UTC") if expires else None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        raise BadRequestError("this cursor is not the 'next' of a page before") from None
 
 
 def _tenant_row(tenant: Tenant) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -107,6 +107,7 @@ class CachedAnswers:
         self._tenant = tenant
         self._clock = clock
         self._defaults: dict[str, dict[str, Any]] = {}
+        self._told: dict[int, tuple[Tenant, str]] = {}
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
         self._lock = threading.Lock()
 
@@ -120,7 +121,7 @@ class CachedAnswers:
         params = {**self._defaults_of(name), **params}  # left out and given as it is anyway are the same question
         tier = rule.tier_of_days if rule.tier_of_days is not None and params.get("days", 1) > 1 else rule.tier
         day = day_of(self._clock(), one.tz).isoformat()
-        told = json.dumps([name, params, asdict(one), day, DEFINITION_VERSION], sort_keys=True)
+        told = json.dumps([name, params, self._told_of(one), day, DEFINITION_VERSION], sort_keys=True)
         digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         tags = (_ALL, *(f"{one.no}:{part}" for part in rule.parts))
         return Asked(
@@ -133,6 +134,13 @@ class CachedAnswers:
             given = inspect.signature(self._operation(name)).parameters.values()
             self._defaults[name] = {p.name: p.default for p in given if p.default is not p.empty}
         return self._defaults[name]
+
+    def _told_of(self, tenant: Tenant) -> str:
+        """Return all that is known of a tenant as text, written once for as long as it is the same object."""
+        known = self._told.get(tenant.no)
+        if known is None or known[0] is not tenant:
+            known = self._told[tenant.no] = tenant, repr(tenant)
+        return known[1]
 
     def look(self, asked: Asked) -> Answered | None:
         """Return the answer that is kept, if there is one."""
@@ -156,7 +164,7 @@ class CachedAnswers:
         if flight is not mine:
             return flight.future
         try:
-            found = self.look(asked) or self._compute(asked, stamp)  # another may have been done in between
+            found = self.look(asked) or self._compute(asked, stamp, mine)  # another may have been done in between
             mine.future.set_result(found)
             return found
         except BaseException as error:
@@ -194,9 +202,11 @@ class CachedAnswers:
         CACHE.labels("hit").inc()
         return Answered(kept.body, max(0.0, self._clock().timestamp() - kept.made))
 
-    def _compute(self, asked: Asked, stamp: Stamp) -> Answered:
+    def _compute(self, asked: Asked, stamp: Stamp, flight: _Flight | None = None) -> Answered:
         CACHE.labels("miss").inc()
         made = self._clock().timestamp()
         body = msgspec.json.encode(self._operation(asked.name)(**asked.params))
-        self.cache.put(asked.key, stamp, Kept(body, made), asked.seconds)
+        dropped = flight is not None and self._flights.get((asked.key, stamp)) is not flight
+        if not dropped:  # else it would be in vain, and take the place of a newer one
+            self.cache.put(asked.key, stamp, Kept(body, made), asked.seconds)
         return Answered(body, 0.0)

@@ -22,7 +22,7 @@ from hubbub.metrics.definition import (
     Stored,
     Sum,
 )  # fmt: skip
-from hubbub.model import calendar
+from hubbub.model import calendar, page
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of, slot_of
@@ -37,16 +37,17 @@ MAX_PAGE = 1000
 
 
 def explain(
-    store: Store, clock: Clock, tenant: Tenant, question: Question, *, limit: int = PAGE, offset: int = 0
+    store: Store, clock: Clock, tenant: Tenant, question: Question, *, limit: int = PAGE, cursor: str | None = None
 ) -> dict[str, Any]:
     """Explain one metric over `[start, end)`: stored and recomputed value, formula, parts, windows, and event ids.
 
-    `events` are the things counted (the reply of a response, the message of a count), newest last, `limit` from `offset`.
+    `events` are the things counted (the reply of a response, the message of a count), newest last, `limit` after what
+    `cursor`, the `next` of the page before, says.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("explain one metric at a time")
-    if not (0 < limit <= MAX_PAGE and offset >= 0):
-        raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}, 'offset' must be 0 or more")
+    if not 0 < limit <= MAX_PAGE:
+        raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}")
     one = find(question.metrics[0])
     question = replace(question, grain=Grain.TOTAL, by=(), compare=None, exact=False)
     check(question, [one], tenant)
@@ -58,7 +59,8 @@ def explain(
     dirt = Dirt(store, tenant, now)
     cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
     tiles = tile(one.rollup, tenant, cut, Grain.TOTAL, now, dirt)
-    total, events = _events(store, tenant, question, one, limit, offset, clock)
+    total, found = _events(store, tenant, question, one, limit, cursor, clock)
+    events, following = page.cut(found, limit, lambda row: (row["time"], row.get("id", "")))
     return {
         "metric": one.name,
         "definition": one.metric.doc,
@@ -77,7 +79,7 @@ def explain(
             "stored": {g.value: len(pairs) for g, pairs in tiles.stored.items()},
             "raw_quarter_hours": len({s for p in tiles.raw for s in _slots(p)}),
         },
-        "events": {"total": total, "offset": offset, "rows": events},
+        "events": {"total": total, "rows": events, "next": following},
         "freshness": shown.freshness,
         **({"calendar": _calendar(tenant, question)} if one.rollup.in_hours else {}),
     }
@@ -131,7 +133,7 @@ def _counted(one: Asked) -> str:
 
 
 def _events(
-    store: Store, tenant: Tenant, question: Question, one: Asked, limit: int, offset: int, clock: Clock
+    store: Store, tenant: Tenant, question: Question, one: Asked, limit: int, cursor: str | None, clock: Clock
 ) -> tuple[int, list[dict[str, Any]]]:
     rollup, fact = one.rollup, one.rollup.source
     now = clock()
@@ -160,8 +162,12 @@ def _events(
             f"AND {where}"
         )
         total = work.execute(f"SELECT count(*) {body}", params).rows[0][0]
+        after = page.place_of(cursor, str, str)
+        if after is not None:
+            body += f" AND ({anchor}, r.{fact.id}) > (TRY_CAST($after_time AS TIMESTAMP), $after_id)"
+            params |= {"after_time": after[0].removesuffix("Z"), "after_id": after[1]}
         found = work.execute(
-            f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit} OFFSET {offset}',
+            f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit + 1}',
             params,
         )
     return total, [

@@ -53,6 +53,8 @@ def period_of(
         last = next_first_day(first, grain)
     if first >= last:
         raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    if first.year < 2000:  # a week or month that began before what can be asked for
+        raise BadQuestionError(f"the period begins on {first}, and nothing before 2000 can be asked for")
     if first > today:
         raise BadQuestionError(f"the period from {first} to {last} has not begun in {tenant.zone}")
     one = first == first_day(first, grain) and last == next_first_day(first, grain)

@@ -11,8 +11,9 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,10 +68,14 @@ class Key:
 
 
 class Control:
-    """Tenants and keys. Reads of tenants are cached; every write drops the cache."""
+    """Tenants and keys. Reads of tenants are cached; every write drops the cache.
+
+    `withdrawn` counts how often a key was made to end in this process: who remembers keys forgets them when it has grown.
+    """
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
+        self.withdrawn = 0
         self._cache: dict[str, Tenant] | None = None
         self.changes = 0
         """How often tenants were changed by this process."""
@@ -159,49 +164,78 @@ class Control:
         self, tenant_id: str | None, scopes: Sequence[str], label: str = "", expires_at: datetime | None = None
     ) -> tuple[Key, str]:
         """Make a key; returns it with its full text, which is never shown again. `tenant_id` None needs scope admin."""
-        unknown = set(scopes) - set(SCOPES)
-        if unknown or not scopes:
-            raise BadInputError(f"scopes: {', '.join(sorted(unknown)) or 'none given'}; known are {', '.join(SCOPES)}")
+        known = _scopes(scopes)
         if tenant_id is not None:
             self.tenant(tenant_id)
-        elif "admin" not in scopes:
+        elif "admin" not in known:
             raise BadInputError("a key without a tenant needs the scope admin")
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
-        values = {
-            "id": key_id, "tenant": tenant_id, "scopes": ",".join(s for s in SCOPES if s in scopes), "label": label[:200],
-            "digest": self._digest(secret), "created_at": now(),
-            "expires_at": expires_at.astimezone(UTC).replace(tzinfo=None) if expires_at else None,
-        }  # fmt: skip
+        values, text = self._new(tenant_id, known, label, _naive(expires_at))
         with self.database.write() as con:
             con.execute(keys.insert().values(values))
-        return self._key(key_id), f"hub_live_{key_id}_{secret}"
+        return self.key(values["id"]), text
+
+    def _new(
+        self, tenant_id: str | None, scopes: Sequence[str], label: str, expires_at: datetime | None
+    ) -> tuple[dict[str, Any], str]:
+        """Return the row of a key that is not stored yet, and its text."""
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
+        return {
+            "id": key_id, "tenant": tenant_id, "scopes": ",".join(scopes), "label": label[:200],
+            "digest": self._digest(secret), "created_at": now(), "expires_at": expires_at,
+        }, f"hub_live_{key_id}_{secret}"  # fmt: skip
 
     def _digest(self, secret: str) -> str:
         return hmac.new(self._pepper, secret.encode(), hashlib.sha256).hexdigest()
 
-    def _key(self, key_id: str) -> Key:
-        for key in self.keys():
-            if key.id == key_id:
-                return key
-        raise NotFoundError(f"there is no key {key_id[:40]!r}")
-
-    def keys(self, tenant_id: str | None = None) -> list[Key]:
-        """Return all keys, or those of one tenant."""
-        query = sa.select(keys).order_by(keys.c.created_at, keys.c.id)
+    def key(self, key_id: str, tenant_id: str | None = None) -> Key:
+        """Return a key, of one tenant or any. Raises NotFoundError, the same for none and for somebody else's."""
+        query = sa.select(keys).where(keys.c.id == key_id)
         if tenant_id is not None:
             query = query.where(keys.c.tenant == tenant_id)
         with self.database.read() as con:
-            return [
-                Key(r.id, r.tenant, tuple(r.scopes.split(",")), r.label, r.created_at, r.expires_at, r.revoked_at)
-                for r in con.execute(query)
-            ]
+            row = con.execute(query).first()
+        if row is None:
+            raise NotFoundError(f"there is no key {key_id[:40]!r}")
+        return _key(row)
+
+    def keys(
+        self, tenant_id: str | None = None, after: tuple[datetime, str] | None = None, limit: int | None = None
+    ) -> list[Key]:
+        """Return all keys, or those of one tenant, oldest first: at most `limit`, made `after` a moment and id."""
+        query = sa.select(keys).order_by(keys.c.created_at, keys.c.id).limit(limit)
+        if tenant_id is not None:
+            query = query.where(keys.c.tenant == tenant_id)
+        if after is not None:
+            query = query.where(sa.tuple_(keys.c.created_at, keys.c.id) > after)
+        with self.database.read() as con:
+            return [_key(row) for row in con.execute(query)]
 
     def revoke_key(self, key_id: str) -> Key:
-        """Make a key useless from now on."""
-        self._key(key_id)
+        """Make a key useless from now on; one that is already stays as it is."""
+        self.key(key_id)
         with self.database.write() as con:
-            con.execute(keys.update().where(keys.c.id == key_id).values(revoked_at=now()))
-        return self._key(key_id)
+            living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
+            con.execute(keys.update().where(*living).values(revoked_at=now()))
+        self.withdrawn += 1
+        return self.key(key_id)
+
+    def rotate_key(self, key_id: str, overlap: float, expires_at: datetime | None = None) -> tuple[Key, Key, str]:
+        """Make a key with another's tenant, scopes and label, in whose stead it is; that one works `overlap` seconds more.
+
+        The new one ends at `expires_at`, or when the old one would have. Returns the new key, the old one and the new one's
+        text. Raises NotFoundError, and ConflictError for a key that is revoked or expired.
+        """
+        old, moment = self.key(key_id), now()
+        if old.revoked_at or (old.expires_at and old.expires_at <= moment):
+            raise ConflictError(f"key {old.id} does not work any more: make a new one instead")
+        last = moment + timedelta(seconds=overlap)
+        values, text = self._new(old.tenant, old.scopes, old.label, _naive(expires_at) or old.expires_at)
+        living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
+        with self.database.write() as con:
+            con.execute(keys.insert().values(values))
+            con.execute(keys.update().where(*living).values(expires_at=min(last, old.expires_at or last)))
+        self.withdrawn += 1
+        return self.key(values["id"]), self.key(key_id), text
 
     def authenticate(self, text: str) -> Key:
         """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones."""
@@ -213,4 +247,22 @@ class Control:
         right = hmac.compare_digest(self._digest(secret), known)
         if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= now()):
             raise UnauthenticatedError
-        return Key(row.id, row.tenant, tuple(row.scopes.split(",")), row.label, row.created_at, row.expires_at)
+        return _key(row)
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    scopes = tuple(row.scopes.split(","))
+    return Key(row.id, row.tenant, scopes, row.label, row.created_at, row.expires_at, row.revoked_at)
+
+
+def _scopes(asked: Sequence[str]) -> tuple[str, ...]:
+    """Return scopes in their order; raises BadInputError for none or an unknown one."""
+    unknown = set(asked) - set(SCOPES)
+    if unknown or not asked:
+        named = ", ".join(repr(s[:40]) for s in sorted(unknown)[:5])
+        raise BadInputError(f"scopes: {named or 'none given'}; known are {', '.join(SCOPES)}")
+    return tuple(s for s in SCOPES if s in asked)
+
+
+def _naive(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment else None

@@ -21,7 +21,6 @@ from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import Vault
 
 STATES = ("active", "paused", "broken")
-LARGEST_PAGE = 1000
 MAX_SECRET = 4096
 MAX_SETTINGS = 16_384
 

@@ -24,6 +24,7 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hubbub import __version__
 from hubbub.app import Engine
 from hubbub.errors import HubbubError
 from hubbub.jobs.worker import Worker, end
@@ -32,10 +33,15 @@ from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
+from hubbub.web.described import ABOUT, Described
+from hubbub.web.gate import Gate
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
+from hubbub.web.keys import router as keys
+from hubbub.web.limits import Limiter
 from hubbub.web.reports import router as reports
 from hubbub.web.routes import api, open_routes
+from hubbub.web.tenants import router as tenants
 
 SERVER_FILE = "server.json"
 STUCK_AFTER = 300.0
@@ -111,7 +117,8 @@ class Observe:
             nonlocal status, begun_answer
             if message["type"] == "http.response.start":
                 status, begun_answer = message["status"], True
-                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode())]
+                told = scope["state"].get("limit_headers", ())
+                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode()), *told]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -148,21 +155,27 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
         await run_in_threadpool(engine.warmer.stop)
         heart.stop()
 
-    app = FastAPI(
-        title="Hubbub", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, responses=problems.RESPONSES
-    )
+    app = Described(
+        title="Hubbub", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        responses=problems.RESPONSES,
+    )  # fmt: skip
     app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
+    app.state.limiter = Limiter(engine.settings.limits)
     app.state.worker, app.state.handed_back = worker, []
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
+    app.add_middleware(Gate, ring=app.state.keys, limiter=app.state.limiter)
     app.add_middleware(Observe)
     app.include_router(api)
     app.include_router(jobs_routes)
     app.include_router(integrations)
     app.include_router(reports)
     app.include_router(calendar)
+    app.include_router(tenants)
+    app.include_router(keys)
     app.include_router(open_routes)
+    app.include_router(problems.problem_routes)
     return app
 
 

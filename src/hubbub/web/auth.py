@@ -8,13 +8,16 @@ import time
 from datetime import UTC
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from hubbub.app import Engine
 from hubbub.clock import system_clock
 from hubbub.errors import ForbiddenError, UnauthenticatedError
-from hubbub.store.control import Key
+from hubbub.store.control import SCOPES, Key
+from hubbub.web.limits import Limiter, kind_of
 
 _REMEMBER_SECONDS = 5.0
 
@@ -23,32 +26,30 @@ class KeyRing:
     """Checks keys, and remembers good ones for five seconds, so that a busy sender does not ask the database each time."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._control = engine.control
         self._known: dict[str, tuple[float, Key]] = {}
+        self._withdrawn = 0
         self._lock = threading.Lock()
 
-    def key(self, text: str) -> Key:
-        """Return the key that `text` is, or raise UnauthenticatedError."""
-        found = self.remembers(text)
-        if found is not None:
-            return found
-        now = time.monotonic()
-        key = self._engine.control.authenticate(text)
-        with self._lock:
-            if len(self._known) > 10_000:
+    def remembered(self, text: str) -> Key | None:
+        """Return the key that `text` was a moment ago, unless one was withdrawn in this process since."""
+        if self._withdrawn != self._control.withdrawn:
+            with self._lock:
                 self._known.clear()
-            self._known[text] = (now + _remember(key), key)
-        return key
-
-    def remembers(self, text: str) -> Key | None:
-        """Return the key that `text` is, if that is known without asking the database."""
+                self._withdrawn = self._control.withdrawn
         found = self._known.get(text)
         return found[1] if found is not None and found[0] > time.monotonic() else None
 
-    def forget(self) -> None:
-        """Drop what is remembered (a key was revoked)."""
+    def key(self, text: str) -> Key:
+        """Ask the database which key `text` is. Raises UnauthenticatedError."""
+        begun = self._control.withdrawn
+        key = self._control.authenticate(text)
         with self._lock:
-            self._known.clear()
+            if begun == self._control.withdrawn == self._withdrawn:  # else what was read may be true no more
+                if len(self._known) > 10_000:
+                    self._known.clear()
+                self._known[text] = (time.monotonic() + _remember(key), key)
+        return key
 
 
 def _remember(key: Key) -> float:
@@ -72,56 +73,75 @@ async def engine_of(request: Request) -> Engine:
     return engine
 
 
-class Scope:
-    """A dependency that lets a request through whose key has a scope, and gives its tenant's id."""
+OPERATOR = Key("local", None, SCOPES)
+"""Who shows the server's own token: a command on this machine."""
+
+
+async def caller(request: Request) -> Key:
+    """Return the key of a request, counted against its limit. Raises UnauthenticatedError, RateLimitedError."""
+    text, state = bearer(request), request.app.state
+    if state.token and hmac.compare_digest(text.encode(), state.token.encode()):
+        return OPERATOR
+    ring: KeyRing = state.keys
+    key = ring.remembered(text)
+    if key is None:
+        key = await run_in_threadpool(ring.key, text)
+    if not hasattr(request.state, "limit_headers"):  # else it was counted at the gate
+        limiter: Limiter = state.limiter
+        request.state.limit_headers = limiter.take(key.id, kind_of(request.url.path))
+    return key
+
+
+class Access(SecurityBase):
+    """A dependency that lets a request through whose key has a scope. OpenAPI shows it as what the route needs."""
+
+    model = HTTPBearer(description="An API key: `hub_live_<id>_<secret>`. Its tenant is the request's tenant.")
+    scheme_name = "key"
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
 
+    async def key(self, request: Request) -> Key:
+        """Return the key of a request. Raises UnauthenticatedError, ForbiddenError, RateLimitedError."""
+        key = await caller(request)
+        wanted = self.scope if key.tenant is not None else "admin"
+        if wanted not in key.scopes:
+            raise ForbiddenError(f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}")
+        return key
+
+
+class OfTenant(Access):
+    """For tenants alone: gives the tenant's id."""
+
     async def __call__(self, request: Request) -> str:
-        """Return the tenant of the key; raises UnauthenticatedError or ForbiddenError."""
-        ring: KeyRing = request.app.state.keys
-        text = bearer(request)
-        key = ring.remembers(text)
-        if key is None:  # a thread costs more than a kept answer: only a key that has to be looked up takes one
-            key = await run_in_threadpool(ring.key, text)
-        if self.scope not in key.scopes:
-            raise ForbiddenError(f"this needs a key with the scope '{self.scope}'; yours has {', '.join(key.scopes)}")
+        """Return the tenant of the key."""
+        key = await self.key(request)
         if key.tenant is None:
             raise ForbiddenError("this needs a tenant's key; an operator's key names no tenant")
         return key.tenant
 
 
-class ScopeOrOperator:
-    """A dependency that lets through a tenant's key with a scope, which gives its tenant, or an operator, which gives None."""
+class OfTenantOrAll(Access):
+    """For tenants, and for operators, who see all: gives the tenant's id or None."""
 
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-
-    def __call__(self, request: Request) -> str | None:
-        """Return the tenant, or None for an operator, who sees all; raises UnauthenticatedError or ForbiddenError."""
-        text = bearer(request)
-        token: str = request.app.state.token
-        if token and hmac.compare_digest(text.encode(), token.encode()):
-            return None
-        ring: KeyRing = request.app.state.keys
-        key = ring.key(text)
-        wanted = self.scope if key.tenant is not None else "admin"
-        if wanted not in key.scopes:
-            raise ForbiddenError(f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}")
-        return key.tenant
+    async def __call__(self, request: Request) -> str | None:
+        """Return the tenant of the key, or None."""
+        return (await self.key(request)).tenant
 
 
-def operator(request: Request) -> None:
-    """Let through the server's local token, or an admin key without a tenant."""
-    if ScopeOrOperator("admin")(request) is not None:
-        raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
+class OfOperator(Access):
+    """For operators alone: the server's local token, or an admin key without a tenant."""
+
+    async def __call__(self, request: Request) -> None:
+        """Let the request through."""
+        if (await self.key(request)).tenant is not None:
+            raise ForbiddenError("this needs an operator's key: one with the scope 'admin' and no tenant")
 
 
 EngineOf = Annotated[Engine, Depends(engine_of)]
-Ingests = Annotated[str, Depends(Scope("ingest"))]
-Reads = Annotated[str, Depends(Scope("read"))]
-MayRead = Annotated[str | None, Depends(ScopeOrOperator("read"))]
-MayAdminister = Annotated[str | None, Depends(ScopeOrOperator("admin"))]
-Administers = Annotated[str, Depends(Scope("admin"))]
-Operates = Annotated[None, Depends(operator)]
+Ingests = Annotated[str, Security(OfTenant("ingest"), scopes=["ingest"])]
+Reads = Annotated[str, Security(OfTenant("read"), scopes=["read"])]
+Administers = Annotated[str, Security(OfTenant("admin"), scopes=["admin"])]
+MayRead = Annotated[str | None, Security(OfTenantOrAll("read"), scopes=["read"])]
+MayAdminister = Annotated[str | None, Security(OfTenantOrAll("admin"), scopes=["admin"])]
+Operates = Annotated[None, Security(OfOperator("admin"), scopes=["admin", "operator"])]

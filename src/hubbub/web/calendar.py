@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.model.calendar import MAX_HOLIDAYS, MAX_INTERVALS, MAX_VERSIONS
+from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf
 
 router = APIRouter(prefix="/v1/calendar")
@@ -40,12 +41,12 @@ class CalendarBody(BaseModel):
 
 
 @router.get("", summary="The tenant's business hours")
-def calendar(engine: EngineOf, tenant: Administers) -> dict[str, Any]:
+def calendar(engine: EngineOf, tenant: Administers) -> shapes.Calendar:
     """Return the tenant's zone and the versions of its calendar; none: it has no calendar."""
     return engine.calendar(tenant)
 
 
 @router.put("", summary="Set the tenant's business hours")
-def set_calendar(engine: EngineOf, tenant: Administers, body: CalendarBody) -> dict[str, Any]:
+def set_calendar(engine: EngineOf, tenant: Administers, body: CalendarBody) -> shapes.Calendar:
     """Replace all versions; answers are right at once, and stored numbers follow from `changed_from` on."""
     return engine.set_calendar(tenant, body.model_dump())

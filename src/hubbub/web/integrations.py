@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from hubbub.store.integrations import LARGEST_PAGE, MAX_SECRET
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.store.integrations import MAX_SECRET
+from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf
+from hubbub.web.repeat import Once
 
 router = APIRouter(prefix="/v1/integrations")
 
@@ -40,44 +43,45 @@ def page(
     engine: EngineOf,
     tenant: Administers,
     state: Annotated[str | None, Query(max_length=20, description="active, paused or broken.")] = None,
-    cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> dict[str, Any]:
+) -> shapes.Integrations:
     """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
     return engine.integrations(tenant, state, cursor, limit)
 
 
 @router.post("", status_code=201, summary="Connect an account")
-def add(engine: EngineOf, tenant: Administers, body: NewIntegration) -> dict[str, Any]:
+def add(engine: EngineOf, tenant: Administers, body: NewIntegration, once: Once) -> shapes.Integration:
     """Store an integration, encrypting its secret; it is active at once."""
-    return engine.add_integration(tenant, body.provider, body.secret.get_secret_value(), body.name, body.settings)
+    secret = body.secret.get_secret_value()
+    return once(tenant, lambda: engine.add_integration(tenant, body.provider, secret, body.name, body.settings))
 
 
 @router.get("/{integration_id}", summary="One integration")
-def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
     """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
     return engine.integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/pause", summary="Pause an integration")
-def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
     """Fetch nothing from it until it is resumed."""
     return engine.pause_integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/resume", summary="Resume an integration")
-def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
     """Fetch from it again, also when it was broken."""
     return engine.resume_integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/secret", summary="Give an integration a new secret")
-def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> dict[str, Any]:
+def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> shapes.Integration:
     """Replace its secret; a broken one is active again."""
     return engine.rotate_integration(tenant, integration_id, body.secret.get_secret_value())
 
 
 @router.delete("/{integration_id}", summary="Remove an integration")
-def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> dict[str, Any]:
+def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Removed:
     """Delete it with its secret; events that it brought stay."""
     return engine.remove_integration(tenant, integration_id)

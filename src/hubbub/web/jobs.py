@@ -9,8 +9,11 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.jobs.rows import STATES
+from hubbub.model.page import MAX_CURSOR
 from hubbub.replies.request import ReplyRequest
+from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
+from hubbub.web.repeat import Once
 
 jobs_routes = APIRouter(prefix="/v1")
 JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
@@ -80,33 +83,33 @@ def jobs(
     queue: Annotated[str | None, Query(max_length=100, description="Only this queue.")] = None,
     state: Annotated[str | None, Query(max_length=20, description=f"One of {', '.join(STATES)}.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs on this page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=20, description="`next` of the page before.")] = None,
-) -> dict[str, Any]:  # fmt: skip
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+) -> shapes.Jobs:  # fmt: skip
     """Return the tenant's jobs, or all of them to an operator."""
     return engine.desk.jobs(queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
 
 
 @jobs_routes.post("/jobs/{queue}", status_code=202, summary="Start a job")
-def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody) -> dict[str, Any]:
+def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody, once: Once) -> shapes.Job:
     """Start a job; under the same `id` it starts once."""
     own = f"{tenant or 'operator'}:{body.id}" if body.id is not None else None
-    return engine.desk.start_job(queue, body.payload, tenant=tenant, priority=body.priority, delay=body.delay, job=own)
+    return once(tenant, lambda: engine.desk.start_job(queue, body.payload, tenant, body.priority, body.delay, own))
 
 
 @jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
-def job(engine: EngineOf, tenant: MayRead, job: JobId) -> dict[str, Any]:
+def job(engine: EngineOf, tenant: MayRead, job: JobId) -> shapes.Job:
     """Return one job: state, progress, attempts, result, and what went wrong."""
     return engine.job(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
-def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
+def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
     """Return the job, waiting again."""
     return engine.desk.retry_job(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
-def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> dict[str, Any]:
+def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
     """Return the job, cancelled; one that runs stops at its next report of progress."""
     return engine.desk.cancel_job(job, tenant=tenant)
 
@@ -116,15 +119,16 @@ def ask_for_reply(
     engine: EngineOf,
     tenant: Ingests,
     body: Annotated[dict[str, Any], Body()],
+    once: Once,
     priority: Annotated[int | None, Query(ge=1, le=100, description="1 is first.")] = None,
     delay: Annotated[float | None, Query(ge=0, le=366 * 86_400, description="Seconds before it may start.")] = None,
-) -> dict[str, Any]:
+) -> shapes.Promised:
     """Store the question and start its job; `GET /v1/jobs/{job}` gives progress and the suggestion."""
-    return engine.ask_for_reply(tenant, body, priority, delay)
+    return once(tenant, lambda: engine.ask_for_reply(tenant, body, priority, delay))
 
 
 @jobs_routes.get("/schedules", summary="Schedules: cron, next and last run (operators only)")
-def schedules(engine: EngineOf, _: Operates) -> dict[str, Any]:
+def schedules(engine: EngineOf, _: Operates) -> shapes.Schedules:
     """Return every schedule."""
     return engine.desk.schedules()
 
@@ -132,7 +136,7 @@ def schedules(engine: EngineOf, _: Operates) -> dict[str, Any]:
 @jobs_routes.post("/schedules/{name}/trigger", status_code=202, summary="Run a schedule now (operators only)")
 def trigger(
     engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
-) -> dict[str, Any]:
+) -> shapes.Job:
     """Return the job that was started."""
     return engine.desk.trigger_schedule(name, body.date if body is not None else None)
 
@@ -140,18 +144,18 @@ def trigger(
 @jobs_routes.post(
     "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
 )
-def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> dict[str, Any]:
+def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> shapes.Job:
     """Return the job that was started; it covers every date."""
     return engine.desk.backfill_schedule(name, body.start, body.end)
 
 
 @jobs_routes.post("/schedules/{name}/pause", summary="Start no more jobs of a schedule (operators only)")
-def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> dict[str, Any]:
+def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
     """Return the schedule."""
     return engine.desk.pause_schedule(name)
 
 
 @jobs_routes.post("/schedules/{name}/resume", summary="Go on with a schedule (operators only)")
-def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> dict[str, Any]:
+def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
     """Return the schedule."""
     return engine.desk.resume_schedule(name)

@@ -2,44 +2,87 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import traceback
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as PathParam
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
-from hubbub.errors import HubbubError
+from hubbub import errors
+from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
 from hubbub.telemetry import log
 
 MEDIA_TYPE = "application/problem+json"
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "A problem (RFC 9457): what was wrong, with a stable `code` and the id of the request.",
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        name: {"type": "integer" if name == "status" else "string"}
-                        for name in ("type", "title", "status", "detail", "code", "request_id")
-                    },
-                }
-            }
-        },
-    }
+    "4XX": {"description": "A problem (RFC 9457): what was wrong with the request.", "content": _CONTENT},
+    "5XX": {"description": "A problem (RFC 9457): what is wrong with the server, or behind it.", "content": _CONTENT},
 }
 """What OpenAPI says of every route's errors."""
 
-_TITLES = {
-    400: "Bad request", 401: "Not authenticated", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
-    409: "Conflict", 413: "Body too large", 415: "Unsupported media type", 429: "Too many requests",
-    500: "Internal error", 502: "Refused outside", 503: "Unavailable", 507: "Storage full",
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its code, HTTP status, whether trying again can help, and what it means."""
+
+    code: str
+    status: int
+    retry: bool
+    meaning: str
+
+    @property
+    def title(self) -> str:
+        """The same for every problem of the kind."""
+        return self.code.replace("_", " ").capitalize()
+
+    @property
+    def to_do(self) -> str:
+        """What who asked can do."""
+        if self.retry:
+            return "Send the same request again after the seconds that the header Retry-After says."
+        if self.status >= 500:
+            return "Tell whoever runs this server; the log names the request id."
+        return "Sending the same request again gives the same answer: change what the detail names."
+
+
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("method_not_allowed", 405, False, "This address has no such method; the header Allow says which it has."),
+        *(
+            Kind(error.code, error.status, error.retry, inspect.getdoc(error) or "")
+            for error in vars(errors).values()
+            if isinstance(error, type) and issubclass(error, errors.HubbubError)
+        ),
+    )
+}
+"""Every kind of problem, by its code: those of `errors`, and what only HTTP knows."""
+
+problem_routes = APIRouter()
+
+
+@problem_routes.get("/problems/{code}", summary="What a problem means", response_class=HTMLResponse, tags=["problems"])
+def meaning(code: Annotated[str, PathParam(max_length=60, description="Code of the problem.")]) -> HTMLResponse:
+    """Return a page that says what a problem's code means and what to do; a problem's `type` leads here."""
+    kind = KINDS.get(code)
+    if kind is None:
+        raise NotFoundError
+    again = "yes" if kind.retry else "no"
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(kind.title)}</title><h1>{escape(kind.title)}</h1>"
+        f"<p>{escape(kind.meaning)}<p>{escape(kind.to_do)}<dl><dt>code<dd><code>{kind.code}</code>"
+        f"<dt>HTTP status<dd>{kind.status}<dt>try again<dd>{again}</dl></html>",
+        headers={"Content-Security-Policy": "default-src 'none'"},
+    )
 
 
 _JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORECASE)
@@ -51,7 +94,7 @@ def problem(
     """Return a problem document."""
     body = {
         "type": f"/problems/{code}",
-        "title": _TITLES.get(status, "Error"),
+        "title": KINDS[code].title,
         "status": status,
         "detail": detail,
         "code": code,
@@ -60,17 +103,24 @@ def problem(
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
+def refusal(request: Request, error: HubbubError) -> JSONResponse:
+    """Return the problem that an error of Hubbub is."""
+    headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
+    if isinstance(error, RateLimitedError):
+        request.state.limit_headers = error.details.get("headers", ())
+    if error.status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
+    if error.status >= 500:
+        log.error("request failed", code=error.code, error=error.message)
+    return problem(request, error.status, error.code, error.message, headers)
+
+
 def install(app: FastAPI) -> None:
     """Give an app the handlers that turn every error into a problem."""
 
     @app.exception_handler(HubbubError)
     async def known(request: Request, error: HubbubError) -> JSONResponse:
-        headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
-        if error.status == 401:
-            headers = {"WWW-Authenticate": "Bearer"}
-        if error.status >= 500:
-            log.error("request failed", code=error.code, error=error.message)
-        return problem(request, error.status, error.code, error.message, headers)
+        return refusal(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -11,17 +11,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from hubbub.operations.reports import MOST_ROWS
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
+from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf, Reads
+from hubbub.web.repeat import Once
 
 router = APIRouter(prefix="/v1/reports")
 
 Id = Annotated[str, Path(max_length=100, description="Id of the report.")]
 Text = Annotated[str, Field(max_length=60)]
+DOCUMENT = {"type": "object", "properties": {"data": {"type": "object"}}, "required": ["data"]}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file.",
         "content": {
-            one.media_type.split(";")[0]: {"schema": {"type": "string", "format": "binary"}} for one in FORMATS.values()
+            one.media_type.split(";")[0]: {
+                "schema": DOCUMENT if name == "json" else {"type": "string", "format": "binary"}
+            }
+            for name, one in FORMATS.items()
         },
     }
 }
@@ -45,9 +51,9 @@ class NewReport(BaseModel):
 
 
 @router.post("", status_code=202, summary="Have a report made")
-def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response) -> dict[str, Any]:
+def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, once: Once) -> shapes.StartedReport:
     """Start the job that makes it; `Location` is where the report will be, and tells how far it is until then."""
-    answer = engine.start_report(tenant, **body.model_dump())
+    answer = once(tenant, lambda: engine.start_report(tenant, **body.model_dump()))
     response.headers["Location"] = f"/v1/reports/{answer['id']}"
     return answer
 
@@ -58,13 +64,13 @@ def page(
     tenant: Reads,
     limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="Reports on this page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
-) -> dict[str, Any]:
+) -> shapes.Reports:
     """Return the tenant's reports and `next`, the cursor of the page after."""
     return engine.reports(tenant, limit, cursor)
 
 
 @router.get("/{report}", summary="One report")
-def show(engine: EngineOf, tenant: Reads, report: Id) -> dict[str, Any]:
+def show(engine: EngineOf, tenant: Reads, report: Id) -> shapes.Report:
     """Return what a report is, with state `made`; until then its job's state and progress, or what went wrong."""
     return engine.show_report(tenant, report)
 
@@ -86,6 +92,6 @@ def download(
 
 
 @router.delete("/{report}", summary="Delete a report")
-def delete(engine: EngineOf, tenant: Administers, report: Id) -> dict[str, Any]:
+def delete(engine: EngineOf, tenant: Administers, report: Id) -> shapes.Deleted:
     """Delete it with all its files."""
     return engine.delete_report(tenant, report)

@@ -15,17 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from hubbub.app import Engine
 from hubbub.errors import BadRequestError, TooLargeError
 from hubbub.model.event import UnreadableBodyError, read_events
+from hubbub.model.page import MAX_CURSOR
 from hubbub.store.doctor import behind
+from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
 from hubbub.web.body import is_lines, read_body
 from hubbub.web.cached import cached
+from hubbub.web.repeat import Once
 
 api = APIRouter(prefix="/v1")
 open_routes = APIRouter()
 
 OPERATION_BODY = 256 << 20
 Text = Annotated[str, Field(max_length=200)]
-Answer = dict[str, Any]
 """What OpenAPI says of answers that go out as the bytes that were kept."""
 EVENTS_BODY = {
     "requestBody": {
@@ -53,7 +55,10 @@ class QueryBody(BaseModel):
     details: bool = False
 
 
-@api.post("/events", status_code=202, openapi_extra=EVENTS_BODY, summary="Store events; answers once they are on disk")
+@api.post(
+    "/events", status_code=202, openapi_extra=EVENTS_BODY, responses={202: {"model": shapes.VerdictAnswer}},
+    summary="Store events; answers once they are on disk",
+)  # fmt: skip
 async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONResponse:
     """Store one event or many; each record gets its own verdict, one bad record refuses itself alone."""
     body = await read_body(request, engine.settings.max_body_mb << 20)
@@ -72,13 +77,13 @@ def _store(engine: Engine, tenant: str, body: bytes, lines: bool) -> dict[str, A
     return engine.accept(tenant, items).answer()
 
 
-@api.get("/metrics", summary="The catalogue of metrics")
+@api.get("/metrics", summary="The catalogue of metrics", response_model=shapes.Catalogue)
 def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
     """Return every metric with its definition, unit, dimensions and grains."""
     return engine.metrics()
 
 
-@api.post("/query", summary="Answer a question", response_model=Answer)
+@api.post("/query", summary="Answer a question", response_model=shapes.Rows)
 async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
     """Return rows of windows, dimensions and values, and how fresh they are."""
     return await cached(request, engine, "query", tenant, **body.model_dump())
@@ -93,7 +98,7 @@ To = Annotated[
 Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
 
 
-@api.get("/explain", summary="Explain one number, down to its events")
+@api.get("/explain", summary="Explain one number, down to its events", response_model=shapes.Explanation)
 def explain(
     engine: EngineOf,
     tenant: Reads,
@@ -102,10 +107,10 @@ def explain(
     end: To,
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
-    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Events before this page.")] = 0,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
 ) -> dict[str, Any]:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
-    return engine.explain(tenant, metric, start, end, _where(where), limit=limit, offset=offset)
+    return engine.explain(tenant, metric, start, end, _where(where), limit=limit, cursor=cursor)
 
 
 def _where(pairs: list[str] | None) -> dict[str, list[str]]:
@@ -118,7 +123,7 @@ def _where(pairs: list[str] | None) -> dict[str, list[str]]:
     return found
 
 
-@api.get("/changes", summary="What contributed to the change of a number", response_model=Answer)
+@api.get("/changes", summary="What contributed to the change of a number", response_model=shapes.Changes)
 async def changes(
     request: Request,
     engine: EngineOf,
@@ -144,7 +149,11 @@ At = Annotated[
 ]
 
 
-@api.get("/dashboard", summary="Today so far, or the last days, against as much before; and now", response_model=Answer)
+@api.get(
+    "/dashboard",
+    summary="Today so far, or the last days, against as much before; and now",
+    response_model=shapes.Dashboard,
+)
 async def dashboard(
     request: Request,
     engine: EngineOf,
@@ -160,13 +169,13 @@ async def dashboard(
     return await cached(request, engine, "dashboard", tenant, days=days, against=against, account=account, at=at)
 
 
-@api.get("/dashboard/now", summary="What is the case now, or was at a moment", response_model=Answer)
+@api.get("/dashboard/now", summary="What is the case now, or was at a moment", response_model=shapes.States)
 async def states(request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> Response:
     """Return open, waiting, unassigned, oldest waiting, staff online, pending tasks, active campaigns."""
     return await cached(request, engine, "states", tenant, account=account, at=at)
 
 
-@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=Answer)
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=shapes.Rows)
 async def trends(
     request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
 ) -> Response:
@@ -174,7 +183,7 @@ async def trends(
     return await cached(request, engine, "trends", tenant, start=start, end=end, grain=grain)
 
 
-@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=Answer)
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=shapes.Rows)
 async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Response:
     """Return every channel id with classified messages, worst first."""
     return await cached(request, engine, "hotspots", tenant, start=start, end=end)
@@ -189,13 +198,13 @@ class SnapshotBody(BaseModel):
     date: Text | None = Field(None, description="A day of the period, in the tenant's zone; absent: the last one over.")
 
 
-@api.post("/snapshots", summary="Make the snapshot of a day, week or month now")
-def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody) -> dict[str, Any]:
+@api.post("/snapshots", summary="Make the snapshot of a day, week or month now", response_model=shapes.MadeSnapshot)
+def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody, once: Once) -> dict[str, Any]:
     """Make it for the whole team and each account, instead of the kept one; return it and how many documents it has."""
-    return engine.snapshot(body.kind, body.date, tenant)
+    return once(tenant, lambda: engine.snapshot(body.kind, body.date, tenant))
 
 
-@api.get("/snapshots", summary="Kept snapshots", response_model=Answer)
+@api.get("/snapshots", summary="Kept snapshots", response_model=shapes.Snapshots)
 async def snapshots(
     request: Request,
     engine: EngineOf,
@@ -220,19 +229,20 @@ async def operation(request: Request, engine: EngineOf, _: Operates, name: Annot
         inspect.signature(method).bind(**params)
     except (ValueError, RecursionError, TypeError) as error:
         raise BadRequestError(f"{name}: {error}") from None
-    answer = await run_in_threadpool(method, **params)
-    if name == "revoke_key":
-        request.app.state.keys.forget()
-    return answer
+    return await run_in_threadpool(method, **params)
 
 
 @open_routes.get("/healthz", summary="The process is alive")
-def healthz() -> dict[str, str]:
+def healthz() -> shapes.Health:
     """Return ok."""
     return {"status": "ok"}
 
 
-@open_routes.get("/readyz", summary="The store answers and refreshing goes on")
+@open_routes.get(
+    "/readyz",
+    summary="The store answers and refreshing goes on",
+    responses={200: {"model": shapes.ReadyAnswer}, 503: {"model": shapes.ReadyAnswer, "description": "It is stuck."}},
+)
 def readyz(request: Request, engine: EngineOf) -> Response:
     """Return 200 when the store answers and the refresher is alive, 503 otherwise."""
     beat = request.app.state.heart

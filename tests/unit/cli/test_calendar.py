@@ -49,6 +49,6 @@ def test_a_bad_file_is_refused_by_name(loaded: Run, tmp_path: Path, text: str | 
 
 
 def test_an_unknown_tenant_is_not_found(hubbub: Run) -> None:
-    """Exit 1 and its name."""
+    """It ends with 1, and the error names the tenant."""
     told = hubbub("tenants", "calendar", "show", "nobody")
     assert (told.code, "nobody" in told.err) == (1, True)

@@ -41,7 +41,8 @@ def test_commands_of_the_contract_are_there() -> None:
     named = {" ".join(words) for words in COMMANDS}
     assert named >= {
         "serve", "import slack", "import events", "refresh", "backfill", "verify", "metrics", "query", "explain", "dashboard",
-        "trends", "hotspots", "tenants add", "tenants list", "keys add", "keys list", "keys revoke", "retention", "doctor",
+        "trends", "hotspots", "tenants add", "tenants list", "keys add", "keys list", "keys revoke", "keys rotate", "retention",
+        "doctor",
         "config show", "config check", "demo", "snapshot", "snapshots list",
         "worker", "jobs list", "jobs show", "jobs retry", "jobs cancel", "schedules list", "schedules trigger", "schedules pause",
         "schedules resume", "schedules backfill",
@@ -92,6 +93,7 @@ def test_bad_usage_ends_with_2(loaded: Run, words: str) -> None:
         ("tenants add other --zone Mars/Base", "Mars/Base"),
         ("tenants set nobody --name x", "nobody"),
         ("keys revoke 0123", "0123"),
+        ("keys rotate 0123", "0123"),
         ("keys add --tenant acme --scope all", "all"),
         ("keys add --tenant nobody", "nobody"),
         ("keys add", "admin"),
@@ -245,6 +247,15 @@ def test_a_key_is_shown_once(loaded: Run) -> None:
     listed = loaded("keys", "list", "--json")
     assert made["key"][-30:] not in listed.out
     assert loaded("keys", "revoke", made["id"], "--json").told["revoked_at"]
+
+
+def test_a_key_is_rotated(loaded: Run) -> None:
+    """The new key has the old one's scopes and is shown once; the old one ends after the overlap."""
+    old = loaded("keys", "add", "--tenant", "acme", "--scope", "read", "--json").told
+    new = loaded("keys", "rotate", old["id"], "--overlap", "60", "--json").told
+    assert new["key"].startswith(f"hub_live_{new['id']}_")
+    assert (new["scopes"], new["replaces"]["id"]) == (["read"], old["id"])
+    assert new["replaces"]["expires_at"] > new["created_at"]
 
 
 def test_retention_of_a_tenant_is_set_by_grain(loaded: Run) -> None:

@@ -72,9 +72,9 @@ class Face:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Face]:
+def serving(folder: Path, **flags: Any) -> Iterator[Face]:
     """Serve an engine with the tenant acme; errors inside become answers, as they do for callers."""
-    with open_engine(folder) as engine:
+    with open_engine(folder, **flags) as engine:
         engine.add_tenant("acme", zone="Europe/Rome")
         key = engine.add_key("acme")["key"]
         with TestClient(create_app(engine, token=TOKEN, refresh=False), raise_server_exceptions=False) as http:

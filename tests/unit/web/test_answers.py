@@ -63,8 +63,10 @@ def test_the_other_answers_are_the_engines(told: Face) -> None:
     shown = told.get("/v1/explain", metric="messages", **DAY, where=["channel=sms"], limit=1).json()
     assert shown == engine.explain("acme", "messages", *days, where={"channel": "sms"}, limit=1)
     assert (shown["value"], shown["events"]["rows"][0]["id"]) == (1, "m1")
-    second = told.get("/v1/explain", metric="messages", **DAY, limit=1, offset=1).json()["events"]
-    assert (second["total"], [r["id"] for r in second["rows"]]) == (2, ["m2"])
+    cursor = told.get("/v1/explain", metric="messages", **DAY, limit=1).json()["events"]["next"]
+    second = told.get("/v1/explain", metric="messages", **DAY, limit=1, cursor=cursor)
+    assert (second.json()["events"]["total"], [r["id"] for r in second.json()["events"]["rows"]]) == (2, ["m2"])
+    assert second.json()["events"]["next"] is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_a_question_without_an_answer_is_a_400_with_a_hint(arena: Face, question
         "/v1/explain?metric=mesages&from=2026-08-01&to=2026-08-02",
         "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&where=channel",
         "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&limit=0",
-        "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&offset=-1",
+        "/v1/explain?metric=messages&from=2026-08-01&to=2026-08-02&cursor=x",
         "/v1/explain?metric=%ED%A0%80&from=2026-08-01&to=2026-08-02",
         "/v1/explain?metric=messages",
         "/v1/trends?from=2026-08-01&to=2026-08-02&grain=eon",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx2
@@ -78,6 +79,20 @@ def test_jobs_are_read_page_by_page_and_filtered(admin: Face) -> None:
     assert admin.get("/v1/jobs", queue="nothing").status_code == 404
     assert admin.get("/v1/jobs", state="dead").status_code == 404
     assert admin.get("/v1/jobs", cursor="x").status_code == 400
+
+
+def test_pages_of_jobs_stand_still_while_others_start(admin: Face) -> None:
+    """Jobs that start in a later second than those of a page do not shift the pages after it."""
+    made = [post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"] for _ in range(5)]
+    first = admin.get("/v1/jobs", limit=2).json()
+    time.sleep(1.1)  # SQLite notes the second in which a job started
+    for _ in range(3):
+        post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST})
+    second = admin.get("/v1/jobs", limit=2, cursor=first["next"]).json()
+    third = admin.get("/v1/jobs", limit=2, cursor=second["next"]).json()
+    seen = [row["id"] for page in (first, second, third) for row in page["rows"]]
+    assert sorted(seen) == sorted(made)
+    assert third["next"] is None
 
 
 def test_another_tenants_job_is_not_there(admin: Face) -> None:

@@ -1,0 +1,59 @@
+"""Pages of long lists: a cursor says where the page before ended, so that what is added or taken away meanwhile moves nothing.
+
+Who asks passes `next` on as it is; what stands in it is nobody else's business and may change.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from hubbub.errors import BadRequestError
+
+LARGEST_PAGE = 1000
+MAX_CURSOR = 600
+"""Characters; every cursor that was made is shorter."""
+
+Row = TypeVar("Row")
+Place = tuple[str | int, ...]
+
+
+def cursor_of(place: Place) -> str:
+    """Return the cursor of a place in a list: the values that the list is sorted by, of the last row shown."""
+    return urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
+    """Return the place, of values of these kinds, that a cursor names; None for no cursor. Raises BadRequestError."""
+    if cursor is None:
+        return None
+    try:
+        place = json.loads(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        place = None
+    if not isinstance(place, list) or [type(value) for value in place] != list(kinds) or not _small(place):
+        raise BadRequestError(f"cursor {cursor[:40]!r} is not the 'next' of a page before")
+    return tuple(place)
+
+
+def _small(place: Sequence[Any]) -> bool:
+    """Whether a database takes the values: no NUL or half character, no number beyond 63 bits."""
+    return all(
+        abs(value) < 2**63 if isinstance(value, int) else "\0" not in value and value.isprintable() for value in place
+    )
+
+
+def check_limit(limit: int) -> int:
+    """Return `limit` when it is a size for a page, else raise BadRequestError."""
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise BadRequestError(f"limit: {limit} is not from 1 to {LARGEST_PAGE}")
+    return limit
+
+
+def cut(found: Sequence[Row], limit: int | None, place: Callable[[Row], Place]) -> tuple[list[Row], str | None]:
+    """Return the page of what was found (one more than `limit` when there is more; None: all), and the cursor after it."""
+    if limit is None or len(found) <= limit:
+        return list(found), None
+    return list(found[:limit]), cursor_of(place(found[limit - 1]))

@@ -1,0 +1,396 @@
+"""What answers look like, for OpenAPI and its readers. Routes say that they return these; they are plain dictionaries.
+
+Nothing is checked or left out on the way: a test asks every route and compares.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Like:
+    """Says in OpenAPI that a value is shaped like a model."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self._model.__pydantic_core_schema__)
+
+
+class Shape(BaseModel):
+    """An answer. Fields may be added later: whoever reads one ignores what it does not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+Next = Annotated[str | None, Field(description="Cursor of the page after; null: this is the last.")]
+Moment = Annotated[str | None, Field(description="RFC 3339, UTC.")]
+
+
+class Problem(Shape):
+    """RFC 9457: what was wrong."""
+
+    type: str = Field(description="Address of a page about this kind of problem.", examples=["/problems/not_found"])
+    title: str = Field(description="The kind of problem in words; the same for one code.")
+    status: int = Field(ge=400, le=599, description="The HTTP status.")
+    detail: str = Field(description="What happened this time, and what to do.")
+    code: str = Field(description="Stable: for programs.", examples=["not_found"])
+    request_id: str = Field(description="Also the header Request-Id, and on the log's lines.")
+
+
+class Rejection(Shape):
+    """Why one record was refused."""
+
+    index: int = Field(description="Its place in what was sent, from 0.")
+    code: str
+    field: str | None
+    message: str
+
+
+class VerdictAnswer(Shape):
+    """What became of the events."""
+
+    accepted: int = Field(ge=0, description="Stored now.")
+    duplicates: int = Field(ge=0, description="There already.")
+    corrected: int = Field(ge=0, description="Replaced by a higher revision.")
+    rejected: list[Rejection]
+
+
+class MetricRow(Shape):
+    """A metric of the catalogue."""
+
+    name: str
+    definition: str
+    unit: str
+    kind: str
+    statistics: list[str] = Field(description="Asked for as <name>.<statistic>; empty: it is asked for by its name.")
+    dimensions: list[str]
+    grains: list[str] = Field(description="Those of kept rollups.")
+    definition_version: int
+
+
+class CatalogueAnswer(Shape):
+    """All metrics."""
+
+    rows: list[MetricRow]
+
+
+class RowsAnswer(Shape):
+    """Rows, and how fresh they are."""
+
+    rows: list[dict[str, Any]]
+    freshness: dict[str, Any] = Field(description="Which part came from stored windows and which from raw events.")
+
+
+class Behind(Shape):
+    """A page of the events behind a number."""
+
+    total: int
+    rows: list[dict[str, Any]]
+    next: Next
+
+
+class ExplanationAnswer(Shape):
+    """A number, and what it is made of."""
+
+    metric: str
+    definition: str
+    unit: str
+    formula: str
+    value: Any
+    exact: Any = Field(description="The same, recomputed from raw events.")
+    parts: dict[str, Any]
+    windows: dict[str, Any]
+    events: Behind
+    freshness: dict[str, Any]
+
+
+class DashboardAnswer(Shape):
+    """Today so far, and now."""
+
+    tenant: str
+    account: str | None = Field(description="null: all.")
+    zone: str
+    day: str
+    days: int
+    today: dict[str, Any]
+    now: dict[str, Any]
+    freshness: dict[str, Any]
+
+
+class StatesAnswer(Shape):
+    """What is the case at a moment."""
+
+    tenant: str
+    at: str
+    now: dict[str, float | None]
+    freshness: dict[str, Any]
+
+
+class Contributions(Shape):
+    """What the values of a dimension did to a difference."""
+
+    rows: list[dict[str, Any]] = Field(description="value, before, after, contribution = volume + rate.")
+    others: dict[str, Any] | None
+    unexplained: float | None = Field(description="What the parts do not add up to.")
+
+
+class ChangesAnswer(Shape):
+    """What contributed to a difference."""
+
+    metric: str
+    unit: str
+    before: float | None
+    after: float | None
+    difference: float | None
+    dimensions: dict[str, Contributions]
+
+
+class Snapshot(Shape):
+    """The numbers of a team or account over a day, week or month, as they were made."""
+
+    kind: str
+    date: str
+    account_id: str | None = Field(description="null: the whole team.")
+    state: str
+    made_at: Moment
+
+
+class SnapshotsAnswer(Shape):
+    """Kept snapshots."""
+
+    rows: list[Snapshot]
+
+
+class MadeSnapshotAnswer(Shape):
+    """A snapshot made now."""
+
+    rows: list[Snapshot]
+    errors: dict[str, str]
+
+
+class JobRow(Shape):
+    """A job."""
+
+    id: str
+    queue: str
+    state: str = Field(description="waiting, delayed, active, retrying, completed, failed, cancelled or parked.")
+    tenant: str | None
+    attempts: int
+    progress: float = Field(ge=0, le=100)
+    error: str | None
+    created_at: Moment
+    started_at: Moment
+    ended_at: Moment
+
+
+class JobAnswer(JobRow):
+    """A job with what it was started with and what it came to."""
+
+    payload: dict[str, Any] | None
+    result: Any
+
+
+class PromisedAnswer(Shape):
+    """A job that will be in its queue, also when this process dies now."""
+
+    id: str
+    queue: str
+    state: str
+
+
+class JobsAnswer(Shape):
+    """A page of jobs, newest first."""
+
+    rows: list[JobRow]
+    next: Next
+
+
+class ScheduleAnswer(Shape):
+    """A schedule."""
+
+    name: str
+    queue: str
+    cron: str = Field(description="UTC.")
+    next_run: Moment
+    last_run: Moment
+    paused: bool
+
+
+class SchedulesAnswer(Shape):
+    """All schedules."""
+
+    rows: list[ScheduleAnswer]
+
+
+class IntegrationAnswer(Shape):
+    """An account of another service; never its secret."""
+
+    id: str
+    tenant: str
+    provider: str
+    name: str
+    state: Literal["active", "paused", "broken"]
+    settings: dict[str, Any]
+    reason: str = Field(description="Why it is broken.")
+    action: str = Field(description="What a person has to do.")
+    last_ok: str | None = Field(description="Last day that was fetched whole.")
+    created_at: Moment
+    changed_at: Moment
+
+
+class IntegrationsAnswer(Shape):
+    """A page of integrations, oldest first."""
+
+    rows: list[IntegrationAnswer]
+    next: Next
+
+
+class RemovedAnswer(Shape):
+    """What was removed."""
+
+    removed: str
+
+
+class Kept(Shape):
+    """Days that are kept; null: for ever."""
+
+    raw: int | None
+    hour: int | None
+    day: int | None
+    week: int | None
+    month: int | None
+
+
+class TenantAnswer(Shape):
+    """A tenant."""
+
+    tenant: str
+    zone: str
+    name: str
+    retention: Kept
+
+
+class TenantsAnswer(Shape):
+    """A page of tenants, oldest first."""
+
+    rows: list[TenantAnswer]
+    next: Next
+
+
+class KeyAnswer(Shape):
+    """What is known of an API key."""
+
+    id: str
+    tenant: str | None = Field(description="null: an operator's.")
+    scopes: list[str]
+    label: str
+    created_at: Moment
+    expires_at: Moment
+    revoked_at: Moment
+
+
+class KeysAnswer(Shape):
+    """A page of keys, oldest first."""
+
+    rows: list[KeyAnswer]
+    next: Next
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A key just made."""
+
+    key: str | None = Field(description="Its text, this once; null when this answer is a repetition.")
+
+
+class RotatedKeyAnswer(NewKeyAnswer):
+    """A key just made in the stead of another."""
+
+    replaces: KeyAnswer
+
+
+class StartedReportAnswer(Shape):
+    """A report that a job makes."""
+
+    id: str = Field(description="The report's id.")
+    job: str = Field(description="The id of the job that makes it.")
+    state: str = Field(description="The job's state.")
+    from_: str = Field(alias="from", description="First day.")
+    to: str = Field(description="Day after the last.")
+
+
+class ReportAnswer(Shape):
+    """A report, or the job that makes it."""
+
+    id: str
+    state: str = Field(description="`made`, or the state of the job that makes it.")
+
+
+class ReportsAnswer(Shape):
+    """Reports, newest first."""
+
+    rows: list[ReportAnswer]
+    next: Next
+
+
+class DeletedAnswer(Shape):
+    """What was deleted."""
+
+    id: str
+    deleted: bool
+
+
+class CalendarAnswer(Shape):
+    """A tenant's business hours."""
+
+    zone: str
+    versions: list[dict[str, Any]] = Field(description="By the day they are in force from.")
+
+
+class HealthAnswer(Shape):
+    """The process is alive."""
+
+    status: Literal["ok"]
+
+
+class ReadyAnswer(Shape):
+    """Whether the store answers and refreshing goes on."""
+
+    status: str
+    behind_events: int
+    error: str | None
+
+
+Catalogue = Annotated[dict[str, Any], Like(CatalogueAnswer)]
+Rows = Annotated[dict[str, Any], Like(RowsAnswer)]
+Explanation = Annotated[dict[str, Any], Like(ExplanationAnswer)]
+States = Annotated[dict[str, Any], Like(StatesAnswer)]
+Changes = Annotated[dict[str, Any], Like(ChangesAnswer)]
+Dashboard = Annotated[dict[str, Any], Like(DashboardAnswer)]
+Snapshots = Annotated[dict[str, Any], Like(SnapshotsAnswer)]
+MadeSnapshot = Annotated[dict[str, Any], Like(MadeSnapshotAnswer)]
+Job = Annotated[dict[str, Any], Like(JobAnswer)]
+Jobs = Annotated[dict[str, Any], Like(JobsAnswer)]
+Promised = Annotated[dict[str, Any], Like(PromisedAnswer)]
+Schedule = Annotated[dict[str, Any], Like(ScheduleAnswer)]
+Schedules = Annotated[dict[str, Any], Like(SchedulesAnswer)]
+Integration = Annotated[dict[str, Any], Like(IntegrationAnswer)]
+Integrations = Annotated[dict[str, Any], Like(IntegrationsAnswer)]
+Removed = Annotated[dict[str, Any], Like(RemovedAnswer)]
+Tenant = Annotated[dict[str, Any], Like(TenantAnswer)]
+Tenants = Annotated[dict[str, Any], Like(TenantsAnswer)]
+Key = Annotated[dict[str, Any], Like(KeyAnswer)]
+Keys = Annotated[dict[str, Any], Like(KeysAnswer)]
+NewKey = Annotated[dict[str, Any], Like(NewKeyAnswer)]
+RotatedKey = Annotated[dict[str, Any], Like(RotatedKeyAnswer)]
+StartedReport = Annotated[dict[str, Any], Like(StartedReportAnswer)]
+Report = Annotated[dict[str, Any], Like(ReportAnswer)]
+Reports = Annotated[dict[str, Any], Like(ReportsAnswer)]
+Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
+Calendar = Annotated[dict[str, Any], Like(CalendarAnswer)]
+Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -1,0 +1,89 @@
+"""The routes of tenants. An operator makes, lists and changes them; a tenant's key sees its own alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.errors import NotFoundError
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.web import shapes
+from hubbub.web.auth import EngineOf, MayRead, Operates
+from hubbub.web.repeat import Once
+
+router = APIRouter(prefix="/v1/tenants")
+
+Id = Annotated[str, Path(max_length=63, description="Id of the tenant.")]
+Name = Annotated[str, Field(max_length=200, description="Name for people.")]
+Zone = Annotated[str, Field(max_length=64, description="IANA time zone of its days, like Europe/Rome.")]
+Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null keeps for ever.")]
+
+
+class RetentionChange(BaseModel):
+    """Days that raw events and rollups of each grain are kept; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    raw: Days = None
+    hour: Days = None
+    day: Days = None
+    week: Days = None
+    month: Days = None
+
+
+class NewTenant(BaseModel):
+    """A tenant to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str = Field(max_length=63, description="Its id: a-z, 0-9 and inner hyphens.")
+    zone: Zone | None = Field(None, description="IANA time zone of its days; absent: the setting `default_zone`.")
+    name: Name = ""
+    retention: RetentionChange | None = Field(None, description="What differs from the setting `retention`.")
+
+
+class TenantChange(BaseModel):
+    """What to change of a tenant; what is absent stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    zone: Zone | None = None
+    name: Name | None = None
+    retention: RetentionChange | None = None
+
+
+def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
+    return change.model_dump(exclude_unset=True) if change is not None else None
+
+
+@router.get("", summary="Tenants, oldest first")
+def tenants(
+    engine: EngineOf,
+    tenant: MayRead,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+) -> shapes.Tenants:
+    """Return all tenants to an operator, and to a tenant's key its own."""
+    return engine.tenants(tenant, cursor, limit)
+
+
+@router.post("", status_code=201, summary="Make a tenant (operators only)")
+def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> shapes.Tenant:
+    """Make a tenant with the default retention, but for what is given."""
+    return once(None, lambda: engine.add_tenant(body.tenant, body.zone, body.name, _days(body.retention)))
+
+
+@router.get("/{tenant}", summary="One tenant")
+def one(engine: EngineOf, own: MayRead, tenant: Id) -> shapes.Tenant:
+    """Return zone, name and retention; a tenant's key finds its own alone."""
+    if own not in (None, tenant):
+        raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
+    return engine.tenant(tenant)
+
+
+@router.patch("/{tenant}", summary="Change a tenant (operators only)")
+def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> shapes.Tenant:
+    """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
+    return engine.change_tenant(tenant, body.zone, body.name, _days(body.retention))
