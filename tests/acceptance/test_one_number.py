@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from hubbub.clock import fixed
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find, names
 from hubbub.metrics.definition import Count, Distribution, First, Quantiles, Ratio, State, Stored, Sum
 from hubbub.query.dashboard import DAY, STATES
+from hubbub.reports.as_csv import answer_table
 
 NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
 TENANT, ZONE = next((tenant, zone) for tenant, zone, _ in demo.tenants() if zone != "UTC")
@@ -144,6 +147,23 @@ def test_a_number_is_what_its_explanation_says(engine: Engine, rollup: str) -> N
     if best is not None:
         part = explained(engine, mine[0], {dimension: _named(best, dimension)})
         assert same(part["value"], best[mine[0]]), mine[0]
+
+
+@pytest.mark.parametrize("rollup", BY_ROLLUP)
+def test_a_table_holds_the_numbers_of_the_answer(engine: Engine, rollup: str) -> None:
+    """Every cell of the exported table, read back, is the answer's: value, earlier value and difference; nothing is empty."""
+    mine = BY_ROLLUP[rollup]
+    dimension = next(d for d, c in dimensions_of(find(mine[0]).rollup).items() if c not in find(mine[0]).rollup.hidden)
+    rows = asked(engine, mine, by=[dimension], grain="day", compare="previous")
+    table = list(csv.DictReader(io.StringIO(answer_table(rows), newline="")))
+    assert len(table) == len(rows)
+    for told, row in zip(table, rows, strict=True):
+        assert (told["window"], told[dimension]) == (row["window"], row[dimension] or "")
+        for name in mine:
+            pair = row["compare"][name]
+            cells = (row[name], pair["previous"], (pair["change"] or {}).get("absolute"))
+            for column, value in zip((name, f"{name} before", f"{name} difference"), cells, strict=True):
+                assert told[column] == ("" if value is None else str(value)), column
 
 
 def test_cards_are_the_numbers_of_the_catalogue(engine: Engine) -> None:

@@ -56,6 +56,7 @@ def query(
     compare: Annotated[str | None, typer.Option("--compare", help="previous: the same stretch before.")] = None,
     include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
     exact: Annotated[bool, typer.Option("--exact", help="From raw events only, percentiles exact.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -66,6 +67,11 @@ def query(
         "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
         compare=compare, include_bots=include_bots, exact=exact,
     )  # fmt: skip
+    if as_csv:
+        from hubbub.reports.as_csv import answer_table
+
+        typer.echo(answer_table(answer["rows"]), nl=False)
+        return
     if as_json:
         show.emit(answer, as_json=True)
         return

@@ -1,11 +1,14 @@
-"""A report as CSV: a ZIP with a file for each section, one that says what the report is, and one that defines the columns."""
+"""A report as CSV: a ZIP with a file for each section, one that says what the report is, and one that defines the columns.
+
+And the rows of a single answer as one table.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,25 @@ def write(document: Document, path: Path) -> None:
             add(table["name"], names, ([row[name] for name in names] for row in table["rows"]))
         add("columns", ("section", "column", "unit", "definition"), _columns(document))
         add("notes", ("section", "note"), ((t["name"], note) for t in document.tables for note in t["notes"]))
+
+
+def answer_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the rows of an answer as CSV; a comparison has columns of its own, nothing is an empty cell."""
+    flat = [_flat(row) for row in rows]
+    text = io.StringIO(newline="")
+    out = csv.writer(text)
+    names = list(flat[0]) if flat else ["window"]
+    out.writerow(names)
+    out.writerows([_cell(row[name]) for name in names] for row in flat)
+    return text.getvalue()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in row.items() if name not in ("compare", "details")}
+    for name, pair in (row.get("compare") or {}).items():
+        found[f"{name} before"] = pair["previous"]
+        found[f"{name} difference"] = (pair["change"] or {}).get("absolute")
+    return found
 
 
 def _columns(document: Document) -> Iterable[Sequence[str]]:

@@ -16,6 +16,7 @@ from hubbub.app import Engine
 from hubbub.errors import BadRequestError, TooLargeError
 from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.model.page import MAX_CURSOR
+from hubbub.reports.as_csv import answer_table
 from hubbub.store.doctor import behind
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
@@ -83,10 +84,18 @@ def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
     return engine.metrics()
 
 
-@api.post("/query", summary="Answer a question", response_model=shapes.Rows)
+@api.post(
+    "/query", summary="Answer a question", response_model=shapes.Rows,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
 async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
-    """Return rows of windows, dimensions and values, and how fresh they are."""
-    return await cached(request, engine, "query", tenant, **body.model_dump())
+    """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table."""
+    answer = await cached(request, engine, "query", tenant, **body.model_dump())
+    if not request.headers.get("accept", "").lower().startswith("text/csv"):
+        return answer
+    told = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+    table = answer_table(json.loads(bytes(answer.body))["rows"])
+    return Response(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
 
 
 From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]

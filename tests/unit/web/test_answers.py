@@ -296,3 +296,20 @@ def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(face.engine.control, "authenticate", lambda _: pytest.fail("asked anew"))
     with pytest.raises(pytest.fail.Exception):
         ring.key(text)
+
+
+def test_an_answer_can_be_a_table(face: Face) -> None:
+    """With `Accept: text/csv` a question's rows come as CSV, neutralised, with the same numbers; without, as JSON."""
+    at = {"type": "message.received", "time": "2026-08-10T10:00:00Z"}
+    face.engine.record(
+        "acme", [{**at, "id": "csv-1", "channel": "=1+1"}, {**at, "id": "csv-2", "channel": "sms"}], history=True
+    )
+    body = {"metrics": ["messages_received"], "from": "2026-08-10", "to": "2026-08-11", "by": ["channel"]}
+    rows = face.http.post("/v1/query", json=body, headers=face.auth).json()["rows"]
+    answer = face.http.post("/v1/query", json=body, headers={**face.auth, "Accept": "text/csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "Age" in answer.headers
+    lines = answer.text.splitlines()
+    assert lines[0] == "window,channel,messages_received"
+    shown = {"=1+1": "'=1+1", "sms": "sms"}
+    assert lines[1:] == [f"{row['window']},{shown[row['channel']]},{row['messages_received']}" for row in rows]
