@@ -17,11 +17,12 @@ from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.ingest.accept import Intake, Outcome
-from hubbub.metrics import catalogue
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, read_events, record_from
-from hubbub.model.question import Question, parse_date, parse_grain, parse_moment
+from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.operations.answers import OPERATIONS as ANSWERING
+from hubbub.operations.answers import AnswerOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
@@ -32,10 +33,6 @@ from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
 from hubbub.query.cached import Asked, CachedAnswers, Part
-from hubbub.query.changes import TOP, changes
-from hubbub.query.dashboard import dashboard, states
-from hubbub.query.explain import PAGE, explain
-from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
 from hubbub.query.warm import Warmer
 from hubbub.rollups import snapshots
 from hubbub.rollups.backfill import backfill
@@ -50,14 +47,12 @@ from hubbub.store.doctor import doctor
 from hubbub.store.duckdb import DuckStore
 from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
 
-Where = Mapping[str, str | Sequence[str]]
-
 
 def _silent(_: str) -> None:
     pass
 
 
-class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperations):
+class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: DuckStore
@@ -273,105 +268,11 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         return [self.control.tenant(tenant)] if tenant is not None else list(self.control.tenants().values())
 
-    # --- answers
-
-    def question(
-        self,
-        tenant: Tenant,
-        metrics: str | Sequence[str],
-        start: str | datetime,
-        end: str | datetime,
-        grain: str = "total",
-        by: Sequence[str] = (),
-        where: Where | None = None,
-        compare: str | None = None,
-        include_bots: bool = False,
-        exact: bool = False,
-    ) -> Question:
-        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError."""
-
-        def moment(value: str | datetime) -> datetime:
-            return parse_moment(value if isinstance(value, str) else value.isoformat(), tenant.zone)
-
-        return Question(
-            metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
-            start=moment(start),
-            end=moment(end),
-            grain=parse_grain(grain),
-            by=tuple(by),
-            where={k: (v,) if isinstance(v, str) else tuple(v) for k, v in (where or {}).items()},
-            compare=compare,
-            include_bots=include_bots,
-            exact=exact,
-        )
-
-    def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
-        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, exact."""
-        one = self.control.tenant(tenant)
-        return self.answers.answer(one, self.question(one, **question)).public(details=details)
-
-    def explain(
-        self,
-        tenant: str,
-        metric: str,
-        start: str,
-        end: str,
-        where: Where | None = None,
-        *,
-        limit: int = PAGE,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """Explain one number down to event ids."""
-        one = self.control.tenant(tenant)
-        question = self.question(one, metric, start, end, where=where)
-        return explain(self.store, self.clock, one, question, limit=limit, cursor=cursor)
-
-    def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:
-        """Say what contributed to the difference of one metric between two periods; see `query.changes`."""
-        one = self.control.tenant(tenant)
-        return changes(self.answers, one, self.question(one, **question), self.clock(), limit=limit)
-
-    def dashboard(
-        self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None
-    ) -> dict[str, Any]:
-        """Return today so far (or some days) against as much before, and what is the case now, or was at a moment."""
-        one = self.control.tenant(tenant)
-        moment = parse_moment(at, one.zone) if at is not None else None
-        return dashboard(self.answers, one, self.clock(), days=days, against=against, account=account, at=moment)
-
-    def states(self, tenant: str, account: str | None = None, at: str | None = None) -> dict[str, Any]:
-        """Return what is the case now, or was at a moment."""
-        one = self.control.tenant(tenant)
-        moment = parse_moment(at, one.zone) if at is not None else None
-        return states(self.answers, one, self.clock(), account=account, at=moment)
-
-    def trends(self, tenant: str, start: str, end: str, grain: str = "day") -> dict[str, Any]:
-        """Return topic and tone distributions, escalations and hotspots per window."""
-        one = self.control.tenant(tenant)
-        return trends(self.answers, one, *self._range(one, start, end), parse_grain(grain), self.clock())
-
-    def hotspots(
-        self, tenant: str, start: str, end: str, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
-    ) -> dict[str, Any]:
-        """Return channels by their share of complaints and escalations."""
-        one = self.control.tenant(tenant)
-        return hotspots(self.answers, one, *self._range(one, start, end), minimum=minimum, ratio=ratio)
-
-    @staticmethod
-    def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
-        low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
-        if low >= high:
-            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-        return low, high
+    # --- the whole
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
         return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
-
-    @staticmethod
-    def metrics() -> dict[str, Any]:
-        """Return the catalogue."""
-        return {"rows": catalogue.entries()}
 
     def import_events(
         self, tenant: str, lines: str, origins: Sequence[str] | None = None, zone: str | None = None
@@ -388,9 +289,8 @@ class Engine(OutsideOperations, TenantOperations, JobOperations, ReportOperation
 
 
 OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "query", "explain", "changes", "dashboard",
-    "states", "trends", "hotspots", "metrics", "import_events", "doctor", *MANAGING, *OUTSIDE, *WORKING,
-    *REPORTING,
+    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
+    *ANSWERING, *MANAGING, *OUTSIDE, *WORKING, *REPORTING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

@@ -1,0 +1,132 @@
+"""The engine's operations that answer: questions, explanations, what changed, dashboards, trends, and the catalogue.
+
+`Engine` (app.py) inherits them. Every answer comes from one planner (`query/answer.py`), so that no two can disagree.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import BadQuestionError
+from hubbub.metrics import catalogue
+from hubbub.model.question import Question, parse_grain, parse_moment
+from hubbub.model.tenant import Tenant
+from hubbub.query.answer import Answers
+from hubbub.query.changes import TOP, changes
+from hubbub.query.dashboard import dashboard, states
+from hubbub.query.explain import PAGE, explain
+from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
+from hubbub.store.base import Store
+from hubbub.store.control import Control
+
+OPERATIONS = ("query", "explain", "changes", "dashboard", "states", "trends", "hotspots", "metrics")
+"""Those that a command beside a running server may ask it to do."""
+
+Where = Mapping[str, str | Sequence[str]]
+
+
+class AnswerOperations(ABC):
+    """What an engine answers."""
+
+    clock: Clock
+    store: Store
+    control: Control
+    answers: Answers
+
+    def question(
+        self,
+        tenant: Tenant,
+        metrics: str | Sequence[str],
+        start: str | datetime,
+        end: str | datetime,
+        grain: str = "total",
+        by: Sequence[str] = (),
+        where: Where | None = None,
+        compare: str | None = None,
+        include_bots: bool = False,
+        exact: bool = False,
+    ) -> Question:
+        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError."""
+
+        def moment(value: str | datetime) -> datetime:
+            return parse_moment(value if isinstance(value, str) else value.isoformat(), tenant.zone)
+
+        return Question(
+            metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+            start=moment(start),
+            end=moment(end),
+            grain=parse_grain(grain),
+            by=tuple(by),
+            where={k: (v,) if isinstance(v, str) else tuple(v) for k, v in (where or {}).items()},
+            compare=compare,
+            include_bots=include_bots,
+            exact=exact,
+        )
+
+    def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
+        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, exact."""
+        one = self.control.tenant(tenant)
+        return self.answers.answer(one, self.question(one, **question)).public(details=details)
+
+    def explain(
+        self,
+        tenant: str,
+        metric: str,
+        start: str,
+        end: str,
+        where: Where | None = None,
+        *,
+        limit: int = PAGE,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """Explain one number down to event ids."""
+        one = self.control.tenant(tenant)
+        question = self.question(one, metric, start, end, where=where)
+        return explain(self.store, self.clock, one, question, limit=limit, cursor=cursor)
+
+    def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:
+        """Say what contributed to the difference of one metric between two periods; see `query.changes`."""
+        one = self.control.tenant(tenant)
+        return changes(self.answers, one, self.question(one, **question), self.clock(), limit=limit)
+
+    def dashboard(
+        self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None
+    ) -> dict[str, Any]:
+        """Return today so far (or some days) against as much before, and what is the case now, or was at a moment."""
+        one = self.control.tenant(tenant)
+        moment = parse_moment(at, one.zone) if at is not None else None
+        return dashboard(self.answers, one, self.clock(), days=days, against=against, account=account, at=moment)
+
+    def states(self, tenant: str, account: str | None = None, at: str | None = None) -> dict[str, Any]:
+        """Return what is the case now, or was at a moment."""
+        one = self.control.tenant(tenant)
+        moment = parse_moment(at, one.zone) if at is not None else None
+        return states(self.answers, one, self.clock(), account=account, at=moment)
+
+    def trends(self, tenant: str, start: str, end: str, grain: str = "day") -> dict[str, Any]:
+        """Return topic and tone distributions, escalations and hotspots per window."""
+        one = self.control.tenant(tenant)
+        return trends(self.answers, one, *self._range(one, start, end), parse_grain(grain), self.clock())
+
+    def hotspots(
+        self, tenant: str, start: str, end: str, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
+    ) -> dict[str, Any]:
+        """Return channels by their share of complaints and escalations."""
+        one = self.control.tenant(tenant)
+        return hotspots(self.answers, one, *self._range(one, start, end), minimum=minimum, ratio=ratio)
+
+    @staticmethod
+    def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:
+        low, high = parse_moment(start, tenant.zone), parse_moment(end, tenant.zone)
+        if low >= high:
+            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+        return low, high
+
+    @staticmethod
+    def metrics() -> dict[str, Any]:
+        """Return the catalogue."""
+        return {"rows": catalogue.entries()}
