@@ -8,7 +8,6 @@ from hubbub.metrics.definition import (
     Distribution,
     Extreme,
     Fact,
-    FirstSince,
     Latest,
     Link,
     Quantiles,
@@ -16,6 +15,7 @@ from hubbub.metrics.definition import (
     Rollup,
     State,
     Stored,
+    Unended,
     Unit,
     days,
 )  # fmt: skip
@@ -261,7 +261,7 @@ _OPEN = (
     "(state = 'open' OR (state IS NULL AND inbound_at IS NOT NULL) "
     "OR (state = 'closed' AND inbound_at > state_at + INTERVAL 24 HOUR))"
 )
-_WAITS = f"{_OPEN} AND waits_since IS NOT NULL"
+_WAITS = f"{_OPEN} AND len(waits) > 0"
 
 CONVERSATION_STATES = Rollup(
     name="conversation_states",
@@ -272,8 +272,8 @@ CONVERSATION_STATES = Rollup(
     measures={
         "state": Latest("Last state set by the conversation's own events.", Unit.COUNT, "state"),
         "inbound_at": Extreme("Last inbound message.", Unit.COUNT, "inbound_at", largest=True, type="TIMESTAMP"),
-        "waits_since": FirstSince(
-            "First inbound message that no reply, resolve or close followed.", Unit.COUNT, "inbound_at", "answered_at"
+        "waits": Unended(
+            "Inbound messages that no reply, resolve or close followed.", Unit.COUNT, "inbound_at", "answered_at"
         ),
         "assignee": Latest("Whom it was last assigned to; empty for nobody.", Unit.COUNT, "assignee"),
         "touches": Count("Messages and own events of the conversation.", Unit.COUNT, "f.type NOT LIKE 'response.%'"),
@@ -295,7 +295,7 @@ CONVERSATION_STATES = Rollup(
         "oldest_waiting_ms": State(
             "How long, at the end of the window (or now), the longest waiting open conversation has waited: since the first "
             "inbound message that no public reply followed. Null when nobody waits.",
-            Unit.MS, entity="conversation_id", where=_WAITS, since="waits_since",
+            Unit.MS, entity="conversation_id", where=_WAITS, since="list_min(waits)",
         ),
         "unassigned_conversations": State(
             "Open conversations at the end of the window (or now) that are assigned to nobody by `conversation.assigned`.",

@@ -101,26 +101,27 @@ class Extreme(Measure):
 
 
 @dataclass(frozen=True)
-class FirstSince(Measure):
-    """The earliest moment in a fact's column that is later than all of another: since when something waits, or null.
+class Unended(Measure):
+    """The moments in a fact's column that are later than all of another, `ends`: what still waits.
 
-    Stored beside the latest `ends`, under `<name>_ended`: merging keeps the moments that no later end took back.
+    All of them, not only the first: rows of two channels overlap in time, and an end in one takes back what began the other's.
     """
 
     column: str = ""
     ends: str = ""
 
     def columns(self, name: str) -> tuple[Column, ...]:
-        """The moment, and the latest end."""
+        """The moments, in order and each once, and under `<name>_ended` the latest end."""
         return (
-            Column(name, "TIMESTAMP", _first_after(f"f.{self.column}", f"f.{self.ends}"),
-                   _first_after(f"r.{name}", f"r.{name}_ended")),
+            Column(name, "TIMESTAMP[]", _later(f"list(f.{self.column})", f"f.{self.ends}"),
+                   _later(f"flatten(list(r.{name}))", f"r.{name}_ended")),
             Column(f"{name}_ended", "TIMESTAMP", f"max(f.{self.ends})", f"max(r.{name}_ended)"),
         )  # fmt: skip
 
 
-def _first_after(moments: str, ends: str) -> str:
-    return f"list_min(list_filter(list({moments}), lambda x: x > coalesce(max({ends}), TIMESTAMP '1900-01-01')))"
+def _later(moments: str, ends: str) -> str:
+    kept = f"list_filter({moments}, lambda x: x > coalesce(max({ends}), TIMESTAMP '1900-01-01'))"
+    return f"list_sort(list_distinct({kept}))"
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ class DistinctRatio(Metric):
 class State(Metric):
     """How many entities are in a state at the end of a window (or at the asked moment): last known state per entity.
 
-    With `since`, a moment among the merged measures: how many ms ago the earliest of theirs was, null when there is none.
+    With `since`, a moment made of merged measures: how many ms ago the earliest of theirs was, null when there is none.
     """
 
     entity: str = ""
