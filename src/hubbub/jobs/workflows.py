@@ -157,8 +157,10 @@ def fan_out(task: Task, payload: Payload) -> Any:
     """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it."""
     report: dict[str, Any] = {}
     days = payload.days()
+    # The schedule's own ids make a night happen once. A day asked for by hand may not be over yet: its night comes all the same
+    nightly = task.tenant is None and not payload.dates
     for number, day in enumerate(days):
-        prefix = f"ingest-again:{task.id}:{day}:" if payload.is_backfill else f"ingest:{day}:"
+        prefix = f"ingest:{day}:" if nightly else f"ingest-again:{task.id}:{day}:"
         cursor: str | None = None
         while True:
             page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
-from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError
+from hubbub.errors import ForbiddenError, NotFoundError
+from hubbub.model.page import check_limit
 from hubbub.query.answer import Answers
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("report", "start_report", "reports", "show_report", "delete_report", "report_file")
 """Those that a command or a worker beside a running server may ask it to do."""
-
-MOST_ROWS = 1000
 
 
 def _unheard(_: int) -> None:
@@ -103,9 +102,7 @@ class ReportOperations(ABC):
 
     def reports(self, tenant: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """Return a tenant's kept reports, newest first, and `next`, the cursor of the page after, or None."""
-        if not 1 <= limit <= MOST_ROWS:
-            raise BadRequestError(f"limit must lie between 1 and {MOST_ROWS}")
-        rows, following = self.shelf.page(self.control.tenant(tenant).id, limit, cursor)
+        rows, following = self.shelf.page(self.control.tenant(tenant).id, check_limit(limit), cursor)
         return {"rows": [{**row, "state": "made"} for row in rows], "next": following}
 
     def show_report(self, tenant: str, report: str) -> dict[str, Any]:

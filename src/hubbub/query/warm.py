@@ -50,12 +50,12 @@ class Warmer:
             except queue.Empty:
                 continue
             until = time.monotonic() + self._seconds
-            try:
-                for name in wanted:
-                    begun = time.monotonic()
-                    if begun > until or self._stop.is_set():
-                        break
+            for name in wanted:
+                begun = time.monotonic()
+                if begun > until or self._stop.is_set():
+                    break
+                try:
                     self._answers.answer(name())
-                    self._stop.wait(time.monotonic() - begun)
-            except Exception as error:  # who asks for it will hear of it
-                log.warning("answers were not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])
+                except Exception as error:  # who asks for it will hear of it; the other tenants' are worked out
+                    log.warning("an answer was not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])
+                self._stop.wait(time.monotonic() - begun)

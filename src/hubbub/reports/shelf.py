@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.errors import BadRequestError, NotFoundError
+from hubbub.model import page
 from hubbub.model.tenant import check_tenant_id
 
 REPORT_ID = re.compile(r"rep_[0-9a-f]{24}\Z")
@@ -70,16 +71,16 @@ class Shelf:
 
     def page(self, tenant: str, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
         """Return what is said of a tenant's reports, newest first, those after `cursor`, and the next cursor or None."""
-        if cursor is not None and not REPORT_ID.match(cursor):
-            raise BadRequestError("cursor is none that a page of reports gave")
+        after = (page.place_of(cursor, str) or (None,))[0]
         shelf = self.folder / check_tenant_id(tenant)
         names = sorted((p.name for p in shelf.iterdir()), reverse=True) if shelf.is_dir() else []
-        mine = [name for name in names if REPORT_ID.match(name) and (cursor is None or name < cursor)]
+        mine = [name for name in names if REPORT_ID.match(name) and (after is None or name < after)]
+        shown, following = page.cut(mine[: limit + 1], limit, lambda name: (name,))
         rows = []
-        for name in mine[:limit]:
+        for name in shown:
             with suppress(NotFoundError):  # deleted meanwhile
                 rows.append(self.about(tenant, name))
-        return rows, mine[limit - 1] if len(mine) > limit else None
+        return rows, following
 
     def about(self, tenant: str, report: str) -> dict[str, Any]:
         """Return what is said of a report, and its files with their sizes; raises NotFoundError."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.operations.reports import MOST_ROWS
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
 from hubbub.web import shapes
@@ -62,8 +62,8 @@ def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, 
 def page(
     engine: EngineOf,
     tenant: Reads,
-    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="Reports on this page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Reports on this page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
 ) -> shapes.Reports:
     """Return the tenant's reports and `next`, the cursor of the page after."""
     return engine.reports(tenant, limit, cursor)

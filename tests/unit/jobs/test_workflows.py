@@ -108,7 +108,7 @@ def pages(total: int) -> Any:
 
 def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> None:
     """1,000 integrations are read in pages and started once, however often the job runs; the aggregation follows."""
-    task = Recorder({"integrations": pages(1000)})
+    task = Recorder({"integrations": pages(1000)}, tenant=None)
     for _ in range(2):
         told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     assert all(params["limit"] <= 200 for _, params in task.asked)
@@ -121,13 +121,31 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
 
 def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
     """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated anew."""
-    task = Recorder({"integrations": pages(2)})
+    task = Recorder({"integrations": pages(2)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     run("fan-out", {"dates": ["2026-03-01"], "is_backfill": True}, task)
     assert sum(one[0] == "analytics-ingest" for one in task.started.values()) == 4
     again = Recorder()
     run("analytics-aggregate", {"date": "2026-03-01", "is_backfill": True}, again)
     assert again.asked[0][1]["start"] == "2026-03-01"
+
+
+@pytest.mark.parametrize("by_hand", ["dates", "tenant"])
+def test_a_day_asked_for_by_hand_does_not_stand_for_its_night(by_hand: str) -> None:
+    """Today fetched at noon, or by a tenant for itself, leaves the jobs of the coming night to be started."""
+    task = Recorder({"integrations": pages(2)}, tenant=None)
+    if by_hand == "tenant":
+        task.tenant = "acme"
+        run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
+        task.tenant = None
+    else:
+        run("fan-out", {"dates": ["2026-03-01"]}, task)
+    assert not any(job.startswith("ingest:") for job in task.started)
+    run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
+    assert {job for job in task.started if job.startswith("ingest:")} == {
+        "ingest:2026-03-01:int_0",
+        "ingest:2026-03-01:int_1",
+    }
 
 
 def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
