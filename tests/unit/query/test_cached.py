@@ -337,3 +337,18 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
         engine.warmer.stop()
     engine.snapshot("daily", "2026-08-01")
     assert engine.cached.look(wanted[-1]) is None
+
+
+def test_an_answer_that_fails_holds_no_other_back(engine: Engine) -> None:
+    """What cannot be worked out ahead is left to who asks for it; the tenants after it are warmed all the same."""
+    good = engine.cached.asked("dashboard", "b")
+    engine.warmer.start()
+    try:
+        engine.warmer.want([lambda: engine.cached.asked("dashboard", "nobody"), lambda: good])
+        for _ in range(600):
+            if engine.cached.look(good) is not None:
+                break
+            threading.Event().wait(0.05)
+        assert engine.cached.look(good) is not None
+    finally:
+        engine.warmer.stop()
