@@ -7,10 +7,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -154,37 +156,49 @@ def _firsts(payload: Snapshots) -> list[dt.date]:
 
 
 def fan_out(task: Task, payload: Payload) -> Any:
-    """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it."""
+    """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it.
+
+    A tick fetches the last day that was over in the integration's own zone. A day that is over is fetched once, whoever asks for it
+    first; a backfill, and a day that is not over yet, are fetched under ids of their own, and leave the night to come.
+    """
     report: dict[str, Any] = {}
-    days = payload.days()
-    # The schedule's own ids make a night happen once. A day asked for by hand may not be over yet: its night comes all the same
-    nightly = task.tenant is None and not payload.dates
-    for number, day in enumerate(days):
-        prefix = f"ingest:{day}:" if nightly else f"ingest-again:{task.id}:{day}:"
-        cursor: str | None = None
-        while True:
-            page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)
-            for one in page["rows"]:
-                task.start(
-                    "analytics-ingest",
-                    {"integration_id": one["id"], "date": day.isoformat(), "job_id": task.id,
-                     "is_backfill": payload.is_backfill},
-                    job_id=f"{prefix}{one['id']}", tenant=one["tenant"],
-                )  # fmt: skip
-            cursor = page.get("next")
-            if cursor is None:
-                break
-        while task.busy(prefix):
-            time.sleep(1)
-            task.progress(100 * number // len(days))
-        report[day.isoformat()] = task.ended(prefix)
-        task.start(
-            "analytics-aggregate",
-            {"date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
-            job_id=f"aggregate:{day}:{task.id}",
-            tenant=task.tenant,
-        )
+    asked: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
+    for number, moment in enumerate(sorted(set(asked))):
+        prefixes: dict[dt.date, set[str]] = {}
+        for one in _integrations(task):
+            zone = ZoneInfo(one["settings"].get("zone", "UTC"))
+            day = (moment.astimezone(zone) - DAY).date() if isinstance(moment, dt.datetime) else moment
+            is_over = dt.datetime.now(zone).date() > day
+            prefix = f"ingest:{day}:" if is_over and not payload.is_backfill else f"ingest-again:{task.id}:{day}:"
+            task.start(
+                "analytics-ingest",
+                {"integration_id": one["id"], "date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
+                job_id=f"{prefix}{one['tenant']}:{one['id']}", tenant=one["tenant"],
+            )  # fmt: skip
+            prefixes.setdefault(day, set()).add(prefix if task.tenant is None else f"{prefix}{task.tenant}:")
+        for day, waited in sorted(prefixes.items()):
+            while any(map(task.busy, waited)):
+                time.sleep(1)
+                task.progress(100 * number // len(asked))
+            report[day.isoformat()] = dict(sum(map(Counter, map(task.ended, waited)), Counter()))
+            task.start(
+                "analytics-aggregate",
+                {"date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
+                job_id=f"aggregate:{day}:{task.id}",
+                tenant=task.tenant,
+            )
     return {"days": report}
+
+
+def _integrations(task: Task) -> Iterator[Mapping[str, Any]]:
+    """Yield the active integrations that the job is about, read page by page."""
+    cursor: str | None = None
+    while True:
+        page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)
+        yield from page["rows"]
+        cursor = page.get("next")
+        if cursor is None:
+            return
 
 
 def ingest(task: Task, payload: Ingest) -> Any:

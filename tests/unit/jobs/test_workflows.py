@@ -100,7 +100,9 @@ def pages(total: int) -> Any:
 
     def answer(cursor: str | None, limit: int, **_: Any) -> dict[str, Any]:
         first = int(cursor or 0)
-        rows = [{"id": f"int_{n}", "tenant": f"t{n % 7}"} for n in range(first, min(first + limit, total))]
+        rows = [
+            {"id": f"int_{n}", "tenant": f"t{n % 7}", "settings": {}} for n in range(first, min(first + limit, total))
+        ]
         return {"rows": rows, "next": str(first + limit) if first + limit < total else None}
 
     return answer
@@ -114,7 +116,7 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
     assert all(params["limit"] <= 200 for _, params in task.asked)
     ingests = {job: one for job, one in task.started.items() if one[0] == "analytics-ingest"}
     assert len(ingests) == 1000
-    assert ingests["ingest:2026-03-01:int_8"][2] == "t1"
+    assert ingests["ingest:2026-03-01:t1:int_8"][2] == "t1"
     assert [one[0] for one in task.started.values()].count("analytics-aggregate") == 1
     assert told == {"days": {"2026-03-01": {"completed": 1000}}}
 
@@ -130,22 +132,38 @@ def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
     assert again.asked[0][1]["start"] == "2026-03-01"
 
 
-@pytest.mark.parametrize("by_hand", ["dates", "tenant"])
-def test_a_day_asked_for_by_hand_does_not_stand_for_its_night(by_hand: str) -> None:
-    """Today fetched at noon, or by a tenant for itself, leaves the jobs of the coming night to be started."""
-    task = Recorder({"integrations": pages(2)}, tenant=None)
-    if by_hand == "tenant":
-        task.tenant = "acme"
-        run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
-        task.tenant = None
-    else:
-        run("fan-out", {"dates": ["2026-03-01"]}, task)
-    assert not any(job.startswith("ingest:") for job in task.started)
+def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
+    """A day that is over, fetched by the night, by hand or by a tenant for itself, is one job an integration; the tenant's run
+    counts and waits for its own.
+    """
+    task = Recorder({"integrations": pages(14)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
-    assert {job for job in task.started if job.startswith("ingest:")} == {
-        "ingest:2026-03-01:int_0",
-        "ingest:2026-03-01:int_1",
-    }
+    started = dict(task.started)
+    assert run("fan-out", {"dates": ["2026-03-01"]}, task) == {"days": {"2026-03-01": {"completed": 14}}}
+    task.tenant = "t3"
+    assert run("fan-out", {"dates": ["2026-03-01"]}, task) == {"days": {"2026-03-01": {"completed": 2}}}
+    assert task.started == started
+
+
+def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
+    """Today fetched at noon leaves the jobs of the coming night to be started."""
+    task = Recorder({"integrations": pages(2)}, tenant=None)
+    today = dt.datetime.now(dt.UTC).date()
+    run("fan-out", {"dates": [today.isoformat()]}, task)
+    assert len(task.started) == 3
+    assert not any(job.startswith("ingest:") for job in task.started)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("Pacific/Auckland", "2026-03-01"), ("UTC", "2026-03-01"), ("America/New_York", "2026-02-28")]
+)
+def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: str) -> None:
+    """At 02:00 UTC it is still the day before in New York: its night brings the day before that, whole."""
+    one = {"id": "int_1", "tenant": "t1", "settings": {"zone": zone}}
+    task = Recorder({"integrations": {"rows": [one], "next": None}}, tenant=None)
+    told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
+    assert told == {"days": {day: {"completed": 1}}}
+    assert [payload["date"] for queue, payload, _ in task.started.values()] == [day, day]
 
 
 def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
