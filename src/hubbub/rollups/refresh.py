@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 
 import pyarrow as pa
 
@@ -31,6 +32,9 @@ from hubbub.telemetry import log
 
 EVERYONE = 0
 """The tenant number under which a fact's general mark is kept."""
+
+AT_ONCE = 4_000_000
+"""So many events are folded from scratch in one transaction: beyond, what DuckDB collects of each group outgrows its limit."""
 
 
 @dataclass
@@ -256,7 +260,8 @@ class Refresher:
                 report.windows[name] = report.windows.get(name, 0) + count
 
         failed: set[int] = set()
-        for tenant, message in by_halves(tenants, act):
+        shares = self._shares(tenants) if since == 0 and report.up_to > AT_ONCE else [tenants]
+        for tenant, message in chain.from_iterable(by_halves(share, act) for share in shares):
             log.error("fold failed", tenant=tenant.id, fact=fact.name, error=message)
             report.errors[tenant.id] = f"{fact.name}: {message}"
             if since is not None:
@@ -264,6 +269,20 @@ class Refresher:
                     _mark(work, fact, [tenant], since, message, utc_naive(self._clock()))
             failed.add(tenant.no)
         return failed
+
+    def _shares(self, tenants: Iterable[Tenant]) -> list[list[Tenant]]:
+        """Split tenants, in order, where their events come to `AT_ONCE`."""
+        events = dict(self._store.query("SELECT tenant, count(*) FROM events GROUP BY tenant").rows)
+        shares: list[list[Tenant]] = [[]]
+        room = AT_ONCE
+        for tenant in sorted(tenants, key=lambda one: one.no):
+            count = events.get(tenant.no, 0)
+            if shares[-1] and count > room:
+                shares.append([])
+                room = AT_ONCE
+            shares[-1].append(tenant)
+            room -= count
+        return shares
 
 
 def _mark(

@@ -265,3 +265,19 @@ def test_a_report_says_what_was_done(lab: Lab) -> None:
         "up_to": lab.store.last_seq(),
     }
     assert lab.refresh().answer()["windows"] == 0
+
+
+def test_a_fold_from_scratch_takes_tenants_by_shares_of_events(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the events that are folded at once tenants are taken in shares, none left out or taken twice; later folds are not."""
+    monkeypatch.setattr(refresh, "AT_ONCE", 5)
+    tenants = [lab.tenant() for _ in range(5)]
+    for tenant, count in zip(tenants, (3, 2, 7, 1, 0), strict=True):
+        lab.send(tenant, [message(f"m{n}", n / 10) for n in range(count)])
+    groups = Poison(monkeypatch).groups
+    lab.refresh()
+    assert groups == [[1, 2], [3], [4, 5]]
+    assert [days(lab, tenant) for tenant in tenants] == [[3], [2], [7], [1], []]
+    groups.clear()
+    lab.send(tenants[0], [message("late")])
+    lab.refresh()
+    assert groups == [[1, 2, 3, 4, 5]]
