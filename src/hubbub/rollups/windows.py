@@ -276,13 +276,11 @@ class WindowFold:
             fold.schema(rollup, grain), self._selects(rollup, grain, source), strict=True
         ):
             names = fold.quoted([c for c, _ in columns])
-            self.work.make("folded", f"SELECT * FROM ({select}) AS s({names})")
-            self.work.make(
-                "kept", f"SELECT {names} FROM {table} SEMI JOIN due_{grain.value} USING (tenant, window_start)"
-            )
+            kept = f"SELECT {names} FROM {table} SEMI JOIN due_{grain.value} USING (tenant, window_start)"
             found[table] = self.work.execute(
-                "SELECT (SELECT count(*) FROM (FROM folded EXCEPT ALL FROM kept)) "
-                "+ (SELECT count(*) FROM (FROM kept EXCEPT ALL FROM folded))"
+                f"SELECT coalesce(sum(abs(n)), 0) FROM (SELECT {names}, sum(side) AS n FROM ("
+                f"SELECT *, 1 AS side FROM ({select}) AS s({names}) UNION ALL SELECT *, -1 AS side FROM ({kept}) AS k"
+                f") AS pair GROUP BY {names}) AS differing"
             ).rows[0][0]
         return found
 

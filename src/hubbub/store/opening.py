@@ -13,37 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import duckdb
-import pyarrow as pa
 
 from hubbub.errors import StoreBusyError, StoreDamagedError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS, ROLLUPS
 from hubbub.metrics.definition import Fact
-from hubbub.store.base import EVENT_SCHEMA
 from hubbub.store.relations import RELATIONS
+from hubbub.store.tables import TABLES, Columns, rollup_tables
 
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
 Config = dict[str, str | bool | int | float | list[str]]
-
-_SQL_TYPES = {
-    pa.int16(): "SMALLINT", pa.int32(): "INTEGER", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR",
-    pa.timestamp("us"): "TIMESTAMP",
-}  # fmt: skip
-_EVENT_COLUMNS = ", ".join(f'"{f.name}" {_SQL_TYPES[f.type]}' for f in EVENT_SCHEMA)
-_TABLES = (
-    f"events (seq BIGINT, {_EVENT_COLUMNS})",
-    f"superseded (seq BIGINT, {_EVENT_COLUMNS})",
-    "quarantine (id BIGINT, tenant INTEGER, received_at TIMESTAMP, origin VARCHAR, code VARCHAR, field VARCHAR, "
-    "message VARCHAR, raw VARCHAR)",
-    "marks (fact VARCHAR, tenant INTEGER, seq BIGINT, error VARCHAR, attempts INTEGER, tried_at TIMESTAMP)",
-    "frozen (tenant INTEGER, until TIMESTAMP)",
-    "tenants (tenant INTEGER, name VARCHAR, zone VARCHAR)",
-    "hours (tenant INTEGER, calendar VARCHAR, since TIMESTAMP)",
-    "snapshots (tenant INTEGER, account VARCHAR, kind VARCHAR, date DATE, window_start TIMESTAMP, window_end TIMESTAMP, "
-    "zone VARCHAR, state VARCHAR, definition_version INTEGER, made_at TIMESTAMP, document VARCHAR)",
-)
-"""All tables but those of rollups, which follow from the catalogue."""
 
 
 def open_file(file: Path, config: Config, tide: int) -> duckdb.DuckDBPyConnection:
@@ -114,8 +94,8 @@ def _create_schema(con: duckdb.DuckDBPyConnection, file: Path) -> None:
             f"{file} has schema {found['schema']}, this Hubbub reads {SCHEMA_VERSION}: use the version that wrote it"
         )
     con.execute("BEGIN")
-    for table in _TABLES:
-        con.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+    for table in TABLES:
+        con.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({_declared(table.columns)})")
     con.execute("CREATE SEQUENCE IF NOT EXISTS quarantine_id")
     if "schema" not in found:
         con.execute("INSERT INTO meta VALUES ('schema', ?)", [SCHEMA_VERSION])
@@ -138,12 +118,14 @@ def _create_rollups(con: duckdb.DuckDBPyConnection) -> None:
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
     ).fetchall():
         present.setdefault(name, []).append(column)
-    for rollup in ROLLUPS:
-        for grain in rollup.keep:
-            for table, columns in fold.schema(rollup, grain):
-                if present.get(table, []) != [c for c, _ in columns]:
-                    con.execute(f"DROP TABLE IF EXISTS {table}")
-                    con.execute(f"CREATE TABLE {table} ({', '.join(f'{c} {t}' for c, t in columns)})")
+    for table in rollup_tables():
+        if present.get(table.name, []) != [name for name, _ in table.columns]:
+            con.execute(f"DROP TABLE IF EXISTS {table.name}")
+            con.execute(f"CREATE TABLE {table.name} ({_declared(table.columns)})")
+
+
+def _declared(columns: Columns) -> str:
+    return ", ".join(f'"{name}" {type_}' for name, type_ in columns)
 
 
 def fingerprint(fact: Fact) -> str:
