@@ -8,14 +8,12 @@ acknowledged event, by which `store/opening.py` tells a store that lost some.
 from __future__ import annotations
 
 import os
-import queue
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,21 +24,12 @@ import pyarrow.compute as pc
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.store import opening
+from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict, utc_naive
 from hubbub.store.order import order
 from hubbub.telemetry import log
 
-RESENT_WITHIN = timedelta(days=1)
-"""How far the time of a resent event may lie from the first one's. Corrections and imports are looked up over all time."""
-
 _EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
-_REJECTED = pa.schema(
-    [("tenant", pa.int32()), ("received_at", pa.timestamp("us"))]
-    + [(name, pa.string()) for name in ("origin", "code", "field", "message", "raw")]
-)
-_SAME_RECORD = ("tenant", "origin", "code", "raw")
-"""A refused record that comes again, as when a file is imported twice, is kept once."""
-_STOP = object()
 T = TypeVar("T")
 
 
@@ -59,7 +48,6 @@ class DuckStore:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._free_floor = free_floor
-        self._commit_wait = commit_wait
         self._config: opening.Config = {
             "memory_limit": memory_limit,
             "threads": threads or os.cpu_count() or 1,
@@ -79,22 +67,15 @@ class DuckStore:
             raise
         self._seq = opening.last_seq(self._con)
         self._space_checked = 0.0
-        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._closed = False
         self._changing = threading.Lock()
-        self._writer = threading.Thread(target=self._write_loop, name="hubbub-writer", daemon=True)
-        self._writer.start()
+        self._appender = Appender(self._commit, self._recover, commit_wait)
 
     # --- writing
 
     def append(self, batch: Batch) -> list[Verdict]:
         """Store a batch in the next group commit; returns when it is on disk."""
-        if self._closed:
-            raise StoreUnavailableError("the store is closing")
         self._check_space()
-        future: Future[list[Verdict]] = Future()
-        self._waiting.put((batch, future))
-        return future.result()
+        return self._appender.append(batch)
 
     def _check_space(self) -> None:
         now = time.monotonic()
@@ -107,155 +88,72 @@ class DuckStore:
                 )
             self._space_checked = now
 
-    def _write_loop(self) -> None:
-        while True:
-            waiting = [self._waiting.get()]
-            if self._commit_wait:
-                time.sleep(self._commit_wait)
-            with suppress(queue.Empty):
-                while len(waiting) < 1024:
-                    waiting.append(self._waiting.get_nowait())
-            stop = any(item is _STOP for item in waiting)
-            jobs = [item for item in waiting if item is not _STOP]
-            if jobs:
-                self._commit(jobs)
-            if stop:
-                return
-
-    def _commit(self, jobs: list[tuple[Batch, Future[list[Verdict]]]]) -> None:
-        try:
-            with self._changing:
-                verdicts = self._append_all([batch for batch, _ in jobs])
-        except BaseException as error:
-            self._recover(error)
-            if len(jobs) > 1 and not isinstance(error, duckdb.FatalException):
-                for job in jobs:  # one bad batch must not refuse its neighbours
-                    self._commit([job])
-                return
-            for _, future in jobs:
-                future.set_exception(
-                    StoreUnavailableError(f"the store could not commit: {str(error).splitlines()[0][:200]}")
-                )
-            return
-        start = 0
-        for batch, future in jobs:
-            end = start + len(batch.identities)
-            future.set_result(verdicts[start:end])
-            start = end
-
-    def _recover(self, error: BaseException) -> None:
+    def _recover(self, error: BaseException) -> bool:
+        """Undo what was begun; says whether the store still stands."""
         with suppress(duckdb.Error):
             self._con.rollback()
-        if isinstance(error, duckdb.FatalException):  # DuckDB gives up until it is opened anew, reads included
-            with suppress(duckdb.Error):
-                self._con.close()
-            with suppress(StoreDamagedError, StoreBusyError, duckdb.Error):
-                self._con = opening.connect(self._file, self._config)
+        if not isinstance(error, duckdb.FatalException):
+            return True
+        with suppress(duckdb.Error):  # DuckDB gives up until it is opened anew, reads included
+            self._con.close()
+        with suppress(StoreDamagedError, StoreBusyError, duckdb.Error):
+            self._con = opening.connect(self._file, self._config)
+        return False
 
-    def _append_all(self, batches: list[Batch]) -> list[Verdict]:
-        table = batches[0].table if len(batches) == 1 else pa.concat_tables([b.table for b in batches])
-        identities = [i for b in batches for i in b.identities]
-        revisions = [r for b in batches for r in b.revisions]
-        given = [g for b in batches for g in b.given]
-        history = [b.history for b in batches for _ in b.identities]
-        verdicts = [Verdict.STORED] * len(identities)
-        self._resolve_within(identities, revisions, given, verdicts)
-        con = self._con
-        con.execute("BEGIN")
-        replaced = self._resolve_stored(table, revisions, given, history, verdicts)
-        seq = self._seq
-        if replaced:
-            con.register("replaced_ids", pa.table({"row": pa.array(replaced, pa.int64())}))
-            con.execute(
-                f"INSERT INTO superseded SELECT {seq} + row_number() OVER (), {_EVENT_NAMES} FROM events "
-                "WHERE rowid IN (SELECT row FROM replaced_ids)"
-            )
-            con.execute("DELETE FROM events WHERE rowid IN (SELECT row FROM replaced_ids)")
-            con.unregister("replaced_ids")
-            seq += len(replaced)
-        keep = [v is not Verdict.DUPLICATE for v in verdicts]
-        count = sum(keep)
-        if count:
-            if count < len(keep):
-                table = table.filter(pa.array(keep))
-            numbered = table.add_column(0, "seq", pa.array(range(seq + 1, seq + count + 1), pa.int64()))
-            con.register("incoming_events", numbered)
-            con.execute(f"INSERT INTO events SELECT seq, {_EVENT_NAMES} FROM incoming_events")
-            con.unregister("incoming_events")
-            seq += count
-        rejected = list({tuple(r[c] for c in _SAME_RECORD): r for b in batches for r in b.rejected}.values())
-        if rejected:
-            con.register("incoming_rejected", pa.Table.from_pylist([dict(r) for r in rejected], schema=_REJECTED))
-            con.execute(
-                "INSERT INTO quarantine SELECT nextval('quarantine_id'), tenant, received_at, origin, code, field, message, raw "
-                f"FROM incoming_rejected ANTI JOIN quarantine USING ({', '.join(_SAME_RECORD)})"
-            )
-            con.unregister("incoming_rejected")
-        con.execute("COMMIT")
-        if seq != self._seq:
-            self._seq = seq
-            os.pwrite(self._tide, b"%-20d\n" % seq, 0)
-            os.fdatasync(self._tide)
-        return verdicts
+    def _commit(self, incoming: Incoming) -> None:
+        with self._changing:
+            con = self._con
+            con.execute("BEGIN")
+            replaced = self._resolve(incoming)
+            seq = self._seq
+            if replaced:
+                con.register("replaced_ids", pa.table({"row": pa.array(replaced, pa.int64())}))
+                con.execute(
+                    f"INSERT INTO superseded SELECT {seq} + row_number() OVER (), {_EVENT_NAMES} FROM events "
+                    "WHERE rowid IN (SELECT row FROM replaced_ids)"
+                )
+                con.execute("DELETE FROM events WHERE rowid IN (SELECT row FROM replaced_ids)")
+                con.unregister("replaced_ids")
+                seq += len(replaced)
+            kept = incoming.kept(seq)
+            if kept.num_rows:
+                con.register("incoming_events", kept)
+                con.execute(f"INSERT INTO events SELECT seq, {_EVENT_NAMES} FROM incoming_events")
+                con.unregister("incoming_events")
+                seq += kept.num_rows
+            if incoming.rejected:
+                con.register("incoming_rejected", incoming.refused())
+                con.execute(
+                    "INSERT INTO quarantine SELECT nextval('quarantine_id'), tenant, received_at, origin, code, field, message, "
+                    f"raw FROM incoming_rejected ANTI JOIN quarantine USING ({', '.join(SAME_RECORD)})"
+                )
+                con.unregister("incoming_rejected")
+            con.execute("COMMIT")
+            if seq != self._seq:
+                self._seq = seq
+                os.pwrite(self._tide, b"%-20d\n" % seq, 0)
+                os.fdatasync(self._tide)
 
-    @staticmethod
-    def _resolve_within(
-        identities: list[tuple[int, str, str]], revisions: list[int | None], given: list[bool], verdicts: list[Verdict]
-    ) -> None:
-        """Among rows of the same identity keep the highest revision, and of equal ones the first."""
-        best: dict[tuple[int, str, str], int] = {}
-        for i, identity in enumerate(identities):
-            if not given[i]:
-                continue
-            j = best.setdefault(identity, i)
-            if j == i:
-                continue
-            mine, theirs = revisions[i], revisions[j]
-            if mine is not None and (theirs is None or mine > theirs):
-                best[identity] = i
-                verdicts[j], verdicts[i] = Verdict.DUPLICATE, Verdict.CORRECTED
-            else:
-                verdicts[i] = Verdict.DUPLICATE
-
-    def _resolve_stored(
-        self,
-        table: pa.Table,
-        revisions: list[int | None],
-        given: list[bool],
-        history: list[bool],
-        verdicts: list[Verdict],
-    ) -> list[int]:
-        """Mark rows whose identity is stored already; returns row ids of stored events that a higher revision replaces."""
-        known = [
-            i for i, r in enumerate(revisions) if (given[i] or r is not None) and verdicts[i] is not Verdict.DUPLICATE
-        ]
-        recent = [i for i in known if revisions[i] is None and not history[i]]
-        anywhen = [i for i in known if revisions[i] is not None or history[i]]
+    def _resolve(self, incoming: Incoming) -> list[int]:
+        """Settle the verdicts of rows whose identity is stored; returns row ids of stored events that are replaced."""
         replaced: list[int] = []
-        for rows, bounded in ((recent, True), (anywhen, False)):
-            if not rows:
+        for bounded in (True, False):
+            keys = incoming.keys(bounded=bounded)
+            if keys is None:
                 continue
-            some = table.select(["tenant", "source", "id", "time"])
-            if len(rows) < table.num_rows:
-                some = some.take(pa.array(rows, pa.int64()))
-            bounds = pc.min_max(some["time"]).as_py()
             found = "e.id = i.id AND e.tenant = i.tenant AND e.source = i.source"
-            self._con.register("incoming_keys", some.append_column("pos", pa.array(rows, pa.int64())))
-            params = {"low": bounds["min"] - RESENT_WITHIN, "high": bounds["max"] + RESENT_WITHIN} if bounded else None
             select = f"SELECT i.pos, e.revision, e.rowid FROM incoming_keys AS i JOIN events AS e ON {found} WHERE "
+            params = None
             if bounded:  # a corrected record may have left the first one's time far behind
+                times = pc.min_max(keys["time"]).as_py()
+                params = {"low": times["min"] - RESENT_WITHIN, "high": times["max"] + RESENT_WITHIN}
                 select = f"{select} e.time BETWEEN $low AND $high UNION {select} e.revision IS NOT NULL"
             else:
                 select += "TRUE"
+            self._con.register("incoming_keys", keys)
             hits = self._con.execute(select, params).fetchall()
             self._con.unregister("incoming_keys")
-            for pos, stored, row in hits:
-                mine = revisions[pos]
-                if mine is not None and (stored is None or mine > stored):
-                    verdicts[pos] = Verdict.CORRECTED
-                    replaced.append(row)
-                else:
-                    verdicts[pos] = Verdict.DUPLICATE
+            replaced += [row for pos, stored, row in hits if incoming.replaces(pos, stored)]
         return replaced
 
     # --- reading and transactions
@@ -317,14 +215,10 @@ class DuckStore:
 
     def close(self) -> None:
         """Commit what waits, then close."""
-        if self._closed:
-            return
-        self._closed = True
-        self._waiting.put(_STOP)
-        self._writer.join()
-        with suppress(duckdb.Error):
-            self._con.close()
-        os.close(self._tide)
+        if self._appender.close():
+            with suppress(duckdb.Error):
+                self._con.close()
+            os.close(self._tide)
 
 
 class DuckWork:
