@@ -50,7 +50,7 @@ class Ai(BaseModel):
     timeout: float = Field(60.0, gt=0, le=600, description="Seconds until an answer must be there.")
 
 
-REPORT_FORMATS = ("json", "csv", "xlsx", "html")
+REPORT_FORMATS = ("json", "csv", "xlsx", "html", "pdf")
 
 
 class Reports(BaseModel):
@@ -59,7 +59,9 @@ class Reports(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(True, description="Whether reports can be made.")
-    formats: list[str] = Field(list(REPORT_FORMATS), description="Formats of a report that does not name its own.")
+    formats: list[str] = Field(
+        ["json", "csv", "xlsx", "html"], description="Formats of a report that does not name its own; pdf is an extra."
+    )
     folder: Path | None = Field(None, description="Where they are kept; empty: 'reports' in the data folder.")
 
     @field_validator("formats")

@@ -36,7 +36,7 @@ def report(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="json, csv, xlsx or html; may be repeated (default: all).", show_default=False),
+        typer.Option("--format", help="json, csv, xlsx, html or pdf; may be repeated (default: all but pdf).", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Copy the files to this folder.", show_default=False)

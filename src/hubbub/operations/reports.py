@@ -145,7 +145,7 @@ class ReportOperations(ABC):
         if not self.settings.reports.enabled:
             raise ForbiddenError("reports are switched off here: the setting 'reports.enabled' is false")
         period = period_of(self.control.tenant(tenant), kind, self.clock(), date, start, end)
-        return period, sections_.chosen(sections), formats_.chosen(formats or self.settings.reports.formats)
+        return period, sections_.chosen(sections), formats_.writable(formats or self.settings.reports.formats)
 
 
 def _job_of(report: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.reports import charts
-from hubbub.reports.document import Document, named, points
+from hubbub.reports.document import Document, drawn, named, points
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.words import plain, shown, unit_of
 
@@ -86,14 +86,15 @@ def _cell(value: Any, unit: str) -> str:
 
 
 def _chart(table: Mapping[str, Any]) -> str:
-    rows = points(table)
-    columns = [column for name in table["drawn"] for column in table["columns"] if column["name"] == name]
+    rows, columns = points(table), drawn(table)
     if not rows or not columns:
         return ""
     section = SECTIONS[table["name"]]
     if isinstance(section, Ranking):
-        return charts.bars(table["title"], rows, columns, section.by)
-    return charts.lines(table["title"], rows, columns)
+        drawing = charts.bars(table["title"], rows, columns, section.by)
+    else:
+        drawing = charts.lines(table["title"], rows, columns)
+    return drawing + charts.legend(columns)
 
 
 def _text(value: str) -> str:

@@ -30,16 +30,22 @@ def lines(title: str, rows: Rows, columns: Sequence[Mapping[str, Any]]) -> str:
             if len(rows) <= 62:
                 parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}"/>')
             pen = "L"
-        parts.append(f'<path d="{" ".join(path)}" fill="none" stroke="{color}" stroke-width="2"/>')
+        if path:
+            parts.append(f'<path d="{" ".join(path)}" fill="none" stroke="{color}" stroke-width="2"/>')
     for place, row in ((LEFT, rows[0]), (WIDTH - 10, rows[-1])):
         anchor = "start" if place == LEFT else "end"
         parts.append(_label(place, HEIGHT - 4, moment(row["window"]), anchor))
-    return _svg(title, HEIGHT, parts) + _legend(columns)
+    return _svg(title, HEIGHT, parts)
 
 
-def bars(title: str, rows: Rows, columns: Sequence[Mapping[str, Any]], names: str) -> str:
-    """Draw columns as bars, one below the other, for each value of the column `names`."""
-    top, parts, y = _top(rows, columns), [], 4.0
+def bars(
+    title: str, rows: Rows, columns: Sequence[Mapping[str, Any]], names: str, scale: Rows | None = None
+) -> str:  # fmt: skip
+    """Draw columns as bars, one below the other, for each value of the column `names`.
+
+    The longest bar is that of the highest value of `scale`: all rows, when `rows` are some of them.
+    """
+    top, parts, y = _top(scale or rows, columns), [], 4.0
     for row in rows:
         name = plain(str(row[names]))
         parts.append(_label(LEFT + 80, y + 13, name if len(name) <= 24 else f"{name[:23]}…", "end"))
@@ -50,7 +56,16 @@ def bars(title: str, rows: Rows, columns: Sequence[Mapping[str, Any]], names: st
             parts.append(_label(LEFT + 90 + width, y + 11, shown(row[column["name"]], column["unit"]), "start"))
             y += BAR
         y += 4
-    return _svg(title, int(y) + 4, parts) + _legend(columns)
+    return _svg(title, int(y) + 4, parts)
+
+
+def legend(columns: Sequence[Mapping[str, Any]]) -> str:
+    """Say in HTML which color is which column."""
+    items = "".join(
+        f'<li><span style="background:{color}"></span>{escape(column["title"])}</li>'
+        for column, color in zip(columns, COLORS, strict=False)
+    )
+    return f'<ul class="legend">{items}</ul>'
 
 
 def _top(rows: Rows, columns: Sequence[Mapping[str, Any]]) -> float:
@@ -71,14 +86,6 @@ def _grid(top: float, unit: str) -> str:
 
 def _label(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _legend(columns: Sequence[Mapping[str, Any]]) -> str:
-    items = "".join(
-        f'<li><span style="background:{color}"></span>{escape(column["title"])}</li>'
-        for column, color in zip(columns, COLORS, strict=False)
-    )
-    return f'<ul class="legend">{items}</ul>'
 
 
 def _svg(title: str, height: int, parts: Sequence[str]) -> str:

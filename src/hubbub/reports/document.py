@@ -44,3 +44,8 @@ def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
 def points(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the rows that a chart shows: each a value or window of its own."""
     return [row for row in table["rows"] if row.get("row") in ("value", "window")]
+
+
+def drawn(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the columns that a chart shows, in the order in which they are to be drawn."""
+    return [column for name in table["drawn"] for column in table["columns"] if column["name"] == name]

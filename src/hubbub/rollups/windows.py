@@ -278,7 +278,7 @@ class WindowFold:
             names = fold.quoted([c for c, _ in columns])
             kept = f"SELECT {names} FROM {table} SEMI JOIN due_{grain.value} USING (tenant, window_start)"
             found[table] = self.work.execute(
-                f"SELECT coalesce(sum(abs(n)), 0) FROM (SELECT {names}, sum(side) AS n FROM ("
+                f"SELECT coalesce(sum(abs(surplus)), 0) FROM (SELECT {names}, sum(side) AS surplus FROM ("
                 f"SELECT *, 1 AS side FROM ({select}) AS s({names}) UNION ALL SELECT *, -1 AS side FROM ({kept}) AS k"
                 f") AS pair GROUP BY {names}) AS differing"
             ).rows[0][0]

@@ -55,7 +55,7 @@ def test_bad_usage_ends_with_two(loaded: Run) -> None:
     for words, named in (
         (("--kind", "yearly"), "daily, weekly, monthly"),
         (("--sections", "staff"), "staff_performance"),
-        (("--format", "pdf"), "json, csv, xlsx, html"),
+        (("--format", "docx"), "json, csv, xlsx, html, pdf"),
     ):
         ended = loaded("report", "--tenant", "acme", *words)
         assert (ended.code, named in ended.err) == (2, True), ended.err

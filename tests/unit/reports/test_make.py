@@ -173,7 +173,7 @@ def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
     [
         ({"kind": "yearly"}, "daily, weekly, monthly"),
         ({"kind": "daily", "sections": ["sumary"]}, "summary"),
-        ({"kind": "daily", "formats": ["pdf"]}, "json, csv, xlsx, html"),
+        ({"kind": "daily", "formats": ["docx"]}, "json, csv, xlsx, html, pdf"),
         ({"kind": "daily", "date": "yesterday"}, "yesterday"),
         ({"kind": "daily", "date": "2026-08-01", "start": "2026-08-01", "end": "2026-08-02"}, "'from' and 'to'"),
         ({"kind": "daily", "start": "2026-08-01"}, "'from' and 'to'"),

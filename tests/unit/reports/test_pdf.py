@@ -1,0 +1,227 @@
+"""PDF reports read again: figures, drawings and facts are those of the page; no name breaks one; the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pymupdf_fonts
+import pypdf
+import pytest
+from fontTools.ttLib import TTFont
+from pypdf.generic import ContentStream
+
+from hubbub.app import Engine
+from hubbub.errors import BadQuestionError
+from hubbub.reports import as_pdf
+from hubbub.reports.document import Document, named
+from hubbub.reports.formats import FORMATS
+from hubbub.reports.words import shown, unit_of
+from tests.unit.reports.conftest import whole
+from tests.unit.reports.test_formats import HOSTILE
+
+NAMES = (
+    *HOSTILE, "שלום 123 abc", "مرحبا بالعالم", "Ελληνικά", "Жовтень", "नमस्ते", "สวัสดี", "😀 🎉", "漢字", "W" * 300, "ش" * 300,
+    "word " * 60, "{nb}", "\ue000\ue000\ue000\ue000", "x" * 100_000,
+)  # fmt: skip
+
+
+def compact(text: str) -> str:
+    """Return a text without spaces, which a PDF does not hold but as distances."""
+    return "".join(text.split())
+
+
+def read(path: Path) -> pypdf.PdfReader:
+    """Open a PDF, of which nothing may be left to repair."""
+    return pypdf.PdfReader(path, strict=True)
+
+
+def text_of(path: Path) -> str:
+    """Return all text of a PDF without spaces."""
+    return compact("".join(page.extract_text() for page in read(path).pages))
+
+
+def marks(page: pypdf.PageObject, reader: pypdf.PdfReader) -> Iterator[tuple[float, ...]]:
+    """Yield the colours that a page draws and fills with, whole percents of red, green and blue."""
+    for operands, operator in ContentStream(page.get_contents(), reader).operations:
+        if operator in (b"rg", b"RG"):
+            yield tuple(round(100 * float(value)) for value in operands)
+
+
+@pytest.fixture(scope="module")
+def made(engine: Engine) -> dict[str, Any]:
+    """Make a weekly report; returns its JSON, and the path of each format."""
+    row = engine.report("acme", "weekly", formats=["json", "html", "pdf"])
+    paths = {name: Path(engine.report_file("acme", row["id"], name)["path"]) for name in row["formats"]}
+    return {**whole(engine, row["id"]), "paths": paths}
+
+
+def test_the_pdf_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
+    """Each section stands in order with its heading, its meaning, every row cell by cell as the page shows it, and its notes."""
+    text, at, cells = text_of(made["paths"]["pdf"]), 0, 0
+    for table in made["data"]["sections"]:
+        at = text.index(compact(table["title"] + table["definition"]), at)
+        for row in table["rows"]:
+            told = [shown(named(row, column), unit_of(column, row)) for column in table["columns"]]
+            at = text.index(compact("".join(told)), at)
+            cells += len(told)
+        for note in table["notes"]:
+            at = text.index(compact(note), at)
+    assert cells > 1000
+
+
+def test_the_pdf_holds_the_drawings_of_the_page(made: dict[str, Any]) -> None:
+    """Every label of every drawing is there, with shapes in the drawing's colours, and each heading can be jumped to."""
+    page = made["paths"]["html"].read_text(encoding="utf-8")
+    drawings = [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+    text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
+    labels = [label.text or "" for drawing in drawings for label in drawing.iter("text")]
+    assert len(labels) > 100 and all(compact(label) in text for label in labels)
+    colours = [mark for sheet in reader.pages for mark in marks(sheet, reader)]
+    wanted = [shape.attrib["fill"] for drawing in drawings for shape in drawing.iter("rect")]
+    for colour in set(wanted):
+        part = tuple(round(int(colour[n : n + 2], 16) / 2.55) for n in (1, 3, 5))
+        assert colours.count(part) >= wanted.count(colour)
+    titles = [entry["/Title"] for entry in reader.outline if not isinstance(entry, list)]
+    assert titles == [table["title"] for table in made["data"]["sections"]]
+
+
+def test_the_pdf_says_what_the_report_is(made: dict[str, Any]) -> None:
+    """All that is known of the report stands in it, its moment is that of the file, and every page has its number."""
+    text, reader = text_of(made["paths"]["pdf"]), read(made["paths"]["pdf"])
+    for name, value in Document(made["report"], made["data"]).facts:
+        assert compact(name.replace("_", " ") + value) in text
+    assert reader.metadata is not None and reader.metadata.creation_date is not None
+    assert reader.metadata.creation_date.isoformat() == made["report"]["made_at"]
+    for number, page in enumerate(reader.pages, 1):
+        assert f"{number}/{len(reader.pages)}" in compact(page.extract_text())
+        assert made["report"]["id"] in page.extract_text()
+
+
+def test_the_same_document_gives_the_same_bytes(made: dict[str, Any], tmp_path: Path) -> None:
+    """Two processes, in different zones and with different hashes, write the same file, and leave nothing else behind."""
+    program = (
+        "import json, sys; from pathlib import Path\n"
+        "from hubbub.reports import as_pdf; from hubbub.reports.document import Document\n"
+        "read = json.loads(Path(sys.argv[1]).read_text())\n"
+        "as_pdf.write(Document(read['report'], read['data']), Path(sys.argv[2]))"
+    )
+    files = [tmp_path / f"{seed}.pdf" for seed in "17"]
+    for file, zone in zip(files, ("UTC", "Asia/Tokyo"), strict=True):
+        given = {**os.environ, "PYTHONHASHSEED": file.stem, "TZ": zone}
+        subprocess.run([sys.executable, "-c", program, made["paths"]["json"], file], env=given, check=True)
+    first, second = (file.read_bytes() for file in files)
+    assert first == second
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def named_document() -> Document:
+    """Return a report whose staff have all kinds of names."""
+    columns = [
+        {"name": name, "title": name, "unit": unit, "definition": "…"}
+        for name, unit in (("row", "text"), ("staff_id", "text"), ("responses", "count"), ("state", "text"))
+    ]
+    rows: list[dict[str, Any]] = [
+        {"row": "value", "staff_id": text, "responses": 70_000 + n, "state": "settled"} for n, text in enumerate(NAMES)
+    ]
+    table = {
+        "name": "staff_performance", "title": "Staff", "definition": "=1", "columns": columns, "drawn": ["responses"],
+        "rows": rows, "notes": ["N" * 300],
+    }  # fmt: skip
+    data = {"tenant": "acme", "kind": "daily", "sections": [table]}
+    return Document({"made_at": "2026-08-20T14:00:00+02:00", "hash": "sha256:0", "who": "W" * 300}, data)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write that report."""
+    path = tmp_path_factory.mktemp("hostile") / "report.pdf"
+    as_pdf.write(named_document(), path)
+    return path
+
+
+def test_no_name_breaks_a_pdf(hostile: Path) -> None:
+    """Each figure stands beside its name; a character that the font lacks is a box, an endless name is cut, and nothing in the
+    file runs, opens or links."""
+    text = text_of(hostile)
+    for n, name in enumerate(NAMES):
+        assert f"{70_000 + n:,}settled" in text, name
+    for name in ("<script>alert(1)</script>", "&amp;", "{nb}", "Ελληνικά", "Жовтень", "W" * 300, "word" * 60):
+        assert name in text
+    for name, told in (("😀 🎉", "▯▯"), ("漢字", "▯▯"), ("a\u202egnp.exe", "a▯gnp.exe"), ("\x1b[31m", "▯[31m")):
+        assert f"value{told}{70_000 + NAMES.index(name):,}" in text
+    assert f"{'x' * as_pdf.LONGEST}…" in text and "x" * (as_pdf.LONGEST + 1) not in text
+    names = "".join(sorted("شלוםمرحبا"))
+    assert all(char in text for char in names)
+    raw = hostile.read_bytes()
+    assert not [
+        word
+        for word in (b"/JavaScript", b"/JS", b"/Launch", b"/URI", b"/OpenAction/S", b"/EmbeddedFile")
+        if word in raw
+    ]
+
+
+@cache
+def advances(name: str) -> dict[str, float]:
+    """Return how wide a font's characters are, as parts of the size of letters."""
+    style = "B" if "Bold" in name else "I" if "Italic" in name else ""
+    font = TTFont(io.BytesIO(pymupdf_fonts.myfont(as_pdf.STYLES[style])))
+    return {chr(code): font["hmtx"][glyph][0] / font["head"].unitsPerEm for code, glyph in font.getBestCmap().items()}
+
+
+def test_no_text_of_a_pdf_leaves_its_page(hostile: Path, made: dict[str, Any]) -> None:
+    """Every line of every text begins between the margins and ends on the page, even a name of 300 wide letters; kerning may
+    move an end by a hair."""
+    margin, seen = as_pdf.MARGIN * 72 / 25.4, 0
+    for path in (hostile, made["paths"]["pdf"]):
+        for page in read(path).pages:
+            lines: list[tuple[str, float, float]] = []
+
+            def note(text: str, _: Any, at: list[float], font: Any, size: float, lines: Any = lines) -> None:
+                if text.strip():
+                    wide = advances(str(font["/BaseFont"]))
+                    lines.append((text, at[4], size * max(sum(wide[c] for c in x) for x in text.splitlines())))
+
+            page.extract_text(visitor_text=note)
+            for text, left, width in lines:
+                assert left >= margin - 1 and left + width <= float(page.mediabox.width) - margin / 2, text
+            seen += len(lines)
+    assert seen > 500
+
+
+@pytest.mark.parametrize("module", FORMATS["pdf"].needs)
+def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Where a library is absent, asking for PDF names the extra before anything is made; all else goes on."""
+    monkeypatch.setitem(sys.modules, module, None)
+    before = engine.reports("acme", limit=1000)["rows"]
+    for ask in (engine.report, engine.start_report):
+        with pytest.raises(BadQuestionError, match=re.escape("pip install 'hubbub[pdf]'")):
+            ask("acme", "weekly", formats=["json", "pdf"])
+    assert engine.reports("acme", limit=1000)["rows"] == before
+    assert engine.report("acme", "weekly")["formats"] == ["json", "csv", "xlsx", "html"]
+
+
+def test_everything_but_pdf_works_without_the_extra(made: dict[str, Any], tmp_path: Path) -> None:
+    """A process without the libraries writes every other format: none of them is loaded before a PDF is made."""
+    program = (
+        "import json, sys; from pathlib import Path\n"
+        f"sys.modules.update(dict.fromkeys({FORMATS['pdf'].needs!r}))\n"
+        "from hubbub.reports.document import Document; from hubbub.reports.formats import FORMATS\n"
+        "read = json.loads(Path(sys.argv[1]).read_text())\n"
+        "for one in FORMATS.values():\n"
+        "    if not one.needs: one.write(Document(read['report'], read['data']), Path(sys.argv[2]) / one.file)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, made["paths"]["json"], tmp_path], check=True)
+    assert len(list(tmp_path.iterdir())) == len(FORMATS) - 1
+    assert json.loads((tmp_path / "report.json").read_text())["data"] == made["data"]
