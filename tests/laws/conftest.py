@@ -23,9 +23,10 @@ from hubbub.model.window import Grain
 from hubbub.query.answer import Answers
 from hubbub.rollups.refresh import Refresher, Report
 from hubbub.store import order
-from hubbub.store.base import utc_naive
+from hubbub.store.base import Store, utc_naive
 from hubbub.store.duckdb import DuckStore
 from tests.laws.oracle import utc
+from tests.stores import clickhouse_store
 
 _slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 # no shrinking: an example is dozens of statements on a store, and the worlds are small enough to read
@@ -41,10 +42,10 @@ Stored = dict[str, list[tuple[Any, ...]]]
 class Lab:
     """Everything between an event and an answer, without faces."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
         """Open a store in a folder; every refresh puts its events in order, so that each law holds over that too."""
         order.WORTH = 1
-        self.store = DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0)
+        self.store = store or DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
@@ -53,7 +54,7 @@ class Lab:
 
     def empty(self) -> None:
         """Forget all events, numbers, marks and tenants."""
-        with self.store.work() as work:
+        with self.store.change() as work:
             for name in (
                 "events",
                 "superseded",
@@ -137,14 +138,15 @@ class Lab:
 
     def forget_marks(self) -> None:
         """Make everything due again."""
-        with self.store.work() as work:
+        with self.store.change() as work:
             work.execute("DELETE FROM marks")
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
-    made = Lab(tmp_path_factory.mktemp("lab"))
+@pytest.fixture(scope="module", params=["duckdb", "clickhouse"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples of a module, on either store; each begins with `lab.empty()`."""
+    folder = tmp_path_factory.mktemp("lab")
+    made = Lab(folder, clickhouse_store(folder) if request.param == "clickhouse" else None)
     yield made
     made.store.close()
 

@@ -44,11 +44,11 @@ def fact_rows(fact: Fact, events: str) -> str:
 def with_hours(fact: Fact, rows: str, *, known: bool) -> str:
     """Return the SELECT of a fact's rows with its business milliseconds beside them; null for all unless `known`.
 
-    `keeps_hours` (tenant, hours) numbers calendars, and `open_hours` (hours, day, start, end, length, before) holds their
+    `keeps_hours` (keeper, hours) numbers calendars, and `open_hours` (hours, day, start, end, length, before) holds their
     steps: until t it was open `before` and the time since `start`, no more than `length`, in microseconds. See
     `store/hours.py`. An equality on the UTC day leaves a few steps to compare; an ASOF join took ten times as long.
     """
-    joins, columns = " LEFT JOIN keeps_hours AS k ON k.tenant = f.tenant" if known else "", ""
+    joins, columns = " LEFT JOIN keeps_hours AS k ON k.keeper = f.tenant" if known else "", ""
     for number, (name, moments) in enumerate(fact.spells.items()):
         if not known:
             columns += f", CAST(NULL AS BIGINT) AS {name}"

@@ -92,7 +92,8 @@ SENT = Fact(
                 AND e."time" >= s.anchor - INTERVAL 72 HOUR AND e."time" < s.anchor + INTERVAL 72 HOUR
             GROUP BY s.seq
         ), folded AS (
-            SELECT s.*, r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
+            SELECT s.seq, s.tenant, s.message, s.id, s.anchor, s.channel, s.channel_id, s.account_id, s.campaign_id, s.contact_id,
+                r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
                 coalesce(r.is_failed, FALSE) AND r.delivered_at IS NULL AS is_failed, coalesce(r.acted, FALSE) AS acted,
                 r.seq IS NOT NULL AS has_receipt, a.seq IS NOT NULL AS answered
             FROM sends AS s LEFT JOIN receipts AS r ON r.seq = s.seq LEFT JOIN answers AS a ON a.seq = s.seq

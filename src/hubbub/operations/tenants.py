@@ -149,7 +149,7 @@ class TenantOperations:
         outcome = self.intake.accept(one, items, quarantine=False, history=True)
         refused = {r.index for r in outcome.rejected}
         done = [id_ for i, (id_, _) in enumerate(wanted) if i not in refused]
-        with self.store.work() as work:
+        with self.store.change() as work:
             for start in range(0, len(done), 1000):
                 work.execute(
                     "DELETE FROM quarantine WHERE tenant = $tenant AND id IN (SELECT unnest($ids::BIGINT[]))",

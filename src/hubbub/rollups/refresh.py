@@ -9,7 +9,6 @@ and is tried again by the next refresh.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,11 +71,10 @@ class Refresher:
         self._changed = changed
         self._touched: set[int] = set()
         self._now = clock()
-        self._lock = threading.Lock()
 
     def refresh(self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None) -> Report:
         """Bring every due window of all tenants (or of `only`) up to date; `step` hears of each step by name."""
-        with self._lock, self._telling():
+        with self._store.alone(), self._telling():
             everyone = self._follow_tenants()
             chosen = everyone if only is None else {t.no: everyone[t.no] for t in only}
             unlike = self._unlike(chosen)
@@ -103,7 +101,7 @@ class Refresher:
         self, tenants: Sequence[Tenant], span: Span, rollups: Sequence[Rollup] | None = None, *, step: Step
     ) -> Report:
         """Fold all windows that touch a span anew, whether or not anything is due in them (backfill)."""
-        with self._lock, self._telling():
+        with self._store.alone(), self._telling():
             self._follow_tenants()
             report = Report(up_to=self._store.last_seq())
             self._now = self._clock()
@@ -125,7 +123,7 @@ class Refresher:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold refreshes back while something else changes rollups (retention)."""
-        with self._lock:
+        with self._store.alone():
             yield
 
     def marks(self, fact: Fact) -> dict[int, int]:
@@ -148,7 +146,7 @@ class Refresher:
             return everyone
         self._touched.update([*(t.no for t in changed), *(row[0] for row in hours)])
         columns = ([t.no for t in changed], [t.id for t in changed], [t.zone for t in changed])
-        with self._store.work() as work:
+        with self._store.change() as work:
             kinds = (pa.int32(), pa.string(), pa.string())
             arrays = [pa.array(values, kind) for values, kind in zip(columns, kinds, strict=True)]
             work.table("changed", pa.table(arrays, names=["tenant", "name", "zone"]))
@@ -219,7 +217,7 @@ class Refresher:
         """Write down whose numbers in business hours are all by the present calendar now."""
         done = [t.no for tenants in unlike.values() for t in tenants if t.id not in report.errors]
         if done:
-            with self._store.work() as work:
+            with self._store.change() as work:
                 told = {"tenants": done}
                 mine = "tenant IN (SELECT unnest($tenants::INTEGER[]))"
                 work.make("settled", f"SELECT tenant, calendar FROM hours WHERE {mine}", told)
@@ -228,7 +226,7 @@ class Refresher:
 
     def _settle(self, fact: Fact, up_to: int, keep: Iterable[int] = ()) -> None:
         """All tenants stand at `up_to` but those to `keep`: one general mark says so."""
-        with self._store.work() as work:
+        with self._store.change() as work:
             names = {"fact": fact.name}
             kept = ", ".join(str(no) for no in keep) or "-1"
             work.execute(f"DELETE FROM marks WHERE fact = $fact AND tenant NOT IN ({kept})", names)
@@ -248,7 +246,7 @@ class Refresher:
         """Fold for these tenants together; on failure by halves, until who fails stands alone. Returns who failed."""
 
         def act(some: Sequence[Tenant]) -> None:
-            with self._store.work() as work:
+            with self._store.change() as work:
                 windows = WindowFold(work, fact, some, self._now, step, rollups)
                 counts = windows.run(since, span)
                 if since is not None:
@@ -266,7 +264,7 @@ class Refresher:
             log.error("fold failed", tenant=tenant.id, fact=fact.name, error=message)
             report.errors[tenant.id] = f"{fact.name}: {message}"
             if since is not None:
-                with self._store.work() as work:
+                with self._store.change() as work:
                     _mark(work, fact, [tenant], since, message, utc_naive(self._clock()))
             failed.add(tenant.no)
         return failed

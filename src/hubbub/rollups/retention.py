@@ -39,7 +39,7 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> dict[str
         "frozen_until": None,
         "kept_back": "",
     }
-    with store.work() as work:
+    with store.change() as work:
         mine = {"tenant": tenant.no}
         if tenant.retention.raw is not None:
             cut = utc_naive(kept_from(tenant, tenant.retention.raw, now))

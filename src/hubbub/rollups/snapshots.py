@@ -94,7 +94,7 @@ def make(
     wanted = [p.tenant for no, p in periods.items() if no not in kept and no not in refused]
 
     def act(some: Sequence[Tenant]) -> None:
-        with store.work() as work:
+        with store.change() as work:
             count = _replace(work, kind, [periods[t.no] for t in some], now)
         made.created += count
 

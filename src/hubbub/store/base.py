@@ -104,7 +104,15 @@ class Store(Protocol):
         ...
 
     def work(self) -> AbstractContextManager[Work]:
-        """Open a transaction; it commits when the block ends well and rolls back when it raises."""
+        """Open a transaction that reads: all its statements see one moment; tables it makes are its own."""
+        ...
+
+    def change(self) -> AbstractContextManager[Work]:
+        """Open a transaction that writes: it commits when the block ends well and rolls back when it raises."""
+        ...
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold back everybody else who would fold windows of this store, in whatever process."""
         ...
 
     def last_seq(self) -> int:

@@ -283,7 +283,7 @@ def _tokens(client: redis.Redis, names: Sequence[str]) -> list[bytes | None]:
 
 def space_of(store: Store) -> str:
     """Return the prefix under which a store's answers are kept in a Redis; the store remembers it."""
-    with store.work() as work:
+    with store.change() as work:
         rows = work.execute("SELECT value FROM meta WHERE key = 'cache_space'").rows
         if rows:
             return str(rows[0][0])

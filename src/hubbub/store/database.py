@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,6 +86,26 @@ class Database:
         """Give a connection to read with."""
         with answering(), self._engine.connect() as con:
             yield con
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[sa.Connection]:
+        """Give a connection while no other process or thread has the turn of this name; who dies loses it."""
+        if self._engine.dialect.name == "sqlite":
+            with Path(f"{self._engine.url.database}.{name}.lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                with self.read() as con:
+                    yield con
+            return
+        number = zlib.crc32(f"hubbub {name}".encode())
+        with self.read() as con:
+            con.execute(sa.text(f"SELECT pg_advisory_lock({number})"))
+            con.commit()
+            try:
+                yield con
+            finally:
+                con.rollback()
+                con.execute(sa.text(f"SELECT pg_advisory_unlock({number})"))
+                con.commit()
 
     def close(self) -> None:
         """Release connections."""

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,6 +68,7 @@ class DuckStore:
         self._seq = opening.last_seq(self._con)
         self._space_checked = 0.0
         self._changing = threading.Lock()
+        self._folding = threading.Lock()
         self._appender = Appender(self._commit, self._recover, commit_wait)
 
     # --- writing
@@ -186,6 +187,16 @@ class DuckStore:
         finally:
             work.release()
             cursor.close()
+
+    def change(self) -> AbstractContextManager[DuckWork]:
+        """Open a transaction that writes: to DuckDB it is the same."""
+        return self.work()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold back the other threads that would fold windows: no other process has the file."""
+        with self._folding:
+            yield
 
     def last_seq(self) -> int:
         """Return the sequence number of the newest acknowledged event."""

@@ -1,6 +1,6 @@
 """Business hours for SQL: fact rows get their business milliseconds from steps that Python makes of the tenants' calendars.
 
-`keeps_hours` (tenant, hours) and `open_hours` (hours, day, start, end, length, before) are temporary tables that reach over
+`keeps_hours` (keeper, hours) and `open_hours` (hours, day, start, end, length, before) are temporary tables that reach over
 just the spells of the rows at hand. Tenants with the same calendar and zone share a number; without any calendar nothing is made.
 """
 
@@ -32,12 +32,12 @@ def make_rows(
         work.make(name, fold.with_hours(fact, rows, known=False) if fact.spells else rows, params)
         return
     columns = pa.array(keeping, pa.int32()), pa.array(keeping.values(), pa.int32())
-    work.table("keeps_hours", pa.table(columns, names=["tenant", "hours"]))
+    work.table("keeps_hours", pa.table(columns, names=["keeper", "hours"]))
     work.make("plain_rows", rows, params)
     first = ", ".join(f"min({start})" for start, _ in fact.spells.values())
     last = ", ".join(f"max({end})" for _, end in fact.spells.values())
     low, high = work.execute(
-        f"SELECT least({first}), greatest({last}) FROM plain_rows SEMI JOIN keeps_hours USING (tenant)"
+        f"SELECT least({first}), greatest({last}) FROM plain_rows SEMI JOIN keeps_hours ON keeper = tenant"
     ).rows[0]
     work.table("open_hours", _steps(numbers, low, high))
     work.make(name, fold.with_hours(fact, "SELECT * FROM plain_rows", known=True))

@@ -1,0 +1,262 @@
+"""The SQL of facts, rollups and answers, said as ClickHouse does.
+
+Everything above the stores speaks the SQL of DuckDB. `Statement.of` reads it with sqlglot, changes what ClickHouse calls or rounds
+otherwise, and lets every stored table stand for those of its rows that count. What differs in meaning throughout (nulls of joins
+and of empty aggregates, names of columns and aliases) is settled by `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, type_of, visible
+from hubbub.store.relations import RELATIONS
+
+SETTINGS: dict[str, str | int] = {
+    "aggregate_functions_null_for_empty": 1,  # max() of nothing is null, not the type's zero
+    "join_use_nulls": 1,  # a row without a partner has nulls
+    "prefer_column_name_to_alias": 1,  # GROUP BY means the column, not what is called like it
+    "union_default_mode": "DISTINCT",
+    "cast_keep_nullable": 1,
+    "session_timezone": "UTC",
+    "max_partitions_per_insert_block": 0,  # one import may bring decades
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_named_tuples_as_objects": 1,
+    "enable_named_columns_in_function_tuple": 1,
+    "distributed_product_mode": "global",
+    "lightweight_deletes_sync": 1,
+}
+"""Settings of every statement, by which ClickHouse means what standard SQL does."""
+
+_MOMENT = re.compile(r"TIMESTAMP '([^']*)'")
+_MARK = re.compile(r"@moment(\d+)@")
+_VISIBLE = re.compile(r"\b__(rows|numbered)_(\w+?)__")
+_KINDS = {bool: "Bool", int: "Int64", float: "Float64", str: "String", datetime: "DateTime64(6, 'UTC')", date: "Date32"}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement in ClickHouse's words, and whether it answers rows."""
+
+    sql: str
+    answers: bool
+
+    @classmethod
+    def of(cls, sql: str, params: Mapping[str, Any]) -> Statement:
+        """Translate a statement whose parameters have the types of these values. Raises sqlglot.errors.SqlglotError."""
+        moments: dict[str, int] = {}
+        shape = _MOMENT.sub(lambda m: f"TIMESTAMP '@moment{moments.setdefault(m[1], len(moments))}@'", sql)
+        text, answers = _translate(shape, tuple(sorted((name, kind_of(value)) for name, value in params.items())))
+        told = list(moments)
+        return cls(_MARK.sub(lambda m: told[int(m[1])], text), answers)
+
+
+def kind_of(value: Any) -> str:
+    """Return the type of a bound value; empty for null, which is written out."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return "Array(Int64)" if value and isinstance(value[0], int) else "Array(String)"
+    return _KINDS[type(value)]
+
+
+def bound(value: Any) -> Any:
+    """Return a value in the form in which it is bound."""
+    if isinstance(value, datetime | date):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [bound(one) for one in value]
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _translate(sql: str, kinds: tuple[tuple[str, str], ...]) -> tuple[str, bool]:
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    answers = isinstance(tree, exp.Query)
+    if isinstance(tree, exp.Delete):
+        tree = _deletion(tree)
+    elif isinstance(tree, exp.Insert):
+        tree = _insertion(tree)
+    text = _said(tree, dict(kinds))
+    return _VISIBLE.sub(lambda m: visible(m[2], with_row=m[1] == "numbered"), text), answers
+
+
+def _said(tree: exp.Expr, kinds: Mapping[str, str]) -> str:
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+
+    def change(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Placeholder):
+            kind = kinds[node.name]
+            return exp.Var(this=f"{{{node.name}:{kind}}}") if kind else exp.Null()
+        if isinstance(node, exp.Table) and node.name not in ctes:
+            return _table(node, kinds)
+        if isinstance(node, exp.Anonymous):
+            found = _CALLS.get(node.name.lower())
+            return _call(found, *node.expressions) if found else node
+        return _CHANGES[type(node)](node) if type(node) in _CHANGES else node
+
+    for node in reversed(list(tree.walk(bfs=False))):  # from the inside out: what is changed may hold what is changed
+        other = change(node)
+        if other is not node:
+            tree = other if node is tree else tree
+            node.replace(other)
+    return _plain(tree)
+
+
+def _table(node: exp.Table, kinds: Mapping[str, str]) -> exp.Expr:
+    name = node.name
+    if name in RELATIONS:
+        inner = _said(sqlglot.parse_one(RELATIONS[name], read="duckdb"), kinds)
+        return exp.Table(
+            this=exp.Var(this=f"({inner})"), alias=exp.TableAlias(this=exp.to_identifier(node.alias or name))
+        )
+    if name not in STORED or isinstance(node.parent, exp.Insert | exp.Schema):
+        return node
+    alias = exp.TableAlias(this=exp.to_identifier(node.alias or name))
+    return exp.Table(this=exp.to_identifier(f"__rows_{name}__"), alias=alias, joins=node.args.get("joins"))
+
+
+def _deletion(tree: exp.Delete) -> exp.Expr:
+    """A row is deleted by a row beside its table, so that those who read before it go on seeing it."""
+    name = tree.this.name
+    table = STORED.get(name)
+    if table is None:
+        return tree
+    alias = tree.this.alias or name
+    row = f"toUInt64({alias}.{table.number})" if table.number else f"{alias}.{ROW}"
+    rows = exp.select(row).from_(exp.alias_(exp.to_table(f"__numbered_{name}__"), alias, table=True))
+    where = tree.args.get("where")
+    for other in tree.args.get("using") or []:
+        rows = rows.join(other, join_type="cross")
+    if where is not None:
+        rows = rows.where(where.this)
+    rows = rows.select(exp.Var(this="{own:UInt64}")).distinct()
+    return exp.Insert(this=_schema(f"{name}_gone", [ROW, CHANGED]), expression=rows)
+
+
+def _insertion(tree: exp.Insert) -> exp.Expr:
+    """An inserted row says which change wrote it."""
+    target, rows = tree.this, tree.expression
+    name = (target.this if isinstance(target, exp.Schema) else target).name
+    if name not in STORED:
+        return tree
+    columns = (
+        [c.name for c in target.expressions] if isinstance(target, exp.Schema) else [c for c, _ in STORED[name].columns]
+    )
+    if isinstance(rows, exp.Values):
+        rows = exp.select(*rows.expressions[0].expressions)
+    rows.set("order", None)  # a table is kept in an order of its own
+    number = exp.Var(this="{own:UInt64}")
+    rows = rows.select(number) if isinstance(rows, exp.Select) else exp.select("*", number).from_(rows.subquery("s"))
+    return exp.Insert(this=_schema(name, [*columns, APPENDED if STORED[name].appended else CHANGED]), expression=rows)
+
+
+def _schema(name: str, columns: list[str]) -> exp.Schema:
+    return exp.Schema(this=exp.to_table(name), expressions=[exp.to_identifier(c, quoted=True) for c in columns])
+
+
+def _call(name: str, *args: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this=name, expressions=list(args))
+
+
+def _cast(node: exp.Cast) -> exp.Expr:
+    if isinstance(node.this, exp.Literal) and node.this.is_string and node.to.this == exp.DataType.Type.TIMESTAMPNTZ:
+        return _call("toDateTime64", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
+    return exp.Cast(this=node.this, to=exp.Var(this=_type(node.to)))
+
+
+def _try_cast(node: exp.TryCast) -> exp.Expr:
+    return _call("parseDateTime64BestEffortOrNull", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
+
+
+def _type(kind: exp.DataType) -> str:
+    if kind.this == exp.DataType.Type.ARRAY:
+        return f"Array({_type(kind.expressions[0])})"
+    return type_of(_NAMES.get(kind.this.name, kind.this.name))
+
+
+_NAMES = {"TIMESTAMPNTZ": "TIMESTAMP", "INT": "INTEGER", "TEXT": "VARCHAR", "INT128": "HUGEINT"}
+
+
+def _round(node: exp.Round) -> exp.Expr:
+    """Halves go away from zero, as in standard SQL; ClickHouse sends them to the even neighbour."""
+    scale = 10.0 ** int(node.args["decimals"].name) if node.args.get("decimals") else 1.0
+    value = f"({_plain(node.this)})" if scale == 1.0 else f"({_plain(node.this)}) * {scale!r}"
+    whole = f"(trunc({value}) + if(abs({value} - trunc({value})) >= 0.5, sign({value}), 0))"
+    return exp.Var(this=whole if scale == 1.0 else f"({whole} / {scale!r})")
+
+
+def _plain(node: exp.Expr) -> str:
+    return node.sql("clickhouse", normalize_functions=False)
+
+
+def _struct(node: exp.Struct) -> exp.Expr:
+    fields = [exp.alias_(pair.expression, pair.this.name, quoted=True) for pair in node.expressions]
+    return _call("tuple", *fields)
+
+
+def _counted(node: exp.Expr) -> exp.Expr:
+    """A count is a signed number, as it is where it is stored."""
+    inner = node.this if isinstance(node, exp.Filter | exp.Window) else node
+    inner = inner.this if isinstance(inner, exp.Filter) else inner
+    whole = isinstance(inner, exp.Count) and not isinstance(node.parent, exp.Filter | exp.Window)
+    return _call("toInt64", node.copy()) if whole else node
+
+
+def _named(node: exp.Select) -> exp.Expr:
+    """A column that is read is called by its own name, and not by its table's too."""
+    node.set(
+        "expressions",
+        [
+            exp.alias_(c, c.name, quoted=True) if isinstance(c, exp.Column) and c.table and not c.is_star else c
+            for c in node.expressions
+        ],
+    )
+    return node
+
+
+def _one(name: str) -> Callable[[Any], exp.Expr]:
+    return lambda node: _call(name, node.this)
+
+
+def _two(name: str) -> Callable[[Any], exp.Expr]:
+    return lambda node: _call(name, node.this, node.expression)
+
+
+_CALLS = {
+    "epoch_us": "toUnixTimestamp64Micro", "to_milliseconds": "toIntervalMillisecond", "to_json": "toJSONString",
+    "quantile_cont": "quantileExactInclusive",
+}  # fmt: skip
+
+_CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
+    exp.Cast: _cast,
+    exp.TryCast: _try_cast,
+    exp.Round: _round,
+    exp.Struct: _struct,
+    exp.LogicalOr: _one("max"),
+    exp.Flatten: _one("arrayFlatten"),
+    exp.ArrayAgg: _one("groupArray"),
+    exp.ArraySort: _one("arraySort"),
+    exp.ArrayDistinct: _one("arrayDistinct"),
+    exp.ArrayMin: _one("arrayMin"),
+    exp.Explode: _one("arrayJoin"),
+    exp.Unnest: lambda node: _call("arrayJoin", *node.expressions),
+    exp.Count: _counted,
+    exp.Filter: _counted,
+    exp.Window: _counted,
+    exp.Length: _one("length"),
+    exp.IntDiv: _two("intDiv"),
+    exp.Select: _named,
+    exp.ArrayContains: _two("has"),
+    exp.ArrayPosition: _two("indexOf"),
+    exp.ArrayFilter: lambda node: _call("arrayFilter", node.expression, node.this),
+    exp.GenerateSeries: lambda node: _call("range", node.args["start"], node.args["end"]),
+}

@@ -1,0 +1,126 @@
+"""Where a shared store stands: which appends and changes of it are committed, and whose turn it is to make the next.
+
+A ClickHouse has no transactions. Its rows carry the number of the append or change that wrote them, and count once that number
+is written down here, in the control database, by the process that had the turn; numbers of processes that died or failed on the
+way are lost for ever, so that what they wrote, or still write, never counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from hubbub.errors import StoreUnavailableError
+from hubbub.store.database import Database, metadata
+
+APPEND, CHANGE, REFRESH = "append", "change", "refresh"
+
+_positions = sa.Table(
+    "positions",
+    metadata,
+    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("done", sa.BigInteger, nullable=False),
+    sa.Column("begun", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("lost", sa.Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Position:
+    """What counts of one kind of writing: numbers up to `done` but the `lost` ones; `seq` is the newest event's number."""
+
+    done: int
+    begun: int
+    seq: int
+    lost: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Both positions, as they were at one moment."""
+
+    append: Position
+    change: Position
+
+
+class Turn:
+    """The right to write under the next number, as long as its block lasts."""
+
+    def __init__(self, con: sa.Connection, name: str, position: Position) -> None:
+        self._con = con
+        self._name = name
+        self.position = position
+        self.number = 0
+
+    def begin(self) -> int:
+        """Return the number to write under; what was begun before and not committed is lost from now on."""
+        if not self.number:
+            one = self.position
+            lost = (*one.lost, one.begun) if one.begun > one.done else one.lost
+            self.number = one.begun + 1
+            self._set(begun=self.number, lost=json.dumps(lost))
+        return self.number
+
+    def commit(self, seq: int | None = None) -> None:
+        """Let what was written under the number count, and `seq` be the newest event's; nothing begun, nothing done."""
+        if self.number:
+            self._set(done=self.number, **({} if seq is None else {"seq": seq}))
+
+    def forget(self, lost: tuple[int, ...]) -> None:
+        """Lost numbers of which no row is left need not be kept."""
+        left = [number for number in self.position.lost if number not in lost]
+        self._set(lost=json.dumps(left))
+
+    def _set(self, **values: object) -> None:
+        mine = _positions.c.begun == (self.number if "done" in values else self.position.begun)
+        with self._con.begin():
+            changed = self._con.execute(
+                _positions.update().where(_positions.c.name == self._name, mine).values(**values)
+            )
+        if not changed.rowcount:
+            raise StoreUnavailableError(f"another process took the turn to {self._name}; nothing was stored, try again")
+
+
+class Positions:
+    """The positions of one shared store, in the control database that all its processes have."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.make(_positions)
+        with database.write() as con:
+            there = {name for (name,) in con.execute(sa.select(_positions.c.name))}
+            for name in {APPEND, CHANGE} - there:
+                con.execute(_positions.insert().values(name=name, done=0, begun=0, seq=0, lost="[]"))
+
+    def standing(self) -> Standing:
+        """Return both positions."""
+        with self._database.read() as con:
+            return _standing(con)
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Keep everybody else from what has this name, in whatever process, without writing anything."""
+        with self._database.turn(name):
+            yield
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[Turn]:
+        """Wait for the turn to append or to change, and give it."""
+        with self._database.turn(name) as con:
+            standing = _standing(con)
+            con.rollback()
+            yield Turn(con, name, standing.append if name == APPEND else standing.change)
+
+
+def _standing(con: sa.Connection) -> Standing:
+    columns = [_positions.c[name] for name in ("name", "done", "begun", "seq", "lost")]
+    found = {
+        name: Position(done, begun, seq, tuple(json.loads(lost)))
+        for name, done, begun, seq, lost in con.execute(sa.select(*columns))
+    }
+    return Standing(found[APPEND], found[CHANGE])
