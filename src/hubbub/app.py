@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -40,11 +41,12 @@ from hubbub.rollups.refresh import Refresher
 from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
+from hubbub.store.base import Store
 from hubbub.store.cache import Memory, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
-from hubbub.store.duckdb import DuckStore
+from hubbub.store.open import open_store
 from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
 
 
@@ -55,26 +57,22 @@ def _silent(_: str) -> None:
 class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
-    store: DuckStore
+    store: Store
 
     def __init__(self, settings: settings_.Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
         folder = settings.data
-        self.store = DuckStore(
-            folder,
-            memory_limit=settings.memory_limit,
-            threads=settings.threads,
-            free_floor=settings.free_floor_mb << 20,
-        )
-        try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
             self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
+            opened.callback(self.database.close)
+            self.store = open_store(settings, self.database)
+            opened.callback(self.store.close)
             self.control = Control(self.database, folder)
             self._open_outside(self.database)
-        except BaseException:
-            self.store.close()
-            raise
-        self._frozen: dict[int, datetime] | None = None
+            opened.pop_all()
+        self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
         self._frozen_lock = threading.Lock()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
@@ -153,10 +151,11 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
     def frozen_until(self, tenant: Tenant) -> datetime | None:
         """Return the moment (UTC without zone) before which a tenant's raw events are gone, or None."""
         with self._frozen_lock:
-            if self._frozen is None:
+            version = self.store.version()
+            if self._frozen[0] != version:
                 rows = self.store.query("SELECT tenant, max(until) FROM frozen GROUP BY tenant").rows
-                self._frozen = dict(rows)
-            return self._frozen.get(tenant.no)
+                self._frozen = version, dict(rows)
+            return self._frozen[1].get(tenant.no)
 
     # --- rollups
 
@@ -212,8 +211,6 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
             self.refresh(tenant)
         with self.refresher.alone():
             rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
-        with self._frozen_lock:
-            self._frozen = None
         self.cached.drop([] if dry_run else self._chosen(tenant))
         return {"rows": rows, "dry_run": dry_run}
 

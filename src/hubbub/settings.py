@@ -103,7 +103,12 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
-    store_url: str = Field("", description="Where events and rollups live: empty for DuckDB inside the data folder.")
+    store_url: str = Field(
+        "", description="Where events and rollups live: empty for DuckDB inside the data folder, or clickhouse://…"
+    )
+    store_cluster: str = Field(
+        "", description="ClickHouse's name of the cluster whose shards and replicas hold the tables; empty: one server."
+    )
     control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
     jobs_url: str = Field(
         "", description="Where jobs live: empty for SQLite inside the data folder, or postgresql://…."
@@ -145,8 +150,10 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: str) -> str:
-        if url and not url.startswith("duckdb:"):
-            raise ValueError("only the embedded store (empty, or duckdb:) is built in so far")
+        if url and not url.startswith(("duckdb:", "clickhouse://", "chdb://")):
+            raise ValueError(
+                "only DuckDB (empty) and ClickHouse hold events, like clickhouse://user:password@host:8123/hubbub"
+            )
         return url
 
     @field_validator("control_url")

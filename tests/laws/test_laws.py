@@ -129,7 +129,7 @@ def test_refreshing_again_or_from_scratch_changes_nothing(lab: Lab, several: lis
     assert lab.refresh().windows == {}
     assert lab.marks() == marks
     assert [lab.stored(t) for t in tenants] == rows
-    with lab.store.work() as work:
+    with lab.store.change() as work:
         for table, _, _ in TABLES:
             work.execute(f"DELETE FROM {table}")
     lab.forget_marks()
@@ -177,7 +177,7 @@ def _folded_raw(
         "slot": pa.array([s for slots, _ in parts for s in slots], pa.int64()),
         "window_start": pa.array([s for _, starts in parts for s in starts], pa.timestamp("us")),
     }
-    with lab.store.work() as work:
+    with lab.store.change() as work:
         numbers = pa.array([t.no for t in tenants], pa.int32())
         work.table(
             "zones", pa.table({"tenant": numbers, "zone": pa.array([zones.index(t.zone) for t in tenants], pa.int32())})

@@ -10,15 +10,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from hubbub.clock import Clock, system_clock
+from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import local_midnight
 from hubbub.rollups import snapshots
 from hubbub.rollups.refresh import Refresher
 from hubbub.settings import Settings
-from hubbub.store.base import Store
+from hubbub.store.base import Store, utc_naive
 from hubbub.store.control import Control
 from hubbub.store.payloads import Payloads, Promise, new_reference
 
@@ -137,16 +141,24 @@ class JobOperations(ABC):
         """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
         report = self.refresh()
         errors = dict(report["errors"])
-        for date in dates if anew else ():
-            end = (datetime.fromisoformat(date) + timedelta(days=1)).date().isoformat()
+        days = [parse_date(day) for day in dates]
+        for day in days if anew else ():
             for rollup in ("classifications", "alerts", "hotspots"):
-                errors |= self.backfill(date, end, rollup=rollup)["errors"]
-        found = self.store.query(
-            "SELECT count(*) FROM communication_trends WHERE trend_period = 'daily' AND trend_date IN "
-            "(SELECT unnest($dates::DATE[]))",
-            {"dates": list(dates)},
-        ).rows
-        return {"tenants_processed": len(self.control.tenants()), "trends_created": found[0][0], "errors": errors}
+                errors |= self.backfill(day.isoformat(), (day + timedelta(days=1)).isoformat(), rollup=rollup)["errors"]
+        created = self._trend_rows(days)
+        return {"tenants_processed": len(self.control.tenants()), "trends_created": created, "errors": errors}
+
+    def _trend_rows(self, days: Sequence[date]) -> int:
+        """Count the tenants' days, of those asked for, of which there are trends."""
+        asked = [(t.no, utc_naive(local_midnight(day, t.tz))) for t in self.control.tenants().values() for day in days]
+        kinds = (pa.int32(), pa.timestamp("us"))
+        columns = [pa.array([row[i] for row in asked], kind) for i, kind in enumerate(kinds)]
+        count: int = self.store.query(
+            "SELECT count(*) FROM (SELECT tenant, window_start FROM rollup_classifications_day UNION SELECT tenant, window_start "
+            "FROM rollup_alerts_day) AS k SEMI JOIN asked AS a ON a.tenant = k.tenant AND a.start = k.window_start",
+            {"asked": pa.table(columns, names=["tenant", "start"])},
+        ).rows[0][0]
+        return count
 
     def settle_snapshots(self) -> dict[str, Any]:
         """Make those snapshots again that were made before the last receipts could come, and now can be settled."""

@@ -115,6 +115,10 @@ class Store(Protocol):
         """Hold back everybody else who would fold windows of this store, in whatever process."""
         ...
 
+    def version(self) -> int:
+        """Return a number that is another one after every committed change."""
+        ...
+
     def last_seq(self) -> int:
         """Return the sequence number of the newest stored event."""
         ...

@@ -199,12 +199,18 @@ class ClickHouseStore:
         """Hold back every other process that would fold windows."""
         return self._positions.alone(REFRESH)
 
+    def version(self) -> int:
+        """Return a number that is another one after every committed change."""
+        return self._positions.standing().change.done
+
     def last_seq(self) -> int:
         """Return the sequence number of the newest acknowledged event."""
         return self._positions.standing().append.seq
 
     def order(self, now: datetime) -> int:
-        """ClickHouse keeps every table in its order."""
+        """Remove what counts no more, now and then; ClickHouse keeps every table in its order."""
+        if not self._old or time.monotonic() > self._old[-1][0] + SETTLED:
+            self.checkpoint()
         return 0
 
     def checkpoint(self) -> None:
@@ -251,9 +257,15 @@ class ClickHouseStore:
             client = _told(lambda: connect(self._url))
         try:
             yield client
-        except BaseException:
+        except (StoreUnavailableError, KeyboardInterrupt):
             client.close()  # its session may be busy still
             raise
+        except BaseException:
+            self._keep(client)
+            raise
+        self._keep(client)
+
+    def _keep(self, client: Client) -> None:
         with self._clients_lock:
             self._clients.append(client)
 

@@ -18,7 +18,6 @@ import sqlglot
 from sqlglot import exp
 
 from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, type_of, visible
-from hubbub.store.relations import RELATIONS
 
 SETTINGS: dict[str, str | int] = {
     "aggregate_functions_null_for_empty": 1,  # max() of nothing is null, not the type's zero
@@ -97,7 +96,7 @@ def _said(tree: exp.Expr, kinds: Mapping[str, str]) -> str:
             kind = kinds[node.name]
             return exp.Var(this=f"{{{node.name}:{kind}}}") if kind else exp.Null()
         if isinstance(node, exp.Table) and node.name not in ctes:
-            return _table(node, kinds)
+            return _table(node)
         if isinstance(node, exp.Anonymous):
             found = _CALLS.get(node.name.lower())
             return _call(found, *node.expressions) if found else node
@@ -111,13 +110,8 @@ def _said(tree: exp.Expr, kinds: Mapping[str, str]) -> str:
     return _plain(tree)
 
 
-def _table(node: exp.Table, kinds: Mapping[str, str]) -> exp.Expr:
+def _table(node: exp.Table) -> exp.Expr:
     name = node.name
-    if name in RELATIONS:
-        inner = _said(sqlglot.parse_one(RELATIONS[name], read="duckdb"), kinds)
-        return exp.Table(
-            this=exp.Var(this=f"({inner})"), alias=exp.TableAlias(this=exp.to_identifier(node.alias or name))
-        )
     if name not in STORED or isinstance(node.parent, exp.Insert | exp.Schema):
         return node
     alias = exp.TableAlias(this=exp.to_identifier(node.alias or name))
@@ -211,6 +205,15 @@ def _counted(node: exp.Expr) -> exp.Expr:
     return _call("toInt64", node.copy()) if whole else node
 
 
+def _among(node: exp.In) -> exp.Expr:
+    """Rows are sought among rows of columns, not of tuples: those are never equal where a column may be null."""
+    query = node.args.get("query")
+    select = query.this if isinstance(query, exp.Subquery) else query
+    if isinstance(select, exp.Select) and isinstance(select.expressions[0], exp.Tuple):
+        select.set("expressions", select.expressions[0].expressions)
+    return node
+
+
 def _named(node: exp.Select) -> exp.Expr:
     """A column that is read is called by its own name, and not by its table's too."""
     node.set(
@@ -249,6 +252,7 @@ _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
     exp.ArrayMin: _one("arrayMin"),
     exp.Explode: _one("arrayJoin"),
     exp.Unnest: lambda node: _call("arrayJoin", *node.expressions),
+    exp.In: _among,
     exp.Count: _counted,
     exp.Filter: _counted,
     exp.Window: _counted,

@@ -12,8 +12,9 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +70,8 @@ class DuckStore:
         self._space_checked = 0.0
         self._changing = threading.Lock()
         self._folding = threading.Lock()
+        self._version = 0
+        self._versions = count(1)
         self._appender = Appender(self._commit, self._recover, commit_wait)
 
     # --- writing
@@ -188,9 +191,16 @@ class DuckStore:
             work.release()
             cursor.close()
 
-    def change(self) -> AbstractContextManager[DuckWork]:
+    @contextmanager
+    def change(self) -> Iterator[DuckWork]:
         """Open a transaction that writes: to DuckDB it is the same."""
-        return self.work()
+        with self.work() as work:
+            yield work
+        self._version = next(self._versions)
+
+    def version(self) -> int:
+        """Return a number that is another one after every committed change."""
+        return self._version
 
     @contextmanager
     def alone(self) -> Iterator[None]:
