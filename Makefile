@@ -21,7 +21,7 @@ endif
 check: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy src tests bench
+	$(BIN)/mypy src tests bench deploy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate -q tests
 
@@ -35,10 +35,13 @@ bench: .venv/ready
 docs: .venv/ready
 	$(BIN)/python docs/make_reference.py
 
-# Versions and hashes only: the lock names no place to download from.
+# Versions and hashes only: the locks name no place to download from. The second one is the part of the first that runs.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra pdf
+
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml --extra build --extra pdf -o requirements.lock
+	$(LOCK) --group dev -o requirements.lock
+	$(LOCK) --no-annotate --constraint requirements.lock -o requirements-runtime.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

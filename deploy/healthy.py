@@ -1,0 +1,54 @@
+"""Say by exit code whether this container's `hubbub serve` or `hubbub worker` is well: `healthy.py serve|worker`.
+
+A server answers /readyz with 200. A worker has no port; its heartbeat in the jobs database is young, and that comes from the
+thread that keeps the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+
+from hubbub.errors import HubbubError
+from hubbub.jobs.ledger import Ledger
+from hubbub.settings import Settings, load
+
+YOUNG = timedelta(seconds=30)
+"""Heartbeats come every three seconds; a database that is away for a moment makes them late."""
+
+
+def serve(settings: Settings) -> str:
+    """Return what is wrong with the server on this machine, or nothing. Raises OSError when it does not answer."""
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=8)  # not urllib, which would ask a proxy
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        told = answer.read(500).decode(errors="replace")
+        return "" if answer.status == 200 else f"/readyz answers {answer.status}: {told}"
+    finally:
+        connection.close()
+
+
+def worker(settings: Settings) -> str:
+    """Return what is wrong with the workers of this host name, or nothing. Raises DatabaseUnavailableError."""
+    ledger = Ledger(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+    try:
+        beats = [beat for process, beat in ledger.beats().items() if process.startswith(f"{os.uname().nodename}-")]
+    finally:
+        ledger.close()
+    oldest_allowed = datetime.now(UTC).replace(tzinfo=None) - YOUNG
+    return "" if any(beat > oldest_allowed for beat in beats) else f"no heartbeat within {YOUNG.seconds} seconds"
+
+
+def main(what: str) -> str:
+    """Look at `serve` or `worker` and return what is wrong, or nothing."""
+    try:
+        return {"serve": serve, "worker": worker}[what](load())
+    except (HubbubError, OSError, HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]) or 0)
