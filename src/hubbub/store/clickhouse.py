@@ -285,7 +285,7 @@ class ClickHouseWork:
         if statement.answers:
             found = _told(lambda: self._client.query(statement.sql, parameters=self._bound(params)))
             return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
-        if "{own:" in statement.sql:
+        if statement.changes:
             if self._turn is None:
                 raise RuntimeError(f"a reader cannot change the store: {sql[:80]}")
             self._snapshot = Snapshot(self._snapshot.standing, self._turn.begin())

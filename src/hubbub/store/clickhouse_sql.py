@@ -43,19 +43,22 @@ _KINDS = {bool: "Bool", int: "Int64", float: "Float64", str: "String", datetime:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement in ClickHouse's words, and whether it answers rows."""
+    """A statement in ClickHouse's words; whether it answers rows, and whether it changes what is stored."""
 
     sql: str
     answers: bool
+    changes: bool
 
     @classmethod
     def of(cls, sql: str, params: Mapping[str, Any]) -> Statement:
         """Translate a statement whose parameters have the types of these values. Raises sqlglot.errors.SqlglotError."""
         moments: dict[str, int] = {}
         shape = _MOMENT.sub(lambda m: f"TIMESTAMP '@moment{moments.setdefault(m[1], len(moments))}@'", sql)
-        text, answers = _translate(shape, tuple(sorted((name, kind_of(value)) for name, value in params.items())))
+        text, answers, changes = _translate(
+            shape, tuple(sorted((name, kind_of(value)) for name, value in params.items()))
+        )
         told = list(moments)
-        return cls(_MARK.sub(lambda m: told[int(m[1])], text), answers)
+        return cls(_MARK.sub(lambda m: told[int(m[1])], text), answers, changes)
 
 
 def kind_of(value: Any) -> str:
@@ -77,15 +80,14 @@ def bound(value: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _translate(sql: str, kinds: tuple[tuple[str, str], ...]) -> tuple[str, bool]:
+def _translate(sql: str, kinds: tuple[tuple[str, str], ...]) -> tuple[str, bool, bool]:
     tree = sqlglot.parse_one(sql, read="duckdb")
     answers = isinstance(tree, exp.Query)
-    if isinstance(tree, exp.Delete):
-        tree = _deletion(tree)
-    elif isinstance(tree, exp.Insert):
-        tree = _insertion(tree)
-    text = _said(tree, dict(kinds))
-    return _VISIBLE.sub(lambda m: visible(m[2], with_row=m[1] == "numbered"), text), answers
+    made = (
+        _deletion(tree) if isinstance(tree, exp.Delete) else _insertion(tree) if isinstance(tree, exp.Insert) else tree
+    )
+    text = _said(made, dict(kinds))
+    return _VISIBLE.sub(lambda m: visible(m[2], with_row=m[1] == "numbered"), text), answers, made is not tree
 
 
 def _said(tree: exp.Expr, kinds: Mapping[str, str]) -> str:
