@@ -1,19 +1,28 @@
-"""Stores for tests: the distributed one over the real engine in this process, each in a database of its own."""
+"""Stores for tests: the embedded one, and the distributed one over the real engine in this process.
+
+`HUBBUB_TEST_STORE=clickhouse` runs whatever stands on a laboratory (laws, folds, answers) on the distributed one; see the Makefile.
+"""
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from pathlib import Path
 
+from hubbub.store.base import Store
 from hubbub.store.clickhouse import ClickHouseStore
 from hubbub.store.database import Database
+from hubbub.store.duckdb import DuckStore
 from hubbub.store.positions import Positions
 
+STORE = os.environ.get("HUBBUB_TEST_STORE", "duckdb")
+KINDS = ("duckdb", "clickhouse")
 _numbers = count(1)
 
 
-def clickhouse_store(folder: Path) -> ClickHouseStore:
-    """Open an empty store over the engine that this process has, with its positions in a folder."""
-    return ClickHouseStore(
-        f"chdb://memory/test_{next(_numbers)}", Positions(Database(f"sqlite:///{folder / 'control.db'}"))
-    )
+def new_store(kind: str, folder: Path, commit_wait: float = 0.0) -> Store:
+    """Open an empty store of a kind; a folder may hold one of each."""
+    if kind == "clickhouse":
+        positions = Positions(Database(f"sqlite:///{folder / 'control.db'}"))
+        return ClickHouseStore(f"chdb://memory/test_{next(_numbers)}", positions, commit_wait=commit_wait)
+    return DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0, commit_wait=commit_wait)

@@ -24,14 +24,14 @@ from hubbub.query.answer import Answers
 from hubbub.rollups.refresh import Refresher, Report
 from hubbub.store import order
 from hubbub.store.base import Store, utc_naive
-from hubbub.store.duckdb import DuckStore
 from tests.laws.oracle import utc
-from tests.stores import clickhouse_store
+from tests.stores import STORE, new_store
 
 _slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 # no shrinking: an example is dozens of statements on a store, and the worlds are small enough to read
 _all: dict[str, Any] = {"deadline": None, "phases": (Phase.explicit, Phase.generate), "suppress_health_check": _slow}
 settings.register_profile("ci", max_examples=15, derandomize=True, database=None, **_all)
+settings.register_profile("few", max_examples=4, derandomize=True, database=None, **_all)
 settings.register_profile("search", max_examples=60, print_blob=True, **_all)
 settings.load_profile(os.environ.get("HUBBUB_LAWS", "ci"))
 
@@ -42,10 +42,10 @@ Stored = dict[str, list[tuple[Any, ...]]]
 class Lab:
     """Everything between an event and an answer, without faces."""
 
-    def __init__(self, folder: Path, store: Store | None = None) -> None:
+    def __init__(self, folder: Path, kind: str = STORE) -> None:
         """Open a store in a folder; every refresh puts its events in order, so that each law holds over that too."""
         order.WORTH = 1
-        self.store = store or DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0)
+        self.store: Store = new_store(kind, folder)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
@@ -142,11 +142,10 @@ class Lab:
             work.execute("DELETE FROM marks")
 
 
-@pytest.fixture(scope="module", params=["duckdb", "clickhouse"])
-def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory for all examples of a module, on either store; each begins with `lab.empty()`."""
-    folder = tmp_path_factory.mktemp("lab")
-    made = Lab(folder, clickhouse_store(folder) if request.param == "clickhouse" else None)
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
     yield made
     made.store.close()
 

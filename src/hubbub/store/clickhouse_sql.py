@@ -194,6 +194,10 @@ def _plain(node: exp.Expr) -> str:
     return node.sql("clickhouse", normalize_functions=False)
 
 
+def _quantile(node: exp.PercentileCont) -> exp.Expr:
+    return exp.Var(this=f"quantileExactInclusive({_plain(node.expression)})({_plain(node.this)})")
+
+
 def _struct(node: exp.Struct) -> exp.Expr:
     fields = [exp.alias_(pair.expression, pair.this.name, quoted=True) for pair in node.expressions]
     return _call("tuple", *fields)
@@ -238,7 +242,6 @@ def _two(name: str) -> Callable[[Any], exp.Expr]:
 
 _CALLS = {
     "epoch_us": "toUnixTimestamp64Micro", "to_milliseconds": "toIntervalMillisecond", "to_json": "toJSONString",
-    "quantile_cont": "quantileExactInclusive",
 }  # fmt: skip
 
 _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
@@ -254,6 +257,7 @@ _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
     exp.ArrayMin: _one("arrayMin"),
     exp.Explode: _one("arrayJoin"),
     exp.Unnest: lambda node: _call("arrayJoin", *node.expressions),
+    exp.PercentileCont: _quantile,
     exp.In: _among,
     exp.Count: _counted,
     exp.Filter: _counted,

@@ -14,7 +14,8 @@ import pytest
 from hubbub.store import order
 from hubbub.store.base import utc_naive
 from hubbub.store.duckdb import DuckStore
-from tests.unit.store.test_duckdb import DAY, batch, open_, told
+from tests.unit.store.batches import DAY, batch, told
+from tests.unit.store.test_duckdb import open_
 
 NOW = DAY.replace(tzinfo=UTC) + timedelta(days=10)
 LAID = "SELECT tenant, id FROM events ORDER BY rowid"
