@@ -6,7 +6,7 @@ Every reader yields (key, metric name, Cell) with key = (bucket start, values of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -207,15 +207,7 @@ def _from_histogram(
         SELECT window_start{grouped}, max(total) AS total{values} FROM c GROUP BY window_start{grouped}""",
         params,
     )
-    found: dict[Key, Any] = {}
-    for row in rows:
-        cell: dict[str, Any] = {}
-        for name in wanted:
-            rank = (int(row["total"]) - 1) * QUANTILES[name]
-            low, high = estimate(row[f"{name}_low"]), estimate(row[f"{name}_high"])
-            cell[name] = low + (high - low) * (rank - math.floor(rank))
-        found[_key(context, row)] = cell
-    return found
+    return {_key(context, row): {name: _between(row, name, estimate) for name in wanted} for row in rows}
 
 
 def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]) -> dict[Key, Any]:
@@ -227,15 +219,30 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
     cut = cut_by(f"f.{rollup.anchor}", tiles.raw, "raw_pieces", params)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
-    values = "".join(f", quantile_cont(r.{distribution.column}, {QUANTILES[name]}) AS {name}" for name in wanted)
+    column = f"r.{distribution.column}"
+    places = "".join(
+        f", ordered[CAST({way}((total - 1) * {QUANTILES[name]}e0) AS BIGINT) + 1] AS {name}_{end}"
+        for name in wanted
+        for end, way in (("low", "floor"), ("high", "ceil"))
+    )
     rows = context.run(
         f"""WITH rel AS (
             SELECT f.*, {cut.bucket} AS window_start FROM {source} AS f{cut.join} WHERE ({rollup.where}) AND {cut.where}
+        ), g AS (
+            SELECT r.window_start{selected}, list_sort(list({column})) AS ordered, count(*) AS total FROM rel AS r
+            WHERE {where} AND {column} IS NOT NULL GROUP BY r.window_start{grouped}
         )
-        SELECT r.window_start{selected}{values} FROM rel AS r WHERE {where} GROUP BY r.window_start{grouped}""",
+        SELECT window_start{grouped}, total{places} FROM g""",
         params,
     )
-    return {_key(context, row): row for row in rows}
+    return {_key(context, row): {name: _between(row, name, lambda value: value) for name in wanted} for row in rows}
+
+
+def _between(row: Mapping[str, Any], name: str, value_of: Callable[[Any], float]) -> float:
+    """Return a percentile by the values at the two ranks next to it."""
+    rank = (int(row["total"]) - 1) * QUANTILES[name]
+    low, high = value_of(row[f"{name}_low"]), value_of(row[f"{name}_high"])
+    return low + (high - low) * (rank - math.floor(rank))
 
 
 def distinct(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:

@@ -169,10 +169,7 @@ class ClickHouseStore:
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Answer a SELECT on a snapshot of its own."""
         with self.work() as work:
-            tables = {name: value for name, value in (params or {}).items() if isinstance(value, pa.Table)}
-            for name, table in tables.items():
-                work.table(name, table)
-            return work.execute(sql, {name: value for name, value in (params or {}).items() if name not in tables})
+            return work.execute(sql, params)
 
     @contextmanager
     def work(self) -> Iterator[ClickHouseWork]:
@@ -280,10 +277,18 @@ class ClickHouseWork:
         self._names: set[str] = set()
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
-        """Run a statement and return its rows."""
-        statement = Statement.of(sql, params or {})
+        """Run a statement and return its rows. Arrow tables among the parameters become tables of that name, the rest is bound."""
+        for name, value in (params or {}).items():
+            if isinstance(value, pa.Table):
+                self.table(name, value)
+        params = {name: value for name, value in (params or {}).items() if not isinstance(value, pa.Table)}
+        statement = Statement.of(sql, params)
         if statement.answers:
-            found = _told(lambda: self._client.query(statement.sql, parameters=self._bound(params)))
+            found = _told(
+                lambda: self._client.query(
+                    statement.sql, parameters=self._bound(params), query_formats={"Tuple": "tuple"}
+                )
+            )
             return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
         if statement.changes:
             if self._turn is None:

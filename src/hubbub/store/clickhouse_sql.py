@@ -166,7 +166,7 @@ def _call(name: str, *args: exp.Expr) -> exp.Expr:
 def _cast(node: exp.Cast) -> exp.Expr:
     if isinstance(node.this, exp.Literal) and node.this.is_string and node.to.this == exp.DataType.Type.TIMESTAMPNTZ:
         return _call("toDateTime64", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
-    return exp.Cast(this=node.this, to=exp.Var(this=_type(node.to)))
+    return exp.Cast(this=node.this, to=exp.DataType.build(_type(node.to), dialect="clickhouse"))
 
 
 def _try_cast(node: exp.TryCast) -> exp.Expr:
@@ -196,6 +196,13 @@ def _plain(node: exp.Expr) -> str:
 
 def _quantile(node: exp.PercentileCont) -> exp.Expr:
     return exp.Var(this=f"quantileExactInclusive({_plain(node.expression)})({_plain(node.this)})")
+
+
+def _element(node: exp.Bracket) -> exp.Expr:
+    """sqlglot counts from 0, ClickHouse from 1."""
+    return _call(
+        "arrayElement", node.this, exp.Add(this=exp.paren(node.expressions[0]), expression=exp.Literal.number(1))
+    )
 
 
 def _struct(node: exp.Struct) -> exp.Expr:
@@ -258,6 +265,7 @@ _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
     exp.Explode: _one("arrayJoin"),
     exp.Unnest: lambda node: _call("arrayJoin", *node.expressions),
     exp.PercentileCont: _quantile,
+    exp.Bracket: _element,
     exp.In: _among,
     exp.Count: _counted,
     exp.Filter: _counted,

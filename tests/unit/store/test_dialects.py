@@ -62,6 +62,7 @@ QUESTIONS = {
         "SELECT list_sort(list_distinct(list_filter(list(n), lambda v: v > coalesce(min(n), 0)))), length(list(g)) FROM r "
         "WHERE g IS NOT NULL AND n IS NOT NULL"
     ),
+    "elements are counted from 1": "SELECT list_sort(list(n))[CAST(floor(count(n) / 2) AS BIGINT) + 1] FROM r WHERE n IS NOT NULL",
     "windows count on": "SELECT g, n, sum(n) OVER (PARTITION BY g ORDER BY n), lag(n) OVER (ORDER BY n) FROM r WHERE n IS NOT NULL",
     "buckets of durations": (
         "SELECT n, CASE WHEN n <= 0 THEN -1 ELSE CAST(ceil(round(ln(n) / 0.01980262729617973, 9)) AS INTEGER) END FROM r "

@@ -1,0 +1,158 @@
+"""The distributed store: numbers that count or never do, several processes on one engine, and what stops counting is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.store import clickhouse
+from hubbub.store.clickhouse import ClickHouseStore, ClickHouseWork
+from hubbub.store.clickhouse_schema import STORED as TABLES
+from hubbub.store.clickhouse_schema import create
+from hubbub.store.clickhouse_sql import Statement
+from hubbub.store.database import Database
+from hubbub.store.positions import APPEND, CHANGE, Positions
+from tests.unit.store.batches import CORRECTED, DUPLICATE, STORED, batch, kept, told
+
+FROZEN = "INSERT INTO frozen VALUES ($tenant, TIMESTAMP '2026-01-01')"
+
+
+@pytest.fixture
+def positions(tmp_path: Path) -> Positions:
+    """Where the store of one test stands."""
+    return Positions(Database(f"sqlite:///{tmp_path / 'control.db'}"))
+
+
+@pytest.fixture
+def pair(positions: Positions, request: pytest.FixtureRequest) -> Iterator[tuple[ClickHouseStore, ClickHouseStore]]:
+    """Two stores on one engine, as two processes have them."""
+    url = f"chdb://memory/pair_{abs(hash(request.node.name))}"
+    both = ClickHouseStore(url, positions), ClickHouseStore(url, positions)
+    yield both
+    for store in both:
+        store.close()
+
+
+def leave(work: ClickHouseWork, number: int) -> None:
+    """Write a row of a change that is not committed."""
+    work.put("frozen", f"SELECT 9, toDateTime64('2026-01-01 00:00:00', 6, 'UTC'), {number}", "tenant, until, _change")
+
+
+def rows(store: ClickHouseStore) -> list[tuple[Any, ...]]:
+    """What is frozen."""
+    return store.query("SELECT tenant FROM frozen ORDER BY tenant").rows
+
+
+def test_what_one_process_stored_the_other_knows(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:
+    """Duplicates and corrections are found across processes, and the numbers of events go on."""
+    one, other = pair
+    assert one.append(batch(told("a"), told("b"))) == [STORED, STORED]
+    assert other.append(batch(told("a"), told("c"))) == [DUPLICATE, STORED]
+    assert one.append(batch(told("b", 1, days=3))) == [CORRECTED]
+    assert kept(one) == kept(other) == [("a", None, 0), ("b", 1, 3), ("c", None, 0)]
+    assert one.query("SELECT seq FROM events ORDER BY seq").rows == [(1,), (3,), (5,)]
+    assert other.query("SELECT seq, id FROM superseded").rows == [(4, "b")]
+    assert one.last_seq() == other.last_seq() == 5
+
+
+def test_what_a_process_left_undone_never_counts(
+    pair: tuple[ClickHouseStore, ClickHouseStore], positions: Positions
+) -> None:
+    """Rows of an append or a change that was begun and not committed are not seen, not even when they arrive later."""
+    one, other = pair
+    with positions.turn(APPEND) as turn, one.work() as work:
+        lost = turn.begin()
+        late = (
+            "SELECT 1 AS tenant, 'late' AS id, toDateTime64('2026-08-01 12:00:00', 6, 'UTC') AS t, 'message.received' AS y, "
+            f"1 AS s, {lost} AS n"
+        )
+        work.put("events", late, 'tenant, id, "time", type, seq, _append')
+    assert one.append(batch(told("a"))) == [STORED]
+    with one.work() as work:
+        work.put("events", late, 'tenant, id, "time", type, seq, _append')
+    assert kept(other) == [("a", None, 0)]
+    with positions.turn(CHANGE) as turn, one.work() as work:
+        leave(work, turn.begin())
+    with other.change() as change:
+        change.execute(FROZEN, {"tenant": 1})
+    assert rows(one) == rows(other) == [(1,)]
+
+
+def test_a_reader_sees_one_moment(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:
+    """What is changed and appended while a reader reads is not seen by it, and by everybody after."""
+    one, other = pair
+    with one.change() as change:
+        change.execute(FROZEN, {"tenant": 1})
+    with other.work() as reader:
+        with one.change() as change:
+            change.execute("DELETE FROM frozen")
+            assert change.execute("SELECT * FROM frozen").rows == []
+            change.execute(FROZEN, {"tenant": 2})
+            assert change.execute("SELECT tenant FROM frozen").rows == [(2,)]
+            assert rows(other) == [(1,)]
+        one.append(batch(told("a")))
+        assert reader.execute("SELECT tenant FROM frozen").rows == [(1,)]
+        assert reader.execute("SELECT count(*) FROM events").rows == [(0,)]
+    assert rows(other) == [(2,)]
+    assert kept(other) == [("a", None, 0)]
+
+
+def test_a_reader_cannot_change(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:
+    """Only a change changes."""
+    with pair[0].work() as work, pytest.raises(RuntimeError, match="cannot change"):
+        work.execute(FROZEN, {"tenant": 1})
+    assert rows(pair[1]) == []
+
+
+def test_what_counts_no_more_is_removed(
+    pair: tuple[ClickHouseStore, ClickHouseStore], positions: Positions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replaced events, deleted rows and rows of lost changes go, those that count stay, and answers are the same."""
+    one, other = pair
+    monkeypatch.setattr(clickhouse, "SETTLED", -1.0)
+    one.append(batch(told("a"), told("b")))
+    one.append(batch(told("b", 1, days=3)))
+    for tenant in (1, 2):
+        with one.change() as change:
+            change.execute(FROZEN, {"tenant": tenant})
+    with one.change() as change:
+        change.execute("DELETE FROM frozen WHERE tenant = 1")
+    with positions.turn(CHANGE) as turn, one.work() as work:
+        leave(work, turn.begin())
+    with one.change() as change:
+        change.execute(FROZEN, {"tenant": 3})
+
+    before = rows(one), kept(one)
+    one.checkpoint()
+    one.checkpoint()
+    assert (rows(other), kept(other)) == before == ([(2,), (3,)], [("a", None, 0), ("b", 1, 3)])
+    with one._client() as client:
+        assert client.query("SELECT count() FROM frozen").result_rows == [(2,)]
+        assert client.query("SELECT count() FROM events").result_rows == [(2,)]
+        assert client.query("SELECT count() FROM events_gone").result_rows == [(0,)]
+        assert client.query("SELECT count() FROM frozen_gone").result_rows == [(0,)]
+
+
+def test_a_cluster_spreads_every_table(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:
+    """With a cluster's name each table is a replicated one and a distributed one over it, in SQL that the engine can read."""
+    statements = list(create("main"))
+    assert len(statements) == 4 * len(TABLES)
+    with pair[0]._client() as client:
+        for statement in statements:
+            assert "ON CLUSTER 'main'" in statement
+            assert client.query(f"EXPLAIN AST {statement}").result_rows
+    assert sum("ReplicatedMergeTree" in one for one in statements) == sum("Distributed" in one for one in statements)
+
+
+def test_statements_of_one_shape_are_said_once() -> None:
+    """Moments do not make another statement: the shape is translated once, and each has its own moments, in their places."""
+    first = Statement.of(
+        "SELECT 1 FROM r WHERE t < TIMESTAMP '2026-01-01 00:00:00' AND t > TIMESTAMP '2025-01-01 00:00:00'", {}
+    )
+    again = Statement.of(
+        "SELECT 1 FROM r WHERE t < TIMESTAMP '2026-02-01 00:00:00' AND t > TIMESTAMP '2025-02-01 00:00:00'", {}
+    )
+    assert again.sql == first.sql.replace("-01-01", "-02-01")
