@@ -9,8 +9,10 @@ import os
 from itertools import count
 from pathlib import Path
 
+from clickhouse_connect.driver.client import Client
+
 from hubbub.store.base import Store
-from hubbub.store.clickhouse import ClickHouseStore
+from hubbub.store.clickhouse import ClickHouseStore, connect
 from hubbub.store.database import Database
 from hubbub.store.duckdb import DuckStore
 from hubbub.store.positions import Positions
@@ -18,11 +20,14 @@ from hubbub.store.positions import Positions
 STORE = os.environ.get("HUBBUB_TEST_STORE", "duckdb")
 KINDS = ("duckdb", "clickhouse")
 _numbers = count(1)
+_engine: list[Client] = []
+"""A connection that is never closed: the engine inside this process, and all its databases, end with its last one."""
 
 
 def new_store(kind: str, folder: Path, commit_wait: float = 0.0) -> Store:
     """Open an empty store of a kind; a folder may hold one of each."""
     if kind == "clickhouse":
+        _engine[:] = _engine or [connect("chdb://memory")]
         positions = Positions(Database(f"sqlite:///{folder / 'control.db'}"))
         return ClickHouseStore(f"chdb://memory/test_{next(_numbers)}", positions, commit_wait=commit_wait)
     return DuckStore(folder, memory_limit="500MB", threads=1, free_floor=0, commit_wait=commit_wait)

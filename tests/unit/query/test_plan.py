@@ -120,7 +120,7 @@ def test_hours_are_read_as_hours(lab: Lab, tenant: Tenant) -> None:
 
 def test_frozen_days_are_read_as_stored_or_left_out(lab: Lab, tenant: Tenant) -> None:
     """Where raw events are gone whole days are read as stored, and a part of one is said to be gone."""
-    with lab.store.work() as work:
+    with lab.store.change() as work:
         work.execute(
             "INSERT INTO frozen VALUES ($t, $until)", {"t": tenant.no, "until": utc_naive(START + timedelta(days=2))}
         )
@@ -131,7 +131,7 @@ def test_frozen_days_are_read_as_stored_or_left_out(lab: Lab, tenant: Tenant) ->
         part = _tiles(lab, tenant, START + timedelta(days=2), Grain.TOTAL, start=START + timedelta(minutes=20))
         assert (len(part.stored[Grain.DAY]), part.raw, len(part.gone)) == (1, [], 1)
     finally:
-        with lab.store.work() as work:
+        with lab.store.change() as work:
             work.execute("DELETE FROM frozen")
 
 

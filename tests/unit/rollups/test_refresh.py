@@ -242,7 +242,7 @@ def test_frozen_windows_keep_their_numbers(lab: Lab) -> None:
     tenant = lab.tenant()
     lab.send(tenant, [message("a"), message("b", 48)])
     lab.refresh()
-    with lab.store.work() as work:
+    with lab.store.change() as work:
         work.execute("INSERT INTO frozen VALUES (1, TIMESTAMP '2026-05-05')")
         work.execute("DELETE FROM events WHERE id = 'a'")
     try:
@@ -250,7 +250,7 @@ def test_frozen_windows_keep_their_numbers(lab: Lab) -> None:
         lab.refresh()
         assert days(lab, tenant) == [1, 1]
     finally:
-        with lab.store.work() as work:
+        with lab.store.change() as work:
             work.execute("DELETE FROM frozen")
 
 
