@@ -103,7 +103,7 @@ def ask_server(folder: Path) -> Callable[..., Any]:
     known: list[Remote] = []
 
     def ask(name: str, /, **params: Any) -> Any:
-        remote = known[-1] if known else _running(folder)
+        remote = known[-1] if known else server_of(folder)
         if remote is None:
             raise errors.ServerUnreachableError(
                 f"no server runs on the data folder {folder}; start 'hubbub serve' there"
@@ -121,7 +121,7 @@ def ask_server(folder: Path) -> Callable[..., Any]:
 @contextmanager
 def backend(data: Path | None) -> Iterator[Backend]:
     """Open the data folder, or go through the server that has it."""
-    remote = _running(load(data).data)
+    remote = server_of(load(data).data)
     if remote is not None:
         try:
             yield remote
@@ -132,7 +132,8 @@ def backend(data: Path | None) -> Iterator[Backend]:
         yield Local(engine)
 
 
-def _running(folder: Path) -> Remote | None:
+def server_of(folder: Path) -> Remote | None:
+    """Return the server that has a data folder open, if one answers."""
     try:
         told = json.loads((folder / SERVER_FILE).read_text())
         remote = Remote(told["url"], told["token"])

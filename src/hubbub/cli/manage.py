@@ -175,7 +175,7 @@ def replay(
     ask("replay", data, as_json, tenant=tenant, ids=ids)
 
 
-def _masked(value: str) -> str:
+def masked(value: str) -> str:
     """Write a setting without the password of its URL."""
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", value)
 
@@ -189,7 +189,7 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
     settings = load(data)
     rows = [
         {
-            "setting": name, "value": _masked(str(getattr(settings, name))), "variable": f"HUBBUB_{name.upper()}",
+            "setting": name, "value": masked(str(getattr(settings, name))), "variable": f"HUBBUB_{name.upper()}",
             "meaning": field.description or "",
         }
         for name, field in Settings.model_fields.items()

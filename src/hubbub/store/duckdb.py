@@ -49,20 +49,11 @@ class DuckStore:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._free_floor = free_floor
-        self._config: opening.Config = {
-            "memory_limit": memory_limit,
-            "threads": threads or os.cpu_count() or 1,
-            "temp_directory": str(folder / "tmp"),
-            "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False,
-            "checkpoint_threshold": "64MB",
-        }
+        self._config = opening.configured(folder, memory_limit, threads)
         self._file = folder / opening.FILE
-        self._tide = os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
+        self._tide = opening.open_tide(folder)
         try:
-            self._con = opening.open_file(
-                self._file, self._config, int(os.pread(self._tide, 32, 0).decode().strip() or 0)
-            )
+            self._con = opening.open_file(self._file, self._config, opening.read_tide(self._tide))
         except BaseException:
             os.close(self._tide)
             raise
@@ -135,8 +126,7 @@ class DuckStore:
             con.execute("COMMIT")
             if seq != self._seq:
                 self._seq = seq
-                os.pwrite(self._tide, b"%-20d\n" % seq, 0)
-                os.fdatasync(self._tide)
+                opening.write_tide(self._tide, seq)
 
     def _resolve(self, incoming: Incoming) -> list[int]:
         """Settle the verdicts of rows whose identity is stored; returns row ids of stored events that are replaced."""

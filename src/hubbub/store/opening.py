@@ -8,6 +8,7 @@ says, loses its marks: until the next refresh its answers come from raw events, 
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,34 @@ from hubbub.store.tables import TABLES, Columns, rollup_tables
 FILE = "hubbub.duckdb"
 SCHEMA_VERSION = "1"
 Config = dict[str, str | bool | int | float | list[str]]
+
+
+def configured(folder: Path, memory_limit: str, threads: int) -> Config:
+    """Return DuckDB's settings for the store of a folder."""
+    return {
+        "memory_limit": memory_limit,
+        "threads": threads or os.cpu_count() or 1,
+        "temp_directory": str(folder / "tmp"),
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "checkpoint_threshold": "64MB",
+    }
+
+
+def open_tide(folder: Path) -> int:
+    """Return the open file that holds the tide of a folder; it is made when absent."""
+    return os.open(folder / "tide", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def read_tide(tide: int) -> int:
+    """Return the number of the newest acknowledged event."""
+    return int(os.pread(tide, 32, 0).decode().strip() or 0)
+
+
+def write_tide(tide: int, seq: int) -> None:
+    """Put the number of the newest acknowledged event on disk."""
+    os.pwrite(tide, b"%-20d\n" % seq, 0)
+    os.fdatasync(tide)
 
 
 def open_file(file: Path, config: Config, tide: int) -> duckdb.DuckDBPyConnection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -49,7 +49,7 @@ class Standing:
 
 
 class Turn:
-    """The right to write under the next number, as long as its block lasts."""
+    """The right to write, under one number after the other, as long as its block lasts."""
 
     def __init__(self, con: sa.Connection, name: str, position: Position) -> None:
         self._con = con
@@ -64,12 +64,16 @@ class Turn:
             lost = (*one.lost, one.begun) if one.begun > one.done else one.lost
             self.number = one.begun + 1
             self._set(begun=self.number, lost=json.dumps(lost))
+            self.position = replace(one, begun=self.number, lost=lost)
         return self.number
 
     def commit(self, seq: int | None = None) -> None:
         """Let what was written under the number count, and `seq` be the newest event's; nothing begun, nothing done."""
         if self.number:
-            self._set(done=self.number, **({} if seq is None else {"seq": seq}))
+            newest = self.position.seq if seq is None else seq
+            self._set(done=self.number, seq=newest)
+            self.position = replace(self.position, done=self.number, seq=newest)
+            self.number = 0
 
     def forget(self, lost: tuple[int, ...]) -> None:
         """Lost numbers of which no row is left need not be kept."""
