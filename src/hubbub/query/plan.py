@@ -87,11 +87,13 @@ def cut_by(column: str, pieces: list[Piece], name: str, params: dict[str, Any], 
     within = f"{column} >= TIMESTAMP '{runs[0].start}' AND {column} < TIMESTAMP '{runs[-1].end}'"
     if len(runs) > FEW:
         stamp = pa.timestamp("us")
-        params[name] = pa.table(
-            {key: pa.array([getattr(run, key) for run in runs], stamp) for key in ("start", "end", "bucket")}
-        )
+        cuts = {key: pa.array([getattr(run, key) for run in runs], stamp) for key in ("start", "end", "bucket")}
+        params[name] = pa.table({**cuts, "same": pa.array([0] * len(runs), pa.int64())})
         bucket = f"CASE WHEN c.bucket = TIMESTAMP '{OWN}' THEN {column} ELSE c.bucket END"
-        return Cut(f" ASOF JOIN {name} AS c ON {column} >= c.start", bucket, f'{within} AND {column} < c."end"')
+        same = f"{column.split('.')[0]}.tenant * 0 = c.same"  # ClickHouse wants an equality beside the comparison
+        return Cut(
+            f" ASOF JOIN {name} AS c ON {same} AND {column} >= c.start", bucket, f'{within} AND {column} < c."end"'
+        )
     cases, end = "", runs[0].start
     for run in runs:
         cases += f" WHEN {column} < TIMESTAMP '{run.start}' THEN NULL" if run.start > end else ""
