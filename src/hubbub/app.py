@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
@@ -42,7 +43,7 @@ from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
 from hubbub.store.base import Store
-from hubbub.store.cache import Memory, Redis, space_of
+from hubbub.store.cache import Cache, Following, Memory, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.doctor import doctor
@@ -69,7 +70,7 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
             opened.callback(self.database.close)
             self.store = open_store(settings, self.database)
             opened.callback(self.store.close)
-            self.control = Control(self.database, folder)
+            self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self._open_outside(self.database)
             opened.pop_all()
         self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
@@ -81,7 +82,7 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
         )
         self.refresher = Refresher(
             self.store,
-            lambda: self.control.tenants().values(),
+            self._all_tenants,
             clock,
             lambda tenants: self.cached.drop(tenants, Part.NUMBERS),
         )
@@ -93,7 +94,12 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
         tiers, url = self.settings.cache, self.settings.cache_url
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
-        cache = Redis(url, space_of(self.store)) if shared else Memory(tiers.size_mb << 20)
+        cache: Cache
+        if shared:
+            cache = Redis(url, space_of(self.store))
+        else:
+            size = tiers.size_mb << 20
+            cache = Following(size, self.store) if self.settings.shared else Memory(size)
         return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:
@@ -159,11 +165,12 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
 
     # --- rollups
 
-    def refresh(self, tenant: str | None = None, *, step: Step = _silent) -> dict[str, Any]:
-        """Bring every due window up to date, of all tenants or one."""
+    def refresh(self, tenant: str | None = None, *, step: Step = _silent, wait: bool = True) -> dict[str, Any]:
+        """Bring every due window up to date, of all tenants or one. Raises StoreBusyError; see `Refresher.refresh`."""
         only = [self.control.tenant(tenant)] if tenant is not None else None
-        with REFRESH_SECONDS.time():
-            report = self.refresher.refresh(only, step=step)
+        begun = time.perf_counter()
+        report = self.refresher.refresh(only, step=step, wait=wait)
+        REFRESH_SECONDS.observe(time.perf_counter() - begun)
         REFRESHES.labels("errors" if report.errors else "ok").inc()
         last, now = self.store.last_seq(), self.clock().timestamp()
         BEHIND.set(last - report.up_to)
@@ -172,6 +179,11 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
             if known >= report.up_to:
                 FACT_FRESH.labels(fact).set(now)
         return report.answer()
+
+    def settled_to(self) -> int:
+        """Return the number of the event up to which the last refresh of all tenants brought them, in whatever process."""
+        told: int | None = self.store.query("SELECT min(seq) FROM marks WHERE tenant = 0").rows[0][0]
+        return told or 0
 
     def backfill(
         self, start: str, end: str, tenant: str | None = None, rollup: str | None = None, *, step: Step = _silent
@@ -263,7 +275,11 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
         return {"rows": snapshots.read(self.store, one, low, high, wanted, account)}
 
     def _chosen(self, tenant: str | None) -> list[Tenant]:
-        return [self.control.tenant(tenant)] if tenant is not None else list(self.control.tenants().values())
+        return [self.control.tenant(tenant)] if tenant is not None else self._all_tenants()
+
+    def _all_tenants(self) -> list[Tenant]:
+        self.control.follow()
+        return list(self.control.tenants().values())
 
     # --- the whole
 

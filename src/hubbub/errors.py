@@ -183,6 +183,10 @@ class DatabaseUnavailableError(HubbubError):
     retry = True
 
 
+NOT_NOW = (StoreUnavailableError, StoreBusyError, DatabaseUnavailableError)
+"""What a store raises that cannot do anything at the moment, whatever it is asked."""
+
+
 class ServerUnreachableError(HubbubError):
     """The server did not answer."""
 

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Key of stored secrets, 64 hexadecimal digits; empty: a file in the data folder."
+        SecretStr(""), description="Key of stored secrets and API keys, 64 hexadecimal digits; empty: data folder's files."
     )
     allow_private_hosts: list[str] = Field(
         [], description="Private addresses that may be called, like model.lan:8080; all others are refused."
@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
     reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may have the store open too, on this machine or another."""
+        return self.store_url.startswith("clickhouse:")
 
     @field_validator("store_url")
     @classmethod

@@ -1,4 +1,7 @@
-"""Where a command does its work: in this process, or through the server that has the data folder open."""
+"""Where a command does its work: in this process, or through the server that has the data folder open.
+
+A shared store can be opened by a command too, so no server is asked for it.
+"""
 
 from __future__ import annotations
 
@@ -120,8 +123,9 @@ def ask_server(folder: Path) -> Callable[..., Any]:
 
 @contextmanager
 def backend(data: Path | None) -> Iterator[Backend]:
-    """Open the data folder, or go through the server that has it."""
-    remote = server_of(load(data).data)
+    """Open the data folder or the shared store, or go through the server that has the folder."""
+    settings = load(data)
+    remote = None if settings.shared else server_of(settings.data)
     if remote is not None:
         try:
             yield remote

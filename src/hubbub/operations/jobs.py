@@ -241,17 +241,25 @@ def worker_beside_server(settings: Settings, ask: Callable[..., Any]) -> Iterato
     Leaving it ends the process when jobs had to be handed back.
     """
     from hubbub.jobs.schedule import schedules
-    from hubbub.jobs.worker import Worker, end
+    from hubbub.jobs.worker import Worker
 
     jobs = jobs_of(settings)
+    with working(Worker(jobs, ask, schedules(settings.schedules), system_clock), jobs.close) as worker:
+        yield worker
+
+
+@contextmanager
+def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
+    """Run a worker, then close what it works with; ends the process when jobs had to be handed back."""
+    from hubbub.jobs.worker import end
+
     handed: list[str] = []
     try:
-        worker = Worker(jobs, ask, schedules(settings.schedules), system_clock)
         worker.start()
         try:
             yield worker
         finally:
             handed = worker.stop()
     finally:
-        jobs.close()
+        close()
         end(handed)

@@ -72,9 +72,14 @@ class Refresher:
         self._touched: set[int] = set()
         self._now = clock()
 
-    def refresh(self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None) -> Report:
-        """Bring every due window of all tenants (or of `only`) up to date; `step` hears of each step by name."""
-        with self._store.alone(), self._telling():
+    def refresh(
+        self, only: Sequence[Tenant] | None = None, *, step: Step = lambda _: None, wait: bool = True
+    ) -> Report:
+        """Bring every due window of all tenants (or of `only`) up to date; `step` hears of each step by name.
+
+        Raises StoreBusyError when another process refreshes for minutes; without `wait`, when one does.
+        """
+        with self._store.alone(wait=wait), self._telling():
             everyone = self._follow_tenants()
             chosen = everyone if only is None else {t.no: everyone[t.no] for t in only}
             unlike = self._unlike(chosen)

@@ -111,8 +111,11 @@ class Store(Protocol):
         """Open a transaction that writes: it commits when the block ends well and rolls back when it raises."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Hold back everybody else who would fold windows of this store, in whatever process."""
+    def alone(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Hold back everybody else who would fold windows of this store, in whatever process.
+
+        Raises StoreBusyError when another process has folded for minutes; without `wait`, when one folds.
+        """
         ...
 
     def version(self) -> int:

@@ -7,13 +7,15 @@ numbers of one moment and sees just what counted then; nobody sees half of a win
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -22,9 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError, StreamFailureError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.httpclient import HttpClient
+from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3 import Timeout
 
-from hubbub.errors import StoreUnavailableError
+from hubbub.errors import NOT_NOW, StoreBusyError, StoreDamagedError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS
 from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
@@ -32,16 +37,27 @@ from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
 from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, create, numbers, type_of
 from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
 from hubbub.store.opening import SCHEMA_VERSION, fingerprint
-from hubbub.store.positions import APPEND, CHANGE, REFRESH, Positions, Standing, Turn
+from hubbub.store.positions import APPEND, CHANGE, LONGEST, REFRESH, Positions, Standing, Turn
 from hubbub.store.tables import SQL_TYPES
 from hubbub.telemetry import log
 
 PATIENCE = 5.0
-"""Seconds for which an insert is tried again before its events are refused."""
+"""Seconds for which an append waits for its turn and tries its insert again before its events are refused."""
+
+SHORT, LONG = 20, 300
+"""Seconds that ClickHouse has to answer a statement of an append, and any other: who hangs is as good as away."""
 
 SETTLED = 120.0
 """Seconds after which no reader needs what stopped counting: longer than any statement may take."""
 
+CONNECT = 2
+"""Seconds to reach ClickHouse in; tried twice."""
+
+AWAY = frozenset({60, 202, 209, 210, 236, 242, 252, 319, 372, 373, 999})
+"""Errors by which ClickHouse says that the same may go well later: it ends, is too busy, or lost a session with its tables."""
+
+_pool = get_pool_manager(maxsize=64)
+logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # what it warns of is told by us
 _EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
 T = TypeVar("T")
 
@@ -72,15 +88,39 @@ class ClickHouseStore:
         self._clients: list[Client] = []
         self._clients_lock = threading.Lock()
         self._old: list[tuple[float, Standing]] = []
+        self._patience = PATIENCE
         with _database(url, cluster), self._client() as client:
-            for statement in create(cluster):
-                _told(lambda statement=statement: client.command(statement))  # type: ignore[misc]
+            if not _made(client):
+                for statement in create(cluster):
+                    _told(lambda statement=statement: client.command(statement))  # type: ignore[misc]
+            self._recognise(client)
         self._follow_definitions()
-        self._appender = Appender(self._commit, lambda error: not isinstance(error, StoreUnavailableError), commit_wait)
+        self._appender = Appender(self._commit, lambda error: not isinstance(error, NOT_NOW), commit_wait)
+
+    def _recognise(self, client: Client) -> None:
+        """See that this store's positions are those it was written by: with others, numbers would be given out twice."""
+        name, mine = "positions", self._positions.identity
+        told = f"SELECT value FROM meta WHERE key = '{name}'"
+        if not _told(lambda: client.query(told)).result_rows:
+            _told(lambda: client.command(f"INSERT INTO meta (key, value, {CHANGED}) VALUES ('{name}', '{mine}', 0)"))
+        found = {value for (value,) in _told(lambda: client.query(told)).result_rows}
+        if found != {mine}:
+            raise StoreDamagedError(
+                "this ClickHouse database was written with another control database than the one 'control_url' names: "
+                "all processes need the same one; give another installation a database of its own"
+            )
+        newest = _one(client, f"SELECT coalesce(max({APPENDED}), 0) FROM events", {})
+        if newest > self._positions.standing().append.begun:
+            raise StoreDamagedError(
+                f"the events in ClickHouse go up to append {newest}, of which the control database knows nothing: it is older "
+                "than they are; restore both from backups of one moment"
+            )
 
     def _follow_definitions(self) -> None:
         """Let go of the marks of facts that were folded by another definition: their windows are folded anew."""
         present = {f"fact {fact.name}": fingerprint(fact) for fact in FACTS} | {"schema": SCHEMA_VERSION}
+        if present.items() <= dict(self.query("SELECT key, value FROM meta").rows).items():
+            return
         with self._positions.alone(REFRESH), self.change() as work:
             found = dict(work.execute("SELECT key, value FROM meta").rows)
             for key, value in present.items():
@@ -97,22 +137,25 @@ class ClickHouseStore:
         return self._appender.append(batch)
 
     def _commit(self, incoming: Incoming) -> None:
-        with self._positions.turn(APPEND) as turn, self._client() as client:
-            work = ClickHouseWork(client, Snapshot(self._positions.standing()))
-            try:
+        until = time.monotonic() + self._patience
+        self._patience = (
+            0.0  # while ClickHouse is away, only the first group waits for it, not those that queue up behind
+        )
+        with self._positions.turn(APPEND, PATIENCE) as turn, self._client(SHORT) as client:
+            with ClickHouseWork(client, Snapshot(self._positions.standing())) as work:
                 replaced = self._resolve(work, incoming)
                 seq = turn.position.seq
                 if replaced:
                     seq = self._supersede(work, turn, seq, replaced)
                 kept = incoming.kept(seq)
                 if kept.num_rows:
-                    _insert(client, "events", _numbered(kept, APPENDED, turn.begin()), f"events {turn.begin()}")
+                    rows = _numbered(kept, APPENDED, turn.begin())
+                    _insert(client, "events", rows, f"{self._positions.identity} events {turn.begin()}", until)
                     seq += kept.num_rows
                 if incoming.rejected:
                     self._quarantine(work, turn, incoming)
-                turn.commit(seq)
-            finally:
-                work.release()
+            turn.commit(seq)
+        self._patience = PATIENCE
 
     @staticmethod
     def _resolve(work: ClickHouseWork, incoming: Incoming) -> list[int]:
@@ -174,27 +217,20 @@ class ClickHouseStore:
     @contextmanager
     def work(self) -> Iterator[ClickHouseWork]:
         """Give a snapshot to read, with tables of the reader's own."""
-        with self._client() as client:
-            work = ClickHouseWork(client, Snapshot(self._positions.standing()))
-            try:
-                yield work
-            finally:
-                work.release()
+        with self._client() as client, ClickHouseWork(client, Snapshot(self._positions.standing())) as work:
+            yield work
 
     @contextmanager
     def change(self) -> Iterator[ClickHouseWork]:
         """Give a snapshot to read and to change; what is changed counts when the block ends well, all at once, or never."""
         with self._positions.turn(CHANGE) as turn, self._client() as client:
-            work = ClickHouseWork(client, Snapshot(self._positions.standing()), turn)
-            try:
+            with ClickHouseWork(client, Snapshot(self._positions.standing()), turn) as work:
                 yield work
-            finally:
-                work.release()
             turn.commit()
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Hold back every other process that would fold windows."""
-        return self._positions.alone(REFRESH)
+    def alone(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Hold back every other process that would fold windows. Raises StoreBusyError."""
+        return self._positions.alone(REFRESH, LONGEST if wait else 0)
 
     def version(self) -> int:
         """Return a number that is another one after every committed change."""
@@ -217,11 +253,12 @@ class ClickHouseStore:
         settled = [standing for at, standing in self._old if at < now - SETTLED]
         if settled:
             self._old = [one for one in self._old if one[0] >= now - SETTLED]
-            self._remove(settled[-1])
+            with suppress(StoreBusyError):  # another process removes the same
+                self._remove(settled[-1])
 
     def _remove(self, standing: Standing) -> None:
         counted = Snapshot(standing).params()
-        with self._positions.alone("removing"), self._client() as client:
+        with self._positions.alone("remove", 0), self._client() as client:
             for table in STORED.values():
                 done = f"({APPENDED} <= {{appended:UInt64}} AND {CHANGED} <= {{changed:UInt64}})"
                 lost = f"(has({{lost_appends:Array(UInt64)}}, {APPENDED}) OR has({{lost_changes:Array(UInt64)}}, {CHANGED}))"
@@ -246,12 +283,14 @@ class ClickHouseStore:
                 self._clients.clear()
 
     @contextmanager
-    def _client(self) -> Iterator[Client]:
-        """Give a connection that nobody else has meanwhile: temporary tables and settings are its own."""
+    def _client(self, seconds: float = LONG) -> Iterator[Client]:
+        """Give a connection that nobody else has meanwhile: temporary tables are its own."""
         with self._clients_lock:
             client = self._clients.pop() if self._clients else None
         if client is None:
             client = _told(lambda: connect(self._url))
+        if isinstance(client, HttpClient):
+            client.timeout = Timeout(connect=CONNECT, read=seconds)
         try:
             yield client
         except (StoreUnavailableError, KeyboardInterrupt):
@@ -275,6 +314,17 @@ class ClickHouseWork:
         self._snapshot = snapshot
         self._turn = turn
         self._names: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop the temporary tables: they belong to the connection, which is used again unless ClickHouse is away."""
+        if self._names and not isinstance(value, StoreUnavailableError):
+            with suppress(ClickHouseError):
+                self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(self._names))}")
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run a statement and return its rows. Arrow tables among the parameters become tables of that name, the rest is bound."""
@@ -318,34 +368,26 @@ class ClickHouseWork:
         return _one(self._client, f"SELECT count() FROM {name}", {})
 
     def _make(self, name: str, what: str, params: Mapping[str, Any]) -> None:
-        def make() -> None:
-            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {name}")
-            self._client.command(f"CREATE TEMPORARY TABLE {name} {what}", parameters=self._bound(params))
-
-        _told(make)
+        made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
+        _told(lambda: self._client.command(made, parameters=self._bound(params)))
         self._names.add(name)
 
     def _bound(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
         given = {name: bound(value) for name, value in (params or {}).items() if value is not None}
         return {**given, **self._snapshot.params()}
 
-    def release(self) -> None:
-        """Drop the temporary tables: they belong to the connection, which is used again."""
-        for name in self._names:
-            with suppress(ClickHouseError):
-                self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {name}")
-
 
 def connect(url: str) -> Client:
-    """Return a connection of its own, by whose settings ClickHouse means what standard SQL does."""
-    options: dict[str, Any] = {} if url.startswith("chdb:") else {
-        "session_id": f"hubbub-{uuid4()}", "connect_timeout": 5, "send_receive_timeout": 300, "query_retries": 0,
-        "form_encode_query_params": True, "settings": {"session_timeout": 600},
-    }  # fmt: skip
-    client = clickhouse_connect.get_client(dsn=url, **options)
-    for name, value in SETTINGS.items():
-        client.command(f"SET {name} = '{value}'")
-    return client
+    """Return a connection of its own, by whose settings ClickHouse means what standard SQL does.
+
+    They are sent with each statement: a session that ends, as when ClickHouse is started anew, would forget them.
+    """
+    if url.startswith("chdb:"):
+        return clickhouse_connect.get_client(dsn=url, settings=dict(SETTINGS))
+    return clickhouse_connect.get_client(
+        dsn=url, session_id=f"hubbub-{uuid4()}", connect_timeout=CONNECT, send_receive_timeout=SHORT, query_retries=0,
+        form_encode_query_params=True, settings={**SETTINGS, "session_timeout": 600}, pool_mgr=_pool,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -371,19 +413,23 @@ def _one(client: Client, sql: str, params: Mapping[str, Any]) -> int:
     return int(_told(lambda: client.query(sql, parameters=dict(params))).result_rows[0][0])
 
 
-def _insert(client: Client, table: str, rows: pa.Table, token: str) -> None:
+def _made(client: Client) -> bool:
+    """Say whether all tables are there; asking for each takes a second."""
+    names = [name for table in STORED for name in (table, f"{table}_gone")]
+    told = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND has({names:Array(String)}, name)"
+    return _one(client, told, {"names": names}) == len(names)
+
+
+def _insert(client: Client, table: str, rows: pa.Table, token: str, until: float) -> None:
     """Insert rows under a token: a try that arrived although it seemed to fail adds nothing the second time."""
-    until = time.monotonic() + PATIENCE
     while True:
         try:
-            client.insert_arrow(table, rows, settings={"insert_deduplication_token": token})
+            _told(lambda: client.insert_arrow(table, rows, settings={"insert_deduplication_token": token}))
             return
-        except (OperationalError, StreamFailureError) as error:
+        except StoreUnavailableError as error:
             if time.monotonic() > until:
-                raise StoreUnavailableError(
-                    f"ClickHouse does not take events: {_first(error)}; send them again"
-                ) from error
-            log.warning("an insert is tried again", table=table, error=_first(error))
+                raise
+            log.warning("an insert is tried again", table=table, error=error.message)
             time.sleep(0.2)
 
 
@@ -392,12 +438,12 @@ def _numbered(rows: pa.Table, column: str, number: int) -> pa.Table:
 
 
 def _told(call: Callable[[], T]) -> T:
-    """Raise StoreUnavailableError where ClickHouse does not answer."""
+    """Raise StoreUnavailableError where ClickHouse does not answer, or not now."""
     try:
         return call()
-    except (OperationalError, StreamFailureError) as error:
-        raise StoreUnavailableError(f"ClickHouse does not answer: {_first(error)}") from error
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    except OperationalError as error:
+        raise StoreUnavailableError("ClickHouse does not answer; try again in a moment") from error
+    except DatabaseError as error:
+        if error.code not in AWAY:
+            raise
+        raise StoreUnavailableError(f"ClickHouse cannot do it now ({error.name}); try again in a moment") from error

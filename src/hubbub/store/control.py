@@ -22,7 +22,7 @@ from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
 from hubbub.store.database import Database, metadata, now
-from hubbub.store.vault import key_file
+from hubbub.store.vault import derived_key, key_file
 
 SCOPES = ("ingest", "read", "export", "admin", "erase")
 
@@ -41,6 +41,8 @@ calendars = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("changed_at", sa.DateTime, nullable=False),
 )  # fmt: skip
+tenant_changes = sa.Table("tenant_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
+"""One row: how often tenants were changed, by whatever process."""
 keys = sa.Table(
     "api_keys", metadata,
     sa.Column("id", sa.String(16), primary_key=True),
@@ -68,39 +70,61 @@ class Key:
 
 
 class Control:
-    """Tenants and keys. Reads of tenants are cached; every write drops the cache.
+    """Tenants and keys. Reads of tenants are cached; every write drops the cache, another process's when `follow` hears of it.
+
+    `secret`: the installation's secret key (64 hexadecimal digits, or none), from which processes without a common folder
+    have the same pepper. A folder that has one of its own keeps it.
 
     `withdrawn` counts how often a key was made to end in this process: who remembers keys forgets them when it has grown.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, secret: str = "") -> None:
         self.database = database
         self.withdrawn = 0
         self._cache: dict[str, Tenant] | None = None
         self.changes = 0
-        """How often tenants were changed by this process."""
-        database.make(tenants, calendars, keys)
-        self._pepper = key_file(folder / "pepper")
+        """How often tenants were found changed, by this process or another."""
+        database.make(tenants, calendars, keys, tenant_changes)
+        self._number: int | None = None
+        file = folder / "pepper"
+        self._pepper = derived_key(secret, "pepper") if secret and not file.exists() else key_file(file)
 
     # --- tenants
 
+    def follow(self) -> None:
+        """Forget the cached tenants when another process changed some since this was asked last."""
+        with self.database.read() as con:
+            self._follow(con)
+
+    def _follow(self, con: sa.Connection) -> None:
+        number = con.execute(sa.select(tenant_changes.c.number)).scalar()
+        if number != self._number:
+            self._number = number
+            self._changed()
+
     def tenants(self) -> dict[str, Tenant]:
         """Return all tenants by id."""
-        if self._cache is None:
+        found, begun = self._cache, self.changes
+        if found is None:
             with self.database.read() as con:
                 hours = {row.tenant: calendar.stored(row.document) for row in con.execute(sa.select(calendars))}
-                self._cache = {
+                found = {
                     row.id: Tenant(
                         row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)),
                         hours.get(row.id, NO_CALENDAR),
                     )
                     for row in con.execute(sa.select(tenants).order_by(tenants.c.no))
                 }  # fmt: skip
-        return self._cache
+            if begun == self.changes:  # else what was read may be true no more
+                self._cache = found
+        return found
 
     def tenant(self, tenant_id: str) -> Tenant:
         """Return a tenant, or raise NotFoundError."""
         found = self.tenants().get(tenant_id)
+        if found is None:
+            self.follow()
+            found = self.tenants().get(tenant_id)
         if found is None:
             raise NotFoundError(f"there is no tenant {tenant_id[:80]!r}")
         return found
@@ -118,6 +142,7 @@ class Control:
         try:
             with self.database.write() as con:
                 con.execute(tenants.insert().values(values))
+                _count(con)
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
         finally:
@@ -139,6 +164,7 @@ class Control:
         if values:
             with self.database.write() as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
+                _count(con)
             self._changed()
         return self.tenant(tenant_id)
 
@@ -151,12 +177,13 @@ class Control:
             if hours:
                 told = json.dumps(calendar.document(hours))
                 con.execute(calendars.insert().values(tenant=tenant_id, document=told, changed_at=now()))
+            _count(con)
         self._changed()
         return self.tenant(tenant_id)
 
     def _changed(self) -> None:
-        self._cache = None
         self.changes += 1
+        self._cache = None
 
     # --- keys
 
@@ -243,11 +270,18 @@ class Control:
         key_id, secret = (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["hub", "live"] else ("", "")
         with self.database.read() as con:
             row = con.execute(sa.select(keys).where(keys.c.id == key_id)).first()
+            self._follow(con)  # what is known of the key's tenant is not older than what is known of the key
         known = row.digest if row else "0" * 64
         right = hmac.compare_digest(self._digest(secret), known)
         if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= now()):
             raise UnauthenticatedError
         return _key(row)
+
+
+def _count(con: sa.Connection) -> None:
+    """Tell other processes that tenants were changed."""
+    if not con.execute(tenant_changes.update().values(number=tenant_changes.c.number + 1)).rowcount:
+        con.execute(tenant_changes.insert().values(number=1))
 
 
 def _key(row: sa.Row[Any]) -> Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,7 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from hubbub.errors import DatabaseUnavailableError
+from hubbub.errors import DatabaseUnavailableError, StoreBusyError
+
+_NOT_IN_TIME = "55P03"
+"""What PostgreSQL says when a lock was not had within lock_timeout."""
 
 metadata = sa.MetaData()
 
@@ -71,8 +75,12 @@ class Database:
                 con.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def make(self, *tables: sa.Table) -> None:
-        """Make tables that are not there."""
+        """Make tables that are not there; processes that start together take turns."""
         with self.write() as con:
+            if self._engine.dialect.name == "sqlite":
+                con.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                con.execute(sa.text(f"SELECT pg_advisory_xact_lock({_number('make')})"))
             metadata.create_all(con, tables)
 
     @contextmanager
@@ -88,17 +96,26 @@ class Database:
             yield con
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[sa.Connection]:
-        """Give a connection while no other process or thread has the turn of this name; who dies loses it."""
+    def turn(self, name: str, patience: float) -> Iterator[sa.Connection]:
+        """Give a connection while no other process or thread has the turn of this name; who dies loses it.
+
+        Raises StoreBusyError when somebody else has it for so many seconds.
+        """
         if self._engine.dialect.name == "sqlite":
             with Path(f"{self._engine.url.database}.{name}.lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                _lock(file.fileno(), name, patience)
                 with self.read() as con:
                     yield con
             return
-        number = zlib.crc32(f"hubbub {name}".encode())
+        number = _number(name)
         with self.read() as con:
-            con.execute(sa.text(f"SELECT pg_advisory_lock({number})"))
+            try:
+                con.execute(sa.text(f"SET LOCAL lock_timeout = {max(1, int(patience * 1000))}"))
+                con.execute(sa.text(f"SELECT pg_advisory_lock({number})"))
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) == _NOT_IN_TIME:
+                    raise _taken(name) from None
+                raise
             con.commit()
             try:
                 yield con
@@ -110,3 +127,24 @@ class Database:
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()
+
+
+def _number(name: str) -> int:
+    return zlib.crc32(f"hubbub {name}".encode())
+
+
+def _taken(name: str) -> StoreBusyError:
+    return StoreBusyError(f"another process has the turn to {name}; try again in a moment")
+
+
+def _lock(file: int, name: str, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise _taken(name) from None
+            time.sleep(0.005)
+        else:
+            return

@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
+from hubbub.metrics.catalogue import FACTS
 from hubbub.settings import Settings
 from hubbub.store.base import Store
 from hubbub.store.control import Control
@@ -20,12 +23,24 @@ SHOWN = 5
 
 def behind(store: Store) -> int:
     """Return how many events wait for a fold, by what the marks say."""
-    # a tenant stands where its least advanced fact does: its own mark, or the general one (tenant 0)
+    # a tenant stands where its least advanced fact does: at its own mark of it, the general one (tenant 0), or the beginning
+    marks = store.query("SELECT fact, tenant, seq FROM marks").rows
+    general = {fact: seq for fact, tenant, seq in marks if tenant == 0}
+    own: dict[int, dict[str, int]] = {}
+    for fact, tenant, seq in marks:
+        if tenant:
+            own.setdefault(tenant, {})[fact] = seq
+    others = min(general.get(fact.name, 0) for fact in FACTS)
+    stands = {no: min(mine.get(f.name, general.get(f.name, 0)) for f in FACTS) for no, mine in own.items()}
+    columns = [pa.array(list(stands), pa.int32()), pa.array(list(stands.values()), pa.int64())]
     waiting: int = store.query(
-        "WITH own AS (SELECT tenant, min(seq) AS seq FROM marks WHERE tenant <> 0 GROUP BY tenant), "
-        "general AS (SELECT coalesce(min(seq), 0) AS seq FROM marks WHERE tenant = 0) "
-        "SELECT count(*) FROM events AS e LEFT JOIN own ON own.tenant = e.tenant "
-        "WHERE e.seq > coalesce((SELECT min(seq) FROM marks), 0) AND e.seq > coalesce(own.seq, (SELECT seq FROM general))"
+        "SELECT count(*) FROM events AS e LEFT JOIN stands AS s ON s.tenant = e.tenant "
+        "WHERE e.seq > $least AND e.seq > coalesce(s.seq, $others)",
+        {
+            "stands": pa.table(columns, names=["tenant", "seq"]),
+            "least": min([others, *stands.values()]),
+            "others": others,
+        },
     ).rows[0][0]
     return waiting
 

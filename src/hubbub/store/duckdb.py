@@ -193,8 +193,8 @@ class DuckStore:
         return self._version
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold back the other threads that would fold windows: no other process has the file."""
+    def alone(self, *, wait: bool = True) -> Iterator[None]:
+        """Hold back the other threads that would fold windows, and wait for them: no other process has the file."""
         with self._folding:
             yield
 

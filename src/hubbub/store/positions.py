@@ -8,6 +8,7 @@ way are lost for ever, so that what they wrote, or still write, never counts.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,11 @@ from hubbub.errors import StoreUnavailableError
 from hubbub.store.database import Database, metadata
 
 APPEND, CHANGE, REFRESH = "append", "change", "refresh"
+
+LONGEST = 300.0
+"""Seconds for which a turn is waited for when nothing else is said: a fold of millions of events takes its time."""
+
+IDENTITY = "identity"
 
 _positions = sa.Table(
     "positions",
@@ -97,9 +103,12 @@ class Positions:
         self._database = database
         database.make(_positions)
         with database.write() as con:
-            there = {name for (name,) in con.execute(sa.select(_positions.c.name))}
-            for name in {APPEND, CHANGE} - there:
-                con.execute(_positions.insert().values(name=name, done=0, begun=0, seq=0, lost="[]"))
+            for name in (APPEND, CHANGE):
+                con.execute(_start(name))
+            # a store knows by this number whether these are its positions
+            con.execute(_start(IDENTITY, secrets.randbits(62)))
+            chosen = sa.select(_positions.c.done).where(_positions.c.name == IDENTITY)
+            self.identity = str(con.execute(chosen).scalar_one())
 
     def standing(self) -> Standing:
         """Return both positions."""
@@ -107,18 +116,29 @@ class Positions:
             return _standing(con)
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """Keep everybody else from what has this name, in whatever process, without writing anything."""
-        with self._database.turn(name):
+    def alone(self, name: str, patience: float = LONGEST) -> Iterator[None]:
+        """Keep everybody else from what has this name, in whatever process, without writing anything.
+
+        Raises StoreBusyError when somebody else has it for so many seconds.
+        """
+        with self._database.turn(name, patience):
             yield
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[Turn]:
-        """Wait for the turn to append or to change, and give it."""
-        with self._database.turn(name) as con:
+    def turn(self, name: str, patience: float = LONGEST) -> Iterator[Turn]:
+        """Wait for the turn to append or to change, and give it. Raises StoreBusyError when it does not come in time."""
+        with self._database.turn(name, patience) as con:
             standing = _standing(con)
             con.rollback()
             yield Turn(con, name, standing.append if name == APPEND else standing.change)
+
+
+def _start(name: str, done: int = 0) -> sa.TextClause:
+    """Return what makes a row that is not there, also when another process does the same."""
+    told = (
+        "INSERT INTO positions (name, done, begun, seq, lost) VALUES (:name, :done, 0, 0, '[]') ON CONFLICT DO NOTHING"
+    )
+    return sa.text(told).bindparams(name=name, done=done)
 
 
 def _standing(con: sa.Connection) -> Standing:

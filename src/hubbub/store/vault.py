@@ -6,6 +6,8 @@ moved to another row does not open there.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from contextlib import suppress
@@ -29,6 +31,11 @@ def key_file(path: Path) -> bytes:
             os.link(draft, path)
         draft.unlink()
     return bytes.fromhex(path.read_text())
+
+
+def derived_key(secret: str, use: str) -> bytes:
+    """Return the 32 bytes for one use that all processes with the same secret key (hexadecimal) have."""
+    return hmac.new(bytes.fromhex(secret), f"hubbub {use}".encode(), hashlib.sha256).digest()
 
 
 class Vault:

@@ -1,6 +1,7 @@
 """The web application and the server process: routes, request ids, the refresh that runs beside them, and its end.
 
-While it runs, `server.json` in the data folder tells commands on this machine its address and local token.
+While it runs, `server.json` in the data folder tells commands on this machine its address and local token. With a shared store
+there is none: any command can open that, and of several servers in one folder none would be the one to ask.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub import __version__
 from hubbub.app import Engine
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, StoreBusyError
 from hubbub.jobs.worker import Worker, end
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
@@ -51,7 +52,11 @@ LONGEST_REST = 30.0
 
 
 class Heart:
-    """Refreshes due windows again and again on a thread of its own, until stopped."""
+    """Refreshes due windows again and again on a thread of its own, until stopped.
+
+    A beat in which another process refreshes, or before which one did since the last, is left out: of several servers on one
+    store one refreshes, and when it is gone the next beat of another does.
+    """
 
     def __init__(self, engine: Engine, pause: float) -> None:
         self._engine = engine
@@ -61,6 +66,8 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
         self._changes = 0
         """How often tenants had been changed when the last refresh began: zones and calendars are folded by."""
+        self._settled: int | None = None
+        """Where the marks stood at the last beat."""
         self.up_to = 0
         self.error: str | None = None
 
@@ -82,17 +89,29 @@ class Heart:
         while True:
             begun = time.monotonic()
             try:
+                self._engine.control.follow()
                 changes = self._engine.control.changes
                 if self._engine.store.last_seq() != self.up_to or changes != self._changes or self.error:
-                    report = self._engine.refresh()
-                    self.up_to, self._changes = int(str(report["up_to"])), changes
-                    self.error = "some tenants could not be folded, see 'hubbub doctor'" if report["errors"] else None
+                    self._refresh(changes)
             except Exception as error:  # the next round may go well: a full disk is emptied, a lock let go
                 self.error = f"{type(error).__name__}: {error}"[:300]
                 log.error("refresh failed", error=self.error)
             took, self._beat = time.monotonic() - begun, time.monotonic()
             if self._stop.wait(min(max(self._pause, REST * took), LONGEST_REST)):
                 return
+
+    def _refresh(self, changes: int) -> None:
+        before, self._settled = self._settled, self._engine.settled_to()
+        if before is not None and self._settled != before:
+            self.error = None
+            return
+        try:
+            report = self._engine.refresh(wait=False)
+        except StoreBusyError:
+            return
+        self.up_to, self._changes = int(str(report["up_to"])), changes
+        self._settled = self._engine.settled_to()
+        self.error = "some tenants could not be folded, see 'hubbub doctor'" if report["errors"] else None
 
 
 class Observe:
@@ -183,7 +202,8 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
     """Serve until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address once it listens."""
     # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
     sys.setswitchinterval(0.0005)
-    token = secrets.token_urlsafe(32)
+    file = None if engine.settings.shared else engine.settings.data / SERVER_FILE
+    token = secrets.token_urlsafe(32) if file else ""
     app = create_app(engine, token=token, refresh=jobs, worker=engine.worker() if jobs else None)
     host, port = engine.settings.host, engine.settings.port
     config = uvicorn.Config(
@@ -194,7 +214,7 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
         signal.SIGINT,
     ):  # uvicorn raises it again when it is done: there is still a store to close
         signal.signal(number, lambda *_: None)
-    server = _Server(config, engine.settings.data / SERVER_FILE, f"http://{_reachable(host)}:{port}", token, ready)
+    server = _Server(config, file, f"http://{_reachable(host)}:{port}", token, ready)
     try:
         with suppress(SystemExit):  # uvicorn's way to say that it cannot listen; what it is to say stands below
             server.run()
@@ -211,9 +231,11 @@ def _reachable(host: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves its address in the data folder while it listens."""
+    """A uvicorn server that leaves its address in a file, if any, while it listens."""
 
-    def __init__(self, config: uvicorn.Config, file: Path, url: str, token: str, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, file: Path | None, url: str, token: str, ready: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
         self._file, self._url, self._token, self._ready = file, url, token, ready
 
@@ -221,12 +243,14 @@ class _Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
-            fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(fd, "w") as file:
-                json.dump({"url": self._url, "token": self._token, "pid": os.getpid()}, file)
+            if self._file is not None:
+                fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(fd, "w") as file:
+                    json.dump({"url": self._url, "token": self._token, "pid": os.getpid()}, file)
             self._ready(self._url)
 
     def forget(self) -> None:
         """Take the address away."""
-        with suppress(OSError):
-            self._file.unlink()
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.unlink()
