@@ -30,10 +30,10 @@ def test_help_names_every_option(hubbub: Run, words: tuple[str, ...]) -> None:
         shown = (
             parameter.opts[0]
             if isinstance(parameter, click.Option) or parameter.opts[0].startswith("-")
-            else parameter.name
+            else parameter.metavar or parameter.name
         )
         assert shown is not None and shown in ended.out
-    assert "--data" in ended.out
+    assert "--data" in ended.out or words == ("migrate-store",), "which names its folder among its arguments"
 
 
 def test_commands_of_the_contract_are_there() -> None:
