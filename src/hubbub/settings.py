@@ -138,7 +138,8 @@ class Settings(BaseSettings):
         RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
     )
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Key of stored secrets and API keys, 64 hexadecimal digits; empty: data folder's files."
+        SecretStr(""),
+        description="Key of stored secrets and API keys, 64 hexadecimal digits; empty: data folder's files.",
     )
     allow_private_hosts: list[str] = Field(
         [], description="Private addresses that may be called, like model.lan:8080; all others are refused."
