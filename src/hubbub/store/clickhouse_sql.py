@@ -31,6 +31,7 @@ SETTINGS: dict[str, str | int] = {
     "output_format_json_named_tuples_as_objects": 1,
     "enable_named_columns_in_function_tuple": 1,
     "distributed_product_mode": "global",
+    "distributed_foreground_insert": 1,  # an insert is there when it is answered, on every shard
     "lightweight_deletes_sync": 1,
 }
 """Settings of every statement, by which ClickHouse means what standard SQL does."""
