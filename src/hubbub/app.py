@@ -23,6 +23,8 @@ from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, read_events, record_from
 from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.operations.access import OPERATIONS as ADMITTING
+from hubbub.operations.access import AccessOperations
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
@@ -42,6 +44,7 @@ from hubbub.rollups.refresh import Refresher
 from hubbub.rollups.retention import retention
 from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
+from hubbub.store.access import Access
 from hubbub.store.base import Store
 from hubbub.store.cache import Cache, Following, Memory, Redis, space_of
 from hubbub.store.control import Control
@@ -55,7 +58,7 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
+class Engine(AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: Store
@@ -71,6 +74,7 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
             self.store = open_store(settings, self.database)
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
+            self.access = Access(self.database, self.control)
             self._open_outside(self.database)
             opened.pop_all()
         self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
@@ -303,7 +307,7 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
-    *ANSWERING, *MANAGING, *OUTSIDE, *WORKING, *REPORTING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

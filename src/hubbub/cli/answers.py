@@ -133,7 +133,9 @@ def changes(
         list[str] | None, typer.Option("--by", help="A dimension; may be repeated. Absent: the usual.")
     ] = None,
     where: Where = None,
-    compare: Annotated[str, typer.Option("--compare", help="previous, day or week: the period before.")] = "previous",
+    compare: Annotated[
+        str, typer.Option("--compare", help="previous, day, week, weekdays or year: the period before.")
+    ] = "previous",
     limit: Annotated[int, typer.Option("--limit", help="Values per dimension; the rest is added up.")] = 10,
     data: Data = None,
     as_json: Json = False,

@@ -28,6 +28,7 @@ class Local:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.address = f"http://{engine.settings.host}:{engine.settings.port}"
 
     def call(self, name: str, /, **params: Any) -> Any:
         """Run an operation of the engine."""
@@ -44,7 +45,7 @@ class Remote:
     """The server beside this command, through its local token."""
 
     def __init__(self, url: str, token: str) -> None:
-        self.url = url
+        self.address = url
         # Its own machine, without TLS: reading every authority's certificate for it takes 20 ms
         self._client = httpx2.Client(
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=httpx2.Timeout(3600, connect=5),
@@ -57,11 +58,11 @@ class Remote:
         try:
             answer = self._client.post(f"/v1/operations/{name}", json=params)
         except httpx2.HTTPError as error:
-            raise errors.ServerUnreachableError(f"the server at {self.url} did not answer: {error}") from None
+            raise errors.ServerUnreachableError(f"the server at {self.address} did not answer: {error}") from None
         try:
             told = answer.json()
         except ValueError:
-            raise errors.ServerUnreachableError(f"what listens on {self.url} does not answer like Hubbub") from None
+            raise errors.ServerUnreachableError(f"what listens on {self.address} does not answer like Hubbub") from None
         if answer.status_code >= 400:
             raise _as_error(told, answer.headers.get("retry-after", ""))
         return told

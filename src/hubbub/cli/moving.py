@@ -83,6 +83,6 @@ def _settings(source: str, target: str) -> tuple[Settings, bool]:
     if server is not None:
         server.close()
         raise ConflictError(
-            f"a server runs on {folder} at {server.url}: stop it, and all others that write to the same store"
+            f"a server runs on {folder} at {server.address}: stop it, and all others that write to the same store"
         )
     return settings, back

@@ -22,7 +22,7 @@ def serve(
     no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Answer only; leave rollups to others.")] = False,
     data: Data = None,
 ) -> None:
-    """Serve the API and keep rollups fresh, until Ctrl-C."""
+    """Serve the pages and the API and keep rollups fresh, until Ctrl-C."""
     from hubbub.app import open_engine
     from hubbub.cli import show
     from hubbub.telemetry import configure_logs
@@ -30,7 +30,14 @@ def serve(
 
     engine = open_engine(data, host=host, port=port)
     configure_logs(engine.settings.log_level)
-    serve_(engine, jobs=not no_jobs, ready=lambda url: show.say(f"Hubbub listens on {url} (Ctrl-C ends it)"))
+
+    def ready(url: str) -> None:
+        show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
+        path = engine.sign_in_link(label="printed by serve")["path"]
+        show.say("Sign in with this link, once, within 15 minutes ('hubbub sign-in' makes another):")
+        typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
+
+    serve_(engine, jobs=not no_jobs, ready=ready)
 
 
 def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import change
@@ -16,8 +16,9 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 
 SHIFTS = {"day": 1, "week": 7}
-PERIODS = ("previous", *SHIFTS)
-"""What can be compared with: the stretch just before, or the same stretch so many local days earlier."""
+PERIODS = ("previous", *SHIFTS, "weekdays", "year")
+"""What can be compared with: the stretch just before; the same stretch so many local days earlier; the last one before that
+begins on the same weekday; the same dates a year before."""
 
 
 def compare(answer: Answer, old: Answer, asked: Sequence[Asked], tenant: Tenant) -> Answer:
@@ -39,7 +40,12 @@ def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime
     Raises BadQuestionError for a range that would overlap itself.
     """
     if question.compare in SHIFTS:
-        return _shifted(question, tenant, now, SHIFTS[question.compare])
+        return _shifted(question, tenant, now, lambda day: day - timedelta(days=SHIFTS[str(question.compare)]))
+    if question.compare == "weekdays":
+        weeks = -(-(_day_after(question, tenant) - question.start.astimezone(tenant.tz).date()).days // 7)
+        return _shifted(question, tenant, now, lambda day: day - timedelta(weeks=weeks))
+    if question.compare == "year":
+        return _shifted(question, tenant, now, _year_before)
     start, end, tz = question.start.astimezone(tenant.tz), question.end.astimezone(tenant.tz), tenant.tz
     if question.grain is Grain.MONTH and start.day == 1 and end.day == 1 and start.time() == end.time():
         months = (end.year - start.year) * 12 + end.month - start.month
@@ -53,15 +59,27 @@ def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime
     return _cut(before.astimezone(UTC), question.start, question, now)
 
 
-def _shifted(question: Question, tenant: Tenant, now: datetime, days: int) -> tuple[datetime, datetime]:
+def _day_after(question: Question, tenant: Tenant) -> date:
+    """Return the local day after the last of a question."""
+    return (question.end - timedelta(microseconds=1)).astimezone(tenant.tz).date() + timedelta(days=1)
+
+
+def _year_before(day: date) -> date:
+    """Return the same date a year before; of 29 February, the 28th."""
+    return day.replace(year=day.year - 1, day=28 if (day.month, day.day) == (2, 29) else day.day)
+
+
+def _shifted(
+    question: Question, tenant: Tenant, now: datetime, earlier_day: Callable[[date], date]
+) -> tuple[datetime, datetime]:
     def back(moment: datetime) -> datetime:
-        local = moment.astimezone(tenant.tz).replace(tzinfo=None) - timedelta(days=days)
-        return local.replace(tzinfo=tenant.tz).astimezone(UTC)
+        local = moment.astimezone(tenant.tz).replace(tzinfo=None)
+        return datetime.combine(earlier_day(local.date()), local.time(), tenant.tz).astimezone(UTC)
 
     start, end = back(question.start), back(question.end)
     if end > question.start:
         raise BadQuestionError(
-            f"the range is longer than the {days} days that 'compare' goes back; compare with 'previous'"
+            f"the range is longer than what 'compare' goes back ({question.compare}); compare with 'previous'"
         )
     local = question.end.astimezone(tenant.tz)
     if (

@@ -208,10 +208,11 @@ class Control:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
         return {
             "id": key_id, "tenant": tenant_id, "scopes": ",".join(scopes), "label": label[:200],
-            "digest": self._digest(secret), "created_at": now(), "expires_at": expires_at,
+            "digest": self.digest(secret), "created_at": now(), "expires_at": expires_at,
         }, f"hub_live_{key_id}_{secret}"  # fmt: skip
 
-    def _digest(self, secret: str) -> str:
+    def digest(self, secret: str) -> str:
+        """Return what is kept of a secret: its HMAC-SHA256 under the pepper, in hexadecimal digits."""
         return hmac.new(self._pepper, secret.encode(), hashlib.sha256).hexdigest()
 
     def key(self, key_id: str, tenant_id: str | None = None) -> Key:
@@ -272,7 +273,7 @@ class Control:
             row = con.execute(sa.select(keys).where(keys.c.id == key_id)).first()
             self._follow(con)  # what is known of the key's tenant is not older than what is known of the key
         known = row.digest if row else "0" * 64
-        right = hmac.compare_digest(self._digest(secret), known)
+        right = hmac.compare_digest(self.digest(secret), known)
         if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= now()):
             raise UnauthenticatedError
         return _key(row)

@@ -29,6 +29,8 @@ from hubbub import __version__
 from hubbub.app import Engine
 from hubbub.errors import HubbubError, StoreBusyError
 from hubbub.jobs.worker import Worker, end
+from hubbub.pages.routes import House
+from hubbub.pages.routes import routes as pages
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
@@ -181,6 +183,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.state.engine, app.state.token, app.state.keys, app.state.heart = engine, token, KeyRing(engine), heart
     app.state.limiter = Limiter(engine.settings.limits)
     app.state.worker, app.state.handed_back = worker, []
+    app.state.house = House(engine, engine.settings.refresh_seconds if refresh else 0)
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
@@ -195,6 +198,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.include_router(keys)
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
+    app.include_router(pages)
     return app
 
 

@@ -144,7 +144,7 @@ async def changes(
     end: To,
     by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions; absent: the usual ones.")] = None,
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
-    compare: Annotated[str, Query(max_length=20, description="previous, day or week.")] = "previous",
+    compare: Annotated[str, Query(max_length=20, description="previous, day, week, weekdays or year.")] = "previous",
     limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
 ) -> Response:
     """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""

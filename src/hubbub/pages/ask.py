@@ -1,0 +1,197 @@
+"""What widgets ask with: the engine's own answers, kept like the API's, under the days and filters of the view.
+
+A number on a page is the API's number because it is the same operation's: `Ask.query` is `POST /v1/query`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from hubbub.app import Engine
+from hubbub.metrics.catalogue import dimensions_of, find
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
+from hubbub.pages.parts import Role
+from hubbub.pages.view import FILTERS, View
+
+BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
+"""Measures that have a twin counted in business hours."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who looks: a role, of one tenant or (None) of all. `session` is the digest of the cookie's token, empty without one."""
+
+    role: Role
+    tenant: str | None
+    label: str = ""
+    session: str = ""
+    csrf: str = ""
+    share: str = ""
+    """The token of the shared link that was followed, which is part of every address then."""
+    locked: str = ""
+    """The query string that a shared link holds fast."""
+
+    def may(self, role: Role) -> bool:
+        """Whether this person may do what a role may."""
+        return self.role >= role
+
+
+@dataclass
+class Found:
+    """An answer's rows as the API gives them, with how fresh it is, and what of the question could not be filtered."""
+
+    rows: list[dict[str, Any]]
+    freshness: Mapping[str, Any]
+    unfiltered: Mapping[str, str] = field(default_factory=dict)
+    """By metric: the filter that it does not know. It is not in the rows."""
+
+    def cell(self, name: str, row: int = 0) -> Mapping[str, Any]:
+        """Return a number with its n and state; nothing of all that when the metric could not be asked."""
+        if name in self.unfiltered or not self.rows:
+            return {"value": None, "n": None, "state": "unknown"}
+        details: Mapping[str, Any] = self.rows[row]["details"][name]
+        return details
+
+    def change(self, name: str, row: int = 0) -> Mapping[str, Any]:
+        """Return `previous` and `change` of a number, where it was compared."""
+        if name in self.unfiltered or not self.rows:
+            return {}
+        compared: Mapping[str, Any] = (self.rows[row].get("compare") or {}).get(name) or {}
+        return compared
+
+
+class Ask:
+    """One request's questions. `tenant` is None on pages about the whole installation."""
+
+    def __init__(
+        self, engine: Engine, person: Person, tenant: Tenant | None, view: View, page: str, now: datetime
+    ) -> None:
+        self.engine = engine
+        self.person = person
+        self._tenant = tenant
+        self.view = view
+        self.page = page
+        self.now = now
+        self.freshness: Mapping[str, Any] = {}
+        """Of the newest answer, for the header."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant that the page is about."""
+        if self._tenant is None:
+            raise LookupError("this page is about no single tenant")
+        return self._tenant
+
+    def param(self, name: str, default: str = "") -> str:
+        """Return a parameter of the page's own."""
+        return self.view.rest.get(name, default)
+
+    # --- answers
+
+    def query(
+        self,
+        metrics: Sequence[str],
+        *,
+        grain: str = "total",
+        by: Sequence[str] = (),
+        compare: str | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
+        span: tuple[date, date] | None = None,
+        exact: bool = False,
+    ) -> Found:
+        """Ask under the view. Metrics that do not know one of its filters are left out, and named."""
+        wanted = {
+            **{name: list(values) for name, values in self.view.where.items()},
+            **{k: list(v) for k, v in (where or {}).items()},
+        }
+        unfiltered = {name: missing for name in metrics if (missing := self._missing(name, wanted))}
+        known = [name for name in metrics if name not in unfiltered]
+        if not known:
+            return Found([], {}, unfiltered)
+        first, after = span or (self.view.first, self.view.after)
+        answer = self.kept(
+            "query", metrics=known, start=first.isoformat(), end=after.isoformat(), grain=grain, by=list(by), where=wanted,
+            compare=compare, include_bots=self.view.bots, exact=exact, details=True,
+        )  # fmt: skip
+        self.freshness = answer["freshness"]
+        return Found(answer["rows"], answer["freshness"], unfiltered)
+
+    def kept(self, operation: str, **params: Any) -> dict[str, Any]:
+        """Ask an operation whose answers are kept (`query.cached.RULES`), of this tenant."""
+        cached = self.engine.cached
+        found: dict[str, Any] = msgspec.json.decode(
+            cached.answer(cached.asked(operation, self.tenant.id, **params)).body
+        )
+        return found
+
+    @staticmethod
+    def _missing(metric: str, where: Mapping[str, Any]) -> str:
+        known = dimensions_of(find(metric).rollup)
+        return next((FILTERS.get(name, name) for name in where if name not in known), "")
+
+    def timed(self, metric: str) -> str:
+        """Return a wait's metric as the view counts time: all of it, or business hours."""
+        name, dot, statistic = metric.partition(".")
+        return (BUSINESS.get(name, name) if self.view.business else name) + dot + statistic
+
+    @property
+    def grain(self) -> str:
+        """The view's grain of a chart."""
+        return self.view.grain
+
+    def fitting(self, grain: str, metric: str) -> str:
+        """Return a grain, or the finest coarser one that a metric is kept in."""
+        return "day" if grain == "hour" and Grain.HOUR not in find(metric).rollup.keep else grain
+
+    @cached_property
+    def oldest(self) -> datetime | None:
+        """The moment of the tenant's first event (UTC without zone), or None when there is none."""
+        return first_event(self.engine, self.tenant)
+
+    # --- addresses
+
+    @property
+    def base(self) -> str:
+        """The beginning of every address of this tenant's pages."""
+        if self.person.share:
+            return f"/s/{self.person.share}"
+        return f"/t/{self.tenant.id}" if self._tenant is not None else "/operate"
+
+    def link(self, page: str = "", view: View | None = None, **changes: str | None) -> str:
+        """Return the address of a page (this one when empty) under a view (this one's when None)."""
+        shown = view or (self.view if not page or page == self.page else self.view.on(rest={}))
+        return f"{self.base}/{page or self.page}?{shown.query(**changes)}"
+
+    def explained(
+        self,
+        metric: str,
+        span: tuple[date | datetime, date | datetime] | None = None,
+        where: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> str:
+        """Return the address of a number's explanation, for the view's days or others, with dimension values."""
+        view = self.view
+        first, after = span or (view.first, view.after)
+        pairs = [("metric", metric), ("start", first.isoformat()), ("end", after.isoformat())]
+        for name, value in where.items():
+            if name in FILTERS and value is not None:
+                view = view.on(where={**view.where, name: (value,)})
+            elif value is not None:
+                pairs.append((f"d.{name}", value))
+        return f"{self.base}/explain?{view.on(rest={}).query()}&{urlencode(pairs)}"
+
+
+def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
+    """Return the moment of a tenant's first event (UTC without zone), or None."""
+    found: datetime | None = engine.store.query(
+        'SELECT min("time") FROM events WHERE tenant = $tenant', {"tenant": tenant.no}
+    ).rows[0][0]
+    return found

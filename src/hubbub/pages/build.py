@@ -1,0 +1,256 @@
+"""How answers become what widgets show: cards, lines over time, breakdowns. Every page is made with these few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
+from hubbub.model.question import NONE
+from hubbub.pages import charts
+from hubbub.pages.ask import Ask, Found
+from hubbub.pages.parts import Column, Shown, Table
+from hubbub.pages.sparks import share_bar, sparkline
+from hubbub.pages.view import FILTERS
+from hubbub.reports.words import moment, shown
+
+LOWER_IS_BETTER = frozenset(
+    {
+        "first_response_ms", "response_ms", "resolution_ms", "first_response_business_ms", "response_business_ms",
+        "resolution_business_ms", "escalation_rate", "failure_rate", "messages_failed", "sla_breaches", "escalation_alerts",
+        "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "tasks_pending", "conversations_reopened",
+        "complaints", "hotspot_ratio",
+    }
+)  # fmt: skip
+HIGHER_IS_BETTER = frozenset(
+    {"csat", "rating_avg", "nps_score", "ai_resolution_rate", "delivery_rate", "read_rate", "reply_rate", "engagement_rate",
+     "conversion_rate", "conversations_resolved", "survey_response_rate"}
+)  # fmt: skip
+NOTHING_HERE = "Nothing in these days and filters."
+
+TITLES = {
+    "messages": "Messages", "active_contacts": "Active contacts", "conversations_started": "Conversations started",
+    "first_response_ms.p50": "First response, median", "first_response_business_ms.p50": "First response, median",
+    "response_ms.p50": "Response, median", "response_business_ms.p50": "Response, median", "csat": "Satisfied",
+    "nps_score": "NPS", "nps10_score": "NPS (0 to 10)", "ai_handled": "Handled by AI",
+}  # fmt: skip
+"""Titles of metrics whose names do not read as words by themselves."""
+
+
+def title_of(metric: str) -> str:
+    """Return a metric's name for people."""
+    if metric in TITLES:
+        return TITLES[metric]
+    name, _, statistic = metric.partition(".")
+    words = name.removesuffix("_ms").replace("_", " ").capitalize()
+    return f"{words}, {STATISTICS.get(statistic, statistic)}" if statistic else words
+
+
+STATISTICS = {"avg": "mean", "p50": "median", "min": "shortest", "max": "longest", "count": "count"}
+
+
+def unit_of(metric: str) -> str:
+    """Return a metric's unit."""
+    return find(metric).unit.value
+
+
+def cards(ask: Ask, metrics: Sequence[str], *, driving: str | None = None, page: str = "") -> Shown:
+    """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below."""
+    total = ask.query(metrics, compare=ask.view.compared)
+    lines = _sparks(ask, metrics)
+    found = [_card(ask, name, total, lines.get(name, ()), driving, page) for name in metrics]
+    columns = [
+        Column("metric", "Metric"),
+        Column("value", "Value", "row"),
+        Column("previous", "Before", "row"),
+        Column("n", "n", "count"),
+    ]
+    rows = [
+        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
+        for c in found
+    ]
+    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
+    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+
+
+def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for grain, names in _by_grain(ask, metrics).items():
+        answer = ask.query(names, grain=grain)
+        for name in names:
+            if name not in answer.unfiltered:
+                found[name] = [row[name] for row in answer.rows]
+    return found
+
+
+def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
+    grains: dict[str, list[str]] = {}
+    for name in metrics:
+        grains.setdefault(ask.fitting(ask.grain, name), []).append(name)
+    return grains
+
+
+def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str | None, page: str) -> dict[str, Any]:
+    cell, compared, unit = total.cell(name), total.change(name), unit_of(name)
+    return {
+        "name": name,
+        "title": title_of(name),
+        "value": cell["value"],
+        "unit": unit,
+        "shown": shown(cell["value"], unit),
+        "previous": compared.get("previous"),
+        "n": cell["n"],
+        "state": cell["state"],
+        "spark": sparkline(line),
+        "unfiltered": total.unfiltered.get(name, ""),
+        "explained": "" if name in total.unfiltered else ask.explained(name),
+        "chosen": name == driving,
+        "chart": ask.link(page, metric=name) if driving is not None else "",
+        **change_of(name, compared, unit),
+    }
+
+
+def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """Return `change` in words and `way` (better, worse, or only up, down, same) of a compared number."""
+    change = compared.get("change")
+    if not change or change["absolute"] is None:
+        return {"change": "", "way": ""}
+    step = change["absolute"]
+    label = "same" if step == 0 else "up" if step > 0 else "down"
+    if unit == Unit.SHARE:
+        words = f"{100 * step:+.1f} points"
+    elif change["relative"] is not None:
+        words = f"{change['relative']:+.0%}"
+    else:
+        words = f"{step:+,.0f}" if unit == Unit.COUNT else f"{step:+,.2f}"
+    name = metric.partition(".")[0]
+    way = label
+    if label != "same" and name in LOWER_IS_BETTER | HIGHER_IS_BETTER:
+        way = "better" if (label == "down") == (name in LOWER_IS_BETTER) else "worse"
+    return {"change": words.replace("-", "−"), "way": way}
+
+
+def over_time(
+    ask: Ask,
+    metrics: Sequence[str],
+    *,
+    titles: Sequence[str] | None = None,
+    mark: str = "line",
+    stacked: bool = False,
+    compare: bool = False,
+) -> Shown:
+    """Show metrics of one unit over the view's windows, one of them beside the compared period."""
+    unit = unit_of(metrics[0])
+    grain = ask.grain if all(ask.fitting(ask.grain, name) == ask.grain for name in metrics) else "day"
+    answer = ask.query(metrics, grain=grain, compare=ask.view.compared if compare else None)
+    known = [name for name in metrics if name not in answer.unfiltered]
+    if not known:
+        return Shown(empty=_unfiltered(metrics[0], answer))
+    names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
+    rows = [_point(row, known, unit) for row in answer.rows]
+    before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
+    if not any(row[name] for row in rows for name in known):
+        return Shown(empty=NOTHING_HERE)
+    spec = charts.over_time(
+        rows, [(name, names[name]) for name in known], unit, mark=mark, stacked=stacked, before=before
+    )
+    columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
+    if before:
+        columns.append(Column(before, "Before", unit))
+    span = windows_of(rows, ask)
+    links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), _said(names, known, rows, unit))
+
+
+def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:
+    """Return `[start, end)` of rows that follow one another."""
+    starts = [datetime.fromisoformat(row["window"]) for row in rows]
+    return list(zip(starts, [*starts[1:], ask.view.after], strict=True))
+
+
+def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
+    point: dict[str, Any] = {"window": row["window"], "at": moment(row["window"])}
+    for name in names:
+        point[name] = row[name]
+        point[f"{name}_shown"] = shown(row[name], unit)
+        if "compare" in row:
+            point[f"{name}_before"] = row["compare"][name]["previous"]
+    return point
+
+
+def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Mapping[str, Any]], unit: str) -> str:
+    """Say a chart in words: where each line begins and ends, and its highest."""
+    parts = []
+    for name in known:
+        there = [row for row in rows if row[name] is not None]
+        if there:
+            top = max(there, key=lambda row: row[name])
+            parts.append(
+                f"{names[name]}: {there[0][f'{name}_shown']} at first ({there[0]['at']}), {there[-1][f'{name}_shown']} at last "
+                f"({there[-1]['at']}), most {top[f'{name}_shown']} ({top['at']})"
+            )
+    return ". ".join(parts)
+
+
+def breakdown(
+    ask: Ask,
+    dimension: str,
+    metrics: Sequence[str],
+    *,
+    title: str = "",
+    most: int = 12,
+    rank: str | None = None,
+    compare: bool = True,
+    where: Mapping[str, Sequence[str]] | None = None,
+) -> Shown:
+    """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page."""
+    rank = rank or metrics[0]
+    answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
+    if rank in answer.unfiltered:
+        return Shown(empty=_unfiltered(rank, answer))
+    known = [name for name in metrics if name not in answer.unfiltered]
+    found = [row for row in answer.rows if any(row[name] for name in known)]
+    if not found:
+        return Shown(empty=NOTHING_HERE)
+    found.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
+    top, whole = max((row[rank] or 0) for row in found) or 1, sum(row[rank] or 0 for row in found)
+    rows, links = [], []
+    for row in found:
+        value = row[dimension]
+        filtered = (
+            ask.link(view=ask.view.with_filter(dimension, value if value is not None else NONE))
+            if dimension in FILTERS
+            else ""
+        )
+        rows.append(
+            {
+                "name": value if value is not None else NONE,
+                **{name: row[name] for name in known},
+                **{f"{name}_n": row["details"][name]["n"] for name in known},
+                "bar": share_bar((row[rank] or 0) / top),
+                "changes": {name: change_of(name, (row.get("compare") or {}).get(name, {}), unit_of(name)) for name in known},
+            }
+        )  # fmt: skip
+        asked = {dimension: value if value is not None else NONE}
+        links.append({"name": filtered, **{name: ask.explained(name, where=asked) for name in known}})
+    columns = [
+        Column("name", title or FILTERS.get(dimension, dimension.capitalize())),
+        *(Column(n, title_of(n), unit_of(n)) for n in known),
+    ]
+    said = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
+        f"{row['name']} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
+    )
+    left = len(rows) - most
+    note = f"{left} more in the table below" if left > 0 else ""
+    return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), said, note)
+
+
+def _unfiltered(metric: str, answer: Found) -> str:
+    return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: take that filter away to see it."
+
+
+def days(first: date, count: int) -> list[date]:
+    """Return so many days from the first on."""
+    return [first + timedelta(days=i) for i in range(count)]

@@ -1,0 +1,114 @@
+"""Charts as Vega-Lite specifications, built from the rows of a table: the same numbers that "view as table" shows.
+
+Times are wall-clock times of the tenant's zone, said to the browser as UTC, so that no browser's own zone moves a day.
+Colors, fonts and sizes are the page's (`static/charts.js`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hubbub.metrics.definition import Unit
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+"""Says to tools what this is; nobody fetches it."""
+
+_LABELS = {
+    Unit.MS: (
+        "datum.value >= 172800000 ? format(datum.value / 86400000, ',.1~f') + ' d' : datum.value >= 3600000 ? "
+        "format(datum.value / 3600000, ',.1~f') + ' h' : datum.value >= 60000 ? format(datum.value / 60000, ',.1~f') + ' min' : "
+        "format(datum.value / 1000, ',.1~f') + ' s'"
+    ),
+    Unit.SHARE: "format(datum.value, '.0%')",
+}
+Spec = dict[str, Any]
+
+
+def wall(window: str) -> str:
+    """Return a window's beginning (RFC 3339 in the tenant's zone) as its wall-clock time, called UTC."""
+    return f"{window[:19]}Z"
+
+
+def over_time(
+    rows: Sequence[Mapping[str, Any]],
+    series: Sequence[tuple[str, str]],
+    unit: str,
+    *,
+    mark: str = "line",
+    stacked: bool = False,
+    before: str = "",
+) -> Spec:
+    """Draw columns of `rows` over their `window`. `series`: column and title; `before` is the column of the compared period.
+
+    A missing value breaks the line. `shown` columns (`<column>_shown`) are what the tooltip says.
+    """
+    values = [
+        {"t": wall(row["window"]), "s": title, "v": row[name], "shown": row.get(f"{name}_shown", row[name]), "at": row["at"]}
+        for row in rows
+        for name, title in series
+    ]  # fmt: skip
+    titles = [title for _, title in series]
+    color = {
+        "field": "s",
+        "type": "nominal",
+        "scale": {"domain": titles},
+        "legend": None if len(titles) < 2 else {"title": None},
+    }
+    drawn = {"type": mark, "tooltip": True} | ({"point": len(rows) <= 62} if mark == "line" else {})
+    layers: list[Spec] = [
+        {
+            "mark": drawn | ({"opacity": 0.75} if mark == "area" else {}),
+            "encoding": {
+                "y": _value("v", unit, "zero" if stacked else None),
+                "color": color,
+                "tooltip": [
+                    {"field": "at", "title": "When"}, {"field": "s", "title": "What"}, {"field": "shown", "title": "Value"}
+                ],
+            },
+        }
+    ]  # fmt: skip
+    if before:
+        past = [{"t": wall(row["window"]), "v": row[before]} for row in rows]
+        layers.insert(
+            0,
+            {
+                "data": {"values": past},
+                "mark": {"type": "line", "strokeDash": [4, 4], "strokeWidth": 1.5, "opacity": 0.55, "tooltip": None},
+                "encoding": {"y": _value("v", unit, None)},
+            },
+        )
+    return _spec(values, {"layer": layers, "encoding": {"x": _time(len(rows))}})
+
+
+def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
+    """Draw one column by the names in another, upright: for names that have an order of their own, like steps or ranges."""
+    values = [{"n": str(row[name]), "v": row[value], "shown": row.get(f"{value}_shown", row[value])} for row in rows]
+    axis = {"field": "n", "type": "nominal", "sort": list(order) or None, "axis": {"title": None, "labelAngle": 0}}
+    tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
+    encoding = {"x": axis, "y": _value("v", unit, None), "tooltip": tooltip}
+    return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
+
+
+def _spec(values: Sequence[Mapping[str, Any]], what: Spec) -> Spec:
+    size = {"width": "container", "height": "container", "autosize": {"type": "fit", "contains": "padding"}}
+    return {"$schema": SCHEMA, "data": {"values": list(values)}, **size, **what}
+
+
+def _time(count: int) -> Spec:
+    return {
+        "field": "t",
+        "type": "temporal",
+        "scale": {"type": "utc"},
+        "axis": {"title": None, "tickCount": min(count, 8)},
+    }
+
+
+def _value(name: str, unit: str, stack: str | None) -> Spec:
+    axis: Spec = {"title": None, "tickCount": 4}
+    if unit in _LABELS:
+        axis["labelExpr"] = _LABELS[Unit(unit)]
+    elif unit == Unit.COUNT:
+        axis["format"] = ",.0f"
+        axis["tickMinStep"] = 1
+    return {"field": name, "type": "quantitative", "stack": stack, "axis": axis}

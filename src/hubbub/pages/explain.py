@@ -1,0 +1,76 @@
+"""Explain: one number, how it is counted, from what parts and windows, and the events behind it. Every number leads here."""
+
+from __future__ import annotations
+
+from hubbub.errors import BadRequestError
+from hubbub.pages.ask import Ask
+from hubbub.pages.build import title_of, unit_of
+from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.reports.words import shown
+
+
+def _where(ask: Ask) -> dict[str, list[str]]:
+    where = {name: list(values) for name, values in ask.view.where.items()}
+    return where | {name[2:]: [value] for name, value in ask.view.rest.items() if name.startswith("d.")}
+
+
+def _span(ask: Ask) -> tuple[str, str]:
+    return (
+        ask.param("start", ask.view.first.isoformat()),
+        ask.param("end", ask.view.after.isoformat()),
+    )
+
+
+def _metric(ask: Ask) -> str:
+    metric = ask.param("metric")
+    if not metric:
+        raise BadRequestError("this address names no metric: come here from a number")
+    return metric
+
+
+def _number(ask: Ask) -> Shown:
+    start, end = _span(ask)
+    metric = _metric(ask)
+    found = ask.engine.explain(ask.tenant.id, metric, start, end, _where(ask), limit=1)
+    ask.freshness = found["freshness"]
+    unit = unit_of(metric)
+    facts = {
+        "value": shown(found["value"], unit),
+        "exact": shown(found["exact"], unit),
+        "numerator": found["numerator"],
+        "denominator": found["denominator"],
+        "n": found["n"],
+    }
+    return Shown(
+        "number",
+        {
+            "metric": metric, "title": title_of(metric), "found": found, "facts": facts, "where": _where(ask),
+            "start": start, "end": end,
+        },
+        summary=f"{title_of(metric)}: {facts['value']}",
+    )  # fmt: skip
+
+
+def _events(ask: Ask) -> Shown:
+    start, end = _span(ask)
+    cursor = ask.param("cursor") or None
+    found = ask.engine.explain(ask.tenant.id, _metric(ask), start, end, _where(ask), limit=50, cursor=cursor)["events"]
+    if not found["rows"]:
+        return Shown(empty="No event of these days is behind this number.")
+    names = [name for name in found["rows"][0] if any(row.get(name) is not None for row in found["rows"])]
+    columns = [Column(name, name.replace("_", " "), "moment" if name == "time" else "text") for name in names]
+    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    return Shown(
+        "rows", {"next": following, "total": found["total"]}, Table(columns, found["rows"]),
+        f"{found['total']} events; {len(found['rows'])} on this page",
+    )  # fmt: skip
+
+
+PAGE = Page(
+    "explain", "Explanation",
+    (
+        Widget("number", "This number", _number, size="list", wide=True),
+        Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
+    ),
+    listed=False, header=False,
+)  # fmt: skip

@@ -1,0 +1,120 @@
+"""Overview: six numbers with their change, the chosen one over time, where it comes from, when it is busy, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.definition import Unit
+from hubbub.pages.ask import Ask
+from hubbub.pages.build import NOTHING_HERE, breakdown, cards, over_time, title_of, unit_of
+from hubbub.pages.parts import Column, Page, Shown, Table, Widget
+from hubbub.pages.view import FILTERS
+from hubbub.reports.words import shown
+
+CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+HEAT_DAYS = 28
+"""Days that the heatmap looks back over at most: hourly rollups are kept for about that long."""
+LEVELS = 8
+
+
+def _chosen(ask: Ask) -> str:
+    asked = ask.param("metric", CARDS[0])
+    return asked if asked in CARDS else CARDS[0]
+
+
+def _cards(ask: Ask) -> Shown:
+    return cards(ask, [ask.timed(name) for name in CARDS], driving=ask.timed(_chosen(ask)))
+
+
+def _chart(ask: Ask) -> Shown:
+    return over_time(ask, [ask.timed(_chosen(ask))], compare=True)
+
+
+def _channels(ask: Ask) -> Shown:
+    return breakdown(ask, "channel", ["messages", "conversations_started", ask.timed("first_response_ms.p50")])
+
+
+def _rooms(ask: Ask) -> Shown:
+    return breakdown(ask, "channel_id", ["messages", "conversations_started"])
+
+
+def _heat(ask: Ask) -> Shown:
+    first = max(ask.view.first, ask.view.after - timedelta(days=HEAT_DAYS))
+    answer = ask.query(["messages_received"], grain="hour", span=(first, ask.view.after))
+    if answer.unfiltered:
+        return Shown(empty="Messages are not known by that filter.")
+    found: dict[tuple[int, int], int] = {}
+    for row in answer.rows:
+        at = datetime.fromisoformat(row["window"])
+        found[at.weekday(), at.hour] = found.get((at.weekday(), at.hour), 0) + (row["messages_received"] or 0)
+    top = max(found.values(), default=0)
+    if not top:
+        return Shown(empty=NOTHING_HERE)
+    rows: list[tuple[str, list[int]]] = [
+        (day, [found.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
+    ]
+    busiest = max(found, key=lambda key: found[key])
+    said = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {found[busiest]} messages received."
+    columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
+    table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
+    note = f"The last {HEAT_DAYS} of these days." if first > ask.view.first else ""
+    return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, said, note)
+
+
+def _changed(ask: Ask) -> Shown:
+    metric = _chosen(ask)
+    name = {"first_response_ms.p50": "first_response_ms.avg"}.get(metric, metric)
+    try:
+        answer = ask.kept(
+            "changes", metrics=ask.timed(name), start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
+            where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared or "previous",
+            include_bots=ask.view.bots, limit=5,
+        )  # fmt: skip
+    except BadQuestionError as error:
+        return Shown(empty=error.message)
+    if answer["difference"] is None:
+        return Shown(empty="There is nothing to compare with.")
+    rows = [
+        _contribution(dimension, row, answer["unit"])
+        for dimension, found in answer["dimensions"].items()
+        for row in found["rows"]
+        if row["contribution"]
+    ]
+    rows.sort(key=lambda row: -abs(row["contribution"]))
+    rows = rows[:8]
+    unit = unit_of(name)
+    said = f"{title_of(name)} went from {shown(answer['before'], unit)} to {shown(answer['after'], unit)}"
+    columns = [
+        Column("what", "What"), Column("before", "Before", unit), Column("after", "After", unit), Column("contribution", "Did", unit)
+    ]  # fmt: skip
+    return Shown("changed", {"said": said, "unit": unit}, Table(columns, rows), said, empty="" if rows else f"{said}.")
+
+
+def _contribution(dimension: str, row: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    value = row["value"] if row["value"] is not None else "(none)"
+    return {
+        "what": f"{FILTERS.get(dimension, dimension)}: {value}",
+        **{name: _whole(row[name], unit) for name in ("before", "after", "contribution")},
+    }
+
+
+def _whole(value: float | None, unit: str) -> float | int | None:
+    """Return a count as the whole number that it is; contributions come as fractions."""
+    return round(value) if value is not None and unit == Unit.COUNT and value == round(value) else value
+
+
+PAGE = Page(
+    "overview", "Overview",
+    (
+        Widget("cards", "At a glance", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("channels", "Channels", _channels, size="list"),
+        Widget("rooms", "Rooms", _rooms, size="list", lazy=True),
+        Widget("changed", "What changed", _changed, size="list", lazy=True, about="The parts of the chosen number that moved it most."),
+        Widget("heat", "When people write", _heat, size="list", lazy=True, about="Messages received by weekday and hour."),
+    ),
+)  # fmt: skip

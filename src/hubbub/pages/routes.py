@@ -1,0 +1,404 @@
+"""The addresses of all pages: a page, one widget of it, a widget's CSV, and what its forms post; signing in and out.
+
+`/t/<tenant>/<page>` for who signed in, `/s/<token>/<page>` for who follows a shared link, `/operate/<page>` for operators. They are
+plain functions: they work in threads, and one slow page holds up nobody else's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from hubbub.app import Engine
+from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
+from hubbub.model.tenant import Tenant
+from hubbub.pages import people, render
+from hubbub.pages.ask import Ask, Person, first_event
+from hubbub.pages.every import OPERATOR, TENANT
+from hubbub.pages.parts import Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, read_view
+from hubbub.reports.as_csv import answer_table
+from hubbub.telemetry import log
+
+routes = APIRouter(include_in_schema=False)
+
+
+@dataclass
+class House:
+    """What all pages share: the engine, and which tenants are known to have events."""
+
+    engine: Engine
+    refresh_seconds: float
+
+    def __post_init__(self) -> None:
+        self._known: set[int] = set()
+        self._lock = threading.Lock()
+
+    def has_events(self, tenant: Tenant) -> bool:
+        """Say whether a tenant has any event."""
+        if tenant.no not in self._known:
+            if first_event(self.engine, tenant) is None:
+                return False
+            with self._lock:
+                self._known.add(tenant.no)
+        return True
+
+
+def house_of(request: Request) -> House:
+    """Return what the pages of this application share."""
+    found: House = request.app.state.house
+    return found
+
+
+def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
+    """Answer errors with a page: who is not signed in is led there, and comes back."""
+
+    @wraps(handler)
+    def guarded(request: Request, *args: Any, **kwargs: Any) -> Response:
+        try:
+            return handler(request, *args, **kwargs)
+        except UnauthenticatedError as error:
+            back = f"{request.url.path}?{request.url.query}" if request.method == "GET" else "/"
+            if request.headers.get("hubbub-part"):
+                return _error(error)
+            return RedirectResponse(f"/sign-in?next={quote(back, safe='')}", 303, headers={"Cache-Control": "no-store"})
+        except HubbubError as error:
+            return _error(error)
+
+    return guarded
+
+
+def _error(error: HubbubError) -> Response:
+    return render.page(
+        "error.html", error.status, title=error.code.replace("_", " ").capitalize(), message=error.message
+    )
+
+
+# --- who and where
+
+
+def _of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
+    engine = house_of(request).engine
+    person = people.person_of(request, engine.access)
+    people.may_see(person, tenant)
+    return person, engine.control.tenant(tenant)
+
+
+def _of_guest(request: Request, token: str) -> tuple[Person, Tenant]:
+    engine = house_of(request).engine
+    person = people.guest_of(token, engine.access)
+    return person, engine.control.tenant(str(person.tenant))
+
+
+def _operator(request: Request) -> Person:
+    person = people.person_of(request, house_of(request).engine.access)
+    if not person.may(Role.OPERATOR):
+        raise NotFoundError("there is no such page")
+    return person
+
+
+def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page) -> Ask:
+    engine = house_of(request).engine
+    now = engine.clock()
+    params = parse_qsl(request.url.query, keep_blank_values=False, max_num_fields=200)
+    if tenant is None:
+        view = read_view(params, _NOBODY, now)
+    else:
+        first = first_event(engine, tenant) if ("range", "all") in params else None
+        view = read_view(params, tenant, now, oldest=first.date() if first else None)
+        if person.locked:
+            view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
+    return Ask(engine, person, tenant, view, page.name, now)
+
+
+_NOBODY = Tenant(0, "", "UTC")
+
+
+def _held(view: View, locked: View) -> View:
+    """Return a view as a shared link allows it: its filters and days, whatever the address says."""
+    held = frozenset(locked.where) | {"range"}
+    where = {**view.where, **locked.where}
+    return replace(
+        locked,
+        where=where,
+        compare=view.compare,
+        rest=view.rest,
+        locked=held,
+        bots=locked.bots,
+        business=locked.business,
+    )
+
+
+def _page(pages: dict[str, Page], name: str, person: Person) -> Page:
+    page = pages.get(name)
+    if page is None or not person.may(page.role):
+        raise NotFoundError("there is no such page")
+    return page
+
+
+# --- pages
+
+
+def _show(request: Request, person: Person, tenant: Tenant | None, page: Page, done: Done | None = None) -> Response:
+    ask = _asked(request, person, tenant, page)
+    if tenant is not None and page.header and not house_of(request).has_events(tenant):
+        return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
+    parts = [(one, "" if one.lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
+    return render.page("page.html", **_frame(request, ask, page), parts=parts, done=done)
+
+
+def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
+    """Return what the page around the widgets shows."""
+    person, house = ask.person, house_of(request)
+    return {
+        "ask": ask, "page": page, "person": person, "view": ask.view,
+        "tenant": ask.tenant if page.tenant else None,
+        "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
+        "pages": [one for one in TENANT.values() if one.listed and person.may(one.role)],
+        "operator_pages": [one for one in OPERATOR.values() if one.listed] if person.may(Role.OPERATOR) else [],
+        "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
+        "refreshes": house.refresh_seconds,
+        "theme": request.cookies.get("theme", ""),
+    }  # fmt: skip
+
+
+def _part(ask: Ask, widget: Widget) -> str:
+    """Return a widget as HTML; an error of its own stays in it."""
+    try:
+        shown = widget.answer(ask)
+    except HubbubError as error:
+        return render.text("parts/error.html", message=error.message, widget=widget, ask=ask)
+    except Exception as error:
+        log.error("a widget failed", page=ask.page, widget=widget.name, error=type(error).__name__, exc_info=True)
+        return render.text("parts/error.html", message="This part could not be worked out.", widget=widget, ask=ask)
+    return _drawn(ask, widget, shown)
+
+
+def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
+    part = "empty" if shown.empty else shown.part
+    return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=shown.table, **shown.data)
+
+
+def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page, name: str) -> Response:
+    stem, _, ending = name.partition(".")
+    widget = next((one for one in page.widgets if one.name == stem and person.may(one.role)), None)
+    if widget is None or ending not in ("", "csv"):
+        raise NotFoundError("there is no such part of this page")
+    ask = _asked(request, person, tenant, page)
+    if ending == "csv":
+        return _csv(ask, widget)
+    return Response(_part(ask, widget), media_type="text/html; charset=utf-8", headers=dict(render.HEADERS))
+
+
+def _csv(ask: Ask, widget: Widget) -> Response:
+    table = widget.answer(ask).table
+    if table is None:
+        raise NotFoundError("this part of the page has no table")
+    whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith("/t/") else "hubbub"
+    name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
+    rows = [{column.name: row.get(column.name) for column in table.columns} for row in table.rows]
+    headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(answer_table(rows), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:
+    engine, fields = house_of(request).engine, dict(form)
+    people.signed(person, fields, engine.access)
+    if action not in page.actions:
+        raise NotFoundError("there is no such action on this page")
+    if not person.may(page.acts):
+        raise ForbiddenError(f"this needs the role {page.acts.name.lower()}; yours is {person.role.name.lower()}")
+    ask = _asked(request, person, tenant, page)
+    done = page.actions[action](ask, fields)
+    log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
+    return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
+
+
+@routes.get("/t/{tenant}/arrived")
+@_guarded
+def arrived(request: Request, tenant: str) -> Response:
+    """Say whether a tenant has any event by now."""
+    _, one = _of_tenant(request, tenant)
+    return JSONResponse({"arrived": house_of(request).has_events(one)}, headers=dict(render.HEADERS))
+
+
+@routes.get("/t/{tenant}/values/{dimension}")
+@_guarded
+def values(request: Request, tenant: str, dimension: str) -> Response:
+    """Name the values of a filter that occur in the view's days, the most frequent first."""
+    person, one = _of_tenant(request, tenant)
+    metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
+    if dimension not in FILTERS:
+        raise NotFoundError("there is no such filter")
+    ask = _asked(request, person, one, TENANT["overview"])
+    found = ask.query([metric], by=[dimension])
+    rows = sorted(found.rows, key=lambda row: -(row[metric] or 0))[:200]
+    return JSONResponse({"values": [row[dimension] for row in rows if row[dimension]]}, headers=dict(render.HEADERS))
+
+
+@routes.get("/t/{tenant}/{name}")
+@_guarded
+def tenant_page(request: Request, tenant: str, name: str) -> Response:
+    """Show a page of a tenant."""
+    person, one = _of_tenant(request, tenant)
+    return _show(request, person, one, _page(TENANT, name, person))
+
+
+@routes.get("/t/{tenant}/{name}/{part}")
+@_guarded
+def tenant_part(request: Request, tenant: str, name: str, part: str) -> Response:
+    """Show a part of a page, or its table as CSV."""
+    person, one = _of_tenant(request, tenant)
+    return _widget(request, person, one, _page(TENANT, name, person), part)
+
+
+@routes.post("/t/{tenant}/{name}/{action}")
+async def tenant_action(request: Request, tenant: str, name: str, action: str) -> Response:
+    """Do what a form of a page says."""
+
+    @_guarded
+    def act(request: Request, form: Form) -> Response:
+        person, one = _of_tenant(request, tenant)
+        return _act(request, person, one, _page(TENANT, name, person), action, form)
+
+    return await _posted(request, act)
+
+
+@routes.get("/s/{token}")
+@_guarded
+def guest_home(request: Request, token: str) -> Response:
+    """Lead who follows a shared link to its first page."""
+    _of_guest(request, token)
+    return RedirectResponse(f"/s/{quote(token, safe='')}/overview", 303)
+
+
+@routes.get("/s/{token}/{name}")
+@_guarded
+def guest_page(request: Request, token: str, name: str) -> Response:
+    """Show a page as a shared link allows it."""
+    person, one = _of_guest(request, token)
+    return _show(request, person, one, _page(TENANT, name, person))
+
+
+@routes.get("/s/{token}/{name}/{part}")
+@_guarded
+def guest_part(request: Request, token: str, name: str, part: str) -> Response:
+    """Show a part of such a page, or its table as CSV."""
+    person, one = _of_guest(request, token)
+    return _widget(request, person, one, _page(TENANT, name, person), part)
+
+
+@routes.get("/operate/{name}")
+@_guarded
+def operator_page(request: Request, name: str) -> Response:
+    """Show a page about the whole installation."""
+    person = _operator(request)
+    return _show(request, person, None, _page(OPERATOR, name, person))
+
+
+@routes.get("/operate/{name}/{part}")
+@_guarded
+def operator_part(request: Request, name: str, part: str) -> Response:
+    """Show a part of such a page, or its table as CSV."""
+    person = _operator(request)
+    return _widget(request, person, None, _page(OPERATOR, name, person), part)
+
+
+@routes.post("/operate/{name}/{action}")
+async def operator_action(request: Request, name: str, action: str) -> Response:
+    """Do what a form of such a page says."""
+
+    @_guarded
+    def act(request: Request, form: Form) -> Response:
+        person = _operator(request)
+        return _act(request, person, None, _page(OPERATOR, name, person), action, form)
+
+    return await _posted(request, act)
+
+
+async def _posted(request: Request, act: Callable[..., Response]) -> Response:
+    try:
+        form = await people.read_form(request)
+    except HubbubError as error:
+        return _error(error)
+    return await run_in_threadpool(act, request, form)
+
+
+# --- coming and going
+
+
+@routes.get("/")
+@_guarded
+def home(request: Request) -> Response:
+    """Lead to the first page of the one tenant that somebody may see, or of the first one."""
+    engine = house_of(request).engine
+    person = people.person_of(request, engine.access)
+    tenants = engine.control.tenants()
+    wanted = person.tenant or next(iter(tenants), None)
+    if wanted is None:
+        return render.page("nobody.html")
+    return RedirectResponse(f"/t/{wanted}/overview", 303)
+
+
+@routes.get("/sign-in")
+@_guarded
+def sign_in_page(request: Request) -> Response:
+    """Say how to sign in; with a link's token, offer to: only the button uses it up, not a program that looks at the address."""
+    token, back = request.query_params.get("token", ""), request.query_params.get("next", "")
+    return render.page("sign_in.html", token=token, back=_local(back))
+
+
+@routes.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Sign in by the token of a link."""
+
+    @_guarded
+    def act(request: Request, form: Form) -> Response:
+        engine = house_of(request).engine
+        try:
+            _, token = engine.access.enter(form.get("token", ""))
+        except UnauthenticatedError as error:
+            raise ForbiddenError(error.message) from None
+        return people.with_session(RedirectResponse(_local(form.get("next", "")), 303), token, request)
+
+    return await _posted(request, act)
+
+
+@routes.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+
+    @_guarded
+    def act(request: Request, form: Form) -> Response:
+        access = house_of(request).engine.access
+        person = people.person_of(request, access)
+        people.signed(person, dict(form), access)
+        access.leave(person.session)
+        gone = RedirectResponse("/sign-in", 303)
+        gone.delete_cookie(people.COOKIE, path="/")
+        return gone
+
+    return await _posted(request, act)
+
+
+def _local(path: str) -> str:
+    """Return an address of ours to go back to; anything else is the first page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path else "/"
+
+
+@routes.get("/static/{name}")
+@_guarded
+def static(request: Request, name: str) -> Response:
+    """Return a file of ours."""
+    found = render.static_response(name, request, house_of(request).engine.settings.data / "cache")
+    if found is None:
+        raise NotFoundError("there is no such file")
+    return found
