@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.pages import explain, overview
+from hubbub.pages import explain, jobs, overview
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
@@ -11,5 +11,8 @@ TENANT: dict[str, Page] = {
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 
-OPERATOR: dict[str, Page] = {}
+OPERATOR: dict[str, Page] = {
+    page.name: page
+    for page in (jobs.LIST, jobs.ONE)
+}  # fmt: skip
 """Pages about the whole installation, under `/operate/<name>`."""
