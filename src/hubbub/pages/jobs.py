@@ -33,8 +33,8 @@ def _counts(ask: Ask) -> Shown:
         mine = {state: counts[queue, state] for state in states if (queue, state) in counts}
         if mine:
             rows.append({"queue": queue, **mine, "doc": policy.doc})
-            links.append({state: _list(tenant=tenant, queue=queue, state=state) for state in mine})
-            links[-1]["queue"] = _list(tenant=tenant, queue=queue)
+            links.append({state: those_jobs(tenant=tenant, queue=queue, state=state) for state in mine})
+            links[-1]["queue"] = those_jobs(tenant=tenant, queue=queue)
     columns = [
         Column("queue", "Queue"), *(Column(state, state.capitalize(), "count") for state in states),
         Column("doc", "What it does", "long"),
@@ -43,7 +43,7 @@ def _counts(ask: Ask) -> Shown:
     return desk(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
 
 
-def _list(**params: str | None) -> str:
+def those_jobs(**params: str | None) -> str:
     """Return the address of the list under some filters."""
     return Ask.address("/operate/jobs", {name: value for name, value in params.items() if value})
 
@@ -101,7 +101,7 @@ def _job(ask: Ask) -> Shown:
     row = ask.engine.operation("job")(job=ask.param("job"))
     tries = QUEUES[row["queue"]].attempts
     known = [
-        Fact("Job", row["id"]), Fact("Queue", row["queue"], link=_list(queue=row["queue"])),
+        Fact("Job", row["id"]), Fact("Queue", row["queue"], link=those_jobs(queue=row["queue"])),
         Fact("State", row["state"], "state"), Fact("Tenant", row["tenant"] or "all"),
         Fact("Attempts", f"{row['attempts']} of {tries}"), Fact("Progress", f"{row['progress']} %"),
         Fact("Error", row["error"]), Fact("Class of error", row["error_class"]), Fact("What to do", row["action"] or None),
