@@ -35,7 +35,8 @@ def _schedules(ask: Ask) -> Shown:
     rows = [{**row, "when": in_words(row["cron"]), "state": "paused" if row["paused"] else "active"} for row in found]
     columns = [
         Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
-        Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"), Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
+        Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
+        Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
     ]  # fmt: skip
     names = {row["name"]: row["name"] for row in found}
     which = Field("schedule", "Schedule", "select", options=names)

@@ -1,0 +1,95 @@
+"""The engine's operations that say how things stand: freshness, sources, the system. `Engine` (app.py) inherits them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import BadInputError
+from hubbub.metrics.catalogue import FACTS
+from hubbub.model.page import check_limit, cursor_of, place_of
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
+from hubbub.rollups.freshness import STATES, Standing, standings
+from hubbub.settings import Settings
+from hubbub.store.base import Store
+from hubbub.store.control import Control
+
+OPERATIONS = ("freshness", "freshness_of")
+"""Those that a command beside a running server may ask it to do."""
+
+
+class StandingOperations:
+    """What an engine tells its operator."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    control: Control
+
+    def freshness(
+        self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Return how far the rollups of tenants have come, the worst first, page by page; and of all, by fact.
+
+        `state` keeps tenants that have a fact in it, `tenant` those whose id holds this text. The order changes with time: a
+        tenant may move between pages meanwhile. Raises BadInputError, BadRequestError.
+        """
+        if state is not None and state not in STATES:
+            raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
+        skipped = (place_of(cursor, int) or (0,))[0]
+        everyone = list(self.control.tenants().values())
+        found: dict[str, list[Standing]] = defaultdict(list)
+        facts: dict[str, Counter[str]] = {fact.name: Counter() for fact in FACTS}
+        for one in standings(self.store, everyone):
+            found[one.tenant].append(one)
+            facts[one.fact][one.state] += 1
+        rows = [
+            _whole(self.control.tenant(name), mine)
+            for name, mine in found.items()
+            if (tenant is None or tenant in name) and (state is None or any(one.state == state for one in mine))
+        ]
+        rows.sort(key=lambda row: (STATES.index(row["state"]), -row["failed"], -row["behind"], row["tenant"]))
+        page = rows[skipped : skipped + check_limit(limit)]
+        more = len(rows) > skipped + limit
+        return {
+            "rows": page, "next": cursor_of((skipped + limit,)) if more else None, "tenants": len(rows),
+            "facts": [{"fact": name, **{state: counts[state] for state in STATES}} for name, counts in facts.items()],
+        }  # fmt: skip
+
+    def freshness_of(self, tenant: str) -> dict[str, Any]:
+        """Return how far each fact of a tenant has come: state, events behind, newest stored day, and a failed fold's error."""
+        chosen = self.control.tenant(tenant)
+        found = standings(self.store, [chosen])
+        docs = {fact.name: fact.doc for fact in FACTS}
+        rows = [
+            {
+                "fact": one.fact, "doc": docs[one.fact], "state": one.state, "behind": one.behind,
+                "newest": _day(one.newest, chosen), "error": one.error, "attempts": one.attempts, "tried_at": utc(one.tried_at),
+            }
+            for one in found
+        ]  # fmt: skip
+        return {"rows": rows}
+
+
+def _whole(tenant: Tenant, mine: list[Standing]) -> dict[str, Any]:
+    """Return how a tenant stands: as its worst fact, with events behind as the one that is most."""
+    counts = Counter(one.state for one in mine)
+    newest = max((one.newest for one in mine if one.newest is not None), default=None)
+    return {
+        "tenant": tenant.id, "state": next(state for state in STATES if counts[state]),
+        "behind": max(one.behind for one in mine), **{state: counts[state] for state in STATES},
+        "newest": _day(newest, tenant), "error": next((f"{one.fact}: {one.error}" for one in mine if one.error), None),
+    }  # fmt: skip
+
+
+def _day(start: datetime | None, tenant: Tenant) -> str | None:
+    """Return the tenant's day that begins at a moment of the store."""
+    return day_of(start.replace(tzinfo=UTC), tenant.tz).isoformat() if start is not None else None
+
+
+def utc(moment: datetime | None) -> str | None:
+    """Write a moment of the store (UTC without zone) for others."""
+    return moment.isoformat() + "Z" if moment is not None else None
