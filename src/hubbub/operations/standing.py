@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hubbub.clock import Clock
@@ -14,10 +14,10 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.rollups.freshness import STATES, Standing, standings
 from hubbub.settings import Settings
-from hubbub.store.base import Store
+from hubbub.store.base import Store, utc_naive
 from hubbub.store.control import Control
 
-OPERATIONS = ("freshness", "freshness_of")
+OPERATIONS = ("freshness", "freshness_of", "sources", "refusals")
 """Those that a command beside a running server may ask it to do."""
 
 
@@ -72,6 +72,50 @@ class StandingOperations:
             for one in found
         ]  # fmt: skip
         return {"rows": rows}
+
+    def sources(self, tenant: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
+        """Return what each tenant's sources sent, the longest silent first: newest event, when it came, and how late.
+
+        `late_seconds` lie between the newest event's time and its arrival; `events_day` came in the last 24 hours. `tenant` asks
+        for one alone.
+        """
+        skipped, now = (place_of(cursor, int) or (0,))[0], utc_naive(self.clock())
+        names = {one.no: one.id for one in self.control.tenants().values()}
+        only = self.control.tenant(tenant).no if tenant is not None else None
+        found = self.store.query(
+            'SELECT tenant, source, max("time") AS last_event, arg_max(received_at, "time") AS arrived, '
+            "max(received_at) AS last_received, count(*) FILTER (WHERE received_at >= $since) AS events_day FROM events "
+            f"WHERE {'TRUE' if only is None else 'tenant = $tenant'} GROUP BY tenant, source",
+            {"since": now - timedelta(days=1), **({} if only is None else {"tenant": only})},
+        ).rows
+        known = sorted((row for row in found if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
+        rows = [
+            {
+                "tenant": names[no], "source": source, "last_event": utc(last), "last_received": utc(received),
+                "late_seconds": max(0.0, (arrived - last).total_seconds()),
+                "silent_seconds": max(0.0, (now - received).total_seconds()), "events_day": day,
+            }
+            for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
+        ]  # fmt: skip
+        return {"rows": rows, "next": cursor_of((skipped + limit,)) if len(known) > skipped + limit else None}
+
+    def refusals(self, tenant: str | None = None) -> dict[str, Any]:
+        """Return how many refused records wait in quarantine, by tenant, origin and reason, with one message of each."""
+        names = {one.no: one.id for one in self.control.tenants().values()}
+        only = self.control.tenant(tenant).no if tenant is not None else None
+        found = self.store.query(
+            "SELECT tenant, origin, code, field, count(*) AS n, max(received_at) AS last, max(message) AS message FROM quarantine "
+            f"WHERE {'TRUE' if only is None else 'tenant = $tenant'} GROUP BY tenant, origin, code, field",
+            {} if only is None else {"tenant": only},
+        ).rows
+        rows = [
+            {
+                "tenant": names[no], "origin": origin, "code": code, "field": field, "records": n,
+                "last_received": utc(last), "message": message,
+            }
+            for no, origin, code, field, n, last, message in found if no in names
+        ]  # fmt: skip
+        return {"rows": sorted(rows, key=lambda row: (-row["records"], row["tenant"], row["code"]))}
 
 
 def _whole(tenant: Tenant, mine: list[Standing]) -> dict[str, Any]:

@@ -72,7 +72,9 @@ def test_a_tenant_is_brought_up_to_date_and_folded_anew(visitor: Visitor) -> Non
     told = visitor.act(f"{on}/refresh?tenant=acme", "/operate/freshness/facts?tenant=acme", tenant="acme").text
     assert "acme is up to date" in told and of(visitor, "acme")["talk"]["state"] == "fresh"
     range_ = {"tenant": "acme", "from": "2026-08-01", "to": "2026-08-02"}
-    told = visitor.act(f"{on}/refold", "/operate/freshness/facts?tenant=acme", rollup="messages", **range_).text
+    told = visitor.act(
+        f"{on}/refold", "/operate/freshness/facts?tenant=acme", status=200, rollup="messages", **range_
+    ).text
     again = visitor.engine.backfill("2026-08-01", "2026-08-02", "acme", "messages")
     assert f"Folded {again['windows']} windows of acme anew." in told
     refused = visitor.act(
