@@ -81,7 +81,8 @@ class Widget:
 class Done:
     """What became of an action: a sentence, and where to go on (the page itself when empty).
 
-    `secret` is shown this once, and nowhere kept. `failed`: nothing was done, and the sentence says why.
+    `secret` is shown this once, and nowhere kept; one that begins with / as an address of this server. `failed`: nothing was
+    done, and the sentence says why.
     """
 
     message: str

@@ -223,6 +223,8 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
         done = page.actions[action](ask, fields)
     except HubbubError as error:
         return _show(request, person, tenant, page, Done(error.message, failed=True), error.status)
+    if done.secret.startswith("/"):  # the page that posted this was ours: its origin is how people reach the server
+        done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + done.secret)
     log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
     return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
 

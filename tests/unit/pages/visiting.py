@@ -37,7 +37,7 @@ class Visitor:
     def see(self, path: str, status: int = 200) -> str:
         """Return a page's text as a browser shows it: without tags, with entities read."""
         answer = self.http.get(path, follow_redirects=False)
-        assert answer.status_code == status, answer.text
+        assert answer.status_code == status, plain(answer.text)[:600]
         return plain(answer.text)
 
     def page(self, path: str) -> str:
@@ -48,7 +48,7 @@ class Visitor:
         """Post a form of the page `on`."""
         token = re.findall(r'name="form" value="([^"]+)"', self.page(on))[0]
         answer = self.http.post(path, data={"form": token, **form}, headers=SITE, follow_redirects=False)
-        assert answer.status_code == status, answer.text
+        assert answer.status_code == status, plain(answer.text)[:600]
         return answer
 
 
