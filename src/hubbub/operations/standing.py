@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import resource
+import shutil
+import threading
+import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+from hubbub import __version__
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError
 from hubbub.metrics.catalogue import FACTS
@@ -13,12 +23,17 @@ from hubbub.model.page import check_limit, cursor_of, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.rollups.freshness import STATES, Standing, standings
-from hubbub.settings import Settings
+from hubbub.settings import Settings, told
 from hubbub.store.base import Store, utc_naive
 from hubbub.store.control import Control
 
-OPERATIONS = ("freshness", "freshness_of", "sources", "refusals")
+OPERATIONS = ("freshness", "freshness_of", "sources", "refusals", "system")
 """Those that a command beside a running server may ask it to do."""
+
+PARTS = ("duckdb", "dbos", "fastapi", "pyarrow", "sqlalchemy")
+"""Packages whose versions tell most when something goes wrong."""
+_BEGUN = time.monotonic()
+"""When this process loaded this file, which it does as it starts."""
 
 
 class StandingOperations:
@@ -116,6 +131,40 @@ class StandingOperations:
             for no, origin, code, field, n, last, message in found if no in names
         ]  # fmt: skip
         return {"rows": sorted(rows, key=lambda row: (-row["records"], row["tenant"], row["code"]))}
+
+    def system(self) -> dict[str, Any]:
+        """Return versions, what this process takes and since when it runs, what the data folder takes, and all settings.
+
+        Sizes are in bytes. A secret is never in it, nor the password of an address.
+        """
+        folder = self.settings.data
+        return {
+            "versions": {"hubbub": __version__, "python": platform.python_version(), **{n: version(n) for n in PARTS}},
+            "process": {
+                "id": os.getpid(), "seconds": round(time.monotonic() - _BEGUN), "memory": _memory(),
+                "threads": threading.active_count(),
+            },
+            "folder": {
+                "path": str(folder.absolute()), "free": shutil.disk_usage(folder).free,
+                "bytes": sum(_size(one) for one in folder.rglob("*")),
+            },
+            "settings": told(self.settings),
+        }  # fmt: skip
+
+
+def _size(file: Path) -> int:
+    """Return a file's bytes; one that went meanwhile has none."""
+    with suppress(OSError):
+        return file.stat().st_size if file.is_file() else 0
+    return 0
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this process holds; where the system does not say, the most it ever held."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 def _whole(tenant: Tenant, mine: list[Standing]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from hubbub.store.access import LONGEST_SHARE, LONGEST_SIGN_IN, ROLES
 from hubbub.store.control import SCOPES
 
 PAGE_SIZE = 50
+MOST_LINKS = 100
+"""The newest links that are listed; those that ended a month ago are gone anyway."""
 DAY = 86_400
 SCOPE_WORDS = {
     "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase contacts",
@@ -156,7 +158,7 @@ def _told(query: str) -> str:
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
     rows = ask.engine.operation("links")(tenant=tenant, kind=kind)["rows"]
-    return [{**row, "state": state_of(row, ask.now)} for row in rows]
+    return [{**row, "state": state_of(row, ask.now)} for row in rows[:MOST_LINKS]]
 
 
 def _link_acts(row: Mapping[str, Any]) -> Sequence[Act]:

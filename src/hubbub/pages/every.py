@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.pages import access, explain, freshness, jobs, overview, schedules, sources, tenants
+from hubbub.pages import access, explain, freshness, jobs, overview, schedules, sources, system, tenants
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
@@ -13,6 +13,6 @@ TENANT: dict[str, Page] = {
 
 OPERATOR: dict[str, Page] = {
     page.name: page
-    for page in (jobs.LIST, schedules.PAGE, freshness.PAGE, sources.PAGE, tenants.PAGE, jobs.ONE)
+    for page in (jobs.LIST, schedules.PAGE, freshness.PAGE, sources.PAGE, tenants.PAGE, system.PAGE, jobs.ONE)
 }  # fmt: skip
 """Pages about the whole installation, under `/operate/<name>`."""
