@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hubbub import __version__
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError
 from hubbub.metrics.catalogue import FACTS
@@ -30,7 +29,7 @@ from hubbub.store.control import Control
 OPERATIONS = ("freshness", "freshness_of", "sources", "refusals", "system")
 """Those that a command beside a running server may ask it to do."""
 
-PARTS = ("duckdb", "dbos", "fastapi", "pyarrow", "sqlalchemy")
+PARTS = ("hubbub", "duckdb", "dbos", "fastapi", "pyarrow", "sqlalchemy")
 """Packages whose versions tell most when something goes wrong."""
 _BEGUN = time.monotonic()
 """When this process loaded this file, which it does as it starts."""
@@ -139,7 +138,7 @@ class StandingOperations:
         """
         folder = self.settings.data
         return {
-            "versions": {"hubbub": __version__, "python": platform.python_version(), **{n: version(n) for n in PARTS}},
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PARTS}},
             "process": {
                 "id": os.getpid(), "seconds": round(time.monotonic() - _BEGUN), "memory": _memory(),
                 "threads": threading.active_count(),
