@@ -33,6 +33,8 @@ from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
 from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
+from hubbub.operations.standing import OPERATIONS as STANDING
+from hubbub.operations.standing import StandingOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.query.answer import Answers
@@ -58,7 +60,10 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine(AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
+class Engine(
+    AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
+    StandingOperations,
+):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: Store
@@ -307,7 +312,7 @@ class Engine(AnswerOperations, AccessOperations, OutsideOperations, TenantOperat
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

@@ -241,3 +241,22 @@ def load(data: Path | None = None, **flags: Any) -> Settings:
         raise BadSettingError(f"hubbub.yaml is not YAML: {' '.join(str(error).split())}") from None
     except (SettingsError, UnicodeDecodeError) as error:
         raise BadSettingError(f"{error} (see 'hubbub config show' for all settings)") from None
+
+
+def masked(value: str) -> str:
+    """Write a setting without the password of its URL."""
+    return re.sub(
+        r"(://[^:/@\s]*):[^@\s]*@|(password=)[^&\s]*", lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", value
+    )
+
+
+def told(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
+    """Return every setting with its value, without secrets, and what it means; those of a group under its name."""
+    rows: list[dict[str, str]] = []
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            rows += told(value, f"{above}{name}.")
+        else:
+            rows.append({"setting": f"{above}{name}", "value": masked(str(value)), "meaning": field.description or ""})
+    return rows

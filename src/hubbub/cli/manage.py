@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -175,16 +174,11 @@ def replay(
     ask("replay", data, as_json, tenant=tenant, ids=ids)
 
 
-def masked(value: str) -> str:
-    """Write a setting without the password of its URL."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", value)
-
-
 @config.command("show")
 def show_config(data: Data = None, as_json: Json = False) -> None:
     """Show every setting: its value, variable and meaning."""
     from hubbub.cli import show
-    from hubbub.settings import Settings, load
+    from hubbub.settings import Settings, load, masked
 
     settings = load(data)
     rows = [

@@ -40,7 +40,7 @@ def migrate_store(
     Example: hubbub migrate-store ./hubbub-data clickhouse://user:password@host:8123/hubbub
     """
     from hubbub.cli import show
-    from hubbub.cli.manage import masked
+    from hubbub.settings import masked
     from hubbub.store.migrate import migrate
 
     settings, back = _settings(source, target)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from hubbub.pages import explain, overview
+from hubbub.pages import access, explain, freshness, jobs, overview, schedules, sources, system, tenants
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
     page.name: page
-    for page in (overview.PAGE, explain.PAGE)
+    for page in (overview.PAGE, access.PAGE, explain.PAGE)
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 
-OPERATOR: dict[str, Page] = {}
+OPERATOR: dict[str, Page] = {
+    page.name: page
+    for page in (jobs.LIST, schedules.PAGE, freshness.PAGE, sources.PAGE, tenants.PAGE, system.PAGE, jobs.ONE)
+}  # fmt: skip
 """Pages about the whole installation, under `/operate/<name>`."""

@@ -26,7 +26,10 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, `html-free` texts from outside alike."""
+    """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, texts from outside alike.
+
+    Of a table to work with (`forms.desk`) also `utc`, `state`, and `long` for texts that need room.
+    """
 
     name: str
     title: str
@@ -78,12 +81,14 @@ class Widget:
 class Done:
     """What became of an action: a sentence, and where to go on (the page itself when empty).
 
-    `secret` is shown this once, and nowhere kept.
+    `secret` is shown this once, and nowhere kept; one that begins with / as an address of this server. `failed`: nothing was
+    done, and the sentence says why.
     """
 
     message: str
     to: str = ""
     secret: str = ""
+    failed: bool = False
 
 
 Form = Mapping[str, str]

@@ -1,4 +1,4 @@
-"""A server over a small folder with two tenants, and people who are signed in."""
+"""Servers over small folders, and people who are signed in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hubbub.app import Engine
 from hubbub.settings import load
 from hubbub.web.app import create_app
+from tests.unit.pages.visiting import Visitor, visiting
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 ORIGIN = "http://testserver"
@@ -52,3 +53,10 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
         yield Pages(
             engine, lambda: TestClient(app, base_url=ORIGIN, follow_redirects=False, raise_server_exceptions=False)
         )
+
+
+@pytest.fixture
+def visitor(tmp_path: Path) -> Iterator[Visitor]:
+    """Serve an engine of one test, to an operator."""
+    with visiting(tmp_path / "data") as one:
+        yield one

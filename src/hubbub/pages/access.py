@@ -1,0 +1,36 @@
+"""Access: a tenant's keys, who may sign in, and what is shared with others; for its admins."""
+
+from __future__ import annotations
+
+from hubbub.pages import entrances
+from hubbub.pages.ask import Ask
+from hubbub.pages.parts import Form, Page, Role, Shown, Widget
+
+
+def _keys(ask: Ask) -> Shown:
+    return entrances.keys(ask, ask.tenant.id)
+
+
+def _sign_in_links(ask: Ask) -> Shown:
+    return entrances.sign_in_links(ask, ask.tenant.id)
+
+
+def _shared_links(ask: Ask) -> Shown:
+    return entrances.shared_links(ask, ask.tenant.id, ask.view)
+
+
+def _own(ask: Ask, _: Form) -> str:
+    """Whose it is: the page's tenant, whatever a form says."""
+    return ask.tenant.id
+
+
+PAGE = Page(
+    "access", "Access",
+    (
+        Widget("shared", "Shared links", _shared_links, size="small", wide=True,
+               about="Days and filters are those of the page that you came from: choose them there, then share them here."),
+        Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
+    ),
+    role=Role.ADMIN, header=False, actions={**entrances.actions(_own), "share": entrances.share},
+)  # fmt: skip

@@ -1,0 +1,223 @@
+"""Keys, sign-in links and shared links: listed, made, ended. The same for a tenant's admin (its own) and for operators.
+
+What lets somebody in is shown once, by the page that made it, and nowhere kept; lists never hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from hubbub.errors import BadInputError
+from hubbub.pages.ask import Ask
+from hubbub.pages.forms import Act, Field, asked, desk
+from hubbub.pages.parts import Column, Done, Form, Shown
+from hubbub.pages.view import FILTERS, PRESETS, View
+from hubbub.store.access import LONGEST_SHARE, LONGEST_SIGN_IN, ROLES
+from hubbub.store.control import SCOPES
+
+PAGE_SIZE = 50
+MOST_LINKS = 100
+"""The newest links that are listed; those that ended a month ago are gone anyway."""
+DAY = 86_400
+SCOPE_WORDS = {
+    "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase contacts",
+}  # fmt: skip
+OVERLAPS = {
+    "0": "ends at once",
+    "3600": "works an hour more",
+    "86400": "works a day more",
+    "604800": "works a week more",
+}
+HOURS = {"0.25": "15 minutes", "1": "1 hour", "24": "1 day", f"{LONGEST_SIGN_IN // 3600}": "7 days"}
+DAYS = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", f"{LONGEST_SHARE // DAY}": "400 days"}
+
+Whose = Callable[[Ask, Form], str | None]
+"""Whose entrances a page or a form is about: a tenant's, or (None) the operators'."""
+
+
+def state_of(row: Mapping[str, Any], now: datetime) -> str:
+    """Say whether a key or a link still lets somebody in, by its `revoked_at`, `used_at` and `expires_at`."""
+    end = row["expires_at"]
+    if row["revoked_at"]:
+        return "revoked"
+    if row.get("used_at"):
+        return "used"
+    return "ended" if end and datetime.fromisoformat(end) <= now else "works"
+
+
+# --- keys
+
+
+def keys(ask: Ask, tenant: str | None) -> Shown:
+    """Show the keys of a tenant, or all, with a form that makes one."""
+    found = ask.engine.operation("keys")(tenant=tenant, cursor=asked(ask, "keys"), limit=PAGE_SIZE)
+    rows = [{**row, "state": state_of(row, ask.now), "may": ", ".join(row["scopes"])} for row in found["rows"]]
+    columns = [
+        Column("id", "Key"), Column("tenant", "Tenant"), Column("label", "For", "long"), Column("may", "Scopes"),
+        Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
+    ]  # fmt: skip
+    if tenant is not None:
+        columns = [column for column in columns if column.name != "tenant"]
+    made = Act(
+        "add-key", "Make", {"tenant": tenant or ""}, title="Make a key" if tenant else "Make an operator's key",
+        fields=(
+            Field("label", "For"),
+            *(Field(f"scope-{scope}", f"{scope}: {SCOPE_WORDS[scope]}", "checkbox", value="1" if scope in _usual(tenant) else "")
+              for scope in SCOPES),
+            Field("expires", "Ends before (may stay empty)", "date"),
+        ),
+    )  # fmt: skip
+    return desk(
+        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[made], following=found["next"], cursor="keys",
+        nothing="No key was made yet.",
+    )  # fmt: skip
+
+
+def _usual(tenant: str | None) -> Sequence[str]:
+    return ("ingest", "read") if tenant else ("admin",)
+
+
+def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
+    if row["state"] != "works":
+        return []
+    sends = {"key": row["id"], "tenant": row["tenant"] or ""}
+    old = Field("overlap", "The old one", "select", "3600", OVERLAPS)
+    return [
+        Act("rotate-key", "Replace", sends, (old,), title="Replace"),
+        Act("revoke-key", "Revoke", sends, danger=True),
+    ]
+
+
+# --- links
+
+
+def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
+    """Show the sign-in links of a tenant, or of operators, with a form that makes one."""
+    rows = _links(ask, tenant, "sign-in")
+    columns = [
+        Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
+        Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
+        Column("used_at", "Used (UTC)", "utc"),
+    ]  # fmt: skip
+    roles = {role: role for role in (ROLES[:3] if tenant else ROLES[3:])}
+    made = Act(
+        "invite", "Make", {"tenant": tenant or ""}, title="Make a sign-in link",
+        fields=(
+            Field("label", "For"), Field("role", "Role", "select", options=roles),
+            Field("hours", "Can be used for", "select", "24", HOURS),
+        ),
+    )  # fmt: skip
+    return desk(
+        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=[made], nothing="No sign-in link was made yet.",
+        note="A link signs in once. Who came in by it stays for up to 14 days.",
+    )  # fmt: skip
+
+
+def shared_links(ask: Ask, tenant: str, view: View | None) -> Shown:
+    """Show a tenant's shared links; with a view also a form that shares it."""
+    rows = [{**row, "view": _told(row["view"])} for row in _links(ask, tenant, "share")]
+    columns = [
+        Column("label", "For", "long"), Column("view", "Shows", "long"), Column("state", "State", "state"),
+        Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
+    ]  # fmt: skip
+    forms = [] if view is None else [_sharing(view)]
+    return desk(
+        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="Nothing was shared yet.",
+        note="Whoever has a shared link sees these numbers, held to its days and filters, and never the rows behind them.",
+    )  # fmt: skip
+
+
+def _sharing(view: View) -> Act:
+    days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
+    fixed = {"fixed": f"these: {view.first} to before {view.after}"}
+    return Act(
+        "share", "Share", title=f"Share these numbers: {_told(view.on(rest={}).query())}",
+        fields=(
+            Field("label", "For"), Field("days", "Days", "select", options={**days, **fixed}),
+            Field("lasts", "Ends after", "select", "30", DAYS),
+        ),
+    )  # fmt: skip
+
+
+def _told(query: str) -> str:
+    """Say a view's query string for people: its days and its filters."""
+    given = parse_qsl(query)
+    one = dict(given)
+    days = (
+        PRESETS.get(one.get("range", "28d"), "")
+        if "from" not in one
+        else f"{one['from']} to before {one.get('to', '')}"
+    )
+    filters = [f"{FILTERS[name]} {value}" for name, value in given if name in FILTERS]
+    ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in one]
+    return ", ".join([days, *filters, *ticks])
+
+
+def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
+    rows = ask.engine.operation("links")(tenant=tenant, kind=kind)["rows"]
+    return [{**row, "state": state_of(row, ask.now)} for row in rows[:MOST_LINKS]]
+
+
+def _link_acts(row: Mapping[str, Any]) -> Sequence[Act]:
+    if row["state"] != "works":
+        return []
+    return [Act("revoke-link", "Revoke", {"link": row["id"], "tenant": row["tenant"] or ""}, danger=True)]
+
+
+# --- what the forms do
+
+
+def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
+    """Return what the forms of these parts do, to what `whose` says; nothing else of a form decides that."""
+
+    def add_key(ask: Ask, form: Form) -> Done:
+        scopes = [scope for scope in SCOPES if form.get(f"scope-{scope}")]
+        made = ask.engine.operation("add_key")(
+            tenant=whose(ask, form), scopes=scopes, label=form.get("label", ""), expires=form.get("expires") or None
+        )
+        return Done(f"The key {made['id']} is made.", secret=made["key"])
+
+    def rotate_key(ask: Ask, form: Form) -> Done:
+        made = ask.engine.operation("rotate_key")(
+            key=form.get("key", ""), overlap=_number(form, "overlap"), owner=whose(ask, form)
+        )
+        return Done(f"The key {made['id']} is made in place of {made['replaces']['id']}.", secret=made["key"])
+
+    def revoke_key(ask: Ask, form: Form) -> Done:
+        gone = ask.engine.operation("revoke_key")(key=form.get("key", ""), owner=whose(ask, form))
+        return Done(f"The key {gone['id']} works no more.")
+
+    def invite(ask: Ask, form: Form) -> Done:
+        made = ask.engine.operation("sign_in_link")(
+            tenant=whose(ask, form), role=form.get("role", ""), label=form.get("label", ""),
+            seconds=3600 * _number(form, "hours"),
+        )  # fmt: skip
+        return Done(f"A sign-in link for the role {made['role']}:", secret=made["path"])
+
+    def revoke_link(ask: Ask, form: Form) -> Done:
+        gone = ask.engine.operation("revoke_link")(link=form.get("link", ""), tenant=whose(ask, form))
+        return Done(f"The link for {gone['label'] or 'nobody named'} works no more.")
+
+    return {
+        "add-key": add_key, "rotate-key": rotate_key, "revoke-key": revoke_key, "invite": invite, "revoke-link": revoke_link,
+    }  # fmt: skip
+
+
+def share(ask: Ask, form: Form) -> Done:
+    """Share the present view: its days as they come, or these for ever."""
+    view = ask.view.on(rest={})
+    shown = view.fixed() if form.get("days") == "fixed" else view
+    made = ask.engine.operation("share_link")(
+        tenant=ask.tenant.id, view=shown.query(), label=form.get("label", ""), seconds=DAY * _number(form, "lasts")
+    )
+    return Done(f"A link to {_told(made['view'])}:", secret=made["path"])
+
+
+def _number(form: Form, name: str) -> float:
+    try:
+        return float(form.get(name, ""))
+    except ValueError:
+        raise BadInputError(f"{name}: {form.get(name, '')[:40]!r} is not a number") from None

@@ -1,0 +1,104 @@
+"""Tenants and keys: who there is, with zone and retention; and of one, or of the installation, its keys and links."""
+
+from __future__ import annotations
+
+from hubbub.errors import BadInputError
+from hubbub.pages import entrances
+from hubbub.pages.ask import Ask
+from hubbub.pages.forms import Act, Field, asked, desk
+from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+
+PAGE_SIZE = 50
+GRAINS = {"raw": "Raw events", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly"}
+FOR_EVER = "for ever"
+
+
+def _tenants(ask: Ask) -> Shown:
+    chosen = asked(ask, "tenant")
+    found = ask.engine.operation("tenants")(tenant=chosen, cursor=asked(ask, "cursor"), limit=PAGE_SIZE)
+    rows = [
+        {**row, **{grain: days if days is not None else FOR_EVER for grain, days in row["retention"].items()}}
+        for row in found["rows"]
+    ]
+    columns = [
+        Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
+        *(Column(grain, title, "count") for grain, title in GRAINS.items()),
+    ]  # fmt: skip
+    links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
+    return desk(
+        ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
+        forms=[_change(rows[0]) if chosen else _ADD], following=found["next"], nothing="There is no tenant yet.",
+        note="For how many days raw events and numbers are kept.",
+    )  # fmt: skip
+
+
+_ADD = Act(
+    "add", "Make", title="Make a tenant",
+    fields=(
+        Field("new", "Id (a-z, 0-9, hyphens)", required=True), Field("name", "Name"),
+        Field("zone", "Time zone", hint="Europe/Rome"),
+    ),
+)  # fmt: skip
+
+
+def _change(row: dict[str, object]) -> Act:
+    kept = tuple(
+        Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
+    )
+    named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
+    return Act("change", "Change", {"tenant": str(row["tenant"])}, (*named, *kept), title=f"Change {row['tenant']}")
+
+
+def _keys(ask: Ask) -> Shown:
+    return entrances.keys(ask, asked(ask, "tenant"))
+
+
+def _sign_in_links(ask: Ask) -> Shown:
+    return entrances.sign_in_links(ask, asked(ask, "tenant"))
+
+
+def _shared_links(ask: Ask) -> Shown:
+    if (tenant := asked(ask, "tenant")) is None:
+        return Shown(empty="Choose a tenant to see what of it is shared.")
+    return entrances.shared_links(ask, tenant, None)
+
+
+def _add(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("add_tenant")(
+        tenant=form.get("new", ""), name=form.get("name", ""), zone=form.get("zone") or None
+    )
+    return Done(f"The tenant {row['tenant']} is made, in the zone {row['zone']}.")
+
+
+def _changed(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("change_tenant")(
+        tenant=form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
+        retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
+    )  # fmt: skip
+    return Done(f"{row['tenant']} is changed. A new zone counts from the next refresh on.")
+
+
+def _days(title: str, text: str) -> int | None:
+    """Read a number of days; nothing, or the words for it, is for ever."""
+    if text.strip() in ("", FOR_EVER):
+        return None
+    if not (text.strip().isascii() and text.strip().isdecimal()):
+        raise BadInputError(f"{title}: {text[:40]!r} is not a number of days; empty keeps them {FOR_EVER}")
+    return int(text[:9])
+
+
+def _named(_: Ask, form: Form) -> str | None:
+    return form.get("tenant") or None
+
+
+PAGE = Page(
+    "tenants", "Tenants and keys",
+    (
+        Widget("tenants", "Tenants", _tenants, size="list", wide=True),
+        Widget("keys", "Keys", _keys, size="list", wide=True),
+        Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("shared", "Shared links", _shared_links, size="small", wide=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    actions={"add": _add, "change": _changed, **entrances.actions(_named)},
+)  # fmt: skip

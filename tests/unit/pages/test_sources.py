@@ -1,0 +1,82 @@
+"""The sources page: what every source sent, what was refused and can be tried again, and accounts that can be paused."""
+
+from __future__ import annotations
+
+from hubbub.pages.sources import PAGE
+from tests.unit.pages.visiting import XSS, Visitor, plain
+from tests.unit.web.conftest import event
+
+ON = "/operate/sources"
+SETTINGS = {"page_id": "123"}
+
+
+def part(visitor: Visitor, name: str, query: str = "") -> str:
+    """Return the text of one part of the page."""
+    return plain(visitor.page(f"{ON}/{name}?{query}"))
+
+
+def test_empty_installation(visitor: Visitor) -> None:
+    """Every part says why nothing is there."""
+    assert "No event was ever received." in part(visitor, "sources")
+    assert "Nothing was refused." in part(visitor, "refused")
+    assert "No account of a service is connected." in part(visitor, "accounts")
+    assert [widget.name for widget in PAGE.widgets] == ["sources", "refused", "accounts"]
+
+
+def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
+    """By tenant and source: the newest event, how late it came, and how many came in the last day."""
+    visitor.engine.add_tenant("other")
+    visitor.engine.record("acme", [event("a"), event("b", 11), event("c", source=f"x{XSS}")])
+    visitor.engine.record("other", event("a"))
+    rows = {(row["tenant"], row["source"]): row for row in visitor.engine.sources()["rows"]}
+    assert len(rows) == 3
+    mine = rows["acme", "api"]
+    assert (mine["last_event"], mine["last_received"]) == ("2026-08-01T11:00:00Z", "2026-08-20T12:00:00Z")
+    assert (mine["late_seconds"], mine["silent_seconds"], mine["events_day"]) == (19 * 86_400 + 3600, 0, 2)
+    assert len(visitor.engine.sources("other")["rows"]) == 1
+    first = visitor.engine.sources(limit=2)
+    assert len(visitor.engine.sources(limit=2, cursor=first["next"])["rows"]) == 1
+    page = visitor.page(f"{ON}/sources")
+    assert XSS not in page and "19.0 d" in page and "2026-08-01 11:00" in page
+
+
+def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> None:
+    """By reason over all tenants, one by one of a tenant; what can be taken now leaves, what cannot stays and says why."""
+    visitor.engine.record("acme", [{"type": f"nothing{XSS}", "time": "2026-08-01T10:00:00Z"}, {"type": "message.sent"}])
+    reasons = {row["code"]: row["records"] for row in visitor.engine.refusals()["rows"]}
+    assert (
+        reasons == {"unknown_type": 1, "missing_field": 1}
+        and visitor.engine.refusals("acme") == visitor.engine.refusals()
+    )
+    assert "unknown_type" in part(visitor, "refused")
+    page = visitor.page(f"{ON}/refused?tenant=acme")
+    assert XSS not in page and page.count(">Try again</button>") == 2
+    told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme")
+    assert "0 taken now, 0 known already, 2 refused again" in told.text
+    with visitor.engine.store.change() as work:
+        work.execute(
+            "UPDATE quarantine SET raw = $raw WHERE code = 'missing_field'",
+            {"raw": '{"type":"message.sent","time":"2026-08-01T10:00:00Z"}'},
+        )
+    rows = visitor.engine.quarantine("acme")["rows"]
+    mended = next(str(row["id"]) for row in rows if row["code"] == "missing_field")
+    told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme", id=mended)
+    assert "1 taken now, 0 known already, 0 refused again." in told.text
+    assert [row["code"] for row in visitor.engine.quarantine("acme")["rows"]] == ["unknown_type"]
+
+
+def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
+    """An account's secret is nowhere on the page; pausing and resuming change its state."""
+    made = visitor.engine.add_integration("acme", "facebook_page", "EAAGcanary", name=f"Page {XSS}", settings=SETTINGS)
+    page = visitor.page(f"{ON}/accounts")
+    assert "canary" not in page and XSS not in page and "active" in page
+    named = {"tenant": "acme", "integration": made["id"]}
+    assert "is paused" in visitor.act(f"{ON}/pause", f"{ON}/accounts", status=200, **named).text
+    assert visitor.engine.integration("acme", made["id"])["state"] == "paused"
+    assert "No account is active." in part(visitor, "accounts", "state=active")
+    visitor.act(f"{ON}/resume", f"{ON}/accounts", status=200, **named)
+    assert visitor.engine.integration("acme", made["id"])["state"] == "active"
+    assert (
+        "there is no integration"
+        in visitor.act(f"{ON}/pause", f"{ON}/accounts", 404, tenant="acme", integration="int_x").text
+    )
