@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from hubbub.errors import BadRequestError
 from hubbub.pages.ask import Ask
-from hubbub.pages.conversations import STATE_TITLES, local
+from hubbub.pages.conversations import STATE_TITLES, local, raw_event
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.query.conversations import state_of
@@ -134,7 +134,7 @@ def _entry(ask: Ask, row: Mapping[str, Any]) -> dict[str, Any]:
         "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
         "details": [(name, value[:200]) for name, value in details[:MOST_DETAILS]],
         "waited_ms": row.get("waited_ms"),
-        "raw": f"/t/{ask.tenant.id}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}",
+        "raw": raw_event(ask, row),
     }  # fmt: skip
 
 

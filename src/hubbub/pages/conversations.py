@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from hubbub.model.window import local_midnight
 from hubbub.pages.ask import Ask
@@ -31,6 +31,11 @@ _COLUMNS = (
 def local(ask: Ask, moment: datetime) -> str:
     """Return a moment in the tenant's zone, as `words.moment` reads it."""
     return moment.astimezone(ask.tenant.tz).isoformat(timespec="seconds")
+
+
+def raw_event(ask: Ask, row: Mapping[str, Any]) -> str:
+    """Return the address of an event as it is stored; a row has its `source` and `id`."""
+    return f"/t/{ask.tenant.id}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
 
 
 def _wanted(ask: Ask) -> Wanted:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hubbub.pages import conversation, conversations, explain, overview
+from hubbub.pages import conversation, conversations, explain, overview, topics
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
     page.name: page
-    for page in (overview.PAGE, conversations.PAGE, conversation.PAGE, explain.PAGE)
+    for page in (overview.PAGE, topics.PAGE, conversations.PAGE, conversation.PAGE, explain.PAGE)
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 
