@@ -26,7 +26,7 @@ def flagged(
     store: Store, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], *, limit: int = PAGE,
     cursor: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return `rows`, the classifications of `[start, end)` and of a filter that `hotspot_ratio` counts, and `next`, a cursor or None.
+    """Return `rows`, the classifications of `[start, end)` and of a filter that `hotspot_ratio` counts, and `next`, a cursor.
 
     `text` is what the classified message says, where that is stored. Raises BadQuestionError for a filter that classifications do
     not know, BadRequestError for a cursor that is none.
