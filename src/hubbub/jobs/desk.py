@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ MOST_AT_ONCE = 1_000_000
 """Jobs started in one millisecond, beyond what any machine does."""
 LAST_MOMENT = 4_102_444_800_000
 """The year 2100, in milliseconds."""
+MOST_COUNTED = 25_000
+"""Jobs that counting looks at, the newest: more than the histories of all queues hold."""
 
 
 class Desk:
@@ -45,6 +48,13 @@ class Desk:
         last = _started(rows[-1])
         there = sum(_started(row) == last for row in rows) + (after[1] if after[0] == last else 0)
         return {"rows": rows, "next": cursor_of((last, there))}
+
+    def job_counts(self, tenant: str | None = None) -> dict[str, Any]:
+        """Return how many jobs there are by queue and state, and whether there are more than were counted."""
+        found = self._jobs.rows(tenant=tenant, limit=MOST_COUNTED + 1)
+        counts = Counter((row["queue"], row["state"]) for row in found[:MOST_COUNTED])
+        rows = [{"queue": queue, "state": state, "jobs": n} for (queue, state), n in sorted(counts.items())]
+        return {"rows": rows, "more": len(found) > MOST_COUNTED}
 
     def job(self, job: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job with payload and result."""

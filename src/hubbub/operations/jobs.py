@@ -39,7 +39,7 @@ OPERATIONS = ("aggregate", "aggregate_trends", "settle_snapshots", "job", "ask_f
 """Those that a command or a worker beside a running server may ask it to do."""
 
 DESK_OPERATIONS = (
-    "jobs", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
+    "jobs", "job_counts", "start_job", "retry_job", "cancel_job", "schedules", "trigger_schedule", "backfill_schedule",
     "pause_schedule", "resume_schedule",
 )  # fmt: skip
 """The same, of the desk for jobs and schedules."""

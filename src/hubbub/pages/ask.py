@@ -171,6 +171,11 @@ class Ask:
         shown = view or (self.view if not page or page == self.page else self.view.on(rest={}))
         return f"{self.base}/{page or self.page}?{shown.query(**changes)}"
 
+    @staticmethod
+    def address(path: str, params: Mapping[str, str]) -> str:
+        """Return the address of a page about the whole installation, which has no days."""
+        return f"{path}?{urlencode(params)}" if params else path
+
     def explained(
         self,
         metric: str,

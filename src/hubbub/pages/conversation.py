@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from hubbub.errors import BadRequestError
 from hubbub.pages.ask import Ask
 from hubbub.pages.conversations import STATE_TITLES, local, raw_event
+from hubbub.pages.forms import Fact, facts
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.query.conversations import state_of
@@ -45,33 +46,30 @@ def _id(ask: Ask) -> str:
 
 
 def _about(ask: Ask) -> Shown:
-    facts = facts_of(ask.engine.store, ask.tenant, _id(ask))
-    if facts is None:
+    found = facts_of(ask.engine.store, ask.tenant, _id(ask))
+    if found is None:
         return Shown(empty=GONE)
     stands = state_of(ask.engine.store, ask.tenant, ask.now, _id(ask))
     state = STATE_TITLES.get(stands["state"] or "none", "Nothing tells")
     if stands["since"] is not None:
         waits = shown((ask.now - stands["since"]).total_seconds() * 1000, "ms")
         state += f", since {moment(local(ask, stands['since']))} ({waits})"
-    rows = [{"what": "Id", "value": _id(ask)}, {"what": "State", "value": state}]
-    links: list[Mapping[str, str]] = [{}, {}]
-    if facts["contact_id"] is not None:
-        rows.append({"what": "Contact", "value": facts["contact_id"]})
-        links.append({"value": ask.link("conversations", find=facts["contact_id"], range="all")})
+    known = [Fact("Id", _id(ask)), Fact("State", state)]
+    if found["contact_id"] is not None:
+        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=found["contact_id"])
+        known.append(Fact("Contact", found["contact_id"], link=everywhere))
     for name, title in FILTERS.items():
-        if facts.get(name) is not None:
-            view = ask.view.on(rest={}).with_filter(name, facts[name])
-            rows.append({"what": title, "value": facts[name]})
-            links.append({"value": ask.link("conversations", view)})
-    rows += [
-        {"what": "First event", "value": moment(local(ask, facts["first_at"]))},
-        {"what": "Last event", "value": moment(local(ask, facts["last_at"]))},
-        {"what": "Messages", "value": shown(facts["messages"], "count")},
-        {"what": "Events", "value": f"{facts['events']:,}"},
-    ]
+        if found.get(name) is not None:
+            view = ask.view.on(rest={}).with_filter(name, found[name])
+            known.append(Fact(title, found[name], link=ask.link("conversations", view)))
     raw = f"/t/{ask.tenant.id}/files/conversation/events?{urlencode({'id': _id(ask)})}"
-    table = Table([Column("what", "What"), Column("value", "Value")], rows, links)
-    return Shown("about", {"raw": raw}, table, f"Conversation {_id(ask)}: {state}")
+    known += [
+        Fact("First event", local(ask, found["first_at"]), "moment"),
+        Fact("Last event", local(ask, found["last_at"]), "moment"),
+        Fact("Messages", found["messages"], "count"),
+        Fact("Raw events", f"{found['events']:,}, as lines of JSON", link=raw),
+    ]
+    return facts(known)
 
 
 _EPISODE = (

@@ -26,7 +26,10 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, `html-free` texts from outside alike."""
+    """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, texts from outside alike.
+
+    Of a table to work with (`forms.desk`) also `utc`, `state`, and `long` for texts that need room.
+    """
 
     name: str
     title: str
@@ -72,18 +75,21 @@ class Widget:
     wide: bool = False
     about: str = ""
     role: Role = Role.VIEWER
+    still: bool = False
+    """Not asked for again while a page keeps itself fresh: what was typed into it would be gone."""
 
 
 @dataclass(frozen=True)
 class Done:
     """What became of an action: a sentence, and where to go on (the page itself when empty).
 
-    `secret` is shown this once, and nowhere kept.
+    `secret` is shown this once, and nowhere kept. `failed`: nothing was done, and the sentence says why.
     """
 
     message: str
     to: str = ""
     secret: str = ""
+    failed: bool = False
 
 
 Form = Mapping[str, str]

@@ -109,9 +109,11 @@ def environment() -> Environment:
 
 
 def _shown(value: Any, unit: str) -> str:
-    """Write a value for people: like a report does, with moments to the minute."""
+    """Write a value for people: like a report does, with moments to the minute (`utc`: of a column whose title says so)."""
     if unit == "moment":
         return moment(str(value)) if value else "–"
+    if unit == "utc":
+        return str(value)[:16].replace("T", " ") if value else "–"
     return shown(value, unit if unit not in ("text", "row") else "")
 
 

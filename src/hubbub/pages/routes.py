@@ -148,12 +148,14 @@ def _page(pages: dict[str, Page], name: str, person: Person) -> Page:
 # --- pages
 
 
-def _show(request: Request, person: Person, tenant: Tenant | None, page: Page, done: Done | None = None) -> Response:
+def _show(
+    request: Request, person: Person, tenant: Tenant | None, page: Page, done: Done | None = None, status: int = 200
+) -> Response:
     ask = _asked(request, person, tenant, page)
     if tenant is not None and page.header and not house_of(request).has_events(tenant):
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
     parts = [(one, "" if one.lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
-    return render.page("page.html", **_frame(request, ask, page), parts=parts, done=done)
+    return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done)
 
 
 def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
@@ -218,7 +220,10 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
     if not person.may(page.acts):
         raise ForbiddenError(f"this needs the role {page.acts.name.lower()}; yours is {person.role.name.lower()}")
     ask = _asked(request, person, tenant, page)
-    done = page.actions[action](ask, fields)
+    try:
+        done = page.actions[action](ask, fields)
+    except HubbubError as error:
+        return _show(request, person, tenant, page, Done(error.message, failed=True), error.status)
     log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
     return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
 

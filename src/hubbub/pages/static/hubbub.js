@@ -81,3 +81,7 @@ for (const list of document.querySelectorAll("datalist[data-values]")) {
     for (const value of (await answer.json()).values) list.append(Object.assign(document.createElement("option"), { value }));
   }, { once: true });
 }
+
+// What a form did is said once: a reload shows the page, and does it no second time.
+const done = document.querySelector("[data-here]");
+if (done) history.replaceState(null, "", done.dataset.here);
