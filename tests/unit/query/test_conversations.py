@@ -34,7 +34,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         opened.refresh()
         opened.load(name, events[-60:])
         opened.add_tenant("small")
-        opened.record("small", [_said("a", 1, "in"), _said("a", 2, "out", staff_id="ann"), _said("b", 3, "in")], history=True)
+        opened.record(
+            "small", [_said("a", 1, "in"), _said("a", 2, "out", staff_id="ann"), _said("b", 3, "in")], history=True
+        )
         yield opened
 
 
@@ -97,7 +99,9 @@ def test_a_filter_keeps_conversations_that_have_it(engine: Engine) -> None:
     """One value of every filter must be in a conversation; (none) are those in which nobody of it is."""
     plain = {row["conversation_id"] for row in every(engine, Wanted(START, NOW), limit=1000)}
     staff = {row["staff_id"] for row in every(engine, Wanted(START, NOW), limit=1000)} - {None}
-    some = {row["conversation_id"] for row in every(engine, Wanted(START, NOW, {"staff_id": sorted(staff)}), limit=1000)}
+    some = {
+        row["conversation_id"] for row in every(engine, Wanted(START, NOW, {"staff_id": sorted(staff)}), limit=1000)
+    }
     none = {row["conversation_id"] for row in every(engine, Wanted(START, NOW, {"staff_id": ["(none)"]}), limit=1000)}
     assert (some | none, some & none) == (plain, set()) and some and none
     both = every(engine, Wanted(START, NOW, {"channel": ["sms"], "topic": ["wifi", "billing"]}), limit=1000)
