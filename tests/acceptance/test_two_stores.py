@@ -128,7 +128,12 @@ def _rows(engine: Engine, tenant: str, asked: list[Wanted], start: datetime) -> 
     timelines = [timeline(store, one, id_, limit=5) for id_ in ids]
     whole = [[{**row, "seq": 0, "received_at": None} for row in part["rows"]] for part in timelines]
     states = [(state_of(store, one, DEMO_NOW, id_), episodes(store, one, id_)) for id_ in ids]
-    return [*found, whole, states, flagged(store, one, start, DEMO_NOW, {"channel": ["sms", "whatsapp", "email", "web"]})]
+    return [
+        *found,
+        whole,
+        states,
+        flagged(store, one, start, DEMO_NOW, {"channel": ["sms", "whatsapp", "email", "web"]}),
+    ]
 
 
 @pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])

@@ -103,7 +103,7 @@ def shares(
         for number, (column, title) in enumerate(series)
     ]
     titles = [title for _, title in series]
-    color: Spec = {"field": "s", "type": "nominal", "scale": {"domain": titles}, "legend": {"title": None}}
+    color: Spec = {"field": "s", "type": "nominal", "scale": {"domain": titles}, "legend": _LEGEND}
     if set(titles) & set(TONES):
         color["scale"]["range"] = [TONES.get(title, REST[i % len(REST)]) for i, title in enumerate(titles)]
     axis: Spec = {"title": None, "labelLimit": 140}
@@ -118,6 +118,8 @@ def shares(
     return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
 
 
+_LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "labelLimit": 95}
+"""As many names beside one another as there is room for, also on a phone."""
 _MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%d %b') + slice(datum.label, 10, 16)"
 """A window's beginning as `words.moment` writes it, shorter."""
 TONES = {"positive": "#0f9d6b", "neutral": "#a8a29e", "negative": "#e0533d"}

@@ -108,7 +108,8 @@ def _name(value: str | None) -> str:
 def _ranked(counts: Counter[str]) -> tuple[list[str], bool]:
     """Return the names that a chart tells apart, the most frequent first, and whether there are others."""
     ranked = sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
-    return ranked[:MOST_SERIES], len(ranked) > MOST_SERIES
+    others = len(ranked) > MOST_SERIES + 1  # one alone is told by its name
+    return ranked[:MOST_SERIES] if others else ranked, others
 
 
 def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int) -> dict[str, Any]:
