@@ -19,6 +19,9 @@ import pytest
 from hubbub import demo
 from hubbub.app import Engine
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find, names
+from hubbub.query.classified import flagged
+from hubbub.query.conversations import Wanted, conversations, state_of
+from hubbub.query.timeline import episodes, timeline
 from hubbub.settings import load as load_settings
 from tests.acceptance.conftest import NOW, imported, needs, refreshed, tables_of
 from tests.acceptance.test_everything import EVENTS, SETS, parts
@@ -101,6 +104,36 @@ def test_every_grain_and_dimension_of_the_demo(demo_pair: Pair, tenant: str) -> 
     compared(demo_pair, tenant, {"start": "2026-08-18", "end": "2026-08-20"}, counted, exact=True)
     print(tenant, json.dumps(counted))
     assert sum(counted.values()) > 10_000
+
+
+@pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])
+def test_the_rows_behind_the_numbers_of_the_demo(demo_pair: Pair, tenant: str) -> None:
+    """Lists of conversations by state, filter and text, page by page, timelines, and the messages of hotspots are the same."""
+    start = DEMO_NOW - timedelta(days=9)
+    asked = [
+        Wanted(start, DEMO_NOW), Wanted(start, DEMO_NOW, state="open"), Wanted(start, DEMO_NOW, bots=True, state="resolved"),
+        Wanted(start, DEMO_NOW, {"channel": ["sms"], "staff_id": ["(none)"]}), Wanted(start, DEMO_NOW, text="GUEST%"),
+    ]  # fmt: skip
+    several = [_rows(engine, tenant, asked, start) for engine in demo_pair]
+    assert several[0] == several[1]
+
+
+def _rows(engine: Engine, tenant: str, asked: list[Wanted], start: datetime) -> list[Any]:
+    one, store = engine.control.tenant(tenant), engine.store
+    found: list[Any] = []
+    for wanted in asked:
+        page = conversations(store, one, DEMO_NOW, wanted, limit=40)
+        found += [page["rows"], conversations(store, one, DEMO_NOW, wanted, limit=40, cursor=page["next"])["rows"]]
+    ids = [row["conversation_id"] for row in found[0][:20]]
+    timelines = [timeline(store, one, id_, limit=5) for id_ in ids]
+    whole = [[{**row, "seq": 0, "received_at": None} for row in part["rows"]] for part in timelines]
+    states = [(state_of(store, one, DEMO_NOW, id_), episodes(store, one, id_)) for id_ in ids]
+    return [
+        *found,
+        whole,
+        states,
+        flagged(store, one, start, DEMO_NOW, {"channel": ["sms", "whatsapp", "email", "web"]}),
+    ]
 
 
 @pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])

@@ -90,6 +90,44 @@ def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *,
     return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
 
 
+def shares(
+    rows: Sequence[Mapping[str, Any]], name: str, series: Sequence[tuple[str, str]], *, windows: bool = False
+) -> Spec:
+    """Draw columns (`series`: column and title) as parts of one bar a row, lying, in the order of rows and columns.
+
+    `windows`: the rows follow one another in time, and their bars stand. A row of nothing has no bar.
+    """
+    values = [
+        {"n": row[name], "s": title, "o": number, "v": row[column], "shown": row[f"{column}_shown"]}
+        for row in rows
+        for number, (column, title) in enumerate(series)
+    ]
+    titles = [title for _, title in series]
+    color: Spec = {"field": "s", "type": "nominal", "scale": {"domain": titles}, "legend": _LEGEND}
+    if set(titles) & set(TONES):
+        color["scale"]["range"] = [TONES.get(title, REST[i % len(REST)]) for i, title in enumerate(titles)]
+    axis: Spec = {"title": None, "labelLimit": 140}
+    if windows:
+        axis |= {"labelExpr": _MOMENT, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 8, "ticks": False}
+    names = {"field": "n", "type": "nominal", "sort": [row[name] for row in rows], "axis": axis}
+    parts = _value("v", Unit.SHARE, "normalize")
+    encoding = {
+        "x": names if windows else parts, "y": parts if windows else names, "color": color, "order": {"field": "o"},
+        "tooltip": [{"field": "n", "title": "What"}, {"field": "s", "title": "Part"}, {"field": "shown", "title": "Share"}],
+    }  # fmt: skip
+    return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
+
+
+_LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "labelLimit": 95}
+"""As many names beside one another as there is room for, also on a phone."""
+_MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%d %b') + slice(datum.label, 10, 16)"
+"""A window's beginning as `words.moment` writes it, shorter."""
+TONES = {"positive": "#0f9d6b", "neutral": "#a8a29e", "negative": "#e0533d"}
+"""Colors of the tones that everybody knows, in both themes; their order and names tell them apart too."""
+REST = ("#2457d6", "#d97706", "#a855f7", "#0891b2", "#84780b")
+"""Colors of other tones beside them."""
+
+
 def _spec(values: Sequence[Mapping[str, Any]], what: Spec) -> Spec:
     size = {"width": "container", "height": "container", "autosize": {"type": "fit", "contains": "padding"}}
     return {"$schema": SCHEMA, "data": {"values": list(values)}, **size, **what}

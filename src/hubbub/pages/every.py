@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from hubbub.pages import access, explain, freshness, jobs, overview, schedules, sources, system, tenants
+from hubbub.pages import (
+    access, contacts, conversation, conversations, explain, freshness, jobs, live, messages, overview, reports, satisfaction,
+    schedules, sources, speed, system, team, tenants, topics,
+)  # fmt: skip
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
     page.name: page
-    for page in (overview.PAGE, access.PAGE, explain.PAGE)
+    for page in (
+        overview.PAGE, live.PAGE, speed.PAGE, topics.PAGE, satisfaction.PAGE, team.PAGE, messages.PAGE, contacts.PAGE,
+        conversations.PAGE, reports.PAGE, access.PAGE, conversation.PAGE, explain.PAGE,
+    )
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 

@@ -75,6 +75,8 @@ class Widget:
     wide: bool = False
     about: str = ""
     role: Role = Role.VIEWER
+    still: bool = False
+    """Not asked for again while a page keeps itself fresh: what was typed into it would be gone."""
 
 
 @dataclass(frozen=True)

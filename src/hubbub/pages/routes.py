@@ -58,11 +58,11 @@ def house_of(request: Request) -> House:
     return found
 
 
-def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
+def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
     """Answer errors with a page: who is not signed in is led there, and comes back."""
 
     @wraps(handler)
-    def guarded(request: Request, *args: Any, **kwargs: Any) -> Response:
+    def answered(request: Request, *args: Any, **kwargs: Any) -> Response:
         try:
             return handler(request, *args, **kwargs)
         except UnauthenticatedError as error:
@@ -73,7 +73,7 @@ def _guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
         except HubbubError as error:
             return _error(error)
 
-    return guarded
+    return answered
 
 
 def _error(error: HubbubError) -> Response:
@@ -85,7 +85,8 @@ def _error(error: HubbubError) -> Response:
 # --- who and where
 
 
-def _of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
+def of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
+    """Return who asks, and the tenant, if it is one of theirs. Raises UnauthenticatedError, NotFoundError."""
     engine = house_of(request).engine
     person = people.person_of(request, engine.access)
     people.may_see(person, tenant)
@@ -230,18 +231,18 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
 
 
 @routes.get("/t/{tenant}/arrived")
-@_guarded
+@guarded
 def arrived(request: Request, tenant: str) -> Response:
     """Say whether a tenant has any event by now."""
-    _, one = _of_tenant(request, tenant)
+    _, one = of_tenant(request, tenant)
     return JSONResponse({"arrived": house_of(request).has_events(one)}, headers=dict(render.HEADERS))
 
 
 @routes.get("/t/{tenant}/values/{dimension}")
-@_guarded
+@guarded
 def values(request: Request, tenant: str, dimension: str) -> Response:
     """Name the values of a filter that occur in the view's days, the most frequent first."""
-    person, one = _of_tenant(request, tenant)
+    person, one = of_tenant(request, tenant)
     metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
     if dimension not in FILTERS:
         raise NotFoundError("there is no such filter")
@@ -252,18 +253,18 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
 
 
 @routes.get("/t/{tenant}/{name}")
-@_guarded
+@guarded
 def tenant_page(request: Request, tenant: str, name: str) -> Response:
     """Show a page of a tenant."""
-    person, one = _of_tenant(request, tenant)
+    person, one = of_tenant(request, tenant)
     return _show(request, person, one, _page(TENANT, name, person))
 
 
 @routes.get("/t/{tenant}/{name}/{part}")
-@_guarded
+@guarded
 def tenant_part(request: Request, tenant: str, name: str, part: str) -> Response:
     """Show a part of a page, or its table as CSV."""
-    person, one = _of_tenant(request, tenant)
+    person, one = of_tenant(request, tenant)
     return _widget(request, person, one, _page(TENANT, name, person), part)
 
 
@@ -271,16 +272,16 @@ def tenant_part(request: Request, tenant: str, name: str, part: str) -> Response
 async def tenant_action(request: Request, tenant: str, name: str, action: str) -> Response:
     """Do what a form of a page says."""
 
-    @_guarded
+    @guarded
     def act(request: Request, form: Form) -> Response:
-        person, one = _of_tenant(request, tenant)
+        person, one = of_tenant(request, tenant)
         return _act(request, person, one, _page(TENANT, name, person), action, form)
 
     return await _posted(request, act)
 
 
 @routes.get("/s/{token}")
-@_guarded
+@guarded
 def guest_home(request: Request, token: str) -> Response:
     """Lead who follows a shared link to its first page."""
     _of_guest(request, token)
@@ -288,7 +289,7 @@ def guest_home(request: Request, token: str) -> Response:
 
 
 @routes.get("/s/{token}/{name}")
-@_guarded
+@guarded
 def guest_page(request: Request, token: str, name: str) -> Response:
     """Show a page as a shared link allows it."""
     person, one = _of_guest(request, token)
@@ -296,7 +297,7 @@ def guest_page(request: Request, token: str, name: str) -> Response:
 
 
 @routes.get("/s/{token}/{name}/{part}")
-@_guarded
+@guarded
 def guest_part(request: Request, token: str, name: str, part: str) -> Response:
     """Show a part of such a page, or its table as CSV."""
     person, one = _of_guest(request, token)
@@ -304,7 +305,7 @@ def guest_part(request: Request, token: str, name: str, part: str) -> Response:
 
 
 @routes.get("/operate/{name}")
-@_guarded
+@guarded
 def operator_page(request: Request, name: str) -> Response:
     """Show a page about the whole installation."""
     person = _operator(request)
@@ -312,7 +313,7 @@ def operator_page(request: Request, name: str) -> Response:
 
 
 @routes.get("/operate/{name}/{part}")
-@_guarded
+@guarded
 def operator_part(request: Request, name: str, part: str) -> Response:
     """Show a part of such a page, or its table as CSV."""
     person = _operator(request)
@@ -323,7 +324,7 @@ def operator_part(request: Request, name: str, part: str) -> Response:
 async def operator_action(request: Request, name: str, action: str) -> Response:
     """Do what a form of such a page says."""
 
-    @_guarded
+    @guarded
     def act(request: Request, form: Form) -> Response:
         person = _operator(request)
         return _act(request, person, None, _page(OPERATOR, name, person), action, form)
@@ -343,7 +344,7 @@ async def _posted(request: Request, act: Callable[..., Response]) -> Response:
 
 
 @routes.get("/")
-@_guarded
+@guarded
 def home(request: Request) -> Response:
     """Lead to the first page of the one tenant that somebody may see, or of the first one."""
     engine = house_of(request).engine
@@ -356,7 +357,7 @@ def home(request: Request) -> Response:
 
 
 @routes.get("/sign-in")
-@_guarded
+@guarded
 def sign_in_page(request: Request) -> Response:
     """Say how to sign in; with a link's token, offer to: only the button uses it up, not a program that looks at the address."""
     token, back = request.query_params.get("token", ""), request.query_params.get("next", "")
@@ -367,7 +368,7 @@ def sign_in_page(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Sign in by the token of a link."""
 
-    @_guarded
+    @guarded
     def act(request: Request, form: Form) -> Response:
         engine = house_of(request).engine
         try:
@@ -383,7 +384,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """End the session."""
 
-    @_guarded
+    @guarded
     def act(request: Request, form: Form) -> Response:
         access = house_of(request).engine.access
         person = people.person_of(request, access)
@@ -402,7 +403,7 @@ def _local(path: str) -> str:
 
 
 @routes.get("/static/{name}")
-@_guarded
+@guarded
 def static(request: Request, name: str) -> Response:
     """Return a file of ours."""
     found = render.static_response(name, request, house_of(request).engine.settings.data / "cache")

@@ -47,8 +47,8 @@ FILTERS: dict[str, str] = {
 }
 """Dimensions that a page can be filtered by, and their names for people."""
 
-MOST_VALUES, LONGEST = 20, 200
-"""Values of one filter, and characters of one value."""
+MOST_VALUES, LONGEST = 20, 512
+"""Values of one filter, and characters of one value: as many as an event's may have."""
 
 Params = Iterable[tuple[str, str]]
 

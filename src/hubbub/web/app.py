@@ -29,6 +29,7 @@ from hubbub import __version__
 from hubbub.app import Engine
 from hubbub.errors import HubbubError, StoreBusyError
 from hubbub.jobs.worker import Worker, end
+from hubbub.pages.files import files as page_files
 from hubbub.pages.routes import House
 from hubbub.pages.routes import routes as pages
 from hubbub.telemetry import REQUEST_SECONDS, log
@@ -199,6 +200,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
     app.include_router(pages)
+    app.include_router(page_files)
     return app
 
 
