@@ -61,18 +61,7 @@ def cards(ask: Ask, metrics: Sequence[str], *, driving: str | None = None, page:
     total = ask.query(metrics, compare=ask.view.compared)
     lines = _sparks(ask, metrics)
     found = [_card(ask, name, total, lines.get(name, ()), driving, page) for name in metrics]
-    columns = [
-        Column("metric", "Metric"),
-        Column("value", "Value", "row"),
-        Column("previous", "Before", "row"),
-        Column("n", "n", "count"),
-    ]
-    rows = [
-        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
-        for c in found
-    ]
-    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
-    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+    return shown_cards(found)
 
 
 def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, list[Any]]:
@@ -110,6 +99,32 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
         "chart": ask.link(page, metric=name) if driving is not None else "",
         **change_of(name, compared, unit),
     }
+
+
+def plain_card(name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "") -> dict[str, Any]:
+    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change."""
+    unit = unit_of(name)
+    return {
+        "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
+        "n": None, "state": "", "spark": "", "unfiltered": unfiltered, "explained": "" if unfiltered else explained,
+        "chosen": False, "chart": "", "change": note, "way": "",
+    }  # fmt: skip
+
+
+def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
+    """Show cards with their table and their sentence."""
+    columns = [
+        Column("metric", "Metric"),
+        Column("value", "Value", "row"),
+        Column("previous", "Before", "row"),
+        Column("n", "n", "count"),
+    ]
+    rows = [
+        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
+        for c in found
+    ]
+    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
+    return Shown("cards", {"cards": found}, Table(columns, rows), said)
 
 
 def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hubbub.pages import explain, overview
+from hubbub.pages import explain, live, overview
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
     page.name: page
-    for page in (overview.PAGE, explain.PAGE)
+    for page in (overview.PAGE, live.PAGE, explain.PAGE)
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 
