@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hubbub.pages import explain, live, overview
+from hubbub.pages import contacts, explain, live, messages, overview, satisfaction, speed, team
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = {
     page.name: page
-    for page in (overview.PAGE, live.PAGE, explain.PAGE)
+    for page in (
+        overview.PAGE, live.PAGE, speed.PAGE, satisfaction.PAGE, team.PAGE, messages.PAGE, contacts.PAGE, explain.PAGE,
+    )
 }  # fmt: skip
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 

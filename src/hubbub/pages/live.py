@@ -111,7 +111,8 @@ def _waiting(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows, links), said, note)
 
 
-def _online(ask: Ask) -> Shown:
+def online(ask: Ask) -> Shown:
+    """Show who of the staff is logged in now."""
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
     found = _named(ask, "staff_online", MOST_STAFF)
@@ -131,7 +132,7 @@ PAGE = Page(
         Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes, wide=True),
         Widget("waiting", "Waiting for an answer", _waiting, size="list", role=Role.ANALYST,
                about="Open conversations whose last word is the other side's, the longest waiting first."),
-        Widget("online", "Staff online", _online, size="list"),
+        Widget("online", "Staff online", online, size="list"),
     ),
     dated=False, fresh_seconds=30,
 )  # fmt: skip
