@@ -173,10 +173,6 @@ class Ask:
         shown = view or (self.view if not page or page == self.page else self.view.on(rest={}))
         return f"{self.base}/{page or self.page}?{shown.query(**changes)}"
 
-    def conversation(self, id_: str) -> str:
-        """Return the address of a conversation's own page."""
-        return self.link("conversation", id=id_)
-
     def explained(
         self,
         metric: str,

@@ -106,12 +106,25 @@ def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[st
 
 
 def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
-    """Draw one column by the names in another, upright: for names that have an order of their own, like steps or ranges."""
-    values = [{"n": str(row[name]), "v": row[value], "shown": row.get(f"{value}_shown", row[value])} for row in rows]
-    axis = {"field": "n", "type": "nominal", "sort": list(order) or None, "axis": {"title": None, "labelAngle": 0}}
+    """Draw one column by the names in another, lying, with the values beside: for names that have an order, like steps or ranges.
+
+    What is written beside a bar is `<value>_shown` where rows have it.
+    """
+    values = [
+        {"n": str(row[name]), "v": row[value], "shown": str(row.get(f"{value}_shown", row[value]))} for row in rows
+    ]
+    names = {
+        "field": "n",
+        "type": "nominal",
+        "sort": list(order) or None,
+        "axis": {"title": None, "ticks": False, "domain": False},
+    }
     tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
-    encoding = {"x": axis, "y": _value("v", unit, None), "tooltip": tooltip}
-    return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
+    room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.3 or 1}
+    along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
+    said = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
+    layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, said]
+    return _spec(values, {"layer": layers, "encoding": {"y": names, "x": along}})
 
 
 def _spec(values: Sequence[Mapping[str, Any]], what: Spec) -> Spec:

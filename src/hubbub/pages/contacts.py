@@ -41,7 +41,13 @@ def _top(ask: Ask) -> Shown:
     if not found:
         return Shown(empty=NOTHING_HERE)
     columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "score")]
-    links = [{SCORE: ask.explained(SCORE, where={"contact_id": row["contact_id"]})} for row in found]
+    links = [
+        {
+            "contact_id": ask.link("conversations", find=row["contact_id"]),
+            SCORE: ask.explained(SCORE, where={"contact_id": row["contact_id"]}),
+        }
+        for row in found
+    ]
     said = f"The {len(found)} most engaged contacts; the first has {shown(found[0][SCORE], 'score')} of 100"
     return Shown("table", {}, Table(columns, found, links), said)
 

@@ -102,10 +102,10 @@ def _waiting(ask: Ask) -> Shown:
     now = ask.now.replace(tzinfo=None)
     rows = [{**row, "waits": (now - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in found]
     columns = [
-        Column("id", "Conversation"), Column("channel", "Channel"), Column("account_id", "Account"),
-        Column("waits", "Waits for", "ms"),
+        Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel"),
+        Column("account_id", "Account"),
     ]  # fmt: skip
-    links = [{"id": ask.conversation(row["id"])} for row in rows]
+    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
     said = f"Conversations that wait for an answer; the longest waits {shown(rows[0]['waits'], 'ms')}"
     note = f"The {MOST} that wait longest; the first number above says how many do." if len(rows) == MOST else ""
     return Shown("table", {}, Table(columns, rows, links), said, note)
