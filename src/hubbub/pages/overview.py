@@ -83,8 +83,12 @@ def _changed(ask: Ask) -> Shown:
     unit = unit_of(name)
     said = f"{title_of(name)} went from {shown(answer['before'], unit)} to {shown(answer['after'], unit)}"
     columns = [
-        Column("what", "What"), Column("before", "Before", unit), Column("after", "After", unit), Column("contribution", "Did", unit)
-    ]  # fmt: skip
+        Column("what", "What"),
+        *(
+            Column(name, title, unit)
+            for name, title in (("before", "Before"), ("after", "After"), ("contribution", "Moved it by"))
+        ),
+    ]
     return Shown("changed", {"said": said, "unit": unit}, Table(columns, rows), said, empty="" if rows else f"{said}.")
 
 
@@ -108,7 +112,7 @@ PAGE = Page(
         Widget("chart", "Over time", _chart, wide=True),
         Widget("channels", "Channels", _channels, size="list"),
         Widget("rooms", "Rooms", _rooms, size="list", lazy=True),
-        Widget("changed", "What changed", _changed, size="list", lazy=True, about="The parts of the chosen number that moved it most."),
-        Widget("heat", "When people write", _heat, size="list", lazy=True, about="Messages received by weekday and hour."),
+        Widget("changed", "What changed", _changed, size="list", lazy=True, about="What moved the chosen number most."),
+        Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hubbub.errors import BadQuestionError
 from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
@@ -43,6 +44,36 @@ def test_the_period_before_is_as_many_days_or_months(
 ) -> None:
     """Days of 23 and 25 hours are days, and whole months are compared with whole months, over a new year too."""
     assert earlier(Question(("messages",), start, end, grain), TENANT, LATER) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "compare", "expected"),
+    [
+        (midnight(3, 9), midnight(3, 10), "weekdays", (midnight(3, 2), midnight(3, 3))),
+        (midnight(3, 9), midnight(3, 16), "weekdays", (midnight(3, 2), midnight(3, 9))),
+        (midnight(3, 1), midnight(4, 1), "weekdays", (midnight(1, 25), midnight(2, 25))),
+        (midnight(3, 8), midnight(3, 9), "year", (midnight(3, 8, 2025), midnight(3, 9, 2025))),
+        (midnight(2, 29, 2028), midnight(3, 1, 2028), "year", (midnight(2, 28, 2027), midnight(3, 1, 2027))),
+        (midnight(1, 1), midnight(1, 1, 2027), "year", (midnight(1, 1, 2025), midnight(1, 1))),
+    ],
+)
+def test_the_same_weekdays_or_dates_before(
+    start: datetime, end: datetime, compare: str, expected: tuple[datetime, datetime]
+) -> None:
+    """The last stretch before that begins on the same weekday and does not overlap; the same dates of the year before."""
+    asked = Question(("messages",), start, end, compare=compare)
+    found = earlier(asked, TENANT, LATER + timedelta(days=900))
+    assert found == expected
+    assert found[1] <= start and (
+        compare == "year" or found[0].astimezone(TZ).weekday() == start.astimezone(TZ).weekday()
+    )
+
+
+def test_more_than_a_year_is_not_compared_with_the_year_before() -> None:
+    """It would overlap itself."""
+    asked = Question(("messages",), midnight(1, 1, 2025), midnight(1, 2, 2026), compare="year")
+    with pytest.raises(BadQuestionError, match="longer"):
+        earlier(asked, TENANT, LATER)
 
 
 def test_a_range_of_hours_is_compared_with_the_hours_before() -> None:

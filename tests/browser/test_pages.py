@@ -1,0 +1,209 @@
+"""Every page in a real browser: on the demo, on an empty store, with attacks for names, narrow, dark, and by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from hubbub.pages.every import OPERATOR, TENANT
+from tests.browser.conftest import EVIL, HOTEL, Server, Visitor, visiting
+
+pytestmark = pytest.mark.timeout(900)
+NEEDS = {"explain": "metric=csat", "conversation": "id=none"}
+"""What the address of a page that others lead to must say."""
+
+
+def addresses(tenant: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and address of every page of a tenant, and of the operator's."""
+    for name in TENANT:
+        yield name, f"/t/{tenant}/{name}?{NEEDS.get(name, '')}"
+    for name in OPERATOR:
+        yield f"operate-{name}", f"/operate/{name}"
+
+
+@pytest.fixture(scope="module")
+def operator(browser: Browser, server: Server) -> Iterator[Visitor]:
+    """Open a window of an operator."""
+    with visiting(browser, server) as visitor:
+        yield visitor
+
+
+def clean(visitor: Visitor, path: str) -> list[str]:
+    """Visit a page and return what was wrong with it."""
+    visitor.faults.clear()
+    visitor.visit(path)
+    failed = visitor.page.locator(".failed")
+    return [*visitor.faults, *(f"failed part: {failed.nth(i).inner_text()}" for i in range(failed.count()))]
+
+
+def test_every_page_works_on_the_demo(operator: Visitor) -> None:
+    """No page writes to the console, asks another host, gets an error, or has a part that failed."""
+    faults = {}
+    for name, path in addresses(HOTEL):
+        found = clean(operator, path)
+        operator.shot(f"{name}-light")
+        if found and name != "conversation":  # there is no conversation of that name
+            faults[name] = found
+    assert not faults
+
+
+def test_every_page_works_on_an_empty_tenant(operator: Visitor) -> None:
+    """A tenant without events has pages that say so, without an error."""
+    faults = {}
+    for name, path in addresses("empty"):
+        found = clean(operator, path)
+        operator.shot(f"{name}-empty")
+        if found and name != "conversation":
+            faults[name] = found
+    assert not faults
+
+
+def test_the_first_event_turns_the_page_green(operator: Visitor, server: Server) -> None:
+    """A page that waits for a tenant's first event says so when it is there, without being opened again."""
+    operator.visit("/t/first/overview")
+    page = operator.page
+    assert "curl" in page.locator(".first").inner_text() and page.locator(".arrived").is_hidden()
+    server.send("first", type="message.received", time=datetime.now(UTC).isoformat(), channel="web", contact_id="c1")
+    page.locator(".first.there .arrived").wait_for()
+    page.locator(".arrived a").click()
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#cards [data-number=messages]").inner_text() == "1"
+
+
+def test_names_from_outside_do_nothing(operator: Visitor) -> None:
+    """No name of a tenant, channel, room, staff, topic or text runs as a script, on any page."""
+    for name, path in addresses(EVIL):
+        faults = clean(operator, path)
+        assert operator.page.evaluate("window.pwned") is None, name
+        assert not [fault for fault in faults if "script" in fault or "console" in fault or "host" in fault], (
+            name,
+            faults,
+        )
+    attack = quote("<img src=x onerror=window.pwned=1>")
+    operator.visit(f"/t/{EVIL}/overview?channel={attack}&topic={attack}&metric={attack}&nonsense={attack}")
+    assert operator.page.evaluate("window.pwned") is None
+
+
+def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
+    """At 360 px no page is wider than its window."""
+    wide = {}
+    with visiting(browser, server, width=360) as visitor:
+        for name, path in addresses(HOTEL):
+            visitor.visit(path)
+            visitor.shot(f"{name}-phone")
+            width = visitor.page.evaluate("document.documentElement.scrollWidth")
+            if width > 360:
+                wide[name] = width
+    assert not wide
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_can_be_used_by_everybody(browser: Browser, server: Server, theme: str) -> None:
+    """axe finds nothing serious on any page, in either theme."""
+    found = {}
+    with visiting(browser, server, theme=theme) as visitor:
+        for name, path in addresses(HOTEL):
+            visitor.visit(path)
+            if theme == "dark":
+                visitor.shot(f"{name}-dark")
+            results = Axe().run(visitor.page)
+            serious = [
+                f"{one['id']}: {one['nodes'][0]['html'][:160]} {one['nodes'][0]['failureSummary'][:300]}"
+                for one in results.response["violations"]
+                if one["impact"] in ("serious", "critical")
+            ]
+            if serious:
+                found[name] = serious
+    assert not found
+
+
+def test_numbers_on_the_page_are_the_api_s(operator: Visitor, server: Server) -> None:
+    """Each number of the overview is what the API answers to the same question, and leads to its explanation."""
+    operator.visit(f"/t/{HOTEL}/overview?range=last-month&channel=whatsapp")
+    page = operator.page
+    days = page.locator("input[name=from]").input_value(), page.locator("input[name=to]").input_value()
+    shown = {}
+    cards = page.locator("#cards [data-number]")
+    for i in range(cards.count()):
+        shown[str(cards.nth(i).get_attribute("data-number"))] = str(cards.nth(i).get_attribute("data-value"))
+    assert len(shown) == 6
+    where = {"channel": "whatsapp"}
+    answer = server.query(HOTEL, metrics=list(shown), **{"from": days[0], "to": days[1]}, where=where)["rows"][0]
+    assert {name: float(value) for name, value in shown.items()} == {name: float(answer[name]) for name in shown}
+    rooms = page.locator("#rooms tbody tr")
+    asked = server.query(
+        HOTEL, metrics=["messages"], by=["channel_id"], where=where, **{"from": days[0], "to": days[1]}
+    )
+    expected = {row["channel_id"]: row["messages"] for row in asked["rows"]}
+    read = {
+        rooms.nth(i).locator("th").inner_text().strip(): int(
+            str(rooms.nth(i).locator("td a").first.get_attribute("data-value"))
+        )
+        for i in range(rooms.locator("td.number a[data-value]").count() and rooms.count())
+        if rooms.nth(i).locator("td a[data-value]").count()
+    }
+    assert read == expected
+    cards.first.click()
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".big").inner_text().replace(",", "") == shown["messages"].removesuffix(".0")
+
+
+def test_the_address_holds_everything(operator: Visitor) -> None:
+    """Filters, days and comparison chosen by hand stand in the address; back and reload show the same."""
+    operator.visit(f"/t/{HOTEL}/overview")
+    page = operator.page
+    page.locator("#channels th a").first.click()
+    page.wait_for_load_state("networkidle")
+    chip = page.locator(".chips li").inner_text()
+    assert "channel=" in page.url and "Channel" in chip
+    before, numbers = page.url, page.locator("#cards .value").all_inner_texts()
+    page.keyboard.press("w")
+    page.wait_for_url("**range=7d**")
+    assert page.locator(".chips li").inner_text() == chip
+    page.go_back()
+    page.wait_for_load_state("networkidle")
+    assert page.url == before and page.locator("#cards .value").all_inner_texts() == numbers
+    page.reload()
+    assert page.locator("#cards .value").all_inner_texts() == numbers
+    page.locator(".chips a").click()
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".chips li").count() == 0
+
+
+def test_the_keyboard_is_enough(operator: Visitor) -> None:
+    """D, W, M and the arrows choose the days, ? lists them, Tab reaches the numbers."""
+    operator.visit(f"/t/{HOTEL}/overview")
+    page = operator.page
+    for key, name in (("d", "Today"), ("w", "Last 7 days"), ("m", "Last 28 days")):
+        page.keyboard.press(key)
+        page.wait_for_function("name => document.querySelector('.period summary').textContent.includes(name)", arg=name)
+        page.wait_for_load_state("networkidle")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**from=**")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("?")
+    assert page.locator("[data-help]").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+
+
+def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
+    """The button turns a light page dark, and the next page too."""
+    with visiting(browser, server) as visitor:
+        visitor.visit(f"/t/{HOTEL}/overview")
+        page = visitor.page
+
+        def paper() -> str:
+            return str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+        light = paper()
+        page.locator("[data-theme-button]").click()
+        dark = paper()
+        visitor.visit(f"/t/{HOTEL}/overview?range=7d")
+        assert dark != light and paper() == dark
