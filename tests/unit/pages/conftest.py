@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hubbub.app import Engine
 from hubbub.settings import load
 from hubbub.web.app import create_app
+from tests.unit.pages.busy import events
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 ORIGIN = "http://testserver"
@@ -52,3 +53,13 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
         yield Pages(
             engine, lambda: TestClient(app, base_url=ORIGIN, follow_redirects=False, raise_server_exceptions=False)
         )
+
+
+@pytest.fixture
+def busy(pages: Pages) -> Pages:
+    """Give tenant `a` some of everything, most of it folded."""
+    made = events(NOW)
+    assert not pages.engine.record("a", made[:-2])["rejected"]
+    pages.engine.refresh()
+    pages.engine.record("a", made[-2:])
+    return pages
