@@ -252,13 +252,10 @@ def breakdown(
 ) -> Shown:
     """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page.
 
-    Metrics that are not counted by the dimension are left out. `titles` are columns' own; `nothing` says why there is no row;
+    `titles` are columns' own; `nothing` says why there is no row;
     `only_ranked` leaves rows out that have nothing to be ranked by.
     """
     rank = rank or metrics[0]
-    if missing := ask.unfiltered(rank, {dimension: ()}):
-        return Shown(empty=f"{title_of(rank)} is not counted by {missing.lower()}.")
-    metrics = [name for name in metrics if not ask.unfiltered(name, {dimension: ()})]
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
         return Shown(empty=_unfiltered(rank, answer))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import breakdown, cards, chosen, filter_first, over_time
+from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
 from hubbub.pages.parts import Column, Page, Shown, Table, Widget
 from hubbub.reports.words import shown
 
@@ -56,8 +58,10 @@ def _channels(ask: Ask) -> Shown:
 
 
 def _failures(ask: Ask) -> Shown:
-    shown_ = over_time(ask, ["messages_failed"], mark="bar")
-    return shown_ if shown_.table else Shown(empty="No message failed in these days and filters.")
+    found = over_time(ask, ["messages_failed"], mark="bar")
+    return (
+        replace(found, empty="No message failed in these days and filters.") if found.empty == NOTHING_HERE else found
+    )
 
 
 def _states(ask: Ask) -> Shown:
