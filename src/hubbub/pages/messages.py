@@ -18,6 +18,13 @@ STEPS = {
 }  # fmt: skip
 """Steps of a sent message by metric: title, and the rate that leads to it."""
 STATES = ("campaigns_total", "campaigns_active", "campaigns_completed", "campaigns_failed")
+RECEIPTS = (
+    "Delivered and failed are shares of what was sent on channels that give receipts; read and replied, of what was delivered. "
+    "The last 72 hours may still change."
+)
+NO_RECEIPTS = (
+    "No channel here gives receipts: what was delivered and read is not known, and replies are not counted without it."
+)
 NOT_SENT = "No message was sent in these days and filters."
 
 
@@ -45,10 +52,7 @@ def _funnel(ask: Ask) -> Shown:
     columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
     said = ", ".join(f"{row['step'].lower()} {row['n_shown']}" for row in rows)
     spec = charts.bars(rows, "step", "n", "count", order=[title for title, _ in STEPS.values()])
-    note = (
-        "Delivered and failed are shares of what was sent on channels that give receipts; read and replied, of what was delivered. "
-        "The last 72 hours may still change."
-    )
+    note = RECEIPTS if answer.cell("delivery_rate")["value"] is not None else NO_RECEIPTS
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {said}", note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.pages.messages import CARDS, NOT_SENT, STATES, STEPS
+from hubbub.pages.messages import CARDS, NO_RECEIPTS, NOT_SENT, STATES, STEPS
 from tests.unit.pages.busy import CAMPAIGN, VIEW, agree, asked, numbers, read, rows
 from tests.unit.pages.conftest import Pages
 
@@ -23,6 +23,7 @@ def test_its_numbers_are_the_engines(busy: Pages) -> None:
     assert [float(row["rate"]) if row["rate"] else None for row in found] == [
         answer[rate] if rate else None for _, rate in STEPS.values()
     ]
+    assert NO_RECEIPTS in read(http, "/t/a/messages/funnel", **VIEW, channel="sms")
     table = rows(http, "/t/a/messages/channels", **VIEW)
     agree(table, asked(busy.engine, *CHANNELS, by=["channel"]), "channel", *CHANNELS)
     assert sum(int(row["messages_failed"]) for row in rows(http, "/t/a/messages/failures", **VIEW)) == 4
