@@ -21,7 +21,7 @@ from hubbub.metrics import (
     tasks,
     topics,
 )  # fmt: skip
-from hubbub.metrics.definition import Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
+from hubbub.metrics.definition import WITHIN, Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
 from hubbub.model.event import nearest
 
 DEFINITION_VERSION = 2
@@ -33,7 +33,7 @@ ROLLUPS: tuple[Rollup, ...] = (
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 BY_NAME: dict[str, Rollup] = {r.name: r for r in ROLLUPS}
-STATISTICS = ("avg", "p50", "p90", "p95", "p99", "min", "max", "count", "sum")
+STATISTICS = ("avg", "p50", "p90", "p95", "p99", "min", "max", "count", "sum", *WITHIN)
 DIMENSION_NAMES = {"first_staff_id": "staff_id"}
 """Columns whose public dimension name differs."""
 
@@ -49,7 +49,9 @@ class Asked:
 
     @property
     def unit(self) -> Unit:
-        """Unit of the value: a distribution's count is a count."""
+        """Unit of the value: a distribution's count is a count, and what lies within a limit is a share."""
+        if self.statistic in WITHIN:
+            return Unit.SHARE
         return Unit.COUNT if self.statistic == "count" else self.metric.unit
 
 

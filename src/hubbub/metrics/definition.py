@@ -9,6 +9,7 @@ SQL here is the part that DuckDB and ClickHouse share: CTEs, window functions, F
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -192,6 +193,18 @@ def estimate(bucket: int) -> float:
     return 0.0 if bucket < 0 else float(2.0 * GAMMA**bucket / (GAMMA + 1.0))
 
 
+WITHIN: Mapping[str, int] = {
+    "within_1min": 60_000, "within_5min": 300_000, "within_15min": 900_000, "within_1h": 3_600_000, "within_4h": 14_400_000,
+    "within_1d": 86_400_000,
+}  # fmt: skip
+"""Shares of a distribution's values up to a limit in ms, by the statistic's name. Values count as their bucket's estimate."""
+
+
+def last_bucket(limit: int) -> int:
+    """Return the last bucket whose estimate lies within a limit of 1 ms or more."""
+    return math.floor(math.log(limit * (GAMMA + 1.0) / 2.0) / LOG_GAMMA)
+
+
 @dataclass(frozen=True)
 class Link:
     """How a new event reaches facts anchored elsewhere: it changes facts whose anchor event shares `key`, no further
@@ -276,7 +289,7 @@ class Ratio(Metric):
 
 @dataclass(frozen=True)
 class Quantiles(Metric):
-    """A distribution, asked for as `<name>.avg|p50|p90|p95|p99|min|max|count|sum`."""
+    """A distribution, asked for as `<name>.avg|p50|p90|p95|p99|min|max|count|sum`, or by a limit: see `WITHIN`."""
 
     measure: str = ""
 

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from hubbub.app import Engine
-from hubbub.metrics.catalogue import dimensions_of, find
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
+from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.pages.parts import Role
@@ -113,7 +114,7 @@ class Ask:
             **{name: list(values) for name, values in self.view.where.items()},
             **{k: list(v) for k, v in (where or {}).items()},
         }
-        unfiltered = {name: missing for name in metrics if (missing := self._missing(name, wanted))}
+        unfiltered = {name: missing for name in metrics if (missing := self.unfiltered(name, wanted))}
         known = [name for name in metrics if name not in unfiltered]
         if not known:
             return Found([], {}, unfiltered)
@@ -133,10 +134,11 @@ class Ask:
         )
         return found
 
-    @staticmethod
-    def _missing(metric: str, where: Mapping[str, Any]) -> str:
-        known = dimensions_of(find(metric).rollup)
-        return next((FILTERS.get(name, name) for name in where if name not in known), "")
+    def unfiltered(self, metric: str, where: Mapping[str, Any] | None = None) -> str:
+        """Return the first filter (of the view, or others) that a metric does not know, by its name for people, or nothing."""
+        rollup = find(metric).rollup
+        known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
+        return next((FILTERS.get(n, n) for n in (self.view.where if where is None else where) if n not in known), "")
 
     def timed(self, metric: str) -> str:
         """Return a wait's metric as the view counts time: all of it, or business hours."""
@@ -192,6 +194,11 @@ class Ask:
             elif value is not None:
                 pairs.append((f"d.{name}", value))
         return f"{self.base}/explain?{view.on(rest={}).query()}&{urlencode(pairs)}"
+
+
+def _asked_by(rollup: Rollup, column: str) -> bool:
+    """Whether a dimension's column may be asked by: not what holds the entities that are counted."""
+    return column not in rollup.hidden or column in MEMBERS_ALLOWED
 
 
 def first_event(engine: Engine, tenant: Tenant) -> datetime | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from hubbub.metrics.catalogue import find
-from hubbub.metrics.definition import Unit
+from hubbub.metrics.definition import WITHIN, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
@@ -34,7 +36,8 @@ TITLES = {
     "messages": "Messages", "active_contacts": "Active contacts", "conversations_started": "Conversations started",
     "first_response_ms.p50": "First response, median", "first_response_business_ms.p50": "First response, median",
     "response_ms.p50": "Response, median", "response_business_ms.p50": "Response, median", "csat": "Satisfied",
-    "nps_score": "NPS", "nps10_score": "NPS (0 to 10)", "ai_handled": "Handled by AI",
+    "nps_score": "NPS", "nps10_score": "NPS (0 to 10)", "rating_avg": "Mean rating", "sla_breaches": "SLA breaches",
+    "messages_attempted": "All sent messages", "contact_engagement_score": "Engagement score", "ai_handled": "Handled by AI",
 }  # fmt: skip
 """Titles of metrics whose names do not read as words by themselves."""
 
@@ -48,7 +51,17 @@ def title_of(metric: str) -> str:
     return f"{words}, {STATISTICS.get(statistic, statistic)}" if statistic else words
 
 
-STATISTICS = {"avg": "mean", "p50": "median", "min": "shortest", "max": "longest", "count": "count"}
+STATISTICS = {
+    "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
+    **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
+}  # fmt: skip
+
+
+def chosen(ask: Ask, metrics: Sequence[str]) -> str:
+    """Return which of some metrics the address chooses (`metric=`), as it is timed on this page; else the first."""
+    timed = [ask.timed(name) for name in metrics]
+    asked = ask.timed(ask.param("metric"))
+    return asked if asked in timed else timed[0]
 
 
 def unit_of(metric: str) -> str:
@@ -61,18 +74,7 @@ def cards(ask: Ask, metrics: Sequence[str], *, driving: str | None = None, page:
     total = ask.query(metrics, compare=ask.view.compared)
     lines = _sparks(ask, metrics)
     found = [_card(ask, name, total, lines.get(name, ()), driving, page) for name in metrics]
-    columns = [
-        Column("metric", "Metric"),
-        Column("value", "Value", "row"),
-        Column("previous", "Before", "row"),
-        Column("n", "n", "count"),
-    ]
-    rows = [
-        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
-        for c in found
-    ]
-    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
-    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+    return shown_cards(found)
 
 
 def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, list[Any]]:
@@ -88,6 +90,8 @@ def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, list[Any]]:
 def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
     grains: dict[str, list[str]] = {}
     for name in metrics:
+        if isinstance(find(name).metric, Score):  # is one number at the end of all days
+            continue
         grains.setdefault(ask.fitting(ask.grain, name), []).append(name)
     return grains
 
@@ -112,6 +116,32 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
     }
 
 
+def plain_card(name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "") -> dict[str, Any]:
+    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change."""
+    unit = unit_of(name)
+    return {
+        "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
+        "n": None, "state": "", "spark": "", "unfiltered": unfiltered, "explained": "" if unfiltered else explained,
+        "chosen": False, "chart": "", "change": note, "way": "",
+    }  # fmt: skip
+
+
+def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
+    """Show cards with their table and their sentence."""
+    columns = [
+        Column("metric", "Metric"),
+        Column("value", "Value", "row"),
+        Column("previous", "Before", "row"),
+        Column("n", "n", "count"),
+    ]
+    rows = [
+        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
+        for c in found
+    ]
+    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
+    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+
+
 def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
     """Return `change` in words and `way` (better, worse, or only up, down, same) of a compared number."""
     change = compared.get("change")
@@ -125,11 +155,18 @@ def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, 
         words = f"{change['relative']:+.0%}"
     else:
         words = f"{step:+,.0f}" if unit == Unit.COUNT else f"{step:+,.2f}"
-    name = metric.partition(".")[0]
-    way = label
-    if label != "same" and name in LOWER_IS_BETTER | HIGHER_IS_BETTER:
-        way = "better" if (label == "down") == (name in LOWER_IS_BETTER) else "worse"
-    return {"change": words.replace("-", "−"), "way": way}
+    if not words.strip("+-0.% points"):  # a change too small to be written is none to a reader
+        return {"change": words[1:], "way": "same"}
+    return {"change": words.replace("-", "−"), "way": _way(metric, label)}
+
+
+def _way(metric: str, label: str) -> str:
+    """Return whether up or down is better or worse for a metric; as many waits as there are is neither."""
+    name, _, statistic = metric.partition(".")
+    lower = name in LOWER_IS_BETTER and statistic not in WITHIN
+    if statistic in ("count", "sum") or not (lower or name in HIGHER_IS_BETTER or statistic in WITHIN):
+        return label
+    return "better" if (label == "down") == lower else "worse"
 
 
 def over_time(
@@ -141,7 +178,10 @@ def over_time(
     stacked: bool = False,
     compare: bool = False,
 ) -> Shown:
-    """Show metrics of one unit over the view's windows, one of them beside the compared period."""
+    """Show metrics of one unit over the view's windows, one of them beside the compared period.
+
+    `mark` is that of Vega-Lite, or `bands`: the first as a line, with the space up to each next one.
+    """
     unit = unit_of(metrics[0])
     grain = ask.grain if all(ask.fitting(ask.grain, name) == ask.grain for name in metrics) else "day"
     answer = ask.query(metrics, grain=grain, compare=ask.view.compared if compare else None)
@@ -153,9 +193,11 @@ def over_time(
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     if not any(row[name] for row in rows for name in known):
         return Shown(empty=NOTHING_HERE)
-    spec = charts.over_time(
-        rows, [(name, names[name]) for name in known], unit, mark=mark, stacked=stacked, before=before
-    )
+    series = [(name, names[name]) for name in known]
+    if mark == "bands":
+        spec = charts.bands(rows, series, unit)
+    else:
+        spec = charts.over_time(rows, series, unit, mark=mark, stacked=stacked, before=before)
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
     if before:
         columns.append(Column(before, "Before", unit))
@@ -204,16 +246,23 @@ def breakdown(
     rank: str | None = None,
     compare: bool = True,
     where: Mapping[str, Sequence[str]] | None = None,
+    titles: Mapping[str, str] = MappingProxyType({}),
+    nothing: str = NOTHING_HERE,
+    only_ranked: bool = False,
 ) -> Shown:
-    """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page."""
+    """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page.
+
+    `titles` are columns' own; `nothing` says why there is no row;
+    `only_ranked` leaves rows out that have nothing to be ranked by.
+    """
     rank = rank or metrics[0]
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
         return Shown(empty=_unfiltered(rank, answer))
     known = [name for name in metrics if name not in answer.unfiltered]
-    found = [row for row in answer.rows if any(row[name] for name in known)]
+    found = [row for row in answer.rows if any(row[name] for name in ([rank] if only_ranked else known))]
     if not found:
-        return Shown(empty=NOTHING_HERE)
+        return Shown(empty=nothing)
     found.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
     top, whole = max((row[rank] or 0) for row in found) or 1, sum(row[rank] or 0 for row in found)
     rows, links = [], []
@@ -237,7 +286,7 @@ def breakdown(
         links.append({"name": filtered, **{name: ask.explained(name, where=asked) for name in known}})
     columns = [
         Column("name", title or FILTERS.get(dimension, dimension.capitalize())),
-        *(Column(n, title_of(n), unit_of(n)) for n in known),
+        *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
     ]
     said = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
         f"{row['name']} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
@@ -245,6 +294,11 @@ def breakdown(
     left = len(rows) - most
     note = f"{left} more in the table below" if left > 0 else ""
     return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), said, note)
+
+
+def filter_first(metric: str, answer: Found) -> Shown:
+    """Say that a metric does not know a filter of the page."""
+    return Shown(empty=_unfiltered(metric, answer))
 
 
 def _unfiltered(metric: str, answer: Found) -> str:

@@ -6,7 +6,7 @@ Colors, fonts and sizes are the page's (`static/charts.js`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hubbub.metrics.definition import Unit
@@ -49,6 +49,7 @@ def over_time(
         for name, title in series
     ]  # fmt: skip
     titles = [title for _, title in series]
+    top = _top(rows, [*(name for name, _ in series), *([before] if before else [])])
     color = {
         "field": "s",
         "type": "nominal",
@@ -60,7 +61,7 @@ def over_time(
         {
             "mark": drawn | ({"opacity": 0.75} if mark == "area" else {}),
             "encoding": {
-                "y": _value("v", unit, "zero" if stacked else None),
+                "y": _value("v", unit, "zero" if stacked else None, top),
                 "color": color,
                 "tooltip": [
                     {"field": "at", "title": "When"}, {"field": "s", "title": "What"}, {"field": "shown", "title": "Value"}
@@ -75,19 +76,55 @@ def over_time(
             {
                 "data": {"values": past},
                 "mark": {"type": "line", "strokeDash": [4, 4], "strokeWidth": 1.5, "opacity": 0.55, "tooltip": None},
-                "encoding": {"y": _value("v", unit, None)},
+                "encoding": {"y": _value("v", unit, None, top)},
             },
         )
     return _spec(values, {"layer": layers, "encoding": {"x": _time(len(rows))}})
 
 
+def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:
+    """Draw the first of `names` (column and title) over the rows' `window` as a line, and the space from each to the next above."""
+    values = [{"t": wall(row["window"]), "at": row["at"], **_fields(row, names)} for row in rows]
+    tooltip = [{"field": "at", "title": "When"}, *({"field": f"s{i}", "title": n[1]} for i, n in enumerate(names))]
+    top = _top(rows, [name for name, _ in names])
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "area", "opacity": 0.34 / (i + 1), "tooltip": True},
+            "encoding": {"y": _value(f"v{i}", unit, None, top), "y2": {"field": f"v{i + 1}"}, "tooltip": tooltip},
+        }
+        for i in range(len(names) - 1)
+    ]
+    line = {"type": "line", "point": len(rows) <= 62, "tooltip": True}
+    layers.append({"mark": line, "encoding": {"y": _value("v0", unit, None, top), "tooltip": tooltip}})
+    return _spec(values, {"layer": layers, "encoding": {"x": _time(len(rows))}})
+
+
+def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the values of columns as v0, v1, …: their own names have dots, which a field's name may not."""
+    pairs = [(f"v{i}", row[name]) for i, (name, _) in enumerate(names)]
+    return dict(pairs + [(f"s{i}", row[f"{name}_shown"]) for i, (name, _) in enumerate(names)])
+
+
 def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
-    """Draw one column by the names in another, upright: for names that have an order of their own, like steps or ranges."""
-    values = [{"n": str(row[name]), "v": row[value], "shown": row.get(f"{value}_shown", row[value])} for row in rows]
-    axis = {"field": "n", "type": "nominal", "sort": list(order) or None, "axis": {"title": None, "labelAngle": 0}}
+    """Draw one column by the names in another, lying, with the values beside: for names that have an order, like steps or ranges.
+
+    What is written beside a bar is `<value>_shown` where rows have it.
+    """
+    values = [
+        {"n": str(row[name]), "v": row[value], "shown": str(row.get(f"{value}_shown", row[value]))} for row in rows
+    ]
+    names = {
+        "field": "n",
+        "type": "nominal",
+        "sort": list(order) or None,
+        "axis": {"title": None, "ticks": False, "domain": False},
+    }
     tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
-    encoding = {"x": axis, "y": _value("v", unit, None), "tooltip": tooltip}
-    return _spec(values, {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding})
+    room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.3 or 1}
+    along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
+    said = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
+    layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, said]
+    return _spec(values, {"layer": layers, "encoding": {"y": names, "x": along}})
 
 
 def shares(
@@ -142,10 +179,30 @@ def _time(count: int) -> Spec:
     }
 
 
-def _value(name: str, unit: str, stack: str | None) -> Spec:
+_SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
+_STEPS = (
+    *(n * _SECOND for n in (1, 5, 15, 30)), *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)), *(n * _HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * _DAY for n in (1, 2, 5, 10, 30, 90, 365)),
+)  # fmt: skip
+"""Distances between the lines of an axis of waits."""
+
+
+def _ticks(top: float) -> list[int]:
+    """Return where an axis of waits up to `top` ms has its lines: at whole seconds, minutes, hours or days, up to six of them."""
+    step = next((one for one in _STEPS if top / one <= 5), _STEPS[-1])
+    return [step * i for i in range(int(top // step) + 2)]
+
+
+def _top(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> float:
+    return max((row[name] for name in names for row in rows if row[name] is not None), default=0)
+
+
+def _value(name: str, unit: str, stack: str | None, top: float = 0) -> Spec:
     axis: Spec = {"title": None, "tickCount": 4}
     if unit in _LABELS:
         axis["labelExpr"] = _LABELS[Unit(unit)]
+        if unit == Unit.MS and 1000 <= top <= _STEPS[-1] * 5:
+            axis["values"] = _ticks(top)
     elif unit == Unit.COUNT:
         axis["format"] = ",.0f"
         axis["tickMinStep"] = 1

@@ -9,7 +9,7 @@ from typing import Any
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import Unit
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import NOTHING_HERE, breakdown, cards, over_time, title_of, unit_of
+from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, title_of, unit_of
 from hubbub.pages.parts import Column, Page, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.reports.words import shown
@@ -21,17 +21,12 @@ HEAT_DAYS = 28
 LEVELS = 8
 
 
-def _chosen(ask: Ask) -> str:
-    asked = ask.param("metric", CARDS[0])
-    return asked if asked in CARDS else CARDS[0]
-
-
 def _cards(ask: Ask) -> Shown:
-    return cards(ask, [ask.timed(name) for name in CARDS], driving=ask.timed(_chosen(ask)))
+    return cards(ask, [ask.timed(name) for name in CARDS], driving=chosen(ask, CARDS))
 
 
 def _chart(ask: Ask) -> Shown:
-    return over_time(ask, [ask.timed(_chosen(ask))], compare=True)
+    return over_time(ask, [chosen(ask, CARDS)], compare=True)
 
 
 def _channels(ask: Ask) -> Shown:
@@ -66,11 +61,10 @@ def _heat(ask: Ask) -> Shown:
 
 
 def _changed(ask: Ask) -> Shown:
-    metric = _chosen(ask)
-    name = {"first_response_ms.p50": "first_response_ms.avg"}.get(metric, metric)
+    name = chosen(ask, CARDS).replace(".p50", ".avg")
     try:
         answer = ask.kept(
-            "changes", metrics=ask.timed(name), start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
+            "changes", metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
             where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared or "previous",
             include_bots=ask.view.bots, limit=5,
         )  # fmt: skip

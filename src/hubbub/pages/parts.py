@@ -107,6 +107,8 @@ class Page:
     tenant: bool = True
     header: bool = True
     """Whether days, filters and comparison are chosen on it."""
+    dated: bool = True
+    """Whether it shows days; else the present, and only filters are chosen."""
     listed: bool = True
     """Whether the navigation names it; else other pages lead to it."""
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
 from hubbub.metrics.definition import (
+    WITHIN,
     Count,
     Distribution,
     Extreme,
@@ -107,6 +108,9 @@ def _formula(one: Asked) -> str:
     if isinstance(metric, Stored):
         return f"{metric.measure}: {rollup.measures[metric.measure].doc}"
     if isinstance(metric, Quantiles):
+        limit = WITHIN.get(str(one.statistic))
+        if limit is not None:
+            return f"values of {metric.measure} up to {limit} ms / all of them"
         return f"{one.statistic} of {metric.measure}"
     if isinstance(metric, State):
         what = f"ms since the earliest {metric.since} of entities" if metric.since else "entities"

@@ -17,6 +17,7 @@ from hubbub import calculations
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import Asked, dimensions_of
 from hubbub.metrics.definition import (
+    WITHIN,
     Column,
     Distinct,
     DistinctRatio,
@@ -29,6 +30,7 @@ from hubbub.metrics.definition import (
     State,
     Stored,
     estimate,
+    last_bucket,
 )  # fmt: skip
 from hubbub.metrics.engagement import DEEDS
 from hubbub.model.question import NONE, Cell, Question
@@ -147,12 +149,12 @@ def sums(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
 
 
 def quantiles(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells:
-    """Statistics of distributions: mean and extremes from exact columns, percentiles from merged histograms (or raw rows)."""
+    """Statistics of distributions: mean and extremes from exact columns, the others from merged histograms (or raw rows)."""
     rollup = metrics[0].rollup
     for measure in dict.fromkeys(_measure(one) for one in metrics):
         mine = [one for one in metrics if _measure(one) == measure]
         main = {_key(context, row): row for row in _merged(context, rollup, tiles, [measure], {}, None)}
-        wanted = sorted({one.statistic for one in mine if one.statistic in QUANTILES})
+        wanted = sorted({str(one.statistic) for one in mine} & {*QUANTILES, *WITHIN})
         found: dict[Key, dict[str, Any]] = {}
         if wanted:
             exact = context.question.exact and not tiles.stored
@@ -169,6 +171,10 @@ def quantiles(context: Context, metrics: Sequence[Asked], tiles: Tiles) -> Cells
                 "avg": total / count if total is not None else None,
             }
             for one in mine:
+                if (name := str(one.statistic)) in WITHIN:
+                    inside = _inside(found.get(key, {}).get(name, 0), count, low, high, WITHIN[name])
+                    yield key, one.name, Cell(inside / count if count else None, inside, count, count)
+                    continue
                 if one.statistic in QUANTILES:
                     value = found.get(key, {}).get(one.statistic)
                     value = min(max(value, low), high) if value is not None else None
@@ -184,17 +190,29 @@ def _measure(one: Asked) -> str:
     return metric.measure
 
 
+def _inside(found: int, count: int, low: int | None, high: int | None, limit: int) -> int:
+    """Return how many values lie within a limit: as found in buckets, and all or none where the extremes say so."""
+    if low is None or high is None or low > limit:
+        return 0
+    return count if high <= limit else found
+
+
 def _from_histogram(
     context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]
 ) -> dict[Key, Any]:
-    """Percentiles with linear interpolation between the estimates of the two neighbouring ranks, as in exact ones."""
+    """Percentiles with linear interpolation between the estimates of the two neighbouring ranks, as in exact ones; counts."""
     rel, params = relation(rollup, tiles, context.facts, measure)
     where = context.filters(rollup, {}, params)
     selected, grouped = _by(context, rollup)
     values = "".join(
         f", min(bucket) FILTER (WHERE upto > floor((total - 1) * {q}e0)) AS {name}_low"
         f", min(bucket) FILTER (WHERE upto > ceil((total - 1) * {q}e0)) AS {name}_high"
-        for name, q in ((n, QUANTILES[n]) for n in wanted)
+        for name, q in ((n, QUANTILES[n]) for n in wanted if n in QUANTILES)
+    )
+    values += "".join(
+        f", CAST(coalesce(sum(n) FILTER (WHERE bucket <= {last_bucket(WITHIN[name])}), 0) AS BIGINT) AS {name}"
+        for name in wanted
+        if name in WITHIN
     )
     rows = context.run(
         f"""WITH rel AS ({rel}), g AS (
@@ -207,11 +225,11 @@ def _from_histogram(
         SELECT window_start{grouped}, max(total) AS total{values} FROM c GROUP BY window_start{grouped}""",
         params,
     )
-    return {_key(context, row): {name: _between(row, name, estimate) for name in wanted} for row in rows}
+    return {_key(context, row): _told(row, wanted, estimate) for row in rows}
 
 
 def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted: Sequence[str]) -> dict[Key, Any]:
-    """Percentiles of the raw fact rows themselves (linear interpolation, type 7 of Hyndman and Fan)."""
+    """Percentiles of the raw fact rows themselves (linear interpolation, type 7 of Hyndman and Fan), and counts of them."""
     distribution = rollup.measures[measure]
     assert isinstance(distribution, Distribution)
     params: dict[str, Any] = {}
@@ -223,19 +241,27 @@ def _exact(context: Context, rollup: Rollup, measure: str, tiles: Tiles, wanted:
     places = "".join(
         f", ordered[CAST({way}((total - 1) * {QUANTILES[name]}e0) AS BIGINT) + 1] AS {name}_{end}"
         for name in wanted
+        if name in QUANTILES
         for end, way in (("low", "floor"), ("high", "ceil"))
     )
+    counts = "".join(f", count(*) FILTER (WHERE {column} <= {WITHIN[n]}) AS {n}" for n in wanted if n in WITHIN)
+    counted = "".join(f", {name}" for name in wanted if name in WITHIN)
     rows = context.run(
         f"""WITH rel AS (
             SELECT f.*, {cut.bucket} AS window_start FROM {source} AS f{cut.join} WHERE ({rollup.where}) AND {cut.where}
         ), g AS (
-            SELECT r.window_start{selected}, list_sort(list({column})) AS ordered, count(*) AS total FROM rel AS r
+            SELECT r.window_start{selected}, list_sort(list({column})) AS ordered, count(*) AS total{counts} FROM rel AS r
             WHERE {where} AND {column} IS NOT NULL GROUP BY r.window_start{grouped}
         )
-        SELECT window_start{grouped}, total{places} FROM g""",
+        SELECT window_start{grouped}, total{places}{counted} FROM g""",
         params,
     )
-    return {_key(context, row): {name: _between(row, name, lambda value: value) for name in wanted} for row in rows}
+    return {_key(context, row): _told(row, wanted, lambda value: value) for row in rows}
+
+
+def _told(row: Mapping[str, Any], wanted: Sequence[str], value_of: Callable[[Any], float]) -> dict[str, Any]:
+    """Return a row's percentiles, and its counts as they are."""
+    return {name: row[name] if name in WITHIN else _between(row, name, value_of) for name in wanted}
 
 
 def _between(row: Mapping[str, Any], name: str, value_of: Callable[[Any], float]) -> float:

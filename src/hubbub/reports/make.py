@@ -14,7 +14,7 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
-from hubbub.metrics.definition import Distinct, First, State, Stored
+from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
 from hubbub.model.question import NONE, Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
 from hubbub.query.answer import Answers
@@ -148,7 +148,7 @@ def _note(answer: Answer, notes: list[str]) -> None:
     told = [str(gone)] if (gone := answer.freshness.get("gone")) else []
     if before := answer.freshness.get("gone_before"):
         told.append(f"Of the period before, {before}.")
-    if any(find(name).statistic in QUANTILES for name in answer.question.metrics):
+    if any(find(name).statistic in (*QUANTILES, *WITHIN) for name in answer.question.metrics):
         told.append(f"Percentiles: {answer.freshness['quantiles']}.")
     notes.extend(note for note in told if note not in notes)
 

@@ -14,6 +14,7 @@ from hubbub.app import Engine
 from hubbub.settings import load
 from hubbub.web.app import create_app
 from tests.unit.pages.visiting import Visitor, visiting
+from tests.unit.pages.busy import events
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 ORIGIN = "http://testserver"
@@ -60,3 +61,13 @@ def visitor(tmp_path: Path) -> Iterator[Visitor]:
     """Serve an engine of one test, to an operator."""
     with visiting(tmp_path / "data") as one:
         yield one
+
+
+@pytest.fixture
+def busy(pages: Pages) -> Pages:
+    """Give tenant `a` some of everything, most of it folded."""
+    made = events(NOW)
+    assert not pages.engine.record("a", made[:-2])["rejected"]
+    pages.engine.refresh()
+    pages.engine.record("a", made[-2:])
+    return pages

@@ -26,6 +26,7 @@ function config() {
     legend: { ...words, orient: "top" },
     line: { strokeWidth: 2 },
     mark: { color: color("--accent") },
+    text: { color: color("--ink") },
     range: { category: [color("--accent"), "#d97706", "#0f9d6b", "#a855f7", "#e11d48", "#0891b2", "#84780b", "#78716c"] },
   };
 }

@@ -1,0 +1,91 @@
+"""A tenant with some of everything that pages about numbers show, and what is read off them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import datetime, timedelta
+from html import unescape
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+from hubbub.app import Engine
+
+EVIL = "<img src=x onerror=alert(1)>"
+CAMPAIGN = f"sale {EVIL}"
+DAYS = {"start": "2026-08-01", "end": "2026-08-21"}
+VIEW = {"from": "2026-08-01", "to": "2026-08-21", "compare": "none"}
+
+
+def events(now: datetime) -> list[dict[str, Any]]:
+    """Return what happened to the tenant until a moment; the last two only just came in."""
+
+    def ago(minutes: float, type_: str, **fields: Any) -> dict[str, Any]:
+        time = (now - timedelta(minutes=minutes)).isoformat()
+        return {"type": type_, "time": time, "id": f"{type_}-{minutes}", "channel": "sms", **fields}
+
+    made = [
+        ago(12, "message.received", conversation_id="now", contact_id="p1", channel="web"),
+        ago(11, "message.received", conversation_id=f"late {EVIL}", contact_id="p2", channel="web"),
+        ago(2, "message.sent", conversation_id="x", contact_id="p3"),
+        ago(200, "staff.login", staff_id=EVIL), ago(100, "staff.login", staff_id="bob"), ago(90, "staff.logout", staff_id="bob"),
+        ago(1500, "task.created", task_id="t1"), ago(1400, "task.completed", task_id="t1", staff_id=EVIL),
+        ago(1300, "task.created", task_id="t2"), ago(5000, "campaign.started", campaign_id=CAMPAIGN),
+    ]  # fmt: skip
+    for wait in (0.5, 3, 40, 90):
+        who = {"conversation_id": f"w{wait}", "contact_id": f"p{wait}"}
+        made.append(ago(2000, "message.received", **who, id=f"in-{wait}"))
+        made.append(ago(2000 - wait, "response.staff_sent", **who, staff_id=EVIL))
+        made.append(ago(1000 - wait, "conversation.resolved", **who))
+    for number, rating in enumerate((5, 5, 4, 1)):
+        survey = {"survey_id": f"s{number}", "staff_id": EVIL}
+        made.append(ago(800 + number, "satisfaction.survey_sent", **survey))
+        made.append(ago(700 + number, "satisfaction.rating_received", value=rating, **survey))
+    for number in range(1, 41):
+        sent = {"message_id": f"c{number}", "contact_id": f"p{number}", "campaign_id": CAMPAIGN, "channel": "whatsapp"}
+        receipts = ["message.failed"] if number % 10 == 0 else ["message.delivered", *(["message.read"] * (number % 2))]
+        made.append(ago(3000 + number, "message.sent", **sent))
+        made += [ago(2900 + number, one, **sent) for one in receipts]
+    return [*made, ago(600, "contact.blocked", contact_id="p3"), ago(500, "link.clicked", contact_id="p2")]
+
+
+def read(http: TestClient, path: str, **params: str) -> str:
+    """Return a page or part that answers, with nothing failed in it and no name from outside that became markup."""
+    answer = http.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    assert 'class="failed"' not in answer.text
+    assert EVIL not in answer.text
+    return answer.text
+
+
+def numbers(html: str) -> dict[str, float | None]:
+    """Return the values of a page's cards by metric."""
+    found = re.findall(r'data-number="([^"]+)" data-value="([^"]*)"', html)
+    return {unescape(name): float(value) if value else None for name, value in found}
+
+
+def rows(http: TestClient, path: str, **params: str) -> list[dict[str, str]]:
+    """Return a part's table as its CSV has it."""
+    answer: httpx2.Response = http.get(f"{path}.csv", params=params)
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def asked(engine: Engine, *metrics: str, tenant: str = "a", **question: Any) -> list[dict[str, Any]]:
+    """Ask the engine itself for the days of VIEW."""
+    found: list[dict[str, Any]] = engine.query(tenant, metrics=list(metrics), **{**DAYS, **question})["rows"]
+    return found
+
+
+def agree(table: list[dict[str, str]], answer: list[dict[str, Any]], dimension: str, *metrics: str) -> None:
+    """Assert that a table by a dimension says what the engine says, for all values that have anything."""
+    shown = {row["name"]: [float(row[m]) if row[m] else None for m in metrics] for row in table}
+    known = [row for row in answer if any(row[m] for m in metrics)]
+    expected = {row[dimension] or "(none)": [row[m] for m in metrics] for row in known}
+    assert shown.keys() == expected.keys() and shown
+    for name, values in expected.items():
+        assert shown[name] == pytest.approx(values), name
