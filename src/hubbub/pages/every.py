@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from hubbub.pages import (
-    access, contacts, conversation, conversations, explain, freshness, jobs, live, messages, overview, reports, satisfaction,
-    schedules, sources, speed, system, team, tenants, topics,
+    access,
+    contacts,
+    conversation,
+    conversations,
+    explain,
+    freshness,
+    jobs,
+    live,
+    messages,
+    overview,
+    reports,
+    satisfaction,
+    schedules,
+    sources,
+    speed,
+    system,
+    team,
+    tenants,
+    topics,
 )  # fmt: skip
 from hubbub.pages.parts import Page
 

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from hubbub.app import Engine
 from hubbub.settings import load
 from hubbub.web.app import create_app
-from tests.unit.pages.visiting import Visitor, visiting
 from tests.unit.pages.busy import events
+from tests.unit.pages.visiting import Visitor, visiting
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 ORIGIN = "http://testserver"
