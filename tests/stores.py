@@ -12,7 +12,8 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 
 from hubbub.store.base import Store
-from hubbub.store.clickhouse import ClickHouseStore, connect
+from hubbub.store.clickhouse import ClickHouseStore
+from hubbub.store.clickhouse_work import connect
 from hubbub.store.database import Database
 from hubbub.store.duckdb import DuckStore
 from hubbub.store.positions import Positions

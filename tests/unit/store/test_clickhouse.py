@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from hubbub.store import clickhouse
-from hubbub.store.clickhouse import ClickHouseStore, ClickHouseWork
+from hubbub.store.clickhouse import ClickHouseStore
 from hubbub.store.clickhouse_schema import STORED as TABLES
 from hubbub.store.clickhouse_schema import create
 from hubbub.store.clickhouse_sql import Statement
+from hubbub.store.clickhouse_work import ClickHouseWork
 from hubbub.store.database import Database
 from hubbub.store.positions import APPEND, CHANGE, Positions
 from tests.unit.store.batches import CORRECTED, DUPLICATE, STORED, batch, kept, told
