@@ -25,6 +25,8 @@ from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
+from hubbub.operations.erasing import OPERATIONS as ERASING
+from hubbub.operations.erasing import EraseOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
@@ -55,7 +57,7 @@ def _silent(_: str) -> None:
     pass
 
 
-class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations):
+class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations, EraseOperations):
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: Store
@@ -72,13 +74,18 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self._open_outside(self.database)
+            self._open_erasing()
             opened.pop_all()
         self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
         self._frozen_lock = threading.Lock()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
         self.intake = Intake(
-            self.store, clock, self.frozen_until, lambda tenant: self.cached.drop([tenant], Part.EVENTS)
+            self.store,
+            clock,
+            self.frozen_until,
+            lambda tenant: self.cached.drop([tenant], Part.EVENTS),
+            lambda tenant: self.erasure_store.of(tenant.id),
         )
         self.refresher = Refresher(
             self.store,
@@ -303,7 +310,7 @@ class Engine(AnswerOperations, OutsideOperations, TenantOperations, JobOperation
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
-    *ANSWERING, *MANAGING, *OUTSIDE, *WORKING, *REPORTING,
+    *ANSWERING, *MANAGING, *OUTSIDE, *WORKING, *REPORTING, *ERASING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 
