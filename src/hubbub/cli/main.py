@@ -8,7 +8,7 @@ import sys
 import typer
 
 from hubbub import __version__
-from hubbub.cli import answers, importing, integrations, jobs, manage, moving, reports, running, snapshots
+from hubbub.cli import answers, erasing, importing, integrations, jobs, manage, moving, reports, running, snapshots
 
 app = typer.Typer(
     name="hubbub",
@@ -33,7 +33,7 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, moving):
+for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, erasing, moving):
     group.register(app)
 
 

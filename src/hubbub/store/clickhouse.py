@@ -37,6 +37,9 @@ from hubbub.telemetry import log
 PATIENCE = 5.0
 """Seconds for which an append waits for its turn and tries its insert again before its events are refused."""
 
+DAILY = 86_400.0
+"""Seconds after which the disk space of removed rows is released, whether or not anybody asked."""
+
 SETTLED = 120.0
 """Seconds after which no reader needs what stopped counting: longer than any statement may take."""
 
@@ -53,6 +56,7 @@ class ClickHouseStore:
         self._cluster = cluster
         self._releasing = 0
         """The change whose deleted rows are to be taken off the disk once nobody reads them any more; 0: none."""
+        self._released = time.monotonic()
         self._clients: list[Client] = []
         self._clients_lock = threading.Lock()
         self._old: list[tuple[float, Standing]] = []
@@ -231,9 +235,10 @@ class ClickHouseStore:
     def _remove(self, standing: Standing) -> None:
         with self._positions.alone("remove", 0), self._client() as client:
             removal.remove(client, standing, self._cluster)
-            if self._releasing and self._releasing <= standing.change.done:
+            asked = 0 < self._releasing <= standing.change.done
+            if asked or time.monotonic() > self._released + DAILY:  # who asked may have been another process
                 removal.release(client, self._cluster)
-                self._releasing = 0
+                self._releasing, self._released = 0, time.monotonic()
 
     def withdraw(self, where: str, params: Mapping[str, Any]) -> int:
         """Move the events that a condition names into `superseded`, under new numbers; returns how many."""

@@ -75,7 +75,8 @@ class Erasures:
 
     def digest(self, tenant: str, kind: str, text: str) -> bytes:
         """Return the digest of a contact's id, or of an event's source and id."""
-        return hashlib.blake2b(f"{tenant}\0{kind}\0{text}".encode(), key=self._key, digest_size=DIGEST).digest()
+        told = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # what is looked at may not be checked yet
+        return hashlib.blake2b(told, key=self._key, digest_size=DIGEST).digest()
 
     def contact(self, tenant: str, contact: str) -> str:
         """Return the digest under which a contact is kept, as text."""
