@@ -103,8 +103,7 @@ def count(store: Store, contact: Contact) -> dict[str, int]:
     counts = dict.fromkeys(("events", "mentions", "superseded", "quarantine", "rollup_rows", "snapshots"), 0)
     with store.work() as work:
         for table, where in conditions().items():
-            rows = work.execute(f"SELECT count(*) FROM {table} WHERE {where}", contact.params).rows
-            counts[table if table in counts else "rollup_rows"] += rows[0][0]
+            counts[table if table in counts else "rollup_rows"] += _count(work, table, where, contact)
         own = work.execute(
             "SELECT count(*) FROM events WHERE tenant = $tenant AND contact_id = $contact",
             {"tenant": contact.tenant.no, "contact": contact.id},
@@ -170,22 +169,29 @@ def clear(store: Store, contact: Contact) -> dict[str, int]:
             counts[table] = _delete(work, table, wheres[table], contact)
         for rollup in ROLLUPS:
             for grain in rollup.keep:
-                counts["rollup_rows"] += _clear_rollup(work, rollup, grain, contact)
+                counts["rollup_rows"] += _clear_rollup(work, rollup, grain, wheres, contact)
     return counts
 
 
-def _delete(work: Work, table: str, where: str, contact: Contact) -> int:
+def _count(work: Work, table: str, where: str, contact: Contact) -> int:
     count: int = work.execute(f"SELECT count(*) FROM {table} WHERE {where}", contact.params).rows[0][0]
+    return count
+
+
+def _delete(work: Work, table: str, where: str, contact: Contact) -> int:
+    count = _count(work, table, where, contact)
     if count:
         work.execute(f"DELETE FROM {table} WHERE {where}", contact.params)
     return count
 
 
-def _clear_rollup(work: Work, rollup: Rollup, grain: Grain, contact: Contact) -> int:
+def _clear_rollup(work: Work, rollup: Rollup, grain: Grain, wheres: Mapping[str, str], contact: Contact) -> int:
     """Delete rows of the contact itself, and take its id out of those that are about something else."""
     shown = [d for d in rollup.dimensions if d not in rollup.hidden and d not in FIXED]
     total = 0
     for (table, columns), merged in zip(fold.schema(rollup, grain), _merges(rollup), strict=True):
+        if table not in wheres or not _count(work, table, wheres[table], contact):
+            continue
         own = [n for n, kind in columns if kind == "VARCHAR" and n not in shown and n not in FIXED]
         if own:
             total += _delete(work, table, _naming(own), contact)
@@ -205,7 +211,7 @@ def _blank(
 ) -> int:  # fmt: skip
     """Merge the rows whose shown dimensions name the contact into those without a value; returns how many."""
     where = _naming(shown)
-    count: int = work.execute(f"SELECT count(*) FROM {table} WHERE {where}", contact.params).rows[0][0]
+    count = _count(work, table, where, contact)
     if not count:
         return 0
     dims = [
