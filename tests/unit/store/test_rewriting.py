@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from hubbub.errors import StoreFullError, StoreUnavailableError
-from hubbub.store import rewriting
+from hubbub.store import opening, rewriting
 from hubbub.store.base import EVENT_SCHEMA, Batch
 from hubbub.store.duckdb import DuckStore
 from tests.unit.store.batches import DAY, DUPLICATE, STORED, batch, kept, told
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[DuckStore]:
         for id_, contact in (("a", None), ("b", CANARY), ("c", None))
     ]
     table = pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
-    opened.append(Batch(table, [(1, "api", row["id"]) for row in rows], [None] * 3, [True] * 3))
+    opened.append(Batch(table, [(1, "api", str(row["id"])) for row in rows], [None] * 3, [True] * 3))
     opened.checkpoint()
     yield opened
     opened.close()
@@ -131,16 +131,16 @@ def test_a_new_file_that_is_no_good_gives_way_to_the_old_one(
     store: DuckStore, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """When the new file cannot be opened, or another answers in its place, the old one is there again and the store goes on."""
-    real = rewriting.opening.connect
+    real = opening.connect
     asked: list[Path] = []
 
-    def connect(file: Path, config: rewriting.opening.Config) -> duckdb.DuckDBPyConnection:
+    def connect(file: Path, config: opening.Config) -> duckdb.DuckDBPyConnection:
         asked.append(file)
         if broken == "connect" and len(asked) == 1:
             raise StoreUnavailableError("not now")
         return real(file, config)
 
-    monkeypatch.setattr(rewriting.opening, "connect", connect)
+    monkeypatch.setattr(opening, "connect", connect)
     if broken == "told apart":
         real_copy = rewriting.copy
         monkeypatch.setattr(rewriting, "copy", lambda con, file: real_copy(con, file) + "x")

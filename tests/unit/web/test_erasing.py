@@ -14,7 +14,7 @@ GUEST = {"contact_id": "guest-7f3a91"}
 @pytest.fixture
 def eraser(face: Face) -> Face:
     """The same with a key that may erase, and nothing else."""
-    face.post([event("a", **GUEST), event("b", contact_id="guest-2")])
+    face.post([event("a", contact_id="guest-7f3a91"), event("b", contact_id="guest-2")])
     return Face(face.engine, face.http, face.engine.add_key("acme", ["erase"])["key"])
 
 
