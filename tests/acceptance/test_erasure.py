@@ -126,7 +126,6 @@ def test_no_byte_is_left_in_a_clickhouse(tmp_path: Path) -> None:
             assert holding(files)
             done = engine.erase("acme", CANARY)
             assert (done["events"], done["mentions"], done["superseded"], done["quarantine"]) == (40, 5, 5, 1)
-            assert engine.verify()["differences"] == 0
             with engine.store._client() as client:  # type: ignore[attr-defined]
                 parts = "SELECT DISTINCT table FROM system.parts WHERE database = 'house' AND NOT active"
                 for (table,) in client.query(parts).result_rows:

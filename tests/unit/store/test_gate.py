@@ -68,7 +68,7 @@ def test_who_waits_too_long_gives_up() -> None:
 
 
 def test_an_error_inside_leaves_it_open() -> None:
-    """Who raises has left."""
+    """Who raises has left, and the next one comes in."""
     gate = Gate()
     with pytest.raises(ValueError, match="x"), gate.passing():
         raise ValueError("x")
