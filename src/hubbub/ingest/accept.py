@@ -46,8 +46,8 @@ MAX_ATTRIBUTES = 16_384
 MAX_DURATION_MS = 10 * 366 * 86_400_000
 MAX_REVISION = 2**62
 DEFAULT_SOURCE = "api"
-ERASED = "contact_erased"
-"""The code of what is refused and not kept in quarantine either."""
+UNKEPT = frozenset({"contact_erased"})
+"""Codes of what is refused and not kept in quarantine either."""
 
 
 @dataclass
@@ -120,7 +120,7 @@ def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -
         if outside:
             return code, "time", _TIMES[code]
     if limits.erased is not None and limits.erased.holds(event, when, event.source or DEFAULT_SOURCE):
-        return ERASED, "contact_id", "the contact of this event was erased, with all that was from before"
+        return "contact_erased", "contact_id", "the contact of this event was erased, with all that was from before"
     for name in texts:
         text = getattr(event, name)
         if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
@@ -284,7 +284,7 @@ class Intake:
         for one in rejected if origins else ():
             one.message = f"{(origins or [])[one.index]}: {one.message}"
         batch = _columns(tenant, good, times, now)
-        kept = [_quarantined(tenant, r, origin, now) for r in rejected if r.code != ERASED] if quarantine else []
+        kept = [_quarantined(tenant, r, origin, now) for r in rejected if r.code not in UNKEPT] if quarantine else []
         batch = replace(batch, rejected=kept, history=history)
         verdicts = self._store.append(batch) if good or batch.rejected else []
         if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
