@@ -27,6 +27,8 @@ from hubbub.operations.access import OPERATIONS as ADMITTING
 from hubbub.operations.access import AccessOperations
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
+from hubbub.operations.erasing import OPERATIONS as ERASING
+from hubbub.operations.erasing import EraseOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
@@ -62,7 +64,7 @@ def _silent(_: str) -> None:
 
 class Engine(
     AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
-    StandingOperations,
+    StandingOperations, EraseOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -81,13 +83,18 @@ class Engine(
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self.access = Access(self.database, self.control)
             self._open_outside(self.database)
+            self._open_erasing()
             opened.pop_all()
         self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
         self._frozen_lock = threading.Lock()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
         self.intake = Intake(
-            self.store, clock, self.frozen_until, lambda tenant: self.cached.drop([tenant], Part.EVENTS)
+            self.store,
+            clock,
+            self.frozen_until,
+            lambda tenant: self.cached.drop([tenant], Part.EVENTS),
+            lambda tenant: self.erasure_store.of(tenant.id),
         )
         self.refresher = Refresher(
             self.store,
@@ -312,7 +319,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING,
 )  # fmt: skip
 """What a command beside a running server may ask it to do, with plain values in and out."""
 

@@ -52,6 +52,7 @@ ACCESS = {
     "GET /v1/reports": "tenant read", "POST /v1/reports": "tenant read", "GET /v1/reports/{report}": "tenant read",
     "GET /v1/reports/{report}/download": "tenant read", "DELETE /v1/reports/{report}": "tenant admin",
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
+    "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /metrics": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
 """Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone. Every route stands here."""

@@ -27,8 +27,8 @@ from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import Settings
 from hubbub.settings import load as load_settings
 from hubbub.store import migrate as moving
-from hubbub.store.clickhouse import connect
 from hubbub.store.clickhouse_schema import STORED
+from hubbub.store.clickhouse_work import connect
 from hubbub.store.database import Database
 from hubbub.store.migrate import Moved, migrate, move
 from hubbub.store.opening import FILE

@@ -8,7 +8,9 @@ import sys
 import typer
 
 from hubbub import __version__
-from hubbub.cli import answers, importing, integrations, jobs, manage, moving, reports, running, signing_in, snapshots
+from hubbub.cli import (
+    answers, erasing, importing, integrations, jobs, manage, moving, reports, running, signing_in, snapshots,
+)  # fmt: skip
 
 app = typer.Typer(
     name="hubbub",
@@ -33,7 +35,7 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, signing_in, moving):
+for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, signing_in, erasing, moving):
     group.register(app)
 
 

@@ -37,6 +37,7 @@ from hubbub.model.event import (
 )
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
+from hubbub.store.erasures import Erased
 
 EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
 FUTURE = timedelta(hours=24)
@@ -45,6 +46,8 @@ MAX_ATTRIBUTES = 16_384
 MAX_DURATION_MS = 10 * 366 * 86_400_000
 MAX_REVISION = 2**62
 DEFAULT_SOURCE = "api"
+UNKEPT = frozenset({"contact_erased"})
+"""Codes of what is refused and not kept in quarantine either."""
 
 
 @dataclass
@@ -75,20 +78,26 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which times (UTC without zone) an event of a tenant is taken; what lies before `frozen` came too late for good."""
+    """Between which times (UTC without zone) an event of a tenant is taken; what lies before `frozen` came too late for good.
+
+    What was `erased` is not taken again.
+    """
 
     oldest: datetime
     newest: datetime
     frozen: datetime = EARLIEST
+    erased: Erased | None = None
 
 
-def bounds(tenant: Tenant, now: datetime, frozen_until: datetime | None, history: bool) -> Bounds:
+def bounds(
+    tenant: Tenant, now: datetime, frozen_until: datetime | None, history: bool, erased: Erased | None = None
+) -> Bounds:
     """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention.
 
     Raw events are kept from a local midnight on, the same one that retention cuts at.
     """
     kept = EARLIEST if history else utc_naive(kept_from(tenant, tenant.retention.raw, now))
-    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), frozen_until or EARLIEST)
+    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), frozen_until or EARLIEST, erased)
 
 
 _TIMES = {
@@ -110,6 +119,8 @@ def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -
     ):  # fmt: skip
         if outside:
             return code, "time", _TIMES[code]
+    if limits.erased is not None and limits.erased.holds(event, when, event.source or DEFAULT_SOURCE):
+        return "contact_erased", "contact_id", "the contact of this event was erased, with all that was from before"
     for name in texts:
         text = getattr(event, name)
         if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
@@ -234,7 +245,8 @@ def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
 class Intake:
     """Accepts events for a store. `frozen_until` tells from where on a tenant's raw events are still there.
 
-    `arrived` hears of each tenant whose stored events are others now, before the sender does.
+    `arrived` hears of each tenant whose stored events are others now, before the sender does. `erased` tells
+    what is not taken again.
     """
 
     def __init__(
@@ -243,11 +255,13 @@ class Intake:
         clock: Clock,
         frozen_until: Callable[[Tenant], datetime | None],
         arrived: Callable[[Tenant], None] = lambda _: None,
+        erased: Callable[[Tenant], Erased | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._frozen_until = frozen_until
         self._arrived = arrived
+        self._erased = erased
 
     def accept(
         self,
@@ -265,11 +279,12 @@ class Intake:
         `origins` (one per item) name file and line at the head of each message.
         """
         now = self._clock()
-        good, times, rejected = check(items, bounds(tenant, now, self._frozen_until(tenant), history))
+        limits = bounds(tenant, now, self._frozen_until(tenant), history, self._erased(tenant))
+        good, times, rejected = check(items, limits)
         for one in rejected if origins else ():
             one.message = f"{(origins or [])[one.index]}: {one.message}"
         batch = _columns(tenant, good, times, now)
-        kept = [_quarantined(tenant, r, origin, now) for r in rejected] if quarantine else []
+        kept = [_quarantined(tenant, r, origin, now) for r in rejected if r.code not in UNKEPT] if quarantine else []
         batch = replace(batch, rejected=kept, history=history)
         verdicts = self._store.append(batch) if good or batch.rejected else []
         if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):

@@ -8,7 +8,6 @@ the ledger. Arguments and results are JSON, never pickle.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -24,11 +23,11 @@ from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 
 from hubbub.errors import ConflictError, DatabaseUnavailableError, NotFoundError
+from hubbub.jobs.calm import calm
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Failure, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
 from hubbub.store.database import Answering, answering
-from hubbub.telemetry import log
 
 T = TypeVar("T")
 APPLICATION = "hubbub"
@@ -57,23 +56,6 @@ class Job:
     failures: int
 
 
-class _Calm(logging.Handler):
-    """DBOS's own log lines, as ours, the same line at most every ten seconds: a database that is away repeats itself."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._said: dict[str, float] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Pass a line on unless it was just said."""
-        if record.getMessage().startswith("Exception encountered in background workflow"):
-            return  # a job's failure: told by whoever ran it
-        text, now = record.getMessage().splitlines()[0][:300], time.monotonic()
-        if now - self._said.get(text[:40], -60.0) > 10:
-            self._said[text[:40]] = now
-            log.warning("jobs database", note=text)
-
-
 class Jobs:
     """The jobs of an installation, from outside: start, look, cancel, retry. May be used from any thread.
 
@@ -81,9 +63,7 @@ class Jobs:
     """
 
     def __init__(self, url: str) -> None:
-        logger = logging.getLogger("dbos")
-        if not any(isinstance(handler, _Calm) for handler in logger.handlers):
-            logger.handlers, logger.propagate = [_Calm()], False
+        calm()
         self.url = url
         if url.startswith("sqlite:///"):
             _private(Path(url.removeprefix("sqlite:///")))
@@ -272,6 +252,18 @@ class Jobs:
         if gone:
             self._client.delete_workflows([one.workflow_id for one in gone])
         return [payload_of(one) for one in gone]
+
+    def forget(self, job_ids: Sequence[str]) -> int:
+        """Delete jobs with their arguments and results, whether they have ended or not; returns how many there were."""
+        found = self._client.list_workflows(workflow_ids=list(job_ids), load_input=False, load_output=False)
+        there = [one.workflow_id for one in found]
+        for one in found:
+            if str(one.status) in IN_FLIGHT:
+                self._client.cancel_workflow(one.workflow_id)
+            self.ledger.no_retry(one.workflow_id)
+        if there:
+            self._client.delete_workflows(there)
+        return len(there)
 
     def adopt(self, alive: set[str]) -> dict[str, str]:
         """Put jobs of processes that are gone back into their queues; returns their queues by id.

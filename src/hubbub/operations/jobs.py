@@ -111,9 +111,19 @@ class JobOperations(ABC):
 
     def unfinished_jobs(self) -> dict[str, int] | None:
         """Return how many jobs, up to 1000 of each, failed or are parked; None when no jobs database was ever made."""
-        if not self.settings.jobs_url and not (self.settings.data / "jobs.db").exists():
+        if not self._had_jobs():
             return None
         return {state: len(self.jobs_store.rows(state=state, limit=1000)) for state in ("failed", "parked")}
+
+    def _had_jobs(self) -> bool:
+        return bool(self.settings.jobs_url) or (self.settings.data / "jobs.db").exists()
+
+    def _drop_replies(self, references: Sequence[str]) -> None:
+        """Forget the promises and jobs of replies that were asked for, whatever they are doing."""
+        for reference in references:
+            self.payload_store.kept(reference)
+        if references and self._had_jobs():
+            self.jobs_store.forget([_job_of(reference) for reference in references])
 
     def worker(self) -> Worker:
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date as date_
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
-from hubbub.errors import ForbiddenError, NotFoundError
-from hubbub.model.page import check_limit
+from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
+from hubbub.model.page import LARGEST_PAGE, check_limit
 from hubbub.query.answer import Answers
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
@@ -124,6 +126,28 @@ class ReportOperations(ABC):
         """Delete a report and its files; raises NotFoundError."""
         self.shelf.delete(self.control.tenant(tenant).id, report)
         return {"id": report, "deleted": True}
+
+    def _touched_reports(self, tenant: str, days: Sequence[date_]) -> list[dict[str, Any]]:
+        """Return a tenant's kept reports whose period holds one of these days (UTC: the zone's own lie within a day of them)."""
+        found, cursor = self.shelf.page(tenant, LARGEST_PAGE)
+        while cursor is not None:
+            rows, cursor = self.shelf.page(tenant, LARGEST_PAGE, cursor)
+            found += rows
+        aside = timedelta(days=1)
+        spans = [(date_.fromisoformat(row["from"]) - aside, date_.fromisoformat(row["to"]) + aside) for row in found]
+        return [row for row, (start, end) in zip(found, spans, strict=True) if any(start <= d < end for d in days)]
+
+    def _report_again(self, about: Mapping[str, Any]) -> bool:
+        """Make a kept report anew, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
+        self.shelf.delete(about["tenant"], about["id"])
+        try:
+            self.report(
+                about["tenant"], about["kind"], start=about["from"], end=about["to"], sections=about["sections"],
+                formats=about["formats"], report=about["id"],
+            )  # fmt: skip
+        except (BadQuestionError, BadRequestError, ForbiddenError):
+            return False
+        return True
 
     def report_file(self, tenant: str, report: str, format: str) -> dict[str, Any]:
         """Return the `path` of a report in a format, its `media_type`, and a `name` for whoever saves it elsewhere.

@@ -185,6 +185,11 @@ class CachedAnswers:
         numbers = [one if isinstance(one, int) else one.no for one in tenants]
         self._drop([f"{no}:{part}" for no in numbers for part in parts or Part])
 
+    def forget(self, tenant: Tenant) -> None:
+        """Let go of a tenant's answers, and take them away where they are kept."""
+        self.drop([tenant])
+        self.cache.forget(f"{tenant.no}:")
+
     def drop_all(self) -> None:
         """Let go of every answer: a server that starts does not know what happened to its store meanwhile."""
         self._drop([_ALL])

@@ -104,12 +104,12 @@ def _raw(work: Work, tenant: Tenant, cut: datetime, dry_run: bool) -> int:
     params = {"tenant": tenant.no, "cut": cut}
     count: int = work.execute(f"SELECT count(*) FROM events AS e WHERE {where}", params).rows[0][0]
     if count and not dry_run:
-        _remember_newest(work)
+        remember_newest(work)
         work.execute(f"DELETE FROM events AS e WHERE {where}", params)
     return count
 
 
-def _remember_newest(work: Work) -> None:
+def remember_newest(work: Work) -> None:
     """Keep the newest sequence number: should its event go, the store is not to look as if it had lost it."""
     newest = work.execute(
         "SELECT greatest((SELECT max(seq) FROM events), (SELECT max(seq) FROM superseded), "

@@ -70,6 +70,10 @@ class Cache(Protocol):
         """Let go of every answer under one of these tags, also of those that are being worked out."""
         ...
 
+    def forget(self, prefix: str) -> None:
+        """Take every answer away whose key begins so, good or not: `drop` leaves them until they are old."""
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...
@@ -122,6 +126,12 @@ class Memory:
         with self._lock:
             for tag in tags:
                 self._tokens[tag] = str(next(self._numbers))
+
+    def forget(self, prefix: str) -> None:
+        """Take every answer away whose key begins so."""
+        with self._lock:
+            for key in [key for key in self._entries if key.startswith(prefix)]:
+                self._entries.pop(key, None)
 
     def _stamp(self, tags: Sequence[str]) -> Stamp:
         return tuple(self._tokens.get(tag, "-") for tag in tags)
@@ -236,6 +246,11 @@ class Redis:
         with suppress(_AwayError):
             self._settle()
 
+    def forget(self, prefix: str) -> None:
+        """Take every answer away whose key begins so; a Redis that is away forgets them when they are old, within the hour."""
+        with suppress(_AwayError):
+            self._ask(lambda client: _forget(client, f"{self._space}:{prefix}*"))
+
     def close(self) -> None:
         """Let go of connections."""
         self._client.close()
@@ -298,6 +313,11 @@ def _renew(client: redis.Redis, names: Sequence[str]) -> None:
         for name in names:
             pipe.set(name, secrets.token_hex(8), ex=TOKENS_STAY)
         pipe.execute()
+
+
+def _forget(client: redis.Redis, match: str) -> None:
+    for key in client.scan_iter(match, AT_ONCE):
+        client.delete(key)
 
 
 def _tokens(client: redis.Redis, names: Sequence[str]) -> list[bytes | None]:

@@ -7,75 +7,43 @@ numbers of one moment and sees just what counted then; nobody sees half of a win
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import clickhouse_connect
 import pyarrow as pa
 import pyarrow.compute as pc
 from clickhouse_connect.driver.binding import quote_identifier
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from clickhouse_connect.driver.httpclient import HttpClient
-from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3 import Timeout
 
 from hubbub.errors import NOT_NOW, StoreBusyError, StoreDamagedError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS
+from hubbub.store import clickhouse_removal as removal
 from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
-from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, create, numbers, type_of
-from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
+from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, create
+from hubbub.store.clickhouse_work import CONNECT, LONG, SHORT, ClickHouseWork, Snapshot, answered, connect, number
 from hubbub.store.opening import SCHEMA_VERSION, fingerprint
 from hubbub.store.positions import APPEND, CHANGE, LONGEST, REFRESH, Positions, Standing, Turn
-from hubbub.store.tables import SQL_TYPES
 from hubbub.telemetry import log
 
 PATIENCE = 5.0
 """Seconds for which an append waits for its turn and tries its insert again before its events are refused."""
 
-SHORT, LONG = 20, 300
-"""Seconds that ClickHouse has to answer a statement of an append, and any other: who hangs is as good as away."""
+DAILY = 86_400.0
+"""Seconds after which the disk space of removed rows is released, whether or not anybody asked."""
 
 SETTLED = 120.0
 """Seconds after which no reader needs what stopped counting: longer than any statement may take."""
 
-CONNECT = 2
-"""Seconds to reach ClickHouse in; tried twice."""
-
-AWAY = frozenset({60, 202, 209, 210, 236, 242, 252, 319, 372, 373, 999})
-"""Errors by which ClickHouse says that the same may go well later: it ends, is too busy, or lost a session with its tables."""
-
-_pool = get_pool_manager(maxsize=64)
-logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # what it warns of is told by us
 _EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What counts for one reader; `own` is the number of the change that it belongs to, if any."""
-
-    standing: Standing
-    own: int = 0
-
-    def params(self) -> dict[str, Any]:
-        """Return the parameters of `clickhouse_schema.visible`."""
-        append, change = self.standing.append, self.standing.change
-        return {
-            "appended": append.done, "changed": change.done, "own": self.own,
-            "lost_appends": list(append.lost), "lost_changes": list(change.lost),
-        }  # fmt: skip
 
 
 class ClickHouseStore:
@@ -85,6 +53,10 @@ class ClickHouseStore:
         """Connect, and make the tables that are not there. Raises StoreUnavailableError."""
         self._url = url
         self._positions = positions
+        self._cluster = cluster
+        self._releasing = 0
+        """The change whose deleted rows are to be taken off the disk once nobody reads them any more; 0: none."""
+        self._released = time.monotonic()
         self._clients: list[Client] = []
         self._clients_lock = threading.Lock()
         self._old: list[tuple[float, Standing]] = []
@@ -92,7 +64,7 @@ class ClickHouseStore:
         with _database(url, cluster), self._client() as client:
             if not _made(client):
                 for statement in create(cluster):
-                    _told(lambda statement=statement: client.command(statement))  # type: ignore[misc]
+                    answered(lambda statement=statement: client.command(statement))  # type: ignore[misc]
             self._recognise(client)
         self._follow_definitions()
         self._appender = Appender(self._commit, lambda error: not isinstance(error, NOT_NOW), commit_wait)
@@ -101,15 +73,15 @@ class ClickHouseStore:
         """See that this store's positions are those it was written by: with others, numbers would be given out twice."""
         name, mine = "positions", self._positions.identity
         told = f"SELECT value FROM meta WHERE key = '{name}'"
-        if not _told(lambda: client.query(told)).result_rows:
-            _told(lambda: client.command(f"INSERT INTO meta (key, value, {CHANGED}) VALUES ('{name}', '{mine}', 0)"))
-        found = {value for (value,) in _told(lambda: client.query(told)).result_rows}
+        if not answered(lambda: client.query(told)).result_rows:
+            answered(lambda: client.command(f"INSERT INTO meta (key, value, {CHANGED}) VALUES ('{name}', '{mine}', 0)"))
+        found = {value for (value,) in answered(lambda: client.query(told)).result_rows}
         if found != {mine}:
             raise StoreDamagedError(
                 "this ClickHouse database was written with another control database than the one 'control_url' names: "
                 "all processes need the same one; give another installation a database of its own"
             )
-        newest = _one(client, f"SELECT coalesce(max({APPENDED}), 0) FROM events", {})
+        newest = number(client, f"SELECT coalesce(max({APPENDED}), 0) FROM events", {})
         if newest > self._positions.standing().append.begun:
             raise StoreDamagedError(
                 f"the events in ClickHouse go up to append {newest}, of which the control database knows nothing: it is older "
@@ -243,11 +215,15 @@ class ClickHouseStore:
     def order(self, now: datetime) -> int:
         """Remove what counts no more, now and then; ClickHouse keeps every table in its order."""
         if not self._old or time.monotonic() > self._old[-1][0] + SETTLED:
-            self.checkpoint()
+            self._remove_settled()
         return 0
 
     def checkpoint(self) -> None:
-        """Remove rows that stopped counting so long ago that nobody reads them any more."""
+        """Remove rows that stopped counting so long ago that nobody reads them any more, and what counts no more now later."""
+        self._releasing = self._positions.standing().change.done
+        self._remove_settled()
+
+    def _remove_settled(self) -> None:
         now = time.monotonic()
         self._old.append((now, self._positions.standing()))
         settled = [standing for at, standing in self._old if at < now - SETTLED]
@@ -257,22 +233,27 @@ class ClickHouseStore:
                 self._remove(settled[-1])
 
     def _remove(self, standing: Standing) -> None:
-        counted = Snapshot(standing).params()
         with self._positions.alone("remove", 0), self._client() as client:
-            for table in STORED.values():
-                done = f"({APPENDED} <= {{appended:UInt64}} AND {CHANGED} <= {{changed:UInt64}})"
-                lost = f"(has({{lost_appends:Array(UInt64)}}, {APPENDED}) OR has({{lost_changes:Array(UInt64)}}, {CHANGED}))"
-                gone = f"SELECT {ROW} FROM {table.name}_gone WHERE {done} AND NOT {lost}"
-                if _one(client, f"SELECT count() FROM ({gone})", counted):
-                    row = f"toUInt64({table.number})" if table.number else ROW
-                    client.command(f"DELETE FROM {table.name} WHERE {row} IN ({gone})", parameters=counted)
-                    client.command(f"DELETE FROM {table.name}_gone WHERE {done}", parameters=counted)
-                for kind, numbers_lost in ((APPENDED, standing.append.lost), (CHANGED, standing.change.lost)):
-                    if numbers_lost and kind in numbers(table):
-                        client.command(
-                            f"DELETE FROM {table.name} WHERE has({{lost:Array(UInt64)}}, {kind})",
-                            parameters={"lost": list(numbers_lost)},
-                        )
+            removal.remove(client, standing, self._cluster)
+            asked = 0 < self._releasing <= standing.change.done
+            if asked or time.monotonic() > self._released + DAILY:  # who asked may have been another process
+                removal.release(client, self._cluster)
+                self._releasing, self._released = 0, time.monotonic()
+
+    def withdraw(self, where: str, params: Mapping[str, Any]) -> int:
+        """Move the events that a condition names into `superseded`, under new numbers; returns how many."""
+        with self._positions.turn(APPEND) as turn, self.work() as work:
+            found = [seq for (seq,) in work.execute(f"SELECT seq FROM events WHERE {where}", params).rows]
+            if found:
+                turn.commit(self._supersede(work, turn, turn.position.seq, found))
+        return len(found)
+
+    def scrub(self, wheres: Mapping[str, str], params: Mapping[str, Any]) -> None:
+        """Take rows that do not count, and that a condition names, out of all parts: also what dead processes wrote."""
+        with self._client() as client:
+            with self._positions.turn(APPEND), self._positions.turn(CHANGE):  # else a row may not count yet
+                rows = removal.dead(client, self._positions.standing(), wheres, params)
+            removal.erase(client, self._cluster, rows)
 
     def close(self) -> None:
         """Commit what waits, then let go of all connections."""
@@ -288,7 +269,7 @@ class ClickHouseStore:
         with self._clients_lock:
             client = self._clients.pop() if self._clients else None
         if client is None:
-            client = _told(lambda: connect(self._url))
+            client = answered(lambda: connect(self._url))
         if isinstance(client, HttpClient):
             client.timeout = Timeout(connect=CONNECT, read=seconds)
         try:
@@ -306,90 +287,6 @@ class ClickHouseStore:
             self._clients.append(client)
 
 
-class ClickHouseWork:
-    """A snapshot on one connection, with temporary tables that live as long as it does; with a turn, a change."""
-
-    def __init__(self, client: Client, snapshot: Snapshot, turn: Turn | None = None) -> None:
-        self._client = client
-        self._snapshot = snapshot
-        self._turn = turn
-        self._names: set[str] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Drop the temporary tables: they belong to the connection, which is used again unless ClickHouse is away."""
-        if self._names and not isinstance(value, StoreUnavailableError):
-            with suppress(ClickHouseError):
-                self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(self._names))}")
-
-    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
-        """Run a statement and return its rows. Arrow tables among the parameters become tables of that name, the rest is bound."""
-        for name, value in (params or {}).items():
-            if isinstance(value, pa.Table):
-                self.table(name, value)
-        params = {name: value for name, value in (params or {}).items() if not isinstance(value, pa.Table)}
-        statement = Statement.of(sql, params)
-        if statement.answers:
-            found = _told(
-                lambda: self._client.query(
-                    statement.sql, parameters=self._bound(params), query_formats={"Tuple": "tuple"}
-                )
-            )
-            return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
-        if statement.changes:
-            if self._turn is None:
-                raise RuntimeError(f"a reader cannot change the store: {sql[:80]}")
-            self._snapshot = Snapshot(self._snapshot.standing, self._turn.begin())
-        _told(lambda: self._client.command(statement.sql, parameters=self._bound(params)))
-        return Rows((), [])
-
-    def put(self, table: str, select: str, columns: str) -> None:
-        """Insert the rows of a SELECT as they are."""
-        statement = Statement.of(select, {})
-        _told(
-            lambda: self._client.command(f"INSERT INTO {table} ({columns}) {statement.sql}", parameters=self._bound({}))
-        )
-
-    def table(self, name: str, data: pa.Table) -> None:
-        """Copy an Arrow table into a temporary table."""
-        columns = ", ".join(f'"{field.name}" {type_of(SQL_TYPES[field.type])}' for field in data.schema)
-        self._make(name, f"({columns}) ENGINE = Memory", {})
-        if data.num_rows:
-            _told(lambda: self._client.insert_arrow(name, data))
-
-    def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
-        """Create a temporary table from a SELECT; returns its number of rows."""
-        statement = Statement.of(select, params or {})
-        self._make(name, f"ENGINE = Memory AS {statement.sql}", params or {})
-        return _one(self._client, f"SELECT count() FROM {name}", {})
-
-    def _make(self, name: str, what: str, params: Mapping[str, Any]) -> None:
-        made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
-        _told(lambda: self._client.command(made, parameters=self._bound(params)))
-        self._names.add(name)
-
-    def _bound(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
-        given = {name: bound(value) for name, value in (params or {}).items() if value is not None}
-        return {**given, **self._snapshot.params()}
-
-
-def connect(url: str) -> Client:
-    """Return a connection of its own, by whose settings ClickHouse means what standard SQL does.
-
-    They are sent with each statement: a session that ends, as when ClickHouse is started anew, would forget them.
-    """
-    if url.startswith("chdb:"):
-        return clickhouse_connect.get_client(dsn=url, settings=dict(SETTINGS))
-    return clickhouse_connect.get_client(
-        dsn=url, session_id=f"hubbub-{uuid4()}", connect_timeout=CONNECT, send_receive_timeout=SHORT, query_retries=0,
-        form_encode_query_params=True, settings={**SETTINGS, "session_timeout": 600}, pool_mgr=_pool,
-    )  # fmt: skip
-
-
 @contextmanager
 def _database(url: str, cluster: str) -> Iterator[None]:
     """Make the database that a URL names, unless it is there; an engine inside this process lives as long as a connection."""
@@ -399,32 +296,27 @@ def _database(url: str, cluster: str) -> Iterator[None]:
     if not name:
         yield
         return
-    client = _told(lambda: connect(urlunsplit(parts._replace(path="" if inside else "/default"))))
+    client = answered(lambda: connect(urlunsplit(parts._replace(path="" if inside else "/default"))))
     try:
         on = f" ON CLUSTER '{cluster}'" if cluster else ""
-        _told(lambda: client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(name)}{on}"))
+        answered(lambda: client.command(f"CREATE DATABASE IF NOT EXISTS {quote_identifier(name)}{on}"))
         yield
     finally:
         client.close()
-
-
-def _one(client: Client, sql: str, params: Mapping[str, Any]) -> int:
-    """Return the number that a query answers."""
-    return int(_told(lambda: client.query(sql, parameters=dict(params))).result_rows[0][0])
 
 
 def _made(client: Client) -> bool:
     """Say whether all tables are there; asking for each takes a second."""
     names = [name for table in STORED for name in (table, f"{table}_gone")]
     told = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND has({names:Array(String)}, name)"
-    return _one(client, told, {"names": names}) == len(names)
+    return number(client, told, {"names": names}) == len(names)
 
 
 def _insert(client: Client, table: str, rows: pa.Table, token: str, until: float) -> None:
     """Insert rows under a token: a try that arrived although it seemed to fail adds nothing the second time."""
     while True:
         try:
-            _told(lambda: client.insert_arrow(table, rows, settings={"insert_deduplication_token": token}))
+            answered(lambda: client.insert_arrow(table, rows, settings={"insert_deduplication_token": token}))
             return
         except StoreUnavailableError as error:
             if time.monotonic() > until:
@@ -435,15 +327,3 @@ def _insert(client: Client, table: str, rows: pa.Table, token: str, until: float
 
 def _numbered(rows: pa.Table, column: str, number: int) -> pa.Table:
     return rows.append_column(column, pa.array([number] * rows.num_rows, pa.uint64()))
-
-
-def _told(call: Callable[[], T]) -> T:
-    """Raise StoreUnavailableError where ClickHouse does not answer, or not now."""
-    try:
-        return call()
-    except OperationalError as error:
-        raise StoreUnavailableError("ClickHouse does not answer; try again in a moment") from error
-    except DatabaseError as error:
-        if error.code not in AWAY:
-            raise
-        raise StoreUnavailableError(f"ClickHouse cannot do it now ({error.name}); try again in a moment") from error

@@ -89,6 +89,10 @@ class Control:
         file = folder / "pepper"
         self._pepper = derived_key(secret, "pepper") if secret and not file.exists() else key_file(file)
 
+    def derived(self, use: str) -> bytes:
+        """Return a key of this installation's own for one use."""
+        return hmac.new(self._pepper, f"hubbub {use}".encode(), hashlib.sha256).digest()
+
     # --- tenants
 
     def follow(self) -> None:
@@ -142,7 +146,7 @@ class Control:
         try:
             with self.database.write() as con:
                 con.execute(tenants.insert().values(values))
-                _count(con)
+                count_change(con)
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
         finally:
@@ -164,7 +168,7 @@ class Control:
         if values:
             with self.database.write() as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
-                _count(con)
+                count_change(con)
             self._changed()
         return self.tenant(tenant_id)
 
@@ -177,7 +181,7 @@ class Control:
             if hours:
                 told = json.dumps(calendar.document(hours))
                 con.execute(calendars.insert().values(tenant=tenant_id, document=told, changed_at=now()))
-            _count(con)
+            count_change(con)
         self._changed()
         return self.tenant(tenant_id)
 
@@ -279,7 +283,7 @@ class Control:
         return _key(row)
 
 
-def _count(con: sa.Connection) -> None:
+def count_change(con: sa.Connection) -> None:
     """Tell other processes that tenants were changed."""
     if not con.execute(tenant_changes.update().values(number=tenant_changes.c.number + 1)).rowcount:
         con.execute(tenant_changes.insert().values(number=1))

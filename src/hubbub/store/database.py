@@ -124,6 +124,17 @@ class Database:
                 con.execute(sa.text(f"SELECT pg_advisory_unlock({number})"))
                 con.commit()
 
+    def scrub(self, *tables: sa.Table) -> None:
+        """Leave no byte of rows that were deleted from these tables. Raises StoreBusyError while somebody holds on to old ones."""
+        with answering(), self._turn, self._engine.connect() as plain:
+            con = plain.execution_options(isolation_level="AUTOCOMMIT")
+            if self._engine.dialect.name != "sqlite":
+                con.exec_driver_sql(f"VACUUM (FULL) {', '.join(table.name for table in tables)}")
+                return
+            con.exec_driver_sql("VACUUM")
+            if con.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:  # waits as long as a write does
+                raise StoreBusyError("somebody reads the control database for long; run the same again")
+
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()

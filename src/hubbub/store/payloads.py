@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,6 +115,12 @@ class Payloads:
             return None
         body: dict[str, Any] = json.loads(self._vault.open(bytes(row.body), tenant, reference))
         return body
+
+    def naming(self, tenant: str, names: Callable[[str], bool]) -> list[str]:
+        """Return the ids of a tenant's payloads whose JSON text says yes to `names`."""
+        with self._database.read() as con:
+            rows = con.execute(sa.select(payloads.c.id, payloads.c.body).where(payloads.c.tenant == tenant)).all()
+        return [row.id for row in rows if names(self._vault.open(bytes(row.body), tenant, row.id))]
 
     def delete(self, references: Sequence[str]) -> int:
         """Delete payloads by reference; returns how many were there."""

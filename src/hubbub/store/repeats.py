@@ -71,6 +71,16 @@ class Repeats:
                 con.execute(repeats.update().where(*mine).values(answer=self._vault.seal(told, owner, name)))
         return answer, False
 
+    def forget(self, owners: Iterable[str], names: Callable[[str], bool]) -> int:
+        """Forget the answers of these owners whose JSON text says yes to `names`; returns how many."""
+        gone = 0
+        with self._database.write() as con:
+            kept = sa.select(repeats).where(repeats.c.owner.in_(list(owners)), repeats.c.answer.is_not(None))
+            for row in con.execute(kept).all():
+                if names(self._vault.open(bytes(row.answer), row.owner, row.key)):
+                    gone += con.execute(repeats.delete().where(_row(row.owner, row.key))).rowcount
+        return gone
+
     def _claim(self, owner: str, name: str, fingerprint: str) -> datetime | bytes:
         """Return when this request claimed the key, or the answer of the one that had it before."""
         moment = now()

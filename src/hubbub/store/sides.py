@@ -20,8 +20,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from hubbub.errors import ConflictError, NotFoundError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.store import opening
-from hubbub.store.clickhouse import ClickHouseStore, Snapshot, connect
+from hubbub.store.clickhouse import ClickHouseStore
 from hubbub.store.clickhouse_schema import ROW, STORED, numbers, visible
+from hubbub.store.clickhouse_work import Snapshot, connect
 from hubbub.store.positions import APPEND, CHANGE, REFRESH, Positions, Turn
 from hubbub.store.tables import Table
 

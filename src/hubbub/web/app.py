@@ -38,6 +38,7 @@ from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
 from hubbub.web.described import ABOUT, Described
+from hubbub.web.erasing import router as erasing
 from hubbub.web.gate import Gate
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
@@ -197,6 +198,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.include_router(calendar)
     app.include_router(tenants)
     app.include_router(keys)
+    app.include_router(erasing)
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
     app.include_router(pages)

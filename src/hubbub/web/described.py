@@ -46,6 +46,8 @@ TAGS = {
     "integrations": "Accounts of other services.",
     "tenants": "Owners of data.",
     "keys": "Who may ask.",
+    "erase": "A contact, taken out of everything.",
+    "erasures": "That it was done, and when.",
     "problems": "What went wrong.",
     "health": "Whether it runs.",
 }

@@ -352,6 +352,40 @@ class CalendarAnswer(Shape):
     versions: list[dict[str, Any]] = Field(description="By the day they are in force from.")
 
 
+class ErasedAnswer(Shape):
+    """What an erasure took out, or would."""
+
+    tenant: str
+    contact: str = Field(description="A digest of the id, by which it is known from now on.")
+    dry_run: bool
+    erasure: str | None = Field(description="Its id; null: nothing was done.")
+    events: int = Field(ge=0, description="Events of the contact.")
+    mentions: int = Field(ge=0, description="Other events that named it.")
+    superseded: int = Field(ge=0, description="Events that were replaced by corrections.")
+    quarantine: int = Field(ge=0, description="Refused records.")
+    rollup_rows: int = Field(ge=0, description="Stored numbers under its id.")
+    snapshots: int = Field(ge=0, description="Taken out, or made anew without it.")
+    reports: int = Field(ge=0, description="Made anew without it, or deleted.")
+    payloads: int = Field(ge=0, description="Replies that were asked for.")
+
+
+class ErasureRow(Shape):
+    """An erasure."""
+
+    id: str
+    tenant: str
+    contact: str = Field(description="A digest of the id.")
+    at: Moment
+    counts: dict[str, int] | None = Field(description="What it took out; null: it is not done.")
+
+
+class ErasuresAnswer(Shape):
+    """A page of erasures, oldest first."""
+
+    rows: list[ErasureRow]
+    next: Next
+
+
 class HealthAnswer(Shape):
     """The process is alive."""
 
@@ -393,4 +427,6 @@ Report = Annotated[dict[str, Any], Like(ReportAnswer)]
 Reports = Annotated[dict[str, Any], Like(ReportsAnswer)]
 Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
 Calendar = Annotated[dict[str, Any], Like(CalendarAnswer)]
+Erased = Annotated[dict[str, Any], Like(ErasedAnswer)]
+Erasures = Annotated[dict[str, Any], Like(ErasuresAnswer)]
 Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -286,3 +286,17 @@ def test_a_url_that_cannot_be_one_is_named() -> None:
     """A port that is no number is refused when the cache is made, with what to write."""
     with pytest.raises(BadSettingError, match="cache_url"):
         Redis("redis://localhost:port/0", "test")
+
+
+def test_what_is_forgotten_is_gone_at_once(cache: Cache, request: pytest.FixtureRequest) -> None:
+    """Answers under keys with a prefix are taken away, dropped ones too; those of others stay."""
+    for key in ("1:a", "1:b", "11:a", "2:1:a"):
+        _, stamp = cache.get(key, TAGS)
+        cache.put(key, stamp, BODY, 60)
+    cache.drop(["1:numbers"])
+    cache.forget("1:")
+    if isinstance(cache, Memory):
+        assert cache.size == 2 * (BESIDE + len(BODY.body))
+    else:
+        with redis_py.Redis.from_url(request.getfixturevalue("redis_server").url) as client:
+            assert sorted(client.scan_iter("test:[0-9]*")) == [b"test:11:a", b"test:2:1:a"]

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from hubbub.store import clickhouse
-from hubbub.store.clickhouse import ClickHouseStore, ClickHouseWork
+from hubbub.store.clickhouse import ClickHouseStore
 from hubbub.store.clickhouse_schema import STORED as TABLES
 from hubbub.store.clickhouse_schema import create
 from hubbub.store.clickhouse_sql import Statement
+from hubbub.store.clickhouse_work import ClickHouseWork
 from hubbub.store.database import Database
 from hubbub.store.positions import APPEND, CHANGE, Positions
-from tests.unit.store.batches import CORRECTED, DUPLICATE, STORED, batch, kept, told
+from tests.unit.store.batches import CORRECTED, DAY, DUPLICATE, STORED, batch, kept, told
 
 FROZEN = "INSERT INTO frozen VALUES ($tenant, TIMESTAMP '2026-01-01')"
 
@@ -134,6 +135,31 @@ def test_what_counts_no_more_is_removed(
         assert client.query("SELECT count() FROM events").result_rows == [(2,)]
         assert client.query("SELECT count() FROM events_gone").result_rows == [(0,)]
         assert client.query("SELECT count() FROM frozen_gone").result_rows == [(0,)]
+
+
+def test_deleted_rows_free_their_disk(
+    pair: tuple[ClickHouseStore, ClickHouseStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a checkpoint, as retention makes one, no part in use holds a deleted row, and parts are smaller by as much."""
+    store = pair[0]
+    monkeypatch.setattr(clickhouse, "SETTLED", -1.0)
+    told_ = "SELECT sum(rows), sum(bytes_on_disk), sum(has_lightweight_delete) FROM system.parts "
+    told_ += "WHERE database = currentDatabase() AND table = 'events' AND active"
+
+    def disk() -> tuple[int, int, int]:
+        with store._client() as client:
+            return tuple(client.query(told_).result_rows[0])
+
+    store.append(batch(*(told(f"{number:08}") for number in range(20_000))))
+    full = disk()
+    with store.change() as change:
+        change.execute("DELETE FROM events WHERE id < '00019000'")
+    store.order(DAY)
+    assert disk()[0] == full[0] == 20_000  # marked as deleted, and there
+    store.checkpoint()
+    rows_, size, masked = disk()
+    assert (rows_, masked) == (1_000, 0)
+    assert size < full[1] / 5
 
 
 def test_a_cluster_spreads_every_table(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:

@@ -67,3 +67,11 @@ def test_no_file_holds_a_text(kept: Payloads, tmp_path: Path) -> None:
     kept.put("acme", "request", {"text": CANARY})
     for path in tmp_path.rglob("*"):
         assert CANARY.encode() not in path.read_bytes(), path.name
+
+
+def test_payloads_that_say_something_are_found(kept: Payloads) -> None:
+    """By what stands in their JSON, a tenant's own alone."""
+    mine = kept.put("acme", "request", {"text": CANARY})
+    kept.put("acme", "request", {"text": "plain"})
+    kept.put("beta", "request", {"text": CANARY})
+    assert kept.naming("acme", lambda text: CANARY in text) == [mine]

@@ -138,3 +138,19 @@ def test_nothing_is_readable_in_the_table(kept: Repeats) -> None:
         row = con.execute(sa.select(repeats_.repeats)).one()
     assert "my-key" not in str(tuple(row))
     assert b"canary" not in bytes(row.answer)
+
+
+def test_answers_that_say_something_are_forgotten(kept: Repeats, jobs_url: str, tmp_path: Path) -> None:
+    """Those of the owners named go, done again when asked again; no byte of them is left in the files of SQLite."""
+    for owner in ("acme", "", "other"):
+        for said in ("canary", "plain"):
+            kept.once(owner, said, "f", Work({"said": said}))
+    with kept._database.read() as con:
+        sealed = [bytes(row.answer) for row in con.execute(sa.select(repeats_.repeats)) if row.owner != "other"]
+    assert kept.forget(["acme", ""], lambda text: "canary" in text) == 2
+    kept._database.scrub(repeats_.repeats)
+    assert [kept.once(owner, "canary", "f", Work({}))[1] for owner in ("acme", "", "other")] == [False, False, True]
+    assert kept.once("acme", "plain", "f", Work({}))[1] is True
+    if jobs_url.startswith("sqlite"):
+        files = [path.read_bytes() for path in tmp_path.iterdir()]
+        assert sorted(sum(one in file for file in files) > 0 for one in sealed) == [False, False, True, True]

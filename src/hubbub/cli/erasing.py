@@ -1,0 +1,46 @@
+"""`hubbub erase` and `hubbub erasures`: remove a contact from everything, and show that it was done."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.manage import ask
+from hubbub.cli.options import Data, Json, TenantName
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(erase)
+    app.command()(erasures)
+
+
+def erase(
+    tenant: TenantName,
+    contact: Annotated[str, typer.Option("--contact", help="Its id, as in the field contact_id of its events.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count what would go.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a contact from events, numbers, snapshots, reports, refused records and replies, and from every file of them.
+
+    Look at --dry-run first: 'mentions' are events of others that name it, and go too. Backups are yours to look after.
+    """
+    ask("erase", data, as_json, tenant=tenant, contact=contact, dry_run=dry_run)
+
+
+def erasures(
+    tenant: TenantName,
+    contact: Annotated[
+        str | None, typer.Option("--contact", help="Only those of this contact.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 100,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List erasures: when, of whom (a digest of the id) and what each came to."""
+    ask("erasures", data, as_json, tenant=tenant, contact=contact, limit=limit, cursor=cursor)

@@ -1,0 +1,177 @@
+"""The engine's operations that erase a contact, and show that it was done. `Engine` (app.py) inherits them.
+
+What is found, what is not, and what becomes of what arrives later is told in why/0017-erasure.md.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hubbub.clock import Clock
+from hubbub.errors import BadInputError, BadQuestionError, BadRequestError, TenantsFailedError, WindowFrozenError
+from hubbub.metrics.snapshots import Kind
+from hubbub.model.naming import pattern
+from hubbub.model.page import check_limit, cut, place_of
+from hubbub.model.tenant import Tenant
+from hubbub.query.cached import CachedAnswers
+from hubbub.replies.reply import Replies
+from hubbub.rollups import erasure, snapshots
+from hubbub.rollups.refresh import Refresher
+from hubbub.store.base import Store, utc_naive
+from hubbub.store.control import Control
+from hubbub.store.database import Database
+from hubbub.store.erasures import Erasures
+from hubbub.store.payloads import Payloads, payloads
+from hubbub.store.repeats import Repeats, repeats
+from hubbub.telemetry import log
+
+OPERATIONS = ("erase", "erasures")
+"""Those that a command beside a running server may ask it to do."""
+
+LONGEST = 512
+"""Characters of an event's field."""
+
+
+class EraseOperations(ABC):
+    """What an engine does to forget a contact."""
+
+    clock: Clock
+    store: Store
+    control: Control
+    database: Database
+    refresher: Refresher
+    cached: CachedAnswers
+    payload_store: Payloads
+    repeats: Repeats
+    replies: Replies
+
+    def _open_erasing(self) -> None:
+        self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
+
+    @abstractmethod
+    def refresh(self, tenant: str | None = None) -> dict[str, Any]:
+        """Bring every due window up to date."""
+
+    @abstractmethod
+    def _drop_replies(self, references: Sequence[str]) -> None:
+        """Forget the promises and jobs of replies."""
+
+    @abstractmethod
+    def _touched_reports(self, tenant: str, days: Sequence[date]) -> list[dict[str, Any]]:
+        """Return the reports whose period holds one of these days."""
+
+    @abstractmethod
+    def _report_again(self, about: Mapping[str, Any]) -> bool:
+        """Make a report anew, or delete it."""
+
+    def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
+
+        Returns counts: `events` of the contact and `mentions` (others that name it), `superseded`, `quarantine`, `rollup_rows`,
+        `snapshots` and `reports` that name it or are made anew, `payloads`; and the `erasure` under which that is noted. Windows
+        are folded again. Cut short, the same erasure goes on. Raises NotFoundError, BadInputError, TenantsFailedError while the
+        tenant's windows cannot be folded, StoreFullError, StoreBusyError.
+        """
+        one = self.control.tenant(tenant)
+        digest = self.erasure_store.contact(one.id, _checked(contact))
+        who = erasure.find(self.store, one, contact, digest)
+        days, references = erasure.days(self.store, who), self._references(who)
+        reports = self._touched_reports(one.id, days)
+        periods = self._periods(one, days[0]) if days else []
+        counts = erasure.count(self.store, who)
+        counts["snapshots"] += len(periods)
+        counts |= {"reports": len(reports), "payloads": len(references)}
+        answer = {"tenant": one.id, "contact": digest, "dry_run": dry_run, **counts}
+        if dry_run:
+            return {**answer, "erasure": None}
+        begun = self._begin(who)
+        if any(counts.values()) or erasure.pending(self.store, who):
+            erasure.withdraw(self.store, who)
+            self._fold(one)
+            with self.refresher.alone():
+                erasure.clear(self.store, who)
+                for kind, day in periods:
+                    with suppress(
+                        WindowFrozenError, BadQuestionError
+                    ):  # it stays as it was made: totals, and nobody's name
+                        snapshots.make(self.store, [one], kind, day, self.clock())
+            for about in reports:
+                self._report_again(about)
+            self._drop_replies(references)
+            self.replies.forget(references)
+            with self.refresher.alone():
+                erasure.finish(self.store, who)
+        self.repeats.forget((one.id, ""), _naming(who))
+        self.database.scrub(payloads, repeats)
+        self.cached.forget(one)
+        self.erasure_store.done(begun, counts)
+        log.info("contact erased", tenant=one.id, erasure=begun, **counts)
+        return {**answer, "erasure": begun}
+
+    def erasures(
+        self, tenant: str, contact: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Return the erasures of a tenant, or of one of its contacts, oldest first: when, and what each came to.
+
+        A contact is shown by a digest of its id, made with this installation's own key; `counts` is null until it is done.
+        """
+        place = place_of(cursor, str, str)
+        after = (_moment(place[0]), place[1]) if place else None
+        found = self.erasure_store.page(self.control.tenant(tenant).id, contact, after, check_limit(limit) + 1)
+        rows, following = cut(found, limit, lambda row: (row["at"], row["id"]))
+        return {"rows": rows, "next": following}
+
+    def _begin(self, who: erasure.Contact) -> str:
+        """Note the erasure, so that nothing of it is taken any more, and return its id."""
+        at = self.clock()
+        newest = erasure.newest(self.store, who)
+        until = max(utc_naive(at), newest + timedelta(microseconds=1)) if newest is not None else utc_naive(at)
+        named = [(mention.source, mention.id) for mention in erasure.mentions(self.store, who)]
+        begun = self.erasure_store.begin(who.tenant.id, who.id, at, until, named)
+        self.control.follow()
+        return begun
+
+    def _fold(self, tenant: Tenant) -> None:
+        errors = self.refresh(tenant.id)["errors"]
+        if errors:
+            raise TenantsFailedError(
+                f"the contact's events count no more, but windows could not be folded without them ({errors[tenant.id]}); mend "
+                "that and run the same erasure again"
+            )
+
+    def _references(self, who: erasure.Contact) -> list[str]:
+        """Return the references of replies that were asked for with the contact among those who spoke, or that name it."""
+        found = self.payload_store.naming(who.tenant.id, _naming(who))
+        return sorted({f"pay_{id_.partition('_')[2]}" for id_ in found})
+
+    def _periods(self, tenant: Tenant, day: date) -> list[tuple[Kind, date]]:
+        """Return the kept snapshots, by kind and date, that end on a day (UTC) or later: who came then is in their totals."""
+        since = utc_naive(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        rows = self.store.query(
+            "SELECT DISTINCT kind, date FROM snapshots WHERE tenant = $tenant AND window_end > $since ORDER BY 2, 1",
+            {"tenant": tenant.no, "since": since},
+        ).rows
+        return [(Kind(kind), day) for kind, day in rows]
+
+
+def _naming(who: erasure.Contact) -> Callable[[str], bool]:
+    found = re.compile(pattern(who.names))
+    return lambda text: found.search(text) is not None
+
+
+def _checked(contact: str) -> str:
+    if not contact or len(contact) > LONGEST or "\0" in contact:
+        raise BadInputError(f"contact_id: 1 to {LONGEST} characters, as in the events of the contact")
+    return contact
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        raise BadRequestError("this cursor is not the 'next' of a page before") from None

@@ -1,0 +1,135 @@
+"""No byte of an erased contact is left: a canary, looked for in all files of real processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from hubbub.app import Engine
+from hubbub.settings import load
+from tests.integration.test_serve import Place, place
+from tests.support.clickhouse import clickhouse
+
+CANARY = "canary-7f3a91"
+TEXT = "sparrow-0c55e2"
+"""What the contact wrote."""
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Place]:
+    """A data folder of one test, with the tenant acme."""
+    with place(tmp_path / "data") as made:
+        yield made
+
+
+def told(number: int, contact: str, text: str, **fields: Any) -> dict[str, Any]:
+    """A message of a contact, some days ago."""
+    return {
+        "type": "message.received", "time": (NOW - timedelta(days=1 + number % 3, minutes=number)).isoformat(),
+        "id": f"{contact}:{number}", "contact_id": contact, "conversation_id": f"sms-{contact}", "channel": "sms",
+        "attributes": {"text": f"{text} {number}"}, **fields,
+    }  # fmt: skip
+
+
+def story() -> list[dict[str, Any]]:
+    """The canary's messages, answers that name it, refused ones, and those of somebody else."""
+    events = [told(n, CANARY, TEXT) for n in range(40)] + [told(n, "guest-2", "hello") for n in range(40)]
+    answer = {"type": "message.sent", "contact_id": None, "staff_id": "anna", "attributes": {"to": [CANARY]}}
+    events += [told(n, CANARY, "", **answer) | {"id": f"answer {n}"} for n in range(40, 45)]
+    return [*events, told(0, CANARY, TEXT, type="no.such.type"), told(1, "guest-2", "hi", type="no.such.type")]
+
+
+def corrections() -> list[dict[str, Any]]:
+    """Some of the canary's messages, corrected."""
+    return [told(n, CANARY, TEXT, revision=2, topic=f"{TEXT} again") for n in range(5)]
+
+
+def holding(folder: Path) -> set[str]:
+    """Return the files under a folder that hold a byte of the canary or of what it wrote."""
+    found = set()
+    for path in folder.rglob("*"):
+        try:
+            content = path.read_bytes() if path.is_file() else b""
+        except FileNotFoundError:  # merged away meanwhile
+            continue
+        if CANARY.encode() in content or TEXT.encode() in content:
+            found.add(str(path.relative_to(folder)))
+    return found
+
+
+def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
+    """A server stores, folds, reports, keeps answers and replies; erased over HTTP, nothing is left, now and after its end."""
+    server, url = here.start()
+    token = json.loads(here.file.read_text())["token"]
+
+    def ask(method: str, path: str, key: str, **how: Any) -> Any:
+        answer = httpx2.request(method, url + path, headers={"Authorization": f"Bearer {key}"}, timeout=300, **how)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def do(operation: str, **params: Any) -> Any:
+        return ask("POST", f"/v1/operations/{operation}", token, json=params)
+
+    keys = {one: do("add_key", tenant="acme", scopes=[one])["key"] for one in ("ingest", "read", "erase")}
+    key = keys["ingest"]
+    stored = ask("POST", "/v1/events", key, json=story())
+    assert (stored["accepted"], len(stored["rejected"])) == (85, 2)
+    assert ask("POST", "/v1/events", key, json=corrections())["corrected"] == 5
+    said = {"workspace_id": "w", "user_id": CANARY, "channel_id": "c", "message_ts": "1.0", "triggered_by": "mention"}
+    ask("POST", "/v1/ai/responses", key, json={**said, "trigger_message_text": TEXT})
+    do("refresh")
+    span = {"from": (NOW - timedelta(days=9)).date().isoformat(), "to": (NOW + timedelta(days=2)).date().isoformat()}
+    by_contact = {"metrics": ["active_contacts"], "by": ["contact_id"], **span}
+    assert CANARY in str(ask("POST", "/v1/query", keys["read"], json=by_contact))
+    yesterday = (NOW - timedelta(days=1)).date().isoformat()
+    do("report", tenant="acme", kind="monthly", date=yesterday, formats=["json", "csv", "html"])
+    do("snapshot", kind="daily", tenant="acme", date=yesterday)
+    assert holding(here.folder)
+
+    refused = httpx2.post(f"{url}/v1/erase", json={"contact_id": CANARY}, headers={"Authorization": f"Bearer {key}"})
+    assert refused.status_code == 403
+    done = ask("POST", "/v1/erase", keys["erase"], json={"contact_id": CANARY})
+    assert (done["events"], done["mentions"], done["superseded"], done["quarantine"]) == (40, 5, 5, 1)
+    assert (done["payloads"], done["reports"]) == (1, 1)
+    assert holding(here.folder) == set()
+    assert CANARY not in str(ask("POST", "/v1/query", keys["read"], json=by_contact))
+    assert do("verify")["differences"] == 0
+    asked = {"metrics": ["messages_received"], **span}
+    assert ask("POST", "/v1/query", keys["read"], json=asked)["rows"][0]["messages_received"] == 40
+    again = ask("POST", "/v1/events", key, json=story()[:40])
+    assert [one["code"] for one in again["rejected"]] == ["contact_erased"] * 40
+    assert ask("GET", "/v1/erasures", keys["erase"])["rows"][0]["counts"]["events"] == 40
+    server.terminate()
+    assert server.wait(timeout=60) == 0
+    assert holding(here.folder.parent) == set()
+
+
+def test_no_part_in_use_of_a_clickhouse_holds_a_byte(tmp_path: Path) -> None:
+    """No file of a part in use holds the canary, and none that says what was deleted; ClickHouse deletes older parts itself."""
+    data, files = tmp_path / "data", tmp_path / "clickhouse"
+    with clickhouse(files) as server:
+        url = f"clickhouse://127.0.0.1:{server.port}/house"
+        with Engine(load(data=data, threads=1, free_floor_mb=0, store_url=url), lambda: NOW) as engine:
+            engine.add_tenant("acme")
+            stored = engine.record("acme", story())
+            assert (stored["accepted"], len(stored["rejected"])) == (85, 2)
+            assert engine.record("acme", corrections())["corrected"] == 5
+            engine.refresh()
+            assert holding(files)
+            done = engine.erase("acme", CANARY)
+            assert (done["events"], done["mentions"], done["superseded"], done["quarantine"]) == (40, 5, 5, 1)
+            with engine.store._client() as client:  # type: ignore[attr-defined]
+                told = "SELECT path FROM system.parts WHERE database = 'house' AND active"
+                used = [Path(path).resolve() for (path,) in client.query(told).result_rows]
+            left = {(files / name).resolve() for name in holding(files)}
+            assert used
+            assert not [path for path in left if path.parent in used]
+            assert all(not path.name.startswith("mutation_") for path in left)
+            assert holding(data) == set()

@@ -1,0 +1,269 @@
+"""Erasing a contact, on both stores: what goes, what stays, what does not come back, and an erasure that is cut short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.errors import BadInputError, NotFoundError, StoreFullError, TenantsFailedError
+from hubbub.rollups import erasure
+from hubbub.settings import load
+from hubbub.store import clickhouse_removal as removal
+from hubbub.store.clickhouse import ClickHouseStore
+from tests.acceptance.conftest import tables_of
+from tests.stores import KINDS, new_url
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+GUEST = "guest-7f3a91"
+SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
+
+
+@pytest.fixture(params=KINDS)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty store of each kind, with the tenants acme and beta."""
+    settings = load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0, store_url=new_url(request.param))
+    with Engine(settings, lambda: NOW) as made:
+        for tenant in ("acme", "beta"):
+            made.add_tenant(tenant, retention={"raw": None, "hour": None})
+        yield made
+
+
+def event(id_: str, contact: str | None = GUEST, days: float = 1, **fields: Any) -> dict[str, Any]:
+    """A message of a contact some days ago."""
+    told = {"type": "message.received", "time": (NOW - timedelta(days=days)).isoformat(), "id": id_, "channel": "sms"}
+    return told | ({"contact_id": contact, "conversation_id": f"with {contact}"} if contact else {}) | fields
+
+
+def record(engine: Engine, *events: dict[str, Any], tenant: str = "acme") -> None:
+    """Store events, all of which are good."""
+    assert engine.record(tenant, events, history=True)["rejected"] == []
+
+
+def ids(engine: Engine) -> list[str]:
+    """What is stored."""
+    return [id_ for (id_,) in engine.store.query("SELECT id FROM events ORDER BY id").rows]
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Engine]:
+    """The same on the embedded store alone, for what does not depend on the store."""
+    with Engine(load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0), lambda: NOW) as made:
+        for tenant in ("acme", "beta"):
+            made.add_tenant(tenant, retention={"raw": None, "hour": None})
+        yield made
+
+
+def named(engine: Engine) -> dict[str, int]:
+    """Count what names the guest, by table; on a ClickHouse also rows that do not count any more."""
+    who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
+    wheres, found = erasure.conditions(), {}
+    for table, where in wheres.items():
+        found[table] = engine.store.query(f"SELECT count(*) FROM {table} WHERE {where}", who.params).rows[0][0]
+    if isinstance(engine.store, ClickHouseStore):
+        with engine.store._client() as client:
+            dead = removal.dead(client, engine.store._positions.standing(), wheres, who.params)
+            parts = "SELECT count() FROM system.parts WHERE active AND has_lightweight_delete AND database = currentDatabase()"
+            masked = client.query(f"{parts} AND table IN ('events', 'superseded', 'quarantine')").result_rows[0][0]
+        assert masked == 0
+        found |= {f"{table}, dead": len(rows) for table, rows in dead.items()}
+    return {table: count for table, count in found.items() if count}
+
+
+# --- what is found
+
+
+def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
+    """Its events, others that name it in any field or attribute, its conversations' ids; not longer ids, not other tenants'."""
+    record(
+        engine,
+        event("own"),
+        event("mention", None, conversation_id=f"sms:{GUEST}"),
+        event("attribute", "guest-2", attributes={"a": [{"said": f"call {GUEST}!"}]}),
+        event("key", None, attributes={GUEST: 1}),
+        event("glued", conversation_id=f"wax{GUEST}x"),
+        event("answer", None, type="message.sent", conversation_id=f"wax{GUEST}x", staff_id="anna"),
+        event("longer", f"{GUEST}0"),
+        event("inside", None, attributes={"a": f"x{GUEST}"}),
+        event("other", "guest-2"),
+    )
+    record(engine, event("theirs"), tenant="beta")
+    told = engine.erase("acme", GUEST, dry_run=True)
+    assert (told["events"], told["mentions"], told["dry_run"], told["erasure"]) == (2, 4, True, None)
+    assert len(ids(engine)) == 10
+    done = engine.erase("acme", GUEST)
+    assert (done["events"], done["mentions"], done["dry_run"]) == (2, 4, False)
+    assert ids(engine) == ["inside", "longer", "other", "theirs"]
+    assert named(engine) == {}
+    assert engine.verify()["clean"]
+
+
+def test_a_short_id_is_found_as_a_whole_value_alone(embedded: Engine) -> None:
+    """One of fewer than six characters takes no event that has it as a word, a number, or in an id."""
+    record(
+        embedded,
+        event("own", "7"),
+        event("whole", None, staff_id="7"),
+        event("text", None, attributes={"guest": "7"}),
+        event("number", None, attributes={"n": 7}),
+        event("word", None, attributes={"text": "room 7 please"}),
+        event("id-7", "17", conversation_id="c-7"),
+    )
+    assert embedded.erase("acme", "7")["mentions"] == 2
+    assert ids(embedded) == ["id-7", "number", "word"]
+
+
+def test_every_place_forgets_it(engine: Engine) -> None:
+    """Corrected events, refused records, numbers, snapshots of its account, reports and replies; the rest of each stays."""
+    record(engine, event("a"), event("b", "guest-2"), event("c", "guest-2", account_id=GUEST))
+    record(engine, event("a", revision=2, days=2), event("b", "guest-2", revision=2, attributes={"was": GUEST}))
+    for bad in ({"contact_id": GUEST}, {"contact_id": "guest-2"}):
+        engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), **bad})
+    engine.refresh()
+    engine.snapshot("daily", "2026-08-19", "acme")
+    report = engine.report("acme", "monthly", "2026-08-01", sections=["summary"], formats=["json"])
+    said = {"workspace_id": "w", "channel_id": "c", "message_ts": "1.0", "triggered_by": "mention"}
+    asked = {"trigger_message_text": "hello", **said}
+    context = [{"user_id": GUEST, "text": "secret", "ts": "1"}]
+    references = [
+        engine.prepare_reply("acme", {**asked, "user_id": GUEST}),
+        engine.prepare_reply("acme", {**asked, "user_id": "u", "context_messages": context}),
+        engine.prepare_reply("acme", {**asked, "user_id": "u"}),
+    ]
+    engine.repeats.once("acme", "key", "f", lambda: {"contact": GUEST})
+    done = engine.erase("acme", GUEST)
+    counts = ("events", "mentions", "superseded", "quarantine", "reports", "payloads")
+    assert {name: done[name] for name in counts} == {
+        "events": 1, "mentions": 2, "superseded": 1, "quarantine": 1, "reports": 1, "payloads": 2,
+    }  # fmt: skip
+    assert named(engine) == {}
+    assert ids(engine) == []
+    kept = [reference for reference in references if engine.payload_store.find("acme", reference, "ai_request")]
+    assert len(kept) <= 1
+    assert engine.payload_store.naming("acme", lambda _: True) == references[2:]
+    assert [json.loads(row["raw"])["contact_id"] for row in engine.quarantine("acme")["rows"]] == ["guest-2"]
+    assert {row["account_id"] for row in engine.snapshots("acme", "2026-08-19", "2026-08-20")["rows"]} == {None}
+    again = engine.show_report("acme", report["id"])
+    assert again["hash"] != report["hash"]
+    assert (again["from"], again["sections"], again["formats"]) == (report["from"], ["summary"], ["json"])
+    assert engine.repeats.once("acme", "key", "f", dict)[1] is False
+    assert engine.verify()["clean"]
+
+
+# --- frozen windows
+
+
+def test_frozen_windows_keep_their_totals(engine: Engine) -> None:
+    """Where raw events are gone the contact's own rows go, totals stay, and its id as a dimension's value becomes none."""
+    record(
+        engine,
+        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}") for n in range(3)),
+        *(event(f"o{n}", "guest-2", days=40, channel_id=None if n else "hall") for n in range(2)),
+        *(event(f"new {n}", f"guest-{n}", days=2, conversation_id=f"later {n}") for n in (2, "7f3a91")),
+    )  # fmt: skip
+    engine.change_tenant("acme", retention={"raw": 30})
+    engine.retention()
+    asked = {"metrics": ["messages_received", "active_contacts"], **SPAN}
+    (before,) = engine.query("acme", **asked)["rows"]
+    assert (before["messages_received"], before["active_contacts"]) == (7, 2)
+    done = engine.erase("acme", GUEST)
+    assert (done["events"], done["rollup_rows"] > 0) == (1, True)
+    (after,) = engine.query("acme", **asked)["rows"]
+    assert (after["messages_received"], after["active_contacts"]) == (6, 1)
+    rooms = engine.query("acme", metrics=["messages_received"], by=["channel_id"], **SPAN)["rows"]
+    assert {row["channel_id"]: row["messages_received"] for row in rooms} == {None: 5, "hall": 1}
+    assert named(engine) == {}
+    assert engine.verify()["clean"]
+    assert engine.erase("acme", GUEST)["rollup_rows"] == 0
+
+
+# --- what arrives later
+
+
+def test_what_was_erased_does_not_come_back(embedded: Engine) -> None:
+    """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
+    record(embedded, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    embedded.erase("acme", GUEST)
+    again = [
+        event("own"), event("own", revision=3), event("never seen", days=3), event("mention", None, attributes={"to": GUEST}),
+    ]  # fmt: skip
+    answer = embedded.record("acme", again, history=True)
+    assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 4
+    assert embedded.quarantine("acme")["rows"] == []
+    record(embedded, event("from now on", days=-0.1), event("other 2", "guest-2"))
+    record(embedded, event("own"), tenant="beta")
+    assert ids(embedded) == ["from now on", "other", "other 2", "own"]
+
+
+def test_an_erasure_can_be_shown(embedded: Engine) -> None:
+    """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
+    record(embedded, event("own"))
+    first = embedded.erase("acme", GUEST)
+    embedded.clock = lambda: NOW + timedelta(hours=1)
+    second = embedded.erase("acme", "guest-2")
+    rows = embedded.erasures("acme")["rows"]
+    assert [row["id"] for row in rows] == [first["erasure"], second["erasure"]]
+    assert [row["at"] for row in rows] == ["2026-08-20T12:00:00Z", "2026-08-20T13:00:00Z"]
+    assert [row["counts"]["events"] for row in rows] == [1, 0]
+    assert GUEST not in json.dumps(rows)
+    assert embedded.erasures("acme", GUEST)["rows"] == rows[:1]
+    page = embedded.erasures("acme", limit=1)
+    assert embedded.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
+    assert embedded.erasures("beta")["rows"] == []
+    assert embedded.erase("beta", GUEST)["contact"] != first["contact"]
+
+
+def test_names_that_cannot_be_are_refused(embedded: Engine) -> None:
+    """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
+    with pytest.raises(NotFoundError):
+        embedded.erase("nobody", GUEST)
+    for bad in ("", "x" * 513, "a\0b"):
+        with pytest.raises(BadInputError, match="contact_id"):
+            embedded.erase("acme", bad)
+
+
+# --- cut short
+
+
+@pytest.mark.parametrize("step", ["clear", "scrub"])
+def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Ended by an error at any step, the next one of the same contact leaves what an undisturbed one does."""
+    record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})
+    engine.refresh()
+
+    def fails(*_: object) -> int:
+        raise StoreFullError
+
+    if step == "scrub":
+        monkeypatch.setattr(engine.store, "scrub", fails)
+    else:
+        monkeypatch.setattr(erasure, step, fails)
+    with pytest.raises(StoreFullError):
+        engine.erase("acme", GUEST)
+    monkeypatch.undo()
+    engine.erase("acme", GUEST)
+    assert ids(engine) == ["other"]
+    assert named(engine) == {}
+    assert engine.store.query("SELECT value FROM meta WHERE key LIKE 'erasing%'").rows == []
+    assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
+    assert engine.verify()["clean"]
+    assert set(tables_of(engine, "acme"))
+
+
+def test_windows_that_cannot_be_folded_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a fold fails nothing is thrown away that it needs, and the erasure says so and can be repeated."""
+    record(engine, event("own"), event("other", "guest-2"))
+    engine.refresh()
+    monkeypatch.setattr(engine, "refresh", lambda _: {"errors": {"acme": "poison"}})
+    with pytest.raises(TenantsFailedError, match="poison"):
+        engine.erase("acme", GUEST)
+    monkeypatch.undo()
+    engine.erase("acme", GUEST)
+    assert named(engine) == {}
+    assert engine.verify()["clean"]
