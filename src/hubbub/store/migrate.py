@@ -28,7 +28,7 @@ from hubbub.store.tables import META, SQL_TYPES, Table
 MOST_ROWS, MOST_BYTES = 250_000, 64 << 20
 """What is put at a time, and what moves as one chunk: ClickHouse makes files of each insert, so few are better."""
 
-OWN = ("ordered", "seq", "cache_space", "positions", UNFINISHED)
+OWN = ("ordered", "seq", "cache_space", "positions", "relations", UNFINISHED)
 """What a store's `meta` says of itself alone, and does not move."""
 
 Step = Callable[[str], None]
