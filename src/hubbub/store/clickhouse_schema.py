@@ -118,7 +118,9 @@ def _make(
         yield f"CREATE TABLE IF NOT EXISTS {name} {body} ENGINE = {engine}({newest}) {laid} {kept}"
         return
     on = f"ON CLUSTER '{cluster}'"
-    path = f"'/clickhouse/tables/{{shard}}/{{database}}/{name}_local', '{{replica}}'" + (f", {newest}" if newest else "")
+    path = f"'/clickhouse/tables/{{shard}}/{{database}}/{name}_local', '{{replica}}'" + (
+        f", {newest}" if newest else ""
+    )
     yield f"CREATE TABLE IF NOT EXISTS {name}_local {on} {body} ENGINE = Replicated{engine}({path}) {laid}"
     by = "cityHash64(tenant)" if spread else "cityHash64(1)"
     whole = f"Distributed('{cluster}', currentDatabase(), {name}_local, {by})"
