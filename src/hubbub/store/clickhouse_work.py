@@ -17,12 +17,12 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
-from clickhouse_connect.driver.httputil import get_pool_manager
 
 from hubbub.errors import StoreUnavailableError
 from hubbub.store.base import Rows
 from hubbub.store.clickhouse_schema import type_of
 from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
+from hubbub.store.clickhouse_watch import watched
 from hubbub.store.positions import Standing, Turn
 from hubbub.store.tables import SQL_TYPES
 
@@ -35,7 +35,7 @@ CONNECT = 2
 AWAY = frozenset({60, 202, 209, 210, 236, 242, 252, 319, 372, 373, 999})
 """Errors by which ClickHouse says that the same may go well later: it ends, is too busy, or lost a session with its tables."""
 
-_pool = get_pool_manager(maxsize=64)
+_pool = watched(64)
 logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # what it warns of is told by us
 T = TypeVar("T")
 
