@@ -118,6 +118,20 @@ class Store(Protocol):
         """
         ...
 
+    def withdraw(self, where: str, params: Mapping[str, Any]) -> int:
+        """Take out the events that a condition names, as corrections do, but with none in their stead; returns how many.
+
+        They stand in `superseded` under new numbers, so that the next refresh folds the windows that they were in.
+        """
+        ...
+
+    def scrub(self, wheres: Mapping[str, str], params: Mapping[str, Any]) -> None:
+        """Leave no byte of rows that do not count and that one of these conditions (by table) names, in no file of the store.
+
+        A store may do the same for other deleted rows too. Raises StoreFullError, StoreBusyError.
+        """
+        ...
+
     def version(self) -> int:
         """Return a number that is another one after every committed change."""
         ...

@@ -26,9 +26,10 @@ from hubbub.errors import NOT_NOW, StoreBusyError, StoreDamagedError, StoreUnava
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS
 from hubbub.store import clickhouse_relations as relations
+from hubbub.store import clickhouse_removal as removal
 from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
-from hubbub.store.clickhouse_schema import APPENDED, CHANGED, COUNTED, ROW, STORED, create, numbers
+from hubbub.store.clickhouse_schema import APPENDED, CHANGED, COUNTED, ROW, STORED, create
 from hubbub.store.clickhouse_work import CONNECT, LONG, SHORT, ClickHouseWork, Snapshot, answered, connect, number
 from hubbub.store.opening import SCHEMA_VERSION, fingerprint
 from hubbub.store.positions import APPEND, CHANGE, LONGEST, REFRESH, Positions, Standing, Turn
@@ -51,6 +52,8 @@ class ClickHouseStore:
         self._url = url
         self._positions = positions
         self._cluster = cluster
+        self._releasing = 0
+        """The change whose deleted rows are to be taken off the disk once nobody reads them any more; 0: none."""
         self._clients: list[Client] = []
         self._clients_lock = threading.Lock()
         self._old: list[tuple[float, Standing]] = []
@@ -225,11 +228,15 @@ class ClickHouseStore:
     def order(self, now: datetime) -> int:
         """Remove what counts no more, now and then; ClickHouse keeps every table in its order."""
         if not self._old or time.monotonic() > self._old[-1][0] + SETTLED:
-            self.checkpoint()
+            self._remove_settled()
         return 0
 
     def checkpoint(self) -> None:
-        """Remove rows that stopped counting so long ago that nobody reads them any more."""
+        """Remove rows that stopped counting so long ago that nobody reads them any more, and what counts no more now later."""
+        self._releasing = self._positions.standing().change.done
+        self._remove_settled()
+
+    def _remove_settled(self) -> None:
         now = time.monotonic()
         self._old.append((now, self._positions.standing()))
         settled = [standing for at, standing in self._old if at < now - SETTLED]
@@ -239,23 +246,28 @@ class ClickHouseStore:
                 self._remove(settled[-1])
 
     def _remove(self, standing: Standing) -> None:
-        counted = Snapshot(standing).params()
         with self._positions.alone("remove", 0), self._client() as client:
             self._tell()  # plain readers, too, are past what is removed
-            for table in STORED.values():
-                done = f"({APPENDED} <= {{appended:UInt64}} AND {CHANGED} <= {{changed:UInt64}})"
-                lost = f"(has({{lost_appends:Array(UInt64)}}, {APPENDED}) OR has({{lost_changes:Array(UInt64)}}, {CHANGED}))"
-                gone = f"SELECT {ROW} FROM {table.name}_gone WHERE {done} AND NOT {lost}"
-                if number(client, f"SELECT count() FROM ({gone})", counted):
-                    row = f"toUInt64({table.number})" if table.number else ROW
-                    client.command(f"DELETE FROM {table.name} WHERE {row} IN ({gone})", parameters=counted)
-                    client.command(f"DELETE FROM {table.name}_gone WHERE {done}", parameters=counted)
-                for kind, numbers_lost in ((APPENDED, standing.append.lost), (CHANGED, standing.change.lost)):
-                    if numbers_lost and kind in numbers(table):
-                        client.command(
-                            f"DELETE FROM {table.name} WHERE has({{lost:Array(UInt64)}}, {kind})",
-                            parameters={"lost": list(numbers_lost)},
-                        )
+            removal.remove(client, standing, self._cluster)
+            self._positions.forget(standing)
+            if self._releasing and self._releasing <= standing.change.done:
+                removal.release(client, self._cluster)
+                self._releasing = 0
+
+    def withdraw(self, where: str, params: Mapping[str, Any]) -> int:
+        """Move the events that a condition names into `superseded`, under new numbers; returns how many."""
+        with self._positions.turn(APPEND) as turn, self.work() as work:
+            found = [seq for (seq,) in work.execute(f"SELECT seq FROM events WHERE {where}", params).rows]
+            if found:
+                turn.commit(self._supersede(work, turn, turn.position.seq, found))
+        return len(found)
+
+    def scrub(self, wheres: Mapping[str, str], params: Mapping[str, Any]) -> None:
+        """Take rows that do not count, and that a condition names, out of all parts: also what dead processes wrote."""
+        with self._client() as client:
+            with self._positions.turn(APPEND), self._positions.turn(CHANGE):  # else a row may not count yet
+                rows = removal.dead(client, self._positions.standing(), wheres, params)
+            removal.erase(client, self._cluster, rows)
 
     def close(self) -> None:
         """Commit what waits, then let go of all connections."""

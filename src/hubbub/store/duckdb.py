@@ -24,13 +24,16 @@ import pyarrow.compute as pc
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.metrics import fold
-from hubbub.store import opening
+from hubbub.store import opening, rewriting
 from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict, utc_naive
+from hubbub.store.gate import Gate
 from hubbub.store.order import order
 from hubbub.telemetry import log
 
 _EVENT_NAMES = fold.quoted(EVENT_SCHEMA.names)
+PATIENCE = 300.0
+"""Seconds for which somebody who has to be alone waits for those who read or change."""
 T = TypeVar("T")
 
 
@@ -57,10 +60,13 @@ class DuckStore:
         except BaseException:
             os.close(self._tide)
             raise
+        rewriting.tidy(self._file)
         self._seq = opening.last_seq(self._con)
         self._space_checked = 0.0
         self._changing = threading.Lock()
         self._folding = threading.Lock()
+        self._readers, self._writers = Gate(), Gate()
+        """Who has a connection, and who of them may change something: the file is swapped when nobody is inside."""
         self._version = 0
         self._versions = count(1)
         self._appender = Appender(self._commit, self._recover, commit_wait)
@@ -128,6 +134,28 @@ class DuckStore:
                 self._seq = seq
                 opening.write_tide(self._tide, seq)
 
+    def withdraw(self, where: str, params: Mapping[str, Any]) -> int:
+        """Move the events that a condition names into `superseded`, under new numbers; returns how many."""
+        with self._writers.passing(), self._changing, self._cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                moved = _run(
+                    cursor,
+                    f"INSERT INTO superseded SELECT {self._seq} + row_number() OVER (), {_EVENT_NAMES} FROM events WHERE {where}",
+                    params, _rows,
+                )  # fmt: skip
+                _run(cursor, f"DELETE FROM events WHERE {where}", params, _rows)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
+            count = int(moved.rows[0][0])
+            if count:
+                self._seq += count
+                opening.write_tide(self._tide, self._seq)
+        self._version = next(self._versions)
+        return count
+
     def _resolve(self, incoming: Incoming) -> list[int]:
         """Settle the verdicts of rows whose identity is stored; returns row ids of stored events that are replaced."""
         replaced: list[int] = []
@@ -152,11 +180,15 @@ class DuckStore:
 
     # --- reading and transactions
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._con.cursor()
-        except duckdb.Error as error:
-            raise StoreUnavailableError(f"the store is not open: {str(error).splitlines()[0]}") from None
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._readers.passing():
+            try:
+                cursor = self._con.cursor()
+            except duckdb.Error as error:
+                raise StoreUnavailableError(f"the store is not open: {str(error).splitlines()[0]}") from None
+            with cursor:
+                yield cursor
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Answer a SELECT on a snapshot of its own."""
@@ -166,25 +198,24 @@ class DuckStore:
     @contextmanager
     def work(self) -> Iterator[DuckWork]:
         """Open a transaction on a connection of its own; appends go on meanwhile."""
-        cursor = self._cursor()
-        work = DuckWork(cursor)
-        try:
-            cursor.execute("BEGIN")
+        with self._cursor() as cursor:
+            work = DuckWork(cursor)
             try:
-                yield work
-            except BaseException:
-                with suppress(duckdb.Error):
-                    cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
-        finally:
-            work.release()
-            cursor.close()
+                cursor.execute("BEGIN")
+                try:
+                    yield work
+                except BaseException:
+                    with suppress(duckdb.Error):
+                        cursor.execute("ROLLBACK")
+                    raise
+                cursor.execute("COMMIT")
+            finally:
+                work.release()
 
     @contextmanager
     def change(self) -> Iterator[DuckWork]:
         """Open a transaction that writes: to DuckDB it is the same."""
-        with self.work() as work:
+        with self._writers.passing(), self.work() as work:
             yield work
         self._version = next(self._versions)
 
@@ -209,7 +240,7 @@ class DuckStore:
         """
         if shutil.disk_usage(self.folder).free < self._free_floor + 2 * self._file.stat().st_size:
             return 0
-        with self._cursor() as cursor:
+        with self._writers.passing(), self._cursor() as cursor:
             try:
                 moved = order(cursor, self._seq, utc_naive(now), self._changing)
             except duckdb.Error as error:  # most likely an event was replaced meanwhile
@@ -223,6 +254,27 @@ class DuckStore:
         """Write the log into the file. Waits for nothing: a running reader only delays what can be released."""
         with self._cursor() as cursor, suppress(duckdb.TransactionException):
             cursor.execute("CHECKPOINT")
+
+    def scrub(self, wheres: Mapping[str, str], params: Mapping[str, Any]) -> None:
+        """Write the file anew without anything that was deleted, whatever it was.
+
+        Appends and changes wait while everything is copied, reads for the moment of the swap. Raises StoreFullError.
+        """
+        needed, free = self._file.stat().st_size, shutil.disk_usage(self.folder).free
+        if free < self._free_floor + needed:
+            raise StoreFullError(
+                f"the store's file is written anew to leave nothing of what was erased: that needs {needed >> 20} MiB beside the "
+                f"{self._free_floor >> 20} in reserve, and {free >> 20} are free; free space and run the same again"
+            )
+        with self._writers.shut(PATIENCE), self._changing:
+            token = rewriting.copy(self._con, self._file)
+            with self._readers.shut(PATIENCE):
+                try:
+                    self._con = rewriting.swap(self._con, self._file, self._config, token)
+                except BaseException:
+                    with suppress(duckdb.Error, StoreBusyError, StoreDamagedError):
+                        self._con = opening.connect(self._file, self._config)
+                    raise
 
     def close(self) -> None:
         """Commit what waits, then close."""

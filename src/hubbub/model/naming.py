@@ -1,0 +1,51 @@
+"""Where a text names somebody: the one pattern by which all stores and this process look for a contact's id.
+
+An id is found as a whole word, between characters that are no letters or digits, so that `guest-1` is not found in `guest-10`.
+One of fewer than `SHORTEST` characters is a word or number that may mean anything: it is found as a whole value alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+SHORTEST = 6
+"""Shorter ids are looked for as whole values: of a field, or of a text in JSON."""
+
+BETWEEN = 31
+"""The character (unit separator) that stands between values that are looked through together."""
+
+
+def pattern(names: Iterable[str]) -> str:
+    """Return a regular expression, in the words that Python and RE2 share, for texts that name one of these ids.
+
+    In JSON an id may be written with escapes, and stand behind one (`\\n`) that ends in a letter.
+    """
+    return "|".join(_of(name) for name in names)
+
+
+def _of(name: str) -> str:
+    forms = "|".join(re.escape(form) for form in dict.fromkeys(_forms(name)))
+    if len(name) < SHORTEST:
+        edge = rf'["\x{BETWEEN:02x}]'
+        return f"(?:^|{edge})(?:{forms})(?:$|{edge})"
+    before = r"(?:^|[^0-9A-Za-z]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
+    return f"{before}(?:{forms})(?:$|[^0-9A-Za-z])"
+
+
+def _forms(name: str) -> Iterator[str]:
+    """Yield an id as it is, and as programs write it into JSON."""
+    yield name
+    for plain in (True, False):
+        told = json.dumps(name, ensure_ascii=plain)[1:-1]
+        for form in (told, re.sub(r"\\u[0-9a-f]{4}", lambda m: "\\u" + m[0][2:].upper(), told)):
+            yield form
+            yield form.replace("/", "\\/")
+
+
+def named(columns: Sequence[str]) -> str:
+    """Return the SQL that says whether any of these columns names what the parameter `pattern` looks for."""
+    told = [f"coalesce({column}, '')" for column in columns]
+    whole = told[0] if len(told) == 1 else f"concat_ws(chr({BETWEEN}), {', '.join(told)})"
+    return f"regexp_matches({whole}, $pattern)"
