@@ -141,6 +141,36 @@ def test_what_counts_no_more_is_removed(
         assert client.query("SELECT count() FROM frozen_gone").result_rows == [(0,)]
 
 
+def test_a_lost_number_is_forgotten_when_no_row_of_it_is_left(
+    pair: tuple[ClickHouseStore, ClickHouseStore], positions: Positions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a lost change wrote and deleted is removed, and its number kept until nobody can write under it any more; then it is
+    forgotten, and what it deleted still counts."""
+    one, other = pair
+    with one.change() as work:
+        work.execute(FROZEN, {"tenant": 1})
+    with positions.turn(CHANGE) as turn, one._client() as client:
+        with ClickHouseWork(client, Snapshot(positions.standing()), turn) as work:
+            work.execute("DELETE FROM frozen")
+            work.execute(FROZEN, {"tenant": 2})
+        lost = turn.number
+    with other.change() as work:
+        work.execute(FROZEN, {"tenant": 3})
+
+    one._remove(positions.standing())
+    assert positions.standing().change.lost == (lost,)
+    with one._client() as client:
+        assert client.query("SELECT count() FROM frozen").result_rows == [(2,)]
+        assert client.query("SELECT count() FROM frozen_gone").result_rows == [(0,)]
+    monkeypatch.setattr("hubbub.store.positions.LATE", -1.0)
+    one._remove(positions.standing())
+    assert positions.standing().change.lost == ()
+    assert rows(one) == rows(other) == [(1,), (3,)]
+    with one.change() as work:
+        work.execute("DELETE FROM frozen WHERE tenant = 3")
+    assert rows(other) == [(1,)]
+
+
 TENANT = "INSERT INTO tenants VALUES (1, $name, 'UTC')"
 SNAPSHOT = """
     INSERT INTO snapshots VALUES (1, '', 'Daily', DATE '2026-01-01', TIMESTAMP '2026-01-01', TIMESTAMP '2026-01-02', 'UTC',
