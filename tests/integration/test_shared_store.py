@@ -217,6 +217,22 @@ def test_clickhouse_away_for_a_while(there: Cluster, servers: list[Server]) -> N
         assert "Traceback" not in said, said[-3000:]
 
 
+def test_one_server_refreshes_what_came(there: Cluster, servers: list[Server]) -> None:
+    """Of what comes in a period one of two servers makes one refresh: together they make fewer than two for each."""
+    key, rounds = there.tenant("periods"), 6
+    there.settled(*servers)
+    before = sum(server.refreshes() for server in servers)
+    for number in range(rounds):
+        first = number * 20
+        assert servers[number % 2].post(key, [child.event(n) for n in range(first, first + 20)]).status_code == 202
+        there.settled(*servers)
+        time.sleep(2.5)  # a beat of each
+    made = sum(server.refreshes() for server in servers) - before
+    print(f"{made} refreshes by two servers for {rounds} batches")
+    assert made < 2 * rounds
+    there.same_as_alone("periods", [child.event(n) for n in range(rounds * 20)])
+
+
 def test_clickhouse_hangs(there: Cluster, servers: list[Server]) -> None:
     """A ClickHouse that takes everything and answers nothing: many clients at once are refused with 503 and Retry-After, and the
     server says that it lives meanwhile; awake again, all that was refused is stored by the next try, once."""

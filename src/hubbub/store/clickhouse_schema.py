@@ -28,6 +28,9 @@ COUNTED = "counted"
 STORED: dict[str, Table] = {table.name: table for table in (*TABLES, *rollup_tables(), META)}
 """All tables by name."""
 
+LAID = frozenset({COUNTED, *(name for table in STORED for name in (table, f"{table}_gone"))})
+"""The names of all that is laid out in ClickHouse."""
+
 _ALWAYS = frozenset({"tenant", "time", "type", "received_at", "window_start"})
 """Columns without nulls, beside those by which a table is ordered."""
 

@@ -11,6 +11,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from hubbub.errors import StoreDamagedError, StoreUnavailableError
 from hubbub.store import clickhouse
 from hubbub.store.clickhouse import ClickHouseStore
 from hubbub.store.clickhouse_relations import views
@@ -169,6 +170,25 @@ def test_a_lost_number_is_forgotten_when_no_row_of_it_is_left(
     with one.change() as work:
         work.execute("DELETE FROM frozen WHERE tenant = 3")
     assert rows(other) == [(1,)]
+
+
+def test_what_is_gone_from_clickhouse_is_named(pair: tuple[ClickHouseStore, ClickHouseStore]) -> None:
+    """A stored table or the whole database that was dropped is no reason to try again; a lost table of a session is."""
+    one, other = pair
+    with one.work() as work, pytest.raises(StoreUnavailableError, match="try again"):
+        work.execute("SELECT * FROM frozen AS f JOIN incoming_keys AS i ON i.tenant = f.tenant")
+    with other._client() as client:
+        client.command("DROP TABLE frozen")
+    with pytest.raises(StoreDamagedError, match="the table frozen"):
+        rows(one)
+    with pytest.raises(StoreDamagedError, match="the table frozen"), one.change() as work:
+        work.execute(FROZEN, {"tenant": 1})
+    with other._client() as client:
+        client.command("DROP TABLE frozen_gone")
+        database = client.query("SELECT currentDatabase()").result_rows[0][0]
+        client.command(f"DROP DATABASE {database}")
+    with pytest.raises(StoreDamagedError, match="not in ClickHouse any more"):
+        one.query("SELECT count(*) FROM events")
 
 
 TENANT = "INSERT INTO tenants VALUES (1, $name, 'UTC')"
