@@ -26,7 +26,7 @@ from hubbub.telemetry import log
 SILENCE = 2.0
 """Seconds without an answer after which somebody looks whether there are any."""
 
-AT_ONCE = 4.0
+AT_ONCE = 5.0
 """Seconds that ClickHouse has to answer a ping."""
 
 PAUSE = 1.0
