@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -212,6 +212,22 @@ class Settings(BaseSettings):
         if level.lower() not in LOG_LEVELS:
             raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
         return level.lower()
+
+    @model_validator(mode="after")
+    def _whole_share(self) -> Settings:
+        """Processes that share a ClickHouse and a Postgres share all the rest; those in one folder have it there."""
+        databases = {"control_url": self.control_url, "jobs_url": self.jobs_url}
+        if self.shared and any(url.startswith("postgresql") for url in databases.values()):
+            missing = [f"{name}=postgresql://…" for name, url in databases.items() if not url.startswith("postgresql")]
+            missing += (
+                [] if self.secret_key.get_secret_value() else ["secret_key, the same 64 hexadecimal digits everywhere"]
+            )
+            if missing:
+                raise ValueError(
+                    "processes on one ClickHouse and one Postgres also need the same control data, jobs and key: give "
+                    + " and ".join(missing)
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(

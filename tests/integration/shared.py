@@ -56,6 +56,11 @@ class Server:
         except httpx2.TransportError:
             return None
 
+    def refreshes(self) -> int:
+        """Return how many refreshes it counts."""
+        told = httpx2.get(f"{self.url}/metrics", timeout=60).text.splitlines()
+        return sum(int(float(line.split()[-1])) for line in told if line.startswith("hubbub_refreshes_total{"))
+
 
 @dataclass
 class Cluster:

@@ -217,6 +217,68 @@ def test_clickhouse_away_for_a_while(there: Cluster, servers: list[Server]) -> N
         assert "Traceback" not in said, said[-3000:]
 
 
+def test_one_server_refreshes_what_came(there: Cluster, servers: list[Server]) -> None:
+    """Of what comes in a period one of two servers makes one refresh: together they make fewer than two for each."""
+    key, rounds = there.tenant("periods"), 6
+    there.settled(*servers)
+    before = sum(server.refreshes() for server in servers)
+    for number in range(rounds):
+        first = number * 20
+        assert servers[number % 2].post(key, [child.event(n) for n in range(first, first + 20)]).status_code == 202
+        there.settled(*servers)
+        time.sleep(2.5)  # a beat of each
+    made = sum(server.refreshes() for server in servers) - before
+    print(f"{made} refreshes by two servers for {rounds} batches")
+    assert made < 2 * rounds
+    there.same_as_alone("periods", [child.event(n) for n in range(rounds * 20)])
+
+
+def test_clickhouse_hangs(there: Cluster, servers: list[Server]) -> None:
+    """A ClickHouse that takes everything and answers nothing: many clients at once are refused with 503 and Retry-After, and the
+    server says that it lives meanwhile; awake again, all that was refused is stored by the next try, once."""
+    key, lives = there.tenant("hangs"), list[int]()
+    head = {"Authorization": f"Bearer {key}"}
+    question = {"metrics": ["messages"], "from": "2026-01-01", "to": "2027-01-01"}
+    batches = [[child.event(n) for n in range(first, first + 5)] for first in range(0, 400, 5)]
+    assert servers[0].post(key, batches[0]).status_code == 202
+
+    def refused(number: int) -> float:
+        server, begun = servers[number % 2], time.monotonic()
+        if number % 4 == 3:
+            answer = httpx2.post(f"{server.url}/v1/query", json=question, headers=head, timeout=100)
+        else:
+            answer = server.post(key, batches[number])
+        assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True), answer.text
+        return time.monotonic() - begun
+
+    there.engine.hang()
+    try:
+        with ThreadPoolExecutor(80) as pool:
+            waits = pool.map(refused, range(80))
+            for server in servers * 3:
+                lives.append(httpx2.get(f"{server.url}/healthz", timeout=10).status_code)
+            longest = max(waits)
+        again = [refused(number) for number in range(6)]
+        assert [server.ready().status_code for server in servers] == [503, 503]
+    finally:
+        there.engine.wake()
+    begun = time.monotonic()
+    until(lambda: servers[0].post(key, batches[1]).status_code == 202, "events are taken again")
+    until(lambda: servers[1].post(key, batches[2]).status_code == 202, "events are taken again")
+    print(
+        f"refused after {longest:.1f} s at most, then {max(again):.2f} s; taken {time.monotonic() - begun:.1f} s after waking"
+    )
+    assert set(lives) == {200}
+    for number, batch in enumerate(batches):
+        assert servers[number % 2].post(key, batch).status_code == 202
+    there.settled(*servers)
+    assert there.ids("hangs") == {str(event.id): 1 for batch in batches for event in batch}
+    there.same_as_alone("hangs", [event for batch in batches for event in batch])
+    for server in servers:
+        said = there.log(server.name)
+        assert "Traceback" not in said, said[-3000:]
+
+
 def test_a_server_ends_while_another_process_has_the_turn(there: Cluster, servers: list[Server]) -> None:
     """SIGTERM ends a server in order although somebody else folds; a beat whose turn is taken is left out, without an error."""
     key = there.tenant("turn")

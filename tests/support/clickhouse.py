@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,16 @@ class ClickHouse:
             assert self._process.poll() is None, f"ClickHouse ended with {self._process.returncode} before it answered"
             time.sleep(0.05)
         raise AssertionError("ClickHouse did not come up")
+
+    def hang(self) -> None:
+        """Let it take connections and answer nothing, until `wake`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on with what it was told meanwhile."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """Stop it; what it was told stays on disk. Returns its exit code, 0 too when it did not run."""

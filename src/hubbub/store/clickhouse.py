@@ -25,10 +25,11 @@ from urllib3 import Timeout
 from hubbub.errors import NOT_NOW, StoreBusyError, StoreDamagedError, StoreUnavailableError
 from hubbub.metrics import fold
 from hubbub.metrics.catalogue import FACTS
+from hubbub.store import clickhouse_relations as relations
 from hubbub.store import clickhouse_removal as removal
 from hubbub.store.appending import RESENT_WITHIN, SAME_RECORD, Appender, Incoming
 from hubbub.store.base import EVENT_SCHEMA, Batch, Rows, Verdict
-from hubbub.store.clickhouse_schema import APPENDED, CHANGED, ROW, STORED, create
+from hubbub.store.clickhouse_schema import APPENDED, CHANGED, LAID, ROW, create
 from hubbub.store.clickhouse_work import CONNECT, LONG, SHORT, ClickHouseWork, Snapshot, answered, connect, number
 from hubbub.store.opening import SCHEMA_VERSION, fingerprint
 from hubbub.store.positions import APPEND, CHANGE, LONGEST, REFRESH, Positions, Standing, Turn
@@ -67,6 +68,7 @@ class ClickHouseStore:
                     answered(lambda statement=statement: client.command(statement))  # type: ignore[misc]
             self._recognise(client)
         self._follow_definitions()
+        self._tell()
         self._appender = Appender(self._commit, lambda error: not isinstance(error, NOT_NOW), commit_wait)
 
     def _recognise(self, client: Client) -> None:
@@ -90,17 +92,30 @@ class ClickHouseStore:
 
     def _follow_definitions(self) -> None:
         """Let go of the marks of facts that were folded by another definition: their windows are folded anew."""
-        present = {f"fact {fact.name}": fingerprint(fact) for fact in FACTS} | {"schema": SCHEMA_VERSION}
+        present = {f"fact {fact.name}": fingerprint(fact) for fact in FACTS}
+        present |= {"schema": SCHEMA_VERSION, "relations": relations.fingerprint()}
         if present.items() <= dict(self.query("SELECT key, value FROM meta").rows).items():
             return
         with self._positions.alone(REFRESH), self.change() as work:
             found = dict(work.execute("SELECT key, value FROM meta").rows)
+            if found.get("relations") != present["relations"]:
+                self._make_views()
             for key, value in present.items():
                 if found.get(key) != value:
                     if key in found:
                         work.execute("DELETE FROM meta WHERE key = $key", {"key": key})
                         work.execute("DELETE FROM marks WHERE fact = $fact", {"fact": key.removeprefix("fact ")})
                     work.execute("INSERT INTO meta VALUES ($key, $value)", {"key": key, "value": value})
+
+    def _make_views(self) -> None:
+        with self._client() as client:
+            for statement in relations.views(self._cluster):
+                answered(lambda statement=statement: client.command(statement))  # type: ignore[misc]
+
+    def _tell(self) -> None:
+        """Let plain readers count what counts now; when that cannot be, the next change says it."""
+        with suppress(*NOT_NOW), self._client() as client:
+            answered(lambda: relations.tell(client, self._positions.standing()))
 
     # --- writing
 
@@ -198,7 +213,9 @@ class ClickHouseStore:
         with self._positions.turn(CHANGE) as turn, self._client() as client:
             with ClickHouseWork(client, Snapshot(self._positions.standing()), turn) as work:
                 yield work
-            turn.commit()
+            if turn.number:
+                turn.commit()
+                self._tell()
 
     def alone(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """Hold back every other process that would fold windows. Raises StoreBusyError."""
@@ -234,7 +251,9 @@ class ClickHouseStore:
 
     def _remove(self, standing: Standing) -> None:
         with self._positions.alone("remove", 0), self._client() as client:
+            self._tell()  # plain readers, too, are past what is removed
             removal.remove(client, standing, self._cluster)
+            self._positions.forget(standing)
             asked = 0 < self._releasing <= standing.change.done
             if asked or time.monotonic() > self._released + DAILY:  # who asked may have been another process
                 removal.release(client, self._cluster)
@@ -307,9 +326,8 @@ def _database(url: str, cluster: str) -> Iterator[None]:
 
 def _made(client: Client) -> bool:
     """Say whether all tables are there; asking for each takes a second."""
-    names = [name for table in STORED for name in (table, f"{table}_gone")]
     told = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND has({names:Array(String)}, name)"
-    return number(client, told, {"names": names}) == len(names)
+    return number(client, told, {"names": sorted(LAID)}) == len(LAID)
 
 
 def _insert(client: Client, table: str, rows: pa.Table, token: str, until: float) -> None:

@@ -18,6 +18,8 @@ from hubbub.store.clickhouse_work import Snapshot, answered, number
 from hubbub.store.positions import Standing
 from hubbub.store.tables import Table
 
+_LOST = {APPENDED: "lost_appends", CHANGED: "lost_changes"}
+
 AT_ONCE = 10_000
 """Rows named in one statement."""
 
@@ -34,12 +36,11 @@ def remove(client: Client, standing: Standing, cluster: str) -> None:
                 f"DELETE FROM {_place(table.name, cluster)} WHERE {_row(table)} IN ({gone})", parameters=counted
             )
             client.command(f"DELETE FROM {_place(f'{table.name}_gone', cluster)} WHERE {done}", parameters=counted)
-        for kind, lost_numbers in ((APPENDED, standing.append.lost), (CHANGED, standing.change.lost)):
-            if lost_numbers and kind in numbers(table):
-                client.command(
-                    f"DELETE FROM {_place(table.name, cluster)} WHERE has({{lost:Array(UInt64)}}, {kind})",
-                    parameters={"lost": list(lost_numbers)},
-                )
+        if standing.append.lost or standing.change.lost:
+            for name, kinds in ((table.name, numbers(table)), (f"{table.name}_gone", (APPENDED, CHANGED))):
+                lost = " OR ".join(f"has({{{_LOST[kind]}:Array(UInt64)}}, {kind})" for kind in kinds)
+                if number(client, f"SELECT count() FROM {name} WHERE {lost}", counted):
+                    client.command(f"DELETE FROM {_place(name, cluster)} WHERE {lost}", parameters=counted)
 
 
 def release(client: Client, cluster: str, tables: Iterable[str] = tuple(STORED)) -> None:

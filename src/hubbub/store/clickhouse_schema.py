@@ -22,8 +22,14 @@ ROW = "_row"
 APPENDED, CHANGED = "_append", "_change"
 """The columns that say which append or change wrote a row, or deleted it."""
 
+COUNTED = "counted"
+"""The table that says to plain readers what counts; see `store/clickhouse_relations.py`."""
+
 STORED: dict[str, Table] = {table.name: table for table in (*TABLES, *rollup_tables(), META)}
 """All tables by name."""
+
+LAID = frozenset({COUNTED, *(name for table in STORED for name in (table, f"{table}_gone"))})
+"""The names of all that is laid out in ClickHouse."""
 
 _ALWAYS = frozenset({"tenant", "time", "type", "received_at", "window_start"})
 """Columns without nulls, beside those by which a table is ordered."""
@@ -98,18 +104,27 @@ def create(cluster: str = "") -> Iterator[str]:
         )
         gone = [f"{ROW} UInt64", *(f"{name} UInt64 DEFAULT 0" for name in (APPENDED, CHANGED))]
         yield from _make(f"{table.name}_gone", gone, ROW, "", cluster, spread=False)
+    counted = [f"{name} UInt64" for name in ("changed", "appended")]
+    counted += [f"{name} Array(UInt64)" for name in ("lost_changes", "lost_appends")]
+    yield from _make(COUNTED, counted, "tuple()", "", cluster, spread=False, newest="changed")
 
 
-def _make(name: str, columns: list[str], order: str, partition: str, cluster: str, spread: bool) -> Iterator[str]:
+def _make(
+    name: str, columns: list[str], order: str, partition: str, cluster: str, spread: bool, newest: str = ""
+) -> Iterator[str]:
+    """Yield what makes a table; `newest`: of rows that are equal in its order one with the most of this column is enough."""
+    engine = "ReplacingMergeTree" if newest else "MergeTree"
     body = f"({', '.join(columns)})"
     laid = f"{partition} ORDER BY ({order})"
     if not cluster:
         kept = "SETTINGS non_replicated_deduplication_window = 1000"
-        yield f"CREATE TABLE IF NOT EXISTS {name} {body} ENGINE = MergeTree {laid} {kept}"
+        yield f"CREATE TABLE IF NOT EXISTS {name} {body} ENGINE = {engine}({newest}) {laid} {kept}"
         return
     on = f"ON CLUSTER '{cluster}'"
-    path = f"'/clickhouse/tables/{{shard}}/{{database}}/{name}_local', '{{replica}}'"
-    yield f"CREATE TABLE IF NOT EXISTS {name}_local {on} {body} ENGINE = ReplicatedMergeTree({path}) {laid}"
+    path = f"'/clickhouse/tables/{{shard}}/{{database}}/{name}_local', '{{replica}}'" + (
+        f", {newest}" if newest else ""
+    )
+    yield f"CREATE TABLE IF NOT EXISTS {name}_local {on} {body} ENGINE = Replicated{engine}({path}) {laid}"
     by = "cityHash64(tenant)" if spread else "cityHash64(1)"
     whole = f"Distributed('{cluster}', currentDatabase(), {name}_local, {by})"
     yield f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = {whole}"

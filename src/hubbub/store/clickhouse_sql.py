@@ -102,7 +102,7 @@ def _said(tree: exp.Expr, kinds: Mapping[str, str]) -> str:
             return _table(node)
         if isinstance(node, exp.Anonymous):
             found = _CALLS.get(node.name.lower())
-            return _call(found, *node.expressions) if found else node
+            return found(node.expressions) if found else node
         return _CHANGES[type(node)](node) if type(node) in _CHANGES else node
 
     for node in reversed(list(tree.walk(bfs=False))):  # from the inside out: what is changed may hold what is changed
@@ -167,6 +167,8 @@ def _call(name: str, *args: exp.Expr) -> exp.Expr:
 def _cast(node: exp.Cast) -> exp.Expr:
     if isinstance(node.this, exp.Literal) and node.this.is_string and node.to.this == exp.DataType.Type.TIMESTAMPNTZ:
         return _call("toDateTime64", node.this, exp.Literal.number(6), exp.Literal.string("UTC"))
+    if isinstance(node.this, exp.Anonymous) and node.this.name == _LOCAL:
+        return _call("toDate32", _call("substring", node.this, exp.Literal.number(1), exp.Literal.number(10)))
     return exp.Cast(this=node.this, to=exp.DataType.build(_type(node.to), dialect="clickhouse"))
 
 
@@ -180,7 +182,7 @@ def _type(kind: exp.DataType) -> str:
     return type_of(_NAMES.get(kind.this.name, kind.this.name))
 
 
-_NAMES = {"TIMESTAMPNTZ": "TIMESTAMP", "INT": "INTEGER", "TEXT": "VARCHAR", "INT128": "HUGEINT"}
+_NAMES = {"TIMESTAMPNTZ": "TIMESTAMP", "INT": "INTEGER", "TEXT": "VARCHAR", "INT128": "HUGEINT", "JSON": "VARCHAR"}
 
 
 def _round(node: exp.Round) -> exp.Expr:
@@ -201,9 +203,37 @@ def _quantile(node: exp.PercentileCont) -> exp.Expr:
 
 def _element(node: exp.Bracket) -> exp.Expr:
     """sqlglot counts from 0, ClickHouse from 1."""
+    if isinstance(node.expressions[0], exp.Slice):  # only from the beginning
+        return _call("arraySlice", node.this, exp.Literal.number(1), node.expressions[0].expression)
     return _call(
         "arrayElement", node.this, exp.Add(this=exp.paren(node.expressions[0]), expression=exp.Literal.number(1))
     )
+
+
+def _list(node: exp.ArrayAgg) -> exp.Expr:
+    """A list in an order is sorted by what it is ordered by, and that is taken away again; downwards go numbers only."""
+    if not isinstance(node.this, exp.Order):
+        return _call("groupArray", node.this)
+    by = [exp.Neg(this=exp.paren(one.this)) if one.args.get("desc") else one.this for one in node.this.expressions]
+    rows = _plain(_call("arraySort", _call("groupArray", _call("tuple", *by, node.this.this))))
+    return exp.Var(this=f"arrayMap(one -> tupleElement(one, {len(by) + 1}), {rows})")
+
+
+def _object(args: list[exp.Expr]) -> exp.Expr:
+    """Names and values in one JSON object; names are never null."""
+    names = _call("groupArray", _call("toString", _call("assumeNotNull", args[0])))
+    return _call("toJSONString", _call("mapFromArrays", names, _call("groupArray", args[1])))
+
+
+_LOCAL = "toString"
+
+
+def _zoned(args: list[exp.Expr]) -> exp.Expr:
+    """A moment in a zone that is another one in each row is a text: a type has one zone only."""
+    inner = args[1]
+    if isinstance(inner, exp.Anonymous) and inner.name == "timezone":
+        return _call(_LOCAL, inner.expressions[1], _call("assumeNotNull", args[0]))
+    return _call("timezone", *args)
 
 
 def _struct(node: exp.Struct) -> exp.Expr:
@@ -248,9 +278,13 @@ def _two(name: str) -> Callable[[Any], exp.Expr]:
     return lambda node: _call(name, node.this, node.expression)
 
 
-_CALLS = {
-    "epoch_us": "toUnixTimestamp64Micro", "to_milliseconds": "toIntervalMillisecond", "to_json": "toJSONString",
-}  # fmt: skip
+_CALLS: dict[str, Callable[[list[exp.Expr]], exp.Expr]] = {
+    "epoch_us": lambda args: _call("toUnixTimestamp64Micro", *args),
+    "to_milliseconds": lambda args: _call("toIntervalMillisecond", *args),
+    "to_json": lambda args: _call("toJSONString", *args),
+    "json_group_object": _object,
+    "timezone": _zoned,
+}
 
 _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
     exp.Cast: _cast,
@@ -259,7 +293,7 @@ _CHANGES: dict[type, Callable[[Any], exp.Expr]] = {
     exp.Struct: _struct,
     exp.LogicalOr: _one("max"),
     exp.Flatten: _one("arrayFlatten"),
-    exp.ArrayAgg: _one("groupArray"),
+    exp.ArrayAgg: _list,
     exp.ArraySort: _one("arraySort"),
     exp.ArrayDistinct: _one("arrayDistinct"),
     exp.ArrayMin: _one("arrayMin"),

@@ -6,6 +6,7 @@ What counts is said by `store/positions.py`, and which rows those are by `clickh
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
-from clickhouse_connect.driver.httputil import get_pool_manager
 
-from hubbub.errors import StoreUnavailableError
+from hubbub.errors import StoreDamagedError, StoreUnavailableError
 from hubbub.store.base import Rows
-from hubbub.store.clickhouse_schema import type_of
+from hubbub.store.clickhouse_schema import LAID, type_of
 from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
+from hubbub.store.clickhouse_watch import watched
 from hubbub.store.positions import Standing, Turn
 from hubbub.store.tables import SQL_TYPES
 
@@ -35,7 +36,10 @@ CONNECT = 2
 AWAY = frozenset({60, 202, 209, 210, 236, 242, 252, 319, 372, 373, 999})
 """Errors by which ClickHouse says that the same may go well later: it ends, is too busy, or lost a session with its tables."""
 
-_pool = get_pool_manager(maxsize=64)
+_NO_TABLE, _NO_DATABASE = 60, 81
+_UNKNOWN = re.compile(r"(?:identifier '|Table )`?(?:\w+`?\.`?)?(\w+)")
+
+_pool = watched(64)
 logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)  # what it warns of is told by us
 T = TypeVar("T")
 
@@ -146,12 +150,28 @@ def number(client: Client, sql: str, params: Mapping[str, Any]) -> int:
 
 
 def answered(call: Callable[[], T]) -> T:
-    """Raise StoreUnavailableError where ClickHouse does not answer, or not now."""
+    """Raise StoreUnavailableError where ClickHouse does not answer, or not now, StoreDamagedError where what is stored is gone."""
     try:
         return call()
     except OperationalError as error:
         raise StoreUnavailableError("ClickHouse does not answer; try again in a moment") from error
     except DatabaseError as error:
+        _look_for_loss(error)
         if error.code not in AWAY:
             raise
         raise StoreUnavailableError(f"ClickHouse cannot do it now ({error.name}); try again in a moment") from error
+
+
+def _look_for_loss(error: DatabaseError) -> None:
+    """Raise StoreDamagedError where the database or a stored table is gone; tables of a session may go with it, and come again."""
+    unknown = _UNKNOWN.search(str(error)) if error.code == _NO_TABLE else None
+    if error.code == _NO_DATABASE:
+        lost = "the database that 'store_url' names is"
+    elif unknown is not None and unknown[1] in LAID:
+        lost = f"the table {unknown[1]} of the database that 'store_url' names is"
+    else:
+        return
+    raise StoreDamagedError(
+        f"{lost} not in ClickHouse any more: see that the URL is the right one, or restore the database and the control database "
+        "from backups of one moment"
+    ) from error

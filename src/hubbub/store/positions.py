@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ APPEND, CHANGE, REFRESH = "append", "change", "refresh"
 
 LONGEST = 300.0
 """Seconds for which a turn is waited for when nothing else is said: a fold of millions of events takes its time."""
+
+LATE = 86_400.0
+"""Seconds after which nobody writes any more under a number that was lost: longer than any process that lost its turn goes on."""
 
 IDENTITY = "identity"
 
@@ -38,12 +42,20 @@ _positions = sa.Table(
 
 @dataclass(frozen=True)
 class Position:
-    """What counts of one kind of writing: numbers up to `done` but the `lost` ones; `seq` is the newest event's number."""
+    """What counts of one kind of writing: numbers up to `done` but the `lost` ones; `seq` is the newest event's number.
+
+    `losses`: lost numbers with the seconds since 1970 at which they were found lost.
+    """
 
     done: int
     begun: int
     seq: int
-    lost: tuple[int, ...]
+    losses: tuple[tuple[int, float], ...]
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Numbers that never count."""
+        return tuple(number for number, _ in self.losses)
 
 
 @dataclass(frozen=True)
@@ -67,10 +79,10 @@ class Turn:
         """Return the number to write under; what was begun before and not committed is lost from now on."""
         if not self.number:
             one = self.position
-            lost = (*one.lost, one.begun) if one.begun > one.done else one.lost
+            losses = (*one.losses, (one.begun, time.time())) if one.begun > one.done else one.losses
             self.number = one.begun + 1
-            self._set(begun=self.number, lost=json.dumps(lost))
-            self.position = replace(one, begun=self.number, lost=lost)
+            self._set(begun=self.number, lost=json.dumps(losses))
+            self.position = replace(one, begun=self.number, losses=losses)
         return self.number
 
     def commit(self, seq: int | None = None) -> None:
@@ -81,10 +93,11 @@ class Turn:
             self.position = replace(self.position, done=self.number, seq=newest)
             self.number = 0
 
-    def forget(self, lost: tuple[int, ...]) -> None:
-        """Lost numbers of which no row is left need not be kept."""
-        left = [number for number in self.position.lost if number not in lost]
-        self._set(lost=json.dumps(left))
+    def forget(self, lost: Collection[int]) -> None:
+        """Lost numbers of which no row is left, and under which nobody can write any more, need not be kept."""
+        losses = tuple(loss for loss in self.position.losses if loss[0] not in lost)
+        self._set(lost=json.dumps(losses))
+        self.position = replace(self.position, losses=losses)
 
     def _set(self, **values: object) -> None:
         mine = _positions.c.begun == (self.number if "done" in values else self.position.begun)
@@ -124,6 +137,18 @@ class Positions:
         with self._database.turn(name, patience):
             yield
 
+    def forget(self, removed: Standing) -> None:
+        """Keep no longer what was lost long ago, and of which all rows were removed that were lost by this standing.
+
+        Raises StoreBusyError when somebody else has the turn.
+        """
+        before = time.time() - LATE
+        for name, position in ((APPEND, removed.append), (CHANGE, removed.change)):
+            old = {number for number, at in position.losses if at < before}
+            if old:
+                with self.turn(name, 0) as turn:
+                    turn.forget(old)
+
     @contextmanager
     def turn(self, name: str, patience: float = LONGEST) -> Iterator[Turn]:
         """Wait for the turn to append or to change, and give it. Raises StoreBusyError when it does not come in time."""
@@ -144,7 +169,7 @@ def _start(name: str, done: int = 0) -> sa.TextClause:
 def _standing(con: sa.Connection) -> Standing:
     columns = [_positions.c[name] for name in ("name", "done", "begun", "seq", "lost")]
     found = {
-        name: Position(done, begun, seq, tuple(json.loads(lost)))
+        name: Position(done, begun, seq, tuple((number, at) for number, at in json.loads(lost)))
         for name, done, begun, seq, lost in con.execute(sa.select(*columns))
     }
     return Standing(found[APPEND], found[CHANGE])

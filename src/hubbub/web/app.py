@@ -93,10 +93,7 @@ class Heart:
         while True:
             begun = time.monotonic()
             try:
-                self._engine.control.follow()
-                changes = self._engine.control.changes
-                if self._engine.store.last_seq() != self.up_to or changes != self._changes or self.error:
-                    self._refresh(changes)
+                self.beat()
             except Exception as error:  # the next round may go well: a full disk is emptied, a lock let go
                 self.error = f"{type(error).__name__}: {error}"[:300]
                 log.error("refresh failed", error=self.error)
@@ -104,10 +101,17 @@ class Heart:
             if self._stop.wait(min(max(self._pause, REST * took), LONGEST_REST)):
                 return
 
+    def beat(self) -> None:
+        """Refresh, when something may be due and no other process saw to it since the last beat."""
+        self._engine.control.follow()
+        changes = self._engine.control.changes
+        if self._engine.store.last_seq() != self.up_to or changes != self._changes or self.error:
+            self._refresh(changes)
+
     def _refresh(self, changes: int) -> None:
         before, self._settled = self._settled, self._engine.settled_to()
         if before is not None and self._settled != before:
-            self.error = None
+            self.up_to, self.error = self._settled, None
             return
         try:
             report = self._engine.refresh(wait=False)

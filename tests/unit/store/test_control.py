@@ -184,3 +184,59 @@ def test_keys_are_listed_by_tenant_without_secrets(control: Control) -> None:
     assert [k.id for k in control.keys("acme")] == [mine.id]
     assert len(control.keys()) == 2
     assert text.split("_", 3)[3] not in repr(control.keys())
+
+
+# --- several processes
+
+
+def test_another_process_follows_what_this_one_changes(control: Control, tmp_path: Path) -> None:
+    """A tenant's zone, hours and making are known elsewhere once that asks; asked without a change, nothing is read anew."""
+    other = open_(tmp_path)
+    assert other.tenant("acme").zone == "America/New_York"
+    control.change_tenant("acme", zone="Asia/Kolkata")
+    assert other.tenant("acme").zone == "America/New_York"
+    other.follow()
+    assert other.tenant("acme").zone == "Asia/Kolkata"
+    before, known = other.changes, other.tenants()
+    other.follow()
+    assert other.changes == before
+    assert other.tenants() is known
+    control.add_tenant("beta")
+    assert other.tenant("beta").id == "beta"  # who is not known is looked for
+    other.database.close()
+
+
+def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control, tmp_path: Path) -> None:
+    """Who lets a key in has followed tenants by then: an event is never read in a zone of before its key was made."""
+    other = open_(tmp_path)
+    assert other.tenant("acme").zone == "America/New_York"
+    control.change_tenant("acme", zone="Asia/Kolkata")
+    _, text = control.add_key("acme", ["ingest"])
+    assert other.authenticate(text).tenant == "acme"
+    assert other.tenant("acme").zone == "Asia/Kolkata"
+    other.database.close()
+
+
+def test_processes_with_one_secret_key_know_each_others_keys(tmp_path: Path) -> None:
+    """Without a common folder the pepper follows from the secret key; another secret key, or none, knows none of them."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+
+    def process(name: str, secret: str) -> Control:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return Control(Database(url), tmp_path / name, secret)
+
+    one, other, stranger, alone = (
+        process(name, secret)
+        for name, secret in (("one", "5c" * 32), ("other", "5C" * 32), ("stranger", "5d" * 32), ("alone", ""))
+    )
+    one.add_tenant("acme")
+    _, text = one.add_key("acme", ["read"])
+    assert other.authenticate(text).tenant == "acme"
+    for wrong in (stranger, alone):
+        with pytest.raises(UnauthenticatedError):
+            wrong.authenticate(text)
+    assert not (tmp_path / "one" / "pepper").exists()
+    _, kept = alone.add_key("acme", ["read"])
+    assert process("alone", "5c" * 32).authenticate(kept).tenant == "acme"  # a folder's own pepper stays
+    for opened in (one, other, stranger, alone):
+        opened.database.close()
