@@ -95,7 +95,9 @@ def fold(size: Size) -> Result:
     folder = stores.copy(path(size, "loaded"), path(size, "folding"))
     with opened(folder) as (hub, client):
         found = phases.whole_fold(hub)
-        megabytes = _one(client, "SELECT sum(bytes_on_disk) / 1e6 FROM system.parts WHERE active AND database = 'hubbub'")
+        megabytes = _one(
+            client, "SELECT sum(bytes_on_disk) / 1e6 FROM system.parts WHERE active AND database = 'hubbub'"
+        )
     stores.move(folder, path(size, "folded"))
     return {**found, "rss_mb": phases.rss_mb(), "file_mb": megabytes}
 

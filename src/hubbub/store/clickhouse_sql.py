@@ -33,6 +33,7 @@ SETTINGS: dict[str, str | int] = {
     "distributed_product_mode": "global",
     "distributed_foreground_insert": 1,  # an insert is there when it is answered, on every shard
     "lightweight_deletes_sync": 1,
+    "query_plan_optimize_join_order_limit": 0,  # tables have no statistics: all tenants were joined with all of a calendar
 }
 """Settings of every statement, by which ClickHouse means what standard SQL does."""
 
