@@ -154,7 +154,7 @@ def main() -> None:
     found: Result = json.loads(file.read_text()) if file.exists() else {"engines": {}}
     found |= {"events": size.events, "tenants": size.tenants, "zones": size.zones}
     run.prepare(size)
-    if not path(size, "loaded").exists():
+    if "ClickHouse" in options.engines and not path(size, "loaded").exists():
         measure(found, "ClickHouse", "prepare", size)
     for part in options.parts:
         for engine in options.engines:
