@@ -20,7 +20,7 @@ Result = dict[str, Any]
 
 ENGINES = {"DuckDB": "bench.phases", "ClickHouse": "bench.clickhouse_phases"}
 PARTS = ("ingest", "fold", "hand_fold", "repair", "answers")
-LIMIT = 900.0
+LIMIT = 1800.0
 """Seconds that a part may take."""
 
 

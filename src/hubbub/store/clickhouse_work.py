@@ -72,9 +72,9 @@ class ClickHouseWork:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drop the temporary tables: they belong to the connection, which is used again unless ClickHouse is away."""
-        if self._names and not isinstance(value, StoreUnavailableError):
+        if not isinstance(value, StoreUnavailableError):
             with suppress(ClickHouseError):
-                self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(self._names))}")
+                self._drop(set(self._names))
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run a statement and return its rows. Arrow tables among the parameters become tables of that name, the rest is bound."""
@@ -113,14 +113,21 @@ class ClickHouseWork:
 
     def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
         """Create a temporary table from a SELECT; returns its number of rows."""
-        statement = Statement.of(select, params or {})
-        self._make(name, f"ENGINE = Memory AS {statement.sql}", params or {})
+        parts = Statement.tables(name, select, params or {})
+        for part, statement in parts:
+            self._make(part, f"ENGINE = Memory AS {statement.sql}", params or {})
+        self._drop({part for part, _ in parts} - {name})
         return number(self._client, f"SELECT count() FROM {name}", {})
 
     def _make(self, name: str, what: str, params: Mapping[str, Any]) -> None:
         made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
         answered(lambda: self._client.command(made, parameters=self._bound(params)))
         self._names.add(name)
+
+    def _drop(self, names: set[str]) -> None:
+        if names:
+            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(names))}")
+            self._names -= names
 
     def _bound(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
         given = {name: bound(value) for name, value in (params or {}).items() if value is not None}
