@@ -10,23 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 
-from bench.workload import zone_of
+from bench.workload import clock_changes
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.definition import LOG_GAMMA, Fact
 from hubbub.metrics.fold import types_in
 from hubbub.metrics.intents import INTENT
 from hubbub.metrics.responses import RESPONSE
 from hubbub.metrics.satisfaction import SURVEY
-
-FIRST, LAST = datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -273,24 +269,11 @@ TABLES = (
 )  # fmt: skip
 
 
-def offsets(tenants: int, zones: int) -> list[tuple[datetime, int, int]]:
-    """Return each tenant's one change of clocks (UTC), and its offset from UTC in seconds before and after it."""
-    return [_offsets(ZoneInfo(zone_of(tenant, zones))) for tenant in range(1, tenants + 1)]
-
-
-@cache
-def _offsets(tz: ZoneInfo) -> tuple[datetime, int, int]:
-    moments = [FIRST + timedelta(minutes=30 * n) for n in range(int((LAST - FIRST) / timedelta(minutes=30)))]
-    found = [m.astimezone(tz).utcoffset() or timedelta() for m in moments]
-    change = next((i for i, o in enumerate(found) if o != found[0]), len(moments) - 1)
-    return moments[change], int(found[0].total_seconds()), int(found[change].total_seconds())
-
-
 def zones_table(connection: duckdb.DuckDBPyConnection, tenants: int, zones: int) -> None:
     """Make `zone` (tenant, changes, before, after): each tenant's offset from UTC around its one change of clocks."""
     rows = [
         f"({no}, TIMESTAMP '{changes:%Y-%m-%d %H:%M}', INTERVAL '{before} seconds', INTERVAL '{after} seconds')"
-        for no, (changes, before, after) in enumerate(offsets(tenants, zones), 1)
+        for no, (changes, before, after) in enumerate(clock_changes(tenants, zones), 1)
     ]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE zone (tenant INTEGER, changes TIMESTAMP, before INTERVAL, after INTERVAL)"

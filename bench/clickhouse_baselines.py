@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 
-from bench.baselines import TABLES, Table, offsets
+from bench.baselines import TABLES, Table
+from bench.workload import clock_changes
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.definition import LOG_GAMMA, Fact
 from hubbub.metrics.fold import types_in
@@ -67,7 +68,7 @@ def statements(tenants: int, zones: int, now: datetime) -> Iterator[str]:
     yield "CREATE TABLE zone (tenant Int32, changes DateTime64(6, 'UTC'), before Int32, after Int32) ENGINE = Memory"
     rows = ", ".join(
         f"({no}, '{changes:%Y-%m-%d %H:%M:%S}', {before}, {after})"
-        for no, (changes, before, after) in enumerate(offsets(tenants, zones), 1)
+        for no, (changes, before, after) in enumerate(clock_changes(tenants, zones), 1)
     )
     yield f"INSERT INTO zone VALUES {rows}"
     facts = {"sent": SENT, **{f.name: _fact(f) for f in (RESPONSE, EPISODE, INTENT, SURVEY)}}

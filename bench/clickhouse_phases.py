@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from bench import baselines, clickhouse_baselines, phases, stores
 from bench.phases import Result, Size
+from bench.questions import questions, some_tenants, timed
 from bench.workload import COLUMNS, zone_of
 from hubbub.app import Engine
 from hubbub.metrics import fold as sql
@@ -111,7 +112,7 @@ def hand_fold(size: Size) -> Result:
         began, used = time.perf_counter(), time.process_time()
         for statement in clickhouse_baselines.statements(size.tenants, size.zones, stores.NOW):
             name = " ".join(statement.split())[:60]
-            slowest[name] = round(phases.timed(lambda statement=statement: client.command(statement)), 3)  # type: ignore[misc]
+            slowest[name] = round(timed(lambda statement=statement: client.command(statement)), 3)  # type: ignore[misc]
         seconds, used = time.perf_counter() - began, time.process_time() - used
         peak = phases.rss_mb()
         found = baselines.totals("hand", lambda asked: client.query(asked).result_rows[0])
@@ -174,10 +175,10 @@ def answers(size: Size) -> Result:
             told = {n: int(v.split()[0]) if n == "offset" else bound(v) for n, v in params.items()}
             client.query(asked[question], parameters=told)
 
-        tenants = phases.some_tenants(size)
-        found["refreshed"] = phases.questions(hub, raw, tenants, size)
+        tenants = some_tenants(size.tenants)
+        found["refreshed"] = questions(hub, raw, tenants, size.zones, size.budget)
         found["unrefreshed_events"] = _late(hub, client, size.tenants * 20, 1, "today")
-        found["unrefreshed"] = phases.questions(hub, raw, tenants, size)
+        found["unrefreshed"] = questions(hub, raw, tenants, size.zones, size.budget)
     stores.remove(folder)
     return {**found, "rss_mb": phases.rss_mb()}
 
@@ -195,7 +196,7 @@ def ingest(size: Size) -> Result:
                 "CREATE TABLE bare AS events ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, time, seq)"
             )
             columns = ", ".join(n for n in COLUMNS if n != "tenant")
-            return phases.timed(
+            return timed(
                 lambda: client.command(
                     f"INSERT INTO bare ({columns}) SELECT {columns} FROM file('{file.resolve()}', JSONEachRow)",
                     settings={"date_time_input_format": "best_effort"},

@@ -10,25 +10,23 @@ import argparse
 import json
 import resource
 import socket
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 import msgspec
 
 from bench import baselines, stores
-from bench.workload import COLUMNS, START, zone_of
+from bench.questions import questions, some_tenants, spread, timed
+from bench.workload import COLUMNS
 from hubbub.app import Engine
 from hubbub.model.event import read_events
 from hubbub.store.base import EVENT_SCHEMA
@@ -161,73 +159,6 @@ def repair(size: Size) -> Result:
     return {**found, "rss_mb": rss_mb()}
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Return how many seconds a call takes."""
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
-def _spread(seconds: list[float]) -> Result:
-    ms = sorted(1000 * s for s in seconds)
-    return {
-        "n": len(ms), "p50_ms": statistics.median(ms), "p99_ms": ms[min(len(ms) - 1, int(0.99 * len(ms)))],
-        "min_ms": ms[0], "max_ms": ms[-1],
-    }  # fmt: skip
-
-
-def questions(hub: Engine, raw: Callable[[str, Result], object], tenants: list[int], size: Size) -> Result:
-    """Ask each tenant's dashboard, 90-day series and hotspots, of Hubbub and of the raw events, turn and turn about.
-
-    `raw` answers the question of a name with parameters from the raw events.
-    """
-    times: dict[str, list[float]] = {
-        n: [] for part in ("", "raw_") for n in (f"{part}dashboard", f"{part}series", f"{part}hotspots")
-    }
-    series: dict[str, Any] = {
-        "metrics": ["messages", "response_ms.p50"], "start": "2026-01-01", "end": "2026-04-01", "grain": "day",
-        "by": ["channel"],
-    }  # fmt: skip
-    hub.dashboard(stores.name_of(1))
-    hub.query(stores.name_of(1), **series)
-    began = time.perf_counter()
-    for number in tenants:
-        name = stores.name_of(number)
-        times["dashboard"].append(timed(partial(hub.dashboard, name)))
-        times["series"].append(timed(partial(hub.query, name, **series)))
-        times["hotspots"].append(timed(partial(hub.hotspots, name, series["start"], series["end"])))
-        if time.perf_counter() - began < size.budget or len(times["raw_series"]) < 10:
-            for question, params in _raw_parameters(number, size.zones).items():
-                times[f"raw_{question}"].append(timed(partial(raw, question, params)))
-        if time.perf_counter() - began > 2 * size.budget and len(times["dashboard"]) >= 40:
-            break
-    return {name: _spread(values) for name, values in times.items()}
-
-
-def _raw_parameters(tenant: int, zones: int) -> dict[str, dict[str, Any]]:
-    tz = ZoneInfo(zone_of(tenant, zones))
-    local = stores.NOW.astimezone(tz)
-    offset = local.utcoffset() or timedelta()
-    today = local.replace(hour=0, minute=0, second=0) - offset
-    now, today = stores.NOW.replace(tzinfo=None), today.replace(tzinfo=None)
-    day = timedelta(days=1)
-    low = datetime.combine(START, datetime.min.time()) - offset
-    return {
-        "dashboard": {"tenant": tenant, "now": now, "today": today, "yesterday": today - day, "until": now - day},
-        "series": {
-            "tenant": tenant, "low": low, "high": low + 90 * day, "offset": f"{int(offset.total_seconds())} seconds",
-        },
-        "hotspots": {"tenant": tenant, "low": low, "high": low + 90 * day},
-    }  # fmt: skip
-
-
-def some_tenants(size: Size) -> list[int]:
-    """Return 200 tenants, large and small ones mixed, should time run out."""
-    step = max(1, size.tenants // 200)
-    tenants = list(range(1, size.tenants + 1, step))[:200]
-    return tenants[::7] + [t for i, t in enumerate(tenants) if i % 7]
-
-
 def answers(size: Size) -> Result:
     """Dashboards and series of 200 tenants, not cached: everything refreshed, then with events of today that are not.
 
@@ -244,7 +175,7 @@ def answers(size: Size) -> Result:
             def raw(question: str, params: Result, bare: duckdb.DuckDBPyConnection = bare) -> None:
                 bare.execute(asked[question], params).fetchall()
 
-            found[state] = questions(hub, raw, some_tenants(size), size)
+            found[state] = questions(hub, raw, some_tenants(size.tenants), size.zones, size.budget)
     stores.remove(folder)
     return {**found, "rss_mb": rss_mb()}
 
@@ -409,7 +340,7 @@ def start(size: Size) -> Result:
         began = time.perf_counter()
         with stores.engine(folder):
             opened.append(time.perf_counter() - began)
-    return {"help": _spread(shown), "help_works": works, "open": _spread(opened), "rss_mb": rss_mb()}
+    return {"help": spread(shown), "help_works": works, "open": spread(opened), "rss_mb": rss_mb()}
 
 
 def memory(size: Size) -> Result:
