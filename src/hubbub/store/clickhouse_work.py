@@ -21,7 +21,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 
 from hubbub.errors import StoreUnavailableError
 from hubbub.store.base import Rows
-from hubbub.store.clickhouse_schema import type_of
+from hubbub.store.clickhouse_schema import none_lost, type_of
 from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
 from hubbub.store.positions import Standing, Turn
 from hubbub.store.tables import SQL_TYPES
@@ -86,7 +86,7 @@ class ClickHouseWork:
         if statement.answers:
             found = answered(
                 lambda: self._client.query(
-                    statement.sql, parameters=self._bound(params), query_formats={"Tuple": "tuple"}
+                    self._seen(statement), parameters=self._bound(params), query_formats={"Tuple": "tuple"}
                 )
             )
             return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
@@ -94,14 +94,16 @@ class ClickHouseWork:
             if self._turn is None:
                 raise RuntimeError(f"a reader cannot change the store: {sql[:80]}")
             self._snapshot = Snapshot(self._snapshot.standing, self._turn.begin())
-        answered(lambda: self._client.command(statement.sql, parameters=self._bound(params)))
+        answered(lambda: self._client.command(self._seen(statement), parameters=self._bound(params)))
         return Rows((), [])
 
     def put(self, table: str, select: str, columns: str) -> None:
         """Insert the rows of a SELECT as they are."""
         statement = Statement.of(select, {})
         answered(
-            lambda: self._client.command(f"INSERT INTO {table} ({columns}) {statement.sql}", parameters=self._bound({}))
+            lambda: self._client.command(
+                f"INSERT INTO {table} ({columns}) {self._seen(statement)}", parameters=self._bound({})
+            )
         )
 
     def table(self, name: str, data: pa.Table) -> None:
@@ -115,7 +117,7 @@ class ClickHouseWork:
         """Create a temporary table from a SELECT; returns its number of rows."""
         parts = Statement.tables(name, select, params or {})
         for part, statement in parts:
-            self._make(part, f"ENGINE = Memory AS {statement.sql}", params or {})
+            self._make(part, f"ENGINE = Memory AS {self._seen(statement)}", params or {})
         self._drop({part for part, _ in parts} - {name})
         return number(self._client, f"SELECT count() FROM {name}", {})
 
@@ -123,6 +125,10 @@ class ClickHouseWork:
         made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
         answered(lambda: self._client.command(made, parameters=self._bound(params)))
         self._names.add(name)
+
+    def _seen(self, statement: Statement) -> str:
+        standing = self._snapshot.standing
+        return statement.sql if standing.append.lost or standing.change.lost else none_lost(statement.sql)
 
     def _drop(self, names: set[str]) -> None:
         if names:
