@@ -65,7 +65,7 @@ def table(found: Result) -> str:
             for engine, mine in rows.items():
                 for row in mine:
                     if row.what == what:
-                        load = _load(engines[engine], section)
+                        load = _load(engines[engine], section, what)
                         lines.append(
                             f"| {what} | {engine} | {row.ours} | {row.theirs} | {row.ratio} | {row.spread} | {load} |"
                         )
@@ -78,10 +78,11 @@ def table(found: Result) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _load(mine: Result, section: Any) -> str:
+def _load(mine: Result, section: Any, what: str) -> str:
+    """Say how busy the machine was before and after the part that a row is of."""
     part = {report.ingests: "ingest", report.folds: "fold", report.answers: "answers"}.get(section)
-    [before, after] = mine[part][0]["load"] if part in mine else ["", ""]
-    return f"{before[0]}, {after[0]}" if before else ""
+    part = "repair" if what.startswith("repair") else part
+    return ", ".join(str(load[0]) for load in mine[part][0]["load"]) if part in mine else ""
 
 
 def _memory(mine: Result) -> list[report.Row]:
