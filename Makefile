@@ -33,6 +33,7 @@ test: check
 bench: .venv/ready
 	$(BIN)/python -m bench.run --events 2000000
 	$(BIN)/python -m bench.run --events 20000000
+	$(BIN)/python -m bench.clickhouse --events 20000000
 
 docs: .venv/ready
 	$(BIN)/python docs/make_reference.py

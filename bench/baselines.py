@@ -8,23 +8,21 @@ tenant (before and after its one change of clocks). Facts that Hubbub computes w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import duckdb
 
-from bench.workload import zone_of
+from bench.workload import clock_changes
 from hubbub.metrics.conversations import EPISODE
 from hubbub.metrics.definition import LOG_GAMMA, Fact
 from hubbub.metrics.fold import types_in
 from hubbub.metrics.intents import INTENT
 from hubbub.metrics.responses import RESPONSE
 from hubbub.metrics.satisfaction import SURVEY
-
-FIRST, LAST = datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -273,29 +271,14 @@ TABLES = (
 
 def zones_table(connection: duckdb.DuckDBPyConnection, tenants: int, zones: int) -> None:
     """Make `zone` (tenant, changes, before, after): each tenant's offset from UTC around its one change of clocks."""
-    rows: list[str] = []
-    for tenant in range(1, tenants + 1):
-        tz = ZoneInfo(zone_of(tenant, zones))
-        moments = [FIRST + timedelta(minutes=30 * n) for n in range(int((LAST - FIRST) / timedelta(minutes=30)))]
-        rows.append(_zone_row(tenant, tz, moments))
+    rows = [
+        f"({no}, TIMESTAMP '{changes:%Y-%m-%d %H:%M}', INTERVAL '{before} seconds', INTERVAL '{after} seconds')"
+        for no, (changes, before, after) in enumerate(clock_changes(tenants, zones), 1)
+    ]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE zone (tenant INTEGER, changes TIMESTAMP, before INTERVAL, after INTERVAL)"
     )
     connection.execute(f"INSERT INTO zone VALUES {', '.join(rows)}")
-
-
-_ROWS: dict[ZoneInfo, str] = {}
-
-
-def _zone_row(tenant: int, tz: ZoneInfo, moments: Sequence[datetime]) -> str:
-    if tz not in _ROWS:
-        offsets = [m.astimezone(tz).utcoffset() or timedelta() for m in moments]
-        change = next((i for i, o in enumerate(offsets) if o != offsets[0]), len(moments) - 1)
-        before, after = (int(o.total_seconds()) for o in (offsets[0], offsets[change]))
-        _ROWS[tz] = (
-            f"TIMESTAMP '{moments[change]:%Y-%m-%d %H:%M}', INTERVAL '{before} seconds', INTERVAL '{after} seconds')"
-        )
-    return f"({tenant}, {_ROWS[tz]}"
 
 
 def fold_statements(now: datetime) -> list[str]:
@@ -352,12 +335,11 @@ TOTALS = {
 """Totals in which the hand-written tables and Hubbub's must agree (hours may differ at the edge of what is kept)."""
 
 
-def totals(connection: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
-    """Return the totals of the tables named with a prefix, and the number of their rows."""
+def totals(prefix: str, ask: Callable[[str], Sequence[Any]]) -> dict[str, int]:
+    """Return the totals of the tables named with a prefix, and the number of their rows; `ask` answers a SELECT's row."""
     found: dict[str, int] = {}
     for table, value in TOTALS.items():
-        row = connection.execute(f"SELECT {value}, count(*) FROM {prefix}_{table}").fetchone()
-        assert row is not None
+        row = ask(f"SELECT {value}, count(*) FROM {prefix}_{table}")
         found[table], found[f"{table} rows"] = int(row[0] or 0), int(row[1])
     return found
 

@@ -10,25 +10,24 @@ import argparse
 import json
 import resource
 import socket
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import duckdb
 import msgspec
 
 from bench import baselines, stores
-from bench.workload import COLUMNS, START, zone_of
+from bench.questions import questions, some_tenants, spread, timed
+from bench.workload import COLUMNS
+from hubbub.app import Engine
 from hubbub.model.event import read_events
 from hubbub.store.base import EVENT_SCHEMA
 
@@ -57,29 +56,31 @@ def rss_mb() -> float:
 def fold(size: Size) -> Result:
     """Fold everything from scratch, all rollups, with the default limits."""
     folder = stores.copy(size.path("-loaded"), size.path("-folding"))
-    steps: dict[str, float] = {}
     with stores.engine(folder) as hub:
-        used = time.process_time()
-        last = began = time.perf_counter()
-
-        def step(name: str) -> None:
-            nonlocal last
-            now = time.perf_counter()
-            steps[name] = round(steps.get(name, 0.0) + now - last, 3)
-            last = now
-
-        report = hub.refresh(step=step)
-        hub.store.checkpoint()
-        seconds, used = time.perf_counter() - began, time.process_time() - used
-        began = time.perf_counter()
-        hub.refresh()
-        again = time.perf_counter() - began
+        found = whole_fold(hub)
     folded = size.path("-folded")
     stores.move(folder, folded)
+    return {**found, "rss_mb": rss_mb(), "file_mb": (folded / "hubbub.duckdb").stat().st_size / 1e6}
+
+
+def whole_fold(hub: Engine) -> Result:
+    """Fold everything that an engine's store holds."""
+    steps: dict[str, float] = {}
+    used = time.process_time()
+    last = began = time.perf_counter()
+
+    def step(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        steps[name] = round(steps.get(name, 0.0) + now - last, 3)
+        last = now
+
+    report = hub.refresh(step=step)
+    hub.store.checkpoint()
+    seconds, used = time.perf_counter() - began, time.process_time() - used
     return {
-        "seconds": seconds, "cpu_seconds": used, "nothing_due_seconds": again,
+        "seconds": seconds, "cpu_seconds": used, "nothing_due_seconds": timed(hub.refresh),
         "windows": report["windows"], "errors": report["errors"],
-        "rss_mb": rss_mb(), "file_mb": (folded / "hubbub.duckdb").stat().st_size / 1e6,
         "slowest_steps": dict(sorted(steps.items(), key=lambda kv: -kv[1])[:12]),
     }  # fmt: skip
 
@@ -98,20 +99,24 @@ def hand_fold(size: Size) -> Result:
         slowest[" ".join(statement.split())[:60]] = round(time.perf_counter() - start, 3)
     connection.execute("CHECKPOINT")
     seconds, used = time.perf_counter() - began, time.process_time() - used
-    found = baselines.totals(connection, "hand")
+    found = baselines.totals("hand", _first(connection))
     connection.close()
     differences: dict[str, list[int]] = {}
     if size.path("-folded").exists():
         connection = stores.connect(size.path("-folded"))
-        ours = baselines.totals(connection, "rollup")
+        ours = baselines.totals("rollup", _first(connection))
         connection.close()
         differences = {n: [v, ours[n]] for n, v in found.items() if v != ours[n] and "_hour" not in n}
     stores.remove(folder)
     return {
-        "seconds": seconds, "cpu_seconds": used, "rss_mb": rss_mb(), "totals_compared": len(found),
+        "seconds": seconds, "cpu_seconds": used, "rss_mb": rss_mb(), "totals": found, "totals_compared": len(found),
         "totals_that_differ": differences,
         "slowest_steps": dict(sorted(slowest.items(), key=lambda kv: -kv[1])[:12]),
     }  # fmt: skip
+
+
+def _first(connection: duckdb.DuckDBPyConnection) -> Callable[[str], tuple[Any, ...]]:
+    return lambda sql: connection.execute(sql).fetchall()[0]
 
 
 def _late(folder: Path, count: int, days: int, salt: str) -> int:
@@ -154,90 +159,28 @@ def repair(size: Size) -> Result:
     return {**found, "rss_mb": rss_mb()}
 
 
-def _timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
-def _spread(seconds: list[float]) -> Result:
-    ms = sorted(1000 * s for s in seconds)
-    return {
-        "n": len(ms), "p50_ms": statistics.median(ms), "p99_ms": ms[min(len(ms) - 1, int(0.99 * len(ms)))],
-        "min_ms": ms[0], "max_ms": ms[-1],
-    }  # fmt: skip
-
-
-def _fetch(bare: duckdb.DuckDBPyConnection, sql: str, params: Any) -> None:
-    bare.execute(sql, params).fetchall()
-
-
-def _questions(folder: Path, raw: Path, tenants: list[int], zones: int, budget: float) -> Result:
-    """Ask each tenant's dashboard, 90-day series and hotspots, of Hubbub and of the raw events, turn and turn about.
-
-    The raw events are asked in the store `raw`, where they lie as they came: their order in Hubbub's is Hubbub's work.
-    """
-    times: dict[str, list[float]] = {
-        n: [] for part in ("", "raw_") for n in (f"{part}dashboard", f"{part}series", f"{part}hotspots")
-    }
-    series: dict[str, Any] = {
-        "metrics": ["messages", "response_ms.p50"], "start": "2026-01-01", "end": "2026-04-01", "grain": "day",
-        "by": ["channel"],
-    }  # fmt: skip
-    with stores.engine(folder) as hub, stores.connect(raw) as bare:
-        hub.dashboard(stores.name_of(1))
-        hub.query(stores.name_of(1), **series)
-        began = time.perf_counter()
-        for number in tenants:
-            name = stores.name_of(number)
-            times["dashboard"].append(_timed(partial(hub.dashboard, name)))
-            times["series"].append(_timed(partial(hub.query, name, **series)))
-            times["hotspots"].append(_timed(partial(hub.hotspots, name, series["start"], series["end"])))
-            if time.perf_counter() - began < budget or len(times["raw_series"]) < 10:
-                asked = _raw_parameters(number, zones)
-                times["raw_dashboard"].append(
-                    _timed(partial(_fetch, bare, baselines.RAW_DASHBOARD, asked["dashboard"]))
-                )
-                times["raw_series"].append(_timed(partial(_fetch, bare, baselines.RAW_SERIES, asked["series"])))
-                low_high = {n: v for n, v in asked["series"].items() if n != "offset"}
-                times["raw_hotspots"].append(_timed(partial(_fetch, bare, baselines.RAW_HOTSPOTS, low_high)))
-            if time.perf_counter() - began > 2 * budget and len(times["dashboard"]) >= 40:
-                break
-    return {name: _spread(values) for name, values in times.items()}
-
-
-def _raw_parameters(tenant: int, zones: int) -> dict[str, dict[str, Any]]:
-    tz = ZoneInfo(zone_of(tenant, zones))
-    local = stores.NOW.astimezone(tz)
-    offset = local.utcoffset() or timedelta()
-    today = local.replace(hour=0, minute=0, second=0) - offset
-    now, today = stores.NOW.replace(tzinfo=None), today.replace(tzinfo=None)
-    day = timedelta(days=1)
-    low = datetime.combine(START, datetime.min.time()) - offset
-    return {
-        "dashboard": {"tenant": tenant, "now": now, "today": today, "yesterday": today - day, "until": now - day},
-        "series": {
-            "tenant": tenant, "low": low, "high": low + 90 * day, "offset": f"{int(offset.total_seconds())} seconds",
-        },
-    }  # fmt: skip
-
-
 def answers(size: Size) -> Result:
-    """Dashboards and series of 200 tenants, not cached: everything refreshed, then with events of today that are not."""
+    """Dashboards and series of 200 tenants, not cached: everything refreshed, then with events of today that are not.
+
+    The raw events are asked in the store as it was loaded, where they lie as they came: their order in Hubbub's is Hubbub's work.
+    """
     folder = stores.copy(size.path("-folded"), size.path("-answers"))
-    step = max(1, size.tenants // 200)
-    tenants = list(range(1, size.tenants + 1, step))[:200]
-    tenants = tenants[::7] + [
-        t for i, t in enumerate(tenants) if i % 7
-    ]  # large and small ones mixed, should time run out
-    refreshed = _questions(folder, size.path("-loaded"), tenants, size.zones, size.budget)
-    added = _late(folder, size.tenants * 20, 1, "today")
-    fresh = _questions(folder, size.path("-loaded"), tenants, size.zones, size.budget)
+    asked = {"dashboard": baselines.RAW_DASHBOARD, "series": baselines.RAW_SERIES, "hotspots": baselines.RAW_HOTSPOTS}
+    found: Result = {}
+    for state in ("refreshed", "unrefreshed"):
+        if state == "unrefreshed":
+            found["unrefreshed_events"] = _late(folder, size.tenants * 20, 1, "today")
+        with stores.engine(folder) as hub, stores.connect(size.path("-loaded")) as bare:
+
+            def raw(question: str, params: Result, bare: duckdb.DuckDBPyConnection = bare) -> None:
+                bare.execute(asked[question], params).fetchall()
+
+            found[state] = questions(hub, raw, some_tenants(size.tenants), size.zones, size.budget)
     stores.remove(folder)
-    return {"refreshed": refreshed, "unrefreshed": fresh, "unrefreshed_events": added, "rss_mb": rss_mb()}
+    return {**found, "rss_mb": rss_mb()}
 
 
-def _slice(size: Size, count: int, per_body: int) -> tuple[Path, list[tuple[str, bytes]]]:
+def slice_of(size: Size, count: int, per_body: int) -> tuple[Path, list[tuple[str, bytes]]]:
     """Make the NDJSON to ingest: the workload's newest events under new ids; returns the file, and bodies by tenant."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
@@ -270,36 +213,37 @@ def _slice(size: Size, count: int, per_body: int) -> tuple[Path, list[tuple[str,
 def ingest(size: Size) -> Result:
     """Accept 200,000 events in bodies of 1,000 into the full store, by one caller and by four, beside bare DuckDB."""
     count = min(200_000, size.events // 10)
-    path, bodies = _slice(size, count, 1000)
+    path, bodies = slice_of(size, count, 1000)
     folder = stores.copy(size.path("-loaded"), size.path("-ingest"))
+    with stores.engine(folder) as hub:
+        found = send(hub, bodies, lambda: _bare(size, path))
+    stores.remove(folder)
+    return {**found, "rss_mb": rss_mb()}
+
+
+def send(hub: Engine, bodies: list[tuple[str, bytes]], bare: Callable[[], float]) -> Result:
+    """Let an engine accept bodies of 1,000 events; `bare` says how long the same rows take without it."""
+    half, count = len(bodies) // 2, len(bodies) * 1000
     rates: dict[str, list[float]] = {"embedded": [], "embedded_4_threads": [], "bare": []}
     verdicts: dict[str, int] = {}
 
-    def bare() -> None:
-        rates["bare"].append(count / _bare(size, path))
+    def one(body: tuple[str, bytes]) -> None:
+        answer = hub.accept(body[0], read_events(body[1], lines=True)).answer()
+        for key in ("accepted", "duplicates"):
+            verdicts[key] = verdicts.get(key, 0) + int(str(answer[key]))
+        verdicts["rejected"] = verdicts.get("rejected", 0) + len(answer["rejected"])  # type: ignore[arg-type]
 
-    with stores.engine(folder) as hub:
-
-        def send(body: tuple[str, bytes]) -> None:
-            answer = hub.accept(body[0], read_events(body[1], lines=True)).answer()
-            for key in ("accepted", "duplicates"):
-                verdicts[key] = verdicts.get(key, 0) + int(str(answer[key]))
-            verdicts["rejected"] = verdicts.get("rejected", 0) + len(answer["rejected"])  # type: ignore[arg-type]
-
-        half = len(bodies) // 2
-        bare()
-        rates["embedded"].append(half * 1000 / _timed(lambda: _each(send, bodies[:half])))
-        bare()
-        with ThreadPoolExecutor(4) as pool:
-            rates["embedded_4_threads"].append(
-                (len(bodies) - half) * 1000 / _timed(lambda: list(pool.map(send, bodies[half:])))
-            )
-        bare()
-        again = _timed(lambda: _each(send, bodies[:20]))
-    stores.remove(folder)
+    rates["bare"].append(count / bare())
+    rates["embedded"].append(half * 1000 / timed(lambda: _each(one, bodies[:half])))
+    rates["bare"].append(count / bare())
+    with ThreadPoolExecutor(4) as pool:
+        rates["embedded_4_threads"].append(
+            (len(bodies) - half) * 1000 / timed(lambda: list(pool.map(one, bodies[half:])))
+        )
+    rates["bare"].append(count / bare())
+    again = len(bodies[:20]) * 1000 / timed(lambda: _each(one, bodies[:20]))
     return {
-        "events": count, "events_per_second": rates, "resent_events_per_second": 20_000 / again, "verdicts": verdicts,
-        "rss_mb": rss_mb(),
+        "events": count, "events_per_second": rates, "resent_events_per_second": again, "verdicts": verdicts,
     }  # fmt: skip
 
 
@@ -314,7 +258,7 @@ _COLUMN_TYPES = {"time": "TIMESTAMP", "value": "DOUBLE", "confidence": "DOUBLE",
 def http(size: Size) -> Result:
     """Post bodies of 1,000 events to `hubbub serve` over four connections, beside bare DuckDB reading the same file."""
     count = min(200_000, size.events // 10)
-    path, bodies = _slice(size, count, 1000)
+    path, bodies = slice_of(size, count, 1000)
     folder = stores.copy(size.path("-loaded"), size.path("-http"))
     names = list(dict.fromkeys(name for name, _ in bodies))[:20]
     with stores.engine(folder) as hub:
@@ -379,7 +323,7 @@ def _bare(size: Size, path: Path) -> float:
     bare_file.unlink(missing_ok=True)
     columns = {n: _COLUMN_TYPES.get(n, "VARCHAR") for n in COLUMNS if n != "tenant"}
     connection = duckdb.connect(str(bare_file), config={"threads": 2})
-    seconds = _timed(lambda: baselines.read_ndjson(connection, path, columns))
+    seconds = timed(lambda: baselines.read_ndjson(connection, path, columns))
     connection.close()
     bare_file.unlink(missing_ok=True)
     return seconds
@@ -388,7 +332,7 @@ def _bare(size: Size, path: Path) -> float:
 def start(size: Size) -> Result:
     """Wall time of `hubbub --help` and of opening the store, each several times."""
     command = Path(sys.executable).with_name("hubbub")
-    shown = [_timed(lambda: subprocess.run([command, "--help"], capture_output=True, check=False)) for _ in range(7)]
+    shown = [timed(lambda: subprocess.run([command, "--help"], capture_output=True, check=False)) for _ in range(7)]
     works = subprocess.run([command, "--help"], capture_output=True, check=False).returncode == 0
     folder = size.path("-folded") if size.path("-folded").exists() else size.path("-loaded")
     opened: list[float] = []
@@ -396,7 +340,7 @@ def start(size: Size) -> Result:
         began = time.perf_counter()
         with stores.engine(folder):
             opened.append(time.perf_counter() - began)
-    return {"help": _spread(shown), "help_works": works, "open": _spread(opened), "rss_mb": rss_mb()}
+    return {"help": spread(shown), "help_works": works, "open": spread(opened), "rss_mb": rss_mb()}
 
 
 def memory(size: Size) -> Result:
@@ -430,16 +374,16 @@ PARTS: dict[str, Callable[[Size], Result]] = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(parts: Mapping[str, Callable[[Size], Result]] = PARTS) -> None:
     """Run one part and print what it found."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("part", choices=sorted(PARTS))
+    parser.add_argument("part", choices=sorted(parts))
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--zones", type=int, default=12)
     parser.add_argument("--budget", type=float, default=40.0, help="seconds for the raw questions")
     options = parser.parse_args()
-    print(json.dumps(PARTS[options.part](Size(options.events, options.tenants, options.zones, options.budget))))
+    print(json.dumps(parts[options.part](Size(options.events, options.tenants, options.zones, options.budget))))
 
 
 if __name__ == "__main__":

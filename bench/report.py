@@ -51,7 +51,8 @@ def _span(values: Sequence[float], unit: str = "s") -> str:
     return f"{len(values)} x, {shown}" if len(values) > 1 else "1 run"
 
 
-def _folds(found: Result) -> list[Row]:
+def folds(found: Result) -> list[Row]:
+    """Return the rows of folds and repairs."""
     rows: list[Row] = []
     fold, hand = found.get("fold"), found.get("hand_fold")
     if fold:
@@ -82,7 +83,12 @@ def _folds(found: Result) -> list[Row]:
     return rows
 
 
-def _answers(found: Result) -> list[Row]:
+def _times(mine: float, theirs: float) -> str:
+    return f"{theirs / mine:.1f}x faster" if theirs > mine else f"{mine / theirs:.1f}x slower"
+
+
+def answers(found: Result) -> list[Row]:
+    """Return the rows of questions."""
     rows: list[Row] = []
     for result in found.get("answers", [])[-1:]:
         for state, told in (("refreshed", "all refreshed"), ("unrefreshed", "today not refreshed")):
@@ -95,13 +101,14 @@ def _answers(found: Result) -> list[Row]:
                     mine, theirs = ours[f"{point}_ms"], raw[f"{point}_ms"]
                     rows.append(Row(
                         f"{name}, {told}, {point}, against raw events", _ms(mine), _ms(theirs),
-                        f"{theirs / mine:.1f}x faster", "10x, p99 under 50 ms" if point == "p99" else "",
+                        _times(mine, theirs), "10x, p99 under 50 ms" if point == "p99" else "",
                         f"{ours['n']} tenants, {_ms(ours['min_ms'])} to {_ms(ours['max_ms'])}; raw: {raw['n']}",
                     ))  # fmt: skip
     return rows
 
 
-def _ingests(found: Result) -> list[Row]:
+def ingests(found: Result) -> list[Row]:
+    """Return the rows of taking events in."""
     rows: list[Row] = []
     names = {"embedded": "ingest embedded, bodies of 1,000, one caller", "embedded_4_threads": "the same, four callers",
              "http": "ingest over HTTP, bodies of 1,000, acknowledged"}  # fmt: skip
@@ -144,7 +151,7 @@ def table(found: Result) -> str:
     """Return the Markdown page of a run's results."""
     where = found["machine"]
     versions = ", ".join(f"{n} {v}" for n, v in where["versions"].items())
-    rows = [*_ingests(found), *_folds(found), *_answers(found), *_sizes(found)]
+    rows = [*ingests(found), *folds(found), *answers(found), *_sizes(found)]
     lines = [
         f"# {found['events']:,} events, {found['tenants']:,} tenants, {found['zones']} zones, 90 days", "",
         f"{where['date']}; {where['cores']} cores, {where['memory_gb']} GB, {where['system']}, load {where['load']}; "

@@ -32,15 +32,18 @@ def prepare(size: Size) -> None:
         stores.move(size.path("-loading"), size.path("-loaded"))
 
 
-def run_part(part: str, size: Size) -> dict[str, Any]:
-    """Run one part in its own process; raises RuntimeError with the last line of what it said."""
-    command = [sys.executable, "-m", "bench.phases", part, "--events", str(size.events), "--tenants", str(size.tenants),
+def run_part(part: str, size: Size, module: str = "bench.phases", limit: float | None = None) -> dict[str, Any]:
+    """Run one part in its own process; raises RuntimeError with the last line of what it said, or after `limit` seconds."""
+    command = [sys.executable, "-m", module, part, "--events", str(size.events), "--tenants", str(size.tenants),
                "--zones", str(size.zones), "--budget", str(size.budget)]  # fmt: skip
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"not done within {limit:,.0f} s") from None
     print(f"{part}: {time.perf_counter() - began:.1f} s", flush=True)
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["died"])[-1][:300])
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"died with {done.returncode}"])[-1][:300])
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return answer
 

@@ -91,7 +91,7 @@ def fill(folder: Path, parquet: Path, tenants: int, zones: int) -> int:
 def copy(source: Path, target: Path) -> Path:
     """Copy a closed store into a fresh folder."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("tmp"))
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("tmp"))
     return target
 
 

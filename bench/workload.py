@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -47,6 +48,20 @@ SEVERITIES = ("low", "low", "medium", "medium", "high", "critical")
 def zone_of(tenant: int, zones: int = 12) -> str:
     """Return the IANA zone of tenant number `tenant` (from 1)."""
     return ZONES[(tenant - 1) % zones]
+
+
+def clock_changes(tenants: int, zones: int) -> list[tuple[datetime, int, int]]:
+    """Return each tenant's one change of clocks (UTC), and its offset from UTC in seconds before and after it."""
+    return [_clock_change(ZoneInfo(zone_of(tenant, zones))) for tenant in range(1, tenants + 1)]
+
+
+@cache
+def _clock_change(tz: ZoneInfo) -> tuple[datetime, int, int]:
+    first = datetime(2025, 12, 1, tzinfo=UTC)
+    moments = [first + timedelta(minutes=30 * n) for n in range(150 * 48)]
+    found = [m.astimezone(tz).utcoffset() or timedelta() for m in moments]
+    change = next((i for i, o in enumerate(found) if o != found[0]), len(moments) - 1)
+    return moments[change], int(found[0].total_seconds()), int(found[change].total_seconds())
 
 
 def write(

@@ -70,6 +70,7 @@ class Refresher:
         self._clock = clock
         self._changed = changed
         self._touched: set[int] = set()
+        self._settled: set[str] = set()
         self._now = clock()
 
     def refresh(
@@ -87,18 +88,21 @@ class Refresher:
             self._now = self._clock()
             if only is None:
                 self._store.order(self._now)
+            marks_of = self._marks()
             for fact in FACTS:
-                marks = self.marks(fact)
+                marks = marks_of.get(fact.name, {})
                 groups: dict[int, list[Tenant]] = {}
                 for no, tenant in chosen.items():
                     groups.setdefault(marks.get(no, marks.get(EVERYONE, 0)), []).append(tenant)
                 failed: set[int] = set()
+                whole = only is None and len(groups) == 1
                 for since, group in sorted(groups.items()):
                     if since < report.up_to:
-                        failed |= self._fold_group(fact, group, since, report, step)
+                        failed |= self._fold_group(fact, group, since, report, step, whole=whole)
                 self._fold_hours(fact, unlike, report, step)
-                if only is None and marks != {EVERYONE: report.up_to}:
-                    self._settle(fact, report.up_to, keep=failed)
+                if only is None and fact.name not in self._settled and marks != {EVERYONE: report.up_to}:
+                    with self._store.change() as work:
+                        _settle(work, fact, report.up_to, keep=failed)
             self._hours_folded(unlike, report)
             return report
 
@@ -118,7 +122,7 @@ class Refresher:
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """Tell at the end whose windows changed, once, whatever happened."""
-        self._touched = set()
+        self._touched, self._settled = set(), set()
         try:
             yield
         finally:
@@ -131,10 +135,12 @@ class Refresher:
         with self._store.alone():
             yield
 
-    def marks(self, fact: Fact) -> dict[int, int]:
-        """Return the marks of a fact: by tenant number, the general one under EVERYONE."""
-        rows = self._store.query("SELECT tenant, seq FROM marks WHERE fact = $fact", {"fact": fact.name}).rows
-        return dict(rows)
+    def _marks(self) -> dict[str, dict[int, int]]:
+        """Return the marks of all facts by their names."""
+        found: dict[str, dict[int, int]] = {}
+        for fact, tenant, seq in self._store.query("SELECT fact, tenant, seq FROM marks").rows:
+            found.setdefault(fact, {})[tenant] = seq
+        return found
 
     def _follow_tenants(self) -> dict[int, Tenant]:
         """Copy tenants' names, zones and calendars into the store, and return all by number.
@@ -229,14 +235,6 @@ class Refresher:
                 work.execute(f"DELETE FROM hours WHERE {mine}", told)
                 work.execute("INSERT INTO hours SELECT tenant, calendar, NULL FROM settled")
 
-    def _settle(self, fact: Fact, up_to: int, keep: Iterable[int] = ()) -> None:
-        """All tenants stand at `up_to` but those to `keep`: one general mark says so."""
-        with self._store.change() as work:
-            names = {"fact": fact.name}
-            kept = ", ".join(str(no) for no in keep) or "-1"
-            work.execute(f"DELETE FROM marks WHERE fact = $fact AND tenant NOT IN ({kept})", names)
-            work.execute(f"INSERT INTO marks VALUES ($fact, {EVERYONE}, $seq, NULL, 0, NULL)", {**names, "seq": up_to})
-
     def _fold_group(
         self,
         fact: Fact,
@@ -247,18 +245,27 @@ class Refresher:
         *,
         span: Span | None = None,
         rollups: Sequence[Rollup] | None = None,
+        whole: bool = False,
     ) -> set[int]:
-        """Fold for these tenants together; on failure by halves, until who fails stands alone. Returns who failed."""
+        """Fold for these tenants together; on failure by halves, until who fails stands alone. Returns who failed.
+
+        `whole` says that these are all tenants: folded in one transaction they get one mark, in the same.
+        """
 
         def act(some: Sequence[Tenant]) -> None:
             with self._store.change() as work:
                 windows = WindowFold(work, fact, some, self._now, step, rollups)
                 counts = windows.run(since, span)
-                if since is not None:
+                settled = whole and len(some) == len(tenants)
+                if settled:
+                    _settle(work, fact, report.up_to)
+                elif since is not None:
                     _mark(work, fact, some, report.up_to)
                 step(f"{fact.name}: before commit")
             # a tenant's first fold changes what answers say of windows in which nothing happened: they are settled now
             self._touched |= windows.changed if since else {t.no for t in some}
+            if settled:
+                self._settled.add(fact.name)
             step(f"{fact.name}: after commit")
             for name, count in counts.items():
                 report.windows[name] = report.windows.get(name, 0) + count
@@ -287,6 +294,14 @@ class Refresher:
             shares[-1].append(tenant)
             room -= count
         return shares
+
+
+def _settle(work: Work, fact: Fact, up_to: int, keep: Iterable[int] = ()) -> None:
+    """All tenants stand at `up_to` but those to `keep`: one general mark says so."""
+    names = {"fact": fact.name}
+    kept = ", ".join(str(no) for no in keep) or "-1"
+    work.execute(f"DELETE FROM marks WHERE fact = $fact AND tenant NOT IN ({kept})", names)
+    work.execute(f"INSERT INTO marks VALUES ($fact, {EVERYONE}, $seq, NULL, 0, NULL)", {**names, "seq": up_to})
 
 
 def _mark(

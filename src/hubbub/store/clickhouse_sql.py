@@ -8,6 +8,7 @@ and of empty aggregates, names of columns and aliases) is settled by `SETTINGS`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,6 +34,7 @@ SETTINGS: dict[str, str | int] = {
     "distributed_product_mode": "global",
     "distributed_foreground_insert": 1,  # an insert is there when it is answered, on every shard
     "lightweight_deletes_sync": 1,
+    "query_plan_optimize_join_order_limit": 0,  # tables have no statistics: all tenants were joined with all of a calendar
 }
 """Settings of every statement, by which ClickHouse means what standard SQL does."""
 
@@ -53,13 +55,53 @@ class Statement:
     @classmethod
     def of(cls, sql: str, params: Mapping[str, Any]) -> Statement:
         """Translate a statement whose parameters have the types of these values. Raises sqlglot.errors.SqlglotError."""
-        moments: dict[str, int] = {}
-        shape = _MOMENT.sub(lambda m: f"TIMESTAMP '@moment{moments.setdefault(m[1], len(moments))}@'", sql)
-        text, answers, changes = _translate(
-            shape, tuple(sorted((name, kind_of(value)) for name, value in params.items()))
-        )
-        told = list(moments)
-        return cls(_MARK.sub(lambda m: told[int(m[1])], text), answers, changes)
+        return cls._filled(*_shape(sql), params)
+
+    @classmethod
+    def tables(cls, name: str, select: str, params: Mapping[str, Any]) -> list[tuple[str, Statement]]:
+        """Translate the SELECT of a table `name`; before it come tables of what it names once and reads more often.
+
+        ClickHouse would work those out each time anew: its materialized CTEs are an experiment.
+        """
+        shape, moments = _shape(select)
+        parts, rest = _shared(shape)
+        return [(each, cls._filled(text, moments, params)) for each, text in (*parts, (name, rest))]
+
+    @classmethod
+    def _filled(cls, shape: str, moments: list[str], params: Mapping[str, Any]) -> Statement:
+        kinds = tuple(sorted((name, kind_of(value)) for name, value in params.items()))
+        text, answers, changes = _translate(shape, kinds)
+        return cls(_MARK.sub(lambda m: moments[int(m[1])], text), answers, changes)
+
+
+def _shape(sql: str) -> tuple[str, list[str]]:
+    """Take the moments out of a statement, so that its like is translated once."""
+    moments: dict[str, int] = {}
+    shape = _MOMENT.sub(lambda m: f"TIMESTAMP '@moment{moments.setdefault(m[1], len(moments))}@'", sql)
+    return shape, list(moments)
+
+
+@lru_cache(maxsize=1024)
+def _shared(sql: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    if "WITH" not in sql:
+        return (), sql
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    named = Counter(cte.alias for cte in tree.find_all(exp.CTE))
+    read = Counter(table.name for table in tree.find_all(exp.Table))
+    found: list[tuple[str, str]] = []
+    for clause in tree.find_all(exp.With):
+        ctes = clause.expressions
+        for cte in list(ctes):
+            if named[cte.alias] == 1 and read[cte.alias] > 1:
+                before = [one.copy() for one in ctes[: ctes.index(cte)]]
+                body = cte.this.copy()
+                if before:
+                    body.set("with_", exp.With(expressions=before))
+                found.append((cte.alias, body.sql("duckdb")))
+                ctes.remove(cte)
+        if not ctes:
+            clause.pop()
+    return tuple(found), tree.sql("duckdb") if found else sql
 
 
 def kind_of(value: Any) -> str:
@@ -130,13 +172,31 @@ def _deletion(tree: exp.Delete) -> exp.Expr:
     alias = tree.this.alias or name
     row = f"toUInt64({alias}.{table.number})" if table.number else f"{alias}.{ROW}"
     rows = exp.select(row).from_(exp.alias_(exp.to_table(f"__numbered_{name}__"), alias, table=True))
+    [using] = tree.args.get("using") or [None]
     where = tree.args.get("where")
-    for other in tree.args.get("using") or []:
-        rows = rows.join(other, join_type="cross")
-    if where is not None:
-        rows = rows.where(where.this)
-    rows = rows.select(exp.Var(this="{own:UInt64}")).distinct()
+    wanted = list(where.this.flatten()) if where and isinstance(where.this, exp.And) else [where.this] if where else []
+    if using is not None:
+        rows = rows.where(_like(wanted, alias, using))
+    rows = rows.where(*(one for one in wanted if using is None or not _mentions(one, using.alias_or_name)))
+    rows = rows.select(exp.Var(this="{own:UInt64}"))
     return exp.Insert(this=_schema(f"{name}_gone", [ROW, CHANGED]), expression=rows)
+
+
+def _like(wanted: list[exp.Expr], alias: str, using: exp.Expr) -> exp.Expr:
+    """Say that another relation has a row's like: as an IN, for which ClickHouse uses its index; it reads all for a join."""
+    ours, theirs = [], []
+    for one in wanted:
+        if _mentions(one, using.alias_or_name):
+            if not isinstance(one, exp.EQ):
+                raise ValueError(f"a deletion compares with other rows by = alone: {one.sql()}")
+            mine, other = (one.left, one.right) if _mentions(one.left, alias) else (one.right, one.left)
+            ours.append(mine.copy())
+            theirs.append(other.copy())
+    return exp.In(this=exp.Tuple(expressions=ours), query=exp.select(*theirs).from_(using.copy()).subquery())
+
+
+def _mentions(node: exp.Expr, relation: str) -> bool:
+    return any(column.table == relation for column in node.find_all(exp.Column))
 
 
 def _insertion(tree: exp.Insert) -> exp.Expr:

@@ -21,7 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 
 from hubbub.errors import StoreDamagedError, StoreUnavailableError
 from hubbub.store.base import Rows
-from hubbub.store.clickhouse_schema import LAID, type_of
+from hubbub.store.clickhouse_schema import LAID, none_lost, type_of
 from hubbub.store.clickhouse_sql import SETTINGS, Statement, bound
 from hubbub.store.clickhouse_watch import watched
 from hubbub.store.positions import Standing, Turn
@@ -76,9 +76,9 @@ class ClickHouseWork:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drop the temporary tables: they belong to the connection, which is used again unless ClickHouse is away."""
-        if self._names and not isinstance(value, StoreUnavailableError):
+        if not isinstance(value, StoreUnavailableError):
             with suppress(ClickHouseError):
-                self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(self._names))}")
+                self._drop(set(self._names))
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Rows:
         """Run a statement and return its rows. Arrow tables among the parameters become tables of that name, the rest is bound."""
@@ -90,7 +90,7 @@ class ClickHouseWork:
         if statement.answers:
             found = answered(
                 lambda: self._client.query(
-                    statement.sql, parameters=self._bound(params), query_formats={"Tuple": "tuple"}
+                    self._seen(statement), parameters=self._bound(params), query_formats={"Tuple": "tuple"}
                 )
             )
             return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
@@ -98,14 +98,16 @@ class ClickHouseWork:
             if self._turn is None:
                 raise RuntimeError(f"a reader cannot change the store: {sql[:80]}")
             self._snapshot = Snapshot(self._snapshot.standing, self._turn.begin())
-        answered(lambda: self._client.command(statement.sql, parameters=self._bound(params)))
+        answered(lambda: self._client.command(self._seen(statement), parameters=self._bound(params)))
         return Rows((), [])
 
     def put(self, table: str, select: str, columns: str) -> None:
         """Insert the rows of a SELECT as they are."""
         statement = Statement.of(select, {})
         answered(
-            lambda: self._client.command(f"INSERT INTO {table} ({columns}) {statement.sql}", parameters=self._bound({}))
+            lambda: self._client.command(
+                f"INSERT INTO {table} ({columns}) {self._seen(statement)}", parameters=self._bound({})
+            )
         )
 
     def table(self, name: str, data: pa.Table) -> None:
@@ -117,14 +119,25 @@ class ClickHouseWork:
 
     def make(self, name: str, select: str, params: Mapping[str, Any] | None = None) -> int:
         """Create a temporary table from a SELECT; returns its number of rows."""
-        statement = Statement.of(select, params or {})
-        self._make(name, f"ENGINE = Memory AS {statement.sql}", params or {})
+        parts = Statement.tables(name, select, params or {})
+        for part, statement in parts:
+            self._make(part, f"ENGINE = Memory AS {self._seen(statement)}", params or {})
+        self._drop({part for part, _ in parts} - {name})
         return number(self._client, f"SELECT count() FROM {name}", {})
 
     def _make(self, name: str, what: str, params: Mapping[str, Any]) -> None:
         made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
         answered(lambda: self._client.command(made, parameters=self._bound(params)))
         self._names.add(name)
+
+    def _seen(self, statement: Statement) -> str:
+        standing = self._snapshot.standing
+        return statement.sql if standing.append.lost or standing.change.lost else none_lost(statement.sql)
+
+    def _drop(self, names: set[str]) -> None:
+        if names:
+            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(names))}")
+            self._names -= names
 
     def _bound(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
         given = {name: bound(value) for name, value in (params or {}).items() if value is not None}
