@@ -9,8 +9,18 @@ import typer
 
 from hubbub import __version__
 from hubbub.cli import (
-    answers, erasing, importing, integrations, jobs, manage, moving, reports, running, signing_in, snapshots,
-)  # fmt: skip
+    answers,
+    erasing,
+    importing,
+    integrations,
+    jobs,
+    manage,
+    moving,
+    reports,
+    running,
+    signing_in,
+    snapshots,
+)
 
 app = typer.Typer(
     name="hubbub",
