@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
@@ -53,6 +53,8 @@ class Server:
     url: str
     folder: Path
     keys: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
+    """What the address of a page that others lead to says, by its name."""
 
     def link(self, tenant: str | None = None, role: str = "operator") -> str:
         """Make a sign-in link, as `hubbub sign-in` does."""
@@ -74,8 +76,11 @@ class Server:
         httpx2.post(f"{self.url}/v1/events", json=event, headers=headers, timeout=60).raise_for_status()
 
 
-def fill(folder: Path) -> dict[str, str]:
-    """Make a folder with a tenant of the demo, one whose names are all attacks, and two without events; returns keys."""
+def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Make a folder with a tenant of the demo, one whose names are all attacks, and two without events.
+
+    Returns keys by tenant, and what pages that others lead to must be told.
+    """
     now = datetime.now(UTC)
     with hubbub.open(folder) as engine:
         _, zone, name = demo.tenants()[0]
@@ -87,8 +92,13 @@ def fill(folder: Path) -> dict[str, str]:
             engine.add_tenant(tenant, zone="Asia/Tokyo", name="Nothing yet")
         engine.refresh()
         engine.snapshot("daily")
-        engine.report(HOTEL, "weekly", formats=["json", "html"])
-        return {tenant: engine.add_key(tenant)["key"] for tenant in (HOTEL, EVIL, "empty", "first")}
+        job = engine.start_report(HOTEL, "weekly", formats=["json", "html"])["job"]
+        told = "SELECT max(conversation_id) FROM events WHERE type = 'conversation.started' AND source = 'demo'"
+        samples = {
+            "explain": "metric=csat", "job": f"job={quote(job)}",
+            "conversation": f"id={quote(engine.store.query(told).rows[0][0])}",
+        }  # fmt: skip
+        return {tenant: engine.add_key(tenant)["key"] for tenant in (HOTEL, EVIL, "empty", "first")}, samples
 
 
 def attacks(now: datetime) -> Iterator[dict[str, Any]]:
@@ -108,9 +118,9 @@ def attacks(now: datetime) -> Iterator[dict[str, Any]]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve such a folder by `hubbub serve`, in a process of its own."""
     folder = tmp_path_factory.mktemp("browser") / "data"
-    keys = fill(folder)
+    keys, samples = fill(folder)
     with served(folder) as url:
-        yield Server(url, folder, keys)
+        yield Server(url, folder, keys, samples)
 
 
 @contextmanager

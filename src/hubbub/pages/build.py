@@ -31,6 +31,7 @@ HIGHER_IS_BETTER = frozenset(
      "conversion_rate", "conversations_resolved", "survey_response_rate"}
 )  # fmt: skip
 NOTHING_HERE = "Nothing in these days and filters."
+GONE = "These days are past what is kept of this tenant."
 
 TITLES = {
     "messages": "Messages", "active_contacts": "Active contacts", "conversations_started": "Conversations started",
@@ -191,8 +192,11 @@ def over_time(
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
-    if not any(row[name] for row in rows for name in known):
-        return Shown(empty=NOTHING_HERE)
+    there = [row[name] for row in rows for name in known if row[name] is not None]
+    if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
+        return Shown(empty=GONE if "gone" in answer.freshness else NOTHING_HERE)
+    if before and all(row[before] is None for row in rows):
+        before = ""
     series = [(name, names[name]) for name in known]
     if mark == "bands":
         spec = charts.bands(rows, series, unit)
