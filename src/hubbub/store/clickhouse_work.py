@@ -88,27 +88,23 @@ class ClickHouseWork:
         params = {name: value for name, value in (params or {}).items() if not isinstance(value, pa.Table)}
         statement = Statement.of(sql, params)
         if statement.answers:
+            seen = self._seen(statement)
             found = answered(
-                lambda: self._client.query(
-                    self._seen(statement), parameters=self._bound(params), query_formats={"Tuple": "tuple"}
-                )
+                lambda: self._client.query(seen, parameters=self._bound(params, seen), query_formats={"Tuple": "tuple"})
             )
             return Rows(tuple(found.column_names), [tuple(row) for row in found.result_rows])
         if statement.changes:
             if self._turn is None:
                 raise RuntimeError(f"a reader cannot change the store: {sql[:80]}")
             self._snapshot = Snapshot(self._snapshot.standing, self._turn.begin())
-        answered(lambda: self._client.command(self._seen(statement), parameters=self._bound(params)))
+        seen = self._seen(statement)
+        answered(lambda: self._client.command(seen, parameters=self._bound(params, seen)))
         return Rows((), [])
 
     def put(self, table: str, select: str, columns: str) -> None:
         """Insert the rows of a SELECT as they are."""
-        statement = Statement.of(select, {})
-        answered(
-            lambda: self._client.command(
-                f"INSERT INTO {table} ({columns}) {self._seen(statement)}", parameters=self._bound({})
-            )
-        )
+        told = f"INSERT INTO {table} ({columns}) {self._seen(Statement.of(select, {}))}"
+        answered(lambda: self._client.command(told, parameters=self._bound({}, told)))
 
     def table(self, name: str, data: pa.Table) -> None:
         """Copy an Arrow table into a temporary table."""
@@ -127,7 +123,7 @@ class ClickHouseWork:
 
     def _make(self, name: str, what: str, params: Mapping[str, Any]) -> None:
         made = f"CREATE OR REPLACE TEMPORARY TABLE {name} {what}"
-        answered(lambda: self._client.command(made, parameters=self._bound(params)))
+        answered(lambda: self._client.command(made, parameters=self._bound(params, made)))
         self._names.add(name)
 
     def _seen(self, statement: Statement) -> str:
@@ -139,9 +135,10 @@ class ClickHouseWork:
             self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {', '.join(sorted(names))}")
             self._names -= names
 
-    def _bound(self, params: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _bound(self, params: Mapping[str, Any] | None, sql: str) -> dict[str, Any]:
+        """Return what a statement binds; the client takes % for a format where values are given and none is bound."""
         given = {name: bound(value) for name, value in (params or {}).items() if value is not None}
-        return {**given, **self._snapshot.params()}
+        return {name: value for name, value in (given | self._snapshot.params()).items() if f"{{{name}:" in sql}
 
 
 def connect(url: str) -> Client:

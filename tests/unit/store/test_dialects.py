@@ -68,6 +68,7 @@ QUESTIONS = {
         "SELECT n, CASE WHEN n <= 0 THEN -1 ELSE CAST(ceil(round(ln(n) / 0.01980262729617973, 9)) AS INTEGER) END FROM r "
         "WHERE n IS NOT NULL"
     ),
+    "a percent sign is itself": "SELECT count(*) FROM r WHERE g NOT LIKE 'response.%' AND n % 2 = 1",
     "bound values": (
         "SELECT $text, $number, $moment, $nothing IS NULL, list_contains($words::VARCHAR[], 'it''s'), "
         "list_contains($moments::TIMESTAMP[], TIMESTAMP '2026-03-29 00:59:59.999999')"
