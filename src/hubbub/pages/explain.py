@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from hubbub.errors import BadRequestError
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import title_of, unit_of
@@ -57,13 +59,19 @@ def _events(ask: Ask) -> Shown:
     found = ask.engine.explain(ask.tenant.id, _metric(ask), start, end, _where(ask), limit=50, cursor=cursor)["events"]
     if not found["rows"]:
         return Shown(empty="No event of these days is behind this number.")
+    rows = [{**row, "time": _local(ask, row["time"])} for row in found["rows"]]
     names = [name for name in found["rows"][0] if any(row.get(name) is not None for row in found["rows"])]
     columns = [Column(name, name.replace("_", " "), "moment" if name == "time" else "text") for name in names]
     following = ask.link(cursor=found["next"]) if found["next"] else ""
     return Shown(
-        "rows", {"next": following, "total": found["total"]}, Table(columns, found["rows"]),
+        "rows", {"next": following, "total": found["total"]}, Table(columns, rows),
         f"{found['total']} events; {len(found['rows'])} on this page",
     )  # fmt: skip
+
+
+def _local(ask: Ask, time: str) -> str:
+    """Return a time (RFC 3339) on the wall clock of the tenant's zone, to the second."""
+    return datetime.fromisoformat(time).astimezone(ask.tenant.tz).isoformat(timespec="seconds")
 
 
 PAGE = Page(
