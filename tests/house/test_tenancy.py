@@ -19,6 +19,7 @@ from hubbub.app import Engine
 from hubbub.clock import fixed
 from hubbub.metrics import catalogue
 from hubbub.model.event import TEXT_FIELDS, TYPES
+from hubbub.pages.files import files
 from hubbub.pages.routes import routes as pages
 from hubbub.settings import load
 from hubbub.store.control import SCOPES
@@ -197,7 +198,7 @@ def test_every_route_says_who_may_ask(house: House) -> None:
     """The routes of the application are those of the table above, described or not; of pages see tests/unit/pages."""
     app: FastAPI = house.http.app  # type: ignore[assignment]
     there = {f"{method} {path}" for path, methods in served(app.routes) for method in methods if method != "HEAD"}
-    there -= {f"{method} {path}" for path, methods in served(pages.routes) for method in methods}
+    there -= {f"{method} {path}" for path, methods in served([*pages.routes, *files.routes]) for method in methods}
     assert there == set(ACCESS)
 
 

@@ -295,7 +295,8 @@ def test_a_server_ends_while_another_process_has_the_turn(there: Cluster, server
 
 def test_a_store_knows_its_positions(there: Cluster, tmp_path: Path) -> None:
     """Another control database on the same ClickHouse is refused by name: it would give the same numbers out again."""
-    told = {**there.set, "control_url": f"sqlite:///{tmp_path / 'control.db'}"}
+    own = {name: f"sqlite:///{tmp_path / name}.db" for name in ("control_url", "jobs_url")}
+    told = {**there.set, **own}
     with pytest.raises(StoreDamagedError, match="control_url"):
         Engine(load(data=tmp_path, **told))
 
