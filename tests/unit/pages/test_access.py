@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.parts import Role
 from hubbub.pages.people import COOKIE
 from tests.unit.pages.conftest import ORIGIN, Pages
+from tests.unit.pages.visiting import visiting
 
 ROLES = ("viewer", "analyst", "admin", "operator")
 
@@ -143,3 +145,16 @@ def test_static_files_are_kept_for_ever_and_compressed(pages: Pages) -> None:
     assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-encoding"] == "gzip" and answer.headers["content-type"].startswith("text/css")
     assert http.get("/static/nothing.css").status_code == 404
+
+
+def test_a_page_says_when_nothing_was_computed_yet(tmp_path: Path) -> None:
+    """Before the first refresh the numbers are there, from raw events, and the page says why it is slow; afterwards it does not."""
+    with visiting(tmp_path / "data") as visitor:
+        visitor.engine.add_tenant("new")
+        visitor.engine.record(
+            "new", {"type": "message.received", "time": visitor.engine.clock().isoformat(), "channel": "web"}
+        )
+        page = visitor.page("/t/new/overview")
+        assert "Not computed yet" in page and 'data-number="messages" data-value="1"' in page
+        visitor.engine.refresh()
+        assert "Not computed yet" not in visitor.page("/t/new/overview")
