@@ -69,7 +69,7 @@ def measure(line: Connection, token: str, tenants: int, asked: int) -> dict[str,
             if name in LEFT_OUT:
                 continue
             bases = (
-                [f"/t/{stores.name_of(n * step)}" for n in range(asked)]
+                [f"/t/{stores.name_of(1 + n * step)}" for n in range(asked)]
                 if place == "t"
                 else ["/operate"] * min(asked, OPERATORS)
             )
@@ -173,7 +173,7 @@ def main() -> None:
         with child(*me, "--cache", "mem://"):
             line = Connection(port)
             time.sleep(1)
-            ask(line, "/t/tenant-0/overview", token)
+            ask(line, f"/t/{stores.name_of(1)}/overview", token)
             found["pages"] = measure(line, token, found["tenants"], options.asked)
             found["painted"] = painted(port, token)
     found["machine"]["load_after"] = [round(x, 1) for x in os.getloadavg()]
