@@ -114,7 +114,7 @@ def attacks(now: datetime) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve such a folder by `hubbub serve`, in a process of its own."""
     folder = tmp_path_factory.mktemp("browser") / "data"
@@ -149,16 +149,16 @@ def served(folder: Path) -> Iterator[str]:
         assert process.wait(timeout=60) == 0, (folder / "serve.log").read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """Start what drives the browser."""
+    """Start what drives the browser; an event loop runs in this thread as long, which other tests must not find."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: install Debian's package 'chromium'")
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Start the browser, without a screen."""
     started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx2
 import pytest
+from dbos import DBOS
 
 from hubbub.app import Engine
+from hubbub.jobs.queue import Runner
 from hubbub.rollups.windows import WindowFold
 from hubbub.settings import load
 from tests.integration.test_serve import PROGRAM, environment, free_port, message, until
@@ -295,5 +299,40 @@ def test_a_failing_tenant_is_reported_tried_again_and_healed(
             row = until(lambda: r if (r := engine.job(job))["state"] == "completed" else None, "healed")
             assert row["result"] == {"tenants_processed": 20, "trends_created": 0, "errors": {}}
             assert engine.verify()["clean"]
+        finally:
+            assert worker.stop() == []
+
+
+def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str) -> None:
+    """An asynchronous application that embeds a worker starts it from its event loop: it takes jobs and ends well."""
+
+    async def application(engine: Engine) -> None:
+        """Run a job in a worker of its own."""
+        worker = engine.worker()
+        worker.start()
+        try:
+            job = engine.desk.trigger_schedule("trend-aggregation")["id"]
+            await asyncio.to_thread(until, lambda: engine.job(job)["state"] == "completed", "done")
+        finally:
+            assert worker.stop() == []
+
+    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, free_floor_mb=0)) as engine:
+        asyncio.run(application(engine))
+
+
+def test_a_start_that_failed_leaves_nothing_behind(
+    tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the jobs database raises reaches the caller, no thread that takes jobs lives on, and the next start succeeds."""
+    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, free_floor_mb=0)) as engine:
+        with monkeypatch.context() as away:
+            away.setattr(DBOS, "register_queue", Mock(side_effect=OSError("the database went away")))
+            with pytest.raises(OSError, match="went away"):
+                engine.worker().start()
+        assert not Runner.alive()
+        worker = engine.worker()
+        worker.start()
+        try:
+            assert Runner.alive()
         finally:
             assert worker.stop() == []

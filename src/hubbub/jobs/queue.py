@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -341,9 +342,23 @@ class Runner:
         self._run = run
 
     def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
-        """Begin to take jobs."""
+        """Begin to take jobs; also from where an event loop runs, as an application that embeds a worker starts it.
+
+        Raises what the jobs database raises; then nothing of it has begun, and it can be tried again.
+        """
         global _current
         _current = self
+        with ThreadPoolExecutor(1) as aside:  # DBOS refuses to register a queue in a thread that runs an event loop
+            aside.submit(self._launch, queues).result()
+
+    def _launch(self, queues: Sequence[str]) -> None:
+        try:
+            self._take(queues)
+        except BaseException:
+            DBOS.destroy()
+            raise
+
+    def _take(self, queues: Sequence[str]) -> None:
         DBOS(
             config={
                 "name": APPLICATION,
