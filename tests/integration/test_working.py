@@ -19,7 +19,7 @@ import pytest
 from dbos import DBOS
 
 from hubbub.app import Engine
-from hubbub.jobs.queue import Runner
+from hubbub.jobs.runner import Runner
 from hubbub.rollups.windows import WindowFold
 from hubbub.settings import load
 from tests.integration.test_serve import PROGRAM, environment, free_port, message, until

@@ -1,4 +1,4 @@
-"""Durable queues on DBOS: only this file, and `rows` for how a job is shown, know it.
+"""Durable queues on DBOS: only this file, `runner`, which takes jobs out of them, and `rows` for how a job is shown know it.
 
 A job is one DBOS workflow without steps: its body may run again from the start, so what it does is idempotent. A failed job
 that may be tried again is rewound when its pause is over, and waits in no worker's place meanwhile. What DBOS has no field
@@ -8,25 +8,21 @@ the ledger. Arguments and results are JSON, never pickle.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Container, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, _serialization
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, _serialization
 from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 
-from hubbub.errors import ConflictError, DatabaseUnavailableError, NotFoundError
+from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.calm import calm
 from hubbub.jobs.ledger import Ledger
-from hubbub.jobs.policies import QUEUES, Failure, Queue
+from hubbub.jobs.policies import QUEUES, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
 from hubbub.store.database import Answering, answering
 
@@ -43,18 +39,6 @@ def _refuse_pickle(_: object, __: str) -> Any:
 
 # Whoever can write such a row would run code here.
 _serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[method-assign, assignment]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as it is handed to whoever runs it."""
-
-    id: str
-    queue: str
-    tenant: str | None
-    payload: Mapping[str, Any]
-    attempt: int
-    failures: int
 
 
 class Jobs:
@@ -118,7 +102,7 @@ class Jobs:
 
     def row(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Return one job; raises NotFoundError when there is none, or it is another tenant's."""
-        return row_of(self._status(job_id, tenant), whole=True)
+        return row_of(self.status(job_id, tenant), whole=True)
 
     def rows(
         self,
@@ -183,7 +167,7 @@ class Jobs:
 
     def cancel(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Cancel a job that has not ended; one that runs stops at its next report of progress."""
-        status = self._status(job_id, tenant)
+        status = self.status(job_id, tenant)
         state = row_of(status)["state"]
         if state == "retrying":
             self.ledger.no_retry(job_id)
@@ -196,7 +180,7 @@ class Jobs:
 
     def retry(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
         """Let a job that failed, was cancelled or parked run again from its first attempt."""
-        state = row_of(self._status(job_id, tenant))["state"]
+        state = row_of(self.status(job_id, tenant))["state"]
         if state not in ("failed", "retrying", "cancelled", "parked"):
             raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
         self.note(job_id, failures=0, progress=0, retrying=False)
@@ -208,7 +192,7 @@ class Jobs:
         due = self.ledger.retrying(until=now)
         for job_id in due:
             try:
-                status = str(self._status(job_id, None).status)
+                status = str(self.status(job_id, None).status)
                 if status == "ERROR":
                     self.again(job_id)
                 elif status not in IN_FLIGHT:
@@ -221,7 +205,7 @@ class Jobs:
 
     def again(self, job_id: str) -> None:
         """Put an ended job back into its queue."""
-        status = self._status(job_id, None)
+        status = self.status(job_id, None)
         queue = policy_of(status.name)
         key = (status.authenticated_user or "-") if queue.by_tenant else None
         self._client.rewind_workflow(job_id, start_step=1, queue_name=queue.name, queue_partition_key=key)
@@ -233,7 +217,7 @@ class Jobs:
 
     def cancelled(self, job_id: str) -> bool:
         """Say whether somebody cancelled a job."""
-        return self._status(job_id, None).status == "CANCELLED"
+        return self.status(job_id, None).status == "CANCELLED"
 
     def prune(self, queue: Queue, keep_younger: float) -> list[Mapping[str, Any]]:
         """Delete ended jobs of a queue beyond its history (and older than `keep_younger` seconds); returns their payloads."""
@@ -294,7 +278,7 @@ class Jobs:
     def put_back(self, job_id: str, process: str) -> bool:
         """Put a job of a process back into its queue, unless it is not that process's any more; says whether it was."""
         # Not public, and the only call with that condition: two that put back at once do it once.
-        return self._client._sys_db.reenqueue_for_recovery(job_id, [process], self._status(job_id, None).name)
+        return self._client._sys_db.reenqueue_for_recovery(job_id, [process], self.status(job_id, None).name)
 
     def hand_back(self, process: str) -> list[str]:
         """Put the running jobs of a process that ends in order back into their queues; that counts as no attempt."""
@@ -313,127 +297,12 @@ class Jobs:
             (one.recovery_attempts or 0) >= TRIES for one in running
         )
 
-    def _status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
+    def status(self, job_id: str, tenant: str | None) -> WorkflowStatus:
+        """Return what DBOS knows of a job, of a tenant or (None) anybody's. Raises NotFoundError."""
         found = self._client.list_workflows(workflow_ids=[job_id], name=list(QUEUES), user=tenant)
         if not found:
             raise NotFoundError(f"there is no job {job_id[:80]!r}")
         return found[0]
-
-
-def insist(call: Callable[[], T]) -> T:
-    """Return what a call to the jobs database returns, however long the database is away.
-
-    What a job came to must not be lost because it could not be written down; the wait ends with the process.
-    """
-    while True:
-        try:
-            return call()
-        except DatabaseUnavailableError:
-            time.sleep(1.0)
-
-
-class Runner:
-    """The part of this process that takes jobs out of the queues and runs them."""
-
-    def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
-        self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        self.running: set[str] = set()
-        self._jobs = jobs
-        self._run = run
-
-    def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
-        """Begin to take jobs; also from where an event loop runs, as an application that embeds a worker starts it.
-
-        Raises what the jobs database raises; then nothing of it has begun, and it can be tried again.
-        """
-        global _current
-        _current = self
-        with ThreadPoolExecutor(1) as aside:  # DBOS refuses to register a queue in a thread that runs an event loop
-            aside.submit(self._launch, queues).result()
-
-    def _launch(self, queues: Sequence[str]) -> None:
-        try:
-            self._take(queues)
-        except BaseException:
-            DBOS.destroy()
-            raise
-
-    def _take(self, queues: Sequence[str]) -> None:
-        DBOS(
-            config={
-                "name": APPLICATION,
-                "system_database_url": self._jobs.url,
-                "application_version": VERSION,
-                "executor_id": self.process,
-                "serializer": DBOSPortableJSONSerializer(),
-                "max_executor_threads": 64,
-                "log_level": "WARNING",
-            }
-        )
-        DBOS.listen_queues(list(queues))
-        DBOS.launch()
-        for queue in QUEUES.values():
-            DBOS.register_queue(
-                queue.name,
-                worker_concurrency=queue.at_once,
-                global_concurrency=queue.everywhere,
-                partition_worker_concurrency=queue.per_tenant,
-                partition_limiter={"limit": queue.tenant_rate, "period": 1.0} if queue.tenant_rate else None,
-                polling_interval_sec=queue.poll,
-                on_conflict="always_update",
-            )
-
-    def stop(self, patience: int) -> list[str]:
-        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
-        DBOS.destroy(workflow_completion_timeout_sec=patience)
-        return self._jobs.hand_back(self.process)
-
-    @staticmethod
-    def alive() -> bool:
-        """Say whether the threads that take jobs live."""
-        return any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
-
-    def body(self, payload: Mapping[str, Any]) -> Any:
-        """Run one job; what it raises becomes a job error that carries its class."""
-        job_id = str(DBOS.workflow_id)
-        self.running.add(job_id)
-        try:
-            return self._body(job_id, payload)
-        finally:
-            self.running.discard(job_id)
-
-    def _body(self, job_id: str, payload: Mapping[str, Any]) -> Any:
-        status = insist(lambda: self._jobs._status(job_id, None))
-        noted = dict(status.attributes or {})
-        job = Job(
-            job_id, status.name, status.authenticated_user or None, payload,
-            int(noted.get("attempts", 0)) + 1, int(noted.get("failures", 0)),
-        )  # fmt: skip
-        if job.failures:
-            insist(lambda: self._jobs.ledger.no_retry(job_id))
-        insist(lambda: self._jobs.note(job_id, attempts=job.attempt, retrying=False))
-        return self._run(job)
-
-
-_current: Runner | None = None
-
-
-def _body(payload: dict[str, Any]) -> Any:
-    assert _current is not None
-    return _current.body(payload)
-
-
-for (
-    _name
-) in QUEUES:  # one workflow a queue, under the queue's name: a parked job has lost its queue, and keeps its name
-    DBOS.workflow(name=_name, max_recovery_attempts=TRIES - 1)(_body)
-
-
-def job_error(failure: Failure) -> Exception:
-    """Return what a job raises for DBOS to keep: JSON, and readable from any language."""
-    return PortableWorkflowError(
-        failure.reason, "JobFailed", failure.code, {"class": failure.kind, "action": failure.action}
-    )
 
 
 def policy_of(queue: str) -> Queue:

@@ -21,7 +21,8 @@ import structlog
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
 from hubbub.jobs.policies import QUEUES, classify
-from hubbub.jobs.queue import Job, Jobs, Runner, insist, job_error
+from hubbub.jobs.queue import Jobs
+from hubbub.jobs.runner import Job, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
 from hubbub.jobs.workflows import WORK
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Latest, Ratio, Rollup, Score, State, Stored, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Latest, Ratio, Rollup, Score, State, Stored, Unit
 from hubbub.metrics.messages import SENT
 
 CAMPAIGN = Fact(
@@ -25,7 +25,11 @@ CAMPAIGN_STATES = Rollup(
     measures={"state": Latest("Last state.", Unit.COUNT, "state")},
     metrics={
         f"campaigns_{state}": State(
-            f"Campaigns {text} at the end of the window (or now).", Unit.COUNT, entity="campaign_id", where=where
+            f"Campaigns {text} at the end of the window (or now).",
+            Unit.COUNT,
+            entity="campaign_id",
+            where=where,
+            better=Better.LOWER if state == "failed" else None,
         )
         for state, text, where in (
             ("total", "known", "TRUE"),
@@ -55,17 +59,17 @@ CAMPAIGN_RESULTS = Rollup(
         "campaign_messages_sent": Stored("Messages sent by campaigns, whatever became of them.", Unit.COUNT, measure="attempted"),
         "campaign_delivery_rate": Ratio(
             "Delivered / attempted messages of campaigns, only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"delivered": 1}, under="attempted", where_seen="receipted",
+            Unit.SHARE, over={"delivered": 1}, under="attempted", where_seen="receipted", better=Better.HIGHER,
         ),
         "campaign_read_rate": Ratio(
             "Read / delivered messages of campaigns: a lower bound, since read receipts can be off.",
-            Unit.SHARE, over={"read": 1}, under="delivered",
+            Unit.SHARE, over={"read": 1}, under="delivered", better=Better.HIGHER,
         ),
         "campaign_score": Score(
             "0 to 100: weighted mean of min(1, shrunk rate / target) for delivery, read, engagement and conversion, minus a "
             "penalty for blocks; null below 30 attempts.",
             Unit.SCORE, parts=("attempted", "delivered", "read", "engaged", "converted", "opted_out"),
-            function="campaign_score",
+            function="campaign_score", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from hubbub.metrics import (
     tasks,
     topics,
 )  # fmt: skip
-from hubbub.metrics.definition import WITHIN, Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
+from hubbub.metrics.definition import WITHIN, Better, Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
 from hubbub.model.event import nearest
 
 DEFINITION_VERSION = 2
@@ -33,7 +34,11 @@ ROLLUPS: tuple[Rollup, ...] = (
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
 BY_NAME: dict[str, Rollup] = {r.name: r for r in ROLLUPS}
-STATISTICS = ("avg", "p50", "p90", "p95", "p99", "min", "max", "count", "sum", *WITHIN)
+STATISTICS: dict[str, str] = {
+    "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
+    "count": "count", "sum": "sum", **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
+}  # fmt: skip
+"""What a distribution can be asked for, and what people call it."""
 DIMENSION_NAMES = {"first_staff_id": "staff_id"}
 """Columns whose public dimension name differs."""
 
@@ -54,6 +59,13 @@ class Asked:
             return Unit.SHARE
         return Unit.COUNT if self.statistic == "count" else self.metric.unit
 
+    @property
+    def better(self) -> Better | None:
+        """Which way it should go: of waits that should be short, more within a limit; as many waits as there are is neither."""
+        if self.statistic in WITHIN and self.metric.better is Better.LOWER:
+            return Better.HIGHER
+        return None if self.statistic in ("count", "sum") else self.metric.better
+
 
 METRICS: dict[str, tuple[Metric, Rollup]] = {name: (m, r) for r in ROLLUPS for name, m in r.metrics.items()}
 
@@ -70,6 +82,13 @@ def names() -> list[str]:
         for name, (metric, _) in METRICS.items()
         for full in ([f"{name}.{s}" for s in STATISTICS] if isinstance(metric, Quantiles) else [name])
     ]
+
+
+def title_of(name: str) -> str:
+    """Return what people call a metric, with its statistic if one is named: the declared title, or the words of its name."""
+    base, _, statistic = name.partition(".")
+    title = METRICS[base][0].title or base.removesuffix("_ms").replace("_", " ").capitalize()
+    return f"{title}, {STATISTICS[statistic]}" if statistic else title
 
 
 def groups(asked: Sequence[Asked]) -> list[list[Asked]]:
@@ -102,12 +121,14 @@ def find(name: str) -> Asked:
 
 
 def entries() -> list[dict[str, Any]]:
-    """Return the catalogue as plain rows: name, title of its rollup, definition, unit, dimensions, grains kept."""
+    """Return the catalogue as plain rows: name, title, definition, unit, which way is better, dimensions, grains kept."""
     return [
         {
             "name": name,
+            "title": title_of(name),
             "definition": metric.doc,
             "unit": metric.unit.value,
+            "better": metric.better,
             "kind": type(metric).__name__.lower(),
             "statistics": list(STATISTICS) if isinstance(metric, Quantiles) else [],
             "dimensions": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Distinct, Extreme, Fact, First, Latest, Rollup, Score, State, Unit
+from hubbub.metrics.definition import Better, Count, Distinct, Extreme, Fact, First, Latest, Rollup, Score, State, Unit
 
 CONTACT = Fact(
     name="contact_event",
@@ -55,13 +55,13 @@ CONTACTS = Rollup(
         ),
         "blocked_contacts": State(
             "Contacts blocked at the end of the window (or now).",
-            Unit.COUNT, entity="contact_id", where="state = 'blocked'",
+            Unit.COUNT, entity="contact_id", where="state = 'blocked'", better=Better.LOWER,
         ),
         "contact_engagement_score": Score(
             "0 to 100: 100 * (1 - exp(-raw / 20)), raw = sum of weight * 2^(-age / 30 days) over the contact's deeds, at most "
             "5 per kind and local day; blocked gives 0. Over several contacts: their mean.",
             Unit.SCORE, parts=("conversions", "inbound", "good_ratings", "clicks", "reads"),
-            function="contact_engagement_score",
+            function="contact_engagement_score", title="Engagement score", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubbub.metrics.definition import (
+    Better,
     Count,
     Distinct,
     Distribution,
@@ -167,17 +168,17 @@ CONVERSATIONS = Rollup(
         ),
         "escalation_rate": Ratio(
             "Episodes begun in the window with at least one escalation within 7 days / episodes begun.",
-            Unit.SHARE, over={"episodes_escalated": 1}, under="conversations_started",
+            Unit.SHARE, over={"episodes_escalated": 1}, under="conversations_started", better=Better.LOWER,
         ),
         "ai_involved": Stored("Episodes begun in which AI replied.", Unit.COUNT, measure="ai_involved"),
         "ai_handled": Stored(
             "AI-involved episodes resolved with no human reply, hand-off, escalation or reopen.",
-            Unit.COUNT, measure="ai_handled",
+            Unit.COUNT, measure="ai_handled", title="Handled by AI",
         ),
         "ai_escalated": Stored("AI-involved episodes that people took over.", Unit.COUNT, measure="ai_escalated"),
         "ai_resolution_rate": Ratio(
             "AI-involved episodes resolved by AI alone / AI-involved episodes begun.",
-            Unit.SHARE, over={"ai_handled": 1}, under="ai_involved",
+            Unit.SHARE, over={"ai_handled": 1}, under="ai_involved", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip
@@ -193,7 +194,7 @@ FIRST_RESPONSES = Rollup(
     metrics={
         "first_response_ms": Quantiles(
             "First inbound message of an episode to the first public reply by a person or AI. Unanswered episodes are not in it.",
-            Unit.MS, measure="first_response_ms",
+            Unit.MS, measure="first_response_ms", better=Better.LOWER,
         ),
     },
 )  # fmt: skip
@@ -211,7 +212,7 @@ FIRST_PERSON_RESPONSES = Rollup(
     metrics={
         "first_person_response_ms": Quantiles(
             "Hand-off (or first inbound message where there was none) to the first public reply by a person.",
-            Unit.MS, measure="first_person_response_ms",
+            Unit.MS, measure="first_person_response_ms", better=Better.LOWER,
         ),
     },
 )  # fmt: skip
@@ -230,10 +231,10 @@ RESOLUTIONS = Rollup(
     metrics={
         "conversations_resolved": Stored(
             "Episodes resolved, dated by their last resolve; closed is not resolved, and a later reopen takes it back.",
-            Unit.COUNT, measure="conversations_resolved",
+            Unit.COUNT, measure="conversations_resolved", better=Better.HIGHER,
         ),
         "resolution_ms": Quantiles(
-            "Start of an episode to its last resolve, dated by that resolve.", Unit.MS, measure="resolution_ms"
+            "Start of an episode to its last resolve, dated by that resolve.", Unit.MS, measure="resolution_ms", better=Better.LOWER
         ),
     },
 )  # fmt: skip
@@ -252,7 +253,9 @@ CONVERSATION_EVENTS = Rollup(
     metrics={
         "conversations_closed": Stored("Conversations closed.", Unit.COUNT, measure="conversations_closed"),
         "conversations_escalated": Stored("Conversations escalated.", Unit.COUNT, measure="conversations_escalated"),
-        "conversations_reopened": Stored("Conversations reopened.", Unit.COUNT, measure="conversations_reopened"),
+        "conversations_reopened": Stored(
+            "Conversations reopened.", Unit.COUNT, measure="conversations_reopened", better=Better.LOWER
+        ),
         "conversations_assigned": Stored("Conversations assigned.", Unit.COUNT, measure="conversations_assigned"),
     },
 )
@@ -290,16 +293,16 @@ CONVERSATION_STATES = Rollup(
         "waiting_conversations": State(
             "Open conversations at the end of the window (or now) whose last word is the other side's: an inbound message that no "
             "public reply followed. A resolve or close ends the wait too.",
-            Unit.COUNT, entity="conversation_id", where=_WAITS,
+            Unit.COUNT, entity="conversation_id", where=_WAITS, better=Better.LOWER,
         ),
         "oldest_waiting_ms": State(
             "How long, at the end of the window (or now), the longest waiting open conversation has waited: since the first "
             "inbound message that no public reply followed. Null when nobody waits.",
-            Unit.MS, entity="conversation_id", where=_WAITS, since="list_min(waits)",
+            Unit.MS, entity="conversation_id", where=_WAITS, since="list_min(waits)", better=Better.LOWER,
         ),
         "unassigned_conversations": State(
             "Open conversations at the end of the window (or now) that are assigned to nobody by `conversation.assigned`.",
-            Unit.COUNT, entity="conversation_id", where=f"{_OPEN} AND coalesce(assignee, '') = ''",
+            Unit.COUNT, entity="conversation_id", where=f"{_OPEN} AND coalesce(assignee, '') = ''", better=Better.LOWER,
         ),
         "closed_conversations": State(
             "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later.",

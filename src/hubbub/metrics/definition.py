@@ -34,6 +34,13 @@ class Unit(StrEnum):
     NUMBER = "number"
 
 
+class Better(StrEnum):
+    """Which way a metric should go, where it should."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
 @dataclass(frozen=True)
 class Column:
     """A stored column: how fact rows fold into it (`f` is the fact) and how stored values of it merge (`r` is the rollup)."""
@@ -258,11 +265,15 @@ def days(n: int) -> timedelta:
 
 @dataclass(frozen=True)
 class Metric:
-    """Something that can be asked for by name. `rollup` is set when the rollup that owns it is built."""
+    """Something that can be asked for by name.
+
+    `title` is what people call it, where the words of its name would not do. `better` None: neither way is good by itself.
+    """
 
     doc: str
     unit: Unit
     title: str = ""
+    better: Better | None = None
 
 
 @dataclass(frozen=True)

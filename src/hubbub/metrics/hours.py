@@ -7,7 +7,7 @@ moments a spell lies (`spells`); `model/calendar.py` says when it was open.
 from __future__ import annotations
 
 from hubbub.metrics.conversations import EPISODE, FIRST_RESPONSES, RESOLUTIONS
-from hubbub.metrics.definition import ALL_GRAINS, Distribution, Quantiles, Rollup, Unit
+from hubbub.metrics.definition import ALL_GRAINS, Better, Distribution, Quantiles, Rollup, Unit
 from hubbub.metrics.responses import RESPONSE, RESPONSES
 
 RESPONSES_IN_HOURS = Rollup(
@@ -21,7 +21,7 @@ RESPONSES_IN_HOURS = Rollup(
         "response_business_ms": Quantiles(
             "The part of each wait (response_ms) in which the tenant was open, by its calendar in force at each instant; a "
             "reported duration is taken to end with its event. No value where the tenant had no calendar when the wait began.",
-            Unit.MS, measure="response_business_ms",
+            Unit.MS, measure="response_business_ms", title="Response", better=Better.LOWER,
         ),
     },
     keep=ALL_GRAINS,
@@ -41,7 +41,7 @@ FIRST_RESPONSES_IN_HOURS = Rollup(
         "first_response_business_ms": Quantiles(
             "The part of first_response_ms in which the tenant was open, by its calendar in force at each instant. No value "
             "where the tenant had no calendar when the episode's first message came.",
-            Unit.MS, measure="first_response_business_ms",
+            Unit.MS, measure="first_response_business_ms", title="First response", better=Better.LOWER,
         ),
     },
 )  # fmt: skip
@@ -60,7 +60,7 @@ RESOLUTIONS_IN_HOURS = Rollup(
         "resolution_business_ms": Quantiles(
             "The part of resolution_ms in which the tenant was open, by its calendar in force at each instant. No value where "
             "the tenant had no calendar when the episode began.",
-            Unit.MS, measure="resolution_business_ms",
+            Unit.MS, measure="resolution_business_ms", title="Resolution", better=Better.LOWER,
         ),
     },
 )  # fmt: skip

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from hubbub.metrics.definition import (
     ALL_GRAINS,
+    Better,
     Count,
     Distinct,
     DistinctRatio,
@@ -160,33 +161,36 @@ DELIVERIES = Rollup(
     },
     metrics={
         "messages_attempted": Stored(
-            "Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted"
+            "Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted",
+            title="All sent messages"
         ),
         "messages_delivered": Stored(
             "Sent messages that were delivered within 72 hours (a read receipt implies it).",
             Unit.COUNT, measure="messages_delivered",
         ),
         "messages_read": Stored("Sent messages read within 72 hours.", Unit.COUNT, measure="messages_read"),
-        "messages_failed": Stored("Sent messages that failed and were never delivered.", Unit.COUNT, measure="messages_failed"),
+        "messages_failed": Stored(
+            "Sent messages that failed and were never delivered.", Unit.COUNT, measure="messages_failed", better=Better.LOWER,
+        ),
         "messages_replied": Stored(
             "Delivered messages answered by their contact in the conversation within 72 hours; one inbound message credits "
             "the latest earlier outbound only.", Unit.COUNT, measure="messages_replied",
         ),
         "delivery_rate": Ratio(
             "Delivered / attempted (delivered + failed + pending), only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"messages_delivered": 1}, under="attempted", where_seen="receipted",
+            Unit.SHARE, over={"messages_delivered": 1}, under="attempted", where_seen="receipted", better=Better.HIGHER,
         ),
         "failure_rate": Ratio(
             "Failed / attempted, only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"messages_failed": 1}, under="attempted", where_seen="receipted",
+            Unit.SHARE, over={"messages_failed": 1}, under="attempted", where_seen="receipted", better=Better.LOWER,
         ),
         "read_rate": Ratio(
             "Read / delivered: a lower bound, since read receipts can be off.",
-            Unit.SHARE, over={"messages_read": 1}, under="messages_delivered",
+            Unit.SHARE, over={"messages_read": 1}, under="messages_delivered", better=Better.HIGHER,
         ),
         "reply_rate": Ratio(
             "Delivered messages answered within 72 hours / delivered.",
-            Unit.SHARE, over={"messages_replied": 1}, under="messages_delivered",
+            Unit.SHARE, over={"messages_replied": 1}, under="messages_delivered", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip
@@ -211,11 +215,11 @@ RECIPIENTS = Rollup(
         ),
         "engagement_rate": DistinctRatio(
             "Distinct delivered recipients who replied, clicked, reacted or converted / distinct delivered recipients.",
-            Unit.SHARE, member="contact_id", over="engaged > 0", under="delivered > 0",
+            Unit.SHARE, member="contact_id", over="engaged > 0", under="delivered > 0", better=Better.HIGHER,
         ),
         "conversion_rate": DistinctRatio(
             "Distinct delivered recipients who converted within 7 days after delivery / distinct delivered recipients.",
-            Unit.SHARE, member="contact_id", over="converted > 0", under="delivered > 0",
+            Unit.SHARE, member="contact_id", over="converted > 0", under="delivered > 0", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hubbub.metrics.definition import (
     ALL_GRAINS,
+    Better,
     Count,
     Distinct,
     Distribution,
@@ -88,7 +89,7 @@ RESPONSES = Rollup(
         "response_ms": Quantiles(
             "Wait from the first unanswered inbound message to the next public reply; more inbound messages extend no wait. "
             "Believed where the source reports it (response.time_recorded), else derived from the messages.",
-            Unit.MS, measure="response_ms",
+            Unit.MS, measure="response_ms", better=Better.LOWER,
         ),
     },
     keep=ALL_GRAINS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Link, Ratio, Rollup, Stored, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Link, Ratio, Rollup, Stored, Unit
 
 SENT, RATED = "satisfaction.survey_sent", "satisfaction.rating_received"
 SURVEY_KEY = "coalesce({e}.survey_id, {e}.id)"
@@ -49,7 +49,11 @@ SURVEYS = Rollup(
             "Surveys sent that were answered at any time.", Unit.COUNT, measure="surveys_answered"
         ),
         "survey_response_rate": Ratio(
-            "Answered / sent surveys.", Unit.SHARE, over={"surveys_answered": 1}, under="surveys_sent"
+            "Answered / sent surveys.",
+            Unit.SHARE,
+            over={"surveys_answered": 1},
+            under="surveys_sent",
+            better=Better.HIGHER,
         ),
     },
 )
@@ -72,20 +76,23 @@ RATINGS = Rollup(
         "ratings": Stored("Valid ratings (1 to 5), the last per survey.", Unit.COUNT, measure="ratings"),
         **{f"rating_{n}": Stored(f"Ratings of {n}.", Unit.COUNT, measure=f"rating_{n}") for n in range(1, 6)},
         "rating_avg": Ratio(
-            "Mean of valid ratings (1 to 5).", Unit.NUMBER, over={f"rating_{n}": n for n in range(1, 6)}, under="ratings"
+            "Mean of valid ratings (1 to 5).", Unit.NUMBER, over={f"rating_{n}": n for n in range(1, 6)}, under="ratings",
+            title="Mean rating", better=Better.HIGHER
         ),
         "csat": Ratio(
             "Ratings of 4 and 5 / valid ratings, dated by the rating, the last per survey.",
-            Unit.SHARE, over={"rating_4": 1, "rating_5": 1}, under="ratings",
+            Unit.SHARE, over={"rating_4": 1, "rating_5": 1}, under="ratings", title="Satisfied", better=Better.HIGHER,
         ),
         "nps_score": Ratio(
             "(share of 5) - (share of 1 to 3), times 100; 4 is passive. Derived from a 5-point scale, not a true NPS.",
             Unit.SCORE, over={"rating_5": 1, "rating_1": -1, "rating_2": -1, "rating_3": -1}, under="ratings", factor=100,
+            title="NPS", better=Better.HIGHER,
         ),
         "nps_answers": Stored("Valid answers on a 0-10 scale.", Unit.COUNT, measure="nps_answers"),
         "nps10_score": Ratio(
             "(share of 9-10) - (share of 0-6) of 0-10 answers, times 100; never mixed with the 5-point scale.",
             Unit.SCORE, over={"promoters": 1, "detractors": -1}, under="nps_answers", factor=100,
+            title="NPS (0 to 10)", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip

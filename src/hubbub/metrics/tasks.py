@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Latest, Rollup, State, Stored, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Latest, Rollup, State, Stored, Unit
 
 TASK = Fact(
     name="task_event",
@@ -30,7 +30,13 @@ TASKS = Rollup(
         "tasks_created": Stored("Tasks created.", Unit.COUNT, measure="tasks_created"),
         "tasks_assigned": Stored("Tasks assigned.", Unit.COUNT, measure="tasks_assigned"),
         "tasks_completed": Stored("Tasks completed.", Unit.COUNT, measure="tasks_completed"),
-        "sla_breaches": Stored("Tasks that broke their service level.", Unit.COUNT, measure="sla_breaches"),
+        "sla_breaches": Stored(
+            "Tasks that broke their service level.",
+            Unit.COUNT,
+            measure="sla_breaches",
+            title="SLA breaches",
+            better=Better.LOWER,
+        ),
     },
 )
 
@@ -45,7 +51,7 @@ TASK_STATES = Rollup(
     metrics={
         "tasks_pending": State(
             "Tasks created or assigned and not completed at the end of the window (or now).",
-            Unit.COUNT, entity="task_id", where="state = 'pending'",
+            Unit.COUNT, entity="task_id", where="state = 'pending'", better=Better.LOWER,
         ),
     },
 )  # fmt: skip

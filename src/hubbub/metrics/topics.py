@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 
 TOPIC = Fact(
     name="classification",
@@ -45,7 +45,11 @@ ALERTS = Rollup(
     where="f.type = 'escalation.raised'",
     dimensions=("channel", "channel_id", "account_id", "severity"),
     measures={"escalation_alerts": Count("Alerts.", Unit.COUNT)},
-    metrics={"escalation_alerts": Stored("Escalation alerts raised.", Unit.COUNT, measure="escalation_alerts")},
+    metrics={
+        "escalation_alerts": Stored(
+            "Escalation alerts raised.", Unit.COUNT, measure="escalation_alerts", better=Better.LOWER
+        )
+    },
 )
 
 HOTSPOTS = Rollup(
@@ -65,12 +69,12 @@ HOTSPOTS = Rollup(
     metrics={
         "complaints": Stored(
             "Classified messages of negative tone (negative, complaint, frustrated, angry) or of topic complaint.",
-            Unit.COUNT, measure="complaint_count",
+            Unit.COUNT, measure="complaint_count", better=Better.LOWER,
         ),
         "hotspot_ratio": Ratio(
             "Messages classified as complaint or escalation / classified messages; alerts are counted by themselves. A hotspot "
             "is a channel id with at least 10 and a ratio above 0.30.",
-            Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count",
+            Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count", better=Better.LOWER,
         ),
     },
 )  # fmt: skip

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from hubbub.metrics.catalogue import find
-from hubbub.metrics.definition import WITHIN, Score, Unit
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
@@ -18,44 +17,8 @@ from hubbub.pages.sparks import share_bar, sparkline
 from hubbub.pages.view import FILTERS
 from hubbub.reports.words import moment, shown
 
-LOWER_IS_BETTER = frozenset(
-    {
-        "first_response_ms", "response_ms", "resolution_ms", "first_response_business_ms", "response_business_ms",
-        "resolution_business_ms", "escalation_rate", "failure_rate", "messages_failed", "sla_breaches", "escalation_alerts",
-        "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "tasks_pending", "conversations_reopened",
-        "complaints", "hotspot_ratio",
-    }
-)  # fmt: skip
-HIGHER_IS_BETTER = frozenset(
-    {"csat", "rating_avg", "nps_score", "ai_resolution_rate", "delivery_rate", "read_rate", "reply_rate", "engagement_rate",
-     "conversion_rate", "conversations_resolved", "survey_response_rate"}
-)  # fmt: skip
 NOTHING_HERE = "Nothing in these days and filters."
 GONE = "These days are past what is kept of this tenant."
-
-TITLES = {
-    "messages": "Messages", "active_contacts": "Active contacts", "conversations_started": "Conversations started",
-    "first_response_ms.p50": "First response, median", "first_response_business_ms.p50": "First response, median",
-    "response_ms.p50": "Response, median", "response_business_ms.p50": "Response, median", "csat": "Satisfied",
-    "nps_score": "NPS", "nps10_score": "NPS (0 to 10)", "rating_avg": "Mean rating", "sla_breaches": "SLA breaches",
-    "messages_attempted": "All sent messages", "contact_engagement_score": "Engagement score", "ai_handled": "Handled by AI",
-}  # fmt: skip
-"""Titles of metrics whose names do not read as words by themselves."""
-
-
-def title_of(metric: str) -> str:
-    """Return a metric's name for people."""
-    if metric in TITLES:
-        return TITLES[metric]
-    name, _, statistic = metric.partition(".")
-    words = name.removesuffix("_ms").replace("_", " ").capitalize()
-    return f"{words}, {STATISTICS.get(statistic, statistic)}" if statistic else words
-
-
-STATISTICS = {
-    "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
-    **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
-}  # fmt: skip
 
 
 def chosen(ask: Ask, metrics: Sequence[str]) -> str:
@@ -162,12 +125,11 @@ def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, 
 
 
 def _way(metric: str, label: str) -> str:
-    """Return whether up or down is better or worse for a metric; as many waits as there are is neither."""
-    name, _, statistic = metric.partition(".")
-    lower = name in LOWER_IS_BETTER and statistic not in WITHIN
-    if statistic in ("count", "sum") or not (lower or name in HIGHER_IS_BETTER or statistic in WITHIN):
+    """Return whether up or down is better or worse for a metric, or just the word where it is neither."""
+    better = find(metric).better
+    if better is None or label == "same":
         return label
-    return "better" if (label == "down") == lower else "worse"
+    return "better" if (label == "up") == (better is Better.HIGHER) else "worse"
 
 
 def over_time(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from hubbub.errors import BadRequestError
+from hubbub.metrics.catalogue import title_of
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import title_of, unit_of
+from hubbub.pages.build import unit_of
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.reports.words import shown
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, title_of, unit_of
+from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, unit_of
 from hubbub.pages.parts import Column, Page, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.reports.words import shown

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import WITHIN
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time, title_of
+from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
 from hubbub.pages.parts import Column, Page, Shown, Table, Widget
 from hubbub.reports.words import shown
 

@@ -65,8 +65,12 @@ class MetricRow(Shape):
     """A metric of the catalogue."""
 
     name: str
+    title: str = Field(description="What people call it.")
     definition: str
     unit: str
+    better: Literal["higher", "lower"] | None = Field(
+        description="Which way it should go; null where neither is good by itself."
+    )
     kind: str
     statistics: list[str] = Field(description="Asked for as <name>.<statistic>; empty: it is asked for by its name.")
     dimensions: list[str]

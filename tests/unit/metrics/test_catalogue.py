@@ -9,8 +9,9 @@ import pytest
 from hubbub import calculations
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import catalogue
-from hubbub.metrics.catalogue import METRICS, ROLLUPS, STATISTICS, find
+from hubbub.metrics.catalogue import METRICS, ROLLUPS, STATISTICS, find, title_of
 from hubbub.metrics.definition import (
+    Better,
     Distinct,
     DistinctRatio,
     Distribution,
@@ -199,3 +200,31 @@ def test_entries_are_plain_and_complete() -> None:
     assert entries["open_conversations"]["state"] is True
     assert entries["active_conversations"]["dimensions"] == ["channel", "account_id"]
     assert entries["active_contacts"]["dimensions"] == ["channel", "account_id", "contact_id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "better"),
+    [
+        ("csat", "Satisfied", Better.HIGHER),
+        ("messages", "Messages", None),
+        ("response_ms", "Response", Better.LOWER),
+        ("response_ms.p90", "Response, 90 %", Better.LOWER),
+        ("first_response_business_ms.p50", "First response, median", Better.LOWER),
+        ("response_ms.within_15min", "Response, within 15 min", Better.HIGHER),
+        ("response_ms.count", "Response, count", None),
+        ("campaigns_failed", "Campaigns failed", Better.LOWER),
+    ],
+)
+def test_people_are_told_what_it_is_called_and_which_way_is_better(
+    name: str, title: str, better: Better | None
+) -> None:
+    """Waits should be short, and more of them within a limit; as many waits as there are is neither good nor bad."""
+    assert title_of(name) == title
+    asked = find(name).better if "." in name or name != "response_ms" else METRICS[name][0].better
+    assert asked is better
+
+
+def test_no_two_metrics_are_called_the_same_but_those_in_business_hours() -> None:
+    """A title names one number; waits in business hours take the place of those around the clock, and their titles."""
+    titles = Counter(title_of(name) for name, (_, rollup) in METRICS.items() if not rollup.in_hours)
+    assert [title for title, times in titles.items() if times > 1] == []

@@ -1,0 +1,149 @@
+"""The part of a process that takes jobs out of DBOS's queues and runs them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError
+
+from hubbub.errors import DatabaseUnavailableError
+from hubbub.jobs.policies import QUEUES, Failure
+from hubbub.jobs.queue import APPLICATION, VERSION, Jobs
+from hubbub.jobs.rows import TRIES
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is handed to whoever runs it."""
+
+    id: str
+    queue: str
+    tenant: str | None
+    payload: Mapping[str, Any]
+    attempt: int
+    failures: int
+
+
+def insist(call: Callable[[], T]) -> T:
+    """Return what a call to the jobs database returns, however long the database is away.
+
+    What a job came to must not be lost because it could not be written down; the wait ends with the process.
+    """
+    while True:
+        try:
+            return call()
+        except DatabaseUnavailableError:
+            time.sleep(1.0)
+
+
+class Runner:
+    """The part of this process that takes jobs out of the queues and runs them."""
+
+    def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
+        self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.running: set[str] = set()
+        self._jobs = jobs
+        self._run = run
+
+    def start(self, queues: Sequence[str] = tuple(QUEUES)) -> None:
+        """Begin to take jobs; also from where an event loop runs, as an application that embeds a worker starts it.
+
+        Raises what the jobs database raises; then nothing of it has begun, and it can be tried again.
+        """
+        global _current
+        _current = self
+        with ThreadPoolExecutor(1) as aside:  # DBOS refuses to register a queue in a thread that runs an event loop
+            aside.submit(self._launch, queues).result()
+
+    def _launch(self, queues: Sequence[str]) -> None:
+        try:
+            self._take(queues)
+        except BaseException:
+            DBOS.destroy()
+            raise
+
+    def _take(self, queues: Sequence[str]) -> None:
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": self._jobs.url,
+                "application_version": VERSION,
+                "executor_id": self.process,
+                "serializer": DBOSPortableJSONSerializer(),
+                "max_executor_threads": 64,
+                "log_level": "WARNING",
+            }
+        )
+        DBOS.listen_queues(list(queues))
+        DBOS.launch()
+        for queue in QUEUES.values():
+            DBOS.register_queue(
+                queue.name,
+                worker_concurrency=queue.at_once,
+                global_concurrency=queue.everywhere,
+                partition_worker_concurrency=queue.per_tenant,
+                partition_limiter={"limit": queue.tenant_rate, "period": 1.0} if queue.tenant_rate else None,
+                polling_interval_sec=queue.poll,
+                on_conflict="always_update",
+            )
+
+    def stop(self, patience: int) -> list[str]:
+        """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
+        DBOS.destroy(workflow_completion_timeout_sec=patience)
+        return self._jobs.hand_back(self.process)
+
+    @staticmethod
+    def alive() -> bool:
+        """Say whether the threads that take jobs live."""
+        return any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
+
+    def body(self, payload: Mapping[str, Any]) -> Any:
+        """Run one job; what it raises becomes a job error that carries its class."""
+        job_id = str(DBOS.workflow_id)
+        self.running.add(job_id)
+        try:
+            return self._body(job_id, payload)
+        finally:
+            self.running.discard(job_id)
+
+    def _body(self, job_id: str, payload: Mapping[str, Any]) -> Any:
+        status = insist(lambda: self._jobs.status(job_id, None))
+        noted = dict(status.attributes or {})
+        job = Job(
+            job_id, status.name, status.authenticated_user or None, payload,
+            int(noted.get("attempts", 0)) + 1, int(noted.get("failures", 0)),
+        )  # fmt: skip
+        if job.failures:
+            insist(lambda: self._jobs.ledger.no_retry(job_id))
+        insist(lambda: self._jobs.note(job_id, attempts=job.attempt, retrying=False))
+        return self._run(job)
+
+
+_current: Runner | None = None
+
+
+def _body(payload: dict[str, Any]) -> Any:
+    assert _current is not None
+    return _current.body(payload)
+
+
+for (
+    _name
+) in QUEUES:  # one workflow a queue, under the queue's name: a parked job has lost its queue, and keeps its name
+    DBOS.workflow(name=_name, max_recovery_attempts=TRIES - 1)(_body)
+
+
+def job_error(failure: Failure) -> Exception:
+    """Return what a job raises for DBOS to keep: JSON, and readable from any language."""
+    return PortableWorkflowError(
+        failure.reason, "JobFailed", failure.code, {"class": failure.kind, "action": failure.action}
+    )
