@@ -27,7 +27,7 @@ check: .venv/ready
 
 # Both runs go beside each other: each leaves much of two cores idle. A failure of one lets the other end.
 test: check
-	$(MAKE) --jobs=2 --keep-going --output-sync=target test-all test-laws-on-clickhouse
+	$(MAKE) --jobs=2 --keep-going --output-sync=line test-all test-laws-on-clickhouse
 
 test-all:
 	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/all

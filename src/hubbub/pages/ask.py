@@ -5,12 +5,12 @@ A number on a page is the API's number because it is the same operation's: `Ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,6 +23,7 @@ from hubbub.model.window import Grain
 from hubbub.pages.parts import Role
 from hubbub.pages.view import FILTERS, View
 
+T = TypeVar("T")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that have a twin counted in business hours."""
 
@@ -84,6 +85,7 @@ class Ask:
         self.now = now
         self.freshness: Mapping[str, Any] = {}
         """Of the newest answer, for the header."""
+        self._known: dict[str, Any] = {}
 
     @property
     def tenant(self) -> Tenant:
@@ -132,6 +134,13 @@ class Ask:
         found: dict[str, Any] = msgspec.json.decode(
             cached.answer(cached.asked(operation, self.tenant.id, **params)).body
         )
+        return found
+
+    def once(self, name: str, work_out: Callable[[], T]) -> T:
+        """Return what several parts of one page need and is not kept, worked out by the first of them."""
+        if name not in self._known:
+            self._known[name] = work_out()
+        found: T = self._known[name]
         return found
 
     def unfiltered(self, metric: str, where: Mapping[str, Any] | None = None) -> str:

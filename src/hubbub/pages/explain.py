@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import title_of
@@ -10,6 +11,8 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.build import unit_of
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.reports.words import shown
+
+PAGE_SIZE = 50
 
 
 def _where(ask: Ask) -> dict[str, list[str]]:
@@ -31,10 +34,21 @@ def _metric(ask: Ask) -> str:
     return metric
 
 
+def _explained(ask: Ask) -> dict[str, Any]:
+    """Return the explanation with a page of its events, worked out once for both parts of the page."""
+    start, end = _span(ask)
+    return ask.once(
+        "explain",
+        lambda: ask.engine.explain(
+            ask.tenant.id, _metric(ask), start, end, _where(ask), limit=PAGE_SIZE, cursor=ask.param("cursor") or None
+        ),
+    )
+
+
 def _number(ask: Ask) -> Shown:
     start, end = _span(ask)
     metric = _metric(ask)
-    found = ask.engine.explain(ask.tenant.id, metric, start, end, _where(ask), limit=1)
+    found = _explained(ask)
     ask.freshness = found["freshness"]
     unit = unit_of(metric)
     facts = {
@@ -55,9 +69,7 @@ def _number(ask: Ask) -> Shown:
 
 
 def _events(ask: Ask) -> Shown:
-    start, end = _span(ask)
-    cursor = ask.param("cursor") or None
-    found = ask.engine.explain(ask.tenant.id, _metric(ask), start, end, _where(ask), limit=50, cursor=cursor)["events"]
+    found = _explained(ask)["events"]
     if not found["rows"]:
         return Shown(empty="No event of these days is behind this number.")
     rows = [{**row, "time": _local(ask, row["time"])} for row in found["rows"]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
+from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
 from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
 from hubbub.model.question import NONE, Answer, Cell, Question, Row
 from hubbub.model.tenant import Tenant
@@ -157,13 +157,13 @@ def _note(answer: Answer, notes: list[str]) -> None:
 
 
 def _text(name: str, title: str | None = None) -> dict[str, Any]:
-    return {"name": name, "title": title or name.replace("_", " "), "unit": "text", "definition": ""}
+    return {"name": name, "title": title or name.replace("_", " ").capitalize(), "unit": "text", "definition": ""}
 
 
 SUMMARY = (
-    _text("metric"), _text("unit"), {**_text("value"), "unit": "row"}, {**_text("n"), "unit": "count"},
-    {**_text("previous"), "unit": "row"}, {**_text("absolute", "change"), "unit": "row"},
-    {**_text("relative", "change in %"), "unit": "share"}, _text("label"), _text("state"),
+    _text("metric"), _text("unit"), {**_text("value"), "unit": "row"}, {**_text("n", "n"), "unit": "count"},
+    {**_text("previous"), "unit": "row"}, {**_text("absolute", "Change"), "unit": "row"},
+    {**_text("relative", "Change in %"), "unit": "share"}, _text("label"), _text("state"),
 )  # fmt: skip
 """Columns of a summary. The unit `row` is that of the row's metric; a share's change is in points of it."""
 
@@ -188,16 +188,14 @@ class _Shown:
     @property
     def columns(self) -> Iterator[dict[str, Any]]:
         """The columns, with what they mean."""
-        base, _, statistic = self.asked.name.partition(".")
-        title = " ".join([base.removesuffix("_ms").replace("_", " "), *([statistic] if statistic else [])])
         yield {
             "name": self.asked.name,
-            "title": title,
+            "title": title_of(self.asked.name),
             "unit": self.asked.unit.value,
             "definition": self.asked.metric.doc,
         }
         if self.with_n:
-            meaning = f"How many {base} is made from."
+            meaning = f"How many {self.asked.name.partition('.')[0]} is made from."
             yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
 
     def values(self, row: Row) -> Iterator[tuple[str, Any]]:
