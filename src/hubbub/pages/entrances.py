@@ -100,7 +100,8 @@ def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     """Show the sign-in links of a tenant, or of operators, with a form that makes one."""
     rows = _links(ask, tenant, "sign-in")
-    inside = {row["link"] for row in ask.engine.operation("sessions")(tenant=tenant)["rows"]}
+    others = [row for row in ask.engine.operation("sessions")(tenant=tenant)["rows"] if row["id"] != _mine(ask)]
+    inside = {row["link"] for row in others}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
         Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
@@ -123,16 +124,20 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
 
 def sessions(ask: Ask, tenant: str | None) -> Shown:
     """Show who of a tenant, or of operators, is signed in, and let each be sent out, or all but who looks."""
-    mine = ask.person.session[:ID_DIGITS]
+    mine = _mine(ask)
     found = ask.engine.operation("sessions")(tenant=tenant)["rows"]
-    rows = [{**row, "who": "you" if row["id"] == mine else None} for row in found[:MOST_LISTED]]
+    rows = [
+        {**row, "who": ", ".join(filter(None, (row["label"], "you" if row["id"] == mine else ""))) or "not named"}
+        for row in found[:MOST_LISTED]
+    ]
     columns = [
-        Column("label", "For", "long"), Column("role", "Role"), Column("who", "Who"), Column("created_at", "Since (UTC)", "utc"),
+        Column("who", "Who", "long"), Column("role", "Role"), Column("created_at", "Since (UTC)", "utc"),
         Column("seen_at", "Last seen (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
     sends = {"tenant": tenant or ""}
     acts = [
-        [] if row["who"] else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)] for row in rows
+        [] if row["id"] == mine else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)]
+        for row in rows
     ]
     others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
     more = f" The newest {MOST_LISTED} of {len(found)} are listed." if len(found) > MOST_LISTED else ""
@@ -142,13 +147,18 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
     )  # fmt: skip
 
 
+def _mine(ask: Ask) -> str:
+    """Return the id of the session of who looks."""
+    return ask.person.session[:ID_DIGITS]
+
+
 def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
     """Show a tenant's shared links; `offers` to share the present view, too."""
     rows = [
         {**row, "view": _told(row["page"], row["view"]), "pages": PAGES[row["alone"]]} for row in _links(ask, tenant, "share")
     ]  # fmt: skip
     columns = [
-        Column("label", "For", "long"), Column("view", "Shows", "long"), Column("pages", "Of pages"),
+        Column("label", "For", "long"), Column("view", "Shows", "long"), Column("pages", "Pages"),
         Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
     forms = [_sharing(ask)] if offers else []
@@ -197,7 +207,7 @@ def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
 
 
 def _link_acts(row: Mapping[str, Any], inside: bool = False) -> Sequence[Act]:
-    """Return what can be done with a link: to revoke it while it works, or while somebody is `inside` by it."""
+    """Return what can be done with a link: to revoke it while it works, or while somebody else is `inside` by it."""
     if row["state"] != "works" and not inside:
         return []
     return [Act("revoke-link", "Revoke", {"link": row["id"], "tenant": row["tenant"] or ""}, danger=True)]
@@ -242,7 +252,7 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
         return Done(f"The session of {gone['label'] or 'nobody named'} has ended.")
 
     def end_sessions(ask: Ask, form: Form) -> Done:
-        gone = ask.engine.operation("end_sessions")(tenant=whose(ask, form), besides=ask.person.session[:ID_DIGITS])
+        gone = ask.engine.operation("end_sessions")(tenant=whose(ask, form), besides=_mine(ask))
         return Done("A session has ended." if gone["ended"] == 1 else f"{gone['ended']} sessions have ended.")
 
     return {

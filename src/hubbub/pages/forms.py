@@ -75,8 +75,8 @@ def asked(ask: Ask, name: str, known: Mapping[str, Any] | Sequence[str] | None =
 def as_typed(ask: Ask, act: Act) -> Act:
     """Return a form as it was typed, with what was wrong, when it is the one that was just refused; else as it is.
 
-    Only what it asks comes back, and no password. A message about one field begins with its name or title; the first field
-    has the fault where none does.
+    Only what it asks comes back, and no password. A message about a field, or about those that share the beginning of a name,
+    begins with that or its title; where none does the first field has the fault.
     """
     refused = ask.refused
     if refused is None or not act.fields or refused.action != act.name:
@@ -85,7 +85,7 @@ def as_typed(ask: Ask, act: Act) -> Act:
         return act
     ask.refused = None
     said = refused.error.message.lower()
-    faults = [one.name for one in act.fields if said.startswith((one.name.lower(), one.title.lower()))]
+    faults = [one.name for one in act.fields if said.startswith((one.name.partition("-")[0], one.title.lower()))]
     fault = (faults or [act.fields[0].name])[0]
     fields = tuple(
         replace(one, value="" if one.kind == "password" else refused.form.get(one.name, ""), fault=one.name == fault)

@@ -202,7 +202,12 @@ class Access:
         return found
 
     def end_all(self, tenant: str | None, besides: str = "") -> int:
-        """End all sessions of a tenant, or (None) of operators, besides one by its id; returns how many there were."""
+        """End all sessions of a tenant, or (None) of operators, besides one by its id; returns how many there were.
+
+        Raises NotFoundError for a tenant that is none.
+        """
+        if tenant is not None:
+            self._control.tenant(tenant)
         other = sa.func.substr(sessions.c.digest, 1, ID_DIGITS) != besides
         with self._database.write() as con:
             return con.execute(
