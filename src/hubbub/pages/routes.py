@@ -125,9 +125,11 @@ _NOBODY = Tenant(0, "", "UTC")
 
 
 def _held(view: View, locked: View) -> View:
-    """Return a view as a shared link allows it: its filters and days, whatever the address says."""
+    """Return a view as a shared link allows it: its days, and of its filters what the address says, but nothing beyond."""
     held = frozenset(locked.where) | {"range"}
-    where = {**view.where, **locked.where}
+    where = dict(view.where)
+    for name, values in locked.where.items():
+        where[name] = tuple(one for one in where.get(name, ()) if one in values) or values
     return replace(
         locked,
         where=where,

@@ -149,6 +149,23 @@ def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
     assert visitor.see(f"{number}&start=2026-08-01T00:00:00Z&end=2026-08-01T00:01:00Z").startswith("0 ")
 
 
+def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
+    """Each of the values that a link holds can be looked at alone, as a row of its breakdown is; no other can."""
+    visitor.engine.record(
+        "acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="telegram")]
+    )
+    path = visitor.engine.share_link("acme", "from=2026-08-01&to=2026-08-02&channel=sms&channel=web")["path"]
+    visitor.http.cookies.clear()
+    number = f"{path}/explain/number?metric=messages"
+    for more, messages in (
+        ("", 2),
+        ("&channel=web", 1),
+        ("&channel=telegram", 2),
+        ("&channel=telegram&channel=sms", 1),
+    ):
+        assert visitor.see(number + more).startswith(f"{messages} "), more
+
+
 def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
     """Neither an unknown page nor one that a viewer may not see is shared, and the answer names those that can be."""
     for page in ("conversations", "access", "explain", "nonsense", XSS):

@@ -19,19 +19,19 @@ from hubbub.store.database import Database, now
 EARLIER = (
     "CREATE TABLE access_links (id VARCHAR(16) NOT NULL PRIMARY KEY, digest VARCHAR(64) NOT NULL UNIQUE, "
     "kind VARCHAR(10) NOT NULL, role VARCHAR(10) NOT NULL, tenant VARCHAR(63) REFERENCES tenants (id), "
-    "label VARCHAR(200) NOT NULL, view TEXT NOT NULL, created_at DATETIME NOT NULL, "
-    "expires_at DATETIME NOT NULL, used_at DATETIME, revoked_at DATETIME)",
+    "label VARCHAR(200) NOT NULL, view TEXT NOT NULL, created_at TIMESTAMP NOT NULL, "
+    "expires_at TIMESTAMP NOT NULL, used_at TIMESTAMP, revoked_at TIMESTAMP)",
     "CREATE TABLE access_sessions (digest VARCHAR(64) NOT NULL PRIMARY KEY, role VARCHAR(10) NOT NULL, "
-    "tenant VARCHAR(63) REFERENCES tenants (id), label VARCHAR(200) NOT NULL, created_at DATETIME NOT NULL, "
-    "expires_at DATETIME NOT NULL)",
+    "tenant VARCHAR(63) REFERENCES tenants (id), label VARCHAR(200) NOT NULL, created_at TIMESTAMP NOT NULL, "
+    "expires_at TIMESTAMP NOT NULL)",
 )
 """The tables as they were before a link had a page, and a session a link."""
 
 
 @pytest.fixture
-def access(tmp_path: Path) -> Iterator[Access]:
-    """Open access data with the tenants `a` and `b`."""
-    database = Database(f"sqlite:///{tmp_path / 'control.db'}")
+def access(tmp_path: Path, jobs_url: str) -> Iterator[Access]:
+    """Open access data with the tenants `a` and `b`, on each kind of database."""
+    database = Database(jobs_url)
     control = Control(database, tmp_path)
     for tenant in ("a", "b"):
         control.add_tenant(tenant)
@@ -44,9 +44,9 @@ def come_in(access: Access, tenant: str | None, label: str, role: str = "viewer"
     return access.enter(access.invite(role, tenant, label)[1])[1]
 
 
-def test_an_installation_of_before_goes_on(tmp_path: Path) -> None:
+def test_an_installation_of_before_goes_on(tmp_path: Path, jobs_url: str) -> None:
     """Links and sessions of tables without the new columns work as they did; who was inside is listed, seen, and sent out."""
-    database = Database(f"sqlite:///{tmp_path / 'control.db'}")
+    database = Database(jobs_url)
     control = Control(database, tmp_path)
     control.add_tenant("a")
     moment, end = now(), now() + timedelta(days=9)

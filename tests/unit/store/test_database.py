@@ -32,9 +32,9 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         database.close()
 
 
-def test_a_table_of_before_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
     """Rows that are there keep what they hold and take a column's default; made again, nothing changes."""
-    database = Database(f"sqlite:///{tmp_path / 'control.db'}")
+    database = Database(jobs_url)
     database.make(words)
     with database.write() as con:
         con.execute(words.insert().values(word="kept"))
