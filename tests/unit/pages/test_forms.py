@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import cast
 
 from hubbub.errors import BadInputError
@@ -73,11 +74,7 @@ def test_a_password_is_never_echoed() -> None:
     """What was typed into a field for passwords is left out of the form that comes back."""
     act = Act("enter", "Enter", {"tenant": "a"}, (Field("name", "Name"), Field("word", "Password", "password")))
     typed = {"tenant": "a", "name": "Ada", "word": "canary"}
-
-    class Asking:
-        refused: Refused | None = Refused("enter", typed, BadInputError("password: too short"))
-
-    ask = Asking()
+    ask = SimpleNamespace(refused=Refused("enter", typed, BadInputError("password: too short")))
     again = as_typed(cast(Ask, ask), act)
     assert [(one.value, one.fault) for one in again.fields] == [("Ada", False), ("", True)]
     assert again.error == "password: too short" and ask.refused is None
