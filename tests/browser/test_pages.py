@@ -205,3 +205,58 @@ def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
         dark = paper()
         visitor.visit(f"/t/{HOTEL}/overview?range=7d")
         assert dark != light and paper() == dark
+
+
+def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server) -> None:
+    """Shared from Speed under a filter, it opens Speed under it in a window of nobody's, whatever the address says."""
+    with visiting(browser, server, HOTEL, "admin") as visitor:
+        visitor.visit(f"/t/{HOTEL}/speed?range=7d&channel=whatsapp")
+        page = visitor.page
+        numbers = page.locator("#cards .n").all_inner_texts()
+        page.locator("nav").get_by_text("Access").click()
+        page.locator("#shared summary").click()
+        page.locator("#shared [name=label]").fill("For the board")
+        page.get_by_role("button", name="Share").click()
+        link = page.locator(".secret").inner_text()
+        assert "For the board" in page.locator("#shared tbody").inner_text()
+        assert "Speed, last 7 days, channel whatsapp" in page.locator("#shared tbody").inner_text()
+    with visiting(browser, server, signed_in=False) as guest:
+        guest.visit(link.removeprefix(server.url))
+        page = guest.page
+        for more in ("", "&channel=email&range=90d"):
+            guest.visit(page.url.removeprefix(server.url) + more)
+            assert page.locator("nav [aria-current=page]").inner_text() == "Speed"
+            assert page.locator("nav a").count() == 1
+            assert page.locator(".chips li").all_inner_texts() == ["Channel: whatsapp"]
+            assert "Last 7 days" in page.locator(".period").inner_text()
+            assert page.locator("#cards .n").all_inner_texts() == numbers
+            guest.shot("shared-speed-light")
+        assert not guest.faults
+
+
+def test_a_refused_form_keeps_what_was_typed(browser: Browser, server: Server) -> None:
+    """It is open with what was typed, says what is wrong, and has the focus; axe finds nothing serious, and it fits a phone."""
+    with visiting(browser, server, HOTEL, "admin", width=360) as visitor:
+        visitor.visit(f"/t/{HOTEL}/access")
+        page = visitor.page
+        page.locator("#keys summary").last.click()
+        form = page.locator("#keys form:has([name=expires])")
+        form.locator("[name=label]").fill("For the till")
+        form.locator("[name=expires]").fill("2090-01-01")
+        for scope in ("ingest", "read"):
+            form.locator(f"[name=scope-{scope}]").uncheck()
+        form.get_by_role("button").click()
+        page.wait_for_load_state("networkidle")
+        assert "scopes: none given" in page.get_by_role("alert").inner_text()
+        assert form.locator("[name=label]").input_value() == "For the till"
+        assert form.locator("[name=expires]").input_value() == "2090-01-01"
+        assert not form.locator("[name=scope-read]").is_checked()
+        assert page.evaluate("document.activeElement.name") == "scope-ingest"
+        assert page.url == f"{server.url}/t/{HOTEL}/access?range=28d"
+        visitor.shot("access-refused-phone")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        found = Axe().run(page).response["violations"]
+        assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+        form.locator("[name=scope-read]").check()
+        form.get_by_role("button").click()
+        assert "is made" in page.get_by_role("status").inner_text()

@@ -1,4 +1,4 @@
-"""The command that lets somebody in: `hubbub sign-in` prints a link that works once."""
+"""The commands that let somebody in and send all out: `sign-in` prints a link that works once, `sign-out` ends sessions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from hubbub.cli.options import AnyTenant, Data, Json
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
+    """Add the commands to the application."""
     app.command("sign-in")(sign_in)
+    app.command("sign-out")(sign_out)
 
 
 def sign_in(
@@ -42,3 +43,16 @@ def sign_in(
         show.emit(answer, as_json=True)
     else:
         typer.echo(answer["url"])
+
+
+def sign_out(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
+    """End all dashboard sessions of a tenant; without one those of operators. One alone ends on the page Access."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call("end_sessions", tenant=tenant)
+    if as_json:
+        show.emit(answer, as_json=True)
+    else:
+        typer.echo(f"{answer['ended']} sessions of {tenant or 'operators'} have ended")

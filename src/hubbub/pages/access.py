@@ -1,4 +1,4 @@
-"""Access: a tenant's keys, who may sign in, and what is shared with others; for its admins."""
+"""Access: a tenant's keys, who may sign in, who is, and what is shared with others; for its admins."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ def _sign_in_links(ask: Ask) -> Shown:
     return entrances.sign_in_links(ask, ask.tenant.id)
 
 
+def _sessions(ask: Ask) -> Shown:
+    return entrances.sessions(ask, ask.tenant.id)
+
+
 def _shared_links(ask: Ask) -> Shown:
-    return entrances.shared_links(ask, ask.tenant.id, ask.view)
+    return entrances.shared_links(ask, ask.tenant.id, offers=True)
 
 
 def _own(ask: Ask, _: Form) -> str:
@@ -28,9 +32,10 @@ PAGE = Page(
     "access", "Access",
     (
         Widget("shared", "Shared links", _shared_links, size="small", wide=True,
-               about="Days and filters are those of the page that you came from: choose them there, then share them here."),
+               about="Page, days and filters are those that you came from: choose them there, then share them here."),
         Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("sessions", "Signed in", _sessions, size="small", wide=True),
         Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
     ),
-    role=Role.ADMIN, header=False, actions={**entrances.actions(_own), "share": entrances.share},
+    role=Role.ADMIN, header=False, comes_from=True, actions={**entrances.actions(_own), "share": entrances.share},
 )  # fmt: skip

@@ -20,7 +20,7 @@ from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
-from hubbub.pages.parts import Role
+from hubbub.pages.parts import Page, Refused, Role
 from hubbub.pages.view import FILTERS, View
 
 T = TypeVar("T")
@@ -41,10 +41,16 @@ class Person:
     """The token of the shared link that was followed, which is part of every address then."""
     locked: str = ""
     """The query string that a shared link holds fast."""
+    only: str = ""
+    """The name of the one page that a shared link shows; empty: every page of numbers."""
 
     def may(self, role: Role) -> bool:
         """Whether this person may do what a role may."""
         return self.role >= role
+
+    def may_open(self, page: Page) -> bool:
+        """Whether this person may see a page."""
+        return self.may(page.role) and self.only in ("", page.name)
 
 
 @dataclass
@@ -75,8 +81,9 @@ class Ask:
     """One request's questions. `tenant` is None on pages about the whole installation."""
 
     def __init__(
-        self, engine: Engine, person: Person, tenant: Tenant | None, view: View, page: str, now: datetime
-    ) -> None:
+        self, engine: Engine, person: Person, tenant: Tenant | None, view: View, page: str, now: datetime,
+        refused: Refused | None = None,
+    ) -> None:  # fmt: skip
         self.engine = engine
         self.person = person
         self._tenant = tenant
@@ -86,6 +93,8 @@ class Ask:
         self.freshness: Mapping[str, Any] = {}
         """Of the newest answer, for the header."""
         self._known: dict[str, Any] = {}
+        self.refused = refused
+        """A form that was just answered with an error; None as soon as it is shown again."""
 
     @property
     def tenant(self) -> Tenant:
@@ -178,7 +187,12 @@ class Ask:
         return f"/t/{self.tenant.id}" if self._tenant is not None else "/operate"
 
     def link(self, page: str = "", view: View | None = None, **changes: str | None) -> str:
-        """Return the address of a page (this one when empty) under a view (this one's when None)."""
+        """Return the address of a page (this one when empty) under a view (this one's when None).
+
+        It is empty, and so no link, where a shared link shows another page alone.
+        """
+        if page and self.person.only not in ("", page):
+            return ""
         shown = view or (self.view if not page or page == self.page else self.view.on(rest={}))
         return f"{self.base}/{page or self.page}?{shown.query(**changes)}"
 
@@ -193,7 +207,12 @@ class Ask:
         span: tuple[date | datetime, date | datetime] | None = None,
         where: Mapping[str, str | None] = MappingProxyType({}),
     ) -> str:
-        """Return the address of a number's explanation, for the view's days or others, with dimension values."""
+        """Return the address of a number's explanation, for the view's days or others, with dimension values.
+
+        It is empty where a shared link shows one page alone: an explanation can be asked of any number.
+        """
+        if self.person.only:
+            return ""
         view = self.view
         first, after = span or (view.first, view.after)
         pairs = [("metric", metric), ("start", first.isoformat()), ("end", after.isoformat())]

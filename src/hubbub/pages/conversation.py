@@ -69,7 +69,7 @@ def _about(ask: Ask) -> Shown:
         Fact("Messages", found["messages"], "count"),
         Fact("Raw events", f"{found['events']:,}, as lines of JSON", link=raw),
     ]
-    return facts(known)
+    return facts(ask, known)
 
 
 _EPISODE = (

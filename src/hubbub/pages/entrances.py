@@ -1,4 +1,4 @@
-"""Keys, sign-in links and shared links: listed, made, ended. The same for a tenant's admin (its own) and for operators.
+"""Keys, sign-in links, sessions and shared links: listed, made, ended. The same for a tenant's admin (its own) and for operators.
 
 What lets somebody in is shown once, by the page that made it, and nowhere kept; lists never hold it.
 """
@@ -13,14 +13,15 @@ from urllib.parse import parse_qsl
 from hubbub.errors import BadInputError
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, desk
+from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Column, Done, Form, Shown
-from hubbub.pages.view import FILTERS, PRESETS, View
-from hubbub.store.access import LONGEST_SHARE, LONGEST_SIGN_IN, ROLES
+from hubbub.pages.view import FILTERS, PRESETS
+from hubbub.store.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS
 from hubbub.store.control import SCOPES
 
 PAGE_SIZE = 50
-MOST_LINKS = 100
-"""The newest links that are listed; those that ended a month ago are gone anyway."""
+MOST_LISTED = 100
+"""The newest links and sessions that are listed; links that ended a month ago are gone anyway."""
 DAY = 86_400
 SCOPE_WORDS = {
     "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase contacts",
@@ -33,6 +34,8 @@ OVERLAPS = {
 }
 HOURS = {"0.25": "15 minutes", "1": "1 hour", "24": "1 day", f"{LONGEST_SIGN_IN // 3600}": "7 days"}
 DAYS = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", f"{LONGEST_SHARE // DAY}": "400 days"}
+PAGES = {True: "this one alone", False: "all with numbers"}
+"""What a shared link shows, by its `alone`."""
 
 Whose = Callable[[Ask, Form], str | None]
 """Whose entrances a page or a form is about: a tenant's, or (None) the operators'."""
@@ -97,6 +100,8 @@ def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     """Show the sign-in links of a tenant, or of operators, with a form that makes one."""
     rows = _links(ask, tenant, "sign-in")
+    others = [row for row in ask.engine.operation("sessions")(tenant=tenant)["rows"] if row["id"] != _mine(ask)]
+    inside = {row["link"] for row in others}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
         Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
@@ -111,58 +116,99 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return desk(
-        ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=[made], nothing="No sign-in link was made yet.",
-        note="A link signs in once. Who came in by it stays for up to 14 days.",
+        ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[made],
+        nothing="No sign-in link was made yet.",
+        note="A link signs in once. Who came in by it stays for up to 14 days; to revoke the link ends that, too.",
     )  # fmt: skip
 
 
-def shared_links(ask: Ask, tenant: str, view: View | None) -> Shown:
-    """Show a tenant's shared links; with a view also a form that shares it."""
-    rows = [{**row, "view": _told(row["view"])} for row in _links(ask, tenant, "share")]
+def sessions(ask: Ask, tenant: str | None) -> Shown:
+    """Show who of a tenant, or of operators, is signed in, and let each be sent out, or all but who looks."""
+    mine = _mine(ask)
+    found = ask.engine.operation("sessions")(tenant=tenant)["rows"]
+    rows = [
+        {**row, "who": ", ".join(filter(None, (row["label"], "you" if row["id"] == mine else ""))) or "not named"}
+        for row in found[:MOST_LISTED]
+    ]
     columns = [
-        Column("label", "For", "long"), Column("view", "Shows", "long"), Column("state", "State", "state"),
-        Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
+        Column("who", "Who", "long"), Column("role", "Role"), Column("created_at", "Since (UTC)", "utc"),
+        Column("seen_at", "Last seen (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
-    forms = [] if view is None else [_sharing(view)]
+    sends = {"tenant": tenant or ""}
+    acts = [
+        [] if row["id"] == mine else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)]
+        for row in rows
+    ]
+    others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
+    more = f" The newest {MOST_LISTED} of {len(found)} are listed." if len(found) > MOST_LISTED else ""
+    return desk(
+        ask, columns, rows, acts=acts, forms=others, nothing="Nobody is signed in.",
+        note=f"Last seen is right to {SEEN_SECONDS // 60} minutes.{more}",
+    )  # fmt: skip
+
+
+def _mine(ask: Ask) -> str:
+    """Return the id of the session of who looks."""
+    return ask.person.session[:ID_DIGITS]
+
+
+def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
+    """Show a tenant's shared links; `offers` to share the present view, too."""
+    rows = [
+        {**row, "view": _told(row["page"], row["view"]), "pages": PAGES[row["alone"]]} for row in _links(ask, tenant, "share")
+    ]  # fmt: skip
+    columns = [
+        Column("label", "For", "long"), Column("view", "Shows", "long"), Column("pages", "Pages"),
+        Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
+    ]  # fmt: skip
+    forms = [_sharing(ask)] if offers else []
     return desk(
         ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="Nothing was shared yet.",
         note="Whoever has a shared link sees these numbers, held to its days and filters, and never the rows behind them.",
     )  # fmt: skip
 
 
-def _sharing(view: View) -> Act:
+def _sharing(ask: Ask) -> Act:
+    view, of = ask.view, _here(ask)
     days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
     fixed = {"fixed": f"these: {view.first} to before {view.after}"}
     return Act(
-        "share", "Share", title=f"Share these numbers: {_told(view.on(rest={}).query())}",
+        "share", "Share", title=f"Share these numbers: {_told(of, view.on(rest={}).query())}",
         fields=(
-            Field("label", "For"), Field("days", "Days", "select", options={**days, **fixed}),
-            Field("lasts", "Ends after", "select", "30", DAYS),
+            Field("label", "For"), Field("page", "Page", "select", of, {page.name: page.title for page in NUMBERS.values()}),
+            Field("alone", "Shows", "select", "page", {"page": PAGES[True], "all": PAGES[False]}),
+            Field("days", "Days", "select", options={**days, **fixed}), Field("lasts", "Ends after", "select", "30", DAYS),
         ),
     )  # fmt: skip
 
 
-def _told(query: str) -> str:
-    """Say a view's query string for people: its days and its filters."""
+def _here(ask: Ask) -> str:
+    """Return the page of numbers that one came from, or the first one."""
+    return asked(ask, "of", NUMBERS) or FIRST
+
+
+def _told(page: str, query: str) -> str:
+    """Say a page and its view's query string for people: its days and its filters."""
     given = parse_qsl(query)
     one = dict(given)
     days = (
-        PRESETS.get(one.get("range", "28d"), "")
+        PRESETS.get(one.get("range", "28d"), "").lower()
         if "from" not in one
         else f"{one['from']} to before {one.get('to', '')}"
     )
-    filters = [f"{FILTERS[name]} {value}" for name, value in given if name in FILTERS]
+    filters = [f"{FILTERS[name].lower()} {value}" for name, value in given if name in FILTERS]
     ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in one]
-    return ", ".join([days, *filters, *ticks])
+    return ", ".join([NUMBERS[page].title if page in NUMBERS else page, days, *filters, *ticks])
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
     rows = ask.engine.operation("links")(tenant=tenant, kind=kind)["rows"]
-    return [{**row, "state": state_of(row, ask.now)} for row in rows[:MOST_LINKS]]
+    return [{**row, "state": state_of(row, ask.now)} for row in rows[:MOST_LISTED]]
 
 
-def _link_acts(row: Mapping[str, Any]) -> Sequence[Act]:
-    if row["state"] != "works":
+def _link_acts(row: Mapping[str, Any], inside: bool = False) -> Sequence[Act]:
+    """Return what can be done with a link: to revoke it while it works, or while somebody else is `inside` by it."""
+    if row["state"] != "works" and not inside:
         return []
     return [Act("revoke-link", "Revoke", {"link": row["id"], "tenant": row["tenant"] or ""}, danger=True)]
 
@@ -201,19 +247,38 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
         gone = ask.engine.operation("revoke_link")(link=form.get("link", ""), tenant=whose(ask, form))
         return Done(f"The link for {gone['label'] or 'nobody named'} works no more.")
 
+    def end_session(ask: Ask, form: Form) -> Done:
+        gone = ask.engine.operation("end_session")(session=form.get("session", ""), tenant=whose(ask, form))
+        return Done(f"The session of {gone['label'] or 'nobody named'} has ended.")
+
+    def end_sessions(ask: Ask, form: Form) -> Done:
+        gone = ask.engine.operation("end_sessions")(tenant=whose(ask, form), besides=_mine(ask))
+        return Done("A session has ended." if gone["ended"] == 1 else f"{gone['ended']} sessions have ended.")
+
     return {
         "add-key": add_key, "rotate-key": rotate_key, "revoke-key": revoke_key, "invite": invite, "revoke-link": revoke_link,
+        "end-session": end_session, "end-sessions": end_sessions,
     }  # fmt: skip
 
 
 def share(ask: Ask, form: Form) -> Done:
-    """Share the present view: its days as they come, or these for ever."""
-    view = ask.view.on(rest={})
+    """Share a page under the present view: its days as they come, or these for ever.
+
+    A link shows the one page unless all are asked for. Who shares what is on the screen means that and no more, as with the
+    link to one dashboard or one site that other programs make; of numbers that were given away by mistake nobody is told.
+    Raises BadInputError for a page that is none of numbers.
+    """
+    page = form.get("page") or _here(ask)
+    if page not in NUMBERS:
+        raise BadInputError(f"page {page[:40]!r} cannot be shared: those that can are {', '.join(NUMBERS)}")
+    number = {"metric": ask.param("metric")} if page == ask.param("of") and ask.param("metric") else {}
+    view = ask.view.on(rest=number)
     shown = view.fixed() if form.get("days") == "fixed" else view
     made = ask.engine.operation("share_link")(
-        tenant=ask.tenant.id, view=shown.query(), label=form.get("label", ""), seconds=DAY * _number(form, "lasts")
-    )
-    return Done(f"A link to {_told(made['view'])}:", secret=made["path"])
+        tenant=ask.tenant.id, view=shown.query(), label=form.get("label", ""), seconds=DAY * _number(form, "lasts"),
+        page=page, alone=form.get("alone") != "all",
+    )  # fmt: skip
+    return Done(f"A link to {_told(page, made['view'])}:", secret=made["path"])
 
 
 def _number(form: Form, name: str) -> float:

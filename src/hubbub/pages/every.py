@@ -1,37 +1,26 @@
-"""The pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here."""
+"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `numbers.py`."""
 
 from __future__ import annotations
 
 from hubbub.pages import (
     access,
-    contacts,
     conversation,
     conversations,
     explain,
     freshness,
     jobs,
-    live,
-    messages,
-    overview,
     reports,
-    satisfaction,
     schedules,
     sources,
-    speed,
     system,
-    team,
     tenants,
-    topics,
 )  # fmt: skip
+from hubbub.pages.numbers import NUMBERS
 from hubbub.pages.parts import Page
 
-TENANT: dict[str, Page] = {
-    page.name: page
-    for page in (
-        overview.PAGE, live.PAGE, speed.PAGE, topics.PAGE, satisfaction.PAGE, team.PAGE, messages.PAGE, contacts.PAGE,
-        conversations.PAGE, reports.PAGE, access.PAGE, conversation.PAGE, explain.PAGE,
-    )
-}  # fmt: skip
+TENANT: dict[str, Page] = NUMBERS | {
+    page.name: page for page in (conversations.PAGE, reports.PAGE, access.PAGE, conversation.PAGE, explain.PAGE)
+}
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 
 OPERATOR: dict[str, Page] = {

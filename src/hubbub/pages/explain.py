@@ -7,6 +7,7 @@ from typing import Any
 
 from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import title_of
+from hubbub.model.question import parse_moment
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import unit_of
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
@@ -16,15 +17,21 @@ PAGE_SIZE = 50
 
 
 def _where(ask: Ask) -> dict[str, list[str]]:
-    where = {name: list(values) for name, values in ask.view.where.items()}
-    return where | {name[2:]: [value] for name, value in ask.view.rest.items() if name.startswith("d.")}
+    """Return what is counted: the address's dimension values under the view's filters, of which a shared link holds some."""
+    where = {name[2:]: [value] for name, value in ask.view.rest.items() if name.startswith("d.")}
+    view = {name: list(values) for name, values in ask.view.where.items()}
+    return view | where | {name: values for name, values in view.items() if name in ask.view.locked}
 
 
 def _span(ask: Ask) -> tuple[str, str]:
-    return (
-        ask.param("start", ask.view.first.isoformat()),
-        ask.param("end", ask.view.after.isoformat()),
-    )
+    """Return the days or moments that the address names, or the view's; of those that a shared link holds, no others."""
+    view, zone = ask.view, ask.tenant.zone
+    days = view.first.isoformat(), view.after.isoformat()
+    asked = ask.param("start", days[0]), ask.param("end", days[1])
+    if "range" not in view.locked:
+        return asked
+    start = max(asked[0], days[0], key=lambda text: parse_moment(text, zone))
+    return start, min(asked[1], days[1], key=lambda text: parse_moment(text, zone))
 
 
 def _metric(ask: Ask) -> str:

@@ -7,7 +7,7 @@ form token, and posts to its page under the view, so that one comes back to wher
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hubbub.pages.ask import Ask
@@ -31,13 +31,15 @@ class Field:
     options: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     hint: str = ""
+    fault: bool = False
+    """Whether what was typed here is what an error is about."""
 
 
 @dataclass(frozen=True)
 class Act:
     """A form, or with no fields a button: the action it posts to, and what it sends along.
 
-    `title` folds a form away until it is asked for. `danger`: what it does is hard to undo.
+    `title` folds a form away until it is asked for. `danger`: what it does is hard to undo. `error`: why it was refused.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Act:
     fields: tuple[Field, ...] = ()
     title: str = ""
     danger: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,28 @@ def asked(ask: Ask, name: str, known: Mapping[str, Any] | Sequence[str] | None =
     """Return a parameter of the address; None when it is absent, or none of those that are known."""
     found = ask.param(name)
     return found if found and (known is None or found in known) else None
+
+
+def as_typed(ask: Ask, act: Act) -> Act:
+    """Return a form as it was typed, with what was wrong, when it is the one that was just refused; else as it is.
+
+    Only what it asks comes back, and no password. A message about a field, or about those that share the beginning of a name,
+    begins with that or its title; where none does the first field has the fault.
+    """
+    refused = ask.refused
+    if refused is None or not act.fields or refused.action != act.name:
+        return act
+    if any(refused.form.get(name) != value for name, value in act.sends.items()):
+        return act
+    ask.refused = None
+    said = refused.error.message.lower()
+    faults = [one.name for one in act.fields if said.startswith((one.name.partition("-")[0], one.title.lower()))]
+    fault = (faults or [act.fields[0].name])[0]
+    fields = tuple(
+        replace(one, value="" if one.kind == "password" else refused.form.get(one.name, ""), fault=one.name == fault)
+        for one in act.fields
+    )
+    return replace(act, fields=fields, error=refused.error.message)
 
 
 def desk(
@@ -91,7 +116,8 @@ def desk(
         return Shown(empty=nothing)
     chosen = {one.name for one in choices} | {cursor}
     data = {
-        "acts": acts, "forms": forms, "choices": choices, "nothing": nothing, "ways": WAYS,
+        "acts": [[as_typed(ask, act) for act in row] for row in acts], "forms": [as_typed(ask, act) for act in forms],
+        "choices": choices, "nothing": nothing, "ways": WAYS,
         "stays": [(name, value) for name, value in ask.view.rest.items() if name not in chosen],
         "next": _here(ask, cursor, following) if following else "",
         "first": _here(ask, cursor, None) if ask.param(cursor) else "",
@@ -105,9 +131,15 @@ def _here(ask: Ask, name: str, value: str | None) -> str:
 
 
 def facts(
-    found: Sequence[Fact], *, forms: Sequence[Act] = (), texts: Mapping[str, str] | None = None, note: str = ""
+    ask: Ask,
+    found: Sequence[Fact],
+    *,
+    forms: Sequence[Act] = (),
+    texts: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> Shown:
     """Show what is known of one thing, with longer `texts` by their titles, and what can be done with it."""
     rows = [{"what": one.title, "value": one.value, "unit": one.unit} for one in found]
     table = Table([Column("what", "What"), Column("value", "Value", "row")], rows)
-    return Shown("facts", {"facts": found, "forms": forms, "texts": texts or {}, "ways": WAYS}, table, note=note)
+    typed = [as_typed(ask, act) for act in forms]
+    return Shown("facts", {"facts": found, "forms": typed, "texts": texts or {}, "ways": WAYS}, table, note=note)

@@ -111,7 +111,9 @@ def _job(ask: Ask) -> Shown:
     if row["result"] is not None:
         texts["Result"] = _text(row["result"])
     shown = [one for one in known if one.value is not None]
-    return facts(shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload.")
+    return facts(
+        ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload."
+    )
 
 
 def _text(value: Any) -> str:

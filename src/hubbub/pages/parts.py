@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from hubbub.errors import HubbubError
+
 if TYPE_CHECKING:
     from hubbub.pages.ask import Ask
 
@@ -97,6 +99,15 @@ Form = Mapping[str, str]
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A form that was answered with an error, to be shown as it was typed, with what was wrong."""
+
+    action: str
+    form: Form
+    error: HubbubError
+
+
+@dataclass(frozen=True)
 class Page:
     """A page: its widgets, and the actions that its forms post. `tenant` False: it is about the whole installation."""
 
@@ -109,6 +120,8 @@ class Page:
     """Whether days, filters and comparison are chosen on it."""
     dated: bool = True
     """Whether it shows days; else the present, and only filters are chosen."""
+    comes_from: bool = False
+    """Whether links to it say which page of numbers they stand on (`of`), and the number that was chosen there (`metric`)."""
     listed: bool = True
     """Whether the navigation names it; else other pages lead to it."""
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)

@@ -29,7 +29,8 @@ def person_of(request: Request, access: Access) -> Person:
 def guest_of(token: str, access: Access) -> Person:
     """Return who follows a shared link: a viewer of its tenant, held to its view. Raises NotFoundError."""
     link = access.shared(token)
-    return Person(Role.VIEWER, link.tenant, link.label, share=token, locked=link.view)
+    only = link.page if link.alone else ""
+    return Person(Role.VIEWER, link.tenant, link.label, share=token, locked=link.view, only=only)
 
 
 def may_see(person: Person, tenant: str) -> None:

@@ -25,7 +25,7 @@ def _make(ask: Ask) -> Shown:
         Field("kind", "Of a", "select", "daily", _KINDS),
         Field("date", "Any day of it; empty: the last that is over", "date"),
     )
-    return facts((), forms=[Act("make", "Make a report", fields=fields)])
+    return facts(ask, (), forms=[Act("make", "Make a report", fields=fields)])
 
 
 def _under_way(ask: Ask) -> Shown:

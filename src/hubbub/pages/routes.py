@@ -23,7 +23,8 @@ from hubbub.model.tenant import Tenant
 from hubbub.pages import people, render
 from hubbub.pages.ask import Ask, Person, first_event
 from hubbub.pages.every import OPERATOR, TENANT
-from hubbub.pages.parts import Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.numbers import FIRST, NUMBERS
+from hubbub.pages.parts import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, read_view
 from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
@@ -106,7 +107,7 @@ def _operator(request: Request) -> Person:
     return person
 
 
-def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page) -> Ask:
+def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, refused: Refused | None = None) -> Ask:
     engine = house_of(request).engine
     now = engine.clock()
     params = parse_qsl(request.url.query, keep_blank_values=False, max_num_fields=200)
@@ -117,16 +118,18 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page) 
         view = read_view(params, tenant, now, oldest=first.date() if first else None)
         if person.locked:
             view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
-    return Ask(engine, person, tenant, view, page.name, now)
+    return Ask(engine, person, tenant, view, page.name, now, refused)
 
 
 _NOBODY = Tenant(0, "", "UTC")
 
 
 def _held(view: View, locked: View) -> View:
-    """Return a view as a shared link allows it: its filters and days, whatever the address says."""
+    """Return a view as a shared link allows it: its days, and of its filters what the address says, but nothing beyond."""
     held = frozenset(locked.where) | {"range"}
-    where = {**view.where, **locked.where}
+    where = dict(view.where)
+    for name, values in locked.where.items():
+        where[name] = tuple(one for one in where.get(name, ()) if one in values) or values
     return replace(
         locked,
         where=where,
@@ -140,7 +143,7 @@ def _held(view: View, locked: View) -> View:
 
 def _page(pages: dict[str, Page], name: str, person: Person) -> Page:
     page = pages.get(name)
-    if page is None or not person.may(page.role):
+    if page is None or not person.may_open(page):
         raise NotFoundError("there is no such page")
     return page
 
@@ -149,13 +152,23 @@ def _page(pages: dict[str, Page], name: str, person: Person) -> Page:
 
 
 def _show(
-    request: Request, person: Person, tenant: Tenant | None, page: Page, done: Done | None = None, status: int = 200
+    request: Request,
+    person: Person,
+    tenant: Tenant | None,
+    page: Page,
+    done: Done | None = None,
+    refused: Refused | None = None,
 ) -> Response:
-    ask = _asked(request, person, tenant, page)
+    """Show a page, also as the answer to a form: what it did, or the form again as it was typed, with what was wrong."""
+    ask = _asked(request, person, tenant, page, refused)
     if tenant is not None and page.header and not house_of(request).has_events(tenant):
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
-    parts = [(one, "" if one.lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
-    return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done)
+    lazy = refused is None  # else the form can be in any part
+    parts = [(one, "" if one.lazy and lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
+    if ask.refused is not None:  # no form shows it
+        done = Done(ask.refused.error.message, failed=True)
+    posted, status = bool(done or refused), refused.error.status if refused else 200
+    return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted)
 
 
 def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
@@ -165,13 +178,20 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "ask": ask, "page": page, "person": person, "view": ask.view,
         "tenant": ask.tenant if page.tenant else None,
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
-        "pages": [one for one in TENANT.values() if one.listed and person.may(one.role)],
+        "pages": [(one, _way_to(one, ask, page)) for one in TENANT.values() if one.listed and person.may_open(one)],
         "operator_pages": [one for one in OPERATOR.values() if one.listed] if person.may(Role.OPERATOR) else [],
         "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
         "refreshes": house.refresh_seconds,
         "computed": not page.tenant or house.engine.settled_to() > 0,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip
+
+
+def _way_to(other: Page, ask: Ask, page: Page) -> str:
+    """Return the address of another page; if that wants to know, with the page of numbers that this is, or was come from."""
+    of = page.name if page.name in NUMBERS else ask.param("of")
+    told = {"of": of, "metric": ask.param("metric") or None} if other.comes_from and of else {}
+    return ask.link(other.name, None, **told)
 
 
 def _part(ask: Ask, widget: Widget) -> str:
@@ -224,7 +244,7 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
     try:
         done = page.actions[action](ask, fields)
     except HubbubError as error:
-        return _show(request, person, tenant, page, Done(error.message, failed=True), error.status)
+        return _show(request, person, tenant, page, refused=Refused(action, fields, error))
     if done.secret.startswith("/"):  # the page that posted this was ours: its origin is how people reach the server
         done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + done.secret)
     log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
@@ -247,7 +267,7 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
     metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
     if dimension not in FILTERS:
         raise NotFoundError("there is no such filter")
-    ask = _asked(request, person, one, TENANT["overview"])
+    ask = _asked(request, person, one, NUMBERS[FIRST])
     found = ask.query([metric], by=[dimension])
     rows = sorted(found.rows, key=lambda row: -(row[metric] or 0))[:200]
     return JSONResponse({"values": [row[dimension] for row in rows if row[dimension]]}, headers=dict(render.HEADERS))
@@ -284,9 +304,9 @@ async def tenant_action(request: Request, tenant: str, name: str, action: str) -
 @routes.get("/s/{token}")
 @guarded
 def guest_home(request: Request, token: str) -> Response:
-    """Lead who follows a shared link to its first page."""
-    _of_guest(request, token)
-    return RedirectResponse(f"/s/{quote(token, safe='')}/overview", 303)
+    """Lead who follows a shared link to the page that it was made on."""
+    link = house_of(request).engine.access.shared(token)
+    return RedirectResponse(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}", 303)
 
 
 @routes.get("/s/{token}/{name}")
@@ -354,7 +374,7 @@ def home(request: Request) -> Response:
     wanted = person.tenant or next(iter(tenants), None)
     if wanted is None:
         return render.page("nobody.html")
-    return RedirectResponse(f"/t/{wanted}/overview", 303)
+    return RedirectResponse(f"/t/{wanted}/{FIRST}", 303)
 
 
 @routes.get("/sign-in")

@@ -27,13 +27,14 @@ def _process(ask: Ask) -> Shown:
     found = ask.engine.operation("system")()
     process, folder = found["process"], found["folder"]
     return facts(
+        ask,
         [
             Fact("Runs for", duration(1000 * process["seconds"])), Fact("Memory", _mib(process["memory"])),
             Fact("Threads", process["threads"], "count"), Fact("Process", str(process["id"])),
             Fact("Data folder", folder["path"]), Fact("It takes", _mib(folder["bytes"])),
             Fact("Free beside it", _mib(folder["free"])),
             *(Fact(name.capitalize(), version) for name, version in found["versions"].items()),
-        ]
+        ],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Tenants and keys: who there is, with zone and retention; and of one, or of the installation, its keys and links."""
+"""Tenants and keys: who there is, with zone and retention; and of one, or of the installation, its keys, links and sessions."""
 
 from __future__ import annotations
 
@@ -57,10 +57,14 @@ def _sign_in_links(ask: Ask) -> Shown:
     return entrances.sign_in_links(ask, asked(ask, "tenant"))
 
 
+def _sessions(ask: Ask) -> Shown:
+    return entrances.sessions(ask, asked(ask, "tenant"))
+
+
 def _shared_links(ask: Ask) -> Shown:
     if (tenant := asked(ask, "tenant")) is None:
         return Shown(empty="Choose a tenant to see what of it is shared.")
-    return entrances.shared_links(ask, tenant, None)
+    return entrances.shared_links(ask, tenant, offers=False)
 
 
 def _add(ask: Ask, form: Form) -> Done:
@@ -97,6 +101,7 @@ PAGE = Page(
         Widget("tenants", "Tenants", _tenants, size="list", wide=True),
         Widget("keys", "Keys", _keys, size="list", wide=True),
         Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("sessions", "Signed in", _sessions, size="small", wide=True),
         Widget("shared", "Shared links", _shared_links, size="small", wide=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,

@@ -75,13 +75,18 @@ class Database:
                 con.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def make(self, *tables: sa.Table) -> None:
-        """Make tables that are not there; processes that start together take turns."""
+        """Make tables that are not there, and columns that tables of an earlier version lack; processes take turns.
+
+        A column that is added later takes NULL or has a `server_default`: rows that are there have nothing else to say.
+        """
         with self.write() as con:
             if self._engine.dialect.name == "sqlite":
                 con.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 con.execute(sa.text(f"SELECT pg_advisory_xact_lock({_number('make')})"))
             metadata.create_all(con, tables)
+            for table in tables:
+                _complete(con, table)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -138,6 +143,14 @@ class Database:
     def close(self) -> None:
         """Release connections."""
         self._engine.dispose()
+
+
+def _complete(con: sa.Connection, table: sa.Table) -> None:
+    there = {column["name"] for column in sa.inspect(con).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            added = sa.schema.CreateColumn(column).compile(dialect=con.dialect)
+            con.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 
 
 def _number(name: str) -> int:

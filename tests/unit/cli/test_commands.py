@@ -36,6 +36,19 @@ def test_help_names_every_option(hubbub: Run, words: tuple[str, ...]) -> None:
     assert "--data" in ended.out or words == ("migrate-store",), "which names its folder among its arguments"
 
 
+def test_sign_out_ends_sessions_of_one_tenant_or_of_operators(hubbub: Run, tmp_path: Path) -> None:
+    """It says how many ended, of whom; others stay, and a tenant that is none is an error."""
+    with open_engine(tmp_path / "hubbub-data") as engine:
+        engine.add_tenant("acme")
+        for tenant, role in (("acme", "viewer"), ("acme", "admin"), (None, "operator")):
+            engine.access.enter(engine.access.invite(role, tenant)[1])
+    assert hubbub("sign-out", "--tenant", "acme").out == "2 sessions of acme have ended\n"
+    assert hubbub("sign-out", "--tenant", "acme", "--json").told == {"tenant": "acme", "ended": 0}
+    assert hubbub("sign-out").out == "1 sessions of operators have ended\n"
+    ended = hubbub("sign-out", "--tenant", "acne")
+    assert ended.code != 0 and "acne" in ended.err
+
+
 def test_commands_of_the_contract_are_there() -> None:
     """The commands that checks from outside use, as far as they are built, keep their names."""
     named = {" ".join(words) for words in COMMANDS}

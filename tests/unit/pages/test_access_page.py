@@ -1,12 +1,14 @@
-"""The access page: an admin's own keys, sign-in links and shared links, made, shown once, listed and ended; nobody else's."""
+"""The access page: an admin's own keys, links and sessions, made, shown once, listed and ended; nobody else's."""
 
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import urlsplit
 
 import pytest
 
+from hubbub.errors import UnauthenticatedError
 from tests.unit.pages.visiting import XSS, Visitor, plain, secret
 from tests.unit.web.conftest import event
 
@@ -78,7 +80,7 @@ def test_a_shared_view_is_held_and_can_be_withdrawn(visitor: Visitor) -> None:
     ).path
     text = visitor.page(f"{path}/overview")
     assert 'data-number="messages" data-value="1"' in text
-    assert "2026-08-01 to before 2026-08-02, Channel web" in plain(visitor.page(ON))
+    assert "2026-08-01 to before 2026-08-02, channel web this one alone works" in plain(visitor.page(ON))
     following = f"{ON}?range=7d"
     visitor.act(f"{ON}/share?range=7d", following, days="following", lasts="30")
     views = [row["view"] for row in visitor.engine.links("acme", "share")["rows"]]
@@ -97,3 +99,131 @@ def test_a_name_of_a_filter_is_escaped(visitor: Visitor) -> None:
     assert XSS not in answer.text and "&lt;img" in answer.text
     visitor.engine.share_link("acme", "range=7d&channel=%3Cscript%3E", XSS)
     assert "<script>" not in visitor.page(ON) and XSS not in visitor.page(ON)
+
+
+def test_a_link_opens_where_it_was_made(visitor: Visitor) -> None:
+    """The page that one came from is what the form offers; its link opens that page with its view, and no other page."""
+    visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web")])
+    view = "range=7d&compare=none&channel=web"
+    page = visitor.page(f"/t/acme/speed?{view}&metric=response_ms.p90")
+    way = unescape(re.findall(r'href="([^"]+/access[^"]*)"', page)[0])
+    assert way == f"{ON}?{view}&of=speed&metric=response_ms.p90"
+    assert '<option value="speed" selected>' in visitor.page(way)
+    told = visitor.act(
+        way.replace("access?", "access/share?"), way, page="speed", alone="page", days="following", lasts="30"
+    )
+    assert "A link to Speed, last 7 days, channel web:" in plain(told.text)
+    path = urlsplit(secret(told.text)).path
+    visitor.http.cookies.clear()
+    there = visitor.http.get(path, follow_redirects=False).headers["location"]
+    assert there == f"{path}/speed?{view}&metric=response_ms.p90"
+    opened = visitor.page(f"{path}/speed?range=90d&channel=sms&metric=response_ms.p90")
+    assert "Channel: web" in plain(opened) and "Last 7 days" in opened and "channel=sms" not in opened
+    assert re.findall(r'<a href="([^"?]+)[^"]*" aria-current="page"', opened) == [f"{path}/speed"]
+    for other in ("overview", "explain", "live", "conversations", "access", "nonsense"):
+        visitor.see(f"{path}/{other}?metric=messages", 404)
+        visitor.see(f"{path}/{other}/cards?metric=messages", 404)
+    assert "explain" not in opened + visitor.page(f"{path}/speed/channels")
+
+
+def test_a_link_can_show_all_pages_of_numbers(visitor: Visitor) -> None:
+    """Such a link opens its page and has the others beside it; numbers lead to their explanation, held to days and filters."""
+    visitor.engine.record("acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="web")])
+    on = f"{ON}?from=2026-08-01&to=2026-08-02&channel=web"
+    told = visitor.act(
+        f"{ON}/share?{urlsplit(on).query}", on, page="topics", alone="all", days="fixed", lasts="30"
+    ).text
+    path = urlsplit(secret(told)).path
+    assert "Topics, 2026-08-01 to before 2026-08-02, channel web all with numbers works" in plain(visitor.page(ON))
+    visitor.http.cookies.clear()
+    assert (
+        visitor.http.get(path, follow_redirects=False).headers["location"].startswith(f"{path}/topics?from=2026-08-01")
+    )
+    assert f"{path}/speed?" in visitor.page(f"{path}/overview") and f"{path}/reports" not in visitor.page(
+        f"{path}/overview"
+    )
+    number = f"{path}/explain/number?metric=messages"
+    for more in ("", "&start=2026-07-01&end=2026-09-01", "&d.channel=sms", "&channel=sms&range=all"):
+        text = visitor.see(number + more)
+        assert text.startswith("2 ") and "2026-08-01" in text and "2026-08-02" in text, text
+    assert visitor.see(f"{number}&start=2026-08-01T00:00:00Z&end=2026-08-01T00:01:00Z").startswith("0 ")
+
+
+def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
+    """Each of the values that a link holds can be looked at alone, as a row of its breakdown is; no other can."""
+    visitor.engine.record(
+        "acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="telegram")]
+    )
+    path = visitor.engine.share_link("acme", "from=2026-08-01&to=2026-08-02&channel=sms&channel=web")["path"]
+    visitor.http.cookies.clear()
+    number = f"{path}/explain/number?metric=messages"
+    for more, messages in (
+        ("", 2),
+        ("&channel=web", 1),
+        ("&channel=telegram", 2),
+        ("&channel=telegram&channel=sms", 1),
+    ):
+        assert visitor.see(number + more).startswith(f"{messages} "), more
+
+
+def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
+    """Neither an unknown page nor one that a viewer may not see is shared, and the answer names those that can be."""
+    for page in ("conversations", "access", "explain", "nonsense", XSS):
+        refused = visitor.act(f"{ON}/share", ON, status=400, page=page, days="following", lasts="30")
+        assert "cannot be shared: those that can are overview, live" in plain(refused.text) and XSS not in refused.text
+    assert visitor.engine.links("acme", "share")["rows"] == []
+
+
+def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
+    """Sessions are listed by label and role, one ends or all others do, and revoking a used link ends the one it let in."""
+    tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}
+    text = plain(visitor.page(ON))
+    assert "you admin" in text and "Ada viewer" in text and not any(token in text for token in tokens.values())
+    ids = {row["label"]: row["id"] for row in visitor.engine.sessions("acme")["rows"]}
+    assert "of Ada has ended" in plain(visitor.act(f"{ON}/end-session", ON, session=ids["Ada"]).text)
+    links = {row["label"]: row["id"] for row in visitor.engine.links("acme", "sign-in")["rows"]}
+    assert f'name="link" value="{links["Ben"]}"' in visitor.page(ON) and links["Ada"] not in visitor.page(ON)
+    visitor.act(f"{ON}/revoke-link", ON, link=links["Ben"])
+    assert [row["label"] for row in visitor.engine.sessions("acme")["rows"]] == ["Cay", ""]
+    assert "A session has ended." in plain(visitor.act(f"{ON}/end-sessions", ON).text)
+    for token in tokens.values():
+        with pytest.raises(UnauthenticatedError):
+            visitor.engine.access.session(token)
+    assert "End all others" not in visitor.page(ON)
+    visitor.see(ON)
+
+
+def test_sessions_of_another_are_not_there(visitor: Visitor) -> None:
+    """An admin neither sees nor ends those of another tenant or of operators, whatever a form says; the answer is that for none."""
+    visitor.engine.add_tenant("other")
+    tokens = [come_in(visitor, "other", "Eve"), come_in(visitor, None, "Root", "operator")]
+    assert not {"Eve", "Root"} & set(visitor.see(ON).split())
+    none = plain(visitor.act(f"{ON}/end-session", ON, status=404, session="0" * 16).text)
+    for token, tenant in zip(tokens, ("other", ""), strict=True):
+        session = visitor.engine.access.session(token).id
+        answer = visitor.act(f"{ON}/end-session", ON, status=404, session=session, tenant=tenant)
+        assert plain(answer.text) == none and session not in visitor.page(ON)
+        visitor.act(f"{ON}/end-sessions", ON, tenant=tenant)
+        assert visitor.engine.access.session(token).id == session
+
+
+def test_operators_list_their_own_sessions_and_a_tenant_s(visitor: Visitor) -> None:
+    """On the page of tenants an operator finds operators, or the people of the chosen tenant, and ends them."""
+    come_in(visitor, "acme", "Ada")
+    come_in(visitor, None, "Root", "operator")
+    visitor.enter()
+    on = "/operate/tenants"
+    assert "Root operator" in visitor.see(on) and "Root operator" not in visitor.see(f"{on}?tenant=acme")
+    assert "Ada viewer" in visitor.see(f"{on}?tenant=acme") and "Ada viewer" not in visitor.see(on)
+    ada = next(row["id"] for row in visitor.engine.sessions("acme")["rows"] if row["label"] == "Ada")
+    visitor.act(f"{on}/end-session?tenant=acme", f"{on}?tenant=acme", tenant="acme", session=ada)
+    visitor.act(f"{on}/end-sessions", on, tenant="")
+    assert [row["label"] for row in visitor.engine.sessions()["rows"]] == [""]
+    assert [row["role"] for row in visitor.engine.sessions("acme")["rows"]] == ["admin"]
+    visitor.act(f"{on}/end-sessions", on, tenant="nobody", status=404)
+
+
+def come_in(visitor: Visitor, tenant: str | None, label: str, role: str = "viewer") -> str:
+    """Sign somebody else in; returns the session's token."""
+    token = visitor.engine.sign_in_link(tenant, role, label)["path"].partition("token=")[2]
+    return visitor.engine.access.enter(token)[1]

@@ -57,7 +57,7 @@ def test_links_of_operators_and_of_a_tenant(visitor: Visitor) -> None:
     assert visitor.engine.access.enter(path.partition("token=")[2])[0].tenant is None
     shared = visitor.engine.share_link("acme", "range=7d", "Owner")
     one = f"{ON}?tenant=acme"
-    assert "Owner Last 7 days works" in visitor.see(one)
+    assert "Owner Overview, last 7 days all with numbers works" in visitor.see(one)
     visitor.act(f"{ON}/revoke-link?tenant=acme", one, link=shared["id"], tenant="acme")
-    assert "Owner Last 7 days revoked" in visitor.see(one)
+    assert "Owner Overview, last 7 days all with numbers revoked" in visitor.see(one)
     assert "there is no tenant" in visitor.see(f"{ON}?tenant=none")

@@ -32,6 +32,23 @@ def test_many_write_at_once(tmp_path: Path) -> None:
         database.close()
 
 
+def test_a_table_of_before_gets_the_columns_it_lacks(jobs_url: str) -> None:
+    """Rows that are there keep what they hold and take a column's default; made again, nothing changes."""
+    database = Database(jobs_url)
+    database.make(words)
+    with database.write() as con:
+        con.execute(words.insert().values(word="kept"))
+    later = sa.Table(
+        "words", sa.MetaData(), sa.Column("word", sa.String(40), primary_key=True), sa.Column("said_at", sa.DateTime),
+        sa.Column("loud", sa.Boolean, nullable=False, server_default=sa.false()),
+    )  # fmt: skip
+    for _ in range(2):
+        database.make(later)
+        with database.read() as con:
+            assert con.execute(sa.select(later)).all() == [("kept", None, False)]
+    database.close()
+
+
 def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
     """What was written before an error is undone, and the next writer does not wait for ever."""
     database = Database(f"sqlite:///{tmp_path / 'control.db'}")

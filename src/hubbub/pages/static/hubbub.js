@@ -23,7 +23,7 @@ if (again) {
   setInterval(() => {
     if (document.hidden) return;
     for (const section of again.querySelectorAll("[data-fresh], [data-part]")) {
-      if (!section.contains(document.activeElement)) fill(section, section.dataset.fresh || section.dataset.part);
+      if (!section.contains(document.activeElement) && !section.querySelector(".act[open]")) fill(section, section.dataset.fresh || section.dataset.part);
     }
   }, 1000 * Number(again.dataset.again));
 }
