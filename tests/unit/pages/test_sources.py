@@ -42,7 +42,7 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
 
 
 def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> None:
-    """Of all tenants or one, in a state or all, each with its reason in words; where none is, the page says of whom and in which."""
+    """Of all tenants or one, in a state or all, each with its reason in words; where none is, it says of whom and in which."""
     visitor.engine.add_tenant("other")
     keys = {tenant: visitor.engine.add_key(tenant)["key"] for tenant in ("acme", "other")}
     for key, body in (

@@ -153,8 +153,11 @@ def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
     async def send(_: Any) -> None:
         pass
 
+    async def ask() -> None:
+        await face.http.app(scope, receive, send)
+
     with capture_logs() as logged:
-        asyncio.run(face.http.app(scope, receive, send))
+        asyncio.run(ask())
     assert told(face) == {(400, "bad_request", "sender_gone", MINE, 1)}
     assert log(face)[0]["bytes"] == 8
     assert logged == []
@@ -171,7 +174,7 @@ def test_nothing_else_is_a_delivery(face: Face) -> None:
 
 def test_no_word_of_a_body_is_kept(face: Face) -> None:
     """Canaries in every place of good, bad and unreadable bodies and keys, field names too, are in no byte of the control data."""
-    words = {"contact_id": CANARY, "attributes": {CANARY: CANARY}}
+    words: dict[str, Any] = {"contact_id": CANARY, "attributes": {CANARY: CANARY}}
     for body in (
         [event(CANARY, channel=CANARY, **words), {"type": CANARY, "time": CANARY}, {CANARY: CANARY}],
         {CANARY: CANARY}, {**BAD, CANARY: 1}, {**event("x"), "duration_ms": CANARY}, f"{CANARY} {{".encode(), [CANARY],
