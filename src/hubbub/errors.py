@@ -190,7 +190,7 @@ REASONS = {
     "expired_key": "the key's time is over: make another",
     "missing_scope": "the key lacks the scope that this needs: make one that has it",
     "no_tenant": "an operator's key names no tenant: send with a tenant's",
-    "not_json": "the body is no JSON: send an event, an array of events, or NDJSON with its Content-Type",
+    "unreadable": "the body is no JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
     "unknown_encoding": "the body is packed in a way that is not read: send gzip or plain",
     "bad_gzip": "the body is said to be gzip and is none, or ends too early",
     "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",

@@ -79,7 +79,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
         hang_up(url, key)
         expected = {
             (202, "accepted", None, "acme"): 1, (202, "partly_refused", "unknown_type", "acme"): 1,
-            (400, "bad_request", "not_json", "acme"): 1, (413, "too_large", None, "acme"): 1,
+            (400, "bad_request", "unreadable", "acme"): 1, (413, "too_large", None, "acme"): 1,
             (403, "forbidden", "missing_scope", "acme"): 1, (401, "unauthenticated", "unknown_key", None): 2,
             (400, "bad_request", "sender_gone", "acme"): 1,
         }  # fmt: skip

@@ -70,7 +70,7 @@ def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[s
     try:
         items = read_events(body, lines=is_lines(request))
     except UnreadableBodyError as error:
-        raise BadRequestError(str(error), reason="not_json") from None
+        raise BadRequestError(str(error), reason="unreadable") from None
     if len(items) > engine.settings.max_batch:
         raise TooLargeError(
             f"the batch has {len(items)} events, {engine.settings.max_batch} are allowed; send smaller batches",

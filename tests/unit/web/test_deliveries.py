@@ -87,7 +87,7 @@ def test_what_is_refused_whole_says_why(small: Face) -> None:
     small.post(b" " * (1 << 20) + b"[]")
     small.http.post("/v1/events", content=iter([b" " * (1 << 20), b"[]"]), headers=small.auth)
     assert told(small) == {
-        (400, "bad_request", "not_json", MINE, 2), (400, "bad_request", "bad_gzip", MINE, 2),
+        (400, "bad_request", "unreadable", MINE, 2), (400, "bad_request", "bad_gzip", MINE, 2),
         (400, "bad_request", "unknown_encoding", MINE, 1), (413, "too_large", "too_many_events", MINE, 1),
         (413, "too_large", None, MINE, 2),
     }  # fmt: skip
