@@ -148,12 +148,14 @@ def test_a_sender_that_goes_away_is_noted(face: Face) -> None:
     said = iter([{"type": "http.request", "body": b'[{"type"', "more_body": True}, {"type": "http.disconnect"}])
 
     async def receive() -> Any:
+        """Give the next of what a sender sent."""
         return next(said)
 
     async def send(_: Any) -> None:
-        pass
+        """Hear nothing: nobody is there."""
 
     async def ask() -> None:
+        """Be asked once."""
         await face.http.app(scope, receive, send)
 
     with capture_logs() as logged:
