@@ -304,7 +304,7 @@ def every_error() -> list[type[errors.HubbubError]]:
 
 
 def errors_() -> str:
-    """Every error with its code, status and whether trying again can help."""
+    """Every error with its code, status and whether trying again can help, and the reasons of the delivery log."""
     rows = (
         (f"`{e.code}`", e.status, "yes, after `Retry-After`" if e.retry else "no", inspect.getdoc(e))
         for e in every_error()
@@ -312,6 +312,8 @@ def errors_() -> str:
     return (
         "Codes are stable; texts may change. A route that has no such method answers 405 `method_not_allowed`.\n\n"
         + table(("code", "HTTP status", "try again", "meaning"), rows)
+        + "\n## Reasons\n\nWhat the delivery log says beyond a code; of events it names the codes of refused records.\n\n"
+        + table(("reason", "meaning"), ((f"`{reason}`", meaning) for reason, meaning in errors.REASONS.items()))
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
-from hubbub.errors import BadQuestionError, NotFoundError
+from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError
 from hubbub.ingest.accept import Intake, Outcome
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, read_events, record_from
@@ -53,6 +53,7 @@ from hubbub.store.base import Store
 from hubbub.store.cache import Cache, Following, Memory, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
+from hubbub.store.deliveries import Deliveries
 from hubbub.store.doctor import doctor
 from hubbub.store.open import open_store
 from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
@@ -82,6 +83,7 @@ class Engine(
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self.access = Access(self.database, self.control)
+            self.delivered = Deliveries(self.database, clock)
             self._open_outside(self.database)
             self._open_erasing()
             opened.pop_all()
@@ -129,6 +131,8 @@ class Engine(
     def close(self) -> None:
         """Finish what waits and close the store."""
         self._close_jobs()
+        with suppress(*NOT_NOW):  # the log of the last seconds is not worth a store that is not closed
+            self.delivered.write()
         self.store.close()
         self.http.close()
         self.database.close()

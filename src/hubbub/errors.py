@@ -183,6 +183,21 @@ class DatabaseUnavailableError(HubbubError):
     retry = True
 
 
+REASONS = {
+    "no_key": "no key came along: send it as 'Authorization: Bearer <key>'",
+    "unknown_key": "the key is none of this installation's, or not all of one",
+    "revoked_key": "the key was revoked: make another",
+    "expired_key": "the key's time is over: make another",
+    "missing_scope": "the key lacks the scope that this needs: make one that has it",
+    "no_tenant": "an operator's key names no tenant: send with a tenant's",
+    "unreadable": "the body is no JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
+    "unknown_encoding": "the body is packed in a way that is not read: send gzip or plain",
+    "bad_gzip": "the body is said to be gzip and is none, or ends too early",
+    "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",
+    "sender_gone": "the sender closed the connection before its whole body was there: see its timeout, and proxies between",
+}
+"""What is finer than a code: the `reason` among some errors' details, for the delivery log. Never a word of who asked."""
+
 NOT_NOW = (StoreUnavailableError, StoreBusyError, DatabaseUnavailableError)
 """What a store raises that cannot do anything at the moment, whatever it is asked."""
 

@@ -75,6 +75,21 @@ class Server:
         headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
         httpx2.post(f"{self.url}/v1/events", json=event, headers=headers, timeout=60).raise_for_status()
 
+    def deliver(self) -> None:
+        """Send what is taken, refused in part, refused whole and nobody's, so that the delivery log has some of each."""
+        now = datetime.now(UTC).isoformat()
+        good = {"type": "message.received", "time": now, "id": "sent", "channel": "web"}
+        keys = {**self.keys, CORPUS[0]: f"hub_live_{quote(CORPUS[0])}"}
+        for tenant, body in (
+            (EVIL, [good]), (EVIL, [good, {CORPUS[0]: 1}]), (HOTEL, [{CORPUS[1]: 1}]), (HOTEL, CORPUS[2]), (CORPUS[0], [good]),
+        ):  # fmt: skip
+            headers = {"Authorization": f"Bearer {keys[tenant]}"}
+            assert httpx2.post(f"{self.url}/v1/events", json=body, headers=headers, timeout=60).status_code in (
+                202,
+                400,
+                401,
+            )
+
 
 def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Make a folder with a tenant of the demo, one whose names are all attacks, and two without events.
@@ -120,7 +135,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("browser") / "data"
     keys, samples = fill(folder)
     with served(folder) as url:
-        yield Server(url, folder, keys, samples)
+        made = Server(url, folder, keys, samples)
+        made.deliver()
+        yield made
 
 
 @contextmanager

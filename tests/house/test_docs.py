@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import httpx2
 import pytest
 
 import hubbub
+from hubbub import errors
 from hubbub.app import open_engine
 from hubbub.clock import fixed
 from hubbub.jobs.policies import QUEUES
@@ -27,7 +29,7 @@ from hubbub.metrics import catalogue
 from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
 from hubbub.store.relations import RELATIONS
-from tests.house.conftest import ROOT
+from tests.house.conftest import ROOT, SOURCE
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -111,6 +113,18 @@ def test_every_error_and_relation_is_in_the_reference(pages: dict[str, str], ref
         assert f"| `{error.code}` | {error.status} |" in pages["errors"]
     for name in RELATIONS:
         assert f"## {name}\n" in pages["relations"]
+
+
+def test_every_reason_is_in_the_reference(pages: dict[str, str]) -> None:
+    """Each reason that an error of a request has stands there with what it means, and each that stands there is one that occurs."""
+    given = set()
+    for path in (*(SOURCE / "web").glob("*.py"), SOURCE / "store" / "control.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "reason":
+                given |= {one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant) and one.value}
+    assert given - {"reason"} == set(errors.REASONS)
+    for reason, meaning in errors.REASONS.items():
+        assert f"| `{reason}` | {meaning} |" in pages["errors"]
 
 
 def test_every_queue_and_schedule_is_in_the_reference(pages: dict[str, str]) -> None:

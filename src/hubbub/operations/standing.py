@@ -25,8 +25,9 @@ from hubbub.rollups.freshness import STATES, Standing, standings
 from hubbub.settings import Settings, told
 from hubbub.store.base import Store, utc_naive
 from hubbub.store.control import Control
+from hubbub.store.deliveries import Deliveries, state_of
 
-OPERATIONS = ("freshness", "freshness_of", "sources", "refusals", "system")
+OPERATIONS = ("freshness", "freshness_of", "sources", "deliveries", "refusals", "system")
 """Those that a command beside a running server may ask it to do."""
 
 PARTS = ("hubbub", "duckdb", "dbos", "fastapi", "pyarrow", "sqlalchemy")
@@ -42,6 +43,7 @@ class StandingOperations:
     clock: Clock
     store: Store
     control: Control
+    delivered: Deliveries
 
     def freshness(
         self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
@@ -112,6 +114,30 @@ class StandingOperations:
             for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
         ]  # fmt: skip
         return {"rows": rows, "next": cursor_of((skipped + limit,)) if len(known) > skipped + limit else None}
+
+    def deliveries(
+        self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Return what was sent over HTTP in the last 30 days, the newest minute first: by key and outcome, and why it was refused.
+
+        A row counts `bodies`, their `bytes` as sent, and events. `outcome` is accepted, partly_refused, refused or the code of a
+        problem; `reason` and `field` are those of the first refused event, or what is known beyond the problem's code. Tenant and
+        key are null where no key, or an unknown one, came along. `state`: accepted, partly refused or refused. `tenant` asks for
+        one alone. Raises BadInputError, BadRequestError, NotFoundError.
+        """
+        only = self.control.tenant(tenant).id if tenant is not None else None
+        found, following = self.delivered.page(only, state, cursor, limit)
+        rows = [
+            {
+                "minute": utc(row["minute"]), "tenant": row["tenant"] or None, "key": row["key"] or None,
+                "state": state_of(row["outcome"]),
+                **{name: row[name] for name in ("origin", "status", "outcome", "bodies", "bytes")},
+                **{name: row[name] for name in ("accepted", "duplicates", "corrected", "rejected")},
+                "reason": row["reason"] or None, "field": row["field"] or None,
+            }
+            for row in found
+        ]  # fmt: skip
+        return {"rows": rows, "next": following}
 
     def refusals(self, tenant: str | None = None) -> dict[str, Any]:
         """Return how many refused records wait in quarantine, by tenant, origin and reason, with one message of each."""

@@ -1,14 +1,19 @@
-"""Access: a tenant's keys, who may sign in, who is, and what is shared with others; for its admins."""
+"""Access: a tenant's keys and what was sent with them, who may sign in, who is, and what is shared; for its admins."""
 
 from __future__ import annotations
 
 from hubbub.pages import entrances
+from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
 from hubbub.pages.parts import Form, Page, Role, Shown, Widget
 
 
 def _keys(ask: Ask) -> Shown:
     return entrances.keys(ask, ask.tenant.id)
+
+
+def _delivered(ask: Ask) -> Shown:
+    return arrivals(ask, ask.tenant.id)
 
 
 def _sign_in_links(ask: Ask) -> Shown:
@@ -36,6 +41,7 @@ PAGE = Page(
         Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
         Widget("sessions", "Signed in", _sessions, size="small", wide=True),
         Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
+        Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
     ),
     role=Role.ADMIN, header=False, comes_from=True, actions={**entrances.actions(_own), "share": entrances.share},
 )  # fmt: skip

@@ -15,6 +15,7 @@ from hubbub.pages.parts import Column, Shown, Table
 
 WAYS = {
     "completed": "good", "fresh": "good", "active": "good", "works": "good", "open": "good", "ok": "good",
+    "accepted": "good", "refused": "bad", "partly refused": "bad",
     "failed": "bad", "parked": "bad", "retrying": "bad", "dirty": "bad", "broken": "bad", "look": "bad",
 }  # fmt: skip
 """Which states are well and which need somebody; all others are neither."""

@@ -1,7 +1,8 @@
-"""Sources: what sends events and what is silent, what was refused and why, and the accounts that are fetched from."""
+"""Sources: what sends events and what is silent, what arrived and what was refused and why, and accounts that are fetched from."""
 
 from __future__ import annotations
 
+from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, desk
 from hubbub.pages.jobs import those_jobs
@@ -32,7 +33,11 @@ def _sources(ask: Ask) -> Shown:
 
 
 def _of(ask: Ask, tenant: str) -> str:
-    return ask.link(tenant=tenant, cursor=None, refused=None, accounts=None)
+    return ask.link(tenant=tenant, cursor=None, delivered=None, refused=None, accounts=None)
+
+
+def _delivered(ask: Ask) -> Shown:
+    return arrivals(ask, asked(ask, "tenant"), lambda tenant: _of(ask, tenant))
 
 
 def _refused(ask: Ask) -> Shown:
@@ -124,6 +129,7 @@ PAGE = Page(
     "sources", "Sources",
     (
         Widget("sources", "What sends events", _sources, size="list", wide=True, lazy=True),
+        Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
         Widget("refused", "Refused records", _refused, size="list", wide=True, lazy=True,
                about="Records that could not be read as events. They wait until they are taken or let go of."),
         Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),

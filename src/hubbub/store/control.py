@@ -270,7 +270,10 @@ class Control:
         return self.key(values["id"]), self.key(key_id), text
 
     def authenticate(self, text: str) -> Key:
-        """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones."""
+        """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones.
+
+        Its details have a `reason`, and the `key` that no longer works when the secret was right; who asked hears of neither.
+        """
         parts = text.split("_", 3)
         key_id, secret = (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["hub", "live"] else ("", "")
         with self.database.read() as con:
@@ -278,9 +281,12 @@ class Control:
             self._follow(con)  # what is known of the key's tenant is not older than what is known of the key
         known = row.digest if row else "0" * 64
         right = hmac.compare_digest(self.digest(secret), known)
-        if row is None or not right or row.revoked_at or (row.expires_at and row.expires_at <= now()):
-            raise UnauthenticatedError
-        return _key(row)
+        if row is None or not right:
+            raise UnauthenticatedError(reason="unknown_key")
+        key = _key(row)
+        if key.revoked_at or (key.expires_at and key.expires_at <= now()):
+            raise UnauthenticatedError(reason="revoked_key" if key.revoked_at else "expired_key", key=key)
+        return key
 
 
 def count_change(con: sa.Connection) -> None:

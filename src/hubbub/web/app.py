@@ -6,6 +6,7 @@ there is none: any command can open that, and of several servers in one folder n
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -37,6 +38,7 @@ from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
+from hubbub.web.deliveries import Noted, keep_writing
 from hubbub.web.described import ABOUT, Described
 from hubbub.web.erasing import router as erasing
 from hubbub.web.gate import Gate
@@ -176,7 +178,9 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
         engine.warmer.start()
         if worker is not None:
             await run_in_threadpool(worker.start)
+        writing = asyncio.create_task(keep_writing(engine.delivered))
         yield
+        writing.cancel()
         if worker is not None:
             app.state.handed_back = await run_in_threadpool(worker.stop)
         await run_in_threadpool(engine.warmer.stop)
@@ -195,6 +199,7 @@ def create_app(engine: Engine, *, token: str = "", refresh: bool = True, worker:
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
     app.add_middleware(Gate, ring=app.state.keys, limiter=app.state.limiter)
     app.add_middleware(Observe)
+    app.add_middleware(Noted, log=engine.delivered)
     app.include_router(api)
     app.include_router(jobs_routes)
     app.include_router(integrations)

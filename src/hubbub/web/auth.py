@@ -63,7 +63,7 @@ def bearer(request: Request) -> str:
     """Return the bearer token of a request, or raise UnauthenticatedError."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
-        raise UnauthenticatedError
+        raise UnauthenticatedError(reason="no_key")
     return text.strip()
 
 
@@ -78,14 +78,19 @@ OPERATOR = Key("local", None, SCOPES)
 
 
 async def caller(request: Request) -> Key:
-    """Return the key of a request, counted against its limit. Raises UnauthenticatedError, RateLimitedError."""
+    """Return the key of a request, counted against its limit, and leave it in the request's state.
+
+    Raises UnauthenticatedError, RateLimitedError.
+    """
     text, state = bearer(request), request.app.state
     if state.token and hmac.compare_digest(text.encode(), state.token.encode()):
+        request.state.key = OPERATOR
         return OPERATOR
     ring: KeyRing = state.keys
     key = ring.remembered(text)
     if key is None:
         key = await run_in_threadpool(ring.key, text)
+    request.state.key = key
     if not hasattr(request.state, "limit_headers"):  # else it was counted at the gate
         limiter: Limiter = state.limiter
         request.state.limit_headers = limiter.take(key.id, kind_of(request.url.path))
@@ -106,7 +111,9 @@ class Access(SecurityBase):
         key = await caller(request)
         wanted = self.scope if key.tenant is not None else "admin"
         if wanted not in key.scopes:
-            raise ForbiddenError(f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}")
+            raise ForbiddenError(
+                f"this needs a key with the scope '{wanted}'; yours has {', '.join(key.scopes)}", reason="missing_scope"
+            )
         return key
 
 
@@ -117,7 +124,7 @@ class OfTenant(Access):
         """Return the tenant of the key."""
         key = await self.key(request)
         if key.tenant is None:
-            raise ForbiddenError("this needs a tenant's key; an operator's key names no tenant")
+            raise ForbiddenError("this needs a tenant's key; an operator's key names no tenant", reason="no_tenant")
         return key.tenant
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.errors import BadRequestError, TooLargeError
@@ -16,23 +17,33 @@ NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "ap
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, decompressed when gzip. Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip."""
+    """Return the body, decompressed when gzip; how many bytes came in stays in the request's state.
+
+    Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip and a sender that is gone.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError(f"the body has {declared} bytes, {limit} are allowed; send smaller batches")
     parts: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLargeError(f"the body has more than the {limit} bytes allowed; send smaller batches")
-        parts.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"the body has more than the {limit} bytes allowed; send smaller batches")
+            parts.append(chunk)
+    except ClientDisconnect:
+        raise BadRequestError("the sender was gone before its whole body was there", reason="sender_gone") from None
+    finally:
+        request.state.received = size
     body = b"".join(parts)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding in ("", "identity"):
         return body
     if encoding != "gzip":
-        raise BadRequestError(f"content-encoding {encoding[:40]!r} is not supported; send gzip or plain")
+        raise BadRequestError(
+            f"content-encoding {encoding[:40]!r} is not supported; send gzip or plain", reason="unknown_encoding"
+        )
     return _unzip(body, limit)
 
 
@@ -41,13 +52,13 @@ def _unzip(body: bytes, limit: int) -> bytes:
     try:
         plain = unzip.decompress(body, limit + 1)
     except zlib.error as error:
-        raise BadRequestError(f"the body is not valid gzip: {error}") from None
+        raise BadRequestError(f"the body is not valid gzip: {error}", reason="bad_gzip") from None
     if len(plain) > limit or unzip.unconsumed_tail:
         raise TooLargeError(
             f"the body has more than the {limit} bytes allowed after decompression; send smaller batches"
         )
     if not unzip.eof:
-        raise BadRequestError("the gzip body ends too early")
+        raise BadRequestError("the gzip body ends too early", reason="bad_gzip")
     return plain
 
 

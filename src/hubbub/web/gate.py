@@ -24,6 +24,7 @@ class Gate:
             try:
                 key = self._ring.remembered(bearer(request))
                 if key is not None:
+                    scope["state"]["key"] = key
                     scope["state"]["limit_headers"] = self._limiter.take(key.id, kind_of(scope["path"]))
             except UnauthenticatedError:
                 pass  # the route says so itself

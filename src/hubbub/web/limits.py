@@ -15,11 +15,13 @@ from hubbub.settings import Limits
 
 Headers = list[tuple[bytes, bytes]]
 MOST_BUCKETS = 20_000
+EVENTS = "/v1/events"
+"""Where events are sent to."""
 
 
 def kind_of(path: str) -> str:
     """Return the kind of request that a path is: `ingests` stores events, all else counts as `reads`."""
-    return "ingests" if path == "/v1/events" else "reads"
+    return "ingests" if path == EVENTS else "reads"
 
 
 class Limiter:

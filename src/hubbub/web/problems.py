@@ -91,7 +91,8 @@ _JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORE
 def problem(
     request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """Return a problem document."""
+    """Return a problem document, and leave its code in the request's state."""
+    request.state.problem = code
     body = {
         "type": f"/problems/{code}",
         "title": KINDS[code].title,
@@ -104,8 +105,9 @@ def problem(
 
 
 def refusal(request: Request, error: HubbubError) -> JSONResponse:
-    """Return the problem that an error of Hubbub is."""
+    """Return the problem that an error of Hubbub is; its details stay in the request's state, for the delivery log."""
     headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
+    request.state.details = error.details
     if isinstance(error, RateLimitedError):
         request.state.limit_headers = error.details.get("headers", ())
     if error.status == 401:

@@ -63,19 +63,22 @@ class QueryBody(BaseModel):
 async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONResponse:
     """Store one event or many; each record gets its own verdict, one bad record refuses itself alone."""
     body = await read_body(request, engine.settings.max_body_mb << 20)
-    return JSONResponse(await run_in_threadpool(_store, engine, tenant, body, is_lines(request)), 202)
+    return JSONResponse(await run_in_threadpool(_store, request, engine, tenant, body), 202)
 
 
-def _store(engine: Engine, tenant: str, body: bytes, lines: bool) -> dict[str, Any]:
+def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[str, Any]:
     try:
-        items = read_events(body, lines=lines)
+        items = read_events(body, lines=is_lines(request))
     except UnreadableBodyError as error:
-        raise BadRequestError(str(error)) from None
+        raise BadRequestError(str(error), reason="unreadable") from None
     if len(items) > engine.settings.max_batch:
         raise TooLargeError(
-            f"the batch has {len(items)} events, {engine.settings.max_batch} are allowed; send smaller batches"
+            f"the batch has {len(items)} events, {engine.settings.max_batch} are allowed; send smaller batches",
+            reason="too_many_events",
         )
-    return engine.accept(tenant, items).answer()
+    outcome = engine.accept(tenant, items)
+    request.state.outcome = outcome
+    return outcome.answer()
 
 
 @api.get("/metrics", summary="The catalogue of metrics", response_model=shapes.Catalogue)

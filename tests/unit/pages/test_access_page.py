@@ -61,6 +61,23 @@ def test_a_tenant_reaches_nothing_of_another(visitor: Visitor) -> None:
     assert visitor.act(f"{ON}/invite", ON, status=400, role="operator", hours="1").status_code == 400
 
 
+def test_an_admin_sees_what_its_own_keys_sent(visitor: Visitor) -> None:
+    """Its tenant's deliveries, also with a key that was revoked, and neither another's nor those of unknown keys."""
+    visitor.engine.add_tenant("other")
+    made = {tenant: visitor.engine.add_key(tenant) for tenant in ("acme", "other")}
+    gone = visitor.engine.add_key("acme")
+    visitor.engine.revoke_key(gone["id"])
+    assert "Nothing of acme was sent lately." in visitor.see(f"{ON}/deliveries")
+    for key in (made["acme"]["key"], made["other"]["key"], gone["key"], "hub_live_0_0"):
+        visitor.http.post("/v1/events", json=[event("a")], headers={"Authorization": f"Bearer {key}"})
+    for query in ("", "?tenant=other", "?tenant=&arrived="):
+        text = visitor.see(f"{ON}/deliveries{query}")
+        assert made["acme"]["id"] in text and gone["id"] in text and "the key was revoked" in text
+        assert made["other"]["id"] not in text and "none of this installation's" not in text
+    visitor.enter("acme", "analyst")
+    visitor.see(f"{ON}/deliveries", 404)
+
+
 def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
     """A made link is an address of this server, signs in as its role, and then says that it was used."""
     told = visitor.act(f"{ON}/invite", ON, role="analyst", hours="24", label="Maria").text

@@ -1,4 +1,4 @@
-"""The sources page: what every source sent, what was refused and can be tried again, and accounts that can be paused."""
+"""The sources page: what every source sent, what arrived, what was refused and can be tried again, accounts that can be paused."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def part(visitor: Visitor, name: str, query: str = "") -> str:
 def test_empty_installation(visitor: Visitor) -> None:
     """Every part says why nothing is there."""
     assert "No event was ever received." in part(visitor, "sources")
+    assert "Nothing was sent lately." in part(visitor, "deliveries")
     assert "Nothing was refused." in part(visitor, "refused")
     assert "No account of a service is connected." in part(visitor, "accounts")
-    assert [widget.name for widget in PAGE.widgets] == ["sources", "refused", "accounts"]
+    assert [widget.name for widget in PAGE.widgets] == ["sources", "deliveries", "refused", "accounts"]
 
 
 def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
@@ -38,6 +39,37 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
     assert len(visitor.engine.sources(limit=2, cursor=first["next"])["rows"]) == 1
     page = visitor.page(f"{ON}/sources")
     assert XSS not in page and "19.0 d" in page and "2026-08-01 11:00" in page
+
+
+def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> None:
+    """Of all tenants or one, in a state or all, each with its reason in words; where none is, it says of whom and in which."""
+    visitor.engine.add_tenant("other")
+    keys = {tenant: visitor.engine.add_key(tenant)["key"] for tenant in ("acme", "other")}
+    for key, body in (
+        (keys["acme"], [event("a")]), (keys["other"], [event("a"), {"type": f"x{XSS}", "time": "2026-08-01T10:00:00Z"}]),
+        (f"hub_live_{XSS}", []), (keys["acme"], 5), (keys["acme"], [{XSS: XSS}]),
+    ):  # fmt: skip
+        visitor.http.post("/v1/events", json=body, headers={"Authorization": f"Bearer {key}"})
+    page = visitor.page(f"{ON}/deliveries")
+    assert XSS not in page and 'class="state-good"' in page and 'class="state-bad"' in page and "tenant=other" in page
+    text = part(visitor, "deliveries")
+    assert all(f"hub_live_{key.split('_')[2]}" not in text and key.split("_")[2] in text for key in keys.values())
+    for why in ("none of this installation's", "the body is no JSON object", "unknown_type in type", "unknown_field 1"):
+        assert why in text
+    acme = part(visitor, "deliveries", "tenant=acme")
+    assert (
+        "unknown_type" not in acme
+        and "none of this installation's" not in acme
+        and "the body is no JSON object" in acme
+    )
+    assert "other" not in part(visitor, "deliveries", "arrived=accepted")
+    assert "No delivery of acme was partly refused." in part(
+        visitor, "deliveries", "tenant=acme&arrived=partly+refused"
+    )
+    visitor.engine.add_tenant("new")
+    assert "Nothing of new was sent lately." in part(visitor, "deliveries", "tenant=new")
+    assert "no tenant" in part(visitor, "deliveries", "tenant=nobody")
+    assert visitor.http.get(f"{ON}/deliveries.csv").text.count("\n") == 6
 
 
 def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> None:

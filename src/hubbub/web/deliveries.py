@@ -1,0 +1,85 @@
+"""The one place that notes deliveries: what became of every body that is sent to the events' address, whoever answered it.
+
+It stands around all other layers and reads what they left in the request's state: the `key` (gate and auth), the `problem` with
+its `details`, the `outcome` of a batch (its route) and how many bytes were `received`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hubbub.ingest.accept import Outcome
+from hubbub.store.control import Key
+from hubbub.store.deliveries import Deliveries, Delivery
+from hubbub.telemetry import log as logs
+from hubbub.web.limits import EVENTS
+
+SECONDS = 3.0
+"""After which what was counted is written."""
+LARGEST = 1 << 40
+"""Bytes that are believed of a body that was announced and not read."""
+
+
+class Noted:
+    """Notes each delivery before its sender hears of it."""
+
+    def __init__(self, app: ASGIApp, log: Deliveries) -> None:
+        self._app, self._log = app, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; note what is answered when it is a delivery."""
+        if scope["type"] != "http" or scope["path"] != EVENTS or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._log.note(_delivery(scope, message["status"]))
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+
+def _delivery(scope: Scope, status: int) -> Delivery:
+    """Return what became of a request's body."""
+    state: dict[str, Any] = scope["state"]
+    details = state.get("details", {})
+    key: Key | None = state.get("key") or details.get("key")
+    whose: dict[str, Any] = {"key": key.id, "tenant": key.tenant or ""} if key is not None else {}
+    size = state.get("received") or _announced(scope)
+    outcome: Outcome | None = state.get("outcome")
+    if outcome is None or "problem" in state:
+        reason = details.get("reason", "")
+        return Delivery(status, state.get("problem", "internal"), reason=reason, bytes=size, **whose)
+    first = outcome.rejected[0] if outcome.rejected else None
+    taken = outcome.accepted + outcome.duplicates
+    return Delivery(
+        status, "accepted" if first is None else "partly_refused" if taken else "refused",
+        reason=first.code if first else "", field=(first.field or "") if first else "", bytes=size,
+        accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
+        rejected=len(outcome.rejected), **whose,
+    )  # fmt: skip
+
+
+def _announced(scope: Scope) -> int:
+    """Return how long a body that was not read was said to be."""
+    told = dict(scope["headers"]).get(b"content-length", b"")
+    return min(int(told), LARGEST) if told.isdigit() and len(told) < 20 else 0
+
+
+async def keep_writing(log: Deliveries) -> None:
+    """Write what was counted every few seconds, on one of the threads of requests; a database that is away is waited for."""
+    away = False
+    while True:
+        await asyncio.sleep(SECONDS)
+        try:
+            await run_in_threadpool(log.write)
+            away = False
+        except Exception as error:  # the next time may go well
+            if not away:
+                logs.warning("the delivery log waits to be written", error=type(error).__name__)
+            away = True

@@ -1,0 +1,137 @@
+"""The delivery log of real servers: what senders did to them is read afterwards, on a page too, and two servers' counts add up."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+import hubbub
+from tests.integration.test_serve import Place, message, place, until
+
+BAD = {"type": "message.lost", "time": "2026-08-01T10:00:00Z"}
+
+
+def send(url: str, key: str, body: Any) -> int:
+    """Send a body, bytes as they are and anything else as JSON; returns the status."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx2.post(f"{url}/v1/events", content=content, headers=headers, timeout=60).status_code
+
+
+def hang_up(url: str, key: str) -> None:
+    """Announce a body, send a part of it, and close the connection."""
+    parts = urlsplit(url)
+    head = f"POST /v1/events HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\nContent-Length: 99\r\n\r\n["
+    with closing(socket.create_connection((parts.hostname or "", parts.port or 0))) as wire:
+        wire.sendall(head.encode())
+
+
+def operate(folder: Path, name: str, **params: Any) -> Any:
+    """Run an operation as a command beside the server does."""
+    told = json.loads((folder / "server.json").read_text())
+    headers = {"Authorization": f"Bearer {told['token']}"}
+    answer = httpx2.post(f"{told['url']}/v1/operations/{name}", json=params, headers=headers, timeout=60)
+    return answer.raise_for_status().json()
+
+
+def sums(rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], int]:
+    """Return how many bodies each status, outcome and reason had, whatever the minute."""
+    found: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        name = row["status"], row["outcome"], row["reason"], row["tenant"]
+        found[name] = found.get(name, 0) + row["bodies"]
+    return found
+
+
+def settings(folder: Path, **values: Any) -> Path:
+    """Leave settings in a data folder, which is made."""
+    folder.mkdir()
+    (folder / "hubbub.yaml").write_text(json.dumps(values))  # JSON is YAML
+    return folder
+
+
+def page(folder: Path, url: str) -> str:
+    """Return the deliveries of the operators' page about sources, as somebody who signs in sees them."""
+    token = operate(folder, "sign_in_link")["path"].partition("token=")[2]
+    with httpx2.Client(base_url=url, timeout=60) as http:
+        assert http.post("/sign-in", data={"token": token}, headers={"Origin": url}).status_code == 303
+        return http.get("/operate/sources/deliveries").text
+
+
+def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
+    """Good, half bad, unreadable, too large, cut off, with wrong keys and too often: in the log, on the page, and after the end."""
+    few = {"ingests": 0.01, "reads": 0, "burst": 1800}
+    with place(settings(tmp_path / "data", max_body_mb=1, limits=few)) as here:
+        server, url = here.start()
+        made = here.told("keys", "add", "--tenant", "acme")
+        key = made["key"]
+        reader = here.told("keys", "add", "--tenant", "acme", "--scope", "read")["key"]
+        bodies = [message("a"), message("b")], [message("a"), BAD], b"{", b" " * (1 << 21)
+        assert [send(url, key, body) for body in bodies] == [202, 202, 400, 413]
+        assert [send(url, other, message("c")) for other in (reader, f"{key[:-4]}nono", "x")] == [403, 401, 401]
+        hang_up(url, key)
+        expected = {
+            (202, "accepted", None, "acme"): 1, (202, "partly_refused", "unknown_type", "acme"): 1,
+            (400, "bad_request", "unreadable", "acme"): 1, (413, "too_large", None, "acme"): 1,
+            (403, "forbidden", "missing_scope", "acme"): 1, (401, "unauthenticated", "unknown_key", None): 2,
+            (400, "bad_request", "sender_gone", "acme"): 1,
+        }  # fmt: skip
+        until(lambda: sums(operate(here.folder, "deliveries")["rows"]) == expected, "all deliveries are noted")
+        answers = [send(url, key, [message(f"more-{n}")]) for n in range(20)]
+        expected |= {
+            (202, "accepted", None, "acme"): 1 + answers.count(202),
+            (429, "rate_limited", None, "acme"): answers.count(429),
+        }
+        assert answers.count(429) and sums(operate(here.folder, "deliveries")["rows"]) == expected
+        shown = page(here.folder, url)
+        assert (
+            shown.count(made["id"]) >= 6
+            and "the sender closed the connection" in shown
+            and "unknown_type in type" in shown
+        )
+        server.terminate()
+        assert server.wait(timeout=60) == 0
+        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+            assert sums(engine.deliveries(limit=1000)["rows"]) == expected
+
+
+def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
+    """After kill -9 all that was acknowledged is stored, and the log says no more than what was sent, and what had been written."""
+    with place(tmp_path / "data") as here:
+        server, url = here.start()
+        key = here.told("keys", "add", "--tenant", "acme")["key"]
+        assert send(url, key, message("first")) == 202
+        assert sums(operate(here.folder, "deliveries")["rows"]) == {(202, "accepted", None, "acme"): 1}
+        for n in range(20):
+            assert send(url, key, message(f"m{n}")) == 202
+        server.kill()
+        server.wait()
+        assert here.messages() == 21
+        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+            (bodies,) = sums(engine.deliveries()["rows"]).values()
+        assert 1 <= bodies <= 21
+
+
+def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
+    """On one control database, SQLite or PostgreSQL: each counts what it was sent, and either tells of both."""
+    common = {"control_url": jobs_url, "secret_key": "5c" * 32}
+    with place(settings(tmp_path / "one", **common)) as one:
+        two = Place(settings(tmp_path / "two", **common), one.servers)
+        key = one.told("keys", "add", "--tenant", "acme")["key"]
+        urls = [which.start()[1] for which in (one, two)]
+        for n in range(12):
+            assert send(urls[n % 2], key, message(f"m{n}")) == 202
+        for which in (one, two):
+            until(partial(tells, which, 12), "both servers' deliveries are there")
+
+
+def tells(which: Place, bodies: int) -> bool:
+    """Say whether a server tells of so many deliveries that were taken, and no others."""
+    return sums(operate(which.folder, "deliveries")["rows"]) == {(202, "accepted", None, "acme"): bodies}
