@@ -1,6 +1,6 @@
 """Stores for tests: the embedded one, and the distributed one over the real engine in this process.
 
-`HUBBUB_TEST_STORE=clickhouse` runs whatever stands on a laboratory (laws, folds, answers) on the distributed one; see the Makefile.
+`HUBBUB_TEST_STORE=clickhouse` runs laws, folds, answers and the acceptance of real data on the distributed one; see the Makefile.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hubbub.store.positions import Positions
 STORE = os.environ.get("HUBBUB_TEST_STORE", "duckdb")
 KINDS = ("duckdb", "clickhouse")
 _numbers = count(1)
+_urls: dict[Path, str] = {}
 _engine: list[Client] = []
 """A connection that is never closed: the engine inside this process, and all its databases, end with its last one."""
 
@@ -31,6 +32,11 @@ def new_url(kind: str) -> str:
         return ""
     _engine[:] = _engine or [connect("chdb://memory")]
     return f"chdb://memory/test_{next(_numbers)}"
+
+
+def url_of(folder: Path) -> str:
+    """Return the setting `store_url` of the store that belongs to a folder: the same each time the folder is opened."""
+    return _urls.setdefault(folder.resolve(), new_url(STORE))
 
 
 def new_store(kind: str, folder: Path, commit_wait: float = 0.0) -> Store:
