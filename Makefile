@@ -4,7 +4,7 @@ PORT ?= 8321
 DATA ?= hubbub-data
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-on-clickhouse check bench docs lock clean
+.PHONY: demo test test-whole test-parts test-on-clickhouse check bench docs lock clean
 
 .venv/ready: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,12 +25,17 @@ check: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/interrogate -q tests
 
-# Both runs go beside each other: each leaves much of two cores idle. A failure of one lets the other end.
+# Two runs go beside each other: most of the first is waiting for processes. A failure of one lets the others end.
 test: check
-	$(MAKE) --jobs=2 --keep-going test-all test-on-clickhouse
+	$(MAKE) --jobs=2 --keep-going test-whole test-parts test-on-clickhouse
 
-test-all:
-	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/all
+WHOLE := tests/acceptance tests/browser tests/house tests/integration
+
+test-whole:
+	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/whole $(WHOLE)
+
+test-parts:
+	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/parts $(WHOLE:%=--ignore=%)
 
 # Laws, folds, answers and real data on the other store, which takes longer over each example of a law, and gets fewer.
 test-on-clickhouse:
