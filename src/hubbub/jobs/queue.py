@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, _serialization
 from dbos._error import DBOSException
@@ -26,7 +26,6 @@ from hubbub.jobs.policies import QUEUES, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
 from hubbub.store.database import Answering, answering
 
-T = TypeVar("T")
 APPLICATION = "hubbub"
 VERSION = "1"
 """Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
