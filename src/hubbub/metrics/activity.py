@@ -9,6 +9,9 @@ ACTIVITY = Fact(
     doc="Every event, of any type.",
     reads=(),
     sql="""SELECT tenant, "time" AS anchor, id, type, channel, account_id FROM {events}""",
+    view="""
+        SELECT tenant, time AS anchor, ident, id, type, channel, account_id FROM event
+    """,
 )
 
 OBSERVATION = Fact(
@@ -17,6 +20,10 @@ OBSERVATION = Fact(
     reads=("metric.observed",),
     sql="""SELECT tenant, "time" AS anchor, id, name, "value", channel, channel_id, account_id FROM {events}
         WHERE "value" IS NOT NULL""",
+    view="""
+        SELECT tenant, time AS anchor, ident, id, name, value, channel, channel_id, account_id FROM event
+        WHERE type = 'metric.observed' AND value IS NOT NULL
+    """,
 )
 
 EVENTS = Rollup(

@@ -15,6 +15,11 @@ CAMPAIGN = Fact(
                 WHEN 'campaign.completed' THEN 'completed' ELSE 'failed' END AS state
         FROM {events} WHERE campaign_id IS NOT NULL
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, account_id, campaign_id FROM event
+        WHERE campaign_id IS NOT NULL
+            AND type IN ('campaign.created', 'campaign.started', 'campaign.completed', 'campaign.failed')
+    """,
 )
 
 CAMPAIGN_STATES = Rollup(
@@ -29,6 +34,7 @@ CAMPAIGN_STATES = Rollup(
             Unit.COUNT,
             entity="campaign_id",
             where=where,
+            held=("campaign", "known" if state == "total" else state),
             better=Better.LOWER if state == "failed" else None,
         )
         for state, text, where in (

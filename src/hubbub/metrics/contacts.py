@@ -18,6 +18,12 @@ CONTACT = Fact(
             CASE WHEN type IN ('message.received', 'contact.created') THEN "time" END AS seen_at
         FROM {events} WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person'
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value FROM event
+        WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person'
+            AND type IN ('message.received', 'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received',
+                'contact.created', 'contact.updated', 'contact.blocked', 'contact.unblocked', 'contact.converted')
+    """,
 )  # fmt: skip
 
 CONTACTS = Rollup(
@@ -48,14 +54,16 @@ CONTACTS = Rollup(
         ),
         "new_contacts": First(
             "Contacts first seen in the window: created, or their first message ever. An account's are those it saw first.",
-            Unit.COUNT, entity="contact_id", column="seen_at",
+            Unit.COUNT, entity="contact_id", column="seen_at", held=("contact", "seen"),
         ),
         "total_contacts": State(
-            "Contacts known at the end of the window (or now).", Unit.COUNT, entity="contact_id", where="TRUE"
+            "Contacts known at the end of the window (or now).", Unit.COUNT, entity="contact_id", where="TRUE",
+            held=("contact", "known"),
         ),
         "blocked_contacts": State(
             "Contacts blocked at the end of the window (or now).",
             Unit.COUNT, entity="contact_id", where="state = 'blocked'", better=Better.LOWER,
+            held=("contact", "is blocked"),
         ),
         "contact_engagement_score": Score(
             "0 to 100: 100 * (1 - exp(-raw / 20)), raw = sum of weight * 2^(-age / 30 days) over the contact's deeds, at most "

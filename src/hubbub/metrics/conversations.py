@@ -116,6 +116,14 @@ EPISODE = Fact(
         "first_response_business_ms": ("first_inbound", "first_reply_at"),
         "resolution_business_ms": ("anchor", "last_resolve"),
     },
+    view="""
+        SELECT tenant, conversation_id, id AS episode_id, anchor, channel, channel_id, account_id, staff_id, first_staff_id,
+            responder, first_inbound, first_reply_at, first_person_at, last_resolve, resolved_at, escalated, ai_involved,
+            ai_escalated, ai_resolved, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
+            (first_person_at - person_from + 500) / 1000 AS first_person_response_ms,
+            (last_resolve - anchor + 500) / 1000 AS resolution_ms
+        FROM episode
+    """,
 )
 
 EVENTS = Fact(
@@ -124,6 +132,10 @@ EVENTS = Fact(
     reads=("conversation.closed", "conversation.escalated", "conversation.reopened", "conversation.assigned"),
     sql="""
         SELECT tenant, "time" AS anchor, id, channel, channel_id, account_id, staff_id, conversation_id, type FROM {events}
+    """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, staff_id, conversation_id, type FROM event
+        WHERE type IN ('conversation.closed', 'conversation.escalated', 'conversation.reopened', 'conversation.assigned')
     """,
 )
 
@@ -144,6 +156,13 @@ STATE = Fact(
                     AND coalesce(status, '') <> 'private') THEN "time" END AS answered_at,
             CASE WHEN type = 'conversation.assigned' THEN coalesce(staff_id, '') END AS assignee
         FROM {events} WHERE conversation_id IS NOT NULL
+            AND (coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))
+    """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, conversation_id, type FROM event
+        WHERE conversation_id IS NOT NULL AND repeats IS NULL AND type IN ('conversation.started', 'conversation.escalated',
+                'conversation.resolved', 'conversation.closed', 'conversation.reopened', 'conversation.assigned',
+                'message.received', 'message.sent', 'response.ai_generated', 'response.staff_sent')
             AND (coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))
     """,
 )  # fmt: skip
@@ -288,30 +307,33 @@ CONVERSATION_STATES = Rollup(
         "open_conversations": State(
             "Conversations open at the end of the window (or now): last known state per conversation. A message alone opens "
             "one; a message more than 24 hours after a resolve or close opens it again.",
-            Unit.COUNT, entity="conversation_id", where=_OPEN,
+            Unit.COUNT, entity="conversation_id", where=_OPEN, held=("conversation", "open"),
         ),
         "waiting_conversations": State(
             "Open conversations at the end of the window (or now) whose last word is the other side's: an inbound message that no "
             "public reply followed. A resolve or close ends the wait too.",
-            Unit.COUNT, entity="conversation_id", where=_WAITS, better=Better.LOWER,
+            Unit.COUNT, entity="conversation_id", where=_WAITS, better=Better.LOWER, held=("conversation", "waiting"),
         ),
         "oldest_waiting_ms": State(
             "How long, at the end of the window (or now), the longest waiting open conversation has waited: since the first "
             "inbound message that no public reply followed. Null when nobody waits.",
             Unit.MS, entity="conversation_id", where=_WAITS, since="list_min(waits)", better=Better.LOWER,
+            held=("conversation", "waiting"),
         ),
         "unassigned_conversations": State(
             "Open conversations at the end of the window (or now) that are assigned to nobody by `conversation.assigned`.",
             Unit.COUNT, entity="conversation_id", where=f"{_OPEN} AND coalesce(assignee, '') = ''", better=Better.LOWER,
+            held=("conversation", "unassigned"),
         ),
         "closed_conversations": State(
             "Conversations resolved or closed at the end of the window (or now), and not written to more than 24 hours later.",
             Unit.COUNT, entity="conversation_id",
             where="state = 'closed' AND (inbound_at IS NULL OR inbound_at <= state_at + INTERVAL 24 HOUR)",
+            held=("conversation", "closed"),
         ),
         "total_conversations": State(
             "Conversations known at the end of the window (or now), open, closed, or never answered to.",
-            Unit.COUNT, entity="conversation_id", where="touches > 0",
+            Unit.COUNT, entity="conversation_id", where="touches > 0", held=("conversation", "known"),
         ),
     },
 )  # fmt: skip

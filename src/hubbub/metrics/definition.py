@@ -246,6 +246,8 @@ class Fact:
     look_ahead: timedelta = timedelta(0)
     id: str = "id"
     spells: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    view: str = ""
+    """SELECT of the fact's rows from the store's tables: `docs/facts.md`."""
 
     @property
     def plain(self) -> bool:
@@ -332,6 +334,8 @@ class State(Metric):
     entity: str = ""
     where: str = ""
     since: str = ""
+    held: tuple[str, str] = ("", "")
+    """Entity and state in the table `state`."""
 
 
 @dataclass(frozen=True)
@@ -340,6 +344,7 @@ class First(Metric):
 
     entity: str = ""
     column: str = ""
+    held: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)

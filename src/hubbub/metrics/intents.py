@@ -30,6 +30,11 @@ INTENT = Fact(
         FROM {events} AS e LEFT JOIN escalated AS x ON x.tenant = e.tenant AND x.id = e.id AND x.source = e.source
         WHERE e.type IN ('intent.classified', 'intent.confidence_low', 'intent.action_taken')
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, account_id, intent, type, confidence,
+            coalesce(escalated, 0) AS escalated
+        FROM event WHERE type IN ('intent.classified', 'intent.confidence_low', 'intent.action_taken')
+    """,
 )
 
 INTENTS = Rollup(

@@ -32,6 +32,12 @@ TALK = Fact(
             CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
         FROM {events} WHERE coalesce(status, '') <> 'private'
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id,
+            CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
+        FROM event
+        WHERE type IN ('message.received', 'message.sent') AND repeats IS NULL AND coalesce(status, '') <> 'private'
+    """,
 )
 
 RECEIPTS = ("message.delivered", "message.read", "message.failed")
@@ -117,6 +123,25 @@ SENT = Fact(
                 OR coalesce(d.converted, FALSE)) AS engaged,
             coalesce(d.converted, FALSE) AS converted, b.seq IS NOT NULL AS opted_out
         FROM folded AS f LEFT JOIN deeds AS d ON d.seq = f.seq LEFT JOIN blocks AS b ON b.seq = f.seq
+    """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, campaign_id, contact_id,
+            coalesce(receipts & 1, 0) AS has_receipt, delivered_at IS NOT NULL AS delivered,
+            coalesce(receipts & 2, 0) > 0 AS is_read, coalesce(receipts & 4, 0) > 0 AS is_failed,
+            delivered_at IS NOT NULL AND answered_at IS NOT NULL AS replied,
+            delivered_at IS NOT NULL AND (answered_at IS NOT NULL OR coalesce(receipts & 8, 0) > 0
+                OR EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND d.contact_id = m.contact_id
+                    AND d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000 AND (d.type = 'contact.converted'
+                        OR (d.type IN ('link.clicked', 'message.reacted') AND d.message_id IS NULL
+                            AND d.time < m.delivered_at + 259200000000)))) AS engaged,
+            delivered_at IS NOT NULL AND EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant
+                AND d.contact_id = m.contact_id AND d.type = 'contact.converted' AND d.time >= m.delivered_at
+                AND d.time < m.delivered_at + 604800000000) AS converted,
+            EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND d.contact_id = m.contact_id
+                AND d.type = 'contact.blocked' AND d.time >= m.time AND d.time < m.time + 604800000000) AS opted_out
+        FROM event AS m
+        WHERE type = 'message.sent' AND repeats IS NULL AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
+            AND coalesce(status, '') <> 'private'
     """,
 )
 

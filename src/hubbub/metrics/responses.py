@@ -73,6 +73,15 @@ RESPONSE = Fact(
         FROM {events} WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
     """,
     spells={"business_ms": ("asked_at", "anchor")},
+    view="""
+        SELECT tenant, anchor, ident, id AS reply_id, conversation_id, channel, channel_id, account_id, staff_id, responder,
+            asked_at, (anchor - asked_at + 500) / 1000 AS duration_ms
+        FROM response
+        UNION ALL
+        SELECT tenant, time, ident, id, conversation_id, channel, channel_id, account_id, staff_id,
+            CASE WHEN kind = 'ai' THEN 'ai' ELSE 'person' END, time - duration_ms * 1000, duration_ms
+        FROM event WHERE type = 'response.time_recorded' AND duration_ms IS NOT NULL
+    """,
 )
 
 RESPONSES = Rollup(

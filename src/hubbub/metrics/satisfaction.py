@@ -28,6 +28,9 @@ SURVEY = Fact(
             arg_max(coalesce(scale, 5), ("time", id, source)) FILTER (WHERE valid) AS scale
         FROM answers GROUP BY tenant, coalesce(survey_id, id)
     """,
+    view="""
+        SELECT tenant, survey, channel, account_id, staff_id, sent_at, rated_at, rating, scale FROM survey
+    """,
 )
 
 FIVE = "f.scale = 5 AND f.rating = {n}"

@@ -15,6 +15,10 @@ PRESENCE = Fact(
                 WHEN status IS NULL THEN NULL ELSE lower(status) END AS state
         FROM {events} WHERE staff_id IS NOT NULL
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, staff_id, account_id FROM event
+        WHERE staff_id IS NOT NULL AND type IN ('staff.login', 'staff.logout', 'staff.status_changed')
+    """,
 )
 
 STAFF_STATES = Rollup(
@@ -27,7 +31,7 @@ STAFF_STATES = Rollup(
     metrics={
         "staff_online": State(
             "Staff logged in (status online, active, available or busy) at the end of the window (or now).",
-            Unit.COUNT, entity="staff_id", where="state = 'online'",
+            Unit.COUNT, entity="staff_id", where="state = 'online'", held=("staff", "online"),
         ),
     },
 )  # fmt: skip

@@ -13,6 +13,10 @@ TASK = Fact(
             CASE type WHEN 'task.completed' THEN 'done' WHEN 'task.sla_breached' THEN NULL ELSE 'pending' END AS state
         FROM {events}
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, channel, account_id, staff_id, task_id, type FROM event
+        WHERE type IN ('task.created', 'task.assigned', 'task.completed', 'task.sla_breached')
+    """,
 )
 
 TASKS = Rollup(
@@ -52,6 +56,7 @@ TASK_STATES = Rollup(
         "tasks_pending": State(
             "Tasks created or assigned and not completed at the end of the window (or now).",
             Unit.COUNT, entity="task_id", where="state = 'pending'", better=Better.LOWER,
+            held=("task", "pending"),
         ),
     },
 )  # fmt: skip

@@ -16,6 +16,14 @@ TOPIC = Fact(
                 AS is_escalation
         FROM {events}
     """,
+    view="""
+        SELECT tenant, time AS anchor, ident, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
+            coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
+                OR coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
+            coalesce(lower(topic), '') IN ('escalation', 'escalations') OR coalesce(lower(sentiment), '') = 'escalation'
+                AS is_escalation
+        FROM event WHERE type IN ('topic.classified', 'escalation.raised')
+    """,
 )
 
 CLASSIFICATIONS = Rollup(

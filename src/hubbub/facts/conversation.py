@@ -1,0 +1,393 @@
+"""Conversations: waits and their ends, episodes, replies to messages, and states over time. Folded by conversation.
+
+The events of a conversation are read once, in order, by a machine whose parts each know one thing: who waits (`_Waits`), which
+sent message is answered (`_Answers`), the episodes (`_Episodes`), and what state the conversation is in (`_States`). What the
+machine carries from one event to the next is small and can be written down, so that a fold may begin where retention cut.
+Definitions: `docs/facts.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hubbub.facts.message import HORIZON
+from hubbub.facts.moments import DAY
+from hubbub.facts.state import States, Stretch
+
+RANK = {
+    "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "conversation.assigned": 3,
+    "conversation.escalated": 4, "escalation.raised": 4, "response.ai_generated": 5, "response.staff_sent": 5,
+    "message.sent": 6, "response.time_recorded": 7, "intent.classified": 7, "satisfaction.rating_received": 7,
+    "conversation.resolved": 8, "conversation.closed": 9,
+}  # fmt: skip
+"""The order of events of the same moment: as the conversation's life goes. Then the ident decides."""
+
+TYPES = tuple(RANK)
+REPLIES = ("message.sent", "response.ai_generated", "response.staff_sent")
+REOPENS_WITHIN = DAY
+ESCALATES_WITHIN = 7 * DAY
+
+
+class Turn(NamedTuple):
+    """An event of a conversation, with what was folded before; repeats of a message are left out."""
+
+    time: int
+    ident: int
+    type: str
+    id: str
+    channel: str | None
+    channel_id: str | None
+    account_id: str | None
+    staff_id: str | None
+    contact_id: str | None
+    campaign_id: str | None
+    kind: str | None
+    status: str | None
+    duration_ms: int | None
+    answered_at: int | None
+    escalated: int | None
+    credited_staff_id: str | None
+
+
+class Response(NamedTuple):
+    """A wait that ended, under the reply's time; columns of `response` after the tenant."""
+
+    anchor: int
+    ident: int
+    id: str
+    conversation_id: str
+    channel: str | None
+    channel_id: str | None
+    account_id: str | None
+    staff_id: str | None
+    responder: str
+    asked_at: int
+
+
+class Episode(NamedTuple):
+    """A conversation from its opening to its last resolve; columns of `episode` after the tenant."""
+
+    anchor: int
+    conversation_id: str
+    id: str
+    channel: str | None
+    channel_id: str | None
+    account_id: str | None
+    staff_id: str | None
+    first_staff_id: str | None
+    responder: str
+    first_inbound: int | None
+    first_reply_at: int | None
+    person_from: int | None
+    first_person_at: int | None
+    last_resolve: int | None
+    resolved_at: int | None
+    returned_at: int | None
+    escalated: int
+    ai_involved: int
+    ai_escalated: int
+    ai_resolved: int
+
+
+@dataclass(slots=True)
+class Folded:
+    """All that the events of one conversation say. The last three name events by time and ident."""
+
+    responses: list[Response] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+    states: list[Stretch] = field(default_factory=list)
+    answered: dict[tuple[int, int], int] = field(default_factory=dict)
+    escalated: set[tuple[int, int]] = field(default_factory=set)
+    credited: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+def fold(conversation: str, turns: list[Turn]) -> Folded:
+    """Fold a conversation's events, in any order; see `docs/facts.md` for what each row means."""
+    turns.sort(key=lambda turn: (turn.time, RANK[turn.type], turn.ident))
+    folded = Folded()
+    waits, answers = _Waits(conversation), _Answers(folded.answered)
+    episodes, states = _Episodes(conversation), _States()
+    intents: list[Turn] = []
+    escalations: list[int] = []
+    last_staff: str | None = None
+    for turn in turns:
+        type_ = turn.type
+        if type_ == "response.time_recorded":
+            waits.reported = waits.reported or turn.duration_ms is not None
+            continue
+        if type_ == "intent.classified":
+            intents.append(turn)
+            continue
+        if type_ == "satisfaction.rating_received":
+            if last_staff is not None:
+                folded.credited[turn.time, turn.ident] = last_staff
+            continue
+        if type_ in ("conversation.escalated", "escalation.raised"):
+            escalations.append(turn.time)
+        public = turn.status != "private"
+        kind = turn.kind or "person"
+        if public and kind in ("person", "ai", "auto"):
+            answers.see(turn)
+        # The message that a conversation is named after opens it whoever wrote it: a bug report posted by a feed waits too.
+        if kind not in ("person", "ai") and not (type_ == "message.received" and turn.id == conversation):
+            continue
+        replies = type_ in REPLIES and public and turn.campaign_id is None
+        if replies and turn.staff_id is not None:
+            last_staff = turn.staff_id
+        asked_at = waits.asked_at
+        if public:
+            waits.see(turn, replies)
+            if type_ != "conversation.closed":
+                episodes.see(turn, replies, asked_at)
+        if type_ != "escalation.raised":
+            states.see(turn, replies)
+    folded.responses = [] if waits.reported else waits.responses
+    folded.episodes = episodes.rows()
+    folded.states = states.tracks.stretches(states.channel, states.account_id)
+    folded.escalated = {
+        (one.time, one.ident)
+        for one in intents
+        if any(one.time <= at < one.time + ESCALATES_WITHIN for at in escalations)
+    }
+    return folded
+
+
+class _Waits:
+    """From the first inbound message that nobody answered to the next public reply; more inbound messages change nothing."""
+
+    __slots__ = ("account_id", "asked_at", "channel", "channel_id", "conversation", "reported", "responses")
+
+    def __init__(self, conversation: str) -> None:
+        self.conversation = conversation
+        self.responses: list[Response] = []
+        self.reported = False
+        self.asked_at: int | None = None
+        self.channel: str | None = None
+        self.channel_id: str | None = None
+        self.account_id: str | None = None
+
+    def see(self, turn: Turn, replies: bool) -> None:
+        inbound = turn.type == "message.received"
+        if inbound:
+            if self.asked_at is None:
+                self.asked_at = turn.time
+                self.channel, self.channel_id, self.account_id = turn.channel, turn.channel_id, turn.account_id
+        elif replies and self.asked_at is not None:
+            ai = turn.type == "response.ai_generated" or turn.kind == "ai"
+            self.responses.append(
+                Response(
+                    turn.time, turn.ident, turn.id, self.conversation, turn.channel or self.channel,
+                    self.channel_id or turn.channel_id, self.account_id or turn.account_id, turn.staff_id,
+                    "ai" if ai else "person", self.asked_at,
+                )
+            )  # fmt: skip
+            self.asked_at = None
+
+
+class _Answers:
+    """Which sent message an inbound one answers: the latest before it in the conversation, within 72 hours, of that contact."""
+
+    __slots__ = ("answered", "contact", "open", "sent_at")
+
+    def __init__(self, answered: dict[tuple[int, int], int]) -> None:
+        self.answered = answered
+        self.open: tuple[int, int] | None = None
+        self.sent_at = 0
+        self.contact: str | None = None
+
+    def see(self, turn: Turn) -> None:
+        if turn.type == "message.sent":
+            self.open, self.sent_at, self.contact = (turn.time, turn.ident), turn.time, turn.contact_id
+        elif turn.type == "message.received" and self.open is not None:
+            same = self.contact is None or turn.contact_id is None or self.contact == turn.contact_id
+            if same and turn.time < self.sent_at + HORIZON:
+                self.answered[self.open] = turn.time
+                self.open = None
+
+
+class _Current:
+    """An episode as it goes on."""
+
+    __slots__ = (
+        "account_id", "ai_involved", "anchor", "channel", "channel_id", "escalated", "first_ai", "first_inbound",
+        "first_person_at", "first_reply_at", "first_staff_id", "handed_at", "human_replied", "id", "last_resolve", "person_from",
+        "reopened", "reopened_after", "returned_at", "staff_id",
+    )  # fmt: skip
+
+    def __init__(self, anchor: int, turn: Turn) -> None:
+        self.anchor = anchor
+        self.id = turn.id
+        self.channel: str | None = None
+        self.channel_id: str | None = None
+        self.account_id: str | None = None
+        self.staff_id: str | None = None
+        self.first_staff_id: str | None = None
+        self.first_ai = False
+        self.first_inbound: int | None = None
+        self.first_reply_at: int | None = None
+        self.person_from: int | None = None
+        self.first_person_at: int | None = None
+        self.handed_at: int | None = None
+        self.last_resolve: int | None = None
+        self.returned_at: int | None = None
+        self.reopened = self.reopened_after = self.escalated = self.ai_involved = self.human_replied = False
+
+    def see(self, turn: Turn, replies: bool) -> None:
+        time, type_ = turn.time, turn.type
+        self.channel = self.channel or turn.channel
+        self.channel_id = self.channel_id or turn.channel_id
+        self.account_id = self.account_id or turn.account_id
+        self.staff_id = turn.staff_id or self.staff_id
+        if type_ == "message.received":
+            if self.first_inbound is None:
+                self.first_inbound = time
+                self._person_from(time)
+        elif replies:
+            self._replied(turn)
+        elif type_ == "conversation.resolved":
+            self.last_resolve, self.reopened_after = time, False
+        elif type_ == "conversation.reopened":
+            if self.last_resolve is not None:
+                self.reopened = self.reopened_after = True
+                self.returned_at = self.returned_at or time
+                if self.ai_involved and not self.human_replied and self.handed_at is None:
+                    self._person_from(time)  # what AI had resolved is now for people
+        elif type_ in ("conversation.escalated", "escalation.raised"):
+            self.escalated = self.escalated or time <= self.anchor + ESCALATES_WITHIN
+            if type_ == "conversation.escalated":
+                self._handed(time)
+        elif type_ == "conversation.assigned" and turn.staff_id is not None:
+            self._handed(time)
+
+    def _replied(self, turn: Turn) -> None:
+        time = turn.time
+        ai = turn.type == "response.ai_generated" or (turn.type == "message.sent" and turn.kind == "ai")
+        if ai:
+            self.ai_involved = True
+        else:
+            self.human_replied = True
+        if self.first_inbound is not None and self.first_reply_at is None:
+            self.first_reply_at, self.first_staff_id, self.first_ai = time, turn.staff_id, ai
+        if not ai and self.person_from is not None and self.first_person_at is None:
+            self.first_person_at = time
+
+    def _handed(self, time: int) -> None:
+        if self.handed_at is None:
+            self.handed_at = time
+            self._person_from(time)
+
+    def _person_from(self, time: int) -> None:
+        """A person is waited for from here on: a reply before does not count."""
+        if self.person_from is None or time > self.person_from:
+            self.person_from = time
+            if self.first_person_at is not None and self.first_person_at < time:
+                self.first_person_at = None
+
+    def row(self, conversation: str) -> Episode:
+        taken_over = self.human_replied or self.handed_at is not None or self.escalated
+        resolved = self.last_resolve is not None
+        return Episode(
+            self.anchor, conversation, self.id, self.channel, self.channel_id, self.account_id, self.staff_id,
+            self.first_staff_id, "ai" if self.first_ai else "person", self.first_inbound, self.first_reply_at, self.person_from,
+            self.first_person_at, self.last_resolve, None if self.reopened_after else self.last_resolve, self.returned_at,
+            int(self.escalated), int(self.ai_involved), int(self.ai_involved and taken_over),
+            int(self.ai_involved and resolved and not taken_over and not self.reopened),
+        )  # fmt: skip
+
+
+class _Episodes:
+    """Episodes: the first opening more than 24 hours after a resolve begins the next one; a reopen within them goes on."""
+
+    __slots__ = ("_conversation", "_current", "_ended", "_open", "_resolved")
+
+    def __init__(self, conversation: str) -> None:
+        self._conversation = conversation
+        self._ended: list[_Current] = []
+        self._current: _Current | None = None
+        self._open = False
+        self._resolved: int | None = None
+
+    def see(self, turn: Turn, replies: bool, asked_at: int | None) -> None:
+        time, type_ = turn.time, turn.type
+        if not self._open and type_ in ("message.received", "conversation.started", "conversation.reopened"):
+            within = self._resolved is not None and time <= self._resolved + REOPENS_WITHIN
+            if within and type_ == "conversation.reopened":
+                self._open = True
+            elif not within:
+                self._begin(turn, asked_at)
+        if self._current is None:
+            return  # what happens before any opening belongs to no episode: a resolve there ends none
+        self._current.see(turn, replies)
+        if type_ == "conversation.resolved":
+            self._resolved, self._open = time, False
+
+    def _begin(self, turn: Turn, asked_at: int | None) -> None:
+        """Begin an episode: where somebody has waited since the resolve, with the first message of that wait."""
+        waited = asked_at is not None and self._resolved is not None and asked_at > self._resolved
+        start = asked_at if waited and asked_at is not None else turn.time
+        if self._current is not None:
+            self._current.returned_at = self._current.returned_at or start
+            self._ended.append(self._current)
+        self._current = _Current(start, turn)
+        if waited:
+            self._current.first_inbound = self._current.person_from = start
+        self._open = True
+
+    def rows(self) -> list[Episode]:
+        return [one.row(self._conversation) for one in (*self._ended, *([self._current] if self._current else []))]
+
+
+class _States:
+    """In which states the conversation is, and since when: known, open, closed, waiting, unassigned."""
+
+    __slots__ = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel", "tracks")
+
+    def __init__(self) -> None:
+        self.tracks = States("conversation")
+        self.channel: str | None = None
+        self.account_id: str | None = None
+        self._own: str | None = None
+        self._own_at = 0
+        self._inbound_at: int | None = None
+        self._waits: int | None = None
+        self._assignee: str | None = None
+
+    def see(self, turn: Turn, replies: bool) -> None:
+        time, type_ = turn.time, turn.type
+        self.channel = self.channel or turn.channel
+        self.account_id = self.account_id or turn.account_id
+        if not type_.startswith("response."):
+            self.tracks.begin("known", time)
+        if type_ == "message.received":
+            self._inbound_at = time
+            if self._waits is None:
+                self._waits = time
+        elif replies:
+            self._waits = None
+        elif type_.startswith("conversation."):
+            self._own_at = time
+            if type_ in ("conversation.resolved", "conversation.closed"):
+                self._own, self._waits = "closed", None
+            else:
+                self._own = "open"
+                if type_ == "conversation.assigned":
+                    self._assignee = turn.staff_id
+        returned = self._inbound_at is not None and self._inbound_at > self._own_at + REOPENS_WITHIN
+        is_open = self._inbound_at is not None if self._own is None else self._own == "open" or returned
+        self.tracks.set("open", is_open, time)
+        self.tracks.set("closed", self._own == "closed" and not returned, time)
+        self.tracks.set("waiting", is_open and self._waits is not None, time, began=self._waits)
+        self.tracks.set("unassigned", is_open and self._assignee is None, time)
+
+
+def columns(row: type[Any]) -> tuple[str, ...]:
+    """Return the columns that a row of this file has, in order."""
+    names: tuple[str, ...] = row._fields
+    return names
+
+
+def turns_of(rows: Iterable[tuple[Any, ...]]) -> list[Turn]:
+    """Return stored rows, whose columns are those of `Turn`, as turns."""
+    return [Turn._make(row) for row in rows]

@@ -1,0 +1,150 @@
+"""Refresh: what waits in the log becomes events, and the units they touch are folded; one transaction for each few hundred.
+
+Storing an event adds its units to `todo` in the same transaction, folding takes them out in the same transaction as the facts, so
+that a process that dies anywhere leaves nothing half done. An answer refreshes its own tenant first: there is one way of answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubbub.facts.units import UNITS, Touched, new_sights, touched
+from hubbub.storage.identity import key_of
+from hubbub.storage.log import EVENT, IDENT, Entry
+from hubbub.storage.sqlite import Transaction
+from hubbub.storage.store import Store
+
+AT_ONCE = 500
+"""Units that are folded in one transaction: other writers wait no longer than they take."""
+EVENTS_AT_ONCE = 5_000
+_ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
+_SEQ, _CHANNEL = EVENT.index("seq"), EVENT.index("channel")
+Progress = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+@dataclass
+class Refreshed:
+    """What a refresh did: events moved out of the log, and units folded by kind."""
+
+    events: int = 0
+    units: dict[str, int] = field(default_factory=dict)
+    tenants: set[int] = field(default_factory=set)
+
+
+def refresh(store: Store, tenant: int | None = None, *, progress: Progress = _quiet) -> Refreshed:
+    """Store all that waits in the log and fold what it touches, of all tenants or of one.
+
+    May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    """
+    done = Refreshed()
+    with store.settling:
+        while count := _store(store, done):
+            progress(f"{count} events stored")
+        while count := _fold(store, tenant, done):
+            progress(f"{count} units folded")
+    return done
+
+
+def behind(store: Store) -> int:
+    """Return how many batches wait in the log."""
+    with store.facts.read() as reading:
+        return store.log.last() - _stored(reading)
+
+
+def _stored(transaction: Transaction) -> int:
+    return int(transaction.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
+
+
+def _store(store: Store, done: Refreshed) -> int:
+    """Move some of the log into `event`, with what it touches; returns how many events."""
+    if not behind(store):
+        return 0
+    with store.facts.write() as writing:
+        entries = list(store.log.waiting(_stored(writing), EVENTS_AT_ONCE))
+        if not entries:
+            return 0
+        keys = []
+        units: Touched = set()
+        for entry in entries:
+            rows = [_numbered(row, entry.n, place) for place, row in enumerate(entry.rows)]
+            _take_out(writing, entry, units)
+            writing.many(_ADD, rows)
+            new_sights(writing, touched(rows, units), units)
+            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry))
+            keys += [key_of(entry.tenant, row[IDENT]) for row in rows]
+            done.events += len(rows)
+            done.tenants.add(entry.tenant)
+        store.identities.add(writing, keys)
+        writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
+        last = entries[-1].n
+        writing.run("INSERT OR REPLACE INTO meta VALUES ('stored', ?)", (str(last),))
+    store.log.forget(last, keys)
+    return len(keys)
+
+
+def _numbered(row: Any, n: int, place: int) -> list[Any]:
+    """Return an event's row with its place in the order of arrival."""
+    numbered = list(row)
+    numbered[_SEQ] = (n << 20) + place
+    return numbered
+
+
+def _take_out(writing: Transaction, entry: Entry, units: Touched) -> None:
+    """Take out the events that this batch corrects; what they were part of is folded again."""
+    for place, time in entry.replaced.items():
+        old = writing.rows(
+            f"DELETE FROM event WHERE tenant = ? AND time = ? AND ident = ? RETURNING {', '.join(EVENT)}, receipts",
+            (entry.tenant, time, entry.rows[place][IDENT]),
+        )
+        units.update(("contact", *contact) for contact in touched(old, units))
+        units.update(("channel", entry.tenant, row[_CHANNEL] or "") for row in old if row[-1])
+
+
+def _refused(entry: Entry) -> list[tuple[Any, ...]]:
+    return [
+        (
+            (entry.n << 20) + place,
+            entry.tenant,
+            *(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw")),
+        )
+        for place, one in enumerate(entry.rejected)
+    ]
+
+
+def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
+    """Fold some of what is to be folded; returns how many units."""
+    mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+    if not _anything(store, mine, params):
+        return 0
+    for unit, fold in UNITS.items():
+        with store.facts.write() as writing:
+            keys = writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
+            if not keys:
+                continue
+            again: Touched = set()
+            for no, key in keys:
+                again |= fold(writing, no, key)
+                done.tenants.add(no)
+            writing.many(
+                "DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", [(unit, no, key) for no, key in keys]
+            )
+            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(again))
+        done.units[unit] = done.units.get(unit, 0) + len(keys)
+        return len(keys)
+    return 0
+
+
+def _anything(store: Store, mine: str, params: tuple[int, ...]) -> bool:
+    with store.facts.read() as reading:
+        if not params:
+            return reading.value("SELECT 1 FROM todo LIMIT 1") is not None
+        return any(
+            reading.value(f"SELECT 1 FROM todo WHERE unit = ?{mine} LIMIT 1", (unit, *params)) is not None
+            for unit in UNITS
+        )

@@ -1,0 +1,66 @@
+"""Surveys: when one was sent, and its last valid rating. Folded by the survey's id.
+
+A 5-point rating is valid from 1 to 5, an answer on scale 10 from 0 to 10. A rating without a staff member is credited to the one
+who answered last before it in its conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Voice(NamedTuple):
+    """An event of a survey."""
+
+    time: int
+    ident: int
+    type: str
+    channel: str | None
+    account_id: str | None
+    staff_id: str | None
+    credited_staff_id: str | None
+    value: float | None
+    scale: int | None
+
+
+class Survey(NamedTuple):
+    """Columns of `survey` after the tenant."""
+
+    survey: str
+    channel: str | None
+    account_id: str | None
+    staff_id: str | None
+    sent_at: int | None
+    rated_at: int | None
+    rating: float | None
+    scale: int | None
+
+
+def valid(one: Voice) -> bool:
+    """Whether an event is a rating that counts."""
+    if one.type != "satisfaction.rating_received" or one.value is None:
+        return False
+    if (one.scale or 5) == 5:
+        return one.value in (1, 2, 3, 4, 5)
+    return one.scale == 10 and 0 <= one.value <= 10
+
+
+def fold(survey: str, voices: Iterable[Voice]) -> Survey:
+    """Fold the events of one survey, in any order."""
+    ordered = sorted(voices, key=lambda one: (valid(one), one.time, one.ident))
+    channel = account_id = staff_id = credited = None
+    sent_at: int | None = None
+    last: Voice | None = None
+    for one in ordered:
+        channel, account_id = one.channel or channel, one.account_id or account_id
+        staff_id = one.staff_id or staff_id
+        credited = one.credited_staff_id or credited
+        if one.type == "satisfaction.survey_sent":
+            sent_at = one.time if sent_at is None else min(sent_at, one.time)
+        if valid(one):
+            last = one
+    return Survey(
+        survey, channel, account_id, staff_id or credited, sent_at, last.time if last else None, last.value if last else None,
+        (last.scale or 5) if last else None,
+    )  # fmt: skip

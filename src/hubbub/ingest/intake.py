@@ -1,0 +1,124 @@
+"""Take events in: check them, give each source, id and time of receipt, append them to the log, and say what became of each.
+
+`read_events` (model/event.py) has parsed; `check` (ingest/accept.py) says what shape cannot; the log finds duplicates and
+corrections and is on disk when it answers. What was refused goes along, to be kept in quarantine with its reason, replayable.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from hubbub.clock import Clock
+from hubbub.facts.moments import micros
+from hubbub.ingest.accept import DEFAULT_SOURCE, UNKEPT, Outcome, bounds, check
+from hubbub.model.event import MAX_RAW, NOTHING, TEXT_FIELDS, Event, Item, Rejection
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import EPOCH
+from hubbub.storage.identity import ident_of
+from hubbub.storage.log import EVENT, Batch, Verdict
+from hubbub.storage.store import Store
+from hubbub.store.erasures import Erased
+
+_EPOCH = EPOCH.replace(tzinfo=None)
+_MICROSECOND = timedelta(microseconds=1)
+_FIELDS = Event.__struct_fields__
+_GIVEN = tuple(
+    c for c in EVENT if c not in ("tenant", "time", "ident", "seq", "source", "id", "attributes", "received_at")
+)
+_TEXTS = frozenset(TEXT_FIELDS)
+
+
+class Intake:
+    """Accepts events for a store. `frozen_until` tells from where on a tenant's facts are still there.
+
+    `arrived` hears of each tenant whose stored events are others now, before the sender does. `erased` tells
+    what is not taken again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        frozen_until: Callable[[Tenant], datetime | None],
+        arrived: Callable[[Tenant], None] = lambda _: None,
+        erased: Callable[[Tenant], Erased | None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._frozen_until = frozen_until
+        self._arrived = arrived
+        self._erased = erased
+
+    def accept(
+        self,
+        tenant: Tenant,
+        items: Iterable[Item],
+        *,
+        history: bool = False,
+        origin: str = "api",
+        quarantine: bool = True,
+        origins: Sequence[str] | None = None,
+    ) -> Outcome:
+        """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
+
+        `history` takes events older than the raw retention; `origin` says in quarantine where records came from,
+        `origins` (one per item) name file and line at the head of each message.
+        """
+        now = self._clock()
+        limits = bounds(tenant, now, self._frozen_until(tenant), history, self._erased(tenant))
+        good, times, rejected = check(items, limits)
+        for one in rejected if origins else ():
+            one.message = f"{(origins or [])[one.index]}: {one.message}"
+        received_at = micros(now)
+        kept = [_quarantined(r, origin, received_at) for r in rejected if r.code not in UNKEPT] if quarantine else []
+        verdicts: list[Verdict] = []
+        if good or kept:
+            verdicts = self._store.log.append(batch_of(tenant, good, times, received_at, kept))
+        if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
+            self._arrived(tenant)
+        return Outcome(
+            stored=verdicts.count(Verdict.STORED),
+            duplicates=verdicts.count(Verdict.DUPLICATE),
+            corrected=verdicts.count(Verdict.CORRECTED),
+            rejected=rejected,
+        )
+
+
+def batch_of(
+    tenant: Tenant,
+    events: Sequence[Event],
+    times: Sequence[datetime],
+    received_at: int,
+    rejected: Sequence[dict[str, Any]],
+) -> Batch:
+    """Return checked events as rows of the log; `times` are theirs in UTC without zone. An empty text is an absent one."""
+    if not events:
+        return Batch(tenant.no, (), (), received_at, rejected)
+    by_field = dict(zip(_FIELDS, zip(*map(msgspec.structs.astuple, events), strict=True), strict=True))
+    n = len(events)
+    columns: dict[str, Sequence[Any]] = {name: _plain(name, by_field[name]) for name in _GIVEN}
+    given = [bool(id_) for id_ in by_field["id"]]
+    columns["id"] = [id_ or uuid.uuid4().hex for id_ in by_field["id"]]
+    columns["source"] = [source or DEFAULT_SOURCE for source in by_field["source"]]
+    columns["ident"] = list(map(ident_of, columns["source"], columns["id"]))
+    columns["time"] = [(time - _EPOCH) // _MICROSECOND for time in times]
+    columns["attributes"] = [None if raw is NOTHING else bytes(raw).decode() or None for raw in by_field["attributes"]]
+    columns |= {"tenant": [tenant.no] * n, "seq": [0] * n, "received_at": [received_at] * n}
+    rows = list(zip(*(columns[name] for name in EVENT), strict=True))
+    return Batch(tenant.no, rows, given, received_at, rejected)
+
+
+def _plain(name: str, values: tuple[Any, ...]) -> Sequence[Any]:
+    return [value or None for value in values] if name in _TEXTS and "" in values else values
+
+
+def _quarantined(rejection: Rejection, origin: str, received_at: int) -> dict[str, Any]:
+    return {
+        "received_at": received_at, "origin": origin, "code": rejection.code, "field": rejection.field,
+        "message": rejection.message, "raw": rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    }  # fmt: skip

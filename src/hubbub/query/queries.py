@@ -1,0 +1,197 @@
+"""Answer a question: check it, refresh what it asks about, read its metrics from facts, and lay the numbers out as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hubbub.calculations import change
+from hubbub.clock import Clock
+from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import micros
+from hubbub.facts.refresh import refresh
+from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, Window, window_of, windows
+from hubbub.query.answer import check
+from hubbub.query.compare import earlier
+from hubbub.query.reader import Context, Dims, Found, read
+from hubbub.query.result import Answer, Cell, Column
+from hubbub.query.result import State as Known
+from hubbub.storage.sqlite import Transaction
+from hubbub.storage.store import Store
+
+MAX_ROWS = 100_000
+
+
+class Queries:
+    """Answers questions of one tenant at a time from the store's facts. May be used from any thread."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def answer(self, tenant: Tenant, question: Question) -> Answer:
+        """Answer a question; raises BadQuestionError for names outside the catalogue and ranges without an answer."""
+        return self.together(tenant, [question])[0]
+
+    def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
+        """Answer several questions at one moment."""
+        with self.at_once(tenant) as ask:
+            return [ask(question) for question in questions]
+
+    @contextmanager
+    def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
+        """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
+        with self.reading(tenant) as (reading, now):
+            yield lambda question: _answer(reading, tenant, question, now)
+
+    @contextmanager
+    def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:
+        """Refresh a tenant, and give a transaction that sees its facts as they are at one moment, and that moment."""
+        refresh(self._store, tenant.no)
+        now = self._clock()
+        with self._store.facts.read() as reading:
+            yield reading, now
+
+
+def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> list[Window]:
+    """Return the windows of an answer, clipped to the asked range; they say under which start a row is shown."""
+    return [Window(max(w.start, start), min(w.end, end)) for w in windows(start, end, grain, tenant.tz)]
+
+
+def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datetime) -> Answer:
+    asked = [find(name) for name in question.metrics]
+    check(question, asked, tenant)
+    if question.compare is None:
+        return _read(reading, tenant, [question], asked, now)[0]
+    start, end = earlier(question, tenant, now)
+    past = replace(question, compare=None, start=start, end=end)
+    answer, before = _read(reading, tenant, [question, past], asked, now)
+    return _compared(answer, before, tenant)
+
+
+def _read(
+    reading: Transaction, tenant: Tenant, periods: Sequence[Question], asked: Sequence[Asked], now: datetime
+) -> list[Answer]:
+    """Answer one question over several periods, by the same statements where they follow on each other."""
+    gone = reading.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
+    answers = []
+    for question in periods:
+        cut = buckets(question.start, question.end, question.grain, tenant)
+        found = read(Context(reading, tenant, question, cut, micros(now)), asked)
+        answers.append(_laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None))
+    return answers
+
+
+def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
+    """Give each row what it was before and how it changed; rows pair up by the place of their window and dimension values."""
+    order = {start: place for place, start in enumerate(sorted(set(old.starts)))}
+    before = {(order[start], dims): row for row, (start, dims) in enumerate(zip(old.starts, old.dims, strict=True))}
+    places = {start: place for place, start in enumerate(sorted(set(answer.starts)))}
+    answer.compare = []
+    for row, (start, dims) in enumerate(zip(answer.starts, answer.dims, strict=True)):
+        was = before.get((places[start], dims))
+        pairs = {}
+        for name, column in answer.columns.items():
+            then = old.columns[name].values[was] if was is not None else None
+            pairs[name] = {
+                "previous": then,
+                "change": asdict(change(column.values[row], then, column.unit is Unit.SHARE)),
+            }
+        answer.compare.append(pairs)
+    if "gone" in old.freshness:
+        answer.freshness["gone_before"] = old.freshness["gone"]
+    answer.freshness["compared_with"] = [
+        moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)
+    ]
+    return answer
+
+
+def _laid_out(
+    question: Question,
+    tenant: Tenant,
+    asked: Sequence[Asked],
+    cut: Sequence[Window],
+    found: Found,
+    now: datetime,
+    gone: tuple[int, int] | None,
+) -> Answer:
+    """Lay cells out as columns: every window has a row for each combination of dimension values seen anywhere in the range."""
+    combos: list[Dims] = [()]
+    if question.by:
+        seen = {dims for cells in found.values() for _, dims in cells}
+        combos = sorted(seen, key=lambda dims: tuple((value is None, value or "") for value in dims))
+    if len(combos) * len(cut) > MAX_ROWS:
+        raise BadQuestionError(
+            f"the answer would have {len(combos) * len(cut)} rows, {MAX_ROWS} are allowed; filter, or take a coarser grain"
+        )
+    lost = {
+        i for i, window in enumerate(cut) if gone and micros(window.start) < gone[1] and micros(window.end) > gone[0]
+    }
+    columns = {one.name: _column(one, cut, combos, found[one.name], now, lost) for one in asked}
+    starts = [window.start.astimezone(UTC) for window in cut for _ in combos]
+    fresh = _freshness(question, tenant, now, len(cut), sum(window.end > now for window in cut), len(lost))
+    return Answer(question, tenant.zone, starts, combos * len(cut), columns, fresh)
+
+
+def _column(
+    one: Asked,
+    cut: Sequence[Window],
+    combos: Sequence[Dims],
+    cells: dict[tuple[int, Dims], Cell],
+    now: datetime,
+    lost: set[int],
+) -> Column:
+    column = Column(one.unit)
+    horizon = one.rollup.source.look_ahead
+    if isinstance(one.metric, State | First):
+        lost = {i for i in lost if isinstance(one.metric, State) and i + 1 in lost}  # a state is of the window's end
+    for number, window in enumerate(cut):
+        state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
+        empty = _empty(one, window, now)
+        for dims in combos:
+            cell = cells.get((number, dims)) or empty
+            if number in lost:
+                cell, state = Cell(None), Known.GONE
+            column.values.append(cell.value)
+            column.numerators.append(cell.numerator)
+            column.denominators.append(cell.denominator)
+            column.n.append(cell.n)
+            if cell.details is not None:
+                column.details[len(column.states)] = cell.details
+            column.states.append(state)
+    return column
+
+
+def _empty(one: Asked, window: Window, now: datetime) -> Cell:
+    """A window without facts: counts are 0, everything that divides or has no value is null, as are states yet to come."""
+    metric = one.metric
+    counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
+    if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
+        counted = True
+    if isinstance(metric, State) and (window.start >= now or metric.since):
+        counted = False
+    if isinstance(metric, Score):
+        counted = False
+    return Cell(0 if counted else None, n=0)
+
+
+def _freshness(question: Question, tenant: Tenant, now: datetime, count: int, live: int, gone: int) -> dict[str, Any]:
+    hour = window_of(now, Grain.HOUR, tenant.tz).start.astimezone(UTC)
+    freshness: dict[str, Any] = {
+        "as_of": now.astimezone(tenant.tz).isoformat(),
+        "complete_to": min(hour, question.end).astimezone(tenant.tz).isoformat(),
+        "source": "facts",
+        "live_windows": live,
+        "zone": tenant.zone,
+        "quantiles": "exact",
+    }
+    if gone:
+        freshness["gone"] = f"{gone} of {count} windows are null: what they count is past retention"
+    return freshness

@@ -1,0 +1,130 @@
+"""An answer: columns of numbers, one for each metric, over rows of a window and its dimension values.
+
+A number keeps its unit, its parts and its state on the way to every face; a face that wants one number takes a `Cell`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hubbub.metrics.definition import Unit
+from hubbub.model.question import Question
+
+Number = float | int | None
+
+
+class State(StrEnum):
+    """What is to be thought of a number: whether it may still change, or why there is none."""
+
+    SETTLED = "settled"
+    LIVE = "live"
+    PROVISIONAL = "provisional"
+    INCOMPLETE = "incomplete"
+    NOT_FETCHED = "not_fetched"
+    NOT_KNOWN_THEN = "not_known_then"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number with its parts; `n` is over how many things it goes."""
+
+    value: Number
+    numerator: Number = None
+    denominator: Number = None
+    n: int | None = None
+    state: str = State.SETTLED
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Column:
+    """A metric's numbers, row by row; `details` holds what only some metrics have, by row."""
+
+    unit: Unit
+    values: list[Number] = field(default_factory=list)
+    numerators: list[Number] = field(default_factory=list)
+    denominators: list[Number] = field(default_factory=list)
+    n: list[int | None] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    details: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def cell(self, row: int) -> Cell:
+        """Return the number of a row."""
+        return Cell(
+            self.values[row], self.numerators[row], self.denominators[row], self.n[row], self.states[row],
+            self.details.get(row),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of an answer, for faces that go through it number by number; `start` is aware, in UTC."""
+
+    start: datetime
+    dims: dict[str, str | None]
+    cells: dict[str, Cell]
+    compare: dict[str, dict[str, Any]] | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """Columns by the metrics' asked names; `starts` (aware, UTC) and `dims` say what each row is about, in order."""
+
+    question: Question
+    zone: str
+    starts: list[datetime]
+    dims: list[tuple[str | None, ...]]
+    columns: dict[str, Column]
+    freshness: dict[str, Any]
+    compare: list[dict[str, dict[str, Any]]] | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, each with its numbers."""
+        return list(self.each())
+
+    def each(self) -> Iterator[Row]:
+        """Yield the rows."""
+        by = self.question.by
+        for i, (start, dims) in enumerate(zip(self.starts, self.dims, strict=True)):
+            cells = {name: column.cell(i) for name, column in self.columns.items()}
+            yield Row(start, dict(zip(by, dims, strict=True)), cells, self.compare[i] if self.compare else None)
+
+    def public(self, *, details: bool = False) -> dict[str, Any]:
+        """Return the public form: `{"rows": [{"window": ..., <dims>, <metric>: value}], "freshness": {...}}`.
+
+        A number that is not known has its reason beside it, as `<metric>.state`; `details` gives every number its parts.
+        """
+        tz, by = ZoneInfo(self.zone), self.question.by
+        windows = {start: start.astimezone(tz).isoformat() for start in set(self.starts)}
+        values = [(name, f"{name}.state", column.values, column.states) for name, column in self.columns.items()]
+        rows = []
+        for i, (start, dims) in enumerate(zip(self.starts, self.dims, strict=True)):
+            shown: dict[str, Any] = {"window": windows[start], **dict(zip(by, dims, strict=True))}
+            for name, state_name, numbers, states in values:
+                shown[name] = numbers[i]
+                if states[i] in UNKNOWN:
+                    shown[state_name] = states[i]
+            if self.compare is not None:
+                shown["compare"] = self.compare[i]
+            if details:
+                shown["details"] = {name: _details(column.cell(i)) for name, column in self.columns.items()}
+            rows.append(shown)
+        return {"rows": rows, "freshness": self.freshness}
+
+
+UNKNOWN = frozenset((State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.GONE))
+"""States of a number that is not known: it is None, and never 0."""
+
+
+def _details(cell: Cell) -> dict[str, Any]:
+    return {
+        "value": cell.value, "numerator": cell.numerator, "denominator": cell.denominator, "n": cell.n, "state": cell.state,
+        **(cell.details or {}),
+    }  # fmt: skip

@@ -1,0 +1,259 @@
+"""The log: what was accepted is on disk here before anybody hears of it, and waits until it is stored with its facts.
+
+It is a file of its own, so that no fold ever holds an acknowledgement back. Callers that come at once share one sync: the first
+writes for all that wait. Verdicts are given here too, since only here is known what is still on its way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hubbub.errors import StoreFullError
+from hubbub.storage import schema
+from hubbub.storage.identity import Identities, key_of
+from hubbub.storage.sqlite import Database, Transaction
+
+EVENT = tuple(schema.SENT)
+"""Columns of an event's row, in order."""
+TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
+Row = tuple[Any, ...]
+
+
+class Verdict(IntEnum):
+    """What became of one event of a batch."""
+
+    STORED = 0
+    DUPLICATE = 1
+    CORRECTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one tenant, as rows of `EVENT` with `seq` 0, and refused records to keep.
+
+    `given[i]` says whether the id of row i came with the event: an id made by us cannot be a duplicate.
+    """
+
+    tenant: int
+    rows: Sequence[Row]
+    given: Sequence[bool]
+    received_at: int
+    rejected: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch as it waits in the log: what is new, and for each correction the time of what it replaces."""
+
+    n: int
+    tenant: int
+    rows: Sequence[Row]
+    replaced: Mapping[int, int]
+    rejected: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    batch: Batch
+    verdicts: Future[list[Verdict]]
+
+
+class Log:
+    """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
+
+    def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
+        """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
+        self._database = Database(folder / "log.db", cache_mb=8)
+        self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
+        self._folder = folder
+        self._facts = facts
+        self._identities = identities
+        self._free_floor = free_floor
+        self._queue: list[_Waiting] = []
+        self._queue_lock = threading.Lock()
+        self._commit_lock = threading.Lock()
+        self._pending: dict[int, tuple[int, int]] = {}
+        self._loaded = 0
+        self._others = self._database.changed()
+        self._load()
+
+    @property
+    def database(self) -> Database:
+        """The log's own file."""
+        return self._database
+
+    def append(self, batch: Batch) -> list[Verdict]:
+        """Store a batch durably and return one verdict per row, in order. Raises StoreFullError, StoreUnavailableError."""
+        mine = _Waiting(batch, Future())
+        with self._queue_lock:
+            self._queue.append(mine)
+        with self._commit_lock:
+            if not mine.verdicts.done():
+                with self._queue_lock:
+                    waiting, self._queue = self._queue, []
+                self._commit(waiting)
+        return mine.verdicts.result()
+
+    def _commit(self, waiting: Sequence[_Waiting]) -> None:
+        try:
+            self._check_space()
+            with self._database.write() as writing:
+                self._follow(writing)
+                judged = []
+                known: dict[int, tuple[int, int]] = {}
+                for one in waiting:
+                    verdicts, kept, replaced = self._judge(one.batch, known)
+                    judged.append((one, verdicts))
+                    if kept or one.batch.rejected:
+                        body = msgspec.msgpack.encode((kept, replaced))
+                        rejected = msgspec.msgpack.encode(one.batch.rejected)
+                        writing.run(
+                            "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)",
+                            (one.batch.tenant, one.batch.received_at, body, rejected),
+                        )
+                last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
+        except BaseException as error:
+            for one in waiting:
+                one.verdicts.set_exception(error)
+            return
+        self._pending |= known
+        self._loaded = last
+        for one, verdicts in judged:
+            one.verdicts.set_result(verdicts)
+
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < self._free_floor:
+            raise StoreFullError(
+                f"{free >> 20} MB are free where {self._folder} lies, {self._free_floor >> 20} MB are left untouched: "
+                "free space and send again"
+            )
+
+    def _judge(
+        self, batch: Batch, known: dict[int, tuple[int, int]]
+    ) -> tuple[list[Verdict], Sequence[Row], list[tuple[int, int]]]:
+        """Return the verdicts of a batch, the rows to store, and of those that replace one its place and old time.
+
+        `known`: what this commit stores, by key; each batch adds its own.
+        """
+        keys = [key_of(batch.tenant, row[IDENT]) for row in batch.rows]
+        asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
+        hits = self._identities.known(asked)
+        hits.update(key for key in asked if key in self._pending or key in known)
+        if not hits and len(set(asked)) == len(asked):
+            for key, row in zip(keys, batch.rows, strict=True):
+                known[key] = _revision(row), row[TIME]
+            return [Verdict.STORED] * len(keys), batch.rows, []
+        stored = self._stored(batch, keys, hits - self._pending.keys() - known.keys())
+        verdicts: list[Verdict] = []
+        kept: list[Row] = []
+        replaced: list[tuple[int, int]] = []
+        places: dict[int, int] = {}
+        for key, row, given in zip(keys, batch.rows, batch.given, strict=True):
+            held = (known.get(key) or self._pending.get(key) or stored.get(key)) if given else None
+            if held is None and key in hits:  # its event is gone: what was counted once is not counted again
+                verdicts.append(Verdict.DUPLICATE)
+                continue
+            if held is not None and _revision(row) <= held[0]:
+                verdicts.append(Verdict.DUPLICATE)
+                continue
+            verdicts.append(Verdict.STORED if held is None else Verdict.CORRECTED)
+            known[key] = _revision(row), row[TIME]
+            if key in places:  # corrected within one batch: the newer row stands in the older one's place
+                kept[places[key]] = row
+                continue
+            if held is not None:
+                replaced.append((len(kept), held[1]))
+            places[key] = len(kept)
+            kept.append(row)
+        return verdicts, kept, replaced
+
+    def _stored(self, batch: Batch, keys: Sequence[int], wanted: set[int]) -> dict[int, tuple[int, int]]:
+        """Return revision and time of stored events by key: looked up where a resent one says, else in one pass."""
+        found: dict[int, tuple[int, int]] = {}
+        if not wanted:
+            return found
+        rows = {key: row for key, row in zip(keys, batch.rows, strict=True) if key in wanted}
+        with self._facts.read() as reading:
+            for key, row in rows.items():
+                at = reading.rows(
+                    "SELECT revision, time FROM event WHERE tenant = ? AND time = ? AND ident = ?",
+                    (batch.tenant, row[TIME], row[IDENT]),
+                )
+                if at:
+                    found[key] = (-1 if at[0][0] is None else at[0][0], at[0][1])
+            elsewhere = [row[IDENT] for key, row in rows.items() if key not in found]
+            if elsewhere:
+                for ident, revision, time in reading.each(
+                    "SELECT ident, revision, time FROM event WHERE tenant = ? AND ident IN (SELECT value FROM json_each(?))",
+                    (batch.tenant, json.dumps(elsewhere)),
+                ):
+                    found[key_of(batch.tenant, ident)] = (-1 if revision is None else revision, time)
+        return found
+
+    # --- what waits
+
+    def waiting(self, after: int, limit: int) -> Iterator[Entry]:
+        """Yield what is in the log after number `after`, oldest first, until about `limit` events were given."""
+        given = 0
+        with self._database.read() as reading:
+            for n, tenant, events, rejected in reading.each(
+                "SELECT n, tenant, events, rejected FROM log WHERE n > ? ORDER BY n", (after,)
+            ):
+                rows, replaced = msgspec.msgpack.decode(events)
+                yield Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+                given += len(rows)
+                if given >= limit:
+                    return
+
+    def last(self) -> int:
+        """Return the number of the newest batch that was ever accepted."""
+        with self._database.read() as reading:
+            return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
+
+    def forget(self, upto: int, keys: Iterable[int]) -> None:
+        """Take out what is stored now, up to a number."""
+        with self._commit_lock:
+            self._identities.added(keys)
+            with self._database.write() as writing:
+                writing.run("DELETE FROM log WHERE n <= ?", (upto,))
+            for key in keys:
+                self._pending.pop(key, None)
+
+    def _load(self) -> None:
+        """Know the identities of what waits."""
+        self._pending.clear()
+        for entry in self.waiting(0, 2**62):
+            for row in entry.rows:
+                self._pending[key_of(entry.tenant, row[IDENT])] = _revision(row), row[TIME]
+            self._loaded = entry.n
+
+    def _follow(self, writing: Transaction) -> None:
+        """Know what other processes accepted or stored since this one looked: both change the log's file."""
+        now = writing.value("PRAGMA data_version")
+        if now != self._others:
+            self._others = now
+            self._identities.reload()
+            self._load()
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(Exception):
+            self._database.checkpoint()
+        self._database.close()
+
+
+def _revision(row: Row) -> int:
+    revision: int | None = row[REVISION]
+    return -1 if revision is None else revision

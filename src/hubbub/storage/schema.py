@@ -1,0 +1,220 @@
+"""What the store's file holds: every table, its version, and how an older file becomes one of today.
+
+`docs/facts.md` says what each table means. Times are whole microseconds since 1970 in UTC. An additive change (a table, a column,
+an index) is made when the file is opened and keeps every row; anything else raises the version and is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping
+
+from hubbub.errors import StoreDamagedError
+
+VERSION = 1
+"""Raised only by a change that an added column, table or index cannot express; such a file is refused until it is migrated."""
+
+SENT: Mapping[str, str] = {
+    "tenant": "INTEGER NOT NULL", "time": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL", "seq": "INTEGER NOT NULL",
+    "type": "TEXT NOT NULL", "source": "TEXT NOT NULL", "id": "TEXT NOT NULL",
+    **dict.fromkeys(
+        (
+            "channel", "channel_id", "account_id", "conversation_id", "message_id", "contact_id", "staff_id", "task_id",
+            "campaign_id", "survey_id", "name", "kind", "topic", "sentiment", "intent", "severity", "status",
+        ), "TEXT",
+    ),
+    "value": "REAL", "scale": "INTEGER", "duration_ms": "INTEGER", "confidence": "REAL", "revision": "INTEGER",
+    "attributes": "TEXT", "received_at": "INTEGER NOT NULL",
+}  # fmt: skip
+"""Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq` the place in the order of arrival."""
+
+FOLDED: Mapping[str, str] = {
+    "repeats": "INTEGER", "delivered_at": "INTEGER", "receipts": "INTEGER", "answered_at": "INTEGER", "escalated": "INTEGER",
+    "credited_staff_id": "TEXT",
+}  # fmt: skip
+"""Columns of `event` that folds write: see `facts/message.py` (the first three) and `facts/conversation.py`."""
+
+TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "meta": ({"key": "TEXT NOT NULL", "value": "TEXT NOT NULL"}, "key"),
+    "event": ({**SENT, **FOLDED}, "tenant, time, ident"),
+    "response": (
+        {
+            "tenant": "INTEGER NOT NULL", "anchor": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL", "id": "TEXT NOT NULL",
+            "conversation_id": "TEXT NOT NULL", "channel": "TEXT", "channel_id": "TEXT", "account_id": "TEXT", "staff_id": "TEXT",
+            "responder": "TEXT NOT NULL", "asked_at": "INTEGER NOT NULL",
+        },
+        "tenant, anchor, ident",
+    ),
+    "episode": (
+        {
+            "tenant": "INTEGER NOT NULL", "anchor": "INTEGER NOT NULL", "conversation_id": "TEXT NOT NULL", "id": "TEXT NOT NULL",
+            "channel": "TEXT", "channel_id": "TEXT", "account_id": "TEXT", "staff_id": "TEXT", "first_staff_id": "TEXT",
+            "responder": "TEXT NOT NULL", "first_inbound": "INTEGER", "first_reply_at": "INTEGER", "person_from": "INTEGER",
+            "first_person_at": "INTEGER", "last_resolve": "INTEGER", "resolved_at": "INTEGER", "returned_at": "INTEGER",
+            "escalated": "INTEGER NOT NULL", "ai_involved": "INTEGER NOT NULL", "ai_escalated": "INTEGER NOT NULL",
+            "ai_resolved": "INTEGER NOT NULL",
+        },
+        "tenant, anchor, conversation_id",
+    ),
+    "survey": (
+        {
+            "tenant": "INTEGER NOT NULL", "survey": "TEXT NOT NULL", "channel": "TEXT", "account_id": "TEXT", "staff_id": "TEXT",
+            "sent_at": "INTEGER", "rated_at": "INTEGER", "rating": "REAL", "scale": "INTEGER",
+        },
+        "tenant, survey",
+    ),
+    "state": (
+        {
+            "tenant": "INTEGER NOT NULL", "entity": "TEXT NOT NULL", "id": "TEXT NOT NULL", "state": "TEXT NOT NULL",
+            "since": "INTEGER NOT NULL", "until": "INTEGER NOT NULL", "channel": "TEXT", "account_id": "TEXT", "began": "INTEGER",
+        },
+        "tenant, entity, id, state, since, channel, account_id",
+    ),
+    "receipt_channel": (
+        {"tenant": "INTEGER NOT NULL", "channel": "TEXT NOT NULL"}, "tenant, channel",
+    ),
+    "todo": (
+        {"unit": "TEXT NOT NULL", "tenant": "INTEGER NOT NULL", "key": "TEXT NOT NULL"}, "unit, tenant, key",
+    ),
+    "boundary": (
+        {
+            "tenant": "INTEGER NOT NULL", "unit": "TEXT NOT NULL", "key": "TEXT NOT NULL", "until": "INTEGER NOT NULL",
+            "carried": "TEXT NOT NULL",
+        },
+        "tenant, unit, key",
+    ),
+    "kept": (
+        {
+            "tenant": "INTEGER NOT NULL", "what": "TEXT NOT NULL", "gone_from": "INTEGER NOT NULL", "since": "INTEGER NOT NULL",
+        },
+        "tenant, what",
+    ),
+    "identity": ({"key": "INTEGER NOT NULL"}, "key"),
+    "identity_run": ({"file": "TEXT NOT NULL", "keys": "INTEGER NOT NULL"}, "file"),
+    "quarantine": (
+        {
+            "id": "INTEGER NOT NULL", "tenant": "INTEGER NOT NULL", "received_at": "INTEGER NOT NULL", "origin": "TEXT NOT NULL",
+            "code": "TEXT NOT NULL", "field": "TEXT", "message": "TEXT NOT NULL", "raw": "TEXT NOT NULL",
+        },
+        "id",
+    ),
+    "snapshot": (
+        {
+            "tenant": "INTEGER NOT NULL", "kind": "TEXT NOT NULL", "date": "TEXT NOT NULL", "account": "TEXT NOT NULL",
+            "window_start": "INTEGER NOT NULL", "window_end": "INTEGER NOT NULL", "zone": "TEXT NOT NULL", "state": "TEXT NOT NULL",
+            "definition_version": "INTEGER NOT NULL", "made_at": "INTEGER NOT NULL", "document": "TEXT NOT NULL",
+        },
+        "tenant, kind, date, account",
+    ),
+    "former": (
+        {
+            "tenant": "INTEGER NOT NULL", "fact": "TEXT NOT NULL", "key": "TEXT NOT NULL", "anchor": "INTEGER NOT NULL",
+            "until": "INTEGER NOT NULL", "cause": "TEXT NOT NULL", "row": "TEXT",
+        },
+        "tenant, fact, key, anchor, until",
+    ),
+    "person": (
+        {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
+    ),
+}  # fmt: skip
+"""Table -> (column -> type, primary key)."""
+
+OF_MESSAGES = (
+    "type IN ('message.received', 'message.sent', 'message.delivered', 'message.read', 'message.failed', 'message.reacted', "
+    "'link.clicked')"
+)
+OF_SURVEYS = "type IN ('satisfaction.survey_sent', 'satisfaction.rating_received')"
+OF_TASKS = "task_id IS NOT NULL AND type IN ('task.created', 'task.assigned', 'task.completed')"
+OF_CAMPAIGNS = (
+    "type IN ('campaign.created', 'campaign.started', 'campaign.completed', 'campaign.failed') AND campaign_id IS NOT NULL"
+)  # fmt: skip
+OF_STAFF = "staff_id IS NOT NULL AND type IN ('staff.login', 'staff.logout', 'staff.status_changed')"
+"""Conditions of the partial indexes; a statement that is to use one repeats it word for word."""
+
+INDEXES: Mapping[str, str] = {
+    "event_conversation": "event (tenant, conversation_id, time) WHERE conversation_id IS NOT NULL",
+    "event_message": f"event (tenant, coalesce(message_id, id)) WHERE {OF_MESSAGES}",
+    "event_contact": "event (tenant, contact_id, time) WHERE contact_id IS NOT NULL",
+    "event_survey": f"event (tenant, coalesce(survey_id, id)) WHERE {OF_SURVEYS}",
+    "event_task": f"event (tenant, task_id) WHERE {OF_TASKS}",
+    "event_campaign": f"event (tenant, campaign_id) WHERE {OF_CAMPAIGNS}",
+    "event_staff": f"event (tenant, staff_id) WHERE {OF_STAFF}",
+    "response_conversation": "response (tenant, conversation_id)",
+    "episode_conversation": "episode (tenant, conversation_id)",
+    "episode_replied": "episode (tenant, first_reply_at) WHERE first_reply_at IS NOT NULL",
+    "episode_person": "episode (tenant, first_person_at) WHERE first_person_at IS NOT NULL",
+    "episode_resolved": "episode (tenant, resolved_at) WHERE resolved_at IS NOT NULL",
+    "survey_sent": "survey (tenant, sent_at)",
+    "survey_rated": "survey (tenant, rated_at)",
+    "state_until": "state (tenant, entity, state, until, since)",
+    "quarantine_tenant": "quarantine (tenant)",
+}  # fmt: skip
+"""Index -> what it covers."""
+
+LOG = """
+CREATE TABLE IF NOT EXISTS log (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, received_at INTEGER NOT NULL, events BLOB NOT NULL,
+    rejected BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+"""The log's file: what is acknowledged and not stored yet, one row a batch."""
+
+FOREVER = 2**62
+"""The `until` of a state that has not ended."""
+
+
+def create(con: sqlite3.Connection, path: str) -> None:
+    """Make the tables, or bring those of an older file up to date by adding what they lack; one transaction.
+
+    Raises StoreDamagedError for a file whose version is not this one, or that has a table which adding cannot mend.
+    """
+    con.execute("BEGIN IMMEDIATE")
+    try:
+        (there,) = con.execute("PRAGMA user_version").fetchone()
+        if there not in (0, VERSION):
+            raise StoreDamagedError(
+                f"{path} has the layout {there}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
+                "'hubbub export' its tenants, and import them here"
+            )
+        for table, (columns, key) in TABLES.items():
+            _table(con, path, table, columns, key)
+        for name, on in INDEXES.items():
+            con.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
+        con.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
+
+
+def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str, str], key: str) -> None:
+    known = {row[1]: row[2] for row in con.execute(f'PRAGMA table_info("{table}")')}
+    if not known:
+        if (
+            "channel, account_id" in key
+        ):  # a key may not hold nulls: such a table has rows by number, and a unique index
+            con.execute(f"CREATE TABLE {table} ({_columns(columns)}) STRICT")
+            nullable = ", ".join(f"coalesce({c}, '')" if not _needed(columns[c]) else c for c in re.split(", ", key))
+            con.execute(f"CREATE UNIQUE INDEX {table}_key ON {table} ({nullable})")
+        else:
+            con.execute(f"CREATE TABLE {table} ({_columns(columns)}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID")
+        return
+    for name, type_ in columns.items():
+        if name not in known:
+            if _needed(type_):
+                raise StoreDamagedError(f"{path}: table {table!r} has no column {name!r}, which cannot be added empty")
+            con.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {type_}')
+        elif known[name] != type_.split()[0]:
+            raise StoreDamagedError(
+                f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}"
+            )
+
+
+def _columns(columns: Mapping[str, str]) -> str:
+    return ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
+
+
+def _needed(type_: str) -> bool:
+    return "NOT NULL" in type_

@@ -1,0 +1,189 @@
+"""One SQLite file: connections for many readers and one writer at a time, and errors that name the file and what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import HubbubError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+
+Params = Mapping[str, Any] | Sequence[Any]
+BUSY_SECONDS = 60
+"""How long a statement waits for another process that writes."""
+
+
+class Transaction:
+    """Statements that see one state of the file, and in `Database.write` take effect together or not at all."""
+
+    def __init__(self, con: sqlite3.Connection, path: Path) -> None:
+        self._con = con
+        self._path = path
+
+    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Run a statement and return all of its rows."""
+        with errors_of(self._path):
+            return self._con.execute(sql, params).fetchall()
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and yield its rows while it goes on."""
+        with errors_of(self._path):
+            yield from self._con.execute(sql, params)
+
+    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """Run a statement and return its rows by column name."""
+        with errors_of(self._path):
+            cursor = self._con.execute(sql, params)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def value(self, sql: str, params: Params = ()) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        with errors_of(self._path):
+            row = self._con.execute(sql, params).fetchone()
+        return row[0] if row is not None else None
+
+    def run(self, sql: str, params: Params = ()) -> int:
+        """Run a statement that changes rows; returns how many."""
+        with errors_of(self._path):
+            return self._con.execute(sql, params).rowcount
+
+    def many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Run a statement once for each row of parameters; returns how many rows it changed."""
+        with errors_of(self._path):
+            return self._con.executemany(sql, rows).rowcount if rows else 0
+
+    def define(self, name: str, arguments: int, function: Callable[..., Any]) -> None:
+        """Let the statements of this transaction call a Python function that always gives the same for the same."""
+        self._con.create_function(name, arguments, function, deterministic=True)
+
+
+class Database:
+    """An SQLite file in write-ahead mode, durable at every commit. May be used from any thread, and by several processes."""
+
+    def __init__(self, path: Path, *, cache_mb: int = 64) -> None:
+        """Open or make the file (mode 0600). Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
+        self.path = path
+        self._cache_mb = cache_mb
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._writing = threading.RLock()
+        self._closed = False
+        with errors_of(path):
+            if not path.exists():
+                path.touch(mode=0o600)
+            self._writer = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        con = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_SECONDS
+        )
+        for pragma in (
+            "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY",
+            f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824", "wal_autocheckpoint = 4000",
+        ):  # fmt: skip
+            con.execute(f"PRAGMA {pragma}")
+        return con
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Open a transaction that sees the file as it is now, whatever is written meanwhile."""
+        con = self._borrow()
+        try:
+            with errors_of(self.path):
+                con.execute("BEGIN")
+            yield Transaction(con, self.path)
+        finally:
+            with suppress(sqlite3.Error):
+                con.execute("ROLLBACK")
+            self._give_back(con)
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Open the one transaction that writes; it commits when the block ends well and changes nothing when it raises."""
+        with self._writing:
+            if self._closed:
+                raise StoreUnavailableError(f"{self.path.name} is closed")
+            with errors_of(self.path):
+                self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield Transaction(self._writer, self.path)
+                with errors_of(self.path):
+                    self._writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def exclusive(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do something with the writing connection outside a transaction, as making tables, a backup or a checkpoint."""
+        with self._writing, errors_of(self.path):
+            work(self._writer)
+
+    def changed(self) -> int:
+        """Return a number that is another one after a commit by any other connection, of whatever process."""
+        with self._writing, errors_of(self.path):
+            number: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
+            return number
+
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log holds into the file, and leave nothing in it."""
+        self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._writing, self._lock:
+            self._closed = True
+            for con in (*self._idle, self._writer):
+                with suppress(sqlite3.Error):
+                    con.close()
+            self._idle.clear()
+
+    def _borrow(self) -> sqlite3.Connection:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailableError(f"{self.path.name} is closed")
+            if self._idle:
+                return self._idle.pop()
+        with errors_of(self.path):
+            return self._connect()
+
+    def _give_back(self, con: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < 8:
+                self._idle.append(con)
+                return
+        con.close()
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into errors of Hubbub, by SQLite's codes: busy, full, damaged, or not to be had now."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
+            raise  # a statement that is wrong is a fault of ours, whatever the file
+        raise _error(error, path) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
+            raise
+        raise _error(error, path) from error
+
+
+def _error(error: sqlite3.Error, path: Path) -> HubbubError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusyError(f"{path} is being written by another process: try again in a moment")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFullError(f"{path}: the disk is full; free space and try again")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreDamagedError(f"{path} is damaged ({error}): restore it from a backup")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StoreUnavailableError(f"{path} cannot be written ({error}): see who owns it and its folder")
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreUnavailableError(f"{path}: the disk does not read or write ({error})")
+    return StoreUnavailableError(f"{path}: {error}")

@@ -1,0 +1,44 @@
+"""The embedded store: one folder with the log, the events and facts, and the identities of all that was ever stored."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from pathlib import Path
+
+from hubbub.storage import schema
+from hubbub.storage.identity import Identities
+from hubbub.storage.log import Log
+from hubbub.storage.sqlite import Database
+
+FILE = "hubbub.db"
+
+
+class Store:
+    """Events and facts of all tenants. May be used from any thread; several processes may have one folder open."""
+
+    def __init__(self, folder: Path, *, free_floor: int = 0) -> None:
+        """Open the store of a folder, or make it. Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.facts = Database(folder / FILE)
+        self.facts.exclusive(lambda con: schema.create(con, str(folder / FILE)))
+        self.identities = Identities(self.facts, folder)
+        self.log = Log(folder, self.facts, self.identities, free_floor)
+        self.settling = threading.RLock()
+        """Held by whoever moves the log on or folds."""
+
+    def installation(self) -> str:
+        """Return the id of this installation, made when first asked for."""
+        with self.facts.write() as writing:
+            found: str | None = writing.value("SELECT value FROM meta WHERE key = 'installation'")
+            if found is None:
+                found = uuid.uuid4().hex
+                writing.run("INSERT INTO meta VALUES ('installation', ?)", (found,))
+            return found
+
+    def close(self) -> None:
+        """Finish and close all files."""
+        self.log.close()
+        self.facts.checkpoint()
+        self.facts.close()

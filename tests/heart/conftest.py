@@ -1,0 +1,106 @@
+"""A laboratory: one store per module, emptied between examples, with a clock that stands where the test wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.facts.refresh import refresh
+from hubbub.ingest.accept import Outcome
+from hubbub.ingest.intake import Intake
+from hubbub.model.calendar import NO_CALENDAR, Calendar
+from hubbub.model.event import Event
+from hubbub.model.question import Question
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.model.window import Grain
+from hubbub.query.queries import Queries
+from hubbub.query.result import Answer
+from hubbub.storage import schema
+from hubbub.storage.store import Store
+from tests.heart.oracle import utc
+
+FACTS = ("event", "response", "episode", "survey", "state", "receipt_channel")
+Stored = dict[str, list[tuple[Any, ...]]]
+
+
+class Lab:
+    """Everything between an event and an answer, without faces."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a store in a folder."""
+        self.store = Store(folder)
+        self.now = utc(2026, 12, 31)
+        self.tenants: list[Tenant] = []
+        self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
+        self.queries = Queries(self.store, lambda: self.now)
+
+    def empty(self) -> None:
+        """Begin with new tenants; those of the example before are left alone."""
+        self.tenants = []
+        self.first = getattr(self, "first", 0) + 100
+        self.now = utc(2026, 12, 31)
+
+    def tenant(self, zone: str = "UTC", calendar: Calendar = NO_CALENDAR) -> Tenant:
+        """Make a tenant that keeps everything for ever."""
+        no = self.first + len(self.tenants) + 1
+        tenant = Tenant(no, f"tenant-{no}", zone, "", KEEP_EVERYTHING, calendar)
+        self.tenants.append(tenant)
+        return tenant
+
+    def move(self, tenant: Tenant, zone: str) -> Tenant:
+        """Give a tenant another zone."""
+        return replace(tenant, zone=zone)
+
+    def send(self, tenant: Tenant, events: Iterable[Event]) -> Outcome:
+        """Hand events in; none may be refused."""
+        outcome = self.intake.accept(tenant, events)
+        assert outcome.rejected == []
+        return outcome
+
+    def refresh(self, tenant: Tenant | None = None) -> None:
+        """Fold what is due."""
+        refresh(self.store, tenant.no if tenant else None)
+
+    def stored(self, tenant: Tenant) -> Stored:
+        """Return every stored row of a tenant but for what says when and in which order events came, in a fixed order."""
+        found: Stored = {}
+        with self.store.facts.read() as reading:
+            for table in FACTS:
+                columns = [c for c in schema.TABLES[table][0] if c not in ("tenant", "seq", "received_at")]
+                rows = reading.rows(f"SELECT {', '.join(columns)} FROM {table} WHERE tenant = ?", (tenant.no,))
+                if rows:
+                    found[table] = sorted(rows, key=repr)
+        return found
+
+    def ask(
+        self,
+        tenant: Tenant,
+        metrics: Sequence[str],
+        start: datetime,
+        end: datetime,
+        grain: Grain = Grain.TOTAL,
+        *,
+        by: tuple[str, ...] = (),
+    ) -> Answer:
+        """Ask for metrics of a range."""
+        return self.queries.answer(tenant, Question(tuple(metrics), start, end, grain, by))
+
+    def values(self, answer: Answer) -> dict[tuple[datetime, tuple[str | None, ...]], dict[str, Any]]:
+        """Return the plain values of an answer by window and dimension values."""
+        return {
+            (row.start, tuple(row.dims.values())): {name: cell.value for name, cell in row.cells.items()}
+            for row in answer.rows
+        }
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.store.close()

@@ -1,0 +1,699 @@
+"""The numbers once more, in plain Python over a list of events, straight from the metric reference.
+
+Nothing here is shared with the engine: no SQL, no declarations, no windows of its. Where an answer and this file disagree,
+one of them is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hubbub.model.calendar import NO_CALENDAR, Calendar
+from hubbub.model.event import Event
+from hubbub.storage.identity import ident_of
+from tests.hours import Clock
+
+HORIZON = timedelta(hours=72)
+DAY = timedelta(hours=24)
+WEEK = timedelta(hours=168)
+Number = int | float | None
+
+
+def surviving(events: Iterable[Event]) -> list[Event]:
+    """Return one event per source and id: the one with the highest revision, the first of equals."""
+    best: dict[tuple[str, str], Event] = {}
+    for event in events:
+        assert event.id is not None
+        key = (event.source or "api", event.id)
+        held = best.get(key)
+        if held is None or (-1 if event.revision is None else event.revision) > (
+            -1 if held.revision is None else held.revision
+        ):
+            best[key] = event
+    return list(best.values())
+
+
+def local_day(moment: datetime, zone: str) -> date:
+    """Return the calendar day on the wall of a zone."""
+    return moment.astimezone(ZoneInfo(zone)).date()
+
+
+def whole_ms(span: timedelta) -> int:
+    """Return a span in milliseconds, half of one rounded up."""
+    return (span // timedelta(microseconds=1) + 500) // 1000
+
+
+def quantile(values: list[int], share: float) -> float:
+    """Return the exact quantile with linear interpolation between neighbouring ranks."""
+    ordered = sorted(values)
+    rank = (len(ordered) - 1) * share
+    low = int(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+
+
+def share(part: int | float, whole: int) -> float | None:
+    """Divide, and know nothing where there is nothing to divide by."""
+    return part / whole if whole else None
+
+
+def _id(event: Event) -> tuple[str, str]:
+    return event.id or "", event.source or "api"
+
+
+def _of_people(event: Event, *more: str) -> bool:
+    return (event.kind or "person") in ("person", "ai", *more)
+
+
+def _private(event: Event) -> bool:
+    return event.status == "private"
+
+
+def _public(event: Event) -> bool:
+    return _of_people(event) and not _private(event)
+
+
+def _root(event: Event) -> bool:
+    return event.type == "message.received" and event.id == event.conversation_id
+
+
+@dataclass
+class Sent:
+    """A sent message and what became of it."""
+
+    time: datetime
+    channel: str | None
+    contact: str | None
+    receipted: bool
+    delivered: bool
+    read: bool
+    failed: bool
+    replied: bool
+    engaged: bool
+    converted: bool
+    campaign: str | None = None
+
+
+@dataclass
+class Response:
+    """A wait that ended."""
+
+    time: datetime
+    conversation: str | None
+    staff: str | None
+    responder: str
+    ms: int
+    business_ms: int | None
+
+
+@dataclass
+class Episode:
+    """A conversation from its opening to its last resolve; without a start: what is known of one that began unseen."""
+
+    start: datetime | None
+    turns: list[Event] = field(default_factory=list)
+    escalated: bool = False
+    resolved_at: datetime | None = None
+    ai_involved: bool = False
+    ai_handled: bool = False
+    ai_escalated: bool = False
+    first_reply_at: datetime | None = None
+    first_response_ms: int | None = None
+    first_person_at: datetime | None = None
+    first_person_ms: int | None = None
+    resolution_ms: int | None = None
+    first_response_business_ms: int | None = None
+    resolution_business_ms: int | None = None
+
+
+@dataclass
+class Survey:
+    """A survey, when it was sent, and its last valid rating: 1 to 5, or 0 to 10 on scale 10."""
+
+    sent_at: datetime | None = None
+    rated_at: datetime | None = None
+    rating: float | None = None
+    scale: int = 5
+
+
+class Oracle:
+    """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
+
+    def __init__(self, events: Iterable[Event], zone: str, calendar: Calendar = NO_CALENDAR) -> None:
+        """Fold everything once."""
+        self.zone = zone
+        self.events = surviving(events)
+        moments = [e.time for e in self.events] or [utc(2026, 1, 1)]
+        self.hours = Clock(calendar, zone, min(moments), max(moments))
+        self.messages = self._messages()
+        self._repeats = {
+            id(e)
+            for e in self._of("message.sent", "message.received")
+            if not _private(e) and id(e) not in self.messages
+        }
+        self.giving: set[str | None] = set()
+        self.sent = self._sent()
+        self.responses = self._responses()
+        self.episodes = [e for c in self._conversations().values() for e in self._episodes(c)]
+        self.surveys = self._surveys()
+
+    def _of(self, *types: str) -> list[Event]:
+        return [e for e in self.events if e.type in types]
+
+    def _messages(self) -> dict[int, Event]:
+        """One report of each message: of those with its channel and message id the first that names a conversation."""
+        found: dict[object, Event] = {}
+        for event in sorted(self._of("message.sent", "message.received"), key=lambda e: (e.time, ident(e))):
+            if _private(event):
+                continue
+            name: object = (event.type, event.channel, event.message_id) if event.message_id else id(event)
+            held = found.get(name)
+            if held is None or (held.conversation_id is None and event.conversation_id is not None):
+                found[name] = event
+        return {id(e): e for e in found.values()}
+
+    # --- things folded from several events
+
+    def _sent(self) -> list[Sent]:
+        talk = [e for e in self.messages.values() if _of_people(e, "auto")]
+        outs = sorted((e for e in self.messages.values() if e.type == "message.sent"), key=lambda e: (e.time, ident(e)))
+        answers = self._answers(talk)
+        counted: list[Sent] = []
+        for out in outs:
+            name = out.message_id or out.id or ""
+            near = [
+                e for e in self.events
+                if e.message_id == name and out.time - HORIZON <= e.time < out.time + HORIZON
+                and (e.channel is None or out.channel is None or e.channel == out.channel)
+            ]  # fmt: skip
+            got = [e.time for e in near if e.type in ("message.delivered", "message.read")]
+            acts = any(e.type in ("link.clicked", "message.reacted") for e in near)
+            receipted = bool(got) or any(e.type == "message.failed" for e in near)
+            if receipted:
+                self.giving.add(out.channel)
+            if not _of_people(out, "auto"):
+                continue
+            replied = any(
+                inbound.time < out.time + HORIZON and (None in pair or pair[0] == pair[1])
+                for inbound in answers.get(id(out), ())
+                for pair in [(out.contact_id, inbound.contact_id)]
+                if inbound.time >= out.time
+            )
+            converted = False
+            if got and out.contact_id is not None:
+                since = min(got)
+                mine = [e for e in self.events if e.contact_id == out.contact_id and e.time >= since]
+                converted = any(e.type == "contact.converted" and e.time < since + WEEK for e in mine)
+                acts |= any(
+                    e.type in ("link.clicked", "message.reacted") and e.message_id is None and e.time < since + HORIZON
+                    for e in mine
+                )
+            counted.append(
+                Sent(
+                    out.time, out.channel, out.contact_id, receipted, bool(got),
+                    any(e.type == "message.read" for e in near),
+                    not got and any(e.type == "message.failed" for e in near),
+                    bool(got) and replied, bool(got) and (replied or acts or converted), converted,
+                    out.campaign_id,
+                )
+            )  # fmt: skip
+        return counted
+
+    @staticmethod
+    def _answers(talk: list[Event]) -> dict[int, list[Event]]:
+        """Inbound messages under the latest outbound before them in their conversation."""
+        credited: dict[int, list[Event]] = {}
+        latest: dict[str, int] = {}
+        for event in sorted(talk, key=lambda e: (e.time, e.type == "message.sent", ident(e))):
+            if event.conversation_id is None:
+                continue
+            if event.type == "message.sent":
+                latest[event.conversation_id] = id(event)
+            elif event.conversation_id in latest:
+                credited.setdefault(latest[event.conversation_id], []).append(event)
+        return credited
+
+    def _conversations(self) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            if event.conversation_id is not None and id(event) not in self._repeats:
+                found.setdefault(event.conversation_id, []).append(event)
+        return found
+
+    def _responses(self) -> list[Response]:
+        found: list[Response] = []
+        for conversation, events in self._conversations().items():
+            if any(e.type == "response.time_recorded" and e.duration_ms is not None for e in events):
+                continue
+            rank = {"message.received": 0, "response.ai_generated": 1, "response.staff_sent": 1, "message.sent": 2}
+            asked: datetime | None = None
+            for event in sorted((e for e in events if e.type in rank), key=lambda e: (e.time, rank[e.type], ident(e))):
+                if event.campaign_id is not None and event.type != "message.received":
+                    continue  # a campaign answers nobody
+                if _private(event) or not (_of_people(event) or _root(event)):
+                    continue
+                if event.type == "message.received":
+                    asked = asked or event.time
+                elif asked is not None:
+                    ai = event.type == "response.ai_generated" or event.kind == "ai"
+                    ms = whole_ms(event.time - asked)
+                    open_ms = self.hours.ms(asked, event.time)
+                    found.append(
+                        Response(event.time, conversation, event.staff_id, "ai" if ai else "person", ms, open_ms)
+                    )
+                    asked = None
+        for event in self._of("response.time_recorded"):
+            if event.duration_ms is not None:
+                who = "ai" if event.kind == "ai" else "person"
+                open_ms = self.hours.ms(event.time - timedelta(milliseconds=event.duration_ms), event.time)
+                found.append(
+                    Response(event.time, event.conversation_id, event.staff_id, who, event.duration_ms, open_ms)
+                )
+        return found
+
+    def _episodes(self, events: list[Event]) -> list[Episode]:
+        rank = {
+            "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "conversation.assigned": 3,
+            "conversation.escalated": 4, "escalation.raised": 4, "response.ai_generated": 5, "response.staff_sent": 5,
+            "message.sent": 6, "conversation.resolved": 8,
+        }  # fmt: skip
+        openings = ("message.received", "conversation.started", "conversation.reopened")
+        turns = [
+            e for e in events
+            if e.type in rank and not _private(e) and (_of_people(e) or _root(e))
+        ]  # fmt: skip
+        found: list[Episode] = []
+        resolved: datetime | None = None
+        unanswered: list[Event] = []
+        open_now = False
+        for turn in sorted(turns, key=lambda e: (e.time, rank[e.type], ident(e))):
+            if not open_now:
+                if turn.type == "conversation.reopened" and resolved is not None and turn.time <= resolved + DAY:
+                    open_now = True
+                elif turn.type in openings and (resolved is None or turn.time > resolved + DAY):
+                    # who wrote after the resolve and was not answered has waited since then
+                    waits = [e for e in unanswered if resolved is not None and e.time > resolved]
+                    if len(waits) < len(unanswered):
+                        waits = []
+                    found.append(Episode(waits[0].time if waits else turn.time, list(waits)))
+                    open_now = True
+            if turn.type == "message.received":
+                unanswered.append(turn)
+            elif _replies(turn):
+                unanswered = []
+            if found:
+                found[-1].turns.append(turn)
+                if turn.type == "conversation.resolved":
+                    resolved, open_now = turn.time, False
+        for episode in found:
+            _judge(episode, self.hours)
+        return found
+
+    def _surveys(self) -> list[Survey]:
+        found: dict[str, Survey] = {}
+        for event in sorted(
+            self._of("satisfaction.survey_sent", "satisfaction.rating_received"), key=lambda e: (e.time, ident(e))
+        ):
+            survey = found.setdefault(event.survey_id or event.id or "", Survey())
+            if event.type == "satisfaction.survey_sent":
+                survey.sent_at = survey.sent_at or event.time
+            elif (event.scale or 5) == 5 and event.value in (1, 2, 3, 4, 5):
+                survey.rated_at, survey.rating, survey.scale = event.time, event.value, 5
+            elif event.scale == 10 and event.value is not None and 0 <= event.value <= 10:
+                survey.rated_at, survey.rating, survey.scale = event.time, event.value, 10
+        return list(found.values())
+
+    # --- numbers
+
+    def day_counts(self, direction: str) -> dict[date, int]:
+        """Count people's messages of a direction ('in' or 'out') by local day."""
+        found: dict[date, int] = {}
+        for event in self._of("message.received" if direction == "in" else "message.sent"):
+            if _public(event) and id(event) in self.messages:
+                day = local_day(event.time, self.zone)
+                found[day] = found.get(day, 0) + 1
+        return found
+
+    def numbers(self, start: datetime, end: datetime, now: datetime) -> dict[str, Number]:
+        """Return every number of the window `[start, end)`."""
+
+        def within(moment: datetime | None) -> bool:
+            return moment is not None and start <= moment < end
+
+        def count(kind: str, test: Callable[[Event], bool] = lambda _: True) -> int:
+            return sum(1 for e in events if e.type == kind and test(e))
+
+        events = [e for e in self.events if within(e.time)]
+        found: dict[str, Number] = {
+            "events": len(events),
+            "messages_received": count("message.received", lambda e: _public(e) and id(e) in self.messages),
+            "messages_sent": count("message.sent", lambda e: _public(e) and id(e) in self.messages),
+            "escalation_alerts": count("escalation.raised"),
+            "sla_breaches": count("task.sla_breached"),
+            "intents": count("intent.classified"),
+            "intents_low": count("intent.confidence_low"),
+            "intent_actions": count("intent.action_taken"),
+            "classifications": count("topic.classified"),
+        }
+        found["messages"] = (found["messages_received"] or 0) + (found["messages_sent"] or 0)
+        for what in ("closed", "escalated", "reopened", "assigned"):
+            found[f"conversations_{what}"] = count(f"conversation.{what}")
+        for what in ("created", "assigned", "completed"):
+            found[f"tasks_{what}"] = count(f"task.{what}")
+        found |= self._deliveries([s for s in self.sent if within(s.time)])
+        found |= _waits("response_ms", [r.ms for r in self.responses if within(r.time)])
+        found |= _waits("response_business_ms", [r.business_ms for r in self.responses if within(r.time)])
+        found["responses"] = sum(within(r.time) for r in self.responses)
+        found["conversations_handled"] = len(
+            {r.conversation for r in self.responses if within(r.time) and r.staff and r.conversation}
+        )
+        found |= self._conversation_numbers(within)
+        found |= self._survey_numbers(within)
+        found |= _classified(events)
+        escalations = self._of("conversation.escalated", "escalation.raised")
+        found["intents_escalated"] = count(
+            "intent.classified",
+            lambda i: any(
+                i.conversation_id is not None
+                and e.conversation_id == i.conversation_id
+                and i.time <= e.time < i.time + WEEK
+                for e in escalations
+            ),
+        )
+        observed = [e.value for e in events if e.type == "metric.observed" and e.value is not None]
+        found["observations"] = len(observed)
+        found["observed_sum"] = sum(observed) if observed else 0
+        found["observed_avg"] = share(sum(observed), len(observed))
+        found["observed_min"], found["observed_max"] = min(observed, default=None), max(observed, default=None)
+        found |= self._contact_numbers(start, min(end, now), events)
+        found |= self._states(min(end, now)) if start < now else dict.fromkeys(self._states(now))
+        return found
+
+    def _deliveries(self, sent: list[Sent]) -> dict[str, Number]:
+        seen = self.giving
+        believed = [s for s in sent if s.channel in seen]
+        delivered = [s for s in sent if s.delivered]
+        people = {s.contact for s in delivered if s.contact}
+        replied = sum(s.replied for s in sent)
+        campaigned = [s for s in sent if s.campaign]
+        certain = [s for s in campaigned if s.channel in seen]
+        return {
+            "campaign_messages_sent": len(campaigned),
+            "campaign_delivery_rate": share(sum(s.delivered for s in certain), len(certain)),
+            "campaign_read_rate": share(sum(s.read for s in campaigned), sum(s.delivered for s in campaigned)),
+            "campaign_recipients": len({s.contact for s in campaigned if s.delivered and s.contact}),
+            "messages_attempted": len(sent),
+            "messages_delivered": len(delivered),
+            "messages_read": sum(s.read for s in sent),
+            "messages_failed": sum(s.failed for s in sent),
+            "messages_replied": replied,
+            "delivery_rate": share(sum(s.delivered for s in believed), len(believed)),
+            "failure_rate": share(sum(s.failed for s in believed), len(believed)),
+            "read_rate": share(sum(s.read for s in sent), len(delivered)),
+            "reply_rate": share(replied, len(delivered)),
+            "recipients": len(people),
+            "engagement_rate": share(len({s.contact for s in delivered if s.contact and s.engaged}), len(people)),
+            "conversion_rate": share(len({s.contact for s in delivered if s.contact and s.converted}), len(people)),
+        }
+
+    def _conversation_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
+        begun = [e for e in self.episodes if within(e.start)]
+        involved = [e for e in begun if e.ai_involved]
+        firsts = [e for e in self.episodes if within(e.first_reply_at)]
+        persons = [e.first_person_ms for e in self.episodes if within(e.first_person_at)]
+        resolved = [e for e in self.episodes if within(e.resolved_at)]
+        return {
+            "conversations_started": len(begun),
+            "escalation_rate": share(sum(e.escalated for e in begun), len(begun)),
+            "ai_involved": len(involved),
+            "ai_handled": sum(e.ai_handled for e in begun),
+            "ai_escalated": sum(e.ai_escalated for e in begun),
+            "ai_resolution_rate": share(sum(e.ai_handled for e in begun), len(involved)),
+            "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
+            **_waits("first_response_ms", [e.first_response_ms for e in firsts]),
+            **_waits("first_response_business_ms", [e.first_response_business_ms for e in firsts]),
+            **_waits("first_person_response_ms", persons),
+            **_waits("resolution_ms", [e.resolution_ms for e in resolved]),
+            **_waits("resolution_business_ms", [e.resolution_business_ms for e in resolved]),
+        }
+
+    def _survey_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
+        sent = [s for s in self.surveys if within(s.sent_at)]
+        answered = sum(s.rated_at is not None for s in sent)
+        rated = [s for s in self.surveys if within(s.rated_at) and s.rating is not None]
+        fives = [int(s.rating or 0) for s in rated if s.scale == 5 and s.rating in (1, 2, 3, 4, 5)]
+        tens = [s.rating or 0 for s in rated if s.scale == 10 and 0 <= (s.rating or 0) <= 10]
+        return {
+            "surveys_sent": len(sent),
+            "surveys_answered": answered,
+            "survey_response_rate": share(answered, len(sent)),
+            "ratings": len(fives),
+            **{f"rating_{n}": fives.count(n) for n in (1, 2, 3, 4, 5)},
+            "rating_avg": share(sum(fives), len(fives)),
+            "csat": share(sum(n >= 4 for n in fives), len(fives)),
+            "nps_score": share(100 * (sum(n == 5 for n in fives) - sum(n <= 3 for n in fives)), len(fives)),
+            "nps_answers": len(tens),
+            "nps10_score": share(100 * (sum(n >= 9 for n in tens) - sum(n < 7 for n in tens)), len(tens)),
+        }
+
+    def _contact_numbers(self, start: datetime, end: datetime, events: list[Event]) -> dict[str, Number]:
+        deeds = (
+            "message.received", "message.read", "message.reacted", "link.clicked", "satisfaction.rating_received",
+            "contact.converted",
+        )  # fmt: skip
+        seen: dict[str, datetime] = {}
+        for event in self._of("message.received", "contact.created"):
+            if event.contact_id is not None and (event.kind or "person") == "person":
+                seen[event.contact_id] = min(seen.get(event.contact_id, event.time), event.time)
+        return {
+            "active_contacts": len(
+                {e.contact_id for e in events if e.contact_id and e.type in deeds and (e.kind or "person") == "person"}
+            ),
+            "new_contacts": sum(start <= moment < end for moment in seen.values()),
+            "active_conversations": len({e.conversation_id for e in events if self._speaks(e)}),
+        }
+
+    def _speaks(self, event: Event) -> bool:
+        return _speaks(event) and id(event) not in self._repeats
+
+    def _states(self, moment: datetime) -> dict[str, Number]:
+        past = [e for e in self.events if e.time < moment]
+
+        def last(entity: str, types: tuple[str, ...], state: Callable[[Event], str | None]) -> dict[str, str]:
+            rank = {"task.assigned": 1, "staff.status_changed": 1, "campaign.started": 1, "contact.blocked": 1}
+            rank |= {"contact.unblocked": 1, "contact.updated": 1, "task.completed": 2, "staff.logout": 2}
+            rank |= {"campaign.completed": 2, "campaign.failed": 2}
+            kept: dict[str, tuple[datetime, int, str]] = {}
+            for event in past:
+                name, now = getattr(event, entity), state(event)
+                if name is not None and now is not None and event.type.startswith(types):
+                    place = (event.time, rank.get(event.type, 0))
+                    if name not in kept or place >= kept[name][:2]:
+                        kept[name] = (*place, now)
+            return {name: now for name, (_, _, now) in kept.items()}
+
+        tasks = last("task_id", ("task.",), lambda e: _TASK_STATES.get(e.type))
+        staff = last("staff_id", ("staff.",), _presence)
+        contacts = last("contact_id", ("contact.",), _contact_state)
+        campaigns = last("campaign_id", ("campaign.",), lambda e: _CAMPAIGN_STATES.get(e.type))
+        lives = [life for c in self._conversations().values() if (life := Life(c, moment)).known]
+        waiting = [life.asked for life in lives if life.open and life.asked is not None]
+        return {
+            "open_conversations": sum(life.open for life in lives),
+            "waiting_conversations": len(waiting),
+            "oldest_waiting_ms": (moment - min(waiting)) // timedelta(milliseconds=1) if waiting else None,
+            "unassigned_conversations": sum(life.open and not life.assignee for life in lives),
+            "closed_conversations": sum(life.closed for life in lives),
+            "total_conversations": len(lives),
+            "tasks_pending": sum(s == "pending" for s in tasks.values()),
+            "staff_online": sum(s == "online" for s in staff.values()),
+            "blocked_contacts": sum(s == "blocked" for s in contacts.values()),
+            "campaigns_total": len(campaigns),
+            **{f"campaigns_{s}": sum(v == s for v in campaigns.values()) for s in ("active", "completed", "failed")},
+        }
+
+
+class Life:
+    """What is known of a conversation just before a moment."""
+
+    def __init__(self, events: list[Event], moment: datetime) -> None:
+        """Look at what was said before it."""
+        mine = [e for e in events if e.time < moment and (_of_people(e) or _root(e))]
+        speaks = [e for e in mine if _speaks(e)]
+        self.known = bool(speaks)
+        order = ("started", "reopened", "assigned", "escalated", "resolved", "closed")
+        own = sorted(
+            (e for e in speaks if e.type.startswith("conversation.")),
+            key=lambda e: (e.time, order.index(e.type.partition(".")[2])),
+        )
+        inbound = max((e.time for e in speaks if e.type == "message.received"), default=None)
+        ended = bool(own) and own[-1].type in ("conversation.resolved", "conversation.closed")
+        returned = inbound is not None and bool(own) and inbound > own[-1].time + DAY
+        self.open = (inbound is not None) if not own else not ended or returned
+        self.closed = ended and not returned
+        ends = [
+            e.time for e in mine
+            if e.type in ("conversation.resolved", "conversation.closed") or (_replies(e) and e.status != "private")
+        ]  # fmt: skip
+        asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
+        self.asked = min(asked, default=None)
+        given = [e for e in own if e.type == "conversation.assigned"]
+        self.assignee = max(given, key=lambda e: (e.time, ident(e))).staff_id if given else None
+
+
+def _replies(event: Event) -> bool:
+    """Whether an event answers who waits: a campaign's message answers nobody."""
+    return event.type in ("message.sent", "response.ai_generated", "response.staff_sent") and event.campaign_id is None
+
+
+def ident(event: Event) -> int:
+    """Return the number that orders events of the same moment and meaning."""
+    return ident_of(event.source or "api", event.id or "")
+
+
+_TASK_STATES = {"task.created": "pending", "task.assigned": "pending", "task.completed": "done"}
+_CAMPAIGN_STATES = {
+    "campaign.created": "created", "campaign.started": "active", "campaign.completed": "completed",
+    "campaign.failed": "failed",
+}  # fmt: skip
+
+
+def _presence(event: Event) -> str | None:
+    if event.type in ("staff.login", "staff.logout"):
+        return "online" if event.type == "staff.login" else "offline"
+    if event.type == "staff.status_changed" and event.status:
+        status = event.status.lower()
+        return "online" if status in ("online", "active", "available", "busy") else status
+    return None
+
+
+def _contact_state(event: Event) -> str | None:
+    if (event.kind or "person") != "person":
+        return None
+    if event.type == "contact.updated":
+        return event.status.lower() if event.status else None
+    return {"contact.blocked": "blocked", "contact.unblocked": "active", "contact.created": "active"}.get(event.type)
+
+
+def _speaks(event: Event) -> bool:
+    """Whether an event says something of a conversation's state."""
+    kinds = (
+        "conversation.started", "conversation.escalated", "conversation.resolved", "conversation.closed",
+        "conversation.reopened", "conversation.assigned", "message.received", "message.sent",
+    )  # fmt: skip
+    return event.conversation_id is not None and event.type in kinds and (_of_people(event) or _root(event))
+
+
+def _judge(episode: Episode, hours: Clock) -> None:
+    """Say of an episode what its turns mean."""
+    turns, start = episode.turns, episode.start
+    resolves = [e.time for e in turns if e.type == "conversation.resolved"]
+    reopens = [
+        e.time for i, e in enumerate(turns)
+        if e.type == "conversation.reopened" and any(t.type == "conversation.resolved" for t in turns[:i])
+    ]  # fmt: skip
+    replies = [e for e in turns if _replies(e)]
+    by_people = [
+        e for e in replies if not (e.type == "response.ai_generated" or (e.type == "message.sent" and e.kind == "ai"))
+    ]
+    inbound = min((e.time for e in turns if e.type == "message.received"), default=None)
+    handed = min(
+        (
+            e.time for e in turns
+            if e.type == "conversation.escalated" or (e.type == "conversation.assigned" and e.staff_id)
+        ), default=None,
+    )  # fmt: skip
+    if resolves and not any(moment > max(resolves) for moment in reopens):
+        episode.resolved_at = max(resolves)
+    assert start is not None
+    episode.escalated = any(
+        e.type in ("conversation.escalated", "escalation.raised") and e.time <= start + WEEK for e in turns
+    )
+    if episode.resolved_at is not None:
+        episode.resolution_ms = whole_ms(episode.resolved_at - start)
+        episode.resolution_business_ms = hours.ms(start, episode.resolved_at)
+    taken_over = bool(by_people) or handed is not None or episode.escalated
+    episode.ai_involved = len(replies) > len(by_people)
+    episode.ai_escalated = episode.ai_involved and taken_over
+    episode.ai_handled = episode.ai_involved and bool(resolves) and not taken_over and not reopens
+    after = [e.time for e in replies if inbound is not None and e.time >= inbound]
+    if inbound is not None and after:
+        episode.first_reply_at = min(after)
+        episode.first_response_ms = whole_ms(min(after) - inbound)
+        episode.first_response_business_ms = hours.ms(inbound, min(after))
+    starts = [moment for moment in (inbound, handed, _taken_back(turns, handed)) if moment is not None]
+    if not starts:
+        return
+    waiting = max(starts)
+    persons = [e.time for e in by_people if e.time >= waiting]
+    if persons:
+        episode.first_person_at = min(persons)
+        episode.first_person_ms = whole_ms(min(persons) - waiting)
+
+
+def _taken_back(turns: list[Event], handed: datetime | None) -> datetime | None:
+    """Return when what AI alone had resolved was reopened for the last time before any person came in, if it was."""
+    found: datetime | None = None
+    ai = resolved = False
+    for turn in turns:
+        if _replies(turn):
+            if not (turn.type == "response.ai_generated" or (turn.type == "message.sent" and turn.kind == "ai")):
+                break
+            ai = True
+        resolved = resolved or turn.type == "conversation.resolved"
+        if (
+            handed is not None
+            and turn.time >= handed
+            and turn.type in ("conversation.escalated", "conversation.assigned")
+        ):
+            break
+        if turn.type == "conversation.reopened" and ai and resolved:
+            found = turn.time
+    return found
+
+
+def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
+    values = [ms for ms in found if ms is not None]
+    return {
+        f"{name}.count": len(values),
+        f"{name}.sum": sum(values) if values else None,
+        f"{name}.min": min(values, default=None),
+        f"{name}.max": max(values, default=None),
+        f"{name}.avg": share(sum(values), len(values)),
+    }
+
+
+def _classified(events: list[Event]) -> dict[str, Number]:
+    topics = [e for e in events if e.type == "topic.classified"]
+    intents = [e for e in events if e.type == "intent.classified"]
+
+    def mean(some: list[Event]) -> float | None:
+        sure = [e.confidence for e in some if e.confidence is not None]
+        return share(sum(sure), len(sure))
+
+    def complains(event: Event) -> bool:
+        return (event.sentiment or "").lower() in ("negative", "complaint", "frustrated", "angry") or (
+            event.topic or ""
+        ).lower() in ("complaint", "complaints")
+
+    def escalates(event: Event) -> bool:
+        return (event.topic or "").lower() in ("escalation", "escalations") or (
+            event.sentiment or ""
+        ).lower() == "escalation"
+
+    complaints = sum(complains(e) for e in topics)
+    escalations = sum(escalates(e) and not complains(e) for e in topics)
+    return {
+        "topic_confidence": mean(topics),
+        "intent_confidence": mean(intents),
+        "complaints": complaints,
+        "hotspot_ratio": share(complaints + escalations, len(topics)),
+    }
+
+
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    """Return a moment in UTC."""
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
