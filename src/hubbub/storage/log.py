@@ -155,7 +155,7 @@ class Log:
             for key, row in zip(keys, batch.rows, strict=True):
                 known[key] = _revision(row), row[TIME]
             return [Verdict.STORED] * len(keys), batch.rows, []
-        stored = self._stored(batch, keys, hits - self._pending.keys() - known.keys())
+        stored = self._stored(batch, keys, {k for k in hits if k not in self._pending and k not in known})
         verdicts: list[Verdict] = []
         kept: list[Row] = []
         replaced: list[tuple[int, int]] = []

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hubbub.errors import HubbubError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 
 Params = Mapping[str, Any] | Sequence[Any]
 BUSY_SECONDS = 60
@@ -25,36 +25,50 @@ class Transaction:
 
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return all of its rows."""
-        with errors_of(self._path):
+        try:
             return self._con.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
 
     def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
         """Run a statement and yield its rows while it goes on."""
-        with errors_of(self._path):
+        try:
             yield from self._con.execute(sql, params)
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
 
     def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
         """Run a statement and return its rows by column name."""
-        with errors_of(self._path):
+        try:
             cursor = self._con.execute(sql, params)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
 
     def value(self, sql: str, params: Params = ()) -> Any:
         """Run a statement and return the first column of its first row, or None."""
-        with errors_of(self._path):
+        try:
             row = self._con.execute(sql, params).fetchone()
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
         return row[0] if row is not None else None
 
     def run(self, sql: str, params: Params = ()) -> int:
         """Run a statement that changes rows; returns how many."""
-        with errors_of(self._path):
+        try:
             return self._con.execute(sql, params).rowcount
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
 
     def many(self, sql: str, rows: Sequence[Params]) -> int:
         """Run a statement once for each row of parameters; returns how many rows it changed."""
-        with errors_of(self._path):
-            return self._con.executemany(sql, rows).rowcount if rows else 0
+        if not rows:
+            return 0
+        try:
+            return self._con.executemany(sql, rows).rowcount
+        except sqlite3.Error as error:
+            raise error_of(error, self._path) from error
 
     def define(self, name: str, arguments: int, function: Callable[..., Any]) -> None:
         """Let the statements of this transaction call a Python function that always gives the same for the same."""
@@ -161,21 +175,19 @@ class Database:
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into errors of Hubbub, by SQLite's codes: busy, full, damaged, or not to be had now."""
+    """Turn what SQLite raises into errors of Hubbub."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
-            raise  # a statement that is wrong is a fault of ours, whatever the file
-        raise _error(error, path) from error
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
-            raise
-        raise _error(error, path) from error
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
 
 
-def _error(error: sqlite3.Error, path: Path) -> HubbubError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+def error_of(error: sqlite3.Error, path: Path) -> Exception:
+    """Return Hubbub's error for SQLite's, by its code: busy, full, damaged, or not to be had now.
+
+    A statement that is wrong is a fault of ours whatever the file, and stays as it is.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{path} is being written by another process: try again in a moment")
     if code == sqlite3.SQLITE_FULL:
@@ -186,4 +198,4 @@ def _error(error: sqlite3.Error, path: Path) -> HubbubError:
         return StoreUnavailableError(f"{path} cannot be written ({error}): see who owns it and its folder")
     if code == sqlite3.SQLITE_IOERR:
         return StoreUnavailableError(f"{path}: the disk does not read or write ({error})")
-    return StoreUnavailableError(f"{path}: {error}")
+    return error
