@@ -6,7 +6,6 @@ an index) is made when the file is opened and keeps every row; anything else rai
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Mapping
 
@@ -69,7 +68,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
             "tenant": "INTEGER NOT NULL", "entity": "TEXT NOT NULL", "id": "TEXT NOT NULL", "state": "TEXT NOT NULL",
             "since": "INTEGER NOT NULL", "until": "INTEGER NOT NULL", "channel": "TEXT", "account_id": "TEXT", "began": "INTEGER",
         },
-        "tenant, entity, id, state, since, channel, account_id",
+        "",
     ),
     "receipt_channel": (
         {"tenant": "INTEGER NOT NULL", "channel": "TEXT NOT NULL"}, "tenant, channel",
@@ -118,7 +117,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
     ),
 }  # fmt: skip
-"""Table -> (column -> type, primary key)."""
+"""Table -> (column -> type, primary key); without one, rows are told apart by all they say."""
 
 OF_MESSAGES = (
     "type IN ('message.received', 'message.sent', 'message.delivered', 'message.read', 'message.failed', 'message.reacted', "
@@ -147,6 +146,7 @@ INDEXES: Mapping[str, str] = {
     "episode_resolved": "episode (tenant, resolved_at) WHERE resolved_at IS NOT NULL",
     "survey_sent": "survey (tenant, sent_at)",
     "survey_rated": "survey (tenant, rated_at)",
+    "state_entity": "state (tenant, entity, id)",
     "state_until": "state (tenant, entity, state, until, since)",
     "quarantine_tenant": "quarantine (tenant)",
 }  # fmt: skip
@@ -192,14 +192,8 @@ def create(con: sqlite3.Connection, path: str) -> None:
 def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str, str], key: str) -> None:
     known = {row[1]: row[2] for row in con.execute(f'PRAGMA table_info("{table}")')}
     if not known:
-        if (
-            "channel, account_id" in key
-        ):  # a key may not hold nulls: such a table has rows by number, and a unique index
-            con.execute(f"CREATE TABLE {table} ({_columns(columns)}) STRICT")
-            nullable = ", ".join(f"coalesce({c}, '')" if not _needed(columns[c]) else c for c in re.split(", ", key))
-            con.execute(f"CREATE UNIQUE INDEX {table}_key ON {table} ({nullable})")
-        else:
-            con.execute(f"CREATE TABLE {table} ({_columns(columns)}, PRIMARY KEY ({key})) STRICT, WITHOUT ROWID")
+        rows = f", PRIMARY KEY ({key})) STRICT, WITHOUT ROWID" if key else ") STRICT"
+        con.execute(f"CREATE TABLE {table} ({_columns(columns)}{rows}")
         return
     for name, type_ in columns.items():
         if name not in known:
