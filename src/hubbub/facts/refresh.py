@@ -48,6 +48,8 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = _qu
             progress(f"{count} events stored")
         while count := _fold(store, tenant, done):
             progress(f"{count} units folded")
+    if done.tenants:
+        store.announce(done.tenants)
     return done
 
 

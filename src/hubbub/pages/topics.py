@@ -29,7 +29,7 @@ LONGEST_TEXT = 300
 
 
 def _share(ask: Ask) -> Shown:
-    grain = ask.fitting(ask.grain, METRIC)
+    grain = ask.grain
     found, whole = ask.query([METRIC], grain=grain, by=["topic"]), ask.query([METRIC], grain=grain)
     if found.unfiltered:
         return Shown(empty=_unknown("Topics", found))
