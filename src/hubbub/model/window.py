@@ -76,7 +76,10 @@ def next_first_day(first: date, grain: Grain) -> date:
 
 
 def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
-    """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change."""
+    """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change.
+
+    The last one ends with the day, whose end may lie inside an hour.
+    """
     step = timedelta(hours=1)
     offset = day.start.astimezone(tz).utcoffset()
     if offset != (day.end - timedelta(microseconds=1)).astimezone(tz).utcoffset():
@@ -86,7 +89,7 @@ def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
         moment += step
         local = moment.astimezone(tz)
         if local.minute == 0 or local.utcoffset() != offset or moment >= day.end:
-            yield Window(start, moment)
+            yield Window(start, min(moment, day.end))
             start, offset = moment, local.utcoffset()
 
 
