@@ -48,14 +48,20 @@ class Queries:
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment."""
-        with self.at_once(tenant) as ask:
+        with self.asking(tenant) as (ask, _, _):
             return [ask(question) for question in questions]
 
     @contextmanager
     def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
         """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
+        with self.asking(tenant) as (ask, _, _):
+            yield ask
+
+    @contextmanager
+    def asking(self, tenant: Tenant) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
+        """Give the same, and beside it what `reading` gives: the facts that these answers are read from."""
         with self.reading(tenant) as (reading, now):
-            yield lambda question: _answer(reading, tenant, question, now)
+            yield (lambda question: _answer(reading, tenant, question, now)), reading, now
 
     @contextmanager
     def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:

@@ -119,12 +119,12 @@ def _filters(question: Question, columns: Mapping[str, str], params: dict[str, A
 def counts(context: Context, one: Asked, name: str) -> str:
     """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters; empty: always."""
     measure = one.rollup.measures[name]
-    parts = [f"({measure.where})"] if isinstance(measure, Count | Sum | Extreme) and measure.where else []
+    parts = [f"({measure.where})"] if isinstance(measure, Count | Sum) and measure.where else []
     metric, question = one.metric, context.question
     if isinstance(metric, Stored) and not question.include_bots:
-        for name, values in metric.where.items():
-            if name not in question.where and name not in question.by:
-                parts.append(f"f.{dimensions_of(one.rollup)[name]} IN ({', '.join(repr(v) for v in values)})")
+        for dimension, values in metric.where.items():
+            if dimension not in question.where and dimension not in question.by:
+                parts.append(f"f.{dimensions_of(one.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
     if isinstance(metric, Ratio) and metric.receipted:
         parts.append("coalesce(f.channel, '') IN (SELECT channel FROM receipt_channel WHERE tenant = :tenant)")
     return " AND ".join(parts)
