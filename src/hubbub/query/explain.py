@@ -164,7 +164,7 @@ def _conditions(context: Context, one: Asked) -> tuple[str, str, str]:
     metric = one.metric
 
     def any_of(names: Iterable[str]) -> str:
-        return f"({' OR '.join(f'({counts(context, one, name) or 'TRUE'})' for name in names)})"
+        return " OR ".join(f"({counts(context, one, name) or 'TRUE'})" for name in names)
 
     if isinstance(metric, Quantiles):
         value = value_of(one)

@@ -34,7 +34,7 @@ def trends(
     def asked(metrics: Sequence[str], *by: str) -> Question:
         return Question(tuple(metrics), start, end, grain, by)
 
-    totals, topics_, tones_, alerts, ratios, before_ = queries.together(
+    totals, topics_, moods_, alerts, ratios, before_ = queries.together(
         tenant,
         [
             asked(["classifications", "topic_confidence", "messages"]), asked(["classifications"], "topic"),
@@ -44,7 +44,7 @@ def trends(
         ],
     )  # fmt: skip
     topics = _by_window(topics_, "topic", "classifications")
-    tones = _by_window(tones_, "sentiment", "classifications")
+    moods = _by_window(moods_, "sentiment", "classifications")
     severities = _by_window(alerts, "severity", "escalation_alerts")
     spots = _hotspot_rows(ratios, tones)
     before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
@@ -58,7 +58,7 @@ def trends(
                 "trend_date": row.start.astimezone(tenant.tz).date().isoformat(),
                 "trend_period": PERIODS.get(grain, grain.value),
                 "topic_distribution": mine,
-                "sentiment_distribution": tones.get(row.start, {}),
+                "sentiment_distribution": moods.get(row.start, {}),
                 "movers": _movers(mine, before),
                 "escalation_counts": severities.get(row.start, {}),
                 "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]],
