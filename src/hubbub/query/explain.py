@@ -139,20 +139,20 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
     anchor = f"f.{rollup.anchor}"
     params |= {"low": micros(context.question.start), "high": micros(context.question.end)}
     top, whole, value = _conditions(context, one)
-    shown = {f"f.{fact.id}": "id", anchor: "time", f"f.{fact.key}": "key", top: "counts"}
-    shown |= {f"f.{column}": name for name, column in dimensions_of(rollup).items()}
+    shown = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
+    shown |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
     if value:
-        shown[value] = "value"
+        shown["value"] = value
         spell = fact.spells.get(_column(one))
         if spell:
-            shown[f"f.{spell[0]}"] = "since"
+            shown["since"] = f"f.{spell[0]}"
     event = ""
     if fact.key == "ident":
-        shown |= {"e.source": "source", "e.conversation_id": "conversation_id"}
+        shown |= {"source": "e.source", "conversation_id": "e.conversation_id"}
         event = f" LEFT JOIN event AS e ON e.tenant = f.tenant AND e.time = {anchor} AND e.ident = f.ident"
     elif fact.key == "conversation_id":
-        shown["f.conversation_id"] = "conversation_id"
-    columns = ", ".join(f"{sql} AS {name}" for sql, name in shown.items())
+        shown["conversation_id"] = "f.conversation_id"
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in shown.items())
     return (
         f"SELECT {columns} FROM ({fact.view}) AS f{event} WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "
         f"AND ({rollup.where}) AND ({whole}) AND {filters(context.question, rollup, params)}"
