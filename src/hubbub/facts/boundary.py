@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hubbub.storage.sqlite import Transaction
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,11 @@ class Boundary:
     until: int = 0
     carried: Any = None
 
-    def rows[T: NamedTuple](self, kind: type[T], part: str | None = None) -> list[T]:
+    def rows(self, kind: Callable[..., T], part: str | None = None) -> list[T]:
         """Return carried rows of a named tuple, of one part where there are several."""
         found: Sequence[Row] = (self.carried or []) if part is None else (self.carried or {}).get(part, [])
-        fields: tuple[str, ...] = kind._fields
-        return [kind(*(row.get(name) for name in fields)) for row in found]
+        fields = tuple(kind.__annotations__)
+        return [kind(*map(row.get, fields)) for row in found]
 
 
 NONE = Boundary()

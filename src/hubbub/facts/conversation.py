@@ -107,11 +107,6 @@ class Folded:
     credited: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-MOMENTS = tuple(Episode._fields.index(name) for name in (
-    "anchor", "first_inbound", "first_reply_at", "person_from", "first_person_at", "last_resolve", "resolved_at", "returned_at",
-))  # fmt: skip
-
-
 def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:
     """Fold a conversation's events, in any order; see `docs/facts.md` for what each row means.
 
@@ -123,6 +118,15 @@ def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = Non
 def carry(conversation: str, turns: Iterable[Turn], carried: Carried | None = None) -> Carried:
     """Return what a fold of later events needs to know of these, as plain values that JSON holds."""
     return _run(conversation, turns, carried).carried()
+
+
+def latest(row: Episode) -> int:
+    """Return the last moment that an episode's row holds."""
+    moments = (
+        row.first_inbound, row.first_reply_at, row.person_from, row.first_person_at, row.last_resolve, row.resolved_at,
+        row.returned_at,
+    )  # fmt: skip
+    return max(row.anchor, *(moment or 0 for moment in moments))
 
 
 def _run(conversation: str, turns: Iterable[Turn], carried: Carried | None) -> _Machine:
@@ -189,7 +193,7 @@ class _Machine:
     def folded(self, since: int) -> Folded:
         out = self.out
         out.responses = [] if self.waits.reported else self.waits.responses
-        out.episodes = [row for row in self.episodes.rows() if any((row[place] or 0) >= since for place in MOMENTS)]
+        out.episodes = [row for row in self.episodes.rows() if latest(row) >= since]
         out.states = self.states.tracks.stretches(self.states.channel, self.states.account_id)
         out.escalated = {
             (one.time, one.ident)

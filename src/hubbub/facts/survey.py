@@ -7,7 +7,7 @@ who answered last before it in its conversation.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Voice(NamedTuple):
@@ -77,7 +77,7 @@ def carry(voices: Iterable[Voice]) -> list[Voice]:
     found = []
     for same in kinds:
         if same:
-            said = {
+            said: dict[str, Any] = {
                 name: next((v for one in reversed(same) if (v := getattr(one, name))), None)
                 for name in ("channel", "account_id", "staff_id", "credited_staff_id")
             }
