@@ -6,13 +6,16 @@ that a process that dies anywhere leaves nothing half done. An answer refreshes 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, new_sights, touched
+from hubbub.model.event import Event
 from hubbub.storage.identity import key_of
-from hubbub.storage.log import EVENT, IDENT, Entry
+from hubbub.storage.log import EVENT, IDENT, TIME, Entry
 from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
@@ -24,8 +27,8 @@ _SEQ, _CHANNEL = EVENT.index("seq"), EVENT.index("channel")
 Progress = Callable[[str], None]
 
 
-def _quiet(_: str) -> None:
-    pass
+def quiet(_: str) -> None:
+    """Hear of progress and say nothing."""
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Refreshed:
     tenants: set[int] = field(default_factory=set)
 
 
-def refresh(store: Store, tenant: int | None = None, *, progress: Progress = _quiet) -> Refreshed:
+def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
     """Store all that waits in the log and fold what it touches, of all tenants or of one.
 
     May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
@@ -72,12 +75,13 @@ def _store(store: Store, done: Refreshed) -> int:
         keys = []
         units: Touched = set()
         for entry in entries:
-            rows = [_numbered(row, entry.n, place) for place, row in enumerate(entry.rows)]
-            _take_out(writing, entry, units)
+            late = _late(writing, entry)
+            rows = [_numbered(row, entry.n, at) for at, row in enumerate(entry.rows) if at not in late]
+            _take_out(writing, entry, units, late)
             writing.many(_ADD, rows)
             new_sights(writing, touched(rows, units), units)
-            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry))
-            keys += [key_of(entry.tenant, row[IDENT]) for row in rows]
+            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry, late))
+            keys += [key_of(entry.tenant, row[IDENT]) for row in entry.rows]
             done.events += len(rows)
             done.tenants.add(entry.tenant)
         store.identities.add(writing, keys)
@@ -95,9 +99,17 @@ def _numbered(row: Any, n: int, place: int) -> list[Any]:
     return numbered
 
 
-def _take_out(writing: Transaction, entry: Entry, units: Touched) -> None:
+def _late(writing: Transaction, entry: Entry) -> set[int]:
+    """Return the places of events from before what is kept: retention cut while they were on their way."""
+    since = writing.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (entry.tenant,))
+    return {at for at, row in enumerate(entry.rows) if row[TIME] < since} if since is not None else set()
+
+
+def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]) -> None:
     """Take out the events that this batch corrects; what they were part of is folded again."""
     for place, time in entry.replaced.items():
+        if place in late:
+            continue
         old = writing.rows(
             f"DELETE FROM event WHERE tenant = ? AND time = ? AND ident = ? RETURNING {', '.join(EVENT)}, receipts",
             (entry.tenant, time, entry.rows[place][IDENT]),
@@ -106,15 +118,20 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched) -> None:
         units.update(("channel", entry.tenant, row[_CHANNEL] or "") for row in old if row[-1])
 
 
-def _refused(entry: Entry) -> list[tuple[Any, ...]]:
-    return [
-        (
-            (entry.n << 20) + place,
-            entry.tenant,
-            *(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw")),
-        )
-        for place, one in enumerate(entry.rejected)
+def _refused(entry: Entry, late: set[int]) -> list[tuple[Any, ...]]:
+    refused = [
+        tuple(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw"))
+        for one in entry.rejected
     ]
+    for at in sorted(late):
+        row = dict(zip(EVENT, entry.rows[at], strict=True))
+        sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
+        sent["time"] = moment(row["time"]).isoformat()
+        if row["attributes"] is not None:
+            sent["attributes"] = json.loads(row["attributes"])
+        raw = json.dumps(sent, ensure_ascii=False)
+        refused.append((row["received_at"], "api", "too_late", "time", "what is from then went meanwhile", raw))
+    return [((entry.n << 20) + place, entry.tenant, *row) for place, row in enumerate(refused)]
 
 
 def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
