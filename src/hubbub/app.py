@@ -50,7 +50,7 @@ from hubbub.rollups.verify import verify
 from hubbub.rollups.windows import Step
 from hubbub.store.access import Access
 from hubbub.store.base import Store
-from hubbub.store.cache import Cache, Following, Memory, Redis, space_of
+from hubbub.store.cache import Cache, Memory, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.deliveries import Deliveries
@@ -79,7 +79,7 @@ class Engine(
         with ExitStack() as opened:
             self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
             opened.callback(self.database.close)
-            self.store = open_store(settings, self.database)
+            self.store = open_store(settings)
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self.access = Access(self.database, self.control)
@@ -112,12 +112,7 @@ class Engine(
         tiers, url = self.settings.cache, self.settings.cache_url
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
-        cache: Cache
-        if shared:
-            cache = Redis(url, space_of(self.store))
-        else:
-            size = tiers.size_mb << 20
-            cache = Following(size, self.store) if self.settings.shared else Memory(size)
+        cache: Cache = Redis(url, space_of(self.store)) if shared else Memory(tiers.size_mb << 20)
         return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:

@@ -124,9 +124,9 @@ def ask_server(folder: Path) -> Callable[..., Any]:
 
 @contextmanager
 def backend(data: Path | None) -> Iterator[Backend]:
-    """Open the data folder or the shared store, or go through the server that has the folder."""
+    """Open the data folder, or go through the server that has it."""
     settings = load(data)
-    remote = None if settings.shared else server_of(settings.data)
+    remote = server_of(settings.data)
     if remote is not None:
         try:
             yield remote

@@ -1,7 +1,6 @@
 """The web application and the server process: routes, request ids, the refresh that runs beside them, and its end.
 
-While it runs, `server.json` in the data folder tells commands on this machine its address and local token. With a shared store
-there is none: any command can open that, and of several servers in one folder none would be the one to ask.
+While it runs, `server.json` in the data folder tells commands on this machine its address and local token.
 """
 
 from __future__ import annotations
@@ -219,8 +218,7 @@ def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = l
     """Serve until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address once it listens."""
     # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
     sys.setswitchinterval(0.0005)
-    file = None if engine.settings.shared else engine.settings.data / SERVER_FILE
-    token = secrets.token_urlsafe(32) if file else ""
+    file, token = engine.settings.data / SERVER_FILE, secrets.token_urlsafe(32)
     app = create_app(engine, token=token, refresh=jobs, worker=engine.worker() if jobs else None)
     host, port = engine.settings.host, engine.settings.port
     config = uvicorn.Config(
@@ -248,11 +246,9 @@ def _reachable(host: str) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves its address in a file, if any, while it listens."""
+    """A uvicorn server that leaves its address in a file while it listens."""
 
-    def __init__(
-        self, config: uvicorn.Config, file: Path | None, url: str, token: str, ready: Callable[[str], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, file: Path, url: str, token: str, ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._file, self._url, self._token, self._ready = file, url, token, ready
 
@@ -260,14 +256,12 @@ class _Server(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
-            if self._file is not None:
-                fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(fd, "w") as file:
-                    json.dump({"url": self._url, "token": self._token, "pid": os.getpid()}, file)
+            fd = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(fd, "w") as file:
+                json.dump({"url": self._url, "token": self._token, "pid": os.getpid()}, file)
             self._ready(self._url)
 
     def forget(self) -> None:
         """Take the address away."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.unlink()
+        with suppress(OSError):
+            self._file.unlink()
