@@ -4,7 +4,7 @@ PORT ?= 8321
 DATA ?= hubbub-data
 BIN := .venv/bin
 
-.PHONY: demo test test-whole test-parts test-on-clickhouse check bench docs lock clean
+.PHONY: demo test test-whole test-parts check bench docs lock clean
 
 .venv/ready: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -27,7 +27,7 @@ check: .venv/ready
 
 # Two runs go beside each other: most of the first is waiting for processes. A failure of one lets the others end.
 test: check
-	$(MAKE) --jobs=2 --keep-going test-whole test-parts test-on-clickhouse
+	$(MAKE) --jobs=2 --keep-going test-whole test-parts
 
 WHOLE := tests/acceptance tests/browser tests/house tests/integration
 
@@ -37,16 +37,9 @@ test-whole:
 test-parts:
 	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/parts $(WHOLE:%=--ignore=%)
 
-# Laws, folds, answers and real data on the other store, which takes longer over each example of a law, and gets fewer.
-test-on-clickhouse:
-	HUBBUB_TEST_STORE=clickhouse HUBBUB_LAWS=few $(BIN)/python -m pytest -o cache_dir=.pytest_cache/clickhouse \
-		tests/laws tests/unit/rollups tests/unit/query tests/acceptance \
-		--ignore=tests/acceptance/test_two_stores.py --ignore=tests/acceptance/test_erasure.py # have both stores anyway
-
 bench: .venv/ready
 	$(BIN)/python -m bench.run --events 2000000
 	$(BIN)/python -m bench.run --events 20000000
-	$(BIN)/python -m bench.clickhouse --events 20000000
 
 docs: .venv/ready
 	$(BIN)/python docs/make_reference.py

@@ -25,7 +25,7 @@ from hubbub.rollups.refresh import Refresher, Report
 from hubbub.store import order
 from hubbub.store.base import Store, utc_naive
 from tests.laws.oracle import utc
-from tests.stores import STORE, new_store
+from tests.stores import new_store
 
 _slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
 # no shrinking: an example is dozens of statements on a store, and the worlds are small enough to read
@@ -42,10 +42,10 @@ Stored = dict[str, list[tuple[Any, ...]]]
 class Lab:
     """Everything between an event and an answer, without faces."""
 
-    def __init__(self, folder: Path, kind: str = STORE) -> None:
+    def __init__(self, folder: Path) -> None:
         """Open a store in a folder; every refresh puts its events in order, so that each law holds over that too."""
         order.WORTH = 1
-        self.store: Store = new_store(kind, folder)
+        self.store: Store = new_store(folder)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -113,32 +112,9 @@ def test_keys_are_not_shown() -> None:
     assert "canary" not in str(caught.value)
 
 
-POSTGRES = "postgresql://hubbub@db/hubbub"
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ({"control_url": POSTGRES, "secret_key": "5c" * 32}, ["jobs_url=postgresql://"]),
-        ({"jobs_url": POSTGRES, "secret_key": "5c" * 32}, ["control_url=postgresql://"]),
-        ({"control_url": POSTGRES, "jobs_url": POSTGRES}, ["secret_key"]),
-        ({"control_url": POSTGRES}, ["jobs_url=postgresql://", "secret_key"]),
-    ],
-)
-def test_who_shares_a_clickhouse_and_a_postgres_shares_all(given: dict[str, Any], named: list[str]) -> None:
-    """Processes that would have jobs, tenants or a key of their own are refused, and told which setting is missing."""
-    with pytest.raises(BadSettingError) as caught:
-        load(store_url="clickhouse://host/hubbub", **given)
-    found = [
-        one
-        for one in ("control_url=postgresql://", "jobs_url=postgresql://", "secret_key")
-        if one in caught.value.message
-    ]
-    assert found == named
-
-
-def test_one_folder_or_all_of_it_shares_a_clickhouse() -> None:
-    """Processes in one folder have control data, jobs and keys there; all others are given all three."""
-    assert load(store_url="clickhouse://host/hubbub").shared
-    assert load(store_url="clickhouse://h/hubbub", control_url=POSTGRES, jobs_url=POSTGRES, secret_key="5c" * 32).shared
-    assert not load(control_url=POSTGRES).shared
+@pytest.mark.parametrize("url", ["clickhouse://h/hubbub", "postgresql://h/hubbub", "duckdb:x"])
+def test_no_other_store_is_taken(url: str) -> None:
+    """Events live in the data folder alone: a URL of another store is refused in one line that says where to read on."""
+    with pytest.raises(BadSettingError, match=r"store_url.*come back, see CHANGELOG\.md") as caught:
+        load(store_url=url)
+    assert "\n" not in caught.value.message

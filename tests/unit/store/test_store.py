@@ -11,20 +11,14 @@ import pytest
 
 from hubbub.errors import StoreUnavailableError
 from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict
-from tests.stores import KINDS, new_store
+from tests.stores import new_store
 from tests.unit.store.batches import CORRECTED, DAY, DUPLICATE, STORED, Told, batch, kept, told
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of store."""
-    return str(request.param)
-
-
 @pytest.fixture
-def store(kind: str, tmp_path: Path) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """A store of one test."""
-    opened = new_store(kind, tmp_path)
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 
@@ -101,9 +95,9 @@ def test_what_a_correction_replaced_is_kept_with_a_number_of_its_own(store: Stor
 # --- group commit
 
 
-def test_waiting_batches_commit_together_and_each_gets_its_own_verdicts(tmp_path: Path, kind: str) -> None:
+def test_waiting_batches_commit_together_and_each_gets_its_own_verdicts(tmp_path: Path) -> None:
     """Many threads at once: each gets verdicts for its own rows, one of those with the same id is first."""
-    store = new_store(kind, tmp_path, commit_wait=0.05)
+    store = new_store(tmp_path, commit_wait=0.05)
     verdicts: dict[int, list[Verdict]] = {}
 
     def send(number: int) -> None:
@@ -121,9 +115,9 @@ def test_waiting_batches_commit_together_and_each_gets_its_own_verdicts(tmp_path
     assert store_rows == [(9, 9)]
 
 
-def test_a_batch_that_cannot_be_stored_refuses_itself_alone(tmp_path: Path, kind: str) -> None:
+def test_a_batch_that_cannot_be_stored_refuses_itself_alone(tmp_path: Path) -> None:
     """A table of the wrong shape fails for its sender; what waited beside it is stored."""
-    store = new_store(kind, tmp_path, commit_wait=0.05)
+    store = new_store(tmp_path, commit_wait=0.05)
     good, bad = batch(told("a")), batch(told("b"))
     broken = Batch(bad.table.rename_columns(["x", *EVENT_SCHEMA.names[1:]]), bad.identities, bad.revisions, bad.given)
     outcomes: dict[str, object] = {}
