@@ -22,12 +22,8 @@ from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.queue import Jobs
 from hubbub.store.database import driver_url
 from tests.acceptance.conftest import ROOT
+from tests.extent import AWAY, KILLS_OF_WORKERS
 from tests.integration.job_child import EVERY_MINUTE, open_effects
-
-KILLS = int(os.environ.get("HUBBUB_JOB_KILLS", "15"))
-"""Kills per database; two databases make thirty in CI."""
-AWAY = int(os.environ.get("HUBBUB_AWAY", "10"))
-"""Seconds that PostgreSQL is away: a minute by hand."""
 
 
 @dataclass
@@ -113,12 +109,12 @@ def stop(worker: subprocess.Popen[str]) -> int:
     return worker.wait(timeout=30)
 
 
-def test_thirty_kills_lose_nothing_and_double_nothing(place: Place) -> None:
+def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
     draw = random.Random(7)
     wanted: list[str] = []
     survivor = place.work()
-    for round_ in range(KILLS):
+    for round_ in range(KILLS_OF_WORKERS):
         victim = place.work() if round_ % 5 else survivor
         wanted += [f"job-{round_}-{n}@{draw.choice((0.01, 0.1, 0.6))}" for n in range(8)]
         for what in wanted[-8:]:

@@ -1,12 +1,8 @@
-"""Several servers and workers on one ClickHouse and one control database: nothing lost, doubled or folded wrongly.
-
-`HUBBUB_AWAY=60` lets ClickHouse be away for as many seconds, `HUBBUB_KILLS=7` kills seven times as often.
-"""
+"""Several servers and workers on one ClickHouse and one control database: nothing lost, doubled or folded wrongly."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import threading
 import time
@@ -24,12 +20,10 @@ import hubbub
 from hubbub.app import Engine
 from hubbub.errors import StoreDamagedError
 from hubbub.settings import load
+from tests.extent import AWAY, KILLS_OF_SERVERS
 from tests.integration import child
 from tests.integration.shared import Cluster, Server, cluster, shuffled, stream
 from tests.integration.test_serve import until
-
-AWAY = float(os.environ.get("HUBBUB_AWAY", "8"))
-KILLS = 3 * int(os.environ.get("HUBBUB_KILLS", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +142,7 @@ def test_killed_servers_lose_and_double_nothing(there: Cluster, servers: list[Se
     for thread in threads:
         thread.start()
     try:
-        for round_ in range(KILLS):
+        for round_ in range(KILLS_OF_SERVERS):
             victim = round_ % 2
             time.sleep(draw.uniform(0.5, 3.0))
             there.kill(servers[victim].name)
