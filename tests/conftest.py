@@ -18,7 +18,17 @@ import pytest
 import redis as redis_py
 import sqlalchemy as sa
 
+from tests.extent import ALL
+
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip by name what is slow, unless everything is asked for."""
+    if not ALL:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: `make test-all` runs it"))
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
     assert holding(here.folder.parent) == set()
 
 
+@pytest.mark.slow
 def test_no_part_in_use_of_a_clickhouse_holds_a_byte(tmp_path: Path) -> None:
     """No file of a part in use holds the canary, and none that says what was deleted; ClickHouse deletes older parts itself."""
     data, files = tmp_path / "data", tmp_path / "clickhouse"

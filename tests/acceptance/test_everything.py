@@ -101,6 +101,7 @@ def test_every_tenant_counts_its_own_events(engine: Engine, truth: dict[str, Tab
         assert sum(asked.values()) == stored
 
 
+@pytest.mark.slow
 @needs(*SETS)
 def test_killed_while_loading_everything(truth: dict[str, Tables], tmp_path: Path) -> None:
     """After kills -9 at random moments of loading and refreshing, finishing the load leaves the rows of an undisturbed one."""

@@ -28,6 +28,9 @@ from tests.acceptance.test_everything import EVENTS, SETS, parts
 
 DEMO_NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
 GRAINS = ("total", "hour", "day", "week", "month")
+ONE_AND_ANOTHER = [
+    name if n == 0 else pytest.param(name, marks=pytest.mark.slow) for n, (name, _, _) in enumerate(demo.tenants()[:2])
+]
 BY_ROLLUP: dict[str, list[str]] = {}
 for _name in names():
     BY_ROLLUP.setdefault(find(_name).rollup.name, []).append(_name)
@@ -91,7 +94,7 @@ def compared(both: Pair, tenant: str, span: dict[str, str], counted: Counter[str
         counted[question.get("grain", "total") + "".join(f" by {d}" for d in by)] += len(mine) * len(one["rows"])
 
 
-@pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])
+@pytest.mark.parametrize("tenant", ONE_AND_ANOTHER)
 def test_every_grain_and_dimension_of_the_demo(demo_pair: Pair, tenant: str) -> None:
     """The same stored rows, and the same value, parts, sample size and freshness of every metric, split by all it can be."""
     counted: Counter[str] = Counter()
@@ -106,6 +109,7 @@ def test_every_grain_and_dimension_of_the_demo(demo_pair: Pair, tenant: str) -> 
     assert sum(counted.values()) > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])
 def test_the_rows_behind_the_numbers_of_the_demo(demo_pair: Pair, tenant: str) -> None:
     """Lists of conversations by state, filter and text, page by page, timelines, and the messages of hotspots are the same."""
@@ -136,6 +140,7 @@ def _rows(engine: Engine, tenant: str, asked: list[Wanted], start: datetime) -> 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenant", [name for name, _, _ in demo.tenants()[:2]])
 def test_every_other_answer_of_the_demo(demo_pair: Pair, tenant: str) -> None:
     """Dashboard, trends, hotspots, changes, explanations and snapshots are the same documents."""
@@ -165,6 +170,7 @@ def test_every_other_answer_of_the_demo(demo_pair: Pair, tenant: str) -> None:
     assert one["snapshots"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RELATIONS))
 def test_relations_of_the_demo(demo_pair: Pair, name: str) -> None:
     """A plain reader finds the same rows of every relation in both: percentiles, estimated by each engine's own powers, to
@@ -193,6 +199,7 @@ def _plain(columns: tuple[str, ...], row: Sequence[Any]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @needs(*SETS)
 def test_all_real_data(real_pair: Pair) -> None:
     """Every stored row of every tenant, and every metric over its whole past by month, are the same in both stores."""
