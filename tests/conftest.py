@@ -105,9 +105,9 @@ def redis_server(redis_session: RedisServer) -> Iterator[RedisServer]:
     redis_session.stop()  # also when a test left it silent
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database for jobs: each test runs on SQLite and on PostgreSQL."""
+    """Return the URL of an empty database for jobs: each test runs on SQLite and, when all is tested, on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
     url: str = request.getfixturevalue("postgres").get_uri()

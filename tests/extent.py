@@ -12,12 +12,12 @@ ALL = os.environ.get("HUBBUB_TESTS") == "all"
 
 KILLS_INGESTING = 14 if ALL else 2
 KILLS_REFRESHING = 10 if ALL else 2
-KILLS_LOADING = 6 if ALL else 2
+KILLS_LOADING = 6
 KILLS_OF_SERVERS = 6 if ALL else 2
 KILLS_OF_WORKERS = 15 if ALL else 2
 """Kills of one kind; of workers on each of two databases."""
 
-AWAY = 60 if ALL else 5
+AWAY = 60
 """Seconds for which PostgreSQL or ClickHouse is away."""
 
 LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")

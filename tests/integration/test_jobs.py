@@ -109,6 +109,7 @@ def stop(worker: subprocess.Popen[str]) -> int:
     return worker.wait(timeout=30)
 
 
+@pytest.mark.parametrize("jobs_url", ["sqlite", "postgres"], indirect=True)
 def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
     draw = random.Random(7)
@@ -303,6 +304,7 @@ def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
     assert "x" not in place.done()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
     """While PostgreSQL is away workers live on and say so a few times; when it is back, all jobs end, each done once."""
@@ -323,6 +325,7 @@ def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
     assert sum("jobs database" in line or '"clock"' in line for line in lines) < 5 * AWAY + 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_a_worker_ends_while_postgres_is_away(place: Place, postgres: Any) -> None:
     """SIGTERM ends a worker in order though its jobs cannot be handed back; another finishes them, each once."""

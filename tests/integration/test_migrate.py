@@ -214,7 +214,7 @@ def test_the_proof_counts_what_is_there(world: World) -> None:
     assert answer["recognised"] < sum(row["moved"] for row in answer["tables"])
 
 
-@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("back", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_events_go_on_after_a_move(folder: Path, world: World, back: bool) -> None:
     """On the target, a moved event is a duplicate, a later revision corrects it, new ones are numbered on, refused ones too."""
     url = world.urls[1] if back else "chdb://memory/move_on"
@@ -272,6 +272,7 @@ def stop_at(name: str) -> Callable[[str], None]:
     return step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", [False, True])
 def test_a_move_goes_on_with_a_source_that_changed(folder: Path, monkeypatch: pytest.MonkeyPatch, back: bool) -> None:
     """A target that is half there cannot be opened; what changed in the source meanwhile moves again, and only that."""
@@ -311,6 +312,7 @@ class Lossy(Embedded):
         super().put(table, (batch.slice(1 if table.name == "quarantine" else 0) for batch in batches))
 
 
+@pytest.mark.slow
 def test_a_difference_is_told_and_the_target_kept_shut(folder: Path, world: World) -> None:
     """One row that is lost on the way is named by its table; the target cannot be opened until the move was done well."""
     url = world.urls[1]
