@@ -137,6 +137,7 @@ def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     assert len(parked) <= len(wanted) // 10
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: Place) -> None:
     """After three dead processes the poisonous job is parked; jobs that ran beside it each time are completed."""
     place.reply("kill-me", tenant="bad")
@@ -157,6 +158,7 @@ def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: 
     assert "died 3 times" in row["error"]
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_or_hands_back(place: Place) -> None:
     """A worker told to end exits 0 without waiting for all; what it could not finish is done by the next, and counts no attempt."""
     first = place.work()
@@ -169,6 +171,7 @@ def test_sigterm_finishes_or_hands_back(place: Place) -> None:
     until(lambda: len(place.runs("endless@40")) == 2, "taken up again")
 
 
+@pytest.mark.slow
 def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: Place) -> None:
     """A worker that stands still loses its jobs to another; when it goes on, nothing is done twice and both work."""
     sleeper = place.work()

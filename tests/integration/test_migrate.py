@@ -214,7 +214,8 @@ def test_the_proof_counts_what_is_there(world: World) -> None:
     assert answer["recognised"] < sum(row["moved"] for row in answer["tables"])
 
 
-@pytest.mark.parametrize("back", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("back", [False, True])
 def test_events_go_on_after_a_move(folder: Path, world: World, back: bool) -> None:
     """On the target, a moved event is a duplicate, a later revision corrects it, new ones are numbered on, refused ones too."""
     url = world.urls[1] if back else "chdb://memory/move_on"
@@ -359,6 +360,7 @@ def kill_at(child: subprocess.Popen[str], folder: Path, done: int) -> None:
     assert child.returncode == -signal.SIGKILL, out + err
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on(folder: Path, world: World, tmp_path: Path) -> None:
     """kill -9 twice, then the same command: it exits with 0, both sides are proved equal, and what was there is recognised."""
     with clickhouse(tmp_path / "clickhouse") as server:

@@ -25,6 +25,8 @@ from tests.integration import child
 from tests.integration.shared import Cluster, Server, cluster, shuffled, stream
 from tests.integration.test_serve import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory, postgres: Any) -> Iterator[Cluster]:
@@ -164,7 +166,6 @@ def test_killed_servers_lose_and_double_nothing(there: Cluster, servers: list[Se
     there.same_as_alone("killed", events)
 
 
-@pytest.mark.slow
 def test_clickhouse_away_for_a_while(there: Cluster, servers: list[Server]) -> None:
     """Events and questions are refused with 503 and Retry-After, /readyz says so; afterwards the client's queue delivers through
     the same servers, and every event counts once."""
@@ -212,7 +213,6 @@ def test_clickhouse_away_for_a_while(there: Cluster, servers: list[Server]) -> N
         assert "Traceback" not in said, said[-3000:]
 
 
-@pytest.mark.slow
 def test_one_server_refreshes_what_came(there: Cluster, servers: list[Server]) -> None:
     """Of what comes in a period one of two servers makes one refresh: together they make fewer than two for each."""
     key, rounds = there.tenant("periods"), 6
@@ -229,7 +229,6 @@ def test_one_server_refreshes_what_came(there: Cluster, servers: list[Server]) -
     there.same_as_alone("periods", [child.event(n) for n in range(rounds * 20)])
 
 
-@pytest.mark.slow
 def test_clickhouse_hangs(there: Cluster, servers: list[Server]) -> None:
     """A ClickHouse that takes everything and answers nothing: many clients at once are refused with 503 and Retry-After, and the
     server says that it lives meanwhile; awake again, all that was refused is stored by the next try, once."""
@@ -298,7 +297,6 @@ def test_a_store_knows_its_positions(there: Cluster, tmp_path: Path) -> None:
         Engine(load(data=tmp_path, **told))
 
 
-@pytest.mark.slow
 def test_one_machine_one_folder_and_sqlite(tmp_path: Path) -> None:
     """Two servers and a worker in one folder with SQLite: started at once, all take events, none is doubled, rollups are right."""
     url = f"sqlite:///{tmp_path / 'control.db'}"
