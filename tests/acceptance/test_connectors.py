@@ -55,7 +55,7 @@ def fetched(out: Outgoing, url: str, first: date, days: int) -> dict[str | None,
     ("name", "days", "least", "replies"),
     [
         ("slack-houstondatavis", 7, 50, 0),
-        ("slack-olake", 41, 10, 3),
+        pytest.param("slack-olake", 41, 10, 3, marks=pytest.mark.slow),
         pytest.param("slack-rcontributors", 14, 50, 20, marks=pytest.mark.slow),
     ],
 )

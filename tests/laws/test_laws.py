@@ -34,7 +34,7 @@ GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
 
 def examples(share: float) -> settings:
     """Take a share of the profile's examples, for laws that cost more."""
-    return settings(max_examples=max(3, int(EXAMPLES * share)))
+    return settings(max_examples=min(EXAMPLES, max(3, int(EXAMPLES * share))))
 
 
 def asked_as(name: str, metric: Metric) -> list[str]:
