@@ -1,7 +1,7 @@
 """The laws: what holds for every world of events, however they arrive and whenever they are folded.
 
-Each example is several worlds at once, one tenant each, since a refresh costs the same for one tenant as for a hundred. The
-profile `ci` draws the same worlds every time; `HUBBUB_LAWS=search` looks for new ones.
+Each example is several worlds at once, one tenant each, since a refresh costs the same for one tenant as for a hundred. They
+are the same worlds every time; `HUBBUB_LAWS=search` looks for new ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
 
 def examples(share: float) -> settings:
     """Take a share of the profile's examples, for laws that cost more."""
-    return settings(max_examples=max(3, int(EXAMPLES * share)))
+    return settings(max_examples=min(EXAMPLES, max(3, int(EXAMPLES * share))))
 
 
 def asked_as(name: str, metric: Metric) -> list[str]:

@@ -17,7 +17,7 @@ from tests.laws.strategies import World, deliveries, worlds
 
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 SCORE = "contact_engagement_score"
-EXAMPLES = settings(max_examples=max(4, settings().max_examples // 3))
+EXAMPLES = settings(max_examples=min(settings().max_examples, max(4, settings().max_examples // 3)))
 kinds = st.sampled_from(list(Kind))
 
 
