@@ -69,9 +69,7 @@ def _minutes(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     if question is None:
         return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: take that filter away.")
-    rows = [
-        {**row, "at": row["window"][11:16]} for row in lately(ask.engine.queries, ask.tenant, question)
-    ]
+    rows = [{**row, "at": row["window"][11:16]} for row in lately(ask.engine.queries, ask.tenant, question)]
     received, sent = (sum(row[name] for row in rows) for name in MESSAGES)
     if not received + sent:
         return Shown(empty=f"No message came or went in the last {MINUTES} minutes.")
