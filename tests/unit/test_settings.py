@@ -22,7 +22,14 @@ def test_defaults_work() -> None:
     """Without anything there are settings: this folder's hubbub-data, the loopback address, port 8321."""
     settings = load()
     assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
-    assert settings.retention.model_dump() == {"raw": 90, "hour": 30, "day": 365, "week": 730, "month": 1095}
+    assert settings.retention.model_dump() == {"raw": 90, "hour": 30, "day": 365, "week": 730, "month": 1095, "facts": 1095}
+
+
+def test_facts_are_kept_as_long_as_the_longest_grain() -> None:
+    """When nobody says how long facts are kept, the longest of hour, day, week and month says it; for ever is the longest."""
+    assert load(retention={"month": 2000}).retention.facts == 2000
+    assert load(retention={"week": None}).retention.facts is None
+    assert load(retention={"week": None, "facts": 30}).retention.facts == 30
 
 
 def test_flags_win_over_variables_over_the_folders_file_over_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
