@@ -107,11 +107,7 @@ class Engine(
         tiers, url = self.settings.cache, self.settings.cache_url
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
-        cache: Cache
-        if shared:
-            cache = Redis(url, space_of(self.store))
-        else:
-            cache = Following(tiers.size_mb << 20, self.store)
+        cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
         return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:
@@ -238,6 +234,10 @@ class Engine(
             made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
+
+    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
+        with suppress(WindowFrozenError):  # one whose facts are gone stays as it was made
+            snapshots.make(self.store, self.queries, [tenant], kind, day, self.clock())
 
     def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
         self.cached.drop(tenants, Part.SNAPSHOTS)

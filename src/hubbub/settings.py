@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."
     )
     retention: RetentionDays = Field(
-        RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
+        default_factory=lambda: RetentionDays.model_validate({}), description="Days kept for new tenants."
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
