@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from hubbub.rollups import snapshots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.metrics.snapshots import SECTIONS, Kind
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.rollups import snapshots
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, deliveries, worlds
 

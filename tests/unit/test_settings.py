@@ -22,7 +22,14 @@ def test_defaults_work() -> None:
     """Without anything there are settings: this folder's hubbub-data, the loopback address, port 8321."""
     settings = load()
     assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
-    assert settings.retention.model_dump() == {"raw": 90, "hour": 30, "day": 365, "week": 730, "month": 1095, "facts": 1095}
+    assert settings.retention.model_dump() == {
+        "raw": 90,
+        "hour": 30,
+        "day": 365,
+        "week": 730,
+        "month": 1095,
+        "facts": 1095,
+    }
 
 
 def test_facts_are_kept_as_long_as_the_longest_grain() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hubbub.store.base import Store
 
 from hubbub.model.naming import named, pattern
-from hubbub.store.base import Store
 from tests.stores import new_store
 
 ACCENT = "anna.é/b@x.it"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hubbub.rollups import erasure
 
 from hubbub.app import Engine
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError, TenantsFailedError
-from hubbub.rollups import erasure
 from hubbub.settings import load
 from tests.acceptance.conftest import tables_of
 

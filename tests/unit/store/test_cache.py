@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import redis as redis_py
+from hubbub.store.duckdb import DuckStore
 from structlog.testing import capture_logs
 
 from hubbub.errors import BadSettingError
 from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Kept, Memory, Redis, space_of
-from hubbub.store.duckdb import DuckStore
 from tests.conftest import RedisServer
 
 TAGS = ("all", "1:numbers")

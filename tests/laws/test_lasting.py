@@ -23,10 +23,10 @@ from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event, read_events
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.model.window import Grain, local_midnight
-from tests.heart.conftest import Lab
-from tests.heart.oracle import Oracle, local_day, utc
-from tests.heart.test_laws import BY_ROLLUP, EVERYTHING, examples, names_of, same
+from tests.laws.conftest import Lab
+from tests.laws.oracle import Oracle, local_day, utc
 from tests.laws.strategies import World, worlds
+from tests.laws.test_laws import BY_ROLLUP, EVERYTHING, examples, names_of, same
 
 subjects = st.lists(st.sampled_from(sorted(BY_ROLLUP)), min_size=5, max_size=7, unique=True)
 SCORES = ("contact_engagement_score",)
