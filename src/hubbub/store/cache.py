@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, cast
 import msgspec
 from cachetools import TLRUCache
 
-from hubbub.errors import BadSettingError
+from hubbub.errors import BadSettingError, HubbubError
 from hubbub.store.base import Store
 from hubbub.telemetry import CACHE, log
 
@@ -140,6 +140,37 @@ class Memory:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
+
+
+class Following(Memory):
+    """A cache in one of several processes on a shared store: an answer is good while the store stands where it stood.
+
+    What other processes change is not told to this one, so the numbers of the newest change, and for answers that depend on
+    events the newest event's, are part of each stamp.
+    """
+
+    inline: ClassVar[bool] = False
+
+    def __init__(self, size: int, store: Store) -> None:
+        super().__init__(size)
+        self._store = store
+
+    def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
+        """Return a good answer or None, and the stamp of now; nothing is found or kept while the store does not say."""
+        try:
+            standing = f"{self._store.version()}", f"{self._store.last_seq()}"
+        except HubbubError:
+            return None, ()
+        with self._lock:
+            events = any(tag.endswith(":events") for tag in tags)
+            stamp = (*self._stamp(tags), *standing[: 2 if events else 1])
+            entry = self._entries.get(key)
+            return (entry.kept if entry is not None and entry.stamp == stamp else None), stamp
+
+    def put(self, key: str, stamp: Stamp, kept: Kept, seconds: float) -> None:
+        """Keep an answer, when it is small enough and its stamp is known."""
+        if stamp:
+            super().put(key, stamp, kept, seconds)
 
 
 class _AwayError(Exception):
@@ -316,4 +347,4 @@ def space_of(store: Store) -> str:
         return made
 
 
-__all__ = ["Cache", "Kept", "Memory", "Redis", "Stamp", "space_of"]
+__all__ = ["Cache", "Following", "Kept", "Memory", "Redis", "Stamp", "space_of"]
