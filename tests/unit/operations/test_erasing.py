@@ -1,4 +1,4 @@
-"""Erasing a contact, on both stores: what goes, what stays, what does not come back, and an erasure that is cut short."""
+"""Erasing a contact: what goes, what stays, what does not come back, and an erasure that is cut short."""
 
 from __future__ import annotations
 
@@ -11,24 +11,20 @@ from typing import Any
 import pytest
 
 from hubbub.app import Engine
-from hubbub.errors import BadInputError, NotFoundError, StoreFullError, TenantsFailedError
-from hubbub.rollups import erasure
+from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.facts import erase as erasure
+from hubbub.facts.retention import cut_at
 from hubbub.settings import load
-from hubbub.store import clickhouse_removal as removal
-from hubbub.store.clickhouse import ClickHouseStore
-from tests.acceptance.conftest import tables_of
-from tests.stores import KINDS, new_url
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 GUEST = "guest-7f3a91"
 SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
 
 
-@pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An engine on an empty store of each kind, with the tenants acme and beta."""
-    settings = load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0, store_url=new_url(request.param))
-    with Engine(settings, lambda: NOW) as made:
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty store, with the tenants acme and beta."""
+    with Engine(load(data=tmp_path, free_floor_mb=0), lambda: NOW) as made:
         for tenant in ("acme", "beta"):
             made.add_tenant(tenant, retention={"raw": None, "hour": None})
         yield made
@@ -47,32 +43,15 @@ def record(engine: Engine, *events: dict[str, Any], tenant: str = "acme") -> Non
 
 def ids(engine: Engine) -> list[str]:
     """What is stored."""
-    return [id_ for (id_,) in engine.store.query("SELECT id FROM events ORDER BY id").rows]
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Engine]:
-    """The same on the embedded store alone, for what does not depend on the store."""
-    with Engine(load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0), lambda: NOW) as made:
-        for tenant in ("acme", "beta"):
-            made.add_tenant(tenant, retention={"raw": None, "hour": None})
-        yield made
+    engine.refresh()
+    with engine.store.facts.read() as reading:
+        return [id_ for (id_,) in reading.rows("SELECT id FROM event ORDER BY id")]
 
 
 def named(engine: Engine) -> dict[str, int]:
-    """Count what names the guest, by table; on a ClickHouse also rows that do not count any more."""
+    """Count what names the guest, by kind."""
     who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
-    wheres, found = erasure.conditions(), {}
-    for table, where in wheres.items():
-        found[table] = engine.store.query(f"SELECT count(*) FROM {table} WHERE {where}", who.params).rows[0][0]
-    if isinstance(engine.store, ClickHouseStore):
-        with engine.store._client() as client:
-            dead = removal.dead(client, engine.store._positions.standing(), wheres, who.params)
-            parts = "SELECT count() FROM system.parts WHERE active AND has_lightweight_delete AND database = currentDatabase()"
-            masked = client.query(f"{parts} AND table IN ('events', 'superseded', 'quarantine')").result_rows[0][0]
-        assert masked == 0
-        found |= {f"{table}, dead": len(rows) for table, rows in dead.items()}
-    return {table: count for table, count in found.items() if count}
+    return {kind: count for kind, count in erasure.count(engine.store, who).items() if count}
 
 
 # --- what is found
@@ -103,10 +82,10 @@ def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
     assert engine.verify()["clean"]
 
 
-def test_a_short_id_is_found_as_a_whole_value_alone(embedded: Engine) -> None:
+def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
     """One of fewer than six characters takes no event that has it as a word, a number, or in an id."""
     record(
-        embedded,
+        engine,
         event("own", "7"),
         event("whole", None, staff_id="7"),
         event("text", None, attributes={"guest": "7"}),
@@ -114,8 +93,8 @@ def test_a_short_id_is_found_as_a_whole_value_alone(embedded: Engine) -> None:
         event("word", None, attributes={"text": "room 7 please"}),
         event("id-7", "17", conversation_id="c-7"),
     )
-    assert embedded.erase("acme", "7")["mentions"] == 2
-    assert ids(embedded) == ["id-7", "number", "word"]
+    assert engine.erase("acme", "7")["mentions"] == 2
+    assert ids(engine) == ["id-7", "number", "word"]
 
 
 def test_every_place_forgets_it(engine: Engine) -> None:
@@ -139,7 +118,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     done = engine.erase("acme", GUEST)
     counts = ("events", "mentions", "superseded", "quarantine", "reports", "payloads")
     assert {name: done[name] for name in counts} == {
-        "events": 1, "mentions": 2, "superseded": 1, "quarantine": 1, "reports": 1, "payloads": 2,
+        "events": 1, "mentions": 2, "superseded": 0, "quarantine": 1, "reports": 1, "payloads": 2,
     }  # fmt: skip
     assert named(engine) == {}
     assert ids(engine) == []
@@ -155,29 +134,26 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     assert engine.verify()["clean"]
 
 
-# --- frozen windows
+# --- after retention
 
 
-def test_frozen_windows_keep_their_totals(engine: Engine) -> None:
-    """Where raw events are gone the contact's own rows go, totals stay, and its id as a dimension's value becomes none."""
+def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
+    """Where events are gone, rows and boundaries that name the contact go, and states of others stay."""
     record(
         engine,
-        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}") for n in range(3)),
-        *(event(f"o{n}", "guest-2", days=40, channel_id=None if n else "hall") for n in range(2)),
-        *(event(f"new {n}", f"guest-{n}", days=2, conversation_id=f"later {n}") for n in (2, "7f3a91")),
+        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}", account_id=GUEST) for n in range(3)),
+        *(event(f"o{n}", "guest-2", days=40) for n in range(2)),
     )  # fmt: skip
-    engine.change_tenant("acme", retention={"raw": 30})
-    engine.retention()
-    asked = {"metrics": ["messages_received", "active_contacts"], **SPAN}
-    (before,) = engine.query("acme", **asked)["rows"]
-    assert (before["messages_received"], before["active_contacts"]) == (7, 2)
+    at = int((NOW - timedelta(days=30)).replace(hour=0).timestamp() * 1_000_000)
+    engine.refresh()
+    cut_at(engine.store, engine.control.tenant("acme"), at)
+    assert ids(engine) == []
+    assert named(engine)["rollup_rows"] > 0
     done = engine.erase("acme", GUEST)
-    assert (done["events"], done["rollup_rows"] > 0) == (1, True)
-    (after,) = engine.query("acme", **asked)["rows"]
-    assert (after["messages_received"], after["active_contacts"]) == (6, 1)
-    rooms = engine.query("acme", metrics=["messages_received"], by=["channel_id"], **SPAN)["rows"]
-    assert {row["channel_id"]: row["messages_received"] for row in rooms} == {None: 5, "hall": 1}
+    assert (done["events"], done["rollup_rows"] > 0) == (0, True)
     assert named(engine) == {}
+    (row,) = engine.query("acme", metrics=["total_contacts"], start="2026-08-20", end="2026-08-21")["rows"]
+    assert row["total_contacts"] == 1
     assert engine.verify()["clean"]
     assert engine.erase("acme", GUEST)["rollup_rows"] == 0
 
@@ -185,85 +161,69 @@ def test_frozen_windows_keep_their_totals(engine: Engine) -> None:
 # --- what arrives later
 
 
-def test_what_was_erased_does_not_come_back(embedded: Engine) -> None:
+def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
-    record(embedded, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
-    embedded.erase("acme", GUEST)
+    record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    engine.erase("acme", GUEST)
     again = [
         event("own"), event("own", revision=3), event("never seen", days=3), event("mention", None, attributes={"to": GUEST}),
     ]  # fmt: skip
-    answer = embedded.record("acme", again, history=True)
+    answer = engine.record("acme", again, history=True)
     assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 4
-    assert embedded.quarantine("acme")["rows"] == []
-    record(embedded, event("from now on", days=-0.1), event("other 2", "guest-2"))
-    record(embedded, event("own"), tenant="beta")
-    assert ids(embedded) == ["from now on", "other", "other 2", "own"]
+    assert engine.quarantine("acme")["rows"] == []
+    record(engine, event("from now on", days=-0.1), event("other 2", "guest-2"))
+    record(engine, event("own"), tenant="beta")
+    assert ids(engine) == ["from now on", "other", "other 2", "own"]
 
 
-def test_an_erasure_can_be_shown(embedded: Engine) -> None:
+def test_an_erasure_can_be_shown(engine: Engine) -> None:
     """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
-    record(embedded, event("own"))
-    first = embedded.erase("acme", GUEST)
-    embedded.clock = lambda: NOW + timedelta(hours=1)
-    second = embedded.erase("acme", "guest-2")
-    rows = embedded.erasures("acme")["rows"]
+    record(engine, event("own"))
+    first = engine.erase("acme", GUEST)
+    engine.clock = lambda: NOW + timedelta(hours=1)
+    second = engine.erase("acme", "guest-2")
+    rows = engine.erasures("acme")["rows"]
     assert [row["id"] for row in rows] == [first["erasure"], second["erasure"]]
     assert [row["at"] for row in rows] == ["2026-08-20T12:00:00Z", "2026-08-20T13:00:00Z"]
     assert [row["counts"]["events"] for row in rows] == [1, 0]
     assert GUEST not in json.dumps(rows)
-    assert embedded.erasures("acme", GUEST)["rows"] == rows[:1]
-    page = embedded.erasures("acme", limit=1)
-    assert embedded.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
-    assert embedded.erasures("beta")["rows"] == []
-    assert embedded.erase("beta", GUEST)["contact"] != first["contact"]
+    assert engine.erasures("acme", GUEST)["rows"] == rows[:1]
+    page = engine.erasures("acme", limit=1)
+    assert engine.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
+    assert engine.erasures("beta")["rows"] == []
+    assert engine.erase("beta", GUEST)["contact"] != first["contact"]
 
 
-def test_names_that_cannot_be_are_refused(embedded: Engine) -> None:
+def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
     """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
     with pytest.raises(NotFoundError):
-        embedded.erase("nobody", GUEST)
+        engine.erase("nobody", GUEST)
     for bad in ("", "x" * 513, "a\0b"):
         with pytest.raises(BadInputError, match="contact_id"):
-            embedded.erase("acme", bad)
+            engine.erase("acme", bad)
 
 
 # --- cut short
 
 
-@pytest.mark.parametrize("step", ["clear", "scrub"])
+@pytest.mark.parametrize("step", ["erase", "finish"])
 def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Ended by an error at any step, the next one of the same contact leaves what an undisturbed one does."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})
     engine.refresh()
 
-    def fails(*_: object) -> int:
+    def fails(*_: object) -> None:
         raise StoreFullError
 
-    if step == "scrub":
-        monkeypatch.setattr(engine.store, "scrub", fails)
-    else:
-        monkeypatch.setattr(erasure, step, fails)
+    monkeypatch.setattr(erasure, step, fails)
     with pytest.raises(StoreFullError):
         engine.erase("acme", GUEST)
     monkeypatch.undo()
     engine.erase("acme", GUEST)
     assert ids(engine) == ["other"]
     assert named(engine) == {}
-    assert engine.store.query("SELECT value FROM meta WHERE key LIKE 'erasing%'").rows == []
+    with engine.store.facts.read() as reading:
+        assert reading.rows("SELECT value FROM meta WHERE key LIKE 'erasing%'") == []
     assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
-    assert engine.verify()["clean"]
-    assert set(tables_of(engine, "acme"))
-
-
-def test_windows_that_cannot_be_folded_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a fold fails nothing is thrown away that it needs, and the erasure says so and can be repeated."""
-    record(engine, event("own"), event("other", "guest-2"))
-    engine.refresh()
-    monkeypatch.setattr(engine, "refresh", lambda _: {"errors": {"acme": "poison"}})
-    with pytest.raises(TenantsFailedError, match="poison"):
-        engine.erase("acme", GUEST)
-    monkeypatch.undo()
-    engine.erase("acme", GUEST)
-    assert named(engine) == {}
     assert engine.verify()["clean"]
