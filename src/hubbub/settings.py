@@ -144,7 +144,8 @@ class Settings(BaseSettings):
         Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."
     )
     retention: RetentionDays = Field(
-        RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
+        RetentionDays(raw=90, hour=30, day=365, week=730, month=1095, facts=1095),
+        description="Days kept for new tenants.",
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
