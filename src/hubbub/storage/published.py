@@ -103,7 +103,9 @@ def _marks(row: str, *moments: str, of: str = "") -> str:
     )
 
 
-def _triggers(table: str, key: tuple[str, ...], moments: tuple[str, ...], updates: tuple[str, ...] = ()) -> dict[str, str]:
+def _triggers(
+    table: str, key: tuple[str, ...], moments: tuple[str, ...], updates: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Triggers of a fact table. What replaces a row of the same key deletes that row without a word: it is looked up before."""
     made = {"insert": f"AFTER INSERT ON {table} BEGIN {_marks('NEW', *moments)} END"}
     made["delete"] = f"AFTER DELETE ON {table} BEGIN {_marks('OLD', *moments).replace('NEW.', 'OLD.')} END"
