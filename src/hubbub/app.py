@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -17,10 +16,16 @@ from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
-from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError
-from hubbub.ingest.accept import Intake, Outcome
+from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError, WindowFrozenError
+from hubbub.facts.moments import micros
+from hubbub.facts.rebuild import backfill
+from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.retention import gone_until, retention
+from hubbub.facts.verify import verify
+from hubbub.ingest.accept import Outcome
+from hubbub.ingest.intake import Intake
 from hubbub.metrics.snapshots import Kind
-from hubbub.model.event import Event, Item, read_events, record_from
+from hubbub.model.event import Event, Item, record_from
 from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.operations.access import OPERATIONS as ADMITTING
@@ -39,24 +44,21 @@ from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
-from hubbub.query.answer import Answers
+from hubbub.publishing import snapshots
 from hubbub.query.cached import Asked, CachedAnswers, Part
+from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
-from hubbub.rollups import snapshots
-from hubbub.rollups.backfill import backfill
-from hubbub.rollups.refresh import Refresher
-from hubbub.rollups.retention import retention
-from hubbub.rollups.verify import verify
-from hubbub.rollups.windows import Step
+from hubbub.storage.schema import FOREVER
+from hubbub.storage.store import Store
 from hubbub.store.access import Access
-from hubbub.store.base import Store
-from hubbub.store.cache import Cache, Following, Memory, Redis, space_of
+from hubbub.store.cache import Cache, Following, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.deliveries import Deliveries
 from hubbub.store.doctor import doctor
-from hubbub.store.open import open_store
-from hubbub.telemetry import BEHIND, EVENTS, FACT_BEHIND, FACT_FRESH, REFRESH_SECONDS, REFRESHES
+from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
+
+Step = Callable[[str], None]
 
 
 def _silent(_: str) -> None:
@@ -79,7 +81,7 @@ class Engine(
         with ExitStack() as opened:
             self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
             opened.callback(self.database.close)
-            self.store = open_store(settings, self.database)
+            self.store = Store(folder, free_floor=settings.free_floor_mb << 20)
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self.access = Access(self.database, self.control)
@@ -87,24 +89,17 @@ class Engine(
             self._open_outside(self.database)
             self._open_erasing()
             opened.pop_all()
-        self._frozen: tuple[int, dict[int, datetime]] = (-1, {})
-        self._frozen_lock = threading.Lock()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
+        self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
         self.intake = Intake(
             self.store,
             clock,
-            self.frozen_until,
+            lambda tenant: gone_until(self.store, tenant.no),
             lambda tenant: self.cached.drop([tenant], Part.EVENTS),
             lambda tenant: self.erasure_store.of(tenant.id),
         )
-        self.refresher = Refresher(
-            self.store,
-            self._all_tenants,
-            clock,
-            lambda tenants: self.cached.drop(tenants, Part.NUMBERS),
-        )
-        self.answers = Answers(self.store, clock)
+        self.queries = Queries(self.store, clock)
         self._open_jobs()
         self._open_reports()
 
@@ -112,12 +107,7 @@ class Engine(
         tiers, url = self.settings.cache, self.settings.cache_url
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
-        cache: Cache
-        if shared:
-            cache = Redis(url, space_of(self.store))
-        else:
-            size = tiers.size_mb << 20
-            cache = Following(size, self.store) if self.settings.shared else Memory(size)
+        cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
         return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:
@@ -174,77 +164,53 @@ class Engine(
         EVENTS.labels("rejected").inc(len(outcome.rejected))
         return outcome
 
-    def frozen_until(self, tenant: Tenant) -> datetime | None:
-        """Return the moment (UTC without zone) before which a tenant's raw events are gone, or None."""
-        with self._frozen_lock:
-            version = self.store.version()
-            if self._frozen[0] != version:
-                rows = self.store.query("SELECT tenant, max(until) FROM frozen GROUP BY tenant").rows
-                self._frozen = version, dict(rows)
-            return self._frozen[1].get(tenant.no)
+    # --- facts
 
-    # --- rollups
-
-    def refresh(self, tenant: str | None = None, *, step: Step = _silent, wait: bool = True) -> dict[str, Any]:
-        """Bring every due window up to date, of all tenants or one. Raises StoreBusyError; see `Refresher.refresh`."""
-        only = [self.control.tenant(tenant)] if tenant is not None else None
+    def refresh(self, tenant: str | None = None, *, step: Step = _silent) -> dict[str, Any]:
+        """Store what waits in the log and fold what it touches, of all tenants or one; counts events, and units by kind."""
+        only = self.control.tenant(tenant).no if tenant is not None else None
         begun = time.perf_counter()
-        report = self.refresher.refresh(only, step=step, wait=wait)
-        REFRESH_SECONDS.observe(time.perf_counter() - begun)
-        REFRESHES.labels("errors" if report.errors else "ok").inc()
-        last, now = self.store.last_seq(), self.clock().timestamp()
-        BEHIND.set(last - report.up_to)
-        for fact, known in self.store.query("SELECT fact, min(seq) FROM marks GROUP BY fact").rows:
-            FACT_BEHIND.labels(fact).set(last - known)
-            if known >= report.up_to:
-                FACT_FRESH.labels(fact).set(now)
-        return report.answer()
-
-    def settled_to(self) -> int:
-        """Return the number of the event up to which the last refresh of all tenants brought them, in whatever process."""
-        told: int | None = self.store.query("SELECT min(seq) FROM marks WHERE tenant = 0").rows[0][0]
-        return told or 0
+        try:
+            done = refresh(self.store, only, progress=step)
+        except Exception:
+            REFRESHES.labels("errors").inc()
+            raise
+        finally:
+            REFRESH_SECONDS.observe(time.perf_counter() - begun)
+            BEHIND.set(behind(self.store))
+        REFRESHES.labels("ok").inc()
+        return {"events": done.events, "units": done.units, "errors": {}}
 
     def backfill(
-        self, start: str, end: str, tenant: str | None = None, rollup: str | None = None, *, step: Step = _silent
+        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = _silent
     ) -> dict[str, Any]:
-        """Fold all windows of a range anew; dates are read in each tenant's zone."""
-        windows: dict[str, int] = {}
+        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind."""
+        units: dict[str, int] = {}
         errors: dict[str, str] = {}
-        groups: dict[str, list[Tenant]] = {}
         for one in self._chosen(tenant):
-            groups.setdefault(one.zone, []).append(one)
-        for zone, tenants in groups.items():
-            span = parse_moment(start, zone), parse_moment(end, zone)
-            report = backfill(self.store, self.refresher, tenants, *span, rollup, step=step)
-            errors |= report.errors
-            for name, count in report.windows.items():
-                windows[name] = windows.get(name, 0) + count
-        return {"windows": sum(windows.values()), "rollups": windows, "errors": errors}
+            low, high = (micros(parse_moment(text, one.zone)) for text in (start, end))
+            try:
+                for unit, count in backfill(self.store, [one], low, high, fact, step).items():
+                    units[unit] = units.get(unit, 0) + count
+            except WindowFrozenError as error:
+                errors[one.id] = error.message
+        return {"folded": sum(units.values()), "units": units, "errors": errors}
 
     def verify(
         self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = _silent
     ) -> dict[str, Any]:
-        """Bring rollups up to date, then fold everything again beside them and count rows that differ."""
-        refreshed = self.refresh(tenant, step=step)
+        """Fold everything once more beside what is stored, and count what differs."""
         tenants = self._chosen(tenant)
         zone = tenants[0].zone if tenants else "UTC"
-        verdicts = verify(
-            self.store, tenants, self.clock(),
-            parse_moment(start, zone) if start else None, parse_moment(end, zone) if end else None, step=step,
-        )  # fmt: skip
-        answer = verdicts.answer() | {"errors": refreshed["errors"]}
-        answer["clean"] = verdicts.clean and not refreshed["errors"]
-        return answer
+        low = micros(parse_moment(start, zone)) if start else 0
+        high = micros(parse_moment(end, zone)) if end else FOREVER
+        return dict(verify(self.store, tenants, low, high, step).answer())
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
-        """Let go of what each tenant's retention says; windows whose raw events went are frozen."""
-        if not dry_run:
-            self.refresh(tenant)
-        with self.refresher.alone():
-            rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
+        """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
+        rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         self.cached.drop([] if dry_run else self._chosen(tenant))
-        return {"rows": rows, "dry_run": dry_run}
+        return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
 
     def snapshot(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
@@ -257,11 +223,10 @@ class Engine(
         WindowFrozenError.
         """
         wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
-        failed, now = self.refresh(tenant)["errors"], self.clock()
+        now = self.clock()
         over = parse_moment(at, "UTC") if at is not None else now
         try:
-            with self.refresher.alone():
-                answer = snapshots.make(self.store, chosen, wanted, day, now, failed, over=over).answer()
+            answer = snapshots.make(self.store, self.queries, chosen, wanted, day, now, over=over).answer()
         finally:
             self._snapshots_made(chosen)
         self.warmer.want(self._asked_next(chosen, wanted, day, over))
@@ -269,6 +234,10 @@ class Engine(
             made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
+
+    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
+        with suppress(WindowFrozenError):  # one whose facts are gone stays as it was made
+            snapshots.make(self.store, self.queries, [tenant], kind, day, self.clock())
 
     def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
         self.cached.drop(tenants, Part.SNAPSHOTS)
@@ -307,12 +276,6 @@ class Engine(
         """Check this installation; one row per check with ok, what was found, and what to do."""
         return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
 
-    def import_events(
-        self, tenant: str, lines: str, origins: Sequence[str] | None = None, zone: str | None = None
-    ) -> dict[str, Any]:
-        """Store NDJSON as history, for a command beside a running server; an unknown tenant is made and keeps everything."""
-        return self.load(tenant, read_events(lines.encode(), lines=True), origins, zone)
-
     def load(
         self, tenant: str, items: Sequence[Item], origins: Sequence[str] | None = None, zone: str | None = None
     ) -> dict[str, Any]:
@@ -322,10 +285,10 @@ class Engine(
 
 
 OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "import_events", "doctor",
+    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING,
 )  # fmt: skip
-"""What a command beside a running server may ask it to do, with plain values in and out."""
+"""What commands, jobs and kept answers ask for by name, with plain values in and out."""
 
 
 def _kind(text: str) -> Kind:
@@ -340,7 +303,7 @@ def _texts(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
-    """Open the engine over a data folder (made when absent). Raises StoreBusyError when a server has it."""
+    """Open the engine over a data folder (made when absent); several processes may have one open."""
     return Engine(settings_.load(Path(path) if path is not None else None, **flags), clock)
 
 

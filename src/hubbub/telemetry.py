@@ -27,9 +27,7 @@ JOB_SECONDS = Histogram(
 )  # fmt: skip
 QUEUE_DEPTH = Gauge("hubbub_queue_jobs", "Jobs that wait or run, by queue and state.", ["queue", "state"])
 QUEUE_OLDEST = Gauge("hubbub_queue_oldest_waiting_seconds", "Age of the oldest waiting job, by queue.", ["queue"])
-FACT_BEHIND = Gauge("hubbub_fact_behind_events", "Stored events that a fact's rollups do not know yet.", ["fact"])
-FACT_FRESH = Gauge("hubbub_fact_fresh_timestamp_seconds", "When a fact's rollups were last up to date.", ["fact"])
-BEHIND = Gauge("hubbub_rollups_behind_events", "Stored events that no refresh has looked at yet.")
+BEHIND = Gauge("hubbub_log_waiting_batches", "Accepted batches that wait to be stored and folded.")
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:

@@ -99,14 +99,13 @@ def resume(name: Name, data: Data = None, as_json: Json = False) -> None:
 
 
 def worker(data: Data = None) -> None:
-    """Take jobs out of the queues, beside a server on the same data folder or shared store, until Ctrl-C."""
+    """Take jobs out of the queues, in a process of its own, until Ctrl-C."""
     import signal
     import threading
 
     from hubbub.app import open_engine
     from hubbub.cli import show
-    from hubbub.cli.backend import ask_server
-    from hubbub.operations.jobs import worker_beside_server, working
+    from hubbub.operations.jobs import working
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
 
@@ -115,11 +114,7 @@ def worker(data: Data = None) -> None:
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    if settings.shared:
-        engine = open_engine(data)
-        works = working(engine.worker(), engine.close)
-    else:
-        works = worker_beside_server(settings, ask_server(settings.data))
-    with works:
+    engine = open_engine(data)
+    with working(engine.worker(), engine.close):
         show.say("Hubbub works on jobs (Ctrl-C ends it)")
         over.wait()

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from typing import Any
 
+from hubbub.facts.moments import micros
+from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.connectors.base import Connector, Day
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.tenant import Tenant
-from hubbub.store.base import Store
+from hubbub.storage.store import Store
 from hubbub.store.integrations import Integration
 
 Accept = Callable[[list[Item]], Outcome]
@@ -65,29 +66,23 @@ _CONTENT = ("type", "name", "value", "account_id", "message_id", "attributes")
 def _changed(store: Store, tenant: Tenant, batch: Sequence[Item]) -> list[Item]:
     """Return what of a batch is new or says something else than what is stored under its id."""
     events = [item for item in batch if isinstance(item, Event)]
-    times = [event.time.astimezone(UTC).replace(tzinfo=None) for event in events]
-    if not times:
+    if not events:
         return list(batch)
-    rows = store.query(
-        f'SELECT source, id, "time", {", ".join(_CONTENT)} FROM events WHERE tenant = $tenant AND "time" BETWEEN $low AND $high '
-        "AND id IN (SELECT unnest($ids::VARCHAR[]))",
-        {"tenant": tenant.no, "low": min(times), "high": max(times), "ids": [event.id for event in events]},
-    ).rows
-    stored = set(rows)
+    refresh(store, tenant.no)
+    times = [micros(event.time) for event in events]
+    with store.facts.read() as reading:
+        stored = set(
+            reading.rows(
+                f"SELECT source, id, time, {', '.join(_CONTENT)} FROM event WHERE tenant = ? AND time BETWEEN ? AND ?",
+                (tenant.no, min(times), max(times)),
+            )
+        )
     return [item for item in batch if not isinstance(item, Event) or _content(item) not in stored]
 
 
 def _content(event: Event) -> tuple[Any, ...]:
     attributes = None if event.attributes is NOTHING else bytes(event.attributes).decode()
-    moment = event.time.astimezone(UTC).replace(tzinfo=None)
     return (
-        event.source,
-        event.id,
-        moment,
-        event.type,
-        event.name,
-        event.value,
-        event.account_id,
-        event.message_id,
+        event.source, event.id, micros(event.time), event.type, event.name, event.value, event.account_id, event.message_id,
         attributes,
-    )
+    )  # fmt: skip

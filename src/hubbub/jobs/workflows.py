@@ -123,7 +123,7 @@ def aggregation(task: Task, payload: Aggregation) -> Any:
 def trends(task: Task, payload: Payload) -> Any:
     """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`."""
     days = payload.days()
-    answer = task.ask("aggregate_trends", dates=[day.isoformat() for day in days], anew=bool(payload.dates))
+    answer = task.ask("aggregate_trends", dates=[day.isoformat() for day in days], again=bool(payload.dates))
     return _checked(answer)
 
 

@@ -25,7 +25,7 @@ from hubbub.model.question import parse_moment
 from hubbub.outgoing.http import Outgoing
 from hubbub.replies.reply import Replies
 from hubbub.settings import Settings
-from hubbub.store.base import Store
+from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.integrations import STATES, Integration, Integrations

@@ -10,19 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from hubbub.clock import Clock, system_clock
+from hubbub.clock import Clock
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import local_midnight
-from hubbub.rollups import snapshots
-from hubbub.rollups.refresh import Refresher
+from hubbub.publishing import snapshots
+from hubbub.publishing.publish import publish
+from hubbub.query.queries import Queries
 from hubbub.settings import Settings
-from hubbub.store.base import Store, utc_naive
+from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.payloads import Payloads, Promise, new_reference
 
@@ -52,7 +50,7 @@ class JobOperations(ABC):
     clock: Clock
     store: Store
     control: Control
-    refresher: Refresher
+    queries: Queries
     payload_store: Payloads
 
     def _open_jobs(self) -> None:
@@ -71,11 +69,11 @@ class JobOperations(ABC):
 
     @abstractmethod
     def refresh(self, tenant: str | None = None) -> dict[str, Any]:
-        """Bring every due window up to date."""
+        """Fold what is due."""
 
     @abstractmethod
-    def backfill(self, start: str, end: str, tenant: str | None = None, rollup: str | None = None) -> dict[str, Any]:
-        """Fold all windows of a range anew."""
+    def backfill(self, start: str, end: str, tenant: str | None = None, fact: str | None = None) -> dict[str, Any]:
+        """Fold everything of a range again."""
 
     @abstractmethod
     def prepare_reply(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
@@ -140,35 +138,25 @@ class JobOperations(ABC):
     def aggregate(
         self, relation: str | None = None, start: str | None = None, end: str | None = None, tenant: str | None = None
     ) -> dict[str, Any]:
-        """Bring rollups up to date, or fold those of `[start, end)` anew; says how many tenants and windows, and who failed.
+        """Bring the published tables up to date, after folding `[start, end)` again where it is given.
 
-        `relation` names the relation somebody waits for; what is due for one is due for all, so all are brought up to date.
+        `relation` names the job whose table somebody waits for; None: all. Says how many tenants and rows, and who failed.
         """
-        report = self.refresh(tenant) if start is None or end is None else self.backfill(start, end, tenant)
-        return {"processed": len(self._chosen(tenant)), "created": report["windows"], "errors": report["errors"]}
+        errors = self.backfill(start, end, tenant)["errors"] if start is not None and end is not None else {}
+        chosen = [one for one in self._chosen(tenant) if one.id not in errors]
+        done = publish(self.store, self.queries, chosen, self.clock(), table=relation)
+        return {"processed": len(chosen), "created": done.written, "errors": errors | done.errors}
 
-    def aggregate_trends(self, dates: Sequence[str], anew: bool = False) -> dict[str, Any]:
-        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
-        report = self.refresh()
-        errors = dict(report["errors"])
+    def aggregate_trends(self, dates: Sequence[str], again: bool = False) -> dict[str, Any]:
+        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them.
+
+        `again` writes them whether anything changed or not.
+        """
+        tenants = self._chosen(None)
         days = [parse_date(day) for day in dates]
-        for day in days if anew else ():
-            for rollup in ("classifications", "alerts", "hotspots"):
-                errors |= self.backfill(day.isoformat(), (day + timedelta(days=1)).isoformat(), rollup=rollup)["errors"]
-        created = self._trend_rows(days)
-        return {"tenants_processed": len(self.control.tenants()), "trends_created": created, "errors": errors}
-
-    def _trend_rows(self, days: Sequence[date]) -> int:
-        """Count the tenants' days, of those asked for, of which there are trends."""
-        asked = [(t.no, utc_naive(local_midnight(day, t.tz))) for t in self.control.tenants().values() for day in days]
-        kinds = (pa.int32(), pa.timestamp("us"))
-        columns = [pa.array([row[i] for row in asked], kind) for i, kind in enumerate(kinds)]
-        count: int = self.store.query(
-            "SELECT count(*) FROM (SELECT tenant, window_start FROM rollup_classifications_day UNION SELECT tenant, window_start "
-            "FROM rollup_alerts_day) AS k SEMI JOIN asked AS a ON a.tenant = k.tenant AND a.start = k.window_start",
-            {"asked": pa.table(columns, names=["tenant", "start"])},
-        ).rows[0][0]
-        return count
+        span = (min(days), max(days) + timedelta(days=1)) if days else None
+        done = publish(self.store, self.queries, tenants, self.clock(), table="communication_trends", days=span)
+        return {"tenants_processed": len(tenants), "trends_created": done.written, "errors": done.errors}
 
     def settle_snapshots(self) -> dict[str, Any]:
         """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
@@ -176,12 +164,10 @@ class JobOperations(ABC):
         errors: dict[str, str] = {}
         known = {t.no: t for t in self.control.tenants().values()}
         early = snapshots.unsettled(self.store, self.clock())
-        failed = self.refresh()["errors"] if early else {}
         for kind, day, numbers in early:
             mine = [known[no] for no in numbers if no in known]
             try:
-                with self.refresher.alone():
-                    made = snapshots.make(self.store, mine, kind, day, self.clock(), failed)
+                made = snapshots.make(self.store, self.queries, mine, kind, day, self.clock())
             finally:
                 self._snapshots_made(mine)
             errors |= made.errors
@@ -242,20 +228,6 @@ def jobs_of(settings: Settings) -> Jobs:
     from hubbub.jobs.queue import Jobs
 
     return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
-
-
-@contextmanager
-def worker_beside_server(settings: Settings, ask: Callable[..., Any]) -> Iterator[Worker]:
-    """Run a worker of a data folder whose store another process has; `ask` reaches that process's operations.
-
-    Leaving it ends the process when jobs had to be handed back.
-    """
-    from hubbub.jobs.schedule import schedules
-    from hubbub.jobs.worker import Worker
-
-    jobs = jobs_of(settings)
-    with working(Worker(jobs, ask, schedules(settings.schedules), system_clock), jobs.close) as worker:
-        yield worker
 
 
 @contextmanager

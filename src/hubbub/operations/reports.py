@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
 from hubbub.model.page import LARGEST_PAGE, check_limit
-from hubbub.query.answer import Answers
+from hubbub.query.queries import Queries
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
 from hubbub.reports.document import Document
@@ -43,7 +43,7 @@ class ReportOperations(ABC):
     settings: Settings
     clock: Clock
     control: Control
-    answers: Answers
+    queries: Queries
 
     @property
     @abstractmethod
@@ -72,7 +72,7 @@ class ReportOperations(ABC):
         except NotFoundError:
             pass
         steps = len(chosen) + len(written)
-        data = make(self.answers, one, period, chosen, lambda done: progress(95 * done // steps))
+        data = make(self.queries, one, period, chosen, lambda done: progress(95 * done // steps))
         about = {
             "id": report, "tenant": tenant, "kind": kind, "from": data["from"], "to": data["to"], "zone": one.zone,
             "made_at": self.clock().astimezone(one.tz).isoformat(timespec="seconds"), "hash": data_hash(data),

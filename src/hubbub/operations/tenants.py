@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadInputError, BadRequestError, NotFoundError
-from hubbub.ingest.accept import Intake
+from hubbub.facts.moments import moment
+from hubbub.facts.refresh import refresh
+from hubbub.ingest.intake import Intake
 from hubbub.model import calendar as business_hours
 from hubbub.model.event import read_one
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.settings import Settings
-from hubbub.store.base import Store
+from hubbub.storage.store import Store
 from hubbub.store.control import Control, Key
 
 OPERATIONS = (
@@ -129,32 +131,30 @@ class TenantOperations:
 
     def quarantine(self, tenant: str, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
         """Return a page of refused records of a tenant, newest first, with the reason of each."""
-        before = (place_of(cursor, int) or (None,))[0]
-        found = self.store.query(
-            "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = $tenant "
-            "AND ($before::BIGINT IS NULL OR id < $before) ORDER BY id DESC LIMIT $limit",
-            {"tenant": self.control.tenant(tenant).no, "limit": check_limit(limit) + 1, "before": before},
-        )
-        rows, following = cut(found.dicts(), limit, lambda row: (row["id"],))
-        return {"rows": [{**r, "received_at": r["received_at"].isoformat() + "Z"} for r in rows], "next": following}
+        before, one = (place_of(cursor, int) or (None,))[0], self.control.tenant(tenant)
+        refresh(self.store, one.no)
+        with self.store.facts.read() as reading:
+            found = reading.dicts(
+                "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = :tenant "
+                "AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit",
+                {"tenant": one.no, "limit": check_limit(limit) + 1, "before": before},
+            )
+        rows, following = cut(found, limit, lambda row: (row["id"],))
+        return {"rows": [{**r, "received_at": _utc(r["received_at"])} for r in rows], "next": following}
 
     def replay(self, tenant: str, ids: Sequence[int] | None = None) -> dict[str, Any]:
         """Try refused records again (all, or some); those that are taken now leave the quarantine."""
         one = self.control.tenant(tenant)
-        rows = self.store.query(
-            "SELECT id, raw FROM quarantine WHERE tenant = $tenant ORDER BY id", {"tenant": one.no}
-        ).rows
+        refresh(self.store, one.no)
+        with self.store.facts.read() as reading:
+            rows = reading.rows("SELECT id, raw FROM quarantine WHERE tenant = ? ORDER BY id", (one.no,))
         wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
         items = [read_one(raw.encode(), index) for index, (_, raw) in enumerate(wanted)]
         outcome = self.intake.accept(one, items, quarantine=False, history=True)
         refused = {r.index for r in outcome.rejected}
-        done = [id_ for i, (id_, _) in enumerate(wanted) if i not in refused]
-        with self.store.change() as work:
-            for start in range(0, len(done), 1000):
-                work.execute(
-                    "DELETE FROM quarantine WHERE tenant = $tenant AND id IN (SELECT unnest($ids::BIGINT[]))",
-                    {"tenant": one.no, "ids": done[start : start + 1000]},
-                )
+        done = [(one.no, id_) for i, (id_, _) in enumerate(wanted) if i not in refused]
+        with self.store.facts.write() as writing:
+            writing.many("DELETE FROM quarantine WHERE tenant = ? AND id = ?", done)
         return outcome.answer()
 
     def ensure_tenant(
@@ -165,6 +165,10 @@ class TenantOperations:
             return self.control.tenant(tenant), False
         except NotFoundError:
             return self.control.add_tenant(tenant, zone or self.settings.default_zone, retention=retention), True
+
+
+def _utc(us: int) -> str:
+    return moment(us).replace(tzinfo=None).isoformat() + "Z"
 
 
 def _end(expires: str | None) -> datetime | None:

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from hubbub.app import Engine
+from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain
 from hubbub.pages.parts import Page, Refused, Role
 from hubbub.pages.view import FILTERS, View
 
@@ -168,10 +168,6 @@ class Ask:
         """The view's grain of a chart."""
         return self.view.grain
 
-    def fitting(self, grain: str, metric: str) -> str:
-        """Return a grain, or the finest coarser one that a metric is kept in."""
-        return "day" if grain == "hour" and Grain.HOUR not in find(metric).rollup.keep else grain
-
     @cached_property
     def oldest(self) -> datetime | None:
         """The moment of the tenant's first event (UTC without zone), or None when there is none."""
@@ -231,7 +227,6 @@ def _asked_by(rollup: Rollup, column: str) -> bool:
 
 def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
     """Return the moment of a tenant's first event (UTC without zone), or None."""
-    found: datetime | None = engine.store.query(
-        'SELECT min("time") FROM events WHERE tenant = $tenant', {"tenant": tenant.no}
-    ).rows[0][0]
-    return found
+    with engine.queries.reading(tenant) as (reading, _):
+        first: int | None = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+    return moment(first).replace(tzinfo=None) if first is not None else None

@@ -56,7 +56,7 @@ def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
     for name in metrics:
         if isinstance(find(name).metric, Score):  # is one number at the end of all days
             continue
-        grains.setdefault(ask.fitting(ask.grain, name), []).append(name)
+        grains.setdefault(ask.grain, []).append(name)
     return grains
 
 
@@ -146,7 +146,7 @@ def over_time(
     `mark` is that of Vega-Lite, or `bands`: the first as a line, with the space up to each next one.
     """
     unit = unit_of(metrics[0])
-    grain = ask.grain if all(ask.fitting(ask.grain, name) == ask.grain for name in metrics) else "day"
+    grain = ask.grain
     answer = ask.query(metrics, grain=grain, compare=ask.view.compared if compare else None)
     known = [name for name in metrics if name not in answer.unfiltered]
     if not known:

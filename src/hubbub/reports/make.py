@@ -15,10 +15,11 @@ from typing import Any
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
 from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
-from hubbub.model.question import NONE, Answer, Cell, Question, Row
+from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
-from hubbub.query.answer import Answers
-from hubbub.query.read import QUANTILES
+from hubbub.query.queries import Queries
+from hubbub.query.reader import QUANTILES
+from hubbub.query.result import Answer, Cell, Row
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 
@@ -29,7 +30,7 @@ STATES = ("live", "provisional", "settled")
 
 
 def make(
-    answers: Answers, tenant: Tenant, period: Period, sections: Sequence[Section], done: Callable[[int], None]
+    queries: Queries, tenant: Tenant, period: Period, sections: Sequence[Section], done: Callable[[int], None]
 ) -> dict[str, Any]:
     """Return the data of a report: what it is about, and its sections as tables. `done` hears how many sections are."""
     window = period.window(tenant)
@@ -37,7 +38,7 @@ def make(
         "tenant": tenant.id, "zone": tenant.zone, "kind": period.kind, "from": period.start.isoformat(),
         "to": period.end.isoformat(), "step": period.step.value, "definition_version": DEFINITION_VERSION, "sections": [],
     }  # fmt: skip
-    with answers.at_once(tenant) as ask:
+    with queries.at_once(tenant) as ask:
         for number, section in enumerate(sections):
             base = Question(section.metrics, window.start, window.end, period.whole)
             data["sections"].append(_table(section, ask, base, tenant, period))

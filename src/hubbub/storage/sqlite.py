@@ -138,8 +138,8 @@ class Database:
             work(self._writer)
 
     def changed(self) -> int:
-        """Return a number that is another one after a commit by any other connection, of whatever process."""
-        with self._writing, errors_of(self.path):
+        """Return a number that is another one after a commit that this object did not make: by another process."""
+        with errors_of(self.path):  # without the writer's lock: SQLite lets the question in between its statements
             number: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
             return number
 

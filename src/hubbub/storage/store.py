@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hubbub.storage import schema
@@ -27,6 +28,20 @@ class Store:
         self.log = Log(folder, self.facts, self.identities, free_floor)
         self.settling = threading.RLock()
         """Held by whoever moves the log on or folds."""
+        self._listeners: list[Callable[[Iterable[int]], None]] = []
+
+    def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
+        """Call a function with the tenants whose facts were changed by this process, after each change."""
+        self._listeners.append(changed)
+
+    def announce(self, tenants: Iterable[int]) -> None:
+        """Say that the facts of these tenants have changed."""
+        for changed in self._listeners:
+            changed(tenants)
+
+    def others(self) -> tuple[int, int]:
+        """Return numbers that are others after another process has accepted or folded something."""
+        return self.log.database.changed(), self.facts.changed()
 
     def installation(self) -> str:
         """Return the id of this installation, made when first asked for."""

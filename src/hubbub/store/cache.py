@@ -20,7 +20,7 @@ import msgspec
 from cachetools import TLRUCache
 
 from hubbub.errors import BadSettingError, HubbubError
-from hubbub.store.base import Store
+from hubbub.storage.store import Store
 from hubbub.telemetry import CACHE, log
 
 if TYPE_CHECKING:
@@ -143,13 +143,10 @@ class Memory:
 
 
 class Following(Memory):
-    """A cache in one of several processes on a shared store: an answer is good while the store stands where it stood.
+    """A cache in one of several processes on a store: an answer is good while no other process has changed anything.
 
-    What other processes change is not told to this one, so the numbers of the newest change, and for answers that depend on
-    events the newest event's, are part of each stamp.
+    This process drops what it changes itself; a change of another one is part of each stamp.
     """
-
-    inline: ClassVar[bool] = False
 
     def __init__(self, size: int, store: Store) -> None:
         super().__init__(size)
@@ -158,12 +155,11 @@ class Following(Memory):
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
         """Return a good answer or None, and the stamp of now; nothing is found or kept while the store does not say."""
         try:
-            standing = f"{self._store.version()}", f"{self._store.last_seq()}"
+            others = map(str, self._store.others())
         except HubbubError:
             return None, ()
         with self._lock:
-            events = any(tag.endswith(":events") for tag in tags)
-            stamp = (*self._stamp(tags), *standing[: 2 if events else 1])
+            stamp = (*self._stamp(tags), *others)
             entry = self._entries.get(key)
             return (entry.kept if entry is not None and entry.stamp == stamp else None), stamp
 
@@ -333,18 +329,8 @@ def _tokens(client: redis.Redis, names: Sequence[str]) -> list[bytes | None]:
 
 
 def space_of(store: Store) -> str:
-    """Return the prefix under which a store's answers are kept in a Redis; the store remembers it."""
-    asked = "SELECT value FROM meta WHERE key = 'cache_space'"
-    rows = store.query(asked).rows
-    if rows:
-        return str(rows[0][0])
-    with store.change() as work:
-        rows = work.execute(asked).rows
-        if rows:  # another process was first
-            return str(rows[0][0])
-        made = f"hubbub:{secrets.token_hex(6)}"
-        work.execute("INSERT INTO meta VALUES ('cache_space', $made)", {"made": made})
-        return made
+    """Return the prefix under which a store's answers are kept in a Redis that other installations may use too."""
+    return f"hubbub:{store.installation()}"
 
 
 __all__ = ["Cache", "Following", "Kept", "Memory", "Redis", "Stamp", "space_of"]

@@ -1,8 +1,7 @@
-"""Who asks: an API key names its tenant and scopes; a command on this machine shows the server's own token."""
+"""Who asks: an API key names its tenant and scopes."""
 
 from __future__ import annotations
 
-import hmac
 import threading
 import time
 from datetime import UTC
@@ -16,7 +15,7 @@ from fastapi.security.base import SecurityBase
 from hubbub.app import Engine
 from hubbub.clock import system_clock
 from hubbub.errors import ForbiddenError, UnauthenticatedError
-from hubbub.store.control import SCOPES, Key
+from hubbub.store.control import Key
 from hubbub.web.limits import Limiter, kind_of
 
 _REMEMBER_SECONDS = 5.0
@@ -73,19 +72,12 @@ async def engine_of(request: Request) -> Engine:
     return engine
 
 
-OPERATOR = Key("local", None, SCOPES)
-"""Who shows the server's own token: a command on this machine."""
-
-
 async def caller(request: Request) -> Key:
     """Return the key of a request, counted against its limit, and leave it in the request's state.
 
     Raises UnauthenticatedError, RateLimitedError.
     """
     text, state = bearer(request), request.app.state
-    if state.token and hmac.compare_digest(text.encode(), state.token.encode()):
-        request.state.key = OPERATOR
-        return OPERATOR
     ring: KeyRing = state.keys
     key = ring.remembered(text)
     if key is None:
@@ -137,7 +129,7 @@ class OfTenantOrAll(Access):
 
 
 class OfOperator(Access):
-    """For operators alone: the server's local token, or an admin key without a tenant."""
+    """For operators alone: an admin key without a tenant."""
 
     async def __call__(self, request: Request) -> None:
         """Let the request through."""

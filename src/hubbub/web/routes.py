@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -14,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.app import Engine
 from hubbub.errors import BadRequestError, TooLargeError
+from hubbub.facts.refresh import behind
 from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.model.page import MAX_CURSOR
 from hubbub.reports.as_csv import answer_table
-from hubbub.store.doctor import behind
 from hubbub.web import shapes
-from hubbub.web.auth import EngineOf, Ingests, Operates, Reads
+from hubbub.web.auth import EngineOf, Ingests, Reads
 from hubbub.web.body import is_lines, read_body
 from hubbub.web.cached import cached
 from hubbub.web.repeat import Once
@@ -27,7 +26,6 @@ from hubbub.web.repeat import Once
 api = APIRouter(prefix="/v1")
 open_routes = APIRouter()
 
-OPERATION_BODY = 256 << 20
 Text = Annotated[str, Field(max_length=200)]
 """What OpenAPI says of answers that go out as the bytes that were kept."""
 EVENTS_BODY = {
@@ -232,18 +230,6 @@ async def snapshots(
     return await cached(request, engine, "snapshots", tenant, start=start, end=end, kind=kind, account=account)
 
 
-@api.post("/operations/{name}", summary="Do what a command asks (operators only)", include_in_schema=False)
-async def operation(request: Request, engine: EngineOf, _: Operates, name: Annotated[str, Path()]) -> Any:
-    """Run one of the engine's operations with plain values."""
-    method = await run_in_threadpool(engine.operation, name)
-    try:
-        params = json.loads(await read_body(request, OPERATION_BODY))
-        inspect.signature(method).bind(**params)
-    except (ValueError, RecursionError, TypeError) as error:
-        raise BadRequestError(f"{name}: {error}") from None
-    return await run_in_threadpool(method, **params)
-
-
 @open_routes.get("/healthz", summary="The process is alive")
 async def healthz() -> shapes.Health:
     """Return ok, without waiting for one of the threads that ask the store."""
@@ -257,14 +243,16 @@ async def healthz() -> shapes.Health:
 )
 def readyz(request: Request, engine: EngineOf) -> Response:
     """Return 200 when the store answers and the refresher is alive, 503 otherwise."""
-    beat = request.app.state.heart
+    refreshing = request.app.state.refreshing
     worker = request.app.state.worker
-    stuck = [name for name, part in (("refresher", beat), ("worker", worker)) if part is not None and not part.alive()]
+    stuck = [
+        name for name, part in (("refresher", refreshing), ("worker", worker)) if part is not None and not part.alive()
+    ]
     ok = not stuck
     body = {
         "status": "ready" if ok else f"stuck: {', '.join(stuck)}",
-        "behind_events": behind(engine.store),
-        "error": beat.error,
+        "behind_batches": behind(engine.store),
+        "error": refreshing.error,
     }
     return Response(json.dumps(body), 200 if ok else 503, media_type="application/json")
 
