@@ -17,7 +17,7 @@ from hubbub.publishing.tables import TABLES, Table
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, deliveries, worlds
 
-EXAMPLES = settings(max_examples=max(4, settings().max_examples // 3))
+EXAMPLES = settings(max_examples=min(settings().max_examples, max(4, settings().max_examples // 3)))
 
 
 def published(lab: Lab, tenant: Tenant) -> dict[str, list[dict[str, Any]]]:

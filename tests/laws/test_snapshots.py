@@ -15,7 +15,7 @@ from hubbub.publishing import snapshots
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, deliveries, worlds
 
-EXAMPLES = settings(max_examples=max(4, settings().max_examples // 3))
+EXAMPLES = settings(max_examples=min(settings().max_examples, max(4, settings().max_examples // 3)))
 kinds = st.sampled_from(list(Kind))
 
 
