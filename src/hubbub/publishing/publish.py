@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from hubbub.errors import NOT_NOW
@@ -31,15 +31,16 @@ AT_ONCE = 31
 
 @dataclass
 class Published:
-    """What publishing did: tenants looked after, rows that came or changed, errors by tenant."""
+    """What publishing did: tenants looked after, rows of the windows looked at, those that came or changed, errors by tenant."""
 
     processed: int = 0
+    rows: int = 0
     written: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
     def answer(self) -> dict[str, Any]:
         """Return the public form."""
-        return {"processed": self.processed, "created": self.written, "errors": self.errors}
+        return {"processed": self.processed, "created": self.rows, "errors": self.errors}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,50 +77,45 @@ def publish(
     table: str | None = None,
     days: tuple[date, date] | None = None,
 ) -> Published:
-    """Rewrite what is stale of these tenants. Of one `table` (or its job), also its last window that was over at `now`.
+    """Rewrite what is stale of these tenants in all tables, and delete what is past its retention.
 
-    `days` are local days `[first, after)` that are written again whether stale or not. Raises BadQuestionError for an unknown
-    table, and what a store raises that does not answer; whatever else fails for one tenant is among the errors.
+    `table` (or its job) is the one whose rows are counted. `days`, local days `[first, after)`, are written whether stale or not.
+    Raises BadQuestionError for an unknown table, and what a store raises that does not answer; whatever else fails for one tenant
+    is among the errors.
     """
-    chosen = TABLES if table is None else (table_of(table),)
+    named = table_of(table) if table is not None else None
     refresh(store)
     me = secrets.randbits(62)
-    taken = _take(store, tenants, now, me, chosen, days)
+    taken = _take(store, tenants, now, me, days)
     published = Published(processed=len(tenants))
     for tenant in tenants:
         if not (mine := taken.get(tenant.no)):
             continue
         try:
-            found = _read(queries, tenant, now, chosen, mine)
-            published.written += _write(store, tenant, now, found, mine, me, done=table is None)
+            found = _read(queries, tenant, now, mine)
+            published.written += _write(store, tenant, now, found, mine, me)
         except NOT_NOW:
             raise
         except Exception as error:  # one tenant's fault never stops the others
             log.error("publishing failed", tenant=tenant.id, error=str(error))
             published.errors[tenant.id] = str(error) or type(error).__name__
+            continue
+        published.rows += sum(len(one.rows) for one in found if named in (None, one.table))
     return published
 
 
 def _take(
-    store: Store,
-    tenants: Sequence[Tenant],
-    now: datetime,
-    me: int,
-    chosen: Sequence[Table],
-    days: tuple[date, date] | None,
+    store: Store, tenants: Sequence[Tenant], now: datetime, me: int, days: tuple[date, date] | None
 ) -> dict[int, list[int]]:
-    """Say who the tenants are, delete what is past its retention, and take the marks; returns days by tenant."""
+    """Take the marks of these tenants; returns days by tenant."""
+    found: dict[int, list[int]] = {}
     with store.facts.write() as writing:
-        _introduce(writing, tenants)
+        _introduce(writing, tenants, now)
         for tenant in tenants:
-            for table in chosen:
-                first = table.label(_kept(tenant, table, now).start, tenant)
-                writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
-            if days is not None or len(chosen) == 1:
-                span = _named(tenant, chosen[0], now, days)
-                stale(writing, tenant.no, micros(span.start), micros(span.end) - 1)
+            if days is not None:
+                first, after = (micros(local_midnight(day, tenant.tz)) for day in days)
+                stale(writing, tenant.no, first, after - 1)
         numbers = {tenant.no for tenant in tenants}
-        found: dict[int, list[int]] = {}
         for no, day in writing.rows("SELECT tenant, day FROM stale ORDER BY tenant, day"):
             if no in numbers:
                 found.setdefault(no, []).append(day)
@@ -127,27 +123,27 @@ def _take(
     return found
 
 
-def _introduce(writing: Transaction, tenants: Sequence[Tenant]) -> None:
-    """Name the tenants for other programs; all days are stale of one whose zone is another, or by new definitions."""
+def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -> None:
+    """Name the tenants for other programs, and once a day delete their rows past retention.
+
+    All days are stale of a tenant that has another zone, or whose numbers have new definitions.
+    """
     known = {row[0]: row[1:] for row in writing.rows("SELECT * FROM published_tenant")}
     for tenant in tenants:
-        today = (tenant.id, tenant.zone, DEFINITION_VERSION)
-        if known.get(tenant.no) == today:
+        today = (tenant.id, tenant.zone, DEFINITION_VERSION, micros(now) // DAY)
+        before = known.get(tenant.no)
+        if before == today:
             continue
-        writing.run("INSERT OR REPLACE INTO published_tenant VALUES (?, ?, ?, ?)", (tenant.no, *today))
-        if tenant.no in known:
+        writing.run("INSERT OR REPLACE INTO published_tenant VALUES (?, ?, ?, ?, ?)", (tenant.no, *today))
+        for table in TABLES:
+            first = table.label(_kept(tenant, table, now).start, tenant)
+            writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
+        if before is not None and before[:-1] != today[:-1]:
+            # a row of a day's neighbour may be what the day was in the former zone
             writing.run(
-                f"INSERT OR REPLACE INTO stale SELECT DISTINCT tenant, time / {DAY}, NULL FROM event WHERE tenant = ?",
-                (tenant.no,),
-            )
-
-
-def _named(tenant: Tenant, table: Table, now: datetime, days: tuple[date, date] | None) -> Window:
-    """Return the span that is asked for by name: some local days, or a table's last window that is over."""
-    if days is not None:
-        return Window(*(local_midnight(day, tenant.tz) for day in days))
-    last = window_of(now, table.grain, tenant.tz).start - timedelta(microseconds=1)
-    return window_of(last, table.grain, tenant.tz)
+                f"INSERT OR REPLACE INTO stale SELECT DISTINCT tenant, time / {DAY} + n.value, NULL FROM event, "
+                "json_each('[-1, 0, 1]') AS n WHERE tenant = ?", (tenant.no,),
+            )  # fmt: skip
 
 
 def _kept(tenant: Tenant, table: Table, now: datetime) -> Window:
@@ -157,11 +153,11 @@ def _kept(tenant: Tenant, table: Table, now: datetime) -> Window:
     return Window(max(window_of(oldest, table.grain, tenant.tz).start, first), after)
 
 
-def _read(queries: Queries, tenant: Tenant, now: datetime, chosen: Sequence[Table], days: Sequence[int]) -> list[_Rows]:
+def _read(queries: Queries, tenant: Tenant, now: datetime, days: Sequence[int]) -> list[_Rows]:
     """Return the rows of all windows that touch the days, of all tables as of one moment."""
     found = []
     with queries.at_once(tenant) as ask:
-        for table in chosen:
+        for table in TABLES:
             for span in _spans(tenant, table.grain, days, _kept(tenant, table, now)):
                 low, high = table.label(span.start, tenant), table.label(span.end, tenant)
                 found.append(_Rows(table, span, low, high, table.rows(ask, tenant, span)))
@@ -184,9 +180,7 @@ def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], kept: Window) -> I
         yield Window(held[0].start, held[-1].end)
 
 
-def _write(
-    store: Store, tenant: Tenant, now: datetime, found: Sequence[_Rows], days: Sequence[int], me: int, *, done: bool
-) -> int:
+def _write(store: Store, tenant: Tenant, now: datetime, found: Sequence[_Rows], days: Sequence[int], me: int) -> int:
     """Write what differs and end the marks; returns how many rows. Nothing where another publisher took the same days."""
     with store.facts.write() as writing:
         marks = dict(writing.rows("SELECT day, taken FROM stale WHERE tenant = ?", (tenant.no,)))
@@ -195,8 +189,7 @@ def _write(
         gone = writing.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
         lost = Window(moment(gone[0][0]), moment(gone[0][1])) if gone else None
         count = sum(_replace(writing, tenant, now, one, lost) for one in found)
-        if done:
-            writing.run("DELETE FROM stale WHERE tenant = ? AND taken = ?", (tenant.no, me))
+        writing.run("DELETE FROM stale WHERE tenant = ? AND taken = ?", (tenant.no, me))
     return count
 
 

@@ -17,7 +17,7 @@ from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.metrics.snapshots import PROVISIONAL_FOR, SECTIONS, Kind
 from hubbub.model.question import Question
-from hubbub.model.tenant import Tenant, kept_from
+from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of, first_day, local_midnight, next_first_day
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
@@ -176,22 +176,6 @@ def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]
         ):
             found.setdefault((day, kind), []).append(no)
     return [(Kind(kind), date.fromisoformat(day), numbers) for (day, kind), numbers in found.items()]
-
-
-def expire(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run: bool = False) -> dict[str, int]:
-    """Delete the snapshots that are older than their tenant keeps those of their kind; returns how many, by tenant."""
-    gone: dict[str, int] = {}
-    with store.facts.write() as writing:
-        for tenant in tenants:
-            for kind in Kind:
-                oldest = micros(kept_from(tenant, tenant.retention.days(kind.grain), now))
-                named = (tenant.no, kind.value, oldest)
-                where = "FROM snapshot WHERE tenant = ? AND kind = ? AND window_start < ?"
-                count = writing.value(f"SELECT count(*) {where}", named)
-                if count and not dry_run:
-                    writing.run(f"DELETE {where}", named)
-                gone[tenant.id] = gone.get(tenant.id, 0) + count
-    return gone
 
 
 def read(
