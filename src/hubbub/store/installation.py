@@ -78,7 +78,7 @@ def bind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock
                 _write(con, writing, Side(bound, (micros(clock()),), 0), keys)
     with database.read() as con:
         row = con.execute(sa.select(installation)).one()
-        highest = _highest(con)
+        highest = highest_number(con)
     _check_keys(row, keys, store.folder)
     _check_numbers(highest, folder.tenants, store.folder)
     if clock() - datetime.fromtimestamp(row.mark / 1_000_000, UTC) > RENEWED:
@@ -134,11 +134,11 @@ def reserve(con: sa.Connection, number: int) -> None:
 def _control(con: sa.Connection) -> Side:
     row = con.execute(sa.select(installation)).first()
     if row is None:
-        return Side(None, (), _highest(con))
-    return Side(row.id, (row.mark, *(() if row.next_mark is None else (row.next_mark,))), _highest(con))
+        return Side(None, (), highest_number(con))
+    return Side(row.id, (row.mark, *(() if row.next_mark is None else (row.next_mark,))), highest_number(con))
 
 
-def _highest(con: sa.Connection) -> int:
+def highest_number(con: sa.Connection) -> int:
     """Return the highest number that a tenant ever had here."""
     if con.dialect.name == "sqlite":
         given = con.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'tenants'")).scalar()
