@@ -179,6 +179,6 @@ def _canonical(value: Any) -> str:
         try:
             value = json.loads(value)
         except ValueError:
-            return value
+            return str(value)
     text: str = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
     return text
