@@ -93,7 +93,7 @@ REJECTION_NOTES: dict[str, str] = {
     "in_future": "More than 24 hours ahead: check the sender's clock.",
     "too_old": "Older than the tenant keeps raw events; import it as history.",
     "contact_erased": "The contact was erased, and this is from before; it is not kept in quarantine either.",
-    "window_frozen": "In a window whose raw events are gone: its numbers stay as they are.",
+    "too_late": "From before what is kept of the tenant: kept in quarantine, and counted nowhere.",
 }
 
 

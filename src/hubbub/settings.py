@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from hubbub.errors import BadSettingError
+from hubbub.model.tenant import longest
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -32,11 +33,19 @@ class RetentionDays(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    raw: int | None = Field(90, ge=1, description="Raw events.")
-    hour: int | None = Field(30, ge=1, description="Hourly rollups.")
-    day: int | None = Field(365, ge=1, description="Daily rollups.")
-    week: int | None = Field(730, ge=1, description="Weekly rollups.")
-    month: int | None = Field(1095, ge=1, description="Monthly rollups.")
+    raw: int | None = Field(90, ge=1, description="Texts and other attributes of events.")
+    hour: int | None = Field(30, ge=1, description="What is kept by the hour.")
+    day: int | None = Field(365, ge=1, description="Daily snapshots.")
+    week: int | None = Field(730, ge=1, description="Weekly snapshots.")
+    month: int | None = Field(1095, ge=1, description="Monthly snapshots.")
+    facts: int | None = Field(1095, ge=1, description="Facts; when not given the longest of hour, day, week and month.")
+
+    @model_validator(mode="after")
+    def _facts_as_long(self) -> RetentionDays:
+        if "facts" not in self.model_fields_set:
+            days = {"hour": self.hour, "day": self.day, "week": self.week, "month": self.month}
+            object.__setattr__(self, "facts", longest(days))
+        return self
 
 
 class Ai(BaseModel):

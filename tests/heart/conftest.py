@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
@@ -23,6 +25,14 @@ from hubbub.query.result import Answer
 from hubbub.storage import schema
 from hubbub.storage.store import Store
 from tests.heart.oracle import utc
+
+_slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much, HealthCheck.large_base_example]
+# no shrinking: an example is dozens of statements on a store, and the worlds are small enough to read
+_all: dict[str, Any] = {"deadline": None, "phases": (Phase.explicit, Phase.generate), "suppress_health_check": _slow}
+settings.register_profile("ci", max_examples=15, derandomize=True, database=None, **_all)
+settings.register_profile("few", max_examples=4, derandomize=True, database=None, **_all)
+settings.register_profile("search", max_examples=60, print_blob=True, **_all)
+settings.load_profile(os.environ.get("HUBBUB_LAWS", "ci"))
 
 FACTS = ("event", "response", "episode", "survey", "state", "receipt_channel")
 Stored = dict[str, list[tuple[Any, ...]]]

@@ -674,18 +674,9 @@ def _classified(events: list[Event]) -> dict[str, Number]:
         sure = [e.confidence for e in some if e.confidence is not None]
         return share(sum(sure), len(sure))
 
-    def complains(event: Event) -> bool:
-        return (event.sentiment or "").lower() in ("negative", "complaint", "frustrated", "angry") or (
-            event.topic or ""
-        ).lower() in ("complaint", "complaints")
-
-    def escalates(event: Event) -> bool:
-        return (event.topic or "").lower() in ("escalation", "escalations") or (
-            event.sentiment or ""
-        ).lower() == "escalation"
-
-    complaints = sum(complains(e) for e in topics)
-    escalations = sum(escalates(e) and not complains(e) for e in topics)
+    said = [(e.topic or "").lower() for e in topics]
+    complaints = sum(topic in ("complaint", "complaints") for topic in said)
+    escalations = sum(topic in ("escalation", "escalations") for topic in said)
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),

@@ -18,13 +18,11 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, windows
 from tests.heart.conftest import Lab
 from tests.heart.oracle import Oracle, quantile
-from tests.laws import conftest as _profiles
 from tests.laws.strategies import World, deliveries, worlds
 
 EXAMPLES = settings().max_examples
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
-_ = _profiles
 
 
 def examples(share: float) -> settings:

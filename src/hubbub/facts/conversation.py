@@ -30,6 +30,10 @@ REOPENS_WITHIN = DAY
 ESCALATES_WITHIN = 7 * DAY
 
 
+Carried = dict[str, Any]
+"""What a fold carried at a moment, by part: plain values."""
+
+
 class Turn(NamedTuple):
     """An event of a conversation, with what was folded before; repeats of a message are left out."""
 
@@ -103,61 +107,117 @@ class Folded:
     credited: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def fold(conversation: str, turns: list[Turn]) -> Folded:
-    """Fold a conversation's events, in any order; see `docs/facts.md` for what each row means."""
-    turns.sort(key=lambda turn: (turn.time, RANK[turn.type], turn.ident))
-    folded = Folded()
-    waits, answers = _Waits(conversation), _Answers(folded.answered)
-    episodes, states = _Episodes(conversation), _States()
-    intents: list[Turn] = []
-    escalations: list[int] = []
-    last_staff: str | None = None
-    for turn in turns:
+def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:
+    """Fold a conversation's events, in any order; see `docs/facts.md` for what each row means.
+
+    `carried` is what a fold of all events before `since` (microseconds) gave: then no row that lies wholly before it comes out.
+    """
+    return _run(conversation, turns, carried).folded(since)
+
+
+def carry(conversation: str, turns: Iterable[Turn], carried: Carried | None = None) -> Carried:
+    """Return what a fold of later events needs to know of these, as plain values that JSON holds."""
+    return _run(conversation, turns, carried).carried()
+
+
+def latest(row: Episode) -> int:
+    """Return the last moment that an episode's row holds."""
+    moments = (
+        row.first_inbound, row.first_reply_at, row.person_from, row.first_person_at, row.last_resolve, row.resolved_at,
+        row.returned_at,
+    )  # fmt: skip
+    return max(row.anchor, *(moment or 0 for moment in moments))
+
+
+def _run(conversation: str, turns: Iterable[Turn], carried: Carried | None) -> _Machine:
+    machine = _Machine(conversation, carried or {})
+    for turn in sorted(turns, key=lambda turn: (turn.time, RANK[turn.type], turn.ident)):
+        machine.see(turn)
+    return machine
+
+
+class _Machine:
+    """Reads the events of one conversation in order."""
+
+    def __init__(self, conversation: str, carried: Carried) -> None:
+        self.conversation = conversation
+        self.out = Folded()
+        self.waits, self.answers = _Waits(conversation), _Answers(self.out.answered)
+        self.episodes, self.states = _Episodes(conversation), _States()
+        self.intents: list[Turn] = []
+        self.escalations: list[int] = []
+        self.last_staff: str | None = carried.get("last_staff")
+        _load(self.waits, carried.get("waits", {}))
+        self.episodes.load(carried.get("episodes", {}))
+        self.states.load(carried.get("states", {}))
+
+    def carried(self) -> Carried:
+        parts = {
+            "last_staff": self.last_staff, "waits": _dump(self.waits, _Waits.CARRIED), "episodes": self.episodes.dump(),
+            "states": self.states.dump(),
+        }  # fmt: skip
+        return {name: part for name, part in parts.items() if part}
+
+    def see(self, turn: Turn) -> None:
         type_ = turn.type
         if type_ == "response.time_recorded":
-            waits.reported = waits.reported or turn.duration_ms is not None
-            continue
+            self.waits.reported = self.waits.reported or turn.duration_ms is not None
+            return
         if type_ == "intent.classified":
-            intents.append(turn)
-            continue
+            self.intents.append(turn)
+            return
         if type_ == "satisfaction.rating_received":
-            if last_staff is not None:
-                folded.credited[turn.time, turn.ident] = last_staff
-            continue
+            if self.last_staff is not None:
+                self.out.credited[turn.time, turn.ident] = self.last_staff
+            return
         if type_ in ("conversation.escalated", "escalation.raised"):
-            escalations.append(turn.time)
+            self.escalations.append(turn.time)
         public = turn.status != "private"
         kind = turn.kind or "person"
         if public and kind in ("person", "ai", "auto"):
-            answers.see(turn)
+            self.answers.see(turn)
         # The message that a conversation is named after opens it whoever wrote it: a bug report posted by a feed waits too.
-        if kind not in ("person", "ai") and not (type_ == "message.received" and turn.id == conversation):
-            continue
+        if kind not in ("person", "ai") and not (type_ == "message.received" and turn.id == self.conversation):
+            return
         replies = type_ in REPLIES and public and turn.campaign_id is None
         if replies and turn.staff_id is not None:
-            last_staff = turn.staff_id
-        asked_at = waits.asked_at
+            self.last_staff = turn.staff_id
+        asked_at = self.waits.asked_at
         if public:
-            waits.see(turn, replies)
+            self.waits.see(turn, replies)
             if type_ != "conversation.closed":
-                episodes.see(turn, replies, asked_at)
+                self.episodes.see(turn, replies, asked_at)
         if type_ != "escalation.raised":
-            states.see(turn, replies)
-    folded.responses = [] if waits.reported else waits.responses
-    folded.episodes = episodes.rows()
-    folded.states = states.tracks.stretches(states.channel, states.account_id)
-    folded.escalated = {
-        (one.time, one.ident)
-        for one in intents
-        if any(one.time <= at < one.time + ESCALATES_WITHIN for at in escalations)
-    }
-    return folded
+            self.states.see(turn, replies)
+
+    def folded(self, since: int) -> Folded:
+        out = self.out
+        out.responses = [] if self.waits.reported else self.waits.responses
+        out.episodes = [row for row in self.episodes.rows() if latest(row) >= since]
+        out.states = self.states.tracks.stretches(self.states.channel, self.states.account_id)
+        out.escalated = {
+            (one.time, one.ident)
+            for one in self.intents
+            if any(one.time <= at < one.time + ESCALATES_WITHIN for at in self.escalations)
+        }
+        return out
+
+
+def _dump(part: object, names: Iterable[str]) -> Carried:
+    """Return the attributes of a part that say something."""
+    return {name: value for name in names if (value := getattr(part, name))}
+
+
+def _load(part: object, values: Carried) -> None:
+    for name, value in values.items():
+        setattr(part, name, value)
 
 
 class _Waits:
     """From the first inbound message that nobody answered to the next public reply; more inbound messages change nothing."""
 
-    __slots__ = ("account_id", "asked_at", "channel", "channel_id", "conversation", "reported", "responses")
+    CARRIED = ("account_id", "asked_at", "channel", "channel_id", "reported")
+    __slots__ = (*CARRIED, "conversation", "responses")
 
     def __init__(self, conversation: str) -> None:
         self.conversation = conversation
@@ -216,9 +276,9 @@ class _Current:
         "reopened", "reopened_after", "returned_at", "staff_id",
     )  # fmt: skip
 
-    def __init__(self, anchor: int, turn: Turn) -> None:
+    def __init__(self, anchor: int, id_: str) -> None:
         self.anchor = anchor
-        self.id = turn.id
+        self.id = id_
         self.channel: str | None = None
         self.channel_id: str | None = None
         self.account_id: str | None = None
@@ -330,10 +390,21 @@ class _Episodes:
         if self._current is not None:
             self._current.returned_at = self._current.returned_at or start
             self._ended.append(self._current)
-        self._current = _Current(start, turn)
+        self._current = _Current(start, turn.id)
         if waited:
             self._current.first_inbound = self._current.person_from = start
         self._open = True
+
+    def dump(self) -> Carried:
+        if self._current is None:
+            return {}
+        return {"current": _dump(self._current, _Current.__slots__), **_dump(self, ("_open", "_resolved"))}
+
+    def load(self, values: Carried) -> None:
+        if "current" in values:
+            self._current = _Current(values["current"]["anchor"], values["current"]["id"])
+            _load(self._current, values["current"])
+            _load(self, {name: value for name, value in values.items() if name != "current"})
 
     def rows(self) -> list[Episode]:
         return [one.row(self._conversation) for one in (*self._ended, *([self._current] if self._current else []))]
@@ -342,7 +413,8 @@ class _Episodes:
 class _States:
     """In which states the conversation is, and since when: known, open, closed, waiting, unassigned."""
 
-    __slots__ = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel", "tracks")
+    CARRIED = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel")
+    __slots__ = (*CARRIED, "tracks")
 
     def __init__(self) -> None:
         self.tracks = States("conversation")
@@ -353,6 +425,15 @@ class _States:
         self._inbound_at: int | None = None
         self._waits: int | None = None
         self._assignee: str | None = None
+
+    def dump(self) -> Carried:
+        holds = {"holds": self.tracks.going_on()} if self.tracks.going_on() else {}
+        return {**_dump(self, self.CARRIED), **holds}
+
+    def load(self, values: Carried) -> None:
+        for state, since, began in values.get("holds", ()):
+            self.tracks.begin(state, since, began)
+        _load(self, {name: value for name, value in values.items() if name != "holds"})
 
     def see(self, turn: Turn, replies: bool) -> None:
         time, type_ = turn.time, turn.type

@@ -47,6 +47,7 @@ class Fate(NamedTuple):
 
 
 NOTHING = Fate(None, None, None)
+_REPEATS = Fate(1, None, None)
 
 
 def fold(reports: Iterable[Report]) -> dict[tuple[int, int], Fate]:
@@ -64,12 +65,27 @@ def fold(reports: Iterable[Report]) -> dict[tuple[int, int], Fate]:
         if len(same) > 1:
             same.sort(key=lambda one: (one.conversation_id is None, one.time, one.ident))
             for one in same[1:]:
-                found[one.time, one.ident] = Fate(1, None, None)
+                found[one.time, one.ident] = _REPEATS
         first = same[0]
         found[first.time, first.ident] = (
             _fate(first, receipts) if receipts and first.type == "message.sent" else NOTHING
         )
     return found
+
+
+def carry(reports: Iterable[Report], cut: int) -> list[Report]:
+    """Return what a fold of later events needs of these, all from before a cut: receipts that came early, and what counted.
+
+    A message without a `message_id` is reported once, so nothing later asks for it.
+    """
+    known = list(reports)
+    fates = fold(known)
+    return [
+        one._replace(repeats=None, delivered_at=None, receipts=None)
+        for one in known
+        if (one.message_id is not None and fates.get((one.time, one.ident), _REPEATS).repeats is None)
+        or (one.type not in ("message.received", "message.sent") and one.time >= cut - HORIZON)
+    ]
 
 
 def _fate(message: Report, receipts: Iterable[Report]) -> Fate:

@@ -1,24 +1,91 @@
-"""Fold again: every unit of a tenant, or those with an event in a stretch of time; and verify, which changes nothing."""
+"""Fold again: every unit of a tenant, or those with an event or a fact in a stretch of time."""
 
 from __future__ import annotations
 
-from hubbub.facts.refresh import Refreshed, refresh
+from collections.abc import Iterable, Mapping, Sequence
+
+from hubbub.errors import WindowFrozenError
+from hubbub.facts.moments import moment
+from hubbub.facts.refresh import Progress, Refreshed, quiet, refresh
+from hubbub.facts.retention import gone_until
 from hubbub.facts.units import Touched, touched
+from hubbub.model.tenant import Tenant
 from hubbub.storage.log import EVENT
 from hubbub.storage.schema import FOREVER
+from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
+FOLDED_BY: Mapping[str, tuple[str, ...]] = {
+    "response": ("message", "conversation"), "episode": ("message", "conversation"), "survey": ("conversation", "survey"),
+    "state": ("conversation", "contact", "task", "campaign", "staff"), "receipt_channel": ("message", "channel"),
+    "person": ("person",), "event": ("message", "conversation"),
+}  # fmt: skip
+"""Fact -> the units that it is folded from."""
 
-def rebuild(store: Store, tenant: int, low: int = 0, high: int = FOREVER) -> Refreshed:
-    """Fold all units of a tenant again that have an event in `[low, high)`, in microseconds."""
+_ROWS = (
+    ("SELECT 'conversation', tenant, conversation_id FROM response WHERE tenant = ? AND anchor >= ? AND anchor < ?"),
+    ("SELECT 'conversation', tenant, conversation_id FROM episode WHERE tenant = ? AND anchor >= ? AND anchor < ?"),
+    ("SELECT 'survey', tenant, survey FROM survey WHERE tenant = ? AND coalesce(rated_at, sent_at, 0) >= ? "
+     "AND coalesce(rated_at, sent_at, 0) < ?"),
+    "SELECT entity, tenant, id FROM state WHERE tenant = ? AND until >= ? AND since < ?",
+    "SELECT 'channel', tenant, channel FROM receipt_channel WHERE tenant = ? AND ? <= ?",
+    "SELECT 'person', tenant, contact_id FROM person WHERE tenant = ? AND ? <= ?",
+)  # fmt: skip
+
+
+def units_of(reading: Transaction, tenant: int, low: int = 0, high: int = FOREVER) -> Touched:
+    """Return the units that have an event in `[low, high)`, in microseconds, or a row: one without events folds to nothing."""
+    units: Touched = set()
+    rows = reading.each(
+        f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant, low, high)
+    )
+    units.update(("contact", *contact) for contact in touched(rows, units))
+    for sql in _ROWS:
+        units.update((unit, no, key) for unit, no, key in reading.each(sql, (tenant, low, high)))
+    return units
+
+
+def rebuild(
+    store: Store,
+    tenant: int,
+    low: int = 0,
+    high: int = FOREVER,
+    kinds: Iterable[str] | None = None,
+    progress: Progress = quiet,
+) -> Refreshed:
+    """Fold all units of a tenant again that have an event or a row in `[low, high)`, or those of some kinds."""
     with store.settling:
         refresh(store, tenant)
-        units: Touched = set()
         with store.facts.read() as reading:
-            rows = reading.each(
-                f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant, low, high)
-            )
-            units.update(("contact", *contact) for contact in touched(rows, units))
+            units = units_of(reading, tenant, low, high)
+        wanted = [one for one in units if kinds is None or one[0] in kinds]
         with store.facts.write() as writing:
-            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
-        return refresh(store, tenant)
+            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", wanted)
+        return refresh(store, tenant, progress=progress)
+
+
+def backfill(
+    store: Store,
+    tenants: Sequence[Tenant],
+    low: int = 0,
+    high: int = FOREVER,
+    fact: str | None = None,
+    progress: Progress = quiet,
+) -> dict[str, int]:
+    """Fold again what tenants have in `[low, high)`, of all facts or of one; returns how many units of each kind.
+
+    Raises WindowFrozenError, before anything is folded, when all of the range is gone for one of them.
+    """
+    for tenant in tenants:
+        until = gone_until(store, tenant.no)
+        if until is not None and moment(min(high, FOREVER // 8)) <= until:
+            raise WindowFrozenError(
+                f"the facts of {tenant.id} before {until:%Y-%m-%d %H:%M} UTC are gone, and the events that they were folded from"
+            )
+    counts: dict[str, int] = {}
+    for tenant in tenants:
+        for unit, count in rebuild(
+            store, tenant.no, low, high, FOLDED_BY[fact] if fact else None, progress
+        ).units.items():
+            counts[unit] = counts.get(unit, 0) + count
+    return counts

@@ -6,26 +6,34 @@ that a process that dies anywhere leaves nothing half done. An answer refreshes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from hubbub.facts import whole
+from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, new_sights, touched
+from hubbub.model.event import Event
 from hubbub.storage.identity import key_of
-from hubbub.storage.log import EVENT, IDENT, Entry
+from hubbub.storage.log import EVENT, IDENT, TIME, Entry
 from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
 AT_ONCE = 500
 """Units that are folded in one transaction: other writers wait no longer than they take."""
+MANY, EACH = 20, 10
+"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole."""
+WHOLE = tuple(unit for unit in UNITS if unit != "person")
+"""Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
 _ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
 _SEQ, _CHANNEL = EVENT.index("seq"), EVENT.index("channel")
 Progress = Callable[[str], None]
 
 
-def _quiet(_: str) -> None:
-    pass
+def quiet(_: str) -> None:
+    """Hear of progress and say nothing."""
 
 
 @dataclass
@@ -37,7 +45,7 @@ class Refreshed:
     tenants: set[int] = field(default_factory=set)
 
 
-def refresh(store: Store, tenant: int | None = None, *, progress: Progress = _quiet) -> Refreshed:
+def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
     """Store all that waits in the log and fold what it touches, of all tenants or of one.
 
     May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
@@ -46,6 +54,8 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = _qu
     with store.settling:
         while count := _store(store, done):
             progress(f"{count} events stored")
+        for count in _fold_whole(store, tenant, done):
+            progress(f"{count} units folded")
         while count := _fold(store, tenant, done):
             progress(f"{count} units folded")
     if done.tenants:
@@ -74,12 +84,13 @@ def _store(store: Store, done: Refreshed) -> int:
         keys = []
         units: Touched = set()
         for entry in entries:
-            rows = [_numbered(row, entry.n, place) for place, row in enumerate(entry.rows)]
-            _take_out(writing, entry, units)
+            late = _late(writing, entry)
+            rows = [_numbered(row, entry.n, at) for at, row in enumerate(entry.rows) if at not in late]
+            _take_out(writing, entry, units, late)
             writing.many(_ADD, rows)
             new_sights(writing, touched(rows, units), units)
-            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry))
-            keys += [key_of(entry.tenant, row[IDENT]) for row in rows]
+            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry, late))
+            keys += [key_of(entry.tenant, row[IDENT]) for row in entry.rows]
             done.events += len(rows)
             done.tenants.add(entry.tenant)
         store.identities.add(writing, keys)
@@ -97,9 +108,17 @@ def _numbered(row: Any, n: int, place: int) -> list[Any]:
     return numbered
 
 
-def _take_out(writing: Transaction, entry: Entry, units: Touched) -> None:
+def _late(writing: Transaction, entry: Entry) -> set[int]:
+    """Return the places of events from before what is kept: retention cut while they were on their way."""
+    since = writing.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (entry.tenant,))
+    return {at for at, row in enumerate(entry.rows) if row[TIME] < since} if since is not None else set()
+
+
+def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]) -> None:
     """Take out the events that this batch corrects; what they were part of is folded again."""
     for place, time in entry.replaced.items():
+        if place in late:
+            continue
         old = writing.rows(
             f"DELETE FROM event WHERE tenant = ? AND time = ? AND ident = ? RETURNING {', '.join(EVENT)}, receipts",
             (entry.tenant, time, entry.rows[place][IDENT]),
@@ -108,15 +127,20 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched) -> None:
         units.update(("channel", entry.tenant, row[_CHANNEL] or "") for row in old if row[-1])
 
 
-def _refused(entry: Entry) -> list[tuple[Any, ...]]:
-    return [
-        (
-            (entry.n << 20) + place,
-            entry.tenant,
-            *(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw")),
-        )
-        for place, one in enumerate(entry.rejected)
+def _refused(entry: Entry, late: set[int]) -> list[tuple[Any, ...]]:
+    refused = [
+        tuple(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw"))
+        for one in entry.rejected
     ]
+    for at in sorted(late):
+        row = dict(zip(EVENT, entry.rows[at], strict=True))
+        sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
+        sent["time"] = moment(row["time"]).isoformat()
+        if row["attributes"] is not None:
+            sent["attributes"] = json.loads(row["attributes"])
+        raw = json.dumps(sent, ensure_ascii=False)
+        refused.append((row["received_at"], "api", "too_late", "time", "what is from then went meanwhile", raw))
+    return [((entry.n << 20) + place, entry.tenant, *row) for place, row in enumerate(refused)]
 
 
 def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
@@ -140,6 +164,35 @@ def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
         done.units[unit] = done.units.get(unit, 0) + len(keys)
         return len(keys)
     return 0
+
+
+def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[int]:
+    """Fold at once the tenants where that is cheaper than key by key; yields how many units, transaction by transaction."""
+    mine, params = ("", ()) if tenant is None else ("AND tenant = ?", (tenant,))
+    with store.facts.read() as reading:
+        many = reading.rows(  # where retention cut, a fold begins at the boundary of each key
+            f"SELECT tenant, count(*) FROM todo WHERE tenant NOT IN (SELECT tenant FROM kept) {mine} "
+            f"GROUP BY tenant HAVING count(*) >= {MANY}",
+            params,
+        )
+        sizes = {
+            no: reading.value(
+                "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?)", (no, whole.AT_MOST + 1)
+            )
+            for no, _ in many
+        }
+    chosen = [(no, units) for no, units in many if sizes[no] <= min(whole.AT_MOST, units * EACH)]
+    while chosen:
+        events = count = 0
+        with store.facts.write() as writing:
+            while chosen and events < EVENTS_AT_ONCE:
+                no, units = chosen.pop()
+                whole.write(writing, no, whole.fold(whole.read(writing, no)))
+                writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ?", [(unit, no) for unit in WHOLE])
+                done.units["whole"] = done.units.get("whole", 0) + 1
+                done.tenants.add(no)
+                events, count = events + sizes[no], count + units
+        yield count
 
 
 def _anything(store: Store, mine: str, params: tuple[int, ...]) -> bool:

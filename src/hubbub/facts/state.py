@@ -59,9 +59,13 @@ class States:
             self.end(other, time)
         self.begin(state, time)
 
+    def going_on(self) -> list[tuple[str, int, int | None]]:
+        """Return the states that the entity is in, each with its `since` and `began`."""
+        return [(state, since, began) for state, (since, began) in self._open.items()]
+
     def stretches(self, channel: str | None, account_id: str | None) -> list[Stretch]:
         """Return all stretches, with what is known of the entity."""
-        going_on = [(state, since, FOREVER, began) for state, (since, began) in self._open.items()]
+        going_on = [(state, since, FOREVER, began) for state, since, began in self.going_on()]
         return [
             Stretch(s, since, until, channel, account_id, began) for s, since, until, began in (*self._ended, *going_on)
         ]
@@ -128,6 +132,29 @@ def fold(entity: str, transitions: Iterable[Transition]) -> list[Stretch]:
     return [*known.stretches(channel, account_id), *states.stretches(channel, account_id)]
 
 
+def carry(transitions: Iterable[Transition]) -> list[Transition]:
+    """Return what a fold of later transitions needs of these: the first, knowing all that is known, and what set the state."""
+    ordered = in_order(transitions)
+    if not ordered:
+        return []
+    first = ordered[0]._replace(
+        channel=next((one.channel for one in ordered if one.channel), None),
+        account_id=next((one.account_id for one in ordered if one.account_id), None),
+    )
+    last = setting(ordered)
+    return [first] if last in (None, ordered[0]) else [first, *([last] if last else [])]
+
+
+def setting(transitions: Iterable[Transition]) -> Transition | None:
+    """Return the transition that set the state in which an entity is after all of these."""
+    found, held = None, None
+    for one in in_order(transitions):
+        state = state_set(one)
+        if state is not None and state != held:
+            found, held = one, state
+    return found
+
+
 class Sight(NamedTuple):
     """When a contact was first heard of by a channel and account, and when it first wrote or was created there."""
 
@@ -135,6 +162,18 @@ class Sight(NamedTuple):
     account_id: str | None
     known: int
     seen: int | None
+
+
+def merged(sights: Iterable[Sight]) -> list[Sight]:
+    """Return one sight for each channel and account, the first of each kind."""
+    found: dict[tuple[str | None, str | None], Sight] = {}
+    for one in sights:
+        held = found.get((one.channel, one.account_id), one)
+        seen = [moment for moment in (held.seen, one.seen) if moment is not None]
+        found[one.channel, one.account_id] = held._replace(
+            known=min(held.known, one.known), seen=min(seen, default=None)
+        )
+    return list(found.values())
 
 
 def fold_contact(sights: Sequence[Sight], transitions: Iterable[Transition]) -> list[Stretch]:

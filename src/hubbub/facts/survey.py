@@ -7,7 +7,7 @@ who answered last before it in its conversation.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Voice(NamedTuple):
@@ -64,3 +64,24 @@ def fold(survey: str, voices: Iterable[Voice]) -> Survey:
         survey, channel, account_id, staff_id or credited, sent_at, last.time if last else None, last.value if last else None,
         (last.scale or 5) if last else None,
     )  # fmt: skip
+
+
+def carry(voices: Iterable[Voice]) -> list[Voice]:
+    """Return what a fold of later events needs of these: all that did not count as one, and the last valid rating.
+
+    A later voice outranks what these say, and none of them can be outranked by an earlier one: two voices say it all.
+    """
+    ordered = sorted(voices, key=lambda one: (one.time, one.ident))
+    sent = [one.time for one in ordered if one.type == "satisfaction.survey_sent"]
+    kinds = ([one for one in ordered if not valid(one)], [one for one in ordered if valid(one)])
+    found = []
+    for same in kinds:
+        if same:
+            said: dict[str, Any] = {
+                name: next((v for one in reversed(same) if (v := getattr(one, name))), None)
+                for name in ("channel", "account_id", "staff_id", "credited_staff_id")
+            }
+            found.append(same[-1]._replace(**said))
+    if sent:
+        found[0] = found[0]._replace(type="satisfaction.survey_sent", time=min(sent), value=None)
+    return found

@@ -2,6 +2,7 @@
 
 A unit reads the events of its key, folds them, compares with what is stored, and writes what differs. Units are folded in the order
 of `UNITS`: a message's repeats are left out of its conversation, and a rating may be credited by its conversation.
+Where retention cut, a unit begins with what its boundary carries, and reads only events from there on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.facts import conversation, message, state, survey
+from hubbub.facts import boundary, conversation, message, person, state, survey
+from hubbub.facts.boundary import Boundary, boundary_of
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.sqlite import Transaction
@@ -22,7 +24,7 @@ Touched = set[tuple[str, int, str]]
 _COLUMN = {name: EVENT.index(name) for name in EVENT}
 _TENANT, _TYPE, _ID = _COLUMN["tenant"], _COLUMN["type"], _COLUMN["id"]
 _KIND, _CONTACT, _CONVERSATION = _COLUMN["kind"], _COLUMN["contact_id"], _COLUMN["conversation_id"]
-_MESSAGE, _SURVEY = _COLUMN["message_id"], _COLUMN["survey_id"]
+_MESSAGE, _SURVEY, _NAME = _COLUMN["message_id"], _COLUMN["survey_id"], _COLUMN["name"]
 
 _OF_CONVERSATIONS = frozenset(conversation.TYPES)
 _SPOKEN = ("message.received", "message.sent")
@@ -65,6 +67,8 @@ def touched(rows: Iterable[Row], found: Touched) -> dict[tuple[int, str], list[R
             unit, column = _STATEFUL[type_]
             if row[column] is not None:
                 found.add((unit, tenant, row[column]))
+        elif type_ in person.TYPES and row[_CONTACT] is not None and row[_NAME] is not None:
+            found.update((("person", tenant, row[_CONTACT]), ("person", tenant, row[_NAME])))
     return sights
 
 
@@ -91,7 +95,8 @@ def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[R
 
 
 def _select(columns: Sequence[str], where: str) -> str:
-    return f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND {where}"
+    """Return what reads events of a key in `[since, before)`; the key's index finds them, so the plus keeps time out of it."""
+    return f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND {where} AND +time >= ? AND +time < ?"
 
 
 def _in(types: Iterable[str]) -> str:
@@ -101,13 +106,21 @@ def _in(types: Iterable[str]) -> str:
 _MESSAGES = _select(message.Report._fields, f"coalesce(message_id, id) = ? AND {schema.OF_MESSAGES}")
 
 
+def reports(
+    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[message.Report]:
+    """Return the stored events of a message's key, up to a moment."""
+    return [message.Report._make(row) for row in reading.rows(_MESSAGES, (tenant, key, begin.until, before))]
+
+
 def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
     """Fold one message's reports and receipts; its conversation follows where another report counts now."""
-    reports = [message.Report._make(row) for row in writing.rows(_MESSAGES, (tenant, key))]
-    fates = message.fold(reports)
+    begin = boundary_of(writing, tenant, "message", key)
+    stored = reports(writing, tenant, key, begin)
+    fates = message.fold([*begin.rows(message.Report), *stored])
     again: Touched = set()
     changed = []
-    for one in reports:
+    for one in stored:
         if one.type not in _SPOKEN:
             continue
         fate = fates.get((one.time, one.ident), message.NOTHING)
@@ -125,29 +138,38 @@ def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
     return again
 
 
+GIVES = "SELECT 1 FROM event WHERE tenant = ? AND type = 'message.sent' AND coalesce(channel, '') = ? AND receipts & 1 LIMIT 1"
+
+
 def fold_channel(writing: Transaction, tenant: int, key: str) -> Touched:
     """Say whether a channel gives receipts: whether any of its messages ever had one."""
-    gives = writing.value(
-        "SELECT 1 FROM event WHERE tenant = ? AND type = 'message.sent' AND coalesce(channel, '') = ? AND receipts & 1 LIMIT 1",
-        (tenant, key),
-    )
-    statement = "INSERT OR IGNORE INTO receipt_channel VALUES (?, ?)"
-    if gives is None:
-        statement = "DELETE FROM receipt_channel WHERE tenant = ? AND channel = ?"
-    writing.run(statement, (tenant, key))
+    gives = boundary_of(writing, tenant, "channel", key).until > 0 or bool(writing.rows(GIVES, (tenant, key)))
+    known = bool(writing.rows("SELECT 1 FROM receipt_channel WHERE tenant = ? AND channel = ?", (tenant, key)))
+    if gives and not known:
+        writing.many("INSERT INTO receipt_channel VALUES (?, ?)", [(tenant, key)])
+    elif known and not gives:
+        writing.many("DELETE FROM receipt_channel WHERE tenant = ? AND channel = ?", [(tenant, key)])
     return set()
 
 
 _TURNS = _select(conversation.Turn._fields, f"conversation_id = ? AND repeats IS NULL AND {_in(conversation.TYPES)}")
 
 
+def turns_of(
+    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[conversation.Turn]:
+    """Return the stored events of a conversation, up to a moment."""
+    return conversation.turns_of(reading.rows(_TURNS, (tenant, key, begin.until, before)))
+
+
 def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
     """Fold one conversation; surveys follow whose rating is credited to somebody else now."""
-    turns = conversation.turns_of(writing.rows(_TURNS, (tenant, key)))
-    folded = conversation.fold(key, turns)
+    begin = boundary_of(writing, tenant, "conversation", key)
+    turns = turns_of(writing, tenant, key, begin)
+    folded = conversation.fold(key, turns, begin.carried, begin.until)
     _replace(writing, _RESPONSES, tenant, key, folded.responses)
     _replace(writing, _EPISODES, tenant, key, folded.episodes)
-    _replace_states(writing, tenant, "conversation", key, folded.states)
+    _replace_states(writing, tenant, "conversation", key, folded.states, begin.until)
     again: Touched = set()
     changed = []
     for one in turns:
@@ -172,41 +194,101 @@ def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
 _VOICES = _select(survey.Voice._fields, f"coalesce(survey_id, id) = ? AND {schema.OF_SURVEYS}")
 
 
+def voices(
+    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[survey.Voice]:
+    """Return the stored events of a survey, up to a moment."""
+    return [survey.Voice._make(row) for row in reading.rows(_VOICES, (tenant, key, begin.until, before))]
+
+
 def fold_survey(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one survey."""
-    voices = [survey.Voice._make(row) for row in writing.rows(_VOICES, (tenant, key))]
-    _replace(writing, _SURVEYS, tenant, key, [survey.fold(key, voices)] if voices else [])
+    """Fold one survey; one of which all is gone has no row."""
+    begin = boundary_of(writing, tenant, "survey", key)
+    stored = voices(writing, tenant, key, begin)
+    rows = [survey.fold(key, [*begin.rows(survey.Voice), *stored])] if stored else []
+    _replace(writing, _SURVEYS, tenant, key, rows)
     return set()
 
 
 _SIGHTS = (
     "SELECT channel, account_id, min(time), min(CASE WHEN type IN ('message.received', 'contact.created') THEN time END) "
     f"FROM event WHERE tenant = ? AND contact_id = ? AND coalesce(kind, 'person') = 'person' AND {_in(CONTACT_TYPES)} "
-    "GROUP BY channel, account_id"
+    "AND +time >= ? AND +time < ? GROUP BY channel, account_id"
 )
-_CONTACT_TRANSITIONS = _select(
-    state.Transition._fields,
-    f"contact_id = ? AND coalesce(kind, 'person') = 'person' AND {_in(state.TYPES['contact'])}",
-)
+_TRANSITIONS = {
+    "contact": _select(
+        state.Transition._fields,
+        f"contact_id = ? AND coalesce(kind, 'person') = 'person' AND {_in(state.TYPES['contact'])}",
+    ),
+    "task": _select(state.Transition._fields, f"task_id = ? AND {schema.OF_TASKS}"),
+    "campaign": _select(state.Transition._fields, f"campaign_id = ? AND {schema.OF_CAMPAIGNS}"),
+    "staff": _select(state.Transition._fields, f"staff_id = ? AND {schema.OF_STAFF}"),
+}
+"""Entity -> what reads the events that set its state."""
+
+
+def transitions(
+    reading: Transaction, entity: str, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[state.Transition]:
+    """Return what set an entity's state, up to a moment, with what was carried."""
+    rows = reading.rows(_TRANSITIONS[entity], (tenant, key, begin.until, before))
+    carried = begin.rows(state.Transition, "transitions")
+    return [*carried, *map(state.Transition._make, rows)]
+
+
+def sights(
+    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[state.Sight]:
+    """Return by which channels and accounts a contact was first heard of, up to a moment, with what was carried."""
+    rows = reading.rows(_SIGHTS, (tenant, key, begin.until, before))
+    return state.merged([*begin.rows(state.Sight, "sights"), *map(state.Sight._make, rows)])
 
 
 def fold_contact(writing: Transaction, tenant: int, key: str) -> Touched:
     """Fold one contact."""
-    sights = [state.Sight._make(row) for row in writing.rows(_SIGHTS, (tenant, key))]
-    transitions = map(state.Transition._make, writing.rows(_CONTACT_TRANSITIONS, (tenant, key)))
-    _replace_states(writing, tenant, "contact", key, state.fold_contact(sights, transitions))
+    begin = boundary_of(writing, tenant, "contact", key)
+    seen, status = sights(writing, tenant, key, begin), transitions(writing, "contact", tenant, key, begin)
+    _replace_states(writing, tenant, "contact", key, state.fold_contact(seen, status), begin.until)
     return set()
 
 
-def _stateful(entity: str, where: str) -> Callable[[Transaction, int, str], Touched]:
-    statement = _select(state.Transition._fields, f"{entity}_id = ? AND {where}")
-
+def _stateful(entity: str) -> Callable[[Transaction, int, str], Touched]:
     def fold(writing: Transaction, tenant: int, key: str) -> Touched:
-        transitions = map(state.Transition._make, writing.rows(statement, (tenant, key)))
-        _replace_states(writing, tenant, entity, key, state.fold(entity, transitions))
+        begin = boundary_of(writing, tenant, entity, key)
+        rows = state.fold(entity, transitions(writing, entity, tenant, key, begin))
+        _replace_states(writing, tenant, entity, key, rows, begin.until)
         return set()
 
     return fold
+
+
+_LINKS = {
+    column: (
+        f"SELECT time, type, contact_id, name FROM event WHERE tenant = ? AND {column} = ? AND {schema.OF_LINKS} "
+        "AND +time >= ? AND +time < ?"
+    )
+    for column in ("contact_id", "name")
+}
+
+
+def links(
+    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
+) -> list[person.Link]:
+    """Return what was said of a contact's links, up to a moment, with what was carried."""
+    rows = [row for sql in _LINKS.values() for row in reading.rows(sql, (tenant, key, begin.until, before))]
+    return [*begin.rows(person.Link), *map(person.Link._make, rows)]
+
+
+def fold_person(writing: Transaction, tenant: int, key: str) -> Touched:
+    """Work out which contacts are the same person as one, and give all of them the smallest of their ids."""
+
+    def linked(contact: str) -> set[str]:
+        return person.linked(contact, links(writing, tenant, contact, boundary_of(writing, tenant, "person", contact)))
+
+    new = person.roots(key, linked)
+    for contact, root in new.items():
+        _replace(writing, _PERSONS, tenant, contact, [(contact, root)] if len(new) > 1 else [])
+    return set()
 
 
 UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
@@ -215,11 +297,62 @@ UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
     "conversation": fold_conversation,
     "survey": fold_survey,
     "contact": fold_contact,
-    "task": _stateful("task", schema.OF_TASKS),
-    "campaign": _stateful("campaign", schema.OF_CAMPAIGNS),
-    "staff": _stateful("staff", schema.OF_STAFF),
+    "task": _stateful("task"),
+    "campaign": _stateful("campaign"),
+    "staff": _stateful("staff"),
+    "person": fold_person,
 }
 """Unit -> what folds one key of a tenant; returns units that must follow. In the order in which they are folded."""
+
+
+# --- what is carried over a cut
+
+
+def _carry_message(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+    known = [*begin.rows(message.Report), *reports(reading, tenant, key, begin, cut)]
+    return boundary.plain(message.carry(known, cut))
+
+
+def _carry_conversation(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+    return conversation.carry(key, turns_of(reading, tenant, key, begin, cut), begin.carried)
+
+
+def _carry_survey(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+    return boundary.plain(survey.carry([*begin.rows(survey.Voice), *voices(reading, tenant, key, begin, cut)]))
+
+
+def _carry_contact(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+    last = state.setting(transitions(reading, "contact", tenant, key, begin, cut))
+    return {
+        "sights": boundary.plain(sights(reading, tenant, key, begin, cut)),
+        "transitions": boundary.plain([last] if last else []),
+    }
+
+
+def _carries(entity: str) -> Carry:
+    def carry(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+        rows = state.carry(transitions(reading, entity, tenant, key, begin, cut))
+        return {"transitions": boundary.plain(rows)} if rows else None
+
+    return carry
+
+
+def _carry_person(reading: Transaction, tenant: int, key: str, begin: Boundary, cut: int) -> Any:
+    return boundary.plain(person.carry(links(reading, tenant, key, begin, cut)))
+
+
+Carry = Callable[[Transaction, int, str, Boundary, int], Any]
+CARRIES: Mapping[str, Carry] = {
+    "message": _carry_message,
+    "conversation": _carry_conversation,
+    "survey": _carry_survey,
+    "contact": _carry_contact,
+    "task": _carries("task"),
+    "campaign": _carries("campaign"),
+    "staff": _carries("staff"),
+    "person": _carry_person,
+}
+"""Unit -> what the fold of one key carries at a cut, from its boundary and its events before it. A channel is never cut."""
 
 
 # --- what is stored
@@ -248,6 +381,7 @@ def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str
 _RESPONSES = _statements("response", conversation.Response._fields, "conversation_id", ("anchor", "ident"))
 _EPISODES = _statements("episode", conversation.Episode._fields, "conversation_id", ("anchor", "conversation_id"))
 _SURVEYS = _statements("survey", survey.Survey._fields, "survey", ("survey",))
+_PERSONS = _statements("person", ("contact_id", "root"), "contact_id", ("contact_id",))
 
 
 def _replace(writing: Transaction, to: _Statements, tenant: int, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -268,8 +402,11 @@ _END_STRETCH = (
 )
 
 
-def _replace_states(writing: Transaction, tenant: int, entity: str, key: str, rows: Sequence[state.Stretch]) -> None:
+def _replace_states(
+    writing: Transaction, tenant: int, entity: str, key: str, rows: Sequence[state.Stretch], since: int
+) -> None:
+    """Make the stored stretches of a key these, but for those that ended before its boundary."""
     old = set(writing.rows(_STRETCHES, (tenant, entity, key)))
-    new = set(rows)
+    new = {row for row in rows if row.until >= since}
     writing.many(_END_STRETCH, [(tenant, entity, key, one[0], one[1], one[3] or "", one[4] or "") for one in old - new])
     writing.many(_ADD_STRETCH, [(tenant, entity, key, *one) for one in new - old])

@@ -104,7 +104,7 @@ _TIMES = {
     "out_of_range": "'time' must lie between 2000 and 2100",
     "in_future": "'time' is more than 24 hours in the future; check the sender's clock",
     "too_old": "'time' is older than this tenant's raw events are kept; import it as history instead",
-    "window_frozen": "'time' lies in a window whose raw events are gone, its numbers are kept as they are",
+    "too_late": "'time' lies before what is kept of this tenant: its numbers are gone, and nothing is added to them",
 }
 
 
@@ -115,7 +115,7 @@ def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -
     if not EARLIEST <= when < LATEST:
         return "out_of_range", "time", _TIMES["out_of_range"]
     for code, outside in (
-        ("in_future", when >= limits.newest), ("window_frozen", when < limits.frozen), ("too_old", when < limits.oldest),
+        ("in_future", when >= limits.newest), ("too_late", when < limits.frozen), ("too_old", when < limits.oldest),
     ):  # fmt: skip
         if outside:
             return code, "time", _TIMES[code]

@@ -70,7 +70,8 @@ class Intake:
         `origins` (one per item) name file and line at the head of each message.
         """
         now = self._clock()
-        limits = bounds(tenant, now, self._frozen_until(tenant), history, self._erased(tenant))
+        gone = self._frozen_until(tenant)
+        limits = bounds(tenant, now, gone and gone.replace(tzinfo=None), history, self._erased(tenant))
         good, times, rejected = check(items, limits)
         for one in rejected if origins else ():
             one.message = f"{(origins or [])[one.index]}: {one.message}"

@@ -7,8 +7,6 @@ from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Store
 ACTIVITY = Fact(
     name="activity",
     doc="Every event, of any type.",
-    reads=(),
-    sql="""SELECT tenant, "time" AS anchor, id, type, channel, account_id FROM {events}""",
     view="""
         SELECT tenant, time AS anchor, ident, id, type, channel, account_id FROM event
     """,
@@ -17,9 +15,6 @@ ACTIVITY = Fact(
 OBSERVATION = Fact(
     name="observation",
     doc="A number that a source observed (metric.observed), with its name.",
-    reads=("metric.observed",),
-    sql="""SELECT tenant, "time" AS anchor, id, name, "value", channel, channel_id, account_id FROM {events}
-        WHERE "value" IS NOT NULL""",
     view="""
         SELECT tenant, time AS anchor, ident, id, name, value, channel, channel_id, account_id FROM event
         WHERE type = 'metric.observed' AND value IS NOT NULL

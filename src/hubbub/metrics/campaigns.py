@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Better, Count, Fact, Latest, Ratio, Rollup, Score, State, Stored, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Score, State, Stored, Unit
 from hubbub.metrics.messages import SENT
 
 CAMPAIGN = Fact(
     name="campaign_event",
     doc="Something that happened to a campaign.",
-    reads=("campaign.created", "campaign.started", "campaign.completed", "campaign.failed"),
-    sql="""
-        SELECT tenant, "time" AS anchor, id, channel, account_id, campaign_id,
-            CASE type WHEN 'campaign.created' THEN 'created' WHEN 'campaign.started' THEN 'active'
-                WHEN 'campaign.completed' THEN 'completed' ELSE 'failed' END AS state
-        FROM {events} WHERE campaign_id IS NOT NULL
-    """,
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, campaign_id FROM event
         WHERE campaign_id IS NOT NULL
@@ -24,24 +17,22 @@ CAMPAIGN = Fact(
 
 CAMPAIGN_STATES = Rollup(
     name="campaign_states",
-    doc="Per campaign and day: the last state.",
+    doc="In which state each campaign was from when to when.",
     source=CAMPAIGN,
     dimensions=("channel", "account_id", "campaign_id"),
-    measures={"state": Latest("Last state.", Unit.COUNT, "state")},
+    measures={},
     metrics={
         f"campaigns_{state}": State(
             f"Campaigns {text} at the end of the window (or now).",
             Unit.COUNT,
-            entity="campaign_id",
-            where=where,
             held=("campaign", "known" if state == "total" else state),
             better=Better.LOWER if state == "failed" else None,
         )
-        for state, text, where in (
-            ("total", "known", "TRUE"),
-            ("active", "started and neither completed nor failed", "state = 'active'"),
-            ("completed", "completed", "state = 'completed'"),
-            ("failed", "failed", "state = 'failed'"),
+        for state, text in (
+            ("total", "known"),
+            ("active", "started and neither completed nor failed"),
+            ("completed", "completed"),
+            ("failed", "failed"),
         )
     },
 )
@@ -54,7 +45,6 @@ CAMPAIGN_RESULTS = Rollup(
     dimensions=("channel", "account_id", "campaign_id"),
     measures={
         "attempted": Count("Messages sent.", Unit.COUNT),
-        "receipted": Count("Messages sent, with any receipt.", Unit.COUNT, "f.has_receipt"),
         "delivered": Count("Delivered.", Unit.COUNT, "f.delivered"),
         "read": Count("Read.", Unit.COUNT, "f.is_read"),
         "engaged": Count("Followed by a reply, click, reaction or conversion.", Unit.COUNT, "f.engaged"),
@@ -64,8 +54,8 @@ CAMPAIGN_RESULTS = Rollup(
     metrics={
         "campaign_messages_sent": Stored("Messages sent by campaigns, whatever became of them.", Unit.COUNT, measure="attempted"),
         "campaign_delivery_rate": Ratio(
-            "Delivered / attempted messages of campaigns, only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"delivered": 1}, under="attempted", where_seen="receipted", better=Better.HIGHER,
+            "Delivered / attempted messages of campaigns, only channels that ever gave a receipt.",
+            Unit.SHARE, over={"delivered": 1}, under="attempted", receipted=True, better=Better.HIGHER,
         ),
         "campaign_read_rate": Ratio(
             "Read / delivered messages of campaigns: a lower bound, since read receipts can be off.",

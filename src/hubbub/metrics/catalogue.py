@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +21,11 @@ from hubbub.metrics import (
     tasks,
     topics,
 )  # fmt: skip
-from hubbub.metrics.definition import WITHIN, Better, Fact, Metric, Quantiles, Ratio, Rollup, State, Stored, Unit
+from hubbub.metrics.definition import WITHIN, Better, Fact, Metric, Quantiles, Rollup, State, Unit
 from hubbub.model.event import nearest
+from hubbub.model.window import Grain
 
-DEFINITION_VERSION = 2
+DEFINITION_VERSION = 3
 """Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
 
 ROLLUPS: tuple[Rollup, ...] = (
@@ -33,7 +33,6 @@ ROLLUPS: tuple[Rollup, ...] = (
     *intents.ROLLUPS, *topics.ROLLUPS, *satisfaction.ROLLUPS, *contacts.ROLLUPS, *campaigns.ROLLUPS, *activity.ROLLUPS,
 )  # fmt: skip
 FACTS: tuple[Fact, ...] = tuple({r.source.name: r.source for r in ROLLUPS}.values())
-BY_NAME: dict[str, Rollup] = {r.name: r for r in ROLLUPS}
 STATISTICS: dict[str, str] = {
     "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
     "count": "count", "sum": "sum", **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
@@ -41,6 +40,8 @@ STATISTICS: dict[str, str] = {
 """What a distribution can be asked for, and what people call it."""
 DIMENSION_NAMES = {"first_staff_id": "staff_id"}
 """Columns whose public dimension name differs."""
+MEMBERS_ALLOWED = frozenset({"contact_id"})
+"""Hidden dimensions that may be filtered and grouped by all the same: a tenant may look at one of its contacts."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ def dimensions_of(rollup: Rollup) -> dict[str, str]:
     return {DIMENSION_NAMES.get(c, c): c for c in rollup.dimensions}
 
 
+def askable(rollup: Rollup) -> list[str]:
+    """Return the public names of the dimensions that may be split and filtered by."""
+    return [
+        name
+        for name, column in dimensions_of(rollup).items()
+        if column not in rollup.hidden or column in MEMBERS_ALLOWED
+    ]
+
+
 def names() -> list[str]:
     """Return every name that can be asked for, distributions with their statistics."""
     return [
@@ -89,18 +99,6 @@ def title_of(name: str) -> str:
     base, _, statistic = name.partition(".")
     title = METRICS[base][0].title or base.removesuffix("_ms").replace("_", " ").capitalize()
     return f"{title}, {STATISTICS[statistic]}" if statistic else title
-
-
-def groups(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Return metrics in groups that one statement can read: same rollup, same way of reading, same default filter."""
-    found: dict[object, list[Asked]] = {}
-    for one in asked:
-        metric = one.metric
-        where = tuple(sorted(metric.where.items())) if isinstance(metric, Stored) else ()
-        seen = metric.where_seen if isinstance(metric, Ratio) else None
-        kind = Stored if isinstance(metric, Stored | Ratio) else type(metric)
-        found.setdefault((one.rollup.name, kind, where, seen), []).append(one)
-    return list(found.values())
 
 
 def find(name: str) -> Asked:
@@ -121,7 +119,7 @@ def find(name: str) -> Asked:
 
 
 def entries() -> list[dict[str, Any]]:
-    """Return the catalogue as plain rows: name, title, definition, unit, which way is better, dimensions, grains kept."""
+    """Return the catalogue as plain rows: name, title, definition, unit, which way is better, dimensions, grains."""
     return [
         {
             "name": name,
@@ -131,17 +129,11 @@ def entries() -> list[dict[str, Any]]:
             "better": metric.better,
             "kind": type(metric).__name__.lower(),
             "statistics": list(STATISTICS) if isinstance(metric, Quantiles) else [],
-            "dimensions": [
-                d for d, c in dimensions_of(rollup).items() if c not in rollup.hidden or c in MEMBERS_ALLOWED
-            ],
-            "grains": [g.value for g in rollup.keep],
+            "dimensions": askable(rollup),
+            "grains": [grain.value for grain in Grain if grain is not Grain.TOTAL],
             "rollup": rollup.name,
             "state": isinstance(metric, State),
             "definition_version": DEFINITION_VERSION,
         }
         for name, (metric, rollup) in METRICS.items()
     ]
-
-
-MEMBERS_ALLOWED = frozenset({"contact_id"})
-"""Hidden dimensions that may be filtered and grouped by all the same: a tenant may look at one of its contacts."""

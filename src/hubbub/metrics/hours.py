@@ -1,20 +1,19 @@
 """Business hours: waits and resolutions again, counting only the time in which the tenant was open.
 
-Each is a rollup of its own beside the plain one, so that tenants without a calendar store nothing. The facts say between which
-moments a spell lies (`spells`); `model/calendar.py` says when it was open.
+The facts say between which moments a spell lies (`spells`), `model/calendar.py` when the tenant was open: open time is worked out
+while reading, and a changed calendar folds nothing.
 """
 
 from __future__ import annotations
 
 from hubbub.metrics.conversations import EPISODE, FIRST_RESPONSES, RESOLUTIONS
-from hubbub.metrics.definition import ALL_GRAINS, Better, Distribution, Quantiles, Rollup, Unit
+from hubbub.metrics.definition import Better, Distribution, Quantiles, Rollup, Unit
 from hubbub.metrics.responses import RESPONSE, RESPONSES
 
 RESPONSES_IN_HOURS = Rollup(
     name="responses_in_hours",
     doc="The wait before each answer in the tenant's business hours, dated by the reply and credited to its sender.",
     source=RESPONSE,
-    where="f.business_ms IS NOT NULL",
     dimensions=RESPONSES.dimensions,
     measures={"response_business_ms": Distribution("Open time of the wait.", Unit.MS, "business_ms")},
     metrics={
@@ -24,7 +23,6 @@ RESPONSES_IN_HOURS = Rollup(
             Unit.MS, measure="response_business_ms", title="Response", better=Better.LOWER,
         ),
     },
-    keep=ALL_GRAINS,
 )  # fmt: skip
 
 FIRST_RESPONSES_IN_HOURS = Rollup(
@@ -32,7 +30,7 @@ FIRST_RESPONSES_IN_HOURS = Rollup(
     doc="The wait for the first answer of each episode in the tenant's business hours, dated by the reply.",
     source=EPISODE,
     anchor="first_reply_at",
-    where="f.first_response_business_ms IS NOT NULL AND f.anchor IS NOT NULL",
+    where=FIRST_RESPONSES.where,
     dimensions=FIRST_RESPONSES.dimensions,
     measures={
         "first_response_business_ms": Distribution("Open time of the wait.", Unit.MS, "first_response_business_ms")
@@ -51,7 +49,7 @@ RESOLUTIONS_IN_HOURS = Rollup(
     doc="How long episodes took to their last resolve in the tenant's business hours, dated by that resolve.",
     source=EPISODE,
     anchor="resolved_at",
-    where="f.resolved_at IS NOT NULL AND f.resolution_business_ms IS NOT NULL",
+    where=RESOLUTIONS.where,
     dimensions=RESOLUTIONS.dimensions,
     measures={
         "resolution_business_ms": Distribution("Open time of the episode.", Unit.MS, "resolution_business_ms")

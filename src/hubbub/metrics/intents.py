@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Count, Fact, Link, Ratio, Rollup, Stored, Sum, Unit, days
+from datetime import timedelta
 
-ESCALATIONS = ("conversation.escalated", "escalation.raised")
+from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 
 INTENT = Fact(
     name="intent",
     doc="An intent classification, with whether its conversation was escalated in the following 7 days; or an action taken.",
-    reads=("intent.classified", "intent.confidence_low", "intent.action_taken", *ESCALATIONS),
-    anchors=("intent.classified", "intent.confidence_low", "intent.action_taken"),
-    key="{e}.conversation_id",
-    links=(
-        Link("{e}.conversation_id", ESCALATIONS, back=days(7)),
-        Link("{e}.id", ("intent.classified", "intent.confidence_low", "intent.action_taken")),
-    ),
-    look_ahead=days(7),
-    sql="""
-        WITH escalated AS (
-            SELECT i.tenant, i.id, i.source FROM {events} AS i JOIN {events} AS e
-                ON e.tenant = i.tenant AND e.conversation_id = i.conversation_id
-            WHERE i.type = 'intent.classified' AND e.type IN ('conversation.escalated', 'escalation.raised')
-                AND e."time" >= i."time" AND e."time" < i."time" + INTERVAL 168 HOUR
-            GROUP BY i.tenant, i.id, i.source
-        )
-        SELECT e.tenant, e."time" AS anchor, e.id, e.channel, e.account_id, e.intent, e.type, e.confidence,
-            x.id IS NOT NULL AS escalated
-        FROM {events} AS e LEFT JOIN escalated AS x ON x.tenant = e.tenant AND x.id = e.id AND x.source = e.source
-        WHERE e.type IN ('intent.classified', 'intent.confidence_low', 'intent.action_taken')
-    """,
+    look_ahead=timedelta(days=7),
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, intent, type, confidence,
             coalesce(escalated, 0) AS escalated

@@ -5,33 +5,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hubbub.metrics.definition import (
-    ALL_GRAINS,
     Better,
     Count,
     Distinct,
     DistinctRatio,
     Fact,
-    Link,
     Ratio,
     Rollup,
     Stored,
     Unit,
-    days,
 )  # fmt: skip
 
 PEOPLE = {"kind": ("person", "ai")}
 HORIZON = timedelta(hours=72)
-CONVERSION = days(7)
+CONVERSION = timedelta(days=7)
 
 TALK = Fact(
     name="talk",
-    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system. A private note is no message.",
-    reads=("message.received", "message.sent"),
-    sql="""
-        SELECT tenant, "time" AS anchor, id, channel, channel_id, account_id,
-            CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
-        FROM {events} WHERE coalesce(status, '') <> 'private'
-    """,
+    doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system. A private note is no message, and one "
+    "message that is reported twice (type, channel, `message_id`) is one.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id,
             CASE WHEN type = 'message.received' THEN 'in' ELSE 'out' END AS direction, coalesce(kind, 'person') AS kind
@@ -40,93 +32,14 @@ TALK = Fact(
     """,
 )
 
-RECEIPTS = ("message.delivered", "message.read", "message.failed")
-MESSAGE = "coalesce({e}.message_id, {e}.id)"
-DEEDS = ("contact.converted", "link.clicked", "message.reacted")
-BLOCKED = "contact.blocked"
-
 SENT = Fact(
     name="sent",
-    doc="A sent message folded over its receipts in any order, and what its contact did next, or whether it blocked us in 7 days.",
-    reads=("message.sent", "message.received", *RECEIPTS, *DEEDS, BLOCKED),
-    anchors=("message.sent",),
-    key=MESSAGE,
-    links=(
-        Link(MESSAGE, ("message.sent", *RECEIPTS, *DEEDS), back=HORIZON, ahead=HORIZON),
-        Link("{e}.conversation_id", ("message.received", "message.sent"), back=HORIZON),
-        # a receipt's clock may run ahead of the send: what follows the delivery can still lie before the sending
-        Link("{e}.contact_id", DEEDS, back=CONVERSION + HORIZON, ahead=HORIZON),
-        Link("{e}.contact_id", (BLOCKED,), back=CONVERSION),
-    ),
-    look_back=HORIZON,
+    doc="A sent message folded over its receipts in any order, and what its contact did next, or whether it blocked us in 7 days. "
+    "A receipt is a delivered, read or failed event; clicks and reactions are none.",
     look_ahead=CONVERSION + HORIZON,
-    # A message that is reported sent twice within the horizon counts once. Inbound messages share `turn` with the latest
-    # send before them in their conversation: that message is answered, under whichever of its reports, and no other one is.
-    sql="""
-        WITH talk AS (
-            SELECT seq, tenant, coalesce(message_id, id) AS message, id, type, "time", channel, channel_id, account_id,
-                campaign_id, contact_id, conversation_id,
-                sum(CASE WHEN type = 'message.sent' THEN 1 ELSE 0 END) OVER thread AS turn,
-                lag("time") OVER (
-                    PARTITION BY tenant, coalesce(message_id, id), type ORDER BY "time", id, source) AS sent_before
-            FROM {events}
-            WHERE type IN ('message.sent', 'message.received') AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
-                AND coalesce(status, '') <> 'private'
-            WINDOW thread AS (PARTITION BY tenant, conversation_id
-                ORDER BY "time", CASE WHEN type = 'message.received' THEN 0 ELSE 1 END, id, source
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-        ), sends AS (
-            SELECT seq, tenant, message, id, "time" AS anchor, channel, channel_id, account_id, campaign_id, contact_id,
-                conversation_id
-            FROM talk
-            WHERE type = 'message.sent' AND (sent_before IS NULL OR "time" >= sent_before + INTERVAL 72 HOUR)
-        ), answers AS (
-            SELECT s.seq FROM talk AS i
-                JOIN talk AS o ON o.tenant = i.tenant AND o.conversation_id = i.conversation_id AND o.turn = i.turn
-                JOIN sends AS s ON s.tenant = o.tenant AND s.conversation_id = o.conversation_id AND s.message = o.message
-            WHERE i.type = 'message.received' AND o.type = 'message.sent'
-                AND i."time" >= s.anchor AND i."time" < s.anchor + INTERVAL 72 HOUR
-                AND (s.contact_id IS NULL OR i.contact_id IS NULL OR i.contact_id = s.contact_id)
-            GROUP BY s.seq
-        ), receipts AS (
-            SELECT s.seq,
-                min(e."time") FILTER (WHERE e.type IN ('message.delivered', 'message.read')) AS delivered_at,
-                bool_or(e.type = 'message.read') AS is_read,
-                bool_or(e.type = 'message.failed') AS is_failed,
-                bool_or(e.type IN ('link.clicked', 'message.reacted')) AS acted
-            FROM sends AS s JOIN {events} AS e ON e.tenant = s.tenant AND e.message_id = s.message
-            WHERE e.type IN ('message.delivered', 'message.read', 'message.failed', 'link.clicked', 'message.reacted')
-                AND e."time" >= s.anchor - INTERVAL 72 HOUR AND e."time" < s.anchor + INTERVAL 72 HOUR
-            GROUP BY s.seq
-        ), folded AS (
-            SELECT s.seq, s.tenant, s.message, s.id, s.anchor, s.channel, s.channel_id, s.account_id, s.campaign_id, s.contact_id,
-                r.delivered_at, coalesce(r.is_read, FALSE) AS is_read,
-                coalesce(r.is_failed, FALSE) AND r.delivered_at IS NULL AS is_failed, coalesce(r.acted, FALSE) AS acted,
-                r.seq IS NOT NULL AS has_receipt, a.seq IS NOT NULL AS answered
-            FROM sends AS s LEFT JOIN receipts AS r ON r.seq = s.seq LEFT JOIN answers AS a ON a.seq = s.seq
-        ), deeds AS (
-            SELECT f.seq, bool_or(e.type = 'contact.converted') AS converted,
-                bool_or(e.type <> 'contact.converted' AND e."time" < f.delivered_at + INTERVAL 72 HOUR) AS acted
-            FROM folded AS f JOIN {events} AS e ON e.tenant = f.tenant AND e.contact_id = f.contact_id
-            WHERE f.delivered_at IS NOT NULL AND e."time" >= f.delivered_at AND e."time" < f.delivered_at + INTERVAL 168 HOUR
-                AND (e.type = 'contact.converted' OR (e.type IN ('link.clicked', 'message.reacted') AND e.message_id IS NULL))
-            GROUP BY f.seq
-        ), blocks AS (
-            SELECT f.seq FROM folded AS f JOIN {events} AS e ON e.tenant = f.tenant AND e.contact_id = f.contact_id
-            WHERE e.type = 'contact.blocked' AND e."time" >= f.anchor AND e."time" < f.anchor + INTERVAL 168 HOUR
-            GROUP BY f.seq
-        )
-        SELECT f.seq, f.tenant, f.anchor, f.id, f.channel, f.channel_id, f.account_id, f.campaign_id, f.contact_id,
-            f.has_receipt, f.delivered_at IS NOT NULL AS delivered, f.is_read, f.is_failed,
-            f.delivered_at IS NOT NULL AND f.answered AS replied,
-            f.delivered_at IS NOT NULL AND (f.answered OR f.acted OR coalesce(d.acted, FALSE)
-                OR coalesce(d.converted, FALSE)) AS engaged,
-            coalesce(d.converted, FALSE) AS converted, b.seq IS NOT NULL AS opted_out
-        FROM folded AS f LEFT JOIN deeds AS d ON d.seq = f.seq LEFT JOIN blocks AS b ON b.seq = f.seq
-    """,
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, campaign_id, contact_id,
-            coalesce(receipts & 1, 0) AS has_receipt, delivered_at IS NOT NULL AS delivered,
+            delivered_at IS NOT NULL AS delivered,
             coalesce(receipts & 2, 0) > 0 AS is_read, coalesce(receipts & 4, 0) > 0 AS is_failed,
             delivered_at IS NOT NULL AND answered_at IS NOT NULL AS replied,
             delivered_at IS NOT NULL AND (answered_at IS NOT NULL OR coalesce(receipts & 8, 0) > 0
@@ -168,7 +81,6 @@ MESSAGES = Rollup(
             "Messages that went out to contacts, by people or AI.", Unit.COUNT, measure="messages_sent", where=PEOPLE
         ),
     },
-    keep=ALL_GRAINS,
 )  # fmt: skip
 
 DELIVERIES = Rollup(
@@ -178,7 +90,6 @@ DELIVERIES = Rollup(
     dimensions=("channel", "channel_id", "account_id", "campaign_id"),
     measures={
         "attempted": Count("Sent messages: delivered, failed or pending.", Unit.COUNT),
-        "receipted": Count("Sent messages with any receipt.", Unit.COUNT, "f.has_receipt"),
         "messages_delivered": Count("Delivered; read implies delivered, delivered beats failed.", Unit.COUNT, "f.delivered"),
         "messages_read": Count("Read by the contact.", Unit.COUNT, "f.is_read"),
         "messages_failed": Count("Failed and never delivered.", Unit.COUNT, "f.is_failed"),
@@ -202,12 +113,12 @@ DELIVERIES = Rollup(
             "the latest earlier outbound only.", Unit.COUNT, measure="messages_replied",
         ),
         "delivery_rate": Ratio(
-            "Delivered / attempted (delivered + failed + pending), only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"messages_delivered": 1}, under="attempted", where_seen="receipted", better=Better.HIGHER,
+            "Delivered / attempted (delivered + failed + pending), only channels that ever gave a receipt.",
+            Unit.SHARE, over={"messages_delivered": 1}, under="attempted", receipted=True, better=Better.HIGHER,
         ),
         "failure_rate": Ratio(
-            "Failed / attempted, only channels that gave receipts in the asked range.",
-            Unit.SHARE, over={"messages_failed": 1}, under="attempted", where_seen="receipted", better=Better.LOWER,
+            "Failed / attempted, only channels that ever gave a receipt.",
+            Unit.SHARE, over={"messages_failed": 1}, under="attempted", receipted=True, better=Better.LOWER,
         ),
         "read_rate": Ratio(
             "Read / delivered: a lower bound, since read receipts can be off.",
@@ -234,17 +145,17 @@ RECIPIENTS = Rollup(
         "campaigned": Count("Of these, sent by a campaign.", Unit.COUNT, "f.campaign_id IS NOT NULL"),
     },
     metrics={
-        "recipients": Distinct("Different contacts that got a message.", Unit.COUNT, member="contact_id"),
+        "recipients": Distinct("Different contacts that got a message.", Unit.COUNT, member="contact_id", measure="delivered"),
         "campaign_recipients": Distinct(
-            "Different contacts that got a campaign's message.", Unit.COUNT, member="contact_id", where="campaigned > 0"
+            "Different contacts that got a campaign's message.", Unit.COUNT, member="contact_id", measure="campaigned"
         ),
         "engagement_rate": DistinctRatio(
             "Distinct delivered recipients who replied, clicked, reacted or converted / distinct delivered recipients.",
-            Unit.SHARE, member="contact_id", over="engaged > 0", under="delivered > 0", better=Better.HIGHER,
+            Unit.SHARE, member="contact_id", over="engaged", under="delivered", better=Better.HIGHER,
         ),
         "conversion_rate": DistinctRatio(
             "Distinct delivered recipients who converted within 7 days after delivery / distinct delivered recipients.",
-            Unit.SHARE, member="contact_id", over="converted > 0", under="delivered > 0", better=Better.HIGHER,
+            Unit.SHARE, member="contact_id", over="converted", under="delivered", better=Better.HIGHER,
         ),
     },
 )  # fmt: skip

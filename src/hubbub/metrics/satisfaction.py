@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Better, Count, Fact, Link, Ratio, Rollup, Stored, Unit
-
-SENT, RATED = "satisfaction.survey_sent", "satisfaction.rating_received"
-SURVEY_KEY = "coalesce({e}.survey_id, {e}.id)"
+from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Stored, Unit
 
 SURVEY = Fact(
     name="survey",
-    doc="A survey with its last valid rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10.",
-    reads=(SENT, RATED),
-    anchors=(SENT, RATED),
-    key=SURVEY_KEY,
-    links=(Link(SURVEY_KEY, (SENT, RATED), back=None, ahead=None),),
+    doc="A survey with its last valid rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10. A rating "
+    "without a staff member is credited to who answered last before it in its conversation.",
+    key="survey",
     id="survey",
-    sql="""
-        WITH answers AS (
-            SELECT *, type = 'satisfaction.rating_received' AND ((coalesce(scale, 5) = 5 AND "value" IN (1, 2, 3, 4, 5))
-                OR (scale = 10 AND "value" BETWEEN 0 AND 10)) AS valid
-            FROM {events}
-        )
-        SELECT tenant, coalesce(survey_id, id) AS survey, max(channel) AS channel, max(account_id) AS account_id,
-            max(staff_id) AS staff_id, min("time") FILTER (WHERE type = 'satisfaction.survey_sent') AS sent_at,
-            max("time") FILTER (WHERE valid) AS rated_at,
-            arg_max("value", ("time", id, source)) FILTER (WHERE valid) AS rating,
-            arg_max(coalesce(scale, 5), ("time", id, source)) FILTER (WHERE valid) AS scale
-        FROM answers GROUP BY tenant, coalesce(survey_id, id)
-    """,
     view="""
         SELECT tenant, survey, channel, account_id, staff_id, sent_at, rated_at, rating, scale FROM survey
     """,

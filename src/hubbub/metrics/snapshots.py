@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 people and AI wrote, in and out; `sent` all that went out, automatic messages too, as receipts and rates count it."""
 
 STATISTICS = ("avg", "count")
-"""Statistics of a distribution that a snapshot can say; percentiles are asked of the histograms by a query."""
+"""Statistics of a distribution that a snapshot can say; percentiles are asked by a query."""
 
 for _name in (name for fields in SECTIONS.values() for name in fields.values()):
     if isinstance(find(_name).metric, Quantiles) and find(_name).statistic not in STATISTICS:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Better, Count, Fact, Latest, Rollup, State, Stored, Unit
+from hubbub.metrics.definition import Better, Count, Fact, Rollup, State, Stored, Unit
 
 TASK = Fact(
     name="task_event",
     doc="Something that happened to a task, under its own time.",
-    reads=("task.created", "task.assigned", "task.completed", "task.sla_breached"),
-    sql="""
-        SELECT tenant, "time" AS anchor, id, channel, account_id, staff_id, task_id, type,
-            CASE type WHEN 'task.completed' THEN 'done' WHEN 'task.sla_breached' THEN NULL ELSE 'pending' END AS state
-        FROM {events}
-    """,
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, staff_id, task_id, type FROM event
         WHERE type IN ('task.created', 'task.assigned', 'task.completed', 'task.sla_breached')
@@ -46,17 +40,16 @@ TASKS = Rollup(
 
 TASK_STATES = Rollup(
     name="task_states",
-    doc="Per task and day: the last state set.",
+    doc="When each task was pending.",
     source=TASK,
     where="f.task_id IS NOT NULL",
     dimensions=("channel", "account_id", "task_id"),
     hidden=("task_id",),
-    measures={"state": Latest("Last state of the task.", Unit.COUNT, "state")},
+    measures={},
     metrics={
         "tasks_pending": State(
             "Tasks created or assigned and not completed at the end of the window (or now).",
-            Unit.COUNT, entity="task_id", where="state = 'pending'", better=Better.LOWER,
-            held=("task", "pending"),
+            Unit.COUNT, held=("task", "pending"), better=Better.LOWER,
         ),
     },
 )  # fmt: skip

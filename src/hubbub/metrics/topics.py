@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 
+FLAGGED = ("complaint", "complaints", "escalation", "escalations")
+"""Topics, in any case of letters, that `hotspot_ratio` counts."""
+
 TOPIC = Fact(
     name="classification",
-    doc="A topic classification, and whether it says complaint or escalation, by tone or topic; or an escalation alert.",
-    reads=("topic.classified", "escalation.raised"),
-    sql="""
-        SELECT tenant, "time" AS anchor, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
-            coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
-                OR coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
-            coalesce(lower(topic), '') IN ('escalation', 'escalations') OR coalesce(lower(sentiment), '') = 'escalation'
-                AS is_escalation
-        FROM {events}
-    """,
+    doc="A topic classification, and whether its topic is complaint or escalation; or an escalation alert.",
     view="""
         SELECT tenant, time AS anchor, ident, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
-            coalesce(lower(sentiment), '') IN ('negative', 'complaint', 'frustrated', 'angry')
-                OR coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
-            coalesce(lower(topic), '') IN ('escalation', 'escalations') OR coalesce(lower(sentiment), '') = 'escalation'
-                AS is_escalation
+            coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
+            coalesce(lower(topic), '') IN ('escalation', 'escalations') AS is_escalation
         FROM event WHERE type IN ('topic.classified', 'escalation.raised')
     """,
 )
@@ -70,18 +62,16 @@ HOTSPOTS = Rollup(
     measures={
         "total_count": Count("Classified messages.", Unit.COUNT),
         "complaint_count": Count("Classified as complaint.", Unit.COUNT, "f.is_complaint"),
-        "escalation_count": Count(
-            "Classified as escalation, and not as complaint.", Unit.COUNT, "f.is_escalation AND NOT f.is_complaint"
-        ),
+        "escalation_count": Count("Classified as escalation.", Unit.COUNT, "f.is_escalation"),
     },
     metrics={
         "complaints": Stored(
-            "Classified messages of negative tone (negative, complaint, frustrated, angry) or of topic complaint.",
+            "Messages classified with the topic complaint; a negative tone alone is none.",
             Unit.COUNT, measure="complaint_count", better=Better.LOWER,
         ),
         "hotspot_ratio": Ratio(
-            "Messages classified as complaint or escalation / classified messages; alerts are counted by themselves. A hotspot "
-            "is a channel id with at least 10 and a ratio above 0.30.",
+            "Messages classified with the topic complaint or escalation / classified messages; alerts are counted by themselves. "
+            "A hotspot is a channel id with at least 10 and a ratio above 0.30.",
             Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count", better=Better.LOWER,
         ),
     },

@@ -28,7 +28,7 @@ TYPES: frozenset[str] = frozenset(
         "escalation": "raised",
         "link": "clicked",
         "campaign": "created started completed failed",
-        "contact": "created updated blocked unblocked converted",
+        "contact": "created updated blocked unblocked converted linked unlinked",
         "content": "published",
         "metric": "observed",
     }.items()

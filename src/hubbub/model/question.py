@@ -1,4 +1,4 @@
-"""One Question and one Answer for every face: command line, Python, HTTP, dashboard and reports ask and get the same."""
+"""One Question for every face: command line, Python, HTTP, dashboard and reports ask the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadQuestionError
@@ -30,60 +29,7 @@ class Question:
     by: tuple[str, ...] = ()
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     include_bots: bool = False
-    exact: bool = False
     compare: str | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number with its parts. `state`: settled, live (from raw events, may grow) or provisional (horizon not passed)."""
-
-    value: float | int | str | None
-    numerator: float | int | None = None
-    denominator: float | int | None = None
-    n: int | None = None
-    state: str = "settled"
-    details: Mapping[str, Any] | None = None
-
-
-@dataclass
-class Row:
-    """A window with its dimension values and a cell per metric, by the asked name."""
-
-    start: datetime
-    dims: dict[str, str | None]
-    cells: dict[str, Cell]
-    compare: dict[str, dict[str, Any]] | None = None
-
-
-@dataclass
-class Answer:
-    """Rows in order of window, then dimensions, and how fresh they are."""
-
-    question: Question
-    zone: str
-    rows: list[Row]
-    freshness: dict[str, Any]
-
-    def public(self, *, details: bool = False) -> dict[str, Any]:
-        """Return the public form: `{"rows": [{"window": ..., <dims>, <metric>: value}], "freshness": {...}}`."""
-        tz = ZoneInfo(self.zone)
-        rows = []
-        for row in self.rows:
-            shown: dict[str, Any] = {"window": row.start.astimezone(tz).isoformat(), **row.dims}
-            shown.update({name: cell.value for name, cell in row.cells.items()})
-            if row.compare is not None:
-                shown["compare"] = row.compare
-            if details:
-                shown["details"] = {
-                    name: {
-                        "value": c.value, "numerator": c.numerator, "denominator": c.denominator, "n": c.n, "state": c.state,
-                        **(c.details or {}),
-                    }
-                    for name, c in row.cells.items()
-                }  # fmt: skip
-            rows.append(shown)
-        return {"rows": rows, "freshness": self.freshness}
 
 
 def parse_moment(text: str, zone: str) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,27 +17,34 @@ TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 @dataclass(frozen=True)
 class Retention:
-    """Days that raw events and each grain of rollups are kept; None keeps them for ever."""
+    """Days that texts of events (`raw`), snapshots by grain, and facts are kept; None keeps them for ever."""
 
     raw: int | None = 90
     hour: int | None = 30
     day: int | None = 365
     week: int | None = 730
     month: int | None = 1095
+    facts: int | None = 1095
 
     def __post_init__(self) -> None:
-        for name in ("raw", "hour", "day", "week", "month"):
+        for name in ("raw", "hour", "day", "week", "month", "facts"):
             days = getattr(self, name)
             if days is not None and not 1 <= days <= 36500:
                 raise BadInputError(f"retention.{name}: {days} is not a number of days from 1 to 36500")
 
     def days(self, grain: Grain) -> int | None:
-        """Return the days that rollups of a stored grain are kept."""
+        """Return the days that what is kept by a grain is kept."""
         found: int | None = getattr(self, grain.value)
         return found
 
 
-KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None)
+def longest(days: Mapping[str, int | None]) -> int | None:
+    """Return the days that facts are kept where nobody says: the longest of hour, day, week and month; None is for ever."""
+    given = [days[grain] for grain in ("hour", "day", "week", "month")]
+    return None if None in given else max(n for n in given if n is not None)
+
+
+KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None, facts=None)
 
 
 @dataclass(frozen=True)

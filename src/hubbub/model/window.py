@@ -1,8 +1,7 @@
 """Grains, windows and calendars: which stretch of time a moment belongs to in a tenant's own zone.
 
-Everything calendar-like happens here, with zoneinfo. The store only ever sees *slots*: quarter hours since 1970 in UTC.
-Since 2000 every zone's offset is a multiple of 15 minutes, so every hour, day, week and month of every zone begins on a
-slot, and a table slot -> window start is all that SQL needs to know of daylight saving.
+Everything calendar-like happens here, with zoneinfo; the store holds moments alone. Since 2000 every zone's offset is a multiple of
+15 minutes, so every hour, day, week and month of every zone begins on a quarter hour.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SLOT_SECONDS = 900
-SLOT_US = SLOT_SECONDS * 1_000_000
+"""A quarter hour."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,22 +27,12 @@ class Grain(StrEnum):
     TOTAL = "total"
 
 
-STORED_GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK, Grain.MONTH)
-FINER = {Grain.WEEK: Grain.DAY, Grain.MONTH: Grain.DAY}
-"""Weeks and months merge from days; hours and days fold from raw events."""
-
-
 @dataclass(frozen=True, order=True)
 class Window:
     """A half-open stretch of time, `start` and `end` aware in UTC."""
 
     start: datetime
     end: datetime
-
-
-def slot_of(moment: datetime) -> int:
-    """Return the number of the quarter hour that holds an aware moment."""
-    return int((moment - EPOCH).total_seconds() // SLOT_SECONDS)
 
 
 def local_midnight(day: date, tz: ZoneInfo) -> datetime:
@@ -76,7 +64,10 @@ def next_first_day(first: date, grain: Grain) -> date:
 
 
 def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
-    """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change."""
+    """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change.
+
+    The last one ends with the day, whose end may lie inside an hour.
+    """
     step = timedelta(hours=1)
     offset = day.start.astimezone(tz).utcoffset()
     if offset != (day.end - timedelta(microseconds=1)).astimezone(tz).utcoffset():
@@ -86,7 +77,7 @@ def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
         moment += step
         local = moment.astimezone(tz)
         if local.minute == 0 or local.utcoffset() != offset or moment >= day.end:
-            yield Window(start, moment)
+            yield Window(start, min(moment, day.end))
             start, offset = moment, local.utcoffset()
 
 
@@ -114,25 +105,3 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
         window = window_of(moment, grain, tz)
         yield window
         moment = window.end
-
-
-@lru_cache(maxsize=1024)
-def slot_ranges(zone: str, grain: Grain, first: int, last: int) -> list[tuple[int, int, datetime]]:
-    """Return the windows of a zone over slots `first..last` (inclusive): first slot, slot after the last, UTC start."""
-    tz = ZoneInfo(zone)
-    start = EPOCH + timedelta(seconds=first * SLOT_SECONDS)
-    end = EPOCH + timedelta(seconds=(last + 1) * SLOT_SECONDS)
-    return [
-        (max(slot_of(w.start), first), min(slot_of(w.end), last + 1), w.start.replace(tzinfo=None))
-        for w in windows(start, end, grain, tz)
-    ]
-
-
-def slot_starts(zone: str, grain: Grain, first: int, last: int) -> tuple[list[int], list[datetime]]:
-    """Return slots `first..last` (inclusive) of a zone and, beside each, the UTC start of its window."""
-    slots: list[int] = []
-    starts: list[datetime] = []
-    for low, high, start in slot_ranges(zone, grain, first, last):
-        slots.extend(range(low, high))
-        starts.extend([start] * (high - low))
-    return slots, starts

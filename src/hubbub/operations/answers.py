@@ -1,6 +1,6 @@
 """The engine's operations that answer: questions, explanations, what changed, dashboards, trends, and the catalogue.
 
-`Engine` (app.py) inherits them. Every answer comes from one planner (`query/answer.py`), so that no two can disagree.
+`Engine` (app.py) inherits them. Every answer comes from one reader of facts (`query/queries.py`), so that no two can disagree.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import catalogue
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
-from hubbub.query.answer import Answers
 from hubbub.query.changes import TOP, changes
 from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
+from hubbub.query.queries import Queries
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
-from hubbub.store.base import Store
 from hubbub.store.control import Control
 
 OPERATIONS = ("query", "explain", "changes", "dashboard", "states", "trends", "hotspots", "metrics")
@@ -32,10 +30,8 @@ Where = Mapping[str, str | Sequence[str]]
 class AnswerOperations(ABC):
     """What an engine answers."""
 
-    clock: Clock
-    store: Store
     control: Control
-    answers: Answers
+    queries: Queries
 
     def question(
         self,
@@ -50,7 +46,10 @@ class AnswerOperations(ABC):
         include_bots: bool = False,
         exact: bool = False,
     ) -> Question:
-        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError."""
+        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError.
+
+        `exact` changes nothing: every number is.
+        """
 
         def moment(value: str | datetime) -> datetime:
             return parse_moment(value if isinstance(value, str) else value.isoformat(), tenant.zone)
@@ -64,13 +63,12 @@ class AnswerOperations(ABC):
             where={k: (v,) if isinstance(v, str) else tuple(v) for k, v in (where or {}).items()},
             compare=compare,
             include_bots=include_bots,
-            exact=exact,
         )
 
     def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
         """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, exact."""
         one = self.control.tenant(tenant)
-        return self.answers.answer(one, self.question(one, **question)).public(details=details)
+        return self.queries.answer(one, self.question(one, **question)).public(details=details)
 
     def explain(
         self,
@@ -86,12 +84,12 @@ class AnswerOperations(ABC):
         """Explain one number down to event ids."""
         one = self.control.tenant(tenant)
         question = self.question(one, metric, start, end, where=where)
-        return explain(self.store, self.clock, one, question, limit=limit, cursor=cursor)
+        return explain(self.queries, one, question, limit=limit, cursor=cursor)
 
     def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:
         """Say what contributed to the difference of one metric between two periods; see `query.changes`."""
         one = self.control.tenant(tenant)
-        return changes(self.answers, one, self.question(one, **question), self.clock(), limit=limit)
+        return changes(self.queries, one, self.question(one, **question), limit=limit)
 
     def dashboard(
         self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None
@@ -99,25 +97,33 @@ class AnswerOperations(ABC):
         """Return today so far (or some days) against as much before, and what is the case now, or was at a moment."""
         one = self.control.tenant(tenant)
         moment = parse_moment(at, one.zone) if at is not None else None
-        return dashboard(self.answers, one, self.clock(), days=days, against=against, account=account, at=moment)
+        return dashboard(self.queries, one, days=days, against=against, account=account, at=moment)
 
     def states(self, tenant: str, account: str | None = None, at: str | None = None) -> dict[str, Any]:
         """Return what is the case now, or was at a moment."""
         one = self.control.tenant(tenant)
         moment = parse_moment(at, one.zone) if at is not None else None
-        return states(self.answers, one, self.clock(), account=account, at=moment)
+        return states(self.queries, one, account=account, at=moment)
 
-    def trends(self, tenant: str, start: str, end: str, grain: str = "day") -> dict[str, Any]:
-        """Return topic and tone distributions, escalations and hotspots per window."""
+    def trends(
+        self, tenant: str, start: str, end: str, grain: str = "day", tones: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return topic and tone distributions, escalations and hotspots per window; `tones` are flagged beside complaints."""
         one = self.control.tenant(tenant)
-        return trends(self.answers, one, *self._range(one, start, end), parse_grain(grain), self.clock())
+        return trends(self.queries, one, *self._range(one, start, end), parse_grain(grain), tones=tones)
 
     def hotspots(
-        self, tenant: str, start: str, end: str, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
+        self,
+        tenant: str,
+        start: str,
+        end: str,
+        minimum: int = HOTSPOT_MIN,
+        ratio: float = HOTSPOT_RATIO,
+        tones: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Return channels by their share of complaints and escalations."""
+        """Return channels by their share of complaints and escalations, and of messages in some tones where any are named."""
         one = self.control.tenant(tenant)
-        return hotspots(self.answers, one, *self._range(one, start, end), minimum=minimum, ratio=ratio)
+        return hotspots(self.queries, one, *self._range(one, start, end), minimum=minimum, ratio=ratio, tones=tones)
 
     @staticmethod
     def _range(tenant: Tenant, start: str, end: str) -> tuple[datetime, datetime]:

@@ -8,21 +8,20 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from hubbub.clock import Clock
-from hubbub.errors import BadInputError, BadQuestionError, BadRequestError, TenantsFailedError, WindowFrozenError
+from hubbub.errors import BadInputError, BadRequestError
+from hubbub.facts import erase as erasure
+from hubbub.facts.moments import micros
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.naming import pattern
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
 from hubbub.replies.reply import Replies
-from hubbub.rollups import erasure, snapshots
-from hubbub.rollups.refresh import Refresher
-from hubbub.store.base import Store, utc_naive
+from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.erasures import Erasures
@@ -44,7 +43,6 @@ class EraseOperations(ABC):
     store: Store
     control: Control
     database: Database
-    refresher: Refresher
     cached: CachedAnswers
     payload_store: Payloads
     repeats: Repeats
@@ -54,8 +52,8 @@ class EraseOperations(ABC):
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
 
     @abstractmethod
-    def refresh(self, tenant: str | None = None) -> dict[str, Any]:
-        """Bring every due window up to date."""
+    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
+        """Make a kept snapshot again; one whose facts are gone stays as it was made: totals, and nobody's name."""
 
     @abstractmethod
     def _drop_replies(self, references: Sequence[str]) -> None:
@@ -72,10 +70,10 @@ class EraseOperations(ABC):
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
 
-        Returns counts: `events` of the contact and `mentions` (others that name it), `superseded`, `quarantine`, `rollup_rows`,
-        `snapshots` and `reports` that name it or are made anew, `payloads`; and the `erasure` under which that is noted. Windows
-        are folded again. Cut short, the same erasure goes on. Raises NotFoundError, BadInputError, TenantsFailedError while the
-        tenant's windows cannot be folded, StoreFullError, StoreBusyError.
+        Returns counts: `events` of the contact and `mentions` (others that name it), `superseded` (former versions), `quarantine`,
+        `rollup_rows` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`; and the `erasure` under
+        which that is noted. Cut short, the same erasure goes on. Raises NotFoundError, BadInputError, StoreFullError,
+        StoreBusyError.
         """
         one = self.control.tenant(tenant)
         digest = self.erasure_store.contact(one.id, _checked(contact))
@@ -91,21 +89,14 @@ class EraseOperations(ABC):
             return {**answer, "erasure": None}
         begun = self._begin(who)
         if any(counts.values()) or erasure.pending(self.store, who):
-            erasure.withdraw(self.store, who)
-            self._fold(one)
-            with self.refresher.alone():
-                erasure.clear(self.store, who)
-                for kind, day in periods:
-                    with suppress(
-                        WindowFrozenError, BadQuestionError
-                    ):  # it stays as it was made: totals, and nobody's name
-                        snapshots.make(self.store, [one], kind, day, self.clock())
+            erasure.erase(self.store, who)
+            for kind, day in periods:
+                self._snapshot_again(one, kind, day)
             for about in reports:
                 self._report_again(about)
             self._drop_replies(references)
             self.replies.forget(references)
-            with self.refresher.alone():
-                erasure.finish(self.store, who)
+            erasure.finish(self.store, who)
         self.repeats.forget((one.id, ""), _naming(who))
         self.database.scrub(payloads, repeats)
         self.cached.forget(one)
@@ -129,20 +120,12 @@ class EraseOperations(ABC):
     def _begin(self, who: erasure.Contact) -> str:
         """Note the erasure, so that nothing of it is taken any more, and return its id."""
         at = self.clock()
-        newest = erasure.newest(self.store, who)
-        until = max(utc_naive(at), newest + timedelta(microseconds=1)) if newest is not None else utc_naive(at)
+        moments = erasure.moments(self.store, who)
+        until = max([at, *(last + timedelta(microseconds=1) for last in moments[-1:])])
         named = [(mention.source, mention.id) for mention in erasure.mentions(self.store, who)]
-        begun = self.erasure_store.begin(who.tenant.id, who.id, at, until, named)
+        begun = self.erasure_store.begin(who.tenant.id, who.id, at, until.astimezone(UTC).replace(tzinfo=None), named)
         self.control.follow()
         return begun
-
-    def _fold(self, tenant: Tenant) -> None:
-        errors = self.refresh(tenant.id)["errors"]
-        if errors:
-            raise TenantsFailedError(
-                f"the contact's events count no more, but windows could not be folded without them ({errors[tenant.id]}); mend "
-                "that and run the same erasure again"
-            )
 
     def _references(self, who: erasure.Contact) -> list[str]:
         """Return the references of replies that were asked for with the contact among those who spoke, or that name it."""
@@ -151,12 +134,13 @@ class EraseOperations(ABC):
 
     def _periods(self, tenant: Tenant, day: date) -> list[tuple[Kind, date]]:
         """Return the kept snapshots, by kind and date, that end on a day (UTC) or later: who came then is in their totals."""
-        since = utc_naive(datetime(day.year, day.month, day.day, tzinfo=UTC))
-        rows = self.store.query(
-            "SELECT DISTINCT kind, date FROM snapshots WHERE tenant = $tenant AND window_end > $since ORDER BY 2, 1",
-            {"tenant": tenant.no, "since": since},
-        ).rows
-        return [(Kind(kind), day) for kind, day in rows]
+        since = micros(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        with self.store.facts.read() as reading:
+            rows = reading.rows(
+                "SELECT DISTINCT kind, date FROM snapshot WHERE tenant = ? AND window_end > ? ORDER BY date, kind",
+                (tenant.no, since),
+            )
+        return [(Kind(kind), date.fromisoformat(on)) for kind, on in rows]
 
 
 def _naming(who: erasure.Contact) -> Callable[[str], bool]:

@@ -1,1 +1,1 @@
-"""Questions answered: which windows come from rollups and which from raw events, read and merged into one answer."""
+"""Questions answered from facts: what is asked is checked, read by one statement for each declaration, and laid out in columns."""

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import MEMBERS_ALLOWED, Asked, dimensions_of, find
+from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Extreme, Quantiles, Ratio, Score, State, Stored, Unit
-from hubbub.model.question import Answer, Cell, Question
+from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
-from hubbub.query.answer import Answers, check
 from hubbub.query.compare import earlier
+from hubbub.query.queries import Queries, check
+from hubbub.query.result import Answer, Cell
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
 """Dimensions looked at when none is named."""
@@ -44,7 +44,7 @@ class Part:
     rate: float
 
 
-def changes(answers: Answers, tenant: Tenant, question: Question, now: datetime, *, limit: int = TOP) -> dict[str, Any]:
+def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int = TOP) -> dict[str, Any]:
     """Return the difference of one metric and the contribution of each value of `by` (or of the usual dimensions) to it.
 
     The periods are the question's range and what its `compare` names. Per dimension at most `limit` values, the greatest
@@ -59,14 +59,15 @@ def changes(answers: Answers, tenant: Tenant, question: Question, now: datetime,
     _splittable(one)
     question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")
     check(question, [one], tenant)
-    allowed = [d for d, c in dimensions_of(one.rollup).items() if c not in one.rollup.hidden or c in MEMBERS_ALLOWED]
+    allowed = askable(one.rollup)
     by = question.by or tuple(d for d in USUAL if d in allowed)
+    now = queries.now()
     periods = [(question.start, min(question.end, now)), earlier(question, tenant, now)]
     asked = [
         replace(question, start=start, end=end, by=split, compare=None)
         for split in ((), *((d,) for d in by)) for start, end in periods
     ]  # fmt: skip
-    found = iter(answers.together(tenant, asked))
+    found = iter(queries.together(tenant, asked))
     after, before = (answer.rows[0].cells[one.name] for answer in (next(found), next(found)))
     difference = None if after.value is None or before.value is None else _number(after) - _number(before)
     return {
@@ -88,7 +89,7 @@ def changes(answers: Answers, tenant: Tenant, question: Question, now: datetime,
 def _splittable(one: Asked) -> None:
     metric = one.metric
     extreme = isinstance(metric, Stored) and isinstance(one.rollup.measures[metric.measure], Extreme)
-    if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.since):
+    if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.age):
         raise BadQuestionError(f"'{one.name}' is not made of parts: ask for the metrics it is made from")
     if isinstance(metric, Quantiles) and one.statistic not in ("avg", "count", "sum"):
         raise BadQuestionError(
@@ -115,8 +116,7 @@ def _dimension(
         split(one, now, then, whole, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
     )
     rest = parts[limit:]
-    told = sum(p.contribution for p in parts)
-    left = difference - told
+    left = difference - sum(p.contribution for p in parts)
     return {
         "rows": [vars(p) for p in parts[:limit]],
         "others": {
@@ -158,7 +158,7 @@ def _of_mean(
         rate = (rate_after - rate_before) * (share_after + share_before) / 2
         volume = (share_after - share_before) * ((rate_after + rate_before) / 2 - middle)
         parts.append(
-            Part(value, past.value if past else None, cell.value if cell else None, rate + volume, volume, rate)  # type: ignore[arg-type]
+            Part(value, past.value if past else None, cell.value if cell else None, rate + volume, volume, rate)
         )
     return parts
 

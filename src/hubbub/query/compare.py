@@ -1,17 +1,12 @@
-"""Compare an answer with an earlier period: the same stretch of local time, cut at the same elapsed moment."""
+"""Which earlier period a question is compared with: the same stretch of local time, cut at the same elapsed moment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from hubbub.calculations import change
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import Asked
-from hubbub.metrics.definition import Unit
-from hubbub.model.question import Answer, Cell, Question, Row
+from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 
@@ -19,19 +14,6 @@ SHIFTS = {"day": 1, "week": 7}
 PERIODS = ("previous", *SHIFTS, "weekdays", "year")
 """What can be compared with: the stretch just before; the same stretch so many local days earlier; the last one before that
 begins on the same weekday; the same dates a year before."""
-
-
-def compare(answer: Answer, old: Answer, asked: Sequence[Asked], tenant: Tenant) -> Answer:
-    """Give each row `compare`: per metric the earlier value and its change. Rows pair up by position and dimensions."""
-    start, end = old.question.start, old.question.end
-    before = {key: row.cells for key, row in _positions(old.rows).items()}
-    for key, row in _positions(answer.rows).items():
-        cells = before.get(key, {})
-        row.compare = {one.name: _pair(row.cells[one.name], cells.get(one.name), one.unit) for one in asked}
-    if "gone" in old.freshness:
-        answer.freshness["gone_before"] = old.freshness["gone"]
-    answer.freshness["compared_with"] = [m.astimezone(tenant.tz).isoformat() for m in (start, end)]
-    return answer
 
 
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
@@ -94,15 +76,3 @@ def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> t
     if question.start < now < question.end:
         end = min(end, start + (now - question.start))
     return start, end
-
-
-def _positions(rows: Sequence[Row]) -> dict[tuple[int, tuple[str | None, ...]], Row]:
-    order = {start: i for i, start in enumerate(sorted({row.start for row in rows}))}
-    return {(order[row.start], tuple(row.dims.values())): row for row in rows}
-
-
-def _pair(current: Cell, old: Cell | None, unit: Unit) -> dict[str, Any]:
-    now_, then = current.value, old.value if old is not None else None
-    if isinstance(now_, str) or isinstance(then, str):
-        return {"previous": then, "change": None}
-    return {"previous": then, "change": asdict(change(now_, then, unit is Unit.SHARE))}

@@ -1,39 +1,40 @@
 """A tenant's conversations, those that spoke last first: who is in them, what they hold, and their state as the metrics count it.
 
-A state is the last of the asked range (or now), by the declarations of `open_conversations` and `waiting_conversations`: the
-list and the number cannot disagree.
+A state is that at the end of the asked range (or now), from the same stretches as `open_conversations` and
+`waiting_conversations`: the list and the number cannot disagree.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.metrics import fold
-from hubbub.metrics.catalogue import find
-from hubbub.metrics.conversations import CONVERSATION_STATES
-from hubbub.metrics.definition import State
+from hubbub.facts.moments import micros
 from hubbub.model import page
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
-from hubbub.query.facts import Facts
-from hubbub.query.history import history
-from hubbub.query.plan import Dirt
-from hubbub.store.base import Store, Work, utc_naive
+from hubbub.query.queries import Queries
+from hubbub.query.timeline import aware, newest
+from hubbub.storage.sqlite import Transaction
 
 PAGE = 50
 STATES = ("open", "waiting", "resolved")
 """A waiting conversation is an open one too; a closed one is called resolved."""
 
-_SEARCHED = ("conversation_id", "contact_id", "staff_id", "channel_id", "message_id", "attributes")
-_FOUND = " OR ".join(f"coalesce({name}, '') ILIKE $text" for name in _SEARCHED)
+_SEARCHED = ("conversation_id", "contact_id", "staff_id", "channel_id", "message_id")
 _FILTERED = ("channel", "channel_id", "account_id", "staff_id", "topic")
-_MESSAGES = "type IN ('message.received', 'message.sent')"
-_ESCALATES = "type IN ('conversation.escalated', 'escalation.raised')"
-_PEOPLE = "(coalesce(kind, 'person') IN ('person', 'ai') OR (type = 'message.received' AND id = conversation_id))"
+_PEOPLE = "(coalesce({e}.kind, 'person') IN ('person', 'ai') OR ({e}.type = 'message.received' AND {e}.id = {e}.conversation_id))"
+_STOOD = """
+    SELECT id, CASE max(CASE state WHEN 'waiting' THEN 3 WHEN 'open' THEN 2 ELSE 1 END) WHEN 3 THEN 'waiting' WHEN 2 THEN 'open'
+        ELSE 'resolved' END AS state, max(CASE WHEN state = 'waiting' THEN began END) AS since
+    FROM state WHERE tenant = :tenant AND entity = 'conversation' AND state IN ('open', 'waiting', 'closed') AND since < :at
+        AND until >= :at
+"""
+"""Conversations that are in a state at `:at`, which one, and since when one waits; to be grouped by id."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Wanted:
 
 
 def conversations(
-    store: Store, tenant: Tenant, now: datetime, wanted: Wanted, *, limit: int = PAGE, cursor: str | None = None
+    queries: Queries, tenant: Tenant, wanted: Wanted, *, limit: int = PAGE, cursor: str | None = None
 ) -> dict[str, Any]:
     """Return `rows`, up to `limit` of them after `cursor`, and `next`, the cursor of the page after or None.
 
@@ -61,94 +62,81 @@ def conversations(
     """
     if wanted.state not in ("", *STATES):
         raise BadQuestionError(f"state {wanted.state[:40]!r} is not one of {', '.join(STATES)}")
-    params: dict[str, Any] = {"tenant": tenant.no}
-    seen = _seen(wanted, params)
-    after = page.place_of(cursor, int, int)
-    later = "TRUE"
+    after = page.place_of(cursor, int, str)
+    later, asked = "TRUE", {"": "TRUE", "open": "s.state IN ('open', 'waiting')"}.get(wanted.state, "s.state = :state")
+    params: dict[str, Any] = {
+        "tenant": tenant.no, "low": micros(wanted.start), "high": micros(wanted.end), "state": wanted.state, "limit": limit + 1,
+    }  # fmt: skip
     if after is not None:
-        later = "(last_us < $last_us OR (last_us = $last_us AND last_seq < $last_seq))"
-        params |= {"last_us": after[0], "last_seq": after[1]}
-    asked = {"": "TRUE", "open": "s.state IN ('open', 'waiting')"}.get(wanted.state, "s.state = $state")
-    if "$state" in asked:
-        params["state"] = wanted.state
-    with store.work() as work:
-        stood, more = _stood(store, work, tenant, min(wanted.end, now), now)
-        found = work.execute(
-            f"""WITH {stood}, seen AS ({seen})
-            SELECT c.*, s.state, s.since FROM seen AS c LEFT JOIN stood AS s ON s.conversation_id = c.conversation_id
-            WHERE {asked} AND {later} ORDER BY last_us DESC, last_seq DESC LIMIT {limit + 1}""",
-            params | more,
-        ).dicts()
-    rows, following = page.cut(found, limit, lambda row: (row["last_us"], row["last_seq"]))
-    return {"rows": [_row(row) for row in rows], "next": following}
+        later = "(last_at, conversation_id) < (:last_at, :last)"
+        params |= {"last_at": after[0], "last": after[1]}
+    with queries.reading(tenant) as (reading, now):
+        params["at"] = min(params["high"], micros(now))
+        found = reading.dicts(
+            f"SELECT p.*, {newest('p.conversation_id', _heard('n', wanted))} FROM (SELECT c.*, s.state, s.since "
+            f"FROM ({_seen(reading, wanted, params)}) AS c LEFT JOIN ({_STOOD} GROUP BY id) AS s ON s.id = c.conversation_id "
+            f"WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit) AS p "
+            "ORDER BY last_at DESC, conversation_id DESC", params,
+        )  # fmt: skip
+    rows, following = page.cut(found, limit, lambda row: (row["last_at"], row["conversation_id"]))
+    return {"rows": [aware(row) for row in rows], "next": following}
 
 
-def state_of(store: Store, tenant: Tenant, now: datetime, conversation: str) -> dict[str, Any]:
+def state_of(queries: Queries, tenant: Tenant, conversation: str) -> dict[str, Any]:
     """Return `state` (None where nothing tells) and `since`, when its wait began, of one conversation now."""
-    with store.work() as work:
-        stood, params = _stood(store, work, tenant, now, now)
-        found = work.execute(
-            f"WITH {stood} SELECT state, since FROM stood WHERE conversation_id = $conversation",
-            {"tenant": tenant.no, "conversation": conversation, **params},
-        ).dicts()
-    return {name: _moment(value) for name, value in (found[0] if found else {"state": None, "since": None}).items()}
+    with queries.reading(tenant) as (reading, now):
+        found = reading.dicts(
+            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id)",
+            {"tenant": tenant.no, "at": micros(now), "conversation": conversation},
+        )
+    return aware(found[0]) if found else {"state": None, "since": None}
 
 
-def _seen(wanted: Wanted, params: dict[str, Any]) -> str:
-    """Return the SELECT of conversations by their events, without their state."""
-    low, high = utc_naive(wanted.start), utc_naive(wanted.end)
-    within = f"\"time\" < TIMESTAMP '{high}'"
+def _heard(alias: str, wanted: Wanted) -> str:
+    """Return the condition on events that a list is made of."""
+    within = f"{alias}.time < :high"
     if wanted.state not in ("open", "waiting"):
-        within += f" AND \"time\" >= TIMESTAMP '{low}'"
+        within += f" AND {alias}.time >= :low"
+    return within if wanted.bots else f"{within} AND {_PEOPLE.format(e=alias)}"
+
+
+def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
+    """Return the SELECT of conversations by their events, without their state."""
     having = ["TRUE"]
     for number, (name, values) in enumerate(wanted.where.items()):
         if name not in _FILTERED:
             raise BadQuestionError(f"conversations have no dimension {name[:40]!r}")
-        params[f"where_{number}"] = [value for value in values if value != NONE]
-        missing = f" OR count({name}) = 0" if NONE in values else ""
-        having.append(f"(coalesce(bool_or(list_contains($where_{number}::VARCHAR[], {name})), FALSE){missing})")
+        given = [value for value in values if value != NONE]
+        params |= {f"where_{number}_{place}": value for place, value in enumerate(given)}
+        among = ", ".join(f":where_{number}_{place}" for place in range(len(given)))
+        missing = f" OR count(e.{name}) = 0" if NONE in values else ""
+        having.append(f"(coalesce(max(e.{name} IN ({among})), 0){missing})")
     if wanted.text:
-        params["text"] = _anywhere(wanted.text)
-        having.append(f"bool_or({_FOUND})")
-    newest = ", ".join(
-        f'arg_max({name}, ("time", seq)) FILTER (WHERE {name} IS NOT NULL) AS {name}'
-        for name in ("channel", "channel_id", "account_id", "contact_id", "staff_id")
-    )
+        having.append(f"max({_holds(reading, wanted.text, params)})")
     return f"""
-        SELECT conversation_id, max(epoch_us("time")) AS last_us, arg_max(seq, ("time", seq)) AS last_seq,
-            min("time") AS first_at, max("time") AS last_at, {newest}, count(*) FILTER (WHERE {_MESSAGES}) AS messages,
-            bool_or({_ESCALATES}) AS escalated
-        FROM events WHERE tenant = $tenant AND conversation_id IS NOT NULL AND {within} AND {"TRUE" if wanted.bots else _PEOPLE}
-        GROUP BY conversation_id HAVING {" AND ".join(having)}
+        SELECT e.conversation_id, min(e.time) AS first_at, max(e.time) AS last_at,
+            count(*) FILTER (WHERE e.type IN ('message.received', 'message.sent') AND e.repeats IS NULL) AS messages,
+            max(e.type IN ('conversation.escalated', 'escalation.raised')) AS escalated
+        FROM event AS e WHERE e.tenant = :tenant AND e.conversation_id IS NOT NULL AND {_heard("e", wanted)}
+        GROUP BY e.conversation_id HAVING {" AND ".join(having)}
     """
 
 
+def _holds(reading: Transaction, text: str, params: dict[str, Any]) -> str:
+    """Return the condition that an event holds a text in any case of letters, which SQLite knows of ASCII alone.
+
+    Attributes are JSON: the text stands in them as JSON writes it.
+    """
+    written = json.dumps(text, ensure_ascii=False)[1:-1]
+    if text.isascii():
+        params |= {"text": _anywhere(text), "written": _anywhere(written)}
+        parts = [f"coalesce(e.{name}, '') LIKE :text ESCAPE '!'" for name in _SEARCHED]
+        return f"({' OR '.join(parts)} OR coalesce(e.attributes, '') LIKE :written ESCAPE '!')"
+    reading.define("holds", 2, lambda held, wanted: held is not None and wanted in held.casefold())
+    params |= {"text": text.casefold(), "written": written.casefold()}
+    return f"({' OR '.join(f'holds(e.{name}, :text)' for name in _SEARCHED)} OR holds(e.attributes, :written))"
+
+
 def _anywhere(text: str) -> str:
-    """Return a LIKE pattern of a text anywhere; its own wildcards stand for any one character, as escapes differ by store."""
-    return "%" + "".join("_" if c in "%_\\" else c for c in text) + "%"
-
-
-def _stood(store: Store, work: Work, tenant: Tenant, moment: datetime, now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return the common tables of every conversation's state at a moment, and their parameters."""
-    rollup = CONVERSATION_STATES
-    rel, params = history(rollup, work, tenant, [moment], Dirt(store, tenant, now), Facts(work, tenant))
-    opens, waits = find("open_conversations").metric, find("waiting_conversations").metric
-    since = find("oldest_waiting_ms").metric
-    assert isinstance(opens, State) and isinstance(waits, State) and isinstance(since, State)
-    return (
-        f"""rel AS ({rel}), stood AS (
-            SELECT conversation_id, CASE WHEN {waits.where} THEN 'waiting' WHEN {opens.where} THEN 'open'
-                WHEN state = 'closed' THEN 'resolved' END AS state, CASE WHEN {waits.where} THEN {since.since} END AS since
-            FROM (SELECT r.conversation_id{fold.merge_columns(rollup.columns())} FROM rel AS r GROUP BY r.conversation_id) AS m
-        )""",
-        params,
-    )
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: _moment(value) for name, value in row.items() if name not in ("last_us", "last_seq")}
-    return shown | {"escalated": bool(row["escalated"])}
-
-
-def _moment(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+    """Return a LIKE pattern of a text anywhere, in which no character means more than itself."""
+    return "%" + "".join(f"!{c}" if c in "!%_" else c for c in text) + "%"

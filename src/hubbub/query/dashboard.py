@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.errors import BadQuestionError
-from hubbub.model.question import Answer, Question
+from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of
-from hubbub.query.answer import Answers
+from hubbub.query.queries import Queries
+from hubbub.query.result import Answer
 
 DAY = (
     "conversations_started", "active_conversations", "conversations_resolved", "messages_received", "messages_sent",
@@ -29,9 +30,8 @@ MOST_DAYS = 366
 
 
 def dashboard(
-    answers: Answers,
+    queries: Queries,
     tenant: Tenant,
-    now: datetime,
     *,
     days: int = 1,
     against: str = "yesterday",
@@ -50,10 +50,10 @@ def dashboard(
             f"'against' {against[:40]!r} is not one of {', '.join(AGAINST)}, which go with a single day; "
             "several days are compared with as many before"
         )
-    day = _day(tenant, now, at)
+    day = _day(tenant, queries.now(), at)
     first = day.start.astimezone(tenant.tz).date() - timedelta(days=days - 1)
     where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
-    numbers, right_now = answers.together(
+    numbers, right_now = queries.together(
         tenant,
         [
             Question(
@@ -80,12 +80,13 @@ def dashboard(
 
 
 def states(
-    answers: Answers, tenant: Tenant, now: datetime, *, account: str | None = None, at: datetime | None = None
+    queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None
 ) -> dict[str, Any]:
     """Return the states alone, at a moment (aware; now when None), and when that was."""
+    now = queries.now()
     day = _day(tenant, now, at)
     where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
-    answer = answers.answer(tenant, Question(STATES, day.start, day.end, where=where))
+    answer = queries.answer(tenant, Question(STATES, day.start, day.end, where=where))
     return {
         "tenant": tenant.id,
         "account": account,

@@ -1,67 +1,58 @@
-"""Explain a number: its definition, parts, the windows it was read from, and the raw events behind it, page by page."""
+"""Explain a number: its definition, formula, parts, and what it counts, page by page, down to the events."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
-from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
-from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find
+from hubbub.facts.moments import micros
+from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, dimensions_of, find
 from hubbub.metrics.definition import (
     WITHIN,
-    Count,
+    Distinct,
+    DistinctRatio,
     Distribution,
-    Extreme,
     First,
-    Latest,
-    Measure,
     Quantiles,
     Ratio,
+    Score,
     State,
     Stored,
-    Sum,
 )  # fmt: skip
 from hubbub.model import calendar, page
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, day_of, slot_of
-from hubbub.query.answer import Answers, check
-from hubbub.query.facts import Facts
-from hubbub.query.plan import Dirt, Piece, buckets, tile
-from hubbub.query.read import filters
-from hubbub.store.base import Store
+from hubbub.model.window import Grain, day_of
+from hubbub.query.live import entities, rfc3339
+from hubbub.query.queries import Queries
+from hubbub.query.reader import Context, counts, filters, lets_work_out, value_of
 
 PAGE = 50
 MAX_PAGE = 1000
 
 
 def explain(
-    store: Store, clock: Clock, tenant: Tenant, question: Question, *, limit: int = PAGE, cursor: str | None = None
+    queries: Queries, tenant: Tenant, question: Question, *, limit: int = PAGE, cursor: str | None = None
 ) -> dict[str, Any]:
-    """Explain one metric over `[start, end)`: stored and recomputed value, formula, parts, windows, and event ids.
+    """Explain one metric over `[start, end)`: value, formula, parts, and what it is made of.
 
-    `events` are the things counted (the reply of a response, the message of a count), newest last, `limit` after what
-    `cursor`, the `next` of the page before, says.
+    `events` are the things counted (the reply of a response, the message of a count, the conversations that are open): first those
+    in the numerator, which `counts` says, then by time; `limit` of them after what `cursor`, the `next` of the page before, says.
+    Raises BadQuestionError, and BadRequestError for a cursor that is none.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("explain one metric at a time")
     if not 0 < limit <= MAX_PAGE:
         raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}")
     one = find(question.metrics[0])
-    question = replace(question, grain=Grain.TOTAL, by=(), compare=None, exact=False)
-    check(question, [one], tenant)
-    answers = Answers(store, clock)
-    shown = answers.answer(tenant, question)
-    exact = answers.answer(tenant, replace(question, exact=True))
-    cell, again = shown.rows[0].cells[one.name], exact.rows[0].cells[one.name]
-    now = clock()
-    dirt = Dirt(store, tenant, now)
-    cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
-    tiles = tile(one.rollup, tenant, cut, Grain.TOTAL, now, dirt)
-    total, found = _events(store, tenant, question, one, limit, cursor, clock)
-    events, following = page.cut(found, limit, lambda row: (row["time"], row.get("id", "")))
+    question = replace(question, grain=Grain.TOTAL, by=(), compare=None)
+    with queries.asking(tenant) as (ask, reading, now):
+        answer = ask(question)
+        total, rows, following = _page(Context(reading, tenant, question, (), micros(now)), one, limit, cursor)
+    cell = answer.columns[one.name].cell(0)
     return {
         "metric": one.name,
         "definition": one.metric.doc,
@@ -74,14 +65,11 @@ def explain(
         "denominator": cell.denominator,
         "n": cell.n,
         "state": cell.state,
-        "exact": again.value,
+        "exact": cell.value,
         "parts": dict(cell.details or {}),
-        "windows": {
-            "stored": {g.value: len(pairs) for g, pairs in tiles.stored.items()},
-            "raw_quarter_hours": len({s for p in tiles.raw for s in _slots(p)}),
-        },
-        "events": {"total": total, "rows": events, "next": following},
-        "freshness": shown.freshness,
+        "windows": {"facts": total},
+        "events": {"total": total, "rows": rows, "next": following},
+        "freshness": answer.freshness,
         **({"calendar": _calendar(tenant, question)} if one.rollup.in_hours else {}),
     }
 
@@ -91,12 +79,6 @@ def _calendar(tenant: Tenant, question: Question) -> dict[str, Any]:
     last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
     used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
     return {"zone": tenant.zone, "versions": used}
-
-
-def _slots(piece: Piece) -> range:
-    """Return the numbers of the quarter hours that a piece touches."""
-    last = piece.end - timedelta(microseconds=1)
-    return range(slot_of(piece.start.replace(tzinfo=UTC)), slot_of(last.replace(tzinfo=UTC)) + 1)
 
 
 def _formula(one: Asked) -> str:
@@ -112,69 +94,96 @@ def _formula(one: Asked) -> str:
         if limit is not None:
             return f"values of {metric.measure} up to {limit} ms / all of them"
         return f"{one.statistic} of {metric.measure}"
-    if isinstance(metric, State):
-        what = f"ms since the earliest {metric.since} of entities" if metric.since else "entities"
-        return f"{what} ({metric.entity}) whose last known state satisfies: {metric.where}"
+    if isinstance(metric, State | First):
+        entity, state = metric.held
+        if isinstance(metric, First):
+            return f"entities ({entity}) that came into the state '{state}'"
+        what = "ms since the earliest beginning of entities" if metric.age else "entities"
+        return f"{what} ({entity}) in the state '{state}'"
     return metric.doc
 
 
-def _condition(measure: Measure) -> str:
-    if isinstance(measure, Count | Sum | Extreme | Latest):
-        return measure.where or "TRUE"
-    if isinstance(measure, Distribution):
-        return f"f.{measure.column} IS NOT NULL"
-    return "TRUE"
+def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:
+    """Return how many things are behind a number, a page of them, and the cursor of the next."""
+    params: dict[str, Any] = {"tenant": context.tenant.no, "limit": limit + 1}
+    of_state = isinstance(one.metric, State | First)
+    if of_state:
+        body = f"SELECT e.*, e.id AS key, 1 AS counts FROM ({entities(context, one, params)}) AS e"
+    elif one.rollup.in_hours and not lets_work_out(context):
+        return 0, [], None
+    else:
+        body = _facts(context, one, params)
+    total: int = context.reading.value(f"SELECT count(*) FROM ({body})", params)
+    after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
+    later = "TRUE"
+    if after is not None:
+        later = "(1 - counts, time, key) > (1 - :counts, :time, :key)"
+        params |= {"counts": after[0], "time": after[1], "key": after[2]}
+    found = context.reading.dicts(
+        f"SELECT * FROM ({body}) WHERE {later} ORDER BY 1 - counts, time, key LIMIT :limit", params
+    )
+    rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
+    return total, [_shown(row) for row in rows], following
 
 
-def _counted(one: Asked) -> str:
-    """SQL on the fact rows `f` that are behind a metric: those its measures count."""
-    metric, measures = one.metric, one.rollup.measures
-    if isinstance(metric, Stored | Quantiles):
-        return _condition(measures[metric.measure])
-    if isinstance(metric, Ratio):
-        return " OR ".join(f"({_condition(measures[m])})" for m in (*metric.over, metric.under))
-    return "TRUE"
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    since = row.get("since", row.get("began"))
+    shown = {name: value for name, value in row.items() if name not in ("key", "began", "since") and value is not None}
+    shown |= {"time": rfc3339(row["time"]), "counts": bool(row["counts"])}
+    return shown | ({"since": rfc3339(since)} if since is not None else {})
 
 
-def _events(
-    store: Store, tenant: Tenant, question: Question, one: Asked, limit: int, cursor: str | None, clock: Clock
-) -> tuple[int, list[dict[str, Any]]]:
+def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
+    """Return the SELECT of the facts behind a number, with whether each is in its numerator."""
     rollup, fact = one.rollup, one.rollup.source
-    now = clock()
-    dirt = Dirt(store, tenant, now)
-    cut = buckets(question.start, question.end, Grain.TOTAL, tenant)
-    if isinstance(one.metric, State | First):  # the whole past decides: what happened in the range is shown
-        question = replace(question, where=dict(question.where))
-    tiles = tile(rollup, tenant, cut, Grain.TOTAL, now, dirt, exact=True)
-    if not tiles.raw:
-        return 0, []
-    params: dict[str, Any] = {"tenant": tenant.no}
-    extra = one.metric.where if isinstance(one.metric, Stored) and not question.include_bots else {}
-    where = filters(question, rollup, extra, params)
-    anchor = f"r.{rollup.anchor}"
-    dims = "".join(f", r.{d}" for d in rollup.dimensions)
-    value = ""
-    if isinstance(one.metric, Quantiles):
-        column = rollup.measures[one.metric.measure].column  # type: ignore[attr-defined]
-        value = f', r.{column} AS "value"'
-        if column in fact.spells:
-            value += f', r.{fact.spells[column][0]} AS "since"'
-    with store.work() as work:
-        body = (
-            f"FROM (SELECT * FROM {Facts(work, tenant).source(fact, tiles)} AS f WHERE ({rollup.where}) AND "
-            f"({_counted(one)})) AS r WHERE {anchor} >= TIMESTAMP '{tiles.low}' AND {anchor} < TIMESTAMP '{tiles.high}' "
-            f"AND {where}"
-        )
-        total = work.execute(f"SELECT count(*) {body}", params).rows[0][0]
-        after = page.place_of(cursor, str, str)
-        if after is not None:
-            body += f" AND ({anchor}, r.{fact.id}) > (TRY_CAST($after_time AS TIMESTAMP), $after_id)"
-            params |= {"after_time": after[0].removesuffix("Z"), "after_id": after[1]}
-        found = work.execute(
-            f'SELECT r.{fact.id} AS id, {anchor} AS "time"{dims}{value} {body} ORDER BY 2, 1 LIMIT {limit + 1}',
-            params,
-        )
-    return total, [
-        {k: (v.isoformat() + "Z" if k in ("time", "since") else v) for k, v in row.items() if v is not None}
-        for row in found.dicts()
-    ]
+    anchor = f"f.{rollup.anchor}"
+    params |= {"low": micros(context.question.start), "high": micros(context.question.end)}
+    top, whole, value = _conditions(context, one)
+    shown = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
+    shown |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
+    if value:
+        shown["value"] = value
+        spell = fact.spells.get(_column(one))
+        if spell:
+            shown["since"] = f"f.{spell[0]}"
+    event = ""
+    if fact.key == "ident":
+        shown |= {"source": "e.source", "conversation_id": "e.conversation_id"}
+        event = f" LEFT JOIN event AS e ON e.tenant = f.tenant AND e.time = {anchor} AND e.ident = f.ident"
+    elif fact.key == "conversation_id":
+        shown["conversation_id"] = "f.conversation_id"
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in shown.items())
+    return (
+        f"SELECT {columns} FROM ({fact.view}) AS f{event} WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "
+        f"AND ({rollup.where}) AND ({whole}) AND {filters(context.question, rollup, params)}"
+    )
+
+
+def _conditions(context: Context, one: Asked) -> tuple[str, str, str]:
+    """Return which facts are in a number's numerator, which are behind it at all, and the value of each where it has one."""
+    metric = one.metric
+
+    def any_of(names: Iterable[str]) -> str:
+        return " OR ".join(f"({counts(context, one, name) or 'TRUE'})" for name in names)
+
+    if isinstance(metric, Quantiles):
+        value = value_of(one)
+        limit = WITHIN.get(str(one.statistic))
+        return (f"({value} <= {limit})" if limit is not None else "1"), f"{value} IS NOT NULL", value
+    if isinstance(metric, Stored):
+        return "1", any_of([metric.measure]), ""
+    if isinstance(metric, Ratio):
+        return f"coalesce({any_of(metric.over)}, 0)", any_of((*metric.over, metric.under)), ""
+    if isinstance(metric, Distinct):
+        return "1", any_of([metric.measure]), ""
+    if isinstance(metric, DistinctRatio):
+        return f"coalesce({any_of([metric.over])}, 0)", any_of((metric.over, metric.under)), ""
+    assert isinstance(metric, Score)
+    return "1", any_of(metric.parts), ""
+
+
+def _column(one: Asked) -> str:
+    assert isinstance(one.metric, Quantiles)
+    measure = one.rollup.measures[one.metric.measure]
+    assert isinstance(measure, Distribution)
+    return measure.column

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hubbub.calculations import change
@@ -13,13 +13,13 @@ from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
-from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
+from hubbub.model.event import nearest
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, Window, window_of, windows
-from hubbub.query.answer import check
-from hubbub.query.compare import earlier
+from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
+from hubbub.query.compare import PERIODS, earlier
 from hubbub.query.reader import Context, Dims, Found, read
 from hubbub.query.result import Answer, Cell, Column
 from hubbub.query.result import State as Known
@@ -27,6 +27,8 @@ from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
 MAX_ROWS = 100_000
+MAX_WINDOWS = 20_000
+_SECONDS = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}
 
 
 class Queries:
@@ -36,20 +38,30 @@ class Queries:
         self._store = store
         self._clock = clock
 
+    def now(self) -> datetime:
+        """Return this moment."""
+        return self._clock()
+
     def answer(self, tenant: Tenant, question: Question) -> Answer:
         """Answer a question; raises BadQuestionError for names outside the catalogue and ranges without an answer."""
         return self.together(tenant, [question])[0]
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
         """Answer several questions at one moment."""
-        with self.at_once(tenant) as ask:
+        with self.asking(tenant) as (ask, _, _):
             return [ask(question) for question in questions]
 
     @contextmanager
     def at_once(self, tenant: Tenant) -> Iterator[Callable[[Question], Answer]]:
         """Give what answers questions at one moment, like `together`, where the next question hangs on an answer."""
+        with self.asking(tenant) as (ask, _, _):
+            yield ask
+
+    @contextmanager
+    def asking(self, tenant: Tenant) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
+        """Give the same, and beside it what `reading` gives: the facts that these answers are read from."""
         with self.reading(tenant) as (reading, now):
-            yield lambda question: _answer(reading, tenant, question, now)
+            yield (lambda question: _answer(reading, tenant, question, now)), reading, now
 
     @contextmanager
     def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:
@@ -58,6 +70,35 @@ class Queries:
         now = self._clock()
         with self._store.facts.read() as reading:
             yield reading, now
+
+
+def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
+    """Raise BadQuestionError for anything that cannot be asked: empty ranges, unknown or forbidden dimensions."""
+    if not asked:
+        raise BadQuestionError("ask for at least one metric; 'hubbub metrics' lists them")
+    if question.compare not in (None, *PERIODS):
+        raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
+    if question.start >= question.end:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
+    if question.start < first or question.end >= after:
+        raise BadQuestionError("the range must lie between 2000 and 2100")
+    span = (question.end - question.start).total_seconds()
+    count = int(span / _SECONDS.get(question.grain, span))
+    if count > MAX_WINDOWS:
+        raise BadQuestionError(
+            f"the range holds about {count} windows of grain {question.grain}, {MAX_WINDOWS} are allowed; take a coarser grain"
+        )
+    for one in asked:
+        allowed = askable(one.rollup)
+        for name in (*question.by, *question.where):
+            if name not in allowed:
+                raise BadQuestionError(
+                    f"metric '{one.name}' has no dimension {name[:80]!r}{nearest(name, allowed)} "
+                    f"(it has {', '.join(sorted(allowed)) or 'none'})"
+                )
+    if len(set(question.by)) != len(question.by):
+        raise BadQuestionError("a dimension is named twice in 'by'")
 
 
 def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> list[Window]:
@@ -175,7 +216,7 @@ def _empty(one: Asked, window: Window, now: datetime) -> Cell:
     counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
     if isinstance(metric, Stored) and metric.measure not in ("observed_min", "observed_max"):
         counted = True
-    if isinstance(metric, State) and (window.start >= now or metric.since):
+    if isinstance(metric, State) and (window.start >= now or metric.age):
         counted = False
     if isinstance(metric, Score):
         counted = False

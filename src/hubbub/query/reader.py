@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from hubbub import calculations
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import (
     WITHIN,
     Count,
@@ -24,7 +25,6 @@ from hubbub.metrics.definition import (
     Distribution,
     Extreme,
     First,
-    Measure,
     Quantiles,
     Ratio,
     Rollup,
@@ -33,7 +33,6 @@ from hubbub.metrics.definition import (
     Stored,
     Sum,
 )  # fmt: skip
-from hubbub.metrics.engagement import DEEDS
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, day_of, windows
@@ -90,19 +89,23 @@ class _Select:
         for stretch in stretches(context.cut):
             sql = (
                 f"SELECT {stretch.number(anchor)}{shown} FROM ({rollup.source.view}) AS f WHERE f.tenant = :tenant "
-                f"AND {anchor} >= :low AND {anchor} < :high AND ({condition_of(rollup)}) AND ({more}) AND {where} {grouped} {order}"
+                f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
             )
             params = {"tenant": context.tenant.no, "low": stretch.low, "high": stretch.high, **self.params}
             for row in context.reading.each(sql, params):
                 yield row[0], row[1 : width + 1], row[width + 1 :]
 
 
-def filters(question: Question, rollup: Rollup, params: dict[str, Any], alias: str = "f", member: str = "") -> str:
-    """Return the condition of a question's filters; their values go into `params`. `member` is the column of hidden entities."""
-    names = dimensions_of(rollup)
+def filters(question: Question, rollup: Rollup, params: dict[str, Any]) -> str:
+    """Return the condition on facts `f` of a question's filters; their values go into `params`."""
+    columns = {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
+    return _filters(question, columns, params)
+
+
+def _filters(question: Question, columns: Mapping[str, str], params: dict[str, Any]) -> str:
     parts = ["TRUE"]
     for number, (name, values) in enumerate(question.where.items()):
-        column = f"{alias}.{member if member and names[name] in rollup.hidden else names[name]}"
+        column = columns[name]
         given = [value for value in values if value != NONE]
         wanted = []
         for place, value in enumerate(given):
@@ -113,15 +116,16 @@ def filters(question: Question, rollup: Rollup, params: dict[str, Any], alias: s
     return " AND ".join(parts)
 
 
-def _counts(context: Context, one: Asked, measure: Measure) -> str:
-    """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters."""
-    parts = [f"({measure.where})"] if isinstance(measure, Count | Sum | Extreme) and measure.where else []
+def counts(context: Context, one: Asked, name: str) -> str:
+    """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters; empty: always."""
+    measure = one.rollup.measures[name]
+    parts = [f"({measure.where})"] if isinstance(measure, Count | Sum) and measure.where else []
     metric, question = one.metric, context.question
     if isinstance(metric, Stored) and not question.include_bots:
-        for name, values in metric.where.items():
-            if name not in question.where and name not in question.by:
-                parts.append(f"f.{dimensions_of(one.rollup)[name]} IN ({', '.join(repr(v) for v in values)})")
-    if isinstance(metric, Ratio) and metric.where_seen is not None:
+        for dimension, values in metric.where.items():
+            if dimension not in question.where and dimension not in question.by:
+                parts.append(f"f.{dimensions_of(one.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
+    if isinstance(metric, Ratio) and metric.receipted:
         parts.append("coalesce(f.channel, '') IN (SELECT channel FROM receipt_channel WHERE tenant = :tenant)")
     return " AND ".join(parts)
 
@@ -133,7 +137,7 @@ def _filtered(aggregate: str, condition: str) -> str:
 def _measured(context: Context, one: Asked, name: str) -> str:
     """Return the aggregate of a measure, over its facts that count for a metric."""
     measure = one.rollup.measures[name]
-    condition = _counts(context, one, measure)
+    condition = counts(context, one, name)
     if isinstance(measure, Count):
         return _filtered("count(*)", condition)
     if isinstance(measure, Sum):
@@ -205,19 +209,18 @@ def _maker(select: _Select, one: Asked) -> Cellmaker | None:
     return None
 
 
-def _members(select: _Select, one: Asked, member: str, where: str) -> int:
-    """Add the count of distinct members with a fact that counts; `where` is TRUE or `<measure> > 0`."""
-    condition = "" if where == "TRUE" else _counts(select.context, one, one.rollup.measures[where.removesuffix(" > 0")])
-    return select.column(_filtered(f"count(DISTINCT f.{member})", condition))
+def _members(select: _Select, one: Asked, member: str, measure: str) -> int:
+    """Add the count of distinct members with a fact that counts for a measure."""
+    return select.column(_filtered(f"count(DISTINCT f.{member})", counts(select.context, one, measure)))
 
 
 def _distinct(select: _Select, one: Asked) -> Cellmaker:
     metric = one.metric
     if isinstance(metric, Distinct):
-        place = _members(select, one, metric.member, metric.where)
+        place = _members(select, one, metric.member, metric.measure)
         return lambda row: Cell(row[place], row[place], None, row[place])
     assert isinstance(metric, DistinctRatio)
-    over, under = (_members(select, one, metric.member, where) for where in (metric.over, metric.under))
+    over, under = (_members(select, one, metric.member, measure) for measure in (metric.over, metric.under))
     return lambda row: Cell(row[over] / row[under] if row[under] else None, row[over], row[under], row[under])
 
 
@@ -253,12 +256,11 @@ def value_of(one: Asked) -> str:
     return f"{OPENED}(f.{spell[0]}, f.{spell[1]})" if spell else f"f.{measure.column}"
 
 
-def condition_of(rollup: Rollup) -> str:
-    """Return a declaration's condition without those on open time, which values say themselves."""
-    return (
-        " AND ".join(part for part in rollup.where.split(" AND ") if not part.endswith("business_ms IS NOT NULL"))
-        or "TRUE"
-    )
+def lets_work_out(context: Context) -> bool:
+    """Let statements work open time out; False for a tenant without a calendar, who has none."""
+    if context.tenant.calendar:
+        context.reading.define(OPENED, 2, open_ms(context.tenant))
+    return bool(context.tenant.calendar)
 
 
 def _distributions(context: Context, several: Sequence[Asked], found: Found) -> None:
@@ -269,10 +271,8 @@ def _distributions(context: Context, several: Sequence[Asked], found: Found) -> 
             by_value.setdefault(value_of(one), []).append(one)
     for value, mine in by_value.items():
         select = _Select(mine[0].rollup, context)
-        if value.startswith(OPENED):
-            if not context.tenant.calendar:
-                continue
-            context.reading.define(OPENED, 2, open_ms(context.tenant))
+        if mine[0].rollup.in_hours and not lets_work_out(context):
+            continue
         if any(one.statistic in QUANTILES for one in mine):
             _in_order(select, value, mine, found)
         else:
@@ -351,22 +351,32 @@ def moments_of(context: Context) -> list[tuple[int, int]]:
     ]
 
 
+def state_columns(rollup: Rollup, metric: State | First) -> dict[str, str]:
+    """Return public dimension name -> column of the table `state` (as `s`): the entity's own is its id."""
+    own = f"{metric.held[0]}_id"
+    return {name: "s.id" if column == own else f"s.{column}" for name, column in dimensions_of(rollup).items()}
+
+
+def in_state(context: Context, one: Asked, metric: State | First, params: dict[str, Any]) -> str:
+    """Return the condition on rows of `state` (as `s`) that are of a metric's state and in a question's filters."""
+    params |= {"tenant": context.tenant.no, "entity": metric.held[0], "state": metric.held[1]}
+    where = _filters(context.question, state_columns(one.rollup, metric), params)
+    return f"s.tenant = :tenant AND s.entity = :entity AND s.state = :state AND {where}"
+
+
 def _states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) -> None:
     """How many entities were in a state at the end of each window, or how long ago the earliest of theirs began."""
     asked = moments_of(context)
     if not asked:
         return
     moments = [at for _, at in asked]
-    by = [f"s.{dimensions_of(one.rollup)[name]}" for name in context.question.by]
+    columns = state_columns(one.rollup, metric)
+    by = [columns[name] for name in context.question.by]
     entity, state = metric.held
-    params: dict[str, Any] = {
-        "tenant": context.tenant.no, "entity": entity, "state": state, "low": moments[0], "high": moments[-1],
-    }  # fmt: skip
-    where = filters(context.question, one.rollup, params, "s", "id")
-    shown = ", ".join((*by, "s.id", "s.since", "s.until", "s.began")).replace("s.contact_id", "s.id")
+    params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     rows = context.reading.each(
-        f"SELECT {shown} FROM state AS s WHERE s.tenant = :tenant AND s.entity = :entity AND s.state = :state "
-        f"AND s.until >= :low AND s.since < :high AND {where}", params,
+        f"SELECT {', '.join((*by, 's.id', 's.since', 's.until', 's.began'))} FROM state AS s "
+        f"WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high", params,
     )  # fmt: skip
     width = len(by)
     counts: dict[Dims, list[int]] = {}
@@ -378,7 +388,7 @@ def _states(context: Context, one: Asked, metric: State, found: dict[Key, Cell])
         steps = counts.setdefault(dims, [0] * (len(moments) + 1))
         steps[first] += 1
         steps[after] -= 1
-        if metric.since:
+        if metric.age:
             begun = earliest.setdefault(dims, [None] * len(moments))
             for place in range(first, after):
                 held = begun[place]
@@ -387,7 +397,7 @@ def _states(context: Context, one: Asked, metric: State, found: dict[Key, Cell])
         n = 0
         for place, (window, at) in enumerate(asked):
             n += steps[place]
-            if metric.since:
+            if metric.age:
                 start = earliest[dims][place]
                 value = None if start is None else (at - start) // 1000
                 found[window, dims] = Cell(value, value, None, n)
@@ -414,14 +424,14 @@ def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, i
 
 def _firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) -> None:
     """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
-    by = [f"s.{dimensions_of(one.rollup)[name]}" for name in context.question.by]
-    params: dict[str, Any] = dict(zip(("entity", "state"), metric.held, strict=True)) | {"tenant": context.tenant.no}
-    where = filters(context.question, one.rollup, params, "s", "id")
-    shown = "".join(f", {column}" for column in by).replace("s.contact_id", "s.id")
+    columns, params = state_columns(one.rollup, metric), dict[str, Any]()
+    by = [columns[name] for name in context.question.by]
+    where = in_state(context, one, metric, params)
+    shown = "".join(f", {column}" for column in by)
     for stretch in stretches(context.cut):
         for window, *dims, n in context.reading.each(
-            f"SELECT {stretch.number('s.since')}{shown}, count(*) FROM state AS s WHERE s.tenant = :tenant "
-            f"AND s.entity = :entity AND s.state = :state AND s.since >= :low AND s.since < :high AND {where} "
+            f"SELECT {stretch.number('s.since')}{shown}, count(*) FROM state AS s WHERE {where} "
+            f"AND s.since >= :low AND s.since < :high "
             f"GROUP BY {', '.join(str(n + 1) for n in range(len(by) + 1))}",
             {**params, "low": stretch.low, "high": min(stretch.high, context.now)},
         ):

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import wilson_lower
-from hubbub.model.question import Answer, Question
+from hubbub.metrics.topics import FLAGGED
+from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
-from hubbub.query.answer import Answers
 from hubbub.query.compare import earlier
+from hubbub.query.queries import Queries
+from hubbub.query.result import Answer
 
 HOTSPOT_MIN = 10
 HOTSPOT_RATIO = 0.30
@@ -20,30 +22,31 @@ PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Gra
 
 
 def trends(
-    answers: Answers, tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime
+    queries: Queries, tenant: Tenant, start: datetime, end: datetime, grain: Grain, *, tones: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots.
 
     `coverage` is classified messages over people's messages, null where there are none; `confidence_n` says over how many
-    classifications the average goes. `movers` compares each topic's share with the window before.
+    classifications the average goes. `movers` compares each topic's share with the window before. `rule` says what a hotspot is:
+    see `hotspots`.
     """
 
     def asked(metrics: Sequence[str], *by: str) -> Question:
         return Question(tuple(metrics), start, end, grain, by)
 
-    totals, topics_, tones_, alerts, ratios, before_ = answers.together(
+    totals, topics_, moods_, alerts, ratios, before_ = queries.together(
         tenant,
         [
             asked(["classifications", "topic_confidence", "messages"]), asked(["classifications"], "topic"),
             asked(["classifications"], "sentiment"), asked(["escalation_alerts"], "severity"),
-            asked(["hotspot_ratio"], "channel_id"),
-            Question(("classifications",), *_before(tenant, start, end, grain, now), Grain.TOTAL, ("topic",)),
+            _spots(start, end, grain, tones),
+            Question(("classifications",), *_before(tenant, start, end, grain, queries.now()), Grain.TOTAL, ("topic",)),
         ],
     )  # fmt: skip
     topics = _by_window(topics_, "topic", "classifications")
-    tones = _by_window(tones_, "sentiment", "classifications")
+    moods = _by_window(moods_, "sentiment", "classifications")
     severities = _by_window(alerts, "severity", "escalation_alerts")
-    spots = _hotspot_rows(ratios)
+    spots = _hotspot_rows(ratios, tones)
     before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
     rows = []
     for row in totals.rows:
@@ -55,19 +58,19 @@ def trends(
                 "trend_date": row.start.astimezone(tenant.tz).date().isoformat(),
                 "trend_period": PERIODS.get(grain, grain.value),
                 "topic_distribution": mine,
-                "sentiment_distribution": tones.get(row.start, {}),
+                "sentiment_distribution": moods.get(row.start, {}),
                 "movers": _movers(mine, before),
                 "escalation_counts": severities.get(row.start, {}),
                 "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]],
                 "total_classifications": seen.value,
-                "coverage": seen.value / messages if messages else None,  # type: ignore[operator]
+                "coverage": seen.value / messages if seen.value is not None and messages else None,
                 "avg_confidence": confidence.value,
                 "confidence_n": confidence.n,
                 "state": seen.state,
             }
         )
         before = mine
-    return {"tenant": tenant.id, "rows": rows, "freshness": totals.freshness}
+    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tones), "freshness": totals.freshness}
 
 
 def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime) -> tuple[datetime, datetime]:
@@ -105,39 +108,64 @@ def _by_window(answer: Answer, dimension: str, metric: str) -> dict[datetime, di
 
 
 def hotspots(
-    answers: Answers,
+    queries: Queries,
     tenant: Tenant,
     start: datetime,
     end: datetime,
     *,
     minimum: int = HOTSPOT_MIN,
     ratio: float = HOTSPOT_RATIO,
+    tones: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return every channel id with classified messages, worst first: counts, ratio, Wilson lower bound, hotspot, strong.
 
-    A hotspot has at least `minimum` classified messages and a ratio above `ratio`; it is strong when the lower bound of its
-    95 % Wilson interval lies above the tenant's own rate over the range.
+    Messages of the topics complaint and escalation are flagged, and those of `tones`, in any case of letters. A hotspot has at
+    least `minimum` classified messages and a ratio above `ratio`; it is strong when the lower bound of its 95 % Wilson interval
+    lies above the tenant's own rate over the range. `rule` says all that.
     """
-    answer = answers.answer(tenant, Question(("hotspot_ratio",), start, end, Grain.TOTAL, ("channel_id",)))
-    rows = _hotspot_rows(answer, minimum, ratio).get(start, []) if answer.rows else []
+    answer = queries.answer(tenant, _spots(start, end, Grain.TOTAL, tones))
+    rows = next(iter(_hotspot_rows(answer, tones, minimum, ratio).values()), [])
     rows.sort(key=lambda r: (not r["hotspot"], -r["hotspot_ratio"], r["channel_id"]))
-    return {"tenant": tenant.id, "rows": rows, "freshness": answer.freshness}
+    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tones, minimum, ratio), "freshness": answer.freshness}
+
+
+def _rule(tones: Sequence[str], minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO) -> dict[str, Any]:
+    return {"topics": list(FLAGGED), "tones": sorted(tones), "minimum": minimum, "ratio": ratio}
+
+
+def _spots(start: datetime, end: datetime, grain: Grain, tones: Sequence[str]) -> Question:
+    """Return the question that hotspots are read from: without tones the metric itself."""
+    if tones:
+        return Question(("classifications",), start, end, grain, ("channel_id", "topic", "sentiment"))
+    return Question(("hotspot_ratio",), start, end, grain, ("channel_id",))
+
+
+def _flagged(answer: Answer, tones: Sequence[str]) -> dict[datetime, dict[str | None, tuple[int, int]]]:
+    """Return (flagged, classified) messages of every channel id, by window."""
+    moods = {tone.lower() for tone in tones}
+    found: dict[datetime, dict[str | None, tuple[int, int]]] = {}
+    for row in answer.each():
+        if moods:
+            n = int(row.cells["classifications"].value or 0)
+            topic, tone = (row.dims["topic"] or "").lower(), (row.dims["sentiment"] or "").lower()
+            count = n if topic in FLAGGED or tone in moods else 0
+        else:
+            cell = row.cells["hotspot_ratio"]
+            count, n = int(cell.numerator or 0), int(cell.denominator or 0)
+        if n:
+            mine = found.setdefault(row.start, {})
+            before = mine.get(row.dims["channel_id"], (0, 0))
+            mine[row.dims["channel_id"]] = before[0] + count, before[1] + n
+    return found
 
 
 def _hotspot_rows(
-    answer: Answer, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
+    answer: Answer, tones: Sequence[str], minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
 ) -> dict[datetime, list[dict[str, Any]]]:
-    windows: dict[datetime, list[tuple[str | None, int, int]]] = {}
-    for row in answer.rows:
-        cell = row.cells["hotspot_ratio"]
-        if cell.denominator:
-            windows.setdefault(row.start, []).append(
-                (row.dims["channel_id"], int(cell.numerator or 0), int(cell.denominator))
-            )
     found: dict[datetime, list[dict[str, Any]]] = {}
-    for start, channels in windows.items():
-        own = sum(flagged for _, flagged, _ in channels) / sum(n for _, _, n in channels)
-        for channel, count, n in channels:
+    for start, channels in _flagged(answer, tones).items():
+        own = sum(count for count, _ in channels.values()) / sum(n for _, n in channels.values())
+        for channel, (count, n) in channels.items():
             if channel is None:  # part of the tenant's own rate, but no channel
                 continue
             share, lower = count / n, wilson_lower(count, n)

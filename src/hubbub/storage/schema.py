@@ -129,6 +129,7 @@ OF_CAMPAIGNS = (
     "type IN ('campaign.created', 'campaign.started', 'campaign.completed', 'campaign.failed') AND campaign_id IS NOT NULL"
 )  # fmt: skip
 OF_STAFF = "staff_id IS NOT NULL AND type IN ('staff.login', 'staff.logout', 'staff.status_changed')"
+OF_LINKS = "contact_id IS NOT NULL AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')"
 """Conditions of the partial indexes; a statement that is to use one repeats it word for word."""
 
 INDEXES: Mapping[str, str] = {
@@ -139,6 +140,8 @@ INDEXES: Mapping[str, str] = {
     "event_task": f"event (tenant, task_id) WHERE {OF_TASKS}",
     "event_campaign": f"event (tenant, campaign_id) WHERE {OF_CAMPAIGNS}",
     "event_staff": f"event (tenant, staff_id) WHERE {OF_STAFF}",
+    "event_link": f"event (tenant, contact_id) WHERE {OF_LINKS}",
+    "event_link_to": f"event (tenant, name) WHERE {OF_LINKS}",
     "response_conversation": "response (tenant, conversation_id)",
     "episode_conversation": "episode (tenant, conversation_id)",
     "episode_replied": "episode (tenant, first_reply_at) WHERE first_reply_at IS NOT NULL",

@@ -11,12 +11,11 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from hubbub.store.base import utc_naive
 from hubbub.store.control import count_change
 from hubbub.store.database import Database, metadata
 
@@ -39,7 +38,7 @@ erased_events = sa.Table(
 )  # fmt: skip
 
 
-class Told(Protocol):
+class Incoming(Protocol):
     """What is looked at of an event that comes in."""
 
     id: str | None
@@ -55,7 +54,7 @@ class Erased:
     contacts: Mapping[bytes, datetime]
     events: frozenset[bytes]
 
-    def holds(self, event: Told, when: datetime, source: str) -> bool:
+    def holds(self, event: Incoming, when: datetime, source: str) -> bool:
         """Say whether an event (its time UTC without zone, its source or the default one) was erased, or is from before."""
         if event.contact_id:
             until = self.contacts.get(self.digest("contact", event.contact_id))
@@ -75,8 +74,8 @@ class Erasures:
 
     def digest(self, tenant: str, kind: str, text: str) -> bytes:
         """Return the digest of a contact's id, or of an event's source and id."""
-        told = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # what is looked at may not be checked yet
-        return hashlib.blake2b(told, key=self._key, digest_size=DIGEST).digest()
+        named = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # what is looked at may not be checked yet
+        return hashlib.blake2b(named, key=self._key, digest_size=DIGEST).digest()
 
     def contact(self, tenant: str, contact: str) -> str:
         """Return the digest under which a contact is kept, as text."""
@@ -93,7 +92,7 @@ class Erasures:
                 con.execute(erased_events.delete().where(erased_events.c.event == one))
                 con.execute(erased_events.insert().values(event=one, tenant=tenant))
             values = {"id": id_, "tenant": tenant, "contact": self.contact(tenant, contact)}
-            con.execute(erasures.insert().values(**values, at=utc_naive(at), until=until))
+            con.execute(erasures.insert().values(**values, at=at.astimezone(UTC).replace(tzinfo=None), until=until))
             count_change(con)
         return id_
 

@@ -131,8 +131,8 @@ def test_nothing_enters_a_frozen_window(store: DuckStore) -> None:
     until = datetime(2026, 7, 1)  # noqa: DTZ001 - the store's times have no zone
     intake = Intake(store, fixed(NOW), lambda _: until)
     frozen = event("e1", time=datetime(2026, 6, 30, 23, 59, tzinfo=UTC))
-    assert code(intake, frozen) == ("window_frozen", "time")
-    assert code(intake, frozen, history=True) == ("window_frozen", "time")
+    assert code(intake, frozen) == ("too_late", "time")
+    assert code(intake, frozen, history=True) == ("too_late", "time")
     assert intake.accept(ACME, [event("e2", time=datetime(2026, 7, 1, tzinfo=UTC))]).stored == 1
 
 
@@ -140,7 +140,7 @@ def test_a_frozen_window_is_named_before_an_old_event(store: DuckStore) -> None:
     """What is both older than raw events are kept and frozen is told the reason that no import gets around."""
     until = datetime(2026, 5, 2)  # noqa: DTZ001 - the store's times have no zone
     intake = Intake(store, fixed(NOW), lambda _: until)
-    assert code(intake, event("e1", time=datetime(2026, 5, 1, tzinfo=UTC))) == ("window_frozen", "time")
+    assert code(intake, event("e1", time=datetime(2026, 5, 1, tzinfo=UTC))) == ("too_late", "time")
     assert code(intake, event("e2", time=datetime(2026, 5, 2, tzinfo=UTC))) == ("too_old", "time")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from hubbub.metrics.definition import (
     Distinct,
     DistinctRatio,
     Distribution,
-    Extreme,
+    Fact,
     First,
     Quantiles,
     Ratio,
@@ -25,10 +26,9 @@ from hubbub.metrics.definition import (
     Stored,
     Unit,
 )
-from hubbub.model.event import TYPES
-from hubbub.model.window import Grain
-from hubbub.store.base import EVENT_SCHEMA
+from hubbub.storage.store import Store
 
+ENTITIES = ("conversation", "contact", "task", "campaign", "staff")
 PROMISED = [
     "messages",
     "messages_received",
@@ -115,55 +115,52 @@ def test_every_rollup_measure_and_fact_says_what_it_is(rollup: Rollup) -> None:
 
 
 def test_no_name_means_two_things() -> None:
-    """No metric, rollup, fact or table is named twice."""
-    tables = [r.table(g) for r in ROLLUPS for g in r.keep]
-    tables += [r.histogram_table(m, g) for r in ROLLUPS for g in r.keep for m, _ in r.distributions()]
+    """No metric, rollup or fact is named twice."""
     names = [name for r in ROLLUPS for name in r.metrics]
-    for some in (names, [r.name for r in ROLLUPS], [f.name for f in catalogue.FACTS], tables):
+    for some in (names, [r.name for r in ROLLUPS], [f.name for f in catalogue.FACTS]):
         assert [name for name, n in Counter(some).items() if n > 1] == []
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
 def test_every_metric_is_made_of_parts_that_exist(name: str) -> None:
-    """Ratios, distributions, distinct counts, states and scores name measures, columns and functions that are there."""
+    """Ratios, distributions, distinct counts, states and scores name measures, members, states and functions that are there."""
     metric, rollup = METRICS[name]
-    columns = {c.name for c in rollup.columns()}
+    measures = rollup.measures
     if isinstance(metric, Stored):
-        assert metric.measure in columns
+        assert metric.measure in measures
         assert set(metric.where) <= set(rollup.dimensions)
     elif isinstance(metric, Ratio):
-        assert {*metric.over, metric.under} <= columns
-        assert metric.where_seen is None or (metric.where_seen in columns and "channel" in rollup.dimensions)
+        assert {*metric.over, metric.under} <= set(measures)
+        assert not metric.receipted or "channel" in rollup.dimensions
     elif isinstance(metric, Quantiles):
-        assert isinstance(rollup.measures[metric.measure], Distribution)
+        assert isinstance(measures[metric.measure], Distribution)
     elif isinstance(metric, Distinct | DistinctRatio):
         assert metric.member in rollup.hidden
+        counted = (metric.measure,) if isinstance(metric, Distinct) else (metric.over, metric.under)
+        assert set(counted) <= set(measures)
     elif isinstance(metric, State | First):
-        assert metric.entity in rollup.dimensions
-        if isinstance(metric, First):
-            assert isinstance(rollup.measures[metric.column], Extreme)
+        assert metric.held[0] in ENTITIES and metric.held[1]
+        assert set(rollup.dimensions) <= {"channel", "account_id", f"{metric.held[0]}_id"}
     else:
         assert isinstance(metric, Score)
-        assert set(metric.parts) <= columns
+        assert set(metric.parts) <= set(measures)
         assert callable(getattr(calculations, metric.function))
 
 
-@pytest.mark.parametrize("rollup", ROLLUPS, ids=lambda r: r.name)
-def test_every_rollup_keeps_days_and_reads_known_types(rollup: Rollup) -> None:
-    """Days are always kept, hidden dimensions are dimensions, and facts read types and columns that events have."""
-    assert {Grain.DAY, Grain.WEEK, Grain.MONTH} <= set(rollup.keep)
-    assert set(rollup.hidden) <= set(rollup.dimensions)
-    fact = rollup.source
-    linked = [t for link in fact.links for t in link.types]
-    assert {*fact.reads, *fact.anchors, *linked} <= TYPES
-    assert set(linked) <= set(fact.reads)
-    keys = [link.key for link in fact.links]
-    assert all(any(f"{{e}}.{column}" in key for column in EVENT_SCHEMA.names) for key in keys)
-
-
-def test_a_link_reaches_only_facts_that_have_anchors() -> None:
-    """A fact that depends on other events says which events date it."""
-    assert all(fact.anchors for fact in catalogue.FACTS if fact.links)
+@pytest.mark.parametrize("fact", catalogue.FACTS, ids=lambda f: f.name)
+def test_every_view_can_be_read_and_has_the_columns_that_are_declared(fact: Fact, tmp_path: Path) -> None:
+    """A view runs on an empty store, and holds tenant, key, id, the ends of spells, and all anchors and dimensions read from it."""
+    store = Store(tmp_path)
+    with store.facts.read() as reading:
+        reading.rows(f"SELECT tenant, {fact.key}, {fact.id} FROM ({fact.view})")
+        for ends in fact.spells.values():
+            reading.rows(f"SELECT {', '.join(ends)} FROM ({fact.view})")
+        for rollup in ROLLUPS:
+            read = any(not isinstance(metric, State | First) for metric in rollup.metrics.values())
+            if rollup.source is fact and read:
+                assert set(rollup.hidden) <= set(rollup.dimensions)
+                reading.rows(f"SELECT {', '.join((rollup.anchor, *rollup.dimensions))} FROM ({fact.view})")
+    store.close()
 
 
 @pytest.mark.parametrize(
@@ -198,6 +195,7 @@ def test_entries_are_plain_and_complete() -> None:
     assert entries["response_ms"]["statistics"] == list(STATISTICS)
     assert entries["csat"]["statistics"] == []
     assert entries["open_conversations"]["state"] is True
+    assert all(entry["grains"] == ["hour", "day", "week", "month"] for entry in entries.values())
     assert entries["active_conversations"]["dimensions"] == ["channel", "account_id"]
     assert entries["active_contacts"]["dimensions"] == ["channel", "account_id", "contact_id"]
 

@@ -1,50 +1,72 @@
-"""The engagement score in SQL is the public function's, for any deeds."""
+"""The engagement score of a contact is the public function's, of the deeds that are stored."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
-import duckdb
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from hubbub import calculations
-from hubbub.metrics import engagement
 from hubbub.metrics.catalogue import find
+from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Score
+from hubbub.model.event import Event
+from tests.heart.conftest import Lab
 
-TODAY = date(2026, 8, 1)
-DAYS = st.lists(st.tuples(st.integers(0, 400), *([st.integers(0, 9)] * len(engagement.DEEDS))), max_size=8)
+END = datetime(2026, 8, 2, tzinfo=UTC)
 
 
-@given(days=DAYS, data=st.data())
-def test_sql_and_function_agree(days: list[tuple[int, ...]], data: st.DataObject) -> None:
-    """Deeds of any kind, count and age give the same score to nine digits, and the very same one in any order of days."""
-    days = list({day[0]: day for day in days}.values())
-    names = ", ".join(engagement.DEEDS)
-    points = engagement.points("r", "r.age")
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A laboratory of one test."""
+    made = Lab(tmp_path)
+    made.empty()
+    yield made
+    made.store.close()
 
-    def scored(some: list[tuple[int, ...]]) -> int:
-        rows = ", ".join(str(day) for day in some) or f"({', '.join(['0'] * (1 + len(engagement.DEEDS)))})"
-        sql = f"SELECT {engagement.score(f'sum({points})')} FROM (VALUES {rows}) AS r(age, {names})"
-        row = duckdb.execute(sql).fetchone()
-        assert row is not None
-        return int(row[0])
 
+def _did(contact: str, type_: str, days: int, times: int = 1, value: float | None = None) -> list[Event]:
+    return [
+        Event(
+            type=type_, id=f"{contact}-{type_}-{days}-{n}", contact_id=contact, message_id=f"{days}-{n}",
+            time=END - timedelta(days=days, hours=1, minutes=n), value=value,
+        )
+        for n in range(times)
+    ]  # fmt: skip
+
+
+def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
+    """Deeds fade by local day, no more than five of a kind count, who is blocked has 0, and several contacts have their mean."""
+    tenant = lab.tenant("UTC")
+    busy = [
+        *_did("busy", "message.received", 0, 7), *_did("busy", "message.received", 40, 2), *_did("busy", "contact.converted", 3),
+        *_did("busy", "satisfaction.rating_received", 1, value=5.0),
+        *_did("busy", "satisfaction.rating_received", 2, value=2.0),
+        *_did("busy", "link.clicked", 9), *_did("busy", "message.read", 9, 2),
+    ]  # fmt: skip
+    lab.send(tenant, [*busy, *_did("gone", "message.received", 1), *_did("gone", "contact.blocked", 0)])
+    today = date(2026, 8, 2)  # the local day of the moment it is asked of
     deeds = {
-        (kind, TODAY - timedelta(days=age)): count
-        for age, *counts in days
-        for kind, count in zip(engagement.DEEDS.values(), counts, strict=True)
-    }
-    mine = scored(days)
-    truth = calculations.contact_engagement_score(deeds, TODAY).value
-    assert abs(mine / engagement.BILLION - truth) < 1e-7
-    assert scored(data.draw(st.permutations(days))) == mine
+        (kind, today - timedelta(days=1 + days)): n
+        for kind, days, n in (
+            ("inbound", 0, 7), ("inbound", 40, 2), ("conversion", 3, 1), ("rating", 1, 1), ("click", 9, 1), ("read", 9, 2),
+        )
+    }  # fmt: skip
+    expected = calculations.contact_engagement_score(deeds, today).value
+    name, start = "contact_engagement_score", END - timedelta(days=1)
+    rows = lab.ask(tenant, [name], start, END, by=("contact_id",)).rows
+    scores = {row.dims["contact_id"]: row.cells[name].value for row in rows}
+    assert scores == {"busy": pytest.approx(expected, rel=1e-12), "gone": 0}
+    (row,) = lab.ask(tenant, [name], start, END).rows
+    assert row.cells[name].value == pytest.approx(expected / 2, rel=1e-12)
+    assert row.cells[name].n == 2
 
 
 def test_every_deed_of_the_score_has_its_measure() -> None:
     """The kinds of deeds are those of the public function, and the measures those of the declared score."""
     asked = find("contact_engagement_score")
     assert isinstance(asked.metric, Score)
-    assert set(engagement.DEEDS) == set(asked.metric.parts)
-    assert set(engagement.DEEDS.values()) == set(calculations.DEED_WEIGHTS)
+    assert set(DEEDS) == set(asked.metric.parts)
+    assert set(DEEDS.values()) == set(calculations.DEED_WEIGHTS)

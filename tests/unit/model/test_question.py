@@ -1,4 +1,4 @@
-"""Questions and answers in words: how times and grains are read, how rows are shown."""
+"""Questions in words: how times and grains are read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from hubbub.errors import BadQuestionError
-from hubbub.model.question import Answer, Cell, Question, Row, parse_grain, parse_moment
+from hubbub.model.question import parse_grain, parse_moment
 from hubbub.model.window import Grain
-
-START, END = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC)
 
 
 def test_a_date_is_a_local_midnight() -> None:
@@ -41,24 +39,3 @@ def test_grains_are_read_by_name() -> None:
     assert [parse_grain(g.value) for g in Grain] == list(Grain)
     with pytest.raises(BadQuestionError, match="hour, day, week, month, total"):
         parse_grain("year")
-
-
-def test_rows_are_shown_in_the_tenants_zone() -> None:
-    """A row shows its window with the offset of that day, its dimensions, and one value per metric."""
-    row = Row(START, {"channel": None}, {"messages": Cell(3, 3, None, 3)})
-    answer = Answer(Question(("messages",), START, END), "Europe/Rome", [row], {"source": "raw"})
-    assert answer.public() == {
-        "rows": [{"window": "2026-08-01T02:00:00+02:00", "channel": None, "messages": 3}],
-        "freshness": {"source": "raw"},
-    }
-
-
-def test_details_and_comparisons_are_shown_when_asked() -> None:
-    """With details every cell shows its parts and state; a comparison stands beside its row."""
-    cell = Cell(0.5, 1, 2, 2, "provisional", {"reason": "few"})
-    row = Row(START, {}, {"csat": cell}, compare={"csat": {"previous": None, "change": None}})
-    shown = Answer(Question(("csat",), START, END), "UTC", [row], {}).public(details=True)["rows"][0]
-    assert shown["compare"] == {"csat": {"previous": None, "change": None}}
-    assert shown["details"]["csat"] == {
-        "value": 0.5, "numerator": 1, "denominator": 2, "n": 2, "state": "provisional", "reason": "few",
-    }  # fmt: skip

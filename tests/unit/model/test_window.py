@@ -12,22 +12,19 @@ from hypothesis import strategies as st
 
 from hubbub.model.window import (
     EPOCH,
-    FINER,
     SLOT_SECONDS,
-    STORED_GRAINS,
     Grain,
     Window,
     day_of,
     first_day,
     local_midnight,
     next_first_day,
-    slot_of,
-    slot_starts,
     window_of,
     windows,
 )
 
 NEW_YORK, LORD_HOWE = ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")
+CALENDAR = tuple(grain for grain in Grain if grain is not Grain.TOTAL)
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana", "Africa/Cairo",
          "America/Santiago", "Pacific/Apia", "Europe/Dublin")  # fmt: skip
 moments = st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -95,7 +92,7 @@ def test_a_zone_that_skipped_a_day_has_no_window_for_it() -> None:
     assert all(a.end == b.start for a, b in pairwise(found))
 
 
-@given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(STORED_GRAINS))
+@given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(CALENDAR))
 def test_every_moment_lies_in_its_window(moment: datetime, zone: str, grain: Grain) -> None:
     """A moment's window holds it, and both ends stand on quarter hours of UTC."""
     window = window_of(moment, grain, ZoneInfo(zone))
@@ -120,7 +117,7 @@ def test_windows_follow_each_other_without_gap(moment: datetime, days: int, zone
 def test_hours_tile_their_day_and_days_their_week_and_month(moment: datetime, zone: str) -> None:
     """The hours of a day, and the days of a week or month, are the day, the week and the month."""
     tz = ZoneInfo(zone)
-    for coarse, fine in ((Grain.DAY, Grain.HOUR), *FINER.items()):
+    for coarse, fine in ((Grain.DAY, Grain.HOUR), (Grain.WEEK, Grain.DAY), (Grain.MONTH, Grain.DAY)):
         whole = window_of(moment, coarse, tz)
         parts = list(windows(whole.start, whole.end, fine, tz))
         assert (parts[0].start, parts[-1].end) == (whole.start, whole.end)
@@ -141,18 +138,10 @@ def test_the_total_is_the_range_itself() -> None:
     assert list(windows(end, start, Grain.TOTAL, NEW_YORK)) == []
 
 
-@given(moment=moments, zone=st.sampled_from(ZONES), grain=st.sampled_from(STORED_GRAINS))
-def test_slots_name_the_window_that_holds_them(moment: datetime, zone: str, grain: Grain) -> None:
-    """The table of slots gives for every quarter hour the start of the window that holds it."""
-    first = slot_of(moment)
-    slots, starts = slot_starts(zone, grain, first, first + 120)
-    assert slots == list(range(first, first + 121))
-    for slot, start in list(zip(slots, starts, strict=True))[::17]:
-        held = EPOCH + timedelta(seconds=slot * SLOT_SECONDS)
-        assert start == window_of(held, grain, ZoneInfo(zone)).start.replace(tzinfo=None)
-
-
-def test_slots_before_1970_are_negative() -> None:
-    """Slot 0 begins in 1970, the quarter hour before it is slot -1."""
-    assert slot_of(EPOCH) == 0
-    assert slot_of(EPOCH - timedelta(microseconds=1)) == -1
+def test_hours_end_with_their_day() -> None:
+    """Pyongyang's 2018-05-04 was half an hour short: its last hour ends where the next day begins."""
+    tz = ZoneInfo("Asia/Pyongyang")
+    day = window_of(utc(2018, 5, 4), Grain.DAY, tz)
+    hours = list(windows(day.start, day.end, Grain.HOUR, tz))
+    assert (len(hours), hours[-1].end - hours[-1].start) == (24, timedelta(minutes=30))
+    assert hours[-1].end == day.end == window_of(day.end, Grain.HOUR, tz).start

@@ -17,7 +17,7 @@ from hubbub.model.event import Event
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
-from tests.laws.conftest import Lab
+from tests.heart.conftest import Lab
 
 START = datetime(2026, 5, 4, tzinfo=UTC)  # a Monday
 WEEK = Question(("messages",), START, START + timedelta(days=7), Grain.DAY)
@@ -27,6 +27,7 @@ WEEK = Question(("messages",), START, START + timedelta(days=7), Grain.DAY)
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A laboratory in which one tenant got a few events on Monday and Wednesday."""
     made = Lab(tmp_path_factory.mktemp("answer"))
+    made.empty()
     tenant = made.tenant("UTC")
     made.tenant("UTC")
     made.send(tenant, EVENTS)
@@ -59,7 +60,7 @@ def tenant(lab: Lab) -> Tenant:
 
 def values(lab: Lab, tenant: Tenant, question: Question) -> list[Any]:
     """The values of the first metric, row by row."""
-    return [row.cells[question.metrics[0]].value for row in lab.answers.answer(tenant, question).rows]
+    return [row.cells[question.metrics[0]].value for row in lab.queries.answer(tenant, question).rows]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_what_cannot_be_asked_is_refused_with_advice(
 ) -> None:
     """Unknown names come with the nearest, forbidden dimensions with those that are allowed, ranges with their bounds."""
     with pytest.raises(BadQuestionError) as caught:
-        lab.answers.answer(tenant, replace(WEEK, **changes))
+        lab.queries.answer(tenant, replace(WEEK, **changes))
     assert words in caught.value.message
 
 
@@ -98,7 +99,7 @@ def test_every_window_has_a_row(lab: Lab, tenant: Tenant) -> None:
 
 def test_gaps_are_filled_for_every_value_of_a_dimension(lab: Lab, tenant: Tenant) -> None:
     """Split by channel, each day has a row per channel seen in the range, a missing channel last."""
-    answer = lab.answers.answer(tenant, replace(WEEK, by=("channel",)))
+    answer = lab.queries.answer(tenant, replace(WEEK, by=("channel",)))
     assert [(row.start.day, row.dims["channel"], row.cells["messages"].value) for row in answer.rows[:9]] == [
         (4, "chat", 0), (4, "email", 2), (4, None, 0),
         (5, "chat", 0), (5, "email", 0), (5, None, 0),
@@ -135,7 +136,7 @@ def test_windows_are_cut_where_they_are_asked(lab: Lab, tenant: Tenant) -> None:
 def test_bots_are_left_out_unless_asked_for(lab: Lab, tenant: Tenant) -> None:
     """A bot's message counts with `include_bots`, or where the kind is asked by."""
     assert sum(values(lab, tenant, replace(WEEK, include_bots=True))) == 5
-    by_kind = lab.answers.answer(tenant, replace(WEEK, grain=Grain.TOTAL, by=("kind",)))
+    by_kind = lab.queries.answer(tenant, replace(WEEK, grain=Grain.TOTAL, by=("kind",)))
     assert {row.dims["kind"]: row.cells["messages"].value for row in by_kind.rows} == {"bot": 1, "person": 4}
 
 
@@ -157,14 +158,14 @@ def test_one_contact_can_be_looked_at(lab: Lab, tenant: Tenant) -> None:
     question = replace(WEEK, metrics=("contact_engagement_score",), grain=Grain.TOTAL, where={"contact_id": ("k2",)})
     (score,) = values(lab, tenant, question)
     assert 0 < score < 100
-    by = lab.answers.answer(tenant, replace(question, by=("contact_id",), where={}))
+    by = lab.queries.answer(tenant, replace(question, by=("contact_id",), where={}))
     assert {row.dims["contact_id"] for row in by.rows} == {"k1", "k2", "k3"}
 
 
 def test_a_cell_carries_its_parts(lab: Lab, tenant: Tenant) -> None:
     """A rate comes with numerator, denominator and n; a count with itself."""
     question = replace(WEEK, metrics=("delivery_rate", "csat", "messages"), grain=Grain.TOTAL)
-    (row,) = lab.answers.answer(tenant, question).rows
+    (row,) = lab.queries.answer(tenant, question).rows
     rate = row.cells["delivery_rate"]
     assert (rate.value, rate.numerator, rate.denominator, rate.n) == (1.0, 1, 1, 1)
     assert (row.cells["csat"].value, row.cells["csat"].n) == (1.0, 1)
@@ -182,25 +183,23 @@ def test_a_state_is_that_of_the_end_of_its_window(lab: Lab, tenant: Tenant) -> N
 
 
 def test_an_answer_says_how_sure_it_is(lab: Lab, tenant: Tenant) -> None:
-    """A cell is live while its window is open or folded from raw events, provisional until its horizon has passed."""
-    lab.refresh()
+    """A cell is live while its window is open, provisional until its horizon has passed, and settled then."""
     question = replace(WEEK, metrics=("messages", "delivery_rate"), end=START + timedelta(days=1), grain=Grain.DAY)
     states = []
     for days in (0.5, 5, 60):
         lab.now = START + timedelta(days=days)
-        (row,) = lab.answers.answer(tenant, question).rows
+        (row,) = lab.queries.answer(tenant, question).rows
         states.append((row.cells["messages"].state, row.cells["delivery_rate"].state))
     assert states == [("live", "live"), ("settled", "provisional"), ("settled", "settled")]
 
 
 def test_an_answer_says_where_it_comes_from(lab: Lab, tenant: Tenant) -> None:
-    """Freshness names rollups, raw events, or both, the zone, and how percentiles were made."""
-    lab.refresh()
-    assert lab.answers.answer(tenant, WEEK).freshness["source"] == "rollups"
-    cut = replace(WEEK, end=WEEK.end - timedelta(minutes=20))
-    assert lab.answers.answer(tenant, cut).freshness["source"] == "rollups and raw"
-    exact = lab.answers.answer(tenant, replace(WEEK, exact=True)).freshness
-    assert (exact["source"], exact["quantiles"], exact["zone"]) == ("raw", "exact", "UTC")
+    """Freshness names facts, the zone, how percentiles were made, and how many windows are open."""
+    lab.now = START + timedelta(days=2, hours=2, minutes=30)
+    fresh = lab.queries.answer(tenant, WEEK).freshness
+    assert (fresh["source"], fresh["quantiles"], fresh["zone"], fresh["live_windows"]) == ("facts", "exact", "UTC", 5)
+    assert fresh["as_of"] == lab.now.isoformat()
+    assert fresh["complete_to"] == (START + timedelta(days=2, hours=2)).isoformat()
 
 
 def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
@@ -211,15 +210,16 @@ def test_no_tenant_sees_another_ones_numbers(lab: Lab, tenant: Tenant) -> None:
 
 def test_too_many_rows_are_refused(lab: Lab, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that nobody could read is refused, with what to do."""
-    monkeypatch.setattr("hubbub.query.answer.MAX_ROWS", 20)
+    monkeypatch.setattr("hubbub.query.queries.MAX_ROWS", 20)
     with pytest.raises(BadQuestionError, match="21 rows"):
-        lab.answers.answer(tenant, replace(WEEK, by=("channel",)))
+        lab.queries.answer(tenant, replace(WEEK, by=("channel",)))
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Lab]:
     """A laboratory of one test, with one tenant."""
     made = Lab(tmp_path)
+    made.empty()
     made.tenant("UTC")
     yield made
     made.store.close()
@@ -243,29 +243,37 @@ def test_a_period_is_compared_to_the_microsecond(fresh: Lab) -> None:
     fresh.refresh()
     fresh.now = START + timedelta(hours=33.02)
     day = Question(("messages",), START + timedelta(days=1), START + timedelta(days=2), Grain.DAY, compare="previous")
-    row = fresh.answers.answer(tenant, day).rows[0]
+    row = fresh.queries.answer(tenant, day).rows[0]
     assert (row.cells["messages"].value, (row.compare or {})["messages"]["previous"]) == (1, 1)
 
 
-def test_a_sum_of_no_durations_is_null(fresh: Lab) -> None:
-    """An episode that was resolved without a beginning counts as resolved, and adds no 0 to the durations."""
+def test_a_resolve_before_any_opening_ends_nothing(fresh: Lab) -> None:
+    """What is resolved without ever having been opened counts neither as resolved nor as a duration of 0."""
     tenant = fresh.tenants[0]
     fresh.send(tenant, [_at(1, "conversation.resolved", conversation_id="c1")])
     asked = ("conversations_resolved", "resolution_ms.sum", "resolution_ms.avg", "resolution_ms.count")
-    row = fresh.answers.answer(tenant, Question(asked, START, START + timedelta(days=1), Grain.DAY)).rows[0]
-    assert [row.cells[name].value for name in asked] == [1, None, None, 0]
+    row = fresh.queries.answer(tenant, Question(asked, START, START + timedelta(days=1), Grain.DAY)).rows[0]
+    assert [row.cells[name].value for name in asked] == [0, None, None, 0]
 
 
-def test_each_metric_has_a_state_of_its_own(fresh: Lab) -> None:
-    """A late task makes its day live for tasks alone; messages of that day are settled, also where there were none."""
+def test_receipts_of_another_day_do_not_change_a_day(fresh: Lab) -> None:
+    """A channel gives receipts once it ever gave one: a day without any has the rate 0, alone and as a row of two days."""
     tenant = fresh.tenants[0]
-    fresh.send(tenant, [_at(1), _at(49)])
-    fresh.refresh()
-    fresh.send(tenant, [_at(26, "task.created", task_id="t1")])
-    asked = ("tasks_created", "messages")
-    answer = fresh.answers.answer(tenant, Question(asked, START, START + timedelta(days=3), Grain.DAY))
-    states = [tuple(row.cells[name].state for name in asked) for row in answer.rows]
-    assert states == [("settled", "settled"), ("live", "settled"), ("settled", "settled")]
+    sent = [_at(hours, "message.sent", channel="sms", message_id=f"m{hours}") for hours in (1, 30)]
+    fresh.send(tenant, [*sent, _at(2, "message.delivered", channel="sms", message_id="m1")])
+    both = Question(("delivery_rate",), START, START + timedelta(days=2), Grain.DAY)
+    assert values(fresh, tenant, both) == [1.0, 0.0]
+    assert values(fresh, tenant, replace(both, start=START + timedelta(days=1))) == [0.0]
+
+
+def test_a_state_can_be_split_by_what_is_in_it(fresh: Lab) -> None:
+    """Campaigns that are active, by campaign and filtered by one, are the campaigns themselves."""
+    tenant = fresh.tenants[0]
+    fresh.send(tenant, [_at(hours, "campaign.started", campaign_id=f"c{hours}") for hours in (1, 2)])
+    day = Question(("campaigns_active",), START, START + timedelta(days=1), by=("campaign_id",))
+    rows = fresh.queries.answer(tenant, day).rows
+    assert [(row.dims["campaign_id"], row.cells["campaigns_active"].value) for row in rows] == [("c1", 1), ("c2", 1)]
+    assert values(fresh, tenant, replace(day, by=(), where={"campaign_id": ("c2", "c3")})) == [1]
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "UTC", "Pacific/Pago_Pago"])
@@ -276,13 +284,13 @@ def test_the_years_that_can_be_asked_are_the_tenant_s(fresh: Lab, zone: str) -> 
     assert values(fresh, tenant, replace(WEEK, start=first, end=first + timedelta(days=1))) == [0]
     for start in (first - timedelta(microseconds=1), datetime(1, 1, 1, tzinfo=UTC)):
         with pytest.raises(BadQuestionError, match="2000"):
-            fresh.answers.answer(tenant, replace(WEEK, start=start))
+            fresh.queries.answer(tenant, replace(WEEK, start=start))
     for end in (local_midnight(date(2101, 1, 1), tenant.tz), datetime.max.replace(tzinfo=UTC)):
         with pytest.raises(BadQuestionError, match="2100"):
-            fresh.answers.answer(tenant, replace(WEEK, end=end, grain=Grain.TOTAL))
+            fresh.queries.answer(tenant, replace(WEEK, end=end, grain=Grain.TOTAL))
 
 
-@pytest.mark.parametrize("metric", [name for name, (m, _) in METRICS.items() if isinstance(m, State) and not m.since])
+@pytest.mark.parametrize("metric", [name for name, (m, _) in METRICS.items() if isinstance(m, State) and not m.age])
 def test_no_state_is_known_of_the_future(lab: Lab, tenant: Tenant, metric: str) -> None:
     """States have a number in windows that have begun, and none in those that lie wholly ahead."""
     lab.now = START + timedelta(days=2, hours=12)
@@ -300,5 +308,5 @@ def test_a_private_note_is_no_message(fresh: Lab) -> None:
     asked = ("messages", "messages_sent", "messages_attempted", "messages_delivered", "events")
     day = Question(asked, START, START + timedelta(days=1), Grain.DAY)
     for bots in (False, True):
-        (row,) = fresh.answers.answer(tenant, replace(day, include_bots=bots)).rows
+        (row,) = fresh.queries.answer(tenant, replace(day, include_bots=bots)).rows
         assert [row.cells[name].value for name in asked] == [1, 0, 0, 0, 3]

@@ -15,7 +15,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from hubbub.query.compare import earlier
-from tests.laws.conftest import Lab
+from tests.heart.conftest import Lab
 
 ZONE = "America/New_York"
 TZ = ZoneInfo(ZONE)
@@ -95,6 +95,7 @@ def test_today_so_far_is_compared_with_yesterday_so_far() -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A laboratory with a tenant in New York: two messages before a Monday, three after, one rating each week."""
     made = Lab(tmp_path_factory.mktemp("compare"))
+    made.empty()
     tenant = made.tenant(ZONE)
     monday = midnight(3, 9)
     hours = {"a": -30.0, "b": -29, "c": 1, "d": 2, "e": 26}
@@ -122,7 +123,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def compared(lab: Lab, metric: str, **changes: Any) -> list[dict[str, Any]]:
     """The comparisons of a metric over the week after the Monday, row by row."""
     asked = Question((metric,), midnight(3, 9), midnight(3, 16), compare="previous", **changes)
-    rows = lab.answers.answer(lab.tenants[0], asked).rows
+    rows = lab.queries.answer(lab.tenants[0], asked).rows
     return [(row.compare or {})[metric] for row in rows]
 
 
@@ -159,5 +160,5 @@ def test_rows_pair_up_by_position_and_dimensions(lab: Lab) -> None:
 def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
     """Freshness says from when to when, with the offsets of that time."""
     asked = Question(("messages",), midnight(3, 9), midnight(3, 16), compare="previous")
-    answer = lab.answers.answer(lab.tenants[0], asked)
+    answer = lab.queries.answer(lab.tenants[0], asked)
     assert answer.freshness["compared_with"] == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]

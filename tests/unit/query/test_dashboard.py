@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hubbub.app import Engine, open_engine
 from hubbub.errors import BadQuestionError
+from tests.unit.query.conftest import Desk
 
 NOW = datetime(2026, 8, 12, 12, 0, tzinfo=UTC)  # a Wednesday, 14:00 in Berlin
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine at two in the afternoon in Berlin, with one tenant."""
-    with open_engine(tmp_path, clock=lambda: NOW) as opened:
-        opened.add_tenant("acme", "Europe/Berlin")
-        yield opened
+def acme(desk: Desk) -> Desk:
+    """A desk at two in the afternoon in Berlin, with one tenant."""
+    desk.now = NOW
+    desk.add("acme", "Europe/Berlin")
+    return desk
 
 
 def asked(when: datetime, conversation: str, **fields: Any) -> dict[str, Any]:
@@ -28,19 +26,19 @@ def asked(when: datetime, conversation: str, **fields: Any) -> dict[str, Any]:
     return {"type": "message.received", "time": when.isoformat(), "conversation_id": conversation, **fields}
 
 
-def test_a_day_so_far_is_compared_with_the_same_part_of_another(engine: Engine) -> None:
+def test_a_day_so_far_is_compared_with_the_same_part_of_another(acme: Desk) -> None:
     """Yesterday until 14:00, or last Wednesday until 14:00; what came later that day does not count."""
     day = timedelta(days=1)
     times = [
         NOW - timedelta(hours=1), NOW - day - timedelta(hours=1), NOW - day - timedelta(hours=2), NOW - day + timedelta(hours=1),
         *[NOW - 7 * day - timedelta(minutes=n) for n in range(5)], NOW - 7 * day + timedelta(hours=1),
     ]  # fmt: skip
-    engine.record("acme", [asked(when, f"c{n}") for n, when in enumerate(times)], history=True)
-    assert engine.dashboard("acme")["today"]["messages_received"]["previous"] == 2
+    acme.record("acme", [asked(when, f"c{n}") for n, when in enumerate(times)])
+    assert acme.dashboard("acme")["today"]["messages_received"]["previous"] == 2
     assert (
-        engine.dashboard("acme", against="week")["today"]["messages_received"]["previous"] == 4
+        acme.dashboard("acme", against="week")["today"]["messages_received"]["previous"] == 4
     )  # one at 14:00 sharp is later
-    week = engine.dashboard("acme", days=7)
+    week = acme.dashboard("acme", days=7)
     assert (week["days"], week["today"]["messages_received"]["value"]) == (7, 4)
     assert week["today"]["messages_received"]["previous"] == 4
     for wrong in (
@@ -51,13 +49,13 @@ def test_a_day_so_far_is_compared_with_the_same_part_of_another(engine: Engine) 
         {"at": "2027-01-01"},
     ):
         with pytest.raises(BadQuestionError):
-            engine.dashboard("acme", **wrong)
+            acme.dashboard("acme", **wrong)
 
 
-def test_what_waits_and_since_when(engine: Engine) -> None:
+def test_what_waits_and_since_when(acme: Desk) -> None:
     """Waiting is the other side's last word in an open conversation, since its first unanswered message, now and at a moment."""
     first = NOW - timedelta(days=3)
-    engine.record(
+    acme.record(
         "acme",
         [
             asked(first, "waits"), asked(first + timedelta(hours=5), "waits"),
@@ -68,30 +66,26 @@ def test_what_waits_and_since_when(engine: Engine) -> None:
             asked(first, "done"), {**asked(first + timedelta(hours=2), "done"), "type": "conversation.resolved"},
             {**asked(first + timedelta(hours=3), "again", staff_id="ann"), "type": "conversation.assigned"},
         ],
-        history=True,
     )  # fmt: skip
-    for refreshed in (False, True):
-        if refreshed:
-            engine.refresh()
-        now = engine.states("acme")["now"]
-        assert (now["open_conversations"], now["waiting_conversations"], now["unassigned_conversations"]) == (4, 3, 3)
-        assert now["oldest_waiting_ms"] == 3 * 86_400_000
-        assert engine.dashboard("acme")["now"] == now
-        then = engine.states("acme", at=(first + timedelta(minutes=90)).isoformat())
-        assert (then["now"]["open_conversations"], then["now"]["waiting_conversations"]) == (5, 3)
-        assert then["now"]["oldest_waiting_ms"] == 90 * 60_000
-        assert engine.dashboard("acme", at=(first + timedelta(minutes=90)).isoformat())["now"] == then["now"]
-        desk = engine.states("acme", account="desk")["now"]
-        assert (desk["waiting_conversations"], desk["oldest_waiting_ms"]) == (1, 42 * 3_600_000)
-        assert engine.states("acme", account="nobody")["now"]["oldest_waiting_ms"] is None
+    now = acme.states("acme")["now"]
+    assert (now["open_conversations"], now["waiting_conversations"], now["unassigned_conversations"]) == (4, 3, 3)
+    assert now["oldest_waiting_ms"] == 3 * 86_400_000
+    assert acme.dashboard("acme")["now"] == now
+    then = acme.states("acme", at=(first + timedelta(minutes=90)).isoformat())
+    assert (then["now"]["open_conversations"], then["now"]["waiting_conversations"]) == (5, 3)
+    assert then["now"]["oldest_waiting_ms"] == 90 * 60_000
+    assert acme.dashboard("acme", at=(first + timedelta(minutes=90)).isoformat())["now"] == then["now"]
+    desk = acme.states("acme", account="desk")["now"]
+    assert (desk["waiting_conversations"], desk["oldest_waiting_ms"]) == (1, 42 * 3_600_000)
+    assert acme.states("acme", account="nobody")["now"]["oldest_waiting_ms"] is None
 
 
-def test_a_past_day_is_shown_as_it_stood(engine: Engine) -> None:
+def test_a_past_day_is_shown_as_it_stood(acme: Desk) -> None:
     """At a moment, the day so far ends there, its comparison is as long, and midnight shows the whole day before."""
     base = datetime(2026, 8, 9, 22, 0, tzinfo=UTC)  # Monday begins in Berlin
-    engine.record("acme", [asked(base + timedelta(hours=n), f"c{n}") for n in range(48)], history=True)
-    found = engine.dashboard("acme", at="2026-08-11T06:00:00+02:00")
+    acme.record("acme", [asked(base + timedelta(hours=n), f"c{n}") for n in range(48)])
+    found = acme.dashboard("acme", at="2026-08-11T06:00:00+02:00")
     assert (found["day"], found["today"]["messages_received"]["value"]) == ("2026-08-11", 6)
     assert found["today"]["messages_received"]["previous"] == 6
-    whole = engine.dashboard("acme", at="2026-08-12")
+    whole = acme.dashboard("acme", at="2026-08-12")
     assert (whole["day"], whole["today"]["messages_received"]["value"]) == ("2026-08-11", 24)

@@ -1,0 +1,230 @@
+"""Take a contact out of a store: what names it anywhere, as if it had never been there, down to the last byte.
+
+In one transaction its events go, with others that name it, and with them rows of facts, former versions, refused records and
+snapshots that name it; boundaries forget it. The units that its events were part of are folded again. Then both files are written
+out whole, so that their write-ahead logs hold nothing. Identities stay: they are hashes. An erasure that was cut short is found
+by its note in `meta`, and the same one does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from hubbub.errors import StoreBusyError
+from hubbub.facts.moments import moment
+from hubbub.facts.refresh import refresh
+from hubbub.facts.units import Touched, touched
+from hubbub.model.naming import BETWEEN, SHORTEST, pattern
+from hubbub.model.tenant import Tenant
+from hubbub.storage import schema
+from hubbub.storage.log import EVENT
+from hubbub.storage.sqlite import Database, Transaction
+from hubbub.storage.store import Store
+
+OURS = frozenset({
+    "type", "kind", "responder", "entity", "state", "unit", "code", "zone", "date", "fact", "cause",
+})  # fmt: skip
+"""Columns whose words are given by us."""
+TEXTS: Mapping[str, tuple[str, ...]] = {
+    table: tuple(
+        name for name, type_ in schema.TABLES[table][0].items() if type_.startswith("TEXT") and name not in OURS
+    )
+    for table in (
+        "event",
+        "response",
+        "episode",
+        "survey",
+        "state",
+        "person",
+        "boundary",
+        "former",
+        "quarantine",
+        "snapshot",
+    )
+}
+"""The columns in which a contact's id may stand, by table."""
+FACTS: Mapping[str, tuple[str, str, str]] = {
+    "response": ("'conversation'", "conversation_id", "anchor"), "episode": ("'conversation'", "conversation_id", "anchor"),
+    "survey": ("'survey'", "survey", "coalesce(rated_at, sent_at)"), "state": ("entity", "id", "since"),
+    "person": ("'person'", "contact_id", "NULL"),
+}  # fmt: skip
+"""Table -> the unit and key that its rows are folded by, and the moment that a row is dated by."""
+PATIENCE = 60.0
+"""Seconds that readers may hold the write-ahead log."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A tenant's contact: its id, the digest under which its erasure is noted, and all that it is looked for by."""
+
+    tenant: Tenant
+    id: str
+    digest: str
+    names: tuple[str, ...]
+
+    @property
+    def pending(self) -> str:
+        """The key in `meta` that is there from the first row that goes until the last byte has gone."""
+        return f"erasing {self.digest}"
+
+    def naming(self, table: str, transaction: Transaction) -> str:
+        """Return the condition of rows of a table that name it, which one transaction can ask."""
+        found = re.compile(pattern(self.names))
+        between = chr(BETWEEN)
+        transaction.define("naming", -1, lambda *texts: found.search(between.join(t or "" for t in texts)) is not None)
+        return f"tenant = {self.tenant.no} AND naming({', '.join(TEXTS[table])})"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """An event that is not the contact's own and names it."""
+
+    source: str
+    id: str
+
+
+def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
+    """Return the contact of an id. Ids of its own conversations that have it inside a longer word are looked for like itself."""
+    refresh(store, tenant.no)
+    if len(contact) < SHORTEST:
+        return Contact(tenant, contact, digest, (contact,))
+    plain = re.compile(pattern([contact]))
+    with store.facts.read() as reading:
+        own = reading.rows(
+            "SELECT DISTINCT conversation_id FROM event WHERE tenant = ? AND contact_id = ? AND instr(conversation_id, ?)",
+            (tenant.no, contact, contact),
+        )
+    glued = sorted(name for (name,) in own if not plain.search(name))
+    return Contact(tenant, contact, digest, (contact, *glued))
+
+
+def count(store: Store, who: Contact) -> dict[str, int]:
+    """Return how many rows there are: the contact's own events, others that name it, and what names it elsewhere.
+
+    `superseded` are former versions, `rollup_rows` rows of facts.
+    """
+    with store.facts.read() as reading:
+        found = {
+            table: int(reading.value(f"SELECT count(*) FROM {table} WHERE {who.naming(table, reading)}"))
+            for table in TEXTS
+        }
+        own = reading.value("SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?", (who.tenant.no, who.id))
+    return {
+        "events": own, "mentions": found["event"] - own, "superseded": found["former"], "quarantine": found["quarantine"],
+        "rollup_rows": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"],
+    }  # fmt: skip
+
+
+def pending(store: Store, who: Contact) -> bool:
+    """Say whether an erasure of the contact did not come to its end."""
+    with store.facts.read() as reading:
+        return bool(reading.rows("SELECT 1 FROM meta WHERE key = ?", (who.pending,)))
+
+
+def mentions(store: Store, who: Contact) -> list[Mention]:
+    """Return the events that are not the contact's own and name it."""
+    with store.facts.read() as reading:
+        rows = reading.rows(
+            f"SELECT source, id FROM event WHERE {who.naming('event', reading)} AND coalesce(contact_id, '') <> ?",
+            (who.id,),
+        )
+    return [Mention(source, id_) for source, id_ in rows]
+
+
+def moments(store: Store, who: Contact) -> list[datetime]:
+    """Return when there is something of the contact (UTC), in order."""
+    dated = {"event": "time", **{table: at for table, (_, _, at) in FACTS.items()}}
+    found: set[int] = set()
+    with store.facts.read() as reading:
+        for table, at in dated.items():
+            rows = reading.rows(f"SELECT DISTINCT {at} FROM {table} WHERE {who.naming(table, reading)}")
+            found.update(us for (us,) in rows if us is not None)
+    return [moment(us) for us in sorted(found)]
+
+
+def days(store: Store, who: Contact) -> list[date]:
+    """Return the days (UTC) in which there is something of the contact, in order."""
+    return sorted({at.date() for at in moments(store, who)})
+
+
+def erase(store: Store, who: Contact) -> None:
+    """Delete all that names the contact, and fold again what it was part of; `finish` has to follow."""
+    tenant = who.tenant.no
+    with store.settling:
+        refresh(store, tenant)
+        units: Touched = set()
+        with store.facts.write() as writing:
+            writing.run("INSERT OR REPLACE INTO meta VALUES (?, 'begun')", (who.pending,))
+            gone = writing.rows(
+                f"DELETE FROM event WHERE {who.naming('event', writing)} RETURNING {', '.join(EVENT)}, receipts"
+            )
+            units.update(("contact", *contact) for contact in touched(gone, units))
+            channel = EVENT.index("channel")
+            units.update(("channel", tenant, row[channel] or "") for row in gone if row[-1])
+            for table, (unit, key, _) in FACTS.items():
+                rows = writing.rows(f"DELETE FROM {table} WHERE {who.naming(table, writing)} RETURNING {unit}, {key}")
+                units.update((kind, tenant, name) for kind, name in rows)
+            for table in ("former", "quarantine", "snapshot"):
+                writing.run(f"DELETE FROM {table} WHERE {who.naming(table, writing)}")
+            _forget(writing, who)
+            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
+        refresh(store, tenant)
+
+
+def _forget(writing: Transaction, who: Contact) -> None:
+    """Take the contact out of what is carried over cuts."""
+    found = re.compile(pattern(who.names))
+    rows = writing.rows(f"SELECT unit, key, carried FROM boundary WHERE {who.naming('boundary', writing)}")
+    for unit, key, carried in rows:
+        place = (who.tenant.no, unit, key)
+        if found.search(key):
+            writing.run("DELETE FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", place)
+            continue
+        kept = json.dumps(_without(json.loads(carried), found), ensure_ascii=False, separators=(",", ":"))
+        writing.run("UPDATE boundary SET carried = ? WHERE tenant = ? AND unit = ? AND key = ?", (kept, *place))
+
+
+def _without(value: Any, found: re.Pattern[str]) -> Any:
+    """Return what is carried without texts that name somebody; a link to nobody is none."""
+    if isinstance(value, dict):
+        return {name: kept for name, one in value.items() if (kept := _without(one, found)) is not None}
+    if isinstance(value, list):
+        links = [one for one in value if not (isinstance(one, dict) and _link_of(one, found))]
+        return [_without(one, found) for one in links]
+    return None if isinstance(value, str) and found.search(value) else value
+
+
+def _link_of(row: Mapping[str, Any], found: re.Pattern[str]) -> bool:
+    return row.get("type") == "contact.linked" and any(found.search(row[name]) for name in ("contact_id", "name"))
+
+
+def finish(store: Store, who: Contact) -> None:
+    """Leave no byte of what was deleted in any file. Raises StoreBusyError while somebody reads for longer than a minute."""
+    for database in (store.facts, store.log.database):
+        _write_out(database)
+    with store.facts.write() as writing:
+        writing.run("DELETE FROM meta WHERE key = ?", (who.pending,))
+
+
+def _write_out(database: Database) -> None:
+    """Empty the write-ahead log, which holds pages as they were, when nobody reads from it any more."""
+    until = time.monotonic() + PATIENCE
+    busy: list[int] = []
+
+    def checkpoint(con: sqlite3.Connection) -> None:
+        busy[:] = [con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]]
+
+    while True:
+        database.exclusive(checkpoint)
+        if not busy[0]:
+            return
+        if time.monotonic() > until:
+            raise StoreBusyError(f"{database.path} is being read: run the same erasure again to leave no byte behind")
+        time.sleep(0.05)

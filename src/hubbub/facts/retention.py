@@ -1,0 +1,221 @@
+"""Retention: texts go first, facts later as whole local days; what goes on after the cut keeps its numbers.
+
+Age counts from the later of an event's time and its arrival, so that imported history never sets up its own deletion. Facts go
+as a prefix in event time, so that `kept` is one range: a tenant's **cut** is the last local midnight before which every event is
+old enough. One event of long ago that came yesterday holds the cut back to its own day until it is old enough itself.
+
+A cut is made day by day, each in one transaction: what each key carries is written to its boundary, `kept` says what is gone, the
+events go, and the keys are folded again from their boundaries, which takes out the rows that lie wholly before. Whatever ends a
+cut early leaves whole days. Deeds of contacts stay 72 hours longer: a message just after the cut may have a receipt whose clock
+ran ahead, and asks what its contact did since then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hubbub.facts import boundary
+from hubbub.facts.message import HORIZON
+from hubbub.facts.moments import DAY, micros, moment
+from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.units import CARRIES, GIVES, UNITS, Touched, touched
+from hubbub.metrics.snapshots import Kind
+from hubbub.model.tenant import Tenant, kept_from
+from hubbub.model.window import day_of, local_midnight
+from hubbub.storage.log import EVENT
+from hubbub.storage.sqlite import Transaction
+from hubbub.storage.store import Store
+
+GOES = (
+    "tenant = :tenant AND time < :cut AND NOT (time >= :deeds AND contact_id IS NOT NULL AND (type = 'contact.converted' "
+    "OR (type IN ('link.clicked', 'message.reacted') AND message_id IS NULL)))"
+)
+"""Condition of events that go at a cut; `deeds` is 72 hours before it."""
+
+_EPISODE = ", ".join(
+    f"coalesce({name}, 0)"
+    for name in (
+        "anchor", "first_inbound", "first_reply_at", "person_from", "first_person_at", "last_resolve", "resolved_at",
+        "returned_at",
+    )
+)  # fmt: skip
+FACTS = {
+    "event": GOES,
+    "response": "tenant = :tenant AND anchor < :cut",
+    "episode": f"tenant = :tenant AND anchor < :cut AND max({_EPISODE}) < :cut",
+    "survey": "tenant = :tenant AND max(coalesce(sent_at, 0), coalesce(rated_at, 0)) < :cut",
+    "state": "tenant = :tenant AND until < :cut",
+    "former": "tenant = :tenant AND anchor < :cut",
+}
+"""Table -> the rows that a cut takes, as a dry run counts them."""
+
+NOTE = "facts hold ids of contacts, staff and conversations: what goes here cannot be asked for again"
+
+
+@dataclass
+class Gone:
+    """What went of a tenant, or would go: rows by table, events whose attributes went, and up to where facts are gone."""
+
+    tenant: str
+    attributes: int = 0
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FACTS, 0))
+    quarantine: int = 0
+    snapshots: int = 0
+    gone_until: datetime | None = None
+    kept_back: str = ""
+
+    def answer(self) -> dict[str, Any]:
+        """Return the public form; moments in UTC."""
+        until = self.gone_until.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.gone_until else None
+        counts = {f"{table}s": count for table, count in self.rows.items()}
+        return {
+            "tenant": self.tenant, "attributes": self.attributes, **counts, "quarantine": self.quarantine,
+            "snapshots": self.snapshots, "gone_until": until, "kept_back": self.kept_back,
+            "note": NOTE if any(self.rows.values()) else "",
+        }  # fmt: skip
+
+
+def retention(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run: bool = False) -> list[Gone]:
+    """Delete what each tenant's retention says, after a refresh; `dry_run` only counts.
+
+    Nothing of a tenant goes while any of its units is not folded; `kept_back` says so.
+    """
+    found = [_one(store, tenant, now, dry_run) for tenant in tenants]
+    if not dry_run and any(one.attributes or any(one.rows.values()) for one in found):
+        store.facts.checkpoint()
+    return found
+
+
+def gone_until(store: Store, tenant: int) -> datetime | None:
+    """Return up to where a tenant's facts are gone (UTC); None while all are there."""
+    with store.facts.read() as reading:
+        since = _since(reading, tenant)
+    return moment(since) if since is not None else None
+
+
+def _since(reading: Transaction, tenant: int) -> int | None:
+    since: int | None = reading.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant,))
+    return since
+
+
+def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
+    gone = Gone(tenant.id)
+    days = tenant.retention
+    with store.settling:
+        refresh(store, tenant.no)
+        with store.facts.read() as reading:
+            waiting = reading.value("SELECT count(*) FROM todo WHERE tenant = ?", (tenant.no,))
+            if waiting or behind(store):
+                gone.kept_back = f"{waiting} units are not folded yet; refresh first"
+                return gone
+            cut = cut_of(reading, tenant, now)
+            if cut is not None:
+                params = _params(tenant, cut)
+                for table, where in FACTS.items():
+                    gone.rows[table] = reading.value(f"SELECT count(*) FROM {table} WHERE {where}", params)
+        if cut is not None and not dry_run:
+            for at in _midnights(store, tenant, cut):
+                cut_at(store, tenant, at)
+        if days.raw is not None:
+            raw = micros(kept_from(tenant, days.raw, now))
+            gone.attributes = _attributes(store, tenant, raw, dry_run)
+            gone.quarantine = _delete(store, "quarantine", "tenant = ? AND received_at < ?", (tenant.no, raw), dry_run)
+        for kind in Kind:
+            kept = micros(kept_from(tenant, days.days(kind.grain), now))
+            where = "tenant = ? AND kind = ? AND window_start < ?"
+            gone.snapshots += _delete(store, "snapshot", where, (tenant.no, kind.value, kept), dry_run)
+    gone.gone_until = gone_until(store, tenant.no)
+    return gone
+
+
+def _params(tenant: Tenant, cut: int) -> dict[str, int]:
+    return {"tenant": tenant.no, "cut": cut, "deeds": cut - HORIZON}
+
+
+def cut_of(reading: Transaction, tenant: Tenant, now: datetime) -> int | None:
+    """Return a tenant's cut (microseconds), or None when facts are kept for ever or nothing is old enough."""
+    if tenant.retention.facts is None:
+        return None
+    kept = micros(kept_from(tenant, tenant.retention.facts, now))
+    young = reading.value(
+        "SELECT min(time) FROM event WHERE tenant = ? AND time < ? AND received_at >= ?", (tenant.no, kept, kept)
+    )
+    cut = kept if young is None else min(kept, _midnight(tenant, young))
+    first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+    return cut if first is not None and first < cut else None
+
+
+def _midnight(tenant: Tenant, at: int, days: int = 0) -> int:
+    """Return the local midnight that begins the day of a moment, or a day some days later."""
+    return micros(local_midnight(day_of(moment(at), tenant.tz) + timedelta(days=days), tenant.tz))
+
+
+def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
+    """Yield the end of the first day that has something to go, until nothing before the cut has."""
+    while True:
+        with store.facts.read() as reading:
+            first = reading.value(f"SELECT min(time) FROM event WHERE {GOES}", _params(tenant, cut))
+        if first is None:
+            yield cut
+            return
+        yield min(_midnight(tenant, first, 1), cut)
+
+
+def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
+    """Take out all that lies wholly before a moment (microseconds), in one transaction; everything must be folded."""
+    with store.facts.write() as writing:
+        since = _since(writing, tenant.no)
+        if since is not None and since > cut:
+            return
+        params = _params(tenant, cut)
+        first = writing.value("SELECT min(time) FROM event WHERE tenant = ? AND time < ?", (tenant.no, cut))
+        if first is not None:
+            writing.run(
+                "INSERT INTO kept VALUES (?, 'facts', ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, "
+                "gone_from = min(gone_from, excluded.gone_from)", (tenant.no, _midnight(tenant, first), cut),
+            )  # fmt: skip
+        elif since is not None:
+            writing.run("UPDATE kept SET since = ? WHERE tenant = ? AND what = 'facts'", (cut, tenant.no))
+        units: Touched = set()
+        rows = writing.each(f"SELECT {', '.join(EVENT)} FROM event WHERE {GOES}", params)
+        units.update(("contact", *contact) for contact in touched(rows, units))
+        for unit, no, key in units:
+            begin = boundary.boundary_of(writing, no, unit, key)
+            boundary.write(writing, no, unit, key, cut, CARRIES[unit](writing, no, key, begin, cut))
+        for (channel,) in writing.rows("SELECT channel FROM receipt_channel WHERE tenant = ?", (tenant.no,)):
+            if writing.rows(GIVES.replace(" LIMIT 1", " AND time < ? LIMIT 1"), (tenant.no, channel, cut)):
+                boundary.write(writing, tenant.no, "channel", channel, cut, True)
+        writing.run(f"DELETE FROM event WHERE {GOES}", params)
+        writing.run(f"DELETE FROM former WHERE {FACTS['former']}", {"tenant": tenant.no, "cut": cut})
+        for unit, fold in UNITS.items():
+            for _, no, key in sorted(one for one in units if one[0] == unit):
+                fold(writing, no, key)
+
+
+def _attributes(store: Store, tenant: Tenant, before: int, dry_run: bool) -> int:
+    """Take texts out of events that are old enough, a month of them in a transaction; returns of how many events."""
+    where = "tenant = ? AND time >= ? AND time < ? AND received_at < ? AND attributes IS NOT NULL"
+    with store.facts.read() as reading:
+        low = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+        if low is None or dry_run:
+            count: int = reading.value(f"SELECT count(*) FROM event WHERE {where}", (tenant.no, 0, before, before))
+            return count
+    total = 0
+    while low < before:
+        high = min(low + 30 * DAY, before)
+        with store.facts.write() as writing:
+            total += writing.run(f"UPDATE event SET attributes = NULL WHERE {where}", (tenant.no, low, high, before))
+        low = high
+    return total
+
+
+def _delete(store: Store, table: str, where: str, params: Sequence[Any], dry_run: bool) -> int:
+    if dry_run:
+        with store.facts.read() as reading:
+            count: int = reading.value(f"SELECT count(*) FROM {table} WHERE {where}", params)
+            return count
+    with store.facts.write() as writing:
+        return writing.run(f"DELETE FROM {table} WHERE {where}", params)

@@ -1,0 +1,147 @@
+"""Verify: fold every unit again and compare with what is stored, changing nothing; and look whether what is kept is whole.
+
+A fold writes only what differs, so verifying is folding with a transaction that notes what would be written and writes none of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubbub.facts.message import HORIZON
+from hubbub.facts.rebuild import units_of
+from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.units import UNITS
+from hubbub.model.tenant import Tenant
+from hubbub.storage.identity import key_of
+from hubbub.storage.schema import FOREVER
+from hubbub.storage.sqlite import Params, Transaction
+from hubbub.storage.store import Store
+
+NAMED = 5
+"""Differences of each kind that are named."""
+_TABLE = re.compile(r"(?:INTO|FROM|UPDATE) (\w+)")
+_COMPARED = {
+    "event": "time >= :low AND time < :high", "response": "anchor >= :low AND anchor < :high",
+    "episode": "anchor >= :low AND anchor < :high",
+    "survey": "coalesce(rated_at, sent_at, 0) >= :low AND coalesce(rated_at, sent_at, 0) < :high",
+    "state": "until >= :low AND since < :high", "receipt_channel": "TRUE", "person": "TRUE",
+}  # fmt: skip
+"""Table -> the rows that are compared."""
+
+
+@dataclass
+class Verdicts:
+    """How much was compared, and what differs: by table how many rows, and the units of a few."""
+
+    units: int = 0
+    rows: int = 0
+    differences: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything stored is what folding again gives."""
+        return not self.differences
+
+    def differs(self, what: str, where: str, count: int = 1) -> None:
+        """Note that something differs."""
+        self.differences[what] = self.differences.get(what, 0) + count
+        named = self.examples.setdefault(what, [])
+        if where not in named and len(named) < NAMED:
+            named.append(where)
+
+    def answer(self) -> dict[str, object]:
+        """Return the public form."""
+        return {
+            "clean": self.clean,
+            "units": self.units,
+            "rows": self.rows,
+            "differences": sum(self.differences.values()),
+            "by_table": self.differences,
+            "examples": self.examples,
+        }
+
+
+class _Dry(Transaction):
+    """Reads like a transaction, and notes rows that would be written by table instead of writing them."""
+
+    def __init__(self, reading: Transaction) -> None:
+        super().__init__(reading._con, reading._path)
+        self.writes: list[tuple[str, int]] = []
+
+    def run(self, sql: str, params: Params = ()) -> int:
+        """Note one statement."""
+        return self.many(sql, [params])
+
+    def many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Note a statement for each row of parameters."""
+        found = _TABLE.search(sql)
+        if rows and found:
+            self.writes.append((found[1], len(rows)))
+        return 0
+
+
+def verify(
+    store: Store, tenants: Sequence[Tenant], low: int = 0, high: int = FOREVER, progress: Progress = quiet
+) -> Verdicts:
+    """Compare all that tenants have in `[low, high)`, in microseconds, after a refresh; changes nothing."""
+    verdicts = Verdicts()
+    for tenant in tenants:
+        refresh(store, tenant.no)
+        with store.facts.read() as reading:
+            _units(reading, tenant, low, high, verdicts)
+            _kept(reading, tenant, verdicts)
+            _identities(store, reading, tenant, low, high, verdicts)
+            for table, where in _COMPARED.items():
+                params: dict[str, Any] = {"tenant": tenant.no, "low": low, "high": high}
+                verdicts.rows += reading.value(
+                    f"SELECT count(*) FROM {table} WHERE tenant = :tenant AND {where}", params
+                )
+        progress(f"{tenant.id}: {verdicts.rows} rows compared")
+    return verdicts
+
+
+def _units(reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: Verdicts) -> None:
+    units = units_of(reading, tenant.no, low, high)
+    verdicts.units += len(units)
+    for unit, no, key in units:
+        dry = _Dry(reading)
+        UNITS[unit](dry, no, key)
+        for table, count in dry.writes:
+            verdicts.differs(table, f"{tenant.id}: {unit} {key}", count)
+
+
+def _kept(reading: Transaction, tenant: Tenant, verdicts: Verdicts) -> None:
+    """No event from before what is kept but deeds that stay a little longer, and no boundary after it."""
+    since = reading.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
+    early = reading.value(
+        "SELECT count(*) FROM event WHERE tenant = ? AND time < ?", (tenant.no, (since or 0) - HORIZON)
+    )
+    beyond = reading.rows("SELECT unit, key FROM boundary WHERE tenant = ? AND until > ?", (tenant.no, since or 0))
+    if early:
+        verdicts.differs("kept", f"{tenant.id}: events from before what is kept", early)
+    for unit, key in beyond:
+        verdicts.differs("boundary", f"{tenant.id}: {unit} {key}")
+
+
+def _identities(store: Store, reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: Verdicts) -> None:
+    """Every stored event is known, so that it counts once when it is sent again."""
+    idents = reading.each("SELECT ident FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant.no, low, high))
+    for keys in _batches(key_of(tenant.no, ident) for (ident,) in idents):
+        unknown = len(keys) - len(store.identities.known(keys))
+        if unknown:
+            verdicts.differs("identity", f"{tenant.id}: events that would count twice", unknown)
+
+
+def _batches(keys: Iterable[int]) -> Iterable[set[int]]:
+    batch: set[int] = set()
+    for key in keys:
+        batch.add(key)
+        if len(batch) == 10_000:
+            yield batch
+            batch = set()
+    if batch:
+        yield batch

@@ -1,0 +1,104 @@
+"""The present: which entities are in a state now, and counts by the minute.
+
+Both read by the metrics' own declarations: as many entities are named as the metric counts, and minutes add up to the hour.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import micros, moment
+from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.definition import First, State, Stored
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window
+from hubbub.query.queries import Queries, check
+from hubbub.query.reader import Context, in_state, read, state_columns
+
+MOST = 1000
+"""Entities that can be named at once, and windows of `lately`."""
+
+
+def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> list[dict[str, Any]]:
+    """Name the entities that a state metric counts at the question's end, or now: those that are in it longest first.
+
+    Rows hold `id`, the metric's dimensions (as the entity has them, the greatest of several), and `since` (RFC 3339, UTC) where
+    the metric says since when, else None. Raises BadQuestionError.
+    """
+    one, *more = [find(name) for name in question.metrics]
+    if more or not isinstance(one.metric, State) or not 0 < limit <= MOST:
+        raise BadQuestionError(f"name one state metric, and up to {MOST} entities in it")
+    check(question, [one], tenant)
+    params: dict[str, Any] = {"limit": limit}
+    with queries.reading(tenant) as (reading, now):
+        context = Context(reading, tenant, question, (), micros(now))
+        rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began, id LIMIT :limit", params)
+    return [
+        {name: value for name, value in row.items() if name not in ("time", "began")}
+        | {"since": rfc3339(row["began"]) if one.metric.age else None}
+        for row in rows
+    ]
+
+
+def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
+    """Return the SELECT of what a state counts at the end of a question (or now), or of what came into it in its range.
+
+    Its columns are `id`, `time` (since when it is in the state), `began`, and the dimensions; what it binds goes into `params`.
+    """
+    metric = one.metric
+    assert isinstance(metric, State | First)
+    low, high = micros(context.question.start), min(micros(context.question.end), context.now)
+    when = (
+        "s.since >= :low AND s.since < :high" if isinstance(metric, First) else "s.since < :high AND s.until >= :high"
+    )
+    params |= {"low": low, "high": high}
+    dims = "".join(
+        f", max({column}) AS {name}" for name, column in state_columns(one.rollup, metric).items() if column != "s.id"
+        and name not in one.rollup.hidden
+    )  # fmt: skip
+    return (
+        f"SELECT s.id AS id, min(s.since) AS time, min(s.began) AS began{dims} FROM state AS s "
+        f"WHERE {in_state(context, one, metric, params)} AND {when} GROUP BY s.id"
+    )
+
+
+def lately(
+    queries: Queries, tenant: Tenant, question: Question, step: timedelta = timedelta(minutes=1)
+) -> list[dict[str, Any]]:
+    """Count by windows of `step` from the question's start to its end.
+
+    Rows hold `window` (its beginning in the tenant's zone) and each metric's value. Its metrics are counts of one rollup, without
+    dimensions. Raises BadQuestionError.
+    """
+    asked = [find(name) for name in question.metrics]
+    if question.by or len({one.rollup.name for one in asked}) != 1 or not all(type(a.metric) is Stored for a in asked):
+        raise BadQuestionError("counts of one rollup, without dimensions, can be had by the minute")
+    check(question, asked, tenant)
+    cut = _windows(question.start, question.end, step)
+    with queries.reading(tenant) as (reading, now):
+        found = read(Context(reading, tenant, question, cut, micros(now)), asked)
+    return [
+        {
+            "window": window.start.astimezone(tenant.tz).isoformat(),
+            **{name: cells[number, ()].value if (number, ()) in cells else 0 for name, cells in found.items()},
+        }
+        for number, window in enumerate(cut)
+    ]
+
+
+def rfc3339(us: int | None) -> str | None:
+    """Return microseconds as a time in UTC with a Z, or None for none."""
+    return moment(us).replace(tzinfo=None).isoformat() + "Z" if us is not None else None
+
+
+def _windows(start: datetime, end: datetime, step: timedelta) -> list[Window]:
+    if (end - start) / step > MOST:
+        raise BadQuestionError(f"up to {MOST} windows at once")
+    windows = []
+    while start < end:
+        windows.append(Window(start, min(start + step, end)))
+        start += step
+    return windows

@@ -1,0 +1,60 @@
+"""A desk: the laws' laboratory with the operations that answer, and tenants by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from hubbub.model.event import record_from
+from hubbub.model.tenant import Tenant
+from hubbub.operations.answers import AnswerOperations
+from hubbub.store.control import Control
+from tests.heart.conftest import Lab
+
+
+class Desk(Lab, AnswerOperations):
+    """Answers of tenants by name, as an engine gives them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open a store in a folder."""
+        super().__init__(folder)
+        self.empty()
+        self.control = cast("Control", self)  # only its `tenant` is asked, by name
+        self._named: dict[str, Tenant] = {}
+
+    def tenant(self, *args: Any, **options: Any) -> Tenant:
+        """Return a tenant by its name, or make one as a laboratory does."""
+        if args and args[0] in self._named:
+            return self._named[args[0]]
+        return super().tenant(*args, **options)
+
+    def add(self, name: str, zone: str = "UTC") -> Tenant:
+        """Make a tenant with a name."""
+        self._named[name] = replace(super().tenant(zone), id=name)
+        return self._named[name]
+
+    def record(self, name: str, events: Iterable[Mapping[str, Any]]) -> None:
+        """Store events given as mappings; none may be refused."""
+        items = [record_from(dict(event), number) for number, event in enumerate(events)]
+        outcome = self.intake.accept(self._named[name], items, history=True)
+        assert outcome.rejected == []
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk of one test."""
+    made = Desk(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
+    made = Lab(tmp_path_factory.mktemp("lab"))
+    yield made
+    made.store.close()
