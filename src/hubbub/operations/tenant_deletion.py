@@ -1,0 +1,79 @@
+"""Deletion of a tenant: its rows in every table and file, and no byte of them left."""
+
+from __future__ import annotations
+
+import time
+
+from hubbub.errors import StoreBusyError
+from hubbub.storage.backup import Progress
+from hubbub.storage.sqlite import Database as File
+from hubbub.storage.store import Store
+from hubbub.storage.tenant_tables import PASSING, count, tables
+from hubbub.store import removal
+from hubbub.store.database import Database
+
+AT_ONCE = 5_000
+"""Rows that go in one transaction: others write in between."""
+PATIENCE = 60.0
+
+
+def rows_of(store: Store, database: Database, no: int, tenant: str) -> dict[str, int]:
+    """Return how many rows a tenant has, by table."""
+    with store.facts.read() as reading:
+        return count(reading, no) | removal.count(database, tenant)
+
+
+def remove(store: Store, database: Database, no: int, tenant: str, progress: Progress) -> None:
+    """Take a tenant, which is closed, out of the store and out of control data. Cut short, the same goes on.
+
+    Raises StoreBusyError while somebody reads for longer than a minute: then all is deleted, and bytes of it are left in a file.
+    """
+    remove_rows(store, no, progress)
+    removal.take_out(database, no, tenant)
+    progress("control data deleted")
+    for file in (store.log.database, store.facts):
+        _write_out(file)
+
+
+def remove_rows(store: Store, no: int, progress: Progress) -> int:
+    """Delete a tenant's rows and identities; returns how many rows."""
+    total = 0
+    with store.settling:
+        with store.log.database.write() as writing:
+            total += writing.run("DELETE FROM log WHERE tenant = ?", (no,))
+        for table, key in [(one.name, one.key) for one in tables()] + [(name, ("*",)) for name in PASSING]:
+            total += _empty(store, table, key, no, progress)
+        with store.log.alone():
+            store.identities.forget(no)
+    if total:
+        store.announce([no])
+    return total
+
+
+def _empty(store: Store, table: str, key: tuple[str, ...], no: int, progress: Progress) -> int:
+    columns = ", ".join(key) if key and key != ("*",) else ""
+    some = f"({columns}) IN (SELECT {columns} FROM {table} WHERE tenant = ?1 LIMIT {AT_ONCE})"
+    if not key:
+        some = f"rowid IN (SELECT rowid FROM {table} WHERE tenant = ?1 LIMIT {AT_ONCE})"
+    where = some if key != ("*",) else "TRUE"
+    gone = 0
+    while True:
+        with store.facts.write() as writing:
+            count = writing.run(f"DELETE FROM {table} WHERE tenant = ?1 AND {where}", (no,))
+        gone += count
+        if count < AT_ONCE:
+            return gone
+        progress(f"{table}: {gone} rows deleted")
+
+
+def _write_out(file: File) -> None:
+    """Empty the write-ahead log, which holds pages as they were, when nobody reads from it any more."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        busy: list[int] = []
+        file.exclusive(lambda con, busy=busy: busy.append(con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]))  # type: ignore[misc]
+        if not busy[0]:
+            return
+        if time.monotonic() > until:
+            raise StoreBusyError(f"{file.path} is being read: run the same again to leave no byte behind")
+        time.sleep(0.05)
