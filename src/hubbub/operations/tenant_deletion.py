@@ -8,7 +8,7 @@ from hubbub.errors import StoreBusyError
 from hubbub.storage.backup import Progress
 from hubbub.storage.sqlite import Database as File
 from hubbub.storage.store import Store
-from hubbub.storage.tenant_tables import PASSING, count, tables
+from hubbub.storage.tenant_tables import Table, count, tables
 from hubbub.store import removal
 from hubbub.store.database import Database
 
@@ -41,8 +41,8 @@ def remove_rows(store: Store, no: int, progress: Progress) -> int:
     with store.settling:
         with store.log.database.write() as writing:
             total += writing.run("DELETE FROM log WHERE tenant = ?", (no,))
-        for table, key in [(one.name, one.key) for one in tables()] + [(name, ("*",)) for name in PASSING]:
-            total += _empty(store, table, key, no, progress)
+        for table in tables(passing=True):
+            total += _empty(store, table, no, progress)
         with store.log.alone():
             store.identities.forget(no)
     if total:
@@ -50,30 +50,30 @@ def remove_rows(store: Store, no: int, progress: Progress) -> int:
     return total
 
 
-def _empty(store: Store, table: str, key: tuple[str, ...], no: int, progress: Progress) -> int:
-    columns = ", ".join(key) if key and key != ("*",) else ""
-    some = f"({columns}) IN (SELECT {columns} FROM {table} WHERE tenant = ?1 LIMIT {AT_ONCE})"
-    if not key:
-        some = f"rowid IN (SELECT rowid FROM {table} WHERE tenant = ?1 LIMIT {AT_ONCE})"
-    where = some if key != ("*",) else "TRUE"
+def _empty(store: Store, table: Table, no: int, progress: Progress) -> int:
+    key = ", ".join(table.key) or "rowid"
+    some = f"SELECT {key} FROM {table.name} WHERE tenant = ?1 LIMIT {AT_ONCE}"
     gone = 0
     while True:
         with store.facts.write() as writing:
-            count = writing.run(f"DELETE FROM {table} WHERE tenant = ?1 AND {where}", (no,))
+            count = writing.run(f"DELETE FROM {table.name} WHERE tenant = ?1 AND ({key}) IN ({some})", (no,))
         gone += count
         if count < AT_ONCE:
             return gone
-        progress(f"{table}: {gone} rows deleted")
+        progress(f"{table.name}: {gone} rows deleted")
 
 
 def _write_out(file: File) -> None:
     """Empty the write-ahead log, which holds pages as they were, when nobody reads from it any more."""
     until = time.monotonic() + PATIENCE
-    while True:
-        busy: list[int] = []
-        file.exclusive(lambda con, busy=busy: busy.append(con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]))  # type: ignore[misc]
-        if not busy[0]:
-            return
+    while _checkpointed(file):
         if time.monotonic() > until:
             raise StoreBusyError(f"{file.path} is being read: run the same again to leave no byte behind")
         time.sleep(0.05)
+
+
+def _checkpointed(file: File) -> int:
+    """Empty the write-ahead log; returns 1 when somebody reads from it."""
+    busy: list[int] = []
+    file.exclusive(lambda con: busy.extend(con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[:1]))
+    return busy[0]

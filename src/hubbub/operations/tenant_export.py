@@ -70,7 +70,8 @@ def export(
 ) -> Exported:
     """Write all that a tenant owns into a new folder, whole or not at all. Raises ConflictError when the folder exists.
 
-    `written` hears of rows as they are written. `events.jsonl` has the events as they were sent, `conversations` a row for each; `tables/` what the store holds, table by table.
+    `written` hears of rows as they are written. Beside `tables/`, which has what the store holds, `events.jsonl` has the events
+    as they were sent, and `conversations` a row for each.
     """
     refresh(store, tenant.no)
     found = Exported(__version__, now.isoformat(), settings_of(tenant))

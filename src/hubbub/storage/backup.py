@@ -183,6 +183,12 @@ def copy_folders(source: Path, target: Path) -> int:
     return count
 
 
+def one_file(path: Path) -> None:
+    """Leave nothing of a SQLite database beside its file."""
+    with errors_of(path), closing(sqlite3.connect(path, isolation_level=None)) as con:
+        con.execute("PRAGMA journal_mode = DELETE")
+
+
 def write_manifest(target: Path, manifest: Manifest, progress: Progress) -> None:
     """Write down what a folder holds, with the hash of every file."""
     for path in sorted(target.rglob("*")):
@@ -274,6 +280,12 @@ def _place(source: Path, name: str, keys: Path | None) -> Path:
     if keys is not None and path.parts[0] == KEYS:
         return keys.joinpath(*path.parts[1:])
     return source / path
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 def _empty(folder: Path) -> None:

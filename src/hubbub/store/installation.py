@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import sqlite3
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from hubbub.clock import Clock
 from hubbub.errors import NOT_NOW, StoreFullError, WrongInstallationError
 from hubbub.facts.moments import micros
 from hubbub.storage.sqlite import Transaction
-from hubbub.storage.store import Store
+from hubbub.storage.store import FILE, Store
 from hubbub.store.control import tenants
 from hubbub.store.database import Database, metadata
 from hubbub.store.vault import key_file
@@ -96,6 +97,15 @@ def renew(store: Store, database: Database, clock: Clock) -> None:
         _set(writing, "mark", str(mark))
     with database.write() as con:
         con.execute(installation.update().where(installation.c.next_mark == mark).values(mark=mark, next_mark=None))
+
+
+def align(folder: Path) -> None:
+    """Give both sides of a copied folder one mark, since they were copied one after the other."""
+    with closing(sqlite3.connect(folder / "control.db")) as control, closing(sqlite3.connect(folder / FILE)) as facts:
+        with control, facts:
+            (mark,) = control.execute("SELECT mark FROM installation").fetchone()
+            control.execute("UPDATE installation SET next_mark = NULL")
+            facts.execute("UPDATE meta SET value = ? WHERE key = 'mark'", (str(mark),))
 
 
 def rebind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock) -> str:

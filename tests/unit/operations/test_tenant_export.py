@@ -39,7 +39,7 @@ from hubbub.store.control import Control
 from hubbub.store.database import Database
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-HOURS = {"versions": [{"from": "2020-01-01", "hours": {"mon": ["09:00-18:00"], "tue": ["09:00-13:00"]}}]}
+HOURS = {"versions": [{"valid_from": "2020-01-01", "week": {"monday": ["09:00-18:00"], "tuesday": ["09:00-13:00"]}}]}
 
 
 def quiet(_: str) -> None:
@@ -118,7 +118,7 @@ def there(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path / "there")
     place.control.add_tenant("first")
     place.control.add_tenant("second")
-    place.send("second", [Event("message.received", NOW, channel="x", id="a")])
+    place.send("second", [Event(type="message.received", time=NOW, channel="x", id="a")])
     yield place
     place.close()
 
@@ -168,7 +168,7 @@ def test_what_is_sent_again_or_later_counts_the_same(here: Place, there: Place, 
         place.now = NOW + timedelta(days=1)
         at = NOW + timedelta(hours=2)
         tie = [
-            Event(type, at, conversation_id="c1", channel="x", id=f"{type}{n}", task_id="t", contact_id="p")
+            Event(type=type, time=at, conversation_id="c1", channel="x", id=f"{type}{n}", task_id="t", contact_id="p")
             for n in range(2)
             for type in ("task.created", "task.completed", "task.assigned", "message.received", "message.sent")
         ]
@@ -213,7 +213,7 @@ def test_an_export_can_be_read_by_people_and_programs(here: Place, tmp_path: Pat
 
 def test_another_tenants_rows_never_leave(here: Place, tmp_path: Path) -> None:
     """An export holds nothing of another tenant: no row, and none of its identities."""
-    here.send("other", [Event("message.received", NOW, channel="x", id="CANARY", contact_id="CANARY")])
+    here.send("other", [Event(type="message.received", time=NOW, channel="x", id="CANARY", contact_id="CANARY")])
     export(here.store, here.control.tenant("hotel"), tmp_path / "export", NOW, quiet)
     assert all(b"CANARY" not in path.read_bytes() for path in (tmp_path / "export").rglob("*") if path.is_file())
     idents = set(pq.read_table(tmp_path / "export" / "identities.parquet")["ident"].to_pylist())
