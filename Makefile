@@ -1,18 +1,27 @@
-# Two commands matter: `make demo` and `make test`. Both set up everything they need in .venv.
+# What people type: `make demo`, `make test`, `make test-all`. Each sets up in .venv what it needs.
 PYTHON ?= python3
 PORT ?= 8321
 DATA ?= hubbub-data
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-whole test-parts test-on-clickhouse check bench docs lock clean
+.PHONY: demo test test-all check bench docs lock clean
 
-.venv/ready: pyproject.toml requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# What runs, and nothing that tests. A Debian without python3-venv would leave half a .venv behind, so it is asked first.
+.venv/runs: pyproject.toml requirements-runtime.lock
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Hubbub needs Python 3.11 or newer with venv (on Debian and Ubuntu: apt install python3-venv); see PYTHON in the Makefile" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements-runtime.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: .venv/ready
+# What tests, on top of what runs.
+.venv/ready: .venv/runs requirements.lock
+	$(PIP) --require-hashes -r requirements.lock
+	touch $@
+
+demo: .venv/runs
 	$(BIN)/hubbub demo --data $(DATA)
 ifneq ($(SERVE),0)
 	$(BIN)/hubbub serve --data $(DATA) --port $(PORT)
@@ -25,28 +34,19 @@ check: .venv/ready
 	$(BIN)/lint-imports
 	$(BIN)/interrogate -q tests
 
-# Two runs go beside each other: most of the first is waiting for processes. A failure of one lets the others end.
+# Two processes, each with servers of its own; a module stays in one of them, and the long ones come first.
+TESTS := $(BIN)/python -m pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+
+# How much is tested stands in tests/extent.py: this is what people wait for, `make test-all` is all there is.
 test: check
-	$(MAKE) --jobs=2 --keep-going test-whole test-parts test-on-clickhouse
+	$(TESTS)
 
-WHOLE := tests/acceptance tests/browser tests/house tests/integration
-
-test-whole:
-	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/whole $(WHOLE)
-
-test-parts:
-	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/parts $(WHOLE:%=--ignore=%)
-
-# Laws, folds, answers and real data on the other store, which takes longer over each example of a law, and gets fewer.
-test-on-clickhouse:
-	HUBBUB_TEST_STORE=clickhouse HUBBUB_LAWS=few $(BIN)/python -m pytest -o cache_dir=.pytest_cache/clickhouse \
-		tests/laws tests/unit/rollups tests/unit/query tests/acceptance \
-		--ignore=tests/acceptance/test_two_stores.py --ignore=tests/acceptance/test_erasure.py # have both stores anyway
+test-all: check
+	HUBBUB_TESTS=all $(TESTS)
 
 bench: .venv/ready
 	$(BIN)/python -m bench.run --events 2000000
 	$(BIN)/python -m bench.run --events 20000000
-	$(BIN)/python -m bench.clickhouse --events 20000000
 
 docs: .venv/ready
 	$(BIN)/python docs/make_reference.py

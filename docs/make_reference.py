@@ -321,10 +321,7 @@ def relations() -> str:
     """The relations of the replaced systems, with their columns."""
     parts = [
         "Views in the store under the names and columns of the systems that Hubbub replaces, for BI tools. Dates are days of the "
-        "tenant's zone, other times UTC. Types are those of the embedded store; a ClickHouse has its own for them (`Date32`, "
-        "`DateTime64`, `Int64`, `Float64`, and `String` for JSON) and the same rows, but for the last digits of percentiles. "
-        "There a view shows what was true after the last refresh, `analytics_events` too: see "
-        "[several processes](../howto/scale-out.md#several-processes).\n"
+        "tenant's zone, other times UTC.\n"
     ]
     with (
         tempfile.TemporaryDirectory() as folder,

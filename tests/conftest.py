@@ -18,7 +18,17 @@ import pytest
 import redis as redis_py
 import sqlalchemy as sa
 
+from tests.extent import ALL
+
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip by name what is slow, unless everything is asked for."""
+    if not ALL:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: `make test-all` runs it"))
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +105,9 @@ def redis_server(redis_session: RedisServer) -> Iterator[RedisServer]:
     redis_session.stop()  # also when a test left it silent
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty database for jobs: each test runs on SQLite and on PostgreSQL."""
+    """Return the URL of an empty database for jobs: each test runs on SQLite and, when all is tested, on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
     url: str = request.getfixturevalue("postgres").get_uri()

@@ -19,7 +19,7 @@ from hubbub.clock import Clock, system_clock
 from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import backfill
-from hubbub.facts.refresh import Refreshed, behind, refresh
+from hubbub.facts.refresh import behind, refresh
 from hubbub.facts.retention import gone_until, retention
 from hubbub.facts.verify import verify
 from hubbub.ingest.accept import Outcome
@@ -48,6 +48,7 @@ from hubbub.publishing import snapshots
 from hubbub.query.cached import Asked, CachedAnswers, Part
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
+from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 from hubbub.store.access import Access
 from hubbub.store.cache import Cache, Following, Redis, space_of
@@ -106,11 +107,7 @@ class Engine(
         tiers, url = self.settings.cache, self.settings.cache_url
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
-        cache: Cache
-        if shared:
-            cache = Redis(url, space_of(self.store))
-        else:
-            cache = Following(tiers.size_mb << 20, self.store)
+        cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
         return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
 
     def operation(self, name: str) -> Callable[..., Any]:
@@ -188,17 +185,16 @@ class Engine(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = _silent
     ) -> dict[str, Any]:
         """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind."""
-        total, errors = Refreshed(), {}
+        units: dict[str, int] = {}
+        errors: dict[str, str] = {}
         for one in self._chosen(tenant):
             low, high = (micros(parse_moment(text, one.zone)) for text in (start, end))
             try:
-                done = backfill(self.store, one, low, high, fact, progress=step)
+                for unit, count in backfill(self.store, [one], low, high, fact, step).items():
+                    units[unit] = units.get(unit, 0) + count
             except WindowFrozenError as error:
                 errors[one.id] = error.message
-                continue
-            for unit, count in done.units.items():
-                total.units[unit] = total.units.get(unit, 0) + count
-        return {"folded": sum(total.units.values()), "units": total.units, "errors": errors}
+        return {"folded": sum(units.values()), "units": units, "errors": errors}
 
     def verify(
         self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = _silent
@@ -206,14 +202,15 @@ class Engine(
         """Fold everything once more beside what is stored, and count what differs."""
         tenants = self._chosen(tenant)
         zone = tenants[0].zone if tenants else "UTC"
-        low, high = (micros(parse_moment(text, zone)) if text else None for text in (start, end))
-        return verify(self.store, tenants, low, high, progress=step).answer()
+        low = micros(parse_moment(start, zone)) if start else 0
+        high = micros(parse_moment(end, zone)) if end else FOREVER
+        return dict(verify(self.store, tenants, low, high, step).answer())
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
         rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         self.cached.drop([] if dry_run else self._chosen(tenant))
-        return {"rows": rows, "dry_run": dry_run}
+        return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
 
     def snapshot(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
@@ -237,6 +234,10 @@ class Engine(
             made = snapshots.period_of(chosen[0], wanted, day, over)
             answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
+
+    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
+        with suppress(WindowFrozenError):  # one whose facts are gone stays as it was made
+            snapshots.make(self.store, self.queries, [tenant], kind, day, self.clock())
 
     def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
         self.cached.drop(tenants, Part.SNAPSHOTS)

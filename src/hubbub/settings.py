@@ -113,10 +113,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
     store_url: str = Field(
-        "", description="Where events and rollups live: empty for DuckDB inside the data folder, or clickhouse://…"
-    )
-    store_cluster: str = Field(
-        "", description="ClickHouse's name of the cluster whose shards and replicas hold the tables; empty: one server."
+        "", description="Where events live: empty, inside the data folder. Other stores come back later."
     )
     control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
     jobs_url: str = Field(
@@ -144,7 +141,7 @@ class Settings(BaseSettings):
         Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."
     )
     retention: RetentionDays = Field(
-        RetentionDays(raw=90, hour=30, day=365, week=730, month=1095), description="Days kept for new tenants."
+        default_factory=lambda: RetentionDays.model_validate({}), description="Days kept for new tenants."
     )
     secret_key: SecretStr = Field(
         SecretStr(""),
@@ -157,17 +154,12 @@ class Settings(BaseSettings):
     reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @property
-    def shared(self) -> bool:
-        """Whether other processes may have the store open too, on this machine or another."""
-        return self.store_url.startswith("clickhouse:")
-
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: str) -> str:
-        if url and not url.startswith(("duckdb:", "clickhouse://", "chdb://")):
+        if url:
             raise ValueError(
-                "only DuckDB (empty) and ClickHouse hold events, like clickhouse://user:password@host:8123/hubbub"
+                "events live in the data folder: leave it empty. Stores on ClickHouse and PostgreSQL come back, see CHANGELOG.md"
             )
         return url
 
@@ -221,22 +213,6 @@ class Settings(BaseSettings):
         if level.lower() not in LOG_LEVELS:
             raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
         return level.lower()
-
-    @model_validator(mode="after")
-    def _whole_share(self) -> Settings:
-        """Processes that share a ClickHouse and a Postgres share all the rest; those in one folder have it there."""
-        databases = {"control_url": self.control_url, "jobs_url": self.jobs_url}
-        if self.shared and any(url.startswith("postgresql") for url in databases.values()):
-            missing = [f"{name}=postgresql://…" for name, url in databases.items() if not url.startswith("postgresql")]
-            missing += (
-                [] if self.secret_key.get_secret_value() else ["secret_key, the same 64 hexadecimal digits everywhere"]
-            )
-            if missing:
-                raise ValueError(
-                    "processes on one ClickHouse and one Postgres also need the same control data, jobs and key: give "
-                    + " and ".join(missing)
-                )
-        return self
 
     @classmethod
     def settings_customise_sources(

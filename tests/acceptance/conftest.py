@@ -24,7 +24,6 @@ from hubbub.metrics.catalogue import ROLLUPS, names
 from hubbub.model.event import Event, Item, Rejection
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import load as load_settings
-from tests.stores import url_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("HUBBUB_SHARED") or ROOT.parent / "shared" / "data")
@@ -81,8 +80,8 @@ class Loaded:
 
 
 def open_engine(folder: Path, clock: Clock = lambda: NOW) -> Engine:
-    """Open an engine on a folder and the store under test, small and without a floor of free space."""
-    settings = load_settings(data=folder, threads=2, memory_limit="500MB", free_floor_mb=0, store_url=url_of(folder))
+    """Open an engine on a folder, small and without a floor of free space."""
+    settings = load_settings(data=folder, threads=2, memory_limit="500MB", free_floor_mb=0)
     return Engine(settings, clock)
 
 

@@ -53,7 +53,11 @@ def fetched(out: Outgoing, url: str, first: date, days: int) -> dict[str | None,
 @needs("slack-houstondatavis", "slack-olake", "slack-rcontributors")
 @pytest.mark.parametrize(
     ("name", "days", "least", "replies"),
-    [("slack-houstondatavis", 7, 50, 0), ("slack-olake", 41, 10, 3), ("slack-rcontributors", 14, 50, 20)],
+    [
+        ("slack-houstondatavis", 7, 50, 0),
+        pytest.param("slack-olake", 41, 10, 3, marks=pytest.mark.slow),
+        pytest.param("slack-rcontributors", 14, 50, 20, marks=pytest.mark.slow),
+    ],
 )
 def test_a_real_workspace_live_gives_the_events_of_its_export(name: str, days: int, least: int, replies: int) -> None:
     """Days of a real export, served by the Web API, give event for event what importing the export gives."""

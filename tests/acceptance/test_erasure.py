@@ -11,10 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from hubbub.app import Engine
-from hubbub.settings import load
 from tests.integration.test_serve import Place, place
-from tests.support.clickhouse import clickhouse
 
 CANARY = "canary-7f3a91"
 TEXT = "sparrow-0c55e2"
@@ -109,27 +106,3 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
     server.terminate()
     assert server.wait(timeout=60) == 0
     assert holding(here.folder.parent) == set()
-
-
-def test_no_part_in_use_of_a_clickhouse_holds_a_byte(tmp_path: Path) -> None:
-    """No file of a part in use holds the canary, and none that says what was deleted; ClickHouse deletes older parts itself."""
-    data, files = tmp_path / "data", tmp_path / "clickhouse"
-    with clickhouse(files) as server:
-        url = f"clickhouse://127.0.0.1:{server.port}/house"
-        with Engine(load(data=data, threads=1, free_floor_mb=0, store_url=url), lambda: NOW) as engine:
-            engine.add_tenant("acme")
-            stored = engine.record("acme", story())
-            assert (stored["accepted"], len(stored["rejected"])) == (85, 2)
-            assert engine.record("acme", corrections())["corrected"] == 5
-            engine.refresh()
-            assert holding(files)
-            done = engine.erase("acme", CANARY)
-            assert (done["events"], done["mentions"], done["superseded"], done["quarantine"]) == (40, 5, 5, 1)
-            with engine.store._client() as client:  # type: ignore[attr-defined]
-                told = "SELECT path FROM system.parts WHERE database = 'house' AND active"
-                used = [Path(path).resolve() for (path,) in client.query(told).result_rows]
-            left = {(files / name).resolve() for name in holding(files)}
-            assert used
-            assert not [path for path in left if path.parent in used]
-            assert all(not path.name.startswith("mutation_") for path in left)
-            assert holding(data) == set()

@@ -22,9 +22,10 @@ from tests.acceptance.conftest import (
     refreshed,
     tables_of,
 )
+from tests.extent import KILLS_LOADING
 from tests.integration.conftest import kill_after, start
 
-SEED, ROUNDS = 20261122, 6
+SEED = 20261122
 SETS = (
     "slack-rcontributors", "slack-olake", "slack-houstondatavis", "twitter-airlines", "twitter-support", "email-r-lists",
     "facebook-live-sellers", "intents", "connector-seeds",
@@ -100,13 +101,14 @@ def test_every_tenant_counts_its_own_events(engine: Engine, truth: dict[str, Tab
         assert sum(asked.values()) == stored
 
 
+@pytest.mark.slow
 @needs(*SETS)
 def test_killed_while_loading_everything(truth: dict[str, Tables], tmp_path: Path) -> None:
-    """After 6 kills -9 at random moments of loading and refreshing, finishing the load leaves the rows of an undisturbed one."""
+    """After kills -9 at random moments of loading and refreshing, finishing the load leaves the rows of an undisturbed one."""
     draw = random.Random(SEED)
     folder = tmp_path / "data"
-    waits = [round(draw.uniform(0.3, 4.0), 2) for _ in range(ROUNDS)]
-    firsts = draw.sample([0, 10, *range(20, 31)], ROUNDS)
+    waits = [round(draw.uniform(0.3, 4.0), 2) for _ in range(KILLS_LOADING)]
+    firsts = draw.sample([0, 10, *range(20, 31)], KILLS_LOADING)
     reached = []
     for seconds, first in zip(waits, firsts, strict=True):
         kill_after(start("load", folder, first), seconds)

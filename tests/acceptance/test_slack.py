@@ -238,6 +238,7 @@ def test_late_replies_count_when_their_snapshot_comes(
         assert asked == statistics.median(waits) == pytest.approx(known["first_reply_seconds_median"] * 1000, abs=1)
 
 
+@pytest.mark.slow
 @needs(R, OLAKE, HOUSTON)
 def test_another_tenant_moves_no_number(
     engine: Engine, data: Path, workspace: dict[str, Loaded], snapshots: dict[str, list[Loaded]]

@@ -50,6 +50,7 @@ def test_every_page_works_on_the_demo(operator: Visitor, server: Server) -> None
     assert not faults
 
 
+@pytest.mark.slow
 def test_every_page_works_on_an_empty_tenant(operator: Visitor, server: Server) -> None:
     """A tenant without events has pages that say so, without an error; another tenant's conversation is none of its own."""
     faults = {}
@@ -73,6 +74,7 @@ def test_the_first_event_turns_the_page_green(operator: Visitor, server: Server)
     assert page.locator("#cards [data-number=messages]").inner_text() == "1"
 
 
+@pytest.mark.slow
 def test_names_from_outside_do_nothing(operator: Visitor, server: Server) -> None:
     """No name of a tenant, channel, room, staff, topic or text runs as a script, on any page."""
     for name, path in addresses(server, EVIL):
@@ -87,6 +89,7 @@ def test_names_from_outside_do_nothing(operator: Visitor, server: Server) -> Non
     assert operator.page.evaluate("window.pwned") is None
 
 
+@pytest.mark.slow
 def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
     """At 360 px no page is wider than its window."""
     wide = {}
@@ -100,6 +103,7 @@ def test_pages_fit_a_phone(browser: Browser, server: Server) -> None:
     assert not wide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_can_be_used_by_everybody(browser: Browser, server: Server, theme: str) -> None:
     """axe finds nothing serious on any page, in either theme."""
@@ -151,6 +155,7 @@ def test_numbers_on_the_page_are_the_api_s(operator: Visitor, server: Server) ->
     assert page.locator(".big").inner_text().replace(",", "") == shown["messages"].removesuffix(".0")
 
 
+@pytest.mark.slow
 def test_the_address_holds_everything(operator: Visitor) -> None:
     """Filters, days and comparison chosen by hand stand in the address; back and reload show the same."""
     operator.visit(f"/t/{HOTEL}/overview")
@@ -173,6 +178,7 @@ def test_the_address_holds_everything(operator: Visitor) -> None:
     assert page.locator(".chips li").count() == 0
 
 
+@pytest.mark.slow
 def test_the_keyboard_is_enough(operator: Visitor) -> None:
     """D, W, M and the arrows choose the days, ? lists them, Tab reaches the numbers."""
     operator.visit(f"/t/{HOTEL}/overview")
@@ -191,6 +197,7 @@ def test_the_keyboard_is_enough(operator: Visitor) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
 
 
+@pytest.mark.slow
 def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
     """The button turns a light page dark, and the next page too."""
     with visiting(browser, server) as visitor:
@@ -207,6 +214,7 @@ def test_the_theme_is_chosen_and_kept(browser: Browser, server: Server) -> None:
         assert dark != light and paper() == dark
 
 
+@pytest.mark.slow
 def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server) -> None:
     """Shared from Speed under a filter, it opens Speed under it in a window of nobody's, whatever the address says."""
     with visiting(browser, server, HOTEL, "admin") as visitor:
@@ -234,6 +242,7 @@ def test_a_shared_link_opens_where_it_was_made(browser: Browser, server: Server)
         assert not guest.faults
 
 
+@pytest.mark.slow
 def test_a_refused_form_keeps_what_was_typed(browser: Browser, server: Server) -> None:
     """It is open with what was typed, says what is wrong, and has the focus; axe finds nothing serious, and it fits a phone."""
     with visiting(browser, server, HOTEL, "admin", width=360) as visitor:

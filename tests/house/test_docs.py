@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from hubbub.store.relations import RELATIONS
 
 import hubbub
 from hubbub import errors
@@ -28,7 +29,6 @@ from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
 from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
-from hubbub.store.relations import RELATIONS
 from tests.house.conftest import ROOT, SOURCE
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -22,12 +22,8 @@ from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.queue import Jobs
 from hubbub.store.database import driver_url
 from tests.acceptance.conftest import ROOT
+from tests.extent import AWAY, KILLS_OF_WORKERS
 from tests.integration.job_child import EVERY_MINUTE, open_effects
-
-KILLS = int(os.environ.get("HUBBUB_JOB_KILLS", "15"))
-"""Kills per database; two databases make thirty in CI."""
-AWAY = int(os.environ.get("HUBBUB_AWAY", "10"))
-"""Seconds that PostgreSQL is away: a minute by hand."""
 
 
 @dataclass
@@ -113,12 +109,13 @@ def stop(worker: subprocess.Popen[str]) -> int:
     return worker.wait(timeout=30)
 
 
-def test_thirty_kills_lose_nothing_and_double_nothing(place: Place) -> None:
+@pytest.mark.parametrize("jobs_url", ["sqlite", "postgres"], indirect=True)
+def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
     draw = random.Random(7)
     wanted: list[str] = []
     survivor = place.work()
-    for round_ in range(KILLS):
+    for round_ in range(KILLS_OF_WORKERS):
         victim = place.work() if round_ % 5 else survivor
         wanted += [f"job-{round_}-{n}@{draw.choice((0.01, 0.1, 0.6))}" for n in range(8)]
         for what in wanted[-8:]:
@@ -140,6 +137,7 @@ def test_thirty_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     assert len(parked) <= len(wanted) // 10
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: Place) -> None:
     """After three dead processes the poisonous job is parked; jobs that ran beside it each time are completed."""
     place.reply("kill-me", tenant="bad")
@@ -160,6 +158,7 @@ def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: 
     assert "died 3 times" in row["error"]
 
 
+@pytest.mark.slow
 def test_sigterm_finishes_or_hands_back(place: Place) -> None:
     """A worker told to end exits 0 without waiting for all; what it could not finish is done by the next, and counts no attempt."""
     first = place.work()
@@ -172,6 +171,7 @@ def test_sigterm_finishes_or_hands_back(place: Place) -> None:
     until(lambda: len(place.runs("endless@40")) == 2, "taken up again")
 
 
+@pytest.mark.slow
 def test_a_suspended_worker_is_taken_over_and_does_no_harm_when_it_wakes(place: Place) -> None:
     """A worker that stands still loses its jobs to another; when it goes on, nothing is done twice and both work."""
     sleeper = place.work()
@@ -307,6 +307,7 @@ def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
     assert "x" not in place.done()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
     """While PostgreSQL is away workers live on and say so a few times; when it is back, all jobs end, each done once."""
@@ -327,6 +328,7 @@ def test_postgres_may_go_away(place: Place, postgres: Any) -> None:
     assert sum("jobs database" in line or '"clock"' in line for line in lines) < 5 * AWAY + 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_a_worker_ends_while_postgres_is_away(place: Place, postgres: Any) -> None:
     """SIGTERM ends a worker in order though its jobs cannot be handed back; another finishes them, each once."""

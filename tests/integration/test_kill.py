@@ -1,7 +1,6 @@
 """kill -9 with real processes: nothing acknowledged is lost or doubled, no rollup is half done, no damage goes unseen.
 
-31 rounds here; `HUBBUB_KILLS=7` plays each part seven times as often. The seeds are fixed and printed, so that a round
-that fails can be played again.
+tests/extent.py says how many rounds. The seeds are fixed and printed, so that a round that fails can be played again.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from hubbub.errors import StoreDamagedError
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
 from tests.acceptance.conftest import Tables, open_engine, refreshed, tables_of
+from tests.extent import KILLS_INGESTING, KILLS_REFRESHING
 from tests.integration.child import TENANTS, event, journalled, prepare, tenant_of
 from tests.integration.conftest import finish, kill_after, start
 
-TIMES = int(os.environ.get("HUBBUB_KILLS", "1"))
 SEED = 20261122
 FILE, WAL = "hubbub.duckdb", "hubbub.duckdb.wal"
 
@@ -39,14 +38,13 @@ def stored_ids(engine: Engine) -> Counter[str]:
 # --- while events come in
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + TIMES))
-def test_killed_while_ingesting(tmp_path: Path, seed: int) -> None:
-    """14 kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
-    draw = random.Random(seed)
+def test_killed_while_ingesting(tmp_path: Path) -> None:
+    """Kills at random moments of ingestion: every acknowledged event is there once, and resending all gives exact counts."""
+    draw = random.Random(SEED)
     folder, journal = tmp_path / "data", tmp_path / "journal"
     first = 0
     waits = []
-    for _ in range(14):
+    for _ in range(KILLS_INGESTING):
         child = start("ingest", folder, journal, first)
         waits.append(round(draw.uniform(0.1, 0.8), 3))
         kill_after(child, waits[-1])
@@ -57,7 +55,7 @@ def test_killed_while_ingesting(tmp_path: Path, seed: int) -> None:
         assert set(ids.values()) <= {1}
         # go on behind everything that was ever sent: what was in flight may be stored or not, never in part twice
         first = max([first, *(int(i.removeprefix("event-")) + 3 for i in ids)]) // 3 * 3
-    print(f"seed {seed}: killed after {waits} s; {len(acknowledged)} acknowledged, {ids.total()} stored")
+    print(f"seed {SEED}: killed after {waits} s; {len(acknowledged)} acknowledged, {ids.total()} stored")
     assert acknowledged
     sent = sorted({*journalled(journal), *(int(i.removeprefix("event-")) for i in ids)})
     with open_engine(folder) as engine:
@@ -131,16 +129,16 @@ def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.Tem
     return seen
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + TIMES))
 def test_killed_in_a_step_of_refresh(
-    template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path, seed: int
+    template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path
 ) -> None:
-    """10 kills inside a refresh, two for each kind of step: the next refresh gives the rows of a store made from scratch."""
-    draw = random.Random(seed)
+    """Kills inside a refresh, up to two for each kind of step: the next refresh gives the rows of a store made from scratch."""
+    draw = random.Random(SEED)
     kinds = sorted({kind_of(step) for step in steps})
     assert kinds == ["after commit", "before commit", "due", "facts", "replaced"]
     chosen = [step for kind in kinds for step in draw.sample(sorted({s for s in steps if kind_of(s) == kind}), 2)]
-    print(f"seed {seed}: {len(steps)} steps, killed at {chosen}")
+    chosen = draw.sample(chosen, KILLS_REFRESHING)
+    print(f"seed {SEED}: {len(steps)} steps, killed at {chosen}")
     for number, step in enumerate(chosen):
         folder = tmp_path / f"round-{number}"
         shutil.copytree(template, folder)

@@ -17,10 +17,10 @@ from unittest.mock import Mock
 import httpx2
 import pytest
 from dbos import DBOS
+from hubbub.rollups.windows import WindowFold
 
 from hubbub.app import Engine
 from hubbub.jobs.runner import Runner
-from hubbub.rollups.windows import WindowFold
 from hubbub.settings import load
 from tests.integration.test_serve import PROGRAM, environment, free_port, message, until
 from tests.platforms import TOKEN, Graph, graph_error, post

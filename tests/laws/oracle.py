@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.event import Event
+from hubbub.storage.identity import ident_of
 from tests.hours import Clock
 
 HORIZON = timedelta(hours=72)
@@ -147,6 +148,13 @@ class Oracle:
         self.events = surviving(events)
         moments = [e.time for e in self.events] or [utc(2026, 1, 1)]
         self.hours = Clock(calendar, zone, min(moments), max(moments))
+        self.messages = self._messages()
+        self._repeats = {
+            id(e)
+            for e in self._of("message.sent", "message.received")
+            if not _private(e) and id(e) not in self.messages
+        }
+        self.giving: set[str | None] = set()
         self.sent = self._sent()
         self.responses = self._responses()
         self.episodes = [e for c in self._conversations().values() for e in self._episodes(c)]
@@ -155,30 +163,42 @@ class Oracle:
     def _of(self, *types: str) -> list[Event]:
         return [e for e in self.events if e.type in types]
 
+    def _messages(self) -> dict[int, Event]:
+        """One report of each message: of those with its channel and message id the first that names a conversation."""
+        found: dict[object, Event] = {}
+        for event in sorted(self._of("message.sent", "message.received"), key=lambda e: (e.time, ident(e))):
+            if _private(event):
+                continue
+            name: object = (event.type, event.channel, event.message_id) if event.message_id else id(event)
+            held = found.get(name)
+            if held is None or (held.conversation_id is None and event.conversation_id is not None):
+                found[name] = event
+        return {id(e): e for e in found.values()}
+
     # --- things folded from several events
 
     def _sent(self) -> list[Sent]:
-        talk = [e for e in self._of("message.sent", "message.received") if _of_people(e, "auto") and not _private(e)]
-        outs = sorted((e for e in talk if e.type == "message.sent"), key=lambda e: (e.time, _id(e)))
+        talk = [e for e in self.messages.values() if _of_people(e, "auto")]
+        outs = sorted((e for e in self.messages.values() if e.type == "message.sent"), key=lambda e: (e.time, ident(e)))
         answers = self._answers(talk)
         counted: list[Sent] = []
-        last: dict[str, datetime] = {}
         for out in outs:
             name = out.message_id or out.id or ""
-            again = name in last and out.time < last[name] + HORIZON
-            last[name] = out.time
-            if again:
-                continue
             near = [
                 e for e in self.events
                 if e.message_id == name and out.time - HORIZON <= e.time < out.time + HORIZON
+                and (e.channel is None or out.channel is None or e.channel == out.channel)
             ]  # fmt: skip
             got = [e.time for e in near if e.type in ("message.delivered", "message.read")]
             acts = any(e.type in ("link.clicked", "message.reacted") for e in near)
-            receipted = acts or bool(got) or any(e.type == "message.failed" for e in near)
+            receipted = bool(got) or any(e.type == "message.failed" for e in near)
+            if receipted:
+                self.giving.add(out.channel)
+            if not _of_people(out, "auto"):
+                continue
             replied = any(
                 inbound.time < out.time + HORIZON and (None in pair or pair[0] == pair[1])
-                for inbound in answers.get((out.conversation_id, name), ())
+                for inbound in answers.get(id(out), ())
                 for pair in [(out.contact_id, inbound.contact_id)]
                 if inbound.time >= out.time
             )
@@ -203,23 +223,23 @@ class Oracle:
         return counted
 
     @staticmethod
-    def _answers(talk: list[Event]) -> dict[tuple[str | None, str], list[Event]]:
-        """Inbound messages under (conversation, message) of the latest outbound before them."""
-        credited: dict[tuple[str | None, str], list[Event]] = {}
-        latest: dict[str, str] = {}
-        for event in sorted(talk, key=lambda e: (e.time, e.type == "message.sent", _id(e))):
+    def _answers(talk: list[Event]) -> dict[int, list[Event]]:
+        """Inbound messages under the latest outbound before them in their conversation."""
+        credited: dict[int, list[Event]] = {}
+        latest: dict[str, int] = {}
+        for event in sorted(talk, key=lambda e: (e.time, e.type == "message.sent", ident(e))):
             if event.conversation_id is None:
                 continue
             if event.type == "message.sent":
-                latest[event.conversation_id] = event.message_id or event.id or ""
+                latest[event.conversation_id] = id(event)
             elif event.conversation_id in latest:
-                credited.setdefault((event.conversation_id, latest[event.conversation_id]), []).append(event)
+                credited.setdefault(latest[event.conversation_id], []).append(event)
         return credited
 
     def _conversations(self) -> dict[str, list[Event]]:
         found: dict[str, list[Event]] = {}
         for event in self.events:
-            if event.conversation_id is not None:
+            if event.conversation_id is not None and id(event) not in self._repeats:
                 found.setdefault(event.conversation_id, []).append(event)
         return found
 
@@ -230,7 +250,9 @@ class Oracle:
                 continue
             rank = {"message.received": 0, "response.ai_generated": 1, "response.staff_sent": 1, "message.sent": 2}
             asked: datetime | None = None
-            for event in sorted((e for e in events if e.type in rank), key=lambda e: (e.time, rank[e.type], _id(e))):
+            for event in sorted((e for e in events if e.type in rank), key=lambda e: (e.time, rank[e.type], ident(e))):
+                if event.campaign_id is not None and event.type != "message.received":
+                    continue  # a campaign answers nobody
                 if _private(event) or not (_of_people(event) or _root(event)):
                     continue
                 if event.type == "message.received":
@@ -254,9 +276,9 @@ class Oracle:
 
     def _episodes(self, events: list[Event]) -> list[Episode]:
         rank = {
-            "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "message.sent": 5,
-            "response.ai_generated": 5, "response.staff_sent": 5, "conversation.escalated": 5, "conversation.assigned": 5,
-            "escalation.raised": 5, "conversation.resolved": 9,
+            "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "conversation.assigned": 3,
+            "conversation.escalated": 4, "escalation.raised": 4, "response.ai_generated": 5, "response.staff_sent": 5,
+            "message.sent": 6, "conversation.resolved": 8,
         }  # fmt: skip
         openings = ("message.received", "conversation.started", "conversation.reopened")
         turns = [
@@ -264,27 +286,36 @@ class Oracle:
             if e.type in rank and not _private(e) and (_of_people(e) or _root(e))
         ]  # fmt: skip
         found: list[Episode] = []
-        unseen = Episode(None)
         resolved: datetime | None = None
+        unanswered: list[Event] = []
         open_now = False
-        for turn in sorted(turns, key=lambda e: (e.time, rank[e.type], _id(e))):
+        for turn in sorted(turns, key=lambda e: (e.time, rank[e.type], ident(e))):
             if not open_now:
                 if turn.type == "conversation.reopened" and resolved is not None and turn.time <= resolved + DAY:
                     open_now = True
                 elif turn.type in openings and (resolved is None or turn.time > resolved + DAY):
-                    found.append(Episode(turn.time))
+                    # who wrote after the resolve and was not answered has waited since then
+                    waits = [e for e in unanswered if resolved is not None and e.time > resolved]
+                    if len(waits) < len(unanswered):
+                        waits = []
+                    found.append(Episode(waits[0].time if waits else turn.time, list(waits)))
                     open_now = True
-            (found[-1] if found else unseen).turns.append(turn)
-            if turn.type == "conversation.resolved":
-                resolved, open_now = turn.time, False
-        for episode in (unseen, *found):
+            if turn.type == "message.received":
+                unanswered.append(turn)
+            elif _replies(turn):
+                unanswered = []
+            if found:
+                found[-1].turns.append(turn)
+                if turn.type == "conversation.resolved":
+                    resolved, open_now = turn.time, False
+        for episode in found:
             _judge(episode, self.hours)
-        return [unseen, *found]
+        return found
 
     def _surveys(self) -> list[Survey]:
         found: dict[str, Survey] = {}
         for event in sorted(
-            self._of("satisfaction.survey_sent", "satisfaction.rating_received"), key=lambda e: (e.time, _id(e))
+            self._of("satisfaction.survey_sent", "satisfaction.rating_received"), key=lambda e: (e.time, ident(e))
         ):
             survey = found.setdefault(event.survey_id or event.id or "", Survey())
             if event.type == "satisfaction.survey_sent":
@@ -301,15 +332,13 @@ class Oracle:
         """Count people's messages of a direction ('in' or 'out') by local day."""
         found: dict[date, int] = {}
         for event in self._of("message.received" if direction == "in" else "message.sent"):
-            if _public(event):
+            if _public(event) and id(event) in self.messages:
                 day = local_day(event.time, self.zone)
                 found[day] = found.get(day, 0) + 1
         return found
 
-    def numbers(
-        self, start: datetime, end: datetime, now: datetime, asked: tuple[datetime, datetime] | None = None
-    ) -> dict[str, Number]:
-        """Return every number of the window `[start, end)` of a question that asks for `asked` (the window itself else)."""
+    def numbers(self, start: datetime, end: datetime, now: datetime) -> dict[str, Number]:
+        """Return every number of the window `[start, end)`."""
 
         def within(moment: datetime | None) -> bool:
             return moment is not None and start <= moment < end
@@ -320,8 +349,8 @@ class Oracle:
         events = [e for e in self.events if within(e.time)]
         found: dict[str, Number] = {
             "events": len(events),
-            "messages_received": count("message.received", _public),
-            "messages_sent": count("message.sent", _public),
+            "messages_received": count("message.received", lambda e: _public(e) and id(e) in self.messages),
+            "messages_sent": count("message.sent", lambda e: _public(e) and id(e) in self.messages),
             "escalation_alerts": count("escalation.raised"),
             "sla_breaches": count("task.sla_breached"),
             "intents": count("intent.classified"),
@@ -329,12 +358,12 @@ class Oracle:
             "intent_actions": count("intent.action_taken"),
             "classifications": count("topic.classified"),
         }
-        found["messages"] = count("message.received", _public) + count("message.sent", _public)
+        found["messages"] = (found["messages_received"] or 0) + (found["messages_sent"] or 0)
         for what in ("closed", "escalated", "reopened", "assigned"):
             found[f"conversations_{what}"] = count(f"conversation.{what}")
         for what in ("created", "assigned", "completed"):
             found[f"tasks_{what}"] = count(f"task.{what}")
-        found |= self._deliveries([s for s in self.sent if within(s.time)], asked or (start, end))
+        found |= self._deliveries([s for s in self.sent if within(s.time)])
         found |= _waits("response_ms", [r.ms for r in self.responses if within(r.time)])
         found |= _waits("response_business_ms", [r.business_ms for r in self.responses if within(r.time)])
         found["responses"] = sum(within(r.time) for r in self.responses)
@@ -363,15 +392,14 @@ class Oracle:
         found |= self._states(min(end, now)) if start < now else dict.fromkeys(self._states(now))
         return found
 
-    def _deliveries(self, sent: list[Sent], asked: tuple[datetime, datetime]) -> dict[str, Number]:
-        seen = {s.channel for s in self.sent if s.receipted and asked[0] <= s.time < asked[1]}
+    def _deliveries(self, sent: list[Sent]) -> dict[str, Number]:
+        seen = self.giving
         believed = [s for s in sent if s.channel in seen]
         delivered = [s for s in sent if s.delivered]
         people = {s.contact for s in delivered if s.contact}
         replied = sum(s.replied for s in sent)
         campaigned = [s for s in sent if s.campaign]
-        told = {s.channel for s in self.sent if s.campaign and s.receipted and asked[0] <= s.time < asked[1]}
-        certain = [s for s in campaigned if s.channel in told]
+        certain = [s for s in campaigned if s.channel in seen]
         return {
             "campaign_messages_sent": len(campaigned),
             "campaign_delivery_rate": share(sum(s.delivered for s in certain), len(certain)),
@@ -445,29 +473,41 @@ class Oracle:
                 {e.contact_id for e in events if e.contact_id and e.type in deeds and (e.kind or "person") == "person"}
             ),
             "new_contacts": sum(start <= moment < end for moment in seen.values()),
-            "active_conversations": len({e.conversation_id for e in events if _speaks(e)}),
+            "active_conversations": len({e.conversation_id for e in events if self._speaks(e)}),
         }
+
+    def _speaks(self, event: Event) -> bool:
+        return _speaks(event) and id(event) not in self._repeats
 
     def _states(self, moment: datetime) -> dict[str, Number]:
         past = [e for e in self.events if e.time < moment]
 
-        def last(entity: str, state: Callable[[Event], str | None]) -> dict[str, str]:
-            kept: dict[str, tuple[datetime, str]] = {}
+        def last(entity: str, types: tuple[str, ...], state: Callable[[Event], str | None]) -> dict[str, str]:
+            rank = {"task.assigned": 1, "staff.status_changed": 1, "campaign.started": 1, "contact.blocked": 1}
+            rank |= {"contact.unblocked": 1, "contact.updated": 1, "task.completed": 2, "staff.logout": 2}
+            rank |= {"campaign.completed": 2, "campaign.failed": 2}
+            kept: dict[str, tuple[datetime, int, str]] = {}
             for event in past:
                 name, now = getattr(event, entity), state(event)
-                if name is not None and now is not None:
-                    kept[name] = max(kept.get(name, (event.time, now)), (event.time, now))
-            return {name: now for name, (_, now) in kept.items()}
+                if name is not None and now is not None and event.type.startswith(types):
+                    place = (event.time, rank.get(event.type, 0))
+                    if name not in kept or place >= kept[name][:2]:
+                        kept[name] = (*place, now)
+            return {name: now for name, (_, _, now) in kept.items()}
 
-        tasks = last("task_id", lambda e: _TASK_STATES.get(e.type))
-        staff = last("staff_id", _presence)
-        contacts = last("contact_id", _contact_state)
-        campaigns = last("campaign_id", lambda e: _CAMPAIGN_STATES.get(e.type))
+        tasks = last("task_id", ("task.",), lambda e: _TASK_STATES.get(e.type))
+        staff = last("staff_id", ("staff.",), _presence)
+        contacts = last("contact_id", ("contact.",), _contact_state)
+        campaigns = last("campaign_id", ("campaign.",), lambda e: _CAMPAIGN_STATES.get(e.type))
+        lives = [life for c in self._conversations().values() if (life := Life(c, moment)).known]
+        waiting = [life.asked for life in lives if life.open and life.asked is not None]
         return {
-            "open_conversations": len(self._opened(past)),
-            **self._waiting(past, moment),
-            "closed_conversations": self._closed(past),
-            "total_conversations": len({e.conversation_id for e in past if _speaks(e)}),
+            "open_conversations": sum(life.open for life in lives),
+            "waiting_conversations": len(waiting),
+            "oldest_waiting_ms": (moment - min(waiting)) // timedelta(milliseconds=1) if waiting else None,
+            "unassigned_conversations": sum(life.open and not life.assignee for life in lives),
+            "closed_conversations": sum(life.closed for life in lives),
+            "total_conversations": len(lives),
             "tasks_pending": sum(s == "pending" for s in tasks.values()),
             "staff_online": sum(s == "online" for s in staff.values()),
             "blocked_contacts": sum(s == "blocked" for s in contacts.values()),
@@ -475,59 +515,43 @@ class Oracle:
             **{f"campaigns_{s}": sum(v == s for v in campaigns.values()) for s in ("active", "completed", "failed")},
         }
 
-    def _waiting(self, past: list[Event], moment: datetime) -> dict[str, Number]:
-        since: list[datetime] = []
-        unassigned = 0
-        for conversation in self._opened(past):
-            mine = [e for e in past if e.conversation_id == conversation and (_of_people(e) or _root(e))]
-            ends = [
-                e.time for e in mine
-                if e.type in ("conversation.resolved", "conversation.closed")
-                or (e.type in ("message.sent", "response.ai_generated", "response.staff_sent") and e.status != "private")
-            ]  # fmt: skip
-            asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
-            since += [min(asked)] if asked else []
-            given = [(e.time, e.staff_id or "") for e in mine if e.type == "conversation.assigned"]
-            unassigned += not given or not max(given)[1]
-        return {
-            "waiting_conversations": len(since),
-            "oldest_waiting_ms": (moment - min(since)) // timedelta(milliseconds=1) if since else None,
-            "unassigned_conversations": unassigned,
-        }
 
-    @staticmethod
-    def _opened(past: list[Event]) -> set[str]:
-        open_now = set()
-        for conversation in {e.conversation_id for e in past if _speaks(e)}:
-            mine = [e for e in past if e.conversation_id == conversation and _speaks(e)]
-            set_at = [
-                (e.time, "closed" if e.type in ("conversation.resolved", "conversation.closed") else "open")
-                for e in mine if not e.type.startswith("message.")
-            ]  # fmt: skip
-            inbound = max((e.time for e in mine if e.type == "message.received"), default=None)
-            if set_at:
-                when, state = max(set_at)
-                is_open = state == "open" or (inbound is not None and inbound > when + DAY)
-            else:
-                is_open = inbound is not None
-            if is_open and conversation is not None:
-                open_now.add(conversation)
-        return open_now
+class Life:
+    """What is known of a conversation just before a moment."""
 
-    @staticmethod
-    def _closed(past: list[Event]) -> int:
-        closed = 0
-        for conversation in {e.conversation_id for e in past if _speaks(e)}:
-            mine = [e for e in past if e.conversation_id == conversation and _speaks(e)]
-            told = [e for e in mine if not e.type.startswith("message.")]
-            if not told:
-                continue
-            when = max(e.time for e in told)
-            # of two at the same moment the greater word holds: "open" is greater than "closed"
-            if any(e.type not in ("conversation.resolved", "conversation.closed") for e in told if e.time == when):
-                continue
-            closed += not any(e.type == "message.received" and e.time > when + DAY for e in mine)
-        return closed
+    def __init__(self, events: list[Event], moment: datetime) -> None:
+        """Look at what was said before it."""
+        mine = [e for e in events if e.time < moment and (_of_people(e) or _root(e))]
+        speaks = [e for e in mine if _speaks(e)]
+        self.known = bool(speaks)
+        order = ("started", "reopened", "assigned", "escalated", "resolved", "closed")
+        own = sorted(
+            (e for e in speaks if e.type.startswith("conversation.")),
+            key=lambda e: (e.time, order.index(e.type.partition(".")[2])),
+        )
+        inbound = max((e.time for e in speaks if e.type == "message.received"), default=None)
+        ended = bool(own) and own[-1].type in ("conversation.resolved", "conversation.closed")
+        returned = inbound is not None and bool(own) and inbound > own[-1].time + DAY
+        self.open = (inbound is not None) if not own else not ended or returned
+        self.closed = ended and not returned
+        ends = [
+            e.time for e in mine
+            if e.type in ("conversation.resolved", "conversation.closed") or (_replies(e) and e.status != "private")
+        ]  # fmt: skip
+        asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
+        self.asked = min(asked, default=None)
+        given = [e for e in own if e.type == "conversation.assigned"]
+        self.assignee = max(given, key=lambda e: (e.time, ident(e))).staff_id if given else None
+
+
+def _replies(event: Event) -> bool:
+    """Whether an event answers who waits: a campaign's message answers nobody."""
+    return event.type in ("message.sent", "response.ai_generated", "response.staff_sent") and event.campaign_id is None
+
+
+def ident(event: Event) -> int:
+    """Return the number that orders events of the same moment and meaning."""
+    return ident_of(event.source or "api", event.id or "")
 
 
 _TASK_STATES = {"task.created": "pending", "task.assigned": "pending", "task.completed": "done"}
@@ -571,7 +595,7 @@ def _judge(episode: Episode, hours: Clock) -> None:
         e.time for i, e in enumerate(turns)
         if e.type == "conversation.reopened" and any(t.type == "conversation.resolved" for t in turns[:i])
     ]  # fmt: skip
-    replies = [e for e in turns if e.type in ("message.sent", "response.ai_generated", "response.staff_sent")]
+    replies = [e for e in turns if _replies(e)]
     by_people = [
         e for e in replies if not (e.type == "response.ai_generated" or (e.type == "message.sent" and e.kind == "ai"))
     ]
@@ -584,8 +608,7 @@ def _judge(episode: Episode, hours: Clock) -> None:
     )  # fmt: skip
     if resolves and not any(moment > max(resolves) for moment in reopens):
         episode.resolved_at = max(resolves)
-    if start is None:
-        return
+    assert start is not None
     episode.escalated = any(
         e.type in ("conversation.escalated", "escalation.raised") and e.time <= start + WEEK for e in turns
     )
@@ -601,7 +624,7 @@ def _judge(episode: Episode, hours: Clock) -> None:
         episode.first_reply_at = min(after)
         episode.first_response_ms = whole_ms(min(after) - inbound)
         episode.first_response_business_ms = hours.ms(inbound, min(after))
-    starts = [moment for moment in (inbound, handed) if moment is not None]
+    starts = [moment for moment in (inbound, handed, _taken_back(turns, handed)) if moment is not None]
     if not starts:
         return
     waiting = max(starts)
@@ -609,6 +632,27 @@ def _judge(episode: Episode, hours: Clock) -> None:
     if persons:
         episode.first_person_at = min(persons)
         episode.first_person_ms = whole_ms(min(persons) - waiting)
+
+
+def _taken_back(turns: list[Event], handed: datetime | None) -> datetime | None:
+    """Return when what AI alone had resolved was reopened for the last time before any person came in, if it was."""
+    found: datetime | None = None
+    ai = resolved = False
+    for turn in turns:
+        if _replies(turn):
+            if not (turn.type == "response.ai_generated" or (turn.type == "message.sent" and turn.kind == "ai")):
+                break
+            ai = True
+        resolved = resolved or turn.type == "conversation.resolved"
+        if (
+            handed is not None
+            and turn.time >= handed
+            and turn.type in ("conversation.escalated", "conversation.assigned")
+        ):
+            break
+        if turn.type == "conversation.reopened" and ai and resolved:
+            found = turn.time
+    return found
 
 
 def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
@@ -630,18 +674,9 @@ def _classified(events: list[Event]) -> dict[str, Number]:
         sure = [e.confidence for e in some if e.confidence is not None]
         return share(sum(sure), len(sure))
 
-    def complains(event: Event) -> bool:
-        return (event.sentiment or "").lower() in ("negative", "complaint", "frustrated", "angry") or (
-            event.topic or ""
-        ).lower() in ("complaint", "complaints")
-
-    def escalates(event: Event) -> bool:
-        return (event.topic or "").lower() in ("escalation", "escalations") or (
-            event.sentiment or ""
-        ).lower() == "escalation"
-
-    complaints = sum(complains(e) for e in topics)
-    escalations = sum(escalates(e) and not complains(e) for e in topics)
+    said = [(e.topic or "").lower() for e in topics]
+    complaints = sum(topic in ("complaint", "complaints") for topic in said)
+    escalations = sum(topic in ("escalation", "escalations") for topic in said)
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),

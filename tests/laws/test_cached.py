@@ -52,7 +52,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield made
 
 
-@settings(max_examples=max(3, settings().max_examples // 3))
+@settings(max_examples=min(settings().max_examples, max(3, settings().max_examples // 3)))
 @given(happens=st.lists(steps, min_size=4, max_size=10))
 def test_a_kept_answer_is_what_would_be_worked_out_now(engine: Engine, happens: list[tuple[Any, ...]]) -> None:
     """Of three tenants, whose answers are all kept, one does something; then they are asked.

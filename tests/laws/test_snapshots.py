@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from hubbub.rollups import snapshots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.metrics.snapshots import SECTIONS, Kind
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.rollups import snapshots
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, deliveries, worlds
 
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 SCORE = "contact_engagement_score"
-EXAMPLES = settings(max_examples=max(4, settings().max_examples // 3))
+EXAMPLES = settings(max_examples=min(settings().max_examples, max(4, settings().max_examples // 3)))
 kinds = st.sampled_from(list(Kind))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,7 +22,21 @@ def test_defaults_work() -> None:
     """Without anything there are settings: this folder's hubbub-data, the loopback address, port 8321."""
     settings = load()
     assert (settings.data, settings.host, settings.port) == (Path("hubbub-data"), "127.0.0.1", 8321)
-    assert settings.retention.model_dump() == {"raw": 90, "hour": 30, "day": 365, "week": 730, "month": 1095}
+    assert settings.retention.model_dump() == {
+        "raw": 90,
+        "hour": 30,
+        "day": 365,
+        "week": 730,
+        "month": 1095,
+        "facts": 1095,
+    }
+
+
+def test_facts_are_kept_as_long_as_the_longest_grain() -> None:
+    """When nobody says how long facts are kept, the longest of hour, day, week and month says it; for ever is the longest."""
+    assert load(retention={"month": 2000}).retention.facts == 2000
+    assert load(retention={"week": None}).retention.facts is None
+    assert load(retention={"week": None, "facts": 30}).retention.facts == 30
 
 
 def test_flags_win_over_variables_over_the_folders_file_over_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,32 +126,9 @@ def test_keys_are_not_shown() -> None:
     assert "canary" not in str(caught.value)
 
 
-POSTGRES = "postgresql://hubbub@db/hubbub"
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ({"control_url": POSTGRES, "secret_key": "5c" * 32}, ["jobs_url=postgresql://"]),
-        ({"jobs_url": POSTGRES, "secret_key": "5c" * 32}, ["control_url=postgresql://"]),
-        ({"control_url": POSTGRES, "jobs_url": POSTGRES}, ["secret_key"]),
-        ({"control_url": POSTGRES}, ["jobs_url=postgresql://", "secret_key"]),
-    ],
-)
-def test_who_shares_a_clickhouse_and_a_postgres_shares_all(given: dict[str, Any], named: list[str]) -> None:
-    """Processes that would have jobs, tenants or a key of their own are refused, and told which setting is missing."""
-    with pytest.raises(BadSettingError) as caught:
-        load(store_url="clickhouse://host/hubbub", **given)
-    found = [
-        one
-        for one in ("control_url=postgresql://", "jobs_url=postgresql://", "secret_key")
-        if one in caught.value.message
-    ]
-    assert found == named
-
-
-def test_one_folder_or_all_of_it_shares_a_clickhouse() -> None:
-    """Processes in one folder have control data, jobs and keys there; all others are given all three."""
-    assert load(store_url="clickhouse://host/hubbub").shared
-    assert load(store_url="clickhouse://h/hubbub", control_url=POSTGRES, jobs_url=POSTGRES, secret_key="5c" * 32).shared
-    assert not load(control_url=POSTGRES).shared
+@pytest.mark.parametrize("url", ["clickhouse://h/hubbub", "postgresql://h/hubbub", "duckdb:x"])
+def test_no_other_store_is_taken(url: str) -> None:
+    """Events live in the data folder alone: a URL of another store is refused in one line that says where to read on."""
+    with pytest.raises(BadSettingError, match=r"store_url.*come back, see CHANGELOG\.md") as caught:
+        load(store_url=url)
+    assert "\n" not in caught.value.message

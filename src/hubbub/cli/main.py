@@ -15,7 +15,6 @@ from hubbub.cli import (
     integrations,
     jobs,
     manage,
-    moving,
     reports,
     running,
     signing_in,
@@ -45,7 +44,7 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, signing_in, erasing, moving):
+for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, signing_in, erasing):
     group.register(app)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hubbub.errors import WindowFrozenError
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import micros
 from hubbub.facts.refresh import Progress, Refreshed, quiet, refresh
 from hubbub.facts.retention import gone_until
 from hubbub.facts.units import Touched, touched
@@ -78,7 +78,7 @@ def backfill(
     """
     for tenant in tenants:
         until = gone_until(store, tenant.no)
-        if until is not None and moment(min(high, FOREVER // 8)) <= until:
+        if until is not None and high <= micros(until):
             raise WindowFrozenError(
                 f"the facts of {tenant.id} before {until:%Y-%m-%d %H:%M} UTC are gone, and the events that they were folded from"
             )

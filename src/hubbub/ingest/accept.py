@@ -1,29 +1,20 @@
-"""Accept events: check, stamp, put into columns, append, and give a verdict for each.
-
-The steps are a list one can read: `read_events` (model/event.py) has parsed; here `_fault` checks what shape cannot say,
-`_columns` stamps source, id and time of receipt, the store finds duplicates and corrections while it commits, and what
-was refused goes into quarantine with its reason, replayable.
-"""
+"""Check events: what their shape cannot say, with a stable code, the field and what to do for each that is refused."""
 
 from __future__ import annotations
 
 import json
 import math
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
-from hubbub.clock import Clock
 from hubbub.model.event import (
     FIELDS,
     KINDS,
-    MAX_RAW,
     NOTHING,
     TEXT_FIELDS,
     TYPES,
@@ -36,7 +27,7 @@ from hubbub.model.event import (
     too_deep,
 )
 from hubbub.model.tenant import Tenant, kept_from
-from hubbub.store.base import EVENT_SCHEMA, Batch, Store, Verdict, utc_naive
+from hubbub.model.window import utc_naive
 from hubbub.store.erasures import Erased
 
 EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
@@ -211,92 +202,6 @@ def _when(event: Event) -> tuple[datetime, tuple[str, str, str] | None]:
         return EARLIEST, ("out_of_range", "time", _TIMES["out_of_range"])
 
 
-_COLUMNS = [f for f in EVENT_SCHEMA if f.name not in ("tenant", "time", "source", "id", "attributes", "received_at")]
-
-
-def _columns(tenant: Tenant, events: Sequence[Event], times: Sequence[datetime], now: datetime) -> Batch:
-    columns = _by_field(events)
-    given = [bool(id_) for id_ in columns["id"]]
-    ids = [id_ or uuid.uuid4().hex for id_ in columns["id"]]
-    sources = [source or DEFAULT_SOURCE for source in columns["source"]]
-    n = len(events)
-    arrays: dict[str, pa.Array] = {f.name: _array(columns[f.name], f.type) for f in _COLUMNS}
-    arrays["tenant"] = pa.array([tenant.no] * n, pa.int32())
-    arrays["time"] = pa.array(times, pa.timestamp("us"))
-    arrays["source"] = pa.array(sources, pa.string())
-    arrays["id"] = pa.array(ids, pa.string())
-    attributes = [None if raw is NOTHING else bytes(raw).decode() or None for raw in columns["attributes"]]
-    arrays["attributes"] = pa.array(attributes, pa.string())
-    arrays["received_at"] = pa.array([utc_naive(now)] * n, pa.timestamp("us"))
-    table = pa.Table.from_arrays([arrays[f.name] for f in EVENT_SCHEMA], schema=EVENT_SCHEMA)
-    identities = [(tenant.no, source, id_) for source, id_ in zip(sources, ids, strict=True)]
-    return Batch(table, identities, columns["revision"], given)
-
-
-def _array(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
-    """Return a column. An empty text is an absent one, here as in `event_from`; numbers keep their 0."""
-    if values.count(None) == len(values):
-        return pa.nulls(len(values), kind)
-    if kind == pa.string() and "" in values:
-        values = tuple(text or None for text in values)
-    return pa.array(values, kind)
-
-
-class Intake:
-    """Accepts events for a store. `frozen_until` tells from where on a tenant's raw events are still there.
-
-    `arrived` hears of each tenant whose stored events are others now, before the sender does. `erased` tells
-    what is not taken again.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        frozen_until: Callable[[Tenant], datetime | None],
-        arrived: Callable[[Tenant], None] = lambda _: None,
-        erased: Callable[[Tenant], Erased | None] = lambda _: None,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._frozen_until = frozen_until
-        self._arrived = arrived
-        self._erased = erased
-
-    def accept(
-        self,
-        tenant: Tenant,
-        items: Iterable[Item],
-        *,
-        history: bool = False,
-        origin: str = "api",
-        quarantine: bool = True,
-        origins: Sequence[str] | None = None,
-    ) -> Outcome:
-        """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
-
-        `history` takes events older than the raw retention; `origin` says in quarantine where records came from,
-        `origins` (one per item) name file and line at the head of each message.
-        """
-        now = self._clock()
-        limits = bounds(tenant, now, self._frozen_until(tenant), history, self._erased(tenant))
-        good, times, rejected = check(items, limits)
-        for one in rejected if origins else ():
-            one.message = f"{(origins or [])[one.index]}: {one.message}"
-        batch = _columns(tenant, good, times, now)
-        kept = [_quarantined(tenant, r, origin, now) for r in rejected if r.code not in UNKEPT] if quarantine else []
-        batch = replace(batch, rejected=kept, history=history)
-        verdicts = self._store.append(batch) if good or batch.rejected else []
-        if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
-            self._arrived(tenant)
-        return Outcome(
-            stored=verdicts.count(Verdict.STORED),
-            duplicates=verdicts.count(Verdict.DUPLICATE),
-            corrected=verdicts.count(Verdict.CORRECTED),
-            rejected=rejected,
-        )
-
-
 def _raw(event: Event) -> str:
     """Write an event as JSON, the same text however it came."""
     try:
@@ -309,10 +214,3 @@ def _raw(event: Event) -> str:
         if "attributes" in given:
             given["attributes"] = json.loads(bytes(event.attributes))
         return as_json(given)
-
-
-def _quarantined(tenant: Tenant, rejection: Rejection, origin: str, now: datetime) -> Mapping[str, Any]:
-    return {
-        "tenant": tenant.no, "received_at": utc_naive(now), "origin": origin, "code": rejection.code, "field": rejection.field,
-        "message": rejection.message, "raw": rejection.raw[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}"),
-    }  # fmt: skip

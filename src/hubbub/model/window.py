@@ -105,3 +105,8 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
         window = window_of(moment, grain, tz)
         yield window
         moment = window.end
+
+
+def utc_naive(moment: datetime) -> datetime:
+    """Return an aware moment in UTC without zone, as control data keeps it."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
-from hubbub.publishing.tables import publish
+from hubbub.publishing.publish import publish
 from hubbub.query.queries import Queries
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
@@ -144,14 +145,18 @@ class JobOperations(ABC):
         errors = self.backfill(start, end, tenant)["errors"] if start is not None and end is not None else {}
         chosen = [one for one in self._chosen(tenant) if one.id not in errors]
         done = publish(self.store, self.queries, chosen, self.clock(), table=relation)
-        return {"processed": len(chosen), "created": done.rows, "errors": errors | done.errors}
+        return {"processed": len(chosen), "created": done.written, "errors": errors | done.errors}
 
     def aggregate_trends(self, dates: Sequence[str], again: bool = False) -> dict[str, Any]:
-        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them."""
+        """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them.
+
+        `again` writes them whether anything changed or not.
+        """
         tenants = self._chosen(None)
         days = [parse_date(day) for day in dates]
-        done = publish(self.store, self.queries, tenants, self.clock(), table="trend-aggregation", days=days)
-        return {"tenants_processed": len(tenants), "trends_created": done.rows, "errors": done.errors}
+        span = (min(days), max(days) + timedelta(days=1)) if days else None
+        done = publish(self.store, self.queries, tenants, self.clock(), table="communication_trends", days=span)
+        return {"tenants_processed": len(tenants), "trends_created": done.written, "errors": done.errors}
 
     def settle_snapshots(self) -> dict[str, Any]:
         """Make those snapshots again that were made before the last receipts could come, and now can be settled."""

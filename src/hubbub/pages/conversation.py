@@ -46,10 +46,10 @@ def _id(ask: Ask) -> str:
 
 
 def _about(ask: Ask) -> Shown:
-    found = facts_of(ask.engine.store, ask.tenant, _id(ask))
+    found = facts_of(ask.engine.queries, ask.tenant, _id(ask))
     if found is None:
         return Shown(empty=GONE)
-    stands = state_of(ask.engine.store, ask.tenant, ask.now, _id(ask))
+    stands = state_of(ask.engine.queries, ask.tenant, _id(ask))
     state = STATE_TITLES.get(stands["state"] or "none", "Nothing tells")
     if stands["since"] is not None:
         waits = shown((ask.now - stands["since"]).total_seconds() * 1000, "ms")
@@ -81,7 +81,7 @@ _EPISODE = (
 
 
 def _episodes(ask: Ask) -> Shown:
-    found = episodes(ask.engine.store, ask.tenant, _id(ask))
+    found = episodes(ask.engine.queries, ask.tenant, _id(ask))
     if not found:
         return Shown(empty="Nobody wrote in or opened it, so that it has no episode.")
     rows = [
@@ -101,7 +101,7 @@ def _episodes(ask: Ask) -> Shown:
 
 
 def _timeline(ask: Ask) -> Shown:
-    found = timeline(ask.engine.store, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
+    found = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
     if not found["rows"]:
         return Shown(empty=GONE)
     entries = [_entry(ask, row) for row in found["rows"]]

@@ -57,7 +57,7 @@ def _search(ask: Ask) -> Shown:
 
 def _list(ask: Ask) -> Shown:
     wanted = _wanted(ask)
-    found = conversations(ask.engine.store, ask.tenant, ask.now, wanted, cursor=ask.param("cursor") or None)
+    found = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
     if not found["rows"]:
         return Shown(empty=_why_none(wanted))
     until = min(wanted.end, ask.now)

@@ -37,7 +37,7 @@ def raw_event(request: Request, tenant: str) -> Response:
     """Return one event as it is stored."""
     one = _of_analyst(request, tenant)
     asked = request.query_params
-    found = event(house_of(request).engine.store, one, asked.get("source", ""), asked.get("id", ""))
+    found = event(house_of(request).engine.queries, one, asked.get("source", ""), asked.get("id", ""))
     if found is None:
         raise NotFoundError("there is no such event")
     return JSONResponse(found, headers=_HEADERS)
@@ -47,12 +47,12 @@ def raw_event(request: Request, tenant: str) -> Response:
 @guarded
 def raw_events(request: Request, tenant: str) -> Response:
     """Return all events of a conversation, one to a line."""
-    one, store = _of_analyst(request, tenant), house_of(request).engine.store
+    one, queries = _of_analyst(request, tenant), house_of(request).engine.queries
     conversation = request.query_params.get("id", "")
-    if facts_of(store, one, conversation) is None:
+    if facts_of(queries, one, conversation) is None:
         raise NotFoundError("there is no such conversation")
     headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{one.id}-conversation.jsonl"'}
-    return StreamingResponse(lines(store, one, conversation), media_type="application/x-ndjson", headers=headers)
+    return StreamingResponse(lines(queries, one, conversation), media_type="application/x-ndjson", headers=headers)
 
 
 @files.get("/reports/{report}")

@@ -11,7 +11,7 @@ from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import plain_card, shown_cards
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
-from hubbub.query.present import lately, members
+from hubbub.query.live import lately, members
 from hubbub.reports.words import shown
 
 STATES = (
@@ -69,9 +69,7 @@ def _minutes(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     if question is None:
         return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: take that filter away.")
-    rows = [
-        {**row, "at": row["window"][11:16]} for row in lately(ask.engine.store, ask.engine.clock, ask.tenant, question)
-    ]
+    rows = [{**row, "at": row["window"][11:16]} for row in lately(ask.engine.queries, ask.tenant, question)]
     received, sent = (sum(row[name] for row in rows) for name in MESSAGES)
     if not received + sent:
         return Shown(empty=f"No message came or went in the last {MINUTES} minutes.")
@@ -88,7 +86,7 @@ def _named(ask: Ask, metric: str, limit: int) -> list[dict[str, Any]] | None:
     question = _question(ask, (metric,), ask.now - timedelta(days=1), ask.now)
     if question is None:
         return None
-    return members(ask.engine.store, ask.engine.clock, ask.tenant, question, limit=limit)
+    return members(ask.engine.queries, ask.tenant, question, limit=limit)
 
 
 def _waiting(ask: Ask) -> Shown:

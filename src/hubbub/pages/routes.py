@@ -182,7 +182,6 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "operator_pages": [one for one in OPERATOR.values() if one.listed] if person.may(Role.OPERATOR) else [],
         "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
         "refreshes": house.refresh_seconds,
-        "computed": not page.tenant or house.engine.settled_to() > 0,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip
 

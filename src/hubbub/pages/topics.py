@@ -219,7 +219,7 @@ def _messages(ask: Ask) -> Shown:
     tz, cursor, where = ask.tenant.tz, ask.param("cursor") or None, _where(ask)
     span = local_midnight(ask.view.first, tz), local_midnight(ask.view.after, tz)
     try:
-        found = flagged(ask.engine.store, ask.tenant, *span, where, cursor=cursor)
+        found = flagged(ask.engine.queries, ask.tenant, *span, where, cursor=cursor)
     except BadQuestionError as error:
         return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
     if not found["rows"]:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from hubbub.errors import StoreDamagedError
+from hubbub.storage import published
 
 VERSION = 1
 """Raised only by a change that an added column, table or index cannot express; such a file is refused until it is migrated."""
@@ -116,6 +117,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "person": (
         {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
     ),
+    **published.TABLES,
 }  # fmt: skip
 """Table -> (column -> type, primary key); without one, rows are told apart by all they say."""
 
@@ -152,6 +154,7 @@ INDEXES: Mapping[str, str] = {
     "state_entity": "state (tenant, entity, id)",
     "state_until": "state (tenant, entity, state, until, since)",
     "quarantine_tenant": "quarantine (tenant)",
+    **published.INDEXES,
 }  # fmt: skip
 """Index -> what it covers."""
 
@@ -185,6 +188,10 @@ def create(con: sqlite3.Connection, path: str) -> None:
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
             con.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
+        for name, select in published.VIEWS.items():
+            _defined(con, "VIEW", name, f"AS {select}")
+        for name, body in published.TRIGGERS.items():
+            _defined(con, "TRIGGER", name, body)
         con.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         con.execute("ROLLBACK")
@@ -207,6 +214,15 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
             raise StoreDamagedError(
                 f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}"
             )
+
+
+def _defined(con: sqlite3.Connection, kind: str, name: str, body: str) -> None:
+    """Make a view or trigger what it is today; nothing is written where it is."""
+    wanted = f"CREATE {kind} {name} {body}"
+    there = con.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    if there is None or there[0] != wanted:
+        con.execute(f"DROP {kind} IF EXISTS {name}")
+        con.execute(wanted)
 
 
 def _columns(columns: Mapping[str, str]) -> str:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hubbub.errors import DatabaseUnavailableError, StoreBusyError
-
-_NOT_IN_TIME = "55P03"
-"""What PostgreSQL says when a lock was not had within lock_timeout."""
 
 metadata = sa.MetaData()
 
@@ -100,35 +94,6 @@ class Database:
         with answering(), self._engine.connect() as con:
             yield con
 
-    @contextmanager
-    def turn(self, name: str, patience: float) -> Iterator[sa.Connection]:
-        """Give a connection while no other process or thread has the turn of this name; who dies loses it.
-
-        Raises StoreBusyError when somebody else has it for so many seconds.
-        """
-        if self._engine.dialect.name == "sqlite":
-            with Path(f"{self._engine.url.database}.{name}.lock").open("w") as file:
-                _lock(file.fileno(), name, patience)
-                with self.read() as con:
-                    yield con
-            return
-        number = _number(name)
-        with self.read() as con:
-            try:
-                con.execute(sa.text(f"SET LOCAL lock_timeout = {max(1, int(patience * 1000))}"))
-                con.execute(sa.text(f"SELECT pg_advisory_lock({number})"))
-            except OperationalError as error:
-                if getattr(error.orig, "sqlstate", None) == _NOT_IN_TIME:
-                    raise _taken(name) from None
-                raise
-            con.commit()
-            try:
-                yield con
-            finally:
-                con.rollback()
-                con.execute(sa.text(f"SELECT pg_advisory_unlock({number})"))
-                con.commit()
-
     def scrub(self, *tables: sa.Table) -> None:
         """Leave no byte of rows that were deleted from these tables. Raises StoreBusyError while somebody holds on to old ones."""
         with answering(), self._turn, self._engine.connect() as plain:
@@ -155,20 +120,3 @@ def _complete(con: sa.Connection, table: sa.Table) -> None:
 
 def _number(name: str) -> int:
     return zlib.crc32(f"hubbub {name}".encode())
-
-
-def _taken(name: str) -> StoreBusyError:
-    return StoreBusyError(f"another process has the turn to {name}; try again in a moment")
-
-
-def _lock(file: int, name: str, patience: float) -> None:
-    until = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise _taken(name) from None
-            time.sleep(0.005)
-        else:
-            return

@@ -20,7 +20,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadInputError, BadRequestError
 from hubbub.model.event import FIELDS
 from hubbub.model.page import check_limit, cut, place_of
-from hubbub.store.base import utc_naive
+from hubbub.model.window import utc_naive
 from hubbub.store.database import Database, metadata
 
 KEPT = timedelta(days=30)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -66,7 +65,7 @@ def doctor(
     tenants = len(control.tenants())
     broken = integrations.page(state="broken", limit=MOST)
     rows = [
-        _row("store", True, f"{events[0]} events of {events[1]} tenants in {_place(settings)}", ""),
+        _row("store", True, f"{events[0]} events of {events[1]} tenants in {settings.data}", ""),
         _row("tenants", tenants > 0, f"{tenants} tenants", "make one: hubbub tenants add NAME --zone ZONE"),
         _row(
             "disk", free > settings.free_floor_mb, f"{free} MiB free",
@@ -93,12 +92,6 @@ def doctor(
             _row("jobs", not ended, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")
         )
     return rows
-
-
-def _place(settings: Settings) -> str:
-    """Say where events live, without the password that a URL may hold."""
-    url = urlsplit(settings.store_url)
-    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}" if url.netloc else str(settings.data)
 
 
 def _some(found: list[str], what: str) -> str:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hubbub.store.duckdb import DuckStore
 
 from hubbub.clock import fixed
 from hubbub.ingest.accept import Intake
 from hubbub.model.event import Event, Rejection
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant, kept_from
-from hubbub.store.duckdb import DuckStore
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 ACME, OTHER = Tenant(1, "acme"), Tenant(2, "other")

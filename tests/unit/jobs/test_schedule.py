@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hubbub.store.relations import RELATIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from hubbub.errors import BadSettingError
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES, next_tick, schedules, ticks
 from hubbub.jobs.workflows import checked
-from hubbub.store.relations import RELATIONS
 
 REQUIRED = {
     "hourly_message_counts": "0 * * * *",

@@ -13,7 +13,7 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Score
 from hubbub.model.event import Event
-from tests.heart.conftest import Lab
+from tests.laws.conftest import Lab
 
 END = datetime(2026, 8, 2, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Where a text names somebody: whole words, JSON's spellings, and ids too short to be words. Both engines agree."""
+"""Where a text names somebody: whole words, JSON's spellings, and ids too short to be words. The store agrees."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hubbub.store.base import Store
 
 from hubbub.model.naming import named, pattern
-from hubbub.store.base import Store
-from tests.stores import KINDS, new_store
+from tests.stores import new_store
 
 ACCENT = "anna.é/b@x.it"
 ODD = "a'b\"c\\d$"
@@ -33,10 +33,10 @@ TOLD: dict[str, dict[str, bool]] = {
 """By id, texts and whether they name it."""
 
 
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An empty store of each kind."""
-    opened = new_store(request.param, tmp_path)
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    opened = new_store(tmp_path)
     yield opened
     opened.close()
 
@@ -48,8 +48,8 @@ def test_a_text_names_an_id_or_not(name: str) -> None:
     assert {text: bool(found.search(text)) for text in TOLD[name]} == TOLD[name]
 
 
-def test_stores_find_the_same(store: Store) -> None:
-    """In one column or among several, nulls too, an engine finds an id just where this process does."""
+def test_the_store_finds_the_same(store: Store) -> None:
+    """In one column or among several, nulls too, the store finds an id just where this process does."""
     for name, texts in TOLD.items():
         rows = pa.table({"n": list(range(len(texts))), "a": list(texts), "b": pa.nulls(len(texts), pa.string())})
         for columns in (["a"], ["b", "a"], ["a", "b"]):

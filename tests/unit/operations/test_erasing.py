@@ -1,4 +1,4 @@
-"""Erasing a contact, on both stores: what goes, what stays, what does not come back, and an erasure that is cut short."""
+"""Erasing a contact: what goes, what stays, what does not come back, and an erasure that is cut short."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hubbub.rollups import erasure
 
 from hubbub.app import Engine
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError, TenantsFailedError
-from hubbub.rollups import erasure
 from hubbub.settings import load
-from hubbub.store import clickhouse_removal as removal
-from hubbub.store.clickhouse import ClickHouseStore
 from tests.acceptance.conftest import tables_of
-from tests.stores import KINDS, new_url
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 GUEST = "guest-7f3a91"
 SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
 
 
-@pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    """An engine on an empty store of each kind, with the tenants acme and beta."""
-    settings = load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0, store_url=new_url(request.param))
-    with Engine(settings, lambda: NOW) as made:
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty store, with the tenants acme and beta."""
+    with Engine(load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0), lambda: NOW) as made:
         for tenant in ("acme", "beta"):
             made.add_tenant(tenant, retention={"raw": None, "hour": None})
         yield made
@@ -50,28 +46,12 @@ def ids(engine: Engine) -> list[str]:
     return [id_ for (id_,) in engine.store.query("SELECT id FROM events ORDER BY id").rows]
 
 
-@pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Engine]:
-    """The same on the embedded store alone, for what does not depend on the store."""
-    with Engine(load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0), lambda: NOW) as made:
-        for tenant in ("acme", "beta"):
-            made.add_tenant(tenant, retention={"raw": None, "hour": None})
-        yield made
-
-
 def named(engine: Engine) -> dict[str, int]:
-    """Count what names the guest, by table; on a ClickHouse also rows that do not count any more."""
+    """Count what names the guest, by table."""
     who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
     wheres, found = erasure.conditions(), {}
     for table, where in wheres.items():
         found[table] = engine.store.query(f"SELECT count(*) FROM {table} WHERE {where}", who.params).rows[0][0]
-    if isinstance(engine.store, ClickHouseStore):
-        with engine.store._client() as client:
-            dead = removal.dead(client, engine.store._positions.standing(), wheres, who.params)
-            parts = "SELECT count() FROM system.parts WHERE active AND has_lightweight_delete AND database = currentDatabase()"
-            masked = client.query(f"{parts} AND table IN ('events', 'superseded', 'quarantine')").result_rows[0][0]
-        assert masked == 0
-        found |= {f"{table}, dead": len(rows) for table, rows in dead.items()}
     return {table: count for table, count in found.items() if count}
 
 
@@ -103,10 +83,10 @@ def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
     assert engine.verify()["clean"]
 
 
-def test_a_short_id_is_found_as_a_whole_value_alone(embedded: Engine) -> None:
+def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
     """One of fewer than six characters takes no event that has it as a word, a number, or in an id."""
     record(
-        embedded,
+        engine,
         event("own", "7"),
         event("whole", None, staff_id="7"),
         event("text", None, attributes={"guest": "7"}),
@@ -114,8 +94,8 @@ def test_a_short_id_is_found_as_a_whole_value_alone(embedded: Engine) -> None:
         event("word", None, attributes={"text": "room 7 please"}),
         event("id-7", "17", conversation_id="c-7"),
     )
-    assert embedded.erase("acme", "7")["mentions"] == 2
-    assert ids(embedded) == ["id-7", "number", "word"]
+    assert engine.erase("acme", "7")["mentions"] == 2
+    assert ids(engine) == ["id-7", "number", "word"]
 
 
 def test_every_place_forgets_it(engine: Engine) -> None:
@@ -185,46 +165,46 @@ def test_frozen_windows_keep_their_totals(engine: Engine) -> None:
 # --- what arrives later
 
 
-def test_what_was_erased_does_not_come_back(embedded: Engine) -> None:
+def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
-    record(embedded, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
-    embedded.erase("acme", GUEST)
+    record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    engine.erase("acme", GUEST)
     again = [
         event("own"), event("own", revision=3), event("never seen", days=3), event("mention", None, attributes={"to": GUEST}),
     ]  # fmt: skip
-    answer = embedded.record("acme", again, history=True)
+    answer = engine.record("acme", again, history=True)
     assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 4
-    assert embedded.quarantine("acme")["rows"] == []
-    record(embedded, event("from now on", days=-0.1), event("other 2", "guest-2"))
-    record(embedded, event("own"), tenant="beta")
-    assert ids(embedded) == ["from now on", "other", "other 2", "own"]
+    assert engine.quarantine("acme")["rows"] == []
+    record(engine, event("from now on", days=-0.1), event("other 2", "guest-2"))
+    record(engine, event("own"), tenant="beta")
+    assert ids(engine) == ["from now on", "other", "other 2", "own"]
 
 
-def test_an_erasure_can_be_shown(embedded: Engine) -> None:
+def test_an_erasure_can_be_shown(engine: Engine) -> None:
     """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
-    record(embedded, event("own"))
-    first = embedded.erase("acme", GUEST)
-    embedded.clock = lambda: NOW + timedelta(hours=1)
-    second = embedded.erase("acme", "guest-2")
-    rows = embedded.erasures("acme")["rows"]
+    record(engine, event("own"))
+    first = engine.erase("acme", GUEST)
+    engine.clock = lambda: NOW + timedelta(hours=1)
+    second = engine.erase("acme", "guest-2")
+    rows = engine.erasures("acme")["rows"]
     assert [row["id"] for row in rows] == [first["erasure"], second["erasure"]]
     assert [row["at"] for row in rows] == ["2026-08-20T12:00:00Z", "2026-08-20T13:00:00Z"]
     assert [row["counts"]["events"] for row in rows] == [1, 0]
     assert GUEST not in json.dumps(rows)
-    assert embedded.erasures("acme", GUEST)["rows"] == rows[:1]
-    page = embedded.erasures("acme", limit=1)
-    assert embedded.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
-    assert embedded.erasures("beta")["rows"] == []
-    assert embedded.erase("beta", GUEST)["contact"] != first["contact"]
+    assert engine.erasures("acme", GUEST)["rows"] == rows[:1]
+    page = engine.erasures("acme", limit=1)
+    assert engine.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
+    assert engine.erasures("beta")["rows"] == []
+    assert engine.erase("beta", GUEST)["contact"] != first["contact"]
 
 
-def test_names_that_cannot_be_are_refused(embedded: Engine) -> None:
+def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
     """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
     with pytest.raises(NotFoundError):
-        embedded.erase("nobody", GUEST)
+        engine.erase("nobody", GUEST)
     for bad in ("", "x" * 513, "a\0b"):
         with pytest.raises(BadInputError, match="contact_id"):
-            embedded.erase("acme", bad)
+            engine.erase("acme", bad)
 
 
 # --- cut short

@@ -13,7 +13,7 @@ from hubbub.model.event import record_from
 from hubbub.model.tenant import Tenant
 from hubbub.operations.answers import AnswerOperations
 from hubbub.store.control import Control
-from tests.heart.conftest import Lab
+from tests.laws.conftest import Lab
 
 
 class Desk(Lab, AnswerOperations):

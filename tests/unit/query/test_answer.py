@@ -17,7 +17,7 @@ from hubbub.model.event import Event
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
-from tests.heart.conftest import Lab
+from tests.laws.conftest import Lab
 
 START = datetime(2026, 5, 4, tzinfo=UTC)  # a Monday
 WEEK = Question(("messages",), START, START + timedelta(days=7), Grain.DAY)

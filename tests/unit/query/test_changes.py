@@ -15,9 +15,9 @@ from hubbub.metrics.definition import Count, Quantiles, Ratio, Stored, Sum
 from hubbub.model.question import Question
 from hubbub.query.changes import USUAL, _of_mean, changes
 from hubbub.query.result import Cell
-from tests.heart.conftest import Lab
-from tests.heart.test_laws import examples
+from tests.laws.conftest import Lab
 from tests.laws.strategies import World, worlds
+from tests.laws.test_laws import examples
 
 PARTS = [
     f"{name}.avg" if isinstance(metric, Quantiles) else name

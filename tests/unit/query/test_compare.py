@@ -15,7 +15,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from hubbub.query.compare import earlier
-from tests.heart.conftest import Lab
+from tests.laws.conftest import Lab
 
 ZONE = "America/New_York"
 TZ = ZoneInfo(ZONE)

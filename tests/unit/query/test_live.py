@@ -15,7 +15,7 @@ from hubbub.metrics.definition import WITHIN
 from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.query.live import lately, members
-from tests.heart.conftest import Lab
+from tests.laws.conftest import Lab
 
 NOW = datetime(2026, 5, 6, 12, 0, 30, tzinfo=UTC)
 TODAY = Question(("waiting_conversations",), NOW.replace(hour=0, minute=0, second=0), NOW + timedelta(hours=12))

@@ -7,16 +7,14 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 import redis as redis_py
+from hubbub.store.duckdb import DuckStore
 from structlog.testing import capture_logs
 
-from hubbub.errors import BadSettingError, StoreUnavailableError
-from hubbub.store.base import Store
-from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Following, Kept, Memory, Redis, space_of
-from hubbub.store.duckdb import DuckStore
+from hubbub.errors import BadSettingError
+from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Kept, Memory, Redis, space_of
 from tests.conftest import RedisServer
 
 TAGS = ("all", "1:numbers")
@@ -302,64 +300,3 @@ def test_what_is_forgotten_is_gone_at_once(cache: Cache, request: pytest.Fixture
     else:
         with redis_py.Redis.from_url(request.getfixturevalue("redis_server").url) as client:
             assert sorted(client.scan_iter("test:[0-9]*")) == [b"test:11:a", b"test:2:1:a"]
-
-
-class Elsewhere:
-    """Where a store stands that other processes change too."""
-
-    changed = seq = 1
-    there = True
-
-    def version(self) -> int:
-        """Return the number of the newest change."""
-        if not self.there:
-            raise StoreUnavailableError
-        return self.changed
-
-    def last_seq(self) -> int:
-        """Return the number of the newest event."""
-        return self.seq
-
-
-def test_an_answer_is_good_while_a_shared_store_stands_where_it_stood() -> None:
-    """Another process's change lets go of every answer, its events of those alone that depend on events; so do own drops."""
-    store = Elsewhere()
-    cache = Following(1 << 20, cast(Store, store))
-    assert not cache.inline
-    numbers, live = ("1:numbers",), ("1:numbers", "1:events")
-    for again in range(3):
-        keep(cache, "numbers", numbers)
-        keep(cache, "live", live)
-        assert (cache.get("numbers", numbers)[0], cache.get("live", live)[0]) == (BODY, BODY)
-        if again == 0:
-            store.seq += 1
-            assert (cache.get("numbers", numbers)[0], cache.get("live", live)[0]) == (BODY, None)
-        elif again == 1:
-            store.changed += 1
-            assert (cache.get("numbers", numbers)[0], cache.get("live", live)[0]) == (None, None)
-        else:
-            cache.drop(["1:numbers"])
-            assert (cache.get("numbers", numbers)[0], cache.get("live", live)[0]) == (None, None)
-
-
-def test_an_answer_that_was_begun_before_anothers_change_is_not_found() -> None:
-    """The stamp is that of when the answer was begun, so what was worked out of the state before is kept in vain."""
-    store = Elsewhere()
-    cache = Following(1 << 20, cast(Store, store))
-    _, stamp = cache.get("k", TAGS)
-    store.changed += 1
-    cache.put("k", stamp, BODY, 60)
-    assert cache.get("k", TAGS)[0] is None
-
-
-def test_nothing_is_found_or_kept_while_a_shared_store_does_not_say_where_it_stands() -> None:
-    """Without the control database there are no answers from memory, and afterwards those from before are good again."""
-    store = Elsewhere()
-    cache = Following(1 << 20, cast(Store, store))
-    keep(cache)
-    store.there = False
-    assert cache.get("k", TAGS) == (None, ())
-    keep(cache, "other")
-    store.there = True
-    assert cache.get("k", TAGS)[0] == BODY
-    assert cache.get("other", TAGS)[0] is None

@@ -1,0 +1,222 @@
+"""Snapshots: what a tenant's whole team and each account came to in a day, week or month, one JSON document each, kept.
+
+A snapshot says what the same question answers at the moment it is made, and replaces the one of the same period. When facts of a
+period are gone its snapshot stays as it is, and no new one is made: nothing is made from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from hubbub.errors import NOT_NOW, BadQuestionError, HubbubError, WindowFrozenError
+from hubbub.facts.moments import micros, moment
+from hubbub.metrics.catalogue import DEFINITION_VERSION
+from hubbub.metrics.snapshots import PROVISIONAL_FOR, SECTIONS, Kind
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant, kept_from
+from hubbub.model.window import Window, day_of, first_day, local_midnight, next_first_day
+from hubbub.query.queries import Queries
+from hubbub.query.result import Answer
+from hubbub.storage.store import Store
+from hubbub.telemetry import log
+
+TEAM = ""
+"""The account under which the whole team's snapshot is kept."""
+NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
+
+
+@dataclass(frozen=True)
+class Period:
+    """A tenant's day, week or month: its first local day, and its window in UTC."""
+
+    tenant: Tenant
+    day: date
+    window: Window
+
+    def state(self, now: datetime) -> str:
+        """Say whether its numbers are still to come (live), may still change by receipts (provisional), or stand."""
+        if self.window.end > now:
+            return "live"
+        return "provisional" if self.window.end + PROVISIONAL_FOR > now else "settled"
+
+
+@dataclass
+class Made:
+    """What making snapshots did: tenants looked after, documents written, tenants whose kept one stays, errors by tenant."""
+
+    processed: int = 0
+    created: int = 0
+    kept: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def answer(self) -> dict[str, Any]:
+        """Return the public form."""
+        return {"processed": self.processed, "created": self.created, "kept": self.kept, "errors": self.errors}
+
+
+def period_of(tenant: Tenant, kind: Kind, day: date | None, now: datetime) -> Period:
+    """Return the period that holds `day`, or the last one that is over at `now`, in the tenant's zone."""
+    grain = kind.grain
+    first = first_day(day_of(now, tenant.tz), grain)
+    first = first_day(first - timedelta(days=1), grain) if day is None else first_day(day, grain)
+    span = Window(local_midnight(first, tenant.tz), local_midnight(next_first_day(first, grain), tenant.tz))
+    return Period(tenant, first, span)
+
+
+def make(
+    store: Store,
+    queries: Queries,
+    tenants: Sequence[Tenant],
+    kind: Kind,
+    day: date | None,
+    now: datetime,
+    *,
+    over: datetime | None = None,
+) -> Made:
+    """Make the snapshots of one period of these tenants, each as of one moment and in one transaction; see `period_of`.
+
+    Without a `day` it is the last period that was over at the moment `over` (`now` when None): each tenant's own. One that fails
+    is among the errors and keeps its old snapshot. A single tenant whose period is refused raises: BadQuestionError when it has
+    not begun, WindowFrozenError when facts of it are gone. What a store raises that does not answer is raised on.
+    """
+    made = Made(processed=len(tenants))
+    for tenant in tenants:
+        period = period_of(tenant, kind, day, over or now)
+        try:
+            count = _make(store, queries, period, kind, now)
+        except NOT_NOW:
+            raise
+        except Exception as error:  # one tenant's fault never stops the others
+            if len(tenants) == 1 and isinstance(error, HubbubError):
+                raise
+            log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=str(error))
+            made.errors[tenant.id] = str(error) or type(error).__name__
+            continue
+        made.created += count
+        made.kept += not count
+    return made
+
+
+def _make(store: Store, queries: Queries, period: Period, kind: Kind, now: datetime) -> int:
+    """Make the snapshots of a tenant's period; returns how many, 0 where a settled one stays since its facts are gone."""
+    if period.window.start >= now:
+        raise BadQuestionError(f"{period.day} has not begun in {period.tenant.zone}")
+    if _gone(store, period):
+        if _settled(store, period, kind):
+            return 0
+        raise WindowFrozenError(
+            f"facts of {period.day} are past retention: a snapshot made in time stays, no new one can be made"
+        )
+    rows = list(_documents(queries, period, now))
+    key = (period.tenant.no, kind.value, period.day.isoformat())
+    said = (
+        micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now), DEFINITION_VERSION,
+        micros(now),
+    )  # fmt: skip
+    with store.facts.write() as writing:
+        writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
+        writing.many(
+            "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*key, account, *said, json.dumps(document, ensure_ascii=False)) for account, document in rows],
+        )
+    return len(rows)
+
+
+def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield account and document of the team and of every account with an event before the period's end."""
+    tenant, window = period.tenant, period.window
+    ever = Question(("events",), local_midnight(date(2000, 1, 1), tenant.tz), min(window.end, now), by=("account_id",))
+    with queries.at_once(tenant) as ask:
+        team = ask(Question(NAMES, window.start, window.end))
+        accounts = sorted(account for (account,) in ask(ever).dims if account)
+        split = ask(Question(NAMES, window.start, window.end, by=("account_id",))) if accounts else team
+        places = {dims: row for row, dims in enumerate(split.dims)}
+        silent = [account for account in accounts if (account,) not in places]
+        # of accounts of which nothing is to be said all say the same
+        quiet = ask(Question(NAMES, window.start, window.end, where={"account_id": (silent[0],)})) if silent else team
+    yield TEAM, _document(team, 0)
+    for account in accounts:
+        row = places.get((account,))
+        yield account, _document(quiet, 0) if row is None else _document(split, row)
+
+
+def _document(answer: Answer, row: int) -> dict[str, Any]:
+    values = {name: column.values[row] for name, column in answer.columns.items()}
+    return {section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()}
+
+
+def _gone(store: Store, period: Period) -> bool:
+    """Say whether facts of a period are past retention."""
+    with store.facts.read() as reading:
+        return reading.value(
+            "SELECT 1 FROM kept WHERE tenant = ? AND what = 'facts' AND gone_from < ? AND since > ?",
+            (period.tenant.no, micros(period.window.end), micros(period.window.start)),
+        ) is not None  # fmt: skip
+
+
+def _settled(store: Store, period: Period, kind: Kind) -> bool:
+    with store.facts.read() as reading:
+        return reading.value(
+            "SELECT 1 FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ? AND state = 'settled'",
+            (period.tenant.no, kind.value, period.day.isoformat(), TEAM),
+        ) is not None  # fmt: skip
+
+
+def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:
+    """Return the snapshots that were made too early to be settled and can be settled now: kind, date, tenants' numbers."""
+    found: dict[tuple[str, str], list[int]] = {}
+    with store.facts.read() as reading:
+        for day, kind, no in reading.rows(
+            "SELECT DISTINCT date, kind, tenant FROM snapshot WHERE state <> 'settled' AND window_end <= ? ORDER BY 1, 2, 3",
+            (micros(now - PROVISIONAL_FOR),),
+        ):
+            found.setdefault((day, kind), []).append(no)
+    return [(Kind(kind), date.fromisoformat(day), numbers) for (day, kind), numbers in found.items()]
+
+
+def expire(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run: bool = False) -> dict[str, int]:
+    """Delete the snapshots that are older than their tenant keeps those of their kind; returns how many, by tenant."""
+    gone: dict[str, int] = {}
+    with store.facts.write() as writing:
+        for tenant in tenants:
+            for kind in Kind:
+                oldest = micros(kept_from(tenant, tenant.retention.days(kind.grain), now))
+                named = (tenant.no, kind.value, oldest)
+                where = "FROM snapshot WHERE tenant = ? AND kind = ? AND window_start < ?"
+                count = writing.value(f"SELECT count(*) {where}", named)
+                if count and not dry_run:
+                    writing.run(f"DELETE {where}", named)
+                gone[tenant.id] = gone.get(tenant.id, 0) + count
+    return gone
+
+
+def read(
+    store: Store, tenant: Tenant, start: date, end: date, kind: Kind | None = None, account: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the kept snapshots whose periods begin in `[start, end)`, as they were made: by kind, date and account.
+
+    `account` is one account's id, '' for the whole team alone, None for all. Nothing is made or changed by reading.
+    """
+    with store.facts.read() as reading:
+        rows = reading.rows(
+            "SELECT kind, date, account, state, zone, definition_version, made_at, document FROM snapshot "
+            "WHERE tenant = :tenant AND date >= :start AND date < :finish AND (:kind IS NULL OR kind = :kind) "
+            "AND (:account IS NULL OR account = :account) "
+            "ORDER BY CASE kind WHEN 'Daily' THEN 0 WHEN 'Weekly' THEN 1 ELSE 2 END, date, account",
+            {
+                "tenant": tenant.no, "start": start.isoformat(), "finish": end.isoformat(),
+                "kind": kind.value if kind else None, "account": account,
+            },
+        )  # fmt: skip
+    return [
+        {
+            "kind": row[0], "date": row[1], "account_id": row[2] or None, "state": row[3], "zone": row[4],
+            "definition_version": row[5], "made_at": moment(row[6]).replace(tzinfo=None).isoformat() + "Z",
+            **json.loads(row[7]),
+        }
+        for row in rows
+    ]  # fmt: skip

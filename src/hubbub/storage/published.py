@@ -1,0 +1,129 @@
+"""What other programs read in the store's file: the published tables, two views over the store's own, and what makes rows stale.
+
+`publishing/tables.py` says which metric each column is. The names and columns are those of the systems that Hubbub replaces; the
+tenant's name stands beside their own word for it, and `published_at` says as of when a row is true. Times are ISO text in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NEEDED = "TEXT NOT NULL"
+_OWNED = {"property_id": _NEEDED, "tenant": _NEEDED}
+_COUNT, _MEAN = "INTEGER NOT NULL", "REAL"
+_PUBLISHED = {"published_at": _NEEDED}
+
+ROWS: Mapping[str, Mapping[str, str]] = {
+    "agg_message_counts_hourly": {
+        "period_start": _NEEDED, **_OWNED, "channel": "TEXT", "direction": _NEEDED, "count": _COUNT,
+    },
+    "agg_response_times_hourly": {
+        "period_start": _NEEDED, **_OWNED, "channel": "TEXT",
+        **dict.fromkeys(("avg_response_ms", "p50_response_ms", "p95_response_ms"), _MEAN), "count": _COUNT,
+    },
+    "agg_conversation_metrics_daily": {
+        "period_date": _NEEDED, **_OWNED, "channel": "TEXT",
+        **dict.fromkeys(("conversations_started", "conversations_resolved", "conversations_escalated"), _COUNT),
+        **{f"{one}_first_response_ms": _MEAN for one in ("avg", "p50", "p95")},
+        **{f"{one}_resolution_minutes": _MEAN for one in ("avg", "p50", "p95")},
+        "ai_handled_count": _COUNT, "ai_escalated_count": _COUNT,
+    },
+    "agg_staff_performance_daily": {
+        "period_date": _NEEDED, **_OWNED, "staff_id": _NEEDED, "conversations_handled": _COUNT, "tasks_completed": _COUNT,
+        "avg_response_time_ms": _MEAN, "satisfaction_avg": _MEAN, "satisfaction_count": _COUNT,
+    },
+    "agg_intent_distribution_daily": {
+        "period_date": _NEEDED, **_OWNED, "intent": "TEXT", "count": _COUNT, "avg_confidence": _MEAN,
+        "action_taken_count": _COUNT, "escalated_count": _COUNT,
+    },
+    "agg_satisfaction_weekly": {
+        "period_start": _NEEDED, **_OWNED, "channel": "TEXT", "surveys_sent": _COUNT, "responses_received": _COUNT,
+        **{f"rating_{n}": _COUNT for n in range(1, 6)}, "avg_rating": _MEAN, "nps_score": _MEAN,
+    },
+    "agg_monthly_summary": {
+        "period_month": _NEEDED, **_OWNED,
+        **dict.fromkeys(("total_conversations", "total_messages", "total_tasks"), _COUNT),
+        **dict.fromkeys(("ai_resolution_rate", "avg_satisfaction", "avg_response_time_minutes"), _MEAN),
+        "top_intents": _NEEDED, "channel_breakdown": _NEEDED,
+    },
+    "communication_trends": {
+        "organization_id": _NEEDED, "tenant": _NEEDED, "trend_date": _NEEDED, "trend_period": _NEEDED,
+        **dict.fromkeys(("topic_distribution", "sentiment_distribution", "escalation_counts", "channel_hotspots"), _NEEDED),
+        "total_classifications": _COUNT, "avg_confidence": _MEAN,
+    },
+}  # fmt: skip
+"""Published table -> column -> type; a row is one window of one tenant and one combination of dimension values."""
+
+TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "published_tenant": (
+        {"tenant": "INTEGER NOT NULL", "name": _NEEDED, "zone": _NEEDED, "definition_version": "INTEGER NOT NULL"}, "tenant",
+    ),
+    "stale": ({"tenant": "INTEGER NOT NULL", "day": "INTEGER NOT NULL", "taken": "INTEGER"}, "tenant, day"),
+    **{name: ({**columns, **_PUBLISHED}, "") for name, columns in ROWS.items()},
+}  # fmt: skip
+"""As in `schema.TABLES`. `stale`: days (since 1970 in UTC) with facts that changed after they were published; `taken`: by whom the
+rows are being written, null when nobody began since the last change."""
+
+PERIOD: Mapping[str, str] = {
+    name: next(c for c in columns if c.startswith(("period_", "trend_date"))) for name, columns in ROWS.items()
+}
+"""Published table -> the column that says of which window a row is."""
+
+INDEXES: Mapping[str, str] = {f"{name}_period": f"{name} (tenant, {PERIOD[name]})" for name in ROWS}
+
+
+def _iso(us: str) -> str:
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {us} / 1000000, 'unixepoch') || printf('.%06dZ', {us} % 1000000)"
+
+
+VIEWS: Mapping[str, str] = {
+    "analytics_events": f"""
+        SELECT e.id, e.type AS event_type, {_iso("e.time")} AS timestamp, t.name AS property_id, t.name AS tenant, e.channel,
+            e.contact_id AS guest_id, e.staff_id, e.conversation_id, e.task_id, e.value, e.duration_ms,
+            e.attributes AS metadata, date(e.time / 1000000, 'unixepoch') AS date_partition,
+            strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS published_at
+        FROM published_tenant AS t JOIN event AS e ON e.tenant = t.tenant
+    """,
+    "analytics_snapshots": f"""
+        SELECT t.name || '/' || s.kind || '/' || s.date || '/' || s.account AS id, t.name AS team_id, t.name AS tenant,
+            nullif(s.account, '') AS whatsapp_account_id, s.date, s.kind AS snapshot_type, s.document AS metrics,
+            {_iso("s.made_at")} AS created_at, {_iso("s.made_at")} AS published_at
+        FROM published_tenant AS t JOIN snapshot AS s ON s.tenant = t.tenant
+    """,
+}
+"""Views that are always up to date, for tenants that were published once. A snapshot's day is of its tenant's zone."""
+
+
+def _marks(row: str, *moments: str, of: str = "") -> str:
+    """SQL that marks the days of moments as stale; it writes nothing where a day is marked and nobody took it since."""
+    parts = " UNION ALL ".join(f"SELECT {row}.{moment} AS at{of}" for moment in moments)
+    return (
+        f"INSERT OR REPLACE INTO stale SELECT DISTINCT NEW.tenant, at / 86400000000, NULL FROM ({parts}) WHERE at IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM stale AS s WHERE s.tenant = NEW.tenant AND s.day = at / 86400000000 AND s.taken IS NULL);"
+    )
+
+
+def _triggers(
+    table: str, key: tuple[str, ...], moments: tuple[str, ...], updates: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Triggers of a fact table. What replaces a row of the same key deletes that row without a word: it is looked up before."""
+    made = {"insert": f"AFTER INSERT ON {table} BEGIN {_marks('NEW', *moments)} END"}
+    made["delete"] = f"AFTER DELETE ON {table} BEGIN {_marks('OLD', *moments).replace('NEW.', 'OLD.')} END"
+    if updates:
+        made["update"] = f"AFTER UPDATE OF {', '.join(updates)} ON {table} BEGIN {_marks('NEW', *moments)} END"
+    if len(moments) > 1:
+        same = " AND ".join(f"o.{column} = NEW.{column}" for column in key)
+        marks = _marks("o", *moments, of=f" FROM {table} AS o WHERE {same}")
+        made["replace"] = f"BEFORE INSERT ON {table} BEGIN {marks} END"
+    return {f"{table}_{when}_is_stale": body for when, body in made.items()}
+
+
+TRIGGERS: Mapping[str, str] = {
+    **_triggers("event", (), ("time",), ("repeats", "escalated")),
+    **_triggers("response", (), ("anchor",)),
+    **_triggers(
+        "episode", ("tenant", "anchor", "conversation_id"), ("anchor", "first_reply_at", "resolved_at"),
+    ),
+    **_triggers("survey", ("tenant", "survey"), ("sent_at", "rated_at")),
+}  # fmt: skip
+"""What marks a fact's days as stale, in the transaction that changes it, whoever writes."""

@@ -1,0 +1,24 @@
+"""How much is tested, said here alone: everything by `make test-all` (`HUBBUB_TESTS=all`), what people wait for otherwise.
+
+The quick run leaves out the tests that are marked `slow`, and does less often what is done again and again. Nothing else is left
+out, and what is left out is skipped by name.
+"""
+
+from __future__ import annotations
+
+import os
+
+ALL = os.environ.get("HUBBUB_TESTS") == "all"
+
+KILLS_INGESTING = 14 if ALL else 2
+KILLS_REFRESHING = 10 if ALL else 2
+KILLS_LOADING = 6
+KILLS_OF_SERVERS = 6
+KILLS_OF_WORKERS = 15 if ALL else 2
+"""Kills of one kind; of workers on each of two databases."""
+
+AWAY = 60
+"""Seconds for which PostgreSQL or ClickHouse is away."""
+
+LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")
+"""How many worlds each law is tried on, a profile of tests/laws/conftest.py; `search` looks for new ones."""
