@@ -81,7 +81,9 @@ def erasures_of(source: str | Path, own: str | None, as_of: int) -> Later:
                 raise BadInputError(f"{source} holds no control data of Hubbub")
             whose = con.execute(sa.select(installation.c.id)).scalar()
             if whose != own:
-                raise WrongInstallationError(f"{source} is of another installation: its erasures say nothing about this one")
+                raise WrongInstallationError(
+                    f"{source} is of another installation: its erasures say nothing about this one"
+                )
             there = sa.inspect(con).has_table(erased_events.name)
             events = [(bytes(row.event), row.tenant) for row in con.execute(sa.select(erased_events))] if there else []
         return Later(later_erasures(database, as_of) if there else [], events)

@@ -49,7 +49,9 @@ class Exports:
         self.prune()
         mine = self.folder / check_tenant_id(tenant)
         if sum(self.show(tenant, one.name)["state"] != "failed" for one in mine.glob("exp_*")) >= MOST:
-            raise ConflictError(f"{MOST} exports are kept already: download them; each goes {KEPT.days} days after it was made")
+            raise ConflictError(
+                f"{MOST} exports are kept already: download them; each goes {KEPT.days} days after it was made"
+            )
         moment = self._clock()
         id_ = f"exp_{int(moment.timestamp() * 1000):012x}{secrets.token_hex(6)}"
         place = mine / id_
@@ -77,7 +79,10 @@ class Exports:
             about |= {"state": "made", "progress": 100, "bytes": (place / ZIP).stat().st_size}
         except Exception as error:
             log.error("export failed", export=about["id"], error=f"{type(error).__name__}: {error}"[:300])
-            about |= {"state": "failed", "error": error.message if isinstance(error, HubbubError) else "see the server's log"}
+            about |= {
+                "state": "failed",
+                "error": error.message if isinstance(error, HubbubError) else "see the server's log",
+            }
         finally:
             shutil.rmtree(place / "whole", ignore_errors=True)
             (place / "making.zip").unlink(missing_ok=True)

@@ -20,13 +20,14 @@ from hubbub.facts.refresh import refresh
 from hubbub.operations import tenant_deletion, tenant_export, tenant_import
 from hubbub.operations.erased_since import adopt, erasures_of, found_again, later_erasures
 from hubbub.operations.exports import Exports
+from hubbub.operations.jobs import jobs_of
 from hubbub.query.cached import CachedAnswers
 from hubbub.reports.shelf import Shelf
 from hubbub.settings import Settings
 from hubbub.storage import backup
 from hubbub.storage.backup import Manifest, Progress
 from hubbub.storage.store import Store
-from hubbub.storage.tenant_tables import count
+from hubbub.storage.tenant_tables import Owner, count
 from hubbub.store import installation, removal
 from hubbub.store.control import Control
 from hubbub.store.control_migration import Carried, carry_control, carry_jobs
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from hubbub.jobs.queue import Jobs
 
 OPERATIONS = (
-    "backup", "erase_again", "export_tenant", "import_tenant", "delete_tenant", "undelete_tenant", "closed_tenants", "purge_tenants",
-    "start_export", "show_export", "export_file",
+    "backup", "erase_again", "export_tenant", "import_tenant", "delete_tenant", "undelete_tenant", "closed_tenants",
+    "purge_tenants", "start_export", "show_export", "export_file",
 )  # fmt: skip
 """Those that a command may ask it to do."""
 
@@ -117,7 +118,9 @@ class KeepingOperations:
         with closing(Database(f"sqlite:///{new / 'control.db'}")) as copy:
             carry_control(self.database, copy, progress)
         backup.one_file(new / "control.db")
-        return ["control_url: control data was copied out of PostgreSQL into control.db; carry it back with migrate-control"]
+        return [
+            "control_url: control data was copied out of PostgreSQL into control.db; carry it back with migrate-control"
+        ]
 
     def _back_up_jobs(self, new: Path, progress: Progress) -> list[str]:
         file = _file_of(self.settings.jobs_url, self.settings.data / "jobs.db")
@@ -178,7 +181,7 @@ class KeepingOperations:
         def write(folder: Path, heard: Callable[[int], None]) -> dict[str, Any]:
             refresh(self.store, one.no)
             with self.store.facts.read() as reading:
-                total = sum(count(reading, one.no).values()) or 1
+                total = sum(count(reading, Owner(one.no, one.id)).values()) or 1
             done = [0]
 
             def written(rows: int) -> None:
@@ -204,7 +207,13 @@ class KeepingOperations:
     # --- deletion
 
     def delete_tenant(
-        self, tenant: str, confirm: str | None = None, grace: float = 7.0, *, dry_run: bool = False, progress: Progress = _quiet
+        self,
+        tenant: str,
+        confirm: str | None = None,
+        grace: float = 7.0,
+        *,
+        dry_run: bool = False,
+        progress: Progress = _quiet,
     ) -> dict[str, Any]:
         """Close a tenant, and delete it when so many days of grace are over; with none, now. `dry_run` only counts its rows.
 
@@ -247,7 +256,7 @@ class KeepingOperations:
         for no, id_ in due:
             self._delete(no, id_, progress)
         for no in removal.lately(self.database, moment):
-            tenant_deletion.remove_rows(self.store, no, progress)
+            tenant_deletion.remove_rows(self.store, Owner(no), progress)
         return {"deleted": [id_ for _, id_ in due], "exports": self.exports.prune()}
 
     def _delete(self, no: int, tenant: str, progress: Progress) -> None:
@@ -291,10 +300,8 @@ def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progres
         carried = carry_control(out, into, progress)
     file = _file_of(jobs, settings.data)
     if file is None or file.exists():
-        from hubbub.jobs.queue import Jobs
-
         for url in (jobs, jobs_url):
-            Jobs(url).close()  # makes the tables
+            jobs_of(settings.model_copy(update={"jobs_url": url})).close()  # makes the tables
         with closing(Database(jobs)) as out, closing(Database(jobs_url)) as into:
             carried += carry_jobs(out, into, progress)
     return carried

@@ -8,7 +8,7 @@ from hubbub.errors import StoreBusyError
 from hubbub.storage.backup import Progress
 from hubbub.storage.sqlite import Database as File
 from hubbub.storage.store import Store
-from hubbub.storage.tenant_tables import Table, count, tables
+from hubbub.storage.tenant_tables import Owner, Table, count, tables
 from hubbub.store import removal
 from hubbub.store.database import Database
 
@@ -20,7 +20,7 @@ PATIENCE = 60.0
 def rows_of(store: Store, database: Database, no: int, tenant: str) -> dict[str, int]:
     """Return how many rows a tenant has, by table."""
     with store.facts.read() as reading:
-        return count(reading, no) | removal.count(database, tenant)
+        return count(reading, Owner(no, tenant)) | removal.count(database, tenant)
 
 
 def remove(store: Store, database: Database, no: int, tenant: str, progress: Progress) -> None:
@@ -28,35 +28,33 @@ def remove(store: Store, database: Database, no: int, tenant: str, progress: Pro
 
     Raises StoreBusyError while somebody reads for longer than a minute: then all is deleted, and bytes of it are left in a file.
     """
-    remove_rows(store, no, progress)
+    remove_rows(store, Owner(no, tenant), progress)
     removal.take_out(database, no, tenant)
     progress("control data deleted")
     for file in (store.log.database, store.facts):
         _write_out(file)
 
 
-def remove_rows(store: Store, no: int, progress: Progress) -> int:
+def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
     """Delete a tenant's rows and identities; returns how many rows."""
     total = 0
     with store.settling:
         with store.log.database.write() as writing:
-            total += writing.run("DELETE FROM log WHERE tenant = ?", (no,))
+            total += writing.run("DELETE FROM log WHERE tenant = ?", (owner.no,))
         for table in tables(passing=True):
-            total += _empty(store, table, no, progress)
+            total += _empty(store, table, owner, progress)
         with store.log.alone():
-            store.identities.forget(no)
+            store.identities.forget(owner.no)
     if total:
-        store.announce([no])
+        store.announce([owner.no])
     return total
 
 
-def _empty(store: Store, table: Table, no: int, progress: Progress) -> int:
-    key = ", ".join(table.key) or "rowid"
-    some = f"SELECT {key} FROM {table.name} WHERE tenant = ?1 LIMIT {AT_ONCE}"
+def _empty(store: Store, table: Table, owner: Owner, progress: Progress) -> int:
     gone = 0
     while True:
         with store.facts.write() as writing:
-            count = writing.run(f"DELETE FROM {table.name} WHERE tenant = ?1 AND ({key}) IN ({some})", (no,))
+            count = table.delete_some(writing, owner, AT_ONCE)
         gone += count
         if count < AT_ONCE:
             return gone

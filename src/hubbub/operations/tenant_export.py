@@ -29,14 +29,14 @@ from hubbub.model.tenant import Tenant
 from hubbub.storage import schema
 from hubbub.storage.backup import File, Progress, hash_of, making
 from hubbub.storage.store import Store
-from hubbub.storage.tenant_tables import CONVERSATION, Table, conversations, parsed, tables
+from hubbub.storage.tenant_tables import CONVERSATION, Owner, Table, conversations, parsed, tables
 
 MANIFEST = "manifest.json"
 IDENTITIES = "identities.parquet"
 FORM = 1
 AT_ONCE = 10_000
 """Rows that are held in memory."""
-CONVERSATIONS = Table("conversations", CONVERSATION, ("conversation_id",))
+CONVERSATIONS = Table("conversations", CONVERSATION)
 _SENT = (*(name for name in schema.SENT if name not in ("tenant", "time", "attributes", "received_at")),)
 Rows = Iterable[Sequence[Any]]
 Line = Callable[[dict[str, Any]], dict[str, Any]]
@@ -79,7 +79,7 @@ def export(
         (new / "tables").mkdir(mode=0o700)
         with store.facts.read() as reading:
             for table in tables():
-                rows = reading.each(f"SELECT {table.names} FROM {table.name} WHERE tenant = ?", (tenant.no,))
+                rows: Rows = table.rows(reading, Owner(tenant.no, tenant.id))
                 place, line = new / "tables" / table.name, _plain
                 if table.name == "event":
                     place, line = new / "events", _as_sent

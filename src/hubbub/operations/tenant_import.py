@@ -26,7 +26,7 @@ from hubbub.operations.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST,
 from hubbub.storage import schema
 from hubbub.storage.backup import File, Progress, check_files
 from hubbub.storage.store import Store
-from hubbub.storage.tenant_tables import Table, tables
+from hubbub.storage.tenant_tables import Owner, Table, tables
 from hubbub.store.control import Control
 
 LEFT_AFTER = timedelta(hours=12)
@@ -66,15 +66,15 @@ def import_tenant(
     settings = _settings(exported.tenant, name)
     tenant = _make(control, settings, now + LEFT_AFTER)
     try:
-        last = 0
+        last, owner = 0, Owner(tenant.no, tenant.id)
         for table in tables():
-            last = max(last, _take_in(store, tenant.no, table, _file(source, table), progress))
+            last = max(last, _take_in(store, owner, table, _file(source, table), progress))
         idents = pq.read_table(source / IDENTITIES, columns=["ident"])["ident"].combine_chunks()
         with store.log.alone():
             store.identities.take_in(tenant.no, _sorted(idents))
         store.log.go_on_behind(last >> 20)
         refresh(store, tenant.no, progress=progress)
-        _compare(store, tenant.no, exported)
+        _compare(store, owner, exported)
     except BaseException:
         with suppress(Exception):
             remove(tenant.no, tenant.id)
@@ -135,17 +135,15 @@ def _file(source: Path, table: Table) -> Path:
     return source / ("events.parquet" if table.name == "event" else f"tables/{table.name}.parquet")
 
 
-def _take_in(store: Store, tenant: int, table: Table, file: Path, progress: Progress) -> int:
-    """Store the rows of a table under a tenant's number; returns the last place in the order of arrival."""
-    marks = ", ".join("?" * (len(table.columns) + 1))
-    add = f"INSERT INTO {table.name} (tenant, {table.names}) VALUES ({marks})"
+def _take_in(store: Store, owner: Owner, table: Table, file: Path, progress: Progress) -> int:
+    """Store the rows of a table as a tenant's; returns the last place in the order of arrival."""
     count = last = 0
     for batch in _batches(file, table):
         with store.facts.write() as writing:
             if table.name == "quarantine":  # its ids are the store's own
                 low = min(writing.value("SELECT min(id) FROM quarantine") or 0, 0)
                 batch["id"] = range(low - len(batch["id"]), low)
-            writing.many(add, [(tenant, *row) for row in zip(*batch.values(), strict=True)])
+            table.add(writing, owner, zip(*batch.values(), strict=True))
         if table.name == "event":
             last = max(last, *batch["seq"])
             if last > LARGEST_SEQ:
@@ -174,10 +172,10 @@ def _sorted(idents: pa.Array) -> memoryview:
     return whole[ordered.offset : ordered.offset + len(ordered)]
 
 
-def _compare(store: Store, tenant: int, exported: Exported) -> None:
+def _compare(store: Store, owner: Owner, exported: Exported) -> None:
     """Check that there are as many rows here as there were."""
     with store.facts.read() as reading:
         for table in tables():
-            here = reading.value(f"SELECT count(*) FROM {table.name} WHERE tenant = ?", (tenant,))
+            here = table.count(reading, owner)
             if here != exported.rows[table.name]:
                 raise BadInputError(f"{table.name}: {exported.rows[table.name]} rows were exported, {here} came in")

@@ -101,11 +101,11 @@ def renew(store: Store, database: Database, clock: Clock) -> None:
 
 def align(folder: Path) -> None:
     """Give both sides of a copied folder one mark, since they were copied one after the other."""
-    with closing(sqlite3.connect(folder / "control.db")) as control, closing(sqlite3.connect(folder / FILE)) as facts:
-        with control, facts:
-            (mark,) = control.execute("SELECT mark FROM installation").fetchone()
-            control.execute("UPDATE installation SET next_mark = NULL")
-            facts.execute("UPDATE meta SET value = ? WHERE key = 'mark'", (str(mark),))
+    with closing(sqlite3.connect(folder / "control.db")) as control, control:
+        (mark,) = control.execute("SELECT mark FROM installation").fetchone()
+        control.execute("UPDATE installation SET next_mark = NULL")
+    with closing(sqlite3.connect(folder / FILE)) as facts, facts:
+        facts.execute("UPDATE meta SET value = ? WHERE key = 'mark'", (str(mark),))
 
 
 def rebind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock) -> str:
