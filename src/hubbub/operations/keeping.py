@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub import __version__
-from hubbub.clock import Clock
+from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
@@ -26,7 +26,7 @@ from hubbub.reports.shelf import Shelf
 from hubbub.settings import Settings
 from hubbub.storage import backup
 from hubbub.storage.backup import Manifest, Progress
-from hubbub.storage.store import Store
+from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_tables import Owner, count
 from hubbub.store import installation, removal
 from hubbub.store.control import Control
@@ -305,6 +305,26 @@ def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progres
         with closing(Database(jobs)) as out, closing(Database(jobs_url)) as into:
             carried += carry_jobs(out, into, progress)
     return carried
+
+
+def bind_again(settings: Settings, *, really: bool) -> dict[str, Any]:
+    """Let folder, control database and keys of an installation belong together from now on; or only say what they are."""
+    folder = settings.data
+    if not (folder / FILE).is_file():
+        raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
+    secret, url = settings.secret_key.get_secret_value(), settings.control_url or f"sqlite:///{folder / 'control.db'}"
+    with closing(Store(folder)) as store, closing(_private(url)) as database:
+        control = Control(database, folder, secret)
+        with store.facts.read() as reading:
+            numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]
+        known = {one.no: one.id for one in control.tenants().values()}
+        if really:
+            keys = installation.digests(control.derived("installation"), folder, secret)
+            installation.rebind(store, database, keys, system_clock)
+        tenants = [
+            {"number": no, "tenant": known.get(no), "has_events": no in numbers} for no in sorted({*numbers, *known})
+        ]
+        return {"installation": store.installation(), "bound": really, "tenants": tenants}
 
 
 def _private(url: str) -> Database:
