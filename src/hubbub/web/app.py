@@ -32,6 +32,7 @@ from hubbub.web.calendar import router as calendar
 from hubbub.web.deliveries import Noted, keep_writing
 from hubbub.web.described import ABOUT, Described
 from hubbub.web.erasing import router as erasing
+from hubbub.web.exports import router as exports
 from hubbub.web.gate import Gate
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
@@ -174,6 +175,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(tenants)
     app.include_router(keys)
     app.include_router(erasing)
+    app.include_router(exports)
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
     app.include_router(pages)
