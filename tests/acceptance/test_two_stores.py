@@ -200,6 +200,7 @@ def _plain(columns: tuple[str, ...], row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @needs(*SETS)
 def test_all_real_data(real_pair: Pair) -> None:
     """Every stored row of every tenant, and every metric over its whole past by month, are the same in both stores."""
