@@ -1,27 +1,30 @@
-"""Retention: raw events go, numbers stay. Three months of a generated hotel, kept for thirty days."""
+"""Retention: texts go, then whole days of facts; what is kept stays as it was. Three months of a hotel, kept for thirty days."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from hubbub import demo
 from hubbub.app import Engine
 from hubbub.errors import WindowFrozenError
+from hubbub.facts.moments import DAY, micros
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
-from tests.acceptance.conftest import Tables, open_engine, refreshed, tables_of
+from tests.acceptance.conftest import open_engine, refreshed
 
 HOTEL, ZONE = "hotel-aurora", "Europe/Rome"
 START, END = "2026-01-01", "2026-04-02"
 TODAY = datetime(2026, 4, 1, 9, tzinfo=UTC)
 CUT = "2026-03-02T00:00:00+01:00"
-"""Thirty local days before today, where raw events begin once the others are gone."""
+"""Thirty local days before today, where facts begin once the others are gone."""
 ASKED = (
     "messages", "messages_received", "messages_sent", "messages_delivered", "delivery_rate", "reply_rate", "responses",
     "response_ms.avg", "response_ms.p50", "first_response_ms.p50", "first_response_ms.count", "resolution_ms.p90",
@@ -31,138 +34,140 @@ ASKED = (
 )  # fmt: skip
 
 
+GRAINS = ("hour", "day", "week", "total")
+NO_HISTORY: dict[str, Any] = {"raw": 10, "hour": None, "day": None, "week": None, "month": None, "facts": 30}
+
+
 @dataclass
 class World:
-    """An engine whose clock the test sets, and what it showed before and after the raw events went."""
+    """An engine whose clock the test sets, and what it said before facts went."""
 
     engine: Engine
     now: list[datetime]
     before: dict[str, Any] = field(default_factory=dict)
-    rows: Tables = field(default_factory=dict)
+    would: dict[str, Any] = field(default_factory=dict)
     gone: dict[str, Any] = field(default_factory=dict)
 
 
 def hotel(now: datetime = TODAY) -> list[Event]:
-    """Return the events of the hotel of the last 85 days."""
-    return list(demo.events(HOTEL, now, days=85))
+    """Return the events of the hotel of the last 85 days, in the order of their time."""
+    return sorted(demo.events(HOTEL, now, days=85), key=lambda event: event.time)
 
 
 def answers(engine: Engine) -> dict[str, Any]:
-    """Ask for the same metrics of all windows, by day, week, month and in total."""
+    """Ask for the same metrics of all windows from the cut on, by hour, day, week and in total."""
     return {
-        grain: engine.query(HOTEL, metrics=ASKED, start=START, end=END, grain=grain)["rows"]
-        for grain in ("day", "week", "month", "total")
+        grain: engine.query(HOTEL, metrics=ASKED, start="2026-03-02", end=END, grain=grain)["rows"] for grain in GRAINS
     }
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Load the hotel, refresh, look at everything, and let raw events older than thirty days go."""
+    """Load the hotel day by day as it happens, look at everything, and take out facts older than thirty days."""
     now = [TODAY]
     with open_engine(tmp_path_factory.mktemp("retention"), lambda: now[0]) as engine:
-        engine.add_tenant(HOTEL, ZONE, retention={"raw": 30, "hour": None, "day": None, "week": None, "month": None})
-        assert engine.accept(HOTEL, hotel(), history=True).rejected == []
+        engine.add_tenant(HOTEL, ZONE, retention=NO_HISTORY)
+        for _, events in groupby(hotel(), key=lambda event: event.time.astimezone(ZoneInfo(ZONE)).date()):
+            mine = list(events)
+            now[0] = mine[-1].time
+            assert engine.accept(HOTEL, mine, history=True).rejected == []
+        now[0] = TODAY
         refreshed(engine)
-        made = World(engine, now, answers(engine), tables_of(engine, HOTEL))
+        made = World(engine, now, answers(engine))
+        (made.would,) = engine.retention(dry_run=True)["rows"]
         (made.gone,) = engine.retention()["rows"]
         yield made
 
 
-def raw_events(engine: Engine, condition: str) -> int:
-    """Count raw events that fit a condition."""
-    count: int = engine.store.query(f"SELECT count(*) FROM events WHERE {condition}").rows[0][0]
-    return count
+def stored(engine: Engine, condition: str) -> int:
+    """Count events that fit a condition."""
+    with engine.store.facts.read() as reading:
+        count: int = reading.value(f"SELECT count(*) FROM event WHERE {condition}")
+        return count
 
 
-def test_raw_events_go_at_the_local_midnight_of_the_cut(world: World) -> None:
-    """Most events before the cut are gone, none after it; those that stay belong to what goes on after the cut."""
+def test_facts_go_at_the_local_midnight_of_the_cut(world: World) -> None:
+    """Events before the cut are gone, but for deeds of the last three days; none after it is; texts are ten days old at most."""
     cut = datetime.fromisoformat(CUT)
-    before = [e for e in hotel() if e.time < cut]
     after = {(e.source, e.id) for e in hotel() if e.time >= cut}
-    at = f"TIMESTAMP '{cut.astimezone(UTC):%Y-%m-%d %H:%M:%S}'"
-    assert world.gone["frozen_until"] == cut.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    at = micros(cut)
+    assert world.gone["gone_until"] == cut.astimezone(UTC).isoformat().replace("+00:00", "Z")
     assert world.gone["kept_back"] == ""
-    assert world.gone["rollup_rows"] == 0
-    assert raw_events(world.engine, f"time >= {at}") == len(after)
-    left = raw_events(world.engine, f"time < {at}")
-    assert left == len({(e.source, e.id) for e in before}) - world.gone["raw"]
-    assert left < len(before) / 4
+    assert {**world.would, "gone_until": None} == {**world.gone, "gone_until": None}
+    assert world.gone["events"] > 0 < world.gone["responses"]
+    assert stored(world.engine, f"time >= {at}") == len(after)
+    assert stored(world.engine, f"time < {at - 3 * DAY}") == 0
+    assert stored(world.engine, f"time < {micros(TODAY) - 11 * DAY} AND attributes IS NOT NULL") == 0
 
 
-def test_no_stored_row_moves(world: World) -> None:
-    """Every row of every rollup table, before and after the cut, is what it was; a refresh and a second round change none."""
-    assert tables_of(world.engine, HOTEL) == world.rows != {}
-    refreshed(world.engine)
+@pytest.mark.parametrize("grain", GRAINS)
+def test_no_answer_that_is_kept_moves(world: World, grain: str) -> None:
+    """Every metric of every window after the cut answers as before; a second round takes nothing."""
+    assert answers(world.engine)[grain] == world.before[grain]
     (again,) = world.engine.retention()["rows"]
-    assert again["raw"] == 0
-    assert tables_of(world.engine, HOTEL) == world.rows
-
-
-@pytest.mark.parametrize("grain", ["day", "week", "month", "total"])
-def test_no_answer_moves(world: World, grain: str) -> None:
-    """Every metric of every window answers as before, on both sides of the cut and across it."""
+    assert again["events"] == 0
     assert answers(world.engine)[grain] == world.before[grain]
 
 
+def test_what_is_gone_is_null_and_says_so(world: World) -> None:
+    """A window before the cut has no number, and the answer tells how many windows have none."""
+    answer = world.engine.query(HOTEL, metrics=["messages"], start="2026-02-27", end="2026-03-04", grain="day")
+    assert [row["messages"] is None for row in answer["rows"]] == [True, True, True, False, False]
+    assert "3 of 5" in answer["freshness"]["gone"]
+
+
 def test_verify_stays_clean(world: World) -> None:
-    """Recomputing what can be recomputed finds no difference, and compares windows after the cut."""
+    """Folding again what is kept, from what was carried over the cut, finds no difference."""
     verdict = world.engine.verify()
     assert (verdict["clean"], verdict["differences"]) == (True, 0)
-    assert verdict["windows"] > 0
+    assert verdict["rows"] > 0
 
 
-def test_backfill_of_frozen_windows_is_refused(world: World) -> None:
-    """A backfill that begins before the cut is refused by name and writes nothing; one that begins at the cut changes nothing."""
-    for start in (START, "2026-03-01"):
-        with pytest.raises(WindowFrozenError, match="2026-03-01 23:00") as caught:
-            world.engine.backfill(start, END, HOTEL)
-        assert caught.value.code == "window_frozen"
-    assert tables_of(world.engine, HOTEL) == world.rows
+def test_backfill_of_what_is_gone_is_refused(world: World) -> None:
+    """A backfill that ends at the cut is refused by name; one that goes on after it changes nothing."""
+    with pytest.raises(WindowFrozenError, match="2026-03-01 23:00") as caught:
+        world.engine.backfill(START, "2026-03-02", HOTEL)
+    assert caught.value.code == "window_frozen"
     assert world.engine.backfill("2026-03-02", END, HOTEL)["errors"] == {}
-    assert tables_of(world.engine, HOTEL) == world.rows
+    assert answers(world.engine) == world.before
 
 
-def test_late_events_into_frozen_windows_are_rejected(world: World) -> None:
-    """Before the cut history and live events alike are refused as window_frozen and kept in quarantine, at it they are taken."""
+def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
+    """Before the cut history and live events alike are too late and kept in quarantine, at it they are taken."""
     cut = datetime.fromisoformat(CUT)
     late = {"type": "message.received", "time": (cut - timedelta(microseconds=1)).isoformat(), "id": "late"}
     for history in (True, False):
         (refused,) = world.engine.record(HOTEL, late, history=history)["rejected"]
-        assert (refused["code"], refused["field"]) == ("window_frozen", "time")
-    assert [row["code"] for row in world.engine.quarantine(HOTEL)["rows"]] == ["window_frozen"]
+        assert (refused["code"], refused["field"]) == ("too_late", "time")
+    refreshed(world.engine)
+    assert {row["code"] for row in world.engine.quarantine(HOTEL)["rows"]} == {"too_late"}
+    span = {"metrics": "messages", "start": "2026-03-02", "end": "2026-03-03"}
+    before = world.engine.query(HOTEL, **span)["rows"][0]["messages"]
     taken = world.engine.record(HOTEL, {**late, "time": cut.isoformat(), "conversation_id": "late"}, history=True)
     assert (taken["accepted"], taken["rejected"]) == (1, [])
-    day = world.engine.query(HOTEL, metrics="messages", start="2026-03-02", end="2026-03-03")["rows"][0]["messages"]
-    refreshed(world.engine)
-    assert (
-        world.engine.query(HOTEL, metrics="messages", start="2026-03-02", end="2026-03-03")["rows"][0]["messages"]
-        == day
-    )
+    assert world.engine.query(HOTEL, **span)["rows"][0]["messages"] == before + 1
     assert world.engine.verify()["clean"]
-    earlier = {table: [r for r in rows if r[0] < datetime(2026, 2, 22)] for table, rows in world.rows.items()}  # noqa: DTZ001
-    now = tables_of(world.engine, HOTEL)
-    assert {table: [r for r in now[table] if r[0] < datetime(2026, 2, 22)] for table in earlier} == earlier  # noqa: DTZ001
 
 
-def test_a_store_opens_after_its_newest_events_went(tmp_path: Path) -> None:
-    """History that is imported last and let go at once leaves a store that opens again and numbers on."""
+def test_imported_history_outlives_the_night(tmp_path: Path) -> None:
+    """History that is imported now is kept as long as what happens now, at every grain, and the store opens again."""
     with open_engine(tmp_path, lambda: TODAY) as engine:
-        engine.add_tenant(HOTEL, ZONE, retention={"raw": 30})
+        engine.add_tenant(HOTEL, ZONE, retention={"raw": 30, "facts": 30})
         old = {"type": "message.received", "time": "2025-11-01T12:00:00Z", "conversation_id": "c"}
         engine.record(HOTEL, [{**old, "id": f"old-{n}"} for n in range(10)], history=True)
-        refreshed(engine)
         (gone,) = engine.retention()["rows"]
-        assert gone["raw"] == 10
-    with open_engine(tmp_path, lambda: TODAY) as engine:
-        engine.record(HOTEL, {"type": "message.received", "time": TODAY.isoformat(), "id": "new"})
-        refreshed(engine)
-        assert engine.query(HOTEL, metrics="messages", start=START, end=END)["rows"][0]["messages"] == 1
+        assert (gone["events"], gone["attributes"], gone["gone_until"]) == (0, 0, None)
+    with open_engine(tmp_path, lambda: TODAY + timedelta(days=29)) as engine:
+        engine.retention()
+        for grain in ("total", "month", "week", "day"):
+            rows = engine.query(HOTEL, metrics="messages", start="2025-11-01", end="2025-12-01", grain=grain)["rows"]
+            assert sum(row["messages"] for row in rows) == 10
         assert engine.verify()["clean"]
 
 
 @pytest.mark.parametrize("zone", ["Australia/Lord_Howe", "Asia/Kathmandu"])
 def test_a_tenant_that_changes_zone_is_as_one_made_there(tmp_path: Path, zone: str) -> None:
-    """After a change of zone, rows and answers are those of a tenant that was in that zone from the start."""
+    """After a change of zone, answers are those of a tenant that was in that zone from the start."""
     now = datetime(2026, 4, 7, 9, tzinfo=UTC)  # Rome changed its clock nine days ago, Lord Howe two
     with open_engine(tmp_path, lambda: now) as engine:
         engine.ensure_tenant("moving", ZONE, retention=KEEP_EVERYTHING)
@@ -170,11 +175,8 @@ def test_a_tenant_that_changes_zone_is_as_one_made_there(tmp_path: Path, zone: s
         events = list(demo.events(HOTEL, now, days=9))
         for tenant in ("moving", "settled"):
             engine.accept(tenant, events, history=True)
-        refreshed(engine)
-        assert tables_of(engine, "moving") != tables_of(engine, "settled")
-        engine.change_tenant("moving", zone=zone)
         question: dict[str, Any] = {"metrics": ASKED, "start": "2026-03-28", "end": "2026-04-09", "grain": "day"}
         truth = engine.query("settled", **question)["rows"]
-        refreshed(engine)
+        assert engine.query("moving", **question)["rows"] != truth
+        engine.change_tenant("moving", zone=zone)
         assert engine.query("moving", **question)["rows"] == truth
-        assert tables_of(engine, "moving") == tables_of(engine, "settled")

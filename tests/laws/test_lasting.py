@@ -302,6 +302,29 @@ def test_states_and_first_sights_outlive_what_they_were_seen_in(lab: LastingLab)
     assert [row.cells[name].value for name in names] == [1, 1, 1, 1, 0, 1]
 
 
+def test_a_survey_that_is_answered_after_a_cut_is_the_one_that_was_sent_before(lab: LastingLab) -> None:
+    """Its rating is under its channel and who answered last before it, also when both are only carried; an older rating stays."""
+    lab.empty()
+    tenant = lab.tenant()
+    sent, rated = "satisfaction.survey_sent", "satisfaction.rating_received"
+    about: dict[str, Any] = {"conversation_id": "c1"}
+    lab.send(tenant, [
+        Event(type="message.sent", id="answer", time=utc(2026, 3, 1), staff_id="anna", **about),
+        *(Event(type=sent, id=f"s{n}", time=utc(2026, 3, 1), survey_id=f"y{n}", channel="sms") for n in (1, 2)),
+        Event(type=rated, id="old", time=utc(2026, 3, 2), survey_id="y2", value=5.0, **about),
+    ])  # fmt: skip
+    lab.cut(tenant, utc(2026, 3, 5))
+    lab.send(tenant, [
+        Event(type=rated, id="new", time=utc(2026, 3, 6), survey_id="y1", value=4.0, **about),
+        Event(type=rated, id="bad", time=utc(2026, 3, 6), survey_id="y2", value=9.0, **about),
+    ])  # fmt: skip
+    rows = lab.values(lab.ask(tenant, ["ratings"], utc(2026, 3, 5), utc(2026, 3, 9), by=("channel", "staff_id")))
+    assert {dims: row["ratings"] for (_, dims), row in rows.items()} == {("sms", "anna"): 1}
+    with lab.store.facts.read() as reading:
+        kept = reading.rows("SELECT rated_at, rating FROM survey WHERE tenant = ? AND survey = 'y2'", (tenant.no,))
+    assert kept == [(micros(utc(2026, 3, 2)), 5.0)]
+
+
 def test_texts_go_by_arrival(lab: LastingLab) -> None:
     """Attributes go `raw` days after time and arrival, facts stay; nothing of a tenant goes while something is not folded."""
     lab.empty()

@@ -41,11 +41,12 @@ def ask(name: str, data: Path | None, as_json: bool, columns: Sequence[str] | No
 Zone = Annotated[str | None, typer.Option("--zone", help="IANA time zone of its days.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="a-z, 0-9 and hyphens.")]
 GRAINS = {
-    "raw": "raw events",
-    "hour": "hourly rollups",
-    "day": "daily rollups",
-    "week": "weekly rollups",
-    "month": "monthly rollups",
+    "raw": "texts of events",
+    "hour": "numbers by the hour",
+    "day": "daily snapshots",
+    "week": "weekly snapshots",
+    "month": "monthly snapshots",
+    "facts": "facts",
 }
 
 

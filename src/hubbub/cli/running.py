@@ -19,10 +19,10 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on.", show_default="8321")] = None,
-    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Answer only; leave rollups to others.")] = False,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Answer only; leave jobs to others.")] = False,
     data: Data = None,
 ) -> None:
-    """Serve the pages and the API and keep rollups fresh, until Ctrl-C."""
+    """Serve the pages and the API and run its jobs, until Ctrl-C."""
     from hubbub.app import open_engine
     from hubbub.cli import show
     from hubbub.telemetry import configure_logs
@@ -49,7 +49,7 @@ def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:
 
 
 def refresh(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
-    """Bring every due window up to date now."""
+    """Fold what is due now."""
     from hubbub.cli import show
 
     answer = _work("refresh", as_json, data, tenant=tenant)
@@ -62,14 +62,14 @@ def backfill(
     start: From,
     end: To,
     tenant: AnyTenant = None,
-    rollup: Annotated[str | None, typer.Option("--rollup", help="Only this rollup.", show_default=False)] = None,
+    fact: Annotated[str | None, typer.Option("--fact", help="Only this fact.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Fold all windows of a range anew from raw events."""
+    """Fold everything again that has an event in a range."""
     from hubbub.cli import show
 
-    answer = _work("backfill", as_json, data, start=start, end=end, tenant=tenant, rollup=rollup)
+    answer = _work("backfill", as_json, data, start=start, end=end, tenant=tenant, fact=fact)
     show.emit(answer, as_json=as_json)
     if answer["errors"]:
         raise typer.Exit(1)
@@ -77,12 +77,12 @@ def backfill(
 
 def verify(
     tenant: AnyTenant = None,
-    start: Annotated[str | None, typer.Option("--from", help="Only windows from here on.", show_default=False)] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only windows before this.", show_default=False)] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Only from here on.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only before this.", show_default=False)] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Fold everything again from raw events and compare; exits 1 on any difference."""
+    """Fold everything once more and compare; exits 1 on any difference."""
     from hubbub.cli import show
 
     answer = _work("verify", as_json, data, tenant=tenant, start=start, end=end)
@@ -97,7 +97,7 @@ def retention(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Let go of raw events and rollups that are past their tenant's retention."""
+    """Delete what is past its tenant's retention; what is gone is null from then on, never 0."""
     from hubbub.cli import show
     from hubbub.cli.backend import backend
 

@@ -8,29 +8,31 @@ import resource
 import shutil
 import threading
 import time
-from collections import Counter, defaultdict
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError
-from hubbub.metrics.catalogue import FACTS
+from hubbub.facts.moments import DAY, micros, moment
+from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.units import UNITS
 from hubbub.model.page import check_limit, cursor_of, place_of
-from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
-from hubbub.rollups.freshness import STATES, Standing, standings
 from hubbub.settings import Settings, told
-from hubbub.store.base import Store, utc_naive
+from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.deliveries import Deliveries, state_of
 
-OPERATIONS = ("freshness", "freshness_of", "sources", "deliveries", "refusals", "system")
+STATES = ("behind", "fresh", "empty")
+"""Of a tenant, the worst first: something waits to be folded, nothing does, nothing was ever stored."""
+
+OPERATIONS = ("freshness", "sources", "deliveries", "refusals", "system")
 """Those that a command beside a running server may ask it to do."""
 
-PARTS = ("hubbub", "duckdb", "dbos", "fastapi", "pyarrow", "sqlalchemy")
+PARTS = ("hubbub", "dbos", "fastapi", "pyarrow", "sqlalchemy")
 """Packages whose versions tell most when something goes wrong."""
 _BEGUN = time.monotonic()
 """When this process loaded this file, which it does as it starts."""
@@ -48,46 +50,35 @@ class StandingOperations:
     def freshness(
         self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> dict[str, Any]:
-        """Return how far the rollups of tenants have come, the worst first, page by page; and of all, by fact.
+        """Return how far each tenant's facts have come, what is behind first, page by page; and what waits by kind of unit.
 
-        `state` keeps tenants that have a fact in it, `tenant` those whose id holds this text. The order changes with time: a
-        tenant may move between pages meanwhile. Raises BadInputError, BadRequestError.
+        `behind` counts units (conversations, messages, …) that are to be folded, `newest` is the local day of the newest event.
+        `state` keeps tenants in it, `tenant` those whose id holds this text. Raises BadInputError, BadRequestError.
         """
         if state is not None and state not in STATES:
             raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
         skipped = (place_of(cursor, int) or (0,))[0]
-        everyone = list(self.control.tenants().values())
-        found: dict[str, list[Standing]] = defaultdict(list)
-        facts: dict[str, Counter[str]] = {fact.name: Counter() for fact in FACTS}
-        for one in standings(self.store, everyone):
-            found[one.tenant].append(one)
-            facts[one.fact][one.state] += 1
-        rows = [
-            _whole(self.control.tenant(name), mine)
-            for name, mine in found.items()
-            if (tenant is None or tenant in name) and (state is None or any(one.state == state for one in mine))
-        ]
-        rows.sort(key=lambda row: (STATES.index(row["state"]), -row["failed"], -row["behind"], row["tenant"]))
+        with self.store.facts.read() as reading:
+            todo = reading.rows("SELECT tenant, unit, count(*) FROM todo GROUP BY tenant, unit")
+            rows = [
+                {
+                    "tenant": one.id, "state": "behind" if count else "fresh" if newest is not None else "empty", "behind": count,
+                    "newest": day_of(moment(newest), one.tz).isoformat() if newest is not None else None,
+                }
+                for one in self.control.tenants().values()
+                if tenant is None or tenant in one.id
+                for count in [sum(n for no, _, n in todo if no == one.no)]
+                for newest in [reading.value("SELECT max(time) FROM event WHERE tenant = ?", (one.no,))]
+            ]  # fmt: skip
+        rows = [row for row in rows if state in (None, row["state"])]
+        rows.sort(key=lambda row: (STATES.index(row["state"]), -row["behind"], row["tenant"]))
         page = rows[skipped : skipped + check_limit(limit)]
         more = len(rows) > skipped + limit
         return {
             "rows": page, "next": cursor_of((skipped + limit,)) if more else None, "tenants": len(rows),
-            "facts": [{"fact": name, **{state: counts[state] for state in STATES}} for name, counts in facts.items()],
+            "batches": behind(self.store),
+            "units": [{"unit": unit, "waiting": sum(n for _, kind, n in todo if kind == unit)} for unit in UNITS],
         }  # fmt: skip
-
-    def freshness_of(self, tenant: str) -> dict[str, Any]:
-        """Return how far each fact of a tenant has come: state, events behind, newest stored day, and a failed fold's error."""
-        chosen = self.control.tenant(tenant)
-        found = standings(self.store, [chosen])
-        docs = {fact.name: fact.doc for fact in FACTS}
-        rows = [
-            {
-                "fact": one.fact, "doc": docs[one.fact], "state": one.state, "behind": one.behind,
-                "newest": _day(one.newest, chosen), "error": one.error, "attempts": one.attempts, "tried_at": utc(one.tried_at),
-            }
-            for one in found
-        ]  # fmt: skip
-        return {"rows": rows}
 
     def sources(self, tenant: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
         """Return what each tenant's sources sent, the longest silent first: newest event, when it came, and how late.
@@ -95,21 +86,23 @@ class StandingOperations:
         `late_seconds` lie between the newest event's time and its arrival; `events_day` came in the last 24 hours. `tenant` asks
         for one alone.
         """
-        skipped, now = (place_of(cursor, int) or (0,))[0], utc_naive(self.clock())
-        names = {one.no: one.id for one in self.control.tenants().values()}
+        skipped, now = (place_of(cursor, int) or (0,))[0], micros(self.clock())
         only = self.control.tenant(tenant).no if tenant is not None else None
-        found = self.store.query(
-            'SELECT tenant, source, max("time") AS last_event, arg_max(received_at, "time") AS arrived, '
-            "max(received_at) AS last_received, count(*) FILTER (WHERE received_at >= $since) AS events_day FROM events "
-            f"WHERE {'TRUE' if only is None else 'tenant = $tenant'} GROUP BY tenant, source",
-            {"since": now - timedelta(days=1), **({} if only is None else {"tenant": only})},
-        ).rows
+        names = {one.no: one.id for one in self.control.tenants().values() if only in (None, one.no)}
+        refresh(self.store, only)
+        with self.store.facts.read() as reading:
+            found = reading.rows(
+                "SELECT tenant, source, max(time), received_at, (SELECT max(received_at) FROM event AS o "
+                "WHERE o.tenant = e.tenant AND o.source = e.source), count(*) FILTER (WHERE received_at >= :since) FROM event AS e "
+                f"WHERE {'TRUE' if only is None else 'tenant = :tenant'} GROUP BY tenant, source",
+                {"since": now - DAY, "tenant": only},
+            )
         known = sorted((row for row in found if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
         rows = [
             {
-                "tenant": names[no], "source": source, "last_event": utc(last), "last_received": utc(received),
-                "late_seconds": max(0.0, (arrived - last).total_seconds()),
-                "silent_seconds": max(0.0, (now - received).total_seconds()), "events_day": day,
+                "tenant": names[no], "source": source, "last_event": _utc(last), "last_received": _utc(received),
+                "late_seconds": max(0.0, (arrived - last) / 1e6), "silent_seconds": max(0.0, (now - received) / 1e6),
+                "events_day": day,
             }
             for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
         ]  # fmt: skip
@@ -143,15 +136,17 @@ class StandingOperations:
         """Return how many refused records wait in quarantine, by tenant, origin and reason, with one message of each."""
         names = {one.no: one.id for one in self.control.tenants().values()}
         only = self.control.tenant(tenant).no if tenant is not None else None
-        found = self.store.query(
-            "SELECT tenant, origin, code, field, count(*) AS n, max(received_at) AS last, max(message) AS message FROM quarantine "
-            f"WHERE {'TRUE' if only is None else 'tenant = $tenant'} GROUP BY tenant, origin, code, field",
-            {} if only is None else {"tenant": only},
-        ).rows
+        refresh(self.store, only)
+        with self.store.facts.read() as reading:
+            found = reading.rows(
+                "SELECT tenant, origin, code, field, count(*), max(received_at), max(message) FROM quarantine "
+                f"WHERE {'TRUE' if only is None else 'tenant = ?'} GROUP BY tenant, origin, code, field",
+                () if only is None else (only,),
+            )
         rows = [
             {
                 "tenant": names[no], "origin": origin, "code": code, "field": field, "records": n,
-                "last_received": utc(last), "message": message,
+                "last_received": _utc(last), "message": message,
             }
             for no, origin, code, field, n, last, message in found if no in names
         ]  # fmt: skip
@@ -192,22 +187,11 @@ def _memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def _whole(tenant: Tenant, mine: list[Standing]) -> dict[str, Any]:
-    """Return how a tenant stands: as its worst fact, with events behind as the one that is most."""
-    counts = Counter(one.state for one in mine)
-    newest = max((one.newest for one in mine if one.newest is not None), default=None)
-    return {
-        "tenant": tenant.id, "state": next(state for state in STATES if counts[state]),
-        "behind": max(one.behind for one in mine), **{state: counts[state] for state in STATES},
-        "newest": _day(newest, tenant), "error": next((f"{one.fact}: {one.error}" for one in mine if one.error), None),
-    }  # fmt: skip
+def _utc(us: int) -> str:
+    """Write microseconds of the store for others."""
+    return moment(us).replace(tzinfo=None).isoformat() + "Z"
 
 
-def _day(start: datetime | None, tenant: Tenant) -> str | None:
-    """Return the tenant's day that begins at a moment of the store."""
-    return day_of(start.replace(tzinfo=UTC), tenant.tz).isoformat() if start is not None else None
-
-
-def utc(moment: datetime | None) -> str | None:
-    """Write a moment of the store (UTC without zone) for others."""
-    return moment.isoformat() + "Z" if moment is not None else None
+def utc(at: datetime | None) -> str | None:
+    """Write a moment of the control data (UTC without zone) for others."""
+    return at.isoformat() + "Z" if at is not None else None

@@ -28,7 +28,7 @@ OPERATIONS = (
 LONGEST_OVERLAP = 30 * 86_400
 """Seconds that an old key may work beside the one in its stead."""
 
-_GRAINS = ("raw", "hour", "day", "week", "month")
+_GRAINS = ("raw", "hour", "day", "week", "month", "facts")
 
 
 class TenantOperations:

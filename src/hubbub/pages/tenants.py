@@ -9,7 +9,7 @@ from hubbub.pages.forms import Act, Field, asked, desk
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 
 PAGE_SIZE = 50
-GRAINS = {"raw": "Raw events", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly"}
+GRAINS = {"raw": "Texts", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly", "facts": "Facts"}
 FOR_EVER = "for ever"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from hubbub import calculations
 from hubbub.facts.moments import micros, moment
+from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import Asked, dimensions_of
 from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import (
@@ -210,8 +211,16 @@ def _maker(select: _Select, one: Asked) -> Cellmaker | None:
 
 
 def _members(select: _Select, one: Asked, member: str, measure: str) -> int:
-    """Add the count of distinct members with a fact that counts for a measure."""
-    return select.column(_filtered(f"count(DISTINCT f.{member})", counts(select.context, one, measure)))
+    """Add the count of distinct members with a fact that counts for a measure; contacts that are linked are one person."""
+    context, column = select.context, f"f.{member}"
+    if member == "contact_id" and _linked(context):
+        column = person_of(column)
+    return select.column(_filtered(f"count(DISTINCT {column})", counts(context, one, measure)))
+
+
+def _linked(context: Context) -> bool:
+    """Whether any contacts of the tenant are linked: then who is one person is worked out."""
+    return context.reading.value("SELECT 1 FROM person WHERE tenant = ? LIMIT 1", (context.tenant.no,)) is not None
 
 
 def _distinct(select: _Select, one: Asked) -> Cellmaker:
@@ -374,16 +383,16 @@ def _states(context: Context, one: Asked, metric: State, found: dict[Key, Cell])
     by = [columns[name] for name in context.question.by]
     entity, state = metric.held
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
+    once = (entity, state) == ("contact", "known")
+    who = person_of("s.id") if once and _linked(context) else "s.id"
     rows = context.reading.each(
-        f"SELECT {', '.join((*by, 's.id', 's.since', 's.until', 's.began'))} FROM state AS s "
+        f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} FROM state AS s "
         f"WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high", params,
     )  # fmt: skip
     width = len(by)
     counts: dict[Dims, list[int]] = {}
     earliest: dict[Dims, list[int | None]] = {}
-    for dims, since, until, began in (
-        _once(rows, width) if (entity, state) == ("contact", "known") else _plainly(rows, width)
-    ):
+    for dims, since, until, began in _once(rows, width) if once else _plainly(rows, width):
         first, after = bisect_right(moments, since), bisect_right(moments, until)
         steps = counts.setdefault(dims, [0] * (len(moments) + 1))
         steps[first] += 1
@@ -422,11 +431,21 @@ def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, i
         yield dims, since, until, None
 
 
+_SEEN_BEFORE = (
+    "SELECT 1 FROM person AS p JOIN person AS q ON q.tenant = p.tenant AND q.root = p.root JOIN state AS o ON o.tenant = q.tenant "
+    "AND o.entity = s.entity AND o.id = q.contact_id AND o.state = s.state WHERE p.tenant = s.tenant AND p.contact_id = s.id "
+    "AND (o.since, o.id) < (s.since, s.id)"
+)
+"""That the same person was first seen under another id."""
+
+
 def _firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) -> None:
     """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
     columns, params = state_columns(one.rollup, metric), dict[str, Any]()
     by = [columns[name] for name in context.question.by]
     where = in_state(context, one, metric, params)
+    if _linked(context):
+        where += f" AND NOT EXISTS ({_SEEN_BEFORE})"
     shown = "".join(f", {column}" for column in by)
     for stretch in stretches(context.cut):
         for window, *dims, n in context.reading.each(

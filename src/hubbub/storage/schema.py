@@ -158,19 +158,24 @@ INDEXES: Mapping[str, str] = {
 }  # fmt: skip
 """Index -> what it covers."""
 
-SELECTIVE: Mapping[str, Mapping[str, str]] = {
+STATISTICS: Mapping[str, Mapping[str, str]] = {
     "event": {
-        "event": "1000000 10000 1 1", "event_conversation": "1000000 10000 20 1", "event_contact": "500000 5000 50 1",
-        **dict.fromkeys(("event_message", "event_survey", "event_task", "event_campaign", "event_staff"), "100000 5000 3"),
+        "event": "2000000 20000 1 1", "event_conversation": "2000000 20000 12 1", "event_message": "1000000 10000 2",
+        "event_contact": "1500000 15000 20 1", "event_survey": "100000 1000 2", "event_task": "60000 600 3",
+        "event_campaign": "1000 10 4", "event_staff": "60000 600 60", "event_link": "100 10 2", "event_link_to": "100 10 2",
     },
-    "response": {"response": "200000 2000 1 1", "response_conversation": "200000 2000 5"},
-    "episode": {"episode": "50000 500 1 1", "episode_conversation": "50000 500 1"},
-    "state": {"state_entity": "200000 2000 700 2", "state_until": "200000 2000 700 300 1 1"},
+    "response": {"response": "300000 3000 1 1", "response_conversation": "300000 3000 3"},
+    "episode": {
+        "episode": "130000 1300 1 1", "episode_conversation": "130000 1300 1", "episode_replied": "130000 1300 1",
+        "episode_person": "130000 1300 1", "episode_resolved": "130000 1300 1",
+    },
+    "survey": {"survey": "40000 400 1", "survey_sent": "40000 400 1", "survey_rated": "40000 400 1"},
+    "state": {"state_entity": "400000 4000 2000 4", "state_until": "400000 4000 2000 800 2 1"},
+    "todo": {"todo": "10000 1000 10 1"},
 }  # fmt: skip
-"""Table -> index -> how many rows there are, and how many of them have the same first column, first two columns, … .
+"""Table -> index -> rows in all, and rows for each value of its first columns, as SQLite's planner wants to know them.
 
-SQLite plans by these. Without them it takes a key of a tenant to be hardly more selective than the tenant, and reads all of its
-events to find one message. A real `ANALYZE` may replace them.
+They are given and not measured, so that a statement has the same plan in every installation, on the first day too.
 """
 
 LOG = """
@@ -203,16 +208,27 @@ def create(con: sqlite3.Connection, path: str) -> None:
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
             con.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
-        _plan(con)
         for name, select in published.VIEWS.items():
             _defined(con, "VIEW", name, f"AS {select}")
         for name, body in published.TRIGGERS.items():
             _defined(con, "TRIGGER", name, body)
+        _advise(con)
         con.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         con.execute("ROLLBACK")
         raise
     con.execute("COMMIT")
+    con.execute("ANALYZE sqlite_schema")  # this connection reads them now
+
+
+def _advise(con: sqlite3.Connection) -> None:
+    """Tell the planner what tables hold; connections that are opened later read it."""
+    con.execute("ANALYZE sqlite_schema")
+    con.execute("DELETE FROM sqlite_stat1")
+    con.executemany(
+        "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)",
+        [(table, index, found) for table, indexes in STATISTICS.items() for index, found in indexes.items()],
+    )
 
 
 def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str, str], key: str) -> None:
@@ -230,15 +246,6 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
             raise StoreDamagedError(
                 f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}"
             )
-
-
-def _plan(con: sqlite3.Connection) -> None:
-    """Tell SQLite how selective keys are, where nobody has measured it."""
-    con.execute("ANALYZE sqlite_schema")
-    if con.execute("SELECT 1 FROM sqlite_stat1 WHERE tbl = 'event'").fetchone() is None:
-        rows = [(table, index, known) for table, indexes in SELECTIVE.items() for index, known in indexes.items()]
-        con.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
-        con.execute("ANALYZE sqlite_schema")
 
 
 def _defined(con: sqlite3.Connection, kind: str, name: str, body: str) -> None:

@@ -22,7 +22,7 @@ Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null keep
 
 
 class RetentionChange(BaseModel):
-    """Days that raw events and rollups of each grain are kept; what is absent stays as it is."""
+    """Days that texts, snapshots of each grain and facts are kept; what is absent stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,6 +31,7 @@ class RetentionChange(BaseModel):
     day: Days = None
     week: Days = None
     month: Days = None
+    facts: Days = None
 
 
 class NewTenant(BaseModel):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hubbub.rollups import erasure
 
 from hubbub.app import Engine
-from hubbub.errors import BadInputError, NotFoundError, StoreFullError, TenantsFailedError
+from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.facts import erase as erasure
+from hubbub.facts.retention import cut_at
 from hubbub.settings import load
-from tests.acceptance.conftest import tables_of
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 GUEST = "guest-7f3a91"
@@ -24,7 +24,7 @@ SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine on an empty store, with the tenants acme and beta."""
-    with Engine(load(data=tmp_path, threads=1, memory_limit="300MB", free_floor_mb=0), lambda: NOW) as made:
+    with Engine(load(data=tmp_path, free_floor_mb=0), lambda: NOW) as made:
         for tenant in ("acme", "beta"):
             made.add_tenant(tenant, retention={"raw": None, "hour": None})
         yield made
@@ -43,16 +43,15 @@ def record(engine: Engine, *events: dict[str, Any], tenant: str = "acme") -> Non
 
 def ids(engine: Engine) -> list[str]:
     """What is stored."""
-    return [id_ for (id_,) in engine.store.query("SELECT id FROM events ORDER BY id").rows]
+    engine.refresh()
+    with engine.store.facts.read() as reading:
+        return [id_ for (id_,) in reading.rows("SELECT id FROM event ORDER BY id")]
 
 
 def named(engine: Engine) -> dict[str, int]:
-    """Count what names the guest, by table."""
+    """Count what names the guest, by kind."""
     who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
-    wheres, found = erasure.conditions(), {}
-    for table, where in wheres.items():
-        found[table] = engine.store.query(f"SELECT count(*) FROM {table} WHERE {where}", who.params).rows[0][0]
-    return {table: count for table, count in found.items() if count}
+    return {kind: count for kind, count in erasure.count(engine.store, who).items() if count}
 
 
 # --- what is found
@@ -119,7 +118,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     done = engine.erase("acme", GUEST)
     counts = ("events", "mentions", "superseded", "quarantine", "reports", "payloads")
     assert {name: done[name] for name in counts} == {
-        "events": 1, "mentions": 2, "superseded": 1, "quarantine": 1, "reports": 1, "payloads": 2,
+        "events": 1, "mentions": 2, "superseded": 0, "quarantine": 1, "reports": 1, "payloads": 2,
     }  # fmt: skip
     assert named(engine) == {}
     assert ids(engine) == []
@@ -135,29 +134,26 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     assert engine.verify()["clean"]
 
 
-# --- frozen windows
+# --- after retention
 
 
-def test_frozen_windows_keep_their_totals(engine: Engine) -> None:
-    """Where raw events are gone the contact's own rows go, totals stay, and its id as a dimension's value becomes none."""
+def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
+    """Where events are gone, rows and boundaries that name the contact go, and states of others stay."""
     record(
         engine,
-        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}") for n in range(3)),
-        *(event(f"o{n}", "guest-2", days=40, channel_id=None if n else "hall") for n in range(2)),
-        *(event(f"new {n}", f"guest-{n}", days=2, conversation_id=f"later {n}") for n in (2, "7f3a91")),
+        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}", account_id=GUEST) for n in range(3)),
+        *(event(f"o{n}", "guest-2", days=40) for n in range(2)),
     )  # fmt: skip
-    engine.change_tenant("acme", retention={"raw": 30})
-    engine.retention()
-    asked = {"metrics": ["messages_received", "active_contacts"], **SPAN}
-    (before,) = engine.query("acme", **asked)["rows"]
-    assert (before["messages_received"], before["active_contacts"]) == (7, 2)
+    at = int((NOW - timedelta(days=30)).replace(hour=0).timestamp() * 1_000_000)
+    engine.refresh()
+    cut_at(engine.store, engine.control.tenant("acme"), at)
+    assert ids(engine) == []
+    assert named(engine)["rollup_rows"] > 0
     done = engine.erase("acme", GUEST)
-    assert (done["events"], done["rollup_rows"] > 0) == (1, True)
-    (after,) = engine.query("acme", **asked)["rows"]
-    assert (after["messages_received"], after["active_contacts"]) == (6, 1)
-    rooms = engine.query("acme", metrics=["messages_received"], by=["channel_id"], **SPAN)["rows"]
-    assert {row["channel_id"]: row["messages_received"] for row in rooms} == {None: 5, "hall": 1}
+    assert (done["events"], done["rollup_rows"] > 0) == (0, True)
     assert named(engine) == {}
+    (row,) = engine.query("acme", metrics=["total_contacts"], start="2026-08-20", end="2026-08-21")["rows"]
+    assert row["total_contacts"] == 1
     assert engine.verify()["clean"]
     assert engine.erase("acme", GUEST)["rollup_rows"] == 0
 
@@ -210,40 +206,24 @@ def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
 # --- cut short
 
 
-@pytest.mark.parametrize("step", ["clear", "scrub"])
+@pytest.mark.parametrize("step", ["erase", "finish"])
 def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Ended by an error at any step, the next one of the same contact leaves what an undisturbed one does."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
     engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})
     engine.refresh()
 
-    def fails(*_: object) -> int:
+    def fails(*_: object) -> None:
         raise StoreFullError
 
-    if step == "scrub":
-        monkeypatch.setattr(engine.store, "scrub", fails)
-    else:
-        monkeypatch.setattr(erasure, step, fails)
+    monkeypatch.setattr(erasure, step, fails)
     with pytest.raises(StoreFullError):
         engine.erase("acme", GUEST)
     monkeypatch.undo()
     engine.erase("acme", GUEST)
     assert ids(engine) == ["other"]
     assert named(engine) == {}
-    assert engine.store.query("SELECT value FROM meta WHERE key LIKE 'erasing%'").rows == []
+    with engine.store.facts.read() as reading:
+        assert reading.rows("SELECT value FROM meta WHERE key LIKE 'erasing%'") == []
     assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
-    assert engine.verify()["clean"]
-    assert set(tables_of(engine, "acme"))
-
-
-def test_windows_that_cannot_be_folded_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a fold fails nothing is thrown away that it needs, and the erasure says so and can be repeated."""
-    record(engine, event("own"), event("other", "guest-2"))
-    engine.refresh()
-    monkeypatch.setattr(engine, "refresh", lambda _: {"errors": {"acme": "poison"}})
-    with pytest.raises(TenantsFailedError, match="poison"):
-        engine.erase("acme", GUEST)
-    monkeypatch.undo()
-    engine.erase("acme", GUEST)
-    assert named(engine) == {}
     assert engine.verify()["clean"]
