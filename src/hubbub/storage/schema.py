@@ -224,11 +224,10 @@ def create(con: sqlite3.Connection, path: str) -> None:
 def _advise(con: sqlite3.Connection) -> None:
     """Tell the planner what tables hold; connections that are opened later read it."""
     con.execute("ANALYZE sqlite_schema")
-    con.execute("DELETE FROM sqlite_stat1")
-    con.executemany(
-        "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)",
-        [(table, index, found) for table, indexes in STATISTICS.items() for index, found in indexes.items()],
-    )
+    rows = {(table, index, found) for table, indexes in STATISTICS.items() for index, found in indexes.items()}
+    if rows != set(con.execute("SELECT tbl, idx, stat FROM sqlite_stat1")):
+        con.execute("DELETE FROM sqlite_stat1")
+        con.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", sorted(rows))
 
 
 def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str, str], key: str) -> None:
