@@ -15,6 +15,7 @@ from tests.acceptance.conftest import (
     Source,
     Tables,
     by,
+    events_of,
     imported,
     mapped,
     needs,
@@ -68,15 +69,9 @@ def load_everything(engine: Engine, batch: int = 1_000, first: int = 0) -> Itera
         yield tenant or "airlines"
 
 
-def events_of(engine: Engine) -> dict[str, int]:
-    """Count the stored events of every tenant."""
-    rows = dict(engine.store.query("SELECT tenant, count(*) FROM events GROUP BY tenant").rows)
-    return {tenant.id: rows.get(tenant.no, 0) for tenant in engine.control.tenants().values()}
-
-
 @pytest.fixture(scope="module")
 def truth(engine: Engine) -> dict[str, Tables]:
-    """Load everything once and refresh once; returns all rollup rows."""
+    """Load everything once and refresh once; returns all fact rows."""
     for _ in load_everything(engine, batch=5_000):
         pass
     refreshed(engine)
