@@ -38,6 +38,8 @@ from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
 from hubbub.operations.jobs import OPERATIONS as WORKING
+from hubbub.operations.keeping import OPERATIONS as KEEPING
+from hubbub.operations.keeping import KeepingOperations
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
 from hubbub.operations.standing import OPERATIONS as STANDING
@@ -67,7 +69,7 @@ def _silent(_: str) -> None:
 
 class Engine(
     AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
-    StandingOperations, EraseOperations,
+    StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -84,6 +86,7 @@ class Engine(
             self.store = Store(folder, free_floor=settings.free_floor_mb << 20)
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
+            self._open_keeping()
             self.access = Access(self.database, self.control)
             self.delivered = Deliveries(self.database, clock)
             self._open_outside(self.database)
@@ -121,6 +124,7 @@ class Engine(
     def close(self) -> None:
         """Finish what waits and close the store."""
         self._close_jobs()
+        self._close_keeping()
         with suppress(*NOT_NOW):  # the log of the last seconds is not worth a store that is not closed
             self.delivered.write()
         self.store.close()
@@ -208,6 +212,8 @@ class Engine(
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
+        if tenant is None and not dry_run:
+            self.purge_tenants()
         rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         self.cached.drop([] if dry_run else self._chosen(tenant))
         return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
@@ -286,7 +292,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING, *KEEPING,
 )  # fmt: skip
 """What commands, jobs and kept answers ask for by name, with plain values in and out."""
 

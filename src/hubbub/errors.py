@@ -153,6 +153,13 @@ class StoreDamagedError(HubbubError):
     status = 503
 
 
+class WrongInstallationError(HubbubError):
+    """The data folder and the control database are not of one installation: bring back the one that belongs to the other."""
+
+    code = "wrong_installation"
+    status = 503
+
+
 class TenantsFailedError(HubbubError):
     """Some tenants failed and all others are done; the failed ones are tried again."""
 
@@ -188,6 +195,7 @@ REASONS = {
     "unknown_key": "the key is none of this installation's, or not all of one",
     "revoked_key": "the key was revoked: make another",
     "expired_key": "the key's time is over: make another",
+    "closed_tenant": "the key's tenant is to be deleted: an operator can bring it back with 'hubbub tenants undelete'",
     "missing_scope": "the key lacks the scope that this needs: make one that has it",
     "no_tenant": "an operator's key names no tenant: send with a tenant's",
     "unreadable": "the body is no JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",

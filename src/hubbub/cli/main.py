@@ -14,6 +14,7 @@ from hubbub.cli import (
     importing,
     integrations,
     jobs,
+    keeping,
     manage,
     reports,
     running,
@@ -44,7 +45,19 @@ def options(
     """Conversation analytics with exact, explainable numbers."""
 
 
-for group in (importing, running, answers, snapshots, reports, integrations, jobs, manage, signing_in, erasing):
+for group in (
+    importing,
+    running,
+    answers,
+    snapshots,
+    reports,
+    integrations,
+    jobs,
+    manage,
+    signing_in,
+    erasing,
+    keeping,
+):
     group.register(app)
 
 

@@ -177,15 +177,20 @@ def merged(sights: Iterable[Sight]) -> list[Sight]:
 
 
 def fold_contact(sights: Sequence[Sight], transitions: Iterable[Transition]) -> list[Stretch]:
-    """Fold a contact: `known` by each channel and account, `seen` by the one that saw it first, and its status.
+    """Fold a contact: `known` by each channel and account (`began`: first seen there), `seen` first of all, and its status.
 
+    Of whom a source tells before any channel or account does, the first that does is the one that saw it.
     A status holds for the contact everywhere; its row names the channel and account that set it.
     """
-    rows = [Stretch("known", one.known, FOREVER, one.channel, one.account_id, None) for one in sights]
-    seen = [one for one in sights if one.seen is not None]
+    rows = [Stretch("known", one.known, FOREVER, one.channel, one.account_id, one.seen) for one in sights]
+    seen = sorted(
+        (one for one in sights if one.seen is not None),
+        key=lambda one: (one.seen or 0, one.channel or "", one.account_id or ""),
+    )
     if seen:
-        first = min(seen, key=lambda one: (one.seen or 0, one.channel or "", one.account_id or ""))
-        rows.append(Stretch("seen", first.seen or 0, FOREVER, first.channel, first.account_id, None))
+        channel = next((one.channel for one in seen if one.channel is not None), None)
+        account = next((one.account_id for one in seen if one.account_id is not None), None)
+        rows.append(Stretch("seen", seen[0].seen or 0, FOREVER, channel, account, None))
     open_: tuple[str, int, str | None, str | None] | None = None
     for one in in_order(transitions):
         state = state_set(one)

@@ -76,19 +76,17 @@ def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[R
     """Add the contacts of which an event is the first, anywhere or by its channel and account."""
     time, channel, account = _COLUMN["time"], _COLUMN["channel"], _COLUMN["account_id"]
     for (tenant, contact), rows in sights.items():
-        known: dict[tuple[str | None, str | None], int] = {}
-        seen = schema.FOREVER
-        for what, since, *where in writing.each(
-            "SELECT state, since, channel, account_id FROM state WHERE tenant = ? AND entity = 'contact' AND id = ? "
-            "AND state IN ('known', 'seen')", (tenant, contact),
-        ):  # fmt: skip
-            if what == "seen":
-                seen = since
-            else:
-                known[where[0], where[1]] = since
+        known = {
+            (where, account): (since, schema.FOREVER if began is None else began)
+            for since, began, where, account in writing.each(
+                "SELECT since, began, channel, account_id FROM state WHERE tenant = ? AND entity = 'contact' AND id = ? "
+                "AND state = 'known'", (tenant, contact),
+            )
+        }  # fmt: skip
+        never = schema.FOREVER, schema.FOREVER
         if any(
-            row[time] < known.get((row[channel], row[account]), schema.FOREVER)
-            or (row[_TYPE] in _SEEN and row[time] <= seen)
+            row[time] < known.get((row[channel], row[account]), never)[row[_TYPE] in _SEEN]
+            or row[time] < known.get((row[channel], row[account]), never)[0]
             for row in rows
         ):
             found.add(("contact", tenant, contact))

@@ -73,11 +73,15 @@ def conversations(
     with queries.reading(tenant) as (reading, now):
         params["at"] = min(params["high"], micros(now))
         found = reading.dicts(
-            f"SELECT p.*, {newest('p.conversation_id', _heard('n', wanted))} FROM (SELECT c.*, s.state, s.since "
-            f"FROM ({_seen(reading, wanted, params)}) AS c LEFT JOIN ({_STOOD} GROUP BY id) AS s ON s.id = c.conversation_id "
-            f"WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit) AS p "
-            "ORDER BY last_at DESC, conversation_id DESC", params,
-        )  # fmt: skip
+            f"""WITH stood AS MATERIALIZED ({_STOOD} GROUP BY id), p AS MATERIALIZED (
+                SELECT c.*, s.state, s.since FROM ({_seen(reading, wanted, params)}) AS c
+                    LEFT JOIN stood AS s ON s.id = c.conversation_id
+                WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
+            )
+            SELECT p.*, {newest("p.conversation_id", _heard("n", wanted))} FROM p
+            ORDER BY last_at DESC, conversation_id DESC""",
+            params,
+        )
     rows, following = page.cut(found, limit, lambda row: (row["last_at"], row["conversation_id"]))
     return {"rows": [aware(row) for row in rows], "next": following}
 
@@ -102,6 +106,10 @@ def _heard(alias: str, wanted: Wanted) -> str:
 
 def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     """Return the SELECT of conversations by their events, without their state."""
+    # one condition goes through the days in their order, the other through the few conversations that are open
+    talked = "+e.conversation_id IS NOT NULL"
+    if wanted.state in ("open", "waiting"):
+        talked = "e.conversation_id IN (SELECT id FROM stood WHERE state <> 'resolved')"
     having = ["TRUE"]
     for number, (name, values) in enumerate(wanted.where.items()):
         if name not in _FILTERED:
@@ -117,7 +125,7 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
         SELECT e.conversation_id, min(e.time) AS first_at, max(e.time) AS last_at,
             count(*) FILTER (WHERE e.type IN ('message.received', 'message.sent') AND e.repeats IS NULL) AS messages,
             max(e.type IN ('conversation.escalated', 'escalation.raised')) AS escalated
-        FROM event AS e WHERE e.tenant = :tenant AND e.conversation_id IS NOT NULL AND {_heard("e", wanted)}
+        FROM event AS e WHERE e.tenant = :tenant AND {talked} AND {_heard("e", wanted)}
         GROUP BY e.conversation_id HAVING {" AND ".join(having)}
     """
 

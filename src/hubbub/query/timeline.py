@@ -96,10 +96,14 @@ def lines(queries: Queries, tenant: Tenant, conversation: str) -> Iterator[bytes
 
 
 def newest(conversation: str, where: str = "TRUE") -> str:
-    """Return columns with what the newest events of a conversation say, of each what was said last, to the parameter `:tenant`."""
+    """Return columns with what the newest events of a conversation say, of each what was said last.
+
+    The index is named because SQLite would go through all days of the tenant `:tenant` where `conversation` is a column.
+    """
     return ", ".join(
-        f"(SELECT n.{name} FROM event AS n WHERE n.tenant = :tenant AND n.conversation_id = {conversation} "
-        f"AND n.{name} IS NOT NULL AND {where} ORDER BY n.time DESC, n.seq DESC LIMIT 1) AS {name}"
+        f"(SELECT n.{name} FROM event AS n INDEXED BY event_conversation WHERE n.tenant = :tenant "
+        f"AND n.conversation_id = {conversation} AND n.{name} IS NOT NULL AND {where} "
+        f"ORDER BY n.time DESC, n.seq DESC LIMIT 1) AS {name}"
         for name in WHO
     )
 

@@ -1,7 +1,8 @@
-"""What was ever stored: one 64-bit key for each source and id of a tenant, so that a resent event counts once for ever.
+"""What was ever stored: one 64-bit number for each source and id of a tenant, so that a resent event counts once for ever.
 
-Keys of the last hundred thousand events are in a table; older ones in files of sorted numbers that are looked up by bisection in
-mapped memory, so that 20 million of them cost 8 bytes each on disk and none in the process. See `docs/why/0019`.
+Those of the last hundred thousand events are in a table; older ones in files of sorted numbers that are looked up by bisection in
+mapped memory, so that 20 million of them cost 8 bytes each on disk and none in the process. See `docs/why/0019`. A file holds
+each tenant's numbers together, so that they can leave with it: a count of tenants, a (tenant, count) for each, the numbers.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import mmap
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,12 +25,13 @@ from hubbub.storage.sqlite import Database, Transaction
 
 FOLDER = "identities"
 RECENT = 100_000
-"""Keys in the table before they become a file."""
+"""Identities in the table before they become a file."""
 RUNS = 6
 """Files before the smallest ones are merged: each look-up asks all of them."""
-_ODD = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 _SIGN = 1 << 63
+Numbers: TypeAlias = "memoryview | array[int]"
+"""Signed 64-bit integers, one after the other in memory."""
 
 
 def ident_of(source: str, id_: str) -> int:
@@ -36,9 +41,46 @@ def ident_of(source: str, id_: str) -> int:
 
 
 def key_of(tenant: int, ident: int) -> int:
-    """Return the key (signed) of an identity among those of all tenants."""
-    mixed = (ident ^ (tenant * _ODD)) & _MASK
-    return mixed - (1 << 64) if mixed & _SIGN else mixed
+    """Return the key of an identity among those of all tenants."""
+    return (tenant << 64) | (ident & _MASK)
+
+
+def _parts(key: int) -> tuple[int, int]:
+    """Return tenant and identity (signed) of a key."""
+    ident = key & _MASK
+    return key >> 64, ident - (1 << 64) if ident & _SIGN else ident
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A file of identities, mapped: the places of each tenant's numbers, which are sorted."""
+
+    places: Mapping[int, tuple[int, int]]
+    numbers: memoryview
+
+    @classmethod
+    def open(cls, file: Path) -> Run:
+        """Map a file."""
+        with file.open("rb") as opened:
+            whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
+        count = whole[0]
+        places, begin = {}, 1 + 2 * count
+        for place in range(1, begin, 2):
+            tenant, size = whole[place], whole[place + 1]
+            places[tenant] = begin, begin + size
+            begin += size
+        return cls(places, whole)
+
+    def of(self, tenant: int) -> memoryview:
+        """Return the sorted numbers of a tenant."""
+        low, high = self.places.get(tenant, (0, 0))
+        return self.numbers[low:high]
+
+    def __contains__(self, key: int) -> bool:
+        tenant, ident = _parts(key)
+        low, high = self.places.get(tenant, (0, 0))
+        place = bisect_left(self.numbers, ident, low, high)
+        return place < high and self.numbers[place] == ident
 
 
 class Identities:
@@ -48,77 +90,116 @@ class Identities:
         self._database = database
         self._folder = folder / FOLDER
         self._recent: set[int] = set()
-        self._runs: dict[str, memoryview] = {}
+        self._runs: dict[str, Run] = {}
         self.reload()
 
     def reload(self) -> None:
         """Read again what other processes may have changed, and drop files that nothing names."""
         with self._database.read() as reading:
-            self._recent = {row[0] for row in reading.rows("SELECT key FROM identity")}
-            files = [row[0] for row in reading.rows("SELECT file FROM identity_run")]
-        self._runs = {name: self._runs.get(name) or _mapped(self._folder / name) for name in files}
+            self._recent = {key_of(*row) for row in reading.rows("SELECT tenant, ident FROM identity")}
+            self._runs = {name: self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")}
+
+    def _run(self, name: str) -> Run:
+        return self._runs.get(name) or Run.open(self._folder / name)
 
     def known(self, keys: Iterable[int]) -> set[int]:
         """Return those of some keys that are stored."""
         recent, runs = self._recent, list(self._runs.values())
-        found = set()
-        for key in keys:
-            if key in recent:
-                found.add(key)
-                continue
-            for run in runs:
-                place = bisect_left(run, key)
-                if place < len(run) and run[place] == key:
-                    found.add(key)
-                    break
-        return found
+        return {key for key in keys if key in recent or any(key in run for run in runs)}
 
     def add(self, writing: Transaction, keys: Sequence[int]) -> None:
         """Store keys in a transaction; when it has committed, `added` is to be called."""
-        writing.many("INSERT OR IGNORE INTO identity VALUES (?)", [(key,) for key in keys])
+        writing.many("INSERT OR IGNORE INTO identity VALUES (?, ?)", [_parts(key) for key in keys])
 
     def added(self, keys: Iterable[int]) -> None:
         """Know keys whose transaction has committed; makes a file of them when there are many."""
         self._recent.update(keys)
         if len(self._recent) >= RECENT:
-            self._flush()
+            self._replace(self._to_merge, _recent)
 
-    def _flush(self) -> None:
-        """Make a file of the table's keys, merged with files no larger than what it holds; the manifest changes at once."""
+    def of(self, tenant: int) -> Iterator[Numbers]:
+        """Yield a tenant's identities (signed 64-bit) in pieces, each sorted."""
+        with self._database.read() as reading:
+            yield array("q", (row[0] for row in reading.each(_OF_TENANT, (tenant,))))
+            runs = [self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")]
+        yield from (run.of(tenant) for run in runs if tenant in run.places)
+
+    def take_in(self, tenant: int, idents: Numbers) -> None:
+        """Store the sorted identities that a tenant brings along, as a file of their own."""
+        if len(idents):
+            self._replace(lambda _: [], lambda _: {tenant: idents})
+
+    def forget(self, tenant: int) -> None:
+        """Leave no identity of a tenant: files that hold some are written again without them."""
+
+        def holding(runs: Mapping[str, int]) -> list[str]:
+            return [name for name in runs if tenant in self._run(name).places]
+
         with self._database.write() as writing:
-            runs = dict(writing.rows("SELECT file, keys FROM identity_run"))
-            recent = array("q", (row[0] for row in writing.each("SELECT key FROM identity ORDER BY key")))
-            size = len(recent)
-            merged: list[str] = []
-            for name, keys in sorted(runs.items(), key=lambda run: run[1]):
-                if keys <= size or len(runs) - len(merged) >= RUNS:
-                    merged.append(name)
-                    size += keys
+            gone = writing.run("DELETE FROM identity WHERE tenant = ?", (tenant,))
+        if gone or any(tenant in run.places for run in self._runs.values()):
+            self._replace(holding, lambda _: {}, without=tenant)
+
+    def _to_merge(self, runs: Mapping[str, int]) -> list[str]:
+        """Return the files to merge with the recent ones: those no larger than what is merged already, and beyond RUNS."""
+        size = RECENT
+        merged: list[str] = []
+        for name, count in sorted(runs.items(), key=lambda run: run[1]):
+            if count <= size or len(runs) - len(merged) >= RUNS:
+                merged.append(name)
+                size += count
+        return merged
+
+    def _replace(
+        self,
+        choose: Callable[[Mapping[str, int]], list[str]],
+        fresh: Callable[[Transaction], Mapping[int, Numbers]],
+        without: int | None = None,
+    ) -> None:
+        """Make one file of some files and what is fresh, leaving out a tenant; the manifest changes at once."""
+        with self._database.write() as writing:
+            runs: dict[str, int] = dict(writing.rows("SELECT file, keys FROM identity_run"))
+            merged = choose(runs)
+            new = fresh(writing)
             number = max((int(name.split(".")[0]) for name in runs), default=0) + 1
             name = f"{number:08}.keys"
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            _write(self._folder / name, recent, [self._runs.get(one) or _mapped(self._folder / one) for one in merged])
+            size = _write(self._folder / name, new, [self._run(one) for one in merged], without)
             writing.many("DELETE FROM identity_run WHERE file = ?", [(one,) for one in merged])
-            writing.run("INSERT INTO identity_run VALUES (?, ?)", (name, size))
-            writing.run("DELETE FROM identity")
+            if size:
+                writing.run("INSERT INTO identity_run VALUES (?, ?)", (name, size))
         self.reload()
-        for one in merged:
+        for one in (*merged, *(() if size else (name,))):
             (self._folder / one).unlink(missing_ok=True)
 
 
-def _mapped(file: Path) -> memoryview:
-    with file.open("rb") as opened:
-        return memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
+_OF_TENANT = "SELECT ident FROM identity WHERE tenant = ? ORDER BY ident"
 
 
-def _write(file: Path, keys: array[int], others: Sequence[memoryview]) -> None:
-    """Write sorted keys, all of these together, as a file that is on disk when it has its name."""
-    parts = [pa.Array.from_buffers(pa.int64(), len(part), [None, pa.py_buffer(part)]) for part in (keys, *others)]
-    whole = pa.concat_arrays(parts)
-    ordered = whole.take(pc.array_sort_indices(whole)) if others else whole
+def _recent(writing: Transaction) -> dict[int, Numbers]:
+    """Take the identities out of the table, by tenant."""
+    rows = writing.each("SELECT tenant, ident FROM identity ORDER BY tenant, ident")
+    found: dict[int, Numbers] = {
+        tenant: array("q", (ident for _, ident in pairs)) for tenant, pairs in groupby(rows, key=lambda row: row[0])
+    }
+    writing.run("DELETE FROM identity")
+    return found
+
+
+def _write(file: Path, fresh: Mapping[int, Numbers], runs: Sequence[Run], without: int | None) -> int:
+    """Write identities as a file that is on disk when it has its name; returns how many."""
+    tenants = sorted(({*fresh} | {tenant for run in runs for tenant in run.places}) - {without})
+    parts: dict[int, list[Numbers]] = {
+        one: [part for part in (fresh.get(one, array("q")), *(run.of(one) for run in runs)) if len(part)]
+        for one in tenants
+    }
+    sizes = {one: sum(map(len, parts[one])) for one in tenants}
+    head = array("q", [len(tenants), *(number for one in tenants for number in (one, sizes[one]))])
     new = file.with_suffix(".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-        opened.write(memoryview(ordered.buffers()[1])[ordered.offset * 8 : (ordered.offset + len(ordered)) * 8])
+        opened.write(head)
+        for one in tenants:
+            _write_sorted(opened, parts[one])
         opened.flush()
         os.fsync(opened.fileno())
     new.rename(file)
@@ -127,3 +208,13 @@ def _write(file: Path, keys: array[int], others: Sequence[memoryview]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return sum(sizes.values())
+
+
+def _write_sorted(opened: BinaryIO, parts: Sequence[Numbers]) -> None:
+    if len(parts) == 1:
+        opened.write(parts[0])
+        return
+    whole = pa.concat_arrays([pa.Array.from_buffers(pa.int64(), len(p), [None, pa.py_buffer(p)]) for p in parts])
+    ordered = whole.take(pc.array_sort_indices(whole))
+    opened.write(memoryview(ordered.buffers()[1])[ordered.offset * 8 : (ordered.offset + len(ordered)) * 8])

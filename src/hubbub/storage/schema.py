@@ -90,7 +90,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         },
         "tenant, what",
     ),
-    "identity": ({"key": "INTEGER NOT NULL"}, "key"),
+    "identity": ({"tenant": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL"}, "tenant, ident"),
     "identity_run": ({"file": "TEXT NOT NULL", "keys": "INTEGER NOT NULL"}, "file"),
     "quarantine": (
         {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -43,13 +42,10 @@ class Store:
         """Return numbers that are others after another process has accepted or folded something."""
         return self.log.database.changed(), self.facts.changed()
 
-    def installation(self) -> str:
-        """Return the id of this installation, made when first asked for."""
-        with self.facts.write() as writing:
-            found: str | None = writing.value("SELECT value FROM meta WHERE key = 'installation'")
-            if found is None:
-                found = uuid.uuid4().hex
-                writing.run("INSERT INTO meta VALUES ('installation', ?)", (found,))
+    def installation(self) -> str | None:
+        """Return the id of the installation that this folder belongs to; None before it is bound to control data."""
+        with self.facts.read() as reading:
+            found: str | None = reading.value("SELECT value FROM meta WHERE key = 'installation'")
             return found
 
     def close(self) -> None:

@@ -34,7 +34,10 @@ tenants = sa.Table(
     sa.Column("name", sa.String(200), nullable=False, default=""),
     sa.Column("retention", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("delete_at", sa.DateTime, nullable=True),
+    sqlite_autoincrement=True,
 )  # fmt: skip
+"""No number is ever given twice. One with a `delete_at` is closed: for everybody it is not there, and goes at that moment."""
 calendars = sa.Table(
     "calendars", metadata,
     sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), primary_key=True),
@@ -117,7 +120,7 @@ class Control:
                         row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)),
                         hours.get(row.id, NO_CALENDAR),
                     )
-                    for row in con.execute(sa.select(tenants).order_by(tenants.c.no))
+                    for row in con.execute(sa.select(tenants).where(tenants.c.delete_at.is_(None)).order_by(tenants.c.no))
                 }  # fmt: skip
             if begun == self.changes:  # else what was read may be true no more
                 self._cache = found
@@ -184,6 +187,31 @@ class Control:
             count_change(con)
         self._changed()
         return self.tenant(tenant_id)
+
+    def close_tenant(self, tenant_id: str, delete_at: datetime) -> None:
+        """Let a tenant be there for nobody any more, its keys too, until it is opened again or deleted at a moment."""
+        self.tenant(tenant_id)
+        self._set_end(tenant_id, _naive(delete_at))
+        self.withdrawn += 1
+
+    def reopen_tenant(self, tenant_id: str) -> Tenant:
+        """Let a closed tenant be there again, with all it has. Raises NotFoundError when none of this name is closed."""
+        if tenant_id not in {tenant for _, tenant, _ in self.closed_tenants()}:
+            raise NotFoundError(f"no tenant {tenant_id[:80]!r} waits to be deleted")
+        self._set_end(tenant_id, None)
+        return self.tenant(tenant_id)
+
+    def closed_tenants(self) -> list[tuple[int, str, datetime]]:
+        """Return number and id of tenants that wait to be deleted, and when that will be (UTC without zone), soonest first."""
+        query = sa.select(tenants.c.no, tenants.c.id, tenants.c.delete_at).where(tenants.c.delete_at.is_not(None))
+        with self.database.read() as con:
+            return [(no, id_, at) for no, id_, at in con.execute(query.order_by(tenants.c.delete_at, tenants.c.no))]
+
+    def _set_end(self, tenant_id: str, moment: datetime | None) -> None:
+        with self.database.write() as con:
+            con.execute(tenants.update().where(tenants.c.id == tenant_id).values(delete_at=moment))
+            count_change(con)
+        self._changed()
 
     def _changed(self) -> None:
         self.changes += 1
@@ -284,6 +312,8 @@ class Control:
         if row is None or not right:
             raise UnauthenticatedError(reason="unknown_key")
         key = _key(row)
+        if key.tenant is not None and key.tenant not in self.tenants():
+            raise UnauthenticatedError(reason="closed_tenant", key=key)
         if key.revoked_at or (key.expires_at and key.expires_at <= now()):
             raise UnauthenticatedError(reason="revoked_key" if key.revoked_at else "expired_key", key=key)
         return key

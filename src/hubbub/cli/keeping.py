@@ -1,0 +1,204 @@
+"""Commands that keep data safe and move it: backup, restore, export, import tenant, tenants delete, migrate-control, rebind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.importing import group as importing
+from hubbub.cli.manage import ask, tenants
+from hubbub.cli.options import Data, Json, TenantName
+
+Name = Annotated[str, typer.Argument(help="The tenant.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application; some are part of `import` and `tenants`."""
+    app.command()(backup)
+    app.command()(restore)
+    app.command()(export)
+    app.command("migrate-control")(migrate_control)
+    app.command()(rebind)
+    importing.command("tenant")(import_tenant)
+    tenants.command("delete")(delete_tenant)
+    tenants.command("undelete")(undelete_tenant)
+    tenants.command("closed")(closed_tenants)
+
+
+def _long(name: str, label: str, data: Path | None, as_json: bool, /, **params: Any) -> dict[str, Any]:
+    """Run an operation that takes a while, and show how far it is."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there, show.progress(label, None, quiet=as_json) as move:
+        answer: dict[str, Any] = there.call(name, **params, progress=lambda note: move(None, note))
+    show.emit(answer, as_json=as_json)
+    return answer
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that is not there yet.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Write a consistent copy of everything into a new folder, while servers run. Its keys lie apart, in DEST/keys.
+
+    Who has both can read stored tokens and texts: keep DEST/keys elsewhere. 'hubbub restore' takes them with --keys.
+    """
+    from hubbub.cli import show
+
+    answer = _long("backup", "backing up", data, as_json, target=target.absolute())
+    if answer["keys"]:
+        show.say(f"{target}/keys opens what is encrypted in the rest: keep it elsewhere, and safe.")
+    for note in answer["left_out"]:
+        show.say(note)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A folder that 'hubbub backup' wrote.")],
+    data: Data = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="Where the backup's keys lie, if not in it.", show_default=False)
+    ] = None,
+    erased_since: Annotated[
+        str | None,
+        typer.Option(
+            "--erased-since",
+            help="Who was erased after the backup: the data folder or control database that was in use, or what 'hubbub erasures "
+            "--json' printed. They are erased again.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fill an empty data folder from a backup, after checking every file, then erase again who was erased since.
+
+    Example: hubbub restore /backups/monday --data ./restored --erased-since ./hubbub-data
+    """
+    from hubbub.app import open_engine
+    from hubbub.cli import show
+    from hubbub.operations import keeping
+    from hubbub.settings import load
+
+    folder = load(data).data
+    with show.progress("restoring", None, quiet=as_json) as move:
+        note: Callable[[str], None] = lambda text: move(None, text)  # noqa: E731
+        answer = keeping.restore(source, folder, note, keys)
+        as_of = answer.pop("as_of")
+        with open_engine(folder, control_url="", jobs_url="") as engine:
+            answer |= engine.erase_again(as_of, erased_since, note)
+    show.emit(answer, as_json=as_json)
+    if erased_since is None:
+        show.say(
+            "Whoever was erased after this backup is back: give the list with --erased-since, or erase them again."
+        )
+    for text in answer["left_out"]:
+        show.say(text)
+
+
+def export(
+    tenant: TenantName,
+    target: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that is not there yet.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Write all that a tenant owns into a new folder, as JSON lines and Parquet; 'hubbub import tenant' reads it elsewhere."""
+    _long("export_tenant", "exporting", data, as_json, tenant=tenant, target=target.absolute())
+
+
+def import_tenant(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A folder that 'hubbub export' wrote, or an unpacked download.")
+    ],
+    name: Annotated[str | None, typer.Option("--as", help="The tenant's name here.", show_default="its own")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a tenant of an export: every number is as it was, and what is sent again is still a duplicate.
+
+    API keys, integrations and erasures stay behind: they belong to the other installation.
+    """
+    _long("import_tenant", "importing", data, as_json, source=source.absolute(), name=name)
+
+
+def delete_tenant(
+    tenant: Name,
+    yes: Annotated[
+        str | None,
+        typer.Option("--yes", metavar="NAME", help="The name once more, instead of asking.", show_default=False),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option("--grace", min=0, max=365, help="Days until it is gone for good; 0: at once.")
+    ] = 7.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only count its rows.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Close a tenant: its keys are refused, and it is not found. When the days of grace are over, everything it had is deleted.
+
+    Until then 'hubbub tenants undelete' brings it back. Backups and exports are yours to look after.
+    """
+    if not dry_run and yes is None:
+        yes = typer.prompt(f"Everything of {tenant} will be deleted. Type its name")
+    _long("delete_tenant", "deleting", data, as_json, tenant=tenant, confirm=yes, grace=grace, dry_run=dry_run)
+
+
+def undelete_tenant(tenant: Name, data: Data = None, as_json: Json = False) -> None:
+    """Bring back a tenant that waits to be deleted, with all it had."""
+    ask("undelete_tenant", data, as_json, tenant=tenant)
+
+
+def closed_tenants(data: Data = None, as_json: Json = False) -> None:
+    """List tenants that wait to be deleted, and when that will be."""
+    ask("closed_tenants", data, as_json)
+
+
+def migrate_control(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL", help="An empty database: postgresql://user@host/database or sqlite:////path/control.db."
+        ),
+    ],
+    jobs: Annotated[
+        str | None,
+        typer.Option("--jobs", help="Where jobs go.", show_default="URL itself; for SQLite, jobs.db beside its file"),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Carry control data and jobs into another database, and prove that nothing differs. Stop servers and workers first.
+
+    What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it anew.
+    """
+    from hubbub.cli import show
+    from hubbub.operations.keeping import carry
+    from hubbub.settings import load, masked
+
+    settings = load(data, control_url=None)
+    jobs = jobs or (target if not target.startswith("sqlite") else f"{target.rpartition('/')[0]}/jobs.db")
+    with show.progress("carrying", None, quiet=as_json) as move:
+        carried = carry(settings, target, jobs, lambda note: move(None, note))
+    answer = {"rows": [{"table": one.table, "rows": one.rows} for one in carried]}
+    show.emit(answer, as_json=as_json)
+    show.say(f"Nothing differs. Now set HUBBUB_CONTROL_URL={masked(target)} and HUBBUB_JOBS_URL={masked(jobs)}.")
+
+
+def rebind(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be bound.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let a data folder, control database and keys belong together from now on, when the right one of them is lost for good.
+
+    Numbers of tenants that the control database does not know stay in the folder, and nobody gets them. With another key, API keys,
+    stored tokens and texts have to be made again, and erased contacts are taken again.
+    """
+    from hubbub.cli import show
+    from hubbub.operations.keeping import bind_again
+    from hubbub.settings import load
+
+    show.emit(bind_again(load(data), really=yes), as_json=as_json)

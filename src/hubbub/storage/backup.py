@@ -1,0 +1,305 @@
+"""Backup and restore of a folder: one consistent set of files, taken while everything runs, with a hash of each.
+
+The log is copied first, then events and facts, each in one step. What moved from the log to the facts between the two is in both,
+and leaves the copied log again; what was acknowledged later may be in neither. So a restored folder is a prefix of what was
+acknowledged. A backup has its name only when it is whole and on disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreDamagedError
+from hubbub.storage import schema
+from hubbub.storage.identity import FOLDER as IDENTITIES
+from hubbub.storage.sqlite import BUSY_SECONDS, errors_of
+from hubbub.storage.store import FILE
+
+MANIFEST = "manifest.json"
+KEYS = "keys"
+"""The part of a backup that opens what is encrypted in the rest."""
+KEY_FILES = ("pepper", "secret.key", "hubbub.yaml")
+LOG = "log.db"
+FORM = 1
+TRIES = 5
+_PIECE = 1 << 20
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Size in bytes and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What a backup holds. `as_of`: when events and facts were copied, in microseconds; `left_out`: what it does not hold."""
+
+    hubbub: str
+    as_of: int
+    installation: str | None
+    counts: dict[str, int]
+    left_out: list[str] = field(default_factory=list)
+    files: dict[str, File] = field(default_factory=dict)
+    form: int = FORM
+    layout: int = schema.VERSION
+
+
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `target`, on disk, when the block ends well; else nothing of it is left.
+
+    Raises ConflictError when the target exists, or somebody makes it.
+    """
+    if target.exists() or target.is_symlink():
+        raise ConflictError(f"{target} exists already: name one that does not")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f"{target.name}.new")
+    new.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(new, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(f"{target} is being made by another process") from None
+        _empty(new)  # what a killed process left
+        try:
+            yield new
+            for path in (*new.rglob("*"), new):
+                _to_disk(path)
+            new.rename(target)
+            _to_disk(target.parent)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    finally:
+        os.close(lock)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite file as it is at one moment, whoever writes to it; the copy is one file that only its owner may read."""
+    target.touch(mode=0o600)
+    with (
+        errors_of(source),
+        closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as out,
+        closing(sqlite3.connect(target, isolation_level=None)) as into,
+    ):
+        into.execute("PRAGMA synchronous = OFF")  # the whole is put on disk before it gets its name
+        out.backup(into, pages=-1)
+        into.execute("PRAGMA journal_mode = DELETE")
+
+
+def copy_store(folder: Path, target: Path, clock: Callable[[], int], progress: Progress) -> tuple[int, dict[str, int]]:
+    """Copy log, events and facts, and identities of a folder that may be in use; returns when, and counts of what there is.
+
+    `clock` returns the moment in microseconds. Raises StoreDamagedError, StoreUnavailableError.
+    """
+    for _ in range(TRIES):
+        for path in (target / LOG, target / FILE):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(target / IDENTITIES, ignore_errors=True)
+        copy_database(folder / LOG, target / LOG)
+        progress(f"{LOG} copied")
+        as_of = clock()
+        copy_database(folder / FILE, target / FILE)
+        progress(f"{FILE} copied, {(target / FILE).stat().st_size >> 20} MB")
+        try:
+            _copy_identities(folder, target)
+        except FileNotFoundError:  # merged with others since: a newer copy names the newer file
+            continue
+        return as_of, _settle(target)
+    raise StoreDamagedError(f"{folder / IDENTITIES} lacks files that {FILE} names: restore it from a backup")
+
+
+def _copy_identities(folder: Path, target: Path) -> None:
+    (target / IDENTITIES).mkdir(mode=0o700)
+    with closing(sqlite3.connect(target / FILE)) as con:
+        names = [name for (name,) in con.execute("SELECT file FROM identity_run")]
+    for name in names:
+        copy_file(folder / IDENTITIES / name, target / IDENTITIES / name)
+
+
+def _settle(target: Path) -> dict[str, int]:
+    """Take out of the copied log what the copied facts hold, and let its numbers go on behind them; returns counts."""
+    with closing(sqlite3.connect(target / FILE)) as con:
+        found = con.execute("SELECT value FROM meta WHERE key = 'stored'").fetchone()
+        stored = int(found[0]) if found else 0
+        (events,) = con.execute("SELECT count(*) FROM event").fetchone()
+    with closing(sqlite3.connect(target / LOG, isolation_level=None)) as con:
+        con.execute("PRAGMA secure_delete = ON")
+        con.execute("DELETE FROM log WHERE n <= ?", (stored,))
+        if not con.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'log'", (stored,)).rowcount:
+            con.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', ?)", (stored,))
+        (waiting,) = con.execute("SELECT count(*) FROM log").fetchone()
+        (last,) = con.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()
+    return {"events": events, "batches": last, "batches_waiting": waiting}
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes; only its owner may read the copy."""
+    with (
+        source.open("rb") as out,
+        os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as into,
+    ):
+        shutil.copyfileobj(out, into, _PIECE)
+
+
+def copy_keys(folder: Path, target: Path) -> list[str]:
+    """Copy the keys and settings of a folder into a part of their own; returns their names."""
+    names = [name for name in KEY_FILES if (folder / name).is_file()]
+    if names:
+        (target / KEYS).mkdir(mode=0o700)
+    for name in names:
+        copy_file(folder / name, target / KEYS / name)
+    return names
+
+
+def copy_folders(source: Path, target: Path) -> int:
+    """Copy folders whose files never change once they are there; what is deleted meanwhile, or half made, is left out."""
+    count = 0
+    for one in sorted(source.glob("*/*")):
+        if one.is_dir() and not one.name.startswith("."):
+            place = target / one.relative_to(source)
+            place.mkdir(mode=0o700, parents=True)
+            try:
+                for file in one.iterdir():
+                    copy_file(file, place / file.name)
+                count += 1
+            except FileNotFoundError:
+                shutil.rmtree(place)
+    return count
+
+
+def one_file(path: Path) -> None:
+    """Leave nothing of a SQLite database beside its file."""
+    with errors_of(path), closing(sqlite3.connect(path, isolation_level=None)) as con:
+        con.execute("PRAGMA journal_mode = DELETE")
+
+
+def write_manifest(target: Path, manifest: Manifest, progress: Progress) -> None:
+    """Write down what a folder holds, with the hash of every file."""
+    for path in sorted(target.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(target).as_posix()
+            manifest.files[name] = hash_of(path)
+            progress(f"{name} hashed")
+    text = json.dumps(asdict(manifest), indent=1)
+    with os.fdopen(os.open(target / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def hash_of(path: Path) -> File:
+    """Return size and hash of a file."""
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return File(path.stat().st_size, digest)
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Return what a backup says of itself. Raises NotFoundError when it is none, BadInputError for one of another version."""
+    try:
+        found: dict[str, Any] = json.loads((source / MANIFEST).read_text())
+        files = {name: File(**one) for name, one in found.pop("files").items()}
+        manifest = Manifest(**found, files=files)
+    except FileNotFoundError:
+        raise NotFoundError(f"{source} is no finished backup: there is no {MANIFEST} in it") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BadInputError(f"{source / MANIFEST} is damaged, or of another version of Hubbub") from None
+    if (manifest.form, manifest.layout) != (FORM, schema.VERSION):
+        raise BadInputError(
+            f"{source} has the layout {manifest.form}.{manifest.layout}, this Hubbub reads {FORM}.{schema.VERSION}: restore it "
+            f"with Hubbub {manifest.hubbub}"
+        )
+    return manifest
+
+
+def restore(source: Path, folder: Path, progress: Progress, keys: Path | None = None) -> Manifest:
+    """Fill an empty folder from a backup whose files are all whole; `keys`: where its keys lie, if not in it.
+
+    Raises NotFoundError, BadInputError, ConflictError for a folder that holds something, StoreDamagedError that names each
+    damaged file. Interrupted, the folder does not open; empty it and begin again.
+    """
+    manifest = read_manifest(source)
+    if folder.exists() and any(folder.iterdir()):
+        raise ConflictError(f"{folder} is not empty: restore into a new folder")
+    places = {name: _place(source, name, keys) for name in manifest.files}
+    check_files(places, manifest.files, progress)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, place in sorted(
+        places.items(), key=lambda one: one[0] == FILE
+    ):  # without this one, the rest does not open
+        to = folder / name.removeprefix(f"{KEYS}/")
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = to.with_name(f"{to.name}.part")
+        copy_file(place, part)
+        _to_disk(part)
+        part.rename(to)
+        progress(f"{name} restored")
+    for path in (*(one for one in folder.rglob("*") if one.is_dir()), folder, folder.absolute().parent):
+        _to_disk(path)
+    return manifest
+
+
+def check_files(places: Mapping[str, Path], expected: Mapping[str, File], progress: Progress) -> None:
+    """Check that files are those that were written. Raises StoreDamagedError that names each that is not."""
+    damaged: list[str] = []
+    for name, place in places.items():
+        progress(f"{name}: checking")
+        if not place.is_file():
+            damaged.append(f"{name} is missing")
+        elif hash_of(place) != expected[name]:
+            damaged.append(f"{name} is damaged")
+    if damaged:
+        raise StoreDamagedError(f"{', '.join(damaged)}: {_hint(damaged)}")
+
+
+def _hint(damaged: Sequence[str]) -> str:
+    if all(one.startswith(f"{KEYS}/") for one in damaged):
+        return "say where the keys lie with --keys"
+    return "take another backup"
+
+
+def _place(source: Path, name: str, keys: Path | None) -> Path:
+    """Return where a file of a backup lies; a name that leads out of it is refused."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise BadInputError(f"{source / MANIFEST}: {name!r} is no file of a backup")
+    if keys is not None and path.parts[0] == KEYS:
+        return keys.joinpath(*path.parts[1:])
+    return source / path
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

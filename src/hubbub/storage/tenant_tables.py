@@ -1,0 +1,127 @@
+"""Which rows of the store are a tenant's, table by table: what an export carries, an import writes, and a deletion takes away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from hubbub.storage import schema
+from hubbub.storage.sqlite import Transaction
+
+PASSING = ("todo", "identity", "stale", "published_tenant")
+"""Tables that are not carried: what is to be folded is folded before, identities go as numbers, the rest is made again."""
+_TYPES = {"INTEGER": pa.int64(), "TEXT": pa.string(), "REAL": pa.float64()}
+_OWNERS = ("tenant", "property_id", "organization_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A tenant by its number, as the store's own tables name it, and by its id, as published ones do (None: in none of them)."""
+
+    no: int
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with rows of tenants: its columns with their SQL types, those that say whose a row is, its key (empty: none)."""
+
+    name: str
+    columns: Mapping[str, str]
+    owners: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    by_id: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns as Arrow has them."""
+        return pa.schema([(name, _TYPES[type_.split()[0]]) for name, type_ in self.columns.items()])
+
+    @property
+    def names(self) -> str:
+        """The columns, quoted, for a statement."""
+        return ", ".join(f'"{name}"' for name in self.columns)
+
+    def owned(self, owner: Owner) -> int | str | None:
+        """Return what the table calls a tenant."""
+        return owner.id if self.by_id else owner.no
+
+    def rows(self, reading: Transaction, owner: Owner) -> Iterator[tuple[Any, ...]]:
+        """Yield a tenant's rows."""
+        return reading.each(f"SELECT {self.names} FROM {self.name} WHERE tenant = ?", (self.owned(owner),))
+
+    def add(self, writing: Transaction, owner: Owner, rows: Iterable[Sequence[Any]]) -> None:
+        """Store rows as a tenant's."""
+        whose = (self.owned(owner),) * len(self.owners)
+        marks = ", ".join("?" * (len(self.columns) + len(whose)))
+        sql = f"INSERT INTO {self.name} ({', '.join(self.owners)}, {self.names}) VALUES ({marks})"
+        writing.many(sql, [(*whose, *row) for row in rows])
+
+    def count(self, reading: Transaction, owner: Owner) -> int:
+        """Count a tenant's rows."""
+        return int(reading.value(f"SELECT count(*) FROM {self.name} WHERE tenant = ?", (self.owned(owner),)))
+
+    def delete_some(self, writing: Transaction, owner: Owner, limit: int) -> int:
+        """Delete some of a tenant's rows; returns how many."""
+        key = ", ".join(self.key) or "rowid"
+        some = f"SELECT {key} FROM {self.name} WHERE tenant = ?1 LIMIT {limit}"
+        return writing.run(f"DELETE FROM {self.name} WHERE tenant = ?1 AND ({key}) IN ({some})", (self.owned(owner),))
+
+
+def tables(*, passing: bool = False) -> list[Table]:
+    """Return the tables with rows of tenants, with or without those that pass; facts before what they leave marks in."""
+    found = []
+    for name, (columns, key) in schema.TABLES.items():
+        if "tenant" in columns and (passing or name not in PASSING):
+            by_id = columns["tenant"].startswith("TEXT")
+            owners = tuple(one for one in _OWNERS if one in columns) if by_id else ("tenant",)
+            own = {column: type_ for column, type_ in columns.items() if column not in owners}
+            found.append(Table(name, own, owners, tuple(key.split(", ")) if key else (), by_id))
+    return found
+
+
+def count(reading: Transaction, owner: Owner) -> dict[str, int]:
+    """Return how many rows a tenant has in each table that has some."""
+    found = {table.name: table.count(reading, owner) for table in tables(passing=True)}
+    return {table: rows for table, rows in found.items() if rows}
+
+
+CONVERSATION = {
+    "conversation_id": "TEXT", "channel": "TEXT", "account_id": "TEXT", "first_at": "INTEGER", "last_at": "INTEGER",
+    "received": "INTEGER", "sent": "INTEGER", "contacts": "INTEGER", "episodes": "INTEGER", "first_staff_id": "TEXT",
+    "first_inbound": "INTEGER", "first_reply_at": "INTEGER", "first_person_at": "INTEGER", "last_resolved_at": "INTEGER",
+    "escalated": "INTEGER", "ai_involved": "INTEGER", "rating": "REAL", "scale": "INTEGER",
+}  # fmt: skip
+"""Columns of an exported conversation; moments are microseconds, messages that were reported twice count once."""
+_FIRST = "FROM episode p WHERE p.tenant = e.tenant AND p.conversation_id = e.conversation_id"
+_RATED = (
+    "FROM event r WHERE r.tenant = e.tenant AND r.conversation_id = e.conversation_id AND "
+    "r.type = 'satisfaction.rating_received' ORDER BY r.time DESC, r.seq DESC LIMIT 1"
+)
+_CONVERSATIONS = f"""
+SELECT e.conversation_id, min(e.channel), min(e.account_id), min(e.time), max(e.time),
+    sum(e.type = 'message.received' AND coalesce(e.repeats, 0) = 0), sum(e.type = 'message.sent' AND coalesce(e.repeats, 0) = 0),
+    count(DISTINCT e.contact_id), (SELECT count(*) {_FIRST}),
+    (SELECT p.first_staff_id {_FIRST} ORDER BY p.anchor LIMIT 1), (SELECT p.first_inbound {_FIRST} ORDER BY p.anchor LIMIT 1),
+    (SELECT p.first_reply_at {_FIRST} ORDER BY p.anchor LIMIT 1), (SELECT p.first_person_at {_FIRST} ORDER BY p.anchor LIMIT 1),
+    (SELECT max(p.resolved_at) {_FIRST}), (SELECT max(p.escalated) {_FIRST}), (SELECT max(p.ai_involved) {_FIRST}),
+    (SELECT r.value {_RATED}), (SELECT r.scale {_RATED})
+FROM event e WHERE e.tenant = ? AND e.conversation_id IS NOT NULL GROUP BY e.conversation_id
+"""
+
+
+def conversations(reading: Transaction, tenant: int) -> Iterator[tuple[Any, ...]]:
+    """Yield one row of CONVERSATION for each conversation of a tenant."""
+    return reading.each(_CONVERSATIONS, (tenant,))
+
+
+def parsed(text: str | None) -> object:
+    """Return what an event's attributes hold, or the text where it is no JSON."""
+    try:
+        return json.loads(text) if text is not None else None
+    except ValueError:
+        return text

@@ -1,0 +1,64 @@
+"""Identities: known for ever, in table or file, and each tenant's can be taken along or out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hubbub.storage import identity
+from hubbub.storage.identity import Identities, key_of
+from hubbub.storage.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store that makes a file of every ten identities."""
+    monkeypatch.setattr(identity, "RECENT", 10)
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+def add(identities: Identities, store: Store, keys: list[int]) -> None:
+    """Store keys as a refresh does."""
+    with store.facts.write() as writing:
+        identities.add(writing, keys)
+    identities.added(keys)
+
+
+EXTREMES = [0, 1, -1, 2**63 - 1, -(2**63)]
+
+
+def test_identities_are_known_in_table_and_files_after_any_number_of_merges(store: Store) -> None:
+    """Everything added is known, of its own tenant alone, through all merges and in a process that opens later."""
+    keys = [key_of(tenant, ident) for ident in (*EXTREMES, *range(100, 400, 3)) for tenant in (1, 2, 7)]
+    for start in range(0, len(keys), 7):
+        add(store.identities, store, keys[start : start + 7])
+    later = Identities(store.facts, store.folder)
+    for one in (store.identities, later):
+        assert one.known(keys) == set(keys)
+        assert not one.known([key_of(3, 100), key_of(1, 101), key_of(2, -2)])
+    files = {path.name for path in (store.folder / identity.FOLDER).iterdir()}
+    with store.facts.read() as reading:
+        assert files == {name for (name,) in reading.rows("SELECT file FROM identity_run")}
+    assert 1 <= len(files) <= identity.RUNS + 1
+
+
+def test_a_tenants_identities_can_be_listed_taken_out_and_brought_in(store: Store) -> None:
+    """`of` gives exactly a tenant's own; `forget` leaves the others', and `take_in` knows them under another number."""
+    for start in range(0, 50, 5):
+        add(store.identities, store, [key_of(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
+    mine = sorted(ident for piece in store.identities.of(1) for ident in piece)
+    assert mine == list(range(50))
+    store.identities.forget(1)
+    assert [list(piece) for piece in store.identities.of(1)] == [[]]
+    assert not store.identities.known(key_of(1, ident) for ident in mine)
+    assert len(store.identities.known(key_of(2, ident) for ident in mine)) == 50
+    store.identities.take_in(9, array("q", mine))
+    assert len(store.identities.known(key_of(9, ident) for ident in mine)) == 50
+    store.identities.forget(2)
+    store.identities.forget(9)
+    assert list((store.folder / identity.FOLDER).iterdir()) == []

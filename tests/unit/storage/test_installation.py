@@ -1,0 +1,236 @@
+"""One installation: what belongs together goes on, strangers and older copies are refused with one line that says what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from hubbub.errors import NotFoundError, UnauthenticatedError, WrongInstallationError
+from hubbub.facts.refresh import refresh
+from hubbub.ingest.intake import Intake
+from hubbub.model.event import record_from
+from hubbub.storage.store import Store
+from hubbub.store import installation
+from hubbub.store.control import Control
+from hubbub.store.database import Database
+
+
+class Opened:
+    """Folder, control database and keys, opened as the engine does."""
+
+    def __init__(self, folder: Path, url: str = "", secret: str = "", at: float = 0.0) -> None:
+        self.now = datetime(2026, 5, 1, tzinfo=UTC) + timedelta(days=at)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.store = Store(folder)
+        self.database = Database(url or f"sqlite:///{folder / 'control.db'}")
+        self.control = Control(self.database, folder, secret)
+        self.keys = installation.digests(self.control.derived("installation"), folder, secret)
+        self.intake = Intake(self.store, lambda: self.now, lambda _: None)
+
+    def bind(self) -> str:
+        """Check that all belong together."""
+        return installation.bind(self.store, self.database, self.keys, lambda: self.now)
+
+    def send(self, tenant: str, id_: str) -> None:
+        """Store a message of a tenant."""
+        record = {"type": "message.received", "timestamp": self.now.isoformat(), "id": id_, "channel": "x"}
+        outcome = self.intake.accept(self.control.tenant(tenant), [record_from(record, 0)])
+        assert not outcome.rejected
+        refresh(self.store)
+
+    def close(self) -> None:
+        """Close both."""
+        self.store.close()
+        self.database.close()
+
+
+@contextmanager
+def opened(folder: Path, url: str = "", secret: str = "", at: float = 0.0) -> Iterator[Opened]:
+    """Open an installation and check that it belongs together."""
+    made = Opened(folder, url, secret, at)
+    try:
+        made.bind()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An installation with one tenant and one event."""
+    with opened(tmp_path / "data") as first:
+        first.control.add_tenant("hotel")
+        first.send("hotel", "a")
+    return tmp_path / "data"
+
+
+def refused(folder: Path, words: str, **how: Any) -> None:
+    """Check that opening is refused, in one line with these words."""
+    with pytest.raises(WrongInstallationError, match=words) as caught, opened(folder, **how):
+        pass
+    assert "\n" not in caught.value.message and caught.value.code == "wrong_installation"
+
+
+def test_the_same_opens_again_and_keeps_its_id(folder: Path) -> None:
+    """Opened any number of times, also by two at once and after days, an installation keeps its id."""
+    ids = set()
+    for day in (0.0, 0.01, 1.0, 30.0):
+        with opened(folder, at=day) as one, opened(folder, at=day) as other:
+            ids |= {one.store.installation(), other.store.installation()}
+    assert len(ids) == 1 and None not in ids
+
+
+def test_another_control_database_is_refused_before_a_tenant_can_be_added(folder: Path, tmp_path: Path) -> None:
+    """H7: a new control database on a folder with events would give the first tenant's number to the next one."""
+    refused(folder, "knows nothing of them: set control_url", url=f"sqlite:///{tmp_path / 'other.db'}")
+    with opened(folder) as there:
+        assert there.control.tenant("hotel").no == 1
+
+
+def test_a_deleted_control_database_is_refused(folder: Path) -> None:
+    """H7: control.db deleted: the next opening makes no new one in its place that is taken for it."""
+    for file in folder.glob("control.db*"):
+        file.unlink()
+    refused(folder, "restore control.db from a backup")
+    refused(folder, "restore control.db from a backup")
+
+
+def test_two_installations_refuse_each_others_halves(folder: Path, tmp_path: Path) -> None:
+    """Control data of another installation, and a new folder beside control data, are strangers."""
+    with opened(tmp_path / "other") as other:
+        other.control.add_tenant("bank")
+        other.send("bank", "b")
+    refused(folder, "is of installation", url=f"sqlite:///{tmp_path / 'other' / 'control.db'}")
+    refused(tmp_path / "new", "which is empty", url=f"sqlite:///{folder / 'control.db'}")
+
+
+def copy(folder: Path, to: Path, name: str) -> None:
+    """Copy a database of a folder where nobody has it open."""
+    for file in folder.glob(f"{name}*"):
+        shutil.copy(file, to / file.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("control.db", "the control database is an older"), ("hubbub.db", "data is an older")]
+)
+def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, name: str, words: str) -> None:
+    """A backup of one of the two beside the newer other is refused, and says which is the older one."""
+    copy(folder, tmp_path, name)
+    with opened(folder, at=2) as there:
+        there.send("hotel", "b")
+    for file in folder.glob(f"{name}*"):
+        file.unlink()
+    copy(tmp_path, folder, name)
+    refused(folder, words, at=3)
+
+
+def test_an_older_control_copy_of_the_same_hour_is_known_by_its_tenants(folder: Path, tmp_path: Path) -> None:
+    """A copy made minutes ago that lacks a tenant who has events would give away that tenant's number."""
+    copy(folder, tmp_path, "control.db")
+    with opened(folder) as there:
+        there.control.add_tenant("bank")
+        there.send("bank", "b")
+    for file in folder.glob("control.db*"):
+        file.unlink()
+    copy(tmp_path, folder, "control.db")
+    refused(folder, "events of tenant number 2")
+
+
+@pytest.mark.parametrize(("name", "guarded"), [("pepper", "API keys"), ("secret.key", "stored tokens")])
+def test_another_key_is_refused(folder: Path, name: str, guarded: str) -> None:
+    """A key file that was lost and made anew, or belongs to somebody else, is named with what it guards."""
+    (folder / name).unlink()
+    refused(folder, guarded)
+
+
+def test_dying_while_a_mark_is_renewed_harms_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any write of a renewal, both sides still know each other."""
+    for step in range(3):
+        with opened(folder, at=step) as there, monkeypatch.context() as patch:
+            writes = [0]
+
+            def breaking(inner: Callable[[], Any], writes: list[int] = writes, step: int = step) -> Callable[[], Any]:
+                @contextmanager
+                def write() -> Iterator[Any]:
+                    with inner() as given:
+                        yield given
+                        writes[0] += 1
+                        if writes[0] > step:
+                            raise KeyboardInterrupt
+
+                return write
+
+            patch.setattr(there.database, "write", breaking(there.database.write))
+            patch.setattr(there.store.facts, "write", breaking(there.store.facts.write))
+            there.now += timedelta(days=10)
+            with pytest.raises(KeyboardInterrupt):
+                installation.renew(there.store, there.database, lambda: there.now)
+        with opened(folder, at=step):
+            pass
+
+
+def test_rebinding_gives_no_stranger_a_number(folder: Path, tmp_path: Path) -> None:
+    """After control data was lost and both sides were bound again, the next tenant gets a number that nobody had."""
+    for file in folder.glob("control.db*"):
+        file.unlink()
+    there = Opened(folder)
+    installation.rebind(there.store, there.database, there.keys, lambda: there.now)
+    there.close()
+    with opened(folder) as again:
+        assert again.control.add_tenant("bank").no == 2
+        with again.store.facts.read() as reading:
+            assert reading.value("SELECT count(*) FROM event WHERE tenant = 2") == 0
+
+
+def test_no_number_is_given_twice(tmp_path: Path) -> None:
+    """A tenant that comes after a deleted one gets a new number."""
+    with opened(tmp_path / "data") as there:
+        there.control.add_tenant("hotel")
+        with there.database.write() as con:
+            con.execute(sa.text("DELETE FROM tenants"))
+        assert there.control.add_tenant("bank").no == 2
+
+
+def test_a_closed_tenant_is_there_for_nobody_until_it_is_opened_again(tmp_path: Path) -> None:
+    """Its keys are refused and it is not found, also by a process that knew it; opened again it has everything."""
+    with opened(tmp_path / "data") as there, opened(tmp_path / "data") as other:
+        there.control.add_tenant("hotel", "Europe/Rome")
+        _, text = there.control.add_key("hotel", ["read"])
+        assert other.control.authenticate(text).tenant == "hotel"
+        there.control.close_tenant("hotel", there.now)
+        for one in (there, other):
+            with pytest.raises(UnauthenticatedError):
+                one.control.authenticate(text)
+            with pytest.raises(NotFoundError):
+                one.control.tenant("hotel")
+        assert [id_ for _, id_, _ in other.control.closed_tenants()] == ["hotel"]
+        assert there.control.reopen_tenant("hotel").zone == "Europe/Rome"
+        assert other.control.authenticate(text).tenant == "hotel"
+        with pytest.raises(NotFoundError):
+            there.control.reopen_tenant("hotel")
+
+
+def test_a_bound_pair_on_postgresql_refuses_the_same(tmp_path: Path, postgres: Any) -> None:
+    """The numbers, the id and the marks work on PostgreSQL as on SQLite."""
+    url = postgres.get_uri()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
+    with engine.connect() as con:
+        con.execute(sa.text("CREATE DATABASE installation"))
+    engine.dispose()
+    there = url.replace("/postgres?", "/installation?", 1)
+    with opened(tmp_path / "data", there) as one:
+        one.control.add_tenant("hotel")
+        one.send("hotel", "a")
+    with opened(tmp_path / "data", there, at=2) as one:
+        assert one.control.tenant("hotel").no == 1
+    refused(tmp_path / "other", "which is empty", url=there)
+    refused(tmp_path / "data", "knows nothing of them")
+    assert sqlite3.connect(tmp_path / "data" / "hubbub.db").execute("SELECT count(*) FROM event").fetchone() == (1,)
