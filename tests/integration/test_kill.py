@@ -27,12 +27,15 @@ from tests.integration.child import TENANTS, event, journalled, prepare, tenant_
 from tests.integration.conftest import finish, kill_after, start
 
 SEED = 20261122
-FILE, WAL = "hubbub.duckdb", "hubbub.duckdb.wal"
+FILES = ("hubbub.db", "hubbub.db-wal", "log.db", "log.db-wal")
+FILE, LOG, WAL = "hubbub.db", "log.db", "log.db-wal"
 
 
 def stored_ids(engine: Engine) -> Counter[str]:
     """Return how often each id of a numbered event is stored."""
-    return Counter(dict(engine.store.query("SELECT id, count(*) FROM events GROUP BY id").rows))
+    refreshed(engine)
+    with engine.store.facts.read() as reading:
+        return Counter(dict(reading.rows("SELECT id, count(*) FROM event GROUP BY id")))
 
 
 # --- while events come in

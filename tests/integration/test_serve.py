@@ -164,7 +164,7 @@ def test_the_refresh_loop_brings_facts_up_to_date(here: Place) -> None:
     posted = httpx2.post(f"{url}/v1/events", json=[message(f"m{i}") for i in range(20)], headers=header, timeout=60)
     assert posted.json()["accepted"] == 20
     until(lambda: httpx2.get(f"{url}/readyz", timeout=60).json()["behind_batches"] == 0, "facts are up to date")
-    assert "hubbub_rollups_behind_events 0.0" in httpx2.get(f"{url}/metrics", timeout=60).text
+    assert "hubbub_log_waiting_batches 0.0" in httpx2.get(f"{url}/metrics", timeout=60).text
     assert here.messages() == 20
 
 
