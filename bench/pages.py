@@ -1,6 +1,6 @@
 """Pages, timed: each page of the dashboard with its later parts, for many tenants, beside an empty handler; weight; first number.
 
-`python -m bench.pages --events 20000000` takes the store that `bench.run` folded and writes bench/results/pages-<events>.{json,md}.
+`python -m bench.pages --events 20000000` fills a store with the workload and writes bench/results/pages-<events>.{json,md}.
 Every tenant's page is asked for the first time ("anew": nothing of it is kept) and once more ("kept"). In a browser, an empty page
 and the overview are opened in turns: until the first number is painted.
 """
@@ -22,8 +22,8 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 from bench import stores
-from bench.cached import RESULTS, Connection, child, free_port, request
-from bench.report import machine
+from bench.cached import RESULTS, Connection, child, events_in, free_port, request
+from bench.machine import machine
 from hubbub.app import open_engine
 from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.people import COOKIE
@@ -41,7 +41,7 @@ def sign_in(folder: Path) -> tuple[str, int]:
     """Sign an operator in; returns the session's token, and how many events there are."""
     with open_engine(folder, clock=lambda: stores.NOW) as engine:
         _, link = engine.access.invite("operator", None)
-        count: int = engine.store.query("SELECT count(*) FROM events").rows[0][0]
+        count = events_in(engine)
         return engine.access.enter(link)[1], count
 
 
@@ -158,7 +158,7 @@ def main() -> None:
     stores.WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=stores.WORK) as place:
         folder = Path(place) / "data"
-        stores.copy(options.folded or stores.WORK / f"{options.events}-folded", folder)
+        stores.copy(options.folded or stores.folded(options.events), folder)
         token, found["events"] = sign_in(folder)
         with open_engine(folder, clock=lambda: stores.NOW) as engine:
             found["tenants"] = len(engine.control.tenants())

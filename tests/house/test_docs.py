@@ -206,7 +206,9 @@ def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.Captu
                 compile(block.replace("http://127.0.0.1:8321", url).replace("hub_live_…", key), "README.md", "exec"), {}
             )
     with hubbub.open(folder) as engine:
-        assert engine.store.query("SELECT count(*) FROM events").rows == [(len(sending),)]
+        engine.refresh()
+        with engine.store.facts.read() as reading:
+            assert reading.value("SELECT count(*) FROM event") == len(sending)
 
 
 def test_the_api_guide_runs(tmp_path: Path) -> None:

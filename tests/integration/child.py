@@ -1,7 +1,7 @@
 """A process to be killed: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints `ready` when it begins.
 
 `ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal,
-`refresh FOLDER STEP` brings rollups up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
+`refresh FOLDER STEP` brings facts up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
 refreshes all real data again and again.
 """
 

@@ -1,4 +1,4 @@
-"""kill -9 with real processes: nothing acknowledged is lost or doubled, no rollup is half done, no damage goes unseen.
+"""kill -9 with real processes: nothing acknowledged is lost or doubled, no fact is half done, no damage goes unseen.
 
 tests/extent.py says how many rounds. The seeds are fixed and printed, so that a round that fails can be played again.
 """
@@ -27,12 +27,15 @@ from tests.integration.child import TENANTS, event, journalled, prepare, tenant_
 from tests.integration.conftest import finish, kill_after, start
 
 SEED = 20261122
-FILE, WAL = "hubbub.duckdb", "hubbub.duckdb.wal"
+FILES = ("hubbub.db", "hubbub.db-wal", "log.db", "log.db-wal")
+FILE, LOG, WAL = "hubbub.db", "log.db", "log.db-wal"
 
 
 def stored_ids(engine: Engine) -> Counter[str]:
     """Return how often each id of a numbered event is stored."""
-    return Counter(dict(engine.store.query("SELECT id, count(*) FROM events GROUP BY id").rows))
+    refreshed(engine)
+    with engine.store.facts.read() as reading:
+        return Counter(dict(reading.rows("SELECT id, count(*) FROM event GROUP BY id")))
 
 
 # --- while events come in
@@ -87,7 +90,7 @@ def sample() -> dict[str, list[Event]]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store whose rollups are up to date but for the last third of its events."""
+    """Make a store whose facts are up to date but for the last third of its events."""
     folder = tmp_path_factory.mktemp("template") / "data"
     with open_engine(folder) as engine:
         zones = {tenant: zone for tenant, zone, _ in demo.tenants()}
@@ -103,7 +106,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
-    """Return all rollup rows of a store that was fed the same events at once and refreshed once."""
+    """Return all fact rows of a store that was fed the same events at once and refreshed once."""
     with open_engine(tmp_path_factory.mktemp("truth")) as engine:
         for tenant, zone, _ in demo.tenants():
             engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
