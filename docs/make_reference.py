@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: metrics, events, settings, command line, HTTP, errors, relations.
+"""Write docs/reference from the code: metrics, events, settings, command line, HTTP, errors, published tables.
 
 Run by `make docs`. Nothing in there is written by hand, so nothing in there can be out of date.
 """
@@ -26,7 +26,9 @@ from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
 from hubbub.model import event
-from hubbub.store.relations import RELATIONS
+from hubbub.publishing.tables import TABLES
+from hubbub.storage.published import ROWS, VIEWS
+from hubbub.storage.store import Store
 from hubbub.web.app import create_app
 
 TARGET = Path(__file__).parent / "reference"
@@ -318,18 +320,24 @@ def errors_() -> str:
 
 
 def relations() -> str:
-    """The relations of the replaced systems, with their columns."""
-    parts = [
-        "Views in the store under the names and columns of the systems that Hubbub replaces, for BI tools. Dates are days of the "
-        "tenant's zone, other times UTC.\n"
-    ]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_engine(folder, free_floor_mb=0, memory_limit="300MB", threads=1) as engine,
-    ):
-        for name in RELATIONS:
-            columns = engine.store.query(f"DESCRIBE {name}").rows
-            parts.append(f"## {name}\n\n" + table(("column", "type"), ((f"`{c[0]}`", c[1]) for c in columns)) + "\n")
+    """The published tables and views, with their columns and what each is."""
+    parts = ["Tables and views of `hubbub.db` for other programs: [read from SQL](../howto/read-from-sql.md).\n"]
+    made_of = {
+        one.name: {
+            **{c: f"`{m}`" + (f" / {one.over[c]:,}" if c in one.over else "") for c, m in one.numbers.items()},
+            **{c: f"`{', '.join(spread.metrics)}` by `{spread.by}`" for c, spread in one.spreads.items()},
+            **{c: f"dimension `{d}`" for c, d in one.by.items()},
+        }
+        for one in TABLES
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        with store.facts.read() as reading:
+            for name in (*ROWS, *VIEWS):
+                columns = reading.rows(f"SELECT name, type FROM pragma_table_info('{name}')")
+                rows = [(f"`{column}`", type_, made_of.get(name, {}).get(column, "")) for column, type_ in columns]
+                parts.append(f"## {name}\n\n" + table(("column", "type", "what it is"), rows) + "\n")
+        store.close()
     return "\n".join(parts)
 
 
@@ -360,7 +368,7 @@ PAGES: dict[str, tuple[str, Callable[[], str]]] = {
     "http": ("HTTP", http),
     "jobs": ("Jobs", jobs),
     "errors": ("Errors", errors_),
-    "relations": ("Relations", relations),
+    "relations": ("Published tables", relations),
 }
 
 

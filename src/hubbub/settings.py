@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     free_floor_mb: int = Field(256, ge=0, description="Free disk space below which events are refused with 507.")
     max_body_mb: int = Field(10, ge=1, description="Largest request body, also after decompression.")
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
-    refresh_seconds: float = Field(10.0, gt=0, description="Pause between refreshes while the server runs.")
+    refresh_seconds: float = Field(1.0, gt=0, description="Pause between refreshes while the server runs.")
     default_zone: str = Field("UTC", description="Zone of tenants made without one.")
     limits: Limits = Field(
         Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."

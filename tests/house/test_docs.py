@@ -18,7 +18,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from hubbub.store.relations import RELATIONS
 
 import hubbub
 from hubbub import errors
@@ -29,6 +28,7 @@ from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
 from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
+from hubbub.storage.published import ROWS, VIEWS
 from tests.house.conftest import ROOT, SOURCE
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -107,11 +107,11 @@ def test_every_route_and_parameter_is_in_the_reference(pages: dict[str, str], re
                 assert f"`{parameter['name']}`" in section
 
 
-def test_every_error_and_relation_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
-    """Each error stands there with code and status, each relation with its columns."""
+def test_every_error_and_published_table_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
+    """Each error stands there with code and status, each published table with its columns."""
     for error in reference.every_error():
         assert f"| `{error.code}` | {error.status} |" in pages["errors"]
-    for name in RELATIONS:
+    for name in (*ROWS, *VIEWS):
         assert f"## {name}\n" in pages["relations"]
 
 

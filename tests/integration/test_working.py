@@ -215,6 +215,7 @@ def published(here: House) -> int:
     return int(sum(row[0]["events"] for row in rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs_url", ["postgres"], indirect=True)
 def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path, jobs_url: str) -> None:
     """Forty pages on PostgreSQL: all processes work, one dead token is marked and tried once, limits are waited for, the day is

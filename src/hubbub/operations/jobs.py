@@ -145,7 +145,12 @@ class JobOperations(ABC):
         errors = self.backfill(start, end, tenant)["errors"] if start is not None and end is not None else {}
         chosen = [one for one in self._chosen(tenant) if one.id not in errors]
         done = publish(self.store, self.queries, chosen, self.clock(), table=relation)
-        return {"processed": len(chosen), "created": done.written, "errors": errors | done.errors}
+        return {"processed": len(chosen), "created": done.rows, "errors": errors | done.errors}
+
+    def publish(self) -> dict[str, Any]:
+        """Write again what is stale of the published tables."""
+        done = publish(self.store, self.queries, self._chosen(None), self.clock())
+        return {"rows": done.rows, "written": done.written, "errors": done.errors}
 
     def aggregate_trends(self, dates: Sequence[str], again: bool = False) -> dict[str, Any]:
         """Bring the rows of `communication_trends` of some dates (of each tenant's own zone) up to date; counts them.
@@ -156,7 +161,7 @@ class JobOperations(ABC):
         days = [parse_date(day) for day in dates]
         span = (min(days), max(days) + timedelta(days=1)) if days else None
         done = publish(self.store, self.queries, tenants, self.clock(), table="communication_trends", days=span)
-        return {"tenants_processed": len(tenants), "trends_created": done.written, "errors": done.errors}
+        return {"tenants_processed": len(tenants), "trends_created": done.rows, "errors": done.errors}
 
     def settle_snapshots(self) -> dict[str, Any]:
         """Make those snapshots again that were made before the last receipts could come, and now can be settled."""

@@ -26,6 +26,10 @@ from hubbub.telemetry import log
 
 TEAM = ""
 """The account under which the whole team's snapshot is kept."""
+AT_ONCE = 50
+"""Tenants whose snapshots are written together: each transaction waits for the disk."""
+Document = tuple[str, dict[str, Any]]
+"""An account, and what its snapshot says by section and field."""
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 
 
@@ -77,17 +81,19 @@ def make(
     *,
     over: datetime | None = None,
 ) -> Made:
-    """Make the snapshots of one period of these tenants, each as of one moment and in one transaction; see `period_of`.
+    """Make the snapshots of one period of these tenants, each tenant's as of one moment and written whole; see `period_of`.
 
     Without a `day` it is the last period that was over at the moment `over` (`now` when None): each tenant's own. One that fails
     is among the errors and keeps its old snapshot. A single tenant whose period is refused raises: BadQuestionError when it has
     not begun, WindowFrozenError when facts of it are gone. What a store raises that does not answer is raised on.
     """
     made = Made(processed=len(tenants))
+    waiting: list[tuple[Period, list[Document]]] = []
     for tenant in tenants:
         period = period_of(tenant, kind, day, over or now)
         try:
-            count = _make(store, queries, period, kind, now)
+            stays = _stays(store, period, kind, now)
+            documents = [] if stays else list(_documents(queries, period, now))
         except NOT_NOW:
             raise
         except Exception as error:  # one tenant's fault never stops the others
@@ -96,37 +102,53 @@ def make(
             log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=str(error))
             made.errors[tenant.id] = str(error) or type(error).__name__
             continue
-        made.created += count
-        made.kept += not count
+        made.kept += stays
+        made.created += len(documents)
+        if documents:
+            waiting.append((period, documents))
+        if len(waiting) == AT_ONCE:
+            _write(store, kind, waiting, now)
+            waiting = []
+    _write(store, kind, waiting, now)
     return made
 
 
-def _make(store: Store, queries: Queries, period: Period, kind: Kind, now: datetime) -> int:
-    """Make the snapshots of a tenant's period; returns how many, 0 where a settled one stays since its facts are gone."""
+def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
+    """Say whether a settled snapshot stays as it is, since facts of its period are gone; raises where none can be made."""
     if period.window.start >= now:
         raise BadQuestionError(f"{period.day} has not begun in {period.tenant.zone}")
-    if _gone(store, period):
-        if _settled(store, period, kind):
-            return 0
-        raise WindowFrozenError(
-            f"facts of {period.day} are past retention: a snapshot made in time stays, no new one can be made"
-        )
-    rows = list(_documents(queries, period, now))
-    key = (period.tenant.no, kind.value, period.day.isoformat())
-    said = (
-        micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now), DEFINITION_VERSION,
-        micros(now),
-    )  # fmt: skip
+    no, (start, end) = period.tenant.no, (micros(period.window.start), micros(period.window.end))
+    with store.facts.read() as reading:
+        gone = "SELECT 1 FROM kept WHERE tenant = ? AND what = 'facts' AND gone_from < ? AND since > ?"
+        if reading.value(gone, (no, end, start)) is None:
+            return False
+        made = "SELECT state FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ?"
+        if reading.value(made, (no, kind.value, period.day.isoformat(), TEAM)) == "settled":
+            return True
+    raise WindowFrozenError(
+        f"facts of {period.day} are past retention: a snapshot made in time stays, no new one can be made"
+    )
+
+
+def _write(store: Store, kind: Kind, made: Sequence[tuple[Period, Sequence[Document]]], now: datetime) -> None:
+    """Replace the snapshots of some tenants' periods."""
+    if not made:
+        return
     with store.facts.write() as writing:
-        writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
-        writing.many(
-            "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*key, account, *said, json.dumps(document, ensure_ascii=False)) for account, document in rows],
-        )
-    return len(rows)
+        for period, documents in made:
+            key = (period.tenant.no, kind.value, period.day.isoformat())
+            said = (
+                micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now),
+                DEFINITION_VERSION, micros(now),
+            )  # fmt: skip
+            writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
+            writing.many(
+                "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*key, account, *said, json.dumps(document, ensure_ascii=False)) for account, document in documents],
+            )
 
 
-def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Document]:
     """Yield account and document of the team and of every account with an event before the period's end."""
     tenant, window = period.tenant, period.window
     ever = Question(("events",), local_midnight(date(2000, 1, 1), tenant.tz), min(window.end, now), by=("account_id",))
@@ -147,23 +169,6 @@ def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[tupl
 def _document(answer: Answer, row: int) -> dict[str, Any]:
     values = {name: column.values[row] for name, column in answer.columns.items()}
     return {section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()}
-
-
-def _gone(store: Store, period: Period) -> bool:
-    """Say whether facts of a period are past retention."""
-    with store.facts.read() as reading:
-        return reading.value(
-            "SELECT 1 FROM kept WHERE tenant = ? AND what = 'facts' AND gone_from < ? AND since > ?",
-            (period.tenant.no, micros(period.window.end), micros(period.window.start)),
-        ) is not None  # fmt: skip
-
-
-def _settled(store: Store, period: Period, kind: Kind) -> bool:
-    with store.facts.read() as reading:
-        return reading.value(
-            "SELECT 1 FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ? AND state = 'settled'",
-            (period.tenant.no, kind.value, period.day.isoformat(), TEAM),
-        ) is not None  # fmt: skip
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:

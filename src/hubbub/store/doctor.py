@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from hubbub.facts.refresh import behind
 from hubbub.settings import Settings
+from hubbub.storage.identity import FOLDER as IDENTITIES
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.integrations import Integrations
@@ -17,6 +19,9 @@ MOST = 1000
 
 SHOWN = 5
 """So many of a kind are named."""
+
+PATIENCE = 300
+"""Seconds after which a batch has waited too long in the log; while a server runs it takes about one."""
 
 
 def doctor(
@@ -49,6 +54,9 @@ def doctor(
             "freshness", not batches and not units, f"{batches} batches in the log and {units} units not folded yet",
             "hubbub refresh, or let 'hubbub serve' run",
         ),
+        _files(store),
+        _identities(store),
+        _log(store),
         _row(
             "quarantine", not refused, f"{refused} refused records (for example {example})" if refused else "empty",
             "hubbub quarantine list --tenant NAME, mend the sender, then: hubbub quarantine replay",
@@ -65,6 +73,41 @@ def doctor(
             _row("jobs", not ended, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")
         )
     return rows
+
+
+def _files(store: Store) -> dict[str, Any]:
+    """See that nobody else may read the store's files."""
+    ours = [*store.folder.glob("hubbub.db*"), *store.folder.glob("log.db*"), *store.folder.glob(f"{IDENTITIES}/*")]
+    open_ = sorted(str(file.relative_to(store.folder)) for file in ours if file.stat().st_mode & 0o077)
+    return _row(
+        "files", not open_, _some([f"{name} may be read by others" for name in open_], "open files"),
+        f"chmod 600 these files in {store.folder}, unless a program that you gave them to reads them",
+    )  # fmt: skip
+
+
+def _identities(store: Store) -> dict[str, Any]:
+    """See that every file of identities is there and whole: without them what was counted would be counted again."""
+    with store.facts.read() as reading:
+        runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")
+        recent = reading.value("SELECT count(*) FROM identity")
+    files = {name: store.folder / IDENTITIES / name for name, _ in runs}
+    bad = [name for name, keys in runs if not files[name].is_file() or files[name].stat().st_size != 8 * keys]
+    known = recent + sum(keys for _, keys in runs)
+    return _row(
+        "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events are known again when they are resent",
+        "restore the folder from a backup",
+    )  # fmt: skip
+
+
+def _log(store: Store) -> dict[str, Any]:
+    """See that what was accepted does not wait in the log for long."""
+    with store.log.database.read() as reading:
+        batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
+    waits = time.time() - oldest / 1e6 if batches else 0
+    return _row(
+        "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",
+        "hubbub refresh says what is in the way; events are safe meanwhile",
+    )  # fmt: skip
 
 
 def _some(found: list[str], what: str) -> str:

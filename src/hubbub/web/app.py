@@ -46,10 +46,12 @@ STUCK_AFTER = 300.0
 REST = 3.0
 """How many times as long as it took a refresh is followed by rest: the processor is there for requests and jobs first."""
 LONGEST_REST = 30.0
+PUBLISH_SECONDS = 60.0
+"""Seconds between looks at what is stale of the published tables."""
 
 
 class RefreshLoop:
-    """Stores and folds what comes in, again and again on a thread of its own, until stopped.
+    """Stores and folds what comes in, and publishes it, again and again on a thread of its own, until stopped.
 
     Several servers on one folder may all do so: what one has folded the others find done.
     """
@@ -59,6 +61,7 @@ class RefreshLoop:
         self._pause = pause
         self._stop = threading.Event()
         self._ended = time.monotonic()
+        self._published = -PUBLISH_SECONDS
         self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
         self.error: str | None = None
 
@@ -82,6 +85,9 @@ class RefreshLoop:
             try:
                 self._engine.control.follow()
                 self._engine.refresh()
+                if begun - self._published >= PUBLISH_SECONDS:
+                    self._published = begun
+                    self._engine.publish()
                 self.error = None
             except Exception as error:  # the next round may go well: a full disk is emptied
                 self.error = f"{type(error).__name__}: {error}"[:300]

@@ -107,17 +107,8 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def message(id_: str, time: datetime, **fields: Any) -> Event:
     """Return a message of a contact."""
-    return Event(
-        **{
-            "type": "message.received",
-            "id": id_,
-            "time": time,
-            "contact_id": "k",
-            "conversation_id": "c",
-            "channel": "sms",
-        }
-        | fields
-    )
+    given: dict[str, Any] = {"type": "message.received", "contact_id": "k", "conversation_id": "c", "channel": "sms"}
+    return Event(id=id_, time=time, **given | fields)
 
 
 # --- what they are
@@ -165,13 +156,13 @@ def test_rows_are_the_answers(lively: Desk, table: Any) -> None:
         dims = [table.words.get(c, {}).get(str(row.dims[d]), row.dims[d]) for c, d in table.by.items()]
         truth[(table.label(row.start, lively.hotel), *dims)] = row
     found = lively.rows(f"SELECT * FROM {table.name} WHERE tenant = 'hotel-aurora'")
-    for row in found:
-        answer = truth[tuple(row[c] for c in (table.period, *table.by))]
+    for one in found:
+        answer = truth[tuple(one[c] for c in (table.period, *table.by))]
         for column, metric in table.numbers.items():
             value = answer.cells[metric].value
             if column in table.over and value is not None:
                 value /= 60_000
-            assert row[column] == value, column
+            assert one[column] == value, column
 
 
 def test_the_month_adds_up(lively: Desk) -> None:

@@ -118,7 +118,7 @@ def test_keys_that_are_not_good_say_why(face: Face) -> None:
 
 def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many requests, a full disk, a store that is away and the unforeseen are deliveries too."""
-    with serving(tmp_path / "slow", limits={"ingests": 1, "reads": 1, "burst": 1}) as slow:
+    with serving(tmp_path / "slow", limits={"ingests": 0.001, "burst": 1}) as slow:
         assert [slow.post(event(str(n))).status_code for n in range(3)] == [202, 429, 429]
         assert told(slow) == {(202, "accepted", None, MINE, 1), (429, "rate_limited", None, MINE, 2)}
     with serving(tmp_path / "full", free_floor_mb=1 << 40) as full:

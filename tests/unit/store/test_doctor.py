@@ -1,0 +1,37 @@
+"""Doctor on the store's files: who may read them, whether identities are whole, and whether the log moves on."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hubbub.app import Engine, open_engine
+
+
+def checks(engine: Engine) -> dict[str, bool]:
+    """Return by check whether it is well."""
+    return {row["check"]: row["ok"] for row in engine.doctor()["rows"]}
+
+
+def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
+    """A new store is well; files that others may read, a file of identities that is short, and an old log are named."""
+    with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
+        engine.add_tenant("acme")
+        assert checks(engine) | {"log": True, "files": True, "identities": True} == checks(engine)
+        (tmp_path / "hubbub.db").chmod(0o644)
+        with engine.store.facts.write() as writing:
+            writing.run("INSERT INTO identity_run VALUES ('00000009.keys', 5)")
+        engine.record(
+            "acme", {"type": "message.received", "id": "a", "time": "2026-01-01T00:00:00Z", "contact_id": "k"}
+        )
+        with engine.store.log.database.write() as writing:
+            writing.run("UPDATE log SET received_at = ?", (int((time.time() - 3600) * 1e6),))
+        found = {row["check"]: row for row in engine.doctor()["rows"]}
+        assert "hubbub.db may be read by others" in found["files"]["found"]
+        assert "00000009.keys" in found["identities"]["found"]
+        assert found["log"]["found"].startswith("1 batches, the oldest for 36")
+        assert not any(found[name]["ok"] for name in ("files", "identities", "log"))
+        with engine.store.facts.write() as writing:
+            writing.run("DELETE FROM identity_run")
+        assert checks(engine)["identities"]
