@@ -31,6 +31,10 @@ TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "iden
 Row = tuple[Any, ...]
 
 
+FREE_PAGES = 2_000
+"""Pages of the log that stay for what comes next; an import leaves many more."""
+
+
 class Verdict(IntEnum):
     """What became of one event of a batch."""
 
@@ -229,6 +233,7 @@ class Log:
             self._identities.added(keys)
             with self._database.write() as writing:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
+            self._database.shrink(FREE_PAGES)
             for key in keys:
                 self._pending.pop(key, None)
 

@@ -96,7 +96,7 @@ class Database:
             self.path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_SECONDS
         )
         for pragma in (
-            "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY",
+            "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY",
             f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824", "wal_autocheckpoint = 4000",
         ):  # fmt: skip
             con.execute(f"PRAGMA {pragma}")
@@ -146,6 +146,12 @@ class Database:
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the file, and leave nothing in it."""
         self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+
+    def shrink(self, pages: int) -> None:
+        """Give pages that nothing uses back to the disk, when there are more of them than this."""
+        with self._writing, errors_of(self.path):
+            if self._writer.execute("PRAGMA freelist_count").fetchone()[0] > pages:
+                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
 
     def close(self) -> None:
         """Close all connections."""
