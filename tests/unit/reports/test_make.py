@@ -15,7 +15,7 @@ from hubbub.clock import fixed
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Stored
-from hubbub.query import answer
+from hubbub.query import queries
 from hubbub.reports.sections import SECTIONS, Ranking, Series
 from tests.unit.reports.conftest import NOW, WEEK, open_engine, whole
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[
 
 def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant with more intents than an answer may have rows can make a report without that section."""
-    monkeypatch.setattr(answer, "MAX_ROWS", 25)
+    monkeypatch.setattr(queries, "MAX_ROWS", 25)
     with pytest.raises(BadQuestionError, match="section 'top_intents'"):
         engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
     assert engine.report("acme", "weekly", sections=["conversations"], formats=["json"])["sections"] == [
