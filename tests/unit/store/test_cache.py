@@ -279,6 +279,7 @@ from hubbub.storage.log import Batch
 from hubbub.storage.store import Store
 store = Store(Path(sys.argv[1]))
 refused = {"received_at": 0, "origin": "api", "code": "x", "field": None, "message": "", "raw": ""}
+print("open", flush=True)
 for line in sys.stdin:
     if line == "accept\\n":
         store.log.append(Batch(1, (), (), 0, [refused]))
@@ -297,6 +298,7 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
     command = [sys.executable, "-c", OTHER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "open\n"
         for word, there in (("nothing", True), ("accept", False), ("change", False), ("nothing", True)):
             keep(cache)
             store.installation()
