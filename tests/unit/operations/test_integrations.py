@@ -78,7 +78,9 @@ class House:
 
     def stored(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return columns of all stored events in order of their ids."""
-        return list(self.engine.store.query(f"SELECT {', '.join(columns)} FROM events ORDER BY id").rows)
+        self.engine.refresh()
+        with self.engine.store.facts.read() as reading:
+            return reading.rows(f"SELECT {', '.join(columns)} FROM event ORDER BY id")
 
     def with_ai(self, *replies: Reply, **more: Any) -> Service:
         """Open with an endpoint that answers so."""

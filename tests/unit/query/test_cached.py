@@ -298,7 +298,7 @@ def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
     engine.record("a", event("new"))
 
     def die(step: str) -> None:
-        if step.endswith("after commit"):
+        if step.endswith("folded"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
