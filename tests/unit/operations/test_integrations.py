@@ -57,8 +57,6 @@ class House:
         if hasattr(self, "engine"):
             self.engine.close()
         options = {
-            "threads": 1,
-            "memory_limit": "300MB",
             "free_floor_mb": 0,
             "allow_private_hosts": ["127.0.0.1"],
             **flags,
