@@ -1,4 +1,4 @@
-"""Business hours are worked out on reading: numbers are the oracle's by the calendar of this moment, and nothing is stored of it."""
+"""Business hours are worked out on reading: numbers are the oracle's by the calendar of now, and nothing of it is stored."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def intake(store: Store) -> Intake:
-    """An intake on a summer noon, with nothing frozen."""
+    """An intake on a summer noon, with nothing gone."""
     return Intake(store, fixed(NOW), lambda _: None)
 
 
@@ -128,8 +128,8 @@ def test_history_takes_what_is_older_than_raw_events_are_kept(intake: Intake) ->
     assert intake.accept(forever, [old]).stored == 1
 
 
-def test_nothing_enters_a_frozen_window(store: Store) -> None:
-    """Where raw events were deleted, an event is refused even as history; just after it, it is taken."""
+def test_nothing_enters_what_is_gone(store: Store) -> None:
+    """Where facts are gone, an event is refused even as history; just after it, it is taken."""
     until = datetime(2026, 7, 1, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
     frozen = event("e1", time=datetime(2026, 6, 30, 23, 59, tzinfo=UTC))
@@ -138,8 +138,8 @@ def test_nothing_enters_a_frozen_window(store: Store) -> None:
     assert intake.accept(ACME, [event("e2", time=datetime(2026, 7, 1, tzinfo=UTC))]).stored == 1
 
 
-def test_a_frozen_window_is_named_before_an_old_event(store: Store) -> None:
-    """What is both older than raw events are kept and frozen is told the reason that no import gets around."""
+def test_what_is_gone_is_named_before_an_old_event(store: Store) -> None:
+    """What is both older than raw events are kept and gone gets the reason that no import gets around."""
     until = datetime(2026, 5, 2, tzinfo=UTC)
     intake = Intake(store, fixed(NOW), lambda _: until)
     assert code(intake, event("e1", time=datetime(2026, 5, 1, tzinfo=UTC))) == ("too_late", "time")
