@@ -16,9 +16,9 @@ from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
-from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError, WindowFrozenError
+from hubbub.errors import NOT_NOW, BadInputError, BadQuestionError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
-from hubbub.facts.rebuild import backfill
+from hubbub.facts.rebuild import FOLDED_BY, backfill
 from hubbub.facts.refresh import behind, refresh
 from hubbub.facts.retention import gone_until, retention
 from hubbub.facts.verify import verify
@@ -188,11 +188,16 @@ class Engine(
     def backfill(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = _silent
     ) -> dict[str, Any]:
-        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind."""
+        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind.
+
+        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, BadInputError for no fact.
+        """
+        if fact is not None and fact not in FOLDED_BY:
+            raise BadInputError(f"fact {fact[:40]!r} is not one of {', '.join(FOLDED_BY)}")
         units: dict[str, int] = {}
         errors: dict[str, str] = {}
         for one in self._chosen(tenant):
-            low, high = (micros(parse_moment(text, one.zone)) for text in (start, end))
+            low, high = (micros(moment) for moment in self._range(one, start, end))
             try:
                 for unit, count in backfill(self.store, [one], low, high, fact, step).items():
                     units[unit] = units.get(unit, 0) + count

@@ -51,15 +51,17 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
     May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     done = Refreshed()
-    with store.settling:
-        while count := _store(store, done):
-            progress(f"{count} events stored")
-        for count in _fold_whole(store, tenant, done):
-            progress(f"{count} units folded")
-        while count := _fold(store, tenant, done):
-            progress(f"{count} units folded")
-    if done.tenants:
-        store.announce(done.tenants)
+    try:
+        with store.settling:
+            while count := _store(store, done):
+                progress(f"{count} events stored")
+            for count in _fold_whole(store, tenant, done):
+                progress(f"{count} units folded")
+            while count := _fold(store, tenant, done):
+                progress(f"{count} units folded")
+    finally:  # what was committed before an error has changed
+        if done.tenants:
+            store.announce(done.tenants)
     return done
 
 

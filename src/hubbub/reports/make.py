@@ -14,19 +14,22 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
-from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
+from hubbub.metrics.definition import WITHIN, Distinct, First, Stored
+from hubbub.metrics.definition import State as Held
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.reader import QUANTILES
-from hubbub.query.result import Answer, Cell, Row
+from hubbub.query.result import Answer, Cell, Row, State
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 
 Ask = Callable[[Question], Answer]
 Table = dict[str, Any]
-STATES = ("live", "provisional", "settled")
-"""From what may still grow to what stays."""
+STATES = (
+    State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
+)  # fmt: skip
+"""From what is not known, over what may still grow, to what stays."""
 
 
 def make(
@@ -84,9 +87,6 @@ def _series(
     ask: Ask, base: Question, tenant: Tenant, period: Period, notes: list[str]
 ) -> Iterator[tuple[dict[str, Any], Row]]:
     answer, whole = ask(replace(base, grain=period.step)), ask(base)
-    if "gone" in answer.freshness and "gone" not in whole.freshness:
-        answer = whole
-        notes.append(f"Single windows of one {period.step.value} are past retention, so the whole period stands alone.")
     _note(answer, notes)
     for row in answer.rows:
         yield {"row": "window", "window": row.start.astimezone(tenant.tz).isoformat()}, row
@@ -179,7 +179,7 @@ class _Shown:
     @staticmethod
     def divides(asked: Asked) -> bool:
         """Whether a value means little without the number it is made from."""
-        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | State)
+        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | Held)
 
     @property
     def n(self) -> str:
@@ -214,4 +214,4 @@ def _shown(asked: Sequence[Asked]) -> list[_Shown]:
 
 def _state(row: Row) -> str:
     """Return the state of the least settled cell."""
-    return min((cell.state for cell in row.cells.values()), key=STATES.index)
+    return min((cell.state for cell in row.cells.values()), key=lambda state: STATES.index(State(state)))

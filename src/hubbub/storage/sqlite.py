@@ -144,8 +144,9 @@ class Database:
             return number
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file, and leave nothing in it."""
-        self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+        """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""
+        if not self._closed:
+            self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
 
     def shrink(self, pages: int) -> None:
         """Give pages that nothing uses back to the disk, when there are more of them than this."""
