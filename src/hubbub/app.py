@@ -108,7 +108,10 @@ class Engine(
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
         cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
-        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
+        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock, self._fold)
+
+    def _fold(self, tenant: Tenant) -> None:
+        refresh(self.store, tenant.no)
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -189,6 +192,8 @@ class Engine(
         errors: dict[str, str] = {}
         for one in self._chosen(tenant):
             low, high = (micros(parse_moment(text, one.zone)) for text in (start, end))
+            if low >= high:
+                raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
             try:
                 for unit, count in backfill(self.store, [one], low, high, fact, step).items():
                     units[unit] = units.get(unit, 0) + count

@@ -74,9 +74,9 @@ def test_trends_are_about_the_day_before_each_tick() -> None:
     """Two missed nights are two days in one job; a date that was asked for is folded anew."""
     task = Recorder()
     run("trend-aggregation", {"ticks": ["2026-03-01T03:00:00Z", "2026-03-02T03:00:00Z"]}, task)
-    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "anew": False})]
+    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "again": False})]
     run("trend-aggregation", {"dates": ["2026-01-05"]}, task)
-    assert task.asked[1][1] == {"dates": ["2026-01-05"], "anew": True}
+    assert task.asked[1][1] == {"dates": ["2026-01-05"], "again": True}
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_what_the_server_cannot_do_is_noted(face: Face, tmp_path: Path, monkeypa
         def fail(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr(face.engine.store, "append", fail)
+        monkeypatch.setattr(face.engine.store.log, "append", fail)
         assert face.post(event("a")).status_code >= 500
 
     broken(errors.StoreUnavailableError())
