@@ -157,7 +157,9 @@ class CachedAnswers:
         found = None if fresh else self.look(asked)
         if found is not None:
             return found
-        self._refresh(self._tenant(asked.params["tenant"]))  # first: what it changes would drop the answer that asked for it
+        self._refresh(
+            self._tenant(asked.params["tenant"])
+        )  # first: what it changes would drop the answer that asked for it
         stamp = self.cache.get(asked.key, asked.tags)[1]
         if fresh:
             return self._compute(asked, stamp)

@@ -38,7 +38,9 @@ def works(face: Face, key: str) -> bool:
 
 def test_an_operator_makes_and_changes_tenants(face: Face) -> None:
     """A tenant is made with what is given, changed in that alone, and a retention of null keeps for ever."""
-    made = send(face, "POST", "/v1/tenants", {"tenant": "new", "zone": "Asia/Tokyo", "retention": {"raw": None}}, face.operator)
+    made = send(
+        face, "POST", "/v1/tenants", {"tenant": "new", "zone": "Asia/Tokyo", "retention": {"raw": None}}, face.operator
+    )
     assert (made.status_code, made.json()["zone"]) == (201, "Asia/Tokyo")
     assert (made.json()["retention"]["raw"], made.json()["retention"]["hour"]) == (None, 30)
     changed = send(face, "PATCH", "/v1/tenants/new", {"retention": {"hour": 7}}, face.operator).json()
@@ -116,7 +118,9 @@ def test_a_tenants_admin_makes_keys_for_its_tenant_alone(admin: Face) -> None:
     assert send(admin, "POST", "/v1/keys", {"scopes": ["admin"]}, admin.operator).json()["tenant"] is None
     assert send(admin, "POST", "/v1/keys", {"scopes": ["read"]}, admin.operator).status_code == 400
     assert {row["tenant"] for row in send(admin, "GET", "/v1/keys").json()["rows"]} == {"acme"}
-    assert [r["tenant"] for r in send(admin, "GET", "/v1/keys?tenant=other", key=admin.operator).json()["rows"]] == ["other"]
+    assert [r["tenant"] for r in send(admin, "GET", "/v1/keys?tenant=other", key=admin.operator).json()["rows"]] == [
+        "other"
+    ]
 
 
 def test_a_revoked_key_stops_at_once(admin: Face) -> None:
