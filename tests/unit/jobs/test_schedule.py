@@ -32,7 +32,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_crons_are_those_of_the_requirements() -> None:
-    """Every required schedule is in the table with its cron; each one's queue takes its payload, and a table it names is published."""
+    """Every required schedule is in the table with its cron; each queue takes its payload, and a table it names is published."""
     known = schedules({})
     for name, cron in REQUIRED.items():
         assert known[name].cron == cron
