@@ -47,6 +47,7 @@ Key = tuple[int, Dims]
 Found = dict[str, dict[Key, Cell]]
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 OPENED = "open_ms"
+_MILLION = 1e6
 """Name of the function by which statements work open time out."""
 
 
@@ -142,7 +143,10 @@ def _measured(context: Context, one: Asked, name: str) -> str:
     if isinstance(measure, Count):
         return _filtered("count(*)", condition)
     if isinstance(measure, Sum):
-        return f"coalesce({_filtered(f'sum(CAST(round(f.{measure.column} * {Sum.SCALE}) AS INTEGER))', condition)}, 0)"
+        whole = f"CAST(f.{measure.column} / {_MILLION} AS INTEGER)"  # apart, so that no sum of integers overflows
+        rest = f"CAST(round((f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}) AS INTEGER)"
+        high, low = (_filtered(f"sum({part})", condition) for part in (whole, rest))
+        return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
     assert isinstance(measure, Extreme)
     return _filtered(f"{'max' if measure.largest else 'min'}(f.{measure.column})", condition)
 

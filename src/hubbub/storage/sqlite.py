@@ -119,8 +119,7 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Open the one transaction that writes; it commits when the block ends well and changes nothing when it raises."""
         with self._writing:
-            if self._closed:
-                raise StoreUnavailableError(f"{self.path.name} is closed")
+            self._check_open()
             with errors_of(self.path):
                 self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -135,10 +134,12 @@ class Database:
     def exclusive(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Do something with the writing connection outside a transaction, as making tables, a backup or a checkpoint."""
         with self._writing, errors_of(self.path):
+            self._check_open()
             work(self._writer)
 
     def changed(self) -> int:
         """Return a number that is another one after a commit that this object did not make: by another process."""
+        self._check_open()
         with errors_of(self.path):  # without the writer's lock: SQLite lets the question in between its statements
             number: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
             return number
@@ -163,10 +164,13 @@ class Database:
                     con.close()
             self._idle.clear()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError(f"{self.path.name} is closed")
+
     def _borrow(self) -> sqlite3.Connection:
         with self._lock:
-            if self._closed:
-                raise StoreUnavailableError(f"{self.path.name} is closed")
+            self._check_open()
             if self._idle:
                 return self._idle.pop()
         with errors_of(self.path):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from hubbub.errors import NOT_NOW
 from hubbub.storage import schema
 from hubbub.storage.identity import Identities
 from hubbub.storage.log import Log
@@ -49,7 +51,8 @@ class Store:
             return found
 
     def close(self) -> None:
-        """Finish and close all files."""
+        """Finish and close all files; a second time does nothing."""
         self.log.close()
-        self.facts.checkpoint()
+        with suppress(*NOT_NOW):  # what is committed is in the write-ahead log, and read from there
+            self.facts.checkpoint()
         self.facts.close()
