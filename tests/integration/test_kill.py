@@ -136,7 +136,7 @@ def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.Tem
 def test_killed_in_a_step_of_refresh(
     template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path
 ) -> None:
-    """Killed before a statement that writes, of every kind in turn, the next refresh gives the rows of a store made from scratch."""
+    """Killed before statements that write, of every kind: the next refresh gives the rows of a store made from scratch."""
     draw = random.Random(SEED)
     kinds = sorted({kind_of(step) for step in steps})
     assert {"FROM log", "INTO event", "INTO todo", "FROM todo", "INTO state", "INTO response"} <= set(kinds)

@@ -17,8 +17,8 @@ from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
 from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
+from hubbub.query.distributions import QUANTILES
 from hubbub.query.queries import Queries
-from hubbub.query.reader import QUANTILES
 from hubbub.query.result import Answer, Cell, Row
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
