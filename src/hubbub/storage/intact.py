@@ -59,7 +59,7 @@ def check_log(folder: Path, facts: Path) -> None:
         if last_try:
             raise StoreDamagedError(
                 f"{folder / LOG} or its write-ahead log is damaged or missing: it ends with batch {found}, and batch "
-                f"{acknowledged} was acknowledged; put both files back, or restore a backup"
+                f"{acknowledged} was acknowledged; put both files back, restore a backup, or delete {MARK} to go on without"
             )
         time.sleep(PAUSE)
 
