@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,8 @@ ACCESS = {
     "POST /v1/keys/{key}/revoke": "both admin", "POST /v1/keys/{key}/rotate": "both admin",
     "GET /v1/reports": "tenant read", "POST /v1/reports": "tenant read", "GET /v1/reports/{report}": "tenant read",
     "GET /v1/reports/{report}/download": "tenant read", "DELETE /v1/reports/{report}": "tenant admin",
+    "POST /v1/exports": "tenant export", "GET /v1/exports/{export}": "tenant export",
+    "GET /v1/exports/{export}/download": "tenant export",
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /metrics": "anybody", "GET /openapi.json": "anybody",
@@ -129,9 +132,19 @@ def report(engine: Engine) -> str:
     return str(made["id"])
 
 
+def export(engine: Engine) -> str:
+    """Have an export of A made; returns its id once it is there."""
+    made = str(engine.start_export("a-canary7f3a")["id"])
+    for _ in range(1200):
+        if engine.show_export("a-canary7f3a", made)["state"] == "made":
+            return made
+        time.sleep(0.05)
+    raise AssertionError("the export was not made")
+
+
 OBJECTS: dict[str, Callable[[Engine], str]] = {
     "integration_id": integration, "job": job, "key": key, "tenant": lambda _: "a-canary7f3a",
-    "report": report,
+    "report": report, "export": export,
 }  # fmt: skip
 """What the routes name in their paths, as tenant A's."""
 

@@ -18,8 +18,8 @@ from hubbub.metrics.definition import WITHIN, Distinct, First, Stored
 from hubbub.metrics.definition import State as Held
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
+from hubbub.query.distributions import QUANTILES
 from hubbub.query.queries import Queries
-from hubbub.query.reader import QUANTILES
 from hubbub.query.result import Answer, Cell, Row, State
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series

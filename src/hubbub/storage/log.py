@@ -23,6 +23,7 @@ import msgspec
 from hubbub.errors import StoreFullError
 from hubbub.storage import schema
 from hubbub.storage.identity import Identities, key_of
+from hubbub.storage.intact import LOG, Mark
 from hubbub.storage.sqlite import Database, Transaction
 
 EVENT = tuple(schema.SENT)
@@ -79,9 +80,10 @@ class Log:
 
     def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
         """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
-        self._database = Database(folder / "log.db", cache_mb=8)
+        self._database = Database(folder / LOG, cache_mb=8)
         self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
         self._folder = folder
+        self._mark = Mark(folder)
         self._facts = facts
         self._identities = identities
         self._free_floor = free_floor
@@ -132,6 +134,7 @@ class Log:
             for one in waiting:
                 one.verdicts.set_exception(error)
             return
+        self._mark.set(last)
         self._pending |= known
         self._loaded = last
         for one, verdicts in judged:
@@ -274,6 +277,7 @@ class Log:
         with suppress(Exception):
             self._database.checkpoint()
         self._database.close()
+        self._mark.close()
 
 
 def _revision(row: Row) -> int:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hubbub.errors import NOT_NOW
-from hubbub.storage import schema
+from hubbub.storage import intact, schema
 from hubbub.storage.identity import Identities
 from hubbub.storage.log import Log
 from hubbub.storage.sqlite import Database
@@ -23,7 +23,9 @@ class Store:
         """Open the store of a folder, or make it. Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
+        intact.check_log(folder, folder / FILE)
         self.facts = Database(folder / FILE)
+        intact.check_facts(folder, self.facts)
         self.facts.exclusive(lambda con: schema.create(con, str(folder / FILE)))
         self.identities = Identities(self.facts, folder)
         self.log = Log(folder, self.facts, self.identities, free_floor)
