@@ -19,14 +19,14 @@ from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.reader import QUANTILES
-from hubbub.query.result import Answer, Cell, Row
+from hubbub.query.result import UNKNOWN, Answer, Cell, Row, with_state
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 
 Ask = Callable[[Question], Answer]
 Table = dict[str, Any]
-STATES = ("live", "provisional", "settled")
-"""From what may still grow to what stays."""
+STATES = (*UNKNOWN, "live", "provisional", "settled")
+"""From what is not known, and what may still grow, to what stays."""
 
 
 def make(
@@ -84,9 +84,6 @@ def _series(
     ask: Ask, base: Question, tenant: Tenant, period: Period, notes: list[str]
 ) -> Iterator[tuple[dict[str, Any], Row]]:
     answer, whole = ask(replace(base, grain=period.step)), ask(base)
-    if "gone" in answer.freshness and "gone" not in whole.freshness:
-        answer = whole
-        notes.append(f"Single windows of one {period.step.value} are past retention, so the whole period stands alone.")
     _note(answer, notes)
     for row in answer.rows:
         yield {"row": "window", "window": row.start.astimezone(tenant.tz).isoformat()}, row
@@ -138,10 +135,14 @@ def _summary(ask: Ask, base: Question, asked: Sequence[Asked], notes: list[str])
     for one in asked:
         cell, compared = row.cells[one.name], (row.compare or {})[one.name]
         yield {
-            "metric": one.name, "unit": one.unit.value, "value": cell.value, "n": cell.n if _Shown.divides(one) else None,
-            "previous": compared["previous"], **(compared["change"] or {"absolute": None, "relative": None, "label": "n/a"}),
-            "state": cell.state,
+            "metric": one.name, "unit": one.unit.value, **with_state("value", cell),
+            "n": cell.n if _Shown.divides(one) else None, **_previous(compared), **compared["change"], "state": cell.state,
         }  # fmt: skip
+
+
+def _previous(compared: Mapping[str, Any]) -> dict[str, Any]:
+    state = compared.get("previous_state")
+    return {"previous": compared["previous"], **({"previous.state": state} if state else {})}
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
@@ -200,11 +201,11 @@ class _Shown:
             yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
 
     def values(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """The values of a row, by column."""
+        """The values of a row by column; the reason why one is not known is its `<column>.state`."""
         cell: Cell = row.cells[self.asked.name]
-        yield self.asked.name, cell.value
+        yield from with_state(self.asked.name, cell).items()
         if self.with_n:
-            yield self.n, cell.n or 0
+            yield self.n, None if cell.state in UNKNOWN else cell.n or 0
 
 
 def _shown(asked: Sequence[Asked]) -> list[_Shown]:
