@@ -77,8 +77,9 @@ def query(
         return
     rows = []
     for row in answer["rows"]:
-        changes = row.pop("compare", None)
+        changes = row.get("compare")
         if changes:
+            row = {name: value for name, value in row.items() if name != "compare"}
             for name, pair in changes.items():
                 row[f"{name} before"] = pair["previous"]
                 relative = (pair["change"] or {}).get("relative")
@@ -86,9 +87,10 @@ def query(
                 row[f"{name} change"] = f"{relative:+.1%}" if relative is not None else label
         if grain != "hour":
             row["window"] = row["window"][:10]
-        rows.append(row)
+        rows.append({name: value for name, value in row.items() if not name.endswith(".state")})
     show.table(rows)
     fresh = answer["freshness"]
+    show.why(answer["rows"], fresh)
     show.say(
         f"from {fresh['source']}, complete to {fresh['complete_to']}, zone {fresh['zone']}, percentiles {fresh['quantiles']}"
     )
@@ -151,6 +153,7 @@ def changes(
         show.emit(answer, as_json=True)
         return
     show.table([{name: show.text(answer[name], metric) for name in ("before", "after", "difference")}], title=metric)
+    show.why([answer])
     for name, found in answer["dimensions"].items():
         rows = [
             {name: row["value"] or "(none)", **{k: v for k, v in row.items() if k != "value"}} for row in found["rows"]
@@ -193,9 +196,9 @@ def dashboard(
         for name, cell in answer["today"].items()
     ]  # fmt: skip
     show.table(rows, title=f"{account or tenant}, {answer['day']} ({answer['zone']})")
-    show.table(
-        [{name: show.text(value, name) for name, value in answer["now"].items()}], title="now" if at is None else at
-    )
+    now = {name: show.text(value, name) for name, value in answer["now"].items() if not name.endswith(".state")}
+    show.table([now], title="now" if at is None else at)
+    show.why([answer["now"]], answer["freshness"])
 
 
 def trends(
@@ -214,22 +217,31 @@ def trends(
         show.emit(answer, as_json=True)
         return
     show.table([_trend(row) for row in answer["rows"]], title=f"{tenant}, by {grain}")
+    show.why([], answer["freshness"])
 
 
 def _trend(row: Mapping[str, Any]) -> dict[str, Any]:
     """Write a window's trends for people: the greatest of each distribution, and what moved."""
     from hubbub.cli import show
 
-    def greatest(counts: Mapping[str, int]) -> str:
-        return ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: -item[1])[:3])
+    def greatest(counts: Mapping[str, int] | None) -> str | None:
+        return (
+            None
+            if counts is None
+            else ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items(), key=lambda item: -item[1])[:3])
+        )
 
     return {
         "date": row["trend_date"], "classified": row["total_classifications"],
         "of messages": show.text(row["coverage"], "coverage_rate"), "confidence": row["avg_confidence"],
         "topics": greatest(row["topic_distribution"]), "tone": greatest(row["sentiment_distribution"]),
-        "movers": ", ".join(f"{m['topic']} {m['change'] * 100:+.1f} pp" for m in row["movers"][:3]),
+        "movers": None if row["movers"] is None else ", ".join(
+            f"{m['topic']} {m['change'] * 100:+.1f} pp" for m in row["movers"][:3]
+        ),
         "alerts": greatest(row["escalation_counts"]),
-        "hotspots": ", ".join(f"{s['channel_id']} {s['hotspot_ratio']:.0%}" for s in row["channel_hotspots"]),
+        "hotspots": None if row["channel_hotspots"] is None else ", ".join(
+            f"{s['channel_id']} {s['hotspot_ratio']:.0%}" for s in row["channel_hotspots"]
+        ),
     }  # fmt: skip
 
 
@@ -247,6 +259,6 @@ def hotspots(
     """Show channels by their share of complaints and escalations."""
     from hubbub.cli import show
 
-    show.emit(
-        _ask("hotspots", data, tenant=tenant, start=start, end=end, minimum=minimum, ratio=ratio), as_json=as_json
-    )
+    answer = _ask("hotspots", data, tenant=tenant, start=start, end=end, minimum=minimum, ratio=ratio)
+    show.emit(answer, as_json=as_json)
+    show.why([], answer["freshness"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hubbub.query.result import reasons
 from hubbub.reports.words import duration
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
@@ -48,6 +50,15 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
     for row in rows:
         grid.add_row(*(escape(text(row.get(name), name)) for name in names))
     out.print(grid)
+
+
+def why(rows: Iterable[Mapping[str, Any]], freshness: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Say below a table why some of its numbers are a dash, one line; nothing where all are known."""
+    found = reasons(rows)
+    texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
+    texts += [str(freshness[name]) for name in ("gone", "gone_before") if name in freshness]
+    if texts:
+        say(f"– {'; '.join(texts)}")
 
 
 def fields(answer: Mapping[str, Any], indent: int = 0) -> None:

@@ -92,6 +92,8 @@ class Ask:
         self.now = now
         self.freshness: Mapping[str, Any] = {}
         """Of the newest answer, for the header."""
+        self.kept_from = ""
+        """Where facts begin (RFC 3339), when an answer since this was emptied has numbers that are not known."""
         self._known: dict[str, Any] = {}
         self.refused = refused
         """A form that was just answered with an error; None as soon as it is shown again."""
@@ -143,7 +145,12 @@ class Ask:
         found: dict[str, Any] = msgspec.json.decode(
             cached.answer(cached.asked(operation, self.tenant.id, **params)).body
         )
+        self.see(found)
         return found
+
+    def see(self, answer: Mapping[str, Any]) -> None:
+        """Remember where facts begin, when an answer reaches back before that."""
+        self.kept_from = answer.get("freshness", {}).get("kept_from", self.kept_from)
 
     def once(self, name: str, work_out: Callable[[], T]) -> T:
         """Return what several parts of one page need and is not kept, worked out by the first of them."""
@@ -226,7 +233,10 @@ def _asked_by(rollup: Rollup, column: str) -> bool:
 
 
 def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
-    """Return the moment of a tenant's first event (UTC without zone), or None."""
+    """Return the moment of a tenant's first event that is kept (UTC without zone), or where facts begin; None before any."""
     with engine.queries.reading(tenant) as (reading, _):
-        first: int | None = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+        first: int | None = reading.value(
+            "SELECT since FROM kept WHERE tenant = :no AND what = 'facts' "
+            "UNION ALL SELECT min(time) FROM event WHERE tenant = :no LIMIT 1", {"no": tenant.no},
+        )  # fmt: skip
     return moment(first).replace(tzinfo=None) if first is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +16,18 @@ from hubbub.pages.ask import Ask, Found
 from hubbub.pages.parts import Column, Shown, Table
 from hubbub.pages.sparks import share_bar, sparkline
 from hubbub.pages.view import FILTERS
+from hubbub.query.result import UNKNOWN
 from hubbub.reports.words import moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
-GONE = "These days are past what is kept of this tenant."
+
+
+def beyond(part: Shown, kept_from: str) -> Shown:
+    """Say of what a widget shows that numbers before a moment are not known, and never nothing."""
+    said = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
+    if part.empty:
+        return replace(part, empty=said if part.empty == NOTHING_HERE else f"{part.empty} {said}")
+    return replace(part, note=" ".join(filter(None, (part.note, said))))
 
 
 def chosen(ask: Ask, metrics: Sequence[str]) -> str:
@@ -71,6 +80,7 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
         "previous": compared.get("previous"),
         "n": cell["n"],
         "state": cell["state"],
+        "why": UNKNOWN.get(cell["state"], ""),
         "spark": sparkline(line),
         "unfiltered": total.unfiltered.get(name, ""),
         "explained": "" if name in total.unfiltered else ask.explained(name),
@@ -80,12 +90,17 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
     }
 
 
-def plain_card(name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "") -> dict[str, Any]:
-    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change."""
+def plain_card(
+    name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "", why: str = ""
+) -> dict[str, Any]:
+    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change.
+
+    `why` says in words why the number is not known.
+    """
     unit = unit_of(name)
     return {
         "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
-        "n": None, "state": "", "spark": "", "unfiltered": unfiltered, "explained": "" if unfiltered else explained,
+        "n": None, "state": "", "why": why, "spark": "", "unfiltered": unfiltered, "explained": "" if unfiltered else explained,
         "chosen": False, "chart": "", "change": note, "way": "",
     }  # fmt: skip
 
@@ -156,7 +171,7 @@ def over_time(
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     there = [row[name] for row in rows for name in known if row[name] is not None]
     if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
-        return Shown(empty=GONE if "gone" in answer.freshness else NOTHING_HERE)
+        return Shown(empty=NOTHING_HERE)
     if before and all(row[before] is None for row in rows):
         before = ""
     series = [(name, names[name]) for name in known]

@@ -11,6 +11,7 @@ from hubbub.model.question import parse_moment
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import unit_of
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.query.result import UNKNOWN
 from hubbub.reports.words import shown
 
 PAGE_SIZE = 50
@@ -57,12 +58,14 @@ def _number(ask: Ask) -> Shown:
     metric = _metric(ask)
     found = _explained(ask)
     ask.freshness = found["freshness"]
+    ask.see(found)
     unit = unit_of(metric)
     facts = {
         "value": shown(found["value"], unit),
         "numerator": found["numerator"],
         "denominator": found["denominator"],
         "n": found["n"],
+        "why": UNKNOWN.get(found["state"], ""),
     }
     return Shown(
         "number",

@@ -12,7 +12,7 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.build import plain_card, shown_cards
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.query.live import lately, members
-from hubbub.reports.words import shown
+from hubbub.reports.words import reason, shown
 
 STATES = (
     "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "open_conversations", "staff_online",
@@ -34,13 +34,16 @@ def _today(ask: Ask) -> tuple[Any, Any]:
 
 
 def _states(ask: Ask) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the states, and which of them do not know a filter. Without one they are the API's kept ones."""
+    """Return the states, with `<metric>.state` of one that is not known, and which of them do not know a filter.
+
+    Without a filter they are the API's kept ones.
+    """
     if not ask.view.where:
         answer = ask.kept("states")
         ask.freshness = answer["freshness"]
         return answer["now"], {}
     found = ask.query(STATES, span=_today(ask))
-    return {name: found.cell(name)["value"] for name in STATES}, dict(found.unfiltered)
+    return dict(found.rows[0]) if found.rows else {}, dict(found.unfiltered)
 
 
 def _cards(ask: Ask) -> Shown:
@@ -49,7 +52,13 @@ def _cards(ask: Ask) -> Shown:
     values, unfiltered = _states(ask)
     return shown_cards(
         [
-            plain_card(name, values.get(name), ask.explained(name, _today(ask)), unfiltered=unfiltered.get(name, ""))
+            plain_card(
+                name,
+                values.get(name),
+                ask.explained(name, _today(ask)),
+                unfiltered=unfiltered.get(name, ""),
+                why=reason(values, name),
+            )
             for name in STATES
         ]
     )

@@ -45,8 +45,9 @@ def _heat(ask: Ask) -> Shown:
         return Shown(empty="Messages are not known by that filter.")
     found: dict[tuple[int, int], int] = {}
     for row in answer.rows:
-        at = datetime.fromisoformat(row["window"])
-        found[at.weekday(), at.hour] = found.get((at.weekday(), at.hour), 0) + (row["messages_received"] or 0)
+        if row["messages_received"] is not None:  # an hour that is not known is none of those that are added up
+            at = datetime.fromisoformat(row["window"])
+            found[at.weekday(), at.hour] = found.get((at.weekday(), at.hour), 0) + row["messages_received"]
     top = max(found.values(), default=0)
     if not top:
         return Shown(empty=NOTHING_HERE)

@@ -22,6 +22,7 @@ from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, Unauthenti
 from hubbub.model.tenant import Tenant
 from hubbub.pages import people, render
 from hubbub.pages.ask import Ask, Person, first_event
+from hubbub.pages.build import beyond
 from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Done, Form, Page, Refused, Role, Shown, Widget
@@ -195,6 +196,7 @@ def _way_to(other: Page, ask: Ask, page: Page) -> str:
 
 def _part(ask: Ask, widget: Widget) -> str:
     """Return a widget as HTML; an error of its own stays in it."""
+    ask.kept_from = ""
     try:
         shown = widget.answer(ask)
     except HubbubError as error:
@@ -206,6 +208,8 @@ def _part(ask: Ask, widget: Widget) -> str:
 
 
 def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
+    if ask.kept_from:
+        shown = beyond(shown, ask.kept_from)
     part = "empty" if shown.empty else shown.part
     return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=shown.table, **shown.data)
 

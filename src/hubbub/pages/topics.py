@@ -35,7 +35,9 @@ def _share(ask: Ask) -> Shown:
         return Shown(empty=_unknown("Topics", found))
     counts: dict[str, Counter[str]] = {}
     for row in found.rows:
-        counts.setdefault(row["window"], Counter())[_name(row["topic"])] += row[METRIC] or 0
+        counts.setdefault(row["window"], Counter())[_name(row["topic"])] += (
+            row[METRIC] or 0
+        )  # of a window that is not known no row says anything
     most, others = _ranked(sum(counts.values(), Counter()))
     if not most:
         return Shown(empty=NO_TOPICS)
@@ -45,7 +47,7 @@ def _share(ask: Ask) -> Shown:
     for window in whole.rows:
         mine = counts.get(window["window"], Counter())
         rows.append(
-            {"window": window["window"], "at": moment(window["window"])} | _counted(series, mine, window[METRIC] or 0)
+            {"window": window["window"], "at": moment(window["window"])} | _counted(series, mine, window[METRIC])
         )
     spans = windows_of(rows, ask)
     links = [
@@ -112,8 +114,10 @@ def _ranked(counts: Counter[str]) -> tuple[list[str], bool]:
     return ranked[:MOST_SERIES] if others else ranked, others
 
 
-def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int) -> dict[str, Any]:
-    """Return a row's counts by series, and each as its tooltip says it."""
+def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int | None) -> dict[str, Any]:
+    """Return a row's counts by series, and each as its tooltip says it; None where the row is not known."""
+    if whole is None:
+        return {name: value for key, _ in series for name, value in ((key, None), (f"{key}_shown", "–"))}
     known = {key: counts.get(name, 0) for key, name in series if name != OTHERS}
     values = {key: known[key] if key in known else whole - sum(known.values()) for key, _ in series}
     said = {f"{key}_shown": f"{n:,} of {whole:,} ({n / whole:.0%})" if whole else "0" for key, n in values.items()}
@@ -121,7 +125,7 @@ def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole
 
 
 def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
-    counts = {name: sum(row[key] for row in rows) for key, name in series}
+    counts = {name: sum(row[key] for row in rows if row[key] is not None) for key, name in series}
     whole = sum(counts.values()) or 1
     return ", ".join(f"{plain(name)} {count / whole:.0%}" for name, count in counts.items())
 

@@ -24,7 +24,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.query.compare import earlier
 from hubbub.query.queries import Queries, check
-from hubbub.query.result import Answer, Cell
+from hubbub.query.result import Answer, Cell, with_state
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
 """Dimensions looked at when none is named."""
@@ -77,8 +77,8 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
             name: [moment.astimezone(tenant.tz).isoformat() for moment in period]
             for name, period in zip(("after", "before"), periods, strict=True)
         },
-        "before": before.value,
-        "after": after.value,
+        **with_state("before", before),
+        **with_state("after", after),
         "difference": difference,
         "dimensions": {
             name: _dimension(name, one, next(found), next(found), after, before, difference, limit) for name in by

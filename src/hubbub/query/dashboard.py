@@ -14,7 +14,7 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of
 from hubbub.query.queries import Queries
-from hubbub.query.result import Answer
+from hubbub.query.result import Answer, with_state
 
 DAY = (
     "conversations_started", "active_conversations", "conversations_resolved", "messages_received", "messages_sent",
@@ -82,7 +82,10 @@ def dashboard(
 def states(
     queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None
 ) -> dict[str, Any]:
-    """Return the states alone, at a moment (aware; now when None), and when that was."""
+    """Return the states alone, at a moment (aware; now when None), and when that was.
+
+    One that is not known is None, with the reason beside it as `<metric>.state`.
+    """
     now = queries.now()
     day = _day(tenant, now, at)
     where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
@@ -106,4 +109,4 @@ def _day(tenant: Tenant, now: datetime, at: datetime | None) -> Window:
 
 
 def _values(answer: Answer) -> dict[str, Any]:
-    return {name: cell.value for name, cell in answer.rows[0].cells.items()}
+    return {key: value for name, cell in answer.rows[0].cells.items() for key, value in with_state(name, cell).items()}

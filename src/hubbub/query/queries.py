@@ -11,7 +11,7 @@ from typing import Any
 from hubbub.calculations import change
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
-from hubbub.facts.moments import micros
+from hubbub.facts.moments import micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
@@ -21,7 +21,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
 from hubbub.query.compare import PERIODS, earlier
 from hubbub.query.reader import read
-from hubbub.query.result import Answer, Cell, Column
+from hubbub.query.result import UNKNOWN, Answer, Cell, Column
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.sqlite import Transaction
@@ -141,10 +141,11 @@ def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
         was = before.get((places[start], dims))
         pairs = {}
         for name, column in answer.columns.items():
-            then = old.columns[name].values[was] if was is not None else None
+            then = old.columns[name].cell(was) if was is not None else Cell(None)
             pairs[name] = {
-                "previous": then,
-                "change": asdict(change(column.values[row], then, column.unit is Unit.SHARE)),
+                "previous": then.value,
+                "change": asdict(change(column.values[row], then.value, column.unit is Unit.SHARE)),
+                **({"previous_state": then.state} if then.state in UNKNOWN else {}),
             }
         answer.compare.append(pairs)
     if "gone" in old.freshness:
@@ -173,13 +174,25 @@ def _laid_out(
         raise BadQuestionError(
             f"the answer would have {len(combos) * len(cut)} rows, {MAX_ROWS} are allowed; filter, or take a coarser grain"
         )
-    lost = {
-        i for i, window in enumerate(cut) if gone and micros(window.start) < gone[1] and micros(window.end) > gone[0]
-    }
-    columns = {one.name: _column(one, cut, combos, found[one.name], now, lost) for one in asked}
+    lost = {one.name: _lost(one, cut, now, gone) for one in asked}
+    columns = {one.name: _column(one, cut, combos, found[one.name], now, lost[one.name]) for one in asked}
     starts = [window.start.astimezone(UTC) for window in cut for _ in combos]
-    fresh = _freshness(question, tenant, now, len(cut), sum(window.end > now for window in cut), len(lost))
+    fresh = _freshness(question, tenant, now, sum(window.end > now for window in cut))
+    if gone and (nulls := len(set().union(*lost.values()))):
+        fresh["gone"] = f"{nulls} of {len(cut)} windows are null: what they count is past retention"
+        fresh["kept_from"] = moment(gone[1]).astimezone(tenant.tz).isoformat()
     return Answer(question, tenant.zone, starts, combos * len(cut), columns, fresh)
+
+
+def _lost(one: Asked, cut: Sequence[Window], now: datetime, gone: tuple[int, int] | None) -> set[int]:
+    """Return the windows of which a metric is gone: a state is of a window's end, and first sights never go."""
+    if gone is None or isinstance(one.metric, First):
+        return set()
+    of_end = isinstance(one.metric, State)
+    return {
+        i for i, window in enumerate(cut)
+        if micros(min(window.end, now) if of_end else window.start) < gone[1] and micros(window.end) > gone[0]
+    }  # fmt: skip
 
 
 def _column(
@@ -192,8 +205,6 @@ def _column(
 ) -> Column:
     column = Column(one.unit)
     horizon = one.rollup.source.look_ahead
-    if isinstance(one.metric, State | First):
-        lost = {i for i in lost if isinstance(one.metric, State) and i + 1 in lost}  # a state is of the window's end
     for number, window in enumerate(cut):
         state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
         empty = _empty(one, window, now)
@@ -224,9 +235,9 @@ def _empty(one: Asked, window: Window, now: datetime) -> Cell:
     return Cell(0 if counted else None, n=0)
 
 
-def _freshness(question: Question, tenant: Tenant, now: datetime, count: int, live: int, gone: int) -> dict[str, Any]:
+def _freshness(question: Question, tenant: Tenant, now: datetime, live: int) -> dict[str, Any]:
     hour = window_of(now, Grain.HOUR, tenant.tz).start.astimezone(UTC)
-    freshness: dict[str, Any] = {
+    return {
         "as_of": now.astimezone(tenant.tz).isoformat(),
         "complete_to": min(hour, question.end).astimezone(tenant.tz).isoformat(),
         "source": "facts",
@@ -234,6 +245,3 @@ def _freshness(question: Question, tenant: Tenant, now: datetime, count: int, li
         "zone": tenant.zone,
         "quantiles": "exact",
     }
-    if gone:
-        freshness["gone"] = f"{gone} of {count} windows are null: what they count is past retention"
-    return freshness

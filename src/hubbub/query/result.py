@@ -5,7 +5,7 @@ A number keeps its unit, its parts and its state on the way to every face; a fac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -119,8 +119,30 @@ class Answer:
         return {"rows": rows, "freshness": self.freshness}
 
 
-UNKNOWN = frozenset((State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.GONE))
-"""States of a number that is not known: it is None, and never 0."""
+UNKNOWN: Mapping[str, str] = {
+    State.GONE: "past what is kept of this tenant",
+    State.NOT_FETCHED: "not fetched from its source",
+    State.NOT_KNOWN_THEN: "not counted at that time",
+}
+"""States of a number that is not known, with the reason in words: it is None, and never 0."""
+
+
+def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
+    """Return a number by its name, and beside one that is not known its reason as `<name>.state`."""
+    return {name: cell.value, **({f"{name}.state": cell.state} if cell.state in UNKNOWN else {})}
+
+
+def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return which numbers of public rows are not known, and why, in words by name; rows may hold a comparison."""
+    found: dict[str, str] = {}
+    for row in rows:
+        for name, value in row.items():
+            if name.endswith(".state") and value in UNKNOWN:
+                found.setdefault(name.removesuffix(".state"), UNKNOWN[value])
+        for name, pair in (row.get("compare") or {}).items():
+            if pair.get("previous_state") in UNKNOWN:
+                found.setdefault(f"{name} before", UNKNOWN[pair["previous_state"]])
+    return found
 
 
 def _details(cell: Cell) -> dict[str, Any]:

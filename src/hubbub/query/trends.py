@@ -13,7 +13,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
 from hubbub.query.compare import earlier
 from hubbub.query.queries import Queries
-from hubbub.query.result import Answer
+from hubbub.query.result import UNKNOWN, Answer
 
 HOTSPOT_MIN = 10
 HOTSPOT_RATIO = 0.30
@@ -28,7 +28,7 @@ def trends(
 
     `coverage` is classified messages over people's messages, null where there are none; `confidence_n` says over how many
     classifications the average goes. `movers` compares each topic's share with the window before. `rule` says what a hotspot is:
-    see `hotspots`.
+    see `hotspots`. What is not known is null, with the reason as the row's `state`.
     """
 
     def asked(metrics: Sequence[str], *by: str) -> Question:
@@ -47,21 +47,24 @@ def trends(
     moods = _by_window(moods_, "sentiment", "classifications")
     severities = _by_window(alerts, "severity", "escalation_alerts")
     spots = _hotspot_rows(ratios, tones)
-    before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
+    before: Mapping[str, int] | None = None
+    if "gone" not in before_.freshness:
+        before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
     rows = []
     for row in totals.rows:
-        mine = topics.get(row.start, {})
         seen, confidence = row.cells["classifications"], row.cells["topic_confidence"]
+        known = seen.state not in UNKNOWN
+        mine = topics.get(row.start, {}) if known else None
         messages = row.cells["messages"].value
         rows.append(
             {
                 "trend_date": row.start.astimezone(tenant.tz).date().isoformat(),
                 "trend_period": PERIODS.get(grain, grain.value),
                 "topic_distribution": mine,
-                "sentiment_distribution": moods.get(row.start, {}),
+                "sentiment_distribution": moods.get(row.start, {}) if known else None,
                 "movers": _movers(mine, before),
-                "escalation_counts": severities.get(row.start, {}),
-                "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]],
+                "escalation_counts": severities.get(row.start, {}) if known else None,
+                "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]] if known else None,
                 "total_classifications": seen.value,
                 "coverage": seen.value / messages if seen.value is not None and messages else None,
                 "avg_confidence": confidence.value,
@@ -82,8 +85,13 @@ def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: d
     return last.start, last.end
 
 
-def _movers(now: Mapping[str, int], before: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return the topics whose share of the classified messages changed most, greatest first; none without two windows."""
+def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> list[dict[str, Any]] | None:
+    """Return the topics whose share of the classified messages changed most, greatest first; none without two windows.
+
+    None where a window is not known.
+    """
+    if now is None or before is None:
+        return None
     total, earlier_total = sum(now.values()), sum(before.values())
     if not total or not earlier_total:
         return []

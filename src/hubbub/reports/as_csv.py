@@ -32,27 +32,39 @@ def write(document: Document, path: Path) -> None:
 
         add("about", ("name", "value"), document.facts)
         for table in document.tables:
-            names = [column["name"] for column in table["columns"]]
-            add(table["name"], names, ([row[name] for name in names] for row in table["rows"]))
+            names = with_states((column["name"] for column in table["columns"]), table["rows"])
+            add(table["name"], names, ([row.get(name) for name in names] for row in table["rows"]))
         add("columns", ("section", "column", "unit", "definition"), _columns(document))
         add("notes", ("section", "note"), ((t["name"], note) for t in document.tables for note in t["notes"]))
 
 
 def answer_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return the rows of an answer as CSV; a comparison has columns of its own, nothing is an empty cell."""
+    """Return the rows of an answer as CSV; a comparison has columns of its own, nothing is an empty cell.
+
+    Where a number is not known, a column `<name>.state` holds the reasons.
+    """
     flat = [_flat(row) for row in rows]
     text = io.StringIO(newline="")
     out = csv.writer(text)
-    names = list(flat[0]) if flat else ["window"]
+    names = with_states(flat[0], flat) if flat else ["window"]
     out.writerow(names)
-    out.writerows([_cell(row[name]) for name in names] for row in flat)
+    out.writerows([_cell(row.get(name)) for name in names] for row in flat)
     return text.getvalue()
+
+
+def with_states(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return columns, with `<column>.state` behind each of which some row has the reason why there is no number."""
+    given = {name for row in rows for name in row if name.endswith(".state")}
+    plain = [name for name in names if name not in given]
+    return [one for name in plain for one in (name, f"{name}.state") if one == name or one in given]
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in row.items() if name not in ("compare", "details")}
     for name, pair in (row.get("compare") or {}).items():
         found[f"{name} before"] = pair["previous"]
+        if "previous_state" in pair:
+            found[f"{name} before.state"] = pair["previous_state"]
         found[f"{name} difference"] = (pair["change"] or {}).get("absolute")
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 from hubbub.reports import charts
 from hubbub.reports.document import Document, drawn, named, points
 from hubbub.reports.sections import SECTIONS, Ranking
-from hubbub.reports.words import plain, shown, unit_of
+from hubbub.reports.words import plain, reason, shown, unit_of
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -69,7 +69,7 @@ def _section(table: Mapping[str, Any]) -> Iterator[str]:
     for row in table["rows"]:
         yield f'<tr class="{escape(str(row.get("row", "value")))}">'
         for column in table["columns"]:
-            yield _cell(named(row, column), unit_of(column, row))
+            yield _cell(named(row, column), unit_of(column, row), reason(row, column["name"]))
         yield "</tr>\n"
     yield "</tbody></table></div>"
     for note in table["notes"]:
@@ -77,11 +77,11 @@ def _section(table: Mapping[str, Any]) -> Iterator[str]:
     yield "</section>\n"
 
 
-def _cell(value: Any, unit: str) -> str:
+def _cell(value: Any, unit: str, why: str) -> str:
     if isinstance(value, str):
         return f'<td class="text"><bdi>{_text(value)}</bdi></td>'
     if value is None:
-        return "<td>–</td>"
+        return f'<td title="{_text(why)}">–</td>' if why else "<td>–</td>"
     return f'<td><data value="{json.dumps(value)}">{_text(shown(value, unit))}</data></td>'
 
 

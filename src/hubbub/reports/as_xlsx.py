@@ -16,7 +16,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from hubbub.reports.document import Document, named, points
 from hubbub.reports.sections import SECTIONS, Ranking
-from hubbub.reports.words import spreadsheet, unit_of
+from hubbub.reports.words import reason, spreadsheet, unit_of
 
 NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
 LONGEST = 32_767
@@ -56,6 +56,8 @@ def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: Mapp
                 sheet.write_string(line, number, _text(value))
             elif value is not None:
                 sheet.write_number(line, number, value, formats.get(unit_of(column, row)))
+            elif why := reason(row, column["name"]):
+                sheet.write_comment(line, number, why)
     for line, note in enumerate([table["definition"], *table["notes"]], len(table["rows"]) + 2):
         sheet.write_string(line, 0, _text(note))
     if table["drawn"] and points(table):

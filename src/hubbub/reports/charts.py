@@ -50,10 +50,13 @@ def bars(
         name = plain(str(row[names]))
         parts.append(_label(LEFT + 80, y + 13, name if len(name) <= 24 else f"{name[:23]}…", "end"))
         for column, color in zip(columns, COLORS, strict=False):
-            value = row[column["name"]] or 0
-            width = (WIDTH - LEFT - 160) * max(value, 0) / top
-            parts.append(f'<rect x="{LEFT + 86}" y="{y:.1f}" width="{width:.1f}" height="{BAR - 4}" fill="{color}"/>')
-            parts.append(_label(LEFT + 90 + width, y + 11, shown(row[column["name"]], column["unit"]), "start"))
+            value, width = row[column["name"]], 0.0
+            if value is not None:
+                width = (WIDTH - LEFT - 160) * max(value, 0) / top
+                parts.append(
+                    f'<rect x="{LEFT + 86}" y="{y:.1f}" width="{width:.1f}" height="{BAR - 4}" fill="{color}"/>'
+                )
+            parts.append(_label(LEFT + 90 + width, y + 11, shown(value, column["unit"]), "start"))
             y += BAR
         y += 4
     return _svg(title, int(y) + 4, parts)

@@ -20,7 +20,7 @@ from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.query.distributions import QUANTILES
 from hubbub.query.queries import Queries
-from hubbub.query.result import Answer, Cell, Row, State
+from hubbub.query.result import UNKNOWN, Answer, Cell, Row, State, with_state
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 
@@ -138,10 +138,14 @@ def _summary(ask: Ask, base: Question, asked: Sequence[Asked], notes: list[str])
     for one in asked:
         cell, compared = row.cells[one.name], (row.compare or {})[one.name]
         yield {
-            "metric": one.name, "unit": one.unit.value, "value": cell.value, "n": cell.n if _Shown.divides(one) else None,
-            "previous": compared["previous"], **(compared["change"] or {"absolute": None, "relative": None, "label": "n/a"}),
-            "state": cell.state,
+            "metric": one.name, "unit": one.unit.value, **with_state("value", cell),
+            "n": cell.n if _Shown.divides(one) else None, **_previous(compared), **compared["change"], "state": cell.state,
         }  # fmt: skip
+
+
+def _previous(compared: Mapping[str, Any]) -> dict[str, Any]:
+    state = compared.get("previous_state")
+    return {"previous": compared["previous"], **({"previous.state": state} if state else {})}
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
@@ -200,11 +204,11 @@ class _Shown:
             yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
 
     def values(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """The values of a row, by column."""
+        """The values of a row by column; the reason why one is not known is its `<column>.state`."""
         cell: Cell = row.cells[self.asked.name]
-        yield self.asked.name, cell.value
+        yield from with_state(self.asked.name, cell).items()
         if self.with_n:
-            yield self.n, cell.n or 0
+            yield self.n, None if cell.state in UNKNOWN else cell.n or 0
 
 
 def _shown(asked: Sequence[Asked]) -> list[_Shown]:

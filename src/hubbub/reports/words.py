@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubbub.metrics.definition import Unit
+from hubbub.query.result import UNKNOWN
 
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
@@ -56,6 +57,11 @@ def shown(value: Any, unit: str) -> str:
     if unit == Unit.SHARE:
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def reason(row: Mapping[str, Any], column: str) -> str:
+    """Return in words why a row has no number in a column; empty where there is one, or where there is none to be had."""
+    return UNKNOWN.get(row.get(f"{column}.state", ""), "")
 
 
 def moment(text: str) -> str:

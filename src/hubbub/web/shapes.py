@@ -132,7 +132,9 @@ class StatesAnswer(Shape):
 
     tenant: str
     at: str
-    now: dict[str, float | None]
+    now: dict[str, float | str | None] = Field(
+        description="By metric; null with `<metric>.state` beside it where it is not known."
+    )
     freshness: dict[str, Any]
 
 
