@@ -27,6 +27,7 @@ class Store:
         self.log = Log(folder, self.facts, self.identities, free_floor)
         self.settling = threading.RLock()
         """Held by whoever moves the log on or folds."""
+        self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
@@ -49,7 +50,10 @@ class Store:
             return found
 
     def close(self) -> None:
-        """Finish and close all files."""
+        """Finish and close all files; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         self.log.close()
         self.facts.checkpoint()
         self.facts.close()
