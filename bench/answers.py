@@ -1,6 +1,7 @@
 """Questions of many tenants that nothing was kept of, in turns: Hubbub, DuckDB on ordered events, PostgreSQL with one index.
 
-CPU time, since nobody waits for anything else: of this process for Hubbub (with its JSON) and DuckDB, of the backend for PostgreSQL.
+CPU time, since nobody waits for anything else: of this process for Hubbub (with its JSON) and DuckDB, of the backend for
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -121,6 +122,8 @@ def measure(size: lab.Size) -> lab.Findings:
         mine, hand, pg_ = (samples[question, engine] for engine in ("ours", "duckdb", "postgres"))
         found[f"{question}_p50"] = lab.found(mine, hand)
         found[f"{question}_p99"] = lab.found(mine, hand)
-        found[f"{question}_pg"] = lab.found(mine, pg_, f"p50 of PostgreSQL {lab.median(pg_):.3g} ms, ours {lab.median(mine):.3g}")
+        found[f"{question}_pg"] = lab.found(
+            mine, pg_, f"p50 of PostgreSQL {lab.median(pg_):.3g} ms, ours {lab.median(mine):.3g}"
+        )
         found[f"{question}_cpu"] = lab.found(mine)
     return found

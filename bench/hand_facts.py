@@ -216,7 +216,9 @@ def fold(file: Path, database: Path) -> tuple[lab.Cost, dict[str, float]]:
     """Make all facts of a Parquet file of events in a fresh database; returns the cost and the totals."""
     database.unlink(missing_ok=True)
     with duckdb.connect(database) as con:
-        con.execute(f"SET threads = {lab.THREADS}; SET memory_limit = '4GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        con.execute(
+            f"SET threads = {lab.THREADS}; SET memory_limit = '4GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'"
+        )
         con.execute("SET preserve_insertion_order = false")
 
         def run() -> None:

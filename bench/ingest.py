@@ -84,5 +84,3 @@ def measure(size: lab.Size) -> lab.Findings:
         "ingest_wall_4": lab.found(samples["wall of four"], samples["bare wall"], note),
         "resent": lab.found([again], (), f"{count:,} events, all found to be duplicates"),
     }
-
-

@@ -29,7 +29,17 @@ PARTS = {
 
 def run_part(part: str, size: lab.Size, beside: str) -> tuple[lab.Findings, str]:
     """Run one part in its own process; returns its rows, or what it died of."""
-    command = [sys.executable, "-m", "bench.run", "--part", part, "--events", str(size.events), "--tenants", str(size.tenants)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.run",
+        "--part",
+        part,
+        "--events",
+        str(size.events),
+        "--tenants",
+        str(size.tenants),
+    ]
     done = subprocess.run(
         [*command, "--rounds", str(size.rounds), "--beside", beside], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -47,7 +57,9 @@ def growth(result: dict[str, Any]) -> lab.Findings:
     rows, before = result["rows"], json.loads(smaller.read_text())["rows"]
     pairs = {"growth_fold": "fold", "growth_late": "late_100", "growth_dashboard": "dashboard_p50"}
     return {
-        name: lab.found(rows[of]["ours"], before[of]["ours"]) for name, of in pairs.items() if of in rows and of in before
+        name: lab.found(rows[of]["ours"], before[of]["ours"])
+        for name, of in pairs.items()
+        if of in rows and of in before
     }
 
 
@@ -67,7 +79,9 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
-    parser.add_argument("--beside", default="", help="an interpreter that has celery, dramatiq and redis, and a Redis: PYTHON,URL")
+    parser.add_argument(
+        "--beside", default="", help="an interpreter that has celery, dramatiq and redis, and a Redis: PYTHON,URL"
+    )
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     size = lab.Size(given.events, given.tenants, given.rounds)
@@ -76,7 +90,9 @@ def main() -> None:
         print(json.dumps(importlib.import_module(f"bench.{given.part}").measure(size, *more)))
         return
     path = RESULTS / f"{size.events}.json"
-    result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": {}, "failed": {}, "machines": {}}
+    result: dict[str, Any] = (
+        json.loads(path.read_text()) if path.exists() else {"rows": {}, "failed": {}, "machines": {}}
+    )
     result |= {"events": size.events, "tenants": size.tenants}
     for part in given.parts:
         mine = [name for name in report.GOALS if name.startswith(PARTS[part])]
@@ -84,7 +100,9 @@ def main() -> None:
         rows, died = run_part(part, size, given.beside)
         took = round(time.perf_counter() - begun)
         result["rows"] = {k: v for k, v in result["rows"].items() if k not in mine} | rows
-        result["failed"] = {k: v for k, v in result["failed"].items() if k not in mine} | (dict.fromkeys(mine, died) if died else {})
+        result["failed"] = {k: v for k, v in result["failed"].items() if k not in mine} | (
+            dict.fromkeys(mine, died) if died else {}
+        )
         result["machines"][part] = report.machine() | {"load_before": before, "seconds": took}
         save(result)
         print(f"{part}: {took} s {died}", flush=True)

@@ -31,6 +31,7 @@ class Store:
         self.log = Log(folder, self.facts, self.identities, free_floor)
         self.settling = threading.RLock()
         """Held by whoever moves the log on or folds."""
+        self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
@@ -53,7 +54,10 @@ class Store:
             return found
 
     def close(self) -> None:
-        """Finish and close all files; a second time does nothing."""
+        """Finish and close all files; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         self.log.close()
         with suppress(*NOT_NOW):  # what is committed is in the write-ahead log, and read from there
             self.facts.checkpoint()
