@@ -51,6 +51,7 @@ from hubbub.query.cached import Asked, CachedAnswers, Part
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
 from hubbub.storage.schema import FOREVER
+from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
 from hubbub.store.access import Access
 from hubbub.store.cache import Cache, Following, Redis, space_of
@@ -79,7 +80,8 @@ class Engine(
         self.settings = settings
         self.clock = clock
         folder = settings.data
-        folder.mkdir(parents=True, exist_ok=True)
+        with errors_of(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
             opened.callback(self.database.close)

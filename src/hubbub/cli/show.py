@@ -56,7 +56,7 @@ def why(rows: Iterable[Mapping[str, Any]], freshness: Mapping[str, Any] = Mappin
     """Say below a table why some of its numbers are a dash, one line; nothing where all are known."""
     found = reasons(rows)
     texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
-    texts += [str(freshness[name]) for name in ("gone", "gone_before") if name in freshness]
+    texts += [str(freshness[name]) for name in ("gone", "gone_before", "behind") if name in freshness]
     if texts:
         say(f"– {'; '.join(texts)}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hubbub.calculations import change
 from hubbub.clock import Clock
-from hubbub.errors import BadQuestionError
+from hubbub.errors import BadQuestionError, StoreFullError, StoreUnavailableError
 from hubbub.facts.moments import micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.metrics.catalogue import Asked, askable, find
@@ -61,16 +61,32 @@ class Queries:
     @contextmanager
     def asking(self, tenant: Tenant) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
         """Give the same, and beside it what `reading` gives: the facts that these answers are read from."""
-        with self.reading(tenant) as (reading, now):
-            yield (lambda question: _answer(reading, tenant, question, now)), reading, now
+        behind = self._refreshed(tenant)
+        now = self._clock()
+
+        def ask(question: Question) -> Answer:
+            answer = _answer(reading, tenant, question, now)
+            answer.freshness |= behind
+            return answer
+
+        with self._store.facts.read() as reading:
+            yield ask, reading, now
 
     @contextmanager
     def reading(self, tenant: Tenant) -> Iterator[tuple[Transaction, datetime]]:
         """Refresh a tenant, and give a transaction that sees its facts as they are at one moment, and that moment."""
-        refresh(self._store, tenant.no)
+        self._refreshed(tenant)
         now = self._clock()
         with self._store.facts.read() as reading:
             yield reading, now
+
+    def _refreshed(self, tenant: Tenant) -> dict[str, str]:
+        """Refresh a tenant; where nothing can be written now, return why, since what is stored can still be read."""
+        try:
+            refresh(self._store, tenant.no)
+        except (StoreFullError, StoreUnavailableError) as error:
+            return {"behind": f"what came last is not counted: {error.message}"}
+        return {}
 
 
 def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:

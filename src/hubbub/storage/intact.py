@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from hubbub.errors import StoreDamagedError
-from hubbub.storage.sqlite import Database
+from hubbub.storage.sqlite import writable
 
 MARK = "acknowledged"
 LOG = "log.db"
@@ -28,20 +28,22 @@ class Mark:
     """The file that holds the number of the newest acknowledged batch."""
 
     def __init__(self, folder: Path) -> None:
-        """Open it, or make it."""
-        self._file = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o600)
+        """Open it, or make it; a folder that may only be read has nothing to note."""
+        self._file = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o600) if writable(folder / LOG) else None
         self._known = 0
 
     def set(self, number: int) -> None:
         """Note a number. A guard that cannot be written stops nobody."""
-        if number > self._known:
+        if self._file is not None and number > self._known:
             self._known = number
             with suppress(OSError):
                 os.pwrite(self._file, b"%-20d\n" % number, 0)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def check_log(folder: Path, facts: Path) -> None:
@@ -62,22 +64,6 @@ def check_log(folder: Path, facts: Path) -> None:
                 f"{acknowledged} was acknowledged; put both files back, restore a backup, or delete {MARK} to go on without"
             )
         time.sleep(PAUSE)
-
-
-def check_facts(folder: Path, facts: Database) -> None:
-    """Check that events and facts have all that left the log. Raises StoreDamagedError."""
-    if not (folder / LOG).exists():
-        return
-    with closing(sqlite3.connect(folder / LOG, timeout=60)) as log, suppress(sqlite3.OperationalError):  # no table yet
-        (first,) = log.execute(f"SELECT coalesce((SELECT min(n) FROM log), ({_LAST}) + 1, 1)").fetchone()
-        with facts.read() as reading:
-            known = reading.value("SELECT 1 FROM sqlite_master WHERE name = 'meta'")
-            stored = int(reading.value("SELECT value FROM meta WHERE key = 'stored'") or 0) if known else 0
-        if stored < first - 1:
-            raise StoreDamagedError(
-                f"{facts.path} or its write-ahead log is damaged or missing: it ends with batch {stored}, and batch "
-                f"{first - 1} had been stored; put both files back, or restore a backup"
-            )
 
 
 def _marked(folder: Path) -> int:

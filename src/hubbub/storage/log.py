@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from hubbub.errors import StoreFullError
+from hubbub.errors import StoreDamagedError, StoreFullError
 from hubbub.storage import schema
 from hubbub.storage.identity import Identities, key_of
 from hubbub.storage.intact import LOG, Mark
@@ -81,7 +81,8 @@ class Log:
     def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
         """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
         self._database = Database(folder / LOG, cache_mb=8)
-        self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
+        if self._database.writable:
+            self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
         self._folder = folder
         self._mark = Mark(folder)
         self._facts = facts
@@ -219,8 +220,14 @@ class Log:
             for n, tenant, events, rejected in reading.each(
                 "SELECT n, tenant, events, rejected FROM log WHERE n > ? ORDER BY n", (after,)
             ):
-                rows, replaced = msgspec.msgpack.decode(events)
-                yield Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+                try:
+                    rows, replaced = msgspec.msgpack.decode(events)
+                    entry = Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+                except (msgspec.DecodeError, ValueError, TypeError) as error:
+                    raise StoreDamagedError(
+                        f"{self._database.path} is damaged at batch {n} ({error}): restore it from a backup"
+                    ) from error
+                yield entry
                 given += len(rows)
                 if given >= limit:
                     return
@@ -230,12 +237,18 @@ class Log:
         with self._database.read() as reading:
             return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
 
+    def forgotten(self) -> int:
+        """Return the number up to which batches were stored and taken out."""
+        with self._database.read() as reading:
+            return int(reading.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0)
+
     def forget(self, upto: int, keys: Iterable[int]) -> None:
         """Take out what is stored now, up to a number."""
         with self._commit_lock:
             self._identities.added(keys)
             with self._database.write() as writing:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
+                writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
             self._database.shrink(FREE_PAGES)
             for key in keys:
                 self._pending.pop(key, None)

@@ -200,12 +200,7 @@ def create(con: sqlite3.Connection, path: str) -> None:
     """
     con.execute("BEGIN IMMEDIATE")
     try:
-        (there,) = con.execute("PRAGMA user_version").fetchone()
-        if there not in (0, VERSION):
-            raise StoreDamagedError(
-                f"{path} has the layout {there}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
-                "'hubbub export' its tenants, and import them here"
-            )
+        _check_version(con, path, 0, VERSION)
         for table, (columns, key) in TABLES.items():
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
@@ -221,6 +216,26 @@ def create(con: sqlite3.Connection, path: str) -> None:
         raise
     con.execute("COMMIT")
     con.execute("ANALYZE sqlite_schema")  # this connection reads them now
+
+
+def check(con: sqlite3.Connection, path: str) -> None:
+    """Raise StoreDamagedError where a file that may only be read is not of today's layout: nothing can be added to it."""
+    _check_version(con, path, VERSION)
+    for table, (columns, _) in TABLES.items():
+        missing = set(columns) - {row[1] for row in con.execute(f'PRAGMA table_info("{table}")')}
+        if missing:
+            raise StoreDamagedError(
+                f"{path}: table {table!r} has no column {min(missing)!r}: open it once where it may be written"
+            )
+
+
+def _check_version(con: sqlite3.Connection, path: str, *known: int) -> None:
+    (there,) = con.execute("PRAGMA user_version").fetchone()
+    if there not in known:
+        raise StoreDamagedError(
+            f"{path} has the layout {there}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
+            "'hubbub export' its tenants, and import them here"
+        )
 
 
 def _advise(con: sqlite3.Connection) -> None:
@@ -241,11 +256,15 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
     for name, type_ in columns.items():
         if name not in known:
             if _needed(type_):
-                raise StoreDamagedError(f"{path}: table {table!r} has no column {name!r}, which cannot be added empty")
+                raise StoreDamagedError(
+                    f"{path}: table {table!r} has no column {name!r}, which cannot be added empty: open it with the Hubbub that "
+                    "wrote it, 'hubbub export' its tenants, and import them here"
+                )
             con.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {type_}')
         elif known[name] != type_.split()[0]:
             raise StoreDamagedError(
-                f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}"
+                f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}: open it with the Hubbub "
+                "that wrote it, 'hubbub export' its tenants, and import them here"
             )
 
 

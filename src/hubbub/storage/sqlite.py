@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 
@@ -76,7 +79,10 @@ class Transaction:
 
 
 class Database:
-    """An SQLite file in write-ahead mode, durable at every commit. May be used from any thread, and by several processes."""
+    """An SQLite file in write-ahead mode, durable at every commit. May be used from any thread, and by several processes.
+
+    A file that may not be written is read (`writable` is False), and every write raises StoreUnavailableError.
+    """
 
     def __init__(self, path: Path, *, cache_mb: int = 64) -> None:
         """Open or make the file (mode 0600). Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
@@ -89,16 +95,20 @@ class Database:
         with errors_of(path):
             if not path.exists():
                 path.touch(mode=0o600)
+            self.writable = writable(path)
             self._writer = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         con = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_SECONDS
-        )
-        for pragma in (
-            "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY",
-            f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824", "wal_autocheckpoint = 4000",
-        ):  # fmt: skip
+            self.path if self.writable else read_only(self.path), isolation_level=None, check_same_thread=False,
+            cached_statements=512, timeout=BUSY_SECONDS, uri=not self.writable,
+        )  # fmt: skip
+        written = (
+            "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
+            "wal_autocheckpoint = 4000",
+        )  # fmt: skip
+        read = ("temp_store = MEMORY", f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824")
+        for pragma in (*written, *read) if self.writable else read:
             con.execute(f"PRAGMA {pragma}")
         return con
 
@@ -120,6 +130,8 @@ class Database:
         """Open the one transaction that writes; it commits when the block ends well and changes nothing when it raises."""
         with self._writing:
             self._check_open()
+            if not self.writable:
+                raise StoreUnavailableError(f"{self.path} may only be read: see who owns it and its folder")
             with errors_of(self.path):
                 self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -146,7 +158,7 @@ class Database:
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""
-        if not self._closed:
+        if self.writable and not self._closed:
             self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
 
     def shrink(self, pages: int) -> None:
@@ -184,20 +196,42 @@ class Database:
         con.close()
 
 
+def writable(path: Path) -> bool:
+    """Whether a file and its folder may be written: SQLite needs both."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def read_only(path: Path) -> str:
+    """Return the URI by which a file that may not be written is read.
+
+    Without a write-ahead log nobody can be writing, and it is read as it is; with one SQLite reads the log too, or refuses.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    return f"file:{quote(str(path))}?{how}"
+
+
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into errors of Hubbub."""
+    """Turn what SQLite raises, and what the folder of its file does, into errors of Hubbub."""
     try:
         yield
     except sqlite3.Error as error:
         raise error_of(error, path) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreFullError(f"{path}: the disk is full; free space and try again") from error
+        raise StoreUnavailableError(f"{path} cannot be made ({error.strerror}): see who owns its folder") from error
 
 
 def error_of(error: sqlite3.Error, path: Path) -> Exception:
     """Return Hubbub's error for SQLite's, by its code: busy, full, damaged, or not to be had now.
 
-    A statement that is wrong is a fault of ours whatever the file, and stays as it is.
+    A statement that is wrong is a fault of ours whatever the file, and stays as it is. What SQLite gave and Python cannot read
+    as text has no code.
     """
+    if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+        return StoreDamagedError(f"{path} is damaged ({error}): restore it from a backup")
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{path} is being written by another process: try again in a moment")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from hubbub.errors import NOT_NOW
+from hubbub.errors import NOT_NOW, StoreDamagedError
 from hubbub.storage import intact, schema
 from hubbub.storage.identity import Identities
 from hubbub.storage.log import Log
-from hubbub.storage.sqlite import Database
+from hubbub.storage.sqlite import Database, errors_of
 
 FILE = "hubbub.db"
 
@@ -20,19 +20,39 @@ class Store:
     """Events and facts of all tenants. May be used from any thread; several processes may have one folder open."""
 
     def __init__(self, folder: Path, *, free_floor: int = 0) -> None:
-        """Open the store of a folder, or make it. Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Open the store of a folder, or make it; one that may not be written is read.
+
+        Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
+        """
+        with errors_of(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         intact.check_log(folder, folder / FILE)
         self.facts = Database(folder / FILE)
-        intact.check_facts(folder, self.facts)
-        self.facts.exclusive(lambda con: schema.create(con, str(folder / FILE)))
+        prepare = schema.create if self.facts.writable else schema.check
+        self.facts.exclusive(lambda con: prepare(con, str(folder / FILE)))
         self.identities = Identities(self.facts, folder)
         self.log = Log(folder, self.facts, self.identities, free_floor)
+        self._check()
         self.settling = threading.RLock()
         """Held by whoever moves the log on or folds."""
         self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
+
+    def _check(self) -> None:
+        """Raise StoreDamagedError where one of the two files is emptied or older: each says how far the other was."""
+        forgotten = self.log.forgotten()  # first what may only be passed by what is read after it
+        with self.facts.read() as reading:
+            stored = int(reading.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
+        last, facts, log = self.log.last(), self.facts.path, self.log.database.path
+        if forgotten > stored:
+            raise StoreDamagedError(
+                f"{facts} holds batches up to {stored}, and {forgotten} were stored: restore the folder from a backup"
+            )
+        if last < stored:
+            raise StoreDamagedError(
+                f"{log} ends at batch {last}, and {stored} were stored: restore the folder from a backup"
+            )
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
         """Call a function with the tenants whose facts were changed by this process, after each change."""

@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from hubbub.errors import DatabaseUnavailableError, StoreBusyError
+from hubbub.storage.sqlite import read_only, writable
 
 metadata = sa.MetaData()
 
@@ -59,10 +61,14 @@ class Database:
 
     def __init__(self, url: str) -> None:
         embedded = url.startswith("sqlite")
-        waits = {"timeout": 30} if embedded else {}  # seconds, for another process that writes
-        self._engine = sa.create_engine(driver_url(url), connect_args=waits, pool_pre_ping=not embedded)
+        options: dict[str, Any] = {"timeout": 30} if embedded else {}  # seconds, for another process that writes
+        file = Path(sa.make_url(url).database or "") if embedded else Path()
+        self._writable = not (embedded and file.is_file()) or writable(file)
+        if not self._writable:
+            url, options = f"sqlite:///{read_only(file)}&uri=true", {}
+        self._engine = sa.create_engine(driver_url(url), connect_args=options, pool_pre_ping=not embedded)
         self._turn: AbstractContextManager[object] = nullcontext()
-        if embedded:
+        if embedded and self._writable:
             # SQLite lets one write at a time and makes others sleep and ask again, up to a second; a lock wakes the next at once
             self._turn = threading.Lock()
             with self._engine.begin() as con:
@@ -72,7 +78,10 @@ class Database:
         """Make tables that are not there, and columns that tables of an earlier version lack; processes take turns.
 
         A column that is added later takes NULL or has a `server_default`: rows that are there have nothing else to say.
+        Where the file may only be read, nothing is made.
         """
+        if not self._writable:
+            return
         with self.write() as con:
             if self._engine.dialect.name == "sqlite":
                 con.exec_driver_sql("BEGIN IMMEDIATE")
