@@ -1,4 +1,4 @@
-"""Explain: one number, how it is counted, from what parts and windows, and the events behind it. Every number leads here."""
+"""Explain: one number, how it is counted, from what parts, and the events behind it. Every number leads here."""
 
 from __future__ import annotations
 
@@ -60,7 +60,6 @@ def _number(ask: Ask) -> Shown:
     unit = unit_of(metric)
     facts = {
         "value": shown(found["value"], unit),
-        "exact": shown(found["exact"], unit),
         "numerator": found["numerator"],
         "denominator": found["denominator"],
         "n": found["n"],
