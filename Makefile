@@ -45,8 +45,8 @@ test-all: check
 	HUBBUB_TESTS=all $(TESTS)
 
 bench: .venv/ready
-	$(BIN)/python -m bench.run --events 2000000
-	$(BIN)/python -m bench.run --events 20000000
+	$(BIN)/python -m bench.cached
+	$(BIN)/python -m bench.jobs
 
 docs: .venv/ready
 	$(BIN)/python docs/make_reference.py

@@ -19,13 +19,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from hubbub.rollups.windows import WindowFold
+
 from bench import stores
 from bench.daily_cycle import arrive, prepare
 from bench.report import machine
 from hubbub.app import Engine
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.worker import Worker
-from hubbub.rollups.windows import WindowFold
 from hubbub.telemetry import configure_logs
 
 RESULTS = Path(__file__).parent / "results"

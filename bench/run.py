@@ -1,97 +1,112 @@
 """The bench: `python -m bench.run --events 2000000`. Writes bench/results/<events>.json and .md after every part.
 
-Each part runs in a process of its own (`bench.phases`); what is compared is run turn and turn about in the same run. A part
-that fails is written down as not measured. `--parts` runs some parts and keeps what the results already say of the others.
+Each part runs in a process of its own; what is compared runs in turns in that part. A part that fails is written down as not run,
+with its error. `--parts` runs some parts and keeps what the results already say of the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from bench import report, stores, workload
-from bench.phases import Size
+from bench import lab, report
 
 RESULTS = Path(__file__).parent / "results"
-ORDER = ("ingest", "http", "fold", "hand_fold", "repair", "answers", "memory", "start")
+PARTS = {
+    "ingest": ("ingest_", "resent"), "fold": ("fold",), "late": ("late_1", "seen"), "answers": tuple(report.GOALS)[16:32],
+    "cycle": ("cycle",), "http": ("http_", "cached", "memory", "idle_", "help", "ready"), "disk": ("disk",),
+    "tenants": ("tenants_",), "jobs": ("jobs",),
+}  # fmt: skip
+"""Module -> how the rows that it measures begin."""
 
 
-def prepare(size: Size) -> None:
-    """Make the workload and the store that holds its events, unless they are there."""
-    stores.WORK.mkdir(exist_ok=True)
-    parquet = size.path(".parquet")
-    if not parquet.exists():
-        workload.write(parquet, size.events, size.tenants, zones=size.zones)
-    if not size.path("-loaded").exists():
-        stores.fill(size.path("-loading"), parquet, size.tenants, size.zones)
-        stores.move(size.path("-loading"), size.path("-loaded"))
-
-
-def run_part(part: str, size: Size, module: str = "bench.phases", limit: float | None = None) -> dict[str, Any]:
-    """Run one part in its own process; raises RuntimeError with the last line of what it said, or after `limit` seconds."""
-    command = [sys.executable, "-m", module, part, "--events", str(size.events), "--tenants", str(size.tenants),
-               "--zones", str(size.zones), "--budget", str(size.budget)]  # fmt: skip
-    began = time.perf_counter()
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done within {limit:,.0f} s") from None
-    print(f"{part}: {time.perf_counter() - began:.1f} s", flush=True)
+def run_part(part: str, size: lab.Size, beside: str) -> tuple[lab.Findings, str]:
+    """Run one part in its own process; returns its rows, or what it died of."""
+    command = [
+        sys.executable,
+        "-m",
+        "bench.run",
+        "--part",
+        part,
+        "--events",
+        str(size.events),
+        "--tenants",
+        str(size.tenants),
+    ]
+    done = subprocess.run(
+        [*command, "--rounds", str(size.rounds), "--beside", beside], stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"died with {done.returncode}"])[-1][:300])
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
+        return {}, f"the part '{part}' died with {done.returncode}"
+    rows: lab.Findings = json.loads(done.stdout.strip().splitlines()[-1])
+    return rows, ""
 
 
-def save(found: dict[str, Any]) -> None:
+def growth(result: dict[str, Any]) -> lab.Findings:
+    """Return the rows that compare this size with a tenth of it."""
+    smaller = RESULTS / f"{result['events'] // 10}.json"
+    if not smaller.exists():
+        return {}
+    rows, before = result["rows"], json.loads(smaller.read_text())["rows"]
+    pairs = {"growth_fold": "fold", "growth_late": "late_100", "growth_dashboard": "dashboard_p50"}
+    return {
+        name: lab.found(rows[of]["ours"], before[of]["ours"])
+        for name, of in pairs.items()
+        if of in rows and of in before
+    }
+
+
+def save(result: dict[str, Any]) -> None:
     """Write the results as they stand."""
     RESULTS.mkdir(exist_ok=True)
-    found["machine"] = report.machine()
-    (RESULTS / f"{found['events']}.json").write_text(json.dumps(found, indent=2) + "\n")
-    (RESULTS / f"{found['events']}.md").write_text(report.table(found))
+    result["rows"] |= growth(result)
+    path = RESULTS / f"{result['events']}.json"
+    path.write_text(json.dumps(result, ensure_ascii=False) + "\n")
+    path.with_suffix(".md").write_text(report.table(result))
 
 
 def main() -> None:
-    """Run the bench."""
+    """Run the bench, or one part of it for the process that does."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--tenants", type=int, default=1000)
-    parser.add_argument("--zones", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=1, help="how often both folds run, turn and turn about")
-    parser.add_argument("--budget", type=float, default=40.0, help="seconds for the raw questions")
-    parser.add_argument("--parts", nargs="*", choices=ORDER, default=ORDER)
-    options = parser.parse_args()
-    size = Size(options.events, options.tenants, options.zones, options.budget)
-    prepare(size)
-    path = RESULTS / f"{size.events}.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    found |= {"events": size.events, "tenants": size.tenants, "zones": size.zones}
-    found.setdefault("failed", {})
-    found["files"] = {
-        "parquet_mb": size.path(".parquet").stat().st_size / 1e6,
-        "loaded_mb": (size.path("-loaded") / "hubbub.duckdb").stat().st_size / 1e6,
-    }
-    turns = [p for p in ORDER if p in options.parts]
-    folds = [p for p in turns if p.endswith("fold")]
-    at = turns.index(folds[0]) if folds else 0
-    turns = (
-        [p for p in turns[:at] if p not in folds] + folds * options.rounds + [p for p in turns[at:] if p not in folds]
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--beside", default="", help="an interpreter that has celery, dramatiq and redis, and a Redis: PYTHON,URL"
     )
-    for part in dict.fromkeys(turns):
-        found[part] = []
-    for part in turns:
-        try:
-            found[part].append(run_part(part, size))
-            found["failed"].pop(part, None)
-        except RuntimeError as error:
-            found["failed"][part] = str(error)
-        save(found)
-    print((RESULTS / f"{size.events}.md").read_text())
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    size = lab.Size(given.events, given.tenants, given.rounds)
+    if given.part:
+        more = [given.beside] if given.part == "jobs" else []
+        print(json.dumps(importlib.import_module(f"bench.{given.part}").measure(size, *more)))
+        return
+    path = RESULTS / f"{size.events}.json"
+    result: dict[str, Any] = (
+        json.loads(path.read_text()) if path.exists() else {"rows": {}, "failed": {}, "machines": {}}
+    )
+    result |= {"events": size.events, "tenants": size.tenants}
+    for part in given.parts:
+        mine = [name for name in report.GOALS if name.startswith(PARTS[part])]
+        before, begun = [round(x, 1) for x in os.getloadavg()], time.perf_counter()
+        rows, died = run_part(part, size, given.beside)
+        took = round(time.perf_counter() - begun)
+        result["rows"] = {k: v for k, v in result["rows"].items() if k not in mine} | rows
+        result["failed"] = {k: v for k, v in result["failed"].items() if k not in mine} | (
+            dict.fromkeys(mine, died) if died else {}
+        )
+        result["machines"][part] = report.machine() | {"load_before": before, "seconds": took}
+        save(result)
+        print(f"{part}: {took} s {died}", flush=True)
+    print(path.with_suffix(".md").read_text())
 
 
 if __name__ == "__main__":

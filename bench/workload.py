@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -48,20 +48,6 @@ SEVERITIES = ("low", "low", "medium", "medium", "high", "critical")
 def zone_of(tenant: int, zones: int = 12) -> str:
     """Return the IANA zone of tenant number `tenant` (from 1)."""
     return ZONES[(tenant - 1) % zones]
-
-
-def clock_changes(tenants: int, zones: int) -> list[tuple[datetime, int, int]]:
-    """Return each tenant's one change of clocks (UTC), and its offset from UTC in seconds before and after it."""
-    return [_clock_change(ZoneInfo(zone_of(tenant, zones))) for tenant in range(1, tenants + 1)]
-
-
-@cache
-def _clock_change(tz: ZoneInfo) -> tuple[datetime, int, int]:
-    first = datetime(2025, 12, 1, tzinfo=UTC)
-    moments = [first + timedelta(minutes=30 * n) for n in range(150 * 48)]
-    found = [m.astimezone(tz).utcoffset() or timedelta() for m in moments]
-    change = next((i for i, o in enumerate(found) if o != found[0]), len(moments) - 1)
-    return moments[change], int(found[0].total_seconds()), int(found[change].total_seconds())
 
 
 def write(
@@ -127,13 +113,15 @@ def _is_json(path: Path) -> bool:
     return path.suffix in (".ndjson", ".jsonl", ".json")
 
 
-def _row(path: Path) -> str:
-    names = [f'"{name}"' for name in COLUMNS]
-    if not _is_json(path):
-        return ", ".join(names)
+def row_as_json(names: Iterable[str] = COLUMNS) -> str:
+    """SQL for a row as a JSON object, as a client sends it: empty fields are left out."""
     stamp = """strftime("time", '%Y-%m-%dT%H:%M:%S.%gZ')"""
-    pairs = ", ".join(f""""{name}" := {stamp if name == "time" else f'"{name}"'}""" for name in COLUMNS)
+    pairs = ", ".join(f""""{name}" := {stamp if name == "time" else f'"{name}"'}""" for name in names)
     return f"json_merge_patch('{{}}', to_json(struct_pack({pairs})))"  # a merge patch leaves nulls out
+
+
+def _row(path: Path) -> str:
+    return row_as_json() if _is_json(path) else ", ".join(f'"{name}"' for name in COLUMNS)
 
 
 def _format(path: Path) -> str:

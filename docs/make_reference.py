@@ -9,7 +9,7 @@ import ast
 import inspect
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ REJECTION_NOTES: dict[str, str] = {
 }
 
 
-def table(head: Sequence[str], rows: Iterator[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
@@ -125,7 +125,7 @@ def metrics() -> str:
             grains, dimensions = own[0]["grains"], own[0]["dimensions"]
             parts.append(f"## {rollup.name}\n\n{rollup.doc} {rollup.source.doc}\n")
             parts.append(
-                f"Kept by {', '.join(grains)}. Dimensions: {', '.join(f'`{d}`' for d in dimensions) or 'none'}.\n"
+                f"Asked for by {', '.join(grains)}, or in total. Dimensions: {', '.join(f'`{d}`' for d in dimensions) or 'none'}.\n"
             )
             rows = (
                 (f"`{e['name']}`", e["unit"], "distribution" if e["statistics"] else e["kind"], e["definition"])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from hubbub.version import __version__
+
 __all__ = ["Client", "Engine", "__version__", "open"]
 
 if TYPE_CHECKING:

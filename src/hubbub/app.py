@@ -18,14 +18,14 @@ from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
 from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
-from hubbub.facts.rebuild import backfill
+from hubbub.facts.rebuild import FOLDED_BY, backfill
 from hubbub.facts.refresh import behind, refresh
 from hubbub.facts.retention import gone_until, retention
 from hubbub.facts.verify import verify
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.metrics.snapshots import Kind
-from hubbub.model.event import Event, Item, record_from
+from hubbub.model.event import Event, Item, nearest, record_from
 from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.operations.access import OPERATIONS as ADMITTING
@@ -113,7 +113,10 @@ class Engine(
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
         cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
-        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock)
+        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock, self._fold)
+
+    def _fold(self, tenant: Tenant) -> None:
+        refresh(self.store, tenant.no)
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -190,11 +193,16 @@ class Engine(
     def backfill(
         self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = _silent
     ) -> dict[str, Any]:
-        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind."""
+        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind.
+
+        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact.
+        """
+        if fact is not None and fact not in FOLDED_BY:
+            raise BadQuestionError(f"there is no fact {fact[:80]!r}{nearest(fact, list(FOLDED_BY))}")
         units: dict[str, int] = {}
         errors: dict[str, str] = {}
         for one in self._chosen(tenant):
-            low, high = (micros(parse_moment(text, one.zone)) for text in (start, end))
+            low, high = _range(one, start, end)
             try:
                 for unit, count in backfill(self.store, [one], low, high, fact, step).items():
                     units[unit] = units.get(unit, 0) + count
@@ -207,9 +215,7 @@ class Engine(
     ) -> dict[str, Any]:
         """Fold everything once more beside what is stored, and count what differs."""
         tenants = self._chosen(tenant)
-        zone = tenants[0].zone if tenants else "UTC"
-        low = micros(parse_moment(start, zone)) if start else 0
-        high = micros(parse_moment(end, zone)) if end else FOREVER
+        low, high = _range(tenants[0], start, end) if tenants else (0, FOREVER)
         return dict(verify(self.store, tenants, low, high, step).answer())
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
@@ -304,6 +310,15 @@ def _kind(text: str) -> Kind:
         return Kind(text.capitalize())
     except ValueError:
         raise BadQuestionError(f"snapshot kind {text[:40]!r} is not one of daily, weekly, monthly") from None
+
+
+def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int]:
+    """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for one that holds nothing."""
+    low = micros(parse_moment(start, tenant.zone)) if start else 0
+    high = micros(parse_moment(end, tenant.zone)) if end else FOREVER
+    if low >= high:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    return low, high
 
 
 def _texts(value: Mapping[str, Any]) -> dict[str, Any]:

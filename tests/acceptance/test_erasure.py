@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+import hubbub
 from tests.integration.test_serve import Place, place
 
 CANARY = "canary-7f3a91"
@@ -64,7 +64,6 @@ def holding(folder: Path) -> set[str]:
 def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
     """A server stores, folds, reports, keeps answers and replies; erased over HTTP, nothing is left, now and after its end."""
     server, url = here.start()
-    token = json.loads(here.file.read_text())["token"]
 
     def ask(method: str, path: str, key: str, **how: Any) -> Any:
         answer = httpx2.request(method, url + path, headers={"Authorization": f"Bearer {key}"}, timeout=300, **how)
@@ -72,7 +71,8 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
         return answer.json()
 
     def do(operation: str, **params: Any) -> Any:
-        return ask("POST", f"/v1/operations/{operation}", token, json=params)
+        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+            return engine.operation(operation)(**params)
 
     keys = {one: do("add_key", tenant="acme", scopes=[one])["key"] for one in ("ingest", "read", "erase")}
     key = keys["ingest"]

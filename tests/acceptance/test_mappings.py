@@ -84,7 +84,7 @@ def test_every_example_mapping_loads_its_data(loads: dict[str, Loaded], case: Ca
 
 @each_case
 def test_importing_twice_changes_nothing(engine: Engine, data: Path, loads: dict[str, Loaded], case: Case) -> None:
-    """A second import stores nothing, calls every event a duplicate, and leaves every rollup row as it was."""
+    """A second import stores nothing, calls every event a duplicate, and leaves every fact row as it was."""
     before = tables_of(engine, case.mapping)
     again = imported(engine, case.source(data), case.mapping)
     assert (again.stored, again.corrected) == (0, 0)

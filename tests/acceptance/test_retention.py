@@ -141,7 +141,7 @@ def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
         assert (refused["code"], refused["field"]) == ("too_late", "time")
     refreshed(world.engine)
     assert {row["code"] for row in world.engine.quarantine(HOTEL)["rows"]} == {"too_late"}
-    span = {"metrics": "messages", "start": "2026-03-02", "end": "2026-03-03"}
+    span: dict[str, Any] = {"metrics": "messages", "start": "2026-03-02", "end": "2026-03-03"}
     before = world.engine.query(HOTEL, **span)["rows"][0]["messages"]
     taken = world.engine.record(HOTEL, {**late, "time": cut.isoformat(), "conversation_id": "late"}, history=True)
     assert (taken["accepted"], taken["rejected"]) == (1, [])

@@ -109,9 +109,15 @@ def test_mean_confidence_is_a_sum_over_a_count(engine: Engine, airlines: Loaded,
 
 @needs(AIRLINES)
 def test_trends_of_the_spike_equal_a_recount(engine: Engine, airlines: Loaded, rows: list[dict[str, str]]) -> None:
-    """The daily trends of 22 and 23 February, by the days of the tenant's zone, equal a recount of the file."""
+    """The daily trends of 22 and 23 February, by the days of the tenant's zone, equal a recount of the file.
+
+    No topic of the airlines is called complaint, so by N7 no channel is a hotspot by default, and negative tweets make one where
+    the tone counts.
+    """
+    span = ("2015-02-22", "2015-02-24")
     for tenant in airlines.tenants:
-        found = {row["trend_date"]: row for row in engine.trends(tenant, "2015-02-22", "2015-02-24")["rows"]}
+        assert not any(row["channel_hotspots"] for row in engine.trends(tenant, *span)["rows"])
+        found = {row["trend_date"]: row for row in engine.trends(tenant, *span, tones=["negative"])["rows"]}
         assert list(found) == ["2015-02-22", "2015-02-23"]
         for day, row in found.items():
             mine = [r for r in rows if slugged(r["airline"]) == tenant and local_day(r) == day]
@@ -133,11 +139,16 @@ def test_trends_of_the_spike_equal_a_recount(engine: Engine, airlines: Loaded, r
 def test_hotspots_of_the_spike_equal_a_recount(
     engine: Engine, airlines: Loaded, rows: list[dict[str, str]], days: tuple[str, str]
 ) -> None:
-    """A channel's complaints / classified tweets, and whether it is a hotspot, equal a recount of the file."""
+    """A channel's negative / classified tweets, and whether it is a hotspot, equal a recount of the file.
+
+    By N7 a tone counts where it is asked for; by default none of these tweets is flagged, as no topic is called complaint.
+    """
     for tenant in airlines.tenants:
         mine = [r for r in rows if slugged(r["airline"]) == tenant and days[0] <= local_day(r) < days[1]]
         bad = sum(r["airline_sentiment"] == "negative" for r in mine)
-        (spot,) = engine.hotspots(tenant, *days)["rows"]
+        (plain,) = engine.hotspots(tenant, *days)["rows"]
+        assert (plain["flagged_count"], plain["total_count"], plain["hotspot"]) == (0, len(mine), False)
+        (spot,) = engine.hotspots(tenant, *days, tones=["negative"])["rows"]
         assert (spot["channel_id"], spot["flagged_count"], spot["total_count"]) == (tenant, bad, len(mine))
         assert spot["hotspot_ratio"] == pytest.approx(bad / len(mine))
         assert spot["hotspot"] is (len(mine) >= 10 and bad / len(mine) > 0.30)
@@ -255,7 +266,7 @@ def test_first_responses_of_whole_threads(engine: Engine, support: dict[str, Loa
 
 @needs(SUPPORT)
 def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded], threads: Threads) -> None:
-    """With openings as conversations 644 were answered directly, median 560.5 s, within 1 % from rollups."""
+    """With openings as conversations 644 were answered directly, median 560.5 s."""
     waits = list(threads.openings().values())
     known = counts(SUPPORT)
     assert len(waits) == known["opening_tweets_answered_by_brand"] == 644
@@ -264,7 +275,7 @@ def test_first_responses_to_openings(engine: Engine, support: dict[str, Loaded],
     assert support["twitter-support-openings"].stored == known["tweets"]
     assert total(engine, one, "first_response_ms.count", *SUPPORT_RANGE) == 644
     assert total(engine, one, "first_response_ms.p50", *SUPPORT_RANGE, exact=True) == 560_500
-    assert total(engine, one, "first_response_ms.p50", *SUPPORT_RANGE) == pytest.approx(560_500, rel=0.01)
+    assert total(engine, one, "first_response_ms.p50", *SUPPORT_RANGE) == 560_500
     assert total(engine, one, "first_response_ms.sum", *SUPPORT_RANGE) == sum(waits)
     assert total(engine, one, "messages_received", *SUPPORT_RANGE) == known["inbound"]
     assert total(engine, one, "messages_sent", *SUPPORT_RANGE) == known["outbound"]

@@ -108,10 +108,13 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         engine.refresh()
         engine.snapshot("daily")
         job = engine.start_report(HOTEL, "weekly", formats=["json", "html"])["job"]
-        told = "SELECT max(conversation_id) FROM events WHERE type = 'conversation.started' AND source = 'demo'"
+        with engine.store.facts.read() as reading:
+            conversation = reading.value(
+                "SELECT max(conversation_id) FROM event WHERE type = 'conversation.started' AND source = 'demo'"
+            )
         samples = {
             "explain": "metric=csat", "job": f"job={quote(job)}",
-            "conversation": f"id={quote(engine.store.query(told).rows[0][0])}",
+            "conversation": f"id={quote(conversation)}",
         }  # fmt: skip
         return {tenant: engine.add_key(tenant)["key"] for tenant in (HOTEL, EVIL, "empty", "first")}, samples
 

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from hubbub.settings import RetentionDays, Settings
 from hubbub.storage.published import ROWS, VIEWS
 from tests.house.conftest import ROOT, SOURCE
 
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PAPERS = sorted(
     p for p in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if p.parent != ROOT / "docs" / "reference"
@@ -42,7 +43,8 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def blocks(name: str) -> list[str]:
     """Return the Python blocks of a document."""
-    return BLOCK.findall((ROOT / name).read_text(encoding="utf-8"))
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return [textwrap.dedent(body) for _, body in BLOCK.findall(text)]
 
 
 @pytest.fixture
@@ -145,6 +147,19 @@ def test_the_examples_run(on_that_day: None, name: str) -> None:
         exec(compile(block, name, "exec"), namespace)
 
 
+def test_the_howto_of_a_metric_runs(on_that_day: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its declaration, put into the catalogue, counts what a store held before there was such a metric."""
+    namespace: dict[str, Any] = {}
+    for block in blocks("docs/quickstart.md"):
+        exec(compile(block, "docs/quickstart.md", "exec"), namespace)
+    declared: dict[str, Any] = {}
+    declaration, use = blocks("docs/howto/add-a-metric.md")
+    exec(compile(declaration, "docs/howto/add-a-metric.md", "exec"), declared)
+    for name, metric in declared["SLOW"].metrics.items():
+        monkeypatch.setitem(catalogue.METRICS, name, (metric, declared["SLOW"]))
+    exec(compile(use, "docs/howto/add-a-metric.md", "exec"), {})
+
+
 def test_the_howto_on_reports_runs(on_that_day: None) -> None:
     """Every Python block of it runs, one after the other: a report is made, and its hash recomputed from the file."""
     namespace: dict[str, object] = {}
@@ -206,7 +221,9 @@ def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.Captu
                 compile(block.replace("http://127.0.0.1:8321", url).replace("hub_live_…", key), "README.md", "exec"), {}
             )
     with hubbub.open(folder) as engine:
-        assert engine.store.query("SELECT count(*) FROM events").rows == [(len(sending),)]
+        engine.refresh()
+        with engine.store.facts.read() as reading:
+            assert reading.value("SELECT count(*) FROM event") == len(sending)
 
 
 def test_the_api_guide_runs(tmp_path: Path) -> None:

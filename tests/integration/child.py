@@ -1,7 +1,8 @@
 """A process to be killed: `python -m tests.integration.child ingest|refresh|load FOLDER ...`. It prints `ready` when it begins.
 
-`ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal,
-`refresh FOLDER STEP` brings rollups up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
+`ingest FOLDER JOURNAL FIRST` stores numbered events from several threads and writes what was acknowledged to the journal, with
+`alone` behind it without a refresh beside,
+`refresh FOLDER STEP` brings facts up to date and dies by SIGKILL at the named step, `load FOLDER FIRST` loads and
 refreshes all real data again and again.
 """
 
@@ -9,21 +10,29 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from hubbub.app import Engine
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.storage.sqlite import Params, Transaction
 from tests.acceptance.conftest import open_engine
 
 TENANTS = {"shop-0": "UTC", "shop-1": "America/New_York", "shop-2": "Asia/Kolkata"}
 THREADS = 3
 START = datetime(2026, 3, 1, tzinfo=UTC)
+WRITES = re.compile(r"((?:INTO|FROM|UPDATE) \w+)")
+"""What tells statements that write apart: by what they do to which table."""
 TYPES = (
     "message.received",
     "message.sent",
@@ -67,7 +76,7 @@ def ready() -> None:
     print("ready", flush=True)
 
 
-def ingest(folder: Path, journal: Path, first: int) -> None:
+def ingest(folder: Path, journal: Path, first: int, fold: bool) -> None:
     """Store events from `first` on until killed; the journal gets a line `first last` after each acknowledgement."""
     file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open_engine(folder) as engine:
@@ -90,7 +99,35 @@ def ingest(folder: Path, journal: Path, first: int) -> None:
         for one in threads:
             one.start()
         while True:
-            engine.refresh()
+            if fold:
+                engine.refresh()
+            time.sleep(0.001)
+
+
+@contextmanager
+def stepping(step: Callable[[str], None]) -> Iterator[None]:
+    """Call `step` before every statement that writes; steps are named `number: kind`, numbered by kind."""
+    seen: Counter[str] = Counter()
+    real = Transaction.run, Transaction.many
+
+    def next_step(sql: str) -> None:
+        found = WRITES.search(sql)
+        assert found is not None, sql
+        kind = found[1]
+        seen[kind] += 1
+        step(f"{seen[kind]}: {kind}")
+
+    def run(self: Transaction, sql: str, params: Params = ()) -> int:
+        next_step(sql)
+        return real[0](self, sql, params)
+
+    def many(self: Transaction, sql: str, rows: Sequence[Params]) -> int:
+        if rows:
+            next_step(sql)
+        return real[1](self, sql, rows)
+
+    with patch.object(Transaction, "run", run), patch.object(Transaction, "many", many):
+        yield
 
 
 def refresh(folder: Path, wanted: str) -> None:
@@ -102,7 +139,8 @@ def refresh(folder: Path, wanted: str) -> None:
 
     with open_engine(folder) as engine:
         ready()
-        engine.refresh(step=step)
+        with stepping(step):
+            engine.refresh()
 
 
 def load(folder: Path, first: int) -> None:
@@ -126,7 +164,7 @@ def journalled(journal: Path) -> Iterator[int]:
 if __name__ == "__main__":
     command, target, *rest = sys.argv[1:]
     if command == "ingest":
-        ingest(Path(target), Path(rest[0]), int(rest[1]))
+        ingest(Path(target), Path(rest[0]), int(rest[1]), "alone" not in rest)
     elif command == "refresh":
         refresh(Path(target), rest[0])
     else:

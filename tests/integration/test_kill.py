@@ -1,4 +1,4 @@
-"""kill -9 with real processes: nothing acknowledged is lost or doubled, no rollup is half done, no damage goes unseen.
+"""kill -9 with real processes: nothing acknowledged is lost or doubled, no fact is half done, no damage goes unseen.
 
 tests/extent.py says how many rounds. The seeds are fixed and printed, so that a round that fails can be played again.
 """
@@ -23,16 +23,19 @@ from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
 from tests.acceptance.conftest import Tables, open_engine, refreshed, tables_of
 from tests.extent import KILLS_INGESTING, KILLS_REFRESHING
-from tests.integration.child import TENANTS, event, journalled, prepare, tenant_of
+from tests.integration.child import TENANTS, event, journalled, prepare, stepping, tenant_of
 from tests.integration.conftest import finish, kill_after, start
 
 SEED = 20261122
-FILE, WAL = "hubbub.duckdb", "hubbub.duckdb.wal"
+FILES = ("hubbub.db", "hubbub.db-wal", "log.db", "log.db-wal")
+FILE, FACTS_WAL, LOG, WAL = FILES
 
 
 def stored_ids(engine: Engine) -> Counter[str]:
     """Return how often each id of a numbered event is stored."""
-    return Counter(dict(engine.store.query("SELECT id, count(*) FROM events GROUP BY id").rows))
+    refreshed(engine)
+    with engine.store.facts.read() as reading:
+        return Counter(dict(reading.rows("SELECT id, count(*) FROM event GROUP BY id")))
 
 
 # --- while events come in
@@ -87,7 +90,7 @@ def sample() -> dict[str, list[Event]]:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a store whose rollups are up to date but for the last third of its events."""
+    """Make a store whose facts are up to date but for the last third of its events."""
     folder = tmp_path_factory.mktemp("template") / "data"
     with open_engine(folder) as engine:
         zones = {tenant: zone for tenant, zone, _ in demo.tenants()}
@@ -103,7 +106,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
-    """Return all rollup rows of a store that was fed the same events at once and refreshed once."""
+    """Return all fact rows of a store that was fed the same events at once and refreshed once."""
     with open_engine(tmp_path_factory.mktemp("truth")) as engine:
         for tenant, zone, _ in demo.tenants():
             engine.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
@@ -124,7 +127,8 @@ def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.Tem
     shutil.copytree(template, folder)
     seen: list[str] = []
     with open_engine(folder) as engine:
-        engine.refresh(step=seen.append)
+        with stepping(seen.append):
+            engine.refresh()
         assert {tenant: tables_of(engine, tenant) for tenant in truth} == truth
     return seen
 
@@ -132,11 +136,12 @@ def steps(template: Path, truth: dict[str, Tables], tmp_path_factory: pytest.Tem
 def test_killed_in_a_step_of_refresh(
     template: Path, truth: dict[str, Tables], steps: list[str], tmp_path: Path
 ) -> None:
-    """Kills inside a refresh, up to two for each kind of step: the next refresh gives the rows of a store made from scratch."""
+    """Killed before statements that write, of every kind: the next refresh gives the rows of a store made from scratch."""
     draw = random.Random(SEED)
     kinds = sorted({kind_of(step) for step in steps})
-    assert kinds == ["after commit", "before commit", "due", "facts", "replaced"]
-    chosen = [step for kind in kinds for step in draw.sample(sorted({s for s in steps if kind_of(s) == kind}), 2)]
+    assert {"FROM log", "INTO event", "INTO todo", "FROM todo", "INTO state", "INTO response"} <= set(kinds)
+    of_kind = {kind: sorted(step for step in steps if kind_of(step) == kind) for kind in kinds}
+    chosen = [step for several in of_kind.values() for step in draw.sample(several, min(2, len(several)))]
     chosen = draw.sample(chosen, KILLS_REFRESHING)
     print(f"seed {SEED}: {len(steps)} steps, killed at {chosen}")
     for number, step in enumerate(chosen):
@@ -156,7 +161,7 @@ def test_killed_in_a_step_of_refresh(
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[str]]]:
     """Kill a process whose acknowledged events are in the log alone; gives the folder and their ids."""
     base = tmp_path_factory.mktemp("killed")
-    kill_after(start("ingest", base / "data", base / "journal", 0), 1.0)
+    kill_after(start("ingest", base / "data", base / "journal", 0, "alone"), 1.0)
     acknowledged = {f"event-{n}" for n in journalled(base / "journal")}
     assert acknowledged
     assert (base / "data" / WAL).stat().st_size > 0
@@ -164,8 +169,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return what the store's file and log hold; an empty log is none."""
-    found = {name: (folder / name).read_bytes() for name in (FILE, WAL) if (folder / name).exists()}
+    """Return what the files of facts and log hold; an empty one is none."""
+    found = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
     return {name: content for name, content in found.items() if content}
 
 
@@ -223,22 +228,34 @@ def test_a_flipped_bit_in_the_log_is_refused(killed: tuple[Path, set[str]], tmp_
 
 
 def test_a_file_that_is_gone_or_cut_is_refused(killed: tuple[Path, set[str]], tmp_path: Path) -> None:
-    """A log without its file, a file without its end, and no file at all beside the tide are refused by name."""
+    """Facts or log without their file, or without its end, are refused by name, with all else in its place."""
     whole = tmp_path / "whole"
     shutil.copytree(killed[0], whole)
-    open_engine(whole).close()  # everything is in the file now
+    open_engine(whole).close()  # everything is in the files now
     assert opens_whole_or_refuses(whole, killed[1]) == "whole"
-    assert not (whole / WAL).exists()
-    for number, share in enumerate((0.0, 0.3, 0.7, None)):
-        folder = tmp_path / str(number)
-        shutil.copytree(whole, folder)
-        if share is None:
-            (folder / FILE).unlink()
-        else:
-            os.truncate(folder / FILE, int((folder / FILE).stat().st_size * share))
-        assert opens_whole_or_refuses(folder, killed[1]) == "refused", share
+    for name in (FILE, LOG):
+        for share in (0.0, 0.3, 0.7, None):
+            folder = tmp_path / f"{name}-{share}"
+            shutil.copytree(whole, folder)
+            if share is None:
+                (folder / name).unlink()
+            else:
+                os.truncate(folder / name, int((folder / name).stat().st_size * share))
+            assert opens_whole_or_refuses(folder, killed[1]) == "refused", (name, share)
     alone = tmp_path / "alone"
     shutil.copytree(killed[0], alone)
     (alone / FILE).unlink()
-    with pytest.raises(StoreDamagedError, match="restore the file beside its log"):
+    with pytest.raises(StoreDamagedError, match=r"hubbub\.db"):
         open_engine(alone)
+
+
+def test_facts_without_their_log_are_refused(tmp_path: Path) -> None:
+    """Killed while it folds: facts whose write-ahead log is gone lack events that left the log, and are refused by name."""
+    folder, journal = tmp_path / "data", tmp_path / "journal"
+    kill_after(start("ingest", folder, journal, 0), 2.0)
+    (folder / FACTS_WAL).unlink()
+    acknowledged = {f"event-{n}" for n in journalled(journal)}
+    assert acknowledged
+    for _ in range(2):
+        with pytest.raises(StoreDamagedError, match=r"hubbub\.db or its write-ahead log"):
+            open_engine(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import httpx2
 import pytest
 from dbos import DBOS
-from hubbub.rollups.windows import WindowFold
 
 from hubbub.app import Engine
 from hubbub.jobs.runner import Runner
+from hubbub.model.tenant import Tenant
+from hubbub.publishing import publish
 from hubbub.settings import load
 from tests.integration.test_serve import PROGRAM, environment, free_port, message, until
 from tests.platforms import TOKEN, Graph, graph_error, post
@@ -32,11 +34,13 @@ DAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - ti
 
 @dataclass
 class House:
-    """A data folder with a server, workers, and an operator's key."""
+    """A data folder with a server, workers, and an operator's key; `engine` is this process's own on the same folder."""
 
     folder: Path
     env: dict[str, str]
+    engine: Engine
     url: str = ""
+    key: str = ""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -66,17 +70,16 @@ class House:
         return server
 
     def ask(self, method: str, path: str, **how: Any) -> Any:
-        """Ask as this machine's own command would, and return the JSON of a success."""
-        token = json.loads((self.folder / "server.json").read_text())["token"]
-        answer = httpx2.request(
-            method, f"{self.url}{path}", headers={"Authorization": f"Bearer {how.pop('key', token)}"}, timeout=60, **how
-        )
+        """Ask the server as an operator, or with the `key` given, and return the JSON of a success."""
+        self.key = self.key or self.engine.add_key(None, scopes=["admin"])["key"]
+        header = {"Authorization": f"Bearer {how.pop('key', self.key)}"}
+        answer = httpx2.request(method, f"{self.url}{path}", headers=header, timeout=60, **how)
         assert answer.status_code < 300, answer.text
         return answer.json()
 
     def do(self, operation: str, **params: Any) -> Any:
-        """Run an operation."""
-        return self.ask("POST", f"/v1/operations/{operation}", json=params)
+        """Run an operation as a command beside the server does."""
+        return self.engine.operation(operation)(**params)
 
     def logs(self) -> str:
         """Return all that the processes said."""
@@ -95,11 +98,13 @@ class House:
 @contextmanager
 def house(folder: Path, **more: str) -> Iterator[House]:
     """Give an installation whose processes are gone afterwards."""
-    made = House(folder, environment() | {"HUBBUB_LOG_LEVEL": "debug"} | more)
-    folder.mkdir(parents=True)
+    env = environment() | {"HUBBUB_LOG_LEVEL": "debug"} | more
+    with patch.dict(os.environ, env, clear=True):
+        made = House(folder, env, Engine(load(data=folder)))
     try:
         yield made
     finally:
+        made.engine.close()
         for one in made.processes:
             if one.poll() is None:
                 one.terminate()
@@ -267,21 +272,21 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
 def test_a_failing_tenant_is_reported_tried_again_and_healed(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of twenty tenants cannot be folded: nineteen are done, the job says who and why, and is tried again; mended, it heals."""
+    """One of twenty tenants cannot be published: nineteen are done, the job says who and why; mended, it heals."""
     settings = load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, memory_limit="300MB", free_floor_mb=0)
     with Engine(settings) as engine:
         for n in range(20):
             engine.add_tenant(f"shop-{n}")
             engine.record(f"shop-{n}", message(f"m-{n}"))
         bad = engine.control.tenant("shop-7").no
-        real = WindowFold.run
+        real = publish._read
 
-        def run(fold: WindowFold, since: int | None, span: Any) -> dict[str, int]:
-            if bad in [tenant.no for tenant in fold.tenants]:
-                raise RuntimeError("its rows cannot be folded")
-            return real(fold, since, span)
+        def read(queries: Any, tenant: Tenant, *more: Any) -> Any:
+            if tenant.no == bad:
+                raise RuntimeError("its rows cannot be read")
+            return real(queries, tenant, *more)
 
-        monkeypatch.setattr(WindowFold, "run", run)
+        monkeypatch.setattr(publish, "_read", read)
         worker = engine.worker()
         worker.start()
         try:
@@ -290,12 +295,11 @@ def test_a_failing_tenant_is_reported_tried_again_and_healed(
             assert (row["attempts"], row["error_class"]) == (1, "transient")
             assert row["result"]["tenants_processed"] == 20
             assert list(row["result"]["errors"]) == ["shop-7"]
-            assert "its rows cannot be folded" in row["error"]
-            marks = dict(
-                engine.store.query("SELECT tenant, count(*) FROM marks WHERE error IS NOT NULL GROUP BY ALL").rows
-            )
-            assert list(marks) == [bad]
-            monkeypatch.setattr(WindowFold, "run", real)
+            assert "its rows cannot be read" in row["error"]
+            with engine.store.facts.read() as reading:
+                stale = reading.rows("SELECT DISTINCT tenant FROM stale")
+            assert stale == [(bad,)]
+            monkeypatch.setattr(publish, "_read", real)
             engine.desk.retry_job(job)
             row = until(lambda: r if (r := engine.job(job))["state"] == "completed" else None, "healed")
             assert row["result"] == {"tenants_processed": 20, "trends_created": 0, "errors": {}}

@@ -47,7 +47,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         server: RedisServer = request.getfixturevalue("redis_session")
         server.start()
         url = server.url
-    options: dict[str, Any] = {"threads": 1, "memory_limit": "300MB", "free_floor_mb": 0, "cache_url": url}
+    options: dict[str, Any] = {"free_floor_mb": 0, "cache_url": url}
     with Engine(load(tmp_path_factory.mktemp("kept") / "data", **options), fixed(NOW)) as made:
         yield made
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import METRICS, dimensions_of, find
 from hubbub.metrics.definition import Count, Quantiles, Ratio, Stored, Sum
-from hubbub.model.question import Cell, Question
+from hubbub.model.question import Question
 from hubbub.query.changes import USUAL, _of_mean, changes
+from hubbub.query.result import Cell
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, worlds
 from tests.laws.test_laws import examples
@@ -33,12 +34,11 @@ def test_contributions_add_up_to_the_difference(lab: Lab, world: World, data: st
     lab.empty()
     tenant = lab.tenant(world.zone)
     lab.send(tenant, world.everything)
-    lab.refresh()
     middle = world.start + timedelta(days=data.draw(st.integers(1, 4)))
     for name in data.draw(st.lists(st.sampled_from(PARTS), min_size=6, max_size=6, unique=True)):
         _, rollup = METRICS[name.partition(".")[0]]
         question = Question((name,), middle, middle + timedelta(days=4))
-        found = changes(lab.answers, tenant, question, lab.now, limit=data.draw(st.integers(1, 4)))
+        found = changes(lab.queries, tenant, question, limit=data.draw(st.integers(1, 4)))
         assert set(found["dimensions"]) == {d for d in USUAL if d in dimensions_of(rollup)}
         (before,), (after,) = (
             [r.cells[name].value for r in lab.ask(tenant, [name], start, start + timedelta(days=4)).rows]
@@ -64,7 +64,7 @@ def test_what_has_no_parts_is_refused(lab: Lab, name: str) -> None:
     tenant = lab.tenant()
     question = Question((name,), lab.now - timedelta(days=2), lab.now)
     with pytest.raises(BadQuestionError, match="ask for"):
-        changes(lab.answers, tenant, question, lab.now)
+        changes(lab.queries, tenant, question)
 
 
 def test_a_worse_mix_is_volume_and_a_slower_channel_is_rate() -> None:

@@ -1,4 +1,4 @@
-"""The embedded engine: plain values in, plain values out, one process per folder."""
+"""The embedded engine: plain values in, plain values out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import hubbub
 from hubbub.app import OPERATIONS, Engine, open_engine
 from hubbub.clock import fixed
 from hubbub.errors import BadInputError, BadQuestionError, ConflictError, NotFoundError
+from hubbub.model.event import read_events
 
 DAYS = ("2026-08-01", "2026-08-02")
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -66,7 +67,7 @@ def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
     """Importing a file again adds nothing to quarantine, nor does an equal record beside it; another reason or origin does."""
     bad = json.dumps(message("a", type="unheard_of", attributes={"when": 1}))
     for _ in range(2):
-        engine.import_events("acme", f"{bad}\n{bad}\n{{}}\n")
+        engine.load("acme", read_events(f"{bad}\n{bad}\n{{}}\n".encode(), lines=True))
     assert sorted(r["code"] for r in engine.quarantine("acme")["rows"]) == ["missing_field", "unknown_type"]
     engine.record("acme", json.loads(bad))
     rows = engine.quarantine("acme")["rows"]
@@ -79,8 +80,8 @@ def test_a_refused_mapping_can_be_tried_again(engine: Engine) -> None:
     engine.record("acme", message("a", time=NOW, confidnce=1))
     (row,) = engine.quarantine("acme")["rows"]
     assert json.loads(row["raw"]) == message("a", time=NOW.isoformat(), confidnce=1)
-    with engine.store.work() as work:
-        work.execute("UPDATE quarantine SET raw = replace(raw, 'confidnce', 'confidence')")
+    with engine.store.facts.write() as writing:
+        writing.run("UPDATE quarantine SET raw = replace(raw, 'confidnce', 'confidence')")
     assert engine.replay("acme")["accepted"] == 1
 
 
@@ -147,7 +148,7 @@ def test_tenants_are_made_and_changed(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None:
-    """After the change and a refresh rollups equal raw events in the new zone."""
+    """Days are cut while reading: after the change they are those of the new zone, and nothing stored differs."""
     engine.record("acme", message("a", time="2026-07-31T23:30:00Z"))
     engine.refresh()
     engine.change_tenant("acme", zone="America/New_York")
@@ -179,7 +180,7 @@ def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_every_operation_takes_and_gives_plain_values(engine: Engine) -> None:
-    """What commands ask a server for are methods with a text, whose answers can be written as JSON."""
+    """What commands and jobs ask for by name are methods with a text, whose answers can be written as JSON."""
     for name in OPERATIONS:
         assert inspect.getdoc(getattr(engine, name)), name
     engine.record("acme", [message("a"), {"type": "nothing"}])
@@ -188,7 +189,7 @@ def test_every_operation_takes_and_gives_plain_values(engine: Engine) -> None:
         engine.tenants(), engine.keys(), engine.quarantine("acme"), engine.replay("acme"), engine.doctor(),
         engine.dashboard("acme"), engine.trends("acme", *DAYS), engine.hotspots("acme", *DAYS),
         engine.explain("acme", "messages", *DAYS),
-        engine.import_events("new", '{"type":"message.sent","time":"2020-01-01T00:00:00Z"}'),
+        engine.load("new", read_events(b'{"type":"message.sent","time":"2020-01-01T00:00:00Z"}', lines=True)),
     ):  # fmt: skip
         assert json.loads(json.dumps(answer, allow_nan=False))
     assert engine.tenants()["rows"][1]["retention"]["raw"] is None

@@ -9,6 +9,7 @@ from typing import Any
 
 from hubbub.app import Engine, open_engine
 from hubbub.model.event import Event
+from hubbub.telemetry import configure_logs
 
 
 class Backend:
@@ -31,6 +32,7 @@ class Backend:
 
 @contextmanager
 def backend(data: Path | None) -> Iterator[Backend]:
-    """Open the data folder."""
+    """Open the data folder. What it logs goes to stderr: stdout is for answers."""
     with open_engine(data) as engine:
+        configure_logs(engine.settings.log_level)
         yield Backend(engine)

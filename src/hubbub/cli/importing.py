@@ -125,7 +125,6 @@ def _import(
         if not dry_run:
             touched = sorted({*made, tenant} & {row["tenant"] for row in there.call("tenants")["rows"]})
             with show.progress("bringing numbers up to date", None, quiet=as_json):
-                # all tenants fold in the time of one, so several are not refreshed one by one
                 there.call("refresh", tenant=touched[0] if len(touched) == 1 else None)
             tenant = tenant if tenant in touched or not touched else touched[0]
     if sum(rejected.values()) > 20:

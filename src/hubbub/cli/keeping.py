@@ -82,6 +82,7 @@ def restore(
     from hubbub.cli import show
     from hubbub.operations import keeping
     from hubbub.settings import load
+    from hubbub.telemetry import configure_logs
 
     folder = load(data).data
     with show.progress("restoring", None, quiet=as_json) as move:
@@ -89,6 +90,7 @@ def restore(
         answer = keeping.restore(source, folder, note, keys)
         as_of = answer.pop("as_of")
         with open_engine(folder, control_url="", jobs_url="") as engine:
+            configure_logs(engine.settings.log_level)
             answer |= engine.erase_again(as_of, erased_since, note)
     show.emit(answer, as_json=as_json)
     if erased_since is None:

@@ -7,7 +7,6 @@ import sys
 
 import typer
 
-from hubbub import __version__
 from hubbub.cli import (
     answers,
     erasing,
@@ -21,6 +20,7 @@ from hubbub.cli import (
     signing_in,
     snapshots,
 )
+from hubbub.version import __version__
 
 app = typer.Typer(
     name="hubbub",

@@ -29,6 +29,18 @@ def write_routine(pen: Pen) -> None:
     pen.write("custom.demo.day_closed", pen.at(23.95), name="day_closed")
 
 
+def write_links(pen: Pen) -> None:
+    """Write, on some days, that two contacts are one person; now and then that was wrong, and is taken back the next day."""
+    if not pen.chance(0.3):
+        return
+    known, same, at = pen.contact(), pen.contact(), pen.at(pen.busy_hour())
+    if known == same:
+        return
+    pen.write("contact.linked", at, contact_id=known, name=same)
+    if pen.chance(0.2):
+        pen.write("contact.unlinked", at + timedelta(days=1), contact_id=known, name=same)
+
+
 def write_spike(pen: Pen) -> None:
     """Write a wave of one topic, across all rooms but the hotspot, which has its own troubles."""
     rooms = [pair for pair in pen.profile.rooms if pair[1] != pen.profile.hotspot]

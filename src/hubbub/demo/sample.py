@@ -10,7 +10,7 @@ from hubbub.demo.campaigns import write_campaign
 from hubbub.demo.conversations import write_conversations
 from hubbub.demo.pen import Pen
 from hubbub.demo.profile import PROFILES, Profile
-from hubbub.demo.routine import SPIKE_DAYS, write_routine, write_spike
+from hubbub.demo.routine import SPIKE_DAYS, write_links, write_routine, write_spike
 from hubbub.errors import BadInputError
 from hubbub.model.event import Event, nearest
 
@@ -58,10 +58,11 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
 
 
 def _day(profile: Profile, day: date, ago: int, seed: int) -> list[Event]:
-    talk, campaign, routine, spike = (Pen(profile, day, seed, part) for part in "kcrs")
+    talk, campaign, routine, links, spike = (Pen(profile, day, seed, part) for part in "kcrls")
     write_conversations(talk)
     write_campaign(campaign)
     write_routine(routine)
+    write_links(links)
     if SPIKE_DAYS[0] <= ago <= SPIKE_DAYS[1]:
         write_spike(spike)
-    return talk.events + campaign.events + routine.events + spike.events
+    return talk.events + campaign.events + routine.events + links.events + spike.events

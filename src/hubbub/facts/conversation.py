@@ -9,12 +9,12 @@ Definitions: `docs/facts.md`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import DAY
-from hubbub.facts.state import States, Stretch
+from hubbub.facts.state import States
+from hubbub.facts.turn import Episode, Folded, Response, Turn
 
 RANK = {
     "conversation.started": 0, "conversation.reopened": 1, "message.received": 2, "conversation.assigned": 3,
@@ -32,79 +32,6 @@ ESCALATES_WITHIN = 7 * DAY
 
 Carried = dict[str, Any]
 """What a fold carried at a moment, by part: plain values."""
-
-
-class Turn(NamedTuple):
-    """An event of a conversation, with what was folded before; repeats of a message are left out."""
-
-    time: int
-    ident: int
-    type: str
-    id: str
-    channel: str | None
-    channel_id: str | None
-    account_id: str | None
-    staff_id: str | None
-    contact_id: str | None
-    campaign_id: str | None
-    kind: str | None
-    status: str | None
-    duration_ms: int | None
-    answered_at: int | None
-    escalated: int | None
-    credited_staff_id: str | None
-
-
-class Response(NamedTuple):
-    """A wait that ended, under the reply's time; columns of `response` after the tenant."""
-
-    anchor: int
-    ident: int
-    id: str
-    conversation_id: str
-    channel: str | None
-    channel_id: str | None
-    account_id: str | None
-    staff_id: str | None
-    responder: str
-    asked_at: int
-
-
-class Episode(NamedTuple):
-    """A conversation from its opening to its last resolve; columns of `episode` after the tenant."""
-
-    anchor: int
-    conversation_id: str
-    id: str
-    channel: str | None
-    channel_id: str | None
-    account_id: str | None
-    staff_id: str | None
-    first_staff_id: str | None
-    responder: str
-    first_inbound: int | None
-    first_reply_at: int | None
-    person_from: int | None
-    first_person_at: int | None
-    last_resolve: int | None
-    resolved_at: int | None
-    returned_at: int | None
-    escalated: int
-    ai_involved: int
-    ai_escalated: int
-    ai_resolved: int
-
-
-@dataclass(slots=True)
-class Folded:
-    """All that the events of one conversation say. The last three name events by time and ident."""
-
-    responses: list[Response] = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
-    states: list[Stretch] = field(default_factory=list)
-    answered: dict[tuple[int, int], int] = field(default_factory=dict)
-    escalated: set[tuple[int, int]] = field(default_factory=set)
-    credited: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:

@@ -15,7 +15,7 @@ from hubbub.facts import whole
 from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, new_sights, touched
 from hubbub.model.event import Event
-from hubbub.storage.identity import key_of
+from hubbub.storage.identity import ident_of, key_of
 from hubbub.storage.log import EVENT, IDENT, TIME, Entry
 from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
@@ -28,6 +28,11 @@ WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
 _ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
+_REFUSE = (
+    "INSERT INTO quarantine SELECT :id, :tenant, :received_at, :origin, :code, :field, :message, :raw, :same "
+    "WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE tenant = :tenant AND same = :same)"
+)
+"""What is refused again, as when a file is imported twice, is kept once."""
 _SEQ, _CHANNEL = EVENT.index("seq"), EVENT.index("channel")
 Progress = Callable[[str], None]
 
@@ -51,15 +56,17 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
     May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     done = Refreshed()
-    with store.settling:
-        while count := _store(store, done):
-            progress(f"{count} events stored")
-        for count in _fold_whole(store, tenant, done):
-            progress(f"{count} units folded")
-        while count := _fold(store, tenant, done):
-            progress(f"{count} units folded")
-    if done.tenants:
-        store.announce(done.tenants)
+    try:
+        with store.settling:
+            while count := _store(store, done):
+                progress(f"{count} events stored")
+            for count in _fold_whole(store, tenant, done):
+                progress(f"{count} units folded")
+            while count := _fold(store, tenant, done):
+                progress(f"{count} units folded")
+    finally:  # what was committed before an error has changed
+        if done.tenants:
+            store.announce(done.tenants)
     return done
 
 
@@ -89,7 +96,7 @@ def _store(store: Store, done: Refreshed) -> int:
             _take_out(writing, entry, units, late)
             writing.many(_ADD, rows)
             new_sights(writing, touched(rows, units), units)
-            writing.many("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _refused(entry, late))
+            writing.many(_REFUSE, _refused(entry, late))
             keys += [key_of(entry.tenant, row[IDENT]) for row in entry.rows]
             done.events += len(rows)
             done.tenants.add(entry.tenant)
@@ -127,20 +134,24 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]
         units.update(("channel", entry.tenant, row[_CHANNEL] or "") for row in old if row[-1])
 
 
-def _refused(entry: Entry, late: set[int]) -> list[tuple[Any, ...]]:
-    refused = [
-        tuple(one[name] for name in ("received_at", "origin", "code", "field", "message", "raw"))
-        for one in entry.rejected
-    ]
+def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
+    refused = [dict(one) for one in entry.rejected]
     for at in sorted(late):
         row = dict(zip(EVENT, entry.rows[at], strict=True))
         sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
         sent["time"] = moment(row["time"]).isoformat()
         if row["attributes"] is not None:
             sent["attributes"] = json.loads(row["attributes"])
-        raw = json.dumps(sent, ensure_ascii=False)
-        refused.append((row["received_at"], "api", "too_late", "time", "what is from then went meanwhile", raw))
-    return [((entry.n << 20) + place, entry.tenant, *row) for place, row in enumerate(refused)]
+        refused.append(
+            {
+                "received_at": row["received_at"], "origin": "api", "code": "too_late", "field": "time",
+                "message": "what is from then went meanwhile", "raw": json.dumps(sent, ensure_ascii=False),
+            }
+        )  # fmt: skip
+    for place, one in enumerate(refused):
+        same = ident_of(f"{one['origin']}\0{one['code']}", one["raw"])
+        one |= {"id": (entry.n << 20) + place, "tenant": entry.tenant, "same": same}
+    return refused
 
 
 def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hubbub.facts import boundary, conversation, message, person, state, survey
 from hubbub.facts.boundary import Boundary, boundary_of
+from hubbub.facts.turn import Episode, Response, Turn
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.sqlite import Transaction
@@ -150,12 +151,10 @@ def fold_channel(writing: Transaction, tenant: int, key: str) -> Touched:
     return set()
 
 
-_TURNS = _select(conversation.Turn._fields, f"conversation_id = ? AND repeats IS NULL AND {_in(conversation.TYPES)}")
+_TURNS = _select(Turn._fields, f"conversation_id = ? AND repeats IS NULL AND {_in(conversation.TYPES)}")
 
 
-def turns_of(
-    reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
-) -> list[conversation.Turn]:
+def turns_of(reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER) -> list[Turn]:
     """Return the stored events of a conversation, up to a moment."""
     return conversation.turns_of(reading.rows(_TURNS, (tenant, key, begin.until, before)))
 
@@ -376,8 +375,8 @@ def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str
     )
 
 
-_RESPONSES = _statements("response", conversation.Response._fields, "conversation_id", ("anchor", "ident"))
-_EPISODES = _statements("episode", conversation.Episode._fields, "conversation_id", ("anchor", "conversation_id"))
+_RESPONSES = _statements("response", Response._fields, "conversation_id", ("anchor", "ident"))
+_EPISODES = _statements("episode", Episode._fields, "conversation_id", ("anchor", "conversation_id"))
 _SURVEYS = _statements("survey", survey.Survey._fields, "survey", ("survey",))
 _PERSONS = _statements("person", ("contact_id", "root"), "contact_id", ("contact_id",))
 

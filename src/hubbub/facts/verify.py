@@ -15,7 +15,7 @@ from hubbub.facts.rebuild import units_of
 from hubbub.facts.refresh import Progress, quiet, refresh
 from hubbub.facts.units import UNITS
 from hubbub.model.tenant import Tenant
-from hubbub.storage.identity import key_of
+from hubbub.storage.identity import Identities, key_of
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.sqlite import Params, Transaction
 from hubbub.storage.store import Store
@@ -131,9 +131,11 @@ def _identities(store: Store, reading: Transaction, tenant: Tenant, low: int, hi
     """Every stored event is known, so that it counts once when it is sent again."""
     idents = reading.each("SELECT ident FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant.no, low, high))
     for keys in _batches(key_of(tenant.no, ident) for (ident,) in idents):
-        unknown = len(keys) - len(store.identities.known(keys))
+        unknown = keys - store.identities.known(keys)
+        if unknown:  # by this process: another one may have stored them
+            unknown -= Identities(store.facts, store.folder).known(unknown)
         if unknown:
-            verdicts.differs("identity", f"{tenant.id}: events that would count twice", unknown)
+            verdicts.differs("identity", f"{tenant.id}: events that would count twice", len(unknown))
 
 
 def _batches(keys: Iterable[int]) -> Iterable[set[int]]:

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from hubbub.facts import conversation, message, state, survey
+from hubbub.facts.turn import Episode, Response, Turn
 from hubbub.facts.units import CONTACT_TYPES
 from hubbub.storage.log import EVENT
 from hubbub.storage.schema import FOLDED
@@ -33,7 +34,7 @@ def _getter(row: type[Any]) -> itemgetter[tuple[Any, ...]]:
     return itemgetter(*(_PLACE[name] for name in row._fields))
 
 
-_REPORT, _TURN = _getter(message.Report), _getter(conversation.Turn)
+_REPORT, _TURN = _getter(message.Report), _getter(Turn)
 _VOICE, _TRANSITION = _getter(survey.Voice), _getter(state.Transition)
 _FOLDED = itemgetter(*(_PLACE[name] for name in FOLDED))
 _MESSAGES, _TURNS = frozenset(message.TYPES), frozenset(conversation.TYPES)
@@ -144,7 +145,7 @@ def _conversations(
     credited: dict[Place, str] = {}
     for name, rows in turns.items():
         mine = [
-            conversation.Turn._make(_TURN(row))
+            Turn._make(_TURN(row))
             for row in rows
             if (fate := fates.get((row[_TIME], row[_IDENT]))) is None or fate[0] is None
         ]
@@ -188,8 +189,8 @@ def _entities(
 
 
 FACTS: Mapping[str, tuple[str, ...]] = {
-    "response": conversation.Response._fields,
-    "episode": conversation.Episode._fields,
+    "response": Response._fields,
+    "episode": Episode._fields,
     "survey": survey.Survey._fields,
     "state": ("entity", "id", *state.Stretch._fields),
     "receipt_channel": ("channel",),

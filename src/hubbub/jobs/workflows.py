@@ -116,7 +116,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def aggregation(task: Task, payload: Aggregation) -> Any:
-    """Bring rollups up to date, or fold the asked days anew."""
+    """Publish a table where it is stale, or write the given days again."""
     return _by_days(task, payload, "aggregate", relation=payload.relation)
 
 
@@ -210,7 +210,7 @@ def ingest(task: Task, payload: Ingest) -> Any:
 
 
 def aggregate_day(task: Task, payload: AggregateDay) -> Any:
-    """Bring a day up to date after its ingestion; a backfill folds it anew."""
+    """Publish a day after its ingestion; a backfill writes it again."""
     days = Payload(dates=[payload.date] if payload.is_backfill else [])
     return _by_days(task, days, "aggregate", tenant=task.tenant)
 
@@ -230,7 +230,7 @@ def report(task: Task, payload: Report) -> Any:
 
 
 def retention(task: Task, payload: Payload) -> Any:
-    """Let go of what is past its retention."""
+    """Delete what is past its retention."""
     return task.ask("retention")
 
 

@@ -1,4 +1,4 @@
-"""Where a text names somebody: the one pattern by which all stores and this process look for a contact's id.
+"""Where a text names somebody: the one pattern by which a contact's id is looked for.
 
 An id is found as a whole word, between characters that are no letters or digits, so that `guest-1` is not found in `guest-10`.
 One of fewer than `SHORTEST` characters is a word or number that may mean anything: it is found as a whole value alone.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 SHORTEST = 6
 """Shorter ids are looked for as whole values: of a field, or of a text in JSON."""
@@ -18,7 +18,7 @@ BETWEEN = 31
 
 
 def pattern(names: Iterable[str]) -> str:
-    """Return a regular expression, in the words that Python and RE2 share, for texts that name one of these ids.
+    """Return a regular expression for texts that name one of these ids.
 
     In JSON an id may be written with escapes, and stand behind one (`\\n`) that ends in a letter.
     """
@@ -42,10 +42,3 @@ def _forms(name: str) -> Iterator[str]:
         for form in (told, re.sub(r"\\u[0-9a-f]{4}", lambda m: "\\u" + m[0][2:].upper(), told)):
             yield form
             yield form.replace("/", "\\/")
-
-
-def named(columns: Sequence[str]) -> str:
-    """Return the SQL that says whether any of these columns names what the parameter `pattern` looks for."""
-    told = [f"coalesce({column}, '')" for column in columns]
-    whole = told[0] if len(told) == 1 else f"concat_ws(chr({BETWEEN}), {', '.join(told)})"
-    return f"regexp_matches({whole}, $pattern)"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.clock import Clock
-from hubbub.errors import ConflictError, HubbubError, NotFoundError
+from hubbub.errors import ConflictError, HubbubError, NotFoundError, StoreUnavailableError
 from hubbub.model.tenant import check_tenant_id
 from hubbub.operations.tenant_export import pack
 from hubbub.telemetry import log
@@ -39,6 +39,7 @@ class Exports:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder = folder
         self._clock = clock
+        self._closing = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hubbub-exports")
 
     def start(self, tenant: str, write: Write) -> dict[str, Any]:
@@ -68,6 +69,8 @@ class Exports:
 
     def _make(self, place: Path, about: dict[str, Any], write: Write, lock: int) -> None:
         def heard(percent: int) -> None:
+            if self._closing:
+                raise StoreUnavailableError("the server was stopped: ask for another")
             if percent > about["progress"]:
                 _say(place, about | {"progress": percent})
                 about["progress"] = percent
@@ -122,7 +125,8 @@ class Exports:
         return gone
 
     def close(self) -> None:
-        """Finish what is being made, and begin nothing more."""
+        """End what is being made as failed, and begin nothing more."""
+        self._closing = True
         self._worker.shutdown(cancel_futures=True)
 
     def _place(self, tenant: str, export: str) -> Path:

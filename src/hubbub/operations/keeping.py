@@ -12,7 +12,6 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub import __version__
 from hubbub.clock import Clock, system_clock
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.moments import micros
@@ -34,6 +33,7 @@ from hubbub.store.control_migration import Carried, carry_control, carry_jobs
 from hubbub.store.database import Database
 from hubbub.store.erasures import Erasures
 from hubbub.telemetry import log
+from hubbub.version import __version__
 
 if TYPE_CHECKING:
     from hubbub.jobs.queue import Jobs

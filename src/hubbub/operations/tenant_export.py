@@ -21,7 +21,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubbub import __version__
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
@@ -30,6 +29,7 @@ from hubbub.storage import schema
 from hubbub.storage.backup import File, Progress, hash_of, making
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import CONVERSATION, Owner, Table, conversations, parsed, tables
+from hubbub.version import __version__
 
 MANIFEST = "manifest.json"
 IDENTITIES = "identities.parquet"

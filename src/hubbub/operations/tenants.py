@@ -42,6 +42,7 @@ class TenantOperations:
     def tenants(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
         """Return all tenants with zone and retention, oldest first, or one alone; `limit` cuts them into pages."""
         after = (place_of(cursor, int) or (0,))[0]
+        self.control.follow()
         chosen = [self.control.tenant(tenant)] if tenant is not None else self.control.tenants().values()
         found = [one for one in chosen if one.no > after]
         rows, following = cut(found, limit and check_limit(limit), lambda one: (one.no,))

@@ -1,4 +1,4 @@
-"""Explain: one number, how it is counted, from what parts and windows, and the events behind it. Every number leads here."""
+"""Explain: one number, how it is counted, from what parts, and the events behind it. Every number leads here."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from hubbub.reports.words import shown
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HEAT_DAYS = 28
-"""Days that the heatmap looks back over at most: hourly rollups are kept for about that long."""
+"""Days that the heatmap looks back over at most: older habits say little of when people write now."""
 LEVELS = 8
 
 

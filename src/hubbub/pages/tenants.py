@@ -28,7 +28,7 @@ def _tenants(ask: Ask) -> Shown:
     return desk(
         ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
         forms=[_change(rows[0]) if chosen else _ADD], following=found["next"], nothing="There is no tenant yet.",
-        note="For how many days raw events and numbers are kept.",
+        note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
     )  # fmt: skip
 
 

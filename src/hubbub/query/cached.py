@@ -100,12 +100,15 @@ class CachedAnswers:
         operation: Callable[[str], Callable[..., Any]],
         tenant: Callable[[str], Tenant],
         clock: Clock,
+        refresh: Callable[[Tenant], object] = lambda _: None,
     ) -> None:
+        """`refresh` folds what waits of a tenant, and drops what it changes."""
         self.cache = cache
         self._seconds = seconds
         self._operation = operation
         self._tenant = tenant
         self._clock = clock
+        self._refresh = refresh
         self._defaults: dict[str, dict[str, Any]] = {}
         self._told: dict[int, tuple[Tenant, str]] = {}
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
@@ -151,12 +154,15 @@ class CachedAnswers:
 
         `fresh` works it out in any case, and keeps it. Raises what the operation raises; errors are not kept.
         """
-        kept, stamp = self.cache.get(asked.key, asked.tags)
-        if fresh:
-            return self._compute(asked, stamp)
-        found = self._found(kept)
+        found = None if fresh else self.look(asked)
         if found is not None:
             return found
+        self._refresh(
+            self._tenant(asked.params["tenant"])
+        )  # first: what it changes would drop the answer that asked for it
+        stamp = self.cache.get(asked.key, asked.tags)[1]
+        if fresh:
+            return self._compute(asked, stamp)
         mine = _Flight(frozenset(asked.tags), Future())
         mine.future.set_running_or_notify_cancel()  # who waits and goes away cancels nothing
         with self._lock:

@@ -26,9 +26,10 @@ from hubbub.model import calendar, page
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
+from hubbub.query.distributions import lets_work_out, value_of
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
-from hubbub.query.reader import Context, counts, filters, lets_work_out, value_of
+from hubbub.query.select import Context, counts, filters
 
 PAGE = 50
 MAX_PAGE = 1000

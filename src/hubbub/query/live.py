@@ -15,8 +15,10 @@ from hubbub.metrics.definition import First, State, Stored
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
+from hubbub.query.held import in_state, state_columns
 from hubbub.query.queries import Queries, check
-from hubbub.query.reader import Context, in_state, read, state_columns
+from hubbub.query.reader import read
+from hubbub.query.select import Context
 
 MOST = 1000
 """Entities that can be named at once, and windows of `lately`."""

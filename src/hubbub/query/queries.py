@@ -20,9 +20,10 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
 from hubbub.query.compare import PERIODS, earlier
-from hubbub.query.reader import Context, Dims, Found, read
+from hubbub.query.reader import read
 from hubbub.query.result import UNKNOWN, Answer, Cell, Column
 from hubbub.query.result import State as Known
+from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 

@@ -14,19 +14,22 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
-from hubbub.metrics.definition import WITHIN, Distinct, First, State, Stored
+from hubbub.metrics.definition import WITHIN, Distinct, First, Stored
+from hubbub.metrics.definition import State as Held
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
+from hubbub.query.distributions import QUANTILES
 from hubbub.query.queries import Queries
-from hubbub.query.reader import QUANTILES
-from hubbub.query.result import UNKNOWN, Answer, Cell, Row, with_state
+from hubbub.query.result import UNKNOWN, Answer, Cell, Row, State, with_state
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
 
 Ask = Callable[[Question], Answer]
 Table = dict[str, Any]
-STATES = (*UNKNOWN, "live", "provisional", "settled")
-"""From what is not known, and what may still grow, to what stays."""
+STATES = (
+    State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
+)  # fmt: skip
+"""From what is not known, over what may still grow, to what stays."""
 
 
 def make(
@@ -180,7 +183,7 @@ class _Shown:
     @staticmethod
     def divides(asked: Asked) -> bool:
         """Whether a value means little without the number it is made from."""
-        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | State)
+        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | Held)
 
     @property
     def n(self) -> str:
@@ -215,4 +218,4 @@ def _shown(asked: Sequence[Asked]) -> list[_Shown]:
 
 def _state(row: Row) -> str:
     """Return the state of the least settled cell."""
-    return min((cell.state for cell in row.cells.values()), key=STATES.index)
+    return min((cell.state for cell in row.cells.values()), key=lambda state: STATES.index(State(state)))

@@ -23,12 +23,17 @@ import msgspec
 from hubbub.errors import StoreDamagedError, StoreFullError
 from hubbub.storage import schema
 from hubbub.storage.identity import Identities, key_of
+from hubbub.storage.intact import LOG, Mark
 from hubbub.storage.sqlite import Database, Transaction
 
 EVENT = tuple(schema.SENT)
 """Columns of an event's row, in order."""
 TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
 Row = tuple[Any, ...]
+
+
+FREE_PAGES = 2_000
+"""Pages of the log that stay for what comes next; an import leaves many more."""
 
 
 class Verdict(IntEnum):
@@ -75,10 +80,11 @@ class Log:
 
     def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
         """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
-        self._database = Database(folder / "log.db", cache_mb=8)
+        self._database = Database(folder / LOG, cache_mb=8)
         if self._database.writable:
             self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
         self._folder = folder
+        self._mark = Mark(folder)
         self._facts = facts
         self._identities = identities
         self._free_floor = free_floor
@@ -129,6 +135,7 @@ class Log:
             for one in waiting:
                 one.verdicts.set_exception(error)
             return
+        self._mark.set(last)
         self._pending |= known
         self._loaded = last
         for one, verdicts in judged:
@@ -242,6 +249,7 @@ class Log:
             with self._database.write() as writing:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
                 writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
+            self._database.shrink(FREE_PAGES)
             for key in keys:
                 self._pending.pop(key, None)
 
@@ -282,6 +290,7 @@ class Log:
         with suppress(Exception):
             self._database.checkpoint()
         self._database.close()
+        self._mark.close()
 
 
 def _revision(row: Row) -> int:

@@ -99,12 +99,16 @@ VIEWS: Mapping[str, str] = {
 """Views that are always up to date, for tenants that were published once. A snapshot's day is of its tenant's zone."""
 
 
-def _marks(row: str, *moments: str, of: str = "") -> str:
-    """SQL that marks the days of moments as stale; it writes nothing where a day is marked and nobody took it since."""
-    parts = " UNION ALL ".join(f"SELECT {row}.{moment} AS at{of}" for moment in moments)
+def _mark(when: str, table: str, row: str, moment: str, source: str = "") -> str:
+    """A trigger that marks the day of a moment as stale; it writes nothing where the day is marked and nobody took it since."""
+    at = f"{row}.{moment} / 86400000000"
+    marked = f"SELECT 1 FROM stale AS s WHERE s.tenant = {row}.tenant AND s.day = {at} AND s.taken IS NULL"
+    if source:
+        body = f"INSERT OR REPLACE INTO stale SELECT {row}.tenant, {at}, NULL {source} AND {row}.{moment} IS NOT NULL"
+        return f"{when} ON {table} BEGIN {body} AND NOT EXISTS ({marked}); END"
     return (
-        f"INSERT OR REPLACE INTO stale SELECT DISTINCT NEW.tenant, at / 86400000000, NULL FROM ({parts}) WHERE at IS NOT NULL "
-        "AND NOT EXISTS (SELECT 1 FROM stale AS s WHERE s.tenant = NEW.tenant AND s.day = at / 86400000000 AND s.taken IS NULL);"
+        f"{when} ON {table} WHEN {row}.{moment} IS NOT NULL AND NOT EXISTS ({marked}) "
+        f"BEGIN INSERT OR REPLACE INTO stale VALUES ({row}.tenant, {at}, NULL); END"
     )
 
 
@@ -112,15 +116,16 @@ def _triggers(
     table: str, key: tuple[str, ...], moments: tuple[str, ...], updates: tuple[str, ...] = ()
 ) -> dict[str, str]:
     """Triggers of a fact table. What replaces a row of the same key deletes that row without a word: it is looked up before."""
-    made = {"insert": f"AFTER INSERT ON {table} BEGIN {_marks('NEW', *moments)} END"}
-    made["delete"] = f"AFTER DELETE ON {table} BEGIN {_marks('OLD', *moments).replace('NEW.', 'OLD.')} END"
-    if updates:
-        made["update"] = f"AFTER UPDATE OF {', '.join(updates)} ON {table} BEGIN {_marks('NEW', *moments)} END"
-    if len(moments) > 1:
-        same = " AND ".join(f"o.{column} = NEW.{column}" for column in key)
-        marks = _marks("o", *moments, of=f" FROM {table} AS o WHERE {same}")
-        made["replace"] = f"BEFORE INSERT ON {table} BEGIN {marks} END"
-    return {f"{table}_{when}_is_stale": body for when, body in made.items()}
+    made = {}
+    for moment in moments:
+        made[f"insert_{moment}"] = _mark("AFTER INSERT", table, "NEW", moment)
+        made[f"delete_{moment}"] = _mark("AFTER DELETE", table, "OLD", moment)
+        if updates:
+            made[f"update_{moment}"] = _mark(f"AFTER UPDATE OF {', '.join(updates)}", table, "NEW", moment)
+        if len(moments) > 1:
+            same = " AND ".join(f"o.{column} = NEW.{column}" for column in key)
+            made[f"replace_{moment}"] = _mark("BEFORE INSERT", table, "o", moment, f"FROM {table} AS o WHERE {same}")
+    return {f"{table}_{name}_is_stale": body for name, body in made.items()}
 
 
 TRIGGERS: Mapping[str, str] = {

@@ -96,6 +96,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         {
             "id": "INTEGER NOT NULL", "tenant": "INTEGER NOT NULL", "received_at": "INTEGER NOT NULL", "origin": "TEXT NOT NULL",
             "code": "TEXT NOT NULL", "field": "TEXT", "message": "TEXT NOT NULL", "raw": "TEXT NOT NULL",
+            "same": "INTEGER",
         },
         "id",
     ),
@@ -154,6 +155,7 @@ INDEXES: Mapping[str, str] = {
     "state_entity": "state (tenant, entity, id)",
     "state_until": "state (tenant, entity, state, until, since)",
     "quarantine_tenant": "quarantine (tenant)",
+    "quarantine_same": "quarantine (tenant, same)",
     **published.INDEXES,
 }  # fmt: skip
 """Index -> what it covers."""

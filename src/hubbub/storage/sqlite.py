@@ -103,7 +103,10 @@ class Database:
             self.path if self.writable else read_only(self.path), isolation_level=None, check_same_thread=False,
             cached_statements=512, timeout=BUSY_SECONDS, uri=not self.writable,
         )  # fmt: skip
-        written = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "wal_autocheckpoint = 4000")
+        written = (
+            "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
+            "wal_autocheckpoint = 4000",
+        )  # fmt: skip
         read = ("temp_store = MEMORY", f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824")
         for pragma in (*written, *read) if self.writable else read:
             con.execute(f"PRAGMA {pragma}")
@@ -126,8 +129,7 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Open the one transaction that writes; it commits when the block ends well and changes nothing when it raises."""
         with self._writing:
-            if self._closed:
-                raise StoreUnavailableError(f"{self.path.name} is closed")
+            self._check_open()
             if not self.writable:
                 raise StoreUnavailableError(f"{self.path} may only be read: see who owns it and its folder")
             with errors_of(self.path):
@@ -144,18 +146,26 @@ class Database:
     def exclusive(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Do something with the writing connection outside a transaction, as making tables, a backup or a checkpoint."""
         with self._writing, errors_of(self.path):
+            self._check_open()
             work(self._writer)
 
     def changed(self) -> int:
         """Return a number that is another one after a commit that this object did not make: by another process."""
+        self._check_open()
         with errors_of(self.path):  # without the writer's lock: SQLite lets the question in between its statements
             number: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
             return number
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file, and leave nothing in it."""
-        if self.writable:
+        """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""
+        if self.writable and not self._closed:
             self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+
+    def shrink(self, pages: int) -> None:
+        """Give pages that nothing uses back to the disk, when there are more of them than this."""
+        with self._writing, errors_of(self.path):
+            if self._writer.execute("PRAGMA freelist_count").fetchone()[0] > pages:
+                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
 
     def close(self) -> None:
         """Close all connections."""
@@ -166,10 +176,13 @@ class Database:
                     con.close()
             self._idle.clear()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailableError(f"{self.path.name} is closed")
+
     def _borrow(self) -> sqlite3.Connection:
         with self._lock:
-            if self._closed:
-                raise StoreUnavailableError(f"{self.path.name} is closed")
+            self._check_open()
             if self._idle:
                 return self._idle.pop()
         with errors_of(self.path):

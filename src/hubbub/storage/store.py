@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from hubbub.errors import StoreDamagedError
-from hubbub.storage import schema
+from hubbub.errors import NOT_NOW, StoreDamagedError
+from hubbub.storage import intact, schema
 from hubbub.storage.identity import Identities
 from hubbub.storage.log import Log
 from hubbub.storage.sqlite import Database, errors_of
@@ -26,6 +27,7 @@ class Store:
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
+        intact.check_log(folder, folder / FILE)
         self.facts = Database(folder / FILE)
         prepare = schema.create if self.facts.writable else schema.check
         self.facts.exclusive(lambda con: prepare(con, str(folder / FILE)))
@@ -34,6 +36,7 @@ class Store:
         self._check()
         self.settling = threading.RLock()
         """Held by whoever moves the log on or folds."""
+        self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
 
     def _check(self) -> None:
@@ -71,7 +74,11 @@ class Store:
             return found
 
     def close(self) -> None:
-        """Finish and close all files."""
+        """Finish and close all files; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
         self.log.close()
-        self.facts.checkpoint()
+        with suppress(*NOT_NOW):  # what is committed is in the write-ahead log, and read from there
+            self.facts.checkpoint()
         self.facts.close()

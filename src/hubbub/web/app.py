@@ -17,7 +17,6 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hubbub import __version__
 from hubbub.app import Engine
 from hubbub.errors import HubbubError
 from hubbub.jobs.worker import Worker, end
@@ -25,6 +24,7 @@ from hubbub.pages.files import files as page_files
 from hubbub.pages.routes import House
 from hubbub.pages.routes import routes as pages
 from hubbub.telemetry import REQUEST_SECONDS, log
+from hubbub.version import __version__
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded

@@ -402,7 +402,7 @@ class ReadyAnswer(Shape):
     """Whether the store answers and refreshing goes on."""
 
     status: str
-    behind_events: int
+    behind_batches: int = Field(description="Batches of events that are in the log and not stored yet.")
     error: str | None
 
 

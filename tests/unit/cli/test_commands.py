@@ -15,7 +15,7 @@ from hubbub import __version__
 from hubbub.app import open_engine
 from hubbub.metrics.catalogue import METRICS
 from hubbub.settings import Settings
-from tests.unit.cli.conftest import Run, commands
+from tests.unit.cli.conftest import EVENTS, Run, commands
 
 COMMANDS = dict(commands())
 SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
@@ -83,7 +83,8 @@ def test_version_and_bare_call(hubbub: Run) -> None:
         "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --grain year",
         "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --where channel",
         "query messages --tenant acme --from 2026-08-01 --to 2026-08-02 --by nothing",
-        "backfill --from 2026-08-01 --to 2026-08-02 --rollup nothing", "backfill --from 2026-08-02 --to 2026-08-01",
+        "backfill --from 2026-08-01 --to 2026-08-02 --fact nothing", "backfill --from 2026-08-02 --to 2026-08-01",
+        "verify --from 2026-08-02 --to 2026-08-01",
         "quarantine list --tenant acme --limit 0", "explain messages --tenant acme --from 2026-08-01 --to 2026-08-02 --limit 0",
     ],
 )  # fmt: skip
@@ -149,9 +150,9 @@ def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
         "keys list": {"rows"},
         "quarantine list --tenant acme": {"rows"},
         "quarantine replay --tenant acme": {"accepted", "duplicates", "rejected"},
-        "refresh": {"windows", "errors"},
-        "backfill --from 2026-08-01 --to 2026-08-02": {"windows", "rollups", "errors"},
-        "verify": {"clean", "differences"},
+        "refresh": {"events", "units", "errors"},
+        "backfill --from 2026-08-01 --to 2026-08-02": {"folded", "units", "errors"},
+        "verify": {"clean", "units", "rows", "differences", "by_table", "examples"},
         "retention --dry-run": {"rows", "dry_run"},
         "snapshot --kind daily --date 2026-08-01": {"processed", "created", "errors"},
         f"snapshots list {' '.join(SPAN)} --kind daily": {"rows"},
@@ -274,16 +275,20 @@ def test_a_key_is_rotated(loaded: Run) -> None:
 def test_retention_of_a_tenant_is_set_by_grain(loaded: Run) -> None:
     """Days are set one by one, 0 keeps for ever, and what is not named stays."""
     told = loaded("tenants", "add", "t", "--retention-raw", "7", "--retention-month", "0", "--json").told["retention"]
-    assert told == {"raw": 7, "hour": 30, "day": 365, "week": 730, "month": None}
+    assert told == {"raw": 7, "hour": 30, "day": 365, "week": 730, "month": None, "facts": 1095}
     told = loaded("tenants", "set", "t", "--retention-raw", "0", "--retention-day", "10", "--json").told["retention"]
-    assert told == {"raw": None, "hour": 30, "day": 10, "week": 730, "month": None}
+    assert told == {"raw": None, "hour": 30, "day": 10, "week": 730, "month": None, "facts": 1095}
 
 
-def test_a_stale_server_file_is_no_obstacle(loaded: Run) -> None:
-    """A server.json that a killed server left, or that is no JSON, does not keep commands from the folder."""
-    for content in ('{"url": "http://127.0.0.1:9", "token": "t", "pid": 1}', "{", "[]", '{"url": 5}'):
-        Path("hubbub-data/server.json").write_text(content)
-        assert loaded("tenants", "list", "--json").told["rows"][0]["tenant"] == "acme"
+def test_commands_work_beside_another_process(loaded: Run) -> None:
+    """While another process has the folder open, what it takes is answered and folded, and it sees what commands change."""
+    with open_engine(Path("hubbub-data")) as other:
+        other.record("acme", {**EVENTS[0], "id": "m4"}, history=True)
+        assert loaded("query", "messages", *SPAN, "--json").told["rows"][0]["messages"] == 3
+        assert loaded("tenants", "set", "acme", "--name", "Acme", "--json").code == 0
+        assert loaded("import", "events", "events.jsonl", "--tenant", "acme", "--json").told["duplicates"] == 2
+        assert [row["name"] for row in other.tenants()["rows"]] == ["Acme"]
+        assert loaded("verify", "--json").told["clean"] and other.verify()["clean"]
 
 
 def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
@@ -303,20 +308,20 @@ def test_the_program_itself_ends_so_too(tmp_path: Path) -> None:
     assert "--tenant" in bad.stderr
 
 
-def test_doctor_names_who_needs_somebody(hubbub: Run) -> None:
-    """Folds, integrations and jobs that failed are named with their tenant, the reason and what to do; without jobs no row."""
+def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
+    """What is not folded is counted, broken integrations are named with tenant, reason and advice; without jobs no row."""
     hubbub("tenants", "add", "acme")
     assert "jobs" not in {row["check"] for row in hubbub("doctor", "--json").told["rows"]}
     with open_engine(Path("hubbub-data")) as engine:
         row = engine.add_integration("acme", "facebook_page", "token", "Page", {"page_id": "7"})
         one = engine.integration_store.get("acme", row["id"])
         engine.integration_store.broken(one, "the token is expired", "Give it a new token")
-        with engine.store.work() as work:
-            work.execute("INSERT INTO marks VALUES ('talk', 1, 0, 'value out of range', 1, NULL)")
+        engine.record("acme", EVENTS[0], history=True)
         engine.desk.start_job("trend-aggregation", {}, job="stuck")
         engine.desk.cancel_job("stuck")
     told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
-    assert not told["rollups"]["ok"] and "talk of acme: value out of range" in told["rollups"]["found"]
+    assert not told["freshness"]["ok"] and told["freshness"]["found"].startswith("1 batches in the log")
+    assert "hubbub refresh" in told["freshness"]["advice"]
     assert not told["integrations"]["ok"] and "acme: the token is expired" in told["integrations"]["found"]
     assert "Give it a new token" in told["integrations"]["advice"] and row["id"] in told["integrations"]["advice"]
     assert (told["jobs"]["ok"], told["jobs"]["found"]) == (True, "none failed or parked")

@@ -81,7 +81,7 @@ def test_several_files_count_together(hubbub: Run) -> None:
 
 
 def test_many_tenants_fold_together(hubbub: Run) -> None:
-    """A file for several tenants ends with one refresh of all, by one general mark a fact, and advice that names one of them."""
+    """A file for several tenants ends with all of them folded, and with advice that names one of them."""
     Path("rows.csv").write_text("who,id\nacme,a\nbeta,b\ngamma,c\n")
     Path("map.yaml").write_text(
         "tenant_from: who\nevents:\n  - {type: {const: message.sent}, id: id, time: {const: '2020-08-01T10:00:00Z'}}\n"
@@ -89,5 +89,7 @@ def test_many_tenants_fold_together(hubbub: Run) -> None:
     ended = hubbub("import", "events", "rows.csv", "--tenant", "rest", "--map", "map.yaml")
     assert (ended.code, "query messages --tenant acme" in ended.err) == (0, True)
     with open_engine(Path("hubbub-data")) as engine:
-        assert engine.store.query("SELECT DISTINCT tenant FROM marks").rows == [(0,)]
-        assert engine.refresh()["windows"] == 0
+        assert [(row["tenant"], row["state"]) for row in engine.freshness()["rows"]] == [
+            (tenant, "fresh") for tenant in ("acme", "beta", "gamma")
+        ]
+        assert engine.refresh() == {"events": 0, "units": {}, "errors": {}}

@@ -6,11 +6,12 @@ import json
 
 from hubbub.facts import person, state, survey
 from hubbub.facts.boundary import Boundary, plain
-from hubbub.facts.conversation import Turn, carry, fold
+from hubbub.facts.conversation import carry, fold
 from hubbub.facts.moments import DAY, HOUR
 from hubbub.facts.person import Link
 from hubbub.facts.state import Transition
 from hubbub.facts.survey import Voice
+from hubbub.facts.turn import Turn
 
 
 def turn(hours: float, type_: str, **fields: str) -> Turn:

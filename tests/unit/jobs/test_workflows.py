@@ -57,7 +57,7 @@ def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
 
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
-    """With ticks it brings what is due up to date, with dates it folds each day anew, and counts are added up."""
+    """With ticks it brings what is due up to date, with dates it writes each day again, and counts are added up."""
     task = Recorder({"aggregate": {"processed": 3, "created": 5, "errors": {}}})
     run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
     assert task.asked == [("aggregate", {"relation": "monthly_summary"})]
@@ -71,12 +71,12 @@ def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
 
 
 def test_trends_are_about_the_day_before_each_tick() -> None:
-    """Two missed nights are two days in one job; a date that was asked for is folded anew."""
+    """Two missed nights are two days in one job; a given date is written again."""
     task = Recorder()
     run("trend-aggregation", {"ticks": ["2026-03-01T03:00:00Z", "2026-03-02T03:00:00Z"]}, task)
-    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "anew": False})]
+    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "again": False})]
     run("trend-aggregation", {"dates": ["2026-01-05"]}, task)
-    assert task.asked[1][1] == {"dates": ["2026-01-05"], "anew": True}
+    assert task.asked[1][1] == {"dates": ["2026-01-05"], "again": True}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
 
 
 def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
-    """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated anew."""
+    """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated again."""
     task = Recorder({"integrations": pages(2)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     run("fan-out", {"dates": ["2026-03-01"], "is_backfill": True}, task)

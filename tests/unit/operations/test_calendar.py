@@ -1,4 +1,4 @@
-"""Business hours through the engine's operations: set, shown, followed by answers at once and by rollups with a refresh."""
+"""Business hours through the engine's operations: set, shown, followed by answers at once; nothing is stored of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ import pytest
 from hubbub.app import Engine, open_engine
 from hubbub.clock import fixed
 from hubbub.errors import BadInputError, NotFoundError
-from hubbub.metrics import fold
-from hubbub.metrics.catalogue import ROLLUPS
 from hubbub.model.calendar import WEEKDAYS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RANGE: dict[str, Any] = {"start": "2026-11-09", "end": "2026-11-22"}
 HOUR = 3_600_000
-TABLES = [t for r in ROLLUPS if r.in_hours for g in r.keep for t, _ in fold.schema(r, g)]
 
 
 def office(day: str, hours: str = "09:00-17:00", closed: str | None = None) -> dict[str, Any]:
@@ -42,7 +39,7 @@ def talk(number: int, asked: str, answered: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine in which three questions waited 17, 41 and 65 hours: over a night, and over nights and days."""
-    with open_engine(tmp_path, clock=fixed(NOW), threads=1, memory_limit="300MB", free_floor_mb=0) as made:
+    with open_engine(tmp_path, clock=fixed(NOW), free_floor_mb=0) as made:
         made.add_tenant("acme", zone="Europe/Berlin")
         made.add_tenant("other", zone="Europe/Berlin")
         for tenant in ("acme", "other"):
@@ -57,12 +54,6 @@ def waits(engine: Engine, tenant: str = "acme", **question: Any) -> list[Any]:
     name = "response_business_ms.max"
     rows = engine.query(tenant, metrics=name, grain="day", **RANGE, **question)["rows"]
     return [row[name] / HOUR for row in rows if row[name] is not None]
-
-
-def stored(engine: Engine) -> dict[str, list[Any]]:
-    """Return all stored rows of business hours, by table."""
-    rows = {table: engine.store.query(f"SELECT * FROM {table} ORDER BY ALL").rows for table in TABLES}
-    return {table: found for table, found in rows.items() if found}
 
 
 def test_a_calendar_is_set_and_shown(engine: Engine) -> None:
@@ -82,45 +73,26 @@ def test_a_calendar_is_set_and_shown(engine: Engine) -> None:
     assert engine.set_calendar("acme", {"versions": []})["versions"] == []
 
 
-def test_answers_and_rollups_follow(engine: Engine) -> None:
-    """Unfolded, folded, exact: the same; a version of the 18th changes what ended from then on; without a calendar is null."""
+def test_answers_follow_at_once(engine: Engine) -> None:
+    """A version of the 18th changes what ended from then on; without a calendar is null; nothing is folded for any of it."""
     assert waits(engine) == []
     engine.set_calendar("acme", {"versions": [office("2026-01-01", closed="2026-11-18")]})
     assert waits(engine) == [1, 9, 9]
-    assert engine.refresh()["errors"] == {}
-    assert waits(engine) == waits(engine, exact=True) == [1, 9, 9]
     assert waits(engine, "other") == []
     changed = {"versions": [office("2026-01-01", closed="2026-11-18"), office("2026-11-18", "08:00-16:00")]}
     engine.set_calendar("acme", changed)
     assert waits(engine) == [1, 10, 18]
-    before, folded = stored(engine), engine.refresh()
-    assert set(folded["rollups"]) == {r.table(grain) for r in ROLLUPS if r.in_hours for grain in r.keep}
-    assert folded["rollups"]["rollup_responses_in_hours_day"] == 3  # from the 18th to the last event's day
-    assert waits(engine) == waits(engine, exact=True) == [1, 10, 18]
-    assert stored(engine) != before
-    assert engine.verify()["clean"]
-    assert engine.refresh()["windows"] == 0
-
-
-def test_without_calendars_nothing_is_folded_or_stored(engine: Engine) -> None:
-    """A refresh of tenants that have none folds no window of business hours; one that loses its calendar loses its rows."""
-    assert not [name for name in engine.refresh()["rollups"] if "in_hours" in name]
-    assert stored(engine) == {}
-    engine.set_calendar("acme", {"versions": [office("2026-01-01")]})
     engine.refresh()
-    assert stored(engine)
+    assert engine.refresh()["units"] == {}
     engine.set_calendar("acme", {"versions": []})
     assert waits(engine) == []
-    engine.refresh()
-    assert stored(engine) == {}
+    assert engine.refresh()["units"] == {}
     assert engine.verify()["clean"]
 
 
 def test_a_wait_that_began_before_the_calendar_has_no_value(engine: Engine) -> None:
     """With a calendar from the 17th on, the wait since the 16th is left out, and the one that began that day is not."""
     engine.set_calendar("acme", {"versions": [office("2026-11-17")]})
-    assert waits(engine) == [17]
-    engine.refresh()
     assert waits(engine) == [17]
 
 
@@ -137,34 +109,18 @@ def test_explain_says_which_calendar(engine: Engine) -> None:
     assert "calendar" not in engine.explain("acme", "response_ms.avg", RANGE["start"], RANGE["end"])
 
 
-def test_frozen_windows_keep_their_numbers(tmp_path: Path) -> None:
-    """A calendar changed from before the cut on leaves windows whose raw events are gone, and folds those after it."""
-    with open_engine(tmp_path, clock=fixed(NOW), threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
-        engine.add_tenant("acme", zone="Europe/Berlin", retention={"raw": 7})
+def test_hours_of_what_is_gone_have_no_value(tmp_path: Path) -> None:
+    """Of days past retention waits are null by any calendar; what lies after the cut is worked out by the calendar of now."""
+    with open_engine(tmp_path, clock=fixed(datetime(2026, 11, 10, 12, tzinfo=UTC)), free_floor_mb=0) as engine:
+        engine.add_tenant("acme", zone="Europe/Berlin")
         engine.set_calendar("acme", {"versions": [office("2026-01-01")]})
-        engine.record("acme", talk(1, "2026-11-10T16:00", "2026-11-11T09:00"), history=True)
-        engine.record("acme", talk(2, "2026-11-16T16:00", "2026-11-18T09:00"), history=True)
-        engine.refresh()
-        assert engine.retention()["rows"][0]["raw"] == 2
+        engine.record("acme", talk(1, "2026-11-09T16:00", "2026-11-10T09:00"))
+        engine.clock = engine.intake._clock = engine.queries._clock = fixed(NOW)
+        engine.record("acme", talk(2, "2026-11-16T16:00", "2026-11-18T09:00"))
+        assert waits(engine) == [1, 9]
+        engine.change_tenant("acme", retention={"facts": 7})
+        (row,) = engine.retention()["rows"]
+        assert row["events"] == 2
         engine.set_calendar("acme", {"versions": [office("2026-01-01", "08:00-17:00")]})
-        assert waits(engine) == [1, 11]
-        engine.refresh()
-        assert waits(engine) == [1, 11]
+        assert waits(engine) == [11]
         assert engine.verify()["clean"]
-
-
-def test_raw_events_stay_until_a_changed_calendar_is_folded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retention keeps a tenant's raw events back while windows wait for its new business hours, and says so."""
-    engine.change_tenant("acme", retention={"raw": 7})
-    engine.refresh()
-    engine.set_calendar("acme", {"versions": [office("2026-01-01")]})
-
-    def fail(name: str) -> None:
-        if name == "episode: before commit":
-            raise RuntimeError("the disk is full")
-
-    assert "acme" in engine.refresh(step=fail)["errors"]
-    monkeypatch.setattr(engine, "refresh", lambda *_: None)
-    (row,) = engine.retention("acme")["rows"]
-    assert row["raw"] == 0
-    assert "business hours" in row["kept_back"]

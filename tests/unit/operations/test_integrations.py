@@ -57,8 +57,6 @@ class House:
         if hasattr(self, "engine"):
             self.engine.close()
         options = {
-            "threads": 1,
-            "memory_limit": "300MB",
             "free_floor_mb": 0,
             "allow_private_hosts": ["127.0.0.1"],
             **flags,
@@ -78,7 +76,9 @@ class House:
 
     def stored(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return columns of all stored events in order of their ids."""
-        return list(self.engine.store.query(f"SELECT {', '.join(columns)} FROM events ORDER BY id").rows)
+        self.engine.refresh()
+        with self.engine.store.facts.read() as reading:
+            return reading.rows(f"SELECT {', '.join(columns)} FROM event ORDER BY id")
 
     def with_ai(self, *replies: Reply, **more: Any) -> Service:
         """Open with an endpoint that answers so."""

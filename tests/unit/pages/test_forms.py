@@ -63,7 +63,7 @@ def test_a_form_in_a_later_part_comes_back_at_once(visitor: Visitor) -> None:
     token = re.findall(r'name="form" value="([^"]+)"', html)[0]
     answer = visitor.http.post(
         on.replace("?", "/refold?"),
-        data={"form": token, "tenant": "acme", "from": "2026-09-02", "to": "2026-09-01", "rollup": ""},
+        data={"form": token, "tenant": "acme", "from": "2026-09-02", "to": "2026-09-01", "fact": ""},
         headers={"Origin": "http://testserver"},
     )
     form = form_of(answer.text, "refold")

@@ -85,10 +85,10 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
     assert XSS not in page and page.count(">Try again</button>") == 2
     told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme")
     assert "0 taken now, 0 known already, 2 refused again" in told.text
-    with visitor.engine.store.change() as work:
-        work.execute(
-            "UPDATE quarantine SET raw = $raw WHERE code = 'missing_field'",
-            {"raw": '{"type":"message.sent","time":"2026-08-01T10:00:00Z"}'},
+    with visitor.engine.store.facts.write() as writing:
+        writing.run(
+            "UPDATE quarantine SET raw = ? WHERE code = 'missing_field'",
+            ('{"type":"message.sent","time":"2026-08-01T10:00:00Z"}',),
         )
     rows = visitor.engine.quarantine("acme")["rows"]
     mended = next(str(row["id"]) for row in rows if row["code"] == "missing_field")

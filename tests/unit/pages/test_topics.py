@@ -23,7 +23,7 @@ def classified(visitor: Visitor) -> Visitor:
         events.append(
             {
                 "type": "topic.classified", "time": f"2026-08-{14 + number % 6}T10:00:00Z", "id": f"e{number}", "source": "test",
-                "topic": XSS if number % 6 > 2 and hot else ("wifi", "billing", None)[number % 3], "channel": "web",
+                "topic": ("complaint", "billing", XSS if number % 4 == 1 else None)[number % 3], "channel": "web",
                 "sentiment": "negative" if hot else "neutral", "channel_id": XSS if hot else "calm", "message_id": f"m{number}",
                 "conversation_id": f"c{number}", "confidence": 0.9,
             }

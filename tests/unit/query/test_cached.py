@@ -298,7 +298,7 @@ def test_a_refresh_that_ends_in_an_error_lets_go_too(engine: Engine) -> None:
     engine.record("a", event("new"))
 
     def die(step: str) -> None:
-        if step.endswith("after commit"):
+        if step.endswith("folded"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -311,9 +311,7 @@ def test_a_cache_that_is_off_keeps_nothing(tmp_path: Path) -> None:
     for number, tiers in enumerate(
         ({"enabled": False}, dict.fromkeys(("realtime", "dashboard", "period", "snapshots"), 0))
     ):
-        with Engine(
-            load(tmp_path / str(number), threads=1, memory_limit="300MB", free_floor_mb=0, cache=tiers)
-        ) as engine:
+        with Engine(load(tmp_path / str(number), free_floor_mb=0, cache=tiers)) as engine:
             engine.add_tenant("a")
             assert kept(engine) == kept(engine) == set()
 

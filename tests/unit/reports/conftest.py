@@ -20,7 +20,7 @@ WEEK = ("2026-08-10", "2026-08-17")
 
 def open_engine(folder: Path, **flags: Any) -> Engine:
     """Open a small engine that stands at NOW."""
-    return Engine(load(data=folder, threads=1, memory_limit="300MB", free_floor_mb=0, **flags), fixed(NOW))
+    return Engine(load(data=folder, free_floor_mb=0, **flags), fixed(NOW))
 
 
 def events() -> Iterator[dict[str, Any]]:

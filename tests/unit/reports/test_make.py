@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from hubbub.clock import fixed
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Stored
-from hubbub.query import answer
+from hubbub.query import queries
 from hubbub.reports.sections import SECTIONS, Ranking, Series
-from tests.unit.reports.conftest import NOW, WEEK, open_engine, whole
+from tests.unit.reports.conftest import WEEK, open_engine, whole
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[
 
 def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant with more intents than an answer may have rows can make a report without that section."""
-    monkeypatch.setattr(answer, "MAX_ROWS", 25)
+    monkeypatch.setattr(queries, "MAX_ROWS", 25)
     with pytest.raises(BadQuestionError, match="section 'top_intents'"):
         engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
     assert engine.report("acme", "weekly", sections=["conversations"], formats=["json"])["sections"] == [
@@ -204,7 +204,7 @@ def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypa
 
 
 def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
-    """Intents that are called like a report's own rows are values among others; one called "(none)" is told of in a note."""
+    """Intents that are called like a report's own rows are values among others; one called "(none)" stands in a note."""
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
         for name in ("total", "others", "none", "(none)", None):
@@ -217,33 +217,39 @@ def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
         assert any("(none)" in note for note in table["notes"])
 
 
+def at(engine: Engine, day: str) -> None:
+    """Let it be noon of a day."""
+    engine.clock = engine.intake._clock = engine.queries._clock = fixed(datetime.fromisoformat(f"{day}T12:00:00Z"))
+
+
 def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) -> None:
-    """Of a day whose raw events and hours are gone the report shows the day itself, and says so: never hours of zero."""
+    """Of a day whose facts are gone every hour and the total is unknown, says so, and is never zero."""
     with open_engine(tmp_path / "data") as engine:
-        engine.add_tenant("acme", retention={"raw": 10, "hour": 10})
+        engine.add_tenant("acme", retention={"facts": 10})
         engine.record("acme", {"type": "message.received", "time": "2026-08-12T10:00:00Z", "id": "m"})
-        engine.refresh()
-        engine.clock = engine.intake._clock = engine.answers._clock = fixed(NOW + timedelta(days=20))
-        engine.retention("acme")
+        at(engine, "2026-09-09")
+        engine.retention()
         made = engine.report("acme", "daily", date="2026-08-12", sections=["conversations"], formats=["json"])
         (table,) = whole(engine, made["id"])["data"]["sections"]
-        assert [(row["row"], row["messages_received"]) for row in table["rows"]] == [("window", 1), ("total", 1)]
+        assert [row["row"] for row in table["rows"]] == ["window"] * 24 + ["total"]
+        assert {(row["messages_received"], row["state"]) for row in table["rows"]} == {(None, "gone")}
         assert any("past retention" in note for note in table["notes"])
 
 
 def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> None:
-    """Where the days that a summary compares with are gone, a note says so beside what is left of them."""
+    """Where the days that a summary compares with are gone, a note says so, and nothing is compared with what is left of them."""
     with open_engine(tmp_path / "data") as engine:
-        engine.add_tenant("acme", retention={"raw": 5, "hour": 5, "day": 15})
-        for day in ("2026-08-05", "2026-08-12"):
-            engine.record("acme", {"type": "message.received", "time": f"{day}T10:00:00Z"}, history=True)
-        engine.refresh()
-        engine.clock = engine.intake._clock = engine.answers._clock = fixed(NOW + timedelta(days=5))
-        engine.retention("acme")
-        start, end = "2026-08-10", "2026-08-14"
+        engine.add_tenant("acme", retention={"facts": 15})
+        for day in ("2026-08-09", "2026-08-12"):
+            at(engine, day)
+            engine.record("acme", {"type": "message.received", "time": f"{day}T10:00:00Z"})
+        at(engine, "2026-08-26")
+        engine.retention()
+        start, end = "2026-08-11", "2026-08-14"
         made = engine.report("acme", "daily", start=start, end=end, sections=["summary"], formats=["json"])
         (table,) = whole(engine, made["id"])["data"]["sections"]
-        assert {row["metric"]: row["value"] for row in table["rows"]}["messages_received"] == 1
+        (received,) = [row for row in table["rows"] if row["metric"] == "messages_received"]
+        assert (received["value"], received["previous"], received["label"]) == (1, None, "n/a")
         assert any(note.startswith("Of the period before, ") for note in table["notes"]), table["notes"]
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from hubbub.errors import BadInputError, BadRequestError, NotFoundError
 from hubbub.reports.shelf import Shelf, new_report_id
-from tests.acceptance.conftest import ROOT
 
+ROOT = Path(__file__).resolve().parents[3]
 ID = "rep_" + "a" * 24
 HANGING = """
 import sys, time

@@ -112,23 +112,29 @@ def test_two_installations_refuse_each_others_halves(folder: Path, tmp_path: Pat
     refused(tmp_path / "new", "which is empty", url=f"sqlite:///{folder / 'control.db'}")
 
 
-def copy(folder: Path, to: Path, name: str) -> None:
-    """Copy a database of a folder where nobody has it open."""
-    for file in folder.glob(f"{name}*"):
-        shutil.copy(file, to / file.name)
+def copy(folder: Path, to: Path, *names: str) -> None:
+    """Copy databases of a folder where nobody has them open."""
+    for name in names:
+        for file in folder.glob(f"{name}*"):
+            shutil.copy(file, to / file.name)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("control.db", "the control database is an older"), ("hubbub.db", "data is an older")]
+    ("names", "words"),
+    [
+        (("control.db",), "the control database is an older"),
+        (("hubbub.db", "log.db", "acknowledged"), "data is an older"),
+    ],
 )
-def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, name: str, words: str) -> None:
+def test_an_older_copy_of_one_is_named(folder: Path, tmp_path: Path, names: tuple[str, ...], words: str) -> None:
     """A backup of one of the two beside the newer other is refused, and says which is the older one."""
-    copy(folder, tmp_path, name)
+    copy(folder, tmp_path, *names)
     with opened(folder, at=2) as there:
         there.send("hotel", "b")
-    for file in folder.glob(f"{name}*"):
-        file.unlink()
-    copy(tmp_path, folder, name)
+    for name in names:
+        for file in folder.glob(f"{name}*"):
+            file.unlink()
+    copy(tmp_path, folder, *names)
     refused(folder, words, at=3)
 
 

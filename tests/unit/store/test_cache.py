@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import redis as redis_py
-from hubbub.store.duckdb import DuckStore
 from structlog.testing import capture_logs
 
-from hubbub.errors import BadSettingError
-from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Kept, Memory, Redis, space_of
+from hubbub.errors import BadSettingError, StoreUnavailableError
+from hubbub.storage.store import Store
+from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Following, Kept, Memory, Redis, space_of
 from tests.conftest import RedisServer
 
 TAGS = ("all", "1:numbers")
@@ -181,7 +181,7 @@ def test_two_installations_in_one_redis_do_not_meet(redis_server: RedisServer, t
     """Each store has a space of its own, which it remembers: the same key and tags in it hold another answer."""
     spaces = []
     for name in ("one", "two", "one"):
-        store = DuckStore(tmp_path / name, threads=1, memory_limit="200MB", free_floor=0)
+        store = Store(tmp_path / name)
         spaces.append(space_of(store))
         store.close()
     assert spaces[0] == spaces[2] != spaces[1]
@@ -270,6 +270,65 @@ def test_a_drop_while_redis_is_away_counts_when_it_is_back(redis_server: RedisSe
     assert other.get("k", TAGS)[0] is None
     cache.close()
     other.close()
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from hubbub.storage.log import Batch
+from hubbub.storage.store import Store
+store = Store(Path(sys.argv[1]))
+refused = {"received_at": 0, "origin": "api", "code": "x", "field": None, "message": "", "raw": ""}
+print("open", flush=True)
+for line in sys.stdin:
+    if line == "accept\\n":
+        store.log.append(Batch(1, (), (), 0, [refused]))
+    elif line == "change\\n":
+        with store.facts.write() as writing:
+            writing.run("INSERT OR REPLACE INTO meta VALUES ('anything', hex(randomblob(8)))")
+    print("done", flush=True)
+"""
+
+
+def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
+    """An answer is found until another process accepts or folds something, and one begun before that is kept in vain; what
+    this process writes lets go of nothing."""
+    store = Store(tmp_path)
+    cache = Following(1 << 20, store)
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        for word, there in (("nothing", True), ("accept", False), ("change", False), ("nothing", True)):
+            keep(cache)
+            store.installation()
+            _, stamp = cache.get("k", TAGS)
+            other.stdin.write(f"{word}\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "done\n"
+            assert (cache.get("k", TAGS)[0] == BODY) is there, word
+            cache.put("k", stamp, BODY, 60)
+            assert (cache.get("k", TAGS)[0] == BODY) is there, word
+        other.stdin.close()
+    store.close()
+
+
+def test_memory_finds_nothing_while_the_store_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is not known whether another process changed anything, nothing is found or kept, and nothing is raised."""
+    store = Store(tmp_path)
+    cache = Following(1 << 20, store)
+    keep(cache)
+
+    def away() -> tuple[int, int]:
+        raise StoreUnavailableError("the disk is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "others", away)
+        assert cache.get("k", TAGS) == (None, ())
+        keep(cache, "late")
+    assert cache.get("k", TAGS)[0] == BODY
+    assert cache.get("late", TAGS)[0] is None
+    store.close()
 
 
 def test_many_drops_are_told_in_pieces(redis_server: RedisServer) -> None:

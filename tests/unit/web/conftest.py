@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from hubbub.settings import load
 from hubbub.web.app import create_app
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
-TOKEN = "local-token-of-the-test"
 DAY = {"from": "2026-08-01", "to": "2026-08-02"}
 
 
@@ -62,13 +62,16 @@ class Face:
         content = json.dumps({"metrics": ["messages"], **DAY, **question})
         return self.http.post("/v1/query", content=content, headers=self.auth | {"Content-Type": "application/json"})
 
-    def operate(self, name: str, token: str = TOKEN, **params: Any) -> httpx2.Response:
-        """Ask for an operation with the server's local token, or another one."""
-        return self.http.post(f"/v1/operations/{name}", json=params, headers={"Authorization": f"Bearer {token}"})
+    @cached_property
+    def operator(self) -> str:
+        """An operator's key: admin, of no tenant."""
+        return str(self.engine.add_key(None, ["admin"])["key"])
 
     def stored(self) -> list[dict[str, Any]]:
         """Return what is stored, by id."""
-        return self.engine.store.query("SELECT * FROM events ORDER BY id").dicts()
+        self.engine.refresh()
+        with self.engine.store.facts.read() as reading:
+            return reading.dicts("SELECT * FROM event ORDER BY id")
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def serving(folder: Path, **flags: Any) -> Iterator[Face]:
     with open_engine(folder, **flags) as engine:
         engine.add_tenant("acme", zone="Europe/Rome")
         key = engine.add_key("acme")["key"]
-        with TestClient(create_app(engine, token=TOKEN, refresh=False), raise_server_exceptions=False) as http:
+        with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
             yield Face(engine, http, key)
 
 

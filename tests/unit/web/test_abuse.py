@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.conftest import TOKEN, Face
+from tests.unit.web.conftest import Face
 
 REPLY: dict[str, Any] = {
     "workspace_id": "w", "user_id": "u", "channel_id": "c", "message_ts": "1.0", "trigger_message_text": "t",
@@ -51,7 +51,7 @@ def spoilt(value: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("path", GOOD)
 def test_a_hostile_body_is_a_4xx(admin: Face, path: str) -> None:
     """NUL, half characters, huge numbers and texts, wrong types and deep nesting in any place are refused with a detail."""
-    key = TOKEN if "schedules" in path else admin.key
+    key = admin.operator if "schedules" in path else admin.key
     bodies = [*BODIES, *(json.dumps({**GOOD[path], "odd": 1}).encode(),)]
     bodies += [
         json.dumps({**GOOD[path], name: bad}).encode() for name, good in GOOD[path].items() for bad in spoilt(good)
@@ -79,7 +79,7 @@ def test_a_hostile_body_is_a_4xx(admin: Face, path: str) -> None:
 )  # fmt: skip
 def test_a_hostile_path_or_parameter_is_a_4xx(admin: Face, method: str, path: str) -> None:
     """What no id, name, date or number looks like is refused or not found, in the path and behind the question mark."""
-    key = TOKEN if "schedules" in path else admin.key
+    key = admin.operator if "schedules" in path else admin.key
     body = None if method != "POST" else json.dumps(REPLY if "/ai/" in path else {}).encode()
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for part in PARTS:

@@ -26,7 +26,7 @@ def test_a_tenant_erases_its_own(eraser: Face) -> None:
         told = answer.json()
         assert (told["events"], told["dry_run"], told["erasure"] is None) == (1, dry, dry)
     assert eraser.get("/v1/erasures").json()["rows"][0]["id"] == told["erasure"]
-    assert eraser.engine.store.query("SELECT id FROM events").rows == [("b",)]
+    assert [row["id"] for row in eraser.stored()] == ["b"]
     eraser.engine.add_tenant("other")
     for answer in (
         eraser.http.post("/v1/erase", json={**GUEST, "tenant": "other"}, headers=eraser.auth),
@@ -38,7 +38,7 @@ def test_a_tenant_erases_its_own(eraser: Face) -> None:
 
 def test_an_operator_names_the_tenant(eraser: Face, tmp_path: Path) -> None:
     """Without a tenant it is a bad request, with one that tenant's contact goes."""
-    operator = Face(eraser.engine, eraser.http, eraser.engine.add_key(None, ["admin"])["key"])
+    operator = Face(eraser.engine, eraser.http, eraser.operator)
     assert operator.http.post("/v1/erase", json=GUEST, headers=operator.auth).json()["code"] == "bad_request"
     assert operator.get("/v1/erasures").json()["code"] == "bad_request"
     done = operator.http.post("/v1/erase", json={**GUEST, "tenant": "acme"}, headers=operator.auth)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from hubbub.facts.moments import moment
 from hubbub.web.app import create_app
 from tests.unit.web.conftest import DAY, Face, event, open_engine
 
@@ -79,7 +80,7 @@ def test_original_spellings_mean_the_same(face: Face, spelling: dict[str, Any]) 
     assert face.post(spelling | {"id": "x"}).json()["accepted"] == 1
     (row,) = face.stored()
     assert (row["type"], row["contact_id"], json.loads(row["attributes"])) == ("message.received", "g", {"a": 1})
-    assert row["time"].isoformat() == "2026-08-01T10:00:00"
+    assert moment(row["time"]).isoformat() == "2026-08-01T10:00:00+00:00"
 
 
 def test_resending_is_a_duplicate_and_a_revision_corrects(face: Face) -> None:
@@ -113,8 +114,8 @@ def test_one_bad_event_in_a_thousand(face: Face) -> None:
     (kept,) = face.engine.quarantine("acme")["rows"]
     assert (kept["code"], kept["origin"], json.loads(kept["raw"])["id"]) == ("unknown_type", "api", "e500")
     assert face.engine.replay("acme")["rejected"][0]["code"] == "unknown_type"
-    with face.engine.store.work() as work:  # what the sender's mending would do
-        work.execute("UPDATE quarantine SET raw = replace(raw, 'unheard_of', 'received')")
+    with face.engine.store.facts.write() as writing:  # what the sender's mending would do
+        writing.run("UPDATE quarantine SET raw = replace(raw, 'unheard_of', 'received')")
     assert face.engine.replay("acme")["accepted"] == 1
     assert face.engine.quarantine("acme")["rows"] == []
     assert len(face.stored()) == 1000

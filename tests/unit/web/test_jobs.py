@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from hubbub.store.control import SCOPES
 from hubbub.web.app import create_app
-from tests.unit.web.conftest import TOKEN, Face
+from tests.unit.web.conftest import Face
 
 INGEST = {"integration_id": "int_x", "date": "2026-08-01"}
 
@@ -29,7 +29,7 @@ def post(face: Face, path: str, body: Any = None) -> httpx2.Response:
 
 def operator(face: Face) -> Face:
     """Give an operator's key."""
-    return Face(face.engine, face.http, face.engine.add_key(None, ["admin"])["key"])
+    return Face(face.engine, face.http, face.operator)
 
 
 def test_a_job_waits_is_cancelled_and_retried(admin: Face) -> None:
@@ -210,7 +210,7 @@ class Stopped:
 
 def test_a_stuck_worker_makes_the_server_unready(face: Face) -> None:
     """When the worker stands still `/readyz` is 503 and names it."""
-    app = create_app(face.engine, token=TOKEN, refresh=False, worker=Stopped())  # type: ignore[arg-type]
+    app = create_app(face.engine, refresh=False, worker=Stopped())  # type: ignore[arg-type]
     with TestClient(app) as http:
         answer = http.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "stuck: worker")

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from hubbub.store.control import SCOPES
-from tests.unit.web.conftest import TOKEN, Face
+from tests.unit.web.conftest import Face
 from tests.unit.web.test_abuse import INGEST, REPLY
 
 KEY = '"8e03978e-40d5-43e8-bc93-6894a57f9324"'
@@ -37,8 +37,8 @@ def send(face: Face, path: str, body: Any, key: str | None = KEY, **headers: str
 
 
 def boss(face: Face) -> Face:
-    """The same with the operator's token."""
-    return Face(face.engine, face.http, TOKEN)
+    """The same with an operator's key."""
+    return Face(face.engine, face.http, face.operator)
 
 
 @pytest.mark.parametrize("path", CREATE)

@@ -53,9 +53,15 @@ def test_what_cannot_be_made_is_a_400(arena: Face, body: dict[str, Any], code: s
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_what_is_past_retention_is_a_409(arena: Face) -> None:
-    """A day whose rollups are no longer kept cannot be made, and says so."""
-    answer = make(arena, date="2024-01-01")
+def test_what_is_past_retention_is_a_409(face: Face) -> None:
+    """A day whose facts are no longer kept cannot be made, and says so."""
+    face.engine.change_tenant("acme", retention={"facts": 10})
+    face.post(event("a")).raise_for_status()
+    face.engine.refresh()
+    with face.engine.store.facts.write() as writing:  # facts stay as long as they were not known before
+        writing.run("UPDATE event SET received_at = time")
+    face.engine.retention()
+    answer = make(face, date=DAY["from"])
     assert (answer.status_code, answer.json()["code"]) == (409, "window_frozen")
 
 

@@ -1,0 +1,188 @@
+"""The bench's laboratory: the workload as requests, stores filled with it, and how costs are measured.
+
+A cost is CPU time of this process, all its threads together, or wall time where somebody waits. `Findings` are samples by the name
+of a row of `bench.report.GOALS`: ours, and those of what was run beside it in the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from bench import workload
+from hubbub.app import Engine
+from hubbub.model.event import read_events
+from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.settings import load
+
+WORK = Path(__file__).parent / "work"
+NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
+"""The moment at which the bench's clock stands: the end of the workload's 90 days."""
+BODY = 1000
+THREADS = os.cpu_count() or 1
+Findings = dict[str, dict[str, Any]]
+"""Row -> `ours` and `theirs` (samples), and `note`."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much the bench works on."""
+
+    events: int
+    tenants: int = 1000
+    rounds: int = 3
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        return str(self.events) if self.tenants == 1000 else f"{self.events}-of-{self.tenants}"
+
+    def path(self, end: str) -> Path:
+        """Return a file or folder of this size."""
+        return WORK / f"{self.name}{end}"
+
+    @property
+    def parquet(self) -> Path:
+        """The workload's file, made when it is not there."""
+        path = self.path(".parquet")
+        if not path.exists():
+            WORK.mkdir(exist_ok=True)
+            workload.write(path, self.events, self.tenants)
+        return path
+
+
+@dataclass
+class Cost:
+    """What something cost: seconds of CPU, and seconds until it was done."""
+
+    cpu: float
+    wall: float
+
+
+def cost(call: Callable[[], object]) -> Cost:
+    """Do something and return what it cost."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    call()
+    return Cost(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def found(ours: Sequence[float], theirs: Sequence[float] = (), note: str = "") -> dict[str, Any]:
+    """Return samples of one row, rounded to what can be told apart."""
+    return {"ours": [float(f"{v:.5g}") for v in ours], "theirs": [float(f"{v:.5g}") for v in theirs], "note": note}
+
+
+def p99(samples: Sequence[float]) -> float:
+    """Return the 99th percentile: of 100 samples, the last but one."""
+    ordered = sorted(samples)
+    return ordered[max(0, int(0.99 * len(ordered)) - 1)] if len(ordered) > 50 else ordered[-1]
+
+
+def median(samples: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(samples)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that a process has had, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_of(pid: int, what: str = "VmRSS") -> float:
+    """Return the MB of memory of a process: resident now, or `VmHWM`, the most it ever had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{what}:")).split()[1]) / 1024
+
+
+def name_of(tenant: int) -> str:
+    """Return the id of tenant number `tenant`."""
+    return f"tenant-{tenant}"
+
+
+def some_tenants(size: Size, count: int = 100) -> list[int]:
+    """Return numbers of tenants, evenly from the largest to the smallest."""
+    return list(range(1, size.tenants + 1, max(1, size.tenants // count)))[:count]
+
+
+def engine(folder: Path, **flags: Any) -> Engine:
+    """Open a folder at the bench's moment."""
+    return Engine(load(folder, **flags), lambda: NOW)
+
+
+def lines(size: Size, order: str = "file_row_number") -> Iterator[tuple[int, bytes]]:
+    """Yield tenant and JSON of each event, by default as they arrive."""
+    row = workload.row_as_json(workload.COLUMNS[1:])
+    with duckdb.connect() as con:
+        con.execute("SET memory_limit = '3GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        con.execute(f"SET temp_directory = '{WORK / 'spill'}'")
+        read = f"read_parquet('{size.parquet}', file_row_number = true)"
+        cursor = con.execute(f"SELECT tenant, {row} FROM {read} ORDER BY {order}")
+        while some := cursor.fetchmany(20_000):
+            yield from ((tenant, line.encode()) for tenant, line in some)
+
+
+def bodies(size: Size, most: int) -> list[bytes]:
+    """Return the first events as they arrive as NDJSON bodies of a thousand; whoever sends them says whose they are."""
+    given = islice((line for _, line in lines(size)), most)
+    found: list[bytes] = []
+    while some := list(islice(given, BODY)):
+        found.append(b"\n".join(some))
+    return found
+
+
+def accept(hub: Engine, tenant: str, body: bytes) -> int:
+    """Store a body as history; returns how many of its events were new."""
+    return hub.intake.accept(hub.control.tenant(tenant), read_events(body, lines=True), history=True).accepted
+
+
+def waiting(size: Size) -> Path:
+    """Return a folder in which everything is accepted and nothing folded, made when it is not there."""
+    folder = size.path("-waiting")
+    if folder.exists():
+        return folder
+    making = size.path("-making")
+    shutil.rmtree(making, ignore_errors=True)
+    with engine(making) as hub:
+        for number in range(1, size.tenants + 1):
+            hub.control.add_tenant(name_of(number), workload.zone_of(number), retention=KEEP_EVERYTHING)
+        whose = 0
+        body: list[bytes] = []
+        for tenant, line in lines(size, "tenant, file_row_number"):
+            if tenant != whose or len(body) == BODY:
+                if body:
+                    accept(hub, name_of(whose), b"\n".join(body))
+                whose, body = tenant, []
+            body.append(line)
+        accept(hub, name_of(whose), b"\n".join(body))
+    making.rename(folder)
+    return folder
+
+
+def copy(source: Path, end: str) -> Path:
+    """Copy a closed folder, for who changes it; returns the copy."""
+    target = source.with_name(source.name + end)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return target
+
+
+def folded(size: Size) -> Path:
+    """Return a folder in which everything is folded and published, made when it is not there."""
+    folder = size.path("-folded")
+    if not folder.exists():
+        making = copy(waiting(size), "-folding")
+        with engine(making) as hub:
+            hub.refresh()
+            hub.publish()
+        making.rename(folder)
+    return folder

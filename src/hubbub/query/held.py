@@ -1,0 +1,121 @@
+"""How many entities are in a state at the end of each window, and how many were first seen in it: read from `state`."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any
+
+from hubbub.facts.moments import micros
+from hubbub.facts.person import person_of
+from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.definition import First, Rollup, State
+from hubbub.query.bucket import stretches
+from hubbub.query.result import Cell
+from hubbub.query.select import Context, Dims, Key, filters_on, linked
+
+
+def moments_of(context: Context) -> list[tuple[int, int]]:
+    """Return the number of each window that has begun, and the moment its state is asked of: its end, or now."""
+    return [
+        (number, min(micros(window.end), context.now))
+        for number, window in enumerate(context.cut)
+        if micros(window.start) < context.now
+    ]
+
+
+def state_columns(rollup: Rollup, metric: State | First) -> dict[str, str]:
+    """Return public dimension name -> column of the table `state` (as `s`): the entity's own is its id."""
+    own = f"{metric.held[0]}_id"
+    return {name: "s.id" if column == own else f"s.{column}" for name, column in dimensions_of(rollup).items()}
+
+
+def in_state(context: Context, one: Asked, metric: State | First, params: dict[str, Any]) -> str:
+    """Return the condition on rows of `state` (as `s`) that are of a metric's state and in a question's filters."""
+    params |= {"tenant": context.tenant.no, "entity": metric.held[0], "state": metric.held[1]}
+    where = filters_on(context.question, state_columns(one.rollup, metric), params)
+    return f"s.tenant = :tenant AND s.entity = :entity AND s.state = :state AND {where}"
+
+
+def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) -> None:
+    """How many entities were in a state at the end of each window, or how long ago the earliest of theirs began."""
+    asked = moments_of(context)
+    if not asked:
+        return
+    moments = [at for _, at in asked]
+    columns = state_columns(one.rollup, metric)
+    by = [columns[name] for name in context.question.by]
+    entity, state = metric.held
+    params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
+    once = (entity, state) == ("contact", "known")
+    who = person_of("s.id") if once and linked(context) else "s.id"
+    rows = context.reading.each(
+        f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} FROM state AS s "
+        f"WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high", params,
+    )  # fmt: skip
+    width = len(by)
+    counts: dict[Dims, list[int]] = {}
+    earliest: dict[Dims, list[int | None]] = {}
+    for dims, since, until, began in _once(rows, width) if once else _plainly(rows, width):
+        first, after = bisect_right(moments, since), bisect_right(moments, until)
+        steps = counts.setdefault(dims, [0] * (len(moments) + 1))
+        steps[first] += 1
+        steps[after] -= 1
+        if metric.age:
+            begun = earliest.setdefault(dims, [None] * len(moments))
+            for place in range(first, after):
+                held = begun[place]
+                begun[place] = began if held is None or began < held else held
+    for dims, steps in counts.items():
+        n = 0
+        for place, (window, at) in enumerate(asked):
+            n += steps[place]
+            if metric.age:
+                start = earliest[dims][place]
+                value = None if start is None else (at - start) // 1000
+                found[window, dims] = Cell(value, value, None, n)
+            else:
+                found[window, dims] = Cell(n, n, None, n)
+
+
+def _plainly(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, int, int, Any]]:
+    for row in rows:
+        yield row[:width], row[width + 1], row[width + 2], row[width + 3]
+
+
+def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, int, int, Any]]:
+    """Yield each entity once, from its earliest row on: a contact is known by each channel and account that heard of it."""
+    first: dict[tuple[Dims, str], tuple[int, int]] = {}
+    for row in rows:
+        key = row[:width], row[width]
+        held = first.get(key)
+        if held is None or row[width + 1] < held[0]:
+            first[key] = row[width + 1], row[width + 2]
+    for (dims, _), (since, until) in first.items():
+        yield dims, since, until, None
+
+
+_SEEN_BEFORE = (
+    "SELECT 1 FROM person AS p JOIN person AS q ON q.tenant = p.tenant AND q.root = p.root JOIN state AS o ON o.tenant = q.tenant "
+    "AND o.entity = s.entity AND o.id = q.contact_id AND o.state = s.state WHERE p.tenant = s.tenant AND p.contact_id = s.id "
+    "AND (o.since, o.id) < (s.since, s.id)"
+)
+"""That the same person was first seen under another id."""
+
+
+def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) -> None:
+    """How many entities were first seen in each window; a dimension or filter is that of the first sight."""
+    columns, params = state_columns(one.rollup, metric), dict[str, Any]()
+    by = [columns[name] for name in context.question.by]
+    where = in_state(context, one, metric, params)
+    if linked(context):
+        where += f" AND NOT EXISTS ({_SEEN_BEFORE})"
+    shown = "".join(f", {column}" for column in by)
+    for stretch in stretches(context.cut):
+        for window, *dims, n in context.reading.each(
+            f"SELECT {stretch.number('s.since')}{shown}, count(*) FROM state AS s WHERE {where} "
+            f"AND s.since >= :low AND s.since < :high "
+            f"GROUP BY {', '.join(str(n + 1) for n in range(len(by) + 1))}",
+            {**params, "low": stretch.low, "high": min(stretch.high, context.now)},
+        ):
+            found[window, tuple(dims)] = Cell(n, n, None, n)

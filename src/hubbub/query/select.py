@@ -1,0 +1,129 @@
+"""A statement over one declaration's facts: the window each falls into, its dimensions, and which of them count.
+
+SQL here holds only names of the catalogue and numbers; what a user gave is always bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubbub.metrics.catalogue import Asked, dimensions_of
+from hubbub.metrics.definition import Count, Extreme, Ratio, Rollup, Stored, Sum
+from hubbub.model.question import NONE, Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window
+from hubbub.query.bucket import stretches
+from hubbub.query.result import Cell
+from hubbub.storage.sqlite import Transaction
+
+_MILLION = 1e6
+Dims = tuple[str | None, ...]
+Key = tuple[int, Dims]
+Found = dict[str, dict[Key, Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every reader needs of the question being answered; `cut` are its windows, `now` the moment in microseconds."""
+
+    reading: Transaction
+    tenant: Tenant
+    question: Question
+    cut: Sequence[Window]
+    now: int
+
+
+@dataclass(slots=True)
+class Select:
+    """A statement over one declaration's facts: columns beside window and dimensions, and what is bound."""
+
+    rollup: Rollup
+    context: Context
+    columns: list[str] = field(default_factory=list)
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def column(self, sql: str) -> int:
+        """Add a column, once; returns its place behind window and dimensions."""
+        if sql not in self.columns:
+            self.columns.append(sql)
+        return self.columns.index(sql)
+
+    def run(
+        self, *, order: str = "", group: bool = True, more: str = "TRUE"
+    ) -> Iterator[tuple[int, Dims, tuple[Any, ...]]]:
+        """Yield window number, dimension values and columns; the rows of several stretches follow on each other."""
+        context, rollup = self.context, self.rollup
+        by = [f"f.{dimensions_of(rollup)[name]}" for name in context.question.by]
+        width = len(by)
+        where = filters(context.question, rollup, self.params)
+        anchor = f"f.{rollup.anchor}"
+        shown = "".join(f", {column}" for column in (*by, *self.columns))
+        grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(width + 1))}" if group else ""
+        for stretch in stretches(context.cut):
+            sql = (
+                f"SELECT {stretch.number(anchor)}{shown} FROM ({rollup.source.view}) AS f WHERE f.tenant = :tenant "
+                f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
+            )
+            params = {"tenant": context.tenant.no, "low": stretch.low, "high": stretch.high, **self.params}
+            for row in context.reading.each(sql, params):
+                yield row[0], row[1 : width + 1], row[width + 1 :]
+
+
+def filters(question: Question, rollup: Rollup, params: dict[str, Any]) -> str:
+    """Return the condition on facts `f` of a question's filters; their values go into `params`."""
+    columns = {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
+    return filters_on(question, columns, params)
+
+
+def filters_on(question: Question, columns: Mapping[str, str], params: dict[str, Any]) -> str:
+    parts = ["TRUE"]
+    for number, (name, values) in enumerate(question.where.items()):
+        column = columns[name]
+        given = [value for value in values if value != NONE]
+        wanted = []
+        for place, value in enumerate(given):
+            params[f"where_{number}_{place}"] = value
+            wanted.append(f":where_{number}_{place}")
+        null = f" OR {column} IS NULL" if NONE in values else ""
+        parts.append(f"({column} IN ({', '.join(wanted)}){null})")
+    return " AND ".join(parts)
+
+
+def counts(context: Context, one: Asked, name: str) -> str:
+    """Return the condition on `f` under which a fact counts for a measure, with the metric's own filters; empty: always."""
+    measure = one.rollup.measures[name]
+    parts = [f"({measure.where})"] if isinstance(measure, Count | Sum) and measure.where else []
+    metric, question = one.metric, context.question
+    if isinstance(metric, Stored) and not question.include_bots:
+        for dimension, values in metric.where.items():
+            if dimension not in question.where and dimension not in question.by:
+                parts.append(f"f.{dimensions_of(one.rollup)[dimension]} IN ({', '.join(repr(v) for v in values)})")
+    if isinstance(metric, Ratio) and metric.receipted:
+        parts.append("coalesce(f.channel, '') IN (SELECT channel FROM receipt_channel WHERE tenant = :tenant)")
+    return " AND ".join(parts)
+
+
+def filtered(aggregate: str, condition: str) -> str:
+    return f"{aggregate} FILTER (WHERE {condition})" if condition else aggregate
+
+
+def measured(context: Context, one: Asked, name: str) -> str:
+    """Return the aggregate of a measure, over its facts that count for a metric."""
+    measure = one.rollup.measures[name]
+    condition = counts(context, one, name)
+    if isinstance(measure, Count):
+        return filtered("count(*)", condition)
+    if isinstance(measure, Sum):
+        whole = f"CAST(f.{measure.column} / {_MILLION} AS INTEGER)"  # apart, so that no sum of integers overflows
+        rest = f"CAST(round((f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}) AS INTEGER)"
+        high, low = (filtered(f"sum({part})", condition) for part in (whole, rest))
+        return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
+    assert isinstance(measure, Extreme)
+    return filtered(f"{'max' if measure.largest else 'min'}(f.{measure.column})", condition)
+
+
+def linked(context: Context) -> bool:
+    """Whether any contacts of the tenant are linked: then who is one person is worked out."""
+    return context.reading.value("SELECT 1 FROM person WHERE tenant = ? LIMIT 1", (context.tenant.no,)) is not None

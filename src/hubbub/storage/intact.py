@@ -1,0 +1,85 @@
+"""Whether the files hold all that was acknowledged: SQLite opens a file without its write-ahead log as if nothing were missing.
+
+The number of the newest acknowledged batch stands in a small file beside the log. It is written after each commit and never synced:
+after a power failure it may be older than the log, but not newer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+from hubbub.errors import StoreDamagedError
+from hubbub.storage.sqlite import writable
+
+MARK = "acknowledged"
+LOG = "log.db"
+TRIES, PAUSE = 5, 0.2
+"""How often, and after how many seconds, files that another process may be writing are looked at again."""
+_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'log'"
+
+
+class Mark:
+    """The file that holds the number of the newest acknowledged batch."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it, or make it; a folder that may only be read has nothing to note."""
+        self._file = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o600) if writable(folder / LOG) else None
+        self._known = 0
+
+    def set(self, number: int) -> None:
+        """Note a number. A guard that cannot be written stops nobody."""
+        if self._file is not None and number > self._known:
+            self._known = number
+            with suppress(OSError):
+                os.pwrite(self._file, b"%-20d\n" % number, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def check_log(folder: Path, facts: Path) -> None:
+    """Check, before anything is opened, that the log has all that was acknowledged and that events and facts have their file.
+
+    Changes nothing. Raises StoreDamagedError.
+    """
+    for last_try in (*[False] * (TRIES - 1), True):
+        acknowledged = _marked(folder)
+        if acknowledged and not (facts.exists() and facts.stat().st_size):
+            raise StoreDamagedError(f"{facts} is missing or empty: put it back beside {LOG}, or restore a backup")
+        found = _last(folder) if acknowledged else 0
+        if found >= acknowledged:
+            return
+        if last_try:
+            raise StoreDamagedError(
+                f"{folder / LOG} or its write-ahead log is damaged or missing: it ends with batch {found}, and batch "
+                f"{acknowledged} was acknowledged; put both files back, restore a backup, or delete {MARK} to go on without"
+            )
+        time.sleep(PAUSE)
+
+
+def _marked(folder: Path) -> int:
+    with suppress(FileNotFoundError):
+        text = (folder / MARK).read_bytes().strip()
+        return int(text) if text.isdigit() else 0
+    return 0
+
+
+def _last(folder: Path) -> int:
+    """Return the number of the newest batch in the log. A log that was not closed is read from a copy: SQLite would change it."""
+    files = [folder / LOG, folder / f"{LOG}-wal"]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".log-") as place, suppress(OSError, sqlite3.DatabaseError):
+        for file in files if files[1].exists() and files[1].stat().st_size else files[:1]:
+            shutil.copyfile(file, Path(place) / file.name)
+        with closing(sqlite3.connect(Path(place) / LOG)) as copy:
+            row = copy.execute(_LAST).fetchone()
+        return int(row[0]) if row else 0
+    return 0
