@@ -147,7 +147,7 @@ def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
         answer = engine.query("acme", **question)
         assert answer["rows"][0]["messages"] == 20
         assert "hubbub.db may only be read" in answer["freshness"]["behind"]
-        with pytest.raises(StoreUnavailableError, match="log.db may only be read: see who owns it"):
+        with pytest.raises(StoreUnavailableError, match=r"log\.db may only be read: see who owns it"):
             engine.record("acme", {**sent, "id": "new"})
     with pytest.raises(StoreUnavailableError, match="see who owns"):
         Engine(load(disk / "other", free_floor_mb=0), fixed(NOW))
