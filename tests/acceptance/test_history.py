@@ -1,4 +1,4 @@
-"""History lasts: what is imported counts at every grain and outlives the nights, states are right for ever, days move with the zone."""
+"""History lasts: imports count at every grain and outlive the nights, states hold for ever, days move with the zone."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_states_outlive_the_facts_they_came_from(clocked: Clocked) -> None:
         {"type": "campaign.completed", "id": "q", "time": at, "campaign_id": "p1"},
     ])  # fmt: skip
     names = ("blocked_contacts", "campaigns_total", "campaigns_completed", "total_conversations", "open_conversations")
-    today = {"start": "2026-11-20", "end": "2026-11-21"}
+    today: dict[str, Any] = {"start": "2026-11-20", "end": "2026-11-21"}
     assert clocked.night((NOVEMBER - clocked.now).days)["events"] == 5
     clocked.now = NOVEMBER
     clocked.engine.record("acme", message(2, NOVEMBER - timedelta(minutes=1), contact_id="k1", conversation_id="c2"))

@@ -64,15 +64,15 @@ def _metric(patch: Patch) -> None:
 def _column(patch: Patch) -> None:
     for table in FACTS:
         columns, key = schema.TABLES[table]
-        patch.setitem(schema.TABLES, table, ({**columns, "mood": "TEXT"}, key))  # type: ignore[misc]
+        patch.setitem(schema.TABLES, table, ({**columns, "mood": "TEXT"}, key))
 
 
 def _table(patch: Patch) -> None:
-    patch.setitem(schema.TABLES, "mood", ({"tenant": "INTEGER NOT NULL", "mood": "TEXT"}, "tenant"))  # type: ignore[misc]
+    patch.setitem(schema.TABLES, "mood", ({"tenant": "INTEGER NOT NULL", "mood": "TEXT"}, "tenant"))
 
 
 def _index(patch: Patch) -> None:
-    patch.setitem(schema.INDEXES, "response_staff", "response (tenant, staff_id)")  # type: ignore[misc]
+    patch.setitem(schema.INDEXES, "response_staff", "response (tenant, staff_id)")
 
 
 CHANGES: dict[str, Callable[[Patch], None]] = {
@@ -141,7 +141,7 @@ def test_what_cannot_be_added_is_refused_by_name(tmp_path: Path, column: str, ty
     before = (tmp_path / "hubbub.db").read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         columns, key = schema.TABLES["response"]
-        patch.setitem(schema.TABLES, "response", ({**columns, column: type_}, key))  # type: ignore[misc]
+        patch.setitem(schema.TABLES, "response", ({**columns, column: type_}, key))
         with pytest.raises(StoreDamagedError, match=said) as caught:
             LastingLab(tmp_path)
         assert "hubbub export" in caught.value.message

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
         engine.refresh()
         engine.record("acme", {**sent, "id": "later"})
     _remount(disk, "ro")
-    question = {"metrics": ["messages"], "start": "2026-11-20", "end": "2026-11-21"}
+    question: dict[str, Any] = {"metrics": ["messages"], "start": "2026-11-20", "end": "2026-11-21"}
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
         answer = engine.query("acme", **question)
         assert answer["rows"][0]["messages"] == 20
