@@ -198,7 +198,11 @@ def dashboard(
     show.table(rows, title=f"{account or tenant}, {answer['day']} ({answer['zone']})")
     now = {name: show.text(value, name) for name, value in answer["now"].items() if not name.endswith(".state")}
     show.table([now], title="now" if at is None else at)
-    show.why([answer["now"]], answer["freshness"])
+    today = {
+        key: value for name, cell in answer["today"].items()
+        for key, value in ((f"{name}.state", cell["state"]), (f"{name} before.state", cell.get("previous_state")))
+    }  # fmt: skip
+    show.why([today, answer["now"]], answer["freshness"])
 
 
 def trends(

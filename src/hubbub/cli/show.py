@@ -58,7 +58,7 @@ def why(rows: Iterable[Mapping[str, Any]], freshness: Mapping[str, Any] = Mappin
     texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
     texts += [str(freshness[name]) for name in ("gone", "gone_before", "behind") if name in freshness]
     if texts:
-        say(f"– {'; '.join(texts)}")
+        err.print(escape(f"– {'; '.join(dict.fromkeys(texts))}"), soft_wrap=True)
 
 
 def fields(answer: Mapping[str, Any], indent: int = 0) -> None:

@@ -49,8 +49,10 @@ class Mark:
 def check_log(folder: Path, facts: Path) -> None:
     """Check, before anything is opened, that the log has all that was acknowledged and that events and facts have their file.
 
-    Changes nothing. Raises StoreDamagedError.
+    Changes nothing. A folder that may only be read is not checked here, since that takes a copy. Raises StoreDamagedError.
     """
+    if not os.access(folder, os.W_OK):
+        return
     for last_try in (*[False] * (TRIES - 1), True):
         acknowledged = _marked(folder)
         if acknowledged and not (facts.exists() and facts.stat().st_size):

@@ -1,0 +1,36 @@
+"""Stores that earlier commits wrote open with today's code, and answer what they answered then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hubbub.facts.refresh import refresh
+from hubbub.facts.verify import verify
+from hubbub.storage.store import Store
+from tests.fixtures.make import HERE, ROME, UTC_TENANT, restore, totals
+
+STORES = sorted(path.stem for path in HERE.glob("store-*.sql"))
+
+
+@pytest.mark.parametrize("name", STORES)
+def test_a_store_of_an_earlier_commit_answers_as_it_did(name: str, tmp_path: Path) -> None:
+    """Every number that was recorded with it is the number of today, in total and by day; what is stored verifies."""
+    folder = tmp_path / "data"
+    restore((HERE / f"{name}.sql").read_text(), folder)
+    now = json.loads(json.dumps(totals(folder)))
+    for question, rows in json.loads((HERE / f"{name}.json").read_text()).items():
+        for old, new in zip(rows, now[question], strict=True):
+            assert {key: new.get(key) for key in old} == old, question
+    store = Store(folder)
+    refresh(store)
+    assert verify(store, [ROME, UTC_TENANT]).answer()["by_table"] == {}
+    store.close()
+
+
+def test_there_is_a_store() -> None:
+    """The folder of fixtures is looked for where it is, and they are small."""
+    assert STORES
+    assert sum(path.stat().st_size for path in HERE.glob("store-*")) < 200_000 * len(STORES)

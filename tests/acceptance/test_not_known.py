@@ -1,0 +1,256 @@
+"""What is not known is null with its reason on every face, and never 0: a store whose first weeks are gone, asked everywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from hubbub.app import Engine
+from hubbub.cli import answers as commands
+from hubbub.cli.main import app
+from hubbub.web.app import create_app
+from tests.acceptance.conftest import open_engine
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+GONE, EDGE, KEPT = ("2026-06-15", "2026-06-22"), ("2026-07-18", "2026-07-24"), ("2026-08-10", "2026-08-17")
+"""A week that is gone, days on both sides of the cut (21 July), and a week that is kept."""
+WHY = "past what is kept of this tenant"
+SITE = {"Origin": "http://testserver"}
+
+
+@dataclass(frozen=True)
+class World:
+    """An engine, a browser of an operator, and the API by its key."""
+
+    engine: Engine
+    http: TestClient
+    key: str
+
+    def api(self, path: str, **params: Any) -> Any:
+        """Ask the API for a document."""
+        answer = self.http.get(f"/v1/{path}", params=params, headers={"Authorization": f"Bearer {self.key}"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def query(self, accept: str = "application/json", **question: Any) -> Any:
+        """Ask a question over HTTP."""
+        head = {"Authorization": f"Bearer {self.key}", "Accept": accept}
+        answer = self.http.post("/v1/query", json=question, headers=head)
+        assert answer.status_code == 200, answer.text
+        return answer.json() if accept == "application/json" else answer.text
+
+    def part(self, name: str, days: tuple[str, str]) -> str:
+        """Return a part of a page as it is sent; `days` are the first and the day after the last."""
+        last = (datetime.fromisoformat(days[1]) - timedelta(days=1)).date().isoformat()
+        answer = self.http.get(f"/t/acme/{name}", params={"from": days[0], "to": last})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+def _events(at: datetime) -> Iterator[dict[str, Any]]:
+    who = {"conversation_id": f"c{at:%m%d}", "contact_id": f"k{at:%m%d}", "channel": "sms", "channel_id": "r1"}
+    for kind, minute in (("message.received", 0), ("message.sent", 5), ("conversation.resolved", 50)):
+        yield {"type": kind, "id": f"{kind}-{at:%m%d}", "time": (at + timedelta(minutes=minute)).isoformat(), **who}
+    yield {
+        "type": "topic.classified", "id": f"topic-{at:%m%d}", "time": at.isoformat(), "topic": "billing", "sentiment": "neutral",
+        "confidence": 0.9, **who,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Eighty days, each with a conversation, of which thirty are kept."""
+    now = [NOW]
+    with open_engine(tmp_path_factory.mktemp("known"), lambda: now[0]) as engine:
+        engine.add_tenant("acme", "UTC", retention={"raw": 30, "facts": 30})
+        for days in range(80, 0, -1):
+            now[0] = NOW - timedelta(days=days)
+            assert engine.record("acme", list(_events(now[0] - timedelta(hours=1))))["rejected"] == []
+        now[0] = NOW
+        assert engine.retention()["rows"][0]["events"] > 0
+        with TestClient(create_app(engine, refresh=False)) as http:
+            token = engine.sign_in_link(None, "operator")["path"].partition("token=")[2]
+            assert http.post("/sign-in", data={"token": token}, headers=SITE, follow_redirects=False).status_code == 303
+            yield World(engine, http, engine.add_key("acme")["key"])
+
+
+def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:
+    """Of gone windows every metric is null with `<metric>.state`; kept windows have numbers and no such field."""
+    names = ["messages", "responses", "response_ms.p50", "csat", "open_conversations", "active_contacts"]
+    rows = world.query(metrics=names, **{"from": EDGE[0], "to": EDGE[1]}, grain="day")["rows"]
+    assert len(rows) == 6
+    for row in rows[:2]:
+        assert {row[name] for name in names} == {None}
+        assert {row[f"{name}.state"] for name in names} == {"gone"}
+    for row in rows[3:]:
+        assert (row["messages"], row["open_conversations"]) == (2, 0)
+        assert not any(name.endswith(".state") for name in row)
+    assert rows[2]["messages"] is None or rows[2]["messages"] == 2
+
+
+def test_what_is_compared_with_the_past_says_when_that_is_gone(world: World) -> None:
+    """A previous number that is not known is null, has a state, and there is no change; dashboards and changes alike."""
+    asked: dict[str, Any] = {"metrics": ["messages"], "from": "2026-07-22", "to": "2026-08-20", "compare": "previous"}
+    answer = world.query(**asked)
+    pair = answer["rows"][0]["compare"]["messages"]
+    assert (pair["previous"], pair["previous_state"], pair["change"]["absolute"]) == (None, "gone", None)
+    assert "gone_before" in answer["freshness"]
+    board = world.api("dashboard", at="2026-06-18T12:00:00Z")
+    assert board["today"]["messages_received"]["value"] is None
+    assert board["today"]["messages_received"]["state"] == "gone"
+    assert (board["now"]["open_conversations"], board["now"]["open_conversations.state"]) == (None, "gone")
+    states = world.api("dashboard/now", at="2026-06-18T12:00:00Z")
+    assert (states["now"]["waiting_conversations"], states["now"]["waiting_conversations.state"]) == (None, "gone")
+    changes = world.engine.changes("acme", metrics="messages", start="2026-07-22", end="2026-08-20")
+    assert (changes["before"], changes["before.state"], changes["difference"]) == (None, "gone", None)
+    assert changes["after"] > 0
+
+
+def test_trends_and_explanations_say_so_too(world: World) -> None:
+    """Distributions of a gone window are null, not empty; a number that is explained has its state."""
+    rows = world.api("trends", **{"from": GONE[0], "to": GONE[1]}, grain="total")["rows"]
+    names = ("total_classifications", "topic_distribution", "sentiment_distribution", "movers", "channel_hotspots")
+    assert [(rows[0][name], rows[0]["state"]) for name in names] == [(None, "gone")] * len(names)
+    explained = world.engine.explain("acme", "messages", *GONE)
+    assert (explained["value"], explained["state"]) == (None, "gone")
+    assert "kept_from" in explained["freshness"]
+
+
+def test_csv_has_an_empty_cell_and_a_column_of_reasons(world: World) -> None:
+    """The column is there where some number is not known, and only there."""
+    for days, states in ((EDGE, True), (KEPT, False)):
+        asked: dict[str, Any] = {"metrics": ["messages"], "from": days[0], "to": days[1], "grain": "day"}
+        rows = list(csv.DictReader(io.StringIO(world.query("text/csv", **asked))))
+        assert ("messages.state" in rows[0]) is states
+        for row in rows:
+            assert (row["messages"] == "") is (row.get("messages.state") == "gone")
+
+
+@pytest.fixture
+def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command of answers on the engine; returns all that it prints."""
+
+    def ask(name: str, _data: Path | None, /, **params: Any) -> Any:
+        return json.loads(json.dumps(world.engine.operation(name)(**params)))
+
+    monkeypatch.setattr(commands, "_ask", ask)
+
+    def run(*words: str) -> str:
+        capsys.readouterr()
+        made = CliRunner().invoke(app, list(words), catch_exceptions=False)
+        captured = capsys.readouterr()
+        return made.output + captured.out + captured.err
+
+    return run
+
+
+def test_tables_of_commands_have_a_dash_and_one_line_that_says_why(command: Callable[..., str]) -> None:
+    """Query, dashboard, changes and trends: – in the table, and the reason below it."""
+    days = ("--tenant", "acme", "--from", GONE[0], "--to", GONE[1])
+    shown = command("query", "messages", "responses", *days)
+    assert WHY in shown
+    assert "messages, responses" in shown
+    assert "state" not in shown
+    assert WHY in command(
+        "query", "messages", "--tenant", "acme", "--from", "2026-07-22", "--to", "2026-08-20", "--compare", "previous"
+    )
+    assert WHY in command("dashboard", "--tenant", "acme", "--at", "2026-06-18T12:00:00Z")
+    assert WHY in command("changes", "messages", "--tenant", "acme", "--from", "2026-07-22", "--to", "2026-08-20")
+    assert "past retention" in command("trends", *days)
+    assert "past retention" not in command("trends", "--tenant", "acme", "--from", KEPT[0], "--to", KEPT[1])
+
+
+@pytest.fixture(scope="module")
+def report(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """A report of days on both sides of the cut, in every format, by format."""
+    formats = ["json", "html", "pdf", "csv", "xlsx"]
+    made = world.engine.report("acme", "weekly", start=EDGE[0], end=EDGE[1], formats=formats)
+    folder = world.engine.shelf.folder / "acme" / made["id"]
+    return {path.name.split(".")[1]: path for path in folder.iterdir() if path.name.startswith("report.")}
+
+
+def test_reports_as_json_and_html(report: Mapping[str, Path]) -> None:
+    """JSON holds null with the state beside it; HTML a dash with the reason as its title, and a note."""
+    tables = {table["name"]: table for table in json.loads(report["json"].read_text())["data"]["sections"]}
+    for table in tables.values():
+        for row in table["rows"]:
+            for name in row:
+                if name.endswith(".state"):
+                    assert (row[name.removesuffix(".state")], row[name]) == (None, "gone")
+    assert tables["summary"]["rows"][0]["value.state"] == "gone"
+    html = report["html"].read_text()
+    assert f'<td title="{WHY}">–</td>' in html
+    assert "past retention" in html
+
+
+def test_reports_as_csv_and_workbook(report: Mapping[str, Path]) -> None:
+    """CSV has a column of reasons; the workbook leaves the cell empty and says the reason in a comment."""
+    with zipfile.ZipFile(report["csv"]) as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("summary.csv"), "utf-8")))
+    assert {(row["value"], row["value.state"]) for row in rows if row["value"] == ""} >= {("", "gone")}
+    with zipfile.ZipFile(report["xlsx"]) as book:
+        comments = [book.read(name).decode() for name in book.namelist() if re.match(r"xl/comments\d*\.xml", name)]
+    texts = ["".join(ElementTree.fromstring(one).itertext()) for one in comments]
+    assert any(WHY in text for text in texts)
+
+
+def test_a_report_as_pdf_is_made(report: Mapping[str, Path]) -> None:
+    """Dashes and notes are in it; how it is drawn is looked at elsewhere."""
+    assert report["pdf"].read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "overview/cards",
+        "overview/chart",
+        "overview/heat",
+        "messages/funnel",
+        "speed/spread",
+        "topics/share",
+        "team/workload",
+    ],
+)
+def test_parts_of_pages_say_that_days_are_not_kept(world: World, part: str) -> None:
+    """Of gone days no part shows a 0 or that there was nothing: it says from when on something is kept."""
+    shown = world.part(part, GONE)
+    assert "Nothing before 2026-07-21 is kept of this tenant" in shown
+    assert ">0<" not in shown
+    assert "is kept of this tenant" not in world.part(part, KEPT)
+
+
+def test_cards_have_a_dash_and_charts_a_gap(world: World) -> None:
+    """A card's dash has the reason as its title; a chart's points of gone days are null."""
+    cards = world.part("overview/cards", GONE)
+    assert f'title="{WHY}"' in cards
+    assert 'data-value=""' in cards
+    chart = world.part("overview/chart", EDGE)
+    assert '"v": null' in chart or "&#34;v&#34;: null" in chart or '"v":null' in chart or "&#34;v&#34;:null" in chart
+
+
+def test_a_page_of_a_tenant_whose_events_all_went_is_no_first_page(world: World) -> None:
+    """The pages of a tenant whose history is gone never say that no events have come yet."""
+    engine = world.engine
+    engine.add_tenant("old", "UTC", retention={"raw": 1, "facts": 1})
+    engine.record(
+        "old", {"type": "message.received", "id": "1", "time": (NOW - timedelta(days=9)).isoformat()}, history=True
+    )
+    engine.refresh("old")
+    with engine.store.facts.write() as writing:  # it came when it happened
+        writing.run("UPDATE event SET received_at = time WHERE tenant = ?", (engine.control.tenant("old").no,))
+    assert engine.retention("old")["rows"][0]["events"] == 1
+    shown = world.http.get("/t/old/overview", params={"from": "2026-08-10", "to": "2026-08-12"}).text
+    assert "is kept of this tenant" in shown

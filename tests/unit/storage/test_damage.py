@@ -1,0 +1,179 @@
+"""Damaged files, a full disk, and a folder that may only be read: one line says which file and what to do, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.clock import fixed
+from hubbub.errors import HubbubError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.facts.refresh import refresh
+from hubbub.facts.verify import verify
+from hubbub.ingest.intake import Intake
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.settings import load
+from hubbub.storage.store import Store
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ACME = Tenant(1, "acme", retention=KEEP_EVERYTHING)
+FILES = ("hubbub.db", "log.db")
+
+
+def _message(number: int) -> Event:
+    at = NOW - timedelta(minutes=number)
+    return Event(type="message.received", id=f"m{number}", time=at, conversation_id=f"c{number % 40}", channel="sms")
+
+
+def _filled(folder: Path, events: int = 400) -> None:
+    """Leave a store with events, of which the last came after the last fold."""
+    store = Store(folder)
+    intake = Intake(store, fixed(NOW), lambda _: None)
+    intake.accept(ACME, [_message(n) for n in range(events)], history=True)
+    refresh(store)
+    intake.accept(ACME, [_message(events)], history=True)
+    store.close()
+
+
+def _count(folder: Path) -> int:
+    store = Store(folder)
+    try:
+        refresh(store)
+        with store.facts.read() as reading:
+            count: int = reading.value("SELECT count(*) FROM event")
+            return count
+    finally:
+        store.close()
+
+
+def _refused(folder: Path, file: str) -> str:
+    """Open a damaged folder; return what is said of it, which is one line and names the file."""
+    with pytest.raises(StoreDamagedError) as caught:
+        _count(folder)
+    assert str(folder / file) in caught.value.message
+    assert "restore" in caught.value.message
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
+    """A file of something else, or whose first bytes were flipped, is damaged, and is not written over."""
+    _filled(tmp_path)
+    whole = (tmp_path / file).read_bytes()
+    for bytes_ in (b"hello, world\n" * 4000, bytes(b ^ 0xFF for b in whole[:100]) + whole[100:]):
+        (tmp_path / file).write_bytes(bytes_)
+        _refused(tmp_path, file)
+        assert (tmp_path / file).read_bytes() == bytes_
+    (tmp_path / file).write_bytes(whole)
+    assert _count(tmp_path) == 401
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) -> None:
+    """Of no bytes, or deleted: the other file knows how far it was, and says so."""
+    _filled(tmp_path)
+    (tmp_path / file).write_bytes(b"")
+    assert "1" in _refused(tmp_path, file)
+    (tmp_path / file).unlink()
+    _refused(tmp_path, file)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path, file: str) -> None:
+    """Half of its pages, or one byte fewer than the last page."""
+    _filled(tmp_path)
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[: len(whole) // 8192 * 4096])
+    _refused(tmp_path, file)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_page_of_noise_is_damage_or_is_not_met(tmp_path: Path, file: str) -> None:
+    """Whichever page is overwritten, opening, folding and verifying go well or end in one line that names damage."""
+    _filled(tmp_path / "whole")
+    whole, noise = (tmp_path / "whole" / file).read_bytes(), random.Random(7)
+    named, pages = 0, len(whole) // 4096
+    for page in range(1, pages, max(1, pages // 24)):
+        folder = Path(shutil.copytree(tmp_path / "whole", tmp_path / str(page)))
+        (folder / file).write_bytes(whole[: page * 4096] + noise.randbytes(4096) + whole[(page + 1) * 4096 :])
+        try:
+            store = Store(folder)
+            try:
+                refresh(store)
+                verify(store, [ACME])
+            finally:
+                store.close()
+        except HubbubError as error:
+            assert (type(error), "\n" in error.message, file in error.message) == (StoreDamagedError, False, True)
+            named += 1
+    assert named > 0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own with 16 MB, for who may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place]).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def _remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
+
+
+def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
+    """Numbers are those of the last fold, the answer says what is not counted, and every write is refused by name."""
+    folder, sent = disk / "data", {"type": "message.received", "time": "2026-11-20T10:00:00Z"}
+    with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
+        engine.add_tenant("acme")
+        engine.record("acme", [{**sent, "id": f"{n}"} for n in range(20)])
+        engine.refresh()
+        engine.record("acme", {**sent, "id": "later"})
+    _remount(disk, "ro")
+    question: dict[str, Any] = {"metrics": ["messages"], "start": "2026-11-20", "end": "2026-11-21"}
+    with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
+        answer = engine.query("acme", **question)
+        assert answer["rows"][0]["messages"] == 20
+        assert "hubbub.db may only be read" in answer["freshness"]["behind"]
+        with pytest.raises(StoreUnavailableError, match=r"log\.db may only be read: see who owns it"):
+            engine.record("acme", {**sent, "id": "new"})
+    with pytest.raises(StoreUnavailableError, match="see who owns"):
+        Engine(load(disk / "other", free_floor_mb=0), fixed(NOW))
+    _remount(disk, "rw")
+    with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
+        answer = engine.query("acme", **question)
+        assert (answer["rows"][0]["messages"], "behind" in answer["freshness"]) == (21, False)
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(disk: Path) -> None:
+    """Until the disk is full, then refused by name; what is stored is still read; with space again all that was taken is there."""
+    store = Store(disk / "data")
+    intake = Intake(store, fixed(NOW), lambda _: None)
+    taken = 0
+    with pytest.raises((StoreFullError, StoreUnavailableError), match="disk"):
+        for number in range(0, 100_000, 200):
+            taken += intake.accept(ACME, [_message(number + n) for n in range(200)], history=True).stored
+            if number % 2000 == 0:
+                refresh(store)
+    assert taken > 0
+    with store.facts.read() as reading:
+        assert 0 < reading.value("SELECT count(*) FROM event") <= taken
+    _remount(disk, "size=64m")
+    store.close()
+    assert _count(disk / "data") == taken
+    store = Store(disk / "data")
+    assert verify(store, [ACME]).clean
+    store.close()
