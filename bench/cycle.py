@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bench import lab, late
 
 NEW = 22_000
+
+
+def _call(step: Callable[[], dict[str, Any]], answers: list[dict[str, Any]]) -> None:
+    answers.append(step())
 
 
 def measure(size: lab.Size) -> lab.Findings:
@@ -23,12 +28,14 @@ def measure(size: lab.Size) -> lab.Findings:
             lab.accept(hub, lab.name_of(tenant), b"\n".join(lines))
         answers: list[dict[str, Any]] = []
         steps: dict[str, Callable[[], dict[str, Any]]] = {
-            "fold": hub.refresh, "publish": hub.publish, "snapshots": lambda: hub.snapshot("daily"),
+            "fold": hub.refresh, "publish": hub.publish, "snapshots": partial(hub.snapshot, "daily"),
         }  # fmt: skip
-        spent = {name: lab.cost(lambda step=step: answers.append(step())) for name, step in steps.items()}
+        spent = {name: lab.cost(_call, step, answers) for name, step in steps.items()}
         assert not any(answer["errors"] for answer in answers)
     shutil.rmtree(folder)
     parts = ", ".join(f"{name} {one.wall:.1f} s ({one.cpu:.1f} s CPU)" for name, one in spent.items())
-    made = f"{answers[1]['rows']:,} rows looked at, {answers[1]['written']:,} written, {answers[2]['created']:,} snapshots"
+    made = (
+        f"{answers[1]['rows']:,} rows looked at, {answers[1]['written']:,} written, {answers[2]['created']:,} snapshots"
+    )
     note = f"{len(events):,} new events in the last 14 days; {parts}; {made}"
     return {"cycle": lab.found([sum(one.wall for one in spent.values())], (), note)}

@@ -29,7 +29,9 @@ def measure(size: lab.Size) -> lab.Findings:
         folder.rename(target)
     database.unlink()
     differ = {
-        name: [mine[name], value] for name, value in said.items() if abs(mine[name] - value) > 1e-6 * max(1.0, abs(value))
+        name: [mine[name], value]
+        for name, value in said.items()
+        if abs(mine[name] - value) > 1e-6 * max(1.0, abs(value))
     }
     note = f"{events:,.0f} events; {len(said)} totals compared, differing: {differ or 'none'}"
     return {"fold_beside": lab.found(ours, theirs, note), "fold": lab.found(ours)}

@@ -29,7 +29,7 @@ def ingesting(size: lab.Size) -> lab.Findings:
     file = size.path(".sent.ndjson")
     file.write_bytes(b"\n".join(bodies) + b"\n")
     lines = [line for body in bodies for line in body.split(b"\n")][:SINGLE]
-    cpu, wall, bare_cpu, bare_wall = [], [], [], []
+    samples: dict[str, list[float]] = {"cpu": [], "wall": [], "bare cpu": [], "bare wall": []}
     rates: dict[str, list[float]] = {"/v1/events": [], "/empty": []}
     costs: dict[str, list[float]] = {"/v1/events": [], "/empty": []}
     for turn in range(size.rounds):
@@ -46,14 +46,15 @@ def ingesting(size: lab.Size) -> lab.Findings:
                 one = client.run(server, single, 64)
                 rates[path].append(len(single) / one.wall)
                 costs[path].append(1e6 * one.cpu / len(single))
-        for samples, value in ((cpu, done.cpu), (wall, done.wall), (bare_cpu, beside.cpu), (bare_wall, beside.wall)):
-            samples.append(1e6 * value / count)
-    for path in (folder, size.path("-bare")):
-        shutil.rmtree(path)
+        spent = {"cpu": done.cpu, "wall": done.wall, "bare cpu": beside.cpu, "bare wall": beside.wall}
+        for name, value in spent.items():
+            samples[name].append(1e6 * value / count)
+    for used in (folder, size.path("-bare")):
+        shutil.rmtree(used)
     file.unlink()
     return {
-        "http_cpu": lab.found(cpu, bare_cpu, f"{count:,} events; CPU of the server process"),
-        "http_wall": lab.found(wall, bare_wall),
+        "http_cpu": lab.found(samples["cpu"], samples["bare cpu"], f"{count:,} events; CPU of the server process"),
+        "http_wall": lab.found(samples["wall"], samples["bare wall"]),
         "http_single": lab.found(rates["/v1/events"], rates["/empty"], f"{len(lines):,} requests"),
         "http_single_cpu": lab.found(costs["/v1/events"], costs["/empty"]),
     }
@@ -66,14 +67,15 @@ def kept(server: client.Server, key: str, rounds: int) -> lab.Findings:
     for _ in range(rounds):
         for name, path in asked.items():
             times[name].append(1000 * lab.p99(client.ask(server.port, [client.request(path, key)] * ASKED, 4)[50:]))
-    return {"cached": lab.found(times["ours"], times["theirs"], f"p99 of each round of {ASKED:,} requests, 4 connections")}
+    return {
+        "cached": lab.found(times["ours"], times["theirs"], f"p99 of each round of {ASKED:,} requests, 4 connections")
+    }
 
 
 def working(server: client.Server, size: lab.Size, own: list[str]) -> lab.Findings:
     """Send 10,000 late events while dashboards are asked for, until all is folded; the most memory the process ever had."""
     events = late.hot(size, 10_000)
-    of = {number: key for number, key in zip(lab.some_tenants(size), own, strict=True)}
-    for number, key in of.items():
+    for number, key in zip(lab.some_tenants(size), own, strict=True):
         mine = [line for tenant, line in events if tenant == number]
         if mine:
             client.ask(server.port, [client.request("/v1/events", key, b"\n".join(mine) + b"\n")], 1)
@@ -110,5 +112,5 @@ def measure(size: lab.Size) -> lab.Findings:
         rows |= working(server, size, own)
     shutil.rmtree(folder)
     hubbub = str(Path(sys.executable).with_name("hubbub"))
-    helps = [lab.cost(lambda: subprocess.run([hubbub, "--help"], stdout=subprocess.DEVNULL, check=True)).wall for _ in range(7)]
+    helps = [lab.cost(subprocess.run, [hubbub, "--help"], stdout=subprocess.DEVNULL, check=True).wall for _ in range(7)]
     return rows | {"ready": lab.found(starts, (), f"{size.events:,} events stored"), "help": lab.found(helps)}

@@ -1,8 +1,8 @@
 """Small jobs: starting them one after the other and letting one process do them, on SQLite and PostgreSQL, beside other queues.
 
-The interpreter that has Celery, Dramatiq and redis is given as `--beside PYTHON,REDIS_URL`. Both keep jobs in memory (Redis with its
-default snapshots), Hubbub answers after a commit to disk: read the rates with that in mind. What runs each night is a batch of
-tenants, not a job for each.
+The interpreter that has Celery, Dramatiq and redis is given as `--beside PYTHON,REDIS_URL`. Both keep jobs in memory (Redis with
+its default snapshots), Hubbub answers after a commit to disk: read the rates with that in mind. What runs each night is a batch
+of tenants, not a job for each.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def measure(size: lab.Size, beside: str = "") -> lab.Findings:
     if beside:
         python, redis = beside.split(",")
         script = Path(__file__).with_name("other_queues.py")
-        done = subprocess.run([python, str(script), redis, str(SMALL)], capture_output=True, text=True, check=True, timeout=600)
+        done = subprocess.run(
+            [python, str(script), redis, str(SMALL)], capture_output=True, text=True, check=True, timeout=600
+        )
         others = json.loads(done.stdout.splitlines()[-1])
         theirs = [others["Dramatiq on Redis"]["jobs_a_second"]]
         note = f"on SQLite {lab.median(rates['SQLite']):,.0f} jobs/s; {json.dumps(others)}"

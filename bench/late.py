@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 import duckdb
 
@@ -30,7 +31,8 @@ def hot(size: lab.Size, count: int) -> list[tuple[int, bytes]]:
         con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         rows = con.execute(
             f"SELECT tenant, {row_as_json(COLUMNS[1:])} FROM (SELECT {columns} FROM '{size.parquet}' WHERE \"time\" >= '{HOT}' "
-            f"AND \"time\" < '{lab.NOW:%Y-%m-%d}' QUALIFY row_number() OVER (PARTITION BY tenant, id) = 1 ORDER BY hash(id) LIMIT {count})"
+            f"AND \"time\" < '{lab.NOW:%Y-%m-%d}' QUALIFY row_number() OVER (PARTITION BY tenant, id) = 1 "
+            f"ORDER BY hash(id) LIMIT {count})"
         ).fetchall()
     found = [(tenant, line.encode()) for tenant, line in rows]
     Random(1).shuffle(found)
@@ -56,17 +58,19 @@ def late(hub: Engine, size: lab.Size, counts: Mapping[int, int]) -> dict[int, li
         for _ in range(times):
             some, events = events[:count], events[count:]
             if len(some) == count:
-                spent.setdefault(count, []).append(lab.cost(lambda some=some: take(hub, some)).cpu)
+                spent.setdefault(count, []).append(lab.cost(take, hub, some).cpu)
     return spent
 
 
 def seen(hub: Engine, number: int) -> float:
     """Record a message and ask until it is counted; returns seconds."""
     name = lab.name_of(number * 7 + 1)
-    asked = {"metrics": ["messages_received"], "start": "2026-03-31", "end": "2026-04-02"}
+    asked: dict[str, Any] = {"metrics": ["messages_received"], "start": "2026-03-31", "end": "2026-04-02"}
     before = hub.query(name, **asked)["rows"][0]["messages_received"]
     begun = time.perf_counter()
-    hub.record(name, {"type": "message.received", "time": lab.NOW, "id": f"seen-{number}", "conversation_id": f"seen-{number}"})
+    hub.record(
+        name, {"type": "message.received", "time": lab.NOW, "id": f"seen-{number}", "conversation_id": f"seen-{number}"}
+    )
     while hub.query(name, **asked)["rows"][0]["messages_received"] == before:
         pass
     return time.perf_counter() - begun

@@ -159,7 +159,9 @@ def table(result: Mapping[str, Any]) -> str:
             continue
         figure, reached = judged(goal, row)
         mark = {True: "🟩", False: "🟥 missed", None: ""}[reached]
-        shown = "" if figure is None else _figure(figure) + {"ours": "", "share": "x", "faster": "x as fast"}[goal.judged]
+        shown = (
+            "" if figure is None else _figure(figure) + {"ours": "", "share": "x", "faster": "x as fast"}[goal.judged]
+        )
         lines.append(
             f"| {goal.what} | {goal.unit} | {_samples(row['ours'], goal.of)} | {goal.beside} | "
             f"{_samples(row['theirs'], goal.of)} | {shown} | {reach} | {mark} |"

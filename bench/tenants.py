@@ -18,10 +18,8 @@ def one(size: lab.Size) -> dict[str, list[float]]:
     with lab.engine(folder) as hub:
         fold = lab.cost(hub.refresh).cpu
         repairs = late.late(hub, size, {100: 3})[100]
-        boards = [lab.cost(lambda n=n: answers.ours(hub, "dashboard", lab.name_of(n))).cpu for n in lab.some_tenants(size) * 3]
-        add = [
-            lab.cost(lambda n=n: hub.control.add_tenant(f"one-more-{n}", retention=KEEP_EVERYTHING)).cpu for n in range(ADDED)
-        ]
+        boards = [lab.cost(answers.ours, hub, "dashboard", lab.name_of(n)).cpu for n in lab.some_tenants(size) * 3]
+        add = [lab.cost(hub.control.add_tenant, f"one-more-{n}", retention=KEEP_EVERYTHING).cpu for n in range(ADDED)]
     shutil.rmtree(folder)
     return {
         "fold": [1e6 * fold / size.events], "late": [1e6 * s / 100 for s in repairs], "dashboard": [1000 * s for s in boards],
