@@ -1,6 +1,7 @@
 """Questions of many tenants that nothing was kept of, in turns: Hubbub, DuckDB on ordered events, PostgreSQL with one index.
 
-CPU time, since nobody waits for anything else: of this process for Hubbub (with its JSON) and DuckDB, of the backend for PostgreSQL.
+CPU time, since nobody waits for anything else: of this process for Hubbub (with its JSON) and DuckDB, of the backend for
+PostgreSQL.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ def measure(size: lab.Size) -> lab.Findings:
     with duckdb.connect() as con:
         con.execute("SET memory_limit = '3GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
         con.execute(
-            f"COPY (SELECT * EXCLUDE file_row_number FROM read_parquet('{size.parquet}', file_row_number = true) QUALIFY row_number() "
-            f"OVER (PARTITION BY tenant, id ORDER BY file_row_number) = 1 ORDER BY tenant, \"time\") TO '{file}' "
-            "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            f"COPY (SELECT * EXCLUDE file_row_number FROM read_parquet('{size.parquet}', file_row_number = true) "
+            "QUALIFY row_number() OVER (PARTITION BY tenant, id ORDER BY file_row_number) = 1 "
+            f"ORDER BY tenant, \"time\") TO '{file}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
         )
     sizes = {path.name: path.stat().st_size / 1e6 for path in folder.rglob("*") if path.is_file()}
     most = sorted(sizes.items(), key=lambda one: -one[1])[:3]

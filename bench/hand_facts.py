@@ -188,7 +188,8 @@ STATE = f"""
         SELECT tenant, contact_id AS id, channel, account_id, min("time") AS known,
             min("time") FILTER (type IN ('message.received', 'contact.created')) AS seen
         FROM sent WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person' AND type IN ('message.received',
-            'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received', 'contact.created', 'contact.converted') GROUP BY ALL
+            'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received', 'contact.created',
+            'contact.converted') GROUP BY ALL
     )
     SELECT s.tenant, entity, s.id, state, s.since, until, channel, account_id, began
     FROM stretch AS s JOIN place AS p ON p.tenant = s.tenant AND p.id = s.id WHERE now_held AND s.since < until

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from bench import client, ingest, lab, late
 
-SINGLE, ASKED, WATCHED, SETTLED = 5_000, 2_000, 30, 10
-"""Requests of one event, of kept answers; seconds that an idle server is watched, after as many seconds for itself."""
+SINGLE, ASKED, WATCHED, SETTLED = 5_000, 2_000, 60, 60
+"""Requests of one event, of kept answers; seconds that an idle server is watched (publishing looks once a minute), and for itself
+before."""
 AT = quote(lab.NOW.isoformat())
 
 
@@ -101,10 +102,11 @@ def measure(size: lab.Size) -> lab.Findings:
     rows = ingesting(size)
     folder = lab.copy(lab.folded(size), "-served")
     own = keys(folder, [lab.name_of(number) for number in lab.some_tenants(size)])
-    starts = []
+    starts, spent = [], []
     for turn in range(size.rounds):
         with client.serving(folder) as server:
             starts.append(server.ready)
+            spent.append(lab.cpu_of(server.pid))
             if not turn:
                 rows |= idle(server)
     with client.serving(folder) as server:
@@ -113,4 +115,7 @@ def measure(size: lab.Size) -> lab.Findings:
     shutil.rmtree(folder)
     hubbub = str(Path(sys.executable).with_name("hubbub"))
     helps = [lab.cost(subprocess.run, [hubbub, "--help"], stdout=subprocess.DEVNULL, check=True).wall for _ in range(7)]
-    return rows | {"ready": lab.found(starts, (), f"{size.events:,} events stored"), "help": lab.found(helps)}
+    return rows | {
+        "ready": lab.found(starts, (), f"{size.events:,} events stored; {lab.median(spent):.2f} s CPU"),
+        "help": lab.found(helps),
+    }

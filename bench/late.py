@@ -23,16 +23,19 @@ COUNTS = {1: 20, 100: 5, 10_000: 1}
 SEEN = 50
 
 
-def hot(size: lab.Size, count: int) -> list[tuple[int, bytes]]:
-    """Return tenant and JSON of some events of the last 14 days, with ids that nothing has, in no order."""
-    named = {"id": "'late-' || row_number() OVER () || '-' || id", "message_id": "message_id || '-late'"}
+def hot(size: lab.Size, count: int, since: str = HOT) -> list[tuple[int, bytes]]:
+    """Return tenant and JSON of some events since a day, with ids that nothing has, in no order; more than there are, too."""
+    named = {"id": "'late-' || copy || '-' || id", "message_id": "message_id || '-late' || copy"}
     columns = ", ".join(f"{named[name]} AS {name}" if name in named else f'"{name}"' for name in COLUMNS)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        con.execute(
+            f"CREATE TABLE once AS SELECT * FROM '{size.parquet}' WHERE \"time\" >= '{since}' "
+            f"AND \"time\" < '{lab.NOW:%Y-%m-%d}' QUALIFY row_number() OVER (PARTITION BY tenant, id) = 1"
+        )
         rows = con.execute(
-            f"SELECT tenant, {row_as_json(COLUMNS[1:])} FROM (SELECT {columns} FROM '{size.parquet}' WHERE \"time\" >= '{HOT}' "
-            f"AND \"time\" < '{lab.NOW:%Y-%m-%d}' QUALIFY row_number() OVER (PARTITION BY tenant, id) = 1 "
-            f"ORDER BY hash(id) LIMIT {count})"
+            f"SELECT tenant, {row_as_json(COLUMNS[1:])} FROM (SELECT {columns} FROM once, range({count}) AS r(copy) "
+            f"WHERE copy <= {count} // (SELECT count(*) FROM once) ORDER BY copy, hash(id) LIMIT {count})"
         ).fetchall()
     found = [(tenant, line.encode()) for tenant, line in rows]
     Random(1).shuffle(found)
