@@ -7,7 +7,7 @@ PostgreSQL.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,17 @@ def _backend(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def _spent(pid: int, call: Callable[[], object]) -> float:
-    before = _backend(pid)
-    call()
-    return _backend(pid) - before
+def in_duckdb(con: duckdb.DuckDBPyConnection, question: str, given: Mapping[str, int]) -> list[Any]:
+    """Ask DuckDB."""
+    return con.execute(hand_questions.duckdb_text(question), given).fetchall()
+
+
+def in_postgres(pg: psycopg.Connection[Any], question: str, given: Mapping[str, int]) -> float:
+    """Ask PostgreSQL; returns the CPU seconds of its backend."""
+    text = hand_questions.postgres_text(question).encode()
+    before = _backend(pg.info.backend_pid)
+    pg.execute(text, given).fetchall()
+    return _backend(pg.info.backend_pid) - before
 
 
 def measure(size: lab.Size) -> lab.Findings:
@@ -109,11 +116,10 @@ def measure(size: lab.Size) -> lab.Findings:
             name = lab.name_of(tenant)
             for question in QUESTIONS:
                 given = hand_questions.parameters(tenant, question)
-                in_duckdb, in_postgres = hand_questions.duckdb_text(question), hand_questions.postgres_text(question)
                 spent = {
-                    "ours": lab.cost(lambda q=question, n=name: ours(hub, q, n)).cpu,
-                    "duckdb": lab.cost(lambda t=in_duckdb, g=given: con.execute(t, g).fetchall()).cpu,
-                    "postgres": _spent(pid, lambda t=in_postgres, g=given: pg.execute(t, g).fetchall()),
+                    "ours": lab.cost(ours, hub, question, name).cpu,
+                    "duckdb": lab.cost(in_duckdb, con, question, given).cpu,
+                    "postgres": in_postgres(pg, question, given),
                 }  # fmt: skip
                 for engine, seconds in spent.items() if place >= 2 else ():
                     samples.setdefault((question, engine), []).append(1000 * seconds)

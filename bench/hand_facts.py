@@ -152,22 +152,26 @@ STATE = f"""
         WINDOW thread AS (PARTITION BY tenant, conversation_id ORDER BY "time", place, id
             ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
     ), waits AS (
-        SELECT *, min("time") FILTER (inbound) OVER (PARTITION BY tenant, conversation_id, wait ORDER BY "time", place, id) AS asked,
+        SELECT *, min("time") FILTER (inbound) OVER (PARTITION BY tenant, conversation_id, wait
+                ORDER BY "time", place, id) AS asked,
             coalesce(own = 1, inbound_at IS NOT NULL) OR coalesce(inbound_at > own_at + {_DAY}, FALSE) AS is_open
         FROM own
     ), track AS (
-        SELECT tenant, conversation_id AS entity_id, "time", place, id, unnest(['open', 'closed', 'waiting', 'unassigned']) AS state,
+        SELECT tenant, conversation_id AS entity_id, "time", place, id,
+            unnest(['open', 'closed', 'waiting', 'unassigned']) AS state,
             unnest([is_open, own = 0 AND NOT is_open, is_open AND asked IS NOT NULL, is_open AND assignee IS NULL]) AS held,
             unnest([NULL, NULL, asked, NULL]) AS began
         FROM waits
     ), edge AS (
-        SELECT *, coalesce(held, FALSE) AS now_held, lag(coalesce(held, FALSE), 1, FALSE) OVER t AS was_held, lag(began) OVER t AS was_began
+        SELECT *, coalesce(held, FALSE) AS now_held, lag(coalesce(held, FALSE), 1, FALSE) OVER t AS was_held,
+            lag(began) OVER t AS was_began
         FROM track WINDOW t AS (PARTITION BY tenant, entity_id, state ORDER BY "time", place, id)
     ), change AS (
         SELECT * FROM edge WHERE now_held <> was_held OR (now_held AND began IS DISTINCT FROM was_began)
     ), stretch AS (
         SELECT tenant, 'conversation' AS entity, entity_id AS id, state, "time" AS since,
-            lead("time", 1, {_FOREVER}) OVER (PARTITION BY tenant, entity_id, state ORDER BY "time", place, id) AS until, began, now_held
+            lead("time", 1, {_FOREVER}) OVER (PARTITION BY tenant, entity_id, state ORDER BY "time", place, id) AS until,
+            began, now_held
         FROM change
     ), place AS (
         SELECT tenant, conversation_id AS id, min("time") AS since, arg_min(channel, "time") AS channel,
@@ -183,15 +187,17 @@ STATE = f"""
     ), contact AS (
         SELECT tenant, contact_id AS id, channel, account_id, min("time") AS known,
             min("time") FILTER (type IN ('message.received', 'contact.created')) AS seen
-        FROM sent WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person' AND type IN ('message.received', 'message.read',
-            'message.reacted', 'link.clicked', 'satisfaction.rating_received', 'contact.created', 'contact.converted') GROUP BY ALL
+        FROM sent WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person' AND type IN ('message.received',
+            'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received', 'contact.created',
+            'contact.converted') GROUP BY ALL
     )
     SELECT s.tenant, entity, s.id, state, s.since, until, channel, account_id, began
     FROM stretch AS s JOIN place AS p ON p.tenant = s.tenant AND p.id = s.id WHERE now_held AND s.since < until
     UNION ALL SELECT tenant, 'conversation', id, 'known', since, {_FOREVER}, channel, account_id, NULL FROM place
     UNION ALL SELECT tenant, entity, id, state, "time",
         lead("time", 1, {_FOREVER}) OVER (PARTITION BY tenant, entity, id ORDER BY "time"), channel, account_id, NULL FROM turned
-    UNION ALL SELECT tenant, entity, id, 'known', min("time"), {_FOREVER}, min(channel), min(account_id), NULL FROM moved GROUP BY ALL
+    UNION ALL SELECT tenant, entity, id, 'known', min("time"), {_FOREVER}, min(channel), min(account_id), NULL FROM moved
+        GROUP BY ALL
     UNION ALL SELECT tenant, 'contact', id, 'known', known, {_FOREVER}, channel, account_id, seen FROM contact
     UNION ALL SELECT tenant, 'contact', id, 'seen', min(seen), {_FOREVER}, arg_min(channel, seen), arg_min(account_id, seen), NULL
         FROM contact WHERE seen IS NOT NULL GROUP BY ALL

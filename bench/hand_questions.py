@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bench import lab
@@ -144,5 +145,5 @@ def parameters(tenant: int, question: str) -> dict[str, int]:
     return {name: value for name, value in known.items() if name in used}
 
 
-SPAN = {"start": str(START), "end": str(START + timedelta(90))}
-MONTH = {"start": str(START + timedelta(59)), "end": str(START + timedelta(90))}
+SPAN: Mapping[str, Any] = {"start": str(START), "end": str(START + timedelta(90))}
+MONTH: Mapping[str, Any] = {"start": str(START + timedelta(59)), "end": str(START + timedelta(90))}

@@ -30,7 +30,7 @@ def bare(file: Path, folder: Path) -> lab.Cost:
     with duckdb.connect(database) as con:
         con.execute(f"SET threads = {lab.THREADS}; CREATE TABLE events ({columns})")
         read = f"read_json('{file}', format = 'newline_delimited', columns = {{{given}}})"
-        return lab.cost(lambda: con.execute(f"INSERT INTO events SELECT * FROM {read}"))
+        return lab.cost(con.execute, f"INSERT INTO events SELECT * FROM {read}")
 
 
 def fresh(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import duckdb
 
@@ -30,6 +30,7 @@ NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
 """The moment at which the bench's clock stands: the end of the workload's 90 days."""
 BODY = 1000
 THREADS = os.cpu_count() or 1
+Params = ParamSpec("Params")
 Findings = dict[str, dict[str, Any]]
 """Row -> `ours` and `theirs` (samples), and `note`."""
 
@@ -69,10 +70,10 @@ class Cost:
     wall: float
 
 
-def cost(call: Callable[[], object]) -> Cost:
-    """Do something and return what it cost."""
+def cost(call: Callable[Params, object], *given: Params.args, **named: Params.kwargs) -> Cost:
+    """Call something and return what it cost."""
     cpu, wall = time.process_time(), time.perf_counter()
-    call()
+    call(*given, **named)
     return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 

@@ -20,7 +20,8 @@ from bench import lab, report
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = {
-    "ingest": ("ingest_", "resent"), "fold": ("fold",), "late": ("late_1", "seen"), "answers": tuple(report.GOALS)[16:32],
+    "ingest": ("ingest_", "resent"), "fold": ("fold",), "late": ("late_1", "seen"),
+    "answers": ("dashboard_", "series_", "explain_", "team_"),
     "cycle": ("cycle",), "http": ("http_", "cached", "memory", "idle_", "help", "ready"), "disk": ("disk",),
     "tenants": ("tenants_",), "jobs": ("jobs",),
 }  # fmt: skip
@@ -29,20 +30,9 @@ PARTS = {
 
 def run_part(part: str, size: lab.Size, beside: str) -> tuple[lab.Findings, str]:
     """Run one part in its own process; returns its rows, or what it died of."""
-    command = [
-        sys.executable,
-        "-m",
-        "bench.run",
-        "--part",
-        part,
-        "--events",
-        str(size.events),
-        "--tenants",
-        str(size.tenants),
-    ]
-    done = subprocess.run(
-        [*command, "--rounds", str(size.rounds), "--beside", beside], stdout=subprocess.PIPE, text=True, check=False
-    )
+    given = {"part": part, "events": size.events, "tenants": size.tenants, "rounds": size.rounds, "beside": beside}
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    done = subprocess.run([sys.executable, "-m", "bench.run", *flags], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return {}, f"the part '{part}' died with {done.returncode}"
     rows: lab.Findings = json.loads(done.stdout.strip().splitlines()[-1])
@@ -79,9 +69,7 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
-    parser.add_argument(
-        "--beside", default="", help="an interpreter that has celery, dramatiq and redis, and a Redis: PYTHON,URL"
-    )
+    parser.add_argument("--beside", default="", help="where other queues are: PYTHON,REDIS_URL (see bench/jobs.py)")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     size = lab.Size(given.events, given.tenants, given.rounds)
@@ -90,19 +78,19 @@ def main() -> None:
         print(json.dumps(importlib.import_module(f"bench.{given.part}").measure(size, *more)))
         return
     path = RESULTS / f"{size.events}.json"
-    result: dict[str, Any] = (
-        json.loads(path.read_text()) if path.exists() else {"rows": {}, "failed": {}, "machines": {}}
-    )
+    empty: dict[str, Any] = {"rows": {}, "failed": {}, "machines": {}}
+    result = json.loads(path.read_text()) if path.exists() else empty
     result |= {"events": size.events, "tenants": size.tenants}
     for part in given.parts:
         mine = [name for name in report.GOALS if name.startswith(PARTS[part])]
         before, begun = [round(x, 1) for x in os.getloadavg()], time.perf_counter()
         rows, died = run_part(part, size, given.beside)
         took = round(time.perf_counter() - begun)
-        result["rows"] = {k: v for k, v in result["rows"].items() if k not in mine} | rows
-        result["failed"] = {k: v for k, v in result["failed"].items() if k not in mine} | (
-            dict.fromkeys(mine, died) if died else {}
-        )
+        for name in mine:
+            result["rows"].pop(name, None)
+            result["failed"].pop(name, None)
+        result["rows"] |= rows
+        result["failed"] |= dict.fromkeys(mine, died) if died else {}
         result["machines"][part] = report.machine() | {"load_before": before, "seconds": took}
         save(result)
         print(f"{part}: {took} s {died}", flush=True)
