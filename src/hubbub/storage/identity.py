@@ -21,6 +21,7 @@ from typing import BinaryIO, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hubbub.errors import StoreDamagedError
 from hubbub.storage.sqlite import Database, Transaction
 
 FOLDER = "identities"
@@ -60,9 +61,12 @@ class Run:
 
     @classmethod
     def open(cls, file: Path) -> Run:
-        """Map a file."""
-        with file.open("rb") as opened:
-            whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
+        """Map a file. Raises StoreDamagedError where it is not there or not whole."""
+        try:
+            with file.open("rb") as opened:
+                whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            raise StoreDamagedError(f"{file} is gone or cut off: restore the folder from a backup") from error
         count = whole[0]
         places, begin = {}, 1 + 2 * count
         for place in range(1, begin, 2):

@@ -96,9 +96,9 @@ class Database:
             if not path.exists():
                 path.touch(mode=0o600)
             self.writable = writable(path)
-            self._writer = self._connect()
+            self._writer = self._connect(writes=True)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, writes: bool = False) -> sqlite3.Connection:
         con = sqlite3.connect(
             self.path if self.writable else read_only(self.path), isolation_level=None, check_same_thread=False,
             cached_statements=512, timeout=BUSY_SECONDS, uri=not self.writable,
@@ -108,7 +108,7 @@ class Database:
             "wal_autocheckpoint = 4000",
         )  # fmt: skip
         read = ("temp_store = MEMORY", f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824")
-        for pragma in (*written, *read) if self.writable else read:
+        for pragma in (*written, *read) if writes and self.writable else read:  # what is written counts as a change
             con.execute(f"PRAGMA {pragma}")
         return con
 

@@ -48,6 +48,7 @@ TAGS = {
     "keys": "Who may ask.",
     "erase": "A contact, taken out of everything.",
     "erasures": "That it was done, and when.",
+    "exports": "All that a tenant owns, to take away.",
     "problems": "What went wrong.",
     "health": "Whether it runs.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response, Security
 from fastapi.responses import FileResponse
@@ -16,6 +16,12 @@ router = APIRouter(prefix="/v1/exports")
 
 Exports = Annotated[str, Security(OfTenant("export"), scopes=["export"])]
 Id = Annotated[str, Path(max_length=100, description="Id of the export.")]
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 
 class ExportAnswer(Shape):
@@ -47,7 +53,7 @@ def show(engine: EngineOf, tenant: Exports, export: Id) -> ExportAnswer:
     return ExportAnswer(**engine.show_export(tenant, export))
 
 
-@router.get("/{export}/download", summary="An export as a ZIP file", response_class=FileResponse)
+@router.get("/{export}/download", summary="An export as a ZIP file", response_class=FileResponse, responses=FILE)
 def download(engine: EngineOf, tenant: Exports, export: Id) -> FileResponse:
     """Return the file; unpacked it is what `hubbub import tenant` reads."""
     found = engine.export_file(tenant, export)

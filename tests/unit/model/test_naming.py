@@ -50,7 +50,7 @@ def test_the_store_finds_the_same(tmp_path: Path, column: str) -> None:
             for at, text in enumerate(texts)
         ]
         with store.facts.write() as writing:
-            writing.many("INSERT INTO quarantine VALUES (?, ?, 0, 'api', 'bad', ?, ?, ?)", rows)
+            writing.many("INSERT INTO quarantine VALUES (?, ?, 0, 'api', 'bad', ?, ?, ?, 0)", rows)
             named = Contact(Tenant(no, "acme"), name, "", (name,)).naming("quarantine", writing)
             found = writing.rows(f"SELECT {column} FROM quarantine WHERE {named} ORDER BY id")
         assert [text for (text,) in found] == [text for text, there in texts.items() if there], name

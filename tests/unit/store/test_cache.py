@@ -12,6 +12,7 @@ import pytest
 import redis as redis_py
 from structlog.testing import capture_logs
 
+from hubbub.app import open_engine
 from hubbub.errors import BadSettingError, StoreUnavailableError
 from hubbub.storage.store import Store
 from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Following, Kept, Memory, Redis, space_of
@@ -181,9 +182,8 @@ def test_two_installations_in_one_redis_do_not_meet(redis_server: RedisServer, t
     """Each store has a space of its own, which it remembers: the same key and tags in it hold another answer."""
     spaces = []
     for name in ("one", "two", "one"):
-        store = Store(tmp_path / name)
-        spaces.append(space_of(store))
-        store.close()
+        with open_engine(tmp_path / name) as engine:
+            spaces.append(space_of(engine.store))
     assert spaces[0] == spaces[2] != spaces[1]
     one, two = (Redis(redis_server.url, space) for space in spaces[:2])
     keep(one)
@@ -301,7 +301,8 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
         assert other.stdout.readline() == "open\n"
         for word, there in (("nothing", True), ("accept", False), ("change", False), ("nothing", True)):
             keep(cache)
-            store.installation()
+            with store.facts.read(), store.facts.read(), store.log.database.read():
+                store.installation()  # however many connections this process reads with
             _, stamp = cache.get("k", TAGS)
             other.stdin.write(f"{word}\n")
             other.stdin.flush()

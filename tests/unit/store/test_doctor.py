@@ -20,11 +20,11 @@ def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
         engine.add_tenant("acme")
         assert checks(engine) | {"log": True, "files": True, "identities": True} == checks(engine)
         (tmp_path / "hubbub.db").chmod(0o644)
-        with engine.store.facts.write() as writing:
-            writing.run("INSERT INTO identity_run VALUES ('00000009.keys', 5)")
         engine.record(
             "acme", {"type": "message.received", "id": "a", "time": "2026-01-01T00:00:00Z", "contact_id": "k"}
         )
+        with engine.store.facts.write() as writing:
+            writing.run("INSERT INTO identity_run VALUES ('00000009.keys', 5)")
         with engine.store.log.database.write() as writing:
             writing.run("UPDATE log SET received_at = ?", (int((time.time() - 3600) * 1e6),))
         found = {row["check"]: row for row in engine.doctor()["rows"]}

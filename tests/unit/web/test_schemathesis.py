@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -52,6 +53,12 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
         yield made
 
 
+@cache
+def export(engine: Engine) -> str:
+    """Start one export, which no route removes; returns its id."""
+    return str(engine.start_export("acme")["id"])
+
+
 def thing(engine: Engine, name: str) -> str:
     """Return what a route names in its path, as it is there; what can be used up is made anew."""
     match name:
@@ -62,6 +69,8 @@ def thing(engine: Engine, name: str) -> str:
         case "job":
             payload = {"integration_id": "x", "date": "2026-08-01"}
             return str(engine.desk.start_job("analytics-ingest", payload, "acme")["id"])
+        case "export":
+            return export(engine)
         case "report":
             return str(engine.report("acme", "daily", "2026-08-01", sections=["top_intents"], formats=["json"])["id"])
     return {"tenant": "acme", "queue": "analytics-ingest", "name": "daily-snapshots", "code": "not_found"}[name]
