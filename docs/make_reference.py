@@ -264,7 +264,7 @@ def description() -> dict[str, Any]:
     """Return the OpenAPI document of the application."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_engine(folder, free_floor_mb=0, memory_limit="300MB", threads=1) as engine,
+        open_engine(folder, free_floor_mb=0) as engine,
     ):
         return create_app(engine, refresh=False).openapi()
 

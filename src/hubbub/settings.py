@@ -25,7 +25,6 @@ from hubbub.model.tenant import longest
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
-_SIZE = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)\Z", re.IGNORECASE)
 
 
 class RetentionDays(BaseModel):
@@ -130,8 +129,6 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
-    memory_limit: str = Field("1GB", description="Memory that the embedded store may use before it spills to disk.")
-    threads: int = Field(0, ge=0, description="Threads of the embedded store; 0 takes one per core.")
     free_floor_mb: int = Field(256, ge=0, description="Free disk space below which events are refused with 507.")
     max_body_mb: int = Field(10, ge=1, description="Largest request body, also after decompression.")
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
@@ -190,13 +187,6 @@ class Settings(BaseSettings):
         if key.get_secret_value() and not _KEY.match(key.get_secret_value()):
             raise ValueError("write 64 hexadecimal digits, like 'openssl rand -hex 32' prints")
         return key
-
-    @field_validator("memory_limit")
-    @classmethod
-    def _some_memory(cls, size: str) -> str:
-        if not _SIZE.match(size):
-            raise ValueError("write a number with a unit, like 500MB or 1.5GB")
-        return size
 
     @field_validator("default_zone")
     @classmethod

@@ -84,7 +84,7 @@ class Loaded:
 
 def open_engine(folder: Path, clock: Clock = lambda: NOW) -> Engine:
     """Open an engine on a folder, small and without a floor of free space."""
-    settings = load_settings(data=folder, threads=2, memory_limit="500MB", free_floor_mb=0)
+    settings = load_settings(data=folder, free_floor_mb=0)
     return Engine(settings, clock)
 
 

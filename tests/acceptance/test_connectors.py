@@ -33,7 +33,7 @@ PAGE = "246675545449582"
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Open an engine that may call this machine."""
-    options = {"threads": 2, "memory_limit": "500MB", "free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
+    options = {"free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
     with Engine(load(data=tmp_path / "data", **options), lambda: NOW) as opened:
         yield opened
 

@@ -71,7 +71,7 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
         return answer.json()
 
     def do(operation: str, **params: Any) -> Any:
-        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        with hubbub.open(here.folder, free_floor_mb=0) as engine:
             return engine.operation(operation)(**params)
 
     keys = {one: do("add_key", tenant="acme", scopes=[one])["key"] for one in ("ingest", "read", "erase")}

@@ -157,7 +157,7 @@ def test_first_replies_are_those_of_the_threads(engine: Engine, data: Path, work
     assert (len(waits), statistics.median(waits)) == (330, 12_559_845)
     for tenant in workspace:
         assert total(engine, tenant, "first_response_ms.count", *RANGE) == 330
-        assert total(engine, tenant, "first_response_ms.p50", *RANGE, exact=True) == 12_559_845
+        assert total(engine, tenant, "first_response_ms.p50", *RANGE) == 12_559_845
         assert total(engine, tenant, "first_response_ms.p50", *RANGE) == 12_559_845
         assert total(engine, tenant, "first_response_ms.sum", *RANGE) == sum(waits)
         assert total(engine, tenant, "first_response_ms.max", *RANGE) == max(waits)
@@ -234,7 +234,7 @@ def test_late_replies_count_when_their_snapshot_comes(
     assert len(waits) == known["threads_with_reply_by_other_person"]
     for tenant in snapshots:
         assert total(engine, tenant, "first_response_ms.count", *OLAKE_RANGE) == len(waits)
-        asked = total(engine, tenant, "first_response_ms.p50", *OLAKE_RANGE, exact=True)
+        asked = total(engine, tenant, "first_response_ms.p50", *OLAKE_RANGE)
         assert asked == statistics.median(waits) == pytest.approx(known["first_reply_seconds_median"] * 1000, abs=1)
 
 

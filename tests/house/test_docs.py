@@ -51,7 +51,7 @@ def blocks(name: str) -> list[str]:
 def on_that_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in an empty folder on the day of the examples, which are small."""
     monkeypatch.chdir(tmp_path)
-    options: dict[str, Any] = {"clock": fixed(NOW), "threads": 1, "memory_limit": "300MB", "free_floor_mb": 0}
+    options: dict[str, Any] = {"clock": fixed(NOW), "free_floor_mb": 0}
     monkeypatch.setattr("hubbub.app.open_engine", partial(open_engine, **options))
 
 

@@ -35,7 +35,7 @@ def hang_up(url: str, key: str) -> None:
 
 def operate(folder: Path, name: str, **params: Any) -> Any:
     """Run an operation as a command beside the server does."""
-    with hubbub.open(folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+    with hubbub.open(folder, free_floor_mb=0) as engine:
         return engine.operation(name)(**params)
 
 
@@ -97,7 +97,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
         )
         server.terminate()
         assert server.wait(timeout=60) == 0
-        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        with hubbub.open(here.folder, free_floor_mb=0) as engine:
             assert sums(engine.deliveries(limit=1000)["rows"]) == expected
 
 
@@ -113,7 +113,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
         server.kill()
         server.wait()
         assert here.messages() == 21
-        with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        with hubbub.open(here.folder, free_floor_mb=0) as engine:
             (bodies,) = sums(engine.deliveries()["rows"]).values()
         assert 1 <= bodies <= 21
 

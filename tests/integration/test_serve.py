@@ -105,7 +105,7 @@ def place(folder: Path) -> Iterator[Place]:
     """Give a data folder with the tenant acme; whatever was started on it is gone afterwards."""
     made = Place(folder)
     try:
-        with hubbub.open(folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+        with hubbub.open(folder, free_floor_mb=0) as engine:
             engine.add_tenant("acme")
         yield made
     finally:
@@ -205,7 +205,7 @@ def test_sigterm_under_load_loses_nothing(here: Place) -> None:
         for thread in threads:
             thread.join()
     assert strange == []
-    with hubbub.open(here.folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+    with hubbub.open(here.folder, free_floor_mb=0) as engine:
         engine.refresh()
         with engine.store.facts.read() as reading:
             stored = [row[0] for row in reading.rows("SELECT id FROM event")]

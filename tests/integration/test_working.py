@@ -273,7 +273,7 @@ def test_a_failing_tenant_is_reported_tried_again_and_healed(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of twenty tenants cannot be published: nineteen are done, the job says who and why; mended, it heals."""
-    settings = load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, memory_limit="300MB", free_floor_mb=0)
+    settings = load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)
     with Engine(settings) as engine:
         for n in range(20):
             engine.add_tenant(f"shop-{n}")
@@ -321,7 +321,7 @@ def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str)
         finally:
             assert worker.stop() == []
 
-    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, free_floor_mb=0)) as engine:
+    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)) as engine:
         asyncio.run(application(engine))
 
 
@@ -329,7 +329,7 @@ def test_a_start_that_failed_leaves_nothing_behind(
     tmp_path: Path, jobs_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the jobs database raises reaches the caller, no thread that takes jobs lives on, and the next start succeeds."""
-    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, threads=1, free_floor_mb=0)) as engine:
+    with Engine(load(data=tmp_path / "data", jobs_url=jobs_url, free_floor_mb=0)) as engine:
         with monkeypatch.context() as away:
             away.setattr(DBOS, "register_queue", Mock(side_effect=OSError("the database went away")))
             with pytest.raises(OSError, match="went away"):

@@ -24,7 +24,7 @@ SPAN: dict[str, Any] = {"start": "2026-08-01", "end": "2026-08-02"}
 
 def opened(folder: Path, **flags: Any) -> Engine:
     """Open a small engine that stands at NOW."""
-    return open_engine(folder, clock=fixed(NOW), **{"threads": 1, "memory_limit": "300MB", "free_floor_mb": 0, **flags})
+    return open_engine(folder, clock=fixed(NOW), **{"free_floor_mb": 0, **flags})
 
 
 @pytest.fixture

@@ -55,7 +55,6 @@ def query(
     where: Where = None,
     compare: Annotated[str | None, typer.Option("--compare", help="previous: the same stretch before.")] = None,
     include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="From raw events only, percentiles exact.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     data: Data = None,
     as_json: Json = False,
@@ -65,7 +64,7 @@ def query(
 
     answer = _ask(
         "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
-        compare=compare, include_bots=include_bots, exact=exact,
+        compare=compare, include_bots=include_bots,
     )  # fmt: skip
     if as_csv:
         from hubbub.reports.as_csv import answer_table

@@ -108,7 +108,7 @@ def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
 def count(store: Store, who: Contact) -> dict[str, int]:
     """Return how many rows there are: the contact's own events, others that name it, and what names it elsewhere.
 
-    `superseded` are former versions, `rollup_rows` rows of facts.
+    `superseded` are former versions, `facts` rows of facts.
     """
     with store.facts.read() as reading:
         found = {
@@ -118,7 +118,7 @@ def count(store: Store, who: Contact) -> dict[str, int]:
         own = reading.value("SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?", (who.tenant.no, who.id))
     return {
         "events": own, "mentions": found["event"] - own, "superseded": found["former"], "quarantine": found["quarantine"],
-        "rollup_rows": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"],
+        "facts": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"],
     }  # fmt: skip
 
 

@@ -81,14 +81,14 @@ class Bounds:
 
 
 def bounds(
-    tenant: Tenant, now: datetime, frozen_until: datetime | None, history: bool, erased: Erased | None = None
+    tenant: Tenant, now: datetime, gone_until: datetime | None, history: bool, erased: Erased | None = None
 ) -> Bounds:
     """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention.
 
     Raw events are kept from a local midnight on, the same one that retention cuts at.
     """
     kept = EARLIEST if history else utc_naive(kept_from(tenant, tenant.retention.raw, now))
-    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), frozen_until or EARLIEST, erased)
+    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), gone_until or EARLIEST, erased)
 
 
 _TIMES = {

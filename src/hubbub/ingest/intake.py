@@ -34,7 +34,7 @@ _TEXTS = frozenset(TEXT_FIELDS)
 
 
 class Intake:
-    """Accepts events for a store. `frozen_until` tells from where on a tenant's facts are still there.
+    """Accepts events for a store. `gone_until` tells from where on a tenant's facts are still there.
 
     `arrived` hears of each tenant whose stored events are others now, before the sender does. `erased` tells
     what is not taken again.
@@ -44,13 +44,13 @@ class Intake:
         self,
         store: Store,
         clock: Clock,
-        frozen_until: Callable[[Tenant], datetime | None],
+        gone_until: Callable[[Tenant], datetime | None],
         arrived: Callable[[Tenant], None] = lambda _: None,
         erased: Callable[[Tenant], Erased | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._frozen_until = frozen_until
+        self._gone_until = gone_until
         self._arrived = arrived
         self._erased = erased
 
@@ -70,7 +70,7 @@ class Intake:
         `origins` (one per item) name file and line at the head of each message.
         """
         now = self._clock()
-        gone = self._frozen_until(tenant)
+        gone = self._gone_until(tenant)
         limits = bounds(tenant, now, gone and gone.replace(tzinfo=None), history, self._erased(tenant))
         good, times, rejected = check(items, limits)
         for one in rejected if origins else ():

@@ -44,12 +44,8 @@ class AnswerOperations(ABC):
         where: Where | None = None,
         compare: str | None = None,
         include_bots: bool = False,
-        exact: bool = False,
     ) -> Question:
-        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError.
-
-        `exact` changes nothing: every number is.
-        """
+        """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError."""
 
         def moment(value: str | datetime) -> datetime:
             return parse_moment(value if isinstance(value, str) else value.isoformat(), tenant.zone)
@@ -66,7 +62,7 @@ class AnswerOperations(ABC):
         )
 
     def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
-        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, exact."""
+        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots."""
         one = self.control.tenant(tenant)
         return self.queries.answer(one, self.question(one, **question)).public(details=details)
 

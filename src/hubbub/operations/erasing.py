@@ -71,7 +71,7 @@ class EraseOperations(ABC):
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
 
         Returns counts: `events` of the contact and `mentions` (others that name it), `superseded` (former versions), `quarantine`,
-        `rollup_rows` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`; and the `erasure` under
+        `facts` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`; and the `erasure` under
         which that is noted. Cut short, the same erasure goes on. Raises NotFoundError, BadInputError, StoreFullError,
         StoreBusyError.
         """

@@ -120,7 +120,6 @@ class Ask:
         compare: str | None = None,
         where: Mapping[str, Sequence[str]] | None = None,
         span: tuple[date, date] | None = None,
-        exact: bool = False,
     ) -> Found:
         """Ask under the view. Metrics that do not know one of its filters are left out, and named."""
         wanted = {
@@ -134,7 +133,7 @@ class Ask:
         first, after = span or (self.view.first, self.view.after)
         answer = self.kept(
             "query", metrics=known, start=first.isoformat(), end=after.isoformat(), grain=grain, by=list(by), where=wanted,
-            compare=compare, include_bots=self.view.bots, exact=exact, details=True,
+            compare=compare, include_bots=self.view.bots, details=True,
         )  # fmt: skip
         self.freshness = answer["freshness"]
         return Found(answer["rows"], answer["freshness"], unfiltered)

@@ -66,7 +66,6 @@ def explain(
         "denominator": cell.denominator,
         "n": cell.n,
         "state": cell.state,
-        "exact": cell.value,
         "parts": dict(cell.details or {}),
         "windows": {"facts": total},
         "events": {"total": total, "rows": rows, "next": following},

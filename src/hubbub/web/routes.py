@@ -50,7 +50,6 @@ class QueryBody(BaseModel):
     where: dict[Text, Text | list[Text]] = Field(default_factory=dict)
     compare: Text | None = None
     include_bots: bool = False
-    exact: bool = False
     details: bool = False
 
 

@@ -107,7 +107,6 @@ class ExplanationAnswer(Shape):
     unit: str
     formula: str
     value: Any
-    exact: Any = Field(description="The same, recomputed from raw events.")
     parts: dict[str, Any]
     windows: dict[str, Any]
     events: Behind
@@ -369,7 +368,7 @@ class ErasedAnswer(Shape):
     mentions: int = Field(ge=0, description="Other events that named it.")
     superseded: int = Field(ge=0, description="Events that were replaced by corrections.")
     quarantine: int = Field(ge=0, description="Refused records.")
-    rollup_rows: int = Field(ge=0, description="Stored numbers under its id.")
+    facts: int = Field(ge=0, description="Rows of facts under its id.")
     snapshots: int = Field(ge=0, description="Taken out, or made anew without it.")
     reports: int = Field(ge=0, description="Made anew without it, or deleted.")
     payloads: int = Field(ge=0, description="Replies that were asked for.")

@@ -82,7 +82,7 @@ EVENTS: tuple[dict[str, Any], ...] = (
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fill a data folder, once for all tests: a conversation of acme and one refused record, folded."""
     folder = tmp_path_factory.mktemp("filled") / "data"
-    with open_engine(folder, threads=1, memory_limit="300MB", free_floor_mb=0) as engine:
+    with open_engine(folder, free_floor_mb=0) as engine:
         engine.ensure_tenant("acme", None, retention=KEEP_EVERYTHING)
         engine.record("acme", EVENTS, history=True)
         assert engine.refresh()["errors"] == {}

@@ -148,14 +148,14 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
     engine.refresh()
     cut_at(engine.store, engine.control.tenant("acme"), at)
     assert ids(engine) == []
-    assert named(engine)["rollup_rows"] > 0
+    assert named(engine)["facts"] > 0
     done = engine.erase("acme", GUEST)
-    assert (done["events"], done["rollup_rows"] > 0) == (0, True)
+    assert (done["events"], done["facts"] > 0) == (0, True)
     assert named(engine) == {}
     (row,) = engine.query("acme", metrics=["total_contacts"], start="2026-08-20", end="2026-08-21")["rows"]
     assert row["total_contacts"] == 1
     assert engine.verify()["clean"]
-    assert engine.erase("acme", GUEST)["rollup_rows"] == 0
+    assert engine.erase("acme", GUEST)["facts"] == 0
 
 
 # --- what arrives later

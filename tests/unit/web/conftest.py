@@ -26,7 +26,7 @@ DAY = {"from": "2026-08-01", "to": "2026-08-02"}
 
 def open_engine(folder: Path, **flags: Any) -> Engine:
     """Open a small engine that stands at NOW."""
-    options = {"threads": 1, "memory_limit": "300MB", "free_floor_mb": 0, **flags}
+    options = {"free_floor_mb": 0, **flags}
     return Engine(load(data=folder, **options), fixed(NOW))
 
 
