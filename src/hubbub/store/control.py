@@ -9,7 +9,8 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,7 +74,8 @@ class Key:
 
 
 class Control:
-    """Tenants and keys. Reads of tenants are cached; every write drops the cache, another process's when `follow` hears of it.
+    """Tenants and keys. Reads of tenants are cached; a write reads its own tenant again, and `follow` all when another
+    process wrote.
 
     `secret`: the installation's secret key (64 hexadecimal digits, or none), from which processes without a common folder
     have the same pepper. A folder that has one of its own keeps it.
@@ -104,7 +106,7 @@ class Control:
             self._follow(con)
 
     def _follow(self, con: sa.Connection) -> None:
-        number = con.execute(sa.select(tenant_changes.c.number)).scalar()
+        number = _number(con)
         if number != self._number:
             self._number = number
             self._changed()
@@ -114,16 +116,11 @@ class Control:
         found, begun = self._cache, self.changes
         if found is None:
             with self.database.read() as con:
-                hours = {row.tenant: calendar.stored(row.document) for row in con.execute(sa.select(calendars))}
-                found = {
-                    row.id: Tenant(
-                        row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)),
-                        hours.get(row.id, NO_CALENDAR),
-                    )
-                    for row in con.execute(sa.select(tenants).where(tenants.c.delete_at.is_(None)).order_by(tenants.c.no))
-                }  # fmt: skip
+                number = _number(con)  # before the rows: what comes between them is found changed later
+                found = _tenants(con)
             if begun == self.changes:  # else what was read may be true no more
-                self._cache = found
+                self.changes += number != self._number
+                self._cache, self._number = found, number
         return found
 
     def tenant(self, tenant_id: str) -> Tenant:
@@ -147,13 +144,10 @@ class Control:
             "created_at": now(),
         }  # fmt: skip
         try:
-            with self.database.write() as con:
+            with self._changing(tenant_id) as con:
                 con.execute(tenants.insert().values(values))
-                count_change(con)
         except sa.exc.IntegrityError:
             raise ConflictError(f"tenant {tenant_id!r} exists already") from None
-        finally:
-            self._changed()
         return self.tenant(tenant_id)
 
     def change_tenant(
@@ -169,23 +163,19 @@ class Control:
         if retention is not None:
             values["retention"] = json.dumps(asdict(retention))
         if values:
-            with self.database.write() as con:
+            with self._changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
-                count_change(con)
-            self._changed()
         return self.tenant(tenant_id)
 
     def set_calendar(self, tenant_id: str, hours: Calendar) -> Tenant:
         """Give a tenant business hours, in place of those it had; none when `hours` has no versions."""
         self.tenant(tenant_id)
         mine = calendars.c.tenant == tenant_id
-        with self.database.write() as con:
+        with self._changing(tenant_id) as con:
             con.execute(calendars.delete().where(mine))
             if hours:
                 told = json.dumps(calendar.document(hours))
                 con.execute(calendars.insert().values(tenant=tenant_id, document=told, changed_at=now()))
-            count_change(con)
-        self._changed()
         return self.tenant(tenant_id)
 
     def close_tenant(self, tenant_id: str, delete_at: datetime) -> None:
@@ -199,6 +189,7 @@ class Control:
         if tenant_id not in {tenant for _, tenant, _ in self.closed_tenants()}:
             raise NotFoundError(f"no tenant {tenant_id[:80]!r} waits to be deleted")
         self._set_end(tenant_id, None)
+        self._changed()  # its place is not the last one
         return self.tenant(tenant_id)
 
     def closed_tenants(self) -> list[tuple[int, str, datetime]]:
@@ -208,10 +199,26 @@ class Control:
             return [(no, id_, at) for no, id_, at in con.execute(query.order_by(tenants.c.delete_at, tenants.c.no))]
 
     def _set_end(self, tenant_id: str, moment: datetime | None) -> None:
-        with self.database.write() as con:
+        with self._changing(tenant_id) as con:
             con.execute(tenants.update().where(tenants.c.id == tenant_id).values(delete_at=moment))
-            count_change(con)
+
+    @contextmanager
+    def _changing(self, tenant_id: str) -> Iterator[sa.Connection]:
+        """Change one tenant in a transaction. Of the cached tenants it alone is read again, unless others changed too."""
+        try:
+            with self.database.write() as con:
+                yield con
+                number = count_change(con)
+                changed = _tenants(con, tenant_id)
+        except BaseException:
+            self._changed()
+            raise
+        known, before = self._cache, self._number
         self._changed()
+        if known is not None and before is not None and number == before + 1:
+            self._cache, self._number = known | changed, number
+            if not changed:  # it was closed
+                self._cache.pop(tenant_id, None)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -319,10 +326,30 @@ class Control:
         return key
 
 
-def count_change(con: sa.Connection) -> None:
-    """Tell other processes that tenants were changed."""
+def count_change(con: sa.Connection) -> int:
+    """Tell other processes that tenants were changed; returns how many changes there were."""
     if not con.execute(tenant_changes.update().values(number=tenant_changes.c.number + 1)).rowcount:
         con.execute(tenant_changes.insert().values(number=1))
+    return _number(con)
+
+
+def _number(con: sa.Connection) -> int:
+    number: int | None = con.execute(sa.select(tenant_changes.c.number)).scalar()
+    return number or 0
+
+
+def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tenant]:
+    """Return all tenants by id, or one, when it is there; a closed one is not."""
+    query, hours = sa.select(tenants).where(tenants.c.delete_at.is_(None)), sa.select(calendars)
+    if tenant_id is not None:
+        query, hours = query.where(tenants.c.id == tenant_id), hours.where(calendars.c.tenant == tenant_id)
+    open_ = {row.tenant: calendar.stored(row.document) for row in con.execute(hours)}
+    return {
+        row.id: Tenant(
+            row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR)
+        )
+        for row in con.execute(query.order_by(tenants.c.no))
+    }  # fmt: skip
 
 
 def _key(row: sa.Row[Any]) -> Key:

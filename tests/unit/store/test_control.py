@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Retention
@@ -204,6 +208,37 @@ def test_another_process_follows_what_this_one_changes(control: Control, tmp_pat
     control.add_tenant("beta")
     assert other.tenant("beta").id == "beta"  # who is not known is looked for
     other.database.close()
+
+
+CHANGES: dict[str, Callable[[Control, str], object]] = {
+    "add": lambda control, name: control.add_tenant(name),
+    "rename": lambda control, name: control.change_tenant(name, name="other"),
+    "close": lambda control, name: control.close_tenant(name, datetime(2030, 1, 1, tzinfo=UTC)),
+    "reopen": lambda control, name: control.reopen_tenant(name),
+    "ask": lambda control, name: control.tenants(),
+    "follow": lambda control, name: control.follow(),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.sampled_from(list(CHANGES)), st.sampled_from(["a", "b", "c"])), max_size=12
+    )
+)
+@settings(max_examples=60)
+def test_whoever_changes_tenants_all_know_the_same(steps: list[tuple[int, str, str]]) -> None:
+    """Two processes change tenants in turns: what each knows after it followed is what is stored, in the same order."""
+    with TemporaryDirectory() as folder:
+        both = [open_(Path(folder)) for _ in range(2)]
+        for which, change, name in steps:
+            with suppress(ConflictError, NotFoundError):
+                CHANGES[change](both[which], name)
+        both.append(open_(Path(folder)))
+        stored = list(both[-1].tenants().items())
+        for control in both:
+            control.follow()
+            assert list(control.tenants().items()) == stored
+            control.database.close()
 
 
 def test_a_key_that_is_used_brings_what_is_known_of_its_tenant(control: Control, tmp_path: Path) -> None:
