@@ -159,7 +159,9 @@ def table(result: Mapping[str, Any]) -> str:
             unmeasured.append(f"- {goal.what} ({goal.unit}): {why}.")
             continue
         figure, reached = judged(goal, row)
-        mark = {True: "🟩", False: "🟥 missed", None: ""}[reached]
+        mark = {True: "🟩", False: "🟥 missed", None: "⬜ nothing beside it"}[reached]
+        if reached is None:
+            unmeasured.append(f"- {goal.what} ({goal.unit}), beside {goal.beside}: {goal.why_not}.")
         shown = (
             "" if figure is None else _figure(figure) + {"ours": "", "share": "x", "faster": "x as fast"}[goal.judged]
         )
