@@ -89,7 +89,7 @@ GOALS: Mapping[str, Goal] = {
     "help": Goal("`hubbub --help`", "s", most=0.3),
     "ready": Goal("`hubbub serve` until it is ready", "s", most=2),
     "jobs": Goal("small jobs on PostgreSQL", "jobs/s", "Dramatiq on Redis", "share", 0.5,
-                 why_not="no other queue was given (`--beside`); a job is a batch, and the daily cycle above holds"),
+                 why_not="no other queue was given (`--beside`); otherwise a job is a batch, and the daily cycle above must hold"),
     "tests": Goal("`make test`, `make test-all`", "minutes", why_not="timed by hand, not by the bench"),
 }  # fmt: skip
 
