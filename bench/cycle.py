@@ -21,11 +21,7 @@ def measure(size: lab.Size) -> lab.Findings:
     folder = lab.copy(lab.folded(size), "-cycle")
     events = late.hot(size, NEW, SINCE)
     with lab.engine(folder) as hub:
-        of: dict[int, list[bytes]] = {}
-        for tenant, line in events:
-            of.setdefault(tenant, []).append(line)
-        for tenant, lines in of.items():
-            lab.accept(hub, lab.name_of(tenant), b"\n".join(lines))
+        late.accept(hub, events)
         answers: list[dict[str, Any]] = []
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "fold": hub.refresh, "publish": hub.publish, "snapshots": partial(hub.snapshot, "daily"),

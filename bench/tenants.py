@@ -22,7 +22,7 @@ def one(size: lab.Size) -> dict[str, list[float]]:
         add = [lab.cost(hub.control.add_tenant, f"one-more-{n}", retention=KEEP_EVERYTHING).cpu for n in range(ADDED)]
     shutil.rmtree(folder)
     return {
-        "fold": [1e6 * fold / size.events], "late": [1e6 * s / 100 for s in repairs], "dashboard": [1000 * s for s in boards],
+        "fold": [1e6 * fold / size.events], "late": [1e6 * s / 100 for s, _ in repairs], "dashboard": [1000 * s for s in boards],
         "add": [1000 * s for s in add],
     }  # fmt: skip
 
