@@ -105,7 +105,7 @@ class Database:
         )  # fmt: skip
         written = (
             "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
-            "wal_autocheckpoint = 4000",
+            "wal_autocheckpoint = 4000", "journal_size_limit = 16777216",
         )  # fmt: skip
         read = ("temp_store = MEMORY", f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824")
         for pragma in (*written, *read) if writes and self.writable else read:  # what is written counts as a change
@@ -165,7 +165,7 @@ class Database:
         """Give pages that nothing uses back to the disk, when there are more of them than this."""
         with self._writing, errors_of(self.path):
             if self._writer.execute("PRAGMA freelist_count").fetchone()[0] > pages:
-                self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+                self._writer.executescript("PRAGMA incremental_vacuum")  # `execute` takes one step, which is one page
 
     def close(self) -> None:
         """Close all connections."""
