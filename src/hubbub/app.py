@@ -195,7 +195,8 @@ class Engine(
     ) -> dict[str, Any]:
         """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind.
 
-        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact.
+        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact, and
+        for one tenant WindowFrozenError where all of the range is gone; of several it is among the errors.
         """
         if fact is not None and fact not in FOLDED_BY:
             raise BadQuestionError(f"there is no fact {fact[:80]!r}{nearest(fact, list(FOLDED_BY))}")
@@ -207,6 +208,8 @@ class Engine(
                 for unit, count in backfill(self.store, [one], low, high, fact, step).items():
                     units[unit] = units.get(unit, 0) + count
             except WindowFrozenError as error:
+                if tenant is not None:
+                    raise
                 errors[one.id] = error.message
         return {"folded": sum(units.values()), "units": units, "errors": errors}
 

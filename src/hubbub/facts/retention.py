@@ -122,7 +122,7 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
                 cut_at(store, tenant, at)
         if days.raw is not None:
             raw = micros(kept_from(tenant, days.raw, now))
-            gone.attributes = _attributes(store, tenant, raw, dry_run)
+            gone.attributes = _attributes(store, tenant, raw, cut or 0, dry_run)
             gone.quarantine = _delete(store, "quarantine", "tenant = ? AND received_at < ?", (tenant.no, raw), dry_run)
         for kind in Kind:
             kept = micros(kept_from(tenant, days.days(kind.grain), now))
@@ -155,14 +155,18 @@ def _midnight(tenant: Tenant, at: int, days: int = 0) -> int:
 
 
 def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
-    """Yield the end of the first day that has something to go, until nothing before the cut has."""
-    while True:
+    """Yield the end of each day that has something to go, each later than the one before, and at last the cut.
+
+    A day's deeds stay when it goes, and go with a later one; so a day is not asked for twice.
+    """
+    params, done = _params(tenant, cut), 0
+    while done < cut:
         with store.facts.read() as reading:
-            first = reading.value(f"SELECT min(time) FROM event WHERE {GOES}", _params(tenant, cut))
-        if first is None:
-            yield cut
-            return
-        yield min(_midnight(tenant, first, 1), cut)
+            first = reading.value(
+                f"SELECT min(time) FROM event WHERE {GOES} AND time >= :done", params | {"done": done}
+            )
+        done = cut if first is None else min(_midnight(tenant, first, 1), cut)
+        yield done
 
 
 def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
@@ -196,20 +200,24 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
                 fold(writing, no, key)
 
 
-def _attributes(store: Store, tenant: Tenant, before: int, dry_run: bool) -> int:
-    """Take texts out of events that are old enough, a month of them in a transaction; returns of how many events."""
-    where = "tenant = ? AND time >= ? AND time < ? AND received_at < ? AND attributes IS NOT NULL"
+def _attributes(store: Store, tenant: Tenant, before: int, cut: int, dry_run: bool) -> int:
+    """Take texts out of events that are old enough, a month of them in a transaction; returns of how many events.
+
+    A dry run leaves out those that go as a whole at the cut.
+    """
+    where = "tenant = :tenant AND time >= :low AND time < :high AND received_at < :before AND attributes IS NOT NULL"
+    params = _params(tenant, cut) | {"before": before, "low": 0, "high": before}
     with store.facts.read() as reading:
         low = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
         if low is None or dry_run:
-            count: int = reading.value(f"SELECT count(*) FROM event WHERE {where}", (tenant.no, 0, before, before))
+            count: int = reading.value(f"SELECT count(*) FROM event WHERE {where} AND NOT ({GOES})", params)
             return count
     total = 0
     while low < before:
-        high = min(low + 30 * DAY, before)
+        params |= {"low": low, "high": min(low + 30 * DAY, before)}
         with store.facts.write() as writing:
-            total += writing.run(f"UPDATE event SET attributes = NULL WHERE {where}", (tenant.no, low, high, before))
-        low = high
+            total += writing.run(f"UPDATE event SET attributes = NULL WHERE {where}", params)
+        low = params["high"]
     return total
 
 
