@@ -47,11 +47,13 @@ class Store:
         last, facts, log = self.log.last(), self.facts.path, self.log.database.path
         if forgotten > stored:
             raise StoreDamagedError(
-                f"{facts} holds batches up to {stored}, and {forgotten} were stored: restore the folder from a backup"
+                f"{facts} or its write-ahead log is damaged or missing: it holds batches up to {stored}, and those up to "
+                f"{forgotten} left the log for it; restore the folder from a backup"
             )
         if last < stored:
             raise StoreDamagedError(
-                f"{log} ends at batch {last}, and {stored} were stored: restore the folder from a backup"
+                f"{log} or its write-ahead log is damaged or missing: it ends with batch {last}, and those up to {stored} were "
+                "stored; restore the folder from a backup"
             )
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:

@@ -80,10 +80,10 @@ def test_what_is_no_database_is_named(tmp_path: Path, file: str) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_that_is_emptied_is_never_begun_again(tmp_path: Path, file: str) -> None:
-    """Of no bytes, or deleted: the other file knows how far it was, and says so."""
+    """Of no bytes, or deleted: it is refused by name, with what to do."""
     _filled(tmp_path)
     (tmp_path / file).write_bytes(b"")
-    assert "1" in _refused(tmp_path, file)
+    assert "restore" in _refused(tmp_path, file)
     (tmp_path / file).unlink()
     _refused(tmp_path, file)
 
