@@ -52,6 +52,10 @@ def _parts(key: int) -> tuple[int, int]:
     return key >> 64, ident - (1 << 64) if ident & _SIGN else ident
 
 
+def _damaged(file: Path) -> StoreDamagedError:
+    return StoreDamagedError(f"{file} is gone or cut off: restore the folder from a backup")
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A file of identities, mapped: the places of each tenant's numbers, which are sorted."""
@@ -66,14 +70,19 @@ class Run:
             with file.open("rb") as opened:
                 whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
         except (FileNotFoundError, ValueError, TypeError) as error:
-            raise StoreDamagedError(f"{file} is gone or cut off: restore the folder from a backup") from error
-        count = whole[0]
-        places, begin = {}, 1 + 2 * count
-        for place in range(1, begin, 2):
-            tenant, size = whole[place], whole[place + 1]
+            raise _damaged(file) from error
+        places, begin = {}, 1 + 2 * whole[0]
+        if not 0 < begin <= len(whole):
+            raise _damaged(file)
+        for tenant, size in zip(whole[1:begin:2], whole[2:begin:2], strict=True):
             places[tenant] = begin, begin + size
             begin += size
+        if begin != len(whole):
+            raise _damaged(file)
         return cls(places, whole)
+
+    def __len__(self) -> int:
+        return sum(high - low for low, high in self.places.values())
 
     def of(self, tenant: int) -> memoryview:
         """Return the sorted numbers of a tenant."""
@@ -85,6 +94,14 @@ class Run:
         low, high = self.places.get(tenant, (0, 0))
         place = bisect_left(self.numbers, ident, low, high)
         return place < high and self.numbers[place] == ident
+
+
+def whole(file: Path, keys: int) -> bool:
+    """Say whether a file is there and holds as many keys as it should."""
+    try:
+        return len(Run.open(file)) == keys
+    except StoreDamagedError:
+        return False
 
 
 class Identities:

@@ -10,6 +10,7 @@ from typing import Any
 from hubbub.facts.refresh import behind
 from hubbub.settings import Settings
 from hubbub.storage.identity import FOLDER as IDENTITIES
+from hubbub.storage.identity import whole
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.integrations import Integrations
@@ -90,8 +91,7 @@ def _identities(store: Store) -> dict[str, Any]:
     with store.facts.read() as reading:
         runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")
         recent = reading.value("SELECT count(*) FROM identity")
-    files = {name: store.folder / IDENTITIES / name for name, _ in runs}
-    bad = [name for name, keys in runs if not files[name].is_file() or files[name].stat().st_size != 8 * keys]
+    bad = [name for name, keys in runs if not whole(store.folder / IDENTITIES / name, keys)]
     known = recent + sum(keys for _, keys in runs)
     return _row(
         "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events are known again when they are resent",

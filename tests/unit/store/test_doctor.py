@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from hubbub.app import Engine, open_engine
 
 
@@ -35,3 +37,27 @@ def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
         with engine.store.facts.write() as writing:
             writing.run("DELETE FROM identity_run")
         assert checks(engine)["identities"]
+
+
+def test_doctor_knows_a_whole_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was written of several tenants' events is well; with its last number cut off, or more than it has, it is not."""
+    monkeypatch.setattr("hubbub.storage.identity.RECENT", 4)
+    with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
+        for name in ("acme", "beta"):
+            engine.add_tenant(name)
+            now = datetime.now(UTC).isoformat()
+            sent = {
+                "type": "message.received",
+                "time": now,
+                "contact_id": "k",
+                "channel": "web",
+                "conversation_id": "v",
+            }
+            assert engine.record(name, [{**sent, "id": str(n)} for n in range(5)])["accepted"] == 5
+        engine.refresh()
+        (file,) = (tmp_path / "identities").iterdir()
+        assert checks(engine)["identities"]
+        kept = file.read_bytes()
+        for damaged in (kept[:-8], kept + bytes(8), kept[:4], b""):
+            file.write_bytes(damaged)
+            assert not checks(engine)["identities"]
