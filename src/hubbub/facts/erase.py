@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from hubbub.errors import StoreBusyError
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import Touched, touched
@@ -25,7 +22,7 @@ from hubbub.model.naming import BETWEEN, SHORTEST, pattern
 from hubbub.model.tenant import Tenant
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Database, Transaction
+from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
 OURS = frozenset({
@@ -56,8 +53,6 @@ FACTS: Mapping[str, tuple[str, str, str]] = {
     "person": ("'person'", "contact_id", "NULL"),
 }  # fmt: skip
 """Table -> the unit and key that its rows are folded by, and the moment that a row is dated by."""
-PATIENCE = 60.0
-"""Seconds that readers may hold the write-ahead log."""
 
 
 @dataclass(frozen=True)
@@ -208,23 +203,6 @@ def _link_of(row: Mapping[str, Any], found: re.Pattern[str]) -> bool:
 def finish(store: Store, who: Contact) -> None:
     """Leave no byte of what was deleted in any file. Raises StoreBusyError while somebody reads for longer than a minute."""
     for database in (store.facts, store.log.database):
-        _write_out(database)
+        database.rewrite()
     with store.facts.write() as writing:
         writing.run("DELETE FROM meta WHERE key = ?", (who.pending,))
-
-
-def _write_out(database: Database) -> None:
-    """Empty the write-ahead log, which holds pages as they were, when nobody reads from it any more."""
-    until = time.monotonic() + PATIENCE
-    busy: list[int] = []
-
-    def checkpoint(con: sqlite3.Connection) -> None:
-        busy[:] = [con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]]
-
-    while True:
-        database.exclusive(checkpoint)
-        if not busy[0]:
-            return
-        if time.monotonic() > until:
-            raise StoreBusyError(f"{database.path} is being read: run the same erasure again to leave no byte behind")
-        time.sleep(0.05)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from hubbub.errors import StoreBusyError
 from hubbub.storage.backup import Progress
-from hubbub.storage.sqlite import Database as File
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, Table, count, tables
 from hubbub.store import removal
@@ -14,7 +10,6 @@ from hubbub.store.database import Database
 
 AT_ONCE = 5_000
 """Rows that go in one transaction: others write in between."""
-PATIENCE = 60.0
 
 
 def rows_of(store: Store, database: Database, no: int, tenant: str) -> dict[str, int]:
@@ -32,7 +27,7 @@ def remove(store: Store, database: Database, no: int, tenant: str, progress: Pro
     removal.take_out(database, no, tenant)
     progress("control data deleted")
     for file in (store.log.database, store.facts):
-        _write_out(file)
+        file.rewrite()
 
 
 def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
@@ -59,19 +54,3 @@ def _empty(store: Store, table: Table, owner: Owner, progress: Progress) -> int:
         if count < AT_ONCE:
             return gone
         progress(f"{table.name}: {gone} rows deleted")
-
-
-def _write_out(file: File) -> None:
-    """Empty the write-ahead log, which holds pages as they were, when nobody reads from it any more."""
-    until = time.monotonic() + PATIENCE
-    while _checkpointed(file):
-        if time.monotonic() > until:
-            raise StoreBusyError(f"{file.path} is being read: run the same again to leave no byte behind")
-        time.sleep(0.05)
-
-
-def _checkpointed(file: File) -> int:
-    """Empty the write-ahead log; returns 1 when somebody reads from it."""
-    busy: list[int] = []
-    file.exclusive(lambda con: busy.extend(con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[:1]))
-    return busy[0]

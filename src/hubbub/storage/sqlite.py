@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -160,6 +161,31 @@ class Database:
         """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""
         if self.writable and not self._closed:
             self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
+
+    def rewrite(self) -> None:
+        """Write the file anew, so that no byte of what was deleted is left, nor in the write-ahead log.
+
+        `secure_delete` is not enough: it leaves bytes in pages that are balanced. Needs free space of twice the file, once among
+        temporary files. Raises StoreBusyError while somebody reads for longer than a minute.
+        """
+        with self._writing, errors_of(self.path):
+            self._check_open()
+            self._writer.execute("PRAGMA temp_store = FILE")  # else all of it is in memory for a while
+            try:
+                self._writer.execute("VACUUM")
+            finally:
+                self._writer.execute("PRAGMA temp_store = MEMORY")
+        until = time.monotonic() + BUSY_SECONDS
+        while self._emptied():
+            if time.monotonic() > until:
+                raise StoreBusyError(f"{self.path} is being read: run the same again to leave no byte behind")
+            time.sleep(0.05)
+
+    def _emptied(self) -> int:
+        """Empty the write-ahead log, which holds pages as they were; returns 1 when somebody reads from it."""
+        with self._writing, errors_of(self.path):
+            busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            return busy
 
     def shrink(self, pages: int) -> None:
         """Give pages that nothing uses back to the disk, when there are more of them than this."""
