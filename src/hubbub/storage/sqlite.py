@@ -163,7 +163,7 @@ class Database:
             self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
 
     def rewrite(self) -> None:
-        """Write the file anew, so that no byte of what was deleted is left, nor in the write-ahead log.
+        """Write the file again, so that no byte of what was deleted is left, nor in the write-ahead log.
 
         `secure_delete` is not enough: it leaves bytes in pages that are balanced. Needs free space of twice the file, once among
         temporary files. Raises StoreBusyError while somebody reads for longer than a minute.

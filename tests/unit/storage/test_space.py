@@ -60,7 +60,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
 
 
 def test_a_rewritten_file_holds_no_deleted_byte(tmp_path: Path) -> None:
-    """Rows that came and went in any order leave bytes in pages, `secure_delete` or not; in a file written anew there are none."""
+    """Rows that came and went in any order leave bytes in pages, in spite of `secure_delete`; a rewritten file has none."""
     left, canary = 0, b"canary-7f3a91"
     for seed in range(20):
         order, path = random.Random(seed), tmp_path / f"{seed}.db"
