@@ -305,7 +305,7 @@ OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING, *KEEPING,
 )  # fmt: skip
-"""What commands, jobs and kept answers ask for by name, with plain values in and out."""
+"""What commands, jobs and cached answers ask for by name, with plain values in and out."""
 
 
 def _kind(text: str) -> Kind:

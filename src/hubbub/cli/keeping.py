@@ -174,7 +174,7 @@ def migrate_control(
 ) -> None:
     """Carry control data and jobs into another database, and prove that nothing differs. Stop servers and workers first.
 
-    What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it anew.
+    What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it again.
     """
     from hubbub.cli import show
     from hubbub.operations.keeping import carry

@@ -54,7 +54,7 @@ SCHEDULES = (
 def schedules(changed: Mapping[str, str]) -> dict[str, Schedule]:
     """Return all schedules by name, with the crons of the settings in place of the given ones.
 
-    Raises BadSettingError for a name that is none, or a cron that cannot be read.
+    Raises BadSettingError for a name that is not known, or a cron that cannot be read.
     """
     known = {one.name: one for one in SCHEDULES}
     for name, cron in changed.items():

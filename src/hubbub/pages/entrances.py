@@ -266,7 +266,7 @@ def share(ask: Ask, form: Form) -> Done:
 
     A link shows the one page unless all are asked for. Who shares what is on the screen means that and no more, as with the
     link to one dashboard or one site that other programs make; of numbers that were given away by mistake nobody is told.
-    Raises BadInputError for a page that is none of numbers.
+    Raises BadInputError for a page without numbers.
     """
     page = form.get("page") or _here(ask)
     if page not in NUMBERS:

@@ -34,7 +34,7 @@ def guest_of(token: str, access: Access) -> Person:
 
 
 def may_see(person: Person, tenant: str) -> None:
-    """Raise NotFoundError, as for a tenant that is none, unless the tenant is this person's."""
+    """Raise NotFoundError, as for a tenant that is not known, unless the tenant is this person's."""
     if person.tenant not in (None, tenant):
         raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
 

@@ -31,7 +31,7 @@ def flagged(
     """Return `rows`, the classifications of `[start, end)` and of a filter that `hotspots` counts, and `next`, a cursor.
 
     `tones` count beside the topics of complaint and escalation. `text` is what the classified message says, where that is stored.
-    Raises BadQuestionError for a filter that classifications do not know, BadRequestError for a cursor that is none.
+    Raises BadQuestionError for a filter that classifications do not know, BadRequestError for a cursor that is not valid.
     """
     params: dict[str, Any] = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
     topics, moods = _among("topic", FLAGGED, params), _among("tone", [tone.lower() for tone in tones], params)

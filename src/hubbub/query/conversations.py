@@ -58,7 +58,7 @@ def conversations(
 ) -> dict[str, Any]:
     """Return `rows`, up to `limit` of them after `cursor`, and `next`, the cursor of the page after or None.
 
-    Raises BadQuestionError for a filter or state that is none, BadRequestError for a cursor that is none.
+    Raises BadQuestionError for a filter or state that is not known, BadRequestError for a cursor that is not valid.
     """
     if wanted.state not in ("", *STATES):
         raise BadQuestionError(f"state {wanted.state[:40]!r} is not one of {', '.join(STATES)}")

@@ -42,7 +42,7 @@ def explain(
 
     `events` are the things counted (the reply of a response, the message of a count, the conversations that are open): first those
     in the numerator, which `counts` says, then by time; `limit` of them after what `cursor`, the `next` of the page before, says.
-    Raises BadQuestionError, and BadRequestError for a cursor that is none.
+    Raises BadQuestionError, and BadRequestError for a cursor that is not valid.
     """
     if len(question.metrics) != 1:
         raise BadQuestionError("explain one metric at a time")

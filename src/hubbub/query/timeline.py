@@ -38,7 +38,7 @@ def timeline(
     """Return `rows`, a conversation's events in order, up to `limit` after `cursor`, and `next`, the cursor of what follows.
 
     A reply that ended a wait has `waited_ms` and `asked_at`, as the metric `response_ms` counts it. No rows: there is no such
-    conversation. Raises BadRequestError for a cursor that is none.
+    conversation. Raises BadRequestError for a cursor that is not valid.
     """
     after = page.place_of(cursor, int, int)
     with queries.reading(tenant) as (reading, _):

@@ -204,7 +204,7 @@ class Access:
     def end_all(self, tenant: str | None, besides: str = "") -> int:
         """End all sessions of a tenant, or (None) of operators, besides one by its id; returns how many there were.
 
-        Raises NotFoundError for a tenant that is none.
+        Raises NotFoundError for a tenant that is not known.
         """
         if tenant is not None:
             self._control.tenant(tenant)

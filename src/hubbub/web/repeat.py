@@ -53,7 +53,7 @@ class Doing:
 
 
 async def doing(request: Request, response: Response, engine: EngineOf, idempotency_key: KeyHeader = None) -> Doing:
-    """Read the key of a request and what it asks for. Raises BadRequestError for a key that is none."""
+    """Read the key of a request and what it asks for. Raises BadRequestError for a key that is not valid."""
     key = idempotency_key
     if key is not None:
         key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key  # the draft writes it as a quoted string
