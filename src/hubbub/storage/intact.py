@@ -15,13 +15,15 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from hubbub.errors import StoreDamagedError
-from hubbub.storage.sqlite import writable
+from hubbub.storage.sqlite import read_only, writable
 
 MARK = "acknowledged"
 LOG = "log.db"
 TRIES, PAUSE = 5, 0.2
 """How often, and after how many seconds, files that another process may be writing are looked at again."""
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'log'"
+_FORGOTTEN = "SELECT value FROM meta WHERE key = 'forgotten'"
+_STORED = "SELECT value FROM meta WHERE key = 'stored'"
 
 
 class Mark:
@@ -46,10 +48,10 @@ class Mark:
             self._file = None
 
 
-def check_log(folder: Path, facts: Path) -> None:
-    """Check, before anything is opened, that the log has all that was acknowledged and that events and facts have their file.
+def check(folder: Path, facts: Path) -> None:
+    """Check, before anything is opened, that the log has all that was acknowledged, and the facts all that has left the log.
 
-    Changes nothing. A folder that may only be read is not checked here, since that takes a copy. Raises StoreDamagedError.
+    Changes nothing, so that files which are put back still fit. A folder that may only be read is not checked here, since that takes a copy. Raises StoreDamagedError.
     """
     if not os.access(folder, os.W_OK):
         return
@@ -57,9 +59,12 @@ def check_log(folder: Path, facts: Path) -> None:
         acknowledged = _marked(folder)
         if acknowledged and not (facts.exists() and facts.stat().st_size):
             raise StoreDamagedError(f"{facts} is missing or empty: put it back beside {LOG}, or restore a backup")
-        found = _last(folder) if acknowledged else 0
-        if found >= acknowledged:
+        found, forgotten = _log_numbers(folder) if acknowledged else (0, 0)
+        stored = _stored(facts) if forgotten else 0
+        if found >= acknowledged and stored >= forgotten:
             return
+        if last_try and found >= acknowledged:
+            raise facts_behind(facts, stored, forgotten)
         if last_try:
             raise StoreDamagedError(
                 f"{folder / LOG} or its write-ahead log is damaged or missing: it ends with batch {found}, and batch "
@@ -75,13 +80,32 @@ def _marked(folder: Path) -> int:
     return 0
 
 
-def _last(folder: Path) -> int:
-    """Return the number of the newest batch in the log. A log that was not closed is read from a copy: SQLite would change it."""
+def facts_behind(facts: Path, stored: int, forgotten: int) -> StoreDamagedError:
+    """Return the error of facts that lack batches which left the log."""
+    return StoreDamagedError(
+        f"{facts} or its write-ahead log is damaged or missing: it holds batches up to {stored}, and those up to {forgotten} left "
+        "the log for it; put both files back, or restore the folder from a backup"
+    )
+
+
+def _stored(facts: Path) -> int:
+    """Return the number of the newest batch among the facts; one that cannot be read here is named by who opens it."""
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(read_only(facts), uri=True)) as con:
+        row = con.execute(_STORED).fetchone()
+        return int(row[0]) if row else 0
+    return 0
+
+
+def _log_numbers(folder: Path) -> tuple[int, int]:
+    """Return the numbers of the newest batch in the log and of the newest that left it.
+
+    A log that was not closed is read from a copy: SQLite would change it.
+    """
     files = [folder / LOG, folder / f"{LOG}-wal"]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".log-") as place, suppress(OSError, sqlite3.DatabaseError):
         for file in files if files[1].exists() and files[1].stat().st_size else files[:1]:
             shutil.copyfile(file, Path(place) / file.name)
         with closing(sqlite3.connect(Path(place) / LOG)) as copy:
-            row = copy.execute(_LAST).fetchone()
-        return int(row[0]) if row else 0
-    return 0
+            last, forgotten = (copy.execute(sql).fetchone() for sql in (_LAST, _FORGOTTEN))
+        return int(last[0]) if last else 0, int(forgotten[0]) if forgotten else 0
+    return 0, 0

@@ -27,7 +27,7 @@ class Store:
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        intact.check_log(folder, folder / FILE)
+        intact.check(folder, folder / FILE)
         self.facts = Database(folder / FILE)
         prepare = schema.create if self.facts.writable else schema.check
         self.facts.exclusive(lambda con: prepare(con, str(folder / FILE)))
@@ -46,10 +46,7 @@ class Store:
             stored = int(reading.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
         last, facts, log = self.log.last(), self.facts.path, self.log.database.path
         if forgotten > stored:
-            raise StoreDamagedError(
-                f"{facts} or its write-ahead log is damaged or missing: it holds batches up to {stored}, and those up to "
-                f"{forgotten} left the log for it; restore the folder from a backup"
-            )
+            raise intact.facts_behind(facts, stored, forgotten)
         if last < stored:
             raise StoreDamagedError(
                 f"{log} or its write-ahead log is damaged or missing: it ends with batch {last}, and those up to {stored} were "
