@@ -163,7 +163,9 @@ def test_killed_in_a_step_of_refresh(
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, set[str]]]:
     """Kill a process whose acknowledged events are in the log alone; gives the folder and their ids."""
     folder = journal = Path()
-    for _ in range(10):  # one that dies between a checkpoint and its next write has all in the file itself: not what is asked for
+    for _ in range(
+        10
+    ):  # one that dies between a checkpoint and its next write has all in the file itself: not what is asked for
         base = tmp_path_factory.mktemp("killed")
         folder, journal = base / "data", base / "journal"
         kill_after(start("ingest", folder, journal, 0, "alone"), 1.0)

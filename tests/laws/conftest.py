@@ -96,9 +96,10 @@ class Lab:
         grain: Grain = Grain.TOTAL,
         *,
         by: tuple[str, ...] = (),
+        as_of: datetime | None = None,
     ) -> Answer:
         """Ask for metrics of a range."""
-        return self.queries.answer(tenant, Question(tuple(metrics), start, end, grain, by))
+        return self.queries.answer(tenant, Question(tuple(metrics), start, end, grain, by, as_of=as_of))
 
     def values(self, answer: Answer) -> dict[tuple[datetime, tuple[str | None, ...]], dict[str, Any]]:
         """Return the plain values of an answer by window and dimension values."""

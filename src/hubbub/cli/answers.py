@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hubbub.cli.options import Data, From, Json, TenantName, To, Where, pairs
+from hubbub.cli.options import AsOf, Data, From, Json, TenantName, To, Where, pairs
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +55,7 @@ def query(
     where: Where = None,
     compare: Annotated[str | None, typer.Option("--compare", help="previous: the same stretch before.")] = None,
     include_bots: Annotated[bool, typer.Option("--include-bots", help="Count bots and notices too.")] = False,
+    as_of: AsOf = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")] = False,
     data: Data = None,
     as_json: Json = False,
@@ -64,7 +65,7 @@ def query(
 
     answer = _ask(
         "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
-        compare=compare, include_bots=include_bots,
+        compare=compare, include_bots=include_bots, as_of=as_of,
     )  # fmt: skip
     if as_csv:
         from hubbub.reports.as_csv import answer_table
@@ -101,6 +102,7 @@ def explain(
     start: From,
     end: To,
     where: Where = None,
+    as_of: AsOf = None,
     limit: Annotated[int, typer.Option("--limit", help="Events to show.")] = 20,
     cursor: Annotated[
         str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
@@ -119,6 +121,7 @@ def explain(
         start=start,
         end=end,
         where=pairs(where),
+        as_of=as_of,
         limit=limit,
         cursor=cursor,
     )

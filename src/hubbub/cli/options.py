@@ -18,6 +18,10 @@ TenantName = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 AnyTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.", show_default=False)]
 From = Annotated[str, typer.Option("--from", help="Start: a date in the tenant's zone, or an RFC 3339 time.")]
 To = Annotated[str, typer.Option("--to", help="End (exclusive): a date in the tenant's zone, or an RFC 3339 time.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Answer with what was known then: a date or an RFC 3339 time.", show_default=False),
+]
 Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALUE; may be repeated.")]
 
 

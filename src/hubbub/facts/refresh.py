@@ -33,7 +33,9 @@ _REFUSE = (
     "WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE tenant = :tenant AND same = :same)"
 )
 """What is refused again, as when a file is imported twice, is kept once."""
-_SEQ, _CHANNEL = EVENT.index("seq"), EVENT.index("channel")
+_FORMER = f"INSERT OR IGNORE INTO former ({', '.join(EVENT)}, until) VALUES ({', '.join('?' * (len(EVENT) + 1))})"
+_SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
+_ATTRIBUTES = EVENT.index("attributes")
 Progress = Callable[[str], None]
 
 
@@ -122,7 +124,11 @@ def _late(writing: Transaction, entry: Entry) -> set[int]:
 
 
 def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]) -> None:
-    """Take out the events that this batch corrects; what they were part of is folded again."""
+    """Take out the events that this batch corrects; what they were part of is folded again, and what they said stays in `former`.
+
+    Its texts do not: nothing is folded from them.
+    """
+    former = []
     for place, time in entry.replaced.items():
         if place in late:
             continue
@@ -132,6 +138,11 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]
         )
         units.update(("contact", *contact) for contact in touched(old, units))
         units.update(("channel", entry.tenant, row[_CHANNEL] or "") for row in old if row[-1])
+        until = entry.rows[place][_RECEIVED]
+        former += [
+            (*row[:_ATTRIBUTES], None, *row[_ATTRIBUTES + 1 : -1], until) for row in old if row[_RECEIVED] < until
+        ]
+    writing.many(_FORMER, former)
 
 
 def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ FACTS = {
     "episode": f"tenant = :tenant AND anchor < :cut AND max({_EPISODE}) < :cut",
     "survey": "tenant = :tenant AND max(coalesce(sent_at, 0), coalesce(rated_at, 0)) < :cut",
     "state": "tenant = :tenant AND until < :cut",
-    "former": "tenant = :tenant AND anchor < :cut",
+    "former": "tenant = :tenant AND time < :cut",
 }
 """Table -> the rows that a cut takes, as a dry run counts them."""
 
@@ -184,6 +184,15 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
             )  # fmt: skip
         elif since is not None:
             writing.run("UPDATE kept SET since = ? WHERE tenant = ? AND what = 'facts'", (cut, tenant.no))
+        arrived = writing.value(
+            f"SELECT max(at) FROM (SELECT max(received_at) AS at FROM event WHERE {GOES} UNION ALL "
+            f"SELECT max(until) FROM former WHERE {FACTS['former']})", params,
+        )  # fmt: skip
+        if arrived is not None:  # what was known before is not known any more
+            writing.run(
+                "INSERT INTO kept VALUES (?, 'arrivals', 0, ?) ON CONFLICT DO UPDATE SET since = max(since, excluded.since)",
+                (tenant.no, arrived),
+            )
         units: Touched = set()
         rows = writing.each(f"SELECT {', '.join(EVENT)} FROM event WHERE {GOES}", params)
         units.update(("contact", *contact) for contact in touched(rows, units))

@@ -30,6 +30,8 @@ class Question:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     include_bots: bool = False
     compare: str | None = None
+    as_of: datetime | None = None
+    """Asked of what was known at a moment (aware); None: of all that is known."""
 
 
 def parse_moment(text: str, zone: str) -> datetime:

@@ -44,6 +44,7 @@ class AnswerOperations(ABC):
         where: Where | None = None,
         compare: str | None = None,
         include_bots: bool = False,
+        as_of: str | datetime | None = None,
     ) -> Question:
         """Build a question from plain values; dates are days of the tenant's zone. Raises BadQuestionError."""
 
@@ -59,10 +60,11 @@ class AnswerOperations(ABC):
             where={k: (v,) if isinstance(v, str) else tuple(v) for k, v in (where or {}).items()},
             compare=compare,
             include_bots=include_bots,
+            as_of=moment(as_of) if as_of is not None else None,
         )
 
     def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
-        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots."""
+        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, as_of."""
         one = self.control.tenant(tenant)
         return self.queries.answer(one, self.question(one, **question)).public(details=details)
 
@@ -74,12 +76,13 @@ class AnswerOperations(ABC):
         end: str,
         where: Where | None = None,
         *,
+        as_of: str | datetime | None = None,
         limit: int = PAGE,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """Explain one number down to event ids."""
+        """Explain one number down to event ids; `as_of` as it was known at a moment."""
         one = self.control.tenant(tenant)
-        question = self.question(one, metric, start, end, where=where)
+        question = self.question(one, metric, start, end, where=where, as_of=as_of)
         return explain(self.queries, one, question, limit=limit, cursor=cursor)
 
     def changes(self, tenant: str, *, limit: int = TOP, **question: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def explain(
         raise BadQuestionError(f"'limit' must lie between 1 and {MAX_PAGE}")
     one = find(question.metrics[0])
     question = replace(question, grain=Grain.TOTAL, by=(), compare=None)
-    with queries.asking(tenant) as (ask, reading, now):
+    with queries.asking(tenant, question.as_of) as (ask, reading, now):
         answer = ask(question)
         total, rows, following = _page(Context(reading, tenant, question, (), micros(now)), one, limit, cursor)
     cell = answer.columns[one.name].cell(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from hubbub.calculations import change
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError, StoreFullError, StoreUnavailableError
 from hubbub.facts.moments import micros, moment
+from hubbub.facts.past import known_at
 from hubbub.facts.refresh import refresh
 from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
@@ -48,8 +49,8 @@ class Queries:
         return self.together(tenant, [question])[0]
 
     def together(self, tenant: Tenant, questions: Sequence[Question]) -> list[Answer]:
-        """Answer several questions at one moment."""
-        with self.asking(tenant) as (ask, _, _):
+        """Answer several questions at one moment; their `as_of` is the same."""
+        with self.asking(tenant, questions[0].as_of if questions else None) as (ask, _, _):
             return [ask(question) for question in questions]
 
     @contextmanager
@@ -59,17 +60,28 @@ class Queries:
             yield ask
 
     @contextmanager
-    def asking(self, tenant: Tenant) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
-        """Give the same, and beside it what `reading` gives: the facts that these answers are read from."""
+    def asking(
+        self, tenant: Tenant, as_of: datetime | None = None
+    ) -> Iterator[tuple[Callable[[Question], Answer], Transaction, datetime]]:
+        """Give the same, and beside it what `reading` gives: the facts that these answers are read from.
+
+        With `as_of` (aware) all of it is as it was known then. Raises BadQuestionError where that is gone or yet to come.
+        """
         behind = self._refreshed(tenant)
         now = self._clock()
+        if as_of is not None and as_of > now:
+            raise BadQuestionError(f"'as_of' lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}")
 
         def ask(question: Question) -> Answer:
             answer = _answer(reading, tenant, question, now)
             answer.freshness |= behind
             return answer
 
-        with self._store.facts.read() as reading:
+        with ExitStack() as stack:
+            reading = stack.enter_context(self._store.facts.read())
+            if as_of is not None:
+                now = as_of
+                reading = stack.enter_context(known_at(reading, tenant.no, micros(as_of)))
             yield ask, reading, now
 
     @contextmanager

@@ -51,7 +51,8 @@ class Mark:
 def check(folder: Path, facts: Path) -> None:
     """Check, before anything is opened, that the log has all that was acknowledged, and the facts all that has left the log.
 
-    Changes nothing, so that files which are put back still fit. A folder that may only be read is not checked here, since that takes a copy. Raises StoreDamagedError.
+    Changes nothing, so that files which are put back still fit. A folder that may only be read is not checked here, since that
+    takes a copy. Raises StoreDamagedError.
     """
     if not os.access(folder, os.W_OK):
         return

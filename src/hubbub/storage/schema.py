@@ -108,13 +108,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         },
         "tenant, kind, date, account",
     ),
-    "former": (
-        {
-            "tenant": "INTEGER NOT NULL", "fact": "TEXT NOT NULL", "key": "TEXT NOT NULL", "anchor": "INTEGER NOT NULL",
-            "until": "INTEGER NOT NULL", "cause": "TEXT NOT NULL", "row": "TEXT",
-        },
-        "tenant, fact, key, anchor, until",
-    ),
+    "former": ({**SENT, "until": "INTEGER NOT NULL"}, "tenant, ident, until"),
     "person": (
         {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
     ),

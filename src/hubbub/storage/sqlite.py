@@ -27,6 +27,11 @@ class Transaction:
         self._con = con
         self._path = path
 
+    @property
+    def path(self) -> Path:
+        """The file, for errors that name it."""
+        return self._path
+
     def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run a statement and return all of its rows."""
         try:

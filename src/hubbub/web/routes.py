@@ -50,6 +50,9 @@ class QueryBody(BaseModel):
     where: dict[Text, Text | list[Text]] = Field(default_factory=dict)
     compare: Text | None = None
     include_bots: bool = False
+    as_of: Text | None = Field(
+        None, description="Answer with what was known at this moment; absent: with all that is known."
+    )
     details: bool = False
 
 
@@ -115,11 +118,12 @@ def explain(
     start: From,
     end: To,
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    as_of: Annotated[str | None, Query(max_length=60, description="Explain what was known at this moment.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
 ) -> dict[str, Any]:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
-    return engine.explain(tenant, metric, start, end, _where(where), limit=limit, cursor=cursor)
+    return engine.explain(tenant, metric, start, end, _where(where), as_of=as_of, limit=limit, cursor=cursor)
 
 
 def _where(pairs: list[str] | None) -> dict[str, list[str]]:
