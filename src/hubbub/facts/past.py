@@ -1,8 +1,8 @@
 """The facts of a tenant as they were known at a moment: all events that had come by then, folded into a database of their own.
 
 Every fact is a pure function of events, and an event says when it came. So the past needs no copies of facts: only what a
-correction replaces is kept, in `former`, for as long as other events. What is erased is gone from the past too, and definitions,
-zone, calendar and retention are those of today.
+correction replaces is kept, in `former_version`, for as long as other events. What is erased is gone from the past too, and
+definitions, zone, calendar and retention are those of today.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AT_MOST = 1_000_000
 _EVENTS = f"INSERT INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
 _KNOWN = (
     f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = :tenant AND received_at <= :at UNION ALL "
-    f"SELECT {', '.join(EVENT)} FROM former WHERE tenant = :tenant AND received_at <= :at AND until > :at"
+    f"SELECT {', '.join(EVENT)} FROM former_version WHERE tenant = :tenant AND received_at <= :at AND until > :at"
 )
 _CARRIED = ("boundary", "kept")
 """Tables that a fold begins with where retention cut."""

@@ -33,7 +33,9 @@ _REFUSE = (
     "WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE tenant = :tenant AND same = :same)"
 )
 """What is refused again, as when a file is imported twice, is kept once."""
-_FORMER = f"INSERT OR IGNORE INTO former ({', '.join(EVENT)}, until) VALUES ({', '.join('?' * (len(EVENT) + 1))})"
+_FORMER = (
+    f"INSERT OR IGNORE INTO former_version ({', '.join(EVENT)}, until) VALUES ({', '.join('?' * (len(EVENT) + 1))})"
+)
 _SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
 _ATTRIBUTES = EVENT.index("attributes")
 Progress = Callable[[str], None]
@@ -62,6 +64,8 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
         with store.settling:
             while count := _store(store, done):
                 progress(f"{count} events stored")
+            if not _anything(store, tenant):
+                return done
             for count in _fold_whole(store, tenant, done):
                 progress(f"{count} units folded")
             while count := _fold(store, tenant, done):
@@ -124,9 +128,9 @@ def _late(writing: Transaction, entry: Entry) -> set[int]:
 
 
 def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]) -> None:
-    """Take out the events that this batch corrects; what they were part of is folded again, and what they said stays in `former`.
+    """Take out the events that this batch corrects; what they were part of is folded again.
 
-    Its texts do not: nothing is folded from them.
+    What they said stays in `former_version`, without its texts: nothing is folded from them.
     """
     former = []
     for place, time in entry.replaced.items():
@@ -168,7 +172,7 @@ def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
 def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
     """Fold some of what is to be folded; returns how many units."""
     mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
-    if not _anything(store, mine, params):
+    if not _anything(store, tenant):
         return 0
     for unit, fold in UNITS.items():
         with store.facts.write() as writing:
@@ -217,11 +221,11 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
         yield count
 
 
-def _anything(store: Store, mine: str, params: tuple[int, ...]) -> bool:
+def _anything(store: Store, tenant: int | None) -> bool:
+    """Whether anything is to be folded: asked before every answer, and so one statement that looks into an index."""
+    units = ", ".join("?" * len(UNITS))
     with store.facts.read() as reading:
-        if not params:
+        if tenant is None:
             return reading.value("SELECT 1 FROM todo LIMIT 1") is not None
-        return any(
-            reading.value(f"SELECT 1 FROM todo WHERE unit = ?{mine} LIMIT 1", (unit, *params)) is not None
-            for unit in UNITS
-        )
+        sql = f"SELECT 1 FROM todo WHERE unit IN ({units}) AND tenant = ? LIMIT 1"
+        return reading.value(sql, (*UNITS, tenant)) is not None

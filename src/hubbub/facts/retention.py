@@ -48,7 +48,7 @@ FACTS = {
     "episode": f"tenant = :tenant AND anchor < :cut AND max({_EPISODE}) < :cut",
     "survey": "tenant = :tenant AND max(coalesce(sent_at, 0), coalesce(rated_at, 0)) < :cut",
     "state": "tenant = :tenant AND until < :cut",
-    "former": "tenant = :tenant AND time < :cut",
+    "former_version": "tenant = :tenant AND time < :cut",
 }
 """Table -> the rows that a cut takes, as a dry run counts them."""
 
@@ -186,7 +186,7 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
             writing.run("UPDATE kept SET since = ? WHERE tenant = ? AND what = 'facts'", (cut, tenant.no))
         arrived = writing.value(
             f"SELECT max(at) FROM (SELECT max(received_at) AS at FROM event WHERE {GOES} UNION ALL "
-            f"SELECT max(until) FROM former WHERE {FACTS['former']})", params,
+            f"SELECT max(until) FROM former_version WHERE {FACTS['former_version']})", params,
         )  # fmt: skip
         if arrived is not None:  # what was known before is not known any more
             writing.run(
@@ -203,7 +203,7 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
             if writing.rows(GIVES.replace(" LIMIT 1", " AND time < ? LIMIT 1"), (tenant.no, channel, cut)):
                 boundary.write(writing, tenant.no, "channel", channel, cut, True)
         writing.run(f"DELETE FROM event WHERE {GOES}", params)
-        writing.run(f"DELETE FROM former WHERE {FACTS['former']}", {"tenant": tenant.no, "cut": cut})
+        writing.run(f"DELETE FROM former_version WHERE {FACTS['former_version']}", {"tenant": tenant.no, "cut": cut})
         for unit, fold in UNITS.items():
             for _, no, key in sorted(one for one in units if one[0] == unit):
                 fold(writing, no, key)

@@ -100,11 +100,14 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
         for day in windows(start, end, Grain.DAY, tz):
             yield from (hour for hour in _hours(day, tz) if hour.end > start and hour.start < end)
         return
-    moment = start
-    while moment < end:
-        window = window_of(moment, grain, tz)
-        yield window
-        moment = window.end
+    first = first_day(day_of(start, tz), grain)
+    low = local_midnight(first, tz)
+    while low < end:
+        first = next_first_day(first, grain)
+        high = local_midnight(first, tz)
+        if low < high:  # a day that a zone skipped has no length
+            yield Window(low, high)
+        low = high
 
 
 def utc_naive(moment: datetime) -> datetime:

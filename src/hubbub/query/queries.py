@@ -204,7 +204,7 @@ def _laid_out(
         )
     lost = {one.name: _lost(one, cut, now, gone) for one in asked}
     columns = {one.name: _column(one, cut, combos, found[one.name], now, lost[one.name]) for one in asked}
-    starts = [window.start.astimezone(UTC) for window in cut for _ in combos]
+    starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
     fresh = _freshness(question, tenant, now, sum(window.end > now for window in cut))
     if gone and (nulls := len(set().union(*lost.values()))):
         fresh["gone"] = f"{nulls} of {len(cut)} windows are null: what they count is past retention"
@@ -231,26 +231,28 @@ def _column(
     now: datetime,
     lost: set[int],
 ) -> Column:
-    column = Column(one.unit)
+    """Lay a metric's cells out over all rows: what holds where there is none first, then the cells that there are."""
+    width, rows = len(combos), len(cut) * len(combos)
     horizon = one.rollup.source.look_ahead
+    column = Column(one.unit, [], [None] * rows, [None] * rows, [0] * rows, [])
     for number, window in enumerate(cut):
         state = Known.LIVE if window.end > now else Known.PROVISIONAL if window.end + horizon > now else Known.SETTLED
-        empty = _empty(one, window, now)
-        for dims in combos:
-            cell = cells.get((number, dims)) or empty
-            if number in lost:
-                cell, state = Cell(None), Known.GONE
-            column.values.append(cell.value)
-            column.numerators.append(cell.numerator)
-            column.denominators.append(cell.denominator)
-            column.n.append(cell.n)
+        column.states += [Known.GONE if number in lost else state] * width
+        column.values += [None if number in lost else _without_facts(one, window, now)] * width
+        if number in lost:
+            column.n[number * width : (number + 1) * width] = [None] * width
+    place_of = {dims: place for place, dims in enumerate(combos)}
+    for (number, dims), cell in cells.items():
+        if number not in lost and dims in place_of:
+            row = number * width + place_of[dims]
+            column.values[row], column.n[row] = cell.value, cell.n
+            column.numerators[row], column.denominators[row] = cell.numerator, cell.denominator
             if cell.details is not None:
-                column.details[len(column.states)] = cell.details
-            column.states.append(state)
+                column.details[row] = cell.details
     return column
 
 
-def _empty(one: Asked, window: Window, now: datetime) -> Cell:
+def _without_facts(one: Asked, window: Window, now: datetime) -> int | None:
     """A window without facts: counts are 0, everything that divides or has no value is null, as are states yet to come."""
     metric = one.metric
     counted = isinstance(metric, Distinct | State | First) or one.statistic == "count"
@@ -258,9 +260,7 @@ def _empty(one: Asked, window: Window, now: datetime) -> Cell:
         counted = True
     if isinstance(metric, State) and (window.start >= now or metric.age):
         counted = False
-    if isinstance(metric, Score):
-        counted = False
-    return Cell(0 if counted else None, n=0)
+    return 0 if counted and not isinstance(metric, Score) else None
 
 
 def _freshness(question: Question, tenant: Tenant, now: datetime, live: int) -> dict[str, Any]:

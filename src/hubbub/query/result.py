@@ -103,14 +103,21 @@ class Answer:
         """
         tz, by = ZoneInfo(self.zone), self.question.by
         windows = {start: start.astimezone(tz).isoformat() for start in set(self.starts)}
-        values = [(name, f"{name}.state", column.values, column.states) for name, column in self.columns.items()]
+        names = {dims: dict(zip(by, dims, strict=True)) for dims in set(self.dims)}
+        values = [(name, column.values) for name, column in self.columns.items()]
+        unknown = [
+            (f"{name}.state", column.states)
+            for name, column in self.columns.items()
+            if not UNKNOWN.keys().isdisjoint(column.states)
+        ]
         rows = []
         for i, (start, dims) in enumerate(zip(self.starts, self.dims, strict=True)):
-            shown: dict[str, Any] = {"window": windows[start], **dict(zip(by, dims, strict=True))}
-            for name, state_name, numbers, states in values:
+            shown: dict[str, Any] = {"window": windows[start], **names[dims]}
+            for name, numbers in values:
                 shown[name] = numbers[i]
+            for name, states in unknown:
                 if states[i] in UNKNOWN:
-                    shown[state_name] = states[i]
+                    shown[name] = states[i]
             if self.compare is not None:
                 shown["compare"] = self.compare[i]
             if details:

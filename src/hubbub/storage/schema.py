@@ -108,7 +108,7 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
         },
         "tenant, kind, date, account",
     ),
-    "former": ({**SENT, "until": "INTEGER NOT NULL"}, "tenant, ident, until"),
+    "former_version": ({**SENT, "until": "INTEGER NOT NULL"}, "tenant, ident, until"),
     "person": (
         {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
     ),
