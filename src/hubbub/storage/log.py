@@ -1,6 +1,6 @@
 """The log: what was accepted is on disk here before anybody hears of it, and waits until it is stored with its facts.
 
-It is a file of its own, so that no fold ever holds an acknowledgement back. Callers that come at once share one sync: the first
+It is a file of its own, so that no fold ever holds an acknowledgement back. Callers that come at once share one sync: one thread
 writes for all that wait. Verdicts are given here too, since only here is known what is still on its way.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from hubbub.errors import StoreDamagedError, StoreFullError
+from hubbub.errors import StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.storage import schema
 from hubbub.storage.identity import Identities, key_of
 from hubbub.storage.intact import LOG, Mark
@@ -89,7 +89,9 @@ class Log:
         self._identities = identities
         self._free_floor = free_floor
         self._queue: list[_Waiting] = []
-        self._queue_lock = threading.Lock()
+        self._arrived = threading.Condition()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
         self._commit_lock = threading.Lock()
         self._pending: dict[int, tuple[int, int]] = {}
         self._loaded = 0
@@ -103,15 +105,31 @@ class Log:
 
     def append(self, batch: Batch) -> list[Verdict]:
         """Store a batch durably and return one verdict per row, in order. Raises StoreFullError, StoreUnavailableError."""
+        return self.submit(batch).result()
+
+    def submit(self, batch: Batch) -> Future[list[Verdict]]:
+        """Let a batch be stored durably; its verdicts, or what `append` raises, are there once it is."""
         mine = _Waiting(batch, Future())
-        with self._queue_lock:
+        with self._arrived:
+            if self._closed:
+                raise StoreUnavailableError(f"{self._database.path.name} is closed")
             self._queue.append(mine)
-        with self._commit_lock:
-            if not mine.verdicts.done():
-                with self._queue_lock:
-                    waiting, self._queue = self._queue, []
+            if self._writer.ident is None:
+                self._writer.start()
+            self._arrived.notify()
+        return mine.verdicts
+
+    def _write(self) -> None:
+        """Write what waits, all of it at once, until closed."""
+        while True:
+            with self._arrived:
+                while not self._queue:
+                    if self._closed:
+                        return
+                    self._arrived.wait()
+                waiting, self._queue = self._queue, []
+            with self._commit_lock:
                 self._commit(waiting)
-        return mine.verdicts.result()
 
     def _commit(self, waiting: Sequence[_Waiting]) -> None:
         try:
@@ -286,7 +304,12 @@ class Log:
             self._load()
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what waits, and close the file."""
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify()
+        if self._writer.is_alive():
+            self._writer.join()
         with suppress(Exception):
             self._database.checkpoint()
         self._database.close()
