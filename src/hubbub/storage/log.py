@@ -25,6 +25,7 @@ from hubbub.storage import schema
 from hubbub.storage.identity import Identities, key_of
 from hubbub.storage.intact import LOG, Mark
 from hubbub.storage.sqlite import Database, Transaction
+from hubbub.storage.waiting import Held, Waiting
 
 EVENT = tuple(schema.SENT)
 """Columns of an event's row, in order."""
@@ -93,10 +94,8 @@ class Log:
         self._closed = False
         self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
         self._commit_lock = threading.Lock()
-        self._pending: dict[int, tuple[int, int]] = {}
-        self._loaded = 0
-        self._others = self._database.changed()
-        self._load()
+        self._waiting = Waiting()
+        self._others: int | None = None
 
     @property
     def database(self) -> Database:
@@ -137,7 +136,7 @@ class Log:
             with self._database.write() as writing:
                 self._follow(writing)
                 judged = []
-                known: dict[int, tuple[int, int]] = {}
+                known: dict[int, Held] = {}
                 for one in waiting:
                     verdicts, kept, replaced = self._judge(one.batch, known)
                     judged.append((one, verdicts))
@@ -154,8 +153,8 @@ class Log:
                 one.verdicts.set_exception(error)
             return
         self._mark.set(last)
-        self._pending |= known
-        self._loaded = last
+        if known:
+            self._waiting.add(last, known)
         for one, verdicts in judged:
             one.verdicts.set_result(verdicts)
 
@@ -168,7 +167,7 @@ class Log:
             )
 
     def _judge(
-        self, batch: Batch, known: dict[int, tuple[int, int]]
+        self, batch: Batch, known: dict[int, Held]
     ) -> tuple[list[Verdict], Sequence[Row], list[tuple[int, int]]]:
         """Return the verdicts of a batch, the rows to store, and of those that replace one its place and old time.
 
@@ -177,18 +176,18 @@ class Log:
         keys = [key_of(batch.tenant, row[IDENT]) for row in batch.rows]
         asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
         hits = self._identities.known(asked)
-        hits.update(key for key in asked if key in self._pending or key in known)
+        hits.update(key for key in asked if key in self._waiting or key in known)
         if not hits and len(set(asked)) == len(asked):
             for key, row in zip(keys, batch.rows, strict=True):
                 known[key] = _revision(row), row[TIME]
             return [Verdict.STORED] * len(keys), batch.rows, []
-        stored = self._stored(batch, keys, {k for k in hits if k not in self._pending and k not in known})
+        stored = self._stored(batch, keys, {k for k in hits if k not in self._waiting and k not in known})
         verdicts: list[Verdict] = []
         kept: list[Row] = []
         replaced: list[tuple[int, int]] = []
         places: dict[int, int] = {}
         for key, row, given in zip(keys, batch.rows, batch.given, strict=True):
-            held = (known.get(key) or self._pending.get(key) or stored.get(key)) if given else None
+            held = (known.get(key) or self._waiting.get(key) or stored.get(key)) if given else None
             if held is None and key in hits:  # its event is gone: what was counted once is not counted again
                 verdicts.append(Verdict.DUPLICATE)
                 continue
@@ -268,8 +267,7 @@ class Log:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
                 writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
             self._database.shrink(FREE_PAGES)
-            for key in keys:
-                self._pending.pop(key, None)
+            self._waiting.drop(upto)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -287,21 +285,20 @@ class Log:
             row = (max(last, number) + 1, 0, 0, nothing, msgspec.msgpack.encode(()))
             writing.run("INSERT INTO log (n, tenant, received_at, events, rejected) VALUES (?, ?, ?, ?, ?)", row)
 
-    def _load(self) -> None:
-        """Know the identities of what waits."""
-        self._pending.clear()
-        for entry in self.waiting(0, 2**62):
-            for row in entry.rows:
-                self._pending[key_of(entry.tenant, row[IDENT])] = _revision(row), row[TIME]
-            self._loaded = entry.n
-
     def _follow(self, writing: Transaction) -> None:
-        """Know what other processes accepted or stored since this one looked: both change the log's file."""
+        """Know what other processes accepted or stored since this one looked: both change the log's file.
+
+        The first look knows nothing yet. It is taken when something is accepted: who only reads need not know what waits.
+        """
         now = writing.value("PRAGMA data_version")
-        if now != self._others:
-            self._others = now
-            self._identities.reload()
-            self._load()
+        if now == self._others:
+            return
+        self._identities.reload()
+        self._waiting.drop(int(writing.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0))
+        for entry in self.waiting(self._waiting.last, 2**62):
+            held = {key_of(entry.tenant, row[IDENT]): (_revision(row), row[TIME]) for row in entry.rows}
+            self._waiting.add(entry.n, held)
+        self._others = now
 
     def close(self) -> None:
         """Write what waits, and close the file."""

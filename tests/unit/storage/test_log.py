@@ -1,0 +1,131 @@
+"""The log's verdicts hold whatever is stored meanwhile, and by whom."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hubbub.facts.refresh import Refreshed, refresh
+from hubbub.facts.refresh import _store as move_out
+from hubbub.ingest.intake import Intake
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.storage.store import Store
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+TENANT = Tenant(1, "acme", "UTC", "", KEEP_EVERYTHING)
+
+
+def intake(store: Store) -> Intake:
+    """Take events into a store."""
+    return Intake(store, lambda: NOW, lambda _: None)
+
+
+def event(number: int, revision: int) -> Event:
+    """Return a revision of an event; each is of another hour."""
+    at = NOW - timedelta(days=2, hours=revision)
+    return Event(type="message.received", time=at, id=f"e{number}", channel="web", revision=revision or None)
+
+
+def verdicts(store: Store, events: Iterable[Event]) -> tuple[int, int, int]:
+    """Send events; returns how many were stored, corrected and duplicates."""
+    outcome = intake(store).accept(TENANT, events)
+    assert outcome.rejected == []
+    return outcome.stored, outcome.corrected, outcome.duplicates
+
+
+def rows(store: Store) -> list[Any]:
+    """Return all stored events."""
+    refresh(store)
+    with store.facts.read() as reading:
+        return reading.rows("SELECT id, revision, time FROM event ORDER BY id")
+
+
+def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event is stored while its correction is accepted; the next one replaces the correction, and one event is counted."""
+    store = Store(tmp_path)
+    forget = store.log.forget
+
+    def slowly(upto: int, keys: Iterable[int]) -> None:
+        if upto == 1:
+            assert verdicts(store, [event(1, 1)]) == (0, 1, 0)
+        forget(upto, keys)
+
+    monkeypatch.setattr(store.log, "forget", slowly)
+    assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
+    move_out(store, Refreshed())  # the first transaction of a refresh alone: more comes before the next
+    assert verdicts(store, [event(1, 1)]) == (0, 0, 1)
+    assert verdicts(store, [event(1, 2)]) == (0, 1, 0)
+    assert [row[:2] for row in rows(store)] == [("e1", 2)]
+    store.close()
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("send"), st.integers(0, 1), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=4)
+        ),
+        st.tuples(st.just("store"), st.integers(0, 1), st.just([])),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=steps)
+def test_two_processes_on_one_folder_judge_alike(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
+    """Whoever of two takes or stores what, an event is there once with its highest revision, and every verdict is right."""
+    folder = tmp_path_factory.mktemp("two")
+    stores = [Store(folder), Store(folder)]
+    newest: dict[int, int] = {}
+    for what, who, sent in steps:
+        if what == "store":
+            refresh(stores[who])
+            continue
+        expected = [0, 0, 0]
+        for number, revision in sent:
+            known = newest.get(number, -1)
+            if known < 0 and number not in newest:
+                expected[0] += 1
+            elif (revision or -1) > known:
+                expected[1] += 1
+            else:
+                expected[2] += 1
+                continue
+            newest[number] = revision or -1
+        assert verdicts(stores[who], [event(*one) for one in sent]) == tuple(expected)
+    assert [(row[0], row[1] or -1) for row in rows(stores[0])] == [(f"e{n}", r) for n, r in sorted(newest.items())]
+    for store in stores:
+        store.close()
+
+
+def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
+    """Eight threads send the same and their own: of the same one is stored, and all of their own."""
+    store = Store(tmp_path)
+    found: list[tuple[int, int, int]] = []
+
+    def send(who: int) -> Callable[[], None]:
+        def sending() -> None:
+            for turn in range(20):
+                found.append(verdicts(store, [event(turn, 0), event(1000 * (who + 1) + turn, 0)]))  # noqa: PERF401
+
+        return sending
+
+    threads = [threading.Thread(target=send(who)) for who in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(found) == 160
+    assert sum(one[0] for one in found) == 180 and sum(one[2] for one in found) == 140
+    assert len(rows(store)) == 180
+    store.close()
