@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "hubbub"
+PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+RECORDS = sorted((ROOT / "docs" / "why").glob("[0-9]*.md"))
+
+
+def superseded(record: Path, *, part: bool = False) -> list[str]:
+    """Return the numbers of the records that took a decision's place; with `part` also of those that did so in part."""
+    line = " ".join(record.read_text(encoding="utf-8").split("\n\n")[1].split())
+    found = re.search(rf"\bSuperseded {'(?:in part )?' if part else ''}by ([^.:]*)", line)
+    return re.findall(r"\d+", found[1]) if found else []
 
 
 @pytest.fixture(scope="session")

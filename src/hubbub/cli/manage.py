@@ -146,7 +146,7 @@ def rotate_key(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key in the stead of another, with its scopes; it is shown once, and the old one ends after the overlap."""
+    """Make a key in place of another, with its scopes; it is shown once, and the old one ends after the overlap."""
     ask("rotate_key", data, as_json, key=key, overlap=overlap, expires=expires)
 
 

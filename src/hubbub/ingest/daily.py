@@ -1,7 +1,7 @@
 """Ingest a day: fetch it from an integration's service and store it batch by batch, as the pages come.
 
 Everything is stored under ids that the service's own records give, so that a day can be fetched again, and a fetch that broke
-off half way begins anew without counting anything twice.
+off half way begins again without counting anything twice.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ QUEUES = {
         Queue("analytics-aggregate", "Aggregates a day after its ingestion has ended.", attempts=2, pause=5.0, factor=1.0,
               everywhere=1, at_once=1),
         Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
-        Queue("retention", "Lets go of what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
+        Queue("retention", "Deletes what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip

@@ -303,7 +303,7 @@ def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_days(task: Task, payload: Payload, operation: str, **params: Any) -> Any:
-    """Ask for what is due, or for each asked day anew; adds up what came back."""
+    """Ask for what is due, or for each day that was asked for; adds up what came back."""
     if not payload.dates:
         return _checked(task.ask(operation, **params))
     total: dict[str, Any] = {}

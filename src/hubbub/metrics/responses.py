@@ -44,7 +44,7 @@ RESPONSES = Rollup(
         "responses": Stored("Answers given: waiting spells that ended with a public reply.", Unit.COUNT, measure="responses"),
         "response_ms": Quantiles(
             "Wait from the first unanswered inbound message to the next public reply; more inbound messages extend no wait. "
-            "Believed where the source reports it (response.time_recorded), else derived from the messages.",
+            "As the source reports it (response.time_recorded), else derived from the messages.",
             Unit.MS, measure="response_ms", better=Better.LOWER,
         ),
     },

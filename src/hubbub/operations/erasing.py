@@ -65,7 +65,7 @@ class EraseOperations(ABC):
 
     @abstractmethod
     def _report_again(self, about: Mapping[str, Any]) -> bool:
-        """Make a report anew, or delete it."""
+        """Make a report again, or delete it."""
 
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.

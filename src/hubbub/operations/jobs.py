@@ -89,7 +89,7 @@ class JobOperations(ABC):
 
     @abstractmethod
     def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
-        """Let go of cached answers that show these tenants' snapshots as they were."""
+        """Drop cached answers that show these tenants' snapshots as they were."""
 
     @property
     def jobs_store(self) -> Jobs:

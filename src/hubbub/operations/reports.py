@@ -138,7 +138,7 @@ class ReportOperations(ABC):
         return [row for row, (start, end) in zip(found, spans, strict=True) if any(start <= d < end for d in days)]
 
     def _report_again(self, about: Mapping[str, Any]) -> bool:
-        """Make a kept report anew, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
+        """Make a kept report again, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
         self.shelf.delete(about["tenant"], about["id"])
         try:
             self.report(

@@ -119,7 +119,7 @@ class TenantOperations:
     def rotate_key(
         self, key: str, overlap: float = 3600, expires: str | None = None, owner: str | None = None
     ) -> dict[str, Any]:
-        """Make a key in the stead of another, which works for `overlap` seconds more; the new text is in the answer alone.
+        """Make a key in place of another, which works for `overlap` seconds more; the new text is in the answer alone.
 
         `replaces` is the old key with its new end. The new one ends with `expires`, or when the old one would have.
         `owner` finds that tenant's keys alone. Raises BadInputError, NotFoundError, and ConflictError for a dead key.

@@ -179,7 +179,7 @@ class Outgoing:
         return host
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if "_client" in vars(self):
             self._client.close()
 

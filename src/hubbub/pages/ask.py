@@ -30,7 +30,7 @@ BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms"
 
 @dataclass(frozen=True)
 class Person:
-    """Who looks: a role, of one tenant or (None) of all. `session` is the digest of the cookie's token, empty without one."""
+    """The person at a page, with a role in one tenant or (None) in all. `session`: digest of the cookie's token, or empty."""
 
     role: Role
     tenant: str | None

@@ -123,7 +123,7 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
 
 
 def sessions(ask: Ask, tenant: str | None) -> Shown:
-    """Show who of a tenant, or of operators, is signed in, and let each be sent out, or all but who looks."""
+    """List the active sessions of a tenant, or of operators; each can be ended, or all but one's own."""
     mine = _mine(ask)
     found = ask.engine.operation("sessions")(tenant=tenant)["rows"]
     rows = [
@@ -148,7 +148,7 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
 
 
 def _mine(ask: Ask) -> str:
-    """Return the id of the session of who looks."""
+    """Return the id of the viewer's own session."""
     return ask.person.session[:ID_DIGITS]
 
 

@@ -24,7 +24,7 @@ OTHER_DAYS = "This link shows other days than today."
 
 
 def _shows_today(ask: Ask) -> bool:
-    """Say whether who looks may see today: a shared link can hold other days."""
+    """Say whether the viewer may see today: a shared link can hold other days."""
     return "range" not in ask.view.locked or ask.view.first <= day_of(ask.now, ask.tenant.tz) < ask.view.after
 
 

@@ -1,4 +1,4 @@
-"""Who looks at a page: a session's cookie, or a shared link in the address; and what keeps others from acting in their name."""
+"""The person at a page: a session's cookie, or a shared link in the address; and what keeps others from acting in their name."""
 
 from __future__ import annotations
 

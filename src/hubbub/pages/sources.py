@@ -131,7 +131,7 @@ PAGE = Page(
         Widget("sources", "What sends events", _sources, size="list", wide=True, lazy=True),
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
         Widget("refused", "Refused records", _refused, size="list", wide=True, lazy=True,
-               about="Records that could not be read as events. They wait until they are taken or let go of."),
+               about="Records that could not be read as events. They wait until they are stored or deleted."),
         Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,

@@ -109,7 +109,7 @@ class View:
         return urlencode(pairs)
 
     def on(self, **changes: Any) -> View:
-        """Return the view with other values; paging of a page's own lists begins anew."""
+        """Return the view with other values; paging of a page's own lists begins again."""
         rest = {name: value for name, value in self.rest.items() if name not in ("cursor",)}
         return replace(self, **{"rest": rest, **changes})
 

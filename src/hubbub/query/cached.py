@@ -1,4 +1,4 @@
-"""Answers that are kept for a while: which, for how long, what lets go of them, and one computation for all who ask at once.
+"""Cached answers: which, for how long, what drops them, and one computation for all who ask at once.
 
 A server's routes ask here. Commands and the embedded engine do not: who asks there wants the number of this moment.
 """
@@ -26,19 +26,19 @@ from hubbub.telemetry import CACHE
 
 
 class Part(StrEnum):
-    """What of a tenant can change, and so let go of answers."""
+    """What of a tenant can change, and so drop answers."""
 
     NUMBERS = "numbers"
-    """Windows were folded anew, frozen or let go."""
+    """Facts were folded again or deleted."""
     EVENTS = "events"
     """Events came in, which no window knows yet."""
     SNAPSHOTS = "snapshots"
-    """Snapshots were made or let go."""
+    """Snapshots were made or deleted."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How an operation's answers are kept: the setting that says for how many seconds, and what lets go of them sooner."""
+    """How an operation's answers are kept: the setting that says for how many seconds, and what drops them sooner."""
 
     tier: str
     parts: tuple[Part, ...]
@@ -71,7 +71,7 @@ class Asked:
     tags: tuple[str, ...]
     seconds: float
     shared: bool
-    """Whether whoever gets the answer may keep it for a while too: not when an event can let go of it."""
+    """Whether whoever gets the answer may keep it for a while too: not when an event can drop it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class CachedAnswers:
         return self._found(self.cache.get(asked.key, asked.tags)[0])
 
     def work(self, asked: Asked, *, fresh: bool = False) -> Answered | Future[Answered]:
-        """Return the kept answer, or work it out, or return what it will be when another thread is working it out already.
+        """Return the cached answer, or work it out, or return what it will be when another thread is working it out already.
 
         `fresh` works it out in any case, and keeps it. Raises what the operation raises; errors are not kept.
         """
@@ -187,17 +187,17 @@ class CachedAnswers:
         return found.result() if isinstance(found, Future) else found
 
     def drop(self, tenants: Iterable[Tenant | int], *parts: Part) -> None:
-        """Let go of the answers that depend on these parts (all when none is given) of these tenants (or their numbers)."""
+        """Drop the answers that depend on these parts (all when none is given) of these tenants (or their numbers)."""
         numbers = [one if isinstance(one, int) else one.no for one in tenants]
         self._drop([f"{no}:{part}" for no in numbers for part in parts or Part])
 
     def forget(self, tenant: Tenant) -> None:
-        """Let go of a tenant's answers, and take them away where they are kept."""
+        """Drop a tenant's answers, and delete them where they are cached."""
         self.drop([tenant])
         self.cache.forget(f"{tenant.no}:")
 
     def drop_all(self) -> None:
-        """Let go of every answer: a server that starts does not know what happened to its store meanwhile."""
+        """Drop every answer: a server that starts does not know what happened to its store meanwhile."""
         self._drop([_ALL])
 
     def _drop(self, tags: list[str]) -> None:

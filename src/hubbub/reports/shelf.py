@@ -125,7 +125,7 @@ def missing(report: str) -> NotFoundError:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which a killed process lets go of; raises OSError when somebody has it."""
+    """Hold a folder's lock, which ends with its process; raises OSError when somebody has it."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,7 +21,7 @@ ROLES = ("viewer", "analyst", "admin", "operator")
 """What somebody may be, in order: each may do what those before may. An operator has no tenant."""
 
 SESSION_SECONDS = 14 * 86_400
-"""After which one has to sign in anew."""
+"""After which one has to sign in again."""
 SEEN_SECONDS = 300
 """How old what is written of a session's last use may grow: reading pages does not write each time."""
 LONGEST_SIGN_IN, LONGEST_SHARE = 7 * 86_400, 400 * 86_400
@@ -153,7 +153,7 @@ class Access:
         )  # fmt: skip
         with self._database.write() as con:
             if not con.execute(links.update().where(*good).values(used_at=moment)).rowcount:
-                raise UnauthenticatedError("this link was used, withdrawn, or is too old: ask for a new one")
+                raise UnauthenticatedError("this link was used, revoked, or is too old: ask for a new one")
             link = con.execute(sa.select(links).where(links.c.digest == digest)).one()
             con.execute(sessions.delete().where(sessions.c.expires_at <= moment))
             own = _of(sessions, link.tenant)
@@ -215,7 +215,7 @@ class Access:
             ).rowcount
 
     def shared(self, token: str) -> Link:
-        """Return the shared link that a token is of. Raises NotFoundError, the same for none, an ended and a withdrawn one."""
+        """Return the shared link that a token is of. Raises NotFoundError, the same for none, an ended and a revoked one."""
         found = self._one(links.c.digest == self._control.digest(token), links.c.kind == "share")
         if found.revoked_at is not None or found.expires_at <= now():
             raise NotFoundError(_NO_LINK)

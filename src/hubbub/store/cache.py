@@ -67,7 +67,7 @@ class Cache(Protocol):
         ...
 
     def drop(self, tags: Iterable[str]) -> None:
-        """Let go of every answer under one of these tags, also of those that are being worked out."""
+        """Drop every answer under one of these tags, also of those that are being worked out."""
         ...
 
     def forget(self, prefix: str) -> None:
@@ -75,7 +75,7 @@ class Cache(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         ...
 
 
@@ -248,7 +248,7 @@ class Redis:
             self._ask(lambda client: _forget(client, f"{self._space}:{prefix}*"))
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._client.close()
 
     def _tag(self, tag: str) -> str:

@@ -80,12 +80,12 @@ class Control:
     `secret`: the installation's secret key (64 hexadecimal digits, or none), from which processes without a common folder
     have the same pepper. A folder that has one of its own keeps it.
 
-    `withdrawn` counts how often a key was made to end in this process: who remembers keys forgets them when it has grown.
+    `revocations` counts how often a key was made to end in this process: who remembers keys forgets them when it has grown.
     """
 
     def __init__(self, database: Database, folder: Path, secret: str = "") -> None:
         self.database = database
-        self.withdrawn = 0
+        self.revocations = 0
         self._cache: dict[str, Tenant] | None = None
         self.changes = 0
         """How often tenants were found changed, by this process or another."""
@@ -182,7 +182,7 @@ class Control:
         """Let a tenant be there for nobody any more, its keys too, until it is opened again or deleted at a moment."""
         self.tenant(tenant_id)
         self._set_end(tenant_id, _naive(delete_at))
-        self.withdrawn += 1
+        self.revocations += 1
 
     def reopen_tenant(self, tenant_id: str) -> Tenant:
         """Let a closed tenant be there again, with all it has. Raises NotFoundError when none of this name is closed."""
@@ -283,7 +283,7 @@ class Control:
         with self.database.write() as con:
             living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
             con.execute(keys.update().where(*living).values(revoked_at=now()))
-        self.withdrawn += 1
+        self.revocations += 1
         return self.key(key_id)
 
     def rotate_key(self, key_id: str, overlap: float, expires_at: datetime | None = None) -> tuple[Key, Key, str]:
@@ -301,7 +301,7 @@ class Control:
         with self.database.write() as con:
             con.execute(keys.insert().values(values))
             con.execute(keys.update().where(*living).values(expires_at=min(last, old.expires_at or last)))
-        self.withdrawn += 1
+        self.revocations += 1
         return self.key(values["id"]), self.key(key_id), text
 
     def authenticate(self, text: str) -> Key:

@@ -29,7 +29,7 @@ DBOS = (
     "workflow_status", "workflow_input", "workflow_output", "operation_outputs", "notifications", "workflow_events",
     "workflow_events_history", "streams",
 )  # fmt: skip
-"""DBOS's tables of jobs, those that others name first. Its queues and versions are written anew when a worker starts."""
+"""DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (access, control, deliveries, erasures, integrations, payloads, removal, repeats)
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

@@ -107,7 +107,7 @@ class Deliveries:
                     self._waiting[name] = row
 
     def write(self) -> None:
-        """Add what was counted since to the database, and let go of what is too old or too much there.
+        """Add what was counted since to the database, and delete what is too old or too much there.
 
         All that was noted before is there when it returns. Raises DatabaseUnavailableError; what was counted waits for the next
         time then.

@@ -56,7 +56,7 @@ class Vault:
         except InvalidTag:
             raise BadSettingError(
                 f"what is stored for {owner[-1]} was encrypted with another key; set the former secret_key again, restore "
-                "the file secret.key, or store it anew"
+                "the file secret.key, or store it again"
             ) from None
 
 

@@ -27,24 +27,24 @@ class KeyRing:
     def __init__(self, engine: Engine) -> None:
         self._control = engine.control
         self._known: dict[str, tuple[float, Key]] = {}
-        self._withdrawn = 0
+        self._revocations = 0
         self._lock = threading.Lock()
 
     def remembered(self, text: str) -> Key | None:
-        """Return the key that `text` was a moment ago, unless one was withdrawn in this process since."""
-        if self._withdrawn != self._control.withdrawn:
+        """Return the key that `text` was a moment ago, unless one was revoked in this process since."""
+        if self._revocations != self._control.revocations:
             with self._lock:
                 self._known.clear()
-                self._withdrawn = self._control.withdrawn
+                self._revocations = self._control.revocations
         found = self._known.get(text)
         return found[1] if found is not None and found[0] > time.monotonic() else None
 
     def key(self, text: str) -> Key:
         """Ask the database which key `text` is. Raises UnauthenticatedError."""
-        begun = self._control.withdrawn
+        begun = self._control.revocations
         key = self._control.authenticate(text)
         with self._lock:
-            if begun == self._control.withdrawn == self._withdrawn:  # else what was read may be true no more
+            if begun == self._control.revocations == self._revocations:  # else what was read may be true no more
                 if len(self._known) > 10_000:
                     self._known.clear()
                 self._known[text] = (time.monotonic() + _remember(key), key)
@@ -52,7 +52,7 @@ class KeyRing:
 
 
 def _remember(key: Key) -> float:
-    """Return for how many seconds a key may be believed without asking: never beyond its end."""
+    """Return for how many seconds a key may be trusted without asking: never beyond its end."""
     if key.expires_at is None:
         return _REMEMBER_SECONDS
     return min(_REMEMBER_SECONDS, (key.expires_at.replace(tzinfo=UTC) - system_clock()).total_seconds())

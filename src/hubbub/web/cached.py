@@ -1,4 +1,4 @@
-"""Answers of routes out of the cache: the bytes that were kept, with their age; `Cache-Control: no-cache` works them out anew."""
+"""Cached answers of routes: the bytes as they were sent, with their age; `Cache-Control: no-cache` works them out again."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from hubbub.web.limits import EVENTS
 SECONDS = 3.0
 """After which what was counted is written."""
 LARGEST = 1 << 40
-"""Bytes that are believed of a body that was announced and not read."""
+"""Bytes that are counted of a body that was announced and not read."""
 
 
 class Noted:

@@ -314,7 +314,7 @@ class NewKeyAnswer(KeyAnswer):
 
 
 class RotatedKeyAnswer(NewKeyAnswer):
-    """A key just made in the stead of another."""
+    """A key just made in place of another."""
 
     replaces: KeyAnswer
 
@@ -369,8 +369,8 @@ class ErasedAnswer(Shape):
     superseded: int = Field(ge=0, description="Events that were replaced by corrections.")
     quarantine: int = Field(ge=0, description="Refused records.")
     facts: int = Field(ge=0, description="Rows of facts under its id.")
-    snapshots: int = Field(ge=0, description="Taken out, or made anew without it.")
-    reports: int = Field(ge=0, description="Made anew without it, or deleted.")
+    snapshots: int = Field(ge=0, description="Deleted, or made again without it.")
+    reports: int = Field(ge=0, description="Made again without it, or deleted.")
     payloads: int = Field(ge=0, description="Replies that were asked for.")
 
 

@@ -159,7 +159,7 @@ def test_rotation_leaves_the_old_key_its_overlap(admin: Face, monkeypatch: pytes
     assert new["replaces"]["id"] == old["id"] and new["replaces"]["expires_at"]
     assert works(admin, old["key"]) and works(admin, new["key"])
     monkeypatch.setattr(control, "now", lambda: now() + timedelta(seconds=61))
-    admin.engine.control.withdrawn += 1  # what is remembered ends with the key, by the real clock
+    admin.engine.control.revocations += 1  # what is remembered ends with the key, by the real clock
     assert not works(admin, old["key"])
     assert works(admin, new["key"])
 

@@ -5,7 +5,7 @@
 - A thread is fetched whole as soon as one of its messages lies in the day. Slack does not list replies by day, so roots of the
   `THREAD_DAYS` before are looked at too: a reply to an older one is found when it is broadcast, or by a backfill of its root's day.
 - Slack allows few calls a minute, and a busy day needs many. When it says how many seconds to pause, that pause is kept here,
-  within bounds: beginning the day anew would spend the same calls again and never end.
+  within bounds: beginning the day again would spend the same calls again and never end.
 """
 
 from __future__ import annotations

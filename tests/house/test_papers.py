@@ -1,0 +1,115 @@
+"""What the documents say of the project is there: files, functions, decisions with their dates and status."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.house.conftest import PAPERS, RECORDS, ROOT, SOURCE, superseded
+
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(
+    r"(?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|ya?ml|toml|html|js|css|png|service)|Makefile|Containerfile)|(?:[\w.-]+/)+"
+)
+TREES = (ROOT, SOURCE, ROOT / "docs", ROOT / "deploy", ROOT / "examples")
+"""Where a path may begin, besides the folder of the document itself."""
+MADE = {"hubbub.yaml", "hubbub-data/", "build/", "bench/results/", "report.html", "keys/", "tables/"}
+"""Files and folders that people or commands make."""
+STEP = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+CURRENT = [paper for paper in PAPERS if paper not in RECORDS or not superseded(paper, part=True)]
+"""Documents about the project as it is: a superseded decision tells of one that is gone."""
+
+
+@cache
+def names(path: Path) -> frozenset[str]:
+    """Return the functions, classes and constants of a file, methods too."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    made = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    targets = [t for n in nodes if isinstance(n, ast.Assign) for t in n.targets]
+    targets += [n.target for n in nodes if isinstance(n, ast.AnnAssign)]
+    return frozenset(made | {t.id for t in targets if isinstance(t, ast.Name)})
+
+
+def paths(text: str) -> Iterator[str]:
+    """Yield what is quoted as code and looks like a file or folder of the project."""
+    for quoted in CODE.findall(text):
+        if PATH.fullmatch(quoted) and quoted not in MADE:
+            yield quoted
+
+
+@pytest.mark.parametrize("paper", CURRENT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_path_in_a_document_exists(paper: Path) -> None:
+    """Each file or folder that a document names is there, seen from the root, the package, or the document itself."""
+    trees = (*TREES, paper.parent)
+    missing = [path for path in paths(paper.read_text(encoding="utf-8")) if not any((t / path).exists() for t in trees)]
+    assert missing == []
+
+
+def test_the_walks_name_functions_that_exist() -> None:
+    """Each function, class and table that a walk of ARCHITECTURE.md names stands in the file that it names."""
+    steps = STEP.findall((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    assert len(steps) > 30
+    for file, quoted in steps:
+        for name in CODE.findall(quoted):
+            assert name in names(SOURCE / file), f"{file}: {name}"
+
+
+def test_the_rooms_are_those_of_the_code() -> None:
+    """The table of rooms in ARCHITECTURE.md names every folder and file right below src/hubbub, and nothing else."""
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Rooms", 1)[1].split("\n## ", 1)[0]
+    named = [name for line in table.splitlines() if line.startswith("| `") for name in CODE.findall(line.split("|")[1])]
+    there = [f"{p.name}/" if p.is_dir() else p.name for p in SOURCE.iterdir() if not p.name.startswith("__")]
+    assert sorted(named) == sorted(name for name in there if name != "py.typed")
+
+
+def dated(record: Path) -> tuple[int, str, str, str]:
+    """Return number, title, date as ISO, and status of a decision record, read from its first two lines of text."""
+    heading, line = record.read_text(encoding="utf-8").split("\n\n")[:2]
+    number, title = re.fullmatch(r"# (\d+)\. (.+)", heading).groups()  # type: ignore[union-attr]
+    day, month, year = re.match(r"(\d+) (\w+) (\d{4})\.", line).groups()  # type: ignore[union-attr]
+    by = " and ".join(superseded(record, part=True))
+    part = "in part " if by and not superseded(record) else ""
+    status = f"superseded {part}by {by}" if by else "accepted"
+    return int(number), title, f"{year}-{MONTHS.index(month) + 1:02}-{int(day):02}", status
+
+
+def test_decision_records_are_listed_with_date_and_status() -> None:
+    """The index names every record once, with its number, title, date and status as the record itself says them."""
+    text = (ROOT / "docs" / "why" / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\d+) \| \[(.+?)\]\((\S+?)\) \| (\S+) \| (.+?) \|$", text, re.MULTILINE)
+    assert [(int(number), title, date, status) for number, title, _, date, status in listed] == [
+        dated(record) for record in RECORDS
+    ]
+    assert [target for _, _, target, _, _ in listed] == [record.name for record in RECORDS]
+    assert [int(name[:4]) for name in (record.name for record in RECORDS)] == [int(number) for number, *_ in listed]
+
+
+def test_what_supersedes_says_so_too() -> None:
+    """A record that was superseded names a newer one, and that one names it."""
+    by_number = {dated(record)[0]: record for record in RECORDS}
+    for number, record in by_number.items():
+        for newer in map(int, superseded(record, part=True)):
+            assert newer > number
+            said = by_number[newer].read_text(encoding="utf-8").split("\n\n")[1]
+            assert re.search(rf"\bSupersedes\b.*\b{number}\b", said, re.DOTALL), (
+                f"{newer} does not say that it supersedes {number}"
+            )
