@@ -192,7 +192,7 @@ CONVERSATION_STATES = Rollup(
             Unit.COUNT, held=("conversation", "open"),
         ),
         "waiting_conversations": State(
-            "Open conversations at the end of the window (or now) whose last word is the other side's: an inbound message that no "
+            "Open conversations at the end of the window (or now) that wait for a reply: an inbound message that no "
             "public reply followed. A resolve or close ends the wait too; what a campaign sends ends none.",
             Unit.COUNT, held=("conversation", "waiting"), better=Better.LOWER,
         ),

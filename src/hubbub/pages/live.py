@@ -138,7 +138,7 @@ PAGE = Page(
         Widget("now", "Right now", _cards, size="cards", wide=True),
         Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes, wide=True),
         Widget("waiting", "Waiting for an answer", _waiting, size="list", role=Role.ANALYST,
-               about="Open conversations whose last word is the other side's, the longest waiting first."),
+               about="Open conversations that wait for a reply, the longest waiting first."),
         Widget("online", "Staff online", online, size="list"),
     ),
     dated=False, fresh_seconds=30,
