@@ -178,7 +178,7 @@ def report(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
     """A report of days on both sides of the cut, in every format, by format."""
     formats = ["json", "html", "pdf", "csv", "xlsx"]
     made = world.engine.report("acme", "weekly", start=EDGE[0], end=EDGE[1], formats=formats)
-    folder = world.engine.shelf.folder / "acme" / made["id"]
+    folder = world.engine.report_store.folder / "acme" / made["id"]
     return {path.name.split(".")[1]: path for path in folder.iterdir() if path.name.startswith("report.")}
 
 

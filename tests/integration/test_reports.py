@@ -79,11 +79,11 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
             ).json()["id"]
             for _ in range(4)
         ]
-        shelf = tmp_path / "data" / "reports" / "acme"
-        until(lambda: shelf.is_dir() and any(shelf.iterdir()), "a report is being written")
+        folder = tmp_path / "data" / "reports" / "acme"
+        until(lambda: folder.is_dir() and any(folder.iterdir()), "a report is being written")
         server.kill()
         server.wait()
-        for whole in shelf.glob("rep_*"):
+        for whole in folder.glob("rep_*"):
             assert len(list(whole.iterdir())) == 5
         place.serve()
         for report in ids:
@@ -91,7 +91,7 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
         rows = httpx2.get(f"{place.url}/v1/reports", headers=auth, timeout=60).json()["rows"]
         assert sorted(row["id"] for row in rows) == sorted(ids)
         assert len({row["hash"] for row in rows}) <= 2, "live figures may settle in between"
-        assert sorted(path.name for path in shelf.iterdir()) == sorted(ids)
+        assert sorted(path.name for path in folder.iterdir()) == sorted(ids)
 
 
 def test_a_worker_beside_the_server_has_reports_made(tmp_path: Path) -> None:

@@ -5,170 +5,170 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from hubbub.demo.pen import Pen
-from hubbub.demo.profile import READ_RECEIPTS, RECEIPTS
+from hubbub.demo.scenario import READ_RECEIPTS, RECEIPTS
+from hubbub.demo.writer import Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
 OPENS, CLOSES = 8, 21
 """Hours between which staff answer; what comes at night waits for the morning, unless AI answers."""
 
 
-def write_conversations(pen: Pen) -> None:
+def write_conversations(writer: Writer) -> None:
     """Write what the day's conversations consist of, to their ends in the days after."""
-    profile = pen.profile
-    busy = profile.weekend if pen.day.weekday() >= 5 else 1.0
-    for _ in range(round(profile.conversations * busy * pen.rng.uniform(0.85, 1.15))):
-        _Conversation(pen).write()
-    for _ in range(profile.calls):
-        pen.write(
-            "response.time_recorded", pen.at(pen.rng.uniform(OPENS, CLOSES)), channel="phone", channel_id="switchboard",
-            staff_id=pen.pick(profile.staff), contact_id=pen.contact(), duration_ms=int(pen.rng.uniform(4000, 90_000)),
+    scenario = writer.scenario
+    busy = scenario.weekend if writer.day.weekday() >= 5 else 1.0
+    for _ in range(round(scenario.conversations * busy * writer.rng.uniform(0.85, 1.15))):
+        _Conversation(writer).write()
+    for _ in range(scenario.calls):
+        writer.write(
+            "response.time_recorded", writer.at(writer.rng.uniform(OPENS, CLOSES)), channel="phone", channel_id="switchboard",
+            staff_id=writer.pick(scenario.staff), contact_id=writer.contact(), duration_ms=int(writer.rng.uniform(4000, 90_000)),
         )  # fmt: skip
 
 
 class _Conversation:
-    def __init__(self, pen: Pen) -> None:
-        self.pen = pen
-        self.clock = pen.at(pen.busy_hour())
-        self.channel, self.room = pen.rng.choice(pen.profile.rooms)
-        self.staff = pen.pick(pen.profile.staff)
-        self.by_ai = pen.chance(pen.profile.ai)
-        self.contact = pen.contact()
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.clock = writer.at(writer.busy_hour())
+        self.channel, self.room = writer.rng.choice(writer.scenario.rooms)
+        self.staff = writer.pick(writer.scenario.staff)
+        self.by_ai = writer.chance(writer.scenario.ai)
+        self.contact = writer.contact()
         self.about: dict[str, Any] = {
             "channel": self.channel,
             "channel_id": self.room,
-            "account_id": pen.rng.choice(pen.profile.accounts),
-            "conversation_id": pen.name("c"),
+            "account_id": writer.rng.choice(writer.scenario.accounts),
+            "conversation_id": writer.name("c"),
             "contact_id": self.contact,
         }
 
     def event(self, type: str, at: datetime | None = None, **fields: Any) -> None:
-        self.pen.write(type, at or self.clock, **{**self.about, **fields})
+        self.writer.write(type, at or self.clock, **{**self.about, **fields})
 
     def write(self) -> None:
-        pen = self.pen
+        writer = self.writer
         began_with_ai = self.by_ai
         self.event("conversation.started")
         if not self.by_ai:
-            self.event("conversation.assigned", self.clock + pen.seconds(1, 60), staff_id=self.staff)
-        for turn in range(pen.rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6))):
+            self.event("conversation.assigned", self.clock + writer.seconds(1, 60), staff_id=self.staff)
+        for turn in range(writer.rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6))):
             self.ask(first=turn == 0)
-            if self.by_ai and pen.chance(0.16):
+            if self.by_ai and writer.chance(0.16):
                 self.hand_off()
-            elif not began_with_ai and pen.chance(0.03):
+            elif not began_with_ai and writer.chance(0.03):
                 self.escalate()
-            if pen.chance(0.97):  # a few are never answered
+            if writer.chance(0.97):  # a few are never answered
                 self.answer()
-            self.clock += pen.minutes_about(6 if self.by_ai else 20)
-        if pen.chance(0.86):
+            self.clock += writer.minutes_about(6 if self.by_ai else 20)
+        if writer.chance(0.86):
             self.end()
 
     def ask(self, *, first: bool) -> None:
-        pen = self.pen
-        for _ in range(1 if pen.chance(0.8) else 2):
-            message = pen.name("m")
+        writer = self.writer
+        for _ in range(1 if writer.chance(0.8) else 2):
+            message = writer.name("m")
             self.event("message.received", message_id=message, kind="person")
-            if first or pen.chance(0.4):
+            if first or writer.chance(0.4):
                 self.understand(message)
-            self.clock += pen.seconds(5, 50)
+            self.clock += writer.seconds(5, 50)
 
     def understand(self, message: str) -> None:
         """Classify what came in: intent with confidence, topic with tone. One room is full of complaints."""
-        pen, profile = self.pen, self.pen.profile
-        sure = round(min(0.99, pen.rng.triangular(0.35, 1.0, 0.88)), 3)
-        intent = {"message_id": message, "intent": pen.pick(profile.intents)}
-        self.event("intent.classified", self.clock + pen.seconds(0.1, 0.6), confidence=sure, **intent)
+        writer, scenario = self.writer, self.writer.scenario
+        sure = round(min(0.99, writer.rng.triangular(0.35, 1.0, 0.88)), 3)
+        intent = {"message_id": message, "intent": writer.pick(scenario.intents)}
+        self.event("intent.classified", self.clock + writer.seconds(0.1, 0.6), confidence=sure, **intent)
         if sure < 0.55:
-            self.event("intent.confidence_low", self.clock + pen.seconds(0.6, 0.9), confidence=sure, **intent)
-        elif pen.chance(0.35):
-            self.event("intent.action_taken", self.clock + pen.seconds(1, 2), confidence=sure, **intent)
-        angry, glad = (0.7, 0.1) if self.room == profile.hotspot else (0.09, 0.4)
-        tone = "negative" if pen.chance(angry) else "positive" if pen.chance(glad) else "neutral"
+            self.event("intent.confidence_low", self.clock + writer.seconds(0.6, 0.9), confidence=sure, **intent)
+        elif writer.chance(0.35):
+            self.event("intent.action_taken", self.clock + writer.seconds(1, 2), confidence=sure, **intent)
+        angry, glad = (0.7, 0.1) if self.room == scenario.hotspot else (0.09, 0.4)
+        tone = "negative" if writer.chance(angry) else "positive" if writer.chance(glad) else "neutral"
         self.event(
-            "topic.classified", self.clock + pen.seconds(0.2, 1.5), message_id=message, topic=pen.pick(profile.topics),
-            sentiment=tone, confidence=round(pen.rng.uniform(0.5, 0.99), 3),
+            "topic.classified", self.clock + writer.seconds(0.2, 1.5), message_id=message, topic=writer.pick(scenario.topics),
+            sentiment=tone, confidence=round(writer.rng.uniform(0.5, 0.99), 3),
         )  # fmt: skip
 
     def hand_off(self) -> None:
         self.by_ai = False
         self.escalate()
-        self.event("conversation.assigned", self.clock + self.pen.seconds(1, 30), staff_id=self.staff)
+        self.event("conversation.assigned", self.clock + self.writer.seconds(1, 30), staff_id=self.staff)
 
     def escalate(self) -> None:
         self.event("conversation.escalated")
-        if self.pen.chance(0.35):
-            severity = self.pen.rng.choices(SEVERITIES, (4, 3, 2, 1))[0]
-            self.event("escalation.raised", self.clock + self.pen.seconds(1, 20), severity=severity)
+        if self.writer.chance(0.35):
+            severity = self.writer.rng.choices(SEVERITIES, (4, 3, 2, 1))[0]
+            self.event("escalation.raised", self.clock + self.writer.seconds(1, 20), severity=severity)
 
     def answer(self) -> None:
-        pen, message = self.pen, self.pen.name("m")
+        writer, message = self.writer, self.writer.name("m")
         if self.by_ai:
-            wait = pen.seconds(1.5, 14)
+            wait = writer.seconds(1.5, 14)
             self.clock += wait
             self.event("response.ai_generated", message_id=message, duration_ms=wait // timedelta(milliseconds=1))
             self.event("message.sent", message_id=message, kind="ai")
         else:
-            self.clock = self.in_hours(self.clock + pen.minutes_about(5))
+            self.clock = self.in_hours(self.clock + writer.minutes_about(5))
             self.event("response.staff_sent", message_id=message, staff_id=self.staff)
             self.event("message.sent", message_id=message, staff_id=self.staff, kind="person")
-        write_receipts(pen, self.clock, message, self.about)
-        if pen.chance(0.05):
-            emoji = {"emoji": pen.pick(("+1", "heart", "pray"))}
-            self.event("message.reacted", self.clock + pen.minutes_about(3), message_id=message, attributes=emoji)
+        write_receipts(writer, self.clock, message, self.about)
+        if writer.chance(0.05):
+            emoji = {"emoji": writer.pick(("+1", "heart", "pray"))}
+            self.event("message.reacted", self.clock + writer.minutes_about(3), message_id=message, attributes=emoji)
 
     def in_hours(self, moment: datetime) -> datetime:
         """Put off to the next morning what nobody is there to do."""
-        here = moment.astimezone(self.pen.profile.tz)
+        here = moment.astimezone(self.writer.scenario.tz)
         if OPENS <= here.hour < CLOSES:
             return moment
         wait = (OPENS - here.hour) % 24
-        return moment + timedelta(hours=wait) - timedelta(minutes=here.minute) + self.pen.seconds(60, 3000)
+        return moment + timedelta(hours=wait) - timedelta(minutes=here.minute) + self.writer.seconds(60, 3000)
 
     def end(self) -> None:
-        pen = self.pen
+        writer = self.writer
         by: dict[str, Any] = {} if self.by_ai else {"staff_id": self.staff}
         self.event("conversation.resolved", **by)
-        if pen.chance(0.06):
-            self.clock += pen.minutes_about(120)
+        if writer.chance(0.06):
+            self.clock += writer.minutes_about(120)
             self.event("conversation.reopened")
             self.ask(first=False)
             self.by_ai, by = False, {"staff_id": self.staff}
             self.answer()
-            self.clock += pen.minutes_about(10)
+            self.clock += writer.minutes_about(10)
             self.event("conversation.resolved", **by)
-        if pen.chance(0.4):
-            self.survey(pen.name("s"), by)
-        if pen.chance(0.7):
-            self.event("conversation.closed", self.clock + pen.minutes_about(26 * 60, 0.2), **by)
+        if writer.chance(0.4):
+            self.survey(writer.name("s"), by)
+        if writer.chance(0.7):
+            self.event("conversation.closed", self.clock + writer.minutes_about(26 * 60, 0.2), **by)
 
     def survey(self, survey: str, by: dict[str, Any]) -> None:
         """Ask for a rating; the hotspot's are worse."""
-        pen = self.pen
-        at = self.clock + pen.seconds(60, 600)
+        writer = self.writer
+        at = self.clock + writer.seconds(60, 600)
         self.event("satisfaction.survey_sent", at, survey_id=survey, **by)
-        if not pen.chance(0.55):
+        if not writer.chance(0.55):
             return
-        at += pen.minutes_about(40, 1.2)
-        weights = (5, 4, 3, 2, 1) if self.room == pen.profile.hotspot else (1, 1, 3, 8, 12)
-        stars = pen.rng.choices((1, 2, 3, 4, 5), weights)[0]
+        at += writer.minutes_about(40, 1.2)
+        weights = (5, 4, 3, 2, 1) if self.room == writer.scenario.hotspot else (1, 1, 3, 8, 12)
+        stars = writer.rng.choices((1, 2, 3, 4, 5), weights)[0]
         self.event("satisfaction.rating_received", at, survey_id=survey, value=float(stars), **by)
-        if pen.chance(0.2):
+        if writer.chance(0.2):
             words = {"text": "Thank you!" if stars > 3 else "That took too long."}
             self.event(
-                "satisfaction.feedback_received", at + pen.seconds(5, 90), survey_id=survey, attributes=words, **by
+                "satisfaction.feedback_received", at + writer.seconds(5, 90), survey_id=survey, attributes=words, **by
             )
 
 
-def write_receipts(pen: Pen, sent: datetime, message: str, about: dict[str, Any]) -> bool:
+def write_receipts(writer: Writer, sent: datetime, message: str, about: dict[str, Any]) -> bool:
     """Write what became of a message where its channel says so; return whether it arrived, as far as anybody knows."""
     if about["channel"] not in RECEIPTS:
         return True
-    at = sent + pen.seconds(0.3, 6)
-    if pen.chance(0.02):
-        pen.write("message.failed", at, message_id=message, **about)
+    at = sent + writer.seconds(0.3, 6)
+    if writer.chance(0.02):
+        writer.write("message.failed", at, message_id=message, **about)
         return False
-    if pen.chance(0.98):
-        pen.write("message.delivered", at, message_id=message, **about)
-    if about["channel"] in READ_RECEIPTS and pen.chance(0.72):
-        pen.write("message.read", at + pen.minutes_about(9, 1.3), message_id=message, **about)
+    if writer.chance(0.98):
+        writer.write("message.delivered", at, message_id=message, **about)
+    if about["channel"] in READ_RECEIPTS and writer.chance(0.72):
+        writer.write("message.read", at + writer.minutes_about(9, 1.3), message_id=message, **about)
     return True

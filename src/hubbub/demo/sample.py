@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from hubbub.demo.campaigns import write_campaign
 from hubbub.demo.conversations import write_conversations
-from hubbub.demo.pen import Pen
-from hubbub.demo.profile import PROFILES, Profile
-from hubbub.demo.routine import SPIKE_DAYS, write_links, write_routine, write_spike
+from hubbub.demo.daily import SPIKE_DAYS, write_daily, write_links, write_spike
+from hubbub.demo.scenario import SCENARIOS, Scenario
+from hubbub.demo.writer import Writer
 from hubbub.errors import BadInputError
 from hubbub.model.event import Event, nearest
 
@@ -20,7 +20,7 @@ RESENT_SHARE = 0.01
 
 def tenants() -> list[tuple[str, str, str]]:
     """Return the demo's tenants as (id, IANA zone, name)."""
-    return [(profile.id, profile.zone, profile.name) for profile in PROFILES.values()]
+    return [(scenario.id, scenario.zone, scenario.name) for scenario in SCENARIOS.values()]
 
 
 def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iterator[Event]:
@@ -29,20 +29,20 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
     About 3 % come up to three days after their time, and 1 % come a second time with the same id. Times are UTC,
     sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later.
     """
-    if tenant_id not in PROFILES:
-        raise BadInputError(f"no demo tenant {tenant_id!r}{nearest(tenant_id, list(PROFILES))}")
+    if tenant_id not in SCENARIOS:
+        raise BadInputError(f"no demo tenant {tenant_id!r}{nearest(tenant_id, list(SCENARIOS))}")
     if now.tzinfo is None:
         raise BadInputError("now: a time without an offset could be any of 24 hours")
-    profile = PROFILES[tenant_id]
+    scenario = SCENARIOS[tenant_id]
     now = now.astimezone(UTC)
-    today = now.astimezone(profile.tz).date()
+    today = now.astimezone(scenario.tz).date()
     # the first day is a whole one, so that no receipt lacks its message
-    first = (now - timedelta(days=days)).astimezone(profile.tz).date() + timedelta(days=1)
+    first = (now - timedelta(days=days)).astimezone(scenario.tz).date() + timedelta(days=1)
     arrivals: list[tuple[datetime, int, Event]] = []
     rng = random.Random(f"{seed}:{tenant_id}:arrival")
     for number in range(first.toordinal(), today.toordinal() + 1):
         day = date.fromordinal(number)
-        for event in _day(profile, day, (today - day).days, seed):
+        for event in _day(scenario, day, (today - day).days, seed):
             late = rng.random() < LATE_SHARE
             delay = rng.random() * (LATEST if late else timedelta(seconds=2))
             again = rng.random() < RESENT_SHARE
@@ -57,12 +57,12 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
         yield event
 
 
-def _day(profile: Profile, day: date, ago: int, seed: int) -> list[Event]:
-    talk, campaign, routine, links, spike = (Pen(profile, day, seed, part) for part in "kcrls")
+def _day(scenario: Scenario, day: date, ago: int, seed: int) -> list[Event]:
+    talk, campaign, daily, links, spike = (Writer(scenario, day, seed, part) for part in "kcrls")
     write_conversations(talk)
     write_campaign(campaign)
-    write_routine(routine)
+    write_daily(daily)
     write_links(links)
     if SPIKE_DAYS[0] <= ago <= SPIKE_DAYS[1]:
         write_spike(spike)
-    return talk.events + campaign.events + routine.events + links.events + spike.events
+    return talk.events + campaign.events + daily.events + links.events + spike.events

@@ -21,7 +21,7 @@ from hubbub.operations.erased_since import adopt, erasures_of, found_again, late
 from hubbub.operations.exports import Exports
 from hubbub.operations.jobs import jobs_of
 from hubbub.query.cached import CachedAnswers
-from hubbub.reports.shelf import Shelf
+from hubbub.reports.store import ReportStore
 from hubbub.settings import Settings
 from hubbub.storage import backup
 from hubbub.storage.backup import Manifest, Progress
@@ -60,7 +60,7 @@ class KeepingOperations:
     control: Control
     database: Database
     cached: CachedAnswers
-    shelf: Shelf
+    report_store: ReportStore
 
     erasure_store: Erasures
 
@@ -96,7 +96,7 @@ class KeepingOperations:
             left_out += self._back_up_jobs(new, progress)
             left_out += self._back_up_control(new, progress)
             installation.align(new)
-            counts["reports"] = backup.copy_folders(self.shelf.folder, new / "reports")
+            counts["reports"] = backup.copy_folders(self.report_store.folder, new / "reports")
             keys = backup.copy_keys(self.store.folder, new)
             manifest = Manifest(__version__, as_of, self.store.installation(), counts, left_out)
             backup.write_manifest(new, manifest, progress)
@@ -261,7 +261,7 @@ class KeepingOperations:
 
     def _delete(self, no: int, tenant: str, progress: Progress) -> None:
         self._drop_jobs(tenant)
-        for folder in (self.shelf.folder, self.exports.folder):
+        for folder in (self.report_store.folder, self.exports.folder):
             backup.remove_folder(folder / tenant)
         tenant_deletion.remove(self.store, self.database, no, tenant, progress)
         self.cached.drop_all()

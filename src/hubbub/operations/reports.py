@@ -22,7 +22,7 @@ from hubbub.reports import sections as sections_
 from hubbub.reports.document import Document
 from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
-from hubbub.reports.shelf import Shelf, check_report_id, missing, new_report_id
+from hubbub.reports.store import ReportStore, check_report_id, missing, new_report_id
 from hubbub.settings import Settings
 from hubbub.store.control import Control
 
@@ -51,7 +51,7 @@ class ReportOperations(ABC):
         """Operations on jobs and schedules."""
 
     def _open_reports(self) -> None:
-        self.shelf = Shelf(self.settings.reports.folder or self.settings.data / "reports")
+        self.report_store = ReportStore(self.settings.reports.folder or self.settings.data / "reports")
 
     def report(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
@@ -68,7 +68,7 @@ class ReportOperations(ABC):
         period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
         report = check_report_id(report) if report else new_report_id(self.clock())
         try:
-            return {**self.shelf.about(tenant, report), "state": "made"}
+            return {**self.report_store.about(tenant, report), "state": "made"}
         except NotFoundError:
             pass
         steps = len(chosen) + len(written)
@@ -86,7 +86,7 @@ class ReportOperations(ABC):
                 progress(95 * (len(chosen) + number + 1) // steps)
             return about
 
-        return {**self.shelf.put(tenant, report, write), "state": "made"}
+        return {**self.report_store.put(tenant, report, write), "state": "made"}
 
     def start_report(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
@@ -104,13 +104,13 @@ class ReportOperations(ABC):
 
     def reports(self, tenant: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """Return a tenant's kept reports, newest first, and `next`, the cursor of the page after, or None."""
-        rows, following = self.shelf.page(self.control.tenant(tenant).id, check_limit(limit), cursor)
+        rows, following = self.report_store.page(self.control.tenant(tenant).id, check_limit(limit), cursor)
         return {"rows": [{**row, "state": "made"} for row in rows], "next": following}
 
     def show_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Return what a report is, or, until it is made, its job's state, progress and error; raises NotFoundError."""
         try:
-            return {**self.shelf.about(self.control.tenant(tenant).id, report), "state": "made"}
+            return {**self.report_store.about(self.control.tenant(tenant).id, report), "state": "made"}
         except NotFoundError:
             pass
         try:
@@ -124,14 +124,14 @@ class ReportOperations(ABC):
 
     def delete_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Delete a report and its files; raises NotFoundError."""
-        self.shelf.delete(self.control.tenant(tenant).id, report)
+        self.report_store.delete(self.control.tenant(tenant).id, report)
         return {"id": report, "deleted": True}
 
     def _touched_reports(self, tenant: str, days: Sequence[date_]) -> list[dict[str, Any]]:
         """Return a tenant's kept reports whose period holds one of these days (UTC: the zone's own lie within a day of them)."""
-        found, cursor = self.shelf.page(tenant, LARGEST_PAGE)
+        found, cursor = self.report_store.page(tenant, LARGEST_PAGE)
         while cursor is not None:
-            rows, cursor = self.shelf.page(tenant, LARGEST_PAGE, cursor)
+            rows, cursor = self.report_store.page(tenant, LARGEST_PAGE, cursor)
             found += rows
         aside = timedelta(days=1)
         spans = [(date_.fromisoformat(row["from"]) - aside, date_.fromisoformat(row["to"]) + aside) for row in found]
@@ -139,7 +139,7 @@ class ReportOperations(ABC):
 
     def _report_again(self, about: Mapping[str, Any]) -> bool:
         """Make a kept report again, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
-        self.shelf.delete(about["tenant"], about["id"])
+        self.report_store.delete(about["tenant"], about["id"])
         try:
             self.report(
                 about["tenant"], about["kind"], start=about["from"], end=about["to"], sections=about["sections"],
@@ -155,8 +155,8 @@ class ReportOperations(ABC):
         Raises NotFoundError when there is no such report, or it was not made in this format; BadQuestionError.
         """
         (chosen,) = formats_.chosen([format])
-        about = self.shelf.about(self.control.tenant(tenant).id, report)
-        path = self.shelf.file(tenant, report, chosen.file)
+        about = self.report_store.about(self.control.tenant(tenant).id, report)
+        path = self.report_store.file(tenant, report, chosen.file)
         if path is None:
             raise NotFoundError(f"this report was made as {', '.join(about['formats'])}, not as {format}")
         name = f"{tenant}-{about['kind']}-{about['from']}-to-{about['to']}{''.join(path.suffixes)}"

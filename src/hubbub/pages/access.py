@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hubbub.pages import entrances
+from hubbub.pages import access_admin
 from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
 from hubbub.pages.parts import Form, Page, Role, Shown, Widget
 
 
 def _keys(ask: Ask) -> Shown:
-    return entrances.keys(ask, ask.tenant.id)
+    return access_admin.keys(ask, ask.tenant.id)
 
 
 def _delivered(ask: Ask) -> Shown:
@@ -17,15 +17,15 @@ def _delivered(ask: Ask) -> Shown:
 
 
 def _sign_in_links(ask: Ask) -> Shown:
-    return entrances.sign_in_links(ask, ask.tenant.id)
+    return access_admin.sign_in_links(ask, ask.tenant.id)
 
 
 def _sessions(ask: Ask) -> Shown:
-    return entrances.sessions(ask, ask.tenant.id)
+    return access_admin.sessions(ask, ask.tenant.id)
 
 
 def _shared_links(ask: Ask) -> Shown:
-    return entrances.shared_links(ask, ask.tenant.id, offers=True)
+    return access_admin.shared_links(ask, ask.tenant.id, offers=True)
 
 
 def _own(ask: Ask, _: Form) -> str:
@@ -43,5 +43,5 @@ PAGE = Page(
         Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
     ),
-    role=Role.ADMIN, header=False, comes_from=True, actions={**entrances.actions(_own), "share": entrances.share},
+    role=Role.ADMIN, header=False, comes_from=True, actions={**access_admin.actions(_own), "share": access_admin.share},
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubbub import errors
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import asked, choice, desk
+from hubbub.pages.forms import asked, choice, data_table
 from hubbub.pages.parts import Column, Shown
 from hubbub.store.deliveries import STATES
 
@@ -35,7 +35,7 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
     ]  # fmt: skip
     if of is None:
         columns = [column for column in columns if column.name != "tenant"]
-    return desk(
+    return data_table(
         ask, columns, rows, links=[{"tenant": of(row["tenant"])} if of and row["tenant"] else {} for row in rows],
         choices=[choice(ask, "arrived", "State", {state: state for state in STATES})],
         following=found["next"], cursor="delivered", nothing=_nothing(tenant, state),

@@ -95,7 +95,7 @@ def as_typed(ask: Ask, act: Act) -> Act:
     return replace(act, fields=fields, error=refused.error.message)
 
 
-def desk(
+def data_table(
     ask: Ask,
     columns: Sequence[Column],
     rows: Sequence[Mapping[str, Any]],
@@ -124,7 +124,7 @@ def desk(
         "first": _here(ask, cursor, None) if ask.param(cursor) else "",
     }  # fmt: skip
     summary = f"{len(rows)} on this page" if following or ask.param(cursor) else f"{len(rows)} in all"
-    return Shown("desk", data, Table(columns, rows, links), summary, note)
+    return Shown("data_table", data, Table(columns, rows, links), summary, note)
 
 
 def _here(ask: Ask, name: str, value: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.facts.rebuild import FOLDED_BY
 from hubbub.operations.standing import STATES
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, asked, choice, desk
+from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 
 PAGE_SIZE = 50
@@ -23,7 +23,7 @@ def _tenants(ask: Ask) -> Shown:
         choice(ask, "state", "Is", {state: state for state in STATES}),
         Field("like", "Tenant", value=ask.param("like"), hint="part of its name"),
     ]
-    return desk(
+    return data_table(
         ask, columns, found["rows"],
         links=[{"tenant": ask.link(tenant=row["tenant"], cursor=None)} for row in found["rows"]], choices=choices,
         nothing="No tenant is like this.", following=found["next"],
@@ -45,7 +45,7 @@ def _units(ask: Ask) -> Shown:
             ),
         )  # fmt: skip
         forms = [Act("refresh", "Bring up to date", {"tenant": tenant}), again]
-    return desk(
+    return data_table(
         ask, columns, found["units"], forms=forms,
         note=f"{found['batches']} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
     )  # fmt: skip

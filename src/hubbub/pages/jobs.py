@@ -9,7 +9,7 @@ from typing import Any
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.rows import STATES
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Fact, Field, asked, choice, desk, facts
+from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 from hubbub.reports.words import duration
 
@@ -40,7 +40,7 @@ def _counts(ask: Ask) -> Shown:
         Column("doc", "What it does", "long"),
     ]  # fmt: skip
     note = "Only the newest jobs were counted." if found["more"] else ""
-    return desk(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
+    return data_table(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
 
 
 def those_jobs(**params: str | None) -> str:
@@ -69,7 +69,7 @@ def _jobs(ask: Ask) -> Shown:
         choice(ask, "state", "State", {name: name for name in STATES}),
         Field("tenant", "Tenant", value=ask.param("tenant"), hint="all"),
     ]
-    return desk(
+    return data_table(
         ask, columns, rows,
         links=[{"id": one_job(row["id"])} for row in rows],
         acts=[_acts(row) for row in rows], choices=choices, following=found["next"],

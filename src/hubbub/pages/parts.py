@@ -30,7 +30,7 @@ class Role(IntEnum):
 class Column:
     """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, texts from outside alike.
 
-    Of a table to work with (`forms.desk`) also `utc`, `state`, and `long` for texts that need room.
+    Of a table to work with (`forms.data_table`) also `utc`, `state`, and `long` for texts that need room.
     """
 
     name: str

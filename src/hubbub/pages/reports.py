@@ -8,7 +8,7 @@ from typing import Any
 from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, desk, facts
+from hubbub.pages.forms import Act, Field, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.period import KINDS
@@ -40,7 +40,7 @@ def _under_way(ask: Ask) -> Shown:
         Column("created_at", "Asked for (UTC)", "utc"), Column("error", "What went wrong", "long"),
     ]  # fmt: skip
     rows = [{**row, "report": row["id"].partition(":")[2] or row["id"]} for row in found]
-    return desk(ask, columns, rows, nothing="No report is being made.")
+    return data_table(ask, columns, rows, nothing="No report is being made.")
 
 
 def _kept(ask: Ask) -> Shown:
@@ -53,7 +53,7 @@ def _kept(ask: Ask) -> Shown:
     links = [_links(ask, row) for row in found["rows"]]
     deletes = ask.person.may(Role.ADMIN)
     acts = [[Act("delete", "Delete", {"report": row["id"]}, danger=True)] for row in found["rows"]] if deletes else []
-    return desk(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found["next"])
+    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found["next"])
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, desk
+from hubbub.pages.forms import Act, Field, data_table
 from hubbub.pages.jobs import one_job, those_jobs
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 
@@ -44,7 +44,7 @@ def _schedules(ask: Ask) -> Shown:
         "backfill", "Run for these days", title="Run for days that are past",
         fields=(which, Field("from", "From", "date", required=True), Field("to", "Until before", "date", required=True)),
     )  # fmt: skip
-    return desk(
+    return data_table(
         ask, columns, rows,
         links=[{"queue": those_jobs(queue=row["queue"])} for row in rows],
         acts=[_acts(row["name"], paused=row["paused"]) for row in rows], forms=[past],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, asked, choice, desk
+from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.jobs import those_jobs
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 from hubbub.store.integrations import STATES
@@ -25,7 +25,7 @@ def _sources(ask: Ask) -> Shown:
         Column("late", "Came after", "ms"), Column("last_received", "Last received (UTC)", "utc"),
         Column("silent", "Silent for", "ms"), Column("events_day", "Events in 24 h", "count"),
     ]  # fmt: skip
-    return desk(
+    return data_table(
         ask, columns, rows, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
         links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=found["next"],
         nothing="No event was ever received.", note="The longest silent first.",
@@ -49,7 +49,7 @@ def _refused(ask: Ask) -> Shown:
         Column("records", "Records", "count"), Column("last_received", "Last (UTC)", "utc"),
         Column("message", "For example", "long"),
     ]  # fmt: skip
-    return desk(
+    return data_table(
         ask, columns, rows, links=[{"tenant": _of(ask, row["tenant"])} for row in rows],
         nothing="Nothing was refused.", note="Choose a tenant to see its records, and to try them again." if rows else "",
     )  # fmt: skip
@@ -63,7 +63,7 @@ def _records(ask: Ask, tenant: str) -> Shown:
         Column("field", "Field"), Column("message", "What is wrong", "long"), Column("raw", "Record", "long"),
     ]  # fmt: skip
     every = Act("replay", "Try all again", {"tenant": tenant})
-    return desk(
+    return data_table(
         ask, columns, rows, acts=[[Act("replay", "Try again", {"tenant": tenant, "id": str(row["id"])})] for row in rows],
         forms=[every] if rows else [], following=found["next"], cursor="refused", nothing=f"Nothing of {tenant} is refused.",
     )  # fmt: skip
@@ -90,7 +90,7 @@ def _accounts(ask: Ask) -> Shown:
         {"name": those_jobs(queue="analytics-ingest", tenant=row["tenant"]), "tenant": _of(ask, row["tenant"])}
         for row in rows
     ]
-    return desk(
+    return data_table(
         ask, columns, rows, links=links, acts=[_acts(row["tenant"], row["id"], row["state"]) for row in rows],
         choices=[choice(ask, "state", "State", {state: state for state in STATES})],
         following=found["next"], cursor="accounts",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Fact, desk, facts
+from hubbub.pages.forms import Fact, data_table, facts
 from hubbub.pages.parts import Column, Page, Role, Shown, Widget
 from hubbub.reports.words import duration
 
@@ -20,7 +20,9 @@ def _checks(ask: Ask) -> Shown:
     if all(row["ok"] for row in rows):
         columns.pop()
     wanting = sum(not row["ok"] for row in rows)
-    return desk(ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well.")
+    return data_table(
+        ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well."
+    )
 
 
 def _process(ask: Ask) -> Shown:
@@ -45,7 +47,7 @@ def _mib(size: int) -> str:
 def _settings(ask: Ask) -> Shown:
     rows = ask.engine.operation("system")()["settings"]
     columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "What it is", "long")]
-    return desk(
+    return data_table(
         ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."
     )
 

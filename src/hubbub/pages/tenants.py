@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hubbub.errors import BadInputError
-from hubbub.pages import entrances
+from hubbub.pages import access_admin
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, asked, desk
+from hubbub.pages.forms import Act, Field, asked, data_table
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 
 PAGE_SIZE = 50
@@ -25,7 +25,7 @@ def _tenants(ask: Ask) -> Shown:
         *(Column(grain, title, "count") for grain, title in GRAINS.items()),
     ]  # fmt: skip
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
-    return desk(
+    return data_table(
         ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
         forms=[_change(rows[0]) if chosen else _ADD], following=found["next"], nothing="There is no tenant yet.",
         note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
@@ -50,21 +50,21 @@ def _change(row: dict[str, object]) -> Act:
 
 
 def _keys(ask: Ask) -> Shown:
-    return entrances.keys(ask, asked(ask, "tenant"))
+    return access_admin.keys(ask, asked(ask, "tenant"))
 
 
 def _sign_in_links(ask: Ask) -> Shown:
-    return entrances.sign_in_links(ask, asked(ask, "tenant"))
+    return access_admin.sign_in_links(ask, asked(ask, "tenant"))
 
 
 def _sessions(ask: Ask) -> Shown:
-    return entrances.sessions(ask, asked(ask, "tenant"))
+    return access_admin.sessions(ask, asked(ask, "tenant"))
 
 
 def _shared_links(ask: Ask) -> Shown:
     if (tenant := asked(ask, "tenant")) is None:
         return Shown(empty="Choose a tenant to see what of it is shared.")
-    return entrances.shared_links(ask, tenant, offers=False)
+    return access_admin.shared_links(ask, tenant, offers=False)
 
 
 def _add(ask: Ask, form: Form) -> Done:
@@ -105,5 +105,5 @@ PAGE = Page(
         Widget("shared", "Shared links", _shared_links, size="small", wide=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
-    actions={"add": _add, "change": _changed, **entrances.actions(_named)},
+    actions={"add": _add, "change": _changed, **access_admin.actions(_named)},
 )  # fmt: skip

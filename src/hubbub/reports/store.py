@@ -39,7 +39,7 @@ def check_report_id(text: str) -> str:
     return text
 
 
-class Shelf:
+class ReportStore:
     """Kept reports. A tenant's name comes first everywhere: what is another's is not there."""
 
     def __init__(self, folder: Path) -> None:
@@ -72,8 +72,8 @@ class Shelf:
     def page(self, tenant: str, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
         """Return what is said of a tenant's reports, newest first, those after `cursor`, and the next cursor or None."""
         after = (page.place_of(cursor, str) or (None,))[0]
-        shelf = self.folder / check_tenant_id(tenant)
-        names = sorted((p.name for p in shelf.iterdir()), reverse=True) if shelf.is_dir() else []
+        folder = self.folder / check_tenant_id(tenant)
+        names = sorted((p.name for p in folder.iterdir()), reverse=True) if folder.is_dir() else []
         mine = [name for name in names if REPORT_ID.match(name) and (after is None or name < after)]
         shown, following = page.cut(mine[: limit + 1], limit, lambda name: (name,))
         rows = []
@@ -111,9 +111,9 @@ class Shelf:
         return self.folder / check_tenant_id(tenant) / report
 
     @staticmethod
-    def _tidy(shelf: Path) -> None:
+    def _tidy(folder: Path) -> None:
         """Take away what processes left that were killed: nobody holds its lock."""
-        for path in shelf.glob(f"{UNFINISHED}*"):
+        for path in folder.glob(f"{UNFINISHED}*"):
             with suppress(OSError), _locked(path):
                 shutil.rmtree(path, ignore_errors=True)
 

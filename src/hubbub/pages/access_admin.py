@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from hubbub.errors import BadInputError
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import Act, Field, asked, desk
+from hubbub.pages.forms import Act, Field, asked, data_table
 from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Column, Done, Form, Shown
 from hubbub.pages.view import FILTERS, PRESETS
@@ -73,7 +73,7 @@ def keys(ask: Ask, tenant: str | None) -> Shown:
             Field("expires", "Ends before (may stay empty)", "date"),
         ),
     )  # fmt: skip
-    return desk(
+    return data_table(
         ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[made], following=found["next"], cursor="keys",
         nothing="No key was made yet.",
     )  # fmt: skip
@@ -115,7 +115,7 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
             Field("hours", "Can be used for", "select", "24", HOURS),
         ),
     )  # fmt: skip
-    return desk(
+    return data_table(
         ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[made],
         nothing="No sign-in link was made yet.",
         note="A link signs in once. Who came in by it stays for up to 14 days; to revoke the link ends that, too.",
@@ -141,7 +141,7 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
     ]
     others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
     more = f" The newest {MOST_LISTED} of {len(found)} are listed." if len(found) > MOST_LISTED else ""
-    return desk(
+    return data_table(
         ask, columns, rows, acts=acts, forms=others, nothing="Nobody is signed in.",
         note=f"Last seen is right to {SEEN_SECONDS // 60} minutes.{more}",
     )  # fmt: skip
@@ -162,7 +162,7 @@ def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
         Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
     forms = [_sharing(ask)] if offers else []
-    return desk(
+    return data_table(
         ask, columns, rows, acts=[_link_acts(row) for row in rows], forms=forms, nothing="Nothing was shared yet.",
         note="Whoever has a shared link sees these numbers, held to its days and filters, and never the rows behind them.",
     )  # fmt: skip

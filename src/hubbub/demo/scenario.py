@@ -12,7 +12,7 @@ READ_RECEIPTS = frozenset({"whatsapp", "web"})
 
 
 @dataclass(frozen=True)
-class Profile:
+class Scenario:
     """A tenant of the demo. Shares are 0..1, sizes per working day, `rooms` are pairs of channel and channel_id."""
 
     id: str
@@ -42,7 +42,7 @@ class Profile:
         return ZoneInfo(self.zone)
 
 
-HOTEL = Profile(
+HOTEL = Scenario(
     id="hotel-aurora",
     zone="Europe/Rome",
     name="Hotel Aurora, Rome",
@@ -68,7 +68,7 @@ HOTEL = Profile(
     calls=6,
 )  # fmt: skip
 
-SHOP = Profile(
+SHOP = Scenario(
     id="brooklyn-bikes",
     zone="America/New_York",
     name="Brooklyn Bikes (WhatsApp team)",
@@ -93,7 +93,7 @@ SHOP = Profile(
     observed=(("page.views", 2300.0), ("page.reach", 15000.0)),
 )  # fmt: skip
 
-DESK = Profile(
+DESK = Scenario(
     id="kite-support",
     zone="Asia/Kolkata",
     name="Kite Cloud support (Slack)",
@@ -118,4 +118,4 @@ DESK = Profile(
     observed=(("api.calls", 120000.0), ("seats.active", 340.0)),
 )  # fmt: skip
 
-PROFILES = {profile.id: profile for profile in (HOTEL, SHOP, DESK)}
+SCENARIOS = {scenario.id: scenario for scenario in (HOTEL, SHOP, DESK)}

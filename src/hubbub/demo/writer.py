@@ -10,24 +10,24 @@ from typing import Any
 
 import msgspec
 
-from hubbub.demo.profile import Profile
+from hubbub.demo.scenario import Scenario
 from hubbub.model.event import Event
 
 CONTACT_DAYS = 60
 """Days after their first message until which contacts come back."""
 
 
-class Pen:
+class Writer:
     """Collects events of a day. `part` keeps what is drawn here apart from everything else that the day draws."""
 
-    def __init__(self, profile: Profile, day: date, seed: int, part: str) -> None:
+    def __init__(self, scenario: Scenario, day: date, seed: int, part: str) -> None:
         """Begin an empty page for one local day."""
-        self.profile, self.day = profile, day
-        self.rng = random.Random(f"{seed}:{profile.id}:{day}:{part}")
+        self.scenario, self.day = scenario, day
+        self.rng = random.Random(f"{seed}:{scenario.id}:{day}:{part}")
         self.key = f"{day:%y%m%d}{part}"
         self.events: list[Event] = []
         self._made = 0
-        self._midnight = datetime.combine(day, clock_time(), profile.tz)
+        self._midnight = datetime.combine(day, clock_time(), scenario.tz)
 
     def name(self, kind: str) -> str:
         """Return a new id such as `c-260801k-17`."""
@@ -46,7 +46,7 @@ class Pen:
 
     def busy_hour(self) -> float:
         """Draw an hour of the day, by how busy the tenant's hours are."""
-        return self.rng.choices(range(24), self.profile.hours)[0] + self.rng.random()
+        return self.rng.choices(range(24), self.scenario.hours)[0] + self.rng.random()
 
     def seconds(self, low: float, high: float) -> timedelta:
         """Draw a length of time, in whole ms."""
@@ -67,9 +67,9 @@ class Pen:
     def contact(self) -> str:
         """Draw a contact who was new today or, less and less likely, on one of the days before."""
         day = self.day - timedelta(int(CONTACT_DAYS * self.rng.random() ** 2))
-        return contact_id(self.profile, day, self.rng.randrange(self.profile.new_contacts))
+        return contact_id(self.scenario, day, self.rng.randrange(self.scenario.new_contacts))
 
 
-def contact_id(profile: Profile, day: date, number: int) -> str:
+def contact_id(scenario: Scenario, day: date, number: int) -> str:
     """Return the id of the contact number `number` (from 0) who was new on `day`."""
-    return f"{profile.contact}-{day:%y%m%d}-{number}"
+    return f"{scenario.contact}-{day:%y%m%d}-{number}"
