@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 from hubbub.model.calendar import NO_CALENDAR, Calendar
@@ -118,7 +119,8 @@ class Episode:
     escalated: bool = False
     resolved_at: datetime | None = None
     ai_involved: bool = False
-    ai_handled: bool = False
+    ai_handled: tuple[bool, bool, bool] = (False, False, False)
+    """Whether AI alone resolved it for 24 hours, 72 hours and 7 days."""
     ai_escalated: bool = False
     first_reply_at: datetime | None = None
     first_response_ms: int | None = None
@@ -308,8 +310,8 @@ class Oracle:
                 found[-1].turns.append(turn)
                 if turn.type == "conversation.resolved":
                     resolved, open_now = turn.time, False
-        for episode in found:
-            _judge(episode, self.hours)
+        for episode, following in zip_longest(found, found[1:]):
+            _judge(episode, following.start if following else None, self.hours)
         return found
 
     def _surveys(self) -> list[Survey]:
@@ -422,6 +424,7 @@ class Oracle:
     def _conversation_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
         begun = [e for e in self.episodes if within(e.start)]
         involved = [e for e in begun if e.ai_involved]
+        handled = {name: sum(e.ai_handled[i] for e in begun) for i, name in enumerate(("", "_72h", "_7d"))}
         firsts = [e for e in self.episodes if within(e.first_reply_at)]
         persons = [e.first_person_ms for e in self.episodes if within(e.first_person_at)]
         resolved = [e for e in self.episodes if within(e.resolved_at)]
@@ -429,9 +432,9 @@ class Oracle:
             "conversations_started": len(begun),
             "escalation_rate": share(sum(e.escalated for e in begun), len(begun)),
             "ai_involved": len(involved),
-            "ai_handled": sum(e.ai_handled for e in begun),
             "ai_escalated": sum(e.ai_escalated for e in begun),
-            "ai_resolution_rate": share(sum(e.ai_handled for e in begun), len(involved)),
+            **{f"ai_handled{name}": n for name, n in handled.items()},
+            **{f"ai_resolution_rate{name}": share(n, len(involved)) for name, n in handled.items()},
             "conversations_resolved": sum(within(e.resolved_at) for e in self.episodes),
             **_waits("first_response_ms", [e.first_response_ms for e in firsts]),
             **_waits("first_response_business_ms", [e.first_response_business_ms for e in firsts]),
@@ -587,8 +590,8 @@ def _speaks(event: Event) -> bool:
     return event.conversation_id is not None and event.type in kinds and (_of_people(event) or _root(event))
 
 
-def _judge(episode: Episode, hours: Clock) -> None:
-    """Say of an episode what its turns mean."""
+def _judge(episode: Episode, returned: datetime | None, hours: Clock) -> None:
+    """Say of an episode what its turns mean, and when its contact came back for another."""
     turns, start = episode.turns, episode.start
     resolves = [e.time for e in turns if e.type == "conversation.resolved"]
     reopens = [
@@ -618,7 +621,9 @@ def _judge(episode: Episode, hours: Clock) -> None:
     taken_over = bool(by_people) or handed is not None or episode.escalated
     episode.ai_involved = len(replies) > len(by_people)
     episode.ai_escalated = episode.ai_involved and taken_over
-    episode.ai_handled = episode.ai_involved and bool(resolves) and not taken_over and not reopens
+    alone = episode.ai_involved and bool(resolves) and not taken_over and not reopens
+    lasted = [alone and (returned is None or returned > max(resolves) + lasting) for lasting in (DAY, HORIZON, WEEK)]
+    episode.ai_handled = lasted[0], lasted[1], lasted[2]
     after = [e.time for e in replies if inbound is not None and e.time >= inbound]
     if inbound is not None and after:
         episode.first_reply_at = min(after)
@@ -681,6 +686,7 @@ def _classified(events: list[Event]) -> dict[str, Number]:
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),
         "complaints": complaints,
+        "classified_escalations": escalations,
         "hotspot_ratio": share(complaints + escalations, len(topics)),
     }
 

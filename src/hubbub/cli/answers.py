@@ -125,6 +125,10 @@ def explain(
         limit=limit,
         cursor=cursor,
     )
+    if not as_json:
+        answer["value"] = show.text(answer["value"], metric)
+        for row in answer["events"]["rows"]:  # of a distribution: the value of each, a duration
+            row |= {name: show.text(row[name], "duration_ms") for name in ("value",) if name in row}
     show.emit(answer, as_json=as_json)
 
 
@@ -239,7 +243,7 @@ def _trend(row: Mapping[str, Any]) -> dict[str, Any]:
 
     return {
         "date": row["trend_date"], "classified": row["total_classifications"],
-        "of messages": show.text(row["coverage"], "coverage_rate"), "confidence": row["avg_confidence"],
+        "of messages": show.text(row["coverage"], "coverage"), "confidence": row["avg_confidence"],
         "topics": greatest(row["topic_distribution"]), "tone": greatest(row["sentiment_distribution"]),
         "movers": None if row["movers"] is None else ", ".join(
             f"{m['topic']} {m['change'] * 100:+.1f} pp" for m in row["movers"][:3]
@@ -262,9 +266,12 @@ def hotspots(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Show channels by their share of complaints and escalations."""
+    """Show channels by their share of complaints and escalations, and of the tones that the tenant counts."""
     from hubbub.cli import show
+    from hubbub.query.trends import rule_text
 
     answer = _ask("hotspots", data, tenant=tenant, start=start, end=end, minimum=minimum, ratio=ratio)
     show.emit(answer, as_json=as_json)
+    if not as_json:
+        show.say(rule_text(answer["rule"]["tones"]))
     show.why([], answer["freshness"])

@@ -92,12 +92,19 @@ def set_tenant(
     tenant: Name,
     zone: Zone = None,
     name: Annotated[str | None, typer.Option("--name", help="Name for people.", show_default=False)] = None,
+    hotspot_tones: Annotated[
+        str | None,
+        typer.Option(help="Tones that hotspots count too, like 'negative,angry'; '' for none.", show_default=False),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Change a tenant's zone, name or retention; a new zone counts from the next refresh on."""
-    ask("change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention)
+    """Change a tenant's zone, name, retention, or the tones that hotspots count; zone and tones count at once."""
+    tones = None if hotspot_tones is None else [tone for tone in hotspot_tones.split(",") if tone.strip()]
+    ask(
+        "change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention, hotspot_tones=tones
+    )  # fmt: skip
 
 
 @tenants.command("list")

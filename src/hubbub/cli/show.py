@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -14,8 +14,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
 from hubbub.query.result import reasons
 from hubbub.reports.words import duration
+
+UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE, "duration_ms": Unit.MS}
+"""Units of columns that are no metrics."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -75,18 +81,21 @@ def fields(answer: Mapping[str, Any], indent: int = 0) -> None:
             out.print(" " * indent + escape(f"{name!s:<{width}}  {text(value, str(name))}"))
 
 
+def unit_of(column: str) -> Unit | None:
+    """Return the unit of a column: the catalogue's of a metric (also `<metric> before`), else that of `UNITS`; None: unknown."""
+    with suppress(BadQuestionError):
+        return find(column.removesuffix(" before")).unit
+    return UNITS.get(column)
+
+
 def text(value: Any, name: str = "") -> str:
-    """Write a value for people: durations in words, shares in percent, nothing as a dash."""
+    """Write a value for people by the unit of its column: durations in words, shares in percent, nothing as a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float) and ("_ms" in name and not name.endswith((".count", "_count"))):
-        return duration(float(value))
-    if isinstance(value, float) and (
-        name.endswith(("_rate", "_ratio")) or name in ("csat", "tenant_ratio", "lower_bound")
-    ):
-        return f"{value:.1%}"
+    if isinstance(value, int | float) and (unit := unit_of(name)) in (Unit.MS, Unit.SHARE):
+        return duration(float(value)) if unit is Unit.MS else f"{value:.1%}"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, int):

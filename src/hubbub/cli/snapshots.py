@@ -22,6 +22,7 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
     from rich.markup import escape
 
     from hubbub.cli import show
+    from hubbub.metrics.snapshots import SECTIONS
 
     if as_json or "rows" not in answer:
         show.emit(answer, as_json=as_json)
@@ -29,7 +30,10 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
     for row in answer["rows"]:
         who = row["account_id"] or "whole team"
         show.out.print(escape(f"{row['kind']} {row['date']}, {who} ({row['state']}, {row['zone']})"))
-        show.fields({name: value for name, value in row.items() if isinstance(value, dict)}, indent=2)
+        for section, metrics in SECTIONS.items():
+            show.out.print(f"  {section}")
+            told = {name: show.text(row[section].get(name), metric) for name, metric in metrics.items()}
+            show.fields(told, indent=4)
     if not answer["rows"]:
         show.out.print("nothing to show")
 

@@ -25,7 +25,7 @@ from hubbub.metrics.definition import WITHIN, Better, Fact, Metric, Quantiles, R
 from hubbub.model.event import nearest
 from hubbub.model.window import Grain
 
-DEFINITION_VERSION = 3
+DEFINITION_VERSION = 4
 """Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
 
 ROLLUPS: tuple[Rollup, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from hubbub.metrics.definition import (
@@ -18,6 +19,9 @@ from hubbub.metrics.definition import (
     Unit,
 )  # fmt: skip
 
+LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hours", 72), "_7d": ("7 days", 168)}
+"""How long what AI resolved must last: ending of a metric's name -> in words, and in hours."""
+
 EPISODE = Fact(
     name="episode",
     doc="A conversation from its first inbound message (or start) to its last resolve; a reopen within 24 hours continues it.",
@@ -28,10 +32,15 @@ EPISODE = Fact(
         "first_response_business_ms": ("first_inbound", "first_reply_at"),
         "resolution_business_ms": ("anchor", "last_resolve"),
     },
-    view="""
+    view=f"""
         SELECT tenant, conversation_id, id AS episode_id, anchor, channel, channel_id, account_id, staff_id, first_staff_id,
             responder, first_inbound, first_reply_at, first_person_at, last_resolve, resolved_at, escalated, ai_involved,
-            ai_escalated, ai_resolved, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
+            ai_escalated, {
+        ", ".join(
+            f"ai_resolved AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_lasted{ending}"
+            for ending, (_, hours) in LASTING.items()
+        )
+    }, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
             (first_person_at - person_from + 500) / 1000 AS first_person_response_ms,
             (last_resolve - anchor + 500) / 1000 AS resolution_ms
         FROM episode
@@ -69,7 +78,10 @@ CONVERSATIONS = Rollup(
         "conversations_started": Count("Episodes begun.", Unit.COUNT),
         "episodes_escalated": Count("Of these, escalated within 7 days.", Unit.COUNT, "f.escalated"),
         "ai_involved": Count("Of these, with an AI reply.", Unit.COUNT, "f.ai_involved"),
-        "ai_handled": Count("Of these, resolved by AI alone.", Unit.COUNT, "f.ai_resolved"),
+        **{
+            f"ai_handled{ending}": Count(f"Of these, resolved by AI alone for {text}.", Unit.COUNT, f"f.ai_lasted{ending}")
+            for ending, (text, _) in LASTING.items()
+        },
         "ai_escalated": Count("AI-involved episodes that went to people.", Unit.COUNT, "f.ai_escalated"),
     },
     metrics={
@@ -82,15 +94,23 @@ CONVERSATIONS = Rollup(
             Unit.SHARE, over={"episodes_escalated": 1}, under="conversations_started", better=Better.LOWER,
         ),
         "ai_involved": Stored("Episodes begun in which AI replied.", Unit.COUNT, measure="ai_involved"),
-        "ai_handled": Stored(
-            "AI-involved episodes resolved with no human reply, hand-off, escalation or reopen.",
-            Unit.COUNT, measure="ai_handled", title="Handled by AI",
-        ),
+        **{
+            f"ai_handled{ending}": Stored(
+                "AI-involved episodes begun, and resolved with no human reply, hand-off or escalation, that nobody reopened or "
+                f"came back to within {text} of the resolve.",
+                Unit.COUNT, measure=f"ai_handled{ending}", title=f"Handled by AI{f' for {text}' if ending else ''}",
+            )
+            for ending, (text, _) in LASTING.items()
+        },
         "ai_escalated": Stored("AI-involved episodes that people took over.", Unit.COUNT, measure="ai_escalated"),
-        "ai_resolution_rate": Ratio(
-            "AI-involved episodes resolved by AI alone / AI-involved episodes begun.",
-            Unit.SHARE, over={"ai_handled": 1}, under="ai_involved", better=Better.HIGHER,
-        ),
+        **{
+            f"ai_resolution_rate{ending}": Ratio(
+                f"AI-involved episodes resolved by AI alone, for at least {text} / AI-involved episodes begun.",
+                Unit.SHARE, over={f"ai_handled{ending}": 1}, under="ai_involved", better=Better.HIGHER,
+                title=f"AI resolution rate ({text})",
+            )
+            for ending, (text, _) in LASTING.items()
+        },
     },
 )  # fmt: skip
 

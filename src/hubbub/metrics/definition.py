@@ -204,3 +204,8 @@ class Rollup:
         """Whether its numbers depend on the tenant's business hours; without a calendar they are null."""
         values = {measure.column for measure in self.measures.values() if isinstance(measure, Distribution)}
         return bool(values & set(self.source.spells))
+
+    @property
+    def by_tones(self) -> bool:
+        """Whether its numbers depend on the tones that the tenant counts, which statements know as `:tones`, a JSON list."""
+        return any(":tones" in (m.where or "") for m in self.measures.values() if isinstance(m, Count))

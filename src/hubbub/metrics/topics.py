@@ -1,19 +1,23 @@
-"""Topics and tone of messages, escalation alerts, and the channels where complaints gather."""
+"""Topics and tone of messages, escalation alerts, and the channels where complaints gather.
+
+Which messages hotspots flag stands here alone: those of the topics, and of the tones that the tenant's `hotspot_tones` name.
+"""
 
 from __future__ import annotations
 
 from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 
-FLAGGED = ("complaint", "complaints", "escalation", "escalations")
-"""Topics, in any case of letters, that `hotspot_ratio` counts."""
+COMPLAINT, ESCALATION = ("complaint", "complaints"), ("escalation", "escalations")
+FLAGGED = (*COMPLAINT, *ESCALATION)
+"""Topics that `hotspot_ratio` counts, in any case of ASCII letters; so are tones compared."""
 
 TOPIC = Fact(
     name="classification",
     doc="A topic classification, and whether its topic is complaint or escalation; or an escalation alert.",
-    view="""
+    view=f"""
         SELECT tenant, time AS anchor, ident, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
-            coalesce(lower(topic), '') IN ('complaint', 'complaints') AS is_complaint,
-            coalesce(lower(topic), '') IN ('escalation', 'escalations') AS is_escalation
+            coalesce(lower(topic), '') IN {COMPLAINT} AS is_complaint,
+            coalesce(lower(topic), '') IN {ESCALATION} AS is_escalation
         FROM event WHERE type IN ('topic.classified', 'escalation.raised')
     """,
 )
@@ -63,16 +67,26 @@ HOTSPOTS = Rollup(
         "total_count": Count("Classified messages.", Unit.COUNT),
         "complaint_count": Count("Classified as complaint.", Unit.COUNT, "f.is_complaint"),
         "escalation_count": Count("Classified as escalation.", Unit.COUNT, "f.is_escalation"),
+        "tone_count": Count(
+            "Of another topic, in a tone that the tenant counts (`hotspot_tones`).", Unit.COUNT,
+            "NOT f.is_complaint AND NOT f.is_escalation AND lower(f.sentiment) IN (SELECT value FROM json_each(:tones))",
+        ),
     },
     metrics={
         "complaints": Stored(
             "Messages classified with the topic complaint; a negative tone alone is none.",
             Unit.COUNT, measure="complaint_count", better=Better.LOWER,
         ),
+        "classified_escalations": Stored(
+            "Messages classified with the topic escalation; alerts are counted by themselves.",
+            Unit.COUNT, measure="escalation_count", title="Classified as escalation", better=Better.LOWER,
+        ),
         "hotspot_ratio": Ratio(
             "Messages classified with the topic complaint or escalation / classified messages; alerts are counted by themselves. "
-            "A hotspot is a channel id with at least 10 and a ratio above 0.30.",
-            Unit.SHARE, over={"complaint_count": 1, "escalation_count": 1}, under="total_count", better=Better.LOWER,
+            "A tenant may count tones too (`hotspot_tones`, none by default; a message counts once). A hotspot is a channel id "
+            "with at least 10 classified messages and a ratio above 0.30.",
+            Unit.SHARE, better=Better.LOWER, over={"complaint_count": 1, "escalation_count": 1, "tone_count": 1},
+            under="total_count",
         ),
     },
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +12,7 @@ from hubbub.errors import BadInputError
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
+MOST_TONES, LONGEST_TONE = 20, 64
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -57,6 +58,8 @@ class Tenant:
     name: str = ""
     retention: Retention = field(default_factory=Retention)
     calendar: Calendar = NO_CALENDAR
+    hotspot_tones: tuple[str, ...] = ()
+    """Tones, in lower case, whose messages `hotspot_ratio` counts beside the topics complaint and escalation."""
 
     @property
     def tz(self) -> ZoneInfo:
@@ -76,6 +79,16 @@ def check_tenant_id(text: str) -> str:
     if not TENANT_ID.match(text):
         raise BadInputError(f"tenant {text[:80]!r}: use 1 to 63 of a-z, 0-9 and inner hyphens")
     return text
+
+
+def check_tones(tones: Sequence[str]) -> tuple[str, ...]:
+    """Return names of tones in lower case, each once, in order. Raises BadInputError for an empty, long or 21st name."""
+    found = tuple(sorted({tone.strip().lower() for tone in tones}))
+    if len(found) > MOST_TONES or not all(1 <= len(tone) <= LONGEST_TONE for tone in found):
+        raise BadInputError(
+            f"hotspot_tones: name at most {MOST_TONES} tones of 1 to {LONGEST_TONE} characters, like negative"
+        )
+    return found
 
 
 def check_zone(text: str) -> str:

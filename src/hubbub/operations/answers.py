@@ -105,9 +105,10 @@ class AnswerOperations(ABC):
         return states(self.queries, one, account=account, at=moment)
 
     def trends(
-        self, tenant: str, start: str, end: str, grain: str = "day", tones: Sequence[str] = ()
+        self, tenant: str, start: str, end: str, grain: str = "day", tones: Sequence[str] | None = None
     ) -> dict[str, Any]:
-        """Return topic and tone distributions, escalations and hotspots per window; `tones` are flagged beside complaints."""
+        """Return topic and tone distributions, escalations and hotspots per window; `tones` are flagged beside complaints
+        (None: those of the tenant's `hotspot_tones`)."""
         one = self.control.tenant(tenant)
         return trends(self.queries, one, *self._range(one, start, end), parse_grain(grain), tones=tones)
 
@@ -118,9 +119,9 @@ class AnswerOperations(ABC):
         end: str,
         minimum: int = HOTSPOT_MIN,
         ratio: float = HOTSPOT_RATIO,
-        tones: Sequence[str] = (),
+        tones: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Return channels by their share of complaints and escalations, and of messages in some tones where any are named."""
+        """Return channels by their share of complaints, escalations and messages in `tones` (None: the tenant's)."""
         one = self.control.tenant(tenant)
         return hotspots(self.queries, one, *self._range(one, start, end), minimum=minimum, ratio=ratio, tones=tones)
 

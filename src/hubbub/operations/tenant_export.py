@@ -97,10 +97,10 @@ def export(
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant's settings: id, zone, name, days of retention, and business hours."""
+    """Return a tenant's settings: id, zone, name, days of retention, business hours, and the tones that hotspots count."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
-        "calendar": calendar.document(tenant.calendar),
+        "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),
     }  # fmt: skip
 
 

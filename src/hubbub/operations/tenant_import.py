@@ -21,7 +21,7 @@ from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
 from hubbub.model.calendar import Calendar
-from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
+from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
 from hubbub.operations.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
 from hubbub.storage import schema
 from hubbub.storage.backup import File, Progress, check_files
@@ -45,6 +45,7 @@ class Settings:
     name: str
     retention: Retention
     calendar: Calendar
+    hotspot_tones: tuple[str, ...] = ()
 
 
 def import_tenant(
@@ -110,7 +111,7 @@ def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
         retention, hours = Retention(**said["retention"]), calendar.read(said["calendar"]) if said["calendar"] else None
         return Settings(
             check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
-            hours or calendar.NO_CALENDAR,
+            hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())),
         )  # fmt: skip
     except (KeyError, TypeError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
@@ -125,6 +126,8 @@ def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
             f"tenant {settings.id!r} exists already, or waits to be deleted: import it under another name with --as, or first "
             f"'hubbub tenants delete {settings.id} --grace 0'"
         ) from None
+    if settings.hotspot_tones:
+        control.change_tenant(tenant.id, hotspot_tones=settings.hotspot_tones)
     if settings.calendar:
         control.set_calendar(tenant.id, settings.calendar)
     control.close_tenant(tenant.id, left_after)

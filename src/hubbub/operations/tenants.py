@@ -65,13 +65,16 @@ class TenantOperations:
         zone: str | None = None,
         name: str | None = None,
         retention: Mapping[str, int | None] | None = None,
+        hotspot_tones: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
+        """Change zone, name, parts of the retention, or the tones that hotspots count; zone and tones count at once."""
         current = self.control.tenant(tenant)
         kept = None
         if retention is not None:
             kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
-        return _tenant_row(self.control.change_tenant(tenant, zone=zone, name=name, retention=kept))
+        return _tenant_row(
+            self.control.change_tenant(tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones)
+        )
 
     def calendar(self, tenant: str) -> dict[str, Any]:
         """Return a tenant's business hours: its zone, and the versions of its calendar by date; none: no calendar."""
@@ -187,6 +190,7 @@ def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     return {
         "tenant": tenant.id, "zone": tenant.zone, "name": tenant.name,
         "retention": {g: getattr(tenant.retention, g) for g in _GRAINS},
+        "hotspot_tones": list(tenant.hotspot_tones),
     }  # fmt: skip
 
 

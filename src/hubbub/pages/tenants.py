@@ -17,12 +17,15 @@ def _tenants(ask: Ask) -> Shown:
     chosen = asked(ask, "tenant")
     found = ask.engine.operation("tenants")(tenant=chosen, cursor=asked(ask, "cursor"), limit=PAGE_SIZE)
     rows = [
-        {**row, **{grain: days if days is not None else FOR_EVER for grain, days in row["retention"].items()}}
+        {
+            **row, **{grain: days if days is not None else FOR_EVER for grain, days in row["retention"].items()},
+            "tones": ", ".join(row["hotspot_tones"]) or None,
+        }
         for row in found["rows"]
-    ]
+    ]  # fmt: skip
     columns = [
         Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
-        *(Column(grain, title, "count") for grain, title in GRAINS.items()),
+        *(Column(grain, title, "count") for grain, title in GRAINS.items()), Column("tones", "Hotspot tones"),
     ]  # fmt: skip
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
     return data_table(
@@ -46,7 +49,10 @@ def _change(row: dict[str, object]) -> Act:
         Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
     )
     named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
-    return Act("change", "Change", {"tenant": str(row["tenant"])}, (*named, *kept), title=f"Change {row['tenant']}")
+    tones = Field("tones", "Tones that hotspots count too", value=str(row["tones"] or ""), hint="negative, angry")
+    return Act(
+        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *kept, tones), title=f"Change {row['tenant']}"
+    )
 
 
 def _keys(ask: Ask) -> Shown:
@@ -78,8 +84,9 @@ def _changed(ask: Ask, form: Form) -> Done:
     row = ask.engine.operation("change_tenant")(
         tenant=form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
         retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
+        hotspot_tones=[tone for tone in form["tones"].split(",") if tone.strip()] if "tones" in form else None,
     )  # fmt: skip
-    return Done(f"{row['tenant']} is changed. A new zone counts from the next refresh on.")
+    return Done(f"{row['tenant']} is changed. A new zone and other tones count at once.")
 
 
 def _days(title: str, text: str) -> int | None:

@@ -16,7 +16,7 @@ from hubbub.pages.conversations import local, raw_event
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.query.classified import flagged
-from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO
+from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, rule_text
 from hubbub.reports.words import moment, plain, shown
 
 METRIC = "classifications"
@@ -203,7 +203,8 @@ def _hotspots(ask: Ask) -> Shown:
     hot = sum(row["hotspot"] for row in rows)
     note = (
         f"A hotspot has {HOTSPOT_MIN} classified messages or more and a share above {HOTSPOT_RATIO:.0%}; a strong one's share lies "
-        f"above the tenant's own ({shown(found[0]['tenant_ratio'], 'share')}) even at its least (95 %)."
+        f"above the tenant's own ({shown(found[0]['tenant_ratio'], 'share')}) even at its least (95 %). "
+        f"{rule_text(ask.tenant.hotspot_tones)}"
     )
     said = f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(rows[0]['channel_id'])}"
     return Shown("table", {}, Table(columns, rows, links), said, note)

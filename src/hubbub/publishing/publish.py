@@ -126,19 +126,23 @@ def _take(
 def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -> None:
     """Name the tenants for other programs, and once a day delete their rows past retention.
 
-    All days are stale of a tenant that has another zone, or whose numbers have new definitions.
+    All days are stale of a tenant that has another zone or other tones of hotspots, or whose numbers have new definitions.
     """
-    known = {row[0]: row[1:] for row in writing.rows("SELECT * FROM published_tenant")}
+    columns = "tenant, seen, name, zone, definition_version, tones"
+    known = {row[0]: row[1:] for row in writing.rows(f"SELECT {columns} FROM published_tenant")}
     for tenant in tenants:
-        today = (tenant.id, tenant.zone, DEFINITION_VERSION, micros(now) // DAY)
+        tones = ",".join(tenant.hotspot_tones) or None
+        today = (micros(now) // DAY, tenant.id, tenant.zone, DEFINITION_VERSION, tones)
         before = known.get(tenant.no)
         if before == today:
             continue
-        writing.run("INSERT OR REPLACE INTO published_tenant VALUES (?, ?, ?, ?, ?)", (tenant.no, *today))
+        writing.run(
+            f"INSERT OR REPLACE INTO published_tenant ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (tenant.no, *today)
+        )
         for table in TABLES:
             first = table.label(_kept(tenant, table, now).start, tenant)
             writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
-        if before is not None and before[:-1] != today[:-1]:
+        if before is not None and before[1:] != today[1:]:
             # a row of a day's neighbour may be what the day was in the former zone
             writing.run(
                 f"INSERT OR REPLACE INTO stale SELECT DISTINCT tenant, time / {DAY} + n.value, NULL FROM event, "

@@ -132,16 +132,16 @@ def _top_intents(parts: Parts) -> list[dict[str, Any]]:
 
 
 def _hotspots(parts: Parts) -> list[dict[str, Any]]:
-    """Channels with enough classified messages, too many of which are complaints or escalations."""
+    """Channels with enough classified messages, too many of which are complaints, escalations, or in a tone that counts."""
     found = []
-    for channel, (ratio, complaints) in parts:
+    for channel, (ratio, complaints, escalations) in parts:
         total, flagged = int(ratio.denominator or 0), int(ratio.numerator or 0)
         if channel is not None and ratio.value is not None and total >= HOTSPOT_MIN and ratio.value > HOTSPOT_RATIO:
-            complaining = int(complaints.value or 0)
+            counts = [int(cell.value or 0) for cell in (complaints, escalations)]
             found.append(
                 {
-                    "channel_id": channel, "complaint_count": complaining, "escalation_count": flagged - complaining,
-                    "total_count": total, "hotspot_ratio": ratio.value,
+                    "channel_id": channel, "complaint_count": counts[0], "escalation_count": counts[1],
+                    "tone_count": flagged - sum(counts), "total_count": total, "hotspot_ratio": ratio.value,
                 }
             )  # fmt: skip
     return found
@@ -217,7 +217,9 @@ TABLES: tuple[Table, ...] = (
             "topic_distribution": Spread(("classifications",), "topic", _counts),
             "sentiment_distribution": Spread(("classifications",), "sentiment", _counts),
             "escalation_counts": Spread(("escalation_alerts",), "severity", _counts),
-            "channel_hotspots": Spread(("hotspot_ratio", "complaints"), "channel_id", _hotspots),
+            "channel_hotspots": Spread(
+                ("hotspot_ratio", "complaints", "classified_escalations"), "channel_id", _hotspots
+            ),
         },
         fixed={"trend_period": "daily"},
     ),

@@ -11,7 +11,7 @@ from hubbub.facts.moments import micros
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model import page
 from hubbub.model.question import NONE
-from hubbub.model.tenant import Tenant
+from hubbub.model.tenant import Tenant, check_tones
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import attributes_of, aware
 from hubbub.storage.schema import OF_MESSAGES
@@ -26,15 +26,19 @@ _SHOWN = (
 
 def flagged(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], *,
-    tones: Sequence[str] = (), limit: int = PAGE, cursor: str | None = None,
+    tones: Sequence[str] | None = None, limit: int = PAGE, cursor: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return `rows`, the classifications of `[start, end)` and of a filter that `hotspots` counts, and `next`, a cursor.
 
-    `tones` count beside the topics of complaint and escalation. `text` is what the classified message says, where that is stored.
+    `tones` count beside the topics of complaint and escalation; None: those of the tenant's `hotspot_tones`. `text` is what the
+    classified message says, where that is stored.
     Raises BadQuestionError for a filter that classifications do not know, BadRequestError for a cursor that is not valid.
     """
     params: dict[str, Any] = {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit + 1}
-    topics, moods = _among("topic", FLAGGED, params), _among("tone", [tone.lower() for tone in tones], params)
+    topics, moods = (
+        _among("topic", FLAGGED, params),
+        _among("tone", tenant.hotspot_tones if tones is None else check_tones(tones), params),
+    )
     parts = [
         "tenant = :tenant AND time >= :low AND time < :high AND type = 'topic.classified'",
         f"(lower(topic) IN ({topics}) OR lower(sentiment) IN ({moods}))",

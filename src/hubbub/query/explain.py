@@ -105,7 +105,7 @@ def _formula(one: Asked) -> str:
 
 def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:
     """Return how many things are behind a number, a page of them, and the cursor of the next."""
-    params: dict[str, Any] = {"tenant": context.tenant.no, "limit": limit + 1}
+    params: dict[str, Any] = {**context.bound, "limit": limit + 1}
     of_state = isinstance(one.metric, State | First)
     if of_state:
         body = f"SELECT e.*, e.id AS key, 1 AS counts FROM ({entities(context, one, params)}) AS e"

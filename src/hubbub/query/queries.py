@@ -16,6 +16,7 @@ from hubbub.facts.past import known_at
 from hubbub.facts.refresh import refresh
 from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
+from hubbub.metrics.topics import FLAGGED
 from hubbub.model.event import nearest
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
@@ -206,6 +207,8 @@ def _laid_out(
     columns = {one.name: _column(one, cut, combos, found[one.name], now, lost[one.name]) for one in asked}
     starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
     fresh = _freshness(question, tenant, now, sum(window.end > now for window in cut))
+    if any(one.rollup.by_tones for one in asked):
+        fresh["hotspot_rule"] = {"topics": list(FLAGGED), "tones": list(tenant.hotspot_tones)}
     if gone and (nulls := len(set().union(*lost.values()))):
         fresh["gone"] = f"{nulls} of {len(cut)} windows are null: what they count is past retention"
         fresh["kept_from"] = moment(gone[1]).astimezone(tenant.tz).isoformat()

@@ -5,6 +5,7 @@ SQL here holds only names of the catalogue and numbers; what a user gave is alwa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,11 @@ class Context:
     question: Question
     cut: Sequence[Window]
     now: int
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What any statement may name: the tenant's number, and those of its settings that measures depend on."""
+        return {"tenant": self.tenant.no, "tones": json.dumps(self.tenant.hotspot_tones)}
 
 
 @dataclass(slots=True)
@@ -66,7 +72,7 @@ class Select:
                 f"SELECT {stretch.number(anchor)}{shown} FROM ({rollup.source.view}) AS f WHERE f.tenant = :tenant "
                 f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
             )
-            params = {"tenant": context.tenant.no, "low": stretch.low, "high": stretch.high, **self.params}
+            params = {**context.bound, "low": stretch.low, "high": stretch.high, **self.params}
             for row in context.reading.each(sql, params):
                 yield row[0], row[1 : width + 1], row[width + 1 :]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.calculations import wilson_lower
 from hubbub.metrics.topics import FLAGGED
 from hubbub.model.question import Question
-from hubbub.model.tenant import Tenant
+from hubbub.model.tenant import Tenant, check_tones
 from hubbub.model.window import Grain, window_of
 from hubbub.query.compare import earlier
 from hubbub.query.queries import Queries
@@ -22,7 +23,13 @@ PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Gra
 
 
 def trends(
-    queries: Queries, tenant: Tenant, start: datetime, end: datetime, grain: Grain, *, tones: Sequence[str] = ()
+    queries: Queries,
+    tenant: Tenant,
+    start: datetime,
+    end: datetime,
+    grain: Grain,
+    *,
+    tones: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots.
 
@@ -30,6 +37,7 @@ def trends(
     classifications the average goes. `movers` compares each topic's share with the window before. `rule` says what a hotspot is:
     see `hotspots`. What is not known is null, with the reason as the row's `state`.
     """
+    tenant = _counting(tenant, tones)
 
     def asked(metrics: Sequence[str], *by: str) -> Question:
         return Question(tuple(metrics), start, end, grain, by)
@@ -39,14 +47,14 @@ def trends(
         [
             asked(["classifications", "topic_confidence", "messages"]), asked(["classifications"], "topic"),
             asked(["classifications"], "sentiment"), asked(["escalation_alerts"], "severity"),
-            _spots(start, end, grain, tones),
+            _spots(start, end, grain),
             Question(("classifications",), *_before(tenant, start, end, grain, queries.now()), Grain.TOTAL, ("topic",)),
         ],
     )  # fmt: skip
     topics = _by_window(topics_, "topic", "classifications")
     moods = _by_window(moods_, "sentiment", "classifications")
     severities = _by_window(alerts, "severity", "escalation_alerts")
-    spots = _hotspot_rows(ratios, tones)
+    spots = _hotspot_rows(ratios)
     before: Mapping[str, int] | None = None
     if "gone" not in before_.freshness:
         before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
@@ -73,7 +81,7 @@ def trends(
             }
         )
         before = mine
-    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tones), "freshness": totals.freshness}
+    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tenant), "freshness": totals.freshness}
 
 
 def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime) -> tuple[datetime, datetime]:
@@ -123,55 +131,54 @@ def hotspots(
     *,
     minimum: int = HOTSPOT_MIN,
     ratio: float = HOTSPOT_RATIO,
-    tones: Sequence[str] = (),
+    tones: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Return every channel id with classified messages, worst first: counts, ratio, Wilson lower bound, hotspot, strong.
 
-    Messages of the topics complaint and escalation are flagged, and those of `tones`, in any case of letters. A hotspot has at
-    least `minimum` classified messages and a ratio above `ratio`; it is strong when the lower bound of its 95 % Wilson interval
-    lies above the tenant's own rate over the range. `rule` says all that.
+    Flagged are messages of the topics complaint and escalation, and of `tones` (None: of the tenant's `hotspot_tones`).
+    A hotspot has at least `minimum` classified messages and a ratio above `ratio`; it is strong when the lower bound of its 95 %
+    Wilson interval lies above the tenant's own rate over the range. `rule` says all that.
     """
-    answer = queries.answer(tenant, _spots(start, end, Grain.TOTAL, tones))
-    rows = next(iter(_hotspot_rows(answer, tones, minimum, ratio).values()), [])
+    tenant = _counting(tenant, tones)
+    answer = queries.answer(tenant, _spots(start, end, Grain.TOTAL))
+    rows = next(iter(_hotspot_rows(answer, minimum, ratio).values()), [])
     rows.sort(key=lambda r: (not r["hotspot"], -r["hotspot_ratio"], r["channel_id"]))
-    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tones, minimum, ratio), "freshness": answer.freshness}
+    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tenant, minimum, ratio), "freshness": answer.freshness}
 
 
-def _rule(tones: Sequence[str], minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO) -> dict[str, Any]:
-    return {"topics": list(FLAGGED), "tones": sorted(tones), "minimum": minimum, "ratio": ratio}
+def _rule(tenant: Tenant, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO) -> dict[str, Any]:
+    return {"topics": list(FLAGGED), "tones": list(tenant.hotspot_tones), "minimum": minimum, "ratio": ratio}
 
 
-def _spots(start: datetime, end: datetime, grain: Grain, tones: Sequence[str]) -> Question:
-    """Return the question that hotspots are read from: without tones the metric itself."""
-    if tones:
-        return Question(("classifications",), start, end, grain, ("channel_id", "topic", "sentiment"))
+def rule_text(tones: Sequence[str]) -> str:
+    """Return in words which messages hotspots count."""
+    named = (
+        f", and tones that this tenant counts: {', '.join(tones)}" if tones else "; no tones (setting hotspot_tones)"
+    )
+    return f"Counted are messages of the topics complaint and escalation{named}."
+
+
+def _counting(tenant: Tenant, tones: Sequence[str] | None) -> Tenant:
+    """Return the tenant as one that counts these tones; None: those of its setting."""
+    return tenant if tones is None else replace(tenant, hotspot_tones=check_tones(tones))
+
+
+def _spots(start: datetime, end: datetime, grain: Grain) -> Question:
+    """Return the question that hotspots are read from."""
     return Question(("hotspot_ratio",), start, end, grain, ("channel_id",))
 
 
-def _flagged(answer: Answer, tones: Sequence[str]) -> dict[datetime, dict[str | None, tuple[int, int]]]:
-    """Return (flagged, classified) messages of every channel id, by window."""
-    moods = {tone.lower() for tone in tones}
-    found: dict[datetime, dict[str | None, tuple[int, int]]] = {}
-    for row in answer.each():
-        if moods:
-            n = int(row.cells["classifications"].value or 0)
-            topic, tone = (row.dims["topic"] or "").lower(), (row.dims["sentiment"] or "").lower()
-            count = n if topic in FLAGGED or tone in moods else 0
-        else:
-            cell = row.cells["hotspot_ratio"]
-            count, n = int(cell.numerator or 0), int(cell.denominator or 0)
-        if n:
-            mine = found.setdefault(row.start, {})
-            before = mine.get(row.dims["channel_id"], (0, 0))
-            mine[row.dims["channel_id"]] = before[0] + count, before[1] + n
-    return found
-
-
 def _hotspot_rows(
-    answer: Answer, tones: Sequence[str], minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
+    answer: Answer, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
 ) -> dict[datetime, list[dict[str, Any]]]:
+    windows: dict[datetime, dict[str | None, tuple[int, int]]] = {}
+    for row in answer.each():
+        cell = row.cells["hotspot_ratio"]
+        if cell.denominator:
+            counted = int(cell.numerator or 0), int(cell.denominator)
+            windows.setdefault(row.start, {})[row.dims["channel_id"]] = counted
     found: dict[datetime, list[dict[str, Any]]] = {}
-    for start, channels in _flagged(answer, tones).items():
+    for start, channels in windows.items():
         own = sum(count for count, _ in channels.values()) / sum(n for _, n in channels.values())
         for channel, (count, n) in channels.items():
             if channel is None:  # part of the tenant's own rate, but no channel

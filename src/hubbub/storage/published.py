@@ -58,16 +58,16 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "published_tenant": (
         {
             "tenant": "INTEGER NOT NULL", "name": _NEEDED, "zone": _NEEDED, "definition_version": "INTEGER NOT NULL",
-            "seen": "INTEGER NOT NULL",
+            "seen": "INTEGER NOT NULL", "tones": "TEXT",
         },
         "tenant",
     ),
     "stale": ({"tenant": "INTEGER NOT NULL", "day": "INTEGER NOT NULL", "taken": "INTEGER"}, "tenant, day"),
     **{name: ({**columns, **_PUBLISHED}, "") for name, columns in ROWS.items()},
 }  # fmt: skip
-"""As in `schema.TABLES`. `seen`: the day on which rows past their retention were last looked for. `stale`: days (since 1970 in
-UTC) with facts that changed after they were published; `taken`: by whom the rows are being written, null when nobody began since
-the last change."""
+"""As in `schema.TABLES`. `seen`: the day on which rows past their retention were last looked for; `tones`: those that hotspots
+count. `stale`: days (since 1970 in UTC) with facts that changed after they were published; `taken`: by whom the rows are being
+written, null when nobody began since the last change."""
 
 PERIOD: Mapping[str, str] = {
     name: next(c for c in columns if c.startswith(("period_", "trend_date"))) for name, columns in ROWS.items()

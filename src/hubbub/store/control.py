@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
 from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
-from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_zone
+from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
 from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import derived_key, key_file
 
@@ -36,6 +36,7 @@ tenants = sa.Table(
     sa.Column("retention", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("delete_at", sa.DateTime, nullable=True),
+    sa.Column("hotspot_tones", sa.Text, nullable=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
 """No number is ever given twice. One with a `delete_at` is closed: for everybody it is not there, and goes at that moment."""
@@ -151,7 +152,13 @@ class Control:
         return self.tenant(tenant_id)
 
     def change_tenant(
-        self, tenant_id: str, *, zone: str | None = None, name: str | None = None, retention: Retention | None = None
+        self,
+        tenant_id: str,
+        *,
+        zone: str | None = None,
+        name: str | None = None,
+        retention: Retention | None = None,
+        hotspot_tones: Sequence[str] | None = None,
     ) -> Tenant:
         """Change what is given of a tenant. A changed zone takes effect on numbers with the next refresh."""
         self.tenant(tenant_id)
@@ -162,6 +169,8 @@ class Control:
             values["name"] = name[:200]
         if retention is not None:
             values["retention"] = json.dumps(asdict(retention))
+        if hotspot_tones is not None:
+            values["hotspot_tones"] = json.dumps(check_tones(hotspot_tones))
         if values:
             with self._changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
@@ -346,7 +355,8 @@ def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tena
     open_ = {row.tenant: calendar.stored(row.document) for row in con.execute(hours)}
     return {
         row.id: Tenant(
-            row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR)
+            row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR),
+            tuple(json.loads(row.hotspot_tones or "[]")),
         )
         for row in con.execute(query.order_by(tenants.c.no))
     }  # fmt: skip

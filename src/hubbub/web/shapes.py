@@ -279,6 +279,9 @@ class TenantAnswer(Shape):
     zone: str
     name: str
     retention: Kept
+    hotspot_tones: list[str] = Field(
+        description="Tones that hotspots count beside the topics complaint and escalation."
+    )
 
 
 class TenantsAnswer(Shape):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.errors import NotFoundError
 from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, MayRead, Operates
 from hubbub.web.repeat import Once
@@ -19,6 +20,12 @@ Id = Annotated[str, Path(max_length=63, description="Id of the tenant.")]
 Name = Annotated[str, Field(max_length=200, description="Name for people.")]
 Zone = Annotated[str, Field(max_length=64, description="IANA time zone of its days, like Europe/Rome.")]
 Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null keeps for ever.")]
+
+
+Tones = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_TONE)]],
+    Field(max_length=MOST_TONES, description="Tones that hotspots count beside the topics complaint and escalation."),
+]
 
 
 class RetentionChange(BaseModel):
@@ -53,6 +60,7 @@ class TenantChange(BaseModel):
     zone: Zone | None = None
     name: Name | None = None
     retention: RetentionChange | None = None
+    hotspot_tones: Tones | None = None
 
 
 def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
@@ -86,5 +94,5 @@ def one(engine: EngineOf, own: MayRead, tenant: Id) -> shapes.Tenant:
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
 def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> shapes.Tenant:
-    """Change zone, name or parts of the retention; a new zone counts from the next refresh on."""
-    return engine.change_tenant(tenant, body.zone, body.name, _days(body.retention))
+    """Change zone, name, parts of the retention, or the tones that hotspots count; zone and tones count at once."""
+    return engine.change_tenant(tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones)

@@ -194,7 +194,14 @@ def test_hotspots_have_their_rule(desk: Desk) -> None:
     desk.publish()
     (row,) = desk.rows("SELECT * FROM communication_trends")
     assert json.loads(row["channel_hotspots"]) == [
-        {"channel_id": "hot", "complaint_count": 3, "escalation_count": 1, "total_count": 10, "hotspot_ratio": 0.4}
+        {
+            "channel_id": "hot",
+            "complaint_count": 3,
+            "escalation_count": 1,
+            "tone_count": 0,
+            "total_count": 10,
+            "hotspot_ratio": 0.4,
+        }
     ]
     assert (row["trend_date"], row["trend_period"], row["total_classifications"]) == ("2026-11-22", "daily", 29)
     assert json.loads(row["topic_distribution"])["complaint"] == 15 and json.loads(row["escalation_counts"]) == {}
