@@ -37,7 +37,7 @@ EPISODE = Fact(
             responder, first_inbound, first_reply_at, first_person_at, last_resolve, resolved_at, escalated, ai_involved,
             ai_escalated, {
         ", ".join(
-            f"ai_resolved AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_lasted{ending}"
+            f"ai_resolved AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_resolved{ending}"
             for ending, (_, hours) in LASTING.items()
         )
     }, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,
@@ -79,7 +79,7 @@ CONVERSATIONS = Rollup(
         "episodes_escalated": Count("Of these, escalated within 7 days.", Unit.COUNT, "f.escalated"),
         "ai_involved": Count("Of these, with an AI reply.", Unit.COUNT, "f.ai_involved"),
         **{
-            f"ai_handled{ending}": Count(f"Of these, resolved by AI alone for {text}.", Unit.COUNT, f"f.ai_lasted{ending}")
+            f"ai_handled{ending}": Count(f"Of these, resolved by AI alone for {text}.", Unit.COUNT, f"f.ai_resolved{ending}")
             for ending, (text, _) in LASTING.items()
         },
         "ai_escalated": Count("AI-involved episodes that went to people.", Unit.COUNT, "f.ai_escalated"),

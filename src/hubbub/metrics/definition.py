@@ -86,6 +86,7 @@ class Fact:
 
     Its columns are `tenant`, the anchor(s) in microseconds, dimensions and what measures aggregate. `key` tells apart two rows of
     the same anchor; a fact whose key is `ident` is of the event at that anchor. `id` is what people know the thing by.
+    `event` is a condition on `e`, an event of the anchor's moment, under which that is the one that the row is about.
     `look_ahead` is the horizon: how long after the anchor an event may still change a row. `spells` names durations that reading
     works out: the business milliseconds between two moments of the row, by the tenant's calendar, null where there is none.
     """
@@ -95,6 +96,7 @@ class Fact:
     view: str
     key: str = "ident"
     id: str = "id"
+    event: str = ""
     look_ahead: timedelta = timedelta(0)
     spells: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 

@@ -10,6 +10,7 @@ SURVEY = Fact(
     "without a staff member is credited to who answered last before it in its conversation.",
     key="survey",
     id="survey",
+    event="coalesce(e.survey_id, e.id) = f.survey AND e.type LIKE 'satisfaction.%'",
     view="""
         SELECT tenant, survey, channel, account_id, staff_id, sent_at, rated_at, rating, scale FROM survey
     """,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadRequestError
-from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.definition import State
 from hubbub.model.question import parse_moment
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import unit_of
+from hubbub.pages.conversations import raw_event
 from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
 from hubbub.query.result import UNKNOWN
 from hubbub.reports.words import shown
 
 PAGE_SIZE = 50
+TITLES = {"counts": "Part", "time": "Time", "value": "Value"}
 
 
 def _where(ask: Ask) -> dict[str, list[str]]:
@@ -64,6 +68,8 @@ def _number(ask: Ask) -> Shown:
         "value": shown(found["value"], unit),
         "numerator": found["numerator"],
         "denominator": found["denominator"],
+        "numerator_of": found.get("numerator_of", ""),
+        "denominator_of": found.get("denominator_of", ""),
         "n": found["n"],
         "why": UNKNOWN.get(found["state"], ""),
     }
@@ -81,14 +87,39 @@ def _events(ask: Ask) -> Shown:
     found = _explained(ask)["events"]
     if not found["rows"]:
         return Shown(empty="No event of these days is behind this number.")
-    rows = [{**row, "time": _local(ask, row["time"])} for row in found["rows"]]
-    names = [name for name in found["rows"][0] if any(row.get(name) is not None for row in found["rows"])]
-    columns = [Column(name, name.replace("_", " "), "moment" if name == "time" else "text") for name in names]
+    split = "numerator_of" in _explained(ask)
+    unit = find(_metric(ask)).metric.unit.value
+    rows = [
+        {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
+        for row in found["rows"]
+    ]
+    given = dict.fromkeys(name for row in found["rows"] for name in row)
+    names = [*(["counts"] if split else []), *(name for name in given if name != "counts")]
+    units = {"time": "moment", "value": unit}
+    columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
     following = ask.link(cursor=found["next"]) if found["next"] else ""
+    first = f", {sum(row['counts'] for row in found['rows'])} of them in the numerator, first" if split else ""
     return Shown(
-        "rows", {"next": following, "total": found["total"]}, Table(columns, rows),
-        f"{found['total']} events; {len(found['rows'])} on this page",
+        "rows", {"next": following, "total": found["total"]}, Table(columns, rows, [_links(ask, row) for row in found["rows"]]),
+        f"{found['total']} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
+
+
+def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a row leads: to its event as it is stored, and to its conversation."""
+    links = {}
+    if row.get("source") is not None:
+        name = "event" if "event" in row else "id"
+        links[name] = raw_event(ask, {"source": row["source"], "id": row[name]})
+    if conversation := row.get("conversation_id") or (row["id"] if _of_conversations(ask) else None):
+        links["conversation_id" if "conversation_id" in row else "id"] = ask.link("conversation", id=conversation)
+    return links
+
+
+def _of_conversations(ask: Ask) -> bool:
+    """Whether what the number counts are conversations in a state, whose ids are theirs."""
+    metric = find(_metric(ask)).metric
+    return isinstance(metric, State) and metric.held[0] == "conversation"
 
 
 def _local(ask: Ask, time: str) -> str:
@@ -99,7 +130,7 @@ def _local(ask: Ask, time: str) -> str:
 PAGE = Page(
     "explain", "Explanation",
     (
-        Widget("number", "This number", _number, size="list", wide=True),
+        Widget("number", "How it is counted", _number, size="list", wide=True),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
     listed=False, header=False,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
+from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, unit_of
 from hubbub.pages.parts import Column, Page, Shown, Table, Widget
@@ -17,8 +18,8 @@ from hubbub.reports.words import shown
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-HEAT_DAYS = 28
-"""Days that the heatmap looks back over at most: older habits say little of when people write now."""
+HEAT_DAYS = 366
+"""Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
 LEVELS = 8
 
 
@@ -38,9 +39,22 @@ def _rooms(ask: Ask) -> Shown:
     return breakdown(ask, "channel_id", ["messages", "conversations_started"])
 
 
+def _heat_days(ask: Ask) -> tuple[date, date]:
+    """Return the days that the heatmap shows, `[first, after)`: all, or of more than it can show a year up to
+    the last month with messages."""
+    first, after = ask.view.first, ask.view.after
+    if (after - first).days > HEAT_DAYS:
+        months = ask.query(["messages_received"], grain="month").rows
+        busy = [date.fromisoformat(row["window"][:10]) for row in months if row["messages_received"]]
+        if busy:
+            after = min(after, next_first_day(first_day(busy[-1], Grain.MONTH), Grain.MONTH))
+        first = max(first, after - timedelta(days=HEAT_DAYS))
+    return first, after
+
+
 def _heat(ask: Ask) -> Shown:
-    first = max(ask.view.first, ask.view.after - timedelta(days=HEAT_DAYS))
-    answer = ask.query(["messages_received"], grain="hour", span=(first, ask.view.after))
+    span = _heat_days(ask)
+    answer = ask.query(["messages_received"], grain="hour", span=span)
     if answer.unfiltered:
         return Shown(empty="Messages are not known by that filter.")
     found: dict[tuple[int, int], int] = {}
@@ -58,7 +72,8 @@ def _heat(ask: Ask) -> Shown:
     said = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {found[busiest]} messages received."
     columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
     table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
-    note = f"The last {HEAT_DAYS} of these days." if first > ask.view.first else ""
+    whole = span == (ask.view.first, ask.view.after)
+    note = "" if whole else f"From {span[0]} to before {span[1]}: a year up to the last month with messages."
     return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, said, note)
 
 

@@ -173,7 +173,13 @@ def _movers(ask: Ask) -> Shown:
     said = "Topics whose share changed most: " + ", ".join(
         f"{plain(row['topic'])} {row['points']:+.1f} points" for row in rows
     )
-    return Shown("table", {}, Table(columns, rows, links), said, "Compared with as many days before.")
+    return Shown(
+        "table",
+        {},
+        Table(columns, rows, links),
+        said,
+        "Compared with the stretch just before: as many whole months, or days.",
+    )
 
 
 def _hotspots(ask: Ask) -> Shown:

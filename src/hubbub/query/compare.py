@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from hubbub.errors import BadQuestionError
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain
 
 SHIFTS = {"day": 1, "week": 7}
 PERIODS = ("previous", *SHIFTS, "weekdays", "year")
-"""What can be compared with: the stretch just before; the same stretch so many local days earlier; the last one before that
-begins on the same weekday; the same dates a year before."""
+"""What can be compared with: the stretch just before, of as many calendar months where the range is whole months, else of as many
+local days, whatever the grain; the same stretch so many local days earlier; the last one before that begins on the same weekday;
+the same dates a year before."""
 
 
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
@@ -29,7 +29,7 @@ def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime
     if question.compare == "year":
         return _shifted(question, tenant, now, _year_before)
     start, end, tz = question.start.astimezone(tenant.tz), question.end.astimezone(tenant.tz), tenant.tz
-    if question.grain is Grain.MONTH and start.day == 1 and end.day == 1 and start.time() == end.time():
+    if start.day == 1 and end.day == 1 and start.time() == end.time():
         months = (end.year - start.year) * 12 + end.month - start.month
         index = start.year * 12 + start.month - 1 - months
         before = start.replace(tzinfo=None, year=index // 12, month=index % 12 + 1).replace(tzinfo=tz)

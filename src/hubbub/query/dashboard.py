@@ -40,8 +40,8 @@ def dashboard(
 ) -> dict[str, Any]:
     """Return `today` (value, previous, change, state per metric), `now` (states), of the tenant or one account, and freshness.
 
-    `days` local days end with that of the moment `at` (aware; now when None), and are compared with as many days before; a single
-    day with what `against` names. Raises BadQuestionError.
+    `days` local days end with that of the moment `at` (aware; now when None), and are compared with as many days before (whole
+    months with whole months); a single day with what `against` names. Raises BadQuestionError.
     """
     if not 1 <= days <= MOST_DAYS:
         raise BadQuestionError(f"'days' must lie between 1 and {MOST_DAYS}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
-from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, dimensions_of, find
+from hubbub.metrics.catalogue import DEFINITION_VERSION, STATISTICS, Asked, dimensions_of, find
 from hubbub.metrics.definition import (
     WITHIN,
     Distinct,
@@ -61,6 +61,7 @@ def explain(
         "unit": one.unit.value,
         "fact": one.rollup.source.doc,
         "formula": _formula(one),
+        **_made_of(one),
         "value": cell.value,
         "numerator": cell.numerator,
         "denominator": cell.denominator,
@@ -101,6 +102,27 @@ def _formula(one: Asked) -> str:
         what = "ms since the earliest beginning of entities" if metric.age else "entities"
         return f"{what} ({entity}) in the state '{state}'"
     return metric.doc
+
+
+def _made_of(one: Asked) -> dict[str, str]:
+    """Return in words what the numerator and the denominator of a share or mean count; nothing of other numbers."""
+    metric = one.metric
+
+    def words(measure: str) -> str:
+        return one.rollup.measures[measure].doc.rstrip(".")
+
+    if isinstance(metric, Ratio):
+        parts = [
+            f"{'−' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} × '}{words(name)}"
+            for name, weight in metric.over.items()
+        ]
+        return {"numerator_of": " ".join(parts).removeprefix("+ "), "denominator_of": words(metric.under)}
+    if isinstance(metric, DistinctRatio):
+        who = f"different {metric.member.removesuffix('_id')}s"
+        return {"numerator_of": f"{who}: {words(metric.over)}", "denominator_of": f"{who}: {words(metric.under)}"}
+    if one.statistic in WITHIN:
+        return {"numerator_of": f"values {STATISTICS[str(one.statistic)]}", "denominator_of": "all values"}
+    return {}
 
 
 def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:
@@ -152,6 +174,12 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
         event = f" LEFT JOIN event AS e ON e.tenant = f.tenant AND e.time = {anchor} AND e.ident = f.ident"
     elif fact.key == "conversation_id":
         shown["conversation_id"] = "f.conversation_id"
+    elif fact.event:
+        of = f"FROM event AS e WHERE e.tenant = f.tenant AND e.time = {anchor} AND {fact.event} ORDER BY e.ident DESC LIMIT 1"
+        shown |= {
+            name: f"(SELECT e.{column} {of})"
+            for name, column in (("event", "id"), ("source", "source"), ("conversation_id", "conversation_id"))
+        }
     columns = ", ".join(f"{sql} AS {name}" for name, sql in shown.items())
     return (
         f"SELECT {columns} FROM ({fact.view}) AS f{event} WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "

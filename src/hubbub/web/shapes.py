@@ -106,6 +106,8 @@ class ExplanationAnswer(Shape):
     definition: str
     unit: str
     formula: str
+    numerator_of: str = Field("", description="What the numerator of a share or mean counts, in words.")
+    denominator_of: str = Field("", description="What its denominator counts.")
     value: Any
     parts: dict[str, Any]
     windows: dict[str, Any]

@@ -35,14 +35,15 @@ def midnight(month: int, day: int, year: int = 2026) -> datetime:
         (midnight(3, 8), midnight(3, 9), Grain.DAY, (midnight(3, 7), midnight(3, 8))),
         (midnight(11, 2), midnight(11, 9), Grain.DAY, (midnight(10, 26), midnight(11, 2))),
         (midnight(3, 9), midnight(3, 16), Grain.WEEK, (midnight(3, 2), midnight(3, 9))),
-        (midnight(3, 1), midnight(4, 1), Grain.MONTH, (midnight(2, 1), midnight(3, 1))),
-        (midnight(1, 1), midnight(3, 1), Grain.MONTH, (midnight(11, 1, 2025), midnight(1, 1))),
+        *((midnight(1, 1), midnight(3, 1), grain, (midnight(11, 1, 2025), midnight(1, 1))) for grain in Grain),
+        *((midnight(3, 1), midnight(4, 1), grain, (midnight(2, 1), midnight(3, 1))) for grain in Grain),
+        *((midnight(3, 1), midnight(3, 31), grain, (midnight(1, 30), midnight(3, 1))) for grain in Grain),
     ],
 )
 def test_the_period_before_is_as_many_days_or_months(
     start: datetime, end: datetime, grain: Grain, expected: tuple[datetime, datetime]
 ) -> None:
-    """Days of 23 and 25 hours are days, and whole months are compared with whole months, over a new year too."""
+    """Days of 23 and 25 hours are days, and whole months are compared with whole months at every grain, over a new year too."""
     assert earlier(Question(("messages",), start, end, grain), TENANT, LATER) == expected
 
 
