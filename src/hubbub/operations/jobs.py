@@ -19,6 +19,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
 from hubbub.publishing.publish import publish
 from hubbub.query.queries import Queries
+from hubbub.replies.request import natural_key
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
@@ -189,9 +190,10 @@ class JobOperations(ABC):
 
         Somebody waits who has three seconds for everything. So the promise is on disk when this returns, and the job is put
         into its queue right after, where it would wait its turn behind the jobs that run; a crash between the two is mended by
-        `keep_promises`.
+        `keep_promises`. A message of Slack that is told of again is the same job: see `natural_key`.
         """
-        promise = Promise(new_reference(), tenant, priority, delay)
+        key = natural_key(payload)
+        promise = Promise(new_reference(tenant, *key) if key else new_reference(), tenant, priority, delay)
         self.prepare_reply(tenant, payload, promise)
         self._starter.submit(self._keep, promise)
         return {"id": _job_of(promise.reference), "queue": AI, "state": "delayed" if delay else "waiting"}

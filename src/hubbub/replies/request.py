@@ -40,6 +40,16 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     response_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://")] | None = None
 
 
+def natural_key(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a message of Slack is known by (workspace, channel, ts), under which it is answered once.
+
+    Slack tells of a message more than once, and as a mention and a reply too. A `message_action` is somebody's wish for another
+    suggestion, so it has no such key. Raises BadRequestError naming the field.
+    """
+    asked = read_request(payload)
+    return () if asked.triggered_by == "message_action" else (asked.workspace_id, asked.channel_id, asked.message_ts)
+
+
 def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
     """Check a payload. Raises BadRequestError naming the field; texts are never part of the message."""
     try:

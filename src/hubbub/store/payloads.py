@@ -6,6 +6,7 @@ after a crash finds what it made before.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -48,9 +49,10 @@ class Promise:
     delay: float | None = None
 
 
-def new_reference() -> str:
-    """Return an id for a payload."""
-    return f"pay_{secrets.token_hex(12)}"
+def new_reference(*natural: str) -> str:
+    """Return an id for a payload: a new one, or always the same for the same texts, the natural key of what is asked for."""
+    key = hashlib.sha256(json.dumps(natural).encode()).hexdigest()[:24] if natural else secrets.token_hex(12)
+    return f"pay_{key}"
 
 
 class Payloads:

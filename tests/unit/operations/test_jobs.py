@@ -61,6 +61,32 @@ def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypat
     ]
 
 
+def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) -> None:
+    """The same workspace, channel and ts are one job and one stored question, also as a reply or in a thread."""
+    told = [engine.ask_for_reply("acme", QUESTION | {"triggered_by": why}) for why in ("mention", "mention", "thread")]
+    assert len({one["id"] for one in told}) == 1
+    for one in told:
+        engine.job(one["id"], "acme")
+    assert len(rows(engine)) == 1
+    assert engine.payload_store.promises() == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"workspace_id": "T2"}, {"channel_id": "C2"}, {"message_ts": "1.6"}, {"triggered_by": "message_action"}],
+)
+def test_another_message_or_wish_is_another_question(engine: Engine, other: dict[str, str]) -> None:
+    """What differs in any part of the key, or is asked for by a person, is a job of its own, as another tenant's is."""
+    first = engine.ask_for_reply("acme", QUESTION)["id"]
+    engine.add_tenant("beta")
+    assert first not in (
+        engine.ask_for_reply("acme", QUESTION | other)["id"],
+        engine.ask_for_reply("beta", QUESTION)["id"],
+    )
+    twice = [engine.ask_for_reply("acme", QUESTION | {"triggered_by": "message_action"})["id"] for _ in range(2)]
+    assert twice[0] != twice[1]
+
+
 def test_a_question_that_cannot_be_read_promises_nothing(engine: Engine) -> None:
     """A bad payload is refused before anything is written."""
     with pytest.raises(BadRequestError):
