@@ -9,7 +9,8 @@ import ast
 import inspect
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from hubbub.ingest import accept
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue
+from hubbub.metrics.definition import Rollup
+from hubbub.metrics.examples import Example, examples
 from hubbub.model import event
 from hubbub.publishing.tables import TABLES
 from hubbub.storage.published import ROWS, VIEWS
@@ -110,8 +113,29 @@ def _cell(value: Any) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+def _examples(worked: Iterable[Example], rollup: Rollup) -> Iterator[str]:
+    """Yield the examples that have a metric of a rollup, with those of its metrics alone."""
+    for one in worked:
+        if gives := {name: given for name, given in one.gives.items() if name.partition(".")[0] in rollup.metrics}:
+            yield _example(one, gives)
+
+
+def _example(one: Example, gives: Mapping[str, tuple[Fraction, str]]) -> str:
+    """An example: what happened, what comes out of it, and why."""
+    settings_ = [f"zone {one.zone}"] if one.zone != "UTC" else []
+    settings_ += [f"hotspot_tones {', '.join(one.hotspot_tones)}"] if one.hotspot_tones else []
+    days = f"{one.first} to before {one.after}" + "".join(f", {setting}" for setting in settings_)
+    rows = (
+        (f"`{name}`", f"{float(value):.10g}" + (f" ({value})" if 1 < value.denominator < 1000 else ""), why)
+        for name, (value, why) in gives.items()
+    )
+    lines = "\n".join(one.events)
+    return f"**Example** ({days}). {one.story}\n\n```text\n{lines}\n```\n\n{table(('metric', 'value', 'why'), rows)}\n"
+
+
 def metrics() -> str:
-    """Every metric, by the rollup that it is read from, with its dimensions and grains."""
+    """Every metric, by the rollup that it is read from, with its dimensions, grains, and an example worked out by hand."""
+    worked = examples()
     parts = [
         "A distribution is asked for as `<name>."
         + "|".join(catalogue.STATISTICS)
@@ -132,6 +156,7 @@ def metrics() -> str:
                 for e in own
             )
             parts.append(table(("metric", "unit", "kind", "definition"), rows) + "\n")
+            parts.extend(_examples(worked, rollup))
     return "\n".join(parts)
 
 

@@ -26,7 +26,7 @@ from hubbub.app import open_engine
 from hubbub.clock import fixed
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES
-from hubbub.metrics import catalogue
+from hubbub.metrics import catalogue, examples
 from hubbub.model import event
 from hubbub.settings import RetentionDays, Settings
 from hubbub.storage.published import ROWS, VIEWS
@@ -62,6 +62,15 @@ def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -
     for rollup in catalogue.ROLLUPS:
         assert rollup.doc and rollup.source.doc, rollup.name
         assert all(measure.doc for measure in rollup.measures.values()), rollup.name
+
+
+def test_every_metric_has_its_worked_example_in_the_reference(pages: dict[str, str]) -> None:
+    """A newcomer finds under each metric's declaration what happened, what comes out, and why."""
+    for rollup in catalogue.ROLLUPS:
+        section = pages["metrics"].split(f"## {rollup.name}\n", 1)[1].split("\n## ", 1)[0]
+        worked = section.partition("**Example**")[2]
+        for name in rollup.metrics:
+            assert re.search(rf"^\| `{name}(\.\w+)?` \| -?[\d.]+", worked, re.MULTILINE), name
 
 
 def test_every_event_type_field_and_code_is_in_the_reference(pages: dict[str, str], reference: ModuleType) -> None:
@@ -162,6 +171,16 @@ def test_the_howto_of_a_metric_runs(on_that_day: None, monkeypatch: pytest.Monke
     for name, metric in declared["SLOW"].metrics.items():
         monkeypatch.setitem(catalogue.METRICS, name, (metric, declared["SLOW"]))
     exec(compile(use, "docs/howto/add-a-metric.md", "exec"), {})
+    (worked,) = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs/howto/add-a-metric.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (example,) = examples.read(worked)
+    with hubbub.open("worked") as engine:
+        engine.add_tenant("acme")
+        assert not engine.accept("acme", example.happened(), history=True).rejected
+        days = {"start": example.first.isoformat(), "end": example.after.isoformat()}
+        (row,) = engine.query("acme", metrics=list(example.gives), **days)["rows"]
+    assert {name: row[name] for name in example.gives} == {name: value for name, (value, _) in example.gives.items()}
 
 
 def test_the_howto_on_reports_runs(on_that_day: None) -> None:

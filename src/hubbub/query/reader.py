@@ -105,12 +105,16 @@ def _distinct(select: Select, one: Asked) -> Cellmaker:
 
 
 def _campaign_score(select: Select, one: Asked, metric: Score) -> Cellmaker:
-    places = {part: select.column(measured(select.context, one, part)) for part in metric.parts}
+    """A campaign's score: delivered and read are messages; who engaged, converted or left are contacts, each once."""
+    contacts = ("engaged", "converted", "opted_out")
+    places = {part: select.column(measured(select.context, one, part)) for part in metric.parts if part not in contacts}
+    places |= {part: _members(select, one, "contact_id", part) for part in contacts}
+    recipients = _members(select, one, "contact_id", "delivered")
 
     def score(row: tuple[Any, ...]) -> Cell:
         n = {part: row[place] for part, place in places.items()}
         made = calculations.campaign_score(
-            attempted=n["attempted"], delivered=n["delivered"], read=n["read"], recipients=n["delivered"],
+            attempted=n["attempted"], delivered=n["delivered"], read=n["read"], recipients=row[recipients],
             engaged=n["engaged"], converted=n["converted"], opted_out=n["opted_out"],
         )  # fmt: skip
         parts = {
@@ -153,7 +157,7 @@ def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
         mine = deeds.setdefault((dims, row[0]), {})
         for kind, place in places.items():
             mine[kind, dates[window]] = row[place]
-    today = day_of(moment(end), tenant.tz)
+    today = day_of(moment(end - 1), tenant.tz)  # at midnight the day that ends, whose deeds are not a day old
     values: dict[Dims, list[float]] = {}
     for (dims, contact), mine in deeds.items():
         score = calculations.contact_engagement_score(mine, today, blocked=contact in blocked)

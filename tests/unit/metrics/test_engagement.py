@@ -47,9 +47,9 @@ def test_a_score_is_of_all_deeds_up_to_the_end(lab: Lab) -> None:
         *_did("busy", "link.clicked", 9), *_did("busy", "message.read", 9, 2),
     ]  # fmt: skip
     lab.send(tenant, [*busy, *_did("gone", "message.received", 1), *_did("gone", "contact.blocked", 0)])
-    today = date(2026, 8, 2)  # the local day of the moment it is asked of
+    today = date(2026, 8, 1)  # the local day that ends at the moment it is asked of
     deeds = {
-        (kind, today - timedelta(days=1 + days)): n
+        (kind, today - timedelta(days=days)): n
         for kind, days, n in (
             ("inbound", 0, 7), ("inbound", 40, 2), ("conversion", 3, 1), ("rating", 1, 1), ("click", 9, 1), ("read", 9, 2),
         )

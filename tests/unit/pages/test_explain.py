@@ -42,7 +42,8 @@ def test_the_numerator_comes_first_and_is_marked(busy: Pages) -> None:
 @pytest.mark.parametrize(
     ("metric", "cell", "leads"),
     [
-        ("csat", "event", "satisfaction.rating_received"), ("messages", "id", "message.sent"), ("delivery_rate", "id", "message.sent"),
+        ("csat", "event", "satisfaction.rating_received"), ("messages", "id", "message.sent"),
+        ("delivery_rate", "id", "message.sent"),
         ("response_ms.p50", "conversation_id", "Conversation"), ("waiting_conversations", "id", "Conversation"),
         ("conversations_resolved", "conversation_id", "Conversation"),
     ],

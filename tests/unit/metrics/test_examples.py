@@ -1,0 +1,73 @@
+"""Every metric's example of the reference, run: values that were worked out by hand from the definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hubbub.metrics.catalogue import METRICS
+from hubbub.metrics.definition import WITHIN, Quantiles
+from hubbub.metrics.examples import Example, examples, read
+from hubbub.model import calendar
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, local_midnight
+from tests.laws.conftest import Lab
+
+EXAMPLES = examples()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A laboratory for all examples; each has tenants of its own."""
+    made = Lab(tmp_path_factory.mktemp("examples"))
+    made.empty()
+    yield made
+    made.store.close()
+
+
+def tenant_of(lab: Lab, example: Example) -> Tenant:
+    """Make the tenant of an example."""
+    hours = calendar.read(example.calendar) if example.calendar else calendar.NO_CALENDAR
+    return replace(lab.tenant(example.zone, hours), hotspot_tones=example.hotspot_tones)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: next(iter(one.gives)))
+@pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
+def test_an_example_gives_what_was_worked_out(lab: Lab, example: Example, backwards: bool) -> None:
+    """All values of an example are the engine's, asked at once and one by one, whatever order the events come in."""
+    tenant, events = tenant_of(lab, example), example.happened()
+    lab.send(tenant, reversed(events) if backwards else events)
+    start, end = (local_midnight(day, tenant.tz) for day in (example.first, example.after))
+    expected = {name: pytest.approx(float(value), rel=1e-12) for name, (value, _) in example.gives.items()}
+    (row,) = lab.ask(tenant, list(expected), start, end).rows
+    assert {name: cell.value for name, cell in row.cells.items()} == expected
+    for name, value in expected.items():
+        (row,) = lab.ask(tenant, [name], start, end, Grain.DAY).rows
+        assert row.cells[name].value == value, name
+
+
+def test_every_metric_has_an_example() -> None:
+    """Each metric of the catalogue has a value with its reason, and two distributions have one for each statistic."""
+    given = {name for example in EXAMPLES for name in example.gives}
+    assert set(METRICS) - {name.partition(".")[0] for name in given} == set()
+    assert {name for name in given if name.partition(".")[0] not in METRICS} == set()
+    assert all(why for example in EXAMPLES for _, why in example.gives.values())
+    for name in (n for n, (metric, _) in METRICS.items() if isinstance(metric, Quantiles)):
+        assert {f"{name}.count"} <= given
+    for name in ("response_ms", "first_response_ms"):
+        assert {f"{name}.{s}" for s in ("avg", "sum", "min", "max", "p50", "p90", "p95", "p99", *WITHIN)} <= given
+
+
+def test_a_line_that_is_no_event_is_named() -> None:
+    """A mistake in the file is found where it is."""
+    (example,) = read("- {story: x, events: [yesterday message.sent], gives: {messages: [1, y]}}")
+    with pytest.raises(ValueError, match="yesterday"):
+        example.happened()
+
+
+def test_the_file_is_in_the_package() -> None:
+    """The file lies beside the declarations, where who adds a metric finds it."""
+    assert (Path(__file__).parents[3] / "src/hubbub/metrics/examples.yaml").is_file()
