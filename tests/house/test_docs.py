@@ -178,8 +178,8 @@ def test_the_howto_of_a_metric_runs(on_that_day: None, monkeypatch: pytest.Monke
     with hubbub.open("worked") as engine:
         engine.add_tenant("acme")
         assert not engine.accept("acme", example.happened(), history=True).rejected
-        days = {"start": example.first.isoformat(), "end": example.after.isoformat()}
-        (row,) = engine.query("acme", metrics=list(example.gives), **days)["rows"]
+        days = (day.isoformat() for day in (example.first, example.after))
+        (row,) = engine.query("acme", metrics=list(example.gives), start=next(days), end=next(days))["rows"]
     assert {name: row[name] for name in example.gives} == {name: value for name, (value, _) in example.gives.items()}
 
 

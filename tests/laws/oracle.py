@@ -298,8 +298,6 @@ class Oracle:
                 elif turn.type in openings and (resolved is None or turn.time > resolved + DAY):
                     # who wrote after the resolve and was not answered has waited since then
                     waits = [e for e in unanswered if resolved is not None and e.time > resolved]
-                    if len(waits) < len(unanswered):
-                        waits = []
                     found.append(Episode(waits[0].time if waits else turn.time, list(waits)))
                     open_now = True
             if turn.type == "message.received":

@@ -109,11 +109,10 @@ class _Machine:
         replies = type_ in REPLIES and public and turn.campaign_id is None
         if replies and turn.staff_id is not None:
             self.last_staff = turn.staff_id
-        asked_at = self.waits.asked_at
         if public:
             self.waits.see(turn, replies)
             if type_ != "conversation.closed":
-                self.episodes.see(turn, replies, asked_at)
+                self.episodes.see(turn, replies)
         if type_ != "escalation.raised":
             self.states.see(turn, replies)
 
@@ -287,7 +286,7 @@ class _Current:
 class _Episodes:
     """Episodes: the first opening more than 24 hours after a resolve begins the next one; a reopen within them goes on."""
 
-    __slots__ = ("_conversation", "_current", "_ended", "_open", "_resolved")
+    __slots__ = ("_asked_at", "_conversation", "_current", "_ended", "_open", "_resolved")
 
     def __init__(self, conversation: str) -> None:
         self._conversation = conversation
@@ -295,25 +294,31 @@ class _Episodes:
         self._current: _Current | None = None
         self._open = False
         self._resolved: int | None = None
+        self._asked_at: int | None = None
+        """Since when somebody who wrote after the resolve has waited."""
 
-    def see(self, turn: Turn, replies: bool, asked_at: int | None) -> None:
+    def see(self, turn: Turn, replies: bool) -> None:
         time, type_ = turn.time, turn.type
         if not self._open and type_ in ("message.received", "conversation.started", "conversation.reopened"):
             within = self._resolved is not None and time <= self._resolved + REOPENS_WITHIN
             if within and type_ == "conversation.reopened":
                 self._open = True
             elif not within:
-                self._begin(turn, asked_at)
+                self._begin(turn)
         if self._current is None:
             return  # what happens before any opening belongs to no episode: a resolve there ends none
         self._current.see(turn, replies)
         if type_ == "conversation.resolved":
-            self._resolved, self._open = time, False
+            self._resolved, self._open, self._asked_at = time, False, None
+        elif replies:
+            self._asked_at = None
+        elif type_ == "message.received" and self._asked_at is None:
+            self._asked_at = time
 
-    def _begin(self, turn: Turn, asked_at: int | None) -> None:
+    def _begin(self, turn: Turn) -> None:
         """Begin an episode: where somebody has waited since the resolve, with the first message of that wait."""
-        waited = asked_at is not None and self._resolved is not None and asked_at > self._resolved
-        start = asked_at if waited and asked_at is not None else turn.time
+        waited = self._asked_at is not None and self._resolved is not None
+        start = self._asked_at if waited and self._asked_at is not None else turn.time
         if self._current is not None:
             self._current.returned_at = self._current.returned_at or start
             self._ended.append(self._current)
@@ -325,7 +330,7 @@ class _Episodes:
     def dump(self) -> Carried:
         if self._current is None:
             return {}
-        return {"current": _dump(self._current, _Current.__slots__), **_dump(self, ("_open", "_resolved"))}
+        return {"current": _dump(self._current, _Current.__slots__), **_dump(self, ("_asked_at", "_open", "_resolved"))}
 
     def load(self, values: Carried) -> None:
         if "current" in values:

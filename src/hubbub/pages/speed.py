@@ -66,7 +66,7 @@ def _spread(ask: Ask) -> Shown:
     said = f"{title_of(wait)}: {whole:,} waits; " + ", ".join(
         f"{row['step']} {shown(row['share'], 'share')}" for row in rows
     )
-    note = "Limits are within 1 %, like all percentiles."
+    note = "A wait of exactly the limit is within it; percentiles are exact."
     return Shown(
         "chart", {"spec": charts.bars(rows, "step", "n", "count", order=STEPS)}, Table(columns, rows, links), said, note
     )
