@@ -6,6 +6,7 @@ one of them is wrong.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -59,6 +60,34 @@ def quantile(values: list[int], share: float) -> float:
 def share(part: int | float, whole: int) -> float | None:
     """Divide, and know nothing where there is nothing to divide by."""
     return part / whole if whole else None
+
+
+_OF_CONTACTS = (
+    "message.received", "message.read", "message.reacted", "link.clicked", "satisfaction.rating_received", "contact.created",
+    "contact.updated", "contact.blocked", "contact.unblocked", "contact.converted",
+)  # fmt: skip
+_WORTH = {"contact.converted": 8.0, "message.received": 4.0, "link.clicked": 3.0, "message.read": 1.0}
+
+
+def _worth(event: Event) -> tuple[float, str] | None:
+    """Return what a deed of a contact is worth, and its kind; None: nothing."""
+    if event.type == "satisfaction.rating_received":
+        return (4.0, event.type) if (event.scale or 5) == 5 and event.value in (4, 5) else None
+    return (_WORTH[event.type], event.type) if event.type in _WORTH else None
+
+
+def _persons(events: Iterable[Event]) -> dict[str, str]:
+    """Return the smallest id of each linked contact's person: of two ids the latest event holds, of equals the unlinking."""
+    last: dict[frozenset[str], Event] = {}
+    for event in sorted(events, key=lambda e: (e.time, e.type)):
+        if event.type in ("contact.linked", "contact.unlinked") and event.contact_id and event.name:
+            last[frozenset((event.contact_id, event.name))] = event
+    sets: dict[str, set[str]] = {}
+    for pair, event in last.items():
+        if event.type == "contact.linked" and len(pair) == 2:
+            joined = set().union(*(sets.get(name, {name}) for name in pair))
+            sets |= dict.fromkeys(joined, joined)
+    return {name: min(same) for name, same in sets.items()}
 
 
 def _id(event: Event) -> tuple[str, str]:
@@ -144,10 +173,14 @@ class Survey:
 class Oracle:
     """All numbers of one tenant, from all of its events as they were ever sent, repeated and corrected ones included."""
 
-    def __init__(self, events: Iterable[Event], zone: str, calendar: Calendar = NO_CALENDAR) -> None:
-        """Fold everything once."""
+    def __init__(
+        self, events: Iterable[Event], zone: str, calendar: Calendar = NO_CALENDAR, tones: Iterable[str] = ()
+    ) -> None:
+        """Fold everything once; `tones` are those that hotspots count."""
         self.zone = zone
+        self.tones = frozenset(tones)
         self.events = surviving(events)
+        self.person = _persons(self.events)
         moments = [e.time for e in self.events] or [utc(2026, 1, 1)]
         self.hours = Clock(calendar, zone, min(moments), max(moments))
         self.messages = self._messages()
@@ -372,7 +405,7 @@ class Oracle:
         )
         found |= self._conversation_numbers(within)
         found |= self._survey_numbers(within)
-        found |= _classified(events)
+        found |= _classified(events, self.tones)
         escalations = self._of("conversation.escalated", "escalation.raised")
         found["intents_escalated"] = count(
             "intent.classified",
@@ -396,7 +429,7 @@ class Oracle:
         seen = self.giving
         believed = [s for s in sent if s.channel in seen]
         delivered = [s for s in sent if s.delivered]
-        people = {s.contact for s in delivered if s.contact}
+        people = {self._who(s.contact) for s in delivered if s.contact}
         replied = sum(s.replied for s in sent)
         campaigned = [s for s in sent if s.campaign]
         certain = [s for s in campaigned if s.channel in seen]
@@ -404,7 +437,7 @@ class Oracle:
             "campaign_messages_sent": len(campaigned),
             "campaign_delivery_rate": share(sum(s.delivered for s in certain), len(certain)),
             "campaign_read_rate": share(sum(s.read for s in campaigned), sum(s.delivered for s in campaigned)),
-            "campaign_recipients": len({s.contact for s in campaigned if s.delivered and s.contact}),
+            "campaign_recipients": len({self._who(s.contact) for s in campaigned if s.delivered and s.contact}),
             "messages_attempted": len(sent),
             "messages_delivered": len(delivered),
             "messages_read": sum(s.read for s in sent),
@@ -415,8 +448,12 @@ class Oracle:
             "read_rate": share(sum(s.read for s in sent), len(delivered)),
             "reply_rate": share(replied, len(delivered)),
             "recipients": len(people),
-            "engagement_rate": share(len({s.contact for s in delivered if s.contact and s.engaged}), len(people)),
-            "conversion_rate": share(len({s.contact for s in delivered if s.contact and s.converted}), len(people)),
+            "engagement_rate": share(
+                len({self._who(s.contact) for s in delivered if s.contact and s.engaged}), len(people)
+            ),
+            "conversion_rate": share(
+                len({self._who(s.contact) for s in delivered if s.contact and s.converted}), len(people)
+            ),
         }
 
     def _conversation_numbers(self, within: Callable[[datetime | None], bool]) -> dict[str, Number]:
@@ -468,38 +505,76 @@ class Oracle:
         seen: dict[str, datetime] = {}
         for event in self._of("message.received", "contact.created"):
             if event.contact_id is not None and (event.kind or "person") == "person":
-                seen[event.contact_id] = min(seen.get(event.contact_id, event.time), event.time)
+                who = self._who(event.contact_id)
+                seen[who] = min(seen.get(who, event.time), event.time)
+        heard = [
+            e for e in self._of(*_OF_CONTACTS) if e.contact_id and (e.kind or "person") == "person" and e.time < end
+        ]
         return {
+            "total_contacts": len({self._who(e.contact_id or "") for e in heard}) if start < end else None,
             "active_contacts": len(
-                {e.contact_id for e in events if e.contact_id and e.type in deeds and (e.kind or "person") == "person"}
+                {
+                    self._who(e.contact_id)
+                    for e in events
+                    if e.contact_id and e.type in deeds and (e.kind or "person") == "person"
+                }
             ),
             "new_contacts": sum(start <= moment < end for moment in seen.values()),
             "active_conversations": len({e.conversation_id for e in events if self._speaks(e)}),
         }
 
+    def _who(self, contact: str) -> str:
+        return self.person.get(contact, contact)
+
+    def engagement(self, moment: datetime) -> Number:
+        """Return the mean score of all contacts at a moment, which ends the local day that it is of."""
+        today = local_day(moment - timedelta(microseconds=1), self.zone)
+        deeds: dict[str, dict[tuple[tuple[float, str], date], int]] = {}
+        for event in self.events:
+            if event.contact_id is None or event.type not in _OF_CONTACTS or event.time >= moment:
+                continue
+            if (event.kind or "person") != "person":
+                continue
+            mine = deeds.setdefault(event.contact_id, {})
+            if worth := _worth(event):
+                day = local_day(event.time, self.zone)
+                mine[worth, day] = mine.get((worth, day), 0) + 1
+        states = self._contact_states(moment)
+        scores = [
+            0.0 if states.get(contact) == "blocked" else 100 * (1 - math.exp(-sum(
+                worth[0] * min(5, n) * 2 ** (-(today - day).days / 30) for (worth, day), n in mine.items()
+            ) / 20))
+            for contact, mine in deeds.items()
+        ]  # fmt: skip
+        return share(math.fsum(scores), len(scores))
+
     def _speaks(self, event: Event) -> bool:
         return _speaks(event) and id(event) not in self._repeats
 
+    def _last(
+        self, moment: datetime, entity: str, types: tuple[str, ...], state: Callable[[Event], str | None]
+    ) -> dict[str, str]:
+        """Return the state of each entity just before a moment: of one moment the later in a life, then what came last."""
+        rank = {"task.assigned": 1, "staff.status_changed": 1, "campaign.started": 1, "contact.blocked": 1}
+        rank |= {"contact.unblocked": 1, "contact.updated": 1, "task.completed": 2, "staff.logout": 2}
+        rank |= {"campaign.completed": 2, "campaign.failed": 2}
+        kept: dict[str, tuple[datetime, int, str]] = {}
+        for event in self.events:
+            name, now = getattr(event, entity), state(event)
+            if event.time < moment and name is not None and now is not None and event.type.startswith(types):
+                place = (event.time, rank.get(event.type, 0))
+                if name not in kept or place >= kept[name][:2]:
+                    kept[name] = (*place, now)
+        return {name: now for name, (_, _, now) in kept.items()}
+
+    def _contact_states(self, moment: datetime) -> dict[str, str]:
+        return self._last(moment, "contact_id", ("contact.",), _contact_state)
+
     def _states(self, moment: datetime) -> dict[str, Number]:
-        past = [e for e in self.events if e.time < moment]
-
-        def last(entity: str, types: tuple[str, ...], state: Callable[[Event], str | None]) -> dict[str, str]:
-            rank = {"task.assigned": 1, "staff.status_changed": 1, "campaign.started": 1, "contact.blocked": 1}
-            rank |= {"contact.unblocked": 1, "contact.updated": 1, "task.completed": 2, "staff.logout": 2}
-            rank |= {"campaign.completed": 2, "campaign.failed": 2}
-            kept: dict[str, tuple[datetime, int, str]] = {}
-            for event in past:
-                name, now = getattr(event, entity), state(event)
-                if name is not None and now is not None and event.type.startswith(types):
-                    place = (event.time, rank.get(event.type, 0))
-                    if name not in kept or place >= kept[name][:2]:
-                        kept[name] = (*place, now)
-            return {name: now for name, (_, _, now) in kept.items()}
-
-        tasks = last("task_id", ("task.",), lambda e: _TASK_STATES.get(e.type))
-        staff = last("staff_id", ("staff.",), _presence)
-        contacts = last("contact_id", ("contact.",), _contact_state)
-        campaigns = last("campaign_id", ("campaign.",), lambda e: _CAMPAIGN_STATES.get(e.type))
+        tasks = self._last(moment, "task_id", ("task.",), lambda e: _TASK_STATES.get(e.type))
+        staff = self._last(moment, "staff_id", ("staff.",), _presence)
+        contacts = self._contact_states(moment)
+        campaigns = self._last(moment, "campaign_id", ("campaign.",), lambda e: _CAMPAIGN_STATES.get(e.type))
         lives = [life for c in self._conversations().values() if (life := Life(c, moment)).known]
         waiting = [life.asked for life in lives if life.open and life.asked is not None]
         return {
@@ -666,10 +741,15 @@ def _waits(name: str, found: Iterable[int | None]) -> dict[str, Number]:
         f"{name}.min": min(values, default=None),
         f"{name}.max": max(values, default=None),
         f"{name}.avg": share(sum(values), len(values)),
+        **{f"{name}.p{p}": quantile(values, p / 100) if values else None for p in (50, 90, 95, 99)},
+        **{
+            f"{name}.within_{limit}": share(sum(ms <= minutes * 60_000 for ms in values), len(values))
+            for limit, minutes in (("1min", 1), ("5min", 5), ("15min", 15), ("1h", 60), ("4h", 240), ("1d", 1440))
+        },
     }
 
 
-def _classified(events: list[Event]) -> dict[str, Number]:
+def _classified(events: list[Event], tones: frozenset[str]) -> dict[str, Number]:
     topics = [e for e in events if e.type == "topic.classified"]
     intents = [e for e in events if e.type == "intent.classified"]
 
@@ -680,12 +760,14 @@ def _classified(events: list[Event]) -> dict[str, Number]:
     said = [(e.topic or "").lower() for e in topics]
     complaints = sum(topic in ("complaint", "complaints") for topic in said)
     escalations = sum(topic in ("escalation", "escalations") for topic in said)
+    others = ("complaint", "complaints", "escalation", "escalations")
+    toned = sum((e.sentiment or "").lower() in tones and (e.topic or "").lower() not in others for e in topics)
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),
         "complaints": complaints,
         "classified_escalations": escalations,
-        "hotspot_ratio": share(complaints + escalations, len(topics)),
+        "hotspot_ratio": share(complaints + escalations + toned, len(topics)),
     }
 
 

@@ -88,6 +88,35 @@ THEMES: tuple[tuple[str, ...], ...] = (
 """What a world is about: worlds of one theme meet their corner cases far more often than a mixture of everything."""
 
 
+STREAMS: tuple[tuple[str, ...], ...] = (
+    (*_SPEECH, *_LIFE, *_RECEIPTS, *_OTHERS, "contact.linked", "contact.linked", "contact.unlinked"),
+    (
+        *_SPEECH,
+        *_RECEIPTS,
+        "contact.created",
+        "contact.blocked",
+        "contact.converted",
+        "contact.linked",
+        "contact.unlinked",
+    ),
+    (*_SPEECH, *_LIFE, "conversation.resolved", "conversation.reopened", "response.ai_generated"),
+    (
+        "topic.classified",
+        "message.received",
+        "satisfaction.rating_received",
+        "satisfaction.survey_sent",
+        "message.sent",
+    ),
+)
+"""Themes of streams, together of every type of event there is."""
+OLD: tuple[tuple[str, datetime], ...] = (
+    ("UTC", utc(2000, 2, 24)),
+    ("Pacific/Apia", utc(2011, 12, 26)),
+    ("Asia/Pyongyang", utc(2018, 4, 30)),
+)
+"""Beginnings long ago: a century's leap day, a zone that skipped a day, and one whose day had a half hour."""
+
+
 TALKS = (*THEMES[:3], THEMES[4])
 """Worlds in which somebody waits: half of them have business hours."""
 
@@ -160,6 +189,8 @@ def _fields(kind: str, dice: int) -> dict[str, Any]:
         return {"campaign_id": ("p1", "p2", None)[dice % 3]}
     if kind == "metric.observed":
         return {"name": ("reach", "likes")[dice % 2], "value": (0.1, -2.5, 1e6, 0.000_001, None)[dice % 5]}
+    if kind.startswith("contact.") and kind.endswith("linked"):
+        return {"name": CONTACTS[dice % 4]}
     if kind == "escalation.raised":
         return {"severity": ("high", None)[dice % 2]}
     return {}
@@ -220,9 +251,10 @@ def worlds(
     most: int = 40,
     corrected: bool = False,
     themes: tuple[tuple[str, ...], ...] = THEMES,
+    starts: tuple[tuple[str, datetime], ...] = STARTS,
 ) -> World:
     """Draw a world; `corrected` adds higher revisions of some events, at other times and in other conversations."""
-    zone, start = draw(st.sampled_from(STARTS))
+    zone, start = draw(st.sampled_from(starts))
     theme = draw(st.sampled_from(themes))
     count = draw(st.integers(least, most))
     events: dict[tuple[str, str], Event] = {}

@@ -80,7 +80,7 @@ def _check(
         assert wrong == {}, (start, end)
 
 
-def _later(first: Iterable[Event], rest: Iterable[Event], cut: datetime) -> list[Event]:
+def later(first: Iterable[Event], rest: Iterable[Event], cut: datetime) -> list[Event]:
     """Return what can still be taken after a cut: no event from before it, and no revision of one."""
     sent = [*first, *rest]
     early = {(e.source, e.id) for e in sent if e.time < cut}
@@ -103,7 +103,7 @@ def test_what_comes_after_a_cut_counts_as_if_nothing_were_gone(
     for day in days:
         cut = local_midnight(local_day(world.start, world.zone) + timedelta(days=day), tenant.tz)
         lab.cut(tenant, cut)
-        rest = _later(sent, rest, cut)
+        rest = later(sent, rest, cut)
         _check(lab, tenant, world, sent, names_of(rollups), cut, world.end)
         part = data.draw(st.integers(0, len(rest)))
         lab.send(tenant, rest[:part])
@@ -212,7 +212,7 @@ def test_a_link_or_unlink_at_any_time_joins_and_parts(
     sent, rest = order[:here], order[here:]
     lab.send(tenant, sent)
     lab.cut(tenant, cut)
-    rest = _later(sent, rest, cut)
+    rest = later(sent, rest, cut)
     lab.send(tenant, rest)
     lab.refresh()
     with lab.store.facts.read() as reading:

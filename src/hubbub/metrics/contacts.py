@@ -10,7 +10,7 @@ CONTACT = Fact(
     name="contact_event",
     doc="Anything a contact did, or that was recorded about the contact.",
     view="""
-        SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value FROM event
+        SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value, scale FROM event
         WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person'
             AND type IN ('message.received', 'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received',
                 'contact.created', 'contact.updated', 'contact.blocked', 'contact.unblocked', 'contact.converted')
@@ -34,7 +34,8 @@ CONTACTS = Rollup(
         "clicks": Count("Links clicked.", Unit.COUNT, "f.type = 'link.clicked'"),
         "reads": Count("Messages read.", Unit.COUNT, "f.type = 'message.read'"),
         "good_ratings": Count(
-            "Ratings of 4 and more.", Unit.COUNT, "f.type = 'satisfaction.rating_received' AND f.value >= 4"
+            "Ratings of 4 or 5; answers from 0 to 10 are none.", Unit.COUNT,
+            "f.type = 'satisfaction.rating_received' AND coalesce(f.scale, 5) = 5 AND f.value IN (4, 5)",
         ),
         "deeds": Count(
             "Anything the contact did.", Unit.COUNT,

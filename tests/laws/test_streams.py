@@ -1,0 +1,107 @@
+"""Streams that nobody foresaw: everything at once, in any order, against the numbers in plain Python.
+
+A stream has events of every type, repeated, corrected, of one moment, resolved before they began, from long ago; and between its
+batches the tenant moves to another zone, counts other tones, is folded, folded again from scratch, or loses its past to retention.
+After each step a few numbers of all that is kept are compared with `oracle.py`, which was written from the metric reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.facts.rebuild import rebuild
+from hubbub.facts.verify import verify
+from hubbub.model.event import TYPES, Event
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, local_midnight, windows
+from tests.laws.oracle import Oracle, local_day
+from tests.laws.strategies import OLD, STARTS, STREAMS, World, deliveries, worlds
+from tests.laws.test_lasting import LastingLab, later
+from tests.laws.test_laws import BY_ROLLUP, examples, names_of, same
+
+ZONES = ("UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Pyongyang")
+GRAINS = (Grain.TOTAL, Grain.MONTH, Grain.WEEK, Grain.DAY, Grain.HOUR)
+STEPS = ("send", "send", "send", "move", "tones", "cut", "fold", "rebuild")
+SCORE = "contact_engagement_score"
+subjects = st.lists(st.sampled_from(sorted(BY_ROLLUP)), min_size=4, max_size=6, unique=True)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LastingLab]:
+    """A laboratory for all streams; each begins with `lab.empty()`."""
+    made = LastingLab(tmp_path_factory.mktemp("streams"))
+    yield made
+    made.store.close()
+
+
+def _check(
+    lab: LastingLab,
+    tenant: Tenant,
+    world: World,
+    sent: Sequence[Event],
+    since: datetime,
+    grain: Grain,
+    rollups: list[str],
+) -> None:
+    """Compare the numbers of all windows after `since` with those of all that was ever sent."""
+    oracle = Oracle(sent, tenant.zone, world.calendar, tenant.hotspot_tones)
+    answer = lab.ask(tenant, names_of(rollups), since, world.end, grain)
+    starts = [max(w.start, since) for w in windows(since, world.end, grain, tenant.tz)]
+    assert [row.start for row in answer.rows] == starts
+    for row, start, end in zip(answer.rows, starts, [*starts[1:], world.end], strict=True):
+        numbers = oracle.numbers(start, end, lab.now)
+        if since == world.start and end == world.end:
+            numbers[SCORE] = oracle.engagement(min(end, lab.now))
+        got = {name: cell.value for name, cell in row.cells.items() if name in numbers}
+        wrong = {name: (value, numbers[name]) for name, value in got.items() if not same(value, numbers[name])}
+        assert wrong == {}, (grain, start, end, tenant.zone)
+
+
+@examples(4)
+@given(
+    world=worlds(least=10, most=45, corrected=True, themes=STREAMS, starts=(*STARTS, *OLD)), data=st.data(),
+    steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=8),
+)  # fmt: skip
+def test_a_stream_is_what_plain_python_counts(
+    lab: LastingLab, world: World, data: st.DataObject, steps: list[str]
+) -> None:
+    """Whatever comes, in whatever order, with whatever in between: every number of what is kept is the oracle's."""
+    lab.empty()
+    tenant = lab.tenant(world.zone, world.calendar)
+    sent: list[Event] = []
+    rest = [event for batch in data.draw(deliveries(world.everything)) for event in batch]
+    since = world.start
+    for step in (*steps, "send all"):
+        if step.startswith("send"):
+            part = len(rest) if step == "send all" else data.draw(st.integers(0, len(rest)))
+            lab.send(tenant, rest[:part])
+            sent, rest = [*sent, *rest[:part]], rest[part:]
+        elif step == "move":
+            tenant = lab.move(tenant, data.draw(st.sampled_from(ZONES)))
+        elif step == "tones":
+            tones = data.draw(st.sampled_from(((), ("negative",), ("escalation", "neutral"))))
+            tenant = replace(tenant, hotspot_tones=tones)
+        elif step == "cut":
+            day = local_day(world.start, tenant.zone) + timedelta(days=data.draw(st.integers(1, 9)))
+            cut = local_midnight(day, tenant.tz)
+            if cut > since:
+                lab.cut(tenant, cut)
+                since, rest = cut, later(sent, rest, cut)
+        elif step == "rebuild":
+            lab.refresh(tenant)
+            rebuild(lab.store, tenant.no)
+        else:
+            lab.refresh(tenant)
+        _check(lab, tenant, world, sent, since, data.draw(st.sampled_from(GRAINS)), data.draw(subjects))
+    assert verify(lab.store, [tenant]).answer()["by_table"] == {}
+
+
+def test_streams_have_every_type_of_event() -> None:
+    """A type that is new comes into the streams, or this fails."""
+    assert {kind for theme in STREAMS for kind in theme} >= set(TYPES)
