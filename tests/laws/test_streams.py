@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -100,6 +100,49 @@ def test_a_stream_is_what_plain_python_counts(
             lab.refresh(tenant)
         _check(lab, tenant, world, sent, since, data.draw(st.sampled_from(GRAINS)), data.draw(subjects))
     assert verify(lab.store, [tenant]).answer()["by_table"] == {}
+
+
+TRANSITIONS = (
+    "contact.created", "contact.blocked", "contact.unblocked", "contact.updated", "staff.login", "staff.status_changed",
+    "staff.logout", "campaign.created", "campaign.started", "campaign.completed", "campaign.failed", "task.created",
+    "task.assigned", "task.completed",
+)  # fmt: skip
+
+
+@examples(3)
+@given(
+    drawn=st.lists(st.tuples(st.sampled_from(TRANSITIONS), st.integers(0, 1)), min_size=2, max_size=12), data=st.data()
+)
+def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
+    lab: LastingLab, drawn: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    """Of one second the later in a life holds, of equals what came last, in however many batches they come."""
+    lab.empty()
+    tenant = lab.tenant()
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    statuses = {"contact.updated": ("active", "Blocked"), "staff.status_changed": ("busy", "away")}
+    events = [
+        Event(
+            type=kind, id=f"e{n}", time=start + timedelta(hours=hour), contact_id="k1", staff_id="s1", campaign_id="p1",
+            task_id="t1",
+            status=data.draw(st.sampled_from(statuses[kind])) if kind in statuses else None,
+        )
+        for n, (kind, hour) in enumerate(drawn)
+    ]  # fmt: skip
+    here = data.draw(st.integers(0, len(events)))
+    for batch in (events[:here], events[here:]):
+        lab.send(tenant, batch)
+        if data.draw(st.booleans()):
+            lab.refresh(tenant)
+    numbers = Oracle(events, "UTC").numbers(start, start + timedelta(days=1), lab.now)
+    names = [
+        "blocked_contacts",
+        "staff_online",
+        "tasks_pending",
+        *(f"campaigns_{s}" for s in ("active", "completed", "failed")),
+    ]
+    (row,) = lab.ask(tenant, names, start, start + timedelta(days=1)).rows
+    assert {name: cell.value for name, cell in row.cells.items()} == {name: numbers[name] for name in names}
 
 
 def test_streams_have_every_type_of_event() -> None:
