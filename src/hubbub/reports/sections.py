@@ -63,7 +63,8 @@ SECTIONS: dict[str, Section] = {
             "conversations", "Conversations", "Conversations that began, ended and were escalated, and messages, step by step.",
             (
                 "conversations_started", "conversations_resolved", "conversations_escalated", "conversations_reopened",
-                "escalation_rate", "ai_handled", "ai_escalated", "ai_resolution_rate", "messages_received", "messages_sent",
+                "escalation_rate", "ai_handled", "ai_escalated", "ai_resolution_rate", "ai_resolution_rate_72h",
+                "ai_resolution_rate_7d", "messages_received", "messages_sent",
             ),
             ("conversations_started", "conversations_resolved"),
         ),
