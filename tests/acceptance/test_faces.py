@@ -318,6 +318,29 @@ def test_a_month_is_compared_with_the_month_before_on_every_face(faces: Faces) -
     assert next(line for line in cards if line.startswith("Messages")) == "Messages,2,2,2"
 
 
+def test_hours_end_with_their_day_on_every_face(faces: Faces) -> None:
+    """N18: Pyongyang's 4 May 2018 ended at 23:30; its hours and published rows add up to the day, and the next day begins anew."""
+    engine = faces.engine
+    tenant = engine.ensure_tenant("half-hour", "Asia/Pyongyang", retention=KEEP_EVERYTHING)[0].id
+    times = ["2018-05-04T14:40:00Z", "2018-05-04T14:59:59Z", "2018-05-04T15:00:00Z", "2018-05-04T15:10:00Z"]
+    engine.record(tenant, [{"type": "message.received", "time": at, "id": at} for at in times], history=True)
+    span: dict[str, Any] = {"start": "2018-05-04", "end": "2018-05-06"}
+    days = engine.query(tenant, metrics=["messages"], grain="day", **span)["rows"]
+    hours = engine.query(tenant, metrics=["messages"], grain="hour", **span)["rows"]
+    assert [(row["window"][:10], row["messages"]) for row in days] == [("2018-05-04", 2), ("2018-05-05", 2)]
+    assert {row["window"]: row["messages"] for row in hours if row["messages"]} == {
+        "2018-05-04T23:00:00+08:30": 2, "2018-05-05T00:00:00+09:00": 2,
+    }  # fmt: skip
+    assert engine.publish()["errors"] == {}
+    with engine.store.facts.read() as reading:
+        table = reading.rows(
+            "SELECT period_start, count FROM agg_message_counts_hourly WHERE tenant = ? ORDER BY 1", (tenant,)
+        )
+    assert table == [("2018-05-04T14:30:00Z", 2), ("2018-05-04T15:00:00Z", 2)]
+    why = engine.explain(tenant, "messages", "2018-05-04", "2018-05-05")
+    assert (why["value"], why["events"]["total"]) == (2, 2)
+
+
 def test_a_tenants_tones_count_on_every_face_as_soon_as_they_are_set(faces: Faces) -> None:
     """N7: the setting changes answers, hotspots, trends, the page and the published table at once; each says which rule it was."""
     engine, tenant = faces.engine, faces.engine.ensure_tenant("tones", None, retention=KEEP_EVERYTHING)[0].id

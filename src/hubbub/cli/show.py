@@ -20,8 +20,8 @@ from hubbub.metrics.definition import Unit
 from hubbub.query.result import reasons
 from hubbub.reports.words import duration
 
-UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE, "duration_ms": Unit.MS}
-"""Units of columns that are no metrics."""
+UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE}
+"""Units of columns that are no metrics; what ends in `_ms` is a duration."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -82,10 +82,10 @@ def fields(answer: Mapping[str, Any], indent: int = 0) -> None:
 
 
 def unit_of(column: str) -> Unit | None:
-    """Return the unit of a column: the catalogue's of a metric (also `<metric> before`), else that of `UNITS`; None: unknown."""
+    """Return the unit of a column: the catalogue's of a metric (also `<metric> before`), else of its name; None: unknown."""
     with suppress(BadQuestionError):
         return find(column.removesuffix(" before")).unit
-    return UNITS.get(column)
+    return Unit.MS if column.endswith("_ms") else UNITS.get(column)
 
 
 def text(value: Any, name: str = "") -> str:

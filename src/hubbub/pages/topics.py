@@ -189,7 +189,7 @@ def _hotspots(ask: Ask) -> Shown:
     if not found:
         return Shown(empty=NO_TOPICS)
     columns = [
-        Column("channel_id", "Room"), Column("flagged_count", "Complaints and escalations", "count"),
+        Column("channel_id", "Room"), Column("flagged_count", _flagged_as(ask).capitalize(), "count"),
         Column("total_count", "Classified", "count"), Column("hotspot_ratio", "Share", "share"),
         Column("lower_bound", "At least (95 %)", "share"), Column("verdict", "Verdict"),
     ]  # fmt: skip
@@ -216,6 +216,11 @@ def _hotspots(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows, links), said, note)
 
 
+def _flagged_as(ask: Ask) -> str:
+    """Return what hotspots count, for people."""
+    return ", ".join(("complaints", "escalations", *ask.tenant.hotspot_tones))
+
+
 def _where(ask: Ask) -> Mapping[str, Sequence[str]]:
     """Return whose messages are shown: the filter's, of the room that was chosen; without either those of the worst room."""
     if ask.param("room"):
@@ -234,7 +239,7 @@ def _messages(ask: Ask) -> Shown:
     except BadQuestionError as error:
         return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
     if not found["rows"]:
-        return Shown(empty="No message was classified as a complaint or an escalation in these days and filters.")
+        return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
     columns = [
         Column("time", "Time", "moment"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
@@ -249,7 +254,7 @@ def _messages(ask: Ask) -> Shown:
     told = [column for column in columns if any(row[column.name] is not None for row in rows)]
     following = f"{ask.link(cursor=found['next'])}#messages" if found["next"] else ""
     rooms = where.get("channel_id", ("all rooms",))
-    said = f"{len(rows)} messages of {plain(', '.join(rooms))} classified as complaint or escalation, the newest first"
+    said = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
     return Shown("rows", {"next": following, "total": None}, Table(told, rows, links), said)
 
 
