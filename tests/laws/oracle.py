@@ -533,7 +533,7 @@ class Oracle:
         for event in self.events:
             if event.contact_id is None or event.type not in _OF_CONTACTS or event.time >= moment:
                 continue
-            if (event.kind or "person") != "person":
+            if (event.kind or "person") != "person" or id(event) in self._repeats:
                 continue
             mine = deeds.setdefault(event.contact_id, {})
             if worth := _worth(event):

@@ -11,7 +11,7 @@ CONTACT = Fact(
     doc="Anything a contact did, or that was recorded about the contact.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value, scale FROM event
-        WHERE contact_id IS NOT NULL AND coalesce(kind, 'person') = 'person'
+        WHERE contact_id IS NOT NULL AND repeats IS NULL AND coalesce(kind, 'person') = 'person'
             AND type IN ('message.received', 'message.read', 'message.reacted', 'link.clicked', 'satisfaction.rating_received',
                 'contact.created', 'contact.updated', 'contact.blocked', 'contact.unblocked', 'contact.converted')
     """,
