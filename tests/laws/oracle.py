@@ -617,7 +617,7 @@ class Life:
         asked = [e.time for e in mine if e.type == "message.received" and all(e.time > end for end in ends)]
         self.asked = min(asked, default=None)
         given = [e for e in own if e.type == "conversation.assigned"]
-        self.assignee = max(given, key=lambda e: (e.time, ident(e))).staff_id if given else None
+        self.assignee = sorted(given, key=lambda e: e.time)[-1].staff_id if given else None
 
 
 def _replies(event: Event) -> bool:

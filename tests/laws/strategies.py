@@ -233,10 +233,11 @@ _LIVES = {"staff": "staff_id", "contact": "contact_id", "campaign": "campaign_id
 
 def _by_arrival(event: Event, others: Iterable[Event]) -> bool:
     """Whether only the order of arrival says which of two transitions of one moment holds: no law speaks of those."""
-    name = _LIVES.get(event.type.partition(".")[0])
+    assigned = event.type == "conversation.assigned"
+    name = "conversation_id" if assigned else _LIVES.get(event.type.partition(".")[0])
     who = getattr(event, name) if name else None
     return who is not None and any(
-        e.type.partition(".")[0] == event.type.partition(".")[0]
+        (e.type == event.type if assigned else e.type.partition(".")[0] == event.type.partition(".")[0])
         and getattr(e, name or "") == who
         and e.time == event.time
         for e in others

@@ -105,7 +105,7 @@ def test_a_stream_is_what_plain_python_counts(
 TRANSITIONS = (
     "contact.created", "contact.blocked", "contact.unblocked", "contact.updated", "staff.login", "staff.status_changed",
     "staff.logout", "campaign.created", "campaign.started", "campaign.completed", "campaign.failed", "task.created",
-    "task.assigned", "task.completed",
+    "task.assigned", "task.completed", "conversation.started", "conversation.assigned", "conversation.assigned",
 )  # fmt: skip
 
 
@@ -121,10 +121,11 @@ def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
     tenant = lab.tenant()
     start = datetime(2026, 3, 2, tzinfo=UTC)
     statuses = {"contact.updated": ("active", "Blocked"), "staff.status_changed": ("busy", "away")}
+    someone = st.sampled_from(("s1", None))
     events = [
         Event(
-            type=kind, id=f"e{n}", time=start + timedelta(hours=hour), contact_id="k1", staff_id="s1", campaign_id="p1",
-            task_id="t1",
+            type=kind, id=f"e{n}", time=start + timedelta(hours=hour), contact_id="k1", campaign_id="p1", task_id="t1",
+            conversation_id="c1", staff_id=data.draw(someone) if kind == "conversation.assigned" else "s1",
             status=data.draw(st.sampled_from(statuses[kind])) if kind in statuses else None,
         )
         for n, (kind, hour) in enumerate(drawn)
@@ -139,6 +140,7 @@ def test_transitions_of_one_moment_hold_by_their_life_then_by_arrival(
         "blocked_contacts",
         "staff_online",
         "tasks_pending",
+        "unassigned_conversations",
         *(f"campaigns_{s}" for s in ("active", "completed", "failed")),
     ]
     (row,) = lab.ask(tenant, names, start, start + timedelta(days=1)).rows

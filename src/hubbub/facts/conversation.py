@@ -22,7 +22,7 @@ RANK = {
     "message.sent": 6, "response.time_recorded": 7, "intent.classified": 7, "satisfaction.rating_received": 7,
     "conversation.resolved": 8, "conversation.closed": 9,
 }  # fmt: skip
-"""The order of events of the same moment: as the conversation's life goes. Then the ident decides."""
+"""The order of events of the same moment: as the conversation's life goes; assignments as they arrived. Then the ident decides."""
 
 TYPES = tuple(RANK)
 REPLIES = ("message.sent", "response.ai_generated", "response.staff_sent")
@@ -58,9 +58,15 @@ def latest(row: Episode) -> int:
 
 def _run(conversation: str, turns: Iterable[Turn], carried: Carried | None) -> _Machine:
     machine = _Machine(conversation, carried or {})
-    for turn in sorted(turns, key=lambda turn: (turn.time, RANK[turn.type], turn.ident)):
+    for turn in sorted(turns, key=_order):
         machine.see(turn)
     return machine
+
+
+def _order(turn: Turn) -> tuple[int, int, int, int]:
+    """Return the place of a turn: messages of one moment go by ident, so that a wait does not depend on how they arrived."""
+    arrival = turn.seq if turn.type == "conversation.assigned" else 0
+    return turn.time, RANK[turn.type], arrival, turn.ident
 
 
 class _Machine:

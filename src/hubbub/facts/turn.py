@@ -27,6 +27,7 @@ class Turn(NamedTuple):
     answered_at: int | None
     escalated: int | None
     credited_staff_id: str | None
+    seq: int
 
 
 class Response(NamedTuple):
