@@ -108,18 +108,18 @@ def _made_of(one: Asked) -> dict[str, str]:
     """Return in words what the numerator and the denominator of a share or mean count; nothing of other numbers."""
     metric = one.metric
 
-    def words(measure: str) -> str:
+    def meaning(measure: str) -> str:
         return one.rollup.measures[measure].doc.rstrip(".")
 
     if isinstance(metric, Ratio):
         parts = [
-            f"{'−' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} × '}{words(name)}"
+            f"{'−' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} × '}{meaning(name)}"
             for name, weight in metric.over.items()
         ]
-        return {"numerator_of": " ".join(parts).removeprefix("+ "), "denominator_of": words(metric.under)}
+        return {"numerator_of": " ".join(parts).removeprefix("+ "), "denominator_of": meaning(metric.under)}
     if isinstance(metric, DistinctRatio):
         who = f"different {metric.member.removesuffix('_id')}s"
-        return {"numerator_of": f"{who}: {words(metric.over)}", "denominator_of": f"{who}: {words(metric.under)}"}
+        return {"numerator_of": f"{who}: {meaning(metric.over)}", "denominator_of": f"{who}: {meaning(metric.under)}"}
     if one.statistic in WITHIN:
         return {"numerator_of": f"values {STATISTICS[str(one.statistic)]}", "denominator_of": "all values"}
     return {}
