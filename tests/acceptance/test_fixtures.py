@@ -13,6 +13,10 @@ from hubbub.storage.store import Store
 from tests.fixtures.make import HERE, ROME, UTC_TENANT, restore, totals
 
 STORES = sorted(path.stem for path in HERE.glob("store-*.sql"))
+REDEFINED = {
+    "store-dev": {"contact_engagement_score": "version 4 of the definitions: a day's score is that at its own end"}
+}
+"""What means something else since a store was written, and why: of these only whether there is a number stays."""
 
 
 @pytest.mark.parametrize("name", STORES)
@@ -23,6 +27,7 @@ def test_a_store_of_an_earlier_commit_answers_as_it_did(name: str, tmp_path: Pat
     now = json.loads(json.dumps(totals(folder)))
     for question, rows in json.loads((HERE / f"{name}.json").read_text()).items():
         for old, new in zip(rows, now[question], strict=True):
+            new |= {m: old[m] for m in REDEFINED.get(name, {}) if (new[m] is None) == (old[m] is None)}
             assert {key: new.get(key) for key in old} == old, question
     store = Store(folder)
     refresh(store)
