@@ -152,7 +152,7 @@ class Engine(
     ) -> dict[str, Any]:
         """Store one event or several, given as mappings; returns accepted, duplicates, corrected and rejected."""
         many = [events] if isinstance(events, Mapping) else list(events)
-        items = [record_from(_texts(value), i) for i, value in enumerate(many)]
+        items = [record_from(_texts(value), i, tenant) for i, value in enumerate(many)]
         return self.accept(tenant, items, history=history).answer()
 
     def accept(

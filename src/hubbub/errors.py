@@ -200,7 +200,7 @@ REASONS = {
     "no_tenant": "an operator's key names no tenant: send with a tenant's",
     "unreadable": "the body is no JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
     "unknown_encoding": "the body is packed in a way that is not read: send gzip or plain",
-    "bad_gzip": "the body is said to be gzip and is none, or ends too early",
+    "bad_gzip": "the body is said to be gzip and is not, ends too early, or goes on behind its end",
     "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",
     "sender_gone": "the sender closed the connection before its whole body was there: see its timeout, and proxies between",
 }

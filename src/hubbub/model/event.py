@@ -6,13 +6,17 @@ record never takes its neighbours with it. What makes an event acceptable beyond
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import json
+import math
 import re
 from datetime import datetime
 from typing import Any
 
 import msgspec
+
+from hubbub.model.spelling import snake
 
 TYPES: frozenset[str] = frozenset(
     f"{subject}.{what}"
@@ -95,16 +99,18 @@ TEXT_FIELDS: tuple[str, ...] = tuple(
 FIELDS: frozenset[str] = frozenset(Event.__struct_fields__)
 
 ALIASES: dict[str, str] = {
-    "event_type": "type", "timestamp": "time", "occurred_at": "time", "event_id": "id", "guest_id": "contact_id",
-    "metadata": "attributes", "duration": "duration_ms", "tone": "sentiment",
+    "event_type": "type", "timestamp": "time", "created_at": "time", "occurred_at": "time", "event_id": "id",
+    "guest_id": "contact_id", "metadata": "attributes", "duration": "duration_ms", "tone": "sentiment",
 }  # fmt: skip
-"""Spellings of the systems that Hubbub replaces; their camelCase forms are read too."""
+"""Spellings of the systems that Hubbub replaces; their camelCase forms are read too, and `sentiment: {tone}`."""
+
+TENANT_NAMES = frozenset({"property_id", "organization_id", "team_id"})
+"""Names that an event's tenant had there. The key says whose an event is; one that names another tenant is refused."""
 
 MAX_RAW = 262_144
 """Characters that are kept of a refused record; no good event can have as many, so that what is cut was none."""
 
 _MAX_DEPTH = 32
-_CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _CLOUD_FIELDS = {"specversion", "datacontenttype", "dataschema", "subject", "data", "data_base64"}
 _decode_events = msgspec.json.Decoder(list[Event]).decode
 _decode_event = msgspec.json.Decoder(Event).decode
@@ -127,13 +133,14 @@ class UnreadableBodyError(ValueError):
     """The body as a whole is not JSON: nothing in it can be told apart."""
 
 
-def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
-    """Read a body holding one event, an array, NDJSON (`lines`), or CloudEvents single or batch.
+def read_events(body: bytes, *, lines: bool = False, tenant: str | None = None) -> list[Item]:
+    """Read a body holding one event, an array, NDJSON (`lines`), or CloudEvents single or batch; `tenant` is whose it is.
 
     Gives one item per record, in order. Raises `UnreadableBodyError` when the body as a whole cannot be parsed.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if lines:
-        return [read_one(line, i) for i, line in enumerate(_lines(body))]
+        return [read_one(line, i, tenant) for i, line in enumerate(_lines(body))]
     head = body.lstrip()[:1]
     try:
         if head == b"[":
@@ -145,30 +152,37 @@ def read_events(body: bytes, *, lines: bool = False) -> list[Item]:
     if head not in (b"[", b"{"):
         raise UnreadableBodyError("the body must be a JSON object or an array of objects")
     try:
-        raws = _decode_raws(body) if head == b"[" else [msgspec.Raw(body)]
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return _read_lenient(body)
-    items = [read_one(bytes(raw), i) for i, raw in enumerate(raws)]
-    if len(items) == 1 and head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
+        records = array_of(body) if head == b"[" else [body]
+    except ValueError as error:
+        raise UnreadableBodyError(f"the body is not valid JSON: {error}") from None
+    items = [read_one(record, i, tenant) for i, record in enumerate(records)]
+    if head == b"{" and isinstance(items[0], Rejection) and items[0].code == "invalid_json":
         raise UnreadableBodyError(items[0].message)
     return items
 
 
-def _read_lenient(body: bytes) -> list[Item]:
-    """Read an array in which one record breaks the strict decoder (half a character, 1e999), to refuse that record alone."""
+def array_of(body: bytes) -> list[bytes]:
+    """Return the JSON text of each element of an array.
+
+    An element that has no UTF-8 form (half a character, bytes of another encoding) or no value (1e999) breaks only itself. Raises
+    ValueError when the whole is no array.
+    """
     try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBodyError(f"the body is not valid JSON: {error}") from None
-    items: list[Item] = []
-    for index, value in enumerate(values if isinstance(values, list) else [values]):
-        items.append(record_from(value, index) if isinstance(value, dict) else _no_object(index, as_json(value)))
-    return items
+        return [bytes(raw) for raw in _decode_raws(body)]
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    try:
+        values = json.loads(body.decode("utf-8", "surrogateescape"))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(values, list):
+        raise ValueError("it is no array")
+    return [json.dumps(value).encode() for value in values]
 
 
-def record_from(value: dict[str, Any], index: int = 0) -> Item:
+def record_from(value: dict[str, Any], index: int = 0, tenant: str | None = None) -> Item:
     """Build an event as `event_from` does; a `Rejection` keeps the record's JSON text."""
-    item = event_from(value, index)
+    item = event_from(value, index, tenant=tenant)
     if isinstance(item, Rejection):
         item.raw = as_json(value)
     return item
@@ -191,10 +205,10 @@ def as_json(value: object) -> str:
 
 
 def _lines(body: bytes) -> list[bytes]:
-    return [line for line in body.split(b"\n") if line.strip()]
+    return [line for line in (one.removeprefix(codecs.BOM_UTF8) for one in body.split(b"\n")) if line.strip()]
 
 
-def read_one(raw: bytes, index: int) -> Item:
+def read_one(raw: bytes, index: int, tenant: str | None = None) -> Item:
     """Read one record, which may hold line breaks; a `Rejection` keeps its text."""
     try:
         return _decode_event(raw)
@@ -204,77 +218,104 @@ def read_one(raw: bytes, index: int) -> Item:
     try:
         value = _decode_any(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
+        try:  # half a character is found below, with the field that it stands in
+            value = json.loads(raw.decode("utf-8", "surrogateescape"), parse_constant=_no_number, parse_float=_finite)
+        except (ValueError, RecursionError):
+            return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
     if not isinstance(value, dict):
         return _no_object(index, text)
-    return event_from(value, index, text)
+    return event_from(value, index, text, tenant)
 
 
-def event_from(value: dict[str, Any], index: int = 0, raw: str = "") -> Item:
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
+
+
+def _finite(text: str) -> float:
+    return number if math.isfinite(number := float(text)) else _no_number(text)
+
+
+class _RefusedError(ValueError):
+    """A record that is no event: code, field and message."""
+
+
+def event_from(value: dict[str, Any], index: int = 0, raw: str = "", tenant: str | None = None) -> Item:
     """Build an event from a mapping in the contract's, the original systems' or CloudEvents' spelling.
 
-    Empty strings count as absent, numbers given for ids become text. Returns a `Rejection` naming the field otherwise.
+    Empty strings count as absent, numbers given for ids become text. `tenant` is whose event it is; one that names another is
+    refused. Returns a `Rejection` naming the field for what cannot be an event.
     """
-    if "specversion" in value:
-        value = _from_cloud_event(value)
+    try:
+        fields = _fields(_from_cloud_event(value) if "specversion" in value else value, tenant)
+        attributes = _attributes(fields.pop("attributes", None))
+        try:
+            event = msgspec.convert(fields, Event)
+        except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
+            match = re.search(r"`\$\.(\w+)`", str(error))
+            field = match.group(1) if match else None
+            hint = "; write it as RFC 3339 with an offset" if field == "time" else ""
+            plain = str(error).replace(" - at `$." + str(field) + "`", "")
+            code = "invalid_time" if field == "time" else "invalid_field"
+            raise _RefusedError(code, field, f"'{field}': {plain}{hint}") from None
+    except _RefusedError as refused:
+        code, field, message = refused.args
+        return Rejection(index=index, code=code, field=field, message=message, raw=raw)
+    event.attributes = attributes
+    return event
+
+
+def _fields(value: dict[str, Any], tenant: str | None) -> dict[str, Any]:
+    """Return the fields of an event under their own names. Raises _RefusedError."""
     fields: dict[str, Any] = {}
     for key, content in value.items():
-        snake = _CAMEL.sub(lambda m: "_" + m.group(1).lower(), key)
-        name = ALIASES.get(snake, snake)
+        name = snake(key)
+        name = ALIASES.get(name, name)
+        if name in TENANT_NAMES and tenant is not None:
+            if content not in (None, "") and str(content).lower() != tenant:
+                raise _RefusedError("other_tenant", _shown(key), f"{_shown(key)!r} names another tenant than the key's")
+            continue
         if name not in FIELDS:
             hint = (
-                "; the tenant comes from the API key" if name in ("tenant", "tenant_id")
+                "; the tenant comes from the API key" if name in TENANT_NAMES | {"tenant", "tenant_id"}
                 else nearest(name, FIELDS) or "; put what is yours alone into 'attributes'"
             )  # fmt: skip
-            return Rejection(
-                index=index,
-                code="unknown_field",
-                field=key[:100].encode("utf-8", "replace").decode(),
-                message=f"unknown field {key[:100]!r}{hint}",
-                raw=raw,
-            )
+            raise _RefusedError("unknown_field", _shown(key), f"unknown field {key[:100]!r}{hint}")
         if content is None or content == "":
             continue
+        if name == "sentiment" and isinstance(content, dict) and content.keys() == {"tone"}:
+            content = content["tone"]
         if name in TEXT_FIELDS and isinstance(content, int | float) and not isinstance(content, bool):
             content = str(content)
-        if name == "attributes":
-            if not isinstance(content, dict):
-                return Rejection(
-                    index=index, code="invalid_field", field=name, message="'attributes' must be a JSON object", raw=raw
-                )
-            try:
-                content = msgspec.Raw(msgspec.json.encode(content))
-            except (UnicodeEncodeError, ValueError, RecursionError):
-                return Rejection(
-                    index=index,
-                    code="invalid_text",
-                    field=name,
-                    message="'attributes' cannot be written as JSON",
-                    raw=raw,
-                )
+        if name in fields and fields[name] != content:
+            raise _RefusedError(
+                "invalid_field", name, f"{name!r} is given twice, in two spellings, with different values"
+            )
         fields[name] = content
     for required in ("type", "time"):
         if required not in fields:
-            return Rejection(
-                index=index, code="missing_field", field=required, message=f"'{required}' is required", raw=raw
-            )
+            raise _RefusedError("missing_field", required, f"'{required}' is required")
     if isinstance(fields["time"], int | float):
-        return Rejection(
-            index=index, code="invalid_time", field="time", raw=raw,
-            message="a number says no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
-        )  # fmt: skip
-    attributes = fields.pop("attributes", NOTHING)
+        raise _RefusedError(
+            "invalid_time",
+            "time",
+            "a number says no unit: write the time as RFC 3339 with an offset, like 2026-08-01T09:30:00+02:00",
+        )
+    return fields
+
+
+def _shown(key: str) -> str:
+    return key[:100].encode("utf-8", "replace").decode()
+
+
+def _attributes(content: Any) -> msgspec.Raw:
+    if content is None:
+        return NOTHING
+    if not isinstance(content, dict):
+        raise _RefusedError("invalid_field", "attributes", "'attributes' must be a JSON object")
     try:
-        event = msgspec.convert(fields, Event)
-    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
-        match = re.search(r"`\$\.(\w+)`", str(error))
-        field = match.group(1) if match else None
-        code = "invalid_time" if field == "time" else "invalid_field"
-        hint = "; write it as RFC 3339 with an offset" if field == "time" else ""
-        plain = str(error).replace(" - at `$." + str(field) + "`", "")
-        return Rejection(index=index, code=code, field=field, message=f"'{field}': {plain}{hint}", raw=raw)
-    event.attributes = attributes
-    return event
+        return msgspec.Raw(msgspec.json.encode(content))
+    except (UnicodeEncodeError, ValueError, RecursionError):
+        raise _RefusedError("invalid_text", "attributes", "'attributes' cannot be written as JSON") from None
 
 
 def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
@@ -292,7 +333,8 @@ def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
     if extra and isinstance(own, dict):
         inner.pop("metadata", None)
         inner["attributes"] = {**extra, **own}
-    return {**inner, **outer}
+    named = {name for name in inner if ALIASES.get(snake(name), snake(name)) in outer}  # the envelope's word counts
+    return {**{name: content for name, content in inner.items() if name not in named}, **outer}
 
 
 def too_deep(attributes: bytes) -> bool:

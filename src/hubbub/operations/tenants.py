@@ -153,7 +153,7 @@ class TenantOperations:
         with self.store.facts.read() as reading:
             rows = reading.rows("SELECT id, raw FROM quarantine WHERE tenant = ? ORDER BY id", (one.no,))
         wanted = [(id_, raw) for id_, raw in rows if raw and (ids is None or id_ in ids)]
-        items = [read_one(raw.encode(), index) for index, (_, raw) in enumerate(wanted)]
+        items = [read_one(raw.encode(), index, one.id) for index, (_, raw) in enumerate(wanted)]
         outcome = self.intake.accept(one, items, quarantine=False, history=True)
         refused = {r.index for r in outcome.rejected}
         done = [(one.no, id_) for i, (id_, _) in enumerate(wanted) if i not in refused]

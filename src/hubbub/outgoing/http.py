@@ -17,7 +17,6 @@ import math
 import socket
 import ssl
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ import httpcore2
 import httpx2
 
 from hubbub.errors import BadSettingError, UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.gunzip import BadGzipError, Gunzip, TooMuchError
 
 logging.getLogger("httpx2").setLevel(
     logging.WARNING
@@ -203,22 +203,26 @@ def _place(entry: str) -> tuple[str, int | None]:
 
 def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host: str) -> bytes:
     """Collect a body within its bounds; what is packed is unpacked piece by piece, so that a bomb ends at the limit."""
-    unzip = zlib.decompressobj(wbits=31) if packed else None
+    unzip = Gunzip(limit) if packed else None
     parts: list[bytes] = []
     size = 0
-    for chunk in chunks:
-        try:
-            part = unzip.decompress(chunk, limit - size + 1) if unzip else chunk
-        except zlib.error:
-            raise UpstreamUnavailableError(f"{host} answered with bytes that are no gzip") from None
-        size += len(part)
-        if size > limit:
-            raise UpstreamRefusedError(f"{host} answered with more than {limit} bytes", action="Check the address")
-        if time.monotonic() > until:
-            raise UpstreamUnavailableError(f"{host} took too long to send its answer")
-        parts.append(part)
-    if unzip is not None and not unzip.eof and parts:
-        raise UpstreamUnavailableError(f"{host} broke off its answer")
+    try:
+        for chunk in chunks:
+            part = unzip.feed(chunk) if unzip else chunk
+            size += len(part)
+            if size > limit:
+                raise TooMuchError
+            if time.monotonic() > until:
+                raise UpstreamUnavailableError(f"{host} took too long to send its answer")
+            parts.append(part)
+        if unzip is not None:
+            unzip.end()
+    except BadGzipError as error:
+        raise UpstreamUnavailableError(f"{host} answered with bytes that are not whole gzip ({error})") from None
+    except TooMuchError:
+        raise UpstreamRefusedError(
+            f"{host} answered with more than {limit} bytes", action="Check the address"
+        ) from None
     return b"".join(parts)
 
 

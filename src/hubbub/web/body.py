@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.errors import BadRequestError, TooLargeError
+from hubbub.gunzip import BadGzipError, TooMuchError, gunzip
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
@@ -45,18 +44,14 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def _unzip(body: bytes, limit: int) -> bytes:
-    unzip = zlib.decompressobj(wbits=31)
     try:
-        plain = unzip.decompress(body, limit + 1)
-    except zlib.error as error:
+        return gunzip(body, limit)
+    except BadGzipError as error:
         raise BadRequestError(f"the body is not valid gzip: {error}", reason="bad_gzip") from None
-    if len(plain) > limit or unzip.unconsumed_tail:
+    except TooMuchError:
         raise TooLargeError(
             f"the body has more than the {limit} bytes allowed after decompression; send smaller batches"
-        )
-    if not unzip.eof:
-        raise BadRequestError("the gzip body ends too early", reason="bad_gzip")
-    return plain
+        ) from None
 
 
 def is_lines(request: Request) -> bool:

@@ -68,7 +68,7 @@ async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONRes
 
 def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[str, Any]:
     try:
-        items = read_events(body, lines=is_lines(request))
+        items = read_events(body, lines=is_lines(request), tenant=tenant)
     except UnreadableBodyError as error:
         raise BadRequestError(str(error), reason="unreadable") from None
     if len(items) > engine.settings.max_batch:

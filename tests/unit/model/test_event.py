@@ -121,11 +121,28 @@ def test_a_record_of_depth_nine_hundred_does_no_harm() -> None:
         ({**GOOD, "tone": "angry"}, "sentiment", "angry"),
         ({**GOOD, "tone": "", "guest_id": 1.5}, "sentiment", None),
         ({**GOOD, "channel": None}, "channel", None),
+        ({**GOOD, "sentiment": {"tone": "angry"}}, "sentiment", "angry"),
+        ({"type": "message.sent", "created_at": GOOD["time"]}, "type", "message.sent"),
+        ({"type": "message.sent", "createdAt": GOOD["time"]}, "type", "message.sent"),
+        ({**GOOD, "eventType": GOOD["type"]}, "type", GOOD["type"]),
     ],
 )
 def test_other_spellings_are_read(given: dict[str, object], field: str, value: object) -> None:
     """The old systems' names, camelCase, numbers as ids and empty strings are read as what they mean."""
     assert getattr(only(read_events(body(given))[0]), field) == value
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"guest_id": "a", "contactId": "b"}, "contact_id"), ({"created_at": "2026-08-02T09:30:00Z"}, "time"),
+        ({"sentiment": {"tone": "angry", "score": 1}}, "sentiment"), ({"sentiment": {"tone": 1, "a": {}}}, "sentiment"),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_said_twice_is_refused(more: dict[str, object], field: str) -> None:
+    """Two spellings of one field with two values, and an object of more than a tone, are refused by the field's name."""
+    item = refused(event_from({**GOOD, **more}))
+    assert (item.code, item.field) == ("invalid_field", field)
 
 
 def test_metadata_becomes_attributes() -> None:

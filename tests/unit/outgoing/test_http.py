@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import logging
 import socket
@@ -94,9 +95,19 @@ def test_too_much_is_not_read(out: Outgoing) -> None:
         assert len(out.send("GET", there.url, limit=1000).body) == 1000
 
 
+def test_every_member_of_a_packed_answer_is_read(out: Outgoing) -> None:
+    """An answer of two gzip members is read whole, and both count to the limit."""
+    body = gzip.compress(b"x" * 600) + gzip.compress(b"y" * 400)
+    with service(in_turn(*[Reply(body, headers={"Content-Encoding": "gzip"})] * 2)) as there:
+        assert out.send("GET", there.url, limit=1000).body == b"x" * 600 + b"y" * 400
+        with pytest.raises(UpstreamRefusedError, match="more than 999 bytes"):
+            out.send("GET", there.url, limit=999)
+
+
 def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
     """Bytes that are no gzip, a gzip that ends early and an answer that is no JSON come from a gateway: try again."""
-    for body in (b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb"):
+    whole = gzip.compress(b"{}")
+    for body in (b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb", whole + b"more", whole + whole[:-1]):
         assert isinstance(failed(out, Reply(body, headers={"Content-Encoding": "gzip"})), UpstreamUnavailableError)
     with service(in_turn(Reply(b"<html>"))) as there, pytest.raises(UpstreamUnavailableError, match="JSON"):
         out.send("GET", there.url).json()

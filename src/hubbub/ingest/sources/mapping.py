@@ -18,8 +18,9 @@ its file, from 0; `file` and `row` are columns too). With `column` go `values` a
 pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
 that have none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
 intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
-`key` and `item` as columns. `conversation` adds columns that other rows decide, see `files.Conversations`.
-`format`, `encoding` and `delimiter` say how to read the file.
+`key` and `item` as columns. `conversation` adds columns that other rows decide, see `conversations.py`.
+`format`, `encoding` and `delimiter` say how to read the file; `records: conversations.messages` where its rows lie in JSON, each
+with what surrounds it as the column `parent`.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ from hubbub.model.tenant import check_zone
 
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
-_TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter"}
+_TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter", "records"}
 _RULE = {
     "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone",
     "step_seconds", "before",
@@ -75,7 +76,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRule:
-    """The columns that say which rows belong together; `files.Conversations` uses it."""
+    """The columns that say which rows belong together; `conversations.py` uses it."""
 
     id: str
     author: str | None
@@ -103,6 +104,11 @@ class Mapping:
     format: str | None = None
     encoding: str = "utf-8"
     delimiter: str | None = None
+    records: str | None = None
+
+    def fits(self, row: Row) -> bool:
+        """Say whether any template is meant for a row."""
+        return any(template.when.fits(row) for template in self.templates)
 
     @property
     def columns(self) -> set[str]:
@@ -218,6 +224,7 @@ def _mapping(path: Path, content: Any) -> Mapping:
         format=kind,
         encoding=encoding,
         delimiter=delimiter,
+        records=_text(top["records"], "records") if "records" in top else None,
     )
 
 

@@ -1,7 +1,7 @@
 """Slack exports: every record of a channel's day files becomes exactly one event.
 
-In goes the folder or ZIP that Slack (or slackdump) made, of any age; out come `Record`s, or a `Rejection` that names
-file, record and field. Decisions that somebody will ask about:
+In goes the folder or ZIP that Slack (or slackdump, also with one file a channel) made, of any age; out come `Record`s,
+or a `Rejection` that names file, record and field. Decisions that somebody will ask about:
 
 - **Identity** is the channel's folder name and `ts`. The Slack id of a channel is in `channels.json` of some exports
   and not of others, so an id made from it would count a message twice. `ts` alone gives the time: day files are US
@@ -9,8 +9,9 @@ file, record and field. Decisions that somebody will ask about:
 - **Revision** comes from the record itself, the newest of `ts`, edit, latest reply, then the number of reactions, so
   that a newer snapshot wins in any order of import. A reaction taken back cannot be told from an older snapshot and
   stays. A message that is absent from a later snapshot is not a deletion.
-- **Kind** is `person` for plain messages, broadcasts, `/me` and shared files, `bot` for anything with a bot id,
-  `system` for the rest: joins, topics, tombstones, and `file_comment` notices of 2015, whose words belong to a file.
+- **Kind** is `person` for plain messages, broadcasts, `/me` and shared files, `bot` for anything with a bot id or of a
+  user whom `users.json` calls a bot, `system` for the rest: joins, topics, tombstones, and `file_comment` notices of
+  2015, whose words belong to a file.
 - **Bridged people**: a Matrix or IRC bridge posts people as a bot, with the person's name in `username`. They stay
   `bot`, as nothing in the record says who they are; the flag `bridged` is kept, so that they can be counted; names
   never are.
@@ -24,36 +25,71 @@ file, record and field. Decisions that somebody will ask about:
 
 from __future__ import annotations
 
+import codecs
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from hubbub.errors import BadInputError
 from hubbub.ingest.sources.slack_message import Message, Thread, count, event_of, micros, plain_ts, read_message, refuse
 from hubbub.ingest.sources.summary import Record, Tally
-from hubbub.model.event import Rejection
+from hubbub.model.event import Rejection, array_of
 
 MAX_FILE = 256 * 2**20
 
 _DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
+_CHANNEL = re.compile(r"(?:^|/)([CDG](?=[A-Z0-9]*\d)[A-Z0-9]{1,20})(?:-\d+\.\d+)?\.json\Z")
+_LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json", "users.json")
+_BROKEN = (msgspec.DecodeError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Day:
+    """A file of messages: a day of a channel, or (`whole`) all that a dump has of it, under the channel's id."""
+
     channel: str
     name: str
     path: str
     size: int
+    whole: bool = False
 
 
-_Reader = Callable[[_Day], bytes]
-_decode_file = msgspec.json.Decoder(list[msgspec.Raw]).decode
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """What is in an export. `left_out` are files of JSON that hold no messages as far as is known."""
+
+    days: list[_Day]
+    lists: dict[str, str]
+    left_out: list[str]
+    read: Callable[[str], bytes]
+
+
+class _Dump(msgspec.Struct):
+    """What slackdump writes of a channel into one file; replies lie in the message that they answer."""
+
+    messages: list[msgspec.Raw]
+    name: str | None = None
+    channel_id: str | None = None
+
+
+class _Named(msgspec.Struct):
+    """An entry of `users.json` or `channels.json`, as far as it is used."""
+
+    id: str = ""
+    name: str | None = None
+    is_bot: bool | None = None
+
+
+_decode_dump = msgspec.json.Decoder(_Dump).decode
+_decode_list = msgspec.json.Decoder(list[_Named]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def read(path: Path, *, keep_text: bool = False) -> SlackImport:
@@ -63,32 +99,42 @@ def read(path: Path, *, keep_text: bool = False) -> SlackImport:
 
 @dataclass
 class SlackImport:
-    """One export. `summary` is complete once `records()` is exhausted; the bytes are for a progress bar."""
+    """One export. `summary` and `not_read`, files of JSON that hold no messages, are complete once `records()` is exhausted.
+
+    The bytes are for a progress bar.
+    """
 
     path: Path
     keep_text: bool = False
     read_bytes: int = 0
     total_bytes: int = 0
     summary: dict[str, object] = field(default_factory=dict)
+    not_read: list[str] = field(default_factory=list)
+    _bots: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Find the day files. Raises `BadInputError` when there is no export, or more than one."""
-        with _open(self.path) as (days, _):
-            self.total_bytes = 2 * sum(day.size for day in days)
+        """Find the files of messages. Raises `BadInputError` when there is no export, or more than one."""
+        with _open(self.path) as export:
+            self.total_bytes = 2 * sum(day.size for day in export.days)
 
     def records(self) -> Iterator[Record | Rejection]:
         """Yield every record in a fixed order: channels by name, days in order, records as they stand."""
         tally = Tally()
         threads = replies = 0
         self.read_bytes = 0
-        with _open(self.path) as (days, read_day):
+        with _open(self.path) as export:
+            self._bots = {one.id for one in _entries(export, "users.json") if one.is_bot}
+            names = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.name}
+            self.not_read = export.left_out
+            if export.left_out:
+                tally.left_out["files"] = len(export.left_out)
             channels: dict[str, list[_Day]] = {}
-            for day in days:
-                channels.setdefault(day.channel, []).append(day)
-            for channel, its_days in channels.items():
-                found, present = self._threads(its_days, read_day)
+            for day in export.days:
+                channels.setdefault(names.get(day.channel, day.channel) if day.whole else day.channel, []).append(day)
+            for channel, its_days in sorted(channels.items()):
+                found, present = self._threads(its_days, export)
                 threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
-                for item in self._channel(channel, its_days, read_day, found, tally.records):
+                for item in self._channel(channel, its_days, export, found, tally.records):
                     tally.records += 1
                     if isinstance(item, Record):
                         tally.add(item.event)
@@ -97,11 +143,11 @@ class SlackImport:
                     yield item
         self.summary = tally.summary(threads=threads, replies=replies)
 
-    def _threads(self, days: list[_Day], read_day: _Reader) -> tuple[dict[str, Thread], dict[str, str | None]]:
+    def _threads(self, days: list[_Day], export: _Export) -> tuple[dict[str, Thread], dict[str, str | None]]:
         """Read a channel once for its threads, and for who wrote what is not a reply; faults are reported later."""
         threads: dict[str, Thread] = {}
         authors: dict[str, str | None] = {}
-        for _, _, item in self._messages(days, read_day):
+        for _, _, item in self._messages(days, export):
             if isinstance(item, Rejection):
                 continue
             ts, thread_ts = plain_ts(item.ts), plain_ts(item.thread_ts)
@@ -121,12 +167,12 @@ class SlackImport:
             threads[ts].author = authors[ts] or threads[ts].author
         return threads, authors
 
-    def _messages(self, days: list[_Day], read_day: _Reader) -> Iterator[tuple[_Day, int, Message | Rejection]]:
-        """Yield day, 1-based record number and message of some files, or what is wrong with the file or record."""
+    def _messages(self, days: list[_Day], export: _Export) -> Iterator[tuple[_Day, int, Message | Rejection]]:
+        """Yield file, 1-based record number and message of some files, or what is wrong with the file or record."""
         for day in days:
             try:
-                raws = _decode_file(read_day(day))
-            except (msgspec.DecodeError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+                raws = _records(export.read(day.path), whole=day.whole)
+            except _BROKEN as error:
                 yield day, 0, refuse("invalid_json", None, f"{day.name}: not a JSON list of messages: {error}")
                 continue
             finally:
@@ -135,26 +181,48 @@ class SlackImport:
                 yield day, number, read_message(raw, f"{day.name} record {number}")
 
     def _channel(
-        self, channel: str, days: list[_Day], read_day: _Reader, threads: dict[str, Thread], index: int
+        self, channel: str, days: list[_Day], export: _Export, threads: dict[str, Thread], index: int
     ) -> Iterator[Record | Rejection]:
-        for i, (day, number, item) in enumerate(self._messages(days, read_day), index):
+        for i, (day, number, item) in enumerate(self._messages(days, export), index):
             if isinstance(item, Rejection):
                 item.index = i
                 yield item
             else:
-                event = event_of(channel, item, threads, keep_text=self.keep_text)
+                event = event_of(channel, item, threads, keep_text=self.keep_text, bots=self._bots)
                 yield Record(event, f"{day.name} record {number}")
 
 
+def _records(body: bytes, *, whole: bool) -> list[bytes]:
+    """Return the messages of a file as JSON. Raises ValueError when it is no list of them."""
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not whole:
+        return array_of(body)
+    found: list[bytes] = []
+    for raw in map(bytes, _decode_dump(body).messages):
+        found.append(raw)
+        if b"slackdump_thread_replies" in raw:
+            replies = _decode_object(raw).get("slackdump_thread_replies")
+            found += [msgspec.json.encode(one) for one in replies] if isinstance(replies, list) else []
+    return found
+
+
+def _entries(export: _Export, name: str) -> list[_Named]:
+    """Return what a list of the export has; one that cannot be read has nothing, since only names and flags come from it."""
+    if name not in export.lists:
+        return []
+    try:
+        return _decode_list(export.read(export.lists[name]).removeprefix(codecs.BOM_UTF8))
+    except _BROKEN:
+        return []
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[list[_Day], _Reader]]:
-    """Give the day files of the export at `path`, in order, and a function that reads one."""
+def _open(path: Path) -> Iterator[_Export]:
+    """Give what is in the export at `path`."""
     if path.is_dir():
-        found = {p.relative_to(path).as_posix(): p for p in path.glob("*.json")}
-        for pattern in ("*/*.json", "*/*/*.json"):
-            found |= {p.relative_to(path).as_posix(): p for p in path.glob(pattern)}
-        days = _days(path, {name: p.stat().st_size for name, p in found.items() if p.is_file()})
-        yield days, lambda day: _limited(day, found[day.path].read_bytes)
+        found = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*.json")) if p.is_file()}
+        sizes = {name: p.stat().st_size for name, p in found.items()}
+        yield _export(path, sizes, lambda name: found[name].read_bytes())
         return
     if not path.exists():
         raise BadInputError(f"{path}: there is no such file or folder")
@@ -165,21 +233,27 @@ def _open(path: Path) -> Iterator[tuple[list[_Day], _Reader]]:
             f"{path}: a Slack export is a folder or a ZIP file, and this is neither ({error})"
         ) from None
     with archive:
-        sizes = {i.filename: i.file_size for i in archive.infolist() if not i.filename.startswith("__MACOSX/")}
-        yield _days(path, sizes), lambda day: _limited(day, lambda: archive.read(day.path))
+        members = {_member(one): one for one in archive.infolist() if not one.is_dir()}
+        sizes = {name: one.file_size for name, one in members.items() if not name.startswith("__MACOSX/")}
+        yield _export(path, sizes, lambda name: archive.read(members[name]))
 
 
-def _limited(day: _Day, read_it: Callable[[], bytes]) -> bytes:
-    if day.size > MAX_FILE:
-        raise ValueError(f"{day.size} bytes is more than the {MAX_FILE} that a day may have")
-    return read_it()
+def _member(one: zipfile.ZipInfo) -> str:
+    """Return the path of a ZIP's member: some programs write `\\` between folders, and UTF-8 without the flag that says so."""
+    name = one.filename
+    if not one.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
-def _days(path: Path, sizes: dict[str, int]) -> list[_Day]:
-    """Pick the day files; they must lie in one export, which may itself lie in a folder (ZIPs made by hand do)."""
+def _export(path: Path, sizes: dict[str, int], read_file: Callable[[str], bytes]) -> _Export:
+    """Pick the files of messages; they must lie in one export, which may itself lie in a folder (ZIPs made by hand do)."""
     days = sorted(name for name in sizes if _DAY.search(name))
-    roots = {name.rpartition("/")[0].rpartition("/")[0] for name in days}
-    if not days and not any(name.rpartition("/")[2] in ("channels.json", "users.json") for name in sizes):
+    dumps = sorted(name for name in sizes if _CHANNEL.search(name))
+    lists = {name.rpartition("/")[2]: name for name in sorted(sizes) if name.rpartition("/")[2] in _LISTS}
+    roots = {name.rpartition("/")[0].rpartition("/")[0] for name in days} | {name.rpartition("/")[0] for name in dumps}
+    if not days and not dumps and not lists:
         raise BadInputError(
             f"{path}: no Slack export: there is no file like <channel>/2021-03-04.json and no channels.json"
         )
@@ -187,9 +261,20 @@ def _days(path: Path, sizes: dict[str, int]) -> list[_Day]:
         raise BadInputError(
             f"{path}: holds several exports ({', '.join(sorted(roots)[:3])} ...); import them one by one"
         )
-    out = []
-    for name in days:
-        channel, _, file = name.rpartition("/")
-        channel = channel.rpartition("/")[2]
-        out.append(_Day(channel, f"{channel}/{file}", name, sizes[name]))
-    return out
+    used = {*days, *dumps, *lists.values()}
+    files = [_Day(*_place(name), name, sizes[name]) for name in days]
+    files += [_Day(_CHANNEL.search(name)[1], name.rpartition("/")[2], name, sizes[name], whole=True) for name in dumps]  # type: ignore[index]
+
+    def limited(name: str) -> bytes:
+        if sizes[name] > MAX_FILE:
+            raise ValueError(f"{sizes[name]} bytes is more than the {MAX_FILE} that a file may have")
+        return read_file(name)
+
+    return _Export(files, lists, sorted(name for name in sizes if name.endswith(".json") and name not in used), limited)
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Return the channel of a day file, and how it is named to people."""
+    channel, _, file = name.rpartition("/")
+    channel = channel.rpartition("/")[2]
+    return channel, f"{channel}/{file}"

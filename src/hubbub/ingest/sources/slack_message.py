@@ -7,7 +7,7 @@ What was decided about identity, revision, kind and text stands at the head of `
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,13 +36,13 @@ _EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 class Message(msgspec.Struct):
     """A record as Slack writes it, in exports and from its API; fields that are not used are left out."""
 
-    ts: str
+    ts: str | float
     type: str | None = None
     subtype: str | None = None
     user: str | None = None
     bot_id: str | None = None
     username: str | None = None
-    thread_ts: str | None = None
+    thread_ts: str | float | None = None
     parent_user_id: str | None = None
     text: str | None = None
     # Odd values of these change no identity, so they are looked at with care instead of failing the record.
@@ -87,13 +87,23 @@ def mask_text(text: str) -> str:
     return masked
 
 
-def event_of(channel: str, message: Message, threads: Mapping[str, Thread], *, keep_text: bool = False) -> Event:
-    """Return the event of a message in a channel, given by its name; `threads` by the `ts` of their root."""
+def event_of(
+    channel: str,
+    message: Message,
+    threads: Mapping[str, Thread],
+    *,
+    keep_text: bool = False,
+    bots: Container[str] = (),
+) -> Event:
+    """Return the event of a message in a channel, given by its name; `threads` by the `ts` of their root.
+
+    `bots` are users that are programs.
+    """
     ts, thread_ts = plain_ts(message.ts), plain_ts(message.thread_ts)
     thread = threads.get(thread_ts or ts or "")
     is_reply = thread_ts is not None and thread_ts != ts
     answers = is_reply and (thread is None or thread.author is None or thread.author != message.author)
-    kind = message.kind
+    kind = "bot" if message.kind == "person" and message.user in bots else message.kind
     person = message.user if kind == "person" else None
     edited = message.edited if isinstance(message.edited, dict) else {}
     moment = micros(message.ts)
@@ -147,9 +157,9 @@ def read_message(raw: bytes | msgspec.Raw, origin: str) -> Message | Rejection:
         code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
         return refuse(code, name, f"{origin}: {f'{name!r}: ' if name else ''}{error}")
     for name in ("ts", "thread_ts"):
-        text = getattr(message, name)
-        if text is not None and plain_ts(text) is None:
-            reason = f"{text[:40]!r} is not a Slack time like 1604573608.000200"
+        given = getattr(message, name)
+        if given is not None and plain_ts(given) is None:
+            reason = f"{str(given)[:40]!r} is not a Slack time like 1604573608.000200"
             return refuse("invalid_time", name, f"{origin}: {name!r}: {reason}")
     return message
 
@@ -159,17 +169,21 @@ def refuse(code: str, name: str | None, message: str) -> Rejection:
     return Rejection(index=0, code=code, field=name, message=message)
 
 
-def plain_ts(ts: str | None) -> str | None:
-    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none."""
-    match = _TS.match(ts) if ts else None
+def plain_ts(ts: object) -> str | None:
+    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none.
+
+    Some programs write it as a number, which holds microseconds until the year 2255.
+    """
+    text = f"{ts:.6f}" if isinstance(ts, int | float) and not isinstance(ts, bool) else ts
+    match = _TS.match(text) if isinstance(text, str) else None
     if match is None or int(match.group(1)) > _LAST_SECOND:
         return None
     return f"{int(match.group(1))}.{(match.group(2) or ''):0<6}"
 
 
 def micros(ts: object) -> int:
-    """Return a `ts` as whole microseconds, by text, since a float would lose some; 0 for anything else."""
-    plain = plain_ts(ts) if isinstance(ts, str) else None
+    """Return a `ts` as whole microseconds; 0 for anything else."""
+    plain = plain_ts(ts)
     return int(plain.replace(".", "")) if plain else 0
 
 

@@ -25,13 +25,17 @@ def rfc3339(moment: datetime) -> str:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what goes by. `records` are the source's own records: a CSV row is one, however many events it becomes."""
+    """Counts what goes by. `records` are the source's own records: a CSV row is one, however many events it becomes.
+
+    `left_out` counts, by reason, what gave no event although nothing is wrong with it.
+    """
 
     records: int = 0
     events: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     conversations: Counter[str] = field(default_factory=Counter)
     channels: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
     first: datetime | None = None
     last: datetime | None = None
 
@@ -58,6 +62,7 @@ class Tally:
         return {
             "records": self.records,
             "events": self.events,
+            "left_out": dict(self.left_out),
             "people_messages": self.kinds["person"] + self.kinds["ai"],
             "bot_messages": bots,
             "system_messages": system,

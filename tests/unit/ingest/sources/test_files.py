@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources import files, mapping, values
+from hubbub.ingest.accept import EARLIEST, LATEST, Bounds, check
+from hubbub.ingest.sources import files, mails, mapping, objects, tables, values
+from hubbub.ingest.sources import rows as rows_
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
 
@@ -125,6 +127,145 @@ def test_bytes_of_another_encoding_are_refused_or_read(tmp_path: Path) -> None:
     assert (refused.code, refused.field) == ("invalid_field", "contact_id")
     assert "name it with 'encoding'" in refused.message
     assert [e.contact_id for e in events_of(path, mapped(tmp_path, "encoding: latin-1\n" + ROWS))] == ["Zoë"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "stored"),
+    [
+        ('t,i,c\n{0},1,"x\n{0},2,x\n{0},3,x\n', {2: "never closed"}, ["2", "3"]),
+        ('t,i,c\n{0},1,x\n{0},2,"x\n{0},3,"x"\n{0},4,x\n', {3: "not doubled"}, ["1", "3", "4"]),
+        ('t,i,c\n{0},1,"say "hi" there"\n{0},2,x\n', {2: "not doubled"}, ["2"]),
+        ('t,i,c\r\n{0},1,"x\r\n{0},2,x', {2: "never closed"}, ["2"]),
+        ('t,i,c\n{0},1,"a\n""b"" c"\n{0},2,x\n', {}, ["1", "2"]),
+    ],
+)
+def test_an_open_quote_costs_its_record_alone(
+    tmp_path: Path, text: str, lines: dict[int, str], stored: list[str]
+) -> None:
+    """A quote that is never closed is a fault that names its line; the lines that it would swallow are read as rows."""
+    path = write(tmp_path / "e.csv", text.format("2026-03-01T12:00:00Z"))
+    found = items_of(path, mapped(tmp_path))
+    assert [i.event.id for i in found if isinstance(i, Record)] == stored
+    refused = [i for i in found if isinstance(i, Rejection)]
+    assert [i.message.partition(":")[0] for i in refused] == [f"e.csv line {n}" for n in lines]
+    assert all(word in i.message for i, word in zip(refused, lines.values(), strict=True))
+
+
+@pytest.mark.parametrize("spoilt", ['"name": "\\ud83d"', '"name": "\udcff"', '"duration_ms": 1e999'])
+@pytest.mark.parametrize("name", ["e.json", "e.jsonl", "one.json"])
+def test_one_bad_character_costs_its_record_alone(tmp_path: Path, name: str, spoilt: str) -> None:
+    """Half a character, a byte that is not UTF-8 and an endless number refuse one record, whatever form the file has."""
+    records = [
+        json.dumps(EVENT),
+        json.dumps(EVENT)[:-1] + f", {spoilt}}}",
+        json.dumps(EVENT | {"id": "3"}),
+    ]
+    body = f"[{','.join(records)}]" if name == "e.json" else "\n".join(records)
+    found = items_of(write(tmp_path / name, ("\ufeff" + body).encode("utf-8", "surrogateescape")))
+    good, _, refused = check([i.event if isinstance(i, Record) else i for i in found], Bounds(EARLIEST, LATEST))
+    assert ([e.id for e in good], [r.index for r in refused]) == (["1", "3"], [1])
+    assert refused[0].field == ("name" if "name" in spoilt else None)
+
+
+def test_text_in_utf_16_is_read_or_named(tmp_path: Path) -> None:
+    """A table that a spreadsheet saved as UTF-16 is read; JSON in UTF-16, with or without a mark, is one fault with advice."""
+    table = ",".join(EVENT) + "\r\n" + ",".join(map(str, EVENT.values())) + "\r\n"
+    assert [e.id for e in events_of(write(tmp_path / "e.csv", table.encode("utf-16")))] == ["1"]
+    for name in ("e.json", "e.jsonl"):
+        for encoding in ("utf-16", "utf-16-le", "utf-32"):
+            (refused,) = refusals(write(tmp_path / name, json.dumps(EVENT).encode(encoding)))
+            assert (refused.code, "save it as UTF-8" in refused.message) == ("unreadable_file", True)
+
+
+def test_headers_that_mislead_are_refused_with_advice(tmp_path: Path) -> None:
+    """Semicolons come with what to write; a column that is there twice is named, and does no harm where nothing reads it."""
+    for rows in (mapped(tmp_path), None):
+        with pytest.raises(BadInputError, match="delimiter: ';'"):
+            items_of(write(tmp_path / "e.csv", "type;time;c\n"), rows)
+    assert len(events_of(write(tmp_path / "e.csv", "t;i;c\n2026-03-01T12:00:00Z;1;x\n"),
+                         mapped(tmp_path, 'delimiter: ";"\n' + ROWS))) == 1  # fmt: skip
+    with pytest.raises(BadInputError, match="column 't' is there twice"):
+        items_of(write(tmp_path / "e.csv", "t,i,c,t\n"), mapped(tmp_path))
+    with pytest.raises(BadInputError, match="column 'time' is there twice"):
+        items_of(write(tmp_path / "e.csv", "type,time,time\n"))
+    assert len(events_of(write(tmp_path / "e.csv", "t,i,c,x,x\n2026-03-01T12:00:00Z,1,x,2,3\n"), mapped(tmp_path))) == 1
+
+
+def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line, cell, column or file beyond its bound is named; the records beside it are read, and a packed line stays packed."""
+    for module in (rows_, tables, objects):
+        monkeypatch.setattr(module, "MAX_CELL", 1000)
+    monkeypatch.setattr(rows_.lines, "__defaults__", (1000,))
+    good, long = json.dumps(EVENT), json.dumps(EVENT | {"name": "x" * 2000})
+    table = pa.table({**{k: [v] * 3 for k, v in EVENT.items()}, "name": ["x", "x" * 2000, "x"]})
+    pq.write_table(table, tmp_path / "e.parquet")
+    for path, places in (
+        (write(tmp_path / "e.jsonl.gz", gzip.compress(f"{good}\n{long}\n{good}\n".encode())), ["e.jsonl.gz line 2"]),
+        (write(tmp_path / "e.csv", f"type,time\nmessage.sent,{EVENT['time']}\n{'x' * 2000}\nmessage.sent,{EVENT['time']}\n"),
+         ["e.csv line 3"]),
+        (tmp_path / "e.parquet", ["e.parquet row 2"]),
+    ):  # fmt: skip
+        found = items_of(path)
+        assert [i.message.partition(":")[0] for i in found if isinstance(i, Rejection)] == places
+        assert len(found) == 3
+    monkeypatch.setattr(tables, "MAX_COLUMN", 1000)
+    assert "row group" in refusals(tmp_path / "e.parquet")[0].message
+    monkeypatch.setattr(objects, "MAX_FILE", 1000)
+    assert [r.code for r in refusals(write(tmp_path / "e.json.gz", gzip.compress(long.encode())))] == ["too_long"]
+
+
+def test_a_parquet_value_that_python_cannot_hold_costs_its_row(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 and the year 10000 refuse their row, and the others of the batch are read."""
+    texts = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"], pa.binary()).buffers())
+    pq.write_table(
+        pa.table({"type": ["message.sent"] * 3, "time": [EVENT["time"]] * 3, "id": texts}), tmp_path / "e.parquet"
+    )
+    found = items_of(tmp_path / "e.parquet")
+    assert [i.event.id if isinstance(i, Record) else i.message.partition(":")[0] for i in found] == [
+        "a", "e.parquet row 2", "c",
+    ]  # fmt: skip
+
+
+def test_records_under_a_path(tmp_path: Path) -> None:
+    """Rows may lie in lists under a path of JSON, and read what surrounds them; a path that leads nowhere is a fault."""
+    export = {"name": "x", "chats": [
+        {"id": 7, "messages": [{"t": EVENT["time"], "i": 1}, 5]}, {"id": 8, "messages": []}, {"id": 9, "posts": []},
+        {"id": 10, "messages": [{"t": EVENT["time"], "i": 2}]},
+    ]}  # fmt: skip
+    rows = (
+        "records: chats.messages\nevents:\n  - {type: {const: message.sent}, time: t, id: i, channel_id: parent.id}\n"
+    )
+    found = items_of(write(tmp_path / "e.json", json.dumps(export)), mapped(tmp_path, rows))
+    assert [(i.event.id, i.event.channel_id) for i in found if isinstance(i, Record)] == [("1", "7"), ("2", "10")]
+    assert [(i.code, i.message) for i in found if isinstance(i, Rejection)] == [
+        ("invalid_event", "e.json record 2: an object is needed"),
+        ("no_records",
+         "e.json record 3: there is no 'messages', which 'records' of the mapping names; there are 'id', 'posts'"),
+    ]  # fmt: skip
+    with pytest.raises(BadInputError, match="'records' of a mapping is for JSON files"):
+        files.read([write(tmp_path / "e.csv", "t\n")], mapped(tmp_path, rows))
+
+
+def test_rows_that_give_nothing_are_counted_by_reason(tmp_path: Path) -> None:
+    """The summary counts rows that a filter, every `when` or an empty list left out; such rows are never lost without a word."""
+    text = (
+        "where: {i: [a, b, c]}\nevents:\n  - {when: {c: x}, each: l, type: {const: message.sent}, time: t, id: item}\n"
+    )
+    lines = [{"t": EVENT["time"], "i": i, "c": c, "l": items} for i, c, items in (
+        ("a", "x", ["1", "2"]), ("b", "y", ["3"]), ("c", "x", []), ("d", "x", ["4"]),
+    )]  # fmt: skip
+    run = files.read([write(tmp_path / "e.jsonl", "\n".join(map(json.dumps, lines)))], mapped(tmp_path, text))
+    assert len(list(run.records())) == 2
+    assert (run.summary["records"], run.summary["left_out"]) == (3, {"when": 1, "each": 1, "where": 1})
+
+
+def test_a_tenant_that_a_record_names_is_the_one_asked_for(tmp_path: Path) -> None:
+    """A record of a file that names its tenant, in an original spelling, is taken for that tenant and refused for others."""
+    path = write(
+        tmp_path / "e.jsonl", "\n".join(json.dumps(EVENT | {"propertyId": name}) for name in ("Acme", "other"))
+    )
+    found = list(files.read([path], tenant="acme").records())
+    assert [i.code if isinstance(i, Rejection) else i.event.id for i in found] == ["1", "other_tenant"]
 
 
 def test_unfit_tables_are_refused_before_the_first_row(tmp_path: Path) -> None:
@@ -285,6 +426,34 @@ def test_mail_archives(tmp_path: Path) -> None:
     assert second.origin == "1997.txt line 11"
     assert isinstance(third, Rejection)
     assert (third.code, third.field) == ("missing_field", "time")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "address"),
+    [
+        ("Jurgen <j@x.org>", "Jurgen", "j@x.org"), ('"Jurgen K." <J@x.org>', "Jurgen K.", "j@x.org"),
+        ("j@x.org (Jurgen)", "Jurgen", "j@x.org"), ("j at x.org (Jurgen K)", "Jurgen K", "j@x.org"),
+        ("Jurgen <j at x.org>", "Jurgen", "j@x.org"), ("j@x.org", "", "j@x.org"), ('"K., J" <j@x.org>', "K., J", "j@x.org"),
+        ("=?utf-8?q?J=C3=BCrgen?= <j@x.org>", "Jürgen", "j@x.org"), ('"k@y via list" <j@x.org>', "k@y via list", "j@x.org"),
+        ("bob @end|ng |rom ex@mp|e@org (Bob)", "Bob", "bob @end|ng |rom ex@mp|e@org"), ("", "", ""),
+    ],
+)  # fmt: skip
+def test_the_address_is_the_person(text: str, name: str, address: str) -> None:
+    """One address is one person, whatever name stands beside it and however the archive writes it."""
+    assert mails.sender(text) == (name, address)
+
+
+def test_an_mbox_of_gmail(tmp_path: Path) -> None:
+    """Lines between mails may hold a zone; two names of one address are one person, whose second mail is no answer."""
+    start, date = "From 17@xxx Mon Mar 02 10:00:00 +0000 2026\n", "Date: Mon, 2 Mar 2026 10:00:00 +0000\n"
+    mail = start + date + "From: {}\nMessage-ID: <{}@x>\n{}\nhi\n\n"
+    text = mail.format("Jurgen <j@x>", 1, "") + mail.format('"Jurgen K." <j@x>', 2, "In-Reply-To: <1@x>\n")
+    example = mapping.load(ROOT / "examples" / "email-r-lists.yaml")
+    first, second = events_of(write(tmp_path / "all.mbox", text), example)
+    assert [first.type, second.type, second.conversation_id] == ["message.received", "message.received", "<1@x>"]
+    assert first.contact_id == second.contact_id
+    (refused,) = refusals(write(tmp_path / "none.mbox", "Dear all,\n"), example)
+    assert "no mail is in it" in refused.message
 
 
 def example(name: str, pattern: str, where: dict[str, str] | None = None) -> tuple[list[Record], dict[str, Any]]:

@@ -204,7 +204,8 @@ def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:
         ({"type": "message"}, "missing_field", "ts"),
         ({"ts": "yesterday"}, "invalid_time", "ts"),
         ({"ts": "99999999999999.0"}, "invalid_time", "ts"),
-        ({"ts": 1604573608.0002}, "invalid_field", "ts"),
+        ({"ts": True}, "invalid_field", "ts"),
+        ({"ts": 1e300}, "invalid_time", "ts"),
         ({"ts": T0, "thread_ts": "x"}, "invalid_time", "thread_ts"),
         ({"ts": T0, "user": {}}, "invalid_field", "user"),
         ("", "invalid_event", None),
@@ -220,6 +221,71 @@ def test_a_bad_record_names_file_record_and_field(tmp_path: Path, record: Any, c
     assert refused.raw == ""
 
 
+@pytest.mark.parametrize("spoilt", ['"\\ud83d"', '"\udcff"', "1e999", "NaN"])
+def test_one_bad_character_costs_its_record_alone(tmp_path: Path, spoilt: str) -> None:
+    """Half a character, a byte that is not UTF-8 or an endless number refuses its own record; a byte order mark none."""
+    path = export(tmp_path, {"a/2020-11-05.json": []})
+    bad = f'{{"ts": "{T0}", "text": {spoilt}, "reply_count": {spoilt}}}'
+    text = f"\ufeff[{json.dumps(message(T1))},{bad},{json.dumps(message(T2))}]"
+    (path / "a/2020-11-05.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    (refused,) = rejections(path)
+    assert refused.message.startswith("a/2020-11-05.json record 2: ")
+    assert [i.event.id for i in slack.read(path).records() if isinstance(i, Record)] == [f"a:{T1}", f"a:{T2}"]
+
+
+def test_a_time_written_as_a_number_is_the_same_time(tmp_path: Path) -> None:
+    """`ts`, `thread_ts` and edits as JSON numbers give the ids, times and revisions that texts give."""
+    texts = [message(T0, edited={"ts": T2}), message(T1, "U2", thread_ts=T0)]
+    numbers = [message(T0, edited={"ts": float(T2)}), message(T1, "U2", thread_ts=float(T0))]
+    for record in numbers:
+        record["ts"] = float(record["ts"])
+    one, two = (
+        export(tmp_path / "1", {"a/2020-11-05.json": texts}),
+        export(tmp_path / "2", {"a/2020-11-05.json": numbers}),
+    )
+    assert events(one) == events(two)
+
+
+def test_users_that_are_programs_are_bots(tmp_path: Path) -> None:
+    """Who `users.json` says is a bot is one, though no record has a bot id; a list that cannot be read changes nothing."""
+    path = export(tmp_path, {"a/2020-11-05.json": [message(T0, "U9"), message(T1)]})
+    (path / "users.json").write_text(json.dumps([{"id": "U9", "is_bot": True}, {"id": "U1", "is_bot": False}]))
+    found = events(path)
+    assert [(e.kind, e.contact_id) for e in found.values()] == [("bot", None), ("person", "U1")]
+    (path / "users.json").write_text("{")
+    assert {e.kind for e in events(path).values()} == {"person"}
+
+
+def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
+    """What slackdump writes, replies within their message, gives the events of the export of the same channel."""
+    reply = message(T1, "U2", thread_ts=T0)
+    root = message(T0, thread_ts=T0, reply_count=1)
+    days = export(tmp_path / "days", {"help/2020-11-05.json": [root, reply]})
+    for name, listed in (("named", "help"), ("listed", None)):
+        dump = tmp_path / name
+        dump.mkdir()
+        body = {"channel_id": "C0HELP", "name": listed, "messages": [{**root, "slackdump_thread_replies": [reply]}]}
+        (dump / "C0HELP.json").write_text(json.dumps(body))
+        (dump / "channels.json").write_text(json.dumps([{"id": "C0HELP", "name": "help"}]))
+        assert events(dump) == events(days), name
+
+
+def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
+    """Backslashes part folders, and UTF-8 names without the flag for it are UTF-8, as in the folder."""
+    day = json.dumps([message(T0)])
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.writestr("channels.json", "[]")
+        archive.writestr("помощь\\2020-11-05.json", day)
+    body = bytearray((tmp_path / "e.zip").read_bytes())
+    for mark, at in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        place = body.find(mark)
+        while place >= 0:
+            body[place + at] &= ~0x08 & 0xFF
+            place = body.find(mark, place + 1)
+    (tmp_path / "e.zip").write_bytes(body)
+    assert list(events(tmp_path / "e.zip")) == [f"помощь:{T0}"]
+
+
 def test_odd_values_beside_the_point_do_no_harm(tmp_path: Path) -> None:
     """Reactions, edits, files and counts of a shape never seen change nothing but their own attribute."""
     odd = message(T0, reactions="many", edited=True, files={}, reply_count="3", latest_reply=7, blocks=None, root=[])
@@ -227,11 +293,15 @@ def test_odd_values_beside_the_point_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_other_json_files_are_skipped(tmp_path: Path) -> None:
-    """Canvases, lists and users are no messages, whatever they hold."""
+    """Canvases, lists and users are no messages, whatever they hold; those that are not read are named and counted."""
     path = export(
         tmp_path, {"a/2020-11-05.json": [message(T0)], "a/canvas_in_the_conversation.json": [1], "lists.json": [""]}
     )
     assert list(events(path)) == [f"a:{T0}"]
+    run = slack.read(path)
+    list(run.records())
+    assert run.not_read == ["a/canvas_in_the_conversation.json", "lists.json"]
+    assert run.summary["left_out"] == {"files": 2}
 
 
 def test_zip_and_folder_give_the_same(tmp_path: Path) -> None:
@@ -275,11 +345,14 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("hello")
     export(tmp_path / "runs/one", {"a/2020-11-05.json": []})
     export(tmp_path / "runs/two", {"a/2020-11-05.json": []})
+    export(tmp_path / "deep/in/folders/one", {"a/2020-11-05.json": []})
+    export(tmp_path / "deep/in/folders/two", {"C01.json": []})
     for name, reason in (
         ("none", "no such"),
         ("empty", "no Slack export"),
         ("note.txt", "neither"),
         ("runs", "one by one"),
+        ("deep", "one by one"),
     ):
         with pytest.raises(BadInputError, match=reason):
             slack.read(tmp_path / name)

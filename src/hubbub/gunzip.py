@@ -1,0 +1,69 @@
+"""Unpack gzip within bounds, piece by piece: every member that there is, and not a byte behind the last."""
+
+from __future__ import annotations
+
+import zlib
+
+PIECE = 1 << 16
+MAX_MEMBERS = 10_000
+"""Members of one stream; a member costs time even when it holds nothing."""
+
+
+class BadGzipError(ValueError):
+    """The bytes are not gzip, end too early, or go on behind the end."""
+
+
+class TooMuchError(ValueError):
+    """More comes out than the limit allows."""
+
+
+class Gunzip:
+    """One stream: `feed` it as it comes in, then `end` it. Nothing beyond `limit` bytes in all is unpacked."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._members = 0
+        self._member = zlib.decompressobj(wbits=31)
+        self._begun = False
+
+    def feed(self, packed: bytes) -> bytes:
+        """Return what the next bytes hold. Raises BadGzipError and TooMuchError."""
+        parts: list[bytes] = []
+        for start in range(0, len(packed), PIECE):
+            piece = packed[start : start + PIECE]
+            while piece:
+                piece = self._step(piece, parts)
+        return b"".join(parts)
+
+    def _step(self, piece: bytes, parts: list[bytes]) -> bytes:
+        """Unpack up to the end of a member; return what is behind it."""
+        if self._member.eof:
+            self._members += 1
+            if self._members >= MAX_MEMBERS:
+                raise BadGzipError(f"more than {MAX_MEMBERS} members")
+            self._member = zlib.decompressobj(wbits=31)
+        try:
+            part = self._member.decompress(piece, self._left + 1)
+        except zlib.error as error:
+            raise BadGzipError("bytes behind the end that are not gzip" if self._members else str(error)) from None
+        self._begun = True
+        self._left -= len(part)
+        if self._left < 0:
+            raise TooMuchError
+        parts.append(part)
+        return self._member.unused_data
+
+    def end(self) -> None:
+        """Raise BadGzipError unless the last member is whole."""
+        if self._begun and not self._member.eof:
+            raise BadGzipError("the stream ends too early")
+
+
+def gunzip(packed: bytes, limit: int) -> bytes:
+    """Return what a whole stream holds, `limit` bytes at most. Raises BadGzipError, also for no bytes, and TooMuchError."""
+    stream = Gunzip(limit)
+    plain = stream.feed(packed)
+    stream.end()
+    if not packed:
+        raise BadGzipError("the stream is empty")
+    return plain
