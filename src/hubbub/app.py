@@ -163,10 +163,11 @@ class Engine(
         history: bool = False,
         origin: str = "api",
         origins: Sequence[str] | None = None,
+        changed: bool = False,
     ) -> Outcome:
         """Store read events for a tenant; see `Intake.accept`."""
         outcome = self.intake.accept(
-            self.control.tenant(tenant), items, history=history, origin=origin, origins=origins
+            self.control.tenant(tenant), items, history=history, origin=origin, origins=origins, changed=changed
         )
         for verdict in ("stored", "duplicates", "corrected"):
             EVENTS.labels(verdict).inc(getattr(outcome, verdict))
@@ -294,11 +295,17 @@ class Engine(
         return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
 
     def load(
-        self, tenant: str, items: Sequence[Item], origins: Sequence[str] | None = None, zone: str | None = None
+        self,
+        tenant: str,
+        items: Sequence[Item],
+        origins: Sequence[str] | None = None,
+        zone: str | None = None,
+        *,
+        changed: bool = False,
     ) -> dict[str, Any]:
         """Store read events as history; an unknown tenant is made and keeps everything until its retention is set."""
         self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
-        return self.accept(tenant, items, history=True, origin="import", origins=origins).answer()
+        return self.accept(tenant, items, history=True, origin="import", origins=origins, changed=changed).answer()
 
 
 OPERATIONS = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,8 +19,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from hubbub.errors import BadSettingError
-from hubbub.model.tenant import longest
+from hubbub.errors import BadInputError, BadSettingError
+from hubbub.model.tenant import check_zone, longest
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -192,10 +191,9 @@ class Settings(BaseSettings):
     @classmethod
     def _known_zone(cls, zone: str) -> str:
         try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return check_zone(zone)
+        except BadInputError:
             raise ValueError("not an IANA time zone, like Europe/Rome or UTC") from None
-        return zone
 
     @field_validator("log_level")
     @classmethod

@@ -24,10 +24,16 @@ class Backend:
         return self.engine.operation(name)(**params)
 
     def load(
-        self, tenant: str, events: Sequence[Event], origins: Sequence[str] | None, zone: str | None
+        self,
+        tenant: str,
+        events: Sequence[Event],
+        origins: Sequence[str] | None,
+        zone: str | None,
+        *,
+        changed: bool = False,
     ) -> dict[str, Any]:
-        """Store events as history; an unknown tenant is made and keeps everything."""
-        return self.engine.load(tenant, events, origins, zone)
+        """Store events as history; an unknown tenant is made and keeps everything. See `Intake.accept` for `changed`."""
+        return self.engine.load(tenant, events, origins, zone, changed=changed)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ who answered last before it in its conversation.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 
 class Voice(NamedTuple):
@@ -37,7 +37,26 @@ class Survey(NamedTuple):
     scale: int | None
 
 
-def valid(one: Voice) -> bool:
+class Rating(Protocol):
+    """What may be a rating."""
+
+    @property
+    def type(self) -> str:
+        """The event's type."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """The rating."""
+        ...
+
+    @property
+    def scale(self) -> int | None:
+        """5 (also when absent) or 10."""
+        ...
+
+
+def valid(one: Rating) -> bool:
     """Whether an event is a rating that counts."""
     if one.type != "satisfaction.rating_received" or one.value is None:
         return False

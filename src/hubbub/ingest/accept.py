@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hubbub.facts.survey import valid
 from hubbub.model.event import (
     FIELDS,
     KINDS,
@@ -43,12 +44,13 @@ UNKEPT = frozenset({"contact_erased"})
 
 @dataclass
 class Outcome:
-    """What became of a batch: counts, and a verdict for each refused record."""
+    """What became of a batch: counts, a verdict for each refused record, and notes on others that need a word."""
 
     stored: int = 0
     duplicates: int = 0
     corrected: int = 0
     rejected: list[Rejection] = field(default_factory=list)
+    notes: list[Rejection] = field(default_factory=list)
 
     @property
     def accepted(self) -> int:
@@ -56,15 +58,18 @@ class Outcome:
         return self.stored + self.corrected
 
     def answer(self) -> dict[str, object]:
-        """Return the public form: accepted, duplicates, rejected with index, code, field and message."""
-        return {
+        """Return the public form: accepted, duplicates, rejected with index, code, field and message; notes if there are any."""
+        found: dict[str, object] = {
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "corrected": self.corrected,
-            "rejected": [
-                {"index": r.index, "code": r.code, "field": r.field, "message": r.message} for r in self.rejected
-            ],
+            "rejected": _told(self.rejected),
         }
+        return {**found, "notes": _told(self.notes)} if self.notes else found
+
+
+def _told(verdicts: Iterable[Rejection]) -> list[dict[str, object]]:
+    return [{"index": r.index, "code": r.code, "field": r.field, "message": r.message} for r in verdicts]
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,18 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
         except UnicodeDecodeError:
             return "invalid_text", "attributes", "'attributes' holds bytes that are no UTF-8"
     return None
+
+
+def notes(items: Sequence[Item]) -> list[Rejection]:
+    """Return a note on each event that is stored and that no metric counts: a rating outside its scale."""
+    return [
+        Rejection(
+            index=index, code="counts_nowhere", field="value",
+            message=f"a rating of {item.value} is stored and counts nowhere: ratings are 1, 2, 3, 4 or 5, with scale 10 0 to 10",
+        )
+        for index, item in enumerate(items)
+        if isinstance(item, Event) and item.type == "satisfaction.rating_received" and not valid(item)
+    ]  # fmt: skip
 
 
 def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[datetime], list[Rejection]]:

@@ -15,7 +15,8 @@ import msgspec
 
 from hubbub.clock import Clock
 from hubbub.facts.moments import micros
-from hubbub.ingest.accept import DEFAULT_SOURCE, UNKEPT, Outcome, bounds, check
+from hubbub.ingest.accept import DEFAULT_SOURCE, UNKEPT, Outcome, bounds, check, notes
+from hubbub.ingest.stored import changed_rows, contradicting
 from hubbub.model.event import MAX_RAW, NOTHING, TEXT_FIELDS, Event, Item, Rejection
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH
@@ -63,12 +64,15 @@ class Intake:
         origin: str = "api",
         quarantine: bool = True,
         origins: Sequence[str] | None = None,
+        changed: bool = False,
     ) -> Outcome:
         """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
 
-        `history` takes events older than the raw retention; `origin` says in quarantine where records came from,
-        `origins` (one per item) name file and line at the head of each message.
+        `history` takes events older than the raw retention, and notes repeats that contradict what is stored; `origin` says in
+        quarantine where records came from, `origins` (one per item) name file and line at the head of each message. `changed`:
+        what says the same as the stored event is a duplicate whatever its revision.
         """
+        items = list(items)
         now = self._clock()
         gone = self._gone_until(tenant)
         limits = bounds(tenant, now, gone and gone.replace(tzinfo=None), history, self._erased(tenant))
@@ -78,8 +82,14 @@ class Intake:
         received_at = micros(now)
         kept = [_quarantined(r, origin, received_at) for r in rejected if r.code not in UNKEPT] if quarantine else []
         verdicts: list[Verdict] = []
+        found = notes(items)
         if good or kept:
-            verdicts = self._store.log.append(batch_of(tenant, good, times, received_at, kept))
+            batch = batch_of(tenant, good, times, received_at, kept)
+            verdicts = self._append(batch, changed)
+            if history:
+                found += self._contradicting(batch, verdicts, items, rejected)
+        for one in found if origins else ():
+            one.message = f"{(origins or [])[one.index]}: {one.message}"
         if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
             self._arrived(tenant)
         return Outcome(
@@ -87,7 +97,33 @@ class Intake:
             duplicates=verdicts.count(Verdict.DUPLICATE),
             corrected=verdicts.count(Verdict.CORRECTED),
             rejected=rejected,
+            notes=found,
         )
+
+    def _append(self, batch: Batch, changed: bool) -> list[Verdict]:
+        if not changed:
+            return self._store.log.append(batch)
+        less, places = changed_rows(self._store, batch)
+        verdicts = [Verdict.DUPLICATE] * len(batch.rows)
+        for place, verdict in zip(places, self._store.log.append(less), strict=True):
+            verdicts[place] = verdict
+        return verdicts
+
+    def _contradicting(
+        self, batch: Batch, verdicts: Sequence[Verdict], items: Sequence[Item], rejected: Sequence[Rejection]
+    ) -> list[Rejection]:
+        """Return a note on each duplicate that says something else than what is stored."""
+        refused = {one.index for one in rejected}
+        places = [i for i, item in enumerate(items) if isinstance(item, Event) and i not in refused]
+        repeats = [n for n, verdict in enumerate(verdicts) if verdict is Verdict.DUPLICATE]
+        found = contradicting(self._store, batch.tenant, [batch.rows[n] for n in repeats])
+        return [
+            Rejection(
+                index=places[repeats[n]], code="contradicts", field="id",
+                message="an event with this id is stored with other values and stays: a higher 'revision' would replace it",
+            )
+            for n in found
+        ]  # fmt: skip
 
 
 def batch_of(

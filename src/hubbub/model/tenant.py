@@ -13,6 +13,8 @@ from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
 MOST_TONES, LONGEST_TONE = 20, 64
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
+"""Files that lie among the zones and mean the machine's own, or none; `right/` counts leap seconds."""
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -92,8 +94,10 @@ def check_tones(tones: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_zone(text: str) -> str:
-    """Return `text` when it names an IANA time zone, else raise `BadInputError`."""
+    """Return `text` when it names an IANA time zone, the same on every machine, else raise `BadInputError`."""
     try:
+        if text in _NO_ZONES or text.startswith(("posix/", "right/")):
+            raise ValueError
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise BadInputError(f"zone {text[:80]!r} is not an IANA time zone, like Europe/Rome or UTC") from None

@@ -59,6 +59,9 @@ class VerdictAnswer(Shape):
     duplicates: int = Field(ge=0, description="There already.")
     corrected: int = Field(ge=0, description="Replaced by a higher revision.")
     rejected: list[Rejection]
+    notes: list[Rejection] = Field(
+        default_factory=list, description="On events that are stored and count nowhere; absent where there are none."
+    )
 
 
 class MetricRow(Shape):

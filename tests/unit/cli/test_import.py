@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hubbub.app import open_engine
+from hubbub.ingest.sources.summary import rfc3339
 from tests.unit.cli.conftest import Run
 
 KEYS = {
@@ -60,10 +62,10 @@ def test_a_mapping_turns_columns_into_fields(hubbub: Run) -> None:
     columns = "tweet_id,airline,name,tweet_created,negativereason,airline_sentiment,airline_sentiment_confidence"
     Path("tweets.csv").write_text(f"{columns}\n1,United,ann,2015-02-24 11:35:52 -0800,Late Flight,negative,0.9\n")
     mapping = Path(__file__).parents[3] / "examples" / "twitter-airlines.yaml"
-    ended = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", mapping, "--json")
+    ended = hubbub("import", "events", "tweets.csv", "--map", mapping, "--json")
     assert (ended.code, ended.told["records"], ended.told["stored"]) == (0, 1, 2), ended.err
     assert [r["tenant"] for r in hubbub("tenants", "list", "--json").told["rows"]] == ["united"]
-    missing = hubbub("import", "events", "tweets.csv", "--tenant", "t", "--map", "none.yaml")
+    missing = hubbub("import", "events", "tweets.csv", "--map", "none.yaml")
     assert (missing.code, missing.out) == (1, "")
     assert "none.yaml" in missing.err
 
@@ -86,10 +88,102 @@ def test_many_tenants_fold_together(hubbub: Run) -> None:
     Path("map.yaml").write_text(
         "tenant_from: who\nevents:\n  - {type: {const: message.sent}, id: id, time: {const: '2020-08-01T10:00:00Z'}}\n"
     )
-    ended = hubbub("import", "events", "rows.csv", "--tenant", "rest", "--map", "map.yaml")
+    ended = hubbub("import", "events", "rows.csv", "--map", "map.yaml")
     assert (ended.code, "query messages --tenant acme" in ended.err) == (0, True)
     with open_engine(Path("hubbub-data")) as engine:
         assert [(row["tenant"], row["state"]) for row in engine.freshness()["rows"]] == [
             (tenant, "fresh") for tenant in ("acme", "beta", "gamma")
         ]
         assert engine.refresh() == {"events": 0, "units": {}, "errors": {}}
+
+
+ROWS = "events:\n  - {type: {const: message.sent}, id: id, time: t, channel: c}\n"
+TIME = "2020-08-01T10:00:00Z"
+
+
+def test_the_tenant_is_named_once(hubbub: Run) -> None:
+    """--tenant beside a mapping's tenant_from is bad usage, and so is neither; a row that names none is refused by its line."""
+    Path("rows.csv").write_text(f"who,id,t,c\nacme,a,{TIME},x\n,b,{TIME},x\n")
+    Path("map.yaml").write_text("tenant_from: who\n" + ROWS)
+    both = hubbub("import", "events", "rows.csv", "--tenant", "beta", "--map", "map.yaml")
+    assert (both.code, both.out, "tenant_from" in both.err) == (2, "", True)
+    assert hubbub("import", "events", "rows.csv").code == 2
+    ended = hubbub("import", "events", "rows.csv", "--map", "map.yaml", "--json")
+    assert (ended.code, ended.told["stored"], ended.told["rejected"]) == (0, 1, {"no_tenant": 1})
+    assert "rows.csv line 3: 'tenant_from' of the mapping names no tenant for it" in ended.err
+    assert [r["tenant"] for r in hubbub("tenants", "list", "--json").told["rows"]] == ["acme"]
+
+
+def test_nothing_is_never_imported_in_silence(hubbub: Run) -> None:
+    """A mapping whose `when` never fits, a filter that lets nothing through, an empty file and one refused whole end with 1.
+
+    The summary and stderr say how many were read, refused and left out, and why.
+    """
+    Path("rows.csv").write_text(f"id,t,c\na,{TIME},x\nb,{TIME},x\n")
+    Path("never.yaml").write_text(ROWS.replace("{type", "{when: {c: y}, type"))
+    Path("map.yaml").write_text(ROWS)
+    Path("empty.csv").write_text("id,t,c\n")
+    Path("bad.csv").write_text("id,t,c\na,soon,x\n")
+    for words, said, left_out in (
+        ("rows.csv --map never.yaml", "2 rows fit no 'when'", {"when": 2}),
+        ("rows.csv --map map.yaml --where c=y", "2 rows do not fit 'where'", {"where": 2}),
+        ("empty.csv --map map.yaml", "0 records were read, 0 refused, 0 left out", {}),
+        ("bad.csv --map map.yaml", "1 records were read, 1 refused, 0 left out", {}),
+    ):
+        for more in ((), ("--dry-run",)):
+            ended = hubbub("import", "events", *words.split(), "--tenant", "t", "--json", *more)
+            assert (ended.code, ended.told["stored"], ended.told["left_out"]) == (1, 0, left_out), words
+            assert said in ended.err and "Nothing was imported" in ended.err
+    assert hubbub("import", "events", "rows.csv", "--map", "map.yaml", "--tenant", "t", "--dry-run").code == 0
+    for _ in range(2):
+        assert hubbub("import", "events", "rows.csv", "--map", "map.yaml", "--tenant", "t").code == 0
+
+
+TICKETS = (
+    "id,status,updated_at\n1,solved,2020-08-01T10:00:00Z\n2,solved,2020-08-01T11:00:00Z\n",
+    "id,status,updated_at\n1,open,2020-08-02T10:00:00Z\n2,solved,2020-08-01T11:00:00Z\n",
+    "id,status,updated_at\n1,solved,2020-08-03T10:00:00Z\n2,solved,2020-08-01T11:00:00Z\n",
+)
+TICKET = "events:\n  - {{type: {{const: custom.ticket}}, id: id, time: updated_at, status: status{}}}\n"
+
+
+def test_newer_exports_of_a_table_replace_what_they_say_otherwise(hubbub: Run) -> None:
+    """A ticket that is solved, reopened and solved again in newer exports ends as the newest says, by its time or by what changed.
+
+    Without a revision the first stays, and each contradiction is counted and named by file and line.
+    """
+    for name, revision, corrected, ends in (
+        ("by-time", ", revision: {column: updated_at}", 1, "2020-08-03T10:00:00Z"),
+        ("by-change", ", revision: changed", 1, "2020-08-03T10:00:00Z"),
+        ("neither", "", 0, "2020-08-01T10:00:00Z"),
+    ):
+        Path("map.yaml").write_text(TICKET.format(revision))
+        for number, text in enumerate(TICKETS):
+            Path("tickets.csv").write_text(text)
+            ended = hubbub("import", "events", "tickets.csv", "--map", "map.yaml", "--tenant", name, "--json")
+            told = {key: ended.told[key] for key in ("stored", "duplicates", "corrected")}
+            if number == 0:
+                assert told == {"stored": 2, "duplicates": 0, "corrected": 0}
+            else:
+                assert told == {"stored": 0, "duplicates": 2 - corrected, "corrected": corrected}, (name, number)
+                assert ended.told["notes"] == ({} if corrected else {"contradicts": 1})
+                assert corrected or "tickets.csv line 2: an event with this id is stored with other values" in ended.err
+        again = hubbub("import", "events", "tickets.csv", "--map", "map.yaml", "--tenant", name, "--json")
+        assert (again.told["duplicates"], again.told["corrected"]) == (2, 0)
+        with open_engine(Path("hubbub-data")) as engine:
+            no = engine.control.tenant(name).no
+            with engine.store.facts.read() as reading:
+                when = reading.value("SELECT time FROM event WHERE tenant = ? AND id = '1'", (no,))
+            assert rfc3339(datetime.fromtimestamp(when / 1e6, UTC)) == ends
+
+
+def test_a_rating_that_counts_nowhere_has_a_note(hubbub: Run) -> None:
+    """Ratings outside their scale are stored, counted as notes and named by file and line; good ones are not."""
+    values = [(0, None), (6, None), (4.5, None), (5, None), (0, 10), (11, 10)]
+    Path("r.jsonl").write_text("\n".join(json.dumps(
+        {"type": "satisfaction.rating_received", "time": TIME, "id": str(n), "survey_id": str(n), "value": v, "scale": s})
+        for n, (v, s) in enumerate(values)))  # fmt: skip
+    for more in (("--dry-run",), ()):
+        ended = hubbub("import", "events", "r.jsonl", "--tenant", "t", "--json", *more)
+        assert (ended.told["rejected"], ended.told["notes"]) == ({}, {"counts_nowhere": 4})
+        assert "r.jsonl line 3: a rating of 4.5 is stored and counts nowhere" in ended.err

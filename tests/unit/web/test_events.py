@@ -70,6 +70,16 @@ def test_a_byte_order_mark_does_no_harm(face: Face) -> None:
         assert face.post(b"\xef\xbb\xbf" + body, **{"Content-Type": kind}).json()["accepted"] == 1
 
 
+def test_a_rating_that_counts_nowhere_has_a_note(face: Face) -> None:
+    """A rating outside its scale is stored, and the answer has a note on it; other answers have no notes at all."""
+    rating = {"type": "satisfaction.rating_received", "time": OK["time"]}
+    answer = face.post([OK, {**rating, "id": "r", "value": 4.5}]).json()
+    assert (answer["accepted"], answer["rejected"]) == (2, [])
+    (note,) = answer["notes"]
+    assert (note["index"], note["code"], note["field"]) == (1, "counts_nowhere", "value")
+    assert "notes" not in face.post([{**rating, "id": "s", "value": 5}]).json()
+
+
 @pytest.mark.parametrize("name", ["property_id", "propertyId", "organization_id", "team_id", "teamId"])
 def test_a_tenant_in_an_original_spelling_has_to_be_the_key_s(face: Face, name: str) -> None:
     """An event that names the key's tenant is stored; one that names another is refused with a code of its own."""

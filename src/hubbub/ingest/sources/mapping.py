@@ -19,15 +19,19 @@ pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_
 that have none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
 intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
 `key` and `item` as columns. `conversation` adds columns that other rows decide, see `conversations.py`.
-`format`, `encoding` and `delimiter` say how to read the file; `records: conversations.messages` where its rows lie in JSON, each
-with what surrounds it as the column `parent`.
+`revision` says which of two reports of one event counts: a number or a time (`{column: updated_at}`), the higher one,
+or `revision: changed`, the one that was imported last, where they differ. `format`, `encoding` and `delimiter` say how
+to read the file; `records: conversations.messages` where its rows lie in JSON, each with what surrounds it as `parent`.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,6 +55,7 @@ from hubbub.ingest.sources.values import (
 )
 from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, as_json, event_from, is_known_type, nearest
 from hubbub.model.tenant import check_zone
+from hubbub.yaml_file import read_yaml
 
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
@@ -60,6 +65,8 @@ _RULE = {
     "step_seconds", "before",
 }  # fmt: skip
 _CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WHOLE = re.compile(r"\d*(?:\.0+)?")
 _NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
 _TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
 
@@ -72,6 +79,7 @@ class Template:
     each: str | tuple[str, ...] | None
     fields: dict[str, Rule]
     attributes: dict[str, Rule]
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,13 @@ class Mapping:
     encoding: str = "utf-8"
     delimiter: str | None = None
     records: str | None = None
+    _order: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1000), compare=False)
+    """Revisions of `revision: changed`: microseconds since 1970, one more for each event."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether a repeat that says something new replaces what is stored (`revision: changed`)."""
+        return any(template.changed for template in self.templates)
 
     def fits(self, row: Row) -> bool:
         """Say whether any template is meant for a row."""
@@ -137,7 +152,10 @@ class Mapping:
             if not template.when.fits(row):
                 continue
             for variant in _variants(template, row):
-                yield self._event(template, variant, number)
+                event = self._event(template, variant, number)
+                if template.changed and isinstance(event, Event):
+                    event.revision = next(self._order)
+                yield event
 
     def tenant_of(self, row: Row, number: int) -> str | None:
         """Return the tenant that the row belongs to, as a tenant id, or None when the mapping names none for it."""
@@ -177,7 +195,7 @@ class Mapping:
 def load(path: Path) -> Mapping:
     """Read and check a mapping file. Raises `BadInputError` naming the file, the key, and what to do."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -274,12 +292,13 @@ def _template(content: Any, key: str) -> Template:
     if not isinstance(content, dict):
         raise _KeyError(key, "must be a mapping from event field to rule")
     fields: dict[str, Rule] = {}
+    changed = content.get("revision") == "changed"
     for name in content:
-        if name in ("when", "each", "attributes"):
+        if name in ("when", "each", "attributes") or (name == "revision" and changed):
             continue
         if name not in FIELDS:
             raise _KeyError(f"{key}.{name}", f"no such event field{nearest(str(name), FIELDS)}")
-        fields[name] = _rule(content[name], f"{key}.{name}", is_time=name == "time")
+        fields[name] = _rule(content[name], f"{key}.{name}", is_time=name in ("time", "revision"))
     for name in ("type", "time"):
         if name not in fields:
             raise _KeyError(key, f"{name!r} is missing: every event needs it")
@@ -302,6 +321,7 @@ def _template(content: Any, key: str) -> Template:
         each=tuple(each) if isinstance(each, list) else each,
         fields=fields,
         attributes={str(n): _rule(r, f"{key}.attributes.{n}") for n, r in attributes.items()},
+        changed=changed,
     )
 
 
@@ -321,7 +341,7 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
             raise _KeyError(f"{key}.{name}", "must be a number")
     form = known.get("format", "rfc3339")
     if not is_time and known.keys() & {"format", "zone", "step_seconds"}:
-        raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' only")
+        raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' and 'revision' only")
     if form not in _TIMES and "%" not in form:
         raise _KeyError(
             f"{key}.format", f"{form!r} is neither a strptime format nor one of {', '.join(sorted(_TIMES))}"
@@ -350,7 +370,7 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
         zone=zone,
         step=timedelta(seconds=known["step_seconds"]) if "step_seconds" in known else None,
     )
-    if is_time and "const" in known:
+    if key.endswith(".time") and "const" in known:
         try:
             time_of(rule, {}, 0)
         except FieldError as error:
@@ -403,12 +423,23 @@ def _variants(template: Template, row: Row) -> Iterator[Row]:
 def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
     if name == "time":
         return time_of(rule, row, number)
+    if name == "revision":
+        return _revision(rule, row, number)
     content = value_of(rule, row, number)
     if name in _NUMBERS:
         return number_of(content, rule.times if rule.number else 1) if isinstance(content, str) else content
     if isinstance(content, dict | list):
         raise FieldError(f"a text is needed, not {type(content).__name__}")
     return None if content is None else plain(content)
+
+
+def _revision(rule: Rule, row: Row, number: int) -> Any:
+    """Return a revision: a number as it is, a time as its microseconds since 1970, so that the later one is the higher."""
+    content = value_of(rule, row, number)
+    if rule.format == "rfc3339" and (not isinstance(content, str | datetime) or _WHOLE.fullmatch(plain(content))):
+        return number_of(content, 1) if isinstance(content, str) else content
+    moment = time_of(rule, row, number)
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:

@@ -196,6 +196,31 @@ events:
     assert len(list(made.events({"id": "8", "intents": None}, 0))) == 1
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "revision"),
+    [
+        ("u", "7", 7), ("u", "7.0", 7), ("u", "", None), ("{column: u}", "2026-08-01T10:00:00.000001Z", 1785578400_000001),
+        ("{column: u}", "2026-08-01 12:00:00+02:00", 1785578400_000000),
+        ("{column: u, zone: Europe/Rome}", "2026-08-01 12:00", 1785578400_000000),
+        ("{column: u, format: epoch_s}", "1785578400.5", 1785578400_500000),
+        ("{column: u, format: '%d/%m/%Y', zone: UTC}", "01/08/2026", 1785542400_000000), ("{const: 3}", "", 3),
+    ],
+)  # fmt: skip
+def test_a_revision_is_a_number_or_a_time(load: Load, rule: str, text: str, revision: int | None) -> None:
+    """A number is taken as it is, a time as its microseconds, so that of two reports the later one counts."""
+    (event,) = load(f"events:\n  - {{{MORE}, revision: {rule}}}").events({"u": text}, 0)
+    assert isinstance(event, Event)
+    assert event.revision == revision
+
+
+def test_a_revision_that_is_neither_refuses_its_row(load: Load) -> None:
+    """A text that is no time, or has no offset, is refused by the field's name."""
+    for text in ("soon", "2026-08-01 12:00"):
+        (refused,) = load(f"events:\n  - {{{MORE}, revision: {{column: u}}}}").events({"u": text}, 0)
+        assert isinstance(refused, Rejection)
+        assert refused.field == "revision"
+
+
 def test_tenant_of_a_row(load: Load) -> None:
     """A mapping may name the tenant per row, as a tenant id; where the column is empty it names none."""
     made = load(f"tenant_from: airline\nevents:\n  - {{{MORE}}}")
@@ -223,7 +248,10 @@ def test_tenant_of_a_row(load: Load) -> None:
             "events: [{" + MORE + ", contact_id: {column: a, const: b}}]",
             "contact_id: give a column name, or exactly one",
         ),
-        ("events: [{" + MORE + ", contact_id: {column: a, zone: UTC}}]", "are for 'time' only"),
+        ("events: [{" + MORE + ", contact_id: {column: a, zone: UTC}}]", "are for 'time' and 'revision' only"),
+        ("events: [{" + MORE + ", contact_id: a, contact_id: b}]", "the key 'contact_id' is there twice .*line 1"),
+        ("records: 3\nevents: [{" + MORE + "}]", "records: must be a text"),
+        ("events: [{" + MORE + ", revision: {column: a, zone: localtime}}]", "revision.zone: zone 'localtime' is not"),
         ("events: [{" + MORE + ", contact_id: {column: a, values: [x]}}]", "contact_id.values: must be a table"),
         ("events: [{" + MORE + ", when: [a]}]", r"events\[0\].when: must be a mapping"),
         ("events: [{" + MORE + ", when: {a: {like: x}}}]", r"when.a.like: unknown key"),
