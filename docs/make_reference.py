@@ -99,6 +99,13 @@ REJECTION_NOTES: dict[str, str] = {
     "too_old": "Older than the tenant keeps raw events; import it as history.",
     "contact_erased": "The contact was erased, and this is from before; it is not kept in quarantine either.",
     "too_late": "From before what is kept of the tenant: kept in quarantine, and counted nowhere.",
+    "other_tenant": "It names another tenant (`property_id`, `organization_id`, `team_id`) than the key's.",
+    "no_tenant": "Of an import: `tenant_from` of the mapping names no tenant for the row.",
+    "no_records": "Of an import: the path `records` of the mapping leads nowhere.",
+    "invalid_csv": "Of an import: a row that is not CSV, or has another number of cells than the header.",
+    "unreadable_file": "Of an import: the file breaks off, is damaged, or is in another encoding.",
+    "contradicts": "A note of an import: stored with other values and the same revision; the stored one stays.",
+    "counts_nowhere": "A note: stored, and no metric counts it, like a rating of 4.5.",
 }
 
 
@@ -172,12 +179,13 @@ def events() -> str:
     return "\n".join([
         "## Types\n", table(("what", "types"), types), "\nAnd `custom.<name>` for whatever is yours alone.\n",
         "## Fields\n", table(("field", "kind", "meaning"), fields),
-        "\n## Other spellings\n\nThose of the replaced systems, and the camelCase form of every name.\n",
+        "\n## Other spellings\n\nThose of the replaced systems, and the camelCase form of every name; `sentiment: {tone}` too. "
+        "`property_id`, `organization_id` and `team_id` have to name the key's tenant.\n",
         table(("spelling", "means"), spellings),
         f"\n## Limits\n\nTexts: {accept.MAX_TEXT} characters. Attributes: {accept.MAX_ATTRIBUTES} bytes. Times: from "
         f"{accept.EARLIEST.year} to {accept.FUTURE.total_seconds() / 3600:g} hours ahead. Batch and body: the settings "
         "`max_batch` and `max_body_mb`.\n",
-        "## Codes of refused records\n", table(("code", "meaning"), codes),
+        "## Codes of refused records and of notes\n", table(("code", "meaning"), codes),
     ])  # fmt: skip
 
 
@@ -200,10 +208,11 @@ def rejection_codes() -> list[str]:
 
 
 def _codes_in(node: ast.AST) -> Iterator[str]:
-    """Codes stand as `code="..."`, as the first argument of a refusal, in tuples and in assignments to `code`."""
+    """Codes stand as `code="..."`, as the first argument of a refusal or fault, in tuples and in assignments to `code`."""
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        refused = node.args[:1] if "refuse" in name.lower() and not name.endswith("Error") else []
+        refusal = name in ("Fault", "_RefusedError") or ("refuse" in name.lower() and not name.endswith("Error"))
+        refused = node.args[:1] if refusal else []
         yield from _words([k.value for k in node.keywords if k.arg == "code"] + refused)
     elif isinstance(node, ast.Assign) and "code" in [getattr(t, "id", "") for t in node.targets]:
         yield from _words([node.value])

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
-from hubbub.errors import NOT_NOW, BadQuestionError, NotFoundError, WindowFrozenError
+from hubbub.errors import NOT_NOW, BadQuestionError, CollectionOffError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
 from hubbub.facts.refresh import behind, refresh
@@ -165,7 +165,9 @@ class Engine(
         origins: Sequence[str] | None = None,
         changed: bool = False,
     ) -> Outcome:
-        """Store read events for a tenant; see `Intake.accept`."""
+        """Store read events for a tenant; see `Intake.accept`. Raises CollectionOffError where settings say so."""
+        if not self.settings.collection.enabled:
+            raise CollectionOffError
         outcome = self.intake.accept(
             self.control.tenant(tenant), items, history=history, origin=origin, origins=origins, changed=changed
         )

@@ -49,6 +49,15 @@ GZIP_FROM = 1024
 _RETRIED = frozenset({408, 429})
 
 
+def _variable(name: str, default: float) -> float:
+    """Return a number that the environment gives for the collection of events. Raises BadInputError for another text."""
+    text = os.environ.get(f"HUBBUB_COLLECTION__{name}", "")
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise BadInputError(f"HUBBUB_COLLECTION__{name}: {text[:40]!r} is not a number") from None
+
+
 def _spellings(field: str) -> frozenset[str]:
     snake = [field, *(alias for alias, name in ALIASES.items() if name == field)]
     return frozenset(snake) | {word[0] + word.title().replace("_", "")[1:] for word in snake}
@@ -98,7 +107,8 @@ class _Waiting:
 class Client:
     """Sends events to the server at `url` with an API `key` that has the scope ingest.
 
-    A batch goes out when `flush_at` events wait or the oldest has waited `flush_interval` seconds. At most `max_queue`
+    A batch goes out when `flush_at` events wait (by default HUBBUB_COLLECTION__BATCH_SIZE, or 100) or the oldest has waited
+    `flush_interval` seconds (HUBBUB_COLLECTION__FLUSH_INTERVAL, or 5). At most `max_queue`
     events wait; newer ones are dropped, counted and reported. `timeout` is in seconds for each step of a request.
     `on_error` is called on the sending thread, or by `record` itself for what cannot be JSON and after `close`. Safe to
     use from many threads and after a fork.
@@ -109,8 +119,8 @@ class Client:
         url: str,
         key: str,
         *,
-        flush_at: int = 100,
-        flush_interval: float = 5.0,
+        flush_at: int | None = None,
+        flush_interval: float | None = None,
         max_queue: int = 10_000,
         timeout: float = 10.0,
         on_error: Callable[[Trouble], None] | None = None,
@@ -120,6 +130,8 @@ class Client:
             raise BadInputError(f"url {url!r}: write it like https://hubbub.example.org")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise BadInputError("key: an API key like hub_live_... is needed, without spaces")
+        flush_at = flush_at if flush_at is not None else int(_variable("BATCH_SIZE", 100))
+        flush_interval = flush_interval if flush_interval is not None else _variable("FLUSH_INTERVAL", 5.0)
         if flush_at < 1 or max_queue < 1 or flush_interval < 0 or timeout <= 0:
             raise BadInputError("flush_at, max_queue and timeout must be positive, flush_interval 0 or more")
         self._endpoint = url.rstrip("/") + "/v1/events"

@@ -146,6 +146,14 @@ class StoreFullError(HubbubError):
     retry = True
 
 
+class CollectionOffError(HubbubError):
+    """Events are not collected: the setting 'collection.enabled' is off; keep them and send again."""
+
+    code = "collection_off"
+    status = 503
+    retry = True
+
+
 class StoreDamagedError(HubbubError):
     """The store holds fewer events than were acknowledged; restore it from a backup before going on."""
 

@@ -13,14 +13,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    YamlConfigSettingsSource,
 )
 
 from hubbub.errors import BadInputError, BadSettingError
+from hubbub.model.configuration import translated
 from hubbub.model.tenant import check_zone, longest
+from hubbub.yaml_file import read_yaml
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -79,6 +81,24 @@ class Reports(BaseModel):
         return formats
 
 
+class Collection(BaseModel):
+    """How events are collected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Off: events are refused with 503, and senders keep them.")
+    batch_size: int = Field(100, ge=1, le=10_000, description="Events that hubbub.Client sends at once.")
+    flush_interval: float = Field(5, ge=0, le=3600, description="Seconds that an event waits in hubbub.Client at most.")
+
+
+class Aggregation(BaseModel):
+    """The published tables."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Off: published tables are written only when somebody asks for it.")
+
+
 class CacheTiers(BaseModel):
     """For how long a server keeps answers at most; they go sooner when what they say has changed."""
 
@@ -105,9 +125,7 @@ class Limits(BaseModel):
 class Settings(BaseSettings):
     """All that can be set. Names are those of the environment without HUBBUB_, in lower case."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="HUBBUB_", env_nested_delimiter="__", extra="forbid", frozen=True, yaml_file_encoding="utf-8"
-    )
+    model_config = SettingsConfigDict(env_prefix="HUBBUB_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
     store_url: str = Field(
@@ -123,6 +141,8 @@ class Settings(BaseSettings):
     cache: CacheTiers = Field(
         default_factory=CacheTiers.model_construct, description="For how long answers are kept for those who ask again."
     )
+    collection: Collection = Field(default_factory=Collection.model_construct, description="How events are collected.")
+    aggregation: Aggregation = Field(default_factory=Aggregation.model_construct, description="The published tables.")
     schedules: dict[str, str] = Field(
         {}, description="Crons (UTC) in place of a schedule's own, by its name, like daily-snapshots: '30 1 * * *'."
     )
@@ -214,8 +234,27 @@ class Settings(BaseSettings):
         """Flags, then environment, then the YAML file of the data folder or the current one."""
         given: dict[str, Any] = init_settings()
         folder = Path(given.get("data") or env_settings().get("data") or "hubbub-data")
-        files = [Path("hubbub.yaml"), folder / "hubbub.yaml"]
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=files)
+        found: dict[str, Any] = {}
+        for file in (Path("hubbub.yaml"), folder / "hubbub.yaml"):
+            found |= _read(file)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, found)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what a file sets; nothing where there is none. Raises BadSettingError."""
+    if not file.is_file():
+        return {}
+    try:
+        content = read_yaml(file)
+        if content is None:
+            return {}
+        if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+            raise ValueError("must be a mapping from setting to value")
+        return translated(content)
+    except yaml.YAMLError as error:
+        raise BadSettingError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    except (OSError, ValueError) as error:
+        raise BadSettingError(f"{file}: {error} (see 'hubbub config show' for all settings)") from None
 
 
 def load(data: Path | None = None, **flags: Any) -> Settings:
@@ -226,9 +265,7 @@ def load(data: Path | None = None, **flags: Any) -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         raise BadSettingError(f"{faults} (see 'hubbub config show' for all settings)") from None
-    except yaml.YAMLError as error:
-        raise BadSettingError(f"hubbub.yaml is not YAML: {' '.join(str(error).split())}") from None
-    except (SettingsError, UnicodeDecodeError) as error:
+    except SettingsError as error:
         raise BadSettingError(f"{error} (see 'hubbub config show' for all settings)") from None
 
 

@@ -444,6 +444,20 @@ def test_pauses_grow_and_are_spread() -> None:
     assert pause(0, timedelta(days=9).total_seconds(), 0.0) == 3600.0
 
 
+def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the program does not say, HUBBUB_COLLECTION__BATCH_SIZE and __FLUSH_INTERVAL do; no number is refused."""
+    monkeypatch.setenv("HUBBUB_COLLECTION__BATCH_SIZE", "2")
+    monkeypatch.setenv("HUBBUB_COLLECTION__FLUSH_INTERVAL", "3600")
+    with Client(server.url, "k") as client:
+        for number in range(4):
+            client.record(type="message.sent", id=str(number))
+        assert client.flush(10)
+    assert {len(batch) for batch in server.posts} == {2}
+    monkeypatch.setenv("HUBBUB_COLLECTION__BATCH_SIZE", "many")
+    with pytest.raises(BadInputError, match="HUBBUB_COLLECTION__BATCH_SIZE"):
+        Client(server.url, "k")
+
+
 @pytest.mark.parametrize(
     "how",
     [

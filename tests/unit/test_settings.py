@@ -81,9 +81,38 @@ def test_the_cache_is_set_by_its_url_and_its_tiers(monkeypatch: pytest.MonkeyPat
     assert settings.cache.model_dump() == told | {"enabled": False, "period": 7, "dashboard": 5}
 
 
+ANALYTICS = """
+analytics:
+  collection: {enabled: true, batchSize: 250, flushInterval: 2500}
+  aggregation: {enabled: false, timezone: Europe/Rome}
+  retention:
+    {rawEvents: 45, hourlyAggregations: 15, dailyAggregations: 100, weeklyAggregations: 200, monthlyAggregations: 300}
+  cache: {enabled: true, ttl: 90000}
+  reports: {enabled: true, formats: [json, csv], storage: out}
+"""
+
+
+def test_configuration_of_the_replaced_systems_is_read() -> None:
+    """What stands under `analytics:` in their names and milliseconds means our settings, camelCase or not, beside our own."""
+    for text in (ANALYTICS, ANALYTICS.replace("batchSize", "batch_size").replace("rawEvents", "raw_events")):
+        Path("hubbub.yaml").write_text(text + "cache: {period: 7}\nport: 1001\n")
+        settings = load()
+        assert settings.collection.model_dump() == {"enabled": True, "batch_size": 250, "flush_interval": 2.5}
+        assert (settings.aggregation.enabled, settings.default_zone, settings.port) == (False, "Europe/Rome", 1001)
+        kept = {"raw": 45, "hour": 15, "day": 100, "week": 200, "month": 300, "facts": 300}
+        assert settings.retention.model_dump() == kept
+        assert (settings.cache.enabled, settings.cache.dashboard, settings.cache.period) == (True, 90, 7)
+        assert (settings.reports.formats, settings.reports.folder) == (["json", "csv"], Path("out"))
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
+        ("analytics: {collection: {batchsize: 1}}", "analytics.collection.batchsize"), ("analytics: 3", "analytics"),
+        ("analytics: {cache: {ttl: soon}}", "analytics.cache.ttl"), ("analytics: {queue: {a: 1}}", "analytics.queue.a"),
+        ("analytics: {cache: 3}", "analytics.cache"), ("analytics: {retention: {rawEvents: 0}}", "retention.raw"),
+        ("analytics: {retention: {rawEvents: 5}}\nretention: {raw: 6}", "analytics.retention.raw_events and retention.raw"),
+        ("port: 1\nhost: a\nport: 2", "'port' is there twice"), ("[port]", "must be a mapping"), ("1: 2", "must be a mapping"),
         ("port: 0", "port"), ("port: 65536", "port"), ("port: many", "port"), ("prot: 1", "prot"),
         ("refresh_seconds: 0", "refresh_seconds"), ("max_body_mb: 0", "max_body_mb"), ("max_batch: 0", "max_batch"),
         ("log_level: loud", "log_level"),

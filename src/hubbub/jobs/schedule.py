@@ -51,10 +51,15 @@ SCHEDULES = (
 )
 
 
-def schedules(changed: Mapping[str, str]) -> dict[str, Schedule]:
+PUBLISHING = ("aggregation", "trend-aggregation")
+"""Queues whose jobs write published tables."""
+
+
+def schedules(changed: Mapping[str, str], *, aggregation: bool = True) -> dict[str, Schedule]:
     """Return all schedules by name, with the crons of the settings in place of the given ones.
 
-    Raises BadSettingError for a name that is not known, or a cron that cannot be read.
+    Without `aggregation` those that write published tables are left out. Raises BadSettingError for a name that is not known,
+    or a cron that cannot be read.
     """
     known = {one.name: one for one in SCHEDULES}
     for name, cron in changed.items():
@@ -63,7 +68,7 @@ def schedules(changed: Mapping[str, str]) -> dict[str, Schedule]:
         if not croniter.is_valid(cron) or len(cron.split()) != 5:
             raise BadSettingError(f"schedules.{name}: {cron!r} is not a cron line of five fields, like '0 2 * * *'")
         known[name] = replace(known[name], cron=cron)
-    return known
+    return {name: one for name, one in known.items() if aggregation or one.queue not in PUBLISHING}
 
 
 def next_tick(cron: str, after: datetime) -> datetime:

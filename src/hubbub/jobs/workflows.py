@@ -18,6 +18,8 @@ import msgspec
 
 from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError, TenantsFailedError
 from hubbub.jobs.policies import QUEUES
+from hubbub.model.event import TENANT_NAMES
+from hubbub.model.spelling import snake_keys
 
 PAGE = 200
 DAY = dt.timedelta(days=1)
@@ -121,10 +123,11 @@ def aggregation(task: Task, payload: Aggregation) -> Any:
 
 
 def trends(task: Task, payload: Payload) -> Any:
-    """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`."""
+    """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`, also in the old spelling."""
     days = payload.days()
-    answer = task.ask("aggregate_trends", dates=[day.isoformat() for day in days], again=bool(payload.dates))
-    return _checked(answer)
+    answer = _checked(task.ask("aggregate_trends", dates=[day.isoformat() for day in days], again=bool(payload.dates)))
+    spelled = {"organizationsProcessed": "tenants_processed", "trendsCreated": "trends_created"}
+    return {**answer, **{theirs: answer[ours] for theirs, ours in spelled.items() if ours in answer}}
 
 
 def snapshots(task: Task, payload: Snapshots) -> Any:
@@ -270,10 +273,11 @@ _NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{0,200}\Z")
 def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[str | None, dict[str, Any]]:
     """Return whose job a payload asks for, and the payload without saying so; `tenant` is who asks, None an operator.
 
-    A tenant starts jobs for itself alone. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are
-    everybody's, BadRequestError when an operator does not say whose.
+    The payload may be spelled as in the replaced systems (camelCase, `organizationId`, `targetDate`). A tenant starts jobs for
+    itself alone. Raises NotFoundError when it names another, ForbiddenError when the queue's jobs are everybody's, BadRequestError
+    when an operator does not say whose.
     """
-    told = dict(payload)
+    told = _own_words(queue, payload)
     named = told.pop("tenant", None)
     if named is not None and (not isinstance(named, str) or tenant not in (None, named)):
         raise NotFoundError(f"there is no tenant {str(named)[:80]!r}")
@@ -284,6 +288,25 @@ def owner(queue: str, payload: Mapping[str, Any], tenant: str | None) -> tuple[s
     if mine is None and whose is Whose.ONE:
         raise BadRequestError(f"the payload does not fit the queue {queue!r}: say whose it is - at `$.tenant`")
     return mine, told
+
+
+_ALIASES = dict.fromkeys(TENANT_NAMES, "tenant") | {"target_date": "date"}
+
+
+def _own_words(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload in our spelling; where a queue takes several dates, a single one is one of them."""
+    found: dict[str, Any] = {}
+    try:
+        for name, value in snake_keys(payload).items():
+            name = _ALIASES.get(name, name)
+            if name == "date" and queue in WORK and issubclass(WORK[queue].payload, Payload):
+                name, value = "dates", [value]
+            if name in found:
+                raise ValueError(f"{name!r} is there twice, in two spellings")
+            found[name] = value
+    except ValueError as error:
+        raise BadRequestError(f"the payload does not fit the queue {queue!r}: {error}") from None
+    return found
 
 
 def checked(queue: str, payload: Mapping[str, Any]) -> dict[str, Any]:

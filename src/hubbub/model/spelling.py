@@ -14,13 +14,17 @@ def snake(name: str) -> str:
     return _HUMP.sub(lambda hump: f"_{hump[1].lower()}", name)
 
 
-def snake_keys(value: Any) -> Any:
-    """Return a value with the keys of all its mappings spelled with underscores. Raises ValueError for one that is there twice."""
-    if isinstance(value, list):
-        return [snake_keys(one) for one in value]
-    if not isinstance(value, Mapping):
+def snake_keys(value: Any, depth: int = 3) -> Any:
+    """Return a value with the keys of its mappings, `depth` deep, spelled with underscores.
+
+    Raises ValueError for a key that is there twice, in two spellings.
+    """
+    if depth == 0 or not isinstance(value, Mapping | list):
         return value
-    found = {snake(str(name)): snake_keys(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [snake_keys(one, depth - 1) for one in value]
+    found = {snake(str(name)): snake_keys(one, depth - 1) for name, one in value.items()}
     if len(found) < len(value):
-        raise ValueError(f"a name is there twice, in two spellings: {', '.join(map(str, value))}"[:200])
+        twice = next(name for name in value if snake(str(name)) != name and snake(str(name)) in value)
+        raise ValueError(f"{str(twice)[:80]!r} is there twice, in two spellings")
     return found

@@ -28,6 +28,7 @@ from hubbub.store.payloads import Payloads, Promise, new_reference
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
     from hubbub.jobs.queue import Jobs
+    from hubbub.jobs.schedule import Schedule
     from hubbub.jobs.worker import Worker
 
 AI = "ai-responses"
@@ -104,9 +105,8 @@ class JobOperations(ABC):
     def desk(self) -> Desk:
         """Operations on jobs and schedules."""
         from hubbub.jobs.desk import Desk
-        from hubbub.jobs.schedule import schedules
 
-        return Desk(self.jobs_store, schedules(self.settings.schedules), self.clock)
+        return Desk(self.jobs_store, self._schedules(), self.clock)
 
     def unfinished_jobs(self) -> dict[str, int] | None:
         """Return how many jobs, up to 1000 of each, failed or are parked; None when no jobs database was ever made."""
@@ -126,13 +126,12 @@ class JobOperations(ABC):
 
     def worker(self) -> Worker:
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
-        from hubbub.jobs.schedule import schedules
         from hubbub.jobs.worker import Worker
 
         def ask(name: str, /, **params: Any) -> Any:
             return self.operation(name)(**params)
 
-        return Worker(self.jobs_store, ask, schedules(self.settings.schedules), self.clock)
+        return Worker(self.jobs_store, ask, self._schedules(), self.clock)
 
     # --- what jobs ask for
 
@@ -147,6 +146,11 @@ class JobOperations(ABC):
         chosen = [one for one in self._chosen(tenant) if one.id not in errors]
         done = publish(self.store, self.queries, chosen, self.clock(), table=relation)
         return {"processed": len(chosen), "created": done.rows, "errors": errors | done.errors}
+
+    def _schedules(self) -> dict[str, Schedule]:
+        from hubbub.jobs.schedule import schedules
+
+        return schedules(self.settings.schedules, aggregation=self.settings.aggregation.enabled)
 
     def publish(self) -> dict[str, Any]:
         """Write again what is stale of the published tables."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hubbub.errors import BadRequestError
+from hubbub.model.spelling import snake_keys
 
 MAX_TEXT = 12_000
 MAX_CONTEXT = 100
@@ -51,8 +52,8 @@ def natural_key(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
-    """Check a payload. Raises BadRequestError naming the field; texts are never part of the message."""
+    """Check a payload, also in camelCase. Raises BadRequestError naming the field; texts are never part of the message."""
     try:
-        return msgspec.convert(dict(payload), ReplyRequest)
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        return msgspec.convert(snake_keys(payload), ReplyRequest)
+    except (ValueError, UnicodeEncodeError) as error:
         raise BadRequestError(f"the payload of a reply: {error}") from None

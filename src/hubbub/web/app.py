@@ -85,7 +85,7 @@ class RefreshLoop:
             try:
                 self._engine.control.follow()
                 self._engine.refresh()
-                if begun - self._published >= PUBLISH_SECONDS:
+                if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
                     self._published = begun
                     self._engine.publish()
                 self.error = None

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hubbub.errors import BadRequestError, TenantsFailedError
-from hubbub.jobs.workflows import WORK, checked
+from hubbub.jobs.workflows import WORK, checked, owner
 
 
 @dataclass
@@ -221,3 +221,39 @@ def test_a_payload_survives_being_kept() -> None:
     kept = checked("fan-out", {"dates": ["2026-03-01"], "ticks": ["2026-03-02T02:00:00Z"]})
     assert msgspec.json.decode(msgspec.json.encode(kept)) == kept
     assert msgspec.convert(kept, WORK["fan-out"].payload).dates == [dt.date(2026, 3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("queue", "given", "tenant", "kept"),
+    [
+        ("trend-aggregation", {"targetDate": "2026-08-01"}, None, {"dates": ["2026-08-01"]}),
+        ("trend-aggregation", {"target_date": "2026-08-01"}, None, {"dates": ["2026-08-01"]}),
+        ("trend-aggregation", {"date": "2026-08-01"}, None, {"dates": ["2026-08-01"]}),
+        ("snapshots", {"kind": "daily", "teamId": "acme", "targetDate": "2026-08-01"}, "acme",
+         {"kind": "daily", "dates": ["2026-08-01"]}),
+        ("analytics-ingest", {"organizationId": "acme", "integrationId": "i", "targetDate": "2026-08-01", "isBackfill": True,
+         "jobId": "j"}, "acme", {"integration_id": "i", "date": "2026-08-01", "is_backfill": True, "job_id": "j"}),
+        ("analytics-aggregate", {"property_id": "acme", "date": "2026-08-01"}, "acme", {"date": "2026-08-01"}),
+    ],
+)  # fmt: skip
+def test_payloads_are_taken_in_the_original_spelling(
+    queue: str, given: dict[str, Any], tenant: str | None, kept: dict[str, Any]
+) -> None:
+    """camelCase, the replaced systems' names of a tenant and `targetDate` mean what our names mean."""
+    whose, told = owner(queue, given, None)
+    assert (whose, told) == (tenant, kept)
+    assert checked(queue, told).items() >= kept.items()
+
+
+def test_a_payload_that_says_something_twice_is_refused() -> None:
+    """One date in two spellings, or a tenant in two, is refused by its name."""
+    for given in ({"date": "2026-08-01", "targetDate": "2026-08-02"}, {"jobId": "a", "job_id": "b"}):
+        with pytest.raises(BadRequestError, match="is there twice"):
+            owner("analytics-aggregate", given, "acme")
+
+
+def test_a_result_of_trends_is_told_in_both_spellings() -> None:
+    """What the replaced system called `organizationsProcessed` and `trendsCreated` is there under these names too."""
+    answer = {"tenants_processed": 3, "trends_created": 2, "errors": {}}
+    told = run("trend-aggregation", {"dates": ["2026-08-01"]}, Recorder({"aggregate_trends": answer}))
+    assert told == answer | {"organizationsProcessed": 3, "trendsCreated": 2}

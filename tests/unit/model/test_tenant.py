@@ -30,7 +30,22 @@ def test_iana_zones_are_taken(zone: str) -> None:
     assert check_zone(zone) == zone
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "+02:00", "../../etc/passwd", "/etc/localtime", "a\0b", "localtime", "posixrules", "Factory", "right/UTC", "posix/UTC"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "",
+        "Mars/Olympus",
+        "+02:00",
+        "../../etc/passwd",
+        "/etc/localtime",
+        "a\0b",
+        "localtime",
+        "posixrules",
+        "Factory",
+        "right/UTC",
+        "posix/UTC",
+    ],
+)
 def test_other_zones_are_refused(zone: str) -> None:
     """No offset, path, invented name or file that means another zone on each machine is a zone."""
     with pytest.raises(BadInputError, match="IANA"):

@@ -27,6 +27,18 @@ def test_the_payload_of_the_contract_is_taken() -> None:
         )
 
 
+def test_the_payload_is_taken_in_camel_case() -> None:
+    """The replaced system's spelling means the same, in the messages before too; a field in both spellings is refused."""
+    camel = {
+        "workspaceId": "T1", "userId": "U1", "channelId": "C1", "messageTs": PAYLOAD["message_ts"],
+        "triggerMessageText": PAYLOAD["trigger_message_text"], "triggeredBy": "mention",
+        "contextMessages": [{"userId": "U2", "text": "canary context", "ts": "1785585500.000100"}],
+    }  # fmt: skip
+    assert read_request(camel) == read_request(PAYLOAD)
+    with pytest.raises(BadRequestError, match="'userId' is there twice"):
+        read_request({"userId": "U1", **PAYLOAD})
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

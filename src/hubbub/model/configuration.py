@@ -1,0 +1,64 @@
+"""Configuration as the systems that Hubbub replaces have it, under `analytics:`, in the names and units of our settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hubbub.model.spelling import snake
+
+_SETTINGS = {
+    "collection.enabled": "collection.enabled",
+    "collection.batch_size": "collection.batch_size",
+    "collection.flush_interval": "collection.flush_interval",
+    "aggregation.enabled": "aggregation.enabled",
+    "aggregation.timezone": "default_zone",
+    "retention.raw_events": "retention.raw",
+    "retention.hourly_aggregations": "retention.hour",
+    "retention.daily_aggregations": "retention.day",
+    "retention.weekly_aggregations": "retention.week",
+    "retention.monthly_aggregations": "retention.month",
+    "cache.enabled": "cache.enabled",
+    "cache.ttl": "cache.dashboard",
+    "reports.enabled": "reports.enabled",
+    "reports.formats": "reports.formats",
+    "reports.storage": "reports.folder",
+}
+_MILLISECONDS = {"collection.flush_interval", "cache.ttl"}
+
+
+def translated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration file with what stands under `analytics` as settings of ours.
+
+    Raises ValueError for a name that is not known there, or a setting that is there in both forms.
+    """
+    found = dict(content)
+    theirs = found.pop("analytics", None) or {}
+    if not isinstance(theirs, Mapping):
+        raise ValueError(
+            "analytics: must be a mapping from collection, aggregation, retention, cache and reports to theirs"
+        )
+    for name, value in _flat(theirs):
+        if name not in _SETTINGS:
+            known = sorted(one for one in _SETTINGS if one.startswith(name.partition(".")[0])) or sorted(_SETTINGS)
+            raise ValueError(f"analytics.{name} is not known (known are {', '.join(known)})")
+        if name in _MILLISECONDS:
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(f"analytics.{name}: {value!r} is not a number of milliseconds")
+            value = value / 1000
+        group, _, last = _SETTINGS[name].rpartition(".")
+        place = found
+        if group:
+            place = found[group] = dict(found.get(group) or {})
+        if last in place:
+            raise ValueError(f"analytics.{name} and {_SETTINGS[name]} are the same setting: give one of them")
+        place[last] = value
+    return found
+
+
+def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for group, values in groups.items():
+        if not isinstance(values, Mapping):
+            raise ValueError(f"analytics.{group}: must be a mapping")
+        for name, value in values.items():
+            yield f"{snake(str(group))}.{snake(str(name))}", value
