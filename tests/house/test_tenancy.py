@@ -58,7 +58,7 @@ ACCESS = {
     "GET /v1/exports/{export}/download": "tenant export",
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
-    "GET /metrics": "anybody", "GET /openapi.json": "anybody",
+    "GET /metrics": "anybody", "GET /docs": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
 """Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone. Every route stands here."""
 SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
@@ -311,7 +311,7 @@ def test_words_of_a_tenant_reach_neither_problems_of_others_nor_metrics(house: H
         answer = house.ask("POST", "/v1/query", "tenant B", json={"from": "2026-08-01", "to": "2026-08-20", **asked})
         assert answer.status_code == 400
         assert CANARY not in everything(answer)
-    for path in ("/metrics", *OPEN, "/openapi.json"):
+    for path in ("/metrics", *OPEN, "/openapi.json", "/docs"):
         assert CANARY not in everything(house.http.get(path))
 
 

@@ -233,7 +233,7 @@ def _csv(ask: Ask, widget: Widget) -> Response:
     name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
     rows = [{column.name: row.get(column.name) for column in table.columns} for row in table.rows]
     headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(answer_table(rows), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(answer_table(rows, mark=True), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:

@@ -1,6 +1,7 @@
 """A report as CSV: a ZIP with a file for each section, one that says what the report is, and one that defines the columns.
 
-And the rows of a single answer as one table.
+And the rows of a single answer as one table. Files for people begin with a byte order mark: without it a spreadsheet
+takes UTF-8 for the encoding of its machine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def write(document: Document, path: Path) -> None:
         def add(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
             member = zipfile.ZipInfo(f"{name}.csv", made)
             member.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(member, "w") as raw, io.TextIOWrapper(raw, "utf-8", newline="") as text:
+            with archive.open(member, "w") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
                 out = csv.writer(text)
                 out.writerow(head)
                 out.writerows([_cell(value) for value in row] for row in rows)
@@ -38,10 +39,13 @@ def write(document: Document, path: Path) -> None:
         add("notes", ("section", "note"), ((t["name"], note) for t in document.tables for note in t["notes"]))
 
 
-def answer_table(rows: Iterable[Mapping[str, Any]]) -> str:
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False) -> str:
     """Return the rows of an answer as CSV; a comparison has columns of its own, nothing is an empty cell.
 
-    Where a number is not known, a column `<name>.state` holds the reasons.
+    `mark`: begin with a byte order mark, for a spreadsheet. Where a number is not known, a column `<name>.state` holds the reasons.
     """
     flat = [_flat(row) for row in rows]
     text = io.StringIO(newline="")
@@ -49,7 +53,7 @@ def answer_table(rows: Iterable[Mapping[str, Any]]) -> str:
     names = with_states(flat[0], flat) if flat else ["window"]
     out.writerow(names)
     out.writerows([_cell(row.get(name)) for name in names] for row in flat)
-    return text.getvalue()
+    return (BYTE_ORDER_MARK if mark else "") + text.getvalue()
 
 
 def with_states(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:

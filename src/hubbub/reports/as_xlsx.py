@@ -1,11 +1,12 @@
 """A report as a workbook: a sheet for each section with its chart, and one that says what the report is.
 
-Rows go to disk as they are written. A text is always a text here: never a formula, a link or a number.
+Rows go to disk as they are written. A text is always a text here: never a formula, a link or a number. Windows are dates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def write(document: Document, path: Path) -> None:
     }  # fmt: skip
     with xlsxwriter.Workbook(str(path), options) as book:
         head = book.add_format({"bold": True, "bottom": 1})
-        formats = {unit: book.add_format({"num_format": form}) for unit, form in NUMBERS.items()}
+        formats = {form: book.add_format({"num_format": form}) for form in NUMBERS.values()}
         about = book.add_worksheet("About")
         about.set_column(0, 1, 30)
         for number, (name, value) in enumerate(document.facts):
@@ -41,7 +42,7 @@ def write(document: Document, path: Path) -> None:
             _sheet(book, table, head, formats)
 
 
-def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: Mapping[str, Format]) -> None:
+def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: dict[str, Format]) -> None:
     sheet = book.add_worksheet(table["title"])
     sheet.set_column(0, 1, 26)
     sheet.set_column(2, len(table["columns"]) - 1, 14)
@@ -52,16 +53,37 @@ def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: Mapp
     for line, row in enumerate(table["rows"], 1):
         for number, column in enumerate(table["columns"]):
             value = named(row, column)
-            if isinstance(value, str):
+            if column["name"] == "window" and row["window"] is not None:
+                moment = datetime.fromisoformat(row["window"])
+                form = _form(book, formats, _shown(moment))
+                sheet.write_datetime(line, number, moment.replace(tzinfo=None), form)
+            elif isinstance(value, str):
                 sheet.write_string(line, number, _text(value))
             elif value is not None:
-                sheet.write_number(line, number, value, formats.get(unit_of(column, row)))
+                sheet.write_number(line, number, value, _form(book, formats, NUMBERS.get(unit_of(column, row))))
             elif why := reason(row, column["name"]):
                 sheet.write_comment(line, number, why)
     for line, note in enumerate([table["definition"], *table["notes"]], len(table["rows"]) + 2):
         sheet.write_string(line, 0, _text(note))
     if table["drawn"] and points(table):
         _chart(book, sheet, table)
+
+
+def _shown(moment: datetime) -> str:
+    """Return how a window is shown: as its day, or, where it does not begin at midnight, with the time and its offset from UTC.
+
+    The offset tells the doubled hour of a clock that is set back apart.
+    """
+    if moment.time() == time():
+        return "yyyy-mm-dd"
+    return f'yyyy-mm-dd hh:mm "{moment.isoformat()[19:]}"'
+
+
+def _form(book: Workbook, formats: dict[str, Format], form: str | None) -> Format | None:
+    """Return the format of a cell, made when it is first needed."""
+    if form is not None and form not in formats:
+        formats[form] = book.add_format({"num_format": form})
+    return formats[form] if form is not None else None
 
 
 def _chart(book: Workbook, sheet: Worksheet, table: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from hubbub.pages.routes import routes as pages
 from hubbub.telemetry import REQUEST_SECONDS, log
 from hubbub.version import __version__
 from hubbub.web import problems
+from hubbub.web.api_page import api_page
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
@@ -184,6 +185,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(exports)
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
+    app.include_router(api_page)
     app.include_router(pages)
     app.include_router(page_files)
     return app

@@ -7,6 +7,7 @@ its `details`, the `outcome` of a batch (its route) and how many bytes were `rec
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
@@ -20,6 +21,8 @@ from hubbub.web.limits import EVENTS
 
 SECONDS = 3.0
 """After which what was counted is written."""
+WARN_EVERY = 60.0
+REFUSED = "refused"
 LARGEST = 1 << 40
 """Bytes that are counted of a body that was announced and not read."""
 
@@ -29,6 +32,7 @@ class Noted:
 
     def __init__(self, app: ASGIApp, log: Deliveries) -> None:
         self._app, self._log = app, log
+        self._warned: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; note what is answered when it is a delivery."""
@@ -38,10 +42,22 @@ class Noted:
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._log.note(_delivery(scope, message["status"]))
+                delivery = _delivery(scope, message["status"])
+                self._log.note(delivery)
+                self._warn(delivery)
             await send(message)
 
         await self._app(scope, receive, noted)
+
+    def _warn(self, delivery: Delivery) -> None:
+        """Say in the log, once a minute for each key, that of a body that was taken every event was refused."""
+        now = time.monotonic()
+        if delivery.outcome == REFUSED and now - self._warned.get(delivery.key, -WARN_EVERY) >= WARN_EVERY:
+            self._warned[delivery.key] = now
+            logs.warning(
+                "every event of a delivery was refused", key=delivery.key, tenant=delivery.tenant, reason=delivery.reason,
+                field=delivery.field, events=delivery.rejected,
+            )  # fmt: skip
 
 
 def _delivery(scope: Scope, status: int) -> Delivery:
@@ -58,7 +74,7 @@ def _delivery(scope: Scope, status: int) -> Delivery:
     first = outcome.rejected[0] if outcome.rejected else None
     taken = outcome.accepted + outcome.duplicates
     return Delivery(
-        status, "accepted" if first is None else "partly_refused" if taken else "refused",
+        status, "accepted" if first is None else "partly_refused" if taken else REFUSED,
         reason=first.code if first else "", field=(first.field or "") if first else "", bytes=size,
         accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
         rejected=len(outcome.rejected), **whose,

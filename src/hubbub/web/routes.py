@@ -92,12 +92,16 @@ def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
 async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
-    """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table."""
+    """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table.
+
+    With `Accept: text/csv; charset=utf-8-sig` the table begins with a byte order mark, which spreadsheets need.
+    """
     answer = await cached(request, engine, "query", tenant, **body.model_dump())
-    if not request.headers.get("accept", "").lower().startswith("text/csv"):
+    accept = request.headers.get("accept", "").lower()
+    if not accept.startswith("text/csv"):
         return answer
     told = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
-    table = answer_table(json.loads(bytes(answer.body))["rows"])
+    table = answer_table(json.loads(bytes(answer.body))["rows"], mark="utf-8-sig" in accept)
     return Response(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
 
 

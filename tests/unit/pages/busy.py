@@ -72,7 +72,7 @@ def rows(http: TestClient, path: str, **params: str) -> list[dict[str, str]]:
     """Return a part's table as its CSV has it."""
     answer: httpx2.Response = http.get(f"{path}.csv", params=params)
     assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def asked(engine: Engine, *metrics: str, tenant: str = "a", **question: Any) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 1
     form = talk.page(f"/t/acme/conversations?{VIEW}&find=bo&channel=web")
     assert 'name="from" value="2026-08-18"' in form and 'name="channel" value="web"' in form and 'value="bo"' in form
-    csv = talk.http.get(f"/t/acme/conversations/list.csv?{VIEW}").text.splitlines()
+    csv = talk.http.get(f"/t/acme/conversations/list.csv?{VIEW}").content.decode("utf-8-sig").splitlines()
     assert len(csv) == 3 and csv[1].startswith("waits,2026-08-19T11:00:00+02:00,bo,web")
 
 

@@ -30,7 +30,7 @@ def test_counts_and_list_are_the_desks(visitor: Visitor) -> None:
     page = visitor.page("/operate/jobs")
     assert ">59<" in page and ">1<" in page
     assert page.count(">Cancel</button>") + page.count(">Retry</button>") == 50
-    csv = visitor.http.get("/operate/jobs/counts.csv").text
+    csv = visitor.http.get("/operate/jobs/counts.csv").content.decode("utf-8-sig")
     assert csv.splitlines()[1].startswith("retention,59,1")
 
 

@@ -45,7 +45,7 @@ def table(visitor: Visitor, widget: str, query: str = VIEW) -> list[dict[str, st
     """Return a part's table, by its titles or names."""
     answer = visitor.http.get(f"/t/acme/topics/{widget}.csv?{query}")
     assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def test_every_number_is_the_engines(classified: Visitor) -> None:

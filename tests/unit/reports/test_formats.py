@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,18 @@ def page(path: Path) -> Page:
     return found
 
 
+def _marked(body: bytes) -> str:
+    """Return a text that begins with a byte order mark, without it: a spreadsheet reads UTF-8 by that alone."""
+    assert body.startswith(b"\xef\xbb\xbf")
+    return body.decode("utf-8-sig")
+
+
 def tables_of_csv(path: Path) -> dict[str, list[dict[str, str]]]:
     """Read a ZIP of CSV files."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         return {
-            name.removesuffix(".csv"): list(csv.DictReader(io.StringIO(archive.read(name).decode("utf-8"), newline="")))
+            name.removesuffix(".csv"): list(csv.DictReader(io.StringIO(_marked(archive.read(name)), newline="")))
             for name in archive.namelist()
         }
 
@@ -120,7 +127,7 @@ def test_csv_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
 
 
 def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
-    """Each section is a sheet with the JSON's rows, numbers as numbers, and a chart where one is declared; no formula, no link."""
+    """Each section is a sheet with the JSON's rows, numbers as numbers, windows as dates, its charts; no formula, no link."""
     book = openpyxl.load_workbook(made["paths"]["xlsx"])
     assert book.sheetnames == ["About", *(t["title"] for t in made["data"]["sections"])]
     for table in made["data"]["sections"]:
@@ -129,12 +136,34 @@ def test_the_workbook_holds_the_numbers_of_the_json(made: dict[str, Any]) -> Non
         for told, row in zip(cells, table["rows"], strict=True):
             for cell, column in zip(told, table["columns"], strict=False):
                 value = words(row, column["name"])
-                if isinstance(value, str):
+                if column["name"] == "window" and row["window"] is not None:
+                    assert cell.value == datetime.fromisoformat(row["window"]).replace(tzinfo=None)
+                elif isinstance(value, str):
                     assert (cell.value, cell.data_type) == (spreadsheet(value), "s")
                 else:
                     assert cell.value == (None if value is None else pytest.approx(value, rel=1e-14))
         assert all(c.data_type != "f" and c.hyperlink is None for r in sheet.iter_rows() for c in r)
         assert len(vars(sheet)["_charts"]) == bool(table["drawn"])
+
+
+def test_hours_of_a_workbook_tell_the_doubled_one_apart(tmp_path: Path) -> None:
+    """A window that begins in a day is a date with its time, shown with its offset; the two hours of a night in October differ."""
+    hours = ["2026-10-25T00:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
+    table = {
+        "name": "conversations", "title": "Conversations", "definition": "", "drawn": [], "notes": [],
+        "columns": [{"name": "row", "title": "Row", "unit": "text"}, {"name": "window", "title": "Window", "unit": "text"}],
+        "rows": [{"row": "window", "window": hour} for hour in hours],
+    }  # fmt: skip
+    document = Document({"made_at": hours[0]}, {"tenant": "acme", "kind": "daily", "sections": [table]})
+    FORMATS["xlsx"].write(document, tmp_path / "r.xlsx")
+    cells = [
+        row[1] for row in openpyxl.load_workbook(tmp_path / "r.xlsx")["Conversations"].iter_rows(min_row=2, max_row=4)
+    ]
+    assert [(c.value, c.number_format) for c in cells] == [
+        (datetime.fromisoformat("2026-10-25"), "yyyy-mm-dd"),
+        (datetime.fromisoformat("2026-10-25T02:00"), 'yyyy-mm-dd hh:mm "+02:00"'),
+        (datetime.fromisoformat("2026-10-25T02:00"), 'yyyy-mm-dd hh:mm "+01:00"'),
+    ]
 
 
 def test_the_page_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:

@@ -291,6 +291,8 @@ def test_an_answer_can_be_a_table(face: Face) -> None:
     rows = face.http.post("/v1/query", json=body, headers=face.auth).json()["rows"]
     answer = face.http.post("/v1/query", json=body, headers={**face.auth, "Accept": "text/csv"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    marked = face.http.post("/v1/query", json=body, headers={**face.auth, "Accept": "text/csv; charset=utf-8-sig"})
+    assert marked.content == b"\xef\xbb\xbf" + answer.content
     assert "Age" in answer.headers
     lines = answer.text.splitlines()
     assert lines[0] == "window,channel,messages_received"

@@ -76,6 +76,20 @@ def test_what_is_taken_is_counted(face: Face) -> None:
             log(face, **asked)
 
 
+def test_a_delivery_that_is_refused_whole_is_said_in_the_log(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 202 of which every event was refused is a warning with key, reason and count, once a minute; others are none."""
+    with capture_logs() as logs:
+        for body in ([event("a")], [BAD, event("b")], [BAD, BAD], [BAD]):
+            assert face.post(body).status_code == 202
+        monkeypatch.setattr(deliveries_, "WARN_EVERY", 0.0)
+        face.post([{**BAD, "channel": CANARY}])
+    warned = [one for one in logs if one["log_level"] == "warning"]
+    assert [(one["tenant"], one["reason"], one["field"], one["events"]) for one in warned] == [
+        ("acme", "unknown_type", "type", 2), ("acme", "unknown_type", "type", 1),
+    ]  # fmt: skip
+    assert CANARY not in str(logs)
+
+
 def test_what_is_refused_whole_says_why(small: Face) -> None:
     """Bodies that cannot be read, are packed wrongly or too large are the key's, each with the finest reason there is."""
     small.post(b"{")

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from hubbub.facts.moments import moment
 from hubbub.web.app import create_app
-from tests.unit.web.conftest import DAY, Face, event, open_engine
+from tests.unit.web.conftest import DAY, Face, event, open_engine, serving
 
 NDJSON = "application/x-ndjson"
 OK = event("good")
@@ -343,6 +343,15 @@ def test_no_answer_holds_nan_after_all_that(arena: Face) -> None:
             strict(arena.get(path, **DAY).raise_for_status().text)
         strict(arena.get("/v1/dashboard").raise_for_status().text)
         assert arena.engine.refresh()["errors"] == {}
+
+
+def test_collection_that_is_off_refuses_with_503(tmp_path: Path) -> None:
+    """With `collection.enabled: false` events are refused, so that senders keep them; nothing is stored."""
+    with serving(tmp_path / "data", collection={"enabled": False}) as face:
+        answer = face.post([OK])
+        assert (answer.status_code, answer.json()["code"]) == (503, "collection_off")
+        assert "retry-after" in answer.headers
+        assert face.stored() == []
 
 
 def test_a_full_disk_refuses_with_507(tmp_path: Path) -> None:
