@@ -20,5 +20,8 @@ KILLS_OF_WORKERS = 15 if ALL else 2
 AWAY = 60
 """Seconds for which PostgreSQL or ClickHouse is away."""
 
+FUZZ = 3_000 if ALL else 120
+"""Damaged inputs of each kind: bodies, payloads, files, mappings, exports."""
+
 LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")
 """How many worlds each law is tried on, a profile of tests/laws/conftest.py; `search` looks for new ones."""

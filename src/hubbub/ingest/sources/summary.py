@@ -50,8 +50,9 @@ class Tally:
             self.conversations[event.conversation_id] += 0
         if event.channel_id is not None:
             self.channels.add(event.channel_id)
-        self.first = event.time if self.first is None else min(self.first, event.time)
-        self.last = event.time if self.last is None else max(self.last, event.time)
+        if event.time.tzinfo is not None:  # one without an offset is refused later
+            self.first = event.time if self.first is None else min(self.first, event.time)
+            self.last = event.time if self.last is None else max(self.last, event.time)
 
     def summary(self, *, threads: int | None = None, replies: int | None = None) -> dict[str, object]:
         """Return the summary; AI that answers people counts as people, and private notes not, as in the metric `messages`.

@@ -8,7 +8,7 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from hubbub.errors import BadInputError
 from hubbub.ingest.sources.rows import MAX_CELL, Fault, Row, too_long
 
-MAX_COLUMN = 256 * 2**20
-"""Bytes that a column of one Parquet row group may have, unpacked."""
+MAX_GROUP = 512 * 2**20
+"""Bytes that a row group of Parquet may have, unpacked: it may be one cell."""
 _AT_ONCE = 4096
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ";\t|,"
@@ -125,22 +125,23 @@ def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[s
         number = 0
         with pq.ParquetFile(stream, metadata=groups, read_dictionary=texts) as file:
             for index in range(groups.num_row_groups):
-                group = groups.row_group(index)
-                if large := _too_large(group):
-                    yield f"{path.name} rows {number + 1} to {number + group.num_rows}", Fault("too_long", large)
-                    number += group.num_rows
+                # Only this much is asked of the metadata: pyarrow ends the process over a column's, where it is damaged.
+                rows, size = groups.row_group(index).num_rows, groups.row_group(index).total_byte_size
+                if size > MAX_GROUP:
+                    what = too_long("this row group", MAX_GROUP)
+                    yield (
+                        f"{path.name} rows {number + 1} to {number + rows}",
+                        Fault("too_long", f"{what}: write smaller ones"),
+                    )
+                    number += rows
                     continue
                 for batch in file.iter_batches(batch_size=_AT_ONCE, row_groups=[index]):
                     for row in _rows(batch):
                         number += 1
                         yield f"{path.name} row {number}", row
-
-
-def _too_large(group: Any) -> str:
-    for column in map(group.column, range(group.num_columns)):
-        if max(column.total_uncompressed_size, column.total_compressed_size) > MAX_COLUMN:
-            return f"{too_long(f'column {column.path_in_schema!r} of this row group', MAX_COLUMN)}: write smaller row groups"
-    return ""
+            if number != groups.num_rows:
+                said = f"the file says that it has {groups.num_rows} rows, and {number} were found"
+                yield path.name, Fault("unreadable_file", said)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Row | Fault]:

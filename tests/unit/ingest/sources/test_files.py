@@ -105,6 +105,16 @@ def test_one_bad_line_takes_no_other_with_it(tmp_path: Path) -> None:
     assert [i.index for i in found if isinstance(i, Rejection)] == [1, 2]
 
 
+def test_a_time_without_an_offset_breaks_no_import(tmp_path: Path) -> None:
+    """An event without an offset is refused when it is checked; the summary of those beside it is made all the same."""
+    lines = [json.dumps(EVENT), json.dumps(EVENT | {"time": "2026-02-01T12:00:00"}), json.dumps(EVENT)]
+    run = files.read([write(tmp_path / "e.jsonl", "\n".join(lines))])
+    found = list(run.records())
+    _, _, refused = check([i.event for i in found if isinstance(i, Record)], Bounds(EARLIEST, LATEST))
+    assert [(r.index, r.code) for r in refused] == [(1, "invalid_time")]
+    assert (run.summary["records"], run.summary["first"], run.summary["last"]) == (3, EVENT["time"], EVENT["time"])
+
+
 def test_a_csv_row_is_named_by_its_first_physical_line(tmp_path: Path) -> None:
     """After a text with line breaks the next record is named by the line it begins on, as an editor shows it."""
     path = write(tmp_path / "e.csv", 't,i,c\n2026-03-01T12:00:00Z,1,"a\nb\nc"\nsoon,2,x\n')
@@ -208,7 +218,7 @@ def test_what_is_too_long_is_refused_and_never_held(tmp_path: Path, monkeypatch:
         found = items_of(path)
         assert [i.message.partition(":")[0] for i in found if isinstance(i, Rejection)] == places
         assert len(found) == 3
-    monkeypatch.setattr(tables, "MAX_COLUMN", 1000)
+    monkeypatch.setattr(tables, "MAX_GROUP", 100)
     assert "row group" in refusals(tmp_path / "e.parquet")[0].message
     monkeypatch.setattr(objects, "MAX_FILE", 1000)
     assert [r.code for r in refusals(write(tmp_path / "e.json.gz", gzip.compress(long.encode())))] == ["too_long"]

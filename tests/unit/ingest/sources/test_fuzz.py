@@ -1,0 +1,153 @@
+"""Damaged files, mappings and exports: nothing but a plain error or a refusal comes out, and nothing is lost without a word."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hubbub.errors import BadInputError
+from hubbub.ingest.accept import EARLIEST, LATEST, Bounds, check
+from hubbub.ingest.sources import files, mapping, slack
+from hubbub.ingest.sources.slack import SlackImport
+from hubbub.ingest.sources.summary import Record
+from tests.extent import FUZZ
+from tests.mutations import mutated
+
+TIME = "2026-03-01T12:00:00Z"
+EXAMPLES = sorted((Path(__file__).resolve().parents[4] / "examples").glob("*.yaml"))
+ROWS = "events:\n  - {type: {const: message.sent}, time: t, id: i, channel: c}\n"
+RECORDS = [{"t": TIME, "i": f"id{n}", "c": ("sms", "a,b", 'say "x"', "two\nlines", "é")[n % 5]} for n in range(12)]
+EVENTS = [{"type": "message.sent", "time": TIME, "id": f"id{n}", "attributes": {"n": n, "é": [1.5]}} for n in range(12)]
+
+
+def table() -> bytes:
+    """Return the records as CSV."""
+    cells = [[str(v).replace('"', '""') for v in record.values()] for record in RECORDS]
+    return ("t,i,c\n" + "".join('{},{},"{}"\n'.format(*row) for row in cells)).encode()
+
+
+def parquet() -> bytes:
+    """Return the events as Parquet."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({name: [str(e[name]) for e in EVENTS] for name in ("type", "time", "id")}), out)
+    return out.getvalue()
+
+
+def lines(records: list[dict[str, object]]) -> bytes:
+    """Return records as lines of JSON."""
+    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records).encode()
+
+
+MAIL = "From a@x Sun Mar 01 12:00:00 2026\nFrom: A <a@x>\nDate: Sun, 1 Mar 2026 12:00:00 +0000\nMessage-ID: <{}@x>\n\nhi\n\n"
+FORMATS: dict[str, tuple[bytes, str | None]] = {
+    "e.csv": (table(), ROWS),
+    "e.jsonl": (lines([dict(one) for one in EVENTS]), None),
+    "rows.jsonl": (lines([dict(one) for one in RECORDS]), ROWS),
+    "e.json": (json.dumps(EVENTS).encode(), None),
+    "under.json": (json.dumps({"a": [{"b": RECORDS[:6]}, {"b": RECORDS[6:]}]}).encode(), "records: a.b\n" + ROWS),
+    "e.jsonl.gz": (gzip.compress(lines([dict(one) for one in EVENTS])), None),
+    "e.parquet": (parquet(), None),
+    "e.mbox": ("".join(MAIL.format(n) for n in range(12)).encode(),
+               "events: [{type: {const: message.sent}, time: date, id: message_id, contact_id: from_hash}]"),
+}  # fmt: skip
+
+
+def accounted(run: files.FileImport | SlackImport) -> tuple[list[str], int]:
+    """Read an import to its end, check that it counts all it read, and return the ids that are good and how many were refused."""
+    found = list(run.records())
+    good, _, refused = check([i.event if isinstance(i, Record) else i for i in found], Bounds(EARLIEST, LATEST))
+    assert len(good) + len(refused) == len(found)
+    left_out = run.summary["left_out"]
+    assert isinstance(left_out, dict)
+    assert run.summary["records"] == len(found) + sum(n for reason, n in left_out.items() if reason in ("when", "each"))
+    assert all(one.message for one in refused)
+    return [str(event.id) for event in good], len(refused)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, name: str) -> None:
+    """Whatever happened to a file, each record is an event or a refusal with a message; a file that gives none has a refusal.
+
+    Lines of JSON that came through whole are stored, whatever stands beside them.
+    """
+    body, text = FORMATS[name]
+    rows = None
+    if text is not None:
+        (tmp_path / "m.yaml").write_text(text)
+        rows = mapping.load(tmp_path / "m.yaml")
+    for seed in range(FUZZ):
+        damaged = mutated(body, seed)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            good, refused = accounted(files.read([tmp_path / name], rows))
+        except BadInputError as error:
+            assert name in str(error), seed
+            continue
+        if name.endswith(".jsonl") and b"\0" not in damaged[:4] and damaged[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            there = [line for line in damaged.split(b"\n") if line.removeprefix(b"\xef\xbb\xbf").strip()]
+            assert len(there) == len(good) + refused, seed
+            whole = [line for line in body.split(b"\n") if line and line in there]
+            assert {f"id{body.split(bytes([10])).index(line)}" for line in whole} <= set(good), seed
+        elif damaged.strip() and len(good) < 12 and name not in ("e.csv", "e.mbox", "e.json"):
+            assert good or refused, seed
+
+
+def test_a_damaged_mapping_is_refused_by_its_name_or_works(tmp_path: Path) -> None:
+    """A mapping after an accident is refused with its file's name, or reads a good file without a crash."""
+    (tmp_path / "e.csv").write_bytes(table())
+    for seed in range(FUZZ):
+        original = (ROWS.encode(), *(path.read_bytes() for path in EXAMPLES))[seed % (len(EXAMPLES) + 1)]
+        path = tmp_path / "m.yaml"
+        path.write_bytes(mutated(original, seed))
+        try:
+            accounted(files.read([tmp_path / "e.csv"], mapping.load(path)))
+        except BadInputError as error:
+            assert "m.yaml" in str(error) or "e.csv" in str(error), seed
+
+
+def export() -> bytes:
+    """Return a Slack export as a ZIP file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("users.json", json.dumps([{"id": "U9", "is_bot": True}]))
+        for day in (5, 6):
+            messages = [
+                {"type": "message", "user": f"U{n}", "ts": f"16045736{day}{n}.000200", "text": "hi"} for n in range(5)
+            ]
+            archive.writestr(f"help/2020-11-0{day}.json", json.dumps(messages))
+        archive.writestr("C0DUMP.json", json.dumps({"channel_id": "C0DUMP", "name": "dump", "messages": messages}))
+    return out.getvalue()
+
+
+def in_a_day(body: bytes, seed: int) -> bytes:
+    """Return an export of which one file was damaged before it was packed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(body)) as old, zipfile.ZipFile(out, "w") as new:
+        for number, name in enumerate(old.namelist()):
+            new.writestr(name, mutated(old.read(name), seed) if number == seed % 4 else old.read(name))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("damage", [mutated, in_a_day])
+def test_a_damaged_slack_export_is_read_or_refused(tmp_path: Path, damage: Callable[[bytes, int], bytes]) -> None:
+    """A ZIP or a file in it after an accident: every message is an event or a refusal, and what is no export is named."""
+    body = export()
+    for seed in range(FUZZ):
+        (tmp_path / "e.zip").write_bytes(damage(body, seed))
+        try:
+            good, refused = accounted(slack.read(tmp_path / "e.zip"))
+        except BadInputError as error:
+            assert "e.zip" in str(error), seed
+            continue
+        if damage is in_a_day:
+            untouched = 5 if seed % 4 in (1, 2, 3) else 15
+            assert len(good) >= untouched, seed
+            assert good or refused
