@@ -162,11 +162,15 @@ def notes(items: Sequence[Item]) -> list[Rejection]:
     return [
         Rejection(
             index=index, code="counts_nowhere", field="value",
-            message=f"a rating of {item.value} is stored and counts nowhere: ratings are 1, 2, 3, 4 or 5, with scale 10 0 to 10",
+            message=f"a rating of {_number(item.value)} is stored and counts nowhere: ratings are 1 to 5, or 0 to 10 with scale 10",
         )
         for index, item in enumerate(items)
         if isinstance(item, Event) and item.type == "satisfaction.rating_received" and not valid(item)
     ]  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:g}"
 
 
 def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[datetime], list[Rejection]]:
