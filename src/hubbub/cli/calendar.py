@@ -53,9 +53,10 @@ def _read(file: Path) -> dict[str, Any]:
 
     from hubbub.errors import BadInputError
     from hubbub.model import calendar as business_hours
+    from hubbub.yaml_file import read_yaml
 
     try:
-        return business_hours.document(business_hours.read(yaml.safe_load(file.read_text(encoding="utf-8"))))
+        return business_hours.document(business_hours.read(read_yaml(file)))
     except OSError as error:
         raise BadInputError(f"{file}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

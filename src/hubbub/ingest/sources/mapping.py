@@ -232,9 +232,12 @@ def _mapping(path: Path, content: Any) -> Mapping:
     delimiter = top.get("delimiter")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
         raise _KeyError("delimiter", 'give one character, like ";" or "\\t"')
+    made = tuple(_template(t, f"events[{i}]") for i, t in enumerate(templates))
+    if any(t.changed for t in made) and any("revision" in t.fields for t in made):
+        raise _KeyError("events", "'revision: changed' and other revisions exclude each other in one mapping")
     return Mapping(
         path=path,
-        templates=tuple(_template(t, f"events[{i}]") for i, t in enumerate(templates)),
+        templates=made,
         where=condition(top.get("where", {}), "where"),
         source=_text(top["source"], "source") if "source" in top else None,
         tenant=_rule(top["tenant_from"], "tenant_from") if "tenant_from" in top else None,

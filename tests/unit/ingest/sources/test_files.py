@@ -603,3 +603,20 @@ def test_connector_rows(name: str, file: str, types: dict[str, int]) -> None:
     records, summary = example(name, f"connector-seeds/{file}")
     assert Counter(r.event.type for r in records) == types
     assert summary["records"] == counts("connector-seeds")[file]
+
+
+@real
+@pytest.mark.parametrize(("file", "records"), [("single", "messages"), ("batch", "chats.list.messages")])
+def test_messages_of_telegram_lie_under_a_path(tmp_path: Path, file: str, records: str) -> None:
+    """What Telegram exports, one chat or all, is read by the path of its messages, with the times that others read."""
+    folder = DATA / "chat-exports" / "telegram"
+    rows = (
+        f"records: {records}\nevents:\n  - {{type: {{const: message.received}}, contact_id: from, id: {{template: '{{row}}'}},"
+        " time: {column: date_unixtime, format: epoch_s}, channel_id: {column: parent.name, default: chat}}\n"
+    )
+    found = events_of(folder / f"test_{file}_export.json", mapped(tmp_path, rows))
+    right = json.loads((folder / "target.json").read_text())
+    assert [(e.contact_id, e.time.strftime("%Y-%m-%dT%H:%M:%S")) for e in found] == [
+        (r["author"], r["timestamp"]) for r in right
+    ]
+    assert {e.channel_id for e in found} == {"Chatname" if file == "batch" else "chat"}

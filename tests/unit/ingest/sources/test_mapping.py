@@ -250,6 +250,10 @@ def test_tenant_of_a_row(load: Load) -> None:
         ),
         ("events: [{" + MORE + ", contact_id: {column: a, zone: UTC}}]", "are for 'time' and 'revision' only"),
         ("events: [{" + MORE + ", contact_id: a, contact_id: b}]", "the key 'contact_id' is there twice .*line 1"),
+        (
+            "events: [{" + MORE + ", revision: changed}, {" + MORE + ", revision: r}]",
+            "exclude each other in one mapping",
+        ),
         ("records: 3\nevents: [{" + MORE + "}]", "records: must be a text"),
         ("events: [{" + MORE + ", revision: {column: a, zone: localtime}}]", "revision.zone: zone 'localtime' is not"),
         ("events: [{" + MORE + ", contact_id: {column: a, values: [x]}}]", "contact_id.values: must be a table"),
