@@ -324,6 +324,8 @@ class Client:
             ids = (batch[index].id,) if isinstance(index, int) and 0 <= index < len(batch) else ()
             code, field = _text(verdict.get("code")), _text(verdict.get("field"))
             self._report(Trouble("rejected", str(verdict.get("message")), 1, ids, code, field, status))
+        for note in [n for n in told.get("notes") or [] if isinstance(n, dict)][:1]:
+            log.warning("%d event(s) stored with a note, the first: %s", len(told["notes"]), note.get("message"))
         duplicates = int(told.get("duplicates") or 0)
         sent = len(batch) - duplicates - len(verdicts)
         self._settle(len(batch), sent=sent, duplicates=duplicates, rejected=len(verdicts))

@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reset()
         elif how == "html":
             return self.answer(200, b"<html>", {})
-        elif how and how != "reset late":
+        elif how and how not in ("reset late", "note"):
             status, _, told = how.partition(" ")
             problem = {"code": "bad_thing", "detail": f"because {status}"}
             return self.answer(int(status), json.dumps(problem).encode(), {"Retry-After": told} if told else {})
@@ -91,6 +91,8 @@ class Handler(BaseHTTPRequestHandler):
                     verdict["accepted"] += 1
         if how == "reset late":
             return self.reset()
+        if how == "note":
+            verdict["notes"] = [{"index": 0, "code": "counts_nowhere", "field": "value", "message": "counts nowhere"}]
         return self.answer(202, json.dumps(verdict).encode(), {})
 
     def reset(self) -> None:
@@ -442,6 +444,16 @@ def test_pauses_grow_and_are_spread() -> None:
     assert pause(2, None, 0.0) == 1.0
     assert pause(0, 120.0, 0.0) == 120.0 <= pause(0, 120.0, 1.0)
     assert pause(0, timedelta(days=9).total_seconds(), 0.0) == 3600.0
+
+
+def test_a_note_on_stored_events_is_in_the_log(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """What the server says of an event that it stored and nothing counts is a warning; the event counts as sent."""
+    server.script = ["note"]
+    with recording(server) as (client, troubles):
+        client.record(type="satisfaction.rating_received", value=4.5)
+        assert client.flush(10)
+        assert (client.stats.sent, troubles) == (1, [])
+    assert "1 event(s) stored with a note, the first: counts nowhere" in caplog.text
 
 
 def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,12 +75,10 @@ class _Dump(msgspec.Struct):
     """What slackdump writes of a channel into one file; replies lie in the message that they answer."""
 
     messages: list[msgspec.Raw]
-    name: str | None = None
-    channel_id: str | None = None
 
 
 class _Named(msgspec.Struct):
-    """An entry of `users.json` or `channels.json`, as far as it is used."""
+    """An entry of `users.json` or `channels.json`, or a whole channel, as far as it is used."""
 
     id: str = ""
     name: str | None = None
@@ -88,7 +86,7 @@ class _Named(msgspec.Struct):
 
 
 _decode_dump = msgspec.json.Decoder(_Dump).decode
-_decode_list = msgspec.json.Decoder(list[_Named]).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -130,7 +128,7 @@ class SlackImport:
                 tally.left_out["files"] = len(export.left_out)
             channels: dict[str, list[_Day]] = {}
             for day in export.days:
-                channels.setdefault(names.get(day.channel, day.channel) if day.whole else day.channel, []).append(day)
+                channels.setdefault(_name_of(export, day, names), []).append(day)
             for channel, its_days in sorted(channels.items()):
                 found, present = self._threads(its_days, export)
                 threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
@@ -207,13 +205,26 @@ def _records(body: bytes, *, whole: bool) -> list[bytes]:
 
 
 def _entries(export: _Export, name: str) -> list[_Named]:
-    """Return what a list of the export has; one that cannot be read has nothing, since only names and flags come from it."""
+    """Return what a list of the export has, without entries that cannot be read; a list that cannot be is a file left out."""
     if name not in export.lists:
         return []
+    found: list[_Named] = []
     try:
-        return _decode_list(export.read(export.lists[name]).removeprefix(codecs.BOM_UTF8))
+        for raw in array_of(export.read(export.lists[name]).removeprefix(codecs.BOM_UTF8)):
+            with suppress(msgspec.DecodeError, ValueError):
+                found.append(_decode_named(raw))
     except _BROKEN:
-        return []
+        export.left_out.append(name)
+    return found
+
+
+def _name_of(export: _Export, day: _Day, names: dict[str, str]) -> str:
+    """Return the name of a file's channel: of a whole one what its list or itself says, else its id."""
+    if not day.whole or day.channel in names:
+        return names[day.channel] if day.whole else day.channel
+    with suppress(*_BROKEN):
+        return _decode_named(export.read(day.path).removeprefix(codecs.BOM_UTF8)).name or day.channel
+    return day.channel
 
 
 @contextmanager

@@ -247,13 +247,20 @@ def test_a_time_written_as_a_number_is_the_same_time(tmp_path: Path) -> None:
 
 
 def test_users_that_are_programs_are_bots(tmp_path: Path) -> None:
-    """Who `users.json` says is a bot is one, though no record has a bot id; a list that cannot be read changes nothing."""
+    """Who `users.json` says is a bot is one, though no record has a bot id; an entry that cannot be read costs itself.
+
+    A list that cannot be read is named among the files that were not.
+    """
     path = export(tmp_path, {"a/2020-11-05.json": [message(T0, "U9"), message(T1)]})
     (path / "users.json").write_text(json.dumps([{"id": "U9", "is_bot": True}, {"id": "U1", "is_bot": False}]))
     found = events(path)
     assert [(e.kind, e.contact_id) for e in found.values()] == [("bot", None), ("person", "U1")]
+    (path / "users.json").write_text(json.dumps([{"id": "U9", "is_bot": True}, {"id": 3}, "x"]))
+    assert [e.kind for e in events(path).values()] == ["bot", "person"]
     (path / "users.json").write_text("{")
-    assert {e.kind for e in events(path).values()} == {"person"}
+    run = slack.read(path)
+    assert len(list(run.records())) == 2
+    assert (run.not_read, run.summary["left_out"]) == (["users.json"], {"files": 1})
 
 
 def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
@@ -266,7 +273,8 @@ def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
         dump.mkdir()
         body = {"channel_id": "C0HELP", "name": listed, "messages": [{**root, "slackdump_thread_replies": [reply]}]}
         (dump / "C0HELP.json").write_text(json.dumps(body))
-        (dump / "channels.json").write_text(json.dumps([{"id": "C0HELP", "name": "help"}]))
+        if listed is None:
+            (dump / "channels.json").write_text(json.dumps([{"id": "C0HELP", "name": "help"}]))
         assert events(dump) == events(days), name
 
 
