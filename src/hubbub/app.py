@@ -36,7 +36,7 @@ from hubbub.operations.erasing import OPERATIONS as ERASING
 from hubbub.operations.erasing import EraseOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
-from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations
+from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
 from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
@@ -338,8 +338,11 @@ def _texts(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def open_engine(path: str | Path | None = None, *, clock: Clock = system_clock, **flags: Any) -> Engine:
-    """Open the engine over a data folder (made when absent); several processes may have one open."""
-    return Engine(settings_.load(Path(path) if path is not None else None, **flags), clock)
+    """Open the engine over a data folder (made when absent); several processes may have one open.
+
+    Raises BadSettingError, and what the folder's files are refused with.
+    """
+    return Engine(checked(settings_.load(Path(path) if path is not None else None, **flags)), clock)
 
 
 __all__ = ["Engine", "Event", "open_engine"]

@@ -115,6 +115,14 @@ class RateLimitedError(HubbubError):
         self.retry_after = retry_after
 
 
+class RequestTimeoutError(HubbubError):
+    """The request did not come in within the time that it may take: send it again, with a smaller body or a better line."""
+
+    code = "request_timeout"
+    status = 408
+    retry = True
+
+
 class TooLargeError(HubbubError):
     """The request body is larger than allowed."""
 

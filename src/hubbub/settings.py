@@ -113,12 +113,15 @@ class CacheTiers(BaseModel):
 
 
 class Limits(BaseModel):
-    """How often one API key may ask one process; 0 is as often as it likes."""
+    """How often one API key may ask one process, and how much work a tenant's keys may cause there; 0 is no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reads: float = Field(100, ge=0, le=1e6, description="Requests a second, all but those that store events.")
     ingests: float = Field(5000, ge=0, le=1e6, description="Requests a second that store events.")
+    events: float = Field(20_000, ge=0, le=1e9, description="Events a second of one tenant.")
+    megabytes: float = Field(20, ge=0, le=1e6, description="MB of request bodies a second of one tenant.")
+    seconds: float = Field(0.5, ge=0, le=1e3, description="Seconds of processor time a second of one tenant.")
     burst: float = Field(2, ge=1, le=3600, description="Seconds' worth of requests that may come at once.")
 
 
@@ -154,7 +157,8 @@ class Settings(BaseSettings):
     refresh_seconds: float = Field(1.0, gt=0, description="Pause between refreshes while the server runs.")
     default_zone: str = Field("UTC", description="Zone of tenants made without one.")
     limits: Limits = Field(
-        Limits(reads=100, ingests=5000, burst=2), description="How often one API key may ask one process."
+        default_factory=Limits.model_construct,
+        description="How often one API key may ask, and how much work it may cause.",
     )
     retention: RetentionDays = Field(
         default_factory=lambda: RetentionDays.model_validate({}), description="Days kept for new tenants."

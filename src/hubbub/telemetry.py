@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Hashable
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -28,6 +30,32 @@ JOB_SECONDS = Histogram(
 QUEUE_DEPTH = Gauge("hubbub_queue_jobs", "Jobs that wait or run, by queue and state.", ["queue", "state"])
 QUEUE_OLDEST = Gauge("hubbub_queue_oldest_waiting_seconds", "Age of the oldest waiting job, by queue.", ["queue"])
 BEHIND = Gauge("hubbub_log_waiting_batches", "Accepted batches that wait to be stored and folded.")
+
+
+SELDOM = 60.0
+"""Seconds between two log lines about the same trouble."""
+_MOST_TROUBLES = 1000
+
+
+class Seldom:
+    """Says of a trouble that goes on whether it is time for another log line. May be used from any thread."""
+
+    def __init__(self, seconds: float = SELDOM) -> None:
+        self._seconds = seconds
+        self._last: dict[Hashable, float] = {}
+
+    def __call__(self, trouble: Hashable) -> bool:
+        """Return True at most once in the time for each trouble."""
+        now = time.monotonic()
+        if now - self._last.get(trouble, -self._seconds) < self._seconds:
+            return False
+        if len(self._last) >= _MOST_TROUBLES:
+            self._last.clear()
+        self._last[trouble] = now
+        return True
+
+
+seldom = Seldom()
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:

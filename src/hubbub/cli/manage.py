@@ -201,11 +201,12 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
 
 @config.command("check")
 def check_config(data: Data = None, as_json: Json = False) -> None:
-    """Check the settings; exits 1 and says why when one cannot work."""
+    """Check the settings as 'hubbub serve' does; exits 1 and says why when one cannot work."""
     from hubbub.cli import show
+    from hubbub.operations.jobs import checked
     from hubbub.settings import load
 
-    settings = load(data)
+    settings = checked(load(data))
     show.emit({"ok": True, "data": str(settings.data)}, as_json=as_json)
 
 

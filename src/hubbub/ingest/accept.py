@@ -53,6 +53,11 @@ class Outcome:
     notes: list[Rejection] = field(default_factory=list)
 
     @property
+    def size(self) -> int:
+        """Records of the batch."""
+        return self.stored + self.duplicates + self.corrected + len(self.rejected)
+
+    @property
     def accepted(self) -> int:
         """Events that are in the store because of this batch."""
         return self.stored + self.corrected

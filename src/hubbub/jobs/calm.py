@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
 
-from hubbub.telemetry import log
+from hubbub.telemetry import log, seldom
 
 
 class _Calm(logging.Handler):
-    """DBOS's own log lines, as ours, the same line at most every ten seconds: a database that is away repeats itself."""
+    """DBOS's own log lines, as ours, the same line at most once a minute: a database that is away repeats itself."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a line on unless it was just said."""
         if record.getMessage().startswith("Exception encountered in background workflow"):
             return  # a job's failure: told by whoever ran it
-        text, now = record.getMessage().splitlines()[0][:300], time.monotonic()
-        if now - self._said.get(text[:40], -60.0) > 10:
-            self._said[text[:40]] = now
+        text = record.getMessage().splitlines()[0][:300]
+        if seldom(("jobs database", text[:40])):
             log.warning("jobs database", note=text)
 
 

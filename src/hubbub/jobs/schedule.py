@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from hubbub.errors import BadSettingError
 
@@ -59,7 +59,7 @@ def schedules(changed: Mapping[str, str], *, aggregation: bool = True) -> dict[s
     """Return all schedules by name, with the crons of the settings in place of the given ones.
 
     Without `aggregation` those that write published tables are left out. Raises BadSettingError for a name that is not known,
-    or a cron that cannot be read.
+    and for a cron that cannot be read or never comes.
     """
     known = {one.name: one for one in SCHEDULES}
     for name, cron in changed.items():
@@ -67,6 +67,12 @@ def schedules(changed: Mapping[str, str], *, aggregation: bool = True) -> dict[s
             raise BadSettingError(f"schedules: there is no schedule {name!r} (there are {', '.join(sorted(known))})")
         if not croniter.is_valid(cron) or len(cron.split()) != 5:
             raise BadSettingError(f"schedules.{name}: {cron!r} is not a cron line of five fields, like '0 2 * * *'")
+        try:
+            next_tick(cron, datetime.now(UTC))
+        except CroniterError:
+            raise BadSettingError(
+                f"schedules.{name}: {cron!r} names a day that no year has, like 31 February"
+            ) from None
         known[name] = replace(known[name], cron=cron)
     return {name: one for name, one in known.items() if aggregation or one.queue not in PUBLISHING}
 

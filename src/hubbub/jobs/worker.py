@@ -20,12 +20,13 @@ import structlog
 
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
+from hubbub.jobs.ledger import Progress
 from hubbub.jobs.policies import QUEUES, classify
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.runner import Job, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
 from hubbub.jobs.workflows import WORK
-from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log
+from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
 
 Ask = Callable[..., Any]
 """Runs one of the engine's operations: `ask(name, **params)`."""
@@ -77,6 +78,10 @@ class _Task:
     def ended(self, prefix: str) -> dict[str, int]:
         """Count jobs by state."""
         return self._jobs.ended(prefix)
+
+
+def _line_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
 def end(handed_back: Sequence[str]) -> None:
@@ -204,9 +209,8 @@ class Worker:
                 except Exception as error:  # the database is away, or was cut off: the next round may go well
                     well = False
                     self._duties[number] = (every, duty, now + 5.0)
-                    log.warning(
-                        "clock", duty=duty.__name__, error=f"{type(error).__name__}: {error}".splitlines()[0][:300]
-                    )
+                    if seldom(("clock", duty.__name__, type(error))):
+                        log.warning("clock", duty=duty.__name__, error=_line_of(error))
             if well:
                 self._went_well = time.monotonic()
 
@@ -214,19 +218,28 @@ class Worker:
         self._jobs.ledger.beat(self._runner.process, self._clock())
 
     def _tick(self) -> None:
-        """Start the jobs that are due: what was decided on and not yet started, then what has come due since."""
+        """Start what is due of every schedule; one that cannot be started keeps no other from it."""
         now = self._clock()
         found = self._jobs.ledger.progress(dict.fromkeys(self._schedules, now))
-        for name, schedule in self._schedules.items():
-            progress = found[name]
-            if progress.pending is not None:
-                self._launch(schedule, progress.pending)
-            elif not progress.paused:
-                due = ticks(schedule.cron, progress.done_to, now)
-                if due:
-                    pending = {"job": f"{name}:{due[-1]:%Y-%m-%dT%H:%M}", "ticks": [tick.isoformat() for tick in due]}
-                    if self._jobs.ledger.claim(name, progress.done_to, due[-1], pending):
-                        self._launch(schedule, pending)
+        failed: Exception | None = None
+        for schedule in self._schedules.values():
+            try:
+                self._start_due(schedule, found[schedule.name], now)
+            except Exception as error:
+                failed = error
+                if seldom(("schedule", schedule.name, type(error))):
+                    log.warning("schedule failed", schedule=schedule.name, error=_line_of(error))
+        if failed is not None:
+            raise failed
+
+    def _start_due(self, schedule: Schedule, progress: Progress, now: datetime) -> None:
+        """Start the job that was decided on and not yet started, or else the one for what has come due since."""
+        if progress.pending is not None:
+            self._launch(schedule, progress.pending)
+        elif not progress.paused and (due := ticks(schedule.cron, progress.done_to, now)):
+            pending = {"job": f"{schedule.name}:{due[-1]:%Y-%m-%dT%H:%M}", "ticks": [tick.isoformat() for tick in due]}
+            if self._jobs.ledger.claim(schedule.name, progress.done_to, due[-1], pending):
+                self._launch(schedule, pending)
 
     def _launch(self, schedule: Schedule, pending: Mapping[str, Any]) -> None:
         payload = {**schedule.payload, "ticks": pending["ticks"]}

@@ -11,7 +11,9 @@ import difflib
 import json
 import math
 import re
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -107,6 +109,8 @@ ALIASES: dict[str, str] = {
 TENANT_NAMES = frozenset({"property_id", "organization_id", "team_id"})
 """Names that an event's tenant had there. The key says whose an event is; one that names another tenant is refused."""
 
+LONGEST_HINTED = 100
+"""Characters; what is longer is no mistyped name, and comparing it takes long."""
 MAX_RAW = 262_144
 """Characters that are kept of a refused record; no good event can have as many, so that what is cut was none."""
 
@@ -123,8 +127,16 @@ def is_known_type(name: str) -> bool:
     return name in TYPES or CUSTOM_TYPE.match(name) is not None
 
 
-def nearest(name: str, known: frozenset[str] | set[str] | list[str]) -> str:
-    """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string."""
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string.
+
+    It is worked out once for each name, since a sender that mistypes one does so in each of its events.
+    """
+    return _nearest(name, frozenset(known)) if len(name) <= LONGEST_HINTED else ""
+
+
+@lru_cache(maxsize=4096)
+def _nearest(name: str, known: frozenset[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hubbub.clock import Clock
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
+from hubbub.outgoing.http import Outgoing
 from hubbub.publishing import snapshots
 from hubbub.publishing.publish import publish
 from hubbub.query.queries import Queries
@@ -232,6 +233,16 @@ class JobOperations(ABC):
 
 def _job_of(reference: str) -> str:
     return f"{AI}:{reference}"
+
+
+def checked(settings: Settings) -> Settings:
+    """Return settings whose schedules and hosts can work, too. Raises BadSettingError."""
+    if settings.schedules:
+        from hubbub.jobs.schedule import schedules
+
+        schedules(settings.schedules)
+    Outgoing(settings.allow_private_hosts)
+    return settings
 
 
 def jobs_of(settings: Settings) -> Jobs:

@@ -8,7 +8,6 @@ from datetime import UTC
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
-from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
@@ -16,7 +15,6 @@ from hubbub.app import Engine
 from hubbub.clock import system_clock
 from hubbub.errors import ForbiddenError, UnauthenticatedError
 from hubbub.store.control import Key
-from hubbub.web.limits import Limiter, kind_of
 
 _REMEMBER_SECONDS = 5.0
 
@@ -73,19 +71,8 @@ async def engine_of(request: Request) -> Engine:
 
 
 async def caller(request: Request) -> Key:
-    """Return the key of a request, counted against its limit, and leave it in the request's state.
-
-    Raises UnauthenticatedError, RateLimitedError.
-    """
-    text, state = bearer(request), request.app.state
-    ring: KeyRing = state.keys
-    key = ring.remembered(text)
-    if key is None:
-        key = await run_in_threadpool(ring.key, text)
-    request.state.key = key
-    if not hasattr(request.state, "limit_headers"):  # else it was counted at the gate
-        limiter: Limiter = state.limiter
-        request.state.limit_headers = limiter.take(key.id, kind_of(request.url.path))
+    """Return the key of a request, which the gate found out."""
+    key: Key = request.state.key
     return key
 
 
@@ -99,7 +86,7 @@ class Access(SecurityBase):
         self.scope = scope
 
     async def key(self, request: Request) -> Key:
-        """Return the key of a request. Raises UnauthenticatedError, ForbiddenError, RateLimitedError."""
+        """Return the key of a request. Raises ForbiddenError."""
         key = await caller(request)
         wanted = self.scope if key.tenant is not None else "admin"
         if wanted not in key.scopes:

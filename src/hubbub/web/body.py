@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,11 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hubbub.errors import BadRequestError, TooLargeError
 from hubbub.gunzip import BadGzipError, TooMuchError, gunzip
 
+BODY_PAUSE, BODY_SECONDS = 30.0, 300.0
+"""Seconds that a body may stand still, and that it may take in all."""
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, decompressed when gzip; how many bytes came in stays in the request's state.
+    """Return the body, decompressed when gzip.
 
     Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip and a sender that is gone.
     """
@@ -30,8 +34,6 @@ async def read_body(request: Request, limit: int) -> bytes:
             parts.append(chunk)
     except ClientDisconnect:
         raise BadRequestError("the sender was gone before its whole body was there", reason="sender_gone") from None
-    finally:
-        request.state.received = size
     body = b"".join(parts)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding in ("", "identity"):
@@ -60,7 +62,10 @@ def is_lines(request: Request) -> bool:
 
 
 class Bounded:
-    """Refuses a request's body beyond `limit` bytes while it comes in, whichever route reads it."""
+    """Bounds a request's body in bytes and in time while it comes in, whichever route reads it.
+
+    How many bytes came in stays in the request's state, as `received`.
+    """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit = app, limit
@@ -70,12 +75,26 @@ class Bounded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        size = 0
+        size, more = 0, True
+        last = asyncio.get_running_loop().time() + BODY_SECONDS
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, more
+            if not more:  # what comes now is the end of the connection, which may take as long as the answer
+                return await receive()
+            now = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout_at(min(now + BODY_PAUSE, last)):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    408,
+                    f"the body did not come in: nothing for {BODY_PAUSE:g} s, or not all of it within {BODY_SECONDS:g} s",
+                    {"Retry-After": "5", "Connection": "close"},
+                ) from None
+            more = message.get("more_body", False)
             size += len(message.get("body", b""))
+            scope["state"]["received"] = size
             if size > self._limit:
                 raise HTTPException(413, f"the body has more than the {self._limit} bytes allowed; send less at a time")
             return message

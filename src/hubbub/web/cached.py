@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from hubbub.app import Engine
+from hubbub.web.work import counted
 
 
 async def cached(request: Request, engine: Engine, name: str, tenant: str, /, **params: Any) -> Response:
@@ -19,7 +20,7 @@ async def cached(request: Request, engine: Engine, name: str, tenant: str, /, **
     fresh = "no-cache" in request.headers.get("cache-control", "").lower()
     found = answers.look(asked) if answers.cache.inline and not fresh else None
     if found is None:
-        worked = await run_in_threadpool(answers.work, asked, fresh=fresh)
+        worked = await run_in_threadpool(counted(answers.work), asked, fresh=fresh)
         # not waited for in a thread: a hundred askers of one slow answer would leave none for others
         found = await asyncio.wrap_future(worked) if isinstance(worked, Future) else worked
     keep = min(asked.seconds, engine.settings.cache.realtime) if asked.shared else 0

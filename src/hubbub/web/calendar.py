@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from hubbub.model.calendar import MAX_HOLIDAYS, MAX_INTERVALS, MAX_VERSIONS
 from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/calendar")
+router = APIRouter(prefix="/v1/calendar", route_class=Counted)
 
 Text = Annotated[str, Field(max_length=20)]
 Hours = Annotated[list[Text], Field(max_length=MAX_INTERVALS)]

@@ -14,8 +14,9 @@ from hubbub.errors import BadRequestError, NotFoundError
 from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, MayErase
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=Counted)
 
 Whose = Annotated[
     str | None, Field(max_length=63, description="The tenant, for operators, who have to name one; a key's own otherwise.")

@@ -11,8 +11,9 @@ from pydantic import Field
 from hubbub.web.auth import EngineOf, OfTenant
 from hubbub.web.repeat import Once
 from hubbub.web.shapes import Shape
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/exports")
+router = APIRouter(prefix="/v1/exports", route_class=Counted)
 
 Exports = Annotated[str, Security(OfTenant("export"), scopes=["export"])]
 Id = Annotated[str, Path(max_length=100, description="Id of the export.")]

@@ -1,34 +1,81 @@
-"""Where requests beyond a key's limit end: before routing, threads and bodies, so that a flood costs its neighbours little."""
+"""Whom a request is from, before its body is read, a thread taken or a route looked for: so a flood costs others little.
+
+A key that is not known, or beyond its limit, ends here. So does a tenant of whom more requests wait than may. Of the threads that
+work a tenant has a share; its other requests wait here for their turn, and take nobody's place.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from weakref import WeakValueDictionary
+
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hubbub.errors import RateLimitedError, UnauthenticatedError
+from hubbub.errors import HubbubError, RateLimitedError
+from hubbub.store.control import Key
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing, bearer
 from hubbub.web.limits import Limiter, kind_of
+from hubbub.web.work import Account, account
+
+SHARE = 10
+"""Requests of one tenant that are worked on at once; the server has 40 threads for requests."""
+MOST_WAITING = 200
+"""Requests of one tenant that wait for their turn."""
 
 
 class Gate:
-    """Counts requests of keys that are known already. Others are counted by `auth.caller`, once the database knows them."""
+    """Finds out the key of each request to the API, counts it and the work that it causes, and gives tenants their turns."""
 
     def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter) -> None:
         self._app, self._ring, self._limiter = app, ring, limiter
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._here: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 429."""
-        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
-            request = Request(scope)
-            try:
-                key = self._ring.remembered(bearer(request))
-                if key is not None:
-                    scope["state"]["key"] = key
-                    scope["state"]["limit_headers"] = self._limiter.take(key.id, kind_of(scope["path"]))
-            except UnauthenticatedError:
-                pass  # the route says so itself
-            except RateLimitedError as error:
-                await problems.refusal(request, error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        """Pass a request on, or answer it with 401, 429 or 503."""
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            key = await self._let_in(scope)
+        except HubbubError as error:
+            await problems.refusal(Request(scope), error)(scope, receive, send)
+            return
+        owner = key.tenant or key.id
+        turn = self._turns.setdefault(owner, asyncio.Semaphore(SHARE))
+        self._here[owner] += 1
+        try:
+            async with turn:
+                await self._work(key, scope, receive, send)
+        finally:
+            self._here[owner] -= 1
+            if not self._here[owner]:
+                del self._here[owner]
+
+    async def _let_in(self, scope: Scope) -> Key:
+        """Return the key of a request, counted. Raises UnauthenticatedError, RateLimitedError, and what the database raises."""
+        text = bearer(Request(scope))
+        key = self._ring.remembered(text)
+        if key is None:
+            key = await run_in_threadpool(self._ring.key, text)
+        scope["state"]["key"] = key
+        scope["state"]["limit_headers"] = self._limiter.take(key, kind_of(scope["path"]))
+        if self._here[key.tenant or key.id] >= SHARE + MOST_WAITING:
+            raise RateLimitedError(f"{MOST_WAITING} requests wait for their turn already: wait 1 s", retry_after=1.0)
+        return key
+
+    async def _work(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
+        spent = Account()
+        before = account.set(spent)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            account.reset(before)
+            state = scope["state"]
+            events = state["outcome"].size if "outcome" in state else 0
+            work = {"events": events, "megabytes": state.get("received", 0) / 1e6, "seconds": spent.seconds}
+            self._limiter.spend(key, work)

@@ -12,8 +12,9 @@ from hubbub.store.integrations import MAX_SECRET
 from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/integrations")
+router = APIRouter(prefix="/v1/integrations", route_class=Counted)
 
 Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]
 Secret = Annotated[SecretStr, Field(max_length=MAX_SECRET, description="Token of the service; never shown again.")]

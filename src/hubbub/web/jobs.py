@@ -14,8 +14,9 @@ from hubbub.replies.request import ReplyRequest
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted
 
-jobs_routes = APIRouter(prefix="/v1")
+jobs_routes = APIRouter(prefix="/v1", route_class=Counted)
 JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
 QueueName = Annotated[str, Path(max_length=200, description="The queue's name.")]
 ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's name.")]

@@ -17,8 +17,9 @@ from hubbub.operations.tenants import LONGEST_OVERLAP
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, MayAdminister
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/keys")
+router = APIRouter(prefix="/v1/keys", route_class=Counted)
 
 Id = Annotated[str, Path(max_length=40, description="Id of the key: the part between `hub_live_` and its secret.")]
 Scope = Annotated[str, Field(max_length=20)]

@@ -117,6 +117,10 @@ def refusal(request: Request, error: HubbubError) -> JSONResponse:
     return problem(request, error.status, error.code, error.message, headers)
 
 
+_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
+"""Of what only HTTP finds wrong."""
+
+
 def install(app: FastAPI) -> None:
     """Give an app the handlers that turn every error into a problem."""
 
@@ -140,7 +144,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "bad_request")
+        code = _CODES.get(error.status_code, "bad_request")
         detail = "There is no such thing here." if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, code, detail, dict(error.headers or {}))
 

@@ -14,8 +14,9 @@ from hubbub.reports.sections import SECTIONS
 from hubbub.web import shapes
 from hubbub.web.auth import Administers, EngineOf, Reads
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/reports")
+router = APIRouter(prefix="/v1/reports", route_class=Counted)
 
 Id = Annotated[str, Path(max_length=100, description="Id of the report.")]
 Text = Annotated[str, Field(max_length=60)]

@@ -22,8 +22,9 @@ from hubbub.web.auth import EngineOf, Ingests, Reads
 from hubbub.web.body import is_lines, read_body
 from hubbub.web.cached import cached
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted, counted
 
-api = APIRouter(prefix="/v1")
+api = APIRouter(prefix="/v1", route_class=Counted)
 open_routes = APIRouter()
 
 Text = Annotated[str, Field(max_length=200)]
@@ -66,6 +67,7 @@ async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONRes
     return JSONResponse(await run_in_threadpool(_store, request, engine, tenant, body), 202)
 
 
+@counted
 def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[str, Any]:
     try:
         items = read_events(body, lines=is_lines(request), tenant=tenant)

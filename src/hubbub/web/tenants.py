@@ -13,8 +13,9 @@ from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf, MayRead, Operates
 from hubbub.web.repeat import Once
+from hubbub.web.work import Counted
 
-router = APIRouter(prefix="/v1/tenants")
+router = APIRouter(prefix="/v1/tenants", route_class=Counted)
 
 Id = Annotated[str, Path(max_length=63, description="Id of the tenant.")]
 Name = Annotated[str, Field(max_length=200, description="Name for people.")]

@@ -250,6 +250,21 @@ def test_config_check_ends_with_1(hubbub: Run, monkeypatch: pytest.MonkeyPatch, 
     assert text.split(":")[0] in ended.err or "YAML" in ended.err
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{hourly_message_counts: "0 0 31 2 *"}', '{retention: "61 * * * *"}', '{nightly: "0 0 * * *"}'],
+)
+@pytest.mark.parametrize("command", [("config", "check"), ("serve", "--port", "1"), ("tenants", "list"), ("worker",)])
+def test_a_schedule_that_cannot_work_is_refused_everywhere(hubbub: Run, text: str, command: tuple[str, ...]) -> None:
+    """What `config check` refuses no command starts with, and it says the schedule: a day that never comes, no cron, no name."""
+    Path("hubbub.yaml").write_text(f"schedules: {text}")
+    ended = hubbub(*command)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("hubbub: schedules")
+    assert text[1:].split(":")[0] in ended.err
+    assert ended.err.count("\n") == 1
+
+
 def test_a_key_is_shown_once(loaded: Run) -> None:
     """The key's text is printed when it is made, and by no list."""
     made = loaded("keys", "add", "--tenant", "acme", "--label", "desk", "--scope", "read", "--json").told

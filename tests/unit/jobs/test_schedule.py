@@ -62,6 +62,6 @@ def test_settings_change_a_cron_and_nothing_else() -> None:
     assert schedules({"retention": "15 5 * * *"})["retention"].cron == "15 5 * * *"
     with pytest.raises(BadSettingError, match="nightly"):
         schedules({"nightly": "0 0 * * *"})
-    for line in ("often", "* * * * * *", "61 * * * *"):
+    for line in ("often", "* * * * * *", "61 * * * *", "0 0 31 2 *", "0 0 30 2 *"):
         with pytest.raises(BadSettingError, match=r"schedules\.retention"):
             schedules({"retention": line})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from croniter import CroniterError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,21 @@ def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
             worker._tick()
     for name, schedule in SCHEDULES.items():
         assert queues.ticks(name) == ticks(schedule.cron, NOW, highest)
+
+
+def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
+    """A schedule whose cron never comes fails, and those before and after it start what they have due."""
+    bad = Schedule("bad", "0 0 31 2 *", "aggregation", "For tests.", {})
+    clock = Hand()
+    worker = Worker(queues, lambda *_, **__: None, {"bad": bad, **SCHEDULES, "worse": bad}, clock)  # type: ignore[arg-type]
+    for _ in range(2):
+        with suppress(CroniterError):
+            worker._tick()
+        clock.now += timedelta(days=1)
+    with pytest.raises(CroniterError):
+        worker._tick()
+    assert len(queues.ticks("hourly")) == 48
+    assert len(queues.ticks("daily")) == 2
 
 
 @settings(deadline=None, max_examples=30)

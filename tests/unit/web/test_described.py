@@ -67,7 +67,11 @@ def test_a_problem_leads_to_a_page_about_it(face: Face) -> None:
 
 def test_problems_of_http_itself_have_pages_too(face: Face) -> None:
     """Whatever route and method are asked, the code of the problem is one with a page."""
-    answers = [face.http.put("/v1/metrics"), face.http.get("/nowhere"), face.http.post("/v1/query", content=b"{")]
+    answers = [
+        face.http.put("/v1/metrics", headers=face.auth),
+        face.http.get("/nowhere"),
+        face.http.post("/v1/query", content=b"{"),
+    ]
     codes = [answer.json()["code"] for answer in answers]
     assert codes[0] == "method_not_allowed"
     assert set(codes) <= set(KINDS)

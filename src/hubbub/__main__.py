@@ -1,0 +1,6 @@
+"""`python -m hubbub`: the command line where the command `hubbub` is not on the PATH."""
+
+from hubbub.cli.main import run
+
+if __name__ == "__main__":
+    run()
