@@ -81,7 +81,7 @@ class Engine(
         self.clock = clock
         folder = settings.data
         with errors_of(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as opened:
             self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
             opened.callback(self.database.close)
@@ -294,7 +294,7 @@ class Engine(
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
-        return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs())}
+        return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs)}
 
     def load(
         self,

@@ -63,6 +63,10 @@ class Ledger:
         """Release connections."""
         self._database.close()
 
+    def changed(self) -> int | None:
+        """Return what `Database.changed` does, of the jobs database."""
+        return self._database.changed()
+
     # --- schedules
 
     def progress(self, names: Mapping[str, datetime]) -> dict[str, Progress]:

@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, _serialization
@@ -49,9 +48,7 @@ class Jobs:
     def __init__(self, url: str) -> None:
         calm()
         self.url = url
-        if url.startswith("sqlite:///"):
-            _private(Path(url.removeprefix("sqlite:///")))
-        with answering():
+        with answering(url):
             self.ledger = Ledger(url)
             DBOS.migrate(url)
             self._client: DBOSClient = Answering(
@@ -60,7 +57,8 @@ class Jobs:
                     serializer=DBOSPortableJSONSerializer(),
                     application_name=APPLICATION,
                     retry_connection_errors=False,
-                )
+                ),
+                url,
             )  # type: ignore[assignment]
 
     def close(self) -> None:
@@ -146,6 +144,11 @@ class Jobs:
         """Return every job that waits or runs (for gauges)."""
         found = self._client.list_workflows(name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False)
         return [row_of(one) for one in found]
+
+    def any_in_flight(self) -> bool:
+        """Say whether any job waits or runs."""
+        asked: dict[str, Any] = {"name": list(QUEUES), "status": IN_FLIGHT, "load_input": False, "load_output": False}
+        return bool(self._client.list_workflows(limit=1, **asked))
 
     def busy(self, prefix: str) -> bool:
         """Say whether any job whose id begins with `prefix` has not ended: it waits, runs, or is to be tried again."""
@@ -309,13 +312,6 @@ def policy_of(queue: str) -> Queue:
     if queue not in QUEUES:
         raise NotFoundError(f"there is no queue {queue[:80]!r} (there are {', '.join(QUEUES)})")
     return QUEUES[queue]
-
-
-def _private(path: Path) -> None:
-    """Make the file readable by its owner only: its rows say what this process will do."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
 
 
 def _age(status: WorkflowStatus) -> tuple[int, int]:

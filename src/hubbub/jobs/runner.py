@@ -51,6 +51,7 @@ class Runner:
     def __init__(self, jobs: Jobs, run: Callable[[Job], Any]) -> None:
         self.process = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.running: set[str] = set()
+        self.resting = False
         self._jobs = jobs
         self._run = run
 
@@ -98,13 +99,23 @@ class Runner:
 
     def stop(self, patience: int) -> list[str]:
         """Take no more jobs, wait up to `patience` seconds for running ones; hands back those that still run, by id."""
-        DBOS.destroy(workflow_completion_timeout_sec=patience)
+        if not self.resting:
+            DBOS.destroy(workflow_completion_timeout_sec=patience)
         return self._jobs.hand_back(self.process)
 
-    @staticmethod
-    def alive() -> bool:
-        """Say whether the threads that take jobs live."""
-        return any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
+    def rest(self) -> None:
+        """End the threads that ask the queues for jobs, until `wake`: they ask several times a second whether there are any."""
+        self.resting = True
+        DBOS.destroy(workflow_completion_timeout_sec=1)
+
+    def wake(self) -> None:
+        """Take jobs again. Raises what `start` raises."""
+        self.start()
+        self.resting = False
+
+    def alive(self) -> bool:
+        """Say whether the threads that take jobs live, or none has to."""
+        return self.resting or any(t.name.startswith("queue-worker-") and t.is_alive() for t in threading.enumerate())
 
     def body(self, payload: Mapping[str, Any]) -> Any:
         """Run one job; what it raises becomes a job error that carries its class."""

@@ -37,6 +37,8 @@ STUCK_AFTER = 60.0
 YOUNG = 3600.0
 """Seconds that an ended job stays visible at least, whatever its queue's history says."""
 PATIENCE = 10
+REST_AFTER = 30.0
+"""Seconds without a job after which the queues are not asked any more; a look at whether anything was written is enough then."""
 
 
 @dataclass
@@ -84,6 +86,12 @@ def _line_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
+def _note(duty: str, error: Exception) -> None:
+    """Log what a duty of the clock failed with, once a minute while it does."""
+    if seldom(("clock", duty, type(error))):
+        log.warning("clock", duty=duty, error=_line_of(error))
+
+
 def end(handed_back: Sequence[str]) -> None:
     """End the process at once when threads of jobs that were handed back still run; Python would wait for them."""
     if handed_back:
@@ -106,11 +114,14 @@ class Worker:
         self._went_well = time.monotonic()
         self._seen: dict[str, tuple[datetime, float]] = {}
         self._idle: dict[str, float] = {}
+        self._wakes = True
+        self._busy = time.monotonic()
+        self._written: int | None = None
         self._duties: list[tuple[float, Callable[[], None], float]] = [
             (every, duty, -every)
             for every, duty in (
                 (3.0, self._beat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
-                (60.0, self._prune), (30.0, self._keep_promises),
+                (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest),
             )
         ]  # fmt: skip
 
@@ -198,8 +209,8 @@ class Worker:
     # --- the clock
 
     def _loop(self) -> None:
-        while not self._stop.wait(0.5):
-            now, well = time.monotonic(), True
+        while not self._pause():
+            now, well = time.monotonic(), self._wakes
             for number, (every, duty, last) in enumerate(self._duties):
                 if now - last < every:
                     continue
@@ -209,10 +220,40 @@ class Worker:
                 except Exception as error:  # the database is away, or was cut off: the next round may go well
                     well = False
                     self._duties[number] = (every, duty, now + 5.0)
-                    if seldom(("clock", duty.__name__, type(error))):
-                        log.warning("clock", duty=duty.__name__, error=_line_of(error))
+                    _note(duty.__name__, error)
             if well:
                 self._went_well = time.monotonic()
+
+    def _pause(self) -> bool:
+        """Wait for half a second; while at rest, look now and then whether a job was started. Returns whether to stop."""
+        for _ in range(5):
+            if self._stop.wait(0.1):
+                return True
+            if self._runner.resting:
+                try:
+                    self._wake()
+                    self._wakes = True
+                except Exception as error:  # the next look may go well
+                    self._wakes = False
+                    _note("wake", error)
+        return False
+
+    def _wake(self) -> None:
+        """Take jobs again when there are any; nothing is read while nothing was written."""
+        written = self._jobs.ledger.changed()
+        if written != self._written:
+            if self._jobs.any_in_flight():
+                self._runner.wake()
+            self._written = written
+
+    def _rest(self) -> None:
+        """Ask the queues no more when there was no job for a while, unless the database does not say that it was written."""
+        now = time.monotonic()
+        if self._runner.resting or self._runner.running or self._jobs.any_in_flight():
+            self._busy = now
+        elif now - self._busy >= REST_AFTER and self._jobs.ledger.changed() is not None:
+            self._runner.rest()
+            self._written = None
 
     def _beat(self) -> None:
         self._jobs.ledger.beat(self._runner.process, self._clock())

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
@@ -109,11 +109,17 @@ class JobOperations(ABC):
 
         return Desk(self.jobs_store, self._schedules(), self.clock)
 
-    def unfinished_jobs(self) -> dict[str, int] | None:
-        """Return how many jobs, up to 1000 of each, failed or are parked; None when no jobs database was ever made."""
+    def unfinished_jobs(self, since: float) -> dict[str, int] | None:
+        """Return how many jobs, up to 1000 of each, are parked, or failed since a moment (seconds since 1970).
+
+        None when no jobs database was ever made.
+        """
         if not self._had_jobs():
             return None
-        return {state: len(self.jobs_store.rows(state=state, limit=1000)) for state in ("failed", "parked")}
+        begun = datetime.fromtimestamp(since, UTC)
+        failed = self.jobs_store.rows(state="failed", limit=1000)
+        lately = [row for row in failed if row["ended_at"] is None or datetime.fromisoformat(row["ended_at"]) >= begun]
+        return {"failed": len(lately), "parked": len(self.jobs_store.rows(state="parked", limit=1000))}
 
     def _had_jobs(self) -> bool:
         return bool(self.settings.jobs_url) or (self.settings.data / "jobs.db").exists()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, timedelta
@@ -296,7 +295,7 @@ def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progres
         file = _file_of(url, settings.data)
         if file is not None and not file.exists() and url == source:
             raise NotFoundError(f"{file} is not there: {settings.data} is not the data folder of an installation")
-    with closing(_private(source)) as out, closing(_private(control_url)) as into:
+    with closing(Database(source)) as out, closing(Database(control_url)) as into:
         carried = carry_control(out, into, progress)
     file = _file_of(jobs, settings.data)
     if file is None or file.exists():
@@ -313,7 +312,7 @@ def bind_again(settings: Settings, *, really: bool) -> dict[str, Any]:
     if not (folder / FILE).is_file():
         raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
     secret, url = settings.secret_key.get_secret_value(), settings.control_url or f"sqlite:///{folder / 'control.db'}"
-    with closing(Store(folder)) as store, closing(_private(url)) as database:
+    with closing(Store(folder)) as store, closing(Database(url)) as database:
         control = Control(database, folder, secret)
         with store.facts.read() as reading:
             numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]
@@ -325,15 +324,6 @@ def bind_again(settings: Settings, *, really: bool) -> dict[str, Any]:
             {"number": no, "tenant": known.get(no), "has_events": no in numbers} for no in sorted({*numbers, *known})
         ]
         return {"installation": store.installation(), "bound": really, "tenants": tenants}
-
-
-def _private(url: str) -> Database:
-    """Open a database, whose file only its owner may read when it is made."""
-    file = _file_of(url, Path())
-    if file is not None and not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
-    return Database(url)
 
 
 def _file_of(url: str, default: Path) -> Path | None:

@@ -14,8 +14,8 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from hubbub.errors import StoreDamagedError
-from hubbub.storage.sqlite import read_only, writable
+from hubbub.errors import StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.storage.sqlite import errors_of, read_only, writable
 
 MARK = "acknowledged"
 LOG = "log.db"
@@ -51,34 +51,44 @@ class Mark:
 def check(folder: Path, facts: Path) -> None:
     """Check, before anything is opened, that the log has all that was acknowledged, and the facts all that has left the log.
 
-    Changes nothing, so that files which are put back still fit. A folder that may only be read is not checked here, since that
-    takes a copy. Raises StoreDamagedError.
+    Changes nothing, so that files which are put back still fit. A folder that may only be read, or whose disk is full, is not
+    checked here, since that takes a copy. Raises StoreDamagedError, and OSError where a file cannot be read.
     """
     if not os.access(folder, os.W_OK):
         return
     for last_try in (*[False] * (TRIES - 1), True):
-        acknowledged = _marked(folder)
-        if acknowledged and not (facts.exists() and facts.stat().st_size):
+        marked = acknowledged(folder)
+        if marked and not (facts.exists() and facts.stat().st_size):
             raise StoreDamagedError(f"{facts} is missing or empty: put it back beside {LOG}, or restore a backup")
-        found, forgotten = _log_numbers(folder) if acknowledged else (0, 0)
-        stored = _stored(facts) if forgotten else 0
-        if found >= acknowledged and stored >= forgotten:
+        try:
+            found, forgotten = _log_numbers(folder) if marked else (0, 0)
+        except StoreFullError:
             return
-        if last_try and found >= acknowledged:
+        stored = _stored(facts) if forgotten else 0
+        if found >= marked and stored >= forgotten:
+            return
+        if last_try and found >= marked:
             raise facts_behind(facts, stored, forgotten)
         if last_try:
             raise StoreDamagedError(
                 f"{folder / LOG} or its write-ahead log is damaged or missing: it ends with batch {found}, and batch "
-                f"{acknowledged} was acknowledged; put both files back, restore a backup, or delete {MARK} to go on without"
+                f"{marked} was acknowledged; put both files back, restore a backup, or delete {MARK} to go on without"
             )
         time.sleep(PAUSE)
 
 
-def _marked(folder: Path) -> int:
-    with suppress(FileNotFoundError):
-        text = (folder / MARK).read_bytes().strip()
-        return int(text) if text.isdigit() else 0
-    return 0
+def acknowledged(folder: Path) -> int:
+    """Return the number of the newest acknowledged batch, as far as it was noted. Raises StoreDamagedError."""
+    try:
+        text = (folder / MARK).read_bytes().strip(b"\0 \n")  # a power failure may leave a file of zeros
+    except FileNotFoundError:
+        return 0
+    if text and not (text.isdigit() and len(text) < 20):
+        raise StoreDamagedError(
+            f"{folder / MARK} is damaged: it does not hold the number of the newest batch; restore it from a backup, or delete it "
+            "to go on without"
+        )
+    return int(text or 0)
 
 
 def facts_behind(facts: Path, stored: int, forgotten: int) -> StoreDamagedError:
@@ -100,10 +110,13 @@ def _stored(facts: Path) -> int:
 def _log_numbers(folder: Path) -> tuple[int, int]:
     """Return the numbers of the newest batch in the log and of the newest that left it.
 
-    A log that was not closed is read from a copy: SQLite would change it.
+    A log that was not closed is read from a copy: SQLite would change it. Raises StoreFullError where there is no space for one.
     """
     files = [folder / LOG, folder / f"{LOG}-wal"]
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".log-") as place, suppress(OSError, sqlite3.DatabaseError):
+    unreadable = suppress(
+        StoreDamagedError, StoreUnavailableError, sqlite3.DatabaseError
+    )  # looked at again, then named
+    with unreadable, errors_of(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".log-") as place:
         for file in files if files[1].exists() and files[1].stat().st_size else files[:1]:
             shutil.copyfile(file, Path(place) / file.name)
         with closing(sqlite3.connect(Path(place) / LOG)) as copy:

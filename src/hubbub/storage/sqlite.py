@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -16,6 +17,8 @@ from urllib.parse import quote
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 
 Params = Mapping[str, Any] | Sequence[Any]
+LEAST_FREE = 1 << 16
+"""Bytes: a write-ahead log's index takes 32 KiB."""
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes."""
 
@@ -255,6 +258,13 @@ def errors_of(path: Path) -> Iterator[None]:
         raise StoreUnavailableError(f"{path} cannot be made ({error.strerror}): see who owns its folder") from error
 
 
+def _is_full(path: Path) -> bool:
+    """Say whether the disk of a file has no space for the little that SQLite writes to open one."""
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < LEAST_FREE
+    return False
+
+
 def error_of(error: sqlite3.Error, path: Path) -> Exception:
     """Return Hubbub's error for SQLite's, by its code: busy, full, damaged, or not to be had now.
 
@@ -266,7 +276,7 @@ def error_of(error: sqlite3.Error, path: Path) -> Exception:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{path} is being written by another process: try again in a moment")
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFullError(f"{path}: the disk is full; free space and try again")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamagedError(f"{path} is damaged ({error}): restore it from a backup")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from hubbub.errors import DatabaseUnavailableError, StoreBusyError
-from hubbub.storage.sqlite import read_only, writable
+from hubbub.errors import DatabaseUnavailableError, HubbubError, StoreBusyError, StoreDamagedError
+from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
 
@@ -30,48 +31,72 @@ def driver_url(url: str) -> str:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
-    """Raise DatabaseUnavailableError, which every face knows, where a driver says that its database does not answer."""
+def answering(url: str) -> Iterator[None]:
+    """Raise errors that every face knows where a driver says what is wrong with the database of a URL.
+
+    StoreDamagedError for a file that is damaged, DatabaseUnavailableError for whatever does not answer.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
-        raise DatabaseUnavailableError from error
+    except DBAPIError as error:
+        found = error_of(error.orig, file_of(url) or Path()) if isinstance(error.orig, sqlite3.Error) else None
+        if isinstance(found, StoreDamagedError):
+            raise found from error
+        if isinstance(error, OperationalError | InterfaceError):
+            raise DatabaseUnavailableError(found.message if isinstance(found, HubbubError) else None) from error
+        raise
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file that an SQLite URL names, None for other databases."""
+    return Path(sa.make_url(url).database or "") if url.startswith("sqlite") else None
+
+
+def make_private(file: Path) -> None:
+    """Make a file that its owner alone may read, or take from others what they may; one that is not ours stays as it is."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    with suppress(PermissionError):
+        file.chmod(0o600)
 
 
 class Answering:
-    """A client of a database, all of whose calls raise DatabaseUnavailableError when that does not answer."""
+    """A client of a database, all of whose calls raise what `answering` raises."""
 
-    def __init__(self, client: object) -> None:
-        self._client = client
+    def __init__(self, client: object, url: str) -> None:
+        self._client, self._url = client, url
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
         if not callable(found):
-            return Answering(found)
+            return Answering(found, self._url)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with answering():
+            with answering(self._url):
                 return found(*args, **kwargs)
 
         return call
 
 
 class Database:
-    """SQLite or Postgres behind a URL. Each store in it makes its own tables."""
+    """SQLite or Postgres behind a URL. Each store in it makes its own tables. An SQLite file is its owner's alone (0600)."""
 
     def __init__(self, url: str) -> None:
-        embedded = url.startswith("sqlite")
-        options: dict[str, Any] = {"timeout": 30} if embedded else {}  # seconds, for another process that writes
-        file = Path(sa.make_url(url).database or "") if embedded else Path()
-        self._writable = not (embedded and file.is_file()) or writable(file)
-        if not self._writable:
+        """Open or make it. Raises what `answering` raises."""
+        self._url = url
+        file = file_of(url)
+        options: dict[str, Any] = {"timeout": 30} if file else {}  # seconds, for another process that writes
+        self._writable = file is None or not file.is_file() or writable(file)
+        if file and not self._writable:
             url, options = f"sqlite:///{read_only(file)}&uri=true", {}
-        self._engine = sa.create_engine(driver_url(url), connect_args=options, pool_pre_ping=not embedded)
+        self._engine = sa.create_engine(driver_url(url), connect_args=options, pool_pre_ping=not file)
         self._turn: AbstractContextManager[object] = nullcontext()
-        if embedded and self._writable:
+        self._watching: sa.Connection | None = None
+        if file and self._writable:
             # SQLite lets one write at a time and makes others sleep and ask again, up to a second; a lock wakes the next at once
             self._turn = threading.Lock()
-            with self._engine.begin() as con:
+            make_private(file)
+            with answering(url), self._engine.begin() as con:
                 con.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def make(self, *tables: sa.Table) -> None:
@@ -94,18 +119,34 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Give a connection whose work is committed at the end, or undone by an error."""
-        with answering(), self._turn, self._engine.begin() as con:
+        with answering(self._url), self._turn, self._engine.begin() as con:
             yield con
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection to read with."""
-        with answering(), self._engine.connect() as con:
+        with answering(self._url), self._engine.connect() as con:
             yield con
+
+    def changed(self) -> int | None:
+        """Return a number that is another one after any other connection's commit; None where a database has none.
+
+        Cheap, so that it can be asked often. One thread alone may ask.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with answering(self._url):
+            if self._watching is None:
+                self._watching = self._engine.connect()
+            cursor = self._watching.connection.cursor()
+            cursor.execute("PRAGMA data_version")
+            (number,) = cursor.fetchone() or (0,)
+            cursor.close()
+            return int(number)
 
     def scrub(self, *tables: sa.Table) -> None:
         """Leave no byte of rows that were deleted from these tables. Raises StoreBusyError while somebody holds on to old ones."""
-        with answering(), self._turn, self._engine.connect() as plain:
+        with answering(self._url), self._turn, self._engine.connect() as plain:
             con = plain.execution_options(isolation_level="AUTOCOMMIT")
             if self._engine.dialect.name != "sqlite":
                 con.exec_driver_sql(f"VACUUM (FULL) {', '.join(table.name for table in tables)}")
@@ -116,6 +157,8 @@ class Database:
 
     def close(self) -> None:
         """Release connections."""
+        if self._watching is not None:
+            self._watching.close()
         self._engine.dispose()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from hubbub.errors import NOT_NOW, StoreDamagedError
 from hubbub.facts.refresh import behind
 from hubbub.settings import Settings
 from hubbub.storage.identity import FOLDER as IDENTITIES
@@ -21,6 +22,9 @@ MOST = 1000
 SHOWN = 5
 """So many of a kind are named."""
 
+LATELY = 7
+"""Days that what was refused, and jobs that failed, are something to look at; before that they are history."""
+
 PATIENCE = 300
 """Seconds after which a batch has waited too long in the log; while a server runs it takes about one."""
 
@@ -30,17 +34,22 @@ def doctor(
     settings: Settings,
     control: Control,
     integrations: Integrations,
-    jobs: Mapping[str, int] | None = None,
+    jobs: Callable[[float], Mapping[str, int] | None],
 ) -> list[dict[str, Any]]:
     """Return rows of check, ok, found, advice. Everything is read, nothing changed.
 
-    `jobs` says how many jobs (up to `MOST`) ended how, of the ways that need somebody; None when there never was a job.
+    `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
+    None when there never was a job.
     """
+    since = time.time() - LATELY * 86_400
     free = shutil.disk_usage(settings.data).free >> 20
     with store.facts.read() as reading:
         events, owners = reading.rows("SELECT count(*), count(DISTINCT tenant) FROM event")[0]
         units = reading.value("SELECT count(*) FROM todo")
-        refused, example = reading.rows("SELECT count(*), max(code) FROM quarantine")[0]
+        refused, lately, example = reading.rows(
+            "SELECT count(*), count(*) FILTER (WHERE received_at >= :since), max(code) FILTER (WHERE received_at >= :since) "
+            "FROM quarantine", {"since": since * 1e6},
+        )[0]  # fmt: skip
     batches = behind(store)
     tenants = len(control.tenants())
     broken = integrations.page(state="broken", limit=MOST)
@@ -59,7 +68,9 @@ def doctor(
         _identities(store),
         _log(store),
         _row(
-            "quarantine", not refused, f"{refused} refused records (for example {example})" if refused else "empty",
+            "quarantine", not lately,
+            f"{lately} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
+            + f"; {refused} are kept",
             "hubbub quarantine list --tenant NAME, mend the sender, then: hubbub quarantine replay",
         ),
         _row(
@@ -67,18 +78,27 @@ def doctor(
             "; ".join(dict.fromkeys(f"{i.action} (hubbub integrations rotate or resume {i.id})" for i in broken[:SHOWN])),
         ),
     ]  # fmt: skip
-    ended = {state: n for state, n in (jobs or {}).items() if n}
-    if jobs is not None:
-        found = ", ".join(f"{_many(n)} {state}" for state, n in ended.items()) or "none failed or parked"
-        rows.append(
-            _row("jobs", not ended, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")
-        )
-    return rows
+    return [*rows, *_jobs(lambda: jobs(since))]
+
+
+def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[dict[str, Any]]:
+    """See that no job waits for somebody, and that their database is whole."""
+    try:
+        ways = ended()
+    except (StoreDamagedError, *NOT_NOW) as error:
+        return [_row("jobs", False, error.message, "restore it, or delete it: schedules begin with their next moment")]
+    if ways is None:
+        return []
+    some = [f"{_many(n)} {way}" for way, n in ways.items() if n]
+    found = ", ".join(some) or f"none is parked, none failed in the last {LATELY} days"
+    return [_row("jobs", not some, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
 
 
 def _files(store: Store) -> dict[str, Any]:
-    """See that nobody else may read the store's files."""
-    ours = [*store.folder.glob("hubbub.db*"), *store.folder.glob("log.db*"), *store.folder.glob(f"{IDENTITIES}/*")]
+    """See that nobody else may read the folder's files."""
+    ours = [
+        file for file in store.folder.rglob("*") if file.is_file() and not file.is_relative_to(store.folder / "cache")
+    ]
     open_ = sorted(str(file.relative_to(store.folder)) for file in ours if file.stat().st_mode & 0o077)
     return _row(
         "files", not open_, _some([f"{name} may be read by others" for name in open_], "open files"),

@@ -16,13 +16,16 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hubbub.errors import BadSettingError
+from hubbub.errors import BadSettingError, StoreDamagedError
 
 _NONCE = 12
 
 
 def key_file(path: Path) -> bytes:
-    """Return the 32 bytes kept in a file that only its owner may read; made when absent, whole or not at all."""
+    """Return the 32 bytes kept in a file that only its owner may read; made when absent, whole or not at all.
+
+    Raises StoreDamagedError.
+    """
     if not path.exists():
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -30,7 +33,16 @@ def key_file(path: Path) -> bytes:
         with suppress(FileExistsError):  # another process was first: its key counts
             os.link(draft, path)
         draft.unlink()
-    return bytes.fromhex(path.read_text())
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii"))
+    except ValueError:  # bytes that are no text are one, too
+        key = b""
+    if len(key) != 32:
+        raise StoreDamagedError(
+            f"{path} is damaged: it does not hold 64 hexadecimal digits; restore it from a backup, or, when it is lost, delete "
+            "it and see 'hubbub rebind --help'"
+        )
+    return key
 
 
 def derived_key(secret: str, use: str) -> bytes:

@@ -1,0 +1,51 @@
+"""A worker without jobs rests, and takes the next one at once, whoever starts it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.jobs import worker as worker_
+from hubbub.jobs.queue import Jobs
+from hubbub.jobs.worker import Worker
+
+PATIENCE = 60.0
+
+
+def asking() -> list[str]:
+    """Return the threads that ask queues for jobs."""
+    return [one.name for one in threading.enumerate() if one.name.startswith("queue-worker-")]
+
+
+def test_a_worker_rests_and_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At rest no thread asks a queue and the worker counts as alive; a job of this or another client is done all the same."""
+    monkeypatch.setattr(worker_, "REST_AFTER", 0.5)
+    done = threading.Semaphore(0)
+
+    def ask(operation: str, **_: Any) -> dict[str, Any]:
+        if operation == "reply":
+            done.release()
+        return {"errors": {}}
+
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    jobs, others = Jobs(url), Jobs(url)
+    worker = Worker(jobs, ask, {}, lambda: datetime.now(UTC))
+    worker.start()
+    try:
+        for client in (jobs, others, jobs):
+            until = time.monotonic() + PATIENCE
+            while asking() and time.monotonic() < until:
+                time.sleep(0.1)
+            assert not asking() and worker.alive()
+            client.start("ai-responses", {"reference": "some"}, tenant="acme")
+            assert done.acquire(timeout=PATIENCE)
+            assert asking()
+    finally:
+        worker.stop()
+        jobs.close()
+        others.close()

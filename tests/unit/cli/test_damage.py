@@ -1,0 +1,152 @@
+"""Whatever is wrong with the data folder, every command says it in one line, and nothing is changed by trying."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hubbub.app import open_engine
+from tests.unit.cli.conftest import Run, commands
+
+DAY = {"start": "2026-08-01", "end": "2026-08-02", "tenant": "acme"}
+GIVEN = {
+    **DAY,
+    "metric": "messages",
+    "metrics": "messages",
+    "contact": "k",
+    "file": "hours.yaml",
+    "files": "events.jsonl",
+}
+SPECIAL = {
+    ("import", "slack"), ("import", "tenant"), ("integrations", "add"), ("tenants", "calendar", "set"), ("migrate-control",),
+    ("restore",), ("rebind",),
+}  # fmt: skip
+"""Commands that are not asked here: they read a file of their own first, or open no engine."""
+YES = {("tenants", "delete"): ("--yes", "some-tenant")}
+NO_FOLDER = {("config", "check"), ("config", "show"), ("metrics",)}
+SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
+OF_JOBS = {"jobs", "schedules", "worker"}
+
+
+def lines() -> Iterator[list[str]]:
+    """Yield a line for every command that opens the data folder."""
+    for words, command in commands():
+        if words in NO_FOLDER | SPECIAL:
+            continue
+        line = list(words)
+        for parameter in command.params:
+            if parameter.required:
+                value = GIVEN.get(str(parameter.name), f"some-{parameter.name}")
+                line += [parameter.opts[0], value] if parameter.opts[0].startswith("-") else [value]
+        yield [*line, *YES.get(words, ())]
+
+
+LINES = list(lines())
+
+
+@pytest.fixture
+def broken(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run commands on a filled folder that also has a jobs database, without pauses between looks at damaged files."""
+    monkeypatch.setattr("hubbub.storage.intact.PAUSE", 0.0)
+    assert loaded("jobs", "list").code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("a token\n" * 1000))
+    return loaded
+
+
+def refused(run: Run, line: list[str], file: str) -> None:
+    """Run a command that must end with 1, in one line that names the file and what to do."""
+    ended = run(*line)
+    assert (ended.code, ended.out) == (1, ""), (line, ended.err)
+    assert ended.err.startswith("hubbub: ") and ended.err.count("\n") == 1, (line, ended.err)
+    assert f"hubbub-data/{file}" in ended.err or (file == "control.db" and "control database" in ended.err), ended.err
+    assert "restore" in ended.err, ended.err
+
+
+@pytest.mark.parametrize("file", ["pepper", "secret.key", "control.db", "acknowledged", "log.db", "hubbub.db"])
+def test_every_command_names_a_damaged_file(broken: Run, file: str) -> None:
+    """Noise, a text, half of it and nothing in its place: one line, code 1, and what is not empty stays as it is."""
+    path = Path("hubbub-data") / file
+    whole = path.read_bytes()
+    made = {"noise": os.urandom(9000), "text": b"hello, world\n", "half": whole[: len(whole) // 2], "empty": b""}
+    if file == "acknowledged":
+        del made["half"], made["empty"]  # half of a number is a number: it is a guard, and knows less then
+    assert len(LINES) > 45
+    for damage, content in made.items():
+        path.write_bytes(content)
+        for line in LINES if damage == "noise" else LINES[:3]:
+            refused(broken, line, file)
+        assert not content or path.read_bytes() == content, damage
+    path.write_bytes(whole)
+    assert broken("tenants", "list").code == 0
+
+
+def test_damaged_jobs_stop_what_is_about_jobs_alone(broken: Run) -> None:
+    """With noise for a jobs database, commands about jobs name it, doctor has it as a row, and numbers are answered."""
+    Path("hubbub-data/jobs.db").write_bytes(os.urandom(9000))
+    for line in LINES:
+        if line[0] in OF_JOBS:
+            refused(broken, line, "jobs.db")
+    rows = {row["check"]: row for row in broken("doctor", "--json").told["rows"]}
+    assert not rows["jobs"]["ok"] and "jobs.db is damaged" in rows["jobs"]["found"]
+    asked = broken("query", "messages", *SPAN, "--json")
+    assert asked.told["rows"][0]["messages"] == 2
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own with 8 MB, for who may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place]).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave no byte of a disk free."""
+    with (disk / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+        while True:
+            rest.write(b"x" * 4096)
+
+
+def test_a_full_disk_at_start_is_named(broken: Run, disk: Path) -> None:
+    """Every command that opens the folder says in one line that the disk is full, also one that makes a new folder."""
+    data = disk / "data"
+    shutil.copytree("hubbub-data", data)
+    fill(disk)
+    for line in LINES:
+        ended = broken(*line, "--data", data)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1), (line, ended.err)
+        assert "full" in ended.err or "No space" in ended.err, (line, ended.err)
+    ended = broken("tenants", "list", "--data", disk / "other")
+    assert (ended.code, ended.err.count("\n")) == (1, 1), ended.err
+    (disk / "rest").unlink()
+    assert broken("tenants", "list", "--data", data).code == 0
+
+
+def test_a_folder_that_may_only_be_read(broken: Run, disk: Path) -> None:
+    """Questions are answered; what has to write says so in one line."""
+    data = disk / "data"
+    shutil.copytree("hubbub-data", data)
+    with open_engine(data, free_floor_mb=0) as engine:
+        engine.refresh()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    asked = broken("query", "messages", *SPAN, "--json", "--data", data)
+    assert asked.code == 0, asked.err
+    assert asked.told["rows"][0]["messages"] == 2
+    for line in LINES:
+        if line[0] not in ("serve", "worker"):
+            ended = broken(*line, "--data", data)
+            assert "Traceback" not in ended.err
+            assert ended.code == 0 or ended.out or ended.err.count("\n") == 1, (line, ended.err)
+    for line in (["tenants", "add", "new"], ["keys", "add", "--tenant", "acme"], ["sign-in"]):
+        ended = broken(*line, "--data", data)
+        assert (ended.code, ended.err.count("\n")) == (1, 1), (line, ended.err)
