@@ -25,9 +25,13 @@ def serve(
     """Serve the pages and the API and run its jobs, until Ctrl-C."""
     from hubbub.app import open_engine
     from hubbub.cli import show
+    from hubbub.settings import load
     from hubbub.telemetry import configure_logs
     from hubbub.web.app import serve as serve_
+    from hubbub.web.connection import listener
 
+    settings = load(data, host=host, port=port)
+    listening = listener(settings.host, settings.port)
     engine = open_engine(data, host=host, port=port)
     configure_logs(engine.settings.log_level)
 
@@ -37,7 +41,7 @@ def serve(
         show.say("Sign in with this link, once, within 15 minutes ('hubbub sign-in' makes another):")
         typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
 
-    serve_(engine, jobs=not no_jobs, ready=ready)
+    serve_(engine, listening, jobs=not no_jobs, ready=ready)
 
 
 def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:

@@ -40,7 +40,10 @@ MAX_BYTES = 16 << 20
 LONGEST_WAIT = 3600.0
 """Seconds; a service that asks for a longer pause is asked again after this."""
 
+_NO_ADDRESS, _SET_ONE = "the address is no http or https address", "Set one like https://host/path"
 _BUSY = frozenset({408, 425, 429})
+_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
+"""Networks of IANA's special-purpose registries that `ipaddress` counts as global, in some versions of Python or in all."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -137,10 +140,13 @@ class Outgoing:
         UpstreamUnavailableError when nothing comes back in time, UpstreamRefusedError for an address that may not be called.
         """
         host = self._checked_url(url)
-        request = self._client.build_request(
-            method, url, params=dict(params) if params else None, json=body, content=content, timeout=timeout,
-            headers={"Accept-Encoding": "gzip", "User-Agent": "hubbub", **(headers or {})},
-        )  # fmt: skip
+        try:
+            request = self._client.build_request(
+                method, url, params=dict(params) if params else None, json=body, content=content, timeout=timeout,
+                headers={"Accept-Encoding": "gzip", "User-Agent": "hubbub", **(headers or {})},
+            )  # fmt: skip
+        except httpx2.InvalidURL:
+            raise UpstreamRefusedError(_NO_ADDRESS, action=_SET_ONE) from None
         until = time.monotonic() + timeout
         try:
             answer = self._client.send(request, stream=True, follow_redirects=False)
@@ -168,9 +174,7 @@ class Outgoing:
         except ValueError:
             host, port, parts = "", None, urlsplit("")
         if not host or parts.scheme not in ("http", "https") or parts.username is not None:
-            raise UpstreamRefusedError(
-                "the address is no http or https address", action="Set one like https://host/path"
-            )
+            raise UpstreamRefusedError(_NO_ADDRESS, action=_SET_ONE)
         if parts.scheme == "http" and not self.is_allowed(host, port or 80):
             raise UpstreamRefusedError(
                 f"{host} would be spoken to without encryption",
@@ -236,6 +240,8 @@ def is_public(address: Address) -> bool:
             return is_public(inner)
         if address.teredo is not None:
             return False
+    if any(address in network for network in _SPECIAL):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 import uvicorn
@@ -23,13 +25,14 @@ from hubbub.jobs.worker import Worker, end
 from hubbub.pages.files import files as page_files
 from hubbub.pages.routes import House
 from hubbub.pages.routes import routes as pages
-from hubbub.telemetry import REQUEST_SECONDS, log
+from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
 from hubbub.web import problems
 from hubbub.web.api_page import api_page
 from hubbub.web.auth import KeyRing
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
+from hubbub.web.connection import Patient
 from hubbub.web.deliveries import Noted, keep_writing
 from hubbub.web.described import ABOUT, Described
 from hubbub.web.erasing import router as erasing
@@ -92,7 +95,8 @@ class RefreshLoop:
                 self.error = None
             except Exception as error:  # the next round may go well: a full disk is emptied
                 self.error = f"{type(error).__name__}: {error}"[:300]
-                log.error("refresh failed", error=self.error)
+                if seldom(("refresh", type(error))):
+                    log.error("refresh failed", error=self.error)
             took, self._ended = time.monotonic() - begun, time.monotonic()
             if self._stop.wait(min(max(self._pause, REST * took), LONGEST_REST)):
                 return
@@ -112,6 +116,8 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
         request_id = f"req_{uuid.uuid4().hex[:20]}"
         scope.setdefault("state", {})["request_id"] = request_id
         begun, status, begun_answer = time.perf_counter(), 500, False
@@ -144,6 +150,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(_noted)
         if refresh:
             refreshing.start()
         else:
@@ -191,28 +198,40 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     return app
 
 
-def serve(engine: Engine, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address once it listens."""
+def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what goes wrong outside of requests: where no file can be opened any more, asyncio says so thousands of times."""
+    if seldom(("server", context["message"])):
+        log.error("server", note=context["message"], error=repr(context.get("exception"))[:300])
+
+
+def configured(app: FastAPI) -> uvicorn.Config:
+    """Return how a server of the application handles connections."""
+    return uvicorn.Config(
+        app, http=Patient, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
+    )
+
+
+def serve(
+    engine: Engine, listening: socket.socket, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address at the start."""
     # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
     sys.setswitchinterval(0.0005)
     app = create_app(engine, refresh=jobs, worker=engine.worker() if jobs else None)
     host, port = engine.settings.host, engine.settings.port
-    config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
-    )
     for number in (
         signal.SIGTERM,
         signal.SIGINT,
     ):  # uvicorn raises it again when it is done: there is still a store to close
         signal.signal(number, lambda *_: None)
-    server = _Server(config, f"http://{_reachable(host)}:{port}", ready)
+    server = _Server(configured(app), f"http://{_reachable(host)}:{port}", ready)
     try:
-        with suppress(SystemExit):  # uvicorn's way to say that it cannot listen; what it is to say stands below
-            server.run()
+        with suppress(SystemExit):  # uvicorn's way to say that it could not begin
+            server.run(sockets=[listening])
     finally:
         engine.close()
     if not server.started:
-        raise HubbubError(f"could not listen on {host}:{port}: is another server using it?")
+        raise HubbubError(f"the server could not begin on {host}:{port}: the log says why")
     end(app.state.handed_back)
 
 

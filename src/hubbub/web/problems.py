@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from hubbub import errors
 from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
-from hubbub.telemetry import log
+from hubbub.telemetry import log, seldom
 
 MEDIA_TYPE = "application/problem+json"
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -112,7 +112,7 @@ def refusal(request: Request, error: HubbubError) -> JSONResponse:
         request.state.limit_headers = error.details.get("headers", ())
     if error.status == 401:
         headers = {"WWW-Authenticate": "Bearer"}
-    if error.status >= 500:
+    if error.status >= 500 and seldom(("request", error.code)):
         log.error("request failed", code=error.code, error=error.message)
     return problem(request, error.status, error.code, error.message, headers)
 

@@ -251,7 +251,10 @@ async def healthz() -> shapes.Health:
     responses={200: {"model": shapes.ReadyAnswer}, 503: {"model": shapes.ReadyAnswer, "description": "It is stuck."}},
 )
 def readyz(request: Request, engine: EngineOf) -> Response:
-    """Return 200 when the store answers and the refresher is alive, 503 otherwise."""
+    """Return 200 when the store answers and the refresher is alive, 503 otherwise.
+
+    While every refresh fails, answers go on from what is stored: 200, with the status `ready, refresh fails` and its `error`.
+    """
     refreshing = request.app.state.refreshing
     worker = request.app.state.worker
     stuck = [
@@ -259,7 +262,11 @@ def readyz(request: Request, engine: EngineOf) -> Response:
     ]
     ok = not stuck
     body = {
-        "status": "ready" if ok else f"stuck: {', '.join(stuck)}",
+        "status": f"stuck: {', '.join(stuck)}"
+        if stuck
+        else "ready"
+        if refreshing.error is None
+        else "ready, refresh fails",
         "behind_batches": behind(engine.store),
         "error": refreshing.error,
     }

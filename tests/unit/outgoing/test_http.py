@@ -120,7 +120,9 @@ def test_broken_packing_and_no_json_may_be_tried_again(out: Outgoing) -> None:
         "https://192.168.0.1/", "https://172.16.0.1/", "https://169.254.169.254/latest/meta-data/", "https://100.64.0.1/",
         "https://[::ffff:127.0.0.1]/", "https://[::ffff:169.254.169.254]/", "https://[fe80::1]/", "https://[fd00::1]/",
         "https://2130706433/", "https://0x7f.1/", "https://127.1/", "https://[64:ff9b::7f00:1]/", "https://[2002:7f00:1::]/",
-        "https://224.0.0.1/", "https://255.255.255.255/", "https://user@127.0.0.1/",
+        "https://224.0.0.1/", "https://192.0.0.192/", "https://192.88.99.1/", "https://[fec0::1]/", "https://[3fff::1]/",
+        "https://0177.0.0.1/", "https://0300.0.0.192/", "https://127.0.0.1:99999/",
+        "https://255.255.255.255/", "https://user@127.0.0.1/",
         "http://example.com/", "ftp://example.com/", "file:///etc/passwd", "//example.com", "https://", "", "https://[::1",
     ],
 )  # fmt: skip

@@ -298,3 +298,28 @@ def test_an_answer_can_be_a_table(face: Face) -> None:
     assert lines[0] == "window,channel,messages_received"
     shown = {"=1+1": "'=1+1", "sms": "sms"}
     assert lines[1:] == [f"{row['window']},{shown[row['channel']]},{row['messages_received']}" for row in rows]
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01", "9999-12-31", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00"]
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dashboard?at={}", "dashboard?at={}&days=366", "dashboard/now?at={}", "trends?from={}&to=2026-08-02",
+        "trends?from=2026-08-01&to={}&grain=hour", "hotspots?from={}&to=2026-08-02", "snapshots?from={}&to=2026-08-02",
+        "snapshots?from=2026-08-01&to={}", "explain?metric=messages&from={}&to=2026-08-02",
+        "changes?metric=messages&from={}&to=2026-08-02&compare=year", "changes?metric=messages&from=2026-08-01&to={}",
+    ],
+)  # fmt: skip
+def test_the_ends_of_time_are_a_400(arena: Face, path: str, moment: str) -> None:
+    """A date or moment at either end of what a calendar holds is refused by name, wherever one is asked for."""
+    answer = arena.http.get(f"/v1/{path.format(moment)}", headers=arena.auth)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_question")
+
+
+@pytest.mark.parametrize("moment", ["2000-01-01", "2000-01-02T00:00:00Z", "2026-08-20"])
+@pytest.mark.parametrize("path", ["dashboard?at={}&days=366", "dashboard?at={}&against=week", "dashboard/now?at={}"])
+def test_what_reaches_before_the_first_day_is_answered(arena: Face, path: str, moment: str) -> None:
+    """A comparison that would begin before 2000 is an answer or a 400, and never a 500."""
+    assert arena.http.get(f"/v1/{path.format(moment)}", headers=arena.auth).status_code in (200, 400)

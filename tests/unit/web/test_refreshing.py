@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from hubbub.app import Engine
 from hubbub.errors import StoreFullError
 from hubbub.facts.refresh import behind
-from hubbub.web.app import RefreshLoop
+from hubbub.web.app import RefreshLoop, create_app
 from tests.unit.web.conftest import event, open_engine
 
 
@@ -75,6 +76,26 @@ def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.Monke
         full[0] = False
         until(lambda: loop.error is None and folded(engine))
         loop.stop()
+
+
+def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every refresh fails, the server is ready to answer and says what is wrong; when one goes well, that is gone."""
+    with open_engine(folder, refresh_seconds=0.01) as engine:
+        refresh, full = engine.refresh, [True]
+
+        def failing() -> dict[str, Any]:
+            if full[0]:
+                raise StoreFullError
+            return refresh()
+
+        monkeypatch.setattr(engine, "refresh", failing)
+        with TestClient(create_app(engine)) as http:
+            until(lambda: http.get("/readyz").json()["status"] == "ready, refresh fails")
+            told = http.get("/readyz")
+            assert told.status_code == 200 and told.json()["error"].startswith("StoreFullError")
+            full[0] = False
+            until(lambda: http.get("/readyz").json()["status"] == "ready")
+            assert http.get("/readyz").json()["error"] is None
 
 
 def test_a_loop_that_hangs_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
