@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from hubbub.version import __version__
 
-__all__ = ["Client", "Engine", "__version__", "open"]
+__all__ = ["Client", "Engine", "__version__", "close_on_signal", "open"]
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
     from hubbub.app import open_engine as open
-    from hubbub.client import Client
+    from hubbub.client import Client, close_on_signal
 
 
 def __getattr__(name: str) -> object:
@@ -33,4 +33,8 @@ def __getattr__(name: str) -> object:
         from hubbub.client import Client
 
         return Client
+    if name == "close_on_signal":
+        from hubbub.client import close_on_signal
+
+        return close_on_signal
     raise AttributeError(f"module 'hubbub' has no attribute {name!r}")

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import random
+import signal
 import threading
 import uuid
 from collections import deque
@@ -148,7 +149,8 @@ class Client:
         self._queue: deque[_Waiting] = deque()
         self._stats = Stats()
         self._entered = self._taken = self._settled = self._flush_to = 0
-        self._unreported_drops = 0
+        self._unreported_drops = self._lost_before = 0
+        self._trouble: Trouble | None = None
         self._next_drop_report = self._next_retry_report = 0.0
         self._closed = self._abandoned = False
         self._deadline: float | None = None
@@ -196,14 +198,23 @@ class Client:
     def flush(self, timeout: float | None = None) -> bool:
         """Send what was recorded before this call; wait `timeout` seconds at most (None: as long as it takes).
 
-        Returns whether the server has answered for all of it. While the server is away this waits.
+        Returns whether all that was recorded since the last flush is stored: False when some was refused, rejected or dropped
+        (`trouble` says why), or waits still. While the server is away this waits.
         """
         with self._changed:
             goal = self._flush_to = max(self._flush_to, self._entered)
             self._changed.notify_all()
-            if threading.current_thread() is self._thread:
-                return self._settled >= goal  # asked from on_error: the sender cannot wait for itself
-            return self._changed.wait_for(lambda: self._settled >= goal, timeout) and not self._abandoned
+            # asked from on_error, the sender cannot wait for itself
+            waits = threading.current_thread() is not self._thread
+            done = self._changed.wait_for(lambda: self._settled >= goal, timeout) if waits else self._settled >= goal
+            lost, before = self._stats.rejected + self._stats.dropped, self._lost_before
+            self._lost_before = lost
+            return done and lost == before and not self._abandoned
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The last event or batch that was not stored, and why; None while there was none."""
+        return self._trouble
 
     def close(self, timeout: float = 10) -> None:
         """Send what waits, for `timeout` seconds at most, then stop; what is left is dropped, counted and reported."""
@@ -365,6 +376,7 @@ class Client:
         self._report(Trouble("dropped", why, count))
 
     def _report(self, trouble: Trouble) -> None:
+        self._trouble = trouble
         log.warning("%d event(s) %s: %s", trouble.count, trouble.kind, trouble.message)
         if self._on_error is not None:
             try:
@@ -435,6 +447,26 @@ _open: set[Client] = set()
 def _close_all() -> None:
     for client in list(_open):
         client.close()
+
+
+def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
+    """Have a signal first close all clients, for `timeout` seconds at most, and then do what it did before. Main thread only.
+
+    `atexit` closes them when a program ends by itself; a signal ends it without, and with it what waits for the next batch.
+    """
+    before = signal.getsignal(number)
+
+    def end() -> None:
+        for client in list(_open):
+            client.close(timeout)
+        os.kill(os.getpid(), number)
+
+    def begin(*_: object) -> None:
+        # in a thread: what the signal interrupted may hold a client's lock, and goes on now
+        signal.signal(number, before if before is not None else signal.SIG_DFL)
+        threading.Thread(target=end, name="hubbub-close").start()
+
+    signal.signal(number, begin)
 
 
 def _after_fork() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -254,11 +255,15 @@ def test_no_number_is_not_json(server: Server, value: float) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 422])
 def test_refused_batches_are_not_retried(server: Server, status: int) -> None:
-    """Any other 4xx is final: reported once with its code and ids, counted, and the next batch goes on."""
+    """Any other 4xx is final: flush says False and why, it is reported once with code and ids, and the next batch goes on."""
     server.script = [str(status)]
     with recording(server) as (client, troubles):
         client.record(type="message.sent", id="m1")
-        assert client.flush(60)
+        assert not client.flush(60)
+        assert client.trouble is not None and (client.trouble.status, client.trouble.message) == (
+            status,
+            f"because {status}",
+        )
         client.record(type="message.sent", id="m2")
         assert client.flush(60)
         assert client.stats == Stats(recorded=2, sent=1, rejected=1)
@@ -270,6 +275,8 @@ def test_rejected_events_are_reported_one_by_one(server: Server) -> None:
     with recording(server, flush_interval=3600) as (client, troubles):
         client.record(type="message.sent", id="good")
         client.record(channel="sms", id="bad")
+        assert not client.flush(60)
+        assert client.trouble is not None and client.trouble.ids == ("bad",)
         assert client.flush(60)
         assert client.stats == Stats(recorded=2, sent=1, rejected=1)
     assert troubles == [Trouble("rejected", "'type' is required", 1, ("bad",), "missing_field", "type", 202)]
@@ -294,7 +301,7 @@ def test_slow_server_holds_nobody_up(server: Server, caplog: pytest.LogCaptureFi
         stats = client.stats
         assert (stats.queued, stats.dropped) == (10, 991)
         server.go_on.set()
-        assert client.flush(60)
+        assert not client.flush(60)
     assert client.stats == Stats(recorded=1001, sent=10, dropped=991)
     assert {t.kind for t in troubles} == {"dropped"}
     assert sum(t.count for t in troubles) == 991
@@ -371,7 +378,7 @@ def test_broken_on_error_stops_nothing(server: Server, caplog: pytest.LogCapture
     server.script = ["400"]
     with Client(server.url, KEY, on_error=broken) as client:
         client.record(type="message.sent", id="m1")
-        assert client.flush(60)
+        assert not client.flush(60)
         client.record(type="message.sent", id="m2")
     assert set(server.stored) == {"m2"}
     assert "my own mistake" in caplog.text
@@ -403,6 +410,29 @@ def test_many_threads_record_at_once(server: Server) -> None:
         assert client.flush(60)
         assert client.stats == Stats(recorded=1600, sent=1600)
     assert len(server.stored) == 1600
+
+
+@pytest.mark.parametrize("before", ["", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "])
+def test_a_signal_closes_clients_first(server: Server, before: str) -> None:
+    """With the helper a SIGTERM sends what waits, and then ends the program as it would have, or does what the program had set."""
+    program = (
+        f"import signal, sys, time; {before}import hubbub\n"
+        f"client = hubbub.Client({server.url!r}, {KEY!r}, flush_interval=3600)\n"
+        "hubbub.close_on_signal()\n"
+        "client.record(type='message.sent', id='waiting')\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(0.1)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.terminate()
+        assert process.wait(60) == (7 if before else -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(server.stored) == ["waiting"]
 
 
 def test_program_that_forgets_to_close(server: Server) -> None:

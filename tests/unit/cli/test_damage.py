@@ -29,7 +29,7 @@ SPECIAL = {
     ("restore",), ("rebind",),
 }  # fmt: skip
 """Commands that are not asked here: they read a file of their own first, or open no engine."""
-YES = {("tenants", "delete"): ("--yes", "some-tenant")}
+YES: dict[tuple[str, ...], tuple[str, ...]] = {("tenants", "delete"): ("--yes", "some-tenant")}
 NO_FOLDER = {("config", "check"), ("config", "show"), ("metrics",)}
 SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 OF_JOBS = {"jobs", "schedules", "worker"}
