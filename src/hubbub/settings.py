@@ -25,6 +25,8 @@ from hubbub.model.tenant import check_zone, longest
 from hubbub.yaml_file import read_yaml
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_OUR_PATHS = ("t", "s", "v1", "operate", "static", "problems", "sign-in", "sign-out", "healthz", "readyz", "metrics")
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
@@ -151,6 +153,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
+    base_path: str = Field(
+        "",
+        description="Path under which a proxy serves it, like /stats of https://host/stats/; empty: the whole host is its own.",
+    )
     free_floor_mb: int = Field(256, ge=0, description="Free disk space below which events are refused with 507.")
     max_body_mb: int = Field(10, ge=1, description="Largest request body, also after decompression.")
     max_batch: int = Field(10_000, ge=1, description="Most events in one request.")
@@ -203,6 +209,15 @@ class Settings(BaseSettings):
         if url != "mem://" and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("only memory (mem://) and Redis keep answers, like redis://localhost:6379/0")
         return url
+
+    @field_validator("base_path")
+    @classmethod
+    def _plain_path(cls, path: str) -> str:
+        if path.rstrip("/") and not _PATH.fullmatch(path.rstrip("/")):
+            raise ValueError("write a path of letters, digits, - . _ and ~, like /stats")
+        if path.rstrip("/") and path.split("/")[1] in _OUR_PATHS:
+            raise ValueError(f"/{path.split('/')[1]} is one of Hubbub's own addresses: take another path, like /stats")
+        return path.rstrip("/")
 
     @field_validator("secret_key")
     @classmethod

@@ -17,7 +17,7 @@ class Backend:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.address = f"http://{engine.settings.host}:{engine.settings.port}"
+        self.address = f"http://{engine.settings.host}:{engine.settings.port}{engine.settings.base_path}"
 
     def call(self, name: str, /, **params: Any) -> Any:
         """Run an operation of the engine."""

@@ -36,6 +36,7 @@ def serve(
     configure_logs(engine.settings.log_level)
 
     def ready(url: str) -> None:
+        url += engine.settings.base_path
         show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
         path = engine.sign_in_link(label="printed by serve")["path"]
         show.say("Sign in with this link, once, within 15 minutes ('hubbub sign-in' makes another):")

@@ -20,6 +20,7 @@ from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
+from hubbub.pages.base import at
 from hubbub.pages.parts import Page, Refused, Role
 from hubbub.pages.view import FILTERS, View
 
@@ -185,8 +186,8 @@ class Ask:
     def base(self) -> str:
         """The beginning of every address of this tenant's pages."""
         if self.person.share:
-            return f"/s/{self.person.share}"
-        return f"/t/{self.tenant.id}" if self._tenant is not None else "/operate"
+            return at(f"/s/{self.person.share}")
+        return at(f"/t/{self.tenant.id}" if self._tenant is not None else "/operate")
 
     def link(self, page: str = "", view: View | None = None, **changes: str | None) -> str:
         """Return the address of a page (this one when empty) under a view (this one's when None).

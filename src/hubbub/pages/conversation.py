@@ -62,7 +62,7 @@ def _about(ask: Ask) -> Shown:
         if found.get(name) is not None:
             view = ask.view.on(rest={}).with_filter(name, found[name])
             known.append(Fact(title, found[name], link=ask.link("conversations", view)))
-    raw = f"/t/{ask.tenant.id}/files/conversation/events?{urlencode({'id': _id(ask)})}"
+    raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
     known += [
         Fact("First event", local(ask, found["first_at"]), "moment"),
         Fact("Last event", local(ask, found["last_at"]), "moment"),

@@ -35,7 +35,7 @@ def local(ask: Ask, moment: datetime) -> str:
 
 def raw_event(ask: Ask, row: Mapping[str, Any]) -> str:
     """Return the address of an event as it is stored; a row has its `source` and `id`."""
-    return f"/t/{ask.tenant.id}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
+    return f"{ask.base}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
 
 
 def _wanted(ask: Ask) -> Wanted:

@@ -9,6 +9,7 @@ from typing import Any
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.rows import STATES
 from hubbub.pages.ask import Ask
+from hubbub.pages.base import at
 from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
 from hubbub.reports.words import duration
@@ -45,12 +46,12 @@ def _counts(ask: Ask) -> Shown:
 
 def those_jobs(**params: str | None) -> str:
     """Return the address of the list under some filters."""
-    return Ask.address("/operate/jobs", {name: value for name, value in params.items() if value})
+    return Ask.address(at("/operate/jobs"), {name: value for name, value in params.items() if value})
 
 
 def one_job(id_: str) -> str:
     """Return the address of a job."""
-    return Ask.address("/operate/job", {"job": id_})
+    return Ask.address(at("/operate/job"), {"job": id_})
 
 
 def _jobs(ask: Ask) -> Shown:

@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hubbub.pages.base import at
 from hubbub.pages.runtime import VEGA, vega
 from hubbub.reports.words import moment, plain, shown
 
@@ -104,7 +105,7 @@ def environment() -> Environment:
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters |= {"shown": _shown, "moment": moment, "plain": plain}
-    made.globals |= {"static": static_url, "vega": VEGA, "keys": KEYS}
+    made.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
     return made
 
 

@@ -65,7 +65,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
-    file = f"/t/{ask.tenant.id}/files/reports/{row['id']}"
+    file = f"{ask.base}/files/reports/{row['id']}"
     links = {name: f"{file}?format={name}" for name in row["formats"]}
     return links | ({"shown": f"{file}?shown=1"} if "html" in row["formats"] else {})
 

@@ -22,6 +22,7 @@ from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, Unauthenti
 from hubbub.model.tenant import Tenant
 from hubbub.pages import people, render
 from hubbub.pages.ask import Ask, Person, first_event
+from hubbub.pages.base import at
 from hubbub.pages.build import beyond
 from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.numbers import FIRST, NUMBERS
@@ -71,7 +72,9 @@ def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
             back = f"{request.url.path}?{request.url.query}" if request.method == "GET" else "/"
             if request.headers.get("hubbub-part"):
                 return _error(error)
-            return RedirectResponse(f"/sign-in?next={quote(back, safe='')}", 303, headers={"Cache-Control": "no-store"})
+            return RedirectResponse(
+                at(f"/sign-in?next={quote(back, safe='')}"), 303, headers={"Cache-Control": "no-store"}
+            )
         except HubbubError as error:
             return _error(error)
 
@@ -229,7 +232,7 @@ def _csv(ask: Ask, widget: Widget) -> Response:
     table = widget.answer(ask).table
     if table is None:
         raise NotFoundError("this part of the page has no table")
-    whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith("/t/") else "hubbub"
+    whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith(at("/t/")) else "hubbub"
     name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
     rows = [{column.name: row.get(column.name) for column in table.columns} for row in table.rows]
     headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -249,7 +252,7 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
     except HubbubError as error:
         return _show(request, person, tenant, page, refused=Refused(action, fields, error))
     if done.secret.startswith("/"):  # the page that posted this was ours: its origin is how people reach the server
-        done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + done.secret)
+        done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + at(done.secret))
     log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
     return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
 
@@ -309,7 +312,7 @@ async def tenant_action(request: Request, tenant: str, name: str, action: str) -
 def guest_home(request: Request, token: str) -> Response:
     """Lead who follows a shared link to the page that it was made on."""
     link = house_of(request).engine.access.shared(token)
-    return RedirectResponse(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}", 303)
+    return RedirectResponse(at(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}"), 303)
 
 
 @routes.get("/s/{token}/{name}")
@@ -377,7 +380,7 @@ def home(request: Request) -> Response:
     wanted = person.tenant or next(iter(tenants), None)
     if wanted is None:
         return render.page("nobody.html")
-    return RedirectResponse(f"/t/{wanted}/{FIRST}", 303)
+    return RedirectResponse(at(f"/t/{wanted}/{FIRST}"), 303)
 
 
 @routes.get("/sign-in")
@@ -399,7 +402,7 @@ async def sign_in(request: Request) -> Response:
             _, token = engine.access.enter(form.get("token", ""))
         except UnauthenticatedError as error:
             raise ForbiddenError(error.message) from None
-        return people.with_session(RedirectResponse(_local(form.get("next", "")), 303), token, request)
+        return people.with_session(RedirectResponse(at(_local(form.get("next", ""))), 303), token, request)
 
     return await _posted(request, act)
 
@@ -414,7 +417,7 @@ async def sign_out(request: Request) -> Response:
         person = people.person_of(request, access)
         people.signed(person, dict(form), access)
         access.leave(person.session)
-        gone = RedirectResponse("/sign-in", 303)
+        gone = RedirectResponse(at("/sign-in"), 303)
         gone.delete_cookie(people.COOKIE, path="/")
         return gone
 

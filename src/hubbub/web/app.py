@@ -30,6 +30,7 @@ from hubbub.version import __version__
 from hubbub.web import problems
 from hubbub.web.api_page import api_page
 from hubbub.web.auth import KeyRing
+from hubbub.web.based import Based
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
 from hubbub.web.connection import Patient
@@ -169,7 +170,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
 
     app = Described(
         title="Hubbub", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
-        responses=problems.RESPONSES,
+        responses=problems.RESPONSES, servers=[{"url": engine.settings.base_path}] if engine.settings.base_path else None,
     )  # fmt: skip
     app.state.engine, app.state.keys, app.state.refreshing = engine, KeyRing(engine), refreshing
     app.state.limiter = Limiter(engine.settings.limits)
@@ -181,6 +182,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Gate, ring=app.state.keys, limiter=app.state.limiter)
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
+    app.add_middleware(Based, base=engine.settings.base_path)
     app.include_router(api)
     app.include_router(jobs_routes)
     app.include_router(integrations)

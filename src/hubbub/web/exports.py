@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Response, Security
 from fastapi.responses import FileResponse
 from pydantic import Field
 
+from hubbub.pages.base import at
 from hubbub.web.auth import EngineOf, OfTenant
 from hubbub.web.repeat import Once
 from hubbub.web.shapes import Shape
@@ -44,7 +45,7 @@ class ExportAnswer(Shape):
 def start(engine: EngineOf, tenant: Exports, response: Response, once: Once) -> ExportAnswer:
     """Begin an export; `Location` says how far it is."""
     answer = once(tenant, lambda: engine.start_export(tenant))
-    response.headers["Location"] = f"/v1/exports/{answer['id']}"
+    response.headers["Location"] = at(f"/v1/exports/{answer['id']}")
     return ExportAnswer(**answer)
 
 

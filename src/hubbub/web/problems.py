@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from hubbub import errors
 from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
+from hubbub.pages.base import at
 from hubbub.telemetry import log, seldom
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,7 +95,7 @@ def problem(
     """Return a problem document, and leave its code in the request's state."""
     request.state.problem = code
     body = {
-        "type": f"/problems/{code}",
+        "type": at(f"/problems/{code}"),
         "title": KINDS[code].title,
         "status": status,
         "detail": detail,

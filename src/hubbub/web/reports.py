@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.pages.base import at
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
 from hubbub.web import shapes
@@ -55,7 +56,7 @@ class NewReport(BaseModel):
 def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, once: Once) -> shapes.StartedReport:
     """Start the job that makes it; `Location` is where the report will be, and tells how far it is until then."""
     answer = once(tenant, lambda: engine.start_report(tenant, **body.model_dump()))
-    response.headers["Location"] = f"/v1/reports/{answer['id']}"
+    response.headers["Location"] = at(f"/v1/reports/{answer['id']}")
     return answer
 
 

@@ -168,10 +168,13 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
 
 def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """3,000 events with the same mistyped type cost one suggestion; a name of 250,000 characters costs none."""
-    compared = []
-    monkeypatch.setattr(
-        "difflib.get_close_matches", lambda word, *_, **__: compared.append(word) or ["message.received"]
-    )
+    compared: list[str] = []
+
+    def close(word: str, *_: object, **__: object) -> list[str]:
+        compared.append(word)
+        return ["message.received"]
+
+    monkeypatch.setattr("difflib.get_close_matches", close)
     told = face.post(mistyped(3000)).json()
     assert len(told["rejected"]) == 3000
     assert "did you mean 'message.received'" in told["rejected"][2999]["message"]
