@@ -26,13 +26,16 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str) -> Iterator[Server]:
-    """Run `hubbub serve` over a folder, without limits on how often one key may ask."""
+def serving(folder: Path, *flags: str, **settings: str) -> Iterator[Server]:
+    """Run `hubbub serve` over a folder; where no settings are given, without limits on what one key may ask."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "bench.server", "serve", "--data", str(folder), "--port", str(port), *flags]
-    free = {"HUBBUB_LIMITS__READS": "0", "HUBBUB_LIMITS__INGESTS": "0", "HUBBUB_LOG_LEVEL": "error"}
+    unlimited = {
+        f"HUBBUB_LIMITS__{name.upper()}": "0" for name in ("reads", "ingests", "events", "megabytes", "seconds")
+    }
+    free = {"HUBBUB_LOG_LEVEL": "error", **(settings or unlimited)}
     begun = time.perf_counter()
     process = subprocess.Popen(command, env=os.environ | free, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -91,6 +91,11 @@ def p99(samples: Sequence[float]) -> float:
     return ordered[max(0, int(0.99 * len(ordered)) - 1)] if len(ordered) > 50 else ordered[-1]
 
 
+def p95(samples: Sequence[float]) -> float:
+    """Return the 95th percentile."""
+    return statistics.quantiles(samples, n=20)[-1]
+
+
 def median(samples: Sequence[float]) -> float:
     """Return the median."""
     return statistics.median(samples)

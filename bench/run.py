@@ -23,7 +23,7 @@ PARTS = {
     "ingest": ("ingest_", "resent"), "fold": ("fold",), "late": ("late_1", "seen"),
     "answers": ("dashboard_", "series_", "explain_", "team_"),
     "cycle": ("cycle",), "http": ("http_", "cached", "memory", "idle_", "help", "ready"), "disk": ("disk",),
-    "tenants": ("tenants_",), "jobs": ("jobs",),
+    "tenants": ("tenants_",), "jobs": ("jobs",), "noisy": ("noisy_",),
 }  # fmt: skip
 """Module -> how the rows that it measures begin."""
 

@@ -11,9 +11,10 @@ import difflib
 import json
 import math
 import re
+import time
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -111,6 +112,9 @@ TENANT_NAMES = frozenset({"property_id", "organization_id", "team_id"})
 
 LONGEST_HINTED = 100
 """Characters; what is longer is no mistyped name, and comparing it takes long."""
+HINTS_A_SECOND, MOST_HINTS = 50, 4096
+_hints: dict[tuple[str, frozenset[str]], str] = {}
+_worked_out: deque[float] = deque(maxlen=HINTS_A_SECOND)
 MAX_RAW = 262_144
 """Characters that are kept of a refused record; no good event can have as many, so that what is cut was none."""
 
@@ -130,12 +134,23 @@ def is_known_type(name: str) -> bool:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string.
 
-    It is worked out once for each name, since a sender that mistypes one does so in each of its events.
+    It is worked out once for each name, since a sender that mistypes one does so in each of its events, and for a few names a
+    second: of those beyond nothing is said.
     """
-    return _nearest(name, frozenset(known)) if len(name) <= LONGEST_HINTED else ""
+    wanted = name, frozenset(known)
+    if len(name) > LONGEST_HINTED:
+        return ""
+    if wanted not in _hints:
+        now = time.monotonic()
+        if len(_worked_out) == HINTS_A_SECOND and now - _worked_out[0] < 1:
+            return ""
+        _worked_out.append(now)
+        if len(_hints) >= MOST_HINTS:
+            _hints.clear()
+        _hints[wanted] = _nearest(*wanted)
+    return _hints.get(wanted, "")
 
 
-@lru_cache(maxsize=4096)
 def _nearest(name: str, known: frozenset[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""

@@ -50,7 +50,10 @@ class Gate:
         self._here[owner] += 1
         try:
             async with turn:
+                self._limiter.check(key)  # those that went before may have used up what there was
                 await self._work(key, scope, receive, send)
+        except RateLimitedError as error:
+            await problems.refusal(Request(scope), error)(scope, receive, send)
         finally:
             self._here[owner] -= 1
             if not self._here[owner]:

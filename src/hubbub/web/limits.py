@@ -54,16 +54,8 @@ class Limiter:
 
         Raises RateLimitedError with the seconds until the next request is let in.
         """
+        self.check(key)
         now = self._clock()
-        owner = _owner(key)
-        for work in self._work:
-            left = self._level(owner, work, now)
-            if left < 0:
-                rate = self._rates[work]
-                self._refuse(
-                    f"{owner} may cause {rate:g} {WORK[work]} a second and {self._sizes[work]:g} at once",
-                    work, left, -left / rate,
-                )  # fmt: skip
         rate, size = self._rates[kind], self._sizes[kind]
         if not rate:
             return []
@@ -73,6 +65,16 @@ class Limiter:
             self._refuse(message, kind, tokens, (1 - tokens) / rate)
         self._put(key.id, kind, tokens - 1, now)
         return self._headers(kind, tokens - 1)
+
+    def check(self, key: Key) -> None:
+        """Raise RateLimitedError while the work of a key's tenant is overdrawn."""
+        now, owner = self._clock(), _owner(key)
+        for work in self._work:
+            left = self._level(owner, work, now)
+            if left < 0:
+                rate, size = self._rates[work], self._sizes[work]
+                message = f"{owner} may cause {rate:g} {WORK[work]} a second and {size:g} at once"
+                self._refuse(message, work, left, -left / rate)
 
     def spend(self, key: Key, work: Mapping[str, float]) -> None:
         """Take the work of a request that was answered, by kind, from its tenant's buckets."""

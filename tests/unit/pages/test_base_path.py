@@ -27,7 +27,7 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
         engine.record("acme", events(NOW))
         engine.refresh()
         with TestClient(create_app(engine, refresh=False), follow_redirects=False) as http:
-            assert http.get(f"{prefix}/").headers["location"] .startswith("/stats/sign-in?next=%2F")
+            assert http.get(f"{prefix}/").headers["location"].startswith("/stats/sign-in?next=%2F")
             token = engine.sign_in_link(None, "operator")["path"].partition("token=")[2]
             answer = http.post(f"{prefix}/sign-in", data={"token": token, "next": "/t/acme/overview"}, headers=SITE)
             assert (answer.status_code, answer.headers["location"]) == (303, "/stats/t/acme/overview")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -167,7 +169,7 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
 
 
 def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,000 events with the same mistyped type cost one suggestion; a name of 250,000 characters costs none."""
+    """3,000 events with the same mistyped type cost one suggestion, 3,000 others fifty a second, a huge name none."""
     compared: list[str] = []
 
     def close(word: str, *_: object, **__: object) -> list[str]:
@@ -175,11 +177,16 @@ def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) ->
         return ["message.received"]
 
     monkeypatch.setattr("difflib.get_close_matches", close)
+    monkeypatch.setattr("hubbub.model.event._hints", {})
+    monkeypatch.setattr("hubbub.model.event._worked_out", deque(maxlen=50))
     told = face.post(mistyped(3000)).json()
     assert len(told["rejected"]) == 3000
     assert "did you mean 'message.received'" in told["rejected"][2999]["message"]
     face.post({"x" * 250_000: 1})
     assert compared == ["mesage.recieved"]
+    begun = time.monotonic()
+    assert len(face.post(mistyped(3000, distinct=True)).json()["rejected"]) == 3000
+    assert len(compared) <= 50 * (2 + time.monotonic() - begun)
 
 
 def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:

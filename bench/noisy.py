@@ -1,0 +1,130 @@
+"""What a tenant at twenty times its limit does to its neighbour, over HTTP: with good events, with bad ones, with questions.
+
+The flood comes from a process of its own and keeps its pace whatever is answered. The neighbour sends one event and asks for one
+dashboard, worked out anew, in turns; what is compared are its own times without the flood, on the same server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from bench import client, ingest, lab
+
+OVER = 20
+LIMITS = {"READS": 50, "EVENTS": 2_000}
+"""A second, of each tenant; the other limits are the defaults."""
+BATCH = 1_000
+SECONDS, APART = 15.0, 0.05
+"""How long the neighbour is watched, and seconds between the beginnings of its requests."""
+CONNECTIONS = 32
+KINDS = ("good", "bad", "questions")
+
+
+def bodies(kind: str, key: str) -> Iterator[bytes]:
+    """Yield requests of the flood; no event comes twice."""
+    now, number = datetime.now(UTC).isoformat(), 0
+    while True:
+        if kind == "questions":
+            yield client.request("/v1/dashboard?days=7", key).replace(
+                b"\r\n\r\n", b"\r\nCache-Control: no-cache\r\n\r\n"
+            )
+            continue
+        lines = []
+        for _ in range(BATCH):
+            number += 1
+            type_ = "message.received" if kind == "good" else f"mesage.recieved{number}"
+            lines.append(
+                f'{{"type":"{type_}","id":"{number}","time":"{now}","channel":"sms","conversation_id":"c{number % 97}"}}'
+            )
+        yield client.request("/v1/events", key, "\n".join(lines).encode())
+
+
+async def flood(port: int, key: str, kind: str, seconds: float) -> Counter[str]:
+    """Send at the pace, over some connections; counts answers by status, and what could not be sent for want of a connection."""
+    pace = OVER * (LIMITS["READS"] if kind == "questions" else LIMITS["EVENTS"] / BATCH)
+    found: Counter[str] = Counter()
+    free = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
+    requests, running = bodies(kind, key), set()
+
+    async def one(asked: bytes) -> None:
+        line = free.pop()
+        try:
+            line[1].write(asked)
+            head = await line[0].readuntil(b"\r\n\r\n")
+            await line[0].readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+            found[head[9:12].decode()] += 1
+            free.append(line)
+        except (OSError, asyncio.IncompleteReadError):
+            found["broken"] += 1
+            free.append(await asyncio.open_connection("127.0.0.1", port))
+
+    begun, sent = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        if free:
+            task = asyncio.create_task(one(next(requests)))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        else:
+            found["no connection free"] += 1
+        sent += 1
+        await asyncio.sleep(max(0.0, begun + sent / pace - time.perf_counter()))
+    await asyncio.gather(*running)
+    return found
+
+
+def neighbour(port: int, key: str) -> list[float]:
+    """Send an event and ask a question in turns for a while; returns milliseconds of each."""
+    question = client.request("/v1/dashboard?days=7", key).replace(b"\r\n\r\n", b"\r\nCache-Control: no-cache\r\n\r\n")
+    times: list[float] = []
+    begun = time.perf_counter()
+    while (at := len(times) * APART) < SECONDS:
+        time.sleep(max(0.0, begun + at - time.perf_counter()))
+        moment = datetime.now(UTC).isoformat()
+        event = f'{{"type":"message.received","id":"{moment}","time":"{moment}","channel":"sms"}}'
+        asked = question if len(times) % 2 else client.request("/v1/events", key, event.encode())
+        times.append(1000 * client.ask(port, [asked], 1)[0])
+    return times
+
+
+def measure(size: lab.Size) -> lab.Findings:
+    """Watch the neighbour with and without each kind of flood, in turns."""
+    folder = ingest.fresh(size.path("-noisy"))
+    with lab.engine(folder) as hub:
+        keys = [str(hub.add_key(f"owner-{number}")["key"]) for number in range(4)]
+    alone: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    beside: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    answers: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+    with client.serving(folder, **{f"HUBBUB_LIMITS__{name}": str(value) for name, value in LIMITS.items()}) as server:
+        neighbour(server.port, keys[0])
+        for _ in range(size.rounds):
+            for kind, key in zip(KINDS, keys[1:], strict=True):
+                alone[kind] += [lab.p95(neighbour(server.port, keys[0]))]
+                given = [str(server.port), key, kind]
+                noise = subprocess.Popen(
+                    [sys.executable, "-m", "bench.noisy", *given], stdout=subprocess.PIPE, text=True
+                )
+                time.sleep(3)
+                beside[kind] += [lab.p95(neighbour(server.port, keys[0]))]
+                answers[kind] += Counter(json.loads(noise.communicate(timeout=120)[0]))
+    shutil.rmtree(folder)
+    return {
+        f"noisy_{kind}": lab.found(beside[kind], alone[kind], f"answers to the flood by status: {dict(answers[kind])}")
+        for kind in KINDS
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=flood.__doc__)
+    for name in ("port", "key", "kind"):
+        parser.add_argument(name)
+    asked_ = parser.parse_args()
+    print(json.dumps(asyncio.run(flood(int(asked_.port), asked_.key, asked_.kind, SECONDS + 5))))
