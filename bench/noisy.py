@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from bench import client, ingest, lab
 
 OVER = 20
-LIMITS = {"READS": 50, "EVENTS": 2_000}
+LIMITS = {"READS": 20, "EVENTS": 2_000}
 """A second, of each tenant; the other limits are the defaults."""
 BATCH = 1_000
 SECONDS, APART = 15.0, 0.05

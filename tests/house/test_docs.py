@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +13,6 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,8 +22,6 @@ import pytest
 
 import hubbub
 from hubbub import errors
-from hubbub.app import open_engine
-from hubbub.clock import fixed
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES
 from hubbub.metrics import catalogue, examples
@@ -34,8 +32,6 @@ from tests.house.conftest import PAPERS, ROOT, SOURCE
 
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-"""When the examples are run: they tell of that day, and a tenant keeps raw events for 90 days."""
 
 
 def blocks(name: str) -> list[str]:
@@ -45,11 +41,10 @@ def blocks(name: str) -> list[str]:
 
 
 @pytest.fixture
-def on_that_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in an empty folder on the day of the examples, which are small."""
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in an empty folder, whatever the disk has left; the examples are small."""
     monkeypatch.chdir(tmp_path)
-    options: dict[str, Any] = {"clock": fixed(NOW), "free_floor_mb": 0}
-    monkeypatch.setattr("hubbub.app.open_engine", partial(open_engine, **options))
+    monkeypatch.setenv("HUBBUB_FREE_FLOOR_MB", "0")
 
 
 def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -> None:
@@ -151,7 +146,7 @@ def test_the_reference_is_fresh(pages: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["docs/quickstart.md", "docs/howto/ask-a-question.md"])
-def test_the_examples_run(on_that_day: None, name: str) -> None:
+def test_the_examples_run(empty: None, name: str) -> None:
     """Every Python block of a page runs, one after the other, and its assertions hold."""
     found = blocks(name)
     assert len(found) >= 4
@@ -160,7 +155,7 @@ def test_the_examples_run(on_that_day: None, name: str) -> None:
         exec(compile(block, name, "exec"), namespace)
 
 
-def test_the_howto_of_a_metric_runs(on_that_day: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_howto_of_a_metric_runs(empty: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its declaration, put into the catalogue, counts what a store held before there was such a metric."""
     namespace: dict[str, Any] = {}
     for block in blocks("docs/quickstart.md"):
@@ -183,14 +178,14 @@ def test_the_howto_of_a_metric_runs(on_that_day: None, monkeypatch: pytest.Monke
     assert {name: row[name] for name in example.gives} == {name: value for name, (value, _) in example.gives.items()}
 
 
-def test_the_howto_on_reports_runs(on_that_day: None) -> None:
+def test_the_howto_on_reports_runs(empty: None) -> None:
     """Every Python block of it runs, one after the other: a report is made, and its hash recomputed from the file."""
     namespace: dict[str, object] = {}
     for block in blocks("docs/howto/reports.md"):
         exec(compile(block, "docs/howto/reports.md", "exec"), namespace)
 
 
-def test_the_howto_of_business_hours_runs(on_that_day: None, tmp_path: Path) -> None:
+def test_the_howto_of_business_hours_runs(empty: None, tmp_path: Path) -> None:
     """Its calendar is read from a file as it stands there, and its Python blocks run on that, assertions included."""
     name = "docs/howto/business-hours.md"
     (hours,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -225,7 +220,7 @@ def server(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_runs(empty: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every Python block of the README runs: what sends to a server against a real one, the rest embedded."""
     found = blocks("README.md")
     sending = [b for b in found if "hubbub.Client(" in b]
@@ -247,6 +242,34 @@ def test_the_readme_runs(on_that_day: None, tmp_path: Path, capsys: pytest.Captu
         engine.refresh()
         with engine.store.facts.read() as reading:
             assert reading.value("SELECT count(*) FROM event") == len(sending)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
+    """What the README says about sending events runs in a shell as it stands there, and prints what stands there."""
+    (block,) = [
+        b for b in re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S) if "curl" in b
+    ]
+    lines, told = block.rsplit("\n", 2)[0], block.rsplit("\n", 2)[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    script = re.sub(r"^\$ ", "", lines, flags=re.MULTILINE).replace("8321", port)
+    script = script.replace("hubbub serve &", f'hubbub serve --port {port} 2>log & trap "kill $!" EXIT')
+    script = script.replace("curl -X", "curl --silent --retry 60 --retry-delay 1 --retry-connrefused -X")
+    (tmp_path / "hubbub").write_text(f'#!/bin/sh\nexec {sys.executable} -m hubbub "$@"\n')
+    (tmp_path / "hubbub").chmod(0o755)
+    path = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "HUBBUB_FREE_FLOOR_MB": "0",
+    }
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env={**os.environ, **path}, capture_output=True, text=True,
+        timeout=180, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == told
 
 
 def test_the_api_guide_runs(tmp_path: Path) -> None:
