@@ -294,7 +294,9 @@ class Engine(
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
-        return {"rows": doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs)}
+        now = self.clock().timestamp()
+        rows = doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs, now)
+        return {"rows": rows}
 
     def load(
         self,

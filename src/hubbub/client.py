@@ -20,8 +20,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -32,13 +30,9 @@ import msgspec
 from hubbub.clock import system_clock
 from hubbub.errors import BadInputError
 from hubbub.model.event import ALIASES
+from hubbub.retrying import pause, retry_after
 
 log = logging.getLogger("hubbub.client")
-
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
-LONGEST_TOLD_PAUSE = 3600.0
-"""Seconds: the pause after a first failure doubles up to the longest; a server may ask for up to an hour."""
 
 REPORT_EVERY = 10.0
 """Seconds between two reports of dropped events or of a server that cannot be reached."""
@@ -417,28 +411,6 @@ def _decode(answer: httpx2.Response) -> dict[str, Any]:
     with contextlib.suppress(msgspec.DecodeError, ValueError):
         return msgspec.json.decode(answer.content, type=dict[str, Any])
     return {}
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds from `now` that a Retry-After header (seconds or an HTTP date) asks for; None if unclear."""
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
-
-
-def pause(attempt: int, told: float | None, chance: float) -> float:
-    """Return the seconds to wait after failure number `attempt` (from 0); `chance` in 0..1 spreads the clients.
-
-    Doubles from `FIRST_PAUSE` to `LONGEST_PAUSE`, half of it jitter; never less than the server `told`, up to an hour.
-    """
-    own = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 30)) * (0.5 + 0.5 * chance)
-    return own if told is None else min(told, LONGEST_TOLD_PAUSE) + own * 0.5 * chance
 
 
 _open: set[Client] = set()

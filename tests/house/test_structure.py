@@ -59,7 +59,7 @@ def test_errors_say_code_status_and_whether_to_try_again() -> None:
         assert re.fullmatch(r"[a-z_]+", error.code)
         assert 400 <= error.status <= 599
         assert isinstance(error.retry, bool)
-        assert not error.retry or error.status >= 500 or error.status == 429
+        assert not error.retry or error.status >= 500 or error.status in (408, 429)
         assert error().message == (inspect.getdoc(error) or "").splitlines()[0]
         assert error("what happened").message == str(error("what happened")) == "what happened"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -193,3 +195,21 @@ def test_every_operation_takes_and_gives_plain_values(engine: Engine) -> None:
     ):  # fmt: skip
         assert json.loads(json.dumps(answer, allow_nan=False))
     assert engine.tenants()["rows"][1]["retention"]["raw"] is None
+
+
+@pytest.mark.parametrize("file", ["hubbub.db", "log.db", "control.db"])
+def test_opening_waits_for_who_writes(tmp_path: Path, file: str) -> None:
+    """A folder that a command is writing in opens when that is done, and takes what comes: nobody gives up."""
+    with open_engine(tmp_path, free_floor_mb=0) as engine:
+        engine.add_tenant("acme")
+    writing = sqlite3.connect(tmp_path / file, isolation_level=None, check_same_thread=False)
+    writing.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(1.0, writing.execute, ["COMMIT"])
+    end.start()
+    with open_engine(tmp_path, free_floor_mb=0) as engine:
+        engine.add_tenant("zoo")
+        now = datetime.now(UTC).isoformat()
+        assert engine.record("zoo", {"type": "message.received", "time": now})["accepted"] == 1
+        assert engine.refresh()["events"] == 1
+    end.join()
+    writing.close()

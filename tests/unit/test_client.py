@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from hubbub import client as module
-from hubbub.client import Client, Stats, Trouble, pause, retry_after
+from hubbub.client import Client, Stats, Trouble
 from hubbub.errors import BadInputError
+from hubbub.retrying import pause, retry_after
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
 KEY = "hub_live_1_secret"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,13 +34,14 @@ def doctor(
     control: Control,
     integrations: Integrations,
     jobs: Callable[[float], Mapping[str, int] | None],
+    now: float,
 ) -> list[dict[str, Any]]:
     """Return rows of check, ok, found, advice. Everything is read, nothing changed.
 
     `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
-    None when there never was a job.
+    None when there never was a job. `now` is in seconds since 1970.
     """
-    since = time.time() - LATELY * 86_400
+    since = now - LATELY * 86_400
     free = shutil.disk_usage(settings.data).free >> 20
     with store.facts.read() as reading:
         events, owners = reading.rows("SELECT count(*), count(DISTINCT tenant) FROM event")[0]
@@ -66,7 +66,7 @@ def doctor(
         ),
         _files(store),
         _identities(store),
-        _log(store),
+        _log(store, now),
         _row(
             "quarantine", not lately,
             f"{lately} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
@@ -119,11 +119,11 @@ def _identities(store: Store) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _log(store: Store) -> dict[str, Any]:
+def _log(store: Store, now: float) -> dict[str, Any]:
     """See that what was accepted does not wait in the log for long."""
     with store.log.database.read() as reading:
         batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
-    waits = time.time() - oldest / 1e6 if batches else 0
+    waits = now - oldest / 1e6 if batches else 0
     return _row(
         "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",
         "hubbub refresh says what is in the way; events are safe meanwhile",
