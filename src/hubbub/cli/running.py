@@ -31,18 +31,18 @@ def serve(
     from hubbub.web.connection import listener
 
     settings = load(data, host=host, port=port)
-    listening = listener(settings.host, settings.port)
-    engine = open_engine(data, host=host, port=port)
-    configure_logs(engine.settings.log_level)
+    with listener(settings.host, settings.port) as listening:
+        engine = open_engine(data, host=host, port=port)
+        configure_logs(engine.settings.log_level)
 
-    def ready(url: str) -> None:
-        url += engine.settings.base_path
-        show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
-        path = engine.sign_in_link(label="printed by serve")["path"]
-        show.say("Sign in with this link, once, within 15 minutes ('hubbub sign-in' makes another):")
-        typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
+        def ready(url: str) -> None:
+            url += engine.settings.base_path
+            show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
+            path = engine.sign_in_link(label="printed by serve")["path"]
+            show.say("Sign in with this link, once, within 15 minutes ('hubbub sign-in' makes another):")
+            typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
 
-    serve_(engine, listening, jobs=not no_jobs, ready=ready)
+        serve_(engine, listening, jobs=not no_jobs, ready=ready)
 
 
 def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:

@@ -336,14 +336,17 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
     assert "hubbub refresh" in told["freshness"]["advice"]
     assert not told["integrations"]["ok"] and "acme: the token is expired" in told["integrations"]["found"]
     assert "Give it a new token" in told["integrations"]["advice"] and row["id"] in told["integrations"]["advice"]
-    assert (told["jobs"]["ok"], told["jobs"]["found"]) == (True, "none failed or parked")
+    assert (told["jobs"]["ok"], told["jobs"]["found"]) == (
+        True,
+        "none is parked, none failed in the last 7 days",
+    )
 
 
 @pytest.mark.parametrize("ended", ["failed", "parked"])
 def test_doctor_counts_jobs_that_ended_badly(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
     """Failed and parked jobs are counted, with the commands that show them and let them run again."""
     hubbub("tenants", "add", "acme")
-    monkeypatch.setattr("hubbub.app.Engine.unfinished_jobs", lambda _: {"failed": 0, "parked": 0} | {ended: 3})
+    monkeypatch.setattr("hubbub.app.Engine.unfinished_jobs", lambda *_: {"failed": 0, "parked": 0} | {ended: 3})
     told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
     assert (told["jobs"]["ok"], told["jobs"]["found"]) == (False, f"3 {ended}")
     assert "hubbub jobs retry" in told["jobs"]["advice"]
