@@ -36,10 +36,8 @@ log = logging.getLogger("hubbub.client")
 
 REPORT_EVERY = 10.0
 """Seconds between two reports of dropped events or of a server that cannot be reached."""
-
 MAX_BODY = 1_000_000
 """Bytes of JSON in a batch, before compression, unless a single event is larger."""
-
 GZIP_FROM = 1024
 _RETRIED = frozenset({408, 429})
 
