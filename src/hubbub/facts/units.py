@@ -14,7 +14,7 @@ from typing import Any
 from hubbub.facts import boundary, conversation, message, person, state, survey
 from hubbub.facts.boundary import Boundary, boundary_of
 from hubbub.facts.turn import Episode, Response, Turn
-from hubbub.storage import schema
+from hubbub.storage import published, schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.sqlite import Transaction
 
@@ -126,8 +126,10 @@ def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
         if fate == (one.repeats, one.delivered_at, one.receipts):
             continue
         changed.append((*fate, fate.repeats, tenant, one.time, one.ident))
-        if fate.repeats != one.repeats and one.conversation_id is not None:
-            again.add(("conversation", tenant, one.conversation_id))
+        if fate.repeats != one.repeats:
+            published.mark(writing, tenant, [one.time])
+            if one.conversation_id is not None:
+                again.add(("conversation", tenant, one.conversation_id))
         if ((fate.receipts or 0) ^ (one.receipts or 0)) & message.RECEIPTED:
             again.add(("channel", tenant, one.channel or ""))
     writing.many(
@@ -175,6 +177,8 @@ def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
         escalated = 1 if place in folded.escalated else None
         if (answered, escalated, credited) != (one.answered_at, one.escalated, one.credited_staff_id):
             changed.append((answered, escalated, credited, tenant, *place))
+            if escalated != one.escalated:
+                published.mark(writing, tenant, [one.time])
             if credited != one.credited_staff_id:
                 (survey_key,) = writing.rows(
                     "SELECT coalesce(survey_id, id) FROM event WHERE tenant = ? AND time = ? AND ident = ?",
@@ -357,12 +361,16 @@ CARRIES: Mapping[str, Carry] = {
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """How the rows of a fact of one key are read, written and taken out: rows are told apart by their first `keys` columns."""
+    """How the rows of a fact of one key are read, written and taken out: rows are told apart by their first `keys` columns.
+
+    `moments`: the places of columns whose days are published.
+    """
 
     keys: int
     read: str
     write: str
     delete: str
+    moments: tuple[int, ...]
 
 
 def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str]) -> _Statements:
@@ -372,6 +380,7 @@ def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str
         f"SELECT {names} FROM {table} WHERE tenant = ? AND {key} = ?",
         f"INSERT OR REPLACE INTO {table} (tenant, {names}) VALUES ({', '.join('?' * (len(columns) + 1))})",
         f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{one} = ?' for one in keys)}",
+        tuple(columns.index(name) for name in published.MOMENTS.get(table, ())),
     )
 
 
@@ -386,7 +395,10 @@ def _replace(writing: Transaction, to: _Statements, tenant: int, key: str, rows:
     old = {row[: to.keys]: row for row in writing.rows(to.read, (tenant, key))}
     new = {row[: to.keys]: row for row in rows}
     writing.many(to.delete, [(tenant, *place) for place in old if place not in new])
-    writing.many(to.write, [(tenant, *row) for place, row in new.items() if old.get(place) != row])
+    changed = [row for place, row in new.items() if old.get(place) != row]
+    writing.many(to.write, [(tenant, *row) for row in changed])
+    replaced = [old[row[: to.keys]] for row in changed if row[: to.keys] in old]
+    published.mark(writing, tenant, (row[place] for row in (*changed, *replaced) for place in to.moments))
 
 
 _STRETCHES = f"SELECT {', '.join(state.Stretch._fields)} FROM state WHERE tenant = ? AND entity = ? AND id = ?"

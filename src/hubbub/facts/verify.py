@@ -66,7 +66,7 @@ class Verdicts:
 
 
 class _Dry(Transaction):
-    """Reads like a transaction, and notes rows that would be written by table instead of writing them."""
+    """Reads like a transaction, and notes rows of facts that would be written by table instead of writing them."""
 
     def __init__(self, reading: Transaction) -> None:
         super().__init__(reading._con, reading._path)
@@ -79,7 +79,7 @@ class _Dry(Transaction):
     def many(self, sql: str, rows: Sequence[Params]) -> int:
         """Note a statement for each row of parameters."""
         found = _TABLE.search(sql)
-        if rows and found:
+        if rows and found and found[1] != "stale":
             self.writes.append((found[1], len(rows)))
         return 0
 

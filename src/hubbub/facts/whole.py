@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
 from hubbub.facts import conversation, message, state, survey
 from hubbub.facts.turn import Episode, Response, Turn
 from hubbub.facts.units import CONTACT_TYPES
-from hubbub.storage.log import EVENT
+from hubbub.storage import published
 from hubbub.storage.schema import FOLDED
 from hubbub.storage.sqlite import Transaction
 
-COLUMNS = (*EVENT, *FOLDED)
-"""Columns of the rows that `fold` takes."""
+_OF_KEYS = ("id", "conversation_id", "message_id", "survey_id", "contact_id", "task_id", "campaign_id", "staff_id")
+_READ = (message.Report, Turn, survey.Voice, state.Transition)
+COLUMNS = tuple(dict.fromkeys((*chain.from_iterable(row._fields for row in _READ), *_OF_KEYS, *FOLDED)))
+"""Columns of the rows that `fold` takes: what a fold looks at, and no text beside it."""
 AT_MOST = 250_000
 """Events of a tenant that are folded at once: about 1 kB of memory each."""
 
@@ -48,6 +51,10 @@ Place = tuple[int, int]
 Folded = tuple[Any, ...]
 """The folded columns of an event, in the order of `schema.FOLDED`."""
 _NOTHING: Folded = (None,) * len(FOLDED)
+_PUBLISHED = itemgetter(*(tuple(FOLDED).index(name) for name in ("repeats", "escalated")))
+"""The folded columns of an event that published tables are made of."""
+_IN_ORDER = itemgetter(slice(4))
+"""The first columns of every fact, never null, are what its rows are ordered by in the file, or nearly."""
 
 
 @dataclass(slots=True)
@@ -219,10 +226,8 @@ def differences(transaction: Transaction, tenant: int, whole: Whole) -> list[Dif
     """Compare a whole with what is stored, table by table."""
     found = []
     for table, rows in rows_of(whole).items():
-        stored = set(
-            map(tuple, transaction.each(f"SELECT {', '.join(FACTS[table])} FROM {table} WHERE tenant = ?", (tenant,)))
-        )
-        new = set(map(tuple, rows))
+        stored = set(transaction.each(f"SELECT {', '.join(FACTS[table])} FROM {table} WHERE tenant = ?", (tenant,)))
+        new = set(rows)
         found.append(Difference(table, stored - new, new - stored))
     return found
 
@@ -235,13 +240,15 @@ def write(writing: Transaction, tenant: int, whole: Whole) -> int:
         f"UPDATE event SET {columns} WHERE tenant = ? AND time = ? AND ident = ?",
         [(*now, tenant, *place) for place, (_, now) in sorted(whole.events.items(), key=itemgetter(0))],
     )
+    published.mark(writing, tenant, (place[0] for place, (was, now) in whole.events.items() if _PUBLISHED(was) != _PUBLISHED(now)))
     for one in differences(writing, tenant, whole):
         names = FACTS[one.table]
         same = " AND ".join(f"{name} IS ?" for name in names)
         writing.many(f"DELETE FROM {one.table} WHERE tenant = ? AND {same}", [(tenant, *row) for row in one.wrong])
         writing.many(
             f"INSERT INTO {one.table} (tenant, {', '.join(names)}) VALUES ({', '.join('?' * (len(names) + 1))})",
-            [(tenant, *row) for row in sorted(one.missing, key=repr)],
+            [(tenant, *row) for row in sorted(one.missing, key=_IN_ORDER)],
         )
+        published.mark(writing, tenant, published.moments_of(one.table, names, one.missing))
         changed += len(one.wrong) + len(one.missing)
     return changed

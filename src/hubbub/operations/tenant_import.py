@@ -146,7 +146,7 @@ def _take_in(store: Store, owner: Owner, table: Table, file: Path, progress: Pro
             if table.name == "quarantine":  # its ids are the store's own
                 low = min(writing.value("SELECT min(id) FROM quarantine") or 0, 0)
                 batch["id"] = range(low - len(batch["id"]), low)
-            table.add(writing, owner, zip(*batch.values(), strict=True))
+            table.add(writing, owner, list(zip(*batch.values(), strict=True)))
         if table.name == "event":
             last = max(last, *batch["seq"])
             if last > LARGEST_SEQ:

@@ -128,9 +128,9 @@ class Identities:
         recent, runs = self._recent, list(self._runs.values())
         return {key for key in keys if key in recent or any(key in run for run in runs)}
 
-    def add(self, writing: Transaction, keys: Sequence[int]) -> None:
-        """Store keys in a transaction; when it has committed, `added` is to be called."""
-        writing.many("INSERT OR IGNORE INTO identity VALUES (?, ?)", [_parts(key) for key in keys])
+    def add(self, writing: Transaction, identities: Iterable[tuple[int, int]]) -> None:
+        """Store tenants and idents in a transaction; when it has committed, `added` is to be called with their keys."""
+        writing.many("INSERT OR IGNORE INTO identity VALUES (?, ?)", sorted(identities))
 
     def added(self, keys: Iterable[int]) -> None:
         """Know keys whose transaction has committed; makes a file of them when there are many."""

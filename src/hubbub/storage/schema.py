@@ -116,18 +116,14 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
 }  # fmt: skip
 """Table -> (column -> type, primary key); without one, rows are told apart by all they say."""
 
-OF_MESSAGES = (
-    "type IN ('message.received', 'message.sent', 'message.delivered', 'message.read', 'message.failed', 'message.reacted', "
-    "'link.clicked')"
-)
-OF_SURVEYS = "type IN ('satisfaction.survey_sent', 'satisfaction.rating_received')"
-OF_TASKS = "task_id IS NOT NULL AND type IN ('task.created', 'task.assigned', 'task.completed')"
-OF_CAMPAIGNS = (
-    "type IN ('campaign.created', 'campaign.started', 'campaign.completed', 'campaign.failed') AND campaign_id IS NOT NULL"
-)  # fmt: skip
-OF_STAFF = "staff_id IS NOT NULL AND type IN ('staff.login', 'staff.logout', 'staff.status_changed')"
+OF_MESSAGES = "type BETWEEN 'link.clicked' AND 'message.sent'"
+OF_SURVEYS = "type BETWEEN 'satisfaction.rating_received' AND 'satisfaction.survey_sent'"
+OF_TASKS = "task_id IS NOT NULL AND type BETWEEN 'task.assigned' AND 'task.created'"
+OF_CAMPAIGNS = "campaign_id IS NOT NULL AND type BETWEEN 'campaign.completed' AND 'campaign.started'"
+OF_STAFF = "staff_id IS NOT NULL AND type BETWEEN 'staff.login' AND 'staff.status_changed'"
 OF_LINKS = "contact_id IS NOT NULL AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')"
-"""Conditions of the partial indexes; a statement that is to use one repeats it word for word."""
+"""Conditions of the partial indexes; a statement that is to use one repeats it word for word. Every event that is stored is held
+against all of them: a range of types takes a third of the time of a list."""
 
 INDEXES: Mapping[str, str] = {
     "event_conversation": "event (tenant, conversation_id, time) WHERE conversation_id IS NOT NULL",
@@ -198,9 +194,12 @@ def create(con: sqlite3.Connection, path: str) -> None:
         for table, (columns, key) in TABLES.items():
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
-            con.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
+            _defined(con, "INDEX", name, f"ON {on}")
         for name, select in published.VIEWS.items():
             _defined(con, "VIEW", name, f"AS {select}")
+        for (name,) in con.execute("SELECT name FROM sqlite_master WHERE name LIKE '%\\_is\\_stale' ESCAPE '\\'").fetchall():
+            if name not in published.TRIGGERS:  # an older Hubbub made more of them
+                con.execute(f"DROP TRIGGER {name}")
         for name, body in published.TRIGGERS.items():
             _defined(con, "TRIGGER", name, body)
         _advise(con)
@@ -263,7 +262,7 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
 
 
 def _defined(con: sqlite3.Connection, kind: str, name: str, body: str) -> None:
-    """Make a view or trigger what it is today; nothing is written where it is."""
+    """Make an index, view or trigger what it is today; nothing is written where it is."""
     wanted = f"CREATE {kind} {name} {body}"
     there = con.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     if there is None or there[0] != wanted:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from hubbub.storage import schema
+from hubbub.storage import published, schema
 from hubbub.storage.sqlite import Transaction
 
 PASSING = ("todo", "identity", "stale", "published_tenant")
@@ -54,12 +54,13 @@ class Table:
         """Yield a tenant's rows."""
         return reading.each(f"SELECT {self.names} FROM {self.name} WHERE tenant = ?", (self.owned(owner),))
 
-    def add(self, writing: Transaction, owner: Owner, rows: Iterable[Sequence[Any]]) -> None:
-        """Store rows as a tenant's."""
+    def add(self, writing: Transaction, owner: Owner, rows: Sequence[Sequence[Any]]) -> None:
+        """Store rows as a tenant's, whose days are stale with that."""
         whose = (self.owned(owner),) * len(self.owners)
         marks = ", ".join("?" * (len(self.columns) + len(whose)))
         sql = f"INSERT INTO {self.name} ({', '.join(self.owners)}, {self.names}) VALUES ({marks})"
         writing.many(sql, [(*whose, *row) for row in rows])
+        published.mark(writing, owner.no, published.moments_of(self.name, tuple(self.columns), rows))
 
     def count(self, reading: Transaction, owner: Owner) -> int:
         """Count a tenant's rows."""
