@@ -240,7 +240,9 @@ def write(writing: Transaction, tenant: int, whole: Whole) -> int:
         f"UPDATE event SET {columns} WHERE tenant = ? AND time = ? AND ident = ?",
         [(*now, tenant, *place) for place, (_, now) in sorted(whole.events.items(), key=itemgetter(0))],
     )
-    published.mark(writing, tenant, (place[0] for place, (was, now) in whole.events.items() if _PUBLISHED(was) != _PUBLISHED(now)))
+    published.mark(
+        writing, tenant, (place[0] for place, (was, now) in whole.events.items() if _PUBLISHED(was) != _PUBLISHED(now))
+    )
     for one in differences(writing, tenant, whole):
         names = FACTS[one.table]
         same = " AND ".join(f"{name} IS ?" for name in names)

@@ -191,13 +191,15 @@ def create(con: sqlite3.Connection, path: str) -> None:
     con.execute("BEGIN IMMEDIATE")
     try:
         _check_version(con, path, 0, VERSION)
+        if con.execute("SELECT 1 FROM pragma_table_info('former') WHERE name = 'fact'").fetchone():
+            con.execute("DROP TABLE former")  # it had its place before anything was ever written to it
         for table, (columns, key) in TABLES.items():
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
             _defined(con, "INDEX", name, f"ON {on}")
         for name, select in published.VIEWS.items():
             _defined(con, "VIEW", name, f"AS {select}")
-        for (name,) in con.execute("SELECT name FROM sqlite_master WHERE name LIKE '%\\_is\\_stale' ESCAPE '\\'").fetchall():
+        for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             if name not in published.TRIGGERS:  # an older Hubbub made more of them
                 con.execute(f"DROP TRIGGER {name}")
         for name, body in published.TRIGGERS.items():

@@ -15,7 +15,9 @@ import pytest
 
 from hubbub import demo
 from hubbub.errors import BadQuestionError
+from hubbub.facts import refresh as refreshing
 from hubbub.facts.moments import DAY, micros
+from hubbub.facts.rebuild import units_of
 from hubbub.ingest.intake import Intake
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event
@@ -27,8 +29,9 @@ from hubbub.publishing import snapshots
 from hubbub.publishing.publish import Published, forget, publish
 from hubbub.publishing.tables import TABLES, table_of
 from hubbub.query.queries import Queries
-from hubbub.storage.published import ROWS
+from hubbub.storage.published import MOMENTS, ROWS
 from hubbub.storage.store import Store
+from hubbub.storage.tenant_tables import Owner, tables
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 COLUMNS = {
@@ -360,6 +363,59 @@ def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
     for name in COLUMNS:
         assert {r["tenant"] for r in desk.rows(f"SELECT tenant FROM {name}")} <= {"other"}
     assert desk.rows("SELECT * FROM stale WHERE tenant = 1") == []
+
+
+# --- whoever writes marks
+
+
+@pytest.mark.parametrize("by_key", [True, False], ids=["by key", "whole"])
+def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.MonkeyPatch, by_key: bool) -> None:
+    """By key or whole: the days are stale of a row that comes, of one that changes as it was and as it is, and of a new repeat."""
+    monkeypatch.setattr(refreshing, "MANY", 1_000_000 if by_key else 1)
+    repeated = {"message_id": "m", "time": NOW - timedelta(days=40)}
+    desk.send(*demo.events("hotel-aurora", NOW, days=5), message("a", **repeated), message("b", **repeated))
+    desk.publish()
+    days = {
+        (column, value // DAY)
+        for table, columns in MOMENTS.items()
+        for row in desk.rows(f"SELECT {', '.join(columns)} FROM {table}{' WHERE repeats' if table == 'event' else ''}")
+        for column, value in row.items()
+        if value is not None
+    }
+    with desk.store.facts.write() as writing:
+        for unit in units_of(writing, 1):
+            writing.run("INSERT INTO todo VALUES (?, ?, ?)", unit)
+        writing.run("UPDATE event SET repeats = NULL")
+        writing.run("DELETE FROM response")
+        writing.run(
+            f"UPDATE episode SET first_reply_at = first_reply_at + {50 * DAY}, resolved_at = resolved_at + {50 * DAY}"
+        )
+        writing.run("UPDATE survey SET sent_at = NULL, rated_at = rated_at + 1")
+        writing.run("DELETE FROM stale")
+    refreshing.refresh(desk.store)
+    moved = {day + 50 for column, day in days if column in ("first_reply_at", "resolved_at")}
+    changed = {day for _, day in days} | moved
+    assert NOW.timestamp() // 86400 - 40 in changed
+    found = {row["day"] for row in desk.rows("SELECT day FROM stale")}
+    anchors = {day for column, day in days if column == "anchor"}
+    assert changed - anchors <= found <= changed | anchors
+
+
+def test_rows_that_an_import_brings_mark_their_days(desk: Desk) -> None:
+    """Rows of facts that are written as they were exported are published with the next publication."""
+    desk.send(*demo.events("hotel-aurora", NOW, days=5))
+    desk.publish()
+    with desk.store.facts.write() as writing:
+        for table in tables():
+            if table.name in MOMENTS:
+                table.add(writing, Owner(2, "other"), list(table.rows(writing, Owner(1))))
+    days = "SELECT day FROM stale WHERE tenant = 2 ORDER BY day"
+    moments = " UNION ".join(
+        f"SELECT {one} / {DAY} AS day FROM {table} WHERE tenant = 2 AND {one} IS NOT NULL"
+        for table, columns in MOMENTS.items()
+        for one in columns
+    )
+    assert desk.rows(days) == desk.rows(f"{moments} ORDER BY day") != []
 
 
 # --- who reads meanwhile

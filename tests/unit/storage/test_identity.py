@@ -22,11 +22,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     made.close()
 
 
-def add(identities: Identities, store: Store, keys: list[int]) -> None:
-    """Store keys as a refresh does."""
+def add(identities: Identities, store: Store, found: list[tuple[int, int]]) -> None:
+    """Store tenants and idents as a refresh does."""
     with store.facts.write() as writing:
-        identities.add(writing, keys)
-    identities.added(keys)
+        identities.add(writing, found)
+    identities.added(key_of(*one) for one in found)
 
 
 EXTREMES = [0, 1, -1, 2**63 - 1, -(2**63)]
@@ -34,9 +34,10 @@ EXTREMES = [0, 1, -1, 2**63 - 1, -(2**63)]
 
 def test_identities_are_known_in_table_and_files_after_any_number_of_merges(store: Store) -> None:
     """Everything added is known, of its own tenant alone, through all merges and in a process that opens later."""
-    keys = [key_of(tenant, ident) for ident in (*EXTREMES, *range(100, 400, 3)) for tenant in (1, 2, 7)]
-    for start in range(0, len(keys), 7):
-        add(store.identities, store, keys[start : start + 7])
+    found = [(tenant, ident) for ident in (*EXTREMES, *range(100, 400, 3)) for tenant in (1, 2, 7)]
+    keys = [key_of(*one) for one in found]
+    for start in range(0, len(found), 7):
+        add(store.identities, store, found[start : start + 7])
     later = Identities(store.facts, store.folder)
     for one in (store.identities, later):
         assert one.known(keys) == set(keys)
@@ -50,7 +51,7 @@ def test_identities_are_known_in_table_and_files_after_any_number_of_merges(stor
 def test_a_tenants_identities_can_be_listed_taken_out_and_brought_in(store: Store) -> None:
     """`of` gives exactly a tenant's own; `forget` leaves the others', and `take_in` knows them under another number."""
     for start in range(0, 50, 5):
-        add(store.identities, store, [key_of(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
+        add(store.identities, store, [(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
     mine = sorted(ident for piece in store.identities.of(1) for ident in piece)
     assert mine == list(range(50))
     store.identities.forget(1)
