@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SLOT_SECONDS = 900
@@ -35,6 +36,7 @@ class Window:
     end: datetime
 
 
+@lru_cache(10_000)  # tenants of one zone ask for the same days
 def local_midnight(day: date, tz: ZoneInfo) -> datetime:
     """Return the first moment of a local day, in UTC; where a zone skips midnight that is the end of the gap."""
     return datetime.combine(day, time(), tzinfo=tz).astimezone(UTC)

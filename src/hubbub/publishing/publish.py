@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -27,6 +28,8 @@ from hubbub.telemetry import log
 
 AT_ONCE = 31
 """Windows that one question asks for: an answer has a row for each of them and each value seen in any."""
+ROWS_AT_ONCE = 1000
+"""Rows that are written in one transaction: each waits for the disk, and other writers wait for it."""
 
 
 @dataclass
@@ -52,6 +55,20 @@ class _Rows:
     low: str
     high: str
     rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What a tenant's tables are to have in all windows that touch some days."""
+
+    tenant: Tenant
+    days: Sequence[int]
+    found: Sequence[_Rows]
+
+    @property
+    def size(self) -> int:
+        """How much there is to write: rows, and the marks of days."""
+        return len(self.days) + sum(len(one.rows) for one in self.found)
 
 
 def stale(writing: Transaction, tenant: int, low: int, high: int) -> None:
@@ -88,20 +105,29 @@ def publish(
     me = secrets.randbits(62)
     taken = _take(store, tenants, now, me, days)
     published = Published(processed=len(tenants))
+    waiting: list[_Tables] = []
     for tenant in tenants:
-        if not (mine := taken.get(tenant.no)):
-            continue
-        try:
-            found = _read(queries, tenant, now, mine)
-            published.written += _write(store, tenant, now, found, mine, me)
-        except NOT_NOW:
-            raise
-        except Exception as error:  # one tenant's fault never stops the others
-            log.error("publishing failed", tenant=tenant.id, error=str(error))
-            published.errors[tenant.id] = str(error) or type(error).__name__
-            continue
-        published.rows += sum(len(one.rows) for one in found if named in (None, one.table))
+        if mine := taken.get(tenant.no):
+            with _apart(published, tenant):
+                waiting.append(_Tables(tenant, mine, _read(queries, tenant, now, mine)))
+        if waiting and (tenant is tenants[-1] or sum(one.size for one in waiting) >= ROWS_AT_ONCE):
+            published.written += _write_apart(store, waiting, now, me, published)
+            done = [one for one in waiting if one.tenant.id not in published.errors]
+            published.rows += sum(len(rows.rows) for one in done for rows in one.found if named in (None, rows.table))
+            waiting = []
     return published
+
+
+@contextmanager
+def _apart(published: Published, tenant: Tenant) -> Iterator[None]:
+    """Note an error of one tenant, which never stops the others; raise what a store raises that does not answer."""
+    try:
+        yield
+    except NOT_NOW:
+        raise
+    except Exception as error:
+        log.error("publishing failed", tenant=tenant.id, error=str(error))
+        published.errors[tenant.id] = str(error) or type(error).__name__
 
 
 def _take(
@@ -184,16 +210,35 @@ def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], kept: Window) -> I
         yield Window(held[0].start, held[-1].end)
 
 
-def _write(store: Store, tenant: Tenant, now: datetime, found: Sequence[_Rows], days: Sequence[int], me: int) -> int:
-    """Write what differs and end the marks; returns how many rows. Nothing where another publisher took the same days."""
+def _write_apart(store: Store, waiting: Sequence[_Tables], now: datetime, me: int, published: Published) -> int:
+    """Write the rows of tenants at once, and where that fails each tenant's alone; returns how many."""
+    try:
+        return _write(store, waiting, now, me)
+    except NOT_NOW:
+        raise
+    except Exception:
+        written = 0
+        for one in waiting:
+            with _apart(published, one.tenant):
+                written += _write(store, [one], now, me)
+        return written
+
+
+def _write(store: Store, waiting: Sequence[_Tables], now: datetime, me: int) -> int:
     with store.facts.write() as writing:
-        marks = dict(writing.rows("SELECT day, taken FROM stale WHERE tenant = ?", (tenant.no,)))
-        if any(marks.get(day, 0) not in (me, None) for day in days):
-            return 0
-        gone = writing.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
-        lost = Window(moment(gone[0][0]), moment(gone[0][1])) if gone else None
-        count = sum(_replace(writing, tenant, now, one, lost) for one in found)
-        writing.run("DELETE FROM stale WHERE tenant = ? AND taken = ?", (tenant.no, me))
+        return sum(_write_one(writing, one, now, me) for one in waiting)
+
+
+def _write_one(writing: Transaction, one: _Tables, now: datetime, me: int) -> int:
+    """Write what differs and end the marks; returns how many rows. Nothing where another publisher took the same days."""
+    no = one.tenant.no
+    marks = dict(writing.rows("SELECT day, taken FROM stale WHERE tenant = ?", (no,)))
+    if any(marks.get(day, 0) not in (me, None) for day in one.days):
+        return 0
+    gone = writing.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (no,))
+    lost = Window(moment(gone[0][0]), moment(gone[0][1])) if gone else None
+    count = sum(_replace(writing, one.tenant, now, rows, lost) for rows in one.found)
+    writing.run("DELETE FROM stale WHERE tenant = ? AND taken = ?", (no, me))
     return count
 
 

@@ -368,12 +368,34 @@ def test_a_tenant_that_goes_leaves_nothing(desk: Desk) -> None:
 # --- whoever writes marks
 
 
+def test_one_that_cannot_be_written_does_not_stop_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of tenants that are written together, one whose rows fail is among the errors and stays marked; the others are written."""
+    others = Tenant(2, "other"), Tenant(3, "third")
+    for tenant in (desk.hotel, *others):
+        desk.send(message("a", NOW), tenant=tenant)
+    real = publishing._replace
+
+    def replaced(writing: Any, tenant: Tenant, *rest: Any) -> int:
+        if tenant is others[0]:
+            raise RuntimeError("poisoned")
+        return real(writing, tenant, *rest)
+
+    monkeypatch.setattr(publishing, "_replace", replaced)
+    done = publish(desk.store, desk.queries, [desk.hotel, *others], desk.now)
+    assert done.errors == {"other": "poisoned"}
+    assert desk.rows("SELECT DISTINCT tenant FROM stale") == [{"tenant": 2}]
+    rows = desk.rows("SELECT tenant, sum(count) AS n FROM agg_message_counts_hourly GROUP BY tenant ORDER BY tenant")
+    assert rows == [{"tenant": "hotel", "n": 1}, {"tenant": "third", "n": 1}]
+    monkeypatch.setattr(publishing, "_replace", real)
+    assert desk.publish(desk.hotel, *others).written == done.written // 2
+
+
 @pytest.mark.parametrize("by_key", [True, False], ids=["by key", "whole"])
 def test_whatever_is_folded_marks_its_days(desk: Desk, monkeypatch: pytest.MonkeyPatch, by_key: bool) -> None:
     """By key or whole: the days are stale of a row that comes, of one that changes as it was and as it is, and of a new repeat."""
     monkeypatch.setattr(refreshing, "MANY", 1_000_000 if by_key else 1)
-    repeated = {"message_id": "m", "time": NOW - timedelta(days=40)}
-    desk.send(*demo.events("hotel-aurora", NOW, days=5), message("a", **repeated), message("b", **repeated))
+    once, again = (message(id_, NOW - timedelta(days=40), message_id="m") for id_ in "ab")
+    desk.send(*demo.events("hotel-aurora", NOW, days=5), once, again)
     desk.publish()
     days = {
         (column, value // DAY)
