@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hubbub.errors import BadQuestionError
@@ -71,9 +73,14 @@ class Asked:
 METRICS: dict[str, tuple[Metric, Rollup]] = {name: (m, r) for r in ROLLUPS for name, m in r.metrics.items()}
 
 
-def dimensions_of(rollup: Rollup) -> dict[str, str]:
+def dimensions_of(rollup: Rollup) -> Mapping[str, str]:
     """Return public dimension name -> column for a rollup, in order."""
-    return {DIMENSION_NAMES.get(c, c): c for c in rollup.dimensions}
+    return _named(rollup.dimensions)
+
+
+@cache
+def _named(columns: tuple[str, ...]) -> Mapping[str, str]:
+    return {DIMENSION_NAMES.get(column, column): column for column in columns}
 
 
 def askable(rollup: Rollup) -> list[str]:

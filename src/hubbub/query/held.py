@@ -10,9 +10,8 @@ from hubbub.facts.moments import micros
 from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import Asked, dimensions_of
 from hubbub.metrics.definition import First, Rollup, State
-from hubbub.query.bucket import stretches
 from hubbub.query.result import Cell
-from hubbub.query.select import Context, Dims, Key, filters_on, linked
+from hubbub.query.select import Context, Dims, Key, filters_on
 
 
 def moments_of(context: Context) -> list[tuple[int, int]]:
@@ -48,7 +47,7 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
     entity, state = metric.held
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     once = (entity, state) == ("contact", "known")
-    who = person_of("s.id") if once and linked(context) else "s.id"
+    who = person_of("s.id") if once and context.linked else "s.id"
     rows = context.reading.each(
         f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} FROM state AS s "
         f"WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high", params,
@@ -108,10 +107,10 @@ def firsts(context: Context, one: Asked, metric: First, found: dict[Key, Cell]) 
     columns, params = state_columns(one.rollup, metric), dict[str, Any]()
     by = [columns[name] for name in context.question.by]
     where = in_state(context, one, metric, params)
-    if linked(context):
+    if context.linked:
         where += f" AND NOT EXISTS ({_SEEN_BEFORE})"
     shown = "".join(f", {column}" for column in by)
-    for stretch in stretches(context.cut):
+    for stretch in context.stretches:
         for window, *dims, n in context.reading.each(
             f"SELECT {stretch.number('s.since')}{shown}, count(*) FROM state AS s WHERE {where} "
             f"AND s.since >= :low AND s.since < :high "

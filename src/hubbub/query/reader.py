@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hubbub import calculations
 from hubbub.facts.moments import micros, moment
@@ -17,11 +19,11 @@ from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.contacts import DEEDS
 from hubbub.metrics.definition import Distinct, DistinctRatio, First, Ratio, Score, State, Stored
-from hubbub.model.window import Grain, Window, day_of, windows
+from hubbub.model.window import Grain, Window, day_of, local_midnight, windows
 from hubbub.query.distributions import distributions
 from hubbub.query.held import firsts, states
 from hubbub.query.result import Cell
-from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, linked, measured
+from hubbub.query.select import Context, Dims, Found, Key, Select, counts, filtered, measured
 
 Cellmaker = Callable[[tuple[Any, ...]], Cell]
 
@@ -89,7 +91,7 @@ def _maker(select: Select, one: Asked) -> Cellmaker | None:
 def _members(select: Select, one: Asked, member: str, measure: str) -> int:
     """Add the count of distinct members with a fact that counts for a measure; contacts that are linked are one person."""
     context, column = select.context, f"f.{member}"
-    if member == "contact_id" and linked(context):
+    if member == "contact_id" and context.linked:
         column = person_of(column)
     return select.column(filtered(f"count(DISTINCT {column})", counts(context, one, measure)))
 
@@ -127,16 +129,21 @@ def _campaign_score(select: Select, one: Asked, metric: Score) -> Cellmaker:
     return score
 
 
+@lru_cache(16)  # questions that are asked together ask for the same days, and tenants of one zone often do
+def _days(first: date, end: int, tz: ZoneInfo) -> tuple[Sequence[Window], Sequence[date]]:
+    """Return the local days from the first one up to a moment (microseconds), the last one cut there, and their dates."""
+    whole = list(windows(local_midnight(first, tz), moment(end), Grain.DAY, tz))
+    cut = [Window(window.start, min(window.end, moment(end))) for window in whole]
+    return cut, [day_of(window.start, tz) for window in whole]
+
+
 def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
     """Scores of contacts at the end of the range, of all their deeds up to then by local day; of several contacts the mean."""
     tenant, end = context.tenant, min(micros(context.cut[-1].end), context.now)
     first = context.reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     if first is None or first >= end:
         return
-    days = [
-        Window(window.start, min(window.end, moment(end)))
-        for window in windows(moment(first), moment(end), Grain.DAY, tenant.tz)
-    ]
+    days, dates = _days(day_of(moment(first), tenant.tz), end, tenant.tz)
     whole = Context(context.reading, tenant, context.question, days, context.now)
     select = Select(one.rollup, whole)
     select.column("f.contact_id")
@@ -150,7 +157,6 @@ def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
     }
     deeds: dict[tuple[Dims, str], dict[tuple[str, date], int]] = {}
     width = len(context.question.by)
-    dates = [day_of(window.start, tenant.tz) for window in days]
     for window, dims, row in select.run(
         group=False, order=f"GROUP BY {', '.join(str(n + 1) for n in range(width + 2))}"
     ):

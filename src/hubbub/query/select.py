@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from hubbub.metrics.catalogue import Asked, dimensions_of
@@ -15,7 +16,7 @@ from hubbub.metrics.definition import Count, Extreme, Ratio, Rollup, Stored, Sum
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
-from hubbub.query.bucket import stretches
+from hubbub.query.bucket import Stretch, stretches
 from hubbub.query.result import Cell
 from hubbub.storage.sqlite import Transaction
 
@@ -25,7 +26,7 @@ Key = tuple[int, Dims]
 Found = dict[str, dict[Key, Cell]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What every reader needs of the question being answered; `cut` are its windows, `now` the moment in microseconds."""
 
@@ -35,10 +36,20 @@ class Context:
     cut: Sequence[Window]
     now: int
 
-    @property
+    @cached_property
     def bound(self) -> dict[str, Any]:
         """What any statement may name: the tenant's number, and those of its settings that measures depend on."""
         return {"tenant": self.tenant.no, "tones": json.dumps(self.tenant.hotspot_tones)}
+
+    @cached_property
+    def stretches(self) -> Sequence[Stretch]:
+        """The stretches that the windows form."""
+        return stretches(self.cut)
+
+    @cached_property
+    def linked(self) -> bool:
+        """Whether any contacts of the tenant are linked: then who is one person is worked out."""
+        return self.reading.value("SELECT 1 FROM person WHERE tenant = ? LIMIT 1", (self.tenant.no,)) is not None
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ class Select:
         anchor = f"f.{rollup.anchor}"
         shown = "".join(f", {column}" for column in (*by, *self.columns))
         grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(width + 1))}" if group else ""
-        for stretch in stretches(context.cut):
+        for stretch in context.stretches:
             sql = (
                 f"SELECT {stretch.number(anchor)}{shown} FROM ({rollup.source.view}) AS f WHERE f.tenant = :tenant "
                 f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
@@ -128,8 +139,3 @@ def measured(context: Context, one: Asked, name: str) -> str:
         return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
     assert isinstance(measure, Extreme)
     return filtered(f"{'max' if measure.largest else 'min'}(f.{measure.column})", condition)
-
-
-def linked(context: Context) -> bool:
-    """Whether any contacts of the tenant are linked: then who is one person is worked out."""
-    return context.reading.value("SELECT 1 FROM person WHERE tenant = ? LIMIT 1", (context.tenant.no,)) is not None
