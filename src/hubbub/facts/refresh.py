@@ -6,16 +6,15 @@ that a process that dies anywhere leaves nothing half done. An answer refreshes 
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from hubbub.facts import whole
 from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, new_sights, touched
+from hubbub.memory import uncollected
 from hubbub.model.event import Event
 from hubbub.storage import published
 from hubbub.storage.identity import ident_of, key_of
@@ -79,18 +78,6 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
     return done
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let Python look for no cycles for one transaction: its thousands of rows have none, and looking is a tenth of all work."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def behind(store: Store) -> int:
     """Return how many batches wait in the log."""
     with store.facts.read() as reading:
@@ -105,7 +92,7 @@ def _store(store: Store, done: Refreshed) -> int:
     """Move some of the log into `event`, with what it touches; returns how many events."""
     if not behind(store):
         return 0
-    with _uncollected(), store.facts.write() as writing:
+    with uncollected(), store.facts.write() as writing:
         entries = list(store.log.waiting(_stored(writing), EVENTS_AT_ONCE))
         if not entries:
             return 0
@@ -226,7 +213,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
     chosen = [(no, units) for no, units in many if sizes[no] <= min(whole.AT_MOST, units * EACH)]
     while chosen:
         events = count = 0
-        with _uncollected(), store.facts.write() as writing:
+        with uncollected(), store.facts.write() as writing:
             while chosen and events < EVENTS_AT_ONCE:
                 no, units = chosen.pop()
                 whole.write(writing, no, whole.fold(whole.read(writing, no)))

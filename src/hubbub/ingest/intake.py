@@ -17,6 +17,7 @@ from hubbub.clock import Clock
 from hubbub.facts.moments import micros
 from hubbub.ingest.accept import DEFAULT_SOURCE, UNKEPT, Outcome, bounds, check, notes
 from hubbub.ingest.stored import changed_rows, contradicting
+from hubbub.memory import uncollected
 from hubbub.model.event import MAX_RAW, NOTHING, TEXT_FIELDS, Event, Item, Rejection
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import EPOCH
@@ -55,6 +56,7 @@ class Intake:
         self._arrived = arrived
         self._erased = erased
 
+    @uncollected()
     def accept(
         self,
         tenant: Tenant,

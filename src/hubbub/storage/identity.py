@@ -125,8 +125,11 @@ class Identities:
 
     def known(self, keys: Iterable[int]) -> set[int]:
         """Return those of some keys that are stored."""
-        recent, runs = self._recent, list(self._runs.values())
-        return {key for key in keys if key in recent or any(key in run for run in runs)}
+        keys = set(keys)
+        found = self._recent.intersection(keys)
+        for run in list(self._runs.values()):
+            found.update(key for key in keys if key in run)
+        return found
 
     def add(self, writing: Transaction, identities: Iterable[tuple[int, int]]) -> None:
         """Store tenants and idents in a transaction; when it has committed, `added` is to be called with their keys."""

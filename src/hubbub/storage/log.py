@@ -181,7 +181,9 @@ class Log:
             for key, row in zip(keys, batch.rows, strict=True):
                 known[key] = _revision(row), row[TIME]
             return [Verdict.STORED] * len(keys), batch.rows, []
-        stored = self._stored(batch, keys, {k for k in hits if k not in self._waiting and k not in known})
+        # what has no revision is a duplicate of whatever is stored, which need not be read
+        revised = {key for key, row in zip(keys, batch.rows, strict=True) if row[REVISION] is not None}
+        stored = self._stored(batch, keys, {k for k in hits & revised if k not in self._waiting and k not in known})
         verdicts: list[Verdict] = []
         kept: list[Row] = []
         replaced: list[tuple[int, int]] = []
