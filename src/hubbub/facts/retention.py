@@ -85,7 +85,7 @@ def retention(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run
     """
     found = [_one(store, tenant, now, dry_run) for tenant in tenants]
     if not dry_run and any(one.attributes or any(one.rows.values()) for one in found):
-        store.facts.shrink(0)
+        store.facts.shrink()
         store.facts.checkpoint()
     return found
 

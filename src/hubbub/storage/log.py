@@ -34,7 +34,7 @@ Row = tuple[Any, ...]
 
 
 FREE_PAGES = 2_000
-"""Pages of the log that stay for what comes next; an import leaves many more."""
+"""Pages of the log that stay for what comes next. An import leaves more: at each time so many go, and what was just taken out."""
 
 
 class Verdict(IntEnum):
@@ -265,10 +265,12 @@ class Log:
         """Take out what is stored now, up to a number."""
         with self._commit_lock:
             self._identities.added(keys)
+            before = self._database.free_pages()
             with self._database.write() as writing:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
                 writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
-            self._database.shrink(FREE_PAGES)
+            if (free := self._database.free_pages()) > FREE_PAGES:  # whoever sends waits meanwhile
+                self._database.shrink(FREE_PAGES + free - before)
             self._waiting.drop(upto)
 
     @contextmanager

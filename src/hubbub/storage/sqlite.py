@@ -197,11 +197,16 @@ class Database:
             busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             return busy
 
-    def shrink(self, pages: int) -> None:
-        """Give pages that nothing uses back to the disk, when there are more of them than this."""
+    def free_pages(self) -> int:
+        """Return how many pages of the file nothing uses."""
         with self._writing, errors_of(self.path):
-            if self._writer.execute("PRAGMA freelist_count").fetchone()[0] > pages:
-                self._writer.executescript("PRAGMA incremental_vacuum")  # `execute` takes one step, which is one page
+            count: int = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+            return count
+
+    def shrink(self, at_most: int = 0) -> None:
+        """Give pages that nothing uses back to the disk, `at_most` so many (0: all)."""
+        with self._writing, errors_of(self.path):  # `execute` would take one step, which is one page
+            self._writer.executescript(f"PRAGMA incremental_vacuum({at_most})")
 
     def close(self) -> None:
         """Close all connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,27 @@ def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.
         engine.refresh()
         log.checkpoint()
         assert log.path.stat().st_size < 120 * PAGE
+
+
+def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free pages that were never given back go with the batches that come, some at each, so that no sender waits for all."""
+    monkeypatch.setattr("hubbub.storage.log.FREE_PAGES", 100)
+    with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
+        engine.add_tenant("acme")
+        log = engine.store.log.database
+        fill(engine, 10)
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "shrink", lambda *_: None)
+            engine.refresh()
+        sizes = []
+        for n in range(14):
+            log.checkpoint()
+            sizes.append(log.path.stat().st_size // PAGE)
+            engine.record("acme", {"type": "message.received", "id": f"later-{n}", "time": NOW.isoformat()})
+            engine.refresh()
+        gone = [before - after for before, after in pairwise(sizes)]
+        assert sizes[0] > 300 and sizes[-1] < 120
+        assert max(gone) <= 102  # with what maps them
 
 
 def test_retention_gives_space_back(tmp_path: Path) -> None:
