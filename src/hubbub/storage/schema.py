@@ -191,8 +191,6 @@ def create(con: sqlite3.Connection, path: str) -> None:
     con.execute("BEGIN IMMEDIATE")
     try:
         _check_version(con, path, 0, VERSION)
-        if con.execute("SELECT 1 FROM pragma_table_info('former') WHERE name = 'fact'").fetchone():
-            con.execute("DROP TABLE former")  # it had its place before anything was ever written to it
         for table, (columns, key) in TABLES.items():
             _table(con, path, table, columns, key)
         for name, on in INDEXES.items():
