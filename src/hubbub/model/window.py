@@ -65,7 +65,13 @@ def next_first_day(first: date, grain: Grain) -> date:
     return first + timedelta(days=1)
 
 
-def _hours(day: Window, tz: ZoneInfo) -> Iterator[Window]:
+@lru_cache(1_000)
+def _hours(day: Window, tz: ZoneInfo) -> tuple[Window, ...]:
+    """Return the hours of a local day."""
+    return tuple(_cut(day, tz))
+
+
+def _cut(day: Window, tz: ZoneInfo) -> Iterator[Window]:
     """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change.
 
     The last one ends with the day, whose end may lie inside an hour.

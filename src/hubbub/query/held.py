@@ -48,10 +48,16 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
     once = (entity, state) == ("contact", "known")
     who = person_of("s.id") if once and context.linked else "s.id"
-    rows = context.reading.each(
-        f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} FROM state AS s "
-        f"WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high", params,
-    )  # fmt: skip
+    of = f"FROM state AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
+    if len(asked) == 1:  # the file counts
+        ((window, at),) = asked
+        group = f"GROUP BY {', '.join(by)}" if by else ""
+        shown = (*by, f"count(DISTINCT {who})" if once else "count(*)", "min(s.began)" if metric.age else "NULL")
+        for *values, n, began in context.reading.each(f"SELECT {', '.join(shown)} {of} {group}", params):
+            if n:
+                found[window, tuple(values)] = _cell(metric, at, began, n)
+        return
+    rows = context.reading.each(f"SELECT {', '.join((*by, who, 's.since', 's.until', 's.began'))} {of}", params)
     width = len(by)
     counts: dict[Dims, list[int]] = {}
     earliest: dict[Dims, list[int | None]] = {}
@@ -69,12 +75,15 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
         n = 0
         for place, (window, at) in enumerate(asked):
             n += steps[place]
-            if metric.age:
-                start = earliest[dims][place]
-                value = None if start is None else (at - start) // 1000
-                found[window, dims] = Cell(value, value, None, n)
-            else:
-                found[window, dims] = Cell(n, n, None, n)
+            found[window, dims] = _cell(metric, at, earliest[dims][place] if metric.age else None, n)
+
+
+def _cell(metric: State, at: int, began: int | None, n: int) -> Cell:
+    """Return how many are in a state at a moment, or the milliseconds since the earliest of them began."""
+    if not metric.age:
+        return Cell(n, n, None, n)
+    value = None if began is None else (at - began) // 1000
+    return Cell(value, value, None, n)
 
 
 def _plainly(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, int, int, Any]]:

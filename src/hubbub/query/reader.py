@@ -162,7 +162,8 @@ def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
     ):
         mine = deeds.setdefault((dims, row[0]), {})
         for kind, place in places.items():
-            mine[kind, dates[window]] = row[place]
+            if row[place]:
+                mine[kind, dates[window]] = row[place]
     today = day_of(moment(end - 1), tenant.tz)  # at midnight the day that ends, whose deeds are not a day old
     values: dict[Dims, list[float]] = {}
     for (dims, contact), mine in deeds.items():
