@@ -1,8 +1,8 @@
 """What the store's file holds: every table, its version, and how an older file becomes one of today.
 
 `docs/facts.md` says what each table means. Times are whole microseconds since 1970 in UTC. An additive change (a table, a column)
-is made when the file is opened and keeps every row, and an index, view or trigger that is another today is made again; anything else
-raises the version and is refused by name.
+is made when the file is opened and keeps every row, and an index, view or trigger that is another today is made again. Anything
+else raises the version and is refused by name.
 """
 
 from __future__ import annotations
