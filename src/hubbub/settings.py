@@ -121,7 +121,7 @@ class Limits(BaseModel):
 
     reads: float = Field(100, ge=0, le=1e6, description="Requests a second, all but those that store events.")
     ingests: float = Field(5000, ge=0, le=1e6, description="Requests a second that store events.")
-    events: float = Field(20_000, ge=0, le=1e9, description="Events a second of one tenant.")
+    events: float = Field(5_000, ge=0, le=1e9, description="Events a second of one tenant.")
     megabytes: float = Field(20, ge=0, le=1e6, description="MB of request bodies a second of one tenant.")
     seconds: float = Field(0.5, ge=0, le=1e3, description="Seconds of processor time a second of one tenant.")
     burst: float = Field(2, ge=1, le=3600, description="Seconds' worth of requests that may come at once.")
