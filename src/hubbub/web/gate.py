@@ -82,5 +82,9 @@ class Gate:
             account.reset(before)
             state = scope["state"]
             events = state["outcome"].size if "outcome" in state else 0
-            work = {"events": events, "megabytes": state.get("received", 0) / 1e6, "seconds": LOOP_SECONDS + spent.seconds}
+            work = {
+                "events": events,
+                "megabytes": state.get("received", 0) / 1e6,
+                "seconds": LOOP_SECONDS + spent.seconds,
+            }
             self._limiter.spend(key, work)
