@@ -26,7 +26,20 @@ from hubbub.yaml_file import read_yaml
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
-_OUR_PATHS = ("t", "s", "v1", "operate", "static", "problems", "sign-in", "sign-out", "healthz", "readyz", "metrics")
+_OUR_PATHS = (
+    "t",
+    "s",
+    "v1",
+    "operate",
+    "static",
+    "problems",
+    "sign-in",
+    "sign-out",
+    "healthz",
+    "readyz",
+    "metrics",
+    "docs",
+)
 _KEY = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 

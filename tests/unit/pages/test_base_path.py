@@ -36,7 +36,7 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
             assert http.get(f"{prefix}{shared}").headers["location"].startswith(f"/stats{shared}/overview")
             seen: set[str] = set()
             paths = [f"/t/acme/{name}" for name in TENANT] + [f"/operate/{name}" for name in OPERATOR]
-            for path in [*paths, "/sign-in", "/nowhere", f"{shared}/overview"]:
+            for path in [*paths, "/sign-in", "/docs", "/nowhere", f"{shared}/overview"]:
                 page = http.get(f"{prefix}{path}").text
                 addresses = ADDRESS.findall(page)
                 assert all(one.startswith("/stats/") for one in addresses), (path, addresses)
@@ -53,7 +53,9 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
             assert http.get("/statsx/healthz").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["stats", "/a b", "/a//b", "https://host/stats", "/t", "/v1/stats", "/../x?y"])
+@pytest.mark.parametrize(
+    "path", ["stats", "/a b", "/a//b", "https://host/stats", "/t", "/v1/stats", "/docs", "/../x?y"]
+)
 def test_other_texts_are_no_path(tmp_path: Path, path: str) -> None:
     """What is no path, or one of our own addresses, is refused by name."""
     with pytest.raises(BadSettingError, match="base_path"):
