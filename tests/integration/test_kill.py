@@ -102,7 +102,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             engine.accept(tenant, events[tenant][: len(events[tenant]) * 2 // 3], history=True)
         refreshed(engine)
         for tenant in zones:
-            engine.accept(tenant, events[tenant][len(events[tenant]) * 2 // 3 :], history=True)
+            engine.accept(
+                tenant, events[tenant][len(events[tenant]) * 2 // 3 :]
+            )  # history looks at repeats, and refreshes
     return folder
 
 
