@@ -29,7 +29,10 @@ SPECIAL = {
     ("restore",), ("rebind",),
 }  # fmt: skip
 """Commands that are not asked here: they read a file of their own first, or open no engine."""
-YES: dict[tuple[str, ...], tuple[str, ...]] = {("tenants", "delete"): ("--yes", "some-tenant")}
+MORE: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("tenants", "delete"): ("--yes", "some-tenant"), ("import", "events"): ("--tenant", "acme"),
+}  # fmt: skip
+"""What commands need beyond their required parameters."""
 NO_FOLDER = {("config", "check"), ("config", "show"), ("metrics",)}
 SPAN = ("--tenant", "acme", "--from", "2026-08-01", "--to", "2026-08-02")
 OF_JOBS = {"jobs", "schedules", "worker"}
@@ -45,7 +48,7 @@ def lines() -> Iterator[list[str]]:
             if parameter.required:
                 value = GIVEN.get(str(parameter.name), f"some-{parameter.name}")
                 line += [parameter.opts[0], value] if parameter.opts[0].startswith("-") else [value]
-        yield [*line, *YES.get(words, ())]
+        yield [*line, *MORE.get(words, ())]
 
 
 LINES = list(lines())
