@@ -171,6 +171,24 @@ def test_an_erasure_after_a_cut_leaves_nothing_that_names_it(
     assert verify(lab.store, [tenant]).answer()["by_table"] == {}
 
 
+def test_who_is_erased_is_no_longer_assigned_what_was_carried(lab: LastingLab) -> None:
+    """A conversation assigned before a cut to somebody who is erased after it is unassigned, and stored as folding again gives."""
+    lab.empty()
+    tenant, day = lab.tenant(), timedelta(days=1)
+    at = utc(2026, 9, 1)
+    told = {"conversation_id": "c1", "channel": "email"}
+    lab.send(tenant, [
+        Event(type="message.received", time=at, id="e1", **told),
+        Event(type="conversation.assigned", time=at, id="e2", staff_id="staff-9", **told),
+        Event(type="message.received", time=at + 6 * day, id="e3", **told),
+    ])  # fmt: skip
+    lab.cut(tenant, at + 4 * day)
+    erase.erase(lab.store, erase.find(lab.store, tenant, "staff-9", "digest"))
+    assert verify(lab.store, [tenant]).answer()["by_table"] == {}
+    (row,) = lab.ask(tenant, ["unassigned_conversations"], at + 6 * day, at + 7 * day).rows
+    assert row.cells["unassigned_conversations"].value == 1
+
+
 # --- persons
 
 PEOPLE = ("a", "b", "c", "d", "e")

@@ -168,13 +168,13 @@ def erase(store: Store, who: Contact) -> None:
                 units.update((kind, tenant, name) for kind, name in rows)
             for table in ("former_version", "quarantine", "snapshot"):
                 writing.run(f"DELETE FROM {table} WHERE {who.naming(table, writing)}")
-            _forget(writing, who)
+            units |= _forget(writing, who)
             writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
         refresh(store, tenant)
 
 
-def _forget(writing: Transaction, who: Contact) -> None:
-    """Take the contact out of what is carried over cuts."""
+def _forget(writing: Transaction, who: Contact) -> Touched:
+    """Take the contact out of what is carried over cuts; returns the units that begin with something else now."""
     found = re.compile(pattern(who.names))
     rows = writing.rows(f"SELECT unit, key, carried FROM boundary WHERE {who.naming('boundary', writing)}")
     for unit, key, carried in rows:
@@ -184,6 +184,7 @@ def _forget(writing: Transaction, who: Contact) -> None:
             continue
         kept = json.dumps(_without(json.loads(carried), found), ensure_ascii=False, separators=(",", ":"))
         writing.run("UPDATE boundary SET carried = ? WHERE tenant = ? AND unit = ? AND key = ?", (kept, *place))
+    return {(unit, who.tenant.no, key) for unit, key, _ in rows}
 
 
 def _without(value: Any, found: re.Pattern[str]) -> Any:
