@@ -176,7 +176,7 @@ def test_who_is_erased_is_no_longer_assigned_what_was_carried(lab: LastingLab) -
     lab.empty()
     tenant, day = lab.tenant(), timedelta(days=1)
     at = utc(2026, 9, 1)
-    told = {"conversation_id": "c1", "channel": "email"}
+    told: dict[str, Any] = {"conversation_id": "c1", "channel": "email"}
     lab.send(tenant, [
         Event(type="message.received", time=at, id="e1", **told),
         Event(type="conversation.assigned", time=at, id="e2", staff_id="staff-9", **told),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from time import sleep
 from typing import Any
 
 from hubbub.facts import whole
@@ -29,6 +30,8 @@ MANY, EACH = 20, 10
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
+TURN = 0.0005
+"""Seconds between two steps of a refresh for all."""
 _ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
 _REFUSE = (
     "INSERT INTO quarantine SELECT :id, :tenant, :received_at, :origin, :code, :field, :message, :raw, :same "
@@ -57,25 +60,40 @@ class Refreshed:
 
 
 def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
-    """Store all that waits in the log and fold what it touches, of all tenants or of one.
+    """Store what waits in the log now and fold what it touches, of all tenants or of one.
 
-    May be called by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    Of one, others' batches are stored as far as they came before its last; where it has none, nobody is waited for. May be called
+    by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     done = Refreshed()
+    last = store.log.last() if tenant is None else _last_of(store, tenant)
+    steps = (
+        lambda: _store(store, last, done),
+        _fold_whole(store, tenant, done).__next__,
+        lambda: _fold(store, tenant, done),
+    )
+    if tenant is not None and not last and not _anything(store, tenant):
+        return done
     try:
-        with store.settling:
-            while count := _store(store, done):
-                progress(f"{count} events stored")
-            if not _anything(store, tenant):
-                return done
-            for count in _fold_whole(store, tenant, done):
-                progress(f"{count} units folded")
-            while count := _fold(store, tenant, done):
-                progress(f"{count} units folded")
+        for step, what in zip(steps, ("events stored", "units folded", "units folded"), strict=True):
+            while count := _in_turn(store, tenant, step):
+                progress(f"{count} {what}")
     finally:  # what was committed before an error has changed
         if done.tenants:
             store.announce(done.tenants)
     return done
+
+
+def _in_turn(store: Store, tenant: int | None, step: Callable[[], int]) -> int:
+    """Take one step alone in this process; returns what it did. Between two steps for all, somebody who waits may take one."""
+    with store.settling:
+        try:
+            count = step()
+        except StopIteration:
+            return 0
+    if tenant is None:
+        sleep(TURN)
+    return count
 
 
 def behind(store: Store) -> int:
@@ -84,14 +102,29 @@ def behind(store: Store) -> int:
         return store.log.last() - _stored(reading)
 
 
+def waits(store: Store, tenant: int) -> bool:
+    """Whether anything of a tenant is not stored or not folded yet."""
+    return bool(_last_of(store, tenant)) or _anything(store, tenant)
+
+
+def _last_of(store: Store, tenant: int) -> int:
+    """Return the number of a tenant's last batch that waits in the log, 0 where none does."""
+    with store.facts.read() as reading:
+        stored = _stored(reading)
+    last = store.log.last_of(tenant, stored)
+    with store.facts.read() as reading:  # what was stored meanwhile is in `todo`, which is looked at after this
+        return last if last > _stored(reading) else 0
+
+
 def _stored(transaction: Transaction) -> int:
     return int(transaction.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
 
 
-def _store(store: Store, done: Refreshed) -> int:
-    """Move some of the log into `event`, with what it touches; returns how many events."""
-    if not behind(store):
-        return 0
+def _store(store: Store, upto: int, done: Refreshed) -> int:
+    """Move some of the log into `event`, up to a number, with what it touches; returns how many events."""
+    with store.facts.read() as reading:
+        if _stored(reading) >= upto:
+            return 0
     with uncollected(), store.facts.write() as writing:
         entries = list(store.log.waiting(_stored(writing), EVENTS_AT_ONCE))
         if not entries:

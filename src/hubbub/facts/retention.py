@@ -20,7 +20,7 @@ from typing import Any
 from hubbub.facts import boundary
 from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import DAY, micros, moment
-from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.refresh import refresh, waits
 from hubbub.facts.units import CARRIES, GIVES, UNITS, Touched, touched
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.tenant import Tenant, kept_from
@@ -108,9 +108,8 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
     with store.settling:
         refresh(store, tenant.no)
         with store.facts.read() as reading:
-            waiting = reading.value("SELECT count(*) FROM todo WHERE tenant = ?", (tenant.no,))
-            if waiting or behind(store):
-                gone.kept_back = f"{waiting} units are not folded yet; refresh first"
+            if waits(store, tenant.no):
+                gone.kept_back = "not all that came is folded yet; refresh first"
                 return gone
             cut = cut_of(reading, tenant, now)
             if cut is not None:

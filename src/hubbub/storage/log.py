@@ -256,6 +256,11 @@ class Log:
         with self._database.read() as reading:
             return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
 
+    def last_of(self, tenant: int, after: int) -> int:
+        """Return the number of a tenant's newest batch after a number, 0 where there is none."""
+        with self._database.read() as reading:
+            return reading.value("SELECT max(n) FROM log WHERE n > ? AND tenant = ?", (after, tenant)) or 0
+
     def forgotten(self) -> int:
         """Return the number up to which batches were stored and taken out."""
         with self._database.read() as reading:

@@ -62,7 +62,7 @@ def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
 
     monkeypatch.setattr(store.log, "forget", slowly)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
-    move_out(store, Refreshed())  # the first transaction of a refresh alone: more comes before the next
+    move_out(store, 1, Refreshed())  # the first transaction of a refresh alone: more comes before the next
     assert verdicts(store, [event(1, 1)]) == (0, 0, 1)
     assert verdicts(store, [event(1, 2)]) == (0, 1, 0)
     assert [row[:2] for row in rows(store)] == [("e1", 2)]

@@ -1,0 +1,82 @@
+"""An answer waits for its own tenant's events alone, and a refresh for all lets others take their turn."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hubbub.facts import refresh as module
+from hubbub.facts.refresh import refresh, waits
+from hubbub.ingest.intake import Intake
+from hubbub.model.event import Event
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.storage.store import Store
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+BUSY, CALM = (Tenant(no, name, "UTC", "", KEEP_EVERYTHING) for no, name in ((1, "busy"), (2, "calm")))
+
+
+def send(store: Store, tenant: Tenant, first: int, count: int) -> None:
+    """Send messages of a tenant."""
+    made = [
+        Event(type="message.received", time=NOW - timedelta(minutes=n), id=f"e{n}", channel="web")
+        for n in range(first, first + count)
+    ]
+    assert Intake(store, lambda: NOW, lambda _: None).accept(tenant, made).accepted == count
+
+
+def test_who_has_nothing_new_waits_for_nobody(tmp_path: Path) -> None:
+    """While somebody else folds, and others' batches wait, a tenant without anything new is refreshed at once."""
+    store = Store(tmp_path)
+    send(store, CALM, 0, 3)
+    refresh(store)
+    send(store, BUSY, 0, 3)
+    done = threading.Event()
+
+    def ask() -> None:
+        assert refresh(store, CALM.no).events == 0
+        done.set()
+
+    with store.settling:  # somebody folds, for as long as this block
+        threading.Thread(target=ask, daemon=True).start()
+        assert done.wait(60)
+    assert waits(store, BUSY.no) and not waits(store, CALM.no)
+    store.close()
+
+
+def test_what_came_before_is_stored_with_it_and_what_came_after_is_not(tmp_path: Path) -> None:
+    """A tenant's refresh stores up to its own last batch; all that it was sent is counted."""
+    store = Store(tmp_path)
+    send(store, BUSY, 0, 6000)
+    send(store, CALM, 0, 2)
+    for first in range(6000, 18_000, 1000):
+        send(store, BUSY, first, 1000)
+    assert refresh(store, CALM.no).events < 18_000
+    assert not waits(store, CALM.no)
+    assert waits(store, BUSY.no)
+    assert refresh(store).events > 0
+    assert not waits(store, BUSY.no)
+    store.close()
+
+
+def test_an_answer_comes_between_the_steps_of_a_refresh_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks while everything is folded waits for one step, not for all of them."""
+    store = Store(tmp_path)
+    monkeypatch.setattr(module, "EVENTS_AT_ONCE", 100)
+    monkeypatch.setattr(module, "TURN", 0.05)
+    for first in range(0, 4000, 100):
+        send(store, BUSY, first, 100)
+    begun = threading.Event()
+    whole = threading.Thread(target=refresh, args=(store,), kwargs={"progress": lambda _: begun.set()})
+    whole.start()
+    assert begun.wait(60)
+    send(store, CALM, 0, 1)
+    refresh(store, CALM.no)
+    assert whole.is_alive()
+    whole.join()
+    store.close()
