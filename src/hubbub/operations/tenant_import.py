@@ -74,7 +74,7 @@ def import_tenant(
         with store.log.alone():
             store.identities.take_in(tenant.no, _sorted(idents))
         store.log.go_on_behind(last >> 20)
-        refresh(store, tenant.no, progress=progress)
+        refresh(store, progress=progress)
         _compare(store, owner, exported)
     except BaseException:
         with suppress(Exception):
