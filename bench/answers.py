@@ -48,7 +48,7 @@ def ordered(size: lab.Size) -> Path:
         making.unlink(missing_ok=True)
         columns = ", ".join('epoch_us("time") AS "time"' if name == "time" else name for name in hand_questions.COLUMNS)
         with duckdb.connect(making) as con:
-            con.execute("SET memory_limit = '3GB'; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            con.execute(lab.ORDERING)
             con.execute(
                 f"CREATE TABLE events AS SELECT {columns} FROM read_parquet('{size.parquet}', file_row_number = true) "
                 "QUALIFY row_number() OVER (PARTITION BY tenant, id ORDER BY file_row_number) = 1 ORDER BY tenant, time"

@@ -11,7 +11,7 @@ def measure(size: lab.Size) -> lab.Findings:
     """Count what a closed folder takes."""
     folder, file = lab.folded(size), size.path(".ordered.parquet")
     with duckdb.connect() as con:
-        con.execute("SET memory_limit = '3GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        con.execute(lab.ORDERING)
         con.execute(
             f"COPY (SELECT * EXCLUDE file_row_number FROM read_parquet('{size.parquet}', file_row_number = true) "
             "QUALIFY row_number() OVER (PARTITION BY tenant, id ORDER BY file_row_number) = 1 "

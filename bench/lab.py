@@ -33,6 +33,11 @@ NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
 """The moment at which the bench's clock stands: the end of the workload's 90 days."""
 BODY = 1000
 THREADS = os.cpu_count() or 1
+ORDERING = (
+    f"SET memory_limit = '3GB'; SET temp_directory = '{WORK / 'spill'}'; SET TimeZone = 'UTC'; "
+    "SET enable_progress_bar = false"
+)
+"""How DuckDB puts 20 million events in order: what does not fit into memory goes to disk."""
 Params = ParamSpec("Params")
 Findings = dict[str, dict[str, Any]]
 """Row -> `ours` and `theirs` (samples), and `note`."""
@@ -132,8 +137,7 @@ def lines(size: Size, order: str = "file_row_number") -> Iterator[tuple[int, byt
     """Yield tenant and JSON of each event, by default as they arrive."""
     row = workload.row_as_json(workload.COLUMNS[1:])
     with duckdb.connect() as con:
-        con.execute("SET memory_limit = '3GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-        con.execute(f"SET temp_directory = '{WORK / 'spill'}'")
+        con.execute(ORDERING)
         read = f"read_parquet('{size.parquet}', file_row_number = true)"
         cursor = con.execute(f"SELECT tenant, {row} FROM {read} ORDER BY {order}")
         while some := cursor.fetchmany(20_000):
