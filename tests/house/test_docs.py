@@ -325,8 +325,9 @@ def test_the_readme_names_places_that_exist() -> None:
         assert path in made or (ROOT / path).exists(), path
 
 
-def test_the_changelog_has_what_is_not_released() -> None:
-    """The changelog begins with an Unreleased section that says something."""
+def test_the_changelog_tells_of_this_version() -> None:
+    """What is not released stands under Unreleased; after a release nothing does, and the version has its section and date."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     section = text.split("## [Unreleased]", 1)[1].split("\n## ", 1)[0]
-    assert "- " in section
+    released = re.search(rf"^## \[{re.escape(hubbub.__version__)}\] - \d{{4}}-\d\d-\d\d$", text, re.MULTILINE)
+    assert "- " in section or released
