@@ -92,7 +92,7 @@ class Log:
         self._queue: list[_Waiting] = []
         self._arrived = threading.Condition()
         self._closed = False
-        self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
+        self._writer: threading.Thread | None = None
         self._commit_lock = threading.Lock()
         self._waiting = Waiting()
         self._others: int | None = None
@@ -113,7 +113,8 @@ class Log:
             if self._closed:
                 raise StoreUnavailableError(f"{self._database.path.name} is closed")
             self._queue.append(mine)
-            if self._writer.ident is None:
+            if self._writer is None or not self._writer.is_alive():  # a process that was forked has none any more
+                self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
                 self._writer.start()
             self._arrived.notify()
         return mine.verdicts
@@ -314,7 +315,7 @@ class Log:
         with self._arrived:
             self._closed = True
             self._arrived.notify()
-        if self._writer.is_alive():
+        if self._writer is not None and self._writer.is_alive():
             self._writer.join()
         with suppress(Exception):
             self._database.checkpoint()
