@@ -34,10 +34,10 @@ NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
 BODY = 1000
 THREADS = os.cpu_count() or 1
 ORDERING = (
-    f"SET memory_limit = '3GB'; SET temp_directory = '{WORK / 'spill'}'; SET TimeZone = 'UTC'; "
+    f"SET memory_limit = '10GB'; SET temp_directory = '{WORK / 'spill'}'; SET TimeZone = 'UTC'; "
     "SET enable_progress_bar = false"
 )
-"""How DuckDB puts 20 million events in order: what does not fit into memory goes to disk."""
+"""How DuckDB puts 20 million events in order, each once: less memory is not enough for them, with a disk beside it."""
 Params = ParamSpec("Params")
 Findings = dict[str, dict[str, Any]]
 """Row -> `ours` and `theirs` (samples), and `note`."""
