@@ -527,7 +527,7 @@ class Oracle:
         return self.person.get(contact, contact)
 
     def engagement(self, moment: datetime) -> Number:
-        """Return the mean score of all contacts at a moment, which ends the local day that it is of."""
+        """Return the mean score of all persons at a moment, which ends the local day that it is of."""
         today = local_day(moment - timedelta(microseconds=1), self.zone)
         deeds: dict[str, dict[tuple[tuple[float, str], date], int]] = {}
         for event in self.events:
@@ -535,13 +535,13 @@ class Oracle:
                 continue
             if (event.kind or "person") != "person" or id(event) in self._repeats:
                 continue
-            mine = deeds.setdefault(event.contact_id, {})
+            mine = deeds.setdefault(self._who(event.contact_id), {})
             if worth := _worth(event):
                 day = local_day(event.time, self.zone)
                 mine[worth, day] = mine.get((worth, day), 0) + 1
-        states = self._contact_states(moment)
+        blocked = {self._who(contact) for contact, state in self._contact_states(moment).items() if state == "blocked"}
         scores = [
-            0.0 if states.get(contact) == "blocked" else 100 * (1 - math.exp(-sum(
+            0.0 if contact in blocked else 100 * (1 - math.exp(-sum(
                 worth[0] * min(5, n) * 2 ** (-(today - day).days / 30) for (worth, day), n in mine.items()
             ) / 20))
             for contact, mine in deeds.items()

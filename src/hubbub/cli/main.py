@@ -24,7 +24,8 @@ from hubbub.version import __version__
 
 app = typer.Typer(
     name="hubbub",
-    help="Conversation analytics with exact, explainable numbers. Start with: hubbub import slack EXPORT.zip --tenant NAME",
+    help="Conversation analytics with exact, explainable numbers. "
+    "Start with: hubbub demo, or hubbub import slack EXPORT.zip --tenant NAME",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

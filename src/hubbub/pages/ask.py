@@ -20,6 +20,7 @@ from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
 from hubbub.pages.base import at
 from hubbub.pages.parts import Page, Refused, Role
 from hubbub.pages.view import FILTERS, View
@@ -105,6 +106,12 @@ class Ask:
         if self._tenant is None:
             raise LookupError("this page is about no single tenant")
         return self._tenant
+
+    @property
+    def period_after(self) -> View | None:
+        """The view of the period after, once that has begun."""
+        after = self.view.moved(1)
+        return after if after.first <= day_of(self.now, self.tenant.tz) else None
 
     def param(self, name: str, default: str = "") -> str:
         """Return a parameter of the page's own."""

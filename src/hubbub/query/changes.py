@@ -62,7 +62,8 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     allowed = askable(one.rollup)
     by = question.by or tuple(d for d in USUAL if d in allowed)
     now = queries.now()
-    periods = [(question.start, min(question.end, now)), earlier(question, tenant, now)]
+    compared = earlier(question, tenant, now)
+    periods = [(question.start, min(question.end, now)), compared]
     asked = [
         replace(question, start=start, end=end, by=split, compare=None)
         for split in ((), *((d,) for d in by)) for start, end in periods

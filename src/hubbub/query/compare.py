@@ -19,7 +19,7 @@ the same dates a year before."""
 def earlier(question: Question, tenant: Tenant, now: datetime) -> tuple[datetime, datetime]:
     """Return the range compared with: local days earlier (so that 23-hour days stay days), elapsed time cut alike.
 
-    Raises BadQuestionError for a range that would overlap itself.
+    Raises BadQuestionError for a range that would overlap itself, or that has not begun.
     """
     if question.compare in SHIFTS:
         return _shifted(question, tenant, now, lambda day: day - timedelta(days=SHIFTS[str(question.compare)]))
@@ -73,6 +73,8 @@ def _shifted(
 
 def _cut(start: datetime, end: datetime, question: Question, now: datetime) -> tuple[datetime, datetime]:
     """Where the asked range reaches beyond now, the earlier one ends after as much elapsed time."""
+    if now < question.start:
+        raise BadQuestionError("the range has not begun, so there is nothing to compare: take earlier days")
     if question.start < now < question.end:
         end = min(end, start + (now - question.start))
     return start, end

@@ -9,6 +9,7 @@ from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
+from hubbub.facts.person import person_of
 from hubbub.metrics.catalogue import DEFINITION_VERSION, STATISTICS, Asked, dimensions_of, find
 from hubbub.metrics.definition import (
     WITHIN,
@@ -129,8 +130,11 @@ def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple
     """Return how many things are behind a number, a page of them, and the cursor of the next."""
     params: dict[str, Any] = {**context.bound, "limit": limit + 1}
     of_state = isinstance(one.metric, State | First)
-    if of_state:
-        body = f"SELECT e.*, e.id AS key, 1 AS counts FROM ({entities(context, one, params)}) AS e"
+    if isinstance(one.metric, State | First):
+        first = "1"
+        if context.linked and one.metric.held[0] == "contact":  # of several ids of a person the first counts
+            first = f"row_number() OVER (PARTITION BY {person_of('e.id')} ORDER BY e.time, e.id) = 1"
+        body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, one, params)}) AS e"
     elif one.rollup.in_hours and not lets_work_out(context):
         return 0, [], None
     else:

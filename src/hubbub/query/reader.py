@@ -138,7 +138,10 @@ def _days(first: date, end: int, tz: ZoneInfo) -> tuple[Sequence[Window], Sequen
 
 
 def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
-    """Scores of contacts at the end of the range, of all their deeds up to then by local day; of several contacts the mean."""
+    """Scores of contacts at the end of the range, of all their deeds up to then by local day; of several contacts the mean.
+
+    Contacts that are linked are one person, who is blocked when any of them is.
+    """
     tenant, end = context.tenant, min(micros(context.cut[-1].end), context.now)
     first = context.reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     if first is None or first >= end:
@@ -146,13 +149,14 @@ def _engagement(context: Context, one: Asked, found: dict[Key, Cell]) -> None:
     days, dates = _days(day_of(moment(first), tenant.tz), end, tenant.tz)
     whole = Context(context.reading, tenant, context.question, days, context.now)
     select = Select(one.rollup, whole)
-    select.column("f.contact_id")
+    select.column(person_of("f.contact_id") if context.linked else "f.contact_id")
     places = {kind: select.column(measured(whole, one, measure)) for measure, kind in DEEDS.items()}
     blocked = {
         row[0]
         for row in context.reading.each(
-            "SELECT id FROM state WHERE tenant = ? AND entity = 'contact' AND state = 'is blocked' AND until >= ? AND since < ?",
-            (tenant.no, end, end),
+            f"SELECT {person_of('id')} FROM state WHERE tenant = :tenant AND entity = 'contact' AND state = 'is blocked' "
+            "AND until >= :end AND since < :end",
+            {"tenant": tenant.no, "end": end},
         )
     }
     deeds: dict[tuple[Dims, str], dict[tuple[str, date], int]] = {}

@@ -26,7 +26,9 @@ def listener(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         reason = error.strerror or str(error)
-        raise HubbubError(f"could not listen on {host}:{port} ({reason}): is another server using it?") from None
+        raise HubbubError(
+            f"could not listen on {host}:{port} ({reason}): is another server using it? Choose another with --port"
+        ) from None
     return made
 
 

@@ -163,3 +163,12 @@ def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
     asked = Question(("messages",), midnight(3, 9), midnight(3, 16), compare="previous")
     answer = lab.queries.answer(lab.tenants[0], asked)
     assert answer.freshness["compared_with"] == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
+
+
+def test_what_has_not_begun_is_compared_with_nothing(lab: Lab) -> None:
+    """A range that lies ahead has no period before it that would be as long: it is refused in words."""
+    lab.empty()
+    tenant = lab.tenant()
+    ahead = Question(("messages",), lab.now + timedelta(days=1), lab.now + timedelta(days=2), compare="previous")
+    with pytest.raises(BadQuestionError, match="has not begun"):
+        lab.queries.answer(tenant, ahead)

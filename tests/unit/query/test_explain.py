@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hubbub
 from hubbub.errors import BadQuestionError, BadRequestError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, METRICS, find
 from hubbub.metrics.definition import Count, First, Quantiles, Ratio, State, Stored
@@ -122,3 +124,15 @@ def test_what_is_no_explanation_is_refused(acme: Desk) -> None:
             acme.explain("acme", "messages", *SPAN, limit=limit)
     with pytest.raises(BadRequestError):
         acme.explain("acme", "messages", *SPAN, cursor="WyJ4Il0")
+
+
+def test_of_several_ids_of_one_person_one_counts(tmp_path: Path) -> None:
+    """Two linked contacts and a third: two persons, of three rows two count, for what is known and for who is new."""
+    with hubbub.open(tmp_path) as engine:
+        engine.add_tenant("acme")
+        sent = [_at(n, contact_id=f"k{n}") for n in range(3)]
+        engine.record("acme", [*sent, _at(4, "contact.linked", contact_id="k0", name="k1")], history=True)
+        for metric in ("total_contacts", "new_contacts"):
+            answer = engine.explain("acme", metric, *SPAN)
+            rows = answer["events"]["rows"]
+            assert (answer["value"], len(rows), sum(row["counts"] for row in rows)) == (2, 3, 2)
