@@ -93,8 +93,11 @@ def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
     plain = re.compile(pattern([contact]))
     with store.facts.read() as reading:
         own = reading.rows(
-            "SELECT DISTINCT conversation_id FROM event WHERE tenant = ? AND contact_id = ? AND instr(conversation_id, ?)",
-            (tenant.no, contact, contact),
+            " UNION ".join(
+                f"SELECT conversation_id FROM {table} WHERE tenant = :no AND contact_id = :who AND instr(conversation_id, :who)"
+                for table in ("event", "former_version")
+            ),
+            {"no": tenant.no, "who": contact},
         )
     glued = sorted(name for (name,) in own if not plain.search(name))
     return Contact(tenant, contact, digest, (contact, *glued))

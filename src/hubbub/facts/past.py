@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import gettempdir
 
 from hubbub.errors import BadQuestionError
 from hubbub.facts import whole
@@ -18,7 +20,7 @@ from hubbub.facts.rebuild import units_of
 from hubbub.facts.units import UNITS
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.sqlite import Transaction, errors_of
 
 AT_MOST = 1_000_000
 """Events of a tenant whose past is folded: about 40 µs each."""
@@ -35,16 +37,16 @@ _CARRIED = ("boundary", "kept")
 def known_at(reading: Transaction, tenant: int, at: int) -> Iterator[Transaction]:
     """Give the facts of a tenant as they were known at a moment (microseconds), to be read like those of today.
 
-    Costs a fold of all its events up to then. Raises BadQuestionError where what was known then is gone, or is too much.
+    Costs a fold of all its events up to then. Raises BadQuestionError where what was known then is gone, or is too much, and
+    StoreFullError where there is no space for temporary files.
     """
     _check(reading, tenant, at)
-    with closing(
-        sqlite3.connect("", isolation_level=None)
-    ) as con:  # in memory, and beyond its cache in a temporary file
-        schema.create(con, "the facts of a moment")
-        facts = Transaction(con, reading.path)
-        con.execute("BEGIN")
-        con.executemany(_EVENTS, reading.each(_KNOWN, {"tenant": tenant, "at": at}))
+    with closing(sqlite3.connect("", isolation_level=None)) as con:  # in memory, then in a temporary file
+        facts = Transaction(con, Path(gettempdir()))
+        with errors_of(facts.path):
+            schema.create(con, "the facts of a moment")
+            con.execute("BEGIN")
+            con.executemany(_EVENTS, reading.each(_KNOWN, {"tenant": tenant, "at": at}))
         for table in _CARRIED:
             marks = ", ".join("?" * len(schema.TABLES[table][0]))
             rows = reading.rows(f"SELECT * FROM {table} WHERE tenant = ?", (tenant,))

@@ -84,8 +84,11 @@ def check_tenant_id(text: str) -> str:
 
 
 def check_tones(tones: Sequence[str]) -> tuple[str, ...]:
-    """Return names of tones in lower case, each once, in order. Raises BadInputError for an empty, long or 21st name."""
-    found = tuple(sorted({tone.strip().lower() for tone in tones}))
+    """Return names of tones, A to Z in lower case as SQLite has it, each once, in order.
+
+    Raises BadInputError for an empty, long or 21st name.
+    """
+    found = tuple(sorted({tone.strip().encode().lower().decode() for tone in tones}))
     if len(found) > MOST_TONES or not all(1 <= len(tone) <= LONGEST_TONE for tone in found):
         raise BadInputError(
             f"hotspot_tones: name at most {MOST_TONES} tones of 1 to {LONGEST_TONE} characters, like negative"

@@ -109,6 +109,7 @@ class Log:
     def submit(self, batch: Batch) -> Future[list[Verdict]]:
         """Let a batch be stored durably; its verdicts, or what `append` raises, are there once it is."""
         mine = _Waiting(batch, Future())
+        mine.verdicts.set_running_or_notify_cancel()  # what is handed in is stored: nobody takes it back
         with self._arrived:
             if self._closed:
                 raise StoreUnavailableError(f"{self._database.path.name} is closed")
@@ -149,13 +150,14 @@ class Log:
                             (one.batch.tenant, one.batch.received_at, body, rejected),
                         )
                 last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
-        except BaseException as error:
+            self._mark.set(last)
+            if known:
+                self._waiting.add(last, known)
+        except BaseException as error:  # reaches whoever waits: this thread goes on
+            self._others = None  # whether it was stored is looked up at the next commit
             for one in waiting:
                 one.verdicts.set_exception(error)
             return
-        self._mark.set(last)
-        if known:
-            self._waiting.add(last, known)
         for one, verdicts in judged:
             one.verdicts.set_result(verdicts)
 

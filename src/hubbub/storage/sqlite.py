@@ -21,6 +21,8 @@ LEAST_FREE = 1 << 16
 """Bytes: a write-ahead log's index takes 32 KiB."""
 BUSY_SECONDS = 60
 """How long a statement waits for another process that writes."""
+GLANCE = 0.02
+"""How long who asks whether others have written waits for who writes here."""
 _NULLS: dict[None, None] = {}
 sqlite3.register_adapter(type(None), _NULLS.get)  # without one, each NULL that is bound costs seven times a number
 
@@ -103,6 +105,7 @@ class Database:
         self._lock = threading.Lock()
         self._writing = threading.RLock()
         self._closed = False
+        self._version = 0
         with errors_of(path):
             if not path.exists():
                 path.touch(mode=0o600)
@@ -161,11 +164,19 @@ class Database:
             work(self._writer)
 
     def changed(self) -> int:
-        """Return a number that is another one after a commit that this object did not make: by another process."""
+        """Return a number that is another one after a commit that this object did not make: by another process.
+
+        While this process writes, no other one can: then it is the number of before. Asked in the middle of a transaction that
+        begins, the question would keep that from waiting for others.
+        """
         self._check_open()
-        with errors_of(self.path):  # without the writer's lock: SQLite lets the question in between its statements
-            number: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
-            return number
+        if self._writing.acquire(timeout=GLANCE):
+            try:
+                with errors_of(self.path):
+                    self._version = self._writer.execute("PRAGMA data_version").fetchone()[0]
+            finally:
+                self._writing.release()
+        return self._version
 
     def checkpoint(self) -> None:
         """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""

@@ -9,11 +9,13 @@ import hashlib
 import hmac
 import json
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,6 +94,9 @@ class Control:
         """How often tenants were found changed, by this process or another."""
         database.make(tenants, calendars, keys, tenant_changes)
         self._number: int | None = None
+        self._keeping_up = threading.Lock()
+        self._seen: int | None = None
+        self._followed = 0.0
         file = folder / "pepper"
         self._pepper = derived_key(secret, "pepper") if secret and not file.exists() else key_file(file)
 
@@ -105,6 +110,18 @@ class Control:
         """Forget the cached tenants when another process changed some since this was asked last."""
         with self.database.read() as con:
             self._follow(con)
+
+    def keep_up(self) -> None:
+        """Do the same, cheaply enough to be asked before everything that is done for a tenant.
+
+        On SQLite at once; on PostgreSQL at most a second late, without asking it each time.
+        """
+        with self._keeping_up:
+            number, now = self.database.changed(), monotonic()
+            if number == self._seen and (number is not None or now - self._followed < 1.0):
+                return
+            self._seen, self._followed = number, now
+        self.follow()
 
     def _follow(self, con: sa.Connection) -> None:
         number = _number(con)
@@ -125,7 +142,8 @@ class Control:
         return found
 
     def tenant(self, tenant_id: str) -> Tenant:
-        """Return a tenant, or raise NotFoundError."""
+        """Return a tenant as it is now, whoever changed it, or raise NotFoundError."""
+        self.keep_up()
         found = self.tenants().get(tenant_id)
         if found is None:
             self.follow()

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubbub.errors import HubbubError, RateLimitedError
 from hubbub.store.control import Key
@@ -27,6 +27,12 @@ LOOP_SECONDS = 0.0005
 """What a request takes in the event loop, about: it is not measured, since all requests are there in turns."""
 MOST_WAITING = 200
 """Requests of one tenant that wait for their turn."""
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a body comes after the head of a request."""
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
 class Gate:
@@ -50,13 +56,30 @@ class Gate:
         owner = key.tenant or key.id
         turn = self._turns.setdefault(owner, asyncio.Semaphore(SHARE))
         self._here[owner] += 1
+        taken = False
+
+        async def take() -> None:
+            nonlocal taken
+            await turn.acquire()
+            taken = True
+            self._limiter.check(key)  # those that went before may have used up what there was
+
+        async def received() -> Message:
+            """Take a turn when the whole body is there: a sender that is slow keeps nobody from theirs."""
+            message = await receive()
+            if not taken and message["type"] == "http.request" and not message.get("more_body"):
+                await take()
+            return message
+
         try:
-            async with turn:
-                self._limiter.check(key)  # those that went before may have used up what there was
-                await self._work(key, scope, receive, send)
+            if not _has_body(scope):
+                await take()
+            await self._work(key, scope, received, send)
         except RateLimitedError as error:
             await problems.refusal(Request(scope), error)(scope, receive, send)
         finally:
+            if taken:
+                turn.release()
             self._here[owner] -= 1
             if not self._here[owner]:
                 del self._here[owner]

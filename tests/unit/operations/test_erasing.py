@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hubbub.app import Engine
+from hubbub.app import Engine, open_engine
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError
 from hubbub.facts import erase as erasure
 from hubbub.facts.retention import cut_at
@@ -174,6 +174,26 @@ def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     record(engine, event("from now on", days=-0.1), event("other 2", "guest-2"))
     record(engine, event("own"), tenant="beta")
     assert ids(engine) == ["from now on", "other", "other 2", "own"]
+
+
+def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
+    """Whoever has the folder open refuses what was erased elsewhere a moment ago, and what it had taken before is gone."""
+    with open_engine(engine.settings.data, clock=lambda: NOW) as other:
+        assert other.record("acme", event("own"), history=True)["accepted"] == 1
+        engine.erase("acme", GUEST)
+        answer = other.record("acme", [event("own"), event("never seen", days=3)], history=True)
+        assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 2
+    assert ids(engine) == []
+
+
+def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
+    """A conversation named after the contact is forgotten too, where only a former version of an event says so."""
+    glued = f"xx{GUEST}yy"
+    record(engine, event("own", conversation_id=glued), event("reply", None, conversation_id=glued))
+    with open_engine(engine.settings.data, clock=lambda: NOW + timedelta(minutes=1)) as later:
+        record(later, event("own", conversation_id="c9", revision=1))
+    engine.erase("acme", GUEST)
+    assert ids(engine) == []
 
 
 def test_an_erasure_can_be_shown(engine: Engine) -> None:

@@ -17,6 +17,7 @@ from hubbub.facts.refresh import _store as move_out
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.storage.log import Batch
 from hubbub.storage.store import Store
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -128,4 +129,28 @@ def test_callers_that_come_at_once_are_each_answered(tmp_path: Path) -> None:
     assert len(found) == 160
     assert sum(one[0] for one in found) == 180 and sum(one[2] for one in found) == 140
     assert len(rows(store)) == 180
+    store.close()
+
+
+def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event is stored, its sender hears of the failure, and the next ones are stored: sent again, the first is a duplicate."""
+    store = Store(tmp_path)
+    assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(store.log._waiting, "add", lambda *_: (_ for _ in ()).throw(MemoryError))
+        verdicts(store, [event(2, 0)])
+    assert verdicts(store, [event(2, 0), event(3, 0)]) == (1, 0, 1)
+    assert [row[0] for row in rows(store)] == ["e1", "e2", "e3"]
+    store.close()
+
+
+def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
+    """A batch that is on its way is stored whatever its sender does with the promise."""
+    store = Store(tmp_path)
+    verdicts(store, [event(1, 0)])
+    with store.log.alone():
+        promised = store.log.submit(Batch(1, (), (), 0, ()))
+        assert not promised.cancel()
+    assert promised.result(60) == []
+    assert verdicts(store, [event(2, 0)]) == (1, 0, 0)
     store.close()

@@ -19,6 +19,7 @@ import uvicorn
 from hubbub.errors import HubbubError
 from hubbub.telemetry import Seldom
 from hubbub.web import app as app_
+from hubbub.web import gate
 from hubbub.web.connection import listener
 from tests.unit.web.conftest import Face, open_engine
 
@@ -91,6 +92,27 @@ def test_a_body_that_does_not_come_in_is_a_408(port: int, tmp_path: Path) -> Non
     assert b" 408 " in still and b'"code":"request_timeout"' in still and b"retry-after" in still
     trickled = talk(port, head(key, 1000), *[b" "] * 30, pause=0.1)
     assert b" 408 " in trickled
+
+
+def test_bodies_that_do_not_come_in_keep_nobody_waiting(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice a tenant's share of requests stand still in the middle of their bodies; its next one is answered at once."""
+    monkeypatch.setattr("hubbub.web.body.BODY_PAUSE", 60.0)
+    monkeypatch.setattr("hubbub.web.body.BODY_SECONDS", 60.0)
+    key = (tmp_path / "key").read_text()
+    slow = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(2 * gate.SHARE)]
+    try:
+        for one in slow:
+            one.sendall(head(key, 1000) + b"[")
+        time.sleep(0.2)
+        asked = f"GET /v1/metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+        assert b"200 OK" in talk(port, asked.encode())
+        body = json.dumps({"type": "message.received", "time": "2026-08-20T12:00:00Z"}).encode()
+        assert b"202 Accepted" in talk(port, head(key, len(body)).replace(b"Host", b"Connection: close\r\nHost"), body)
+    finally:
+        for one in slow:
+            one.close()
 
 
 def test_a_key_is_looked_at_before_the_body(port: int) -> None:

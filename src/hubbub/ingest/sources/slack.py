@@ -47,7 +47,16 @@ MAX_FILE = 256 * 2**20
 _DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
 _CHANNEL = re.compile(r"(?:^|/)([CDG](?=[A-Z0-9]*\d)[A-Z0-9]{1,20})(?:-\d+\.\d+)?\.json\Z")
 _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json", "users.json")
-_BROKEN = (msgspec.DecodeError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_BROKEN = (
+    msgspec.DecodeError,
+    ValueError,
+    OSError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    EOFError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +248,7 @@ def _open(path: Path) -> Iterator[_Export]:
         raise BadInputError(f"{path}: there is no such file or folder")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise BadInputError(
             f"{path}: a Slack export is a folder or a ZIP file, and this is neither ({error})"
         ) from None
