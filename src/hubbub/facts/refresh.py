@@ -23,10 +23,11 @@ from hubbub.storage.log import EVENT, IDENT, TIME, Entry
 from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
 
-AT_ONCE = 500
+AT_ONCE = 200
 """Units that are folded in one transaction: other writers wait no longer than they take."""
-MANY, EACH = 20, 10
-"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole."""
+MANY, EACH, MOST = 20, 10, 2
+"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole. One that has more events
+than others should wait for only where most of it is to be folded: fewer than `MOST` events for each unit."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
@@ -243,7 +244,11 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
             )
             for no, _ in many
         }
-    chosen = [(no, units) for no, units in many if sizes[no] <= min(whole.AT_MOST, units * EACH)]
+    chosen = [
+        (no, units)
+        for no, units in many
+        if sizes[no] <= min(whole.AT_MOST, units * (EACH if sizes[no] <= EVENTS_AT_ONCE else MOST))
+    ]
     while chosen:
         events = count = 0
         with uncollected(), store.facts.write() as writing:
