@@ -26,8 +26,8 @@ from hubbub.storage.store import Store
 AT_ONCE = 200
 """Units that are folded in one transaction: other writers wait no longer than they take."""
 MANY, EACH, MOST = 20, 10, 2
-"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole. One that has more events
-than others should wait for only where most of it is to be folded: fewer than `MOST` events for each unit."""
+"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole. One with more events
+than others should wait for is folded so only where most of it is new: fewer than `MOST` events for each unit."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
