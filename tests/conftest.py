@@ -18,6 +18,7 @@ import pytest
 import redis as redis_py
 import sqlalchemy as sa
 
+from hubbub.model import event
 from tests.extent import ALL
 
 _numbers = itertools.count()
@@ -117,3 +118,9 @@ def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         con.execute(sa.text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return url.replace("/postgres?", f"/{name}?", 1)
+
+
+@pytest.fixture(autouse=True)
+def hints() -> None:
+    """Let each test have hints for mistyped events: one that damages many uses up those of its second."""
+    event._worked_out.clear()

@@ -112,7 +112,11 @@ _TIMES = {
 def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -> tuple[str, str, str] | None:
     """Return (code, field, message) of what is wrong with a well-formed event, or None; `texts` are the fields to look at."""
     if event.type not in TYPES and not is_known_type(event.type):
-        return "unknown_type", "type", f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES)}"
+        return (
+            "unknown_type",
+            "type",
+            f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES, in_bulk=True)}",
+        )
     if not EARLIEST <= when < LATEST:
         return "out_of_range", "time", _TIMES["out_of_range"]
     for code, outside in (

@@ -131,20 +131,21 @@ def is_known_type(name: str) -> bool:
     return name in TYPES or CUSTOM_TYPE.match(name) is not None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], *, in_bulk: bool = False) -> str:
     """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string.
 
-    It is worked out once for each name, since a sender that mistypes one does so in each of its events, and for a few names a
-    second: of those beyond nothing is said.
+    It is worked out once for each name, since a sender that mistypes one does so in each of its events; `in_bulk` for a few names
+    a second, and of those beyond nothing is said.
     """
     wanted = name, frozenset(known)
     if len(name) > LONGEST_HINTED:
         return ""
     if wanted not in _hints:
-        now = time.monotonic()
-        if len(_worked_out) == HINTS_A_SECOND and now - _worked_out[0] < 1:
-            return ""
-        _worked_out.append(now)
+        if in_bulk:
+            now = time.monotonic()
+            if len(_worked_out) == HINTS_A_SECOND and now - _worked_out[0] < 1:
+                return ""
+            _worked_out.append(now)
         if len(_hints) >= MOST_HINTS:
             _hints.clear()
         _hints[wanted] = _nearest(*wanted)
@@ -304,7 +305,7 @@ def _fields(value: dict[str, Any], tenant: str | None) -> dict[str, Any]:
         if name not in FIELDS:
             hint = (
                 "; the tenant comes from the API key" if name in TENANT_NAMES | {"tenant", "tenant_id"}
-                else nearest(name, FIELDS) or "; put what is yours alone into 'attributes'"
+                else nearest(name, FIELDS, in_bulk=True) or "; put what is yours alone into 'attributes'"
             )  # fmt: skip
             raise _RefusedError("unknown_field", _shown(key), f"unknown field {key[:100]!r}{hint}")
         if content is None or content == "":
