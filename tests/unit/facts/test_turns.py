@@ -68,15 +68,17 @@ def test_an_answer_comes_between_the_steps_of_a_refresh_for_all(
     """Who asks while everything is folded waits for one step, not for all of them."""
     store = Store(tmp_path)
     monkeypatch.setattr(module, "EVENTS_AT_ONCE", 100)
-    monkeypatch.setattr(module, "TURN", 0.05)
-    for first in range(0, 4000, 100):
+    monkeypatch.setattr(module, "TURN", 0.1)
+    send(store, BUSY, 0, 100)
+    send(store, CALM, 0, 1)
+    for first in range(100, 4000, 100):
         send(store, BUSY, first, 100)
     begun = threading.Event()
     whole = threading.Thread(target=refresh, args=(store,), kwargs={"progress": lambda _: begun.set()})
     whole.start()
     assert begun.wait(60)
-    send(store, CALM, 0, 1)
     refresh(store, CALM.no)
+    assert not waits(store, CALM.no)
     assert whole.is_alive()
     whole.join()
     store.close()
