@@ -223,7 +223,7 @@ _LEFT_OUT = {
     "where": "{n} rows do not fit 'where'",
     "when": "{n} rows fit no 'when' of the mapping's events",
     "each": "{n} rows have nothing in the list that 'each' of the mapping names",
-    "files": "{n} files of JSON hold no messages and were not read: {files}",
+    "files": "{n} JSON files without messages were not read: {files}",
 }
 """What gave no event although nothing is wrong with it, by the reasons of `Tally.left_out`."""
 

@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
+from hubbub.errors import (
+    BadInputError,
+    ConflictError,
+    DatabaseUnavailableError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from hubbub.model import calendar
 from hubbub.model.calendar import NO_CALENDAR, Calendar
 from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
@@ -114,14 +120,17 @@ class Control:
     def keep_up(self) -> None:
         """Do the same, cheaply enough to be asked before everything that is done for a tenant.
 
-        On SQLite at once; on PostgreSQL at most a second late, without asking it each time.
+        On SQLite at once; on PostgreSQL at most a second late, without asking it each time. While the database is away what is
+        known of tenants holds, and the next call asks again.
         """
-        with self._keeping_up:
-            number, now = self.database.changed(), monotonic()
-            if number == self._seen and (number is not None or now - self._followed < 1.0):
-                return
-            self._seen, self._followed = number, now
-        self.follow()
+        with suppress(DatabaseUnavailableError):
+            with self._keeping_up:
+                number, now = self.database.changed(), monotonic()
+                if number == self._seen and (number is not None or now - self._followed < 1.0):
+                    return
+                self._followed = now
+            self.follow()
+            self._seen = number
 
     def _follow(self, con: sa.Connection) -> None:
         number = _number(con)

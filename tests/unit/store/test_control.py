@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubbub.errors import BadInputError, ConflictError, NotFoundError, UnauthenticatedError
+from hubbub.errors import (
+    BadInputError,
+    ConflictError,
+    DatabaseUnavailableError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from hubbub.model.tenant import Retention
 from hubbub.store.control import SCOPES, Control
 from hubbub.store.database import Database
@@ -205,6 +211,24 @@ def test_another_process_follows_what_this_one_changes(control: Control, tmp_pat
     assert other.tenants() is known
     control.add_tenant("beta")
     assert other.tenant("beta").id == "beta"  # who is not known is looked for
+    other.database.close()
+
+
+def test_what_is_known_of_a_tenant_holds_while_the_database_is_away(
+    control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that could not be read is read as soon as the database answers again; until then the tenant is as it was."""
+    other = open_(tmp_path)
+    zone = other.tenant("acme").zone
+    control.change_tenant("acme", zone="Asia/Kolkata")
+    with monkeypatch.context() as patch:
+
+        def away() -> None:
+            raise DatabaseUnavailableError
+
+        patch.setattr(other, "follow", away)
+        assert other.tenant("acme").zone == zone
+    assert other.tenant("acme").zone == "Asia/Kolkata"
     other.database.close()
 
 
