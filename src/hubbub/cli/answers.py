@@ -1,4 +1,4 @@
-"""Commands that answer: metrics, query, explain, changes, dashboard, trends, hotspots."""
+"""Commands that answer: metrics, query, explain, changes, usual, dashboard, trends, hotspots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.cli.options import AsOf, Data, From, Json, TenantName, To, Where, pa
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (metrics, query, explain, changes, dashboard, trends, hotspots):
+    for command in (metrics, query, explain, changes, usual, dashboard, trends, hotspots):
         app.command()(command)
 
 
@@ -172,6 +172,37 @@ def changes(
                 }
             )
         show.table([{k: show.text(v, metric) for k, v in row.items()} for row in rows])
+
+
+def usual(
+    metric: Annotated[str, typer.Argument(help="One metric, like messages or response_ms.p50.")],
+    tenant: TenantName,
+    start: From,
+    end: To,
+    grain: Annotated[str, typer.Option("--grain", help="hour, day or week.")] = "day",
+    by: Annotated[list[str] | None, typer.Option("--by", help="Split by this dimension; may be repeated.")] = None,
+    where: Where = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show a metric beside what is usual: the same weekday (and hour) of the last eight settled weeks."""
+    from hubbub.cli import show
+
+    answer = _ask(
+        "usual", data, tenant=tenant, metrics=metric, start=start, end=end, grain=grain, by=by or [], where=pairs(where)
+    )
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    rows = []
+    for row in answer["rows"]:
+        shown = {name: value for name, value in row.items() if name != "usual" and not name.endswith(".state")}
+        usual = {name: show.text(row["usual"][name], metric) for name in ("median", "low", "high")}
+        rows.append(
+            shown | {"usual": usual["median"], "from": usual["low"], "to": usual["high"], "weeks": row["usual"]["n"]}
+        )
+    show.table(rows)
+    show.why(answer["rows"], answer["freshness"])
 
 
 def dashboard(

@@ -19,9 +19,10 @@ from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
 from hubbub.query.queries import Queries
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
+from hubbub.query.usual import usual
 from hubbub.store.control import Control
 
-OPERATIONS = ("query", "explain", "changes", "dashboard", "states", "trends", "hotspots", "metrics")
+OPERATIONS = ("query", "explain", "changes", "usual", "dashboard", "states", "trends", "hotspots", "metrics")
 """Those that a command beside a running server may ask it to do."""
 
 Where = Mapping[str, str | Sequence[str]]
@@ -89,6 +90,11 @@ class AnswerOperations(ABC):
         """Say what contributed to the difference of one metric between two periods; see `query.changes`."""
         one = self.control.tenant(tenant)
         return changes(self.queries, one, self.question(one, **question), limit=limit)
+
+    def usual(self, tenant: str, **question: Any) -> dict[str, Any]:
+        """Return one metric's windows beside what is usual of each: the last eight settled weeks; see `query.usual`."""
+        one = self.control.tenant(tenant)
+        return usual(self.queries, one, self.question(one, **question)).public(one)
 
     def dashboard(
         self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None

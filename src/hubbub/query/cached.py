@@ -50,6 +50,7 @@ RULES: dict[str, Rule] = {
     "states": Rule("realtime", (Part.NUMBERS,)),
     "dashboard": Rule("dashboard", (Part.NUMBERS,), tier_of_days="period"),
     "changes": Rule("period", (Part.NUMBERS,)),
+    "usual": Rule("period", (Part.NUMBERS,)),
     "trends": Rule("period", (Part.NUMBERS,)),
     "hotspots": Rule("period", (Part.NUMBERS,)),
     "snapshots": Rule("snapshots", (Part.SNAPSHOTS,)),

@@ -162,6 +162,23 @@ async def changes(
     return await cached(request, engine, "changes", tenant, **asked, limit=limit)
 
 
+@api.get("/usual", summary="A metric beside what is usual of it", response_model=shapes.Rows)
+async def usual(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[str, Query(max_length=200, description="One metric, like messages or response_ms.p50.")],
+    start: From,
+    end: To,
+    grain: Annotated[str, Query(max_length=20, description="hour, day or week.")] = "day",
+    by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions to split by.")] = None,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+) -> Response:
+    """Return each window's number, and median and spread of the same weekday (and hour) of the last eight settled weeks."""
+    asked = {"metrics": metric, "start": start, "end": end, "grain": grain, "by": by or [], "where": _where(where)}
+    return await cached(request, engine, "usual", tenant, **asked)
+
+
 Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
 At = Annotated[
     str | None, Query(max_length=60, description="A past moment: date in the tenant's zone, or RFC 3339 time.")

@@ -1,0 +1,164 @@
+"""What is usual of a number: median and spread of the same weekday, and hour where asked, of the last eight settled weeks.
+
+Alert rules, reports and pages all mean this when they say "usual". A window without enough known weeks before it has no usual value:
+null, never 0. Weeks before a tenant's first event are not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, time, timedelta
+from statistics import median
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import moment
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, window_of
+from hubbub.query.queries import Queries
+from hubbub.query.result import Answer, Cell, State, with_state
+from hubbub.storage.sqlite import Transaction
+
+WEEKS = 8
+"""Weeks that make up what is usual."""
+LOOK_BACK = 12
+"""Weeks among which the last eight settled ones are looked for: a gap of a month leaves enough of them."""
+LEAST = 4
+"""Known weeks below which nothing is usual."""
+BAND = 3 * 1.4826
+"""Spreads (MAD) on each side of the median that are noise: three standard deviations, were the values normal."""
+GRAINS = (Grain.HOUR, Grain.DAY, Grain.WEEK)
+_Place = tuple[date, time | None]
+Ask = Callable[[Question], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual of a window, in the metric's unit: median, spread (median absolute deviation), and of how many weeks.
+
+    Null where fewer than `LEAST` weeks are known. From `low` to `high` is noise; a count, a duration or a share has no `low` below 0.
+    """
+
+    median: float | None
+    spread: float | None
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsualRow:
+    """A window (`start` aware, in UTC) and slice: its number, and what is usual there."""
+
+    start: datetime
+    dims: tuple[str | None, ...]
+    cell: Cell
+    usual: Usual
+
+
+@dataclass(frozen=True, slots=True)
+class UsualAnswer:
+    """Rows of one metric in order of time, then slice."""
+
+    question: Question
+    zone: str
+    unit: Unit
+    rows: tuple[UsualRow, ...]
+    freshness: Mapping[str, Any]
+
+    def public(self, tenant: Tenant) -> dict[str, Any]:
+        """Return the public form: rows of `window`, dimensions, the metric's value, and `usual`."""
+        name = self.question.metrics[0]
+        rows = [
+            {
+                "window": row.start.astimezone(tenant.tz).isoformat(),
+                **dict(zip(self.question.by, row.dims, strict=True)),
+                **with_state(name, row.cell),
+                "usual": asdict(row.usual),
+            }
+            for row in self.rows
+        ]
+        return {"metric": name, "unit": self.unit.value, "rows": rows, "freshness": dict(self.freshness)}
+
+
+def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:
+    """Return one metric's numbers over the question's windows (hours, days or weeks), each beside what is usual of it.
+
+    Raises BadQuestionError.
+    """
+    with queries.asking(tenant, question.as_of) as (ask, reading, _):
+        return usual_of(ask, reading, tenant, question)
+
+
+def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> UsualAnswer:
+    """Do the same at the one moment that `Queries.asking` gives."""
+    if len(question.metrics) != 1 or question.compare is not None:
+        raise BadQuestionError("ask what is usual of one metric, without a comparison")
+    if question.grain not in GRAINS:
+        raise BadQuestionError(f"what is usual is known of hours, days and weeks, not of grain {question.grain}")
+    first = window_of(question.start, question.grain, tenant.tz).start
+    answer = ask(replace(question, start=_weeks_before(first, tenant)))
+    known_from = _known_from(reading, tenant, question.grain)
+    values = _Values(answer, tenant, known_from)
+    name = question.metrics[0]
+    rows = tuple(
+        UsualRow(
+            row.start, tuple(row.dims.values()), row.cells[name], values.usual(row.start, tuple(row.dims.values()))
+        )
+        for row in answer.each()
+        if row.start >= first
+    )
+    return UsualAnswer(question, tenant.zone, find(name).unit, rows, answer.freshness)
+
+
+def _weeks_before(start: datetime, tenant: Tenant) -> datetime:
+    """Return the local time of as many weeks before as are looked at."""
+    local = start.astimezone(tenant.tz)
+    past = local.replace(tzinfo=None) - timedelta(weeks=LOOK_BACK)
+    return past.replace(tzinfo=tenant.tz).astimezone(start.tzinfo)
+
+
+def _known_from(reading: Transaction, tenant: Tenant, grain: Grain) -> datetime | None:
+    """Return the end of the window in which a tenant's first event lies: from there on windows are whole."""
+    first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+    return window_of(moment(first), grain, tenant.tz).end if first is not None else None
+
+
+class _Values:
+    """An answer's settled values by slice and local place in the calendar."""
+
+    def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None) -> None:
+        self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
+        (column,) = answer.columns.values()
+        self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
+        self._at: dict[tuple[str | None, ...], dict[_Place, float]] = {}
+        for start, dims, value, state in zip(answer.starts, answer.dims, column.values, column.states, strict=True):
+            if value is not None and state == State.SETTLED and known_from is not None and start >= known_from:
+                # an hour that a clock change gives twice is looked for as the first of the two
+                self._at.setdefault(dims, {}).setdefault(self._place(start), value)
+
+    def _place(self, start: datetime) -> _Place:
+        local = start.astimezone(self._tz)
+        return local.date(), local.time() if self._by_hour else None
+
+    def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
+        """Return what is usual of a window."""
+        day, hour = self._place(start)
+        found = self._at.get(dims, {})
+        places = ((day - timedelta(weeks=back), hour) for back in range(1, LOOK_BACK + 1))
+        values = [found[place] for place in places if place in found][:WEEKS]
+        return usual_among(values, from_zero=self._counts)
+
+
+def usual_among(values: list[float], *, from_zero: bool) -> Usual:
+    """Return what is usual among values of earlier windows; `from_zero` where none can lie below 0."""
+    if len(values) < LEAST:
+        return Usual(None, None, len(values))
+    middle = float(median(values))
+    spread = float(median(abs(value - middle) for value in values))
+    low = middle - BAND * spread
+    return Usual(middle, spread, len(values), max(0.0, low) if from_zero else low, middle + BAND * spread)
