@@ -18,7 +18,7 @@ from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, usual
 from tests.laws.conftest import Lab
 from tests.laws.oracle import utc
 
-BEGIN = datetime(2026, 1, 5)  # a Monday, in local time
+BEGIN = datetime.fromisoformat("2026-01-05")  # a Monday, in local time
 ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 HOURS = st.lists(st.integers(0, 24 * 7 * 16 - 1), min_size=1, max_size=60)
 

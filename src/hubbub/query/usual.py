@@ -1,7 +1,7 @@
 """What is usual of a number: median and spread of the same weekday, and hour where asked, of the last eight settled weeks.
 
-Alert rules, reports and pages all mean this when they say "usual". A window without enough known weeks before it has no usual value:
-null, never 0. Weeks before a tenant's first event are not known.
+Alert rules, reports and pages all mean this when they say "usual". A window without enough known weeks before it has no usual
+value: null, never 0. Weeks before a tenant's first event are not known.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Ask = Callable[[Question], Answer]
 class Usual:
     """What is usual of a window, in the metric's unit: median, spread (median absolute deviation), and of how many weeks.
 
-    Null where fewer than `LEAST` weeks are known. From `low` to `high` is noise; a count, a duration or a share has no `low` below 0.
+    Null where fewer than `LEAST` weeks are known. From `low` to `high` is noise; `low` of a count, duration or share is 0 at least.
     """
 
     median: float | None
