@@ -252,6 +252,7 @@ def kept(engine: Engine, tenant: str = "a") -> set[str]:
         "states": {},
         "changes": {"metrics": "messages", "compare": "previous", **span},
         "query": {"metrics": ["messages"], **span},
+        "usual": {"metrics": "messages", "grain": "day", **span},
     }
     asked: list[Asked] = [engine.cached.asked(name, tenant, **params[name]) for name in RULES]
     found = {one.name for one in asked if engine.cached.look(one) is not None}
