@@ -1,34 +1,61 @@
-"""`hubbub import`: Slack exports and files of events, as history, with a summary of what was in them."""
+"""`hubbub import`: chats that people export, Slack workspaces, mail and files of events, as history.
+
+`hubbub import PATH` looks at what lies there and says what it is; `hubbub import KIND PATH` takes it for that kind.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
+from typer.core import TyperGroup
 
 from hubbub.cli.options import Data, Json, pairs
 from hubbub.errors import BadQuestionError
+from hubbub.ingest.sources.catalogue import IMPORTERS
 
 if TYPE_CHECKING:
-    from hubbub.cli.backend import Backend
-    from hubbub.ingest.accept import Bounds
-    from hubbub.ingest.sources.files import FileImport
-    from hubbub.ingest.sources.slack import SlackImport
-    from hubbub.ingest.sources.summary import Record
-    from hubbub.model.event import Rejection
+    from hubbub.ingest.sources.importer import Options
+    from hubbub.ingest.sources.package import Package
 
-BATCH = 5000
-SHOWN = 20
-"""Refused records, and notes, that are shown; the others are counted."""
-group = typer.Typer(help="Bring history in.", no_args_is_help=True)
+LOOK = "PATH"
+"""The command that is meant where the first word is none."""
 
+
+class _KindOrPath(TyperGroup):
+    """Commands by kind; a first word that is none of them is a path to be looked at."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command before a path, or before options."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [LOOK, *args]
+        return super().parse_args(ctx, args)
+
+
+group = typer.Typer(help="Bring history in.", no_args_is_help=True, cls=_KindOrPath)
+
+There = Annotated[Path, typer.Argument(help="A file, ZIP or folder.", show_default=False)]
+Owner = Annotated[str, typer.Option("--tenant", help="The tenant; an unknown one is made.")]
 Zone = Annotated[
-    str | None, typer.Option("--zone", help="Zone of a tenant that is made by this import.", show_default="UTC")
+    str | None,
+    typer.Option(
+        "--zone", help="Zone of times that say none, and of a tenant that is made by this import.", show_default="UTC"
+    ),
 ]
+Staff = Annotated[
+    list[str] | None,
+    typer.Option("--staff", help="Name or id of one who answers, of mail an address or @domain; may be repeated."),
+]
+DayFirst = Annotated[
+    bool | None,
+    typer.Option(
+        "--day-first/--month-first", help="How dates are written that can be read both ways.", show_default=False
+    ),
+]
+KeepText = Annotated[bool, typer.Option("--keep-text", help="Store message text too (addresses and secrets masked).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Read and check everything, store nothing.")]
 
 
@@ -37,22 +64,62 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="import")
 
 
-@group.command("slack")
-def slack_(
-    path: Annotated[Path, typer.Argument(help="A Slack export: the ZIP file or its unpacked folder.")],
-    tenant: Annotated[str, typer.Option("--tenant", help="The tenant; an unknown one is made.")],
+@group.command(LOOK)
+def look(
+    path: There,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="Import it for this tenant; without, nothing is stored.")
+    ] = None,
     zone: Zone = None,
-    keep_text: Annotated[
-        bool, typer.Option("--keep-text", help="Store message text too (addresses and secrets masked).")
-    ] = False,
+    staff: Staff = None,
+    day_first: DayFirst = None,
+    keep_text: KeepText = False,
     dry_run: DryRun = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Import a Slack export; importing it again changes nothing, a newer one corrects and adds."""
-    from hubbub.ingest.sources import slack
+    """Look at a file, ZIP or folder: say what it is and what an import would bring, or with --tenant import it."""
+    from hubbub.cli import import_run, show
+    from hubbub.ingest.sources import catalogue
+    from hubbub.ingest.sources.package import package_at
 
-    _import(slack.read(path, keep_text=keep_text), tenant, zone, dry_run, data, as_json)
+    with package_at(path) as package:
+        kind, what = catalogue.importer_of(package)
+        show.say(f"{path} is {what}.")
+        options = _options(zone, staff, day_first, keep_text)
+        if tenant is None:
+            import_run.preview(kind, package, options, as_json=as_json)
+        else:
+            _store(kind, package, tenant, options, zone=zone, dry_run=dry_run, data=data, as_json=as_json)
+
+
+def _of_kind(kind: str) -> Callable[..., None]:
+    """Return the command that takes a path for a kind."""
+
+    def command(
+        path: There,
+        tenant: Owner,
+        zone: Zone = None,
+        staff: Staff = None,
+        day_first: DayFirst = None,
+        keep_text: KeepText = False,
+        dry_run: DryRun = False,
+        data: Data = None,
+        as_json: Json = False,
+    ) -> None:
+        from hubbub.ingest.sources.package import package_at
+
+        options = _options(zone, staff, day_first, keep_text)
+        with package_at(path) as package:
+            _store(kind, package, tenant, options, zone=zone, dry_run=dry_run, data=data, as_json=as_json)
+
+    command.__doc__ = f"{IMPORTERS[kind].reads}; importing it again changes nothing, a newer one corrects and adds."
+    return command
+
+
+for _kind in IMPORTERS:
+    if _kind != "events":
+        group.command(_kind)(_of_kind(_kind))
 
 
 @group.command("events")
@@ -66,12 +133,15 @@ def events(
         Path | None, typer.Option("--map", help="Mapping file: which columns are which event fields.")
     ] = None,
     where: Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE: only these rows.")] = None,
-    zone: Zone = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="Zone of a tenant that is made by this import.", show_default="UTC")
+    ] = None,
     dry_run: DryRun = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Import files of events, or of rows that a mapping file turns into events."""
+    from hubbub.cli import import_run
     from hubbub.ingest.sources import files as files_
     from hubbub.ingest.sources import mapping as mapping_
 
@@ -84,170 +154,25 @@ def events(
             )
     elif tenant is None:
         raise BadQuestionError("--tenant is needed: whose events are these?")
-    _import(files_.read(files, rows, where=only or None, tenant=tenant), tenant, zone, dry_run, data, as_json)
+    import_run.run(
+        files_.read(files, rows, where=only or None, tenant=tenant), tenant, zone=zone, dry_run=dry_run,
+        changed=rows is not None and rows.changed, data=data, as_json=as_json,
+    )  # fmt: skip
 
 
-@dataclass
-class _Import:
-    """One run: what waits to be stored, by tenant, and what became of the rest."""
+def _options(zone: str | None, staff: list[str] | None, day_first: bool | None, keep_text: bool) -> Options:
+    from hubbub.ingest.sources.importer import Options
+    from hubbub.model.tenant import check_zone
 
-    there: Backend
-    zone: str | None
-    dry_run: bool
-    changed: bool
-    limits: Bounds
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("stored", "duplicates", "corrected"), 0))
-    rejected: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
-    waiting: dict[str, list[Record]] = field(default_factory=dict)
-    good: int = 0
-    made: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._known = {row["tenant"] for row in self.there.call("tenants")["rows"]}
-
-    def tell(self, counted: Counter[str], code: str, message: str) -> None:
-        """Count what needs a word, and say the first of it."""
-        from hubbub.cli import show
-
-        counted[code] += 1
-        if counted.total() <= SHOWN:
-            show.say(message)
-
-    def take(self, item: Record | Rejection, tenant: str) -> bool:
-        """Take what an importer gives; say whether something was stored now."""
-        from hubbub.model.event import Rejection
-
-        if isinstance(item, Rejection):
-            self.tell(self.rejected, item.code, item.message)
-            return False
-        owner = item.tenant or tenant
-        batch = self.waiting.setdefault(owner, [])
-        batch.append(item)
-        if len(batch) < BATCH:
-            return False
-        self.flush(owner)
-        return True
-
-    def flush(self, owner: str) -> None:
-        """Store what waits of a tenant; of a dry run, check it alone."""
-        from hubbub.ingest.accept import check, notes
-
-        records = self.waiting.pop(owner, [])
-        if not records:
-            return
-        if self.dry_run:
-            events = [r.event for r in records]
-            good, _, refused = check(events, self.limits)
-            self.good += len(good)
-            for counted, found in ((self.rejected, refused), (self.notes, notes(events))):
-                for one in found:
-                    self.tell(counted, one.code, f"{records[one.index].origin}: {one.message}")
-            return
-        answer = self.there.load(
-            owner, [r.event for r in records], [r.origin for r in records], self.zone, changed=self.changed
-        )
-        self.counts["stored"] += answer["accepted"] - answer["corrected"]
-        for name in ("duplicates", "corrected"):
-            self.counts[name] += answer[name]
-        for counted, verdicts in ((self.rejected, answer["rejected"]), (self.notes, answer.get("notes", ()))):
-            for one in verdicts:
-                self.tell(counted, one["code"], one["message"])
-        if owner not in self._known:
-            self.made.add(owner)
-
-    def refresh(self, tenant: str | None, quiet: bool) -> str | None:
-        """Bring the numbers of those that were touched up to date; return one of them."""
-        from hubbub.cli import show
-
-        asked = {tenant} if tenant else set()
-        touched = sorted((self.made | asked) & {row["tenant"] for row in self.there.call("tenants")["rows"]})
-        with show.progress("bringing numbers up to date", None, quiet=quiet):
-            self.there.call("refresh", tenant=touched[0] if len(touched) == 1 else None)
-        return tenant if tenant in touched or not touched else touched[0]
-
-    @property
-    def nothing(self) -> bool:
-        """Whether no event came in, and none was there."""
-        return not (sum(self.counts.values()) or self.good)
+    where = None if zone is None else ZoneInfo(check_zone(zone))
+    return Options(keep_text=keep_text, staff=tuple(staff or ()), zone=where, day_first=day_first)
 
 
-def _import(
-    source: SlackImport | FileImport,
-    tenant: str | None,
-    zone: str | None,
-    dry_run: bool,
-    data: Path | None,
-    as_json: bool,
-) -> None:
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
-    from hubbub.ingest.accept import bounds
-    from hubbub.model.tenant import KEEP_EVERYTHING, Tenant, check_tenant_id
+def _store(
+    kind: str, package: Package, tenant: str, options: Options, *,
+    zone: str | None, dry_run: bool, data: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    from hubbub.cli import import_run
 
-    owner = check_tenant_id(tenant) if tenant is not None else "any"
-    limits = bounds(Tenant(0, owner, retention=KEEP_EVERYTHING), datetime.now(UTC), None, history=True)
-    mapping = getattr(source, "mapping", None)
-    with backend(data) as there:
-        run = _Import(there, zone, dry_run, mapping is not None and mapping.changed, limits)
-        with show.progress("importing", source.total_bytes, quiet=as_json) as move:
-            for item in source.records():
-                if run.take(item, tenant or ""):
-                    move(source.read_bytes)
-            for owner in list(run.waiting):
-                run.flush(owner)
-        if not dry_run:
-            tenant = run.refresh(tenant, as_json)
-    _say_what_was_left(source, run)
-    if run.made:
-        show.say(
-            f"Made {', '.join(sorted(run.made))} (zone {zone or 'UTC'}), keeping everything: set a retention with "
-            "'hubbub tenants set NAME --retention-raw DAYS' when raw events should go after a while."
-        )
-    answer = {
-        **source.summary,
-        **run.counts,
-        "rejected": dict(run.rejected),
-        "notes": dict(run.notes),
-        "dry_run": dry_run,
-    }
-    order = ("records", "stored", "duplicates", "corrected", "rejected", "left_out", "notes")
-    show.emit({k: answer[k] for k in (*order, *(k for k in answer if k not in order))}, as_json=as_json)
-    if run.nothing:
-        raise typer.Exit(1)
-    if not as_json and not dry_run and tenant and answer.get("first"):
-        show.say(_next(tenant, str(answer["first"]), str(answer["last"])))
-
-
-_LEFT_OUT = {
-    "where": "{n} rows do not fit 'where'",
-    "when": "{n} rows fit no 'when' of the mapping's events",
-    "each": "{n} rows have nothing in the list that 'each' of the mapping names",
-    "files": "{n} JSON files without messages were not read: {files}",
-}
-"""What gave no event although nothing is wrong with it, by the reasons of `Tally.left_out`."""
-
-
-def _say_what_was_left(source: SlackImport | FileImport, run: _Import) -> None:
-    """Say on stderr what was read and gave no event, and that nothing came in where that is so."""
-    from hubbub.cli import show
-
-    for counted, what in ((run.rejected, "refused records"), (run.notes, "notes")):
-        if counted.total() > SHOWN:
-            show.say(f"… and {counted.total() - SHOWN} more {what}")
-    left_out: Any = source.summary["left_out"]
-    files = getattr(source, "not_read", [])
-    for reason, n in left_out.items():
-        named = ", ".join(files[:5]) + (" …" if len(files) > 5 else "")
-        show.say(f"{_LEFT_OUT[reason].format(n=n, files=named)}.")
-    if run.nothing:
-        show.say(
-            f"Nothing was imported: {source.summary['records']} records were read, {run.rejected.total()} refused, "
-            f"{sum(left_out.values())} left out."
-        )
-
-
-def _next(tenant: str, first: str, last: str) -> str:
-    """Return a question that shows what was imported; the day after the last holds it in every zone."""
-    after = date.fromisoformat(last[:10]) + timedelta(days=2)
-    return f"Next: hubbub query messages --tenant {tenant} --from {first[:10]} --to {after} --grain month"
+    source = IMPORTERS[kind].load().open(package, options)
+    import_run.run(source, tenant, zone=zone, dry_run=dry_run, changed=False, data=data, as_json=as_json)

@@ -10,23 +10,28 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
-from hubbub.errors import BadInputError
+from hubbub.errors import BadInputError, BadQuestionError
 from hubbub.ingest.sources import mails, objects, tables
 from hubbub.ingest.sources.conversations import Conversations
+from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.mapping import FORMATS, Mapping, condition
-from hubbub.ingest.sources.rows import Fault, Numbered, Row
+from hubbub.ingest.sources.package import Package
+from hubbub.ingest.sources.rows import CUT, Fault, Numbered, Row
 from hubbub.ingest.sources.summary import Record, Tally
 from hubbub.ingest.sources.values import Condition
 from hubbub.model.event import ALIASES, FIELDS, TENANT_NAMES, Rejection, record_from
+from hubbub.model.name import Name
 from hubbub.model.spelling import snake
 
 SUFFIXES = {
@@ -36,6 +41,7 @@ SUFFIXES = {
 
 _NUMBERS = {"value": float, "scale": int, "duration_ms": int, "confidence": float, "revision": int}
 _UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, pa.ArrowException)
+_LOOKED_AT = 20
 _decode_any = msgspec.json.Decoder().decode
 
 
@@ -53,9 +59,31 @@ def read(
     return FileImport(paths, mapping, condition(where or {}, "where"), tenant)
 
 
+class EventsImporter:
+    """Reads files whose records are events already, in the contract's words."""
+
+    def recognises(self, package: Package) -> str:
+        """Return what the file is, where its first records hold an event."""
+        try:
+            items = read([package.path]).records() if package.is_file else iter(())
+            found = any(isinstance(item, Record) for item in islice(items, _LOOKED_AT))
+        except BadInputError:
+            found = False
+        return "a file of events" if found else ""
+
+    def open(self, package: Package, options: Options) -> FileImport:
+        """Begin to read. Raises BadInputError for what is no such file, BadQuestionError for options that are of no use."""
+        if options.staff or options.keep_text or options.day_first is not None:
+            raise BadQuestionError("--staff, --keep-text, --day-first: events say themselves what they hold")
+        return read([package.path])
+
+
+EVENTS = EventsImporter()
+
+
 @dataclass
 class FileImport:
-    """Files to import. `summary` is complete once `records()` is exhausted; the bytes are for a progress bar."""
+    """Files to import; see `Import`."""
 
     paths: list[Path]
     mapping: Mapping | None = None
@@ -64,6 +92,8 @@ class FileImport:
     read_bytes: int = 0
     total_bytes: int = 0
     summary: dict[str, object] = field(default_factory=dict)
+    names: Sequence[Name] = ()
+    not_read: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Look at the files without reading them. Raises `BadInputError`."""
@@ -76,11 +106,14 @@ class FileImport:
             kind = self._format(path)
             if self.mapping is not None and self.mapping.records is not None and kind != "json":
                 raise BadInputError(f"{path}: 'records' of a mapping is for JSON files, and this is read as {kind}")
-        if self.mapping is not None and self.mapping.conversation is not None:
-            self.total_bytes *= 2
+        if self.mapping is not None:
+            self.total_bytes *= 1 + (self.mapping.conversation is not None) + self.mapping.changed
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield what the files hold, file by file, record by record; a row may give several events or none."""
+        """Yield what the files hold, file by file, record by record; a row may give several events or none.
+
+        With `revision: changed` only the last of what they say of an event is given: what stood before it was said no longer.
+        """
         tally = Tally()
         self.read_bytes = 0
         conversations = None
@@ -88,18 +121,15 @@ class FileImport:
             conversations = Conversations(
                 self.mapping.conversation, (row for _, _, row in self._rows() if isinstance(row, dict))
             )
-        for origin, number, row in self._rows():
-            if isinstance(row, dict):
-                if self.mapping is not None:
-                    row = {"file": origin.partition(".")[0], "row": number} | row
-                if conversations is not None:
-                    row |= conversations.columns(row)
-                if not self.where.fits(row) or (self.mapping is not None and not self.mapping.where.fits(row)):
-                    tally.left_out["where"] += 1
-                    continue
+        again = self._again(conversations)
+        for row, items in self._made(conversations, tally):
             given = 0
-            for item in self._items(row, number, origin):
+            for item in items:
                 given += 1
+                if isinstance(item, Record) and again[_key(item)] > 0:
+                    again[_key(item)] -= 1
+                    tally.left_out["again"] += 1
+                    continue
                 if isinstance(item, Record):
                     tally.add(item.event)
                 else:
@@ -109,6 +139,32 @@ class FileImport:
             if not given and self.mapping is not None and isinstance(row, dict):
                 tally.left_out["each" if self.mapping.fits(row) else "when"] += 1
         self.summary = tally.summary()
+
+    def _made(
+        self, conversations: Conversations | None, tally: Tally
+    ) -> Iterator[tuple[Row | bytes | Fault, Iterator[Record | Rejection]]]:
+        """Yield each row that is wanted with what it gives; others are counted as left out."""
+        for origin, number, row in self._rows():
+            if isinstance(row, dict):
+                if self.mapping is not None:
+                    row = {"file": origin.partition(".")[0], "row": number} | row
+                if conversations is not None:
+                    row |= conversations.columns(row)
+                if not self.where.fits(row) or (self.mapping is not None and not self.mapping.where.fits(row)):
+                    tally.left_out["where"] += 1
+                    continue
+            yield row, self._items(row, number, origin)
+
+    def _again(self, conversations: Conversations | None) -> Counter[int]:
+        """Return how often each event that newer rows replace (`revision: changed`) comes again behind its first row."""
+        if self.mapping is None or not self.mapping.changed:
+            return Counter()
+        found: Counter[int] = Counter()
+        for _, items in self._made(conversations, Tally()):
+            found.update(
+                _key(item) for item in items if isinstance(item, Record) and item.event.id and item.event.revision
+            )
+        return Counter({key: n - 1 for key, n in found.items() if n > 1})
 
     def _items(self, row: Row | bytes | Fault, number: int, origin: str) -> Iterator[Record | Rejection]:
         if isinstance(row, Fault):
@@ -164,7 +220,7 @@ class FileImport:
                         yield origin, number, row
                         number += 1
                 except _UNREADABLE as error:
-                    fault = Fault("unreadable_file", f"the file breaks off or is damaged: {error}")
+                    fault = Fault(CUT, f"the file breaks off or is damaged: {error}")
                     yield path.name, number, fault
             self.read_bytes = before + size
 
@@ -213,6 +269,11 @@ class FileImport:
         twice = next((h for h in header if h in needed and header.count(h) > 1), None)
         if twice is not None:
             raise BadInputError(f"{path}: column {twice!r} is there twice: rename or remove one of the two")
+
+
+def _key(record: Record) -> int:
+    """Return a number for the event that a record tells of: whose it is, source and id."""
+    return hash((record.tenant, record.event.source, record.event.id))
 
 
 def _typed(row: Row) -> Row:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from hubbub.ingest.sources.rows import MAX_CELL, Fault, Numbered, Row, lines, too_long
+from hubbub.ingest.sources.rows import CUT, MAX_CELL, Fault, Numbered, Row, broken_off, lines, too_long
 from hubbub.model.event import MAX_RAW, Item, Rejection, UnreadableBodyError, array_of, read_events
 
 MAX_FILE = 512 * 2**20
@@ -30,7 +32,24 @@ def json_lines(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered
             yield origin, other
             return
         elif (line := line.removeprefix(codecs.BOM_UTF8)).strip():
-            yield origin, parse(line)
+            if not line.endswith(b"\n") and _is_cut(line):
+                yield (
+                    origin,
+                    broken_off(Fault("invalid_json", "not valid JSON", line[:MAX_RAW].decode("utf-8", "replace"))),
+                )
+            else:
+                yield origin, parse(line)
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line is no JSON at all, whatever its characters."""
+    try:
+        json.loads(line.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return False
 
 
 def json_file(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]:
@@ -42,7 +61,7 @@ def json_file(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]
         try:
             records = array_of(body)
         except ValueError as error:
-            yield path.name, Fault("invalid_json", f"not valid JSON: {error}")
+            yield path.name, Fault(CUT, f"not whole or not valid JSON: {error}")
             return
         for number, record in enumerate(records, 1):
             yield f"{path.name} record {number}", parse(record)
@@ -63,7 +82,7 @@ def json_records(path: Path, stream: BinaryIO, where: str) -> Iterator[Numbered]
         return
     content = read_value(body)
     if isinstance(content, Fault):
-        yield path.name, content
+        yield path.name, replace(content, code=CUT)
         return
     for number, row in enumerate(_under(content, where.split("."), {}), 1):
         yield f"{path.name} record {number}", row
@@ -97,7 +116,7 @@ def _whole(stream: BinaryIO) -> bytes | Fault:
 def _other_encoding(body: bytes) -> Fault | None:
     """Return a fault for JSON in UTF-16 or UTF-32, which has bytes of 0 or their byte order marks at its beginning."""
     if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in body[:4]:
-        return Fault("unreadable_file", "the file is UTF-16 or UTF-32: save it as UTF-8")
+        return Fault(CUT, "the file is UTF-16 or UTF-32: save it as UTF-8")
     return None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+CUT = "unreadable_file"
+"""The code of a refusal that stands for a whole file, or for all that is behind the place where it breaks off."""
 MAX_CELL = 16 * 2**20
 """Characters of a cell, and bytes of a line: a longer one is refused and the rest is read on."""
 
@@ -19,6 +21,11 @@ class Fault:
     code: str
     message: str
     raw: str = ""
+
+
+def broken_off(fault: Fault) -> Fault:
+    """Return what is wrong with the last line of a file that ends in the middle of it."""
+    return replace(fault, code=CUT, message=f"{fault.message}; the file breaks off in this line")
 
 
 Numbered = tuple[str, Row | bytes | Fault]

@@ -27,10 +27,8 @@ from __future__ import annotations
 
 import codecs
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,25 +36,17 @@ from typing import Any
 import msgspec
 
 from hubbub.errors import BadInputError
+from hubbub.ingest.sources.importer import Options
+from hubbub.ingest.sources.package import UNREADABLE, Package, package_at
+from hubbub.ingest.sources.rows import CUT
 from hubbub.ingest.sources.slack_message import Message, Thread, count, event_of, micros, plain_ts, read_message, refuse
 from hubbub.ingest.sources.summary import Record, Tally
 from hubbub.model.event import Rejection, array_of
-
-MAX_FILE = 256 * 2**20
+from hubbub.model.name import Name
 
 _DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
 _CHANNEL = re.compile(r"(?:^|/)([CDG](?=[A-Z0-9]*\d)[A-Z0-9]{1,20})(?:-\d+\.\d+)?\.json\Z")
 _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json", "users.json")
-_BROKEN = (
-    msgspec.DecodeError,
-    ValueError,
-    OSError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    EOFError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +81,7 @@ class _Named(msgspec.Struct):
 
     id: str = ""
     name: str | None = None
+    real_name: str | None = None
     is_bot: bool | None = None
 
 
@@ -99,55 +90,74 @@ _decode_named = msgspec.json.Decoder(_Named).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+class SlackImporter:
+    """Reads what Slack, or slackdump, exports of a workspace."""
+
+    def recognises(self, package: Package) -> str:
+        """Return what of Slack is there, or an empty text."""
+        found = sum(_DAY.search(name) is not None or _CHANNEL.search(name) is not None for name in package.sizes)
+        return "" if package.is_file or not found else f"a Slack export with {found} files of messages"
+
+    def open(self, package: Package, options: Options) -> SlackImport:
+        """Begin to read. Raises BadInputError when there is no export, or more than one."""
+        if options.staff:
+            raise BadInputError("--staff: a Slack export says by its threads who answers whom, so nobody is named")
+        return SlackImport(package, keep_text=options.keep_text)
+
+
+SLACK = SlackImporter()
+
+
 def read(path: Path, *, keep_text: bool = False) -> SlackImport:
     """Open an export, folder or ZIP (read in place, never unpacked). Raises `BadInputError` when it is not one."""
-    return SlackImport(path, keep_text=keep_text)
+    return SLACK.open(package_at(path), Options(keep_text=keep_text))
 
 
 @dataclass
 class SlackImport:
-    """One export. `summary` and `not_read`, files of JSON that hold no messages, are complete once `records()` is exhausted.
+    """One export. What it tells is complete once `records()` is exhausted; see `Import`."""
 
-    The bytes are for a progress bar.
-    """
-
-    path: Path
+    package: Package
     keep_text: bool = False
     read_bytes: int = 0
     total_bytes: int = 0
     summary: dict[str, object] = field(default_factory=dict)
     not_read: list[str] = field(default_factory=list)
+    names: Sequence[Name] = ()
     _bots: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Find the files of messages. Raises `BadInputError` when there is no export, or more than one."""
-        with _open(self.path) as export:
-            self.total_bytes = 2 * sum(day.size for day in export.days)
+        self.total_bytes = 2 * sum(day.size for day in _export(self.package).days)
 
     def records(self) -> Iterator[Record | Rejection]:
         """Yield every record in a fixed order: channels by name, days in order, records as they stand."""
         tally = Tally()
         threads = replies = 0
         self.read_bytes = 0
-        with _open(self.path) as export:
-            self._bots = {one.id for one in _entries(export, "users.json") if one.is_bot}
-            names = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.name}
-            self.not_read = export.left_out
-            if export.left_out:
-                tally.left_out["files"] = len(export.left_out)
-            channels: dict[str, list[_Day]] = {}
-            for day in export.days:
-                channels.setdefault(_name_of(export, day, names), []).append(day)
-            for channel, its_days in sorted(channels.items()):
-                found, present = self._threads(its_days, export)
-                threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
-                for item in self._channel(channel, its_days, export, found, tally.records):
-                    tally.records += 1
-                    if isinstance(item, Record):
-                        tally.add(item.event)
-                        event = item.event
-                        replies += event.conversation_id is not None and event.conversation_id != event.id
-                    yield item
+        export = _export(self.package)
+        people = _entries(export, "users.json")
+        self._bots = {one.id for one in people if one.is_bot}
+        names = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.name}
+        self.names = [
+            Name(kind, one.id, one.real_name or one.name or one.id) for one in people for kind in ("contact", "staff")
+        ]
+        self.not_read = export.left_out
+        if export.left_out:
+            tally.left_out["files"] = len(export.left_out)
+        channels: dict[str, list[_Day]] = {}
+        for day in export.days:
+            channels.setdefault(_name_of(export, day, names), []).append(day)
+        for channel, its_days in sorted(channels.items()):
+            found, present = self._threads(its_days, export)
+            threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
+            for item in self._channel(channel, its_days, export, found, tally.records):
+                tally.records += 1
+                if isinstance(item, Record):
+                    tally.add(item.event)
+                    event = item.event
+                    replies += event.conversation_id is not None and event.conversation_id != event.id
+                yield item
         self.summary = tally.summary(threads=threads, replies=replies)
 
     def _threads(self, days: list[_Day], export: _Export) -> tuple[dict[str, Thread], dict[str, str | None]]:
@@ -179,8 +189,8 @@ class SlackImport:
         for day in days:
             try:
                 raws = _records(export.read(day.path), whole=day.whole)
-            except _BROKEN as error:
-                yield day, 0, refuse("invalid_json", None, f"{day.name}: not a JSON list of messages: {error}")
+            except UNREADABLE as error:
+                yield day, 0, refuse(CUT, None, f"{day.name}: not a JSON list of messages: {error}")
                 continue
             finally:
                 self.read_bytes += day.size
@@ -222,7 +232,7 @@ def _entries(export: _Export, name: str) -> list[_Named]:
         for raw in array_of(export.read(export.lists[name]).removeprefix(codecs.BOM_UTF8)):
             with suppress(msgspec.DecodeError, ValueError):
                 found.append(_decode_named(raw))
-    except _BROKEN:
+    except UNREADABLE:
         export.left_out.append(name)
     return found
 
@@ -231,44 +241,14 @@ def _name_of(export: _Export, day: _Day, names: dict[str, str]) -> str:
     """Return the name of a file's channel: of a whole one what its list or itself says, else its id."""
     if not day.whole or day.channel in names:
         return names[day.channel] if day.whole else day.channel
-    with suppress(*_BROKEN):
+    with suppress(*UNREADABLE):
         return _decode_named(export.read(day.path).removeprefix(codecs.BOM_UTF8)).name or day.channel
     return day.channel
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[_Export]:
-    """Give what is in the export at `path`."""
-    if path.is_dir():
-        found = {p.relative_to(path).as_posix(): p for p in sorted(path.rglob("*.json")) if p.is_file()}
-        sizes = {name: p.stat().st_size for name, p in found.items()}
-        yield _export(path, sizes, lambda name: found[name].read_bytes())
-        return
-    if not path.exists():
-        raise BadInputError(f"{path}: there is no such file or folder")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
-        raise BadInputError(
-            f"{path}: a Slack export is a folder or a ZIP file, and this is neither ({error})"
-        ) from None
-    with archive:
-        members = {_member(one): one for one in archive.infolist() if not one.is_dir()}
-        sizes = {name: one.file_size for name, one in members.items() if not name.startswith("__MACOSX/")}
-        yield _export(path, sizes, lambda name: archive.read(members[name]))
-
-
-def _member(one: zipfile.ZipInfo) -> str:
-    """Return the path of a ZIP's member: some programs write `\\` between folders, and UTF-8 without the flag that says so."""
-    name = one.filename
-    if not one.flag_bits & 0x800:
-        with suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/")
-
-
-def _export(path: Path, sizes: dict[str, int], read_file: Callable[[str], bytes]) -> _Export:
+def _export(package: Package) -> _Export:
     """Pick the files of messages; they must lie in one export, which may itself lie in a folder (ZIPs made by hand do)."""
+    path, sizes = package.path, package.sizes
     days = sorted(name for name in sizes if _DAY.search(name))
     dumps = sorted(name for name in sizes if _CHANNEL.search(name))
     lists = {name.rpartition("/")[2]: name for name in sorted(sizes) if name.rpartition("/")[2] in _LISTS}
@@ -285,12 +265,9 @@ def _export(path: Path, sizes: dict[str, int], read_file: Callable[[str], bytes]
     files = [_Day(*_place(name), name, sizes[name]) for name in days]
     files += [_Day(_CHANNEL.search(name)[1], name.rpartition("/")[2], name, sizes[name], whole=True) for name in dumps]  # type: ignore[index]
 
-    def limited(name: str) -> bytes:
-        if sizes[name] > MAX_FILE:
-            raise ValueError(f"{sizes[name]} bytes is more than the {MAX_FILE} that a file may have")
-        return read_file(name)
-
-    return _Export(files, lists, sorted(name for name in sizes if name.endswith(".json") and name not in used), limited)
+    return _Export(
+        files, lists, sorted(name for name in sizes if name.endswith(".json") and name not in used), package.read
+    )
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources.rows import MAX_CELL, Fault, Row, too_long
+from hubbub.ingest.sources.rows import CUT, MAX_CELL, Fault, Row, broken_off, too_long
 
 MAX_GROUP = 512 * 2**20
 """Bytes that a row group of Parquet may have, unpacked: it may be one cell."""
@@ -57,15 +57,17 @@ def csv_rows(
             try:
                 cells = next(reader, None)
             except csv.Error as error:
+                fault = Fault("invalid_csv", _named(str(error)))
+                yield origin, broken_off(fault) if lines.broken_off() else fault
                 lines.again()
-                yield origin, Fault("invalid_csv", _named(str(error)))
                 continue
             if cells is None:
                 return
             if len(cells) == len(header):
                 yield origin, dict(zip(header, cells, strict=True))
             elif cells:
-                yield origin, Fault("invalid_csv", f"has {len(cells)} cells where the header has {len(header)}")
+                fault = Fault("invalid_csv", f"has {len(cells)} cells where the header has {len(header)}")
+                yield origin, broken_off(fault) if lines.broken_off() else fault
 
 
 def _named(error: str) -> str:
@@ -87,6 +89,10 @@ class _Lines:
         self._number += len(self._taken)
         self._taken = []
         return self._number
+
+    def broken_off(self) -> bool:
+        """Whether the record at hand is one line, the last, that does not end as lines do."""
+        return len(self._taken) == 1 and bool(self._taken[0]) and self._taken[0][-1] not in "\r\n"
 
     def again(self) -> None:
         """Give back all lines of the record but its first, to be read as records of their own."""
@@ -141,7 +147,7 @@ def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[s
                         yield f"{path.name} row {number}", row
             if number != groups.num_rows:
                 said = f"the file says that it has {groups.num_rows} rows, and {number} were found"
-                yield path.name, Fault("unreadable_file", said)
+                yield path.name, Fault(CUT, said)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Row | Fault]:

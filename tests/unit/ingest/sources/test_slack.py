@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources import slack, slack_message
+from hubbub.ingest.sources import package, slack, slack_message
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
 
@@ -193,7 +193,7 @@ def test_a_broken_file_is_one_rejection(tmp_path: Path) -> None:
     assert [isinstance(item, Rejection) for item in items] == [False, True, False]
     refused = items[1]
     assert isinstance(refused, Rejection)
-    assert (refused.code, refused.index) == ("invalid_json", 1)
+    assert (refused.code, refused.index) == ("unreadable_file", 1)
     assert refused.message.startswith("a/2020-11-06.json: ")
     assert run.summary["records"] == 3
 
@@ -340,7 +340,7 @@ def test_a_damaged_zip_member_is_one_rejection(tmp_path: Path) -> None:
 
 def test_a_day_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ZIP bomb in the shape of a day file is refused by its stated size before a byte of it is unpacked."""
-    monkeypatch.setattr(slack, "MAX_FILE", 1000)
+    monkeypatch.setattr(package, "MAX_FILE", 1000)
     with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/2020-11-05.json", " " * 5000)
     (refused,) = rejections(tmp_path / "e.zip")
@@ -358,7 +358,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     for name, reason in (
         ("none", "no such"),
         ("empty", "no Slack export"),
-        ("note.txt", "neither"),
+        ("note.txt", "no Slack export"),
         ("runs", "one by one"),
         ("deep", "one by one"),
     ):

@@ -1,0 +1,189 @@
+"""Lines of a chat that a phone wrote as text: which begin a message, and when it was written.
+
+A phone writes dates and times as its language does: `[31.12.19, 22:01:05] Ada: hi`, `12/31/19, 10:01 PM - Ada: hi`,
+`31/12/2019 10:01 p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`. The first line that begins a message says in which form
+the whole file is; what looks otherwise is text. Which of two numbers is the day is decided over the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+_BLANK = r"[ \u00a0\u202f\u2009]"
+_MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+_FORENOON = (
+    "am", "a", "vm", "fm", "ص", "π.μ", "πμ", "午前", "上午", "오전", "öö", "de", "ap", "sa", "पूर्वाह्न", "dop", "ก่อนเที่ยง", "pd", "पू",
+)  # fmt: skip
+_AFTERNOON = (
+    "pm", "p", "nm", "em", "م", "μ.μ", "μμ", "午後", "下午", "오후", "ös", "du", "ip", "ch", "अपराह्न", "odp", "หลังเที่ยง", "md", "अप",
+)  # fmt: skip
+_HALF = {_spelt: hours for hours, some in ((0, _FORENOON), (12, _AFTERNOON)) for _spelt in some}
+_MARKER = (
+    r"(?:[ap]\.?"
+    + _BLANK
+    + r"?m\.?|"
+    + "|".join(re.escape(one) + r"\.?" for one in sorted(_HALF, key=len, reverse=True))
+    + ")"
+)
+_HEADER = re.compile(
+    rf"(?P<open>\[)?(?P<a>\d{{1,4}})\.?(?P<mark>[./-]){_BLANK}?(?P<b>\d{{1,2}})(?P=mark){_BLANK}?(?P<c>\d{{1,4}})\.?"
+    rf"[,،、]?{_BLANK}+(?:[^\W\d]{{1,3}}\.?{_BLANK}+(?=\d))?(?:(?P<before>{_MARKER}){_BLANK}?)?"
+    rf"(?P<h>\d{{1,2}})[:.](?P<m>\d\d)(?:[:.](?P<s>\d\d))?(?:{_BLANK}?(?P<after>{_MARKER}))?"
+    rf"(?(open)\]{_BLANK}|{_BLANK}[-–]{_BLANK})(?P<rest>.*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_EARLIEST = 2009
+"""The year of the first such chat; what reads as earlier is read wrongly."""
+_ORDERS: dict[str, Callable[[int, int, int], tuple[int, int, int]]] = {
+    "day first": lambda a, b, c: (c, b, a), "month first": lambda a, b, c: (c, a, b), "year first": lambda a, b, c: (a, b, c),
+}  # fmt: skip
+
+
+class OpenDatesError(ValueError):
+    """Every date of the file can be read with the day first and with the month first; the message shows one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """How a message begins: three numbers of its date as they stand, its time of day, and what is behind."""
+
+    numbers: tuple[int, int, int]
+    hour: int
+    minute: int
+    second: int
+    form: tuple[object, ...]
+    rest: str
+    text: str
+
+
+@dataclass(slots=True)
+class Line:
+    """A message as it stands: its number in the file, its header, and its text of one line or more."""
+
+    number: int
+    header: Header
+    more: list[str]
+
+    @property
+    def text(self) -> str:
+        """What is behind the header, over all lines."""
+        return "\n".join([self.header.rest, *self.more])
+
+
+def header_of(line: str) -> Header | None:
+    """Return how a line begins a message, or None."""
+    match = _HEADER.match(line.lstrip(_MARKS))
+    if match is None:
+        return None
+    marker = (match["before"] or match["after"] or "").casefold()
+    half = (
+        _HALF.get(re.sub(rf"{_BLANK}|\.\Z", "", marker).replace("a.m", "am").replace("p.m", "pm")) if marker else None
+    )
+    hour, minute, second = int(match["h"]), int(match["m"]), int(match["s"] or 0)
+    if (marker and (half is None or hour > 12)) or hour > 23 or minute > 59 or second > 59:
+        return None
+    hour = hour if half is None else hour % 12 + half
+    years = len(match["a"]) == 4, len(match["c"]) == 4
+    form = (
+        bool(match["open"]),
+        match["mark"],
+        years,
+        match["s"] is not None,
+        bool(match["before"]),
+        bool(match["after"]),
+    )
+    numbers = int(match["a"]), int(match["b"]), int(match["c"])
+    return Header(numbers, hour, minute, second, form, match["rest"], line[: match.start("rest")].strip(_MARKS + " "))
+
+
+def messages(lines: Iterable[str]) -> Iterator[Line | int]:
+    """Yield the messages of a file's lines; a number is that of a line before the first message, which belongs to none."""
+    form: tuple[object, ...] | None = None
+    current: Line | None = None
+    for number, text in enumerate(lines, 1):
+        header = header_of(text)
+        if header is not None and form in (None, header.form):
+            if current is not None:
+                yield current
+            form, current = header.form, Line(number, header, [])
+        elif current is not None:
+            current.more.append(text)
+        elif text.strip(_MARKS + " \t"):
+            yield number
+    if current is not None:
+        yield current
+
+
+def order_of(headers: list[Header], day_first: bool | None, latest: date) -> str:
+    """Return which order of the three numbers makes all of them dates, or most of them where a few are spoilt.
+
+    A chat goes forward in time, so of two orders that are possible the one that goes back less often is taken. Raises
+    OpenDatesError where both do as often and `day_first` is None.
+    """
+    sums = {name: _judged(headers, name, latest) for name in _ORDERS}
+    if (
+        sums["year first"][0]
+        and headers[0].form[2] != (True, False)
+        and (sums["day first"][0] or sums["month first"][0])
+    ):
+        del sums["year first"]  # two digits of a year stand behind, wherever they can
+    if day_first is not None and headers[0].form[2] != (True, False):
+        return "day first" if day_first else "month first"
+    best = max(sums.values())
+    fitting = [name for name, one in sums.items() if one == best]
+    if len(fitting) > 1:
+        raise OpenDatesError(
+            f"{headers[0].text!r} may have the day or the month first, and so may all other dates of the file"
+        )
+    return fitting[0]
+
+
+def _judged(headers: list[Header], name: str, latest: date) -> tuple[int, int]:
+    """Return how many headers have a date in this order, and how seldom those go back by more than a day, both to be high."""
+    days = [day for one in headers if (day := day_of(one, name, latest)) is not None]
+    return len(days), -sum(later < earlier - timedelta(days=1) for earlier, later in pairwise(days))
+
+
+def day_of(header: Header, order: str, latest: date) -> date | None:
+    """Return the date of a header, or None where there is no such one in the years of such chats."""
+    year, month, day = _ORDERS[order](*header.numbers)
+    year += 2000 if year < 100 else 0
+    if not _EARLIEST <= year <= latest.year:
+        return None
+    try:
+        found = date(year, month, day)
+    except ValueError:
+        return None
+    return found if found <= latest else None
+
+
+class Clock:
+    """Wall-clock times in a zone as moments, in the order of a chat: of an hour that the clock shows twice, the later one
+    where the earlier would go back."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._last: datetime | None = None
+
+    def moment(self, local: datetime) -> datetime:
+        """Return the aware time of a wall-clock time."""
+        first, second = (local.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        earlier, later = first.timestamp(), second.timestamp()
+        back = self._last is not None and earlier < self._last.timestamp() <= later
+        self._last = second if back else first
+        return self._last
+
+
+def plain_name(text: str) -> str:
+    """Return a name or number without marks of direction and odd blanks."""
+    return re.sub(rf"{_BLANK}+", " ", text.strip(_MARKS + " \u00a0\u202f").lstrip("~").strip(_MARKS + " \u00a0\u202f"))
+
+
+def person_id(name: str) -> str:
+    """Return the id of who is called so: the digits of a telephone number, as WhatsApp's own ids are, else the name."""
+    return re.sub(r"\D", "", name) if re.fullmatch(r"\+[\d\s().\u2010-\u2015-]{6,24}", name) else name

@@ -1,0 +1,42 @@
+"""JSON that messengers export: a whole file read with care, and one record of it at a time."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from hubbub.model.event import Rejection
+
+T = TypeVar("T")
+_FIELD = re.compile(r"`\$\.?([\w.\[\]]*)`")
+_decode = msgspec.json.Decoder().decode
+
+
+def value_of(body: bytes) -> Any:
+    """Return what a file holds. One bad character costs the text it stands in alone. Raises ValueError for what is no JSON."""
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in body[:4]:
+        raise ValueError("it is UTF-16 or UTF-32: save it as UTF-8")
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        first = error
+    try:
+        return json.loads(body.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"not whole or not valid JSON: {first}") from None
+
+
+def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
+    """Return a record in its shape, or the refusal that names its place and field."""
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, OverflowError, ValueError, RecursionError) as error:
+        match = _FIELD.search(str(error))
+        name = (match.group(1) if match else "") or None
+        code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
+        return Rejection(index=0, code=code, field=name, message=f"{origin}: {error}")
