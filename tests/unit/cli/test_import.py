@@ -187,3 +187,67 @@ def test_a_rating_that_counts_nowhere_has_a_note(hubbub: Run) -> None:
         ended = hubbub("import", "events", "r.jsonl", "--tenant", "t", "--json", *more)
         assert (ended.told["rejected"], ended.told["notes"]) == ({}, {"counts_nowhere": 4})
         assert "r.jsonl line 3: a rating of 4.5 is stored and counts nowhere" in ended.err
+
+
+TWICE = "id,status,t\n1,open,2020-08-01T10:00:00Z\n2,open,2020-08-01T10:00:00Z\n1,solved,2020-08-01T10:00:00Z\n"
+
+
+def test_a_file_that_tells_of_one_event_twice_corrects_it_once(hubbub: Run) -> None:
+    """With `revision: changed` the last row of an id counts, and importing the file again corrects nothing."""
+    Path("map.yaml").write_text(TICKET.format(", revision: changed").replace("updated_at", "t"))
+    Path("tickets.csv").write_text(TWICE)
+    words = ("import", "events", "tickets.csv", "--map", "map.yaml", "--tenant", "t", "--json")
+    first, again = hubbub(*words).told, hubbub(*words).told
+    assert (first["records"], first["stored"], first["corrected"], first["left_out"]) == (3, 2, 0, {"again": 1})
+    assert (again["stored"], again["duplicates"], again["corrected"]) == (0, 2, 0)
+    Path("tickets.csv").write_text(TWICE.replace("1,solved", "1,closed"))
+    assert hubbub(*words).told["corrected"] == 1
+    with open_engine(Path("hubbub-data")) as engine, engine.store.facts.read() as reading:
+        assert reading.value("SELECT status FROM event WHERE id = '1'") == "closed"
+
+
+def test_a_file_that_was_cut_ends_with_1(hubbub: Run) -> None:
+    """Of several files one is cut: what can be read of all is stored, the place is named, and the command ends with 1."""
+    event = json.dumps({"type": "message.sent", "time": TIME, "id": "{}", "channel": "mail"})
+    whole = "".join(event.replace("{}", str(n)) + "\n" for n in range(3))
+    Path("whole.jsonl").write_text(whole)
+    assert hubbub("import", "events", "whole.jsonl", "--tenant", "t", "--json").code == 0
+    Path("cut.jsonl").write_text(whole.replace('"0"', '"9"')[:-30])
+    Path("cut.json").write_text("[" + event + ", {")
+    Path("cut.csv").write_text(CSV.replace("message.sent,never,c,sms,k\n", "message.sent,2020-08-"))
+    for name, stored, place in (
+        ("cut.jsonl", 1, "cut.jsonl line 3"),
+        ("cut.json", 0, "cut.json"),
+        ("cut.csv", 2, "cut.csv line 4"),
+    ):
+        ended = hubbub("import", "events", "whole.jsonl", name, "--tenant", "t", "--json")
+        assert (ended.code, ended.told["stored"], ended.told["rejected"]) == (1, stored, {"unreadable_file": 1}), name
+        assert f"{place}: " in ended.err and "could not be read whole" in ended.err
+
+
+CHAT = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - Hotel: hello\n"
+
+
+def test_a_path_is_looked_at(hubbub: Run) -> None:
+    """Without a kind a path is looked at: what it is, what would come in and how; with a tenant it is imported.
+
+    What is not known is refused with what was seen, and options may stand before the path.
+    """
+    Path("chat.txt").write_text(CHAT)
+    looked = hubbub("import", "chat.txt", "--json")
+    assert (looked.code, looked.told["kind"], looked.told["people_messages"]) == (0, "whatsapp", 2)
+    assert looked.told["next"] == "hubbub import whatsapp chat.txt --tenant NAME --zone ZONE"
+    assert hubbub("tenants", "list", "--json").told["rows"] == []
+    assert hubbub("import", "chat.txt", "--tenant", "t").code == 2
+    ended = hubbub("import", "--tenant", "t", "--zone", "UTC", "--staff", "hotel", "--json", "chat.txt")
+    assert (ended.code, ended.told["stored"], ended.told["conversations"]) == (0, 2, 1)
+    again = hubbub("import", "whatsapp", "chat.txt", "--tenant", "t", "--zone", "UTC", "--staff", "hotel", "--json")
+    assert (again.code, again.told["duplicates"]) == (0, 2)
+    (row,) = hubbub(
+        "query", "first_response_ms.avg", "--tenant", "t", "--from", "2019-12-31", "--to", "2020-01-01", "--json"
+    ).told["rows"]
+    assert row["first_response_ms.avg"] == 300_000
+    Path("letter.txt").write_text("dear all\n")
+    for words, said in ((("letter.txt",), "begins with b'dear all"), (("nothing.zip",), "no such file")):
+        refused = hubbub("import", *words, "--tenant", "t")
+        assert (refused.code, refused.out) == (1, "") and said in refused.err

@@ -72,7 +72,7 @@ class Line:
     @property
     def text(self) -> str:
         """What is behind the header, over all lines."""
-        return "\n".join([self.header.rest, *self.more])
+        return "\n".join([self.header.rest, *self.more]).rstrip("\n")
 
 
 def header_of(line: str) -> Header | None:

@@ -38,7 +38,7 @@ _AUTHOR = re.compile(r"(?P<author>[^:\n]{1,100}?):(?: (?P<text>.*)|)\Z", re.DOTA
 _QUOTES = frozenset('"“”„«»「」')
 _NOTICE = "\u200e"
 """WhatsApp on an iPhone writes this mark before texts that nobody typed."""
-_FILE = re.compile(r"<[^<>\n]*\.\w{2,5}>|\S\.\w{2,5} \([^()\n]+\)\Z|<[^<>\n]{5,40}>\Z", re.MULTILINE)
+_FILE = re.compile(r"<[^<>\n]*\.\w{2,5}>|\S\.\w{2,5} \([^()\n]+\)\Z|\A\u200e?<[^<>\n]{5,40}>\Z")
 _EARLIER_ISO = re.compile(r"\[\d{4}-\d\d-\d\d, \d\d:\d\d\] ")
 
 

@@ -1,0 +1,302 @@
+"""Chats that a phone wrote as text: every form of header, both orders of dates, and what is no message."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubbub.errors import BadInputError, BadQuestionError
+from hubbub.ingest.sources.chat_importer import ChatImport
+from hubbub.ingest.sources.chat_lines import header_of
+from hubbub.ingest.sources.chats import Chat, Message
+from hubbub.ingest.sources.importer import Options
+from hubbub.ingest.sources.package import package_at
+from hubbub.ingest.sources.summary import Record
+from hubbub.ingest.sources.whatsapp import SIGNAL, WHATSAPP
+from hubbub.model.event import Event, Rejection
+from tests.data import CHATS
+
+UTC_ZONE = ZoneInfo("UTC")
+SAMPLES = sorted(CHATS.glob("test_*.txt"))
+
+
+def read(path: Path, zone: str = "UTC", **options: object) -> ChatImport:
+    """Open a chat."""
+    return WHATSAPP.open(package_at(path), Options(zone=ZoneInfo(zone), **options))  # type: ignore[arg-type]
+
+
+def events(path: Path, zone: str = "UTC", **options: object) -> list[Event]:
+    """Return the events of a chat, failing on any refusal."""
+    items = list(read(path, zone, **options).records())
+    assert not [item for item in items if isinstance(item, Rejection)]
+    return [item.event for item in items if isinstance(item, Record)]
+
+
+def messages(path: Path, **options: object) -> list[Message]:
+    """Return what people wrote in a chat."""
+    package = package_at(path)
+    (chat,) = WHATSAPP.read(package, list(package.sizes), Options(zone=UTC_ZONE, **options))  # type: ignore[arg-type]
+    assert isinstance(chat, Chat)
+    return [m for m in chat.messages if isinstance(m, Message) and m.kind == "person"]
+
+
+def chat(folder: Path, text: str, name: str = "WhatsApp Chat with Ada.txt") -> Path:
+    """Write a chat and return its path."""
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda p: p.stem)
+def test_samples_hold_what_is_known_of_them(path: Path) -> None:
+    """Five header forms of one chat give the six messages, authors, times and texts that are known to be in it."""
+    known = json.loads((CHATS / "whatsapp.json").read_text())
+    found = [
+        (m.time.replace(tzinfo=None).isoformat(), m.author, (m.text or "").replace("\n", " ")) for m in messages(path)
+    ]
+    assert sorted(found) == sorted((one["timestamp"], one["author"], one["message"]) for one in known)
+
+
+def test_a_signal_text_is_a_chat_of_signal() -> None:
+    """Signal's text is known by its header, and read as its own channel."""
+    path = CHATS / "signal.txt"
+    assert (WHATSAPP.recognises(package_at(path)), SIGNAL.recognises(package_at(path))) == ("", "a Signal chat (text)")
+    found = [i for i in SIGNAL.open(package_at(path), Options(zone=UTC_ZONE)).records() if isinstance(i, Record)]
+    assert [(i.event.time.replace(tzinfo=None).isoformat(), i.event.channel) for i in found] == [
+        (one["timestamp"], "signal") for one in reversed(json.loads((CHATS / "signal.json").read_text()))
+    ]  # fmt: skip
+
+
+# --- the law: whatever form a chat is written in, it reads back the same
+
+DATES: dict[str, Callable[[datetime, str], str]] = {
+    "dmy": lambda t, mark: f"{t.day}{mark}{t.month}{mark}{t.year % 100:02}",
+    "dd.mm.yyyy": lambda t, mark: f"{t.day:02}{mark}{t.month:02}{mark}{t.year}",
+    "mdy": lambda t, mark: f"{t.month}{mark}{t.day}{mark}{t.year % 100:02}",
+    "mm.dd.yyyy": lambda t, mark: f"{t.month:02}{mark}{t.day:02}{mark}{t.year}",
+    "yyyy.mm.dd": lambda t, mark: f"{t.year}{mark}{t.month:02}{mark}{t.day:02}",
+}
+
+
+def twelve(t: datetime) -> int:
+    """Return the hour as a clock of twelve hours shows it."""
+    return t.hour % 12 or 12
+
+
+TIMES: dict[str, Callable[[datetime], str]] = {
+    "24": lambda t: f"{t:%H:%M}",
+    "24.": lambda t: f"{t.hour}.{t:%M}",
+    "AM": lambda t: f"{twelve(t)}:{t:%M} {'AM' if t.hour < 12 else 'PM'}",
+    "am": lambda t: f"{twelve(t)}:{t:%M}\u202f{'am' if t.hour < 12 else 'pm'}",
+    "a. m.": lambda t: f"{twelve(t):02}:{t:%M} {'a' if t.hour < 12 else 'p'}.\u00a0m.",
+    "午後": lambda t: f"{'午前' if t.hour < 12 else '午後'}{twelve(t)}:{t:%M}",
+}
+BRACKETS: dict[str, Callable[[str, str], str]] = {
+    "phone": lambda day, time: f"{day}, {time} - ",
+    "phone without comma": lambda day, time: f"{day} {time} - ",
+    "iPhone": lambda day, time: f"[{day}, {time}] ",
+    "iPhone with marks": lambda day, time: f"\u200e[{day}, {time}] ",
+}
+FORMS = list(product(DATES, "/.-", TIMES, BRACKETS))
+
+
+def test_there_are_enough_forms() -> None:
+    """The law below runs over more forms than the 96 that phones are known to write."""
+    assert len(FORMS) == 360
+
+
+letters = st.characters(blacklist_categories=("Cc", "Cs", "Cf", "Zl", "Zp"), blacklist_characters=':"“”„«»「」~')
+authors = st.text(letters, min_size=1, max_size=12).map(lambda s: " ".join(s.split())).filter(bool)
+bodies = (
+    st.lists(st.text(st.characters(blacklist_categories=("Cc", "Cs", "Cf")), max_size=30), min_size=1, max_size=3)
+    .map("\n".join)
+    .filter(lambda t: bool(t.strip(" \n")) and bool(t.split("\n")[0].strip(" ")))
+    .filter(lambda t: all(header_of(line) is None for line in t.split("\n")))
+)
+moments = st.integers(0, 16 * 365 * 24 * 60).map(lambda n: datetime(2010, 1, 1, tzinfo=UTC) + timedelta(minutes=n))
+
+
+@settings(max_examples=150)
+@given(
+    said=st.lists(st.tuples(moments, authors, bodies), min_size=1, max_size=6).map(
+        lambda some: sorted(some, key=lambda m: m[0])
+    ),
+    form=st.sampled_from(FORMS),
+)
+def test_a_chat_reads_back_the_same_in_every_form(
+    tmp_path_factory: pytest.TempPathFactory, said: list[tuple[datetime, str, str]], form: tuple[str, str, str, str]
+) -> None:
+    """Any chat, written in any form of header, gives its times, authors and texts, and the same ids whatever the form."""
+    date, mark, time, bracket = form
+    lines = [BRACKETS[bracket](DATES[date](t, mark), TIMES[time](t)) + f"{who}: {text}" for t, who, text in said]
+    path = chat(tmp_path_factory.mktemp("chat"), "\r\n".join(lines))
+    found = messages(path, day_first=date.startswith("d"))
+    assert [(m.time, m.name, m.text) for m in found] == [(t, who, text.rstrip("\n")) for t, who, text in said]
+    assert len({m.id for m in found}) == len(found)
+    assert all(m.id.startswith(f"{t:%Y-%m-%dT%H:%M}:00:") for m, (t, _, _) in zip(found, said, strict=True))
+
+
+# --- dates that can be read both ways
+
+
+@pytest.mark.parametrize(
+    ("days", "order"),
+    [
+        (("13/1/19", "14/1/19"), (13, 1)),  # no month has that number
+        (("1/13/19", "1/14/19"), (13, 1)),
+        (("30/11/19", "1/12/19"), (30, 11)),
+        (("1/11/19", "2/1/20"), None),
+        (("1/2/19", "2/1/19", "3/3/19"), (2, 1)),  # with the day first the second would go back by a month
+        (("5/5/19",), None),
+        (("7/8/25", "7/9/25"), None),
+    ],
+)
+def test_the_order_of_dates_is_inferred_or_asked(
+    tmp_path: Path, days: tuple[str, ...], order: tuple[int, int] | None
+) -> None:
+    """A file that can be read in one way only, or goes back in the other, is read; what stays open is asked by name."""
+    path = chat(tmp_path, "\n".join(f"{day}, 10:00 - Ada: hi" for day in days))
+    if order is None:
+        with pytest.raises(BadQuestionError, match="--day-first or --month-first"):
+            events(path)
+        first, second = int(days[0].split("/")[0]), int(days[0].split("/")[1])
+        assert (events(path, day_first=True)[0].time.day, events(path, day_first=False)[0].time.month) == (first, first)
+        assert events(path, day_first=True)[0].time.month == second
+    else:
+        assert (events(path)[0].time.day, events(path)[0].time.month) == order
+
+
+def test_a_zone_must_be_given(tmp_path: Path) -> None:
+    """Times without a zone are not guessed at."""
+    with pytest.raises(BadQuestionError, match="--zone"):
+        WHATSAPP.open(package_at(chat(tmp_path, "31/12/19, 10:00 - Ada: hi")), Options())
+
+
+def test_an_hour_that_the_clock_shows_twice_goes_on(tmp_path: Path) -> None:
+    """In the night when summer time ends, what stands later in the chat is later."""
+    times = ("2:10", "2:50", "2:05", "2:40", "3:00")
+    path = chat(tmp_path, "\n".join(f"27/10/19, {time} - Ada: hi" for time in times))
+    found = [event.time.astimezone(UTC) for event in events(path, "Europe/Berlin")]
+    assert [t.strftime("%H:%M") for t in found] == ["00:10", "00:50", "01:05", "01:40", "02:00"]
+
+
+# --- locales, written by hand as phones there do
+
+LOCALES: dict[str, tuple[str, str]] = {
+    "de": (
+        "WhatsApp Chat mit Jürgen.txt",
+        "31.12.19, 22:01 - Nachrichten und Anrufe sind Ende-zu-Ende-verschlüsselt.\n"
+        "31.12.19, 22:01 - Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "31.12.19, 22:05 - Hotel Adler: <Medien ausgeschlossen>\n",
+    ),
+    "es": (
+        "Chat de WhatsApp con Jürgen.txt",
+        "31/12/2019 10:01 p. m. - Los mensajes y las llamadas están cifrados de extremo a extremo.\n"
+        "31/12/2019 10:01 p. m. - Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "31/12/2019 10:05 p. m. - Hotel Adler: <Multimedia omitido>\n",
+    ),
+    "ja": (
+        "WhatsAppチャット - Jürgen.txt",
+        "[2019/12/31 22:01:00] Jürgen: \u200eメッセージと通話はエンドツーエンド暗号化されています。\n"
+        "[2019/12/31 22:01:00] Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "\u200e[2019/12/31 22:05:00] Hotel Adler: \u200e<添付ファイル: 00000003-PHOTO.jpg>\n",
+    ),
+    "fi": (
+        "WhatsApp-keskustelu.txt",
+        "[31.12.2019 klo 22.01.00] Jürgen: \u200eViestit ja puhelut ovat täysin salattuja.\n"
+        "[31.12.2019 klo 22.01.00] Jürgen: Guten Rutsch!\nund ein gutes: neues Jahr\n"
+        "\u200e[31.12.2019 klo 22.05.00] Hotel Adler: \u200e<liite: 00000003-PHOTO.jpg>\n",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_chat_of_another_language(tmp_path: Path, locale: str) -> None:
+    """German, Spanish, Japanese and Finnish phones: one notice, one message over two lines, one answer with a file."""
+    name, text = LOCALES[locale]
+    path = chat(tmp_path, text, name)
+    notice, asked, answer = events(path, keep_text=True, staff=("hotel adler",))
+    assert (notice.kind, notice.contact_id, notice.conversation_id) == ("system", None, None)
+    assert (asked.type, asked.contact_id, asked.staff_id) == ("message.received", "Jürgen", None)
+    assert json.loads(bytes(asked.attributes))["text"] == "Guten Rutsch!\nund ein gutes: neues Jahr"
+    assert (answer.type, answer.contact_id, answer.staff_id) == ("message.sent", "Jürgen", "Hotel Adler")
+    assert json.loads(bytes(answer.attributes))["files"] == 1
+    assert asked.conversation_id == answer.conversation_id == path.stem
+    assert (asked.time, answer.time - asked.time) == (datetime(2019, 12, 31, 22, 1, tzinfo=UTC), timedelta(minutes=4))
+
+
+# --- who is who
+
+TWO = "31/12/19, 10:00 - Ada: hi\n31/12/19, 10:05 - +49 170 1234567: hello\n31/12/19, 10:06 - Ada: how are you\n"
+
+
+def test_two_people_without_a_team_are_like_a_thread(tmp_path: Path) -> None:
+    """Who writes first is the contact, and the other answers; named as staff, sides are as they were said to be."""
+    path = chat(tmp_path, TWO)
+    first, answer, third = events(path)
+    assert [e.type for e in (first, answer, third)] == ["message.received", "message.sent", "message.received"]
+    assert (answer.staff_id, answer.contact_id, first.contact_id) == ("491701234567", "Ada", "Ada")
+    run = read(path, staff=("Ada",))
+    sides = [i.event.type for i in run.records() if isinstance(i, Record)]
+    assert sides == ["message.sent", "message.received", "message.sent"]
+    assert [(n.kind, n.id, n.name) for n in run.names] == [("contact", "491701234567", "+49 170 1234567")]
+
+
+def test_staff_that_writes_nothing_is_named(tmp_path: Path) -> None:
+    """A mistyped name is refused with the one that was meant."""
+    with pytest.raises(BadInputError, match=r"--staff 'adda'.*'Ada'"):
+        read(chat(tmp_path, TWO), staff=("Adda",))
+
+
+def test_many_people_without_a_team_only_talk(tmp_path: Path) -> None:
+    """In a group nothing says who answers whom: all is received, in no conversation; with a team the group is one."""
+    path = chat(tmp_path, TWO + "31/12/19, 10:07 - Bob: and me\n")
+    assert {(e.type, e.conversation_id) for e in events(path)} == {("message.received", None)}
+    found = events(path, staff=("Bob",))
+    assert {e.conversation_id for e in found} == {path.stem}
+    assert [e.type for e in found] == ["message.received"] * 3 + ["message.sent"]
+
+
+def test_a_zip_is_named_as_its_chat(tmp_path: Path) -> None:
+    """`_chat.txt` is the chat of its ZIP, media are no chats, a second copy is the same chat, and a longer one adds."""
+    ids = []
+    for name, text in (
+        ("WhatsApp Chat - Ada.zip", TWO),
+        ("WhatsApp Chat - Ada (1).zip", TWO + "1/1/20, 1:00 - Ada: x\n"),
+    ):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("_chat.txt", text)
+            archive.writestr("00000003-PHOTO.jpg", b"\xff\xd8")
+            archive.writestr("terms.txt", "no chat at all")
+        run = read(tmp_path / name)
+        ids.append([i.event.id for i in run.records() if isinstance(i, Record)])
+        assert (run.not_read, run.summary["left_out"]) == (["terms.txt"], {"files": 1})
+    assert ids[1][:3] == ids[0]
+    assert len(ids[1]) == 4
+    assert str(ids[0][0]).startswith("WhatsApp Chat - Ada:")
+
+
+def test_what_is_not_read_is_named_with_its_place(tmp_path: Path) -> None:
+    """Lines before the first message and dates that are none are refused by file and line; the rest comes through."""
+    text = "a note\n31/12/19, 10:00 - Ada: hi\n32/12/19, 10:01 - Ada: lo\n31/12/19, 10:02 - Ada: there\n"
+    items = list(read(chat(tmp_path, text)).records())
+    refused = [i for i in items if isinstance(i, Rejection)]
+    assert [(r.code, r.message.partition(":")[0]) for r in refused] == [
+        ("no_header", "WhatsApp Chat with Ada.txt line 1"), ("invalid_time", "WhatsApp Chat with Ada.txt line 3"),
+    ]  # fmt: skip
+    assert len(items) == 4
+
+
+def test_what_is_no_chat_is_refused_with_what_was_seen(tmp_path: Path) -> None:
+    """A file without a header of any form is no chat, and the refusal shows how it begins."""
+    with pytest.raises(BadInputError, match="begins with b'dear"):
+        read(chat(tmp_path, "dear all\n"))
