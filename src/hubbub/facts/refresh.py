@@ -32,7 +32,7 @@ WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
 TURN = 0.0005
-"""Seconds between two steps of a refresh for all."""
+"""Seconds that somebody else has to begin when it is their turn."""
 _ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
 _REFUSE = (
     "INSERT INTO quarantine SELECT :id, :tenant, :received_at, :origin, :code, :field, :message, :raw, :same "
@@ -63,44 +63,44 @@ class Refreshed:
 def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
     """Store what waits in the log now and fold what it touches, of all tenants or of one.
 
-    Of one, others' batches are stored as far as they came before its last; where it has none, nobody is waited for. May be called
-    by anybody at any time, in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    Of one, nothing of others is touched, and where it has nothing new nobody is waited for. May be called by anybody at any time,
+    in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     done = Refreshed()
     last = store.log.last() if tenant is None else _last_of(store, tenant)
-    steps = (
-        lambda: _store(store, last, done),
-        _fold_whole(store, tenant, done).__next__,
-        lambda: _fold(store, tenant, done),
-    )
     if tenant is not None and not last and not _anything(store, tenant):
         return done
+    work = _steps(store, tenant, last, done)
     try:
-        for step, what in zip(steps, ("events stored", "units folded", "units folded"), strict=True):
-            while count := _in_turn(store, tenant, step):
-                progress(f"{count} {what}")
+        while True:
+            with store.settling:
+                for what in work:
+                    progress(what)
+                    if store.settling.due:
+                        break
+                else:
+                    return done
+            sleep(TURN)
     finally:  # what was committed before an error has changed
         if done.tenants:
             store.announce(done.tenants)
-    return done
 
 
-def _in_turn(store: Store, tenant: int | None, step: Callable[[], int]) -> int:
-    """Take one step alone in this process; returns what it did. Between two steps for all, somebody who waits may take one."""
-    with store.settling:
-        try:
-            count = step()
-        except StopIteration:
-            return 0
-    if tenant is None:
-        sleep(TURN)
-    return count
+def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iterator[str]:
+    """Store, then fold; yields after each transaction what it did. One that is long ends early when others are due."""
+    while count := _store(store, tenant, last, done):
+        yield f"{count} batches stored"
+    for count in _fold_whole(store, tenant, done):
+        yield f"{count} units folded"
+    while count := _fold(store, tenant, done):
+        yield f"{count} units folded"
 
 
 def behind(store: Store) -> int:
     """Return how many batches wait in the log."""
     with store.facts.read() as reading:
-        return store.log.last() - _stored(reading)
+        stored, early = _stored(reading), _early(reading)
+    return len(set(store.log.numbers_after(stored)) - early)
 
 
 def waits(store: Store, tenant: int) -> bool:
@@ -113,42 +113,75 @@ def _last_of(store: Store, tenant: int) -> int:
     with store.facts.read() as reading:
         stored = _stored(reading)
     last = store.log.last_of(tenant, stored)
+    if not last:
+        return 0
     with store.facts.read() as reading:  # what was stored meanwhile is in `todo`, which is looked at after this
-        return last if last > _stored(reading) else 0
+        return last if last > _stored(reading) and last not in _early(reading) else 0
 
 
 def _stored(transaction: Transaction) -> int:
+    """Return the number up to which all batches are stored."""
     return int(transaction.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
 
 
-def _store(store: Store, upto: int, done: Refreshed) -> int:
-    """Move some of the log into `event`, up to a number, with what it touches; returns how many events."""
+def _early(transaction: Transaction) -> set[int]:
+    """Return the numbers of batches that were stored before others that came before them."""
+    return {n for (n,) in transaction.rows("SELECT n FROM stored_early")}
+
+
+def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
+    """Move some of the log into `event`, up to a number, with what it touches; returns how many batches.
+
+    Of one tenant, its own batches, each tenant's in their order: whoever asks does not wait for what others sent.
+    """
     with store.facts.read() as reading:
         if _stored(reading) >= upto:
             return 0
     with uncollected(), store.facts.write() as writing:
-        entries = list(store.log.waiting(_stored(writing), EVENTS_AT_ONCE))
-        if not entries:
-            return 0
+        stored, early = _stored(writing), _early(writing)
         identities: list[tuple[int, int]] = []
         units: Touched = set()
-        for entry in entries:
-            late = _late(writing, entry)
-            rows = [_numbered(row, entry.n, at) for at, row in enumerate(entry.rows) if at not in late]
-            _take_out(writing, entry, units, late)
-            writing.many(_ADD, rows)
-            published.mark(writing, entry.tenant, (row[TIME] for row in rows))
-            new_sights(writing, touched(rows, units), units)
-            writing.many(_REFUSE, _refused(entry, late))
-            identities += [(entry.tenant, row[IDENT]) for row in entry.rows]
-            done.events += len(rows)
+        numbers: list[int] = []
+        for entry in store.log.waiting(stored, EVENTS_AT_ONCE, early, tenant):
+            if entry.n > upto:
+                break
+            done.events += _store_batch(writing, entry, units)
             done.tenants.add(entry.tenant)
+            identities += [(entry.tenant, row[IDENT]) for row in entry.rows]
+            numbers.append(entry.n)
+            if store.settling.due:
+                break
         store.identities.add(writing, identities)
         writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
-        last = entries[-1].n
-        writing.run("INSERT OR REPLACE INTO meta VALUES ('stored', ?)", (str(last),))
-    store.log.forget(last, [key_of(*one) for one in identities])
-    return len(identities)
+        if tenant is None:
+            stored, ahead = numbers[-1] if numbers else upto, set()
+        else:
+            ahead = set(numbers)
+        stored = _advance(writing, stored, early | ahead)
+    store.log.forget(stored, numbers, [key_of(*one) for one in identities])
+    return len(numbers)
+
+
+def _advance(writing: Transaction, stored: int, early: set[int]) -> int:
+    """Write down up to where all batches are stored, and which of them are after it; returns the former."""
+    while stored + 1 in early:
+        stored += 1
+    writing.run("DELETE FROM stored_early WHERE n <= ?", (stored,))
+    writing.many("INSERT OR IGNORE INTO stored_early VALUES (?)", [(n,) for n in early if n > stored])
+    writing.run("INSERT OR REPLACE INTO meta VALUES ('stored', ?)", (str(stored),))
+    return stored
+
+
+def _store_batch(writing: Transaction, entry: Entry, units: Touched) -> int:
+    """Store a batch, and add the units that it touches; returns how many events."""
+    late = _late(writing, entry)
+    rows = [_numbered(row, entry.n, at) for at, row in enumerate(entry.rows) if at not in late]
+    _take_out(writing, entry, units, late)
+    writing.many(_ADD, rows)
+    published.mark(writing, entry.tenant, (row[TIME] for row in rows))
+    new_sights(writing, touched(rows, units), units)
+    writing.many(_REFUSE, _refused(entry, late))
+    return len(rows)
 
 
 def _numbered(row: Any, n: int, place: int) -> list[Any]:
@@ -217,15 +250,17 @@ def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
             if not keys:
                 continue
             again: Touched = set()
+            folded: list[tuple[str, int, str]] = []
             for no, key in keys:
                 again |= fold(writing, no, key)
+                folded.append((unit, no, key))
                 done.tenants.add(no)
-            writing.many(
-                "DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", [(unit, no, key) for no, key in keys]
-            )
+                if store.settling.due:
+                    break
+            writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", folded)
             writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(again))
-        done.units[unit] = done.units.get(unit, 0) + len(keys)
-        return len(keys)
+        done.units[unit] = done.units.get(unit, 0) + len(folded)
+        return len(folded)
     return 0
 
 

@@ -137,10 +137,12 @@ def _settle(target: Path) -> dict[str, int]:
     with closing(sqlite3.connect(target / FILE)) as con:
         found = con.execute("SELECT value FROM meta WHERE key = 'stored'").fetchone()
         stored = int(found[0]) if found else 0
+        early = con.execute("SELECT n FROM stored_early").fetchall()
         (events,) = con.execute("SELECT count(*) FROM event").fetchone()
     with closing(sqlite3.connect(target / LOG, isolation_level=None)) as con:
         con.execute("PRAGMA secure_delete = ON")
         con.execute("DELETE FROM log WHERE n <= ?", (stored,))
+        con.executemany("DELETE FROM log WHERE n = ?", early)
         if not con.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'log'", (stored,)).rowcount:
             con.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('log', ?)", (stored,))
         (waiting,) = con.execute("SELECT count(*) FROM log").fetchone()

@@ -10,7 +10,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from hubbub.errors import StoreDamagedError, StoreFullError, StoreUnavailableError
-from hubbub.storage import schema
+from hubbub.storage import intact, schema
 from hubbub.storage.identity import Identities, key_of
 from hubbub.storage.intact import LOG, Mark
 from hubbub.storage.sqlite import Database, Transaction
@@ -33,6 +33,9 @@ TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "iden
 Row = tuple[Any, ...]
 
 
+ROWS = 250
+"""Events of a batch in the log: as many are stored in one go, while others wait; what was sent is cut into such batches."""
+_APPEND = "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)"
 FREE_PAGES = 2_000
 """Pages of the log that stay for what comes next. An import leaves more: at each time so many go, and what was just taken out."""
 
@@ -68,6 +71,8 @@ class Entry:
     rows: Sequence[Row]
     replaced: Mapping[int, int]
     rejected: Sequence[Mapping[str, Any]]
+    emptied: bool = False
+    """Stored before its turn, and only its number is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +147,7 @@ class Log:
                 for one in waiting:
                     verdicts, kept, replaced = self._judge(one.batch, known)
                     judged.append((one, verdicts))
-                    if kept or one.batch.rejected:
-                        body = msgspec.msgpack.encode((kept, replaced))
-                        rejected = msgspec.msgpack.encode(one.batch.rejected)
-                        writing.run(
-                            "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)",
-                            (one.batch.tenant, one.batch.received_at, body, rejected),
-                        )
+                    writing.many(_APPEND, list(_pieces(one.batch, kept, replaced)))
                 last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
             self._mark.set(last)
             if known:
@@ -235,24 +234,40 @@ class Log:
 
     # --- what waits
 
-    def waiting(self, after: int, limit: int) -> Iterator[Entry]:
-        """Yield what is in the log after number `after`, oldest first, until about `limit` events were given."""
+    def waiting(
+        self, after: int, limit: int, early: Collection[int] = (), tenant: int | None = None
+    ) -> Iterator[Entry]:
+        """Yield what waits after number `after`, of all tenants or of one, oldest first, until about `limit` events were given.
+
+        `early`: numbers after it that are stored already. Raises StoreDamagedError.
+        """
         given = 0
+        for entry in self._entries(after, tenant):
+            if entry.n in early:
+                continue
+            if entry.emptied:
+                raise intact.facts_behind(self._facts.path, after, entry.n)
+            yield entry
+            given += len(entry.rows)
+            if given >= limit:
+                return
+
+    def _entries(self, after: int, tenant: int | None = None) -> Iterator[Entry]:
+        mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
         with self._database.read() as reading:
-            for n, tenant, events, rejected in reading.each(
-                "SELECT n, tenant, events, rejected FROM log WHERE n > ? ORDER BY n", (after,)
+            for n, owner, events, rejected in reading.each(
+                f"SELECT n, tenant, events, rejected FROM log WHERE n > ?{mine} ORDER BY n", (after, *params)
             ):
+                if not events:
+                    yield Entry(n, owner, (), {}, (), emptied=True)
+                    continue
                 try:
                     rows, replaced = msgspec.msgpack.decode(events)
-                    entry = Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+                    yield Entry(n, owner, rows, dict(replaced), msgspec.msgpack.decode(rejected))
                 except (msgspec.DecodeError, ValueError, TypeError) as error:
                     raise StoreDamagedError(
                         f"{self._database.path} is damaged at batch {n} ({error}): restore it from a backup"
                     ) from error
-                yield entry
-                given += len(rows)
-                if given >= limit:
-                    return
 
     def last(self) -> int:
         """Return the number of the newest batch that was ever accepted."""
@@ -260,22 +275,32 @@ class Log:
             return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
 
     def last_of(self, tenant: int, after: int) -> int:
-        """Return the number of a tenant's newest batch after a number, 0 where there is none."""
+        """Return the number of a tenant's newest batch after a number that is not emptied, 0 where there is none."""
+        sql = "SELECT max(n) FROM log WHERE n > ? AND tenant = ? AND length(events) > 0"
         with self._database.read() as reading:
-            return reading.value("SELECT max(n) FROM log WHERE n > ? AND tenant = ?", (after, tenant)) or 0
+            return reading.value(sql, (after, tenant)) or 0
 
     def forgotten(self) -> int:
         """Return the number up to which batches were stored and taken out."""
         with self._database.read() as reading:
             return int(reading.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0)
 
-    def forget(self, upto: int, keys: Iterable[int]) -> None:
-        """Take out what is stored now, up to a number."""
+    def numbers_after(self, after: int) -> list[int]:
+        """Return the numbers of the batches after a number."""
+        with self._database.read() as reading:
+            return [n for (n,) in reading.rows("SELECT n FROM log WHERE n > ?", (after,))]
+
+    def forget(self, upto: int, early: Iterable[int], keys: Iterable[int]) -> None:
+        """Take out what is stored now: all up to a number, and of batches after it their events.
+
+        An emptied batch stays until all before it are stored: facts that do not have it are noticed by it.
+        """
         with self._commit_lock:
             self._identities.added(keys)
             before = self._database.free_pages()
             with self._database.write() as writing:
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
+                writing.many("UPDATE log SET events = x'', rejected = x'' WHERE n = ?", [(n,) for n in early])
                 writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
             if (free := self._database.free_pages()) > FREE_PAGES:  # whoever sends waits meanwhile
                 self._database.shrink(FREE_PAGES + free - before)
@@ -307,7 +332,7 @@ class Log:
             return
         self._identities.reload()
         self._waiting.drop(int(writing.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0))
-        for entry in self.waiting(self._waiting.last, 2**62):
+        for entry in self._entries(self._waiting.last):
             held = {key_of(entry.tenant, row[IDENT]): (_revision(row), row[TIME]) for row in entry.rows}
             self._waiting.add(entry.n, held)
         self._others = now
@@ -328,3 +353,13 @@ class Log:
 def _revision(row: Row) -> int:
     revision: int | None = row[REVISION]
     return -1 if revision is None else revision
+
+
+def _pieces(batch: Batch, kept: Sequence[Row], replaced: Sequence[tuple[int, int]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the log that a batch becomes; what was refused goes with the first."""
+    rejected = batch.rejected
+    for first in range(0, len(kept) or bool(rejected), ROWS):
+        places = [(place - first, time) for place, time in replaced if first <= place < first + ROWS]
+        body = msgspec.msgpack.encode((kept[first : first + ROWS], places))
+        yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected)
+        rejected = ()

@@ -38,6 +38,7 @@ FOLDED: Mapping[str, str] = {
 
 TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "meta": ({"key": "TEXT NOT NULL", "value": "TEXT NOT NULL"}, "key"),
+    "stored_early": ({"n": "INTEGER NOT NULL"}, "n"),
     "event": ({**SENT, **FOLDED}, "tenant, time, ident"),
     "response": (
         {

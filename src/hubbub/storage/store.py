@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,39 @@ from hubbub.storage.log import Log
 from hubbub.storage.sqlite import Database, errors_of
 
 FILE = "hubbub.db"
+HOLD = 0.005
+"""Seconds of folding after which others may take their turn."""
+
+
+class Settling:
+    """A lock, held by whoever moves the log on or folds, who releases it when it is due. May be taken twice."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._since = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether its holder has had it for a while, and somebody waits for it."""
+        return self._waiting > 0 and time.monotonic() - self._since > HOLD
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._count(1)
+            try:
+                self._lock.acquire()
+            finally:
+                self._count(-1)
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._waiting += change
 
 
 class Store:
@@ -34,8 +68,7 @@ class Store:
         self.identities = Identities(self.facts, folder)
         self.log = Log(folder, self.facts, self.identities, free_floor)
         self._check()
-        self.settling = threading.RLock()
-        """Held by whoever moves the log on or folds."""
+        self.settling = Settling()
         self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
 

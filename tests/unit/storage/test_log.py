@@ -56,14 +56,14 @@ def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
     store = Store(tmp_path)
     forget = store.log.forget
 
-    def slowly(upto: int, keys: Iterable[int]) -> None:
+    def slowly(upto: int, early: Iterable[int], keys: Iterable[int]) -> None:
         if upto == 1:
             assert verdicts(store, [event(1, 1)]) == (0, 1, 0)
-        forget(upto, keys)
+        forget(upto, early, keys)
 
     monkeypatch.setattr(store.log, "forget", slowly)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
-    move_out(store, 1, Refreshed())  # the first transaction of a refresh alone: more comes before the next
+    move_out(store, None, 1, Refreshed())  # the first transaction of a refresh alone: more comes before the next
     assert verdicts(store, [event(1, 1)]) == (0, 0, 1)
     assert verdicts(store, [event(1, 2)]) == (0, 1, 0)
     assert [row[:2] for row in rows(store)] == [("e1", 2)]
