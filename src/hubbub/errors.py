@@ -58,6 +58,13 @@ class UnauthenticatedError(HubbubError):
     status = 401
 
 
+class ForgedError(HubbubError):
+    """The service that this address belongs to did not sign this body: compare the integration's secrets with the service's."""
+
+    code = "forged"
+    status = 401
+
+
 class ForbiddenError(HubbubError):
     """The API key lacks the scope for this."""
 
@@ -162,6 +169,14 @@ class CollectionOffError(HubbubError):
     retry = True
 
 
+class IntegrationPausedError(HubbubError):
+    """The integration is paused and takes nothing: resume it, or let the service send later."""
+
+    code = "integration_paused"
+    status = 503
+    retry = True
+
+
 class StoreDamagedError(HubbubError):
     """The store holds fewer events than were acknowledged; restore it from a backup before going on."""
 
@@ -218,6 +233,9 @@ REASONS = {
     "unknown_encoding": "the body is packed in a way that is not read: send gzip or plain",
     "bad_gzip": "the body is said to be gzip and is not, ends too early, or goes on behind its end",
     "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",
+    "no_signature": "no signature came along, or none that can be read: the sender is not the service that is connected",
+    "bad_signature": "the signature is that of another body or secret: see that the secret here is the one at the service",
+    "old_signature": "the signature is from another time: see this machine's clock, or somebody sent an old body again",
     "sender_gone": "the sender closed the connection before its whole body was there: see its timeout, and proxies between",
 }
 """What is finer than a code: the `reason` among some errors' details, for the delivery log. Never a word of who asked."""

@@ -25,6 +25,7 @@ from hubbub.model.tenant import check_zone, longest
 from hubbub.yaml_file import read_yaml
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_HOST = re.compile(r"https?://[A-Za-z0-9._~-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _OUR_PATHS = (
     "t",
@@ -166,6 +167,10 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that 'hubbub serve' listens on.")
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
+    public_url: str = Field(
+        "",
+        description="Where others reach the host, like https://stats.example.com; empty: http and this host and port.",
+    )
     base_path: str = Field(
         "",
         description="Path under which a proxy serves it, like /stats of https://host/stats/; empty: the whole host is its own.",
@@ -192,6 +197,17 @@ class Settings(BaseSettings):
     ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
     reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
     log_level: str = Field("info", description="debug, info, warning or error.")
+
+    def address(self, path: str) -> str:
+        """Return the address under which others reach a path of this server."""
+        return (self.public_url or f"http://{self.host}:{self.port}") + self.base_path + path
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_host(cls, url: str) -> str:
+        if url and not _HOST.fullmatch(url.rstrip("/")):
+            raise ValueError("write a scheme and a host, like https://stats.example.com; a path goes into base_path")
+        return url.rstrip("/")
 
     @field_validator("store_url")
     @classmethod

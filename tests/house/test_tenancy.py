@@ -49,6 +49,7 @@ ACCESS = {
     "POST /v1/integrations/{integration_id}/pause": "tenant admin",
     "POST /v1/integrations/{integration_id}/resume": "tenant admin",
     "POST /v1/integrations/{integration_id}/secret": "tenant admin",
+    "GET /v1/hooks/{provider}/{integration_id}": "service", "POST /v1/hooks/{provider}/{integration_id}": "service",
     "GET /v1/tenants": "both read", "GET /v1/tenants/{tenant}": "both read",
     "POST /v1/tenants": "operator", "PATCH /v1/tenants/{tenant}": "operator",
     "GET /v1/keys": "both admin", "POST /v1/keys": "both admin", "GET /v1/keys/{key}": "both admin",
@@ -61,7 +62,8 @@ ACCESS = {
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /metrics": "anybody", "GET /docs": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
-"""Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone. Every route stands here."""
+"""Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone, the service whose signature
+it is. Every route stands here."""
 SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
 """An event of tenant A that another tenant may send just so."""
 OPEN = ("/healthz", "/readyz", "/problems/not_found")
@@ -241,6 +243,9 @@ def test_every_route_refuses_keys_that_are_not_good_for_it(house: House, named: 
 
     if who == "anybody":
         assert status("none") == status("unknown") == 200
+        return
+    if who == "service":  # no key opens it, and without the service's secret there is nothing behind it
+        assert {status(key) for key in house.keys} == {404}
         return
     assert [status(key) for key in ("none", "malformed", "unknown", "revoked", "expired")] == [401] * 5
     for one in SCOPES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +19,12 @@ Id = Annotated[str, typer.Argument(help="Id of the integration.")]
 SecretFile = Annotated[
     Path | None,
     typer.Option(
-        "--secret-file", help="File with the token; without it the token is read from stdin.", show_default=False
+        "--secret-file", show_default=False,
+        help="File with the token, or with a line NAME=SECRET for each secret; without it they are asked for, or read from stdin.",
     ),
-]
-COLUMNS = ("id", "tenant", "provider", "name", "state", "last_ok", "reason", "action")
+]  # fmt: skip
+COLUMNS = ("id", "tenant", "provider", "name", "state", "last_ok", "reason", "action", "address")
+_LINE = re.compile(r"([a-z][a-z0-9_]{0,39})=(\S+)\Z")
 
 
 def register(app: typer.Typer) -> None:
@@ -39,18 +43,32 @@ def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
         show.say(f"There are more: --cursor {answer['next']}")
 
 
-def _secret(file: Path | None) -> str:
+def _secrets(file: Path | None, provider: str) -> dict[str, str]:
+    """Return secrets by name: a text that is no lines of NAME=SECRET is the first that the service needs."""
     from getpass import getpass
 
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    return (getpass("Token: ") if sys.stdin.isatty() else sys.stdin.read()).strip()
+    from hubbub.ingest.providers import PROVIDERS
+
+    wanted = [one for one in PROVIDERS[provider].secrets if not one.ours] if provider in PROVIDERS else []
+    if file is None and sys.stdin.isatty():
+        return {
+            one.name: found for one in wanted if (found := getpass(f"{one.name} ({one.doc}; empty: none): ").strip())
+        }
+    text = (file.read_text(encoding="utf-8") if file is not None else sys.stdin.read()).strip()
+    lines = [_LINE.match(line.strip()) for line in text.splitlines()]
+    known = {one.name for one in (PROVIDERS[provider].secrets if provider in PROVIDERS else ())}
+    if lines and all(line is not None and line[1] in known for line in lines):
+        return {line[1]: line[2] for line in lines if line is not None}
+    return {wanted[0].name if wanted else "token": text} if text else {}
 
 
 @group.command("add")
 def add(
     tenant: TenantName,
-    provider: Annotated[str, typer.Option("--provider", help="facebook_page or slack.")],
+    service: Annotated[
+        str | None, typer.Argument(metavar="PROVIDER", help="The service, like slack or whatsapp.", show_default=False)
+    ] = None,
+    provider: Annotated[str, typer.Option("--provider", help="The same, as an option.", show_default=False)] = "",
     name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
     setting: Annotated[
         list[str] | None,
@@ -60,12 +78,68 @@ def add(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account; its token is read from a file or stdin and never shown again."""
+    """Connect an account, and say what to do at its service; secrets are read from a file or stdin and never shown again."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    if not (chosen := service or provider):
+        raise typer.BadParameter("name the service, like: hubbub integrations add slack", param_hint="PROVIDER")
     settings = {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
-    _do(
-        "add_integration", data, as_json, tenant=tenant, provider=provider, name=name, settings=settings,
-        secret=_secret(secret_file),
-    )  # fmt: skip
+    with backend(data) as there:
+        row = there.call(
+            "add_integration", tenant=tenant, provider=chosen, name=name, settings=settings,
+            secrets=_secrets(secret_file, chosen),
+        )  # fmt: skip
+        setup = there.call("integration_setup", tenant=tenant, integration_id=row["id"]) if row["address"] else None
+    show.emit(row, as_json=as_json, columns=COLUMNS)
+    if setup is not None and not as_json:
+        _walk(setup, row.get("made") or {})
+
+
+def _walk(setup: Mapping[str, Any], made: Mapping[str, str]) -> None:
+    """Print what to do at a service, with the secrets that were made for it, once."""
+    from hubbub.cli import show
+
+    for number, step in enumerate(setup["steps"], 1):
+        show.say(f"{number}. {step}")
+    for name, secret in made.items():
+        show.say(f"{name} (shown once): {secret}")
+    if setup["scopes"]:
+        show.say(f"It needs: {', '.join(setup['scopes'])}")
+    show.say(f"Has something arrived? hubbub integrations setup {setup['id']} --tenant {setup['tenant']}")
+
+
+@group.command("setup")
+def setup_(
+    id_: Id,
+    tenant: TenantName,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the first body.")] = 0,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say what to do at an integration's service, and whether a body has arrived; ends with 1 while none has."""
+    import time
+
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    last = time.monotonic() + wait
+    with backend(data) as there:
+        while True:
+            found = there.call("integration_setup", tenant=tenant, integration_id=id_)
+            if found["state"] == "received" or time.monotonic() >= last:
+                break
+            time.sleep(1)
+    if as_json:
+        show.emit(found, as_json=True)
+    else:
+        _walk(found, {})
+        show.say({
+            "received": f"Received: the newest body came at {found['received_at']}.", "waiting": "Waiting for the first body.",
+            "refused": f"The last body was refused: {found['reason']}",
+        }[found["state"]])  # fmt: skip
+    if found["state"] != "received":
+        raise typer.Exit(1)
 
 
 @group.command("list")
@@ -107,8 +181,13 @@ def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False
 def rotate(
     id_: Id, tenant: TenantName, secret_file: SecretFile = None, data: Data = None, as_json: Json = False
 ) -> None:
-    """Give an integration a new token; a broken one is active again."""
-    _do("rotate_integration", data, as_json, tenant=tenant, integration_id=id_, secret=_secret(secret_file))
+    """Give an integration a new token, or other secrets; a broken one is active again."""
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        provider = there.call("integration", tenant=tenant, integration_id=id_)["provider"]
+    secrets = _secrets(secret_file, provider)
+    _do("rotate_integration", data, as_json, tenant=tenant, integration_id=id_, secrets=secrets)
 
 
 @group.command("remove")

@@ -194,11 +194,11 @@ def fan_out(task: Task, payload: Payload) -> Any:
 
 
 def _integrations(task: Task) -> Iterator[Mapping[str, Any]]:
-    """Yield the active integrations that the job is about, read page by page."""
+    """Yield the active integrations that the job is about and that days are fetched from, read page by page."""
     cursor: str | None = None
     while True:
         page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)
-        yield from page["rows"]
+        yield from (row for row in page["rows"] if row["fetches"])
         cursor = page.get("next")
         if cursor is None:
             return

@@ -17,8 +17,11 @@ from hubbub.clock import Clock
 from hubbub.errors import BadInputError, UpstreamRefusedError
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.connectors.base import Day
-from hubbub.ingest.connectors.catalogue import CONNECTORS, connector
+from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.daily import ingest_day
+from hubbub.ingest.providers import PROVIDERS
+from hubbub.ingest.providers import provider as provider_of
+from hubbub.ingest.receivers.receive import Receiving
 from hubbub.model.event import Item
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
@@ -28,15 +31,18 @@ from hubbub.settings import Settings
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
-from hubbub.store.integrations import STATES, Integration, Integrations
+from hubbub.store.deliveries import KEY_LENGTH, REFUSED, Deliveries, state_of, why_refused
+from hubbub.store.integrations import STATES, TOKEN, Integration, Integrations
 from hubbub.store.payloads import Payloads, Promise
 from hubbub.store.repeats import Repeats
+from hubbub.store.rooms import Rooms
 from hubbub.store.vault import Vault
 from hubbub.telemetry import log
 
 OPERATIONS = (
     "add_integration", "integrations", "integration", "pause_integration", "resume_integration", "rotate_integration",
-    "remove_integration", "ingest_day", "prepare_reply", "reply", "suggestion", "forget_replies", "forget_payloads",
+    "remove_integration",
+    "integration_setup", "ingest_day", "prepare_reply", "reply", "suggestion", "forget_replies", "forget_payloads",
 )  # fmt: skip
 """Those that a command or a worker beside a running server may ask it to do."""
 
@@ -52,6 +58,7 @@ class OutsideOperations(ABC):
     clock: Clock
     store: Store
     control: Control
+    delivered: Deliveries
 
     def _open_outside(self, database: Database) -> None:
         vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
@@ -59,6 +66,11 @@ class OutsideOperations(ABC):
         self.integration_store = Integrations(database, vault)
         self.payload_store = Payloads(database, vault)
         self.repeats = Repeats(database, vault)
+        self.rooms = Rooms(database)
+        self.receiving = Receiving(
+            self.integration_store, self.payload_store, self.rooms, self.store, self.control.tenant,
+            lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
+        )  # fmt: skip
         self.replies = Replies(
             self.http, self.settings.ai, self.payload_store, self.integration_store, self.record, self.clock
         )
@@ -74,12 +86,23 @@ class OutsideOperations(ABC):
     # --- integrations
 
     def add_integration(
-        self, tenant: str, provider: str, secret: str, name: str = "", settings: Mapping[str, Any] | None = None
+        self,
+        tenant: str,
+        provider: str,
+        secret: str = "",
+        name: str = "",
+        settings: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Connect an account of a service (see `CONNECTORS` for providers and settings); the secret is never shown again."""
-        one = self.control.tenant(tenant)
-        checked = connector(provider).check(settings or {})
-        return _row(self.integration_store.add(one.id, provider, name or provider, checked, secret))
+        """Connect an account of a service (see `PROVIDERS` for settings and secrets); secrets are never shown again.
+
+        `secret` is the token, `secrets` all by name. Those that were made here are in the answer once, as `made`.
+        """
+        one, kind = self.control.tenant(tenant), provider_of(provider)
+        checked = kind.check_settings(settings or {})
+        given, made = kind.check_secrets({TOKEN: secret, **(secrets or {})} if secret else secrets or {})
+        row = self._row(self.integration_store.add(one.id, provider, name or provider, checked, given))
+        return {**row, "made": made} if made else row
 
     def integrations(
         self,
@@ -97,28 +120,69 @@ class OutsideOperations(ABC):
         after = (place_of(cursor, str) or ("",))[0]
         found = self.integration_store.page(tenant, state, provider, after, check_limit(limit) + 1)
         rows, following = cut(found, limit, lambda one: (one.id,))
-        return {"rows": [_row(one) for one in rows], "next": following}
+        return {"rows": [self._row(one) for one in rows], "next": following}
 
     def integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
         """Return one integration, without its secret."""
-        return _row(self.integration_store.get(tenant, integration_id))
+        return self._row(self.integration_store.get(tenant, integration_id))
+
+    def integration_setup(self, tenant: str, integration_id: str) -> dict[str, Any]:
+        """Return what to do at an integration's service, and whether it has sent anything yet.
+
+        `state` is waiting, received or refused (what came last could not be verified or taken, `reason` says why); `received_at`
+        is the minute of the newest body that was taken within the last 30 days.
+        """
+        one = self.integration_store.get(tenant, integration_id)
+        row = self._row(one)
+        receiver = PROVIDERS[one.provider].receiver
+        if receiver is None or row["address"] is None:
+            raise BadInputError(f"integration {one.id} only fetches: nothing is to be set up at its service")
+        seen = self.delivered.latest(one.id[-KEY_LENGTH:])
+        taken = [latest.minute for latest in seen if state_of(latest.outcome) != REFUSED]
+        refused = next((latest for latest in seen if latest.minute not in taken), None)
+        refused = refused if refused is not None and (not taken or refused.minute > taken[0]) else None
+        return {
+            "id": one.id, "tenant": one.tenant, "provider": one.provider, "title": receiver.setup.title,
+            "address": row["address"], "scopes": list(receiver.setup.scopes),
+            "steps": [step.format_map(_Shown(address=row["address"])) for step in receiver.setup.steps],
+            "state": "refused" if refused is not None else "received" if taken else "waiting",
+            "received_at": f"{taken[0].isoformat()}Z" if taken else None,
+            "reason": why_refused(refused.outcome, refused.reason) if refused is not None else "",
+        }  # fmt: skip
 
     def pause_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
         """Fetch nothing from it until it is resumed."""
-        return _row(self.integration_store.pause(tenant, integration_id))
+        return self._row(self.integration_store.pause(tenant, integration_id))
 
     def resume_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
         """Fetch from it again, also when it was broken."""
-        return _row(self.integration_store.resume(tenant, integration_id))
+        return self._row(self.integration_store.resume(tenant, integration_id))
 
-    def rotate_integration(self, tenant: str, integration_id: str, secret: str) -> dict[str, Any]:
-        """Give it a new secret; a broken one is active again."""
-        return _row(self.integration_store.rotate(tenant, integration_id, secret))
+    def rotate_integration(
+        self, tenant: str, integration_id: str, secret: str = "", secrets: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Give it a new token, or new secrets by name; a broken one is active again."""
+        kind = PROVIDERS[self.integration_store.get(tenant, integration_id).provider]
+        given = {TOKEN: secret, **(secrets or {})} if secret else secrets or {}
+        kind.check_names(given)
+        return self._row(self.integration_store.rotate(tenant, integration_id, given))
 
     def remove_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
         """Delete it with its secret; events that it brought stay."""
         self.integration_store.remove(tenant, integration_id)
         return {"removed": integration_id}
+
+    def _row(self, one: Integration) -> dict[str, Any]:
+        """Return the public form of an integration; `address` is where its service sends to, null for one that only fetches."""
+        kind = PROVIDERS[one.provider]
+        return {
+            "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "state": one.state,
+            "settings": dict(one.settings), "reason": one.reason, "action": one.action,
+            "last_ok": one.last_ok.isoformat() if one.last_ok else None,
+            "created_at": one.created_at.isoformat() + "Z", "changed_at": one.changed_at.isoformat() + "Z",
+            "fetches": kind.fetches(one.secret_names),
+            "address": self.settings.address(f"/v1/hooks/{one.provider}/{one.id}") if kind.receives(one.secret_names) else None,
+        }  # fmt: skip
 
     # --- a day of an integration
 
@@ -136,6 +200,8 @@ class OutsideOperations(ABC):
                 f"integration {found.id} is {found.state}" + (f": {found.reason}" if found.reason else ""),
                 action=found.action or f"Resume it: hubbub integrations resume {found.id} --tenant {tenant}",
             )
+        if not PROVIDERS[found.provider].fetches(found.secret_names):
+            raise BadInputError(f"integration {found.id} has no token: nothing is fetched from it, it receives only")
         kind = CONNECTORS[found.provider]
         day = Day.of(_date(date), found.settings.get("zone", "UTC"))
         if day.start > self.clock():
@@ -187,17 +253,15 @@ class OutsideOperations(ABC):
         return {"deleted": self.payload_store.delete_older(parse_moment(before, "UTC"))}
 
 
+class _Shown(dict[str, str]):
+    """What is put into a step: a secret that was made here by its name, since its value is shown but once."""
+
+    def __missing__(self, name: str) -> str:
+        return f"the {name}"
+
+
 def _date(text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
     except (ValueError, TypeError):
         raise BadInputError(f"date {str(text)[:40]!r} is not a date like 2026-08-01") from None
-
-
-def _row(one: Integration) -> dict[str, Any]:
-    return {
-        "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "state": one.state,
-        "settings": dict(one.settings), "reason": one.reason, "action": one.action,
-        "last_ok": one.last_ok.isoformat() if one.last_ok else None,
-        "created_at": one.created_at.isoformat() + "Z", "changed_at": one.changed_at.isoformat() + "Z",
-    }  # fmt: skip

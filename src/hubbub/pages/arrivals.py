@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hubbub import errors
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import asked, choice, data_table
 from hubbub.pages.parts import Column, Shown
-from hubbub.store.deliveries import STATES
+from hubbub.store.deliveries import STATES, why_refused
 
 PAGE_SIZE = 50
 ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key and outcome the newest hundred."
-_MEANT = {
-    error.code: error().message
-    for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, errors.HubbubError)
-}
 
 
 def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
@@ -49,6 +43,5 @@ def _nothing(tenant: str | None, state: str | None) -> str:
 
 def _why(row: Mapping[str, Any]) -> str | None:
     """Say why a delivery was refused: of a problem what it means, of events the first one's reason and field."""
-    if row["outcome"] in _MEANT:
-        return errors.REASONS.get(row["reason"]) or _MEANT[row["outcome"]]
-    return f"{row['reason']} in {row['field']}" if row["field"] else row["reason"]
+    why = why_refused(row["outcome"], row["reason"])
+    return f"{why} in {row['field']}" if row["field"] else why

@@ -1,4 +1,4 @@
-"""The delivery log: by the minute, what every key sent over HTTP and what became of it, beside the control data.
+"""The delivery log: by the minute, what every key and service sent over HTTP and what became of it, beside the control data.
 
 Deliveries are counted in memory and added to the database every few seconds, so that none waits for it: a process that is killed
 takes the log of its last seconds along, and no event. Several processes add to the same rows. No word of a body is in it, so that
@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hubbub import errors
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError, BadRequestError
 from hubbub.model.event import FIELDS
@@ -28,12 +29,15 @@ MOST_ROWS = 100
 """Of one key and outcome; beyond, the oldest go. What goes well never crowds out what was refused, nor one key another."""
 MOST_WAITING = 10_000
 """Rows in memory, while the database is away; new ones are not counted beyond."""
+KEY_LENGTH = 16
+"""Characters of a key's id. Of an integration's, which is longer, its last ones stand in the log."""
 STATES = ("accepted", "partly refused", "refused")
 """What became of the events of a delivery: all taken, some, none."""
+REFUSED = STATES[2]
 
 deliveries = sa.Table(
     "deliveries", metadata,
-    sa.Column("key", sa.String(16), primary_key=True),
+    sa.Column("key", sa.String(KEY_LENGTH), primary_key=True),
     sa.Column("origin", sa.String(20), primary_key=True),
     sa.Column("outcome", sa.String(40), primary_key=True),
     sa.Column("minute", sa.DateTime, primary_key=True),
@@ -78,6 +82,15 @@ class Delivery:
     corrected: int = 0
     rejected: int = 0
     origin: str = "api"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The newest minute (UTC without zone) of an outcome, and its reason."""
+
+    outcome: str
+    minute: datetime
+    reason: str
 
 
 class Deliveries:
@@ -131,6 +144,16 @@ class Deliveries:
             self._count(rows)
             raise
 
+    def latest(self, key: str) -> list[Latest]:
+        """Return of each outcome of a key when it was last, the newest first. What this process counted is written before."""
+        self.write()
+        query = sa.select(deliveries).where(deliveries.c.key == key).order_by(*(c.desc() for c in _NEWEST_FIRST))
+        found: dict[str, Latest] = {}
+        with self._database.read() as con:
+            for row in con.execute(query):
+                found.setdefault(row.outcome, Latest(row.outcome, row.minute, row.reason))
+        return list(found.values())
+
     def page(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> tuple[list[Row], str | None]:
@@ -155,6 +178,16 @@ class Deliveries:
 def state_of(outcome: str) -> str:
     """Return which of STATES an outcome is."""
     return {"accepted": STATES[0], "partly_refused": STATES[1]}.get(outcome, STATES[2])
+
+
+def why_refused(outcome: str, reason: str) -> str:
+    """Say why a delivery was refused: of a problem what it means, of events the reason of the first."""
+    meant = {
+        error.code: error().message
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.HubbubError)
+    }
+    return errors.REASONS.get(reason) or meant[outcome] if outcome in meant else reason
 
 
 def _in_state(state: str) -> sa.ColumnElement[bool]:

@@ -1,7 +1,8 @@
-"""Integrations: a tenant's accounts with other services, each with settings, an encrypted secret and a state.
+"""Integrations: a tenant's accounts with other services, each with settings, encrypted secrets and a state.
 
 Ids grow with time, so that a page that begins after the last id of the page before misses none that was added meanwhile.
-The secret leaves only through `secret()`; nothing else here holds it in the clear.
+Secrets have names, like token or signing_secret. They leave only through `secrets()` and `secret()`; nothing else here holds
+them in the clear.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from hubbub.store.vault import Vault
 STATES = ("active", "paused", "broken")
 MAX_SECRET = 4096
 MAX_SETTINGS = 16_384
+TOKEN = "token"
+"""The secret that days are fetched with. Before version 0.3 it was the only one, and sealed without a name."""
 
 integrations = sa.Table(
     "integrations", metadata,
@@ -38,6 +41,7 @@ integrations = sa.Table(
     sa.Column("last_ok", sa.Date, nullable=True),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("changed_at", sa.DateTime, nullable=False),
+    sa.Column("secret_names", sa.String(400), nullable=True),
     sa.Index("integrations_of_tenant", "tenant", "id"),
     sa.Index("integrations_in_state", "state", "id"),
 )  # fmt: skip
@@ -46,7 +50,7 @@ _SHOWN = [c for c in integrations.c if c.name != "secret"]
 
 @dataclass(frozen=True)
 class Integration:
-    """What is known of an integration; never its secret. `last_ok`: the latest day that was fetched whole."""
+    """What is known of an integration; never its secrets, only their names. `last_ok`: the latest day that was fetched whole."""
 
     id: str
     tenant: str
@@ -59,6 +63,7 @@ class Integration:
     last_ok: date | None
     created_at: datetime
     changed_at: datetime
+    secret_names: tuple[str, ...] = (TOKEN,)
     sealed: bytes = field(repr=False, default=b"")
 
 
@@ -69,8 +74,13 @@ class Integrations:
         self._database, self._vault = database, vault
         database.make(integrations)
 
-    def add(self, tenant: str, provider: str, name: str, settings: Mapping[str, Any], secret: str) -> Integration:
-        """Store an integration, active from now on. Raises BadInputError for a secret or settings that cannot be kept."""
+    def add(
+        self, tenant: str, provider: str, name: str, settings: Mapping[str, Any], secret: str | Mapping[str, str]
+    ) -> Integration:
+        """Store an integration, active from now on. `secret`: a token, or secrets by name.
+
+        Raises BadInputError for a secret or settings that cannot be kept.
+        """
         id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
         told = json.dumps(settings)
         if len(told) > MAX_SETTINGS:
@@ -79,18 +89,29 @@ class Integrations:
             raise BadInputError("name: at most 200 printable characters")
         values = {
             "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": told, "state": "active",
-            "secret": self._sealed(secret, tenant, id_), "created_at": now(), "changed_at": now(),
+            **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(),
         }  # fmt: skip
         with self._database.write() as con:
             con.execute(integrations.insert().values(values))
         return self.get(tenant, id_)
 
-    def _sealed(self, secret: str, tenant: str, id_: str) -> bytes:
-        if not secret or len(secret) > MAX_SECRET or not (secret.isascii() and secret.isprintable()) or " " in secret:
-            raise BadInputError(
-                f"secret: 1 to {MAX_SECRET} printable ASCII characters without spaces, as the service gave it"
-            )
-        return self._vault.seal(secret, tenant, id_)
+    def _sealed(self, secrets_: Mapping[str, str], tenant: str, id_: str) -> dict[str, Any]:
+        """Return the columns that keep secrets."""
+        for name, secret in secrets_.items():
+            if (
+                not secret
+                or len(secret) > MAX_SECRET
+                or not (secret.isascii() and secret.isprintable())
+                or " " in secret
+            ):
+                raise BadInputError(
+                    f"{'secret' if name == TOKEN else name}: 1 to {MAX_SECRET} printable ASCII characters without spaces, "
+                    "as the service gave it"
+                )
+        return {
+            "secret": self._vault.seal(json.dumps(dict(secrets_)), tenant, id_),
+            "secret_names": ",".join(sorted(secrets_)),
+        }
 
     def get(self, tenant: str, id_: str) -> Integration:
         """Return an integration of a tenant. Raises NotFoundError, the same for none and for somebody else's."""
@@ -99,6 +120,12 @@ class Integrations:
         if row is None:
             raise NotFoundError(f"there is no integration {id_[:40]!r}")
         return _integration(row)
+
+    def find(self, id_: str) -> Integration | None:
+        """Return an integration, whosever it is: for what is sent to its address, which names no tenant."""
+        with self._database.read() as con:
+            row = con.execute(sa.select(integrations).where(integrations.c.id == id_)).first()
+        return _integration(row) if row is not None else None
 
     def page(
         self,
@@ -116,9 +143,14 @@ class Integrations:
         with self._database.read() as con:
             return [_integration(row) for row in con.execute(query)]
 
+    def secrets(self, integration: Integration) -> dict[str, str]:
+        """Return the secrets of an integration that `get` or `find` returned, by name."""
+        text = self._vault.open(integration.sealed, integration.tenant, integration.id)
+        return dict(json.loads(text)) if text.startswith("{") else {TOKEN: text}
+
     def secret(self, integration: Integration) -> str:
-        """Return the secret of an integration that `get` returned."""
-        return self._vault.open(integration.sealed, integration.tenant, integration.id)
+        """Return the token of an integration that `get` returned; "" where it has none."""
+        return self.secrets(integration).get(TOKEN, "")
 
     def pause(self, tenant: str, id_: str) -> Integration:
         """Fetch nothing more until resumed."""
@@ -128,11 +160,11 @@ class Integrations:
         """Fetch again; what was wrong counts as mended."""
         return self._change(tenant, id_, state="active", reason="", action="")
 
-    def rotate(self, tenant: str, id_: str, secret: str) -> Integration:
-        """Give an integration a new secret; a broken one is active again, a paused one stays paused."""
-        sealed = self._sealed(secret, tenant, id_)
+    def rotate(self, tenant: str, id_: str, secret: str | Mapping[str, str]) -> Integration:
+        """Give an integration a new token, or new secrets by name; others stay. A broken one is active again."""
+        sealed = self._sealed(self.secrets(self.get(tenant, id_)) | _named(secret), tenant, id_)
         mended = sa.case((integrations.c.state == "broken", "active"), else_=integrations.c.state)
-        return self._change(tenant, id_, secret=sealed, state=mended, reason="", action="")
+        return self._change(tenant, id_, **sealed, state=mended, reason="", action="")
 
     def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
         with self._database.write() as con:
@@ -159,6 +191,10 @@ class Integrations:
             con.execute(integrations.update().where(*same, integrations.c.state == "active").values(values))
 
 
+def _named(secret: str | Mapping[str, str]) -> dict[str, str]:
+    return {TOKEN: secret} if isinstance(secret, str) else dict(secret)
+
+
 def _is(tenant: str, id_: str) -> sa.ColumnElement[bool]:
     return sa.and_(integrations.c.tenant == tenant, integrations.c.id == id_)
 
@@ -166,4 +202,5 @@ def _is(tenant: str, id_: str) -> sa.ColumnElement[bool]:
 def _integration(row: sa.Row[Any]) -> Integration:
     found = dict(row._mapping)
     sealed = bytes(found.pop("secret", b""))
-    return Integration(**{**found, "settings": json.loads(found["settings"])}, sealed=sealed)
+    names = tuple((found["secret_names"] or TOKEN).split(","))
+    return Integration(**{**found, "settings": json.loads(found["settings"]), "secret_names": names}, sealed=sealed)

@@ -1,7 +1,7 @@
 """Payloads by reference: message texts lie here, encrypted, so that job arguments and logs carry only an id.
 
 A payload is written once and never changed: writing the same id again keeps the first, so that a step that is repeated
-after a crash finds what it made before.
+after a crash finds what it made before. Only the text of a message is replaced, by that of a later revision.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hubbub.errors import NotFoundError
 from hubbub.store.database import Database, metadata, now
@@ -27,6 +28,7 @@ payloads = sa.Table(
     sa.Column("kind", sa.String(40), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False, index=True),
+    sa.Column("revision", sa.BigInteger, nullable=True),
 )  # fmt: skip
 unstarted = sa.Table(
     "payloads_unstarted", metadata,
@@ -86,6 +88,22 @@ class Payloads:
             self.get(tenant, id_, kind)
         return id_
 
+    def replace(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str, revision: int) -> None:
+        """Store a JSON object under a reference, in place of one with a lower revision."""
+        values = {
+            "tenant": tenant, "kind": kind, "body": self._vault.seal(json.dumps(body), tenant, reference), "created_at": now(),
+            "revision": revision,
+        }  # fmt: skip
+        same = payloads.c.id == reference, payloads.c.tenant == tenant
+        with self._database.write() as con:
+            insert: Any = (sqlite if con.dialect.name == "sqlite" else postgresql).insert(payloads)
+            older = sa.func.coalesce(payloads.c.revision, 0) < revision
+            con.execute(
+                insert.values(id=reference, **values).on_conflict_do_update(
+                    index_elements=["id"], set_=values, where=sa.and_(*same, older)
+                )
+            )
+
     def kept(self, reference: str) -> None:
         """Forget a promise: its job is in its queue."""
         with self._database.write() as con:
@@ -130,9 +148,10 @@ class Payloads:
             self._delete(payloads.c.id.in_(references[start : start + 500])) for start in range(0, len(references), 500)
         )
 
-    def delete_older(self, moment: datetime) -> int:
-        """Delete payloads stored before a moment (aware); returns how many."""
-        return self._delete(payloads.c.created_at < moment.astimezone(UTC).replace(tzinfo=None))
+    def delete_older(self, moment: datetime, kind: str | None = None) -> int:
+        """Delete payloads, or those of a kind, stored before a moment (aware); returns how many."""
+        older = payloads.c.created_at < moment.astimezone(UTC).replace(tzinfo=None)
+        return self._delete(older if kind is None else sa.and_(older, payloads.c.kind == kind))
 
     def _delete(self, which: sa.ColumnElement[bool]) -> int:
         with self._database.write() as con:

@@ -39,6 +39,7 @@ from hubbub.web.described import ABOUT, Described
 from hubbub.web.erasing import router as erasing
 from hubbub.web.exports import router as exports
 from hubbub.web.gate import Gate
+from hubbub.web.hooks import router as hooks
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
 from hubbub.web.keys import router as keys
@@ -179,13 +180,14 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     problems.install(app)
 
     app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
-    app.add_middleware(Gate, ring=app.state.keys, limiter=app.state.limiter)
+    app.add_middleware(Gate, ring=app.state.keys, limiter=app.state.limiter, find=engine.receiving.find)
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)
     app.include_router(api)
     app.include_router(jobs_routes)
     app.include_router(integrations)
+    app.include_router(hooks)
     app.include_router(reports)
     app.include_router(calendar)
     app.include_router(tenants)

@@ -16,11 +16,8 @@ BODY_PAUSE, BODY_SECONDS = 30.0, 300.0
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, decompressed when gzip.
-
-    Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip and a sender that is gone.
-    """
+async def read_raw(request: Request, limit: int) -> bytes:
+    """Return the body as it was sent. Raises TooLargeError beyond `limit` bytes, BadRequestError for a sender that is gone."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLargeError(f"the body has {declared} bytes, {limit} are allowed; send smaller batches")
@@ -34,7 +31,15 @@ async def read_body(request: Request, limit: int) -> bytes:
             parts.append(chunk)
     except ClientDisconnect:
         raise BadRequestError("the sender was gone before its whole body was there", reason="sender_gone") from None
-    body = b"".join(parts)
+    return b"".join(parts)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, decompressed when gzip.
+
+    Raises TooLargeError beyond `limit` bytes, BadRequestError for bad gzip and a sender that is gone.
+    """
+    body = await read_raw(request, limit)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding in ("", "identity"):
         return body

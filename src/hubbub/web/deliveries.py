@@ -1,4 +1,5 @@
-"""The one place that notes deliveries: what became of every body that is sent to the events' address, whoever answered it.
+"""The one place that notes deliveries: what became of every body that is sent to the events' address or an integration's,
+whoever answered it.
 
 It stands around all other layers and reads what they left in the request's state: the `key` (gate and auth), the `problem` with
 its `details`, the `outcome` of a batch (its route) and how many bytes were `received`.
@@ -17,7 +18,7 @@ from hubbub.ingest.accept import Outcome
 from hubbub.store.control import Key
 from hubbub.store.deliveries import Deliveries, Delivery
 from hubbub.telemetry import log as logs
-from hubbub.web.limits import EVENTS
+from hubbub.web.limits import EVENTS, HOOKS
 
 SECONDS = 3.0
 """After which what was counted is written."""
@@ -36,7 +37,7 @@ class Noted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; note what is answered when it is a delivery."""
-        if scope["type"] != "http" or scope["path"] != EVENTS or scope["method"] != "POST":
+        if scope["type"] != "http" or not _is_delivery(scope):
             await self._app(scope, receive, send)
             return
 
@@ -60,12 +61,19 @@ class Noted:
             )  # fmt: skip
 
 
+def _is_delivery(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" and (path == EVENTS or path.startswith(HOOKS))
+
+
 def _delivery(scope: Scope, status: int) -> Delivery:
     """Return what became of a request's body."""
     state: dict[str, Any] = scope["state"]
     details = state.get("details", {})
     key: Key | None = state.get("key") or details.get("key")
     whose: dict[str, Any] = {"key": key.id, "tenant": key.tenant or ""} if key is not None else {}
+    if "integration" in state:
+        whose["origin"] = state["integration"].provider
     size = state.get("received") or _announced(scope)
     outcome: Outcome | None = state.get("outcome")
     if outcome is None or "problem" in state:

@@ -44,6 +44,7 @@ TAGS = {
     "ai": "Suggested replies.",
     "schedules": "When jobs start.",
     "integrations": "Accounts of other services.",
+    "hooks": "Where services send what happens.",
     "tenants": "Owners of data.",
     "keys": "Who may ask.",
     "erase": "A contact, taken out of everything.",

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hubbub.errors import HubbubError, RateLimitedError
+from hubbub.errors import ForgedError, HubbubError, RateLimitedError
 from hubbub.store.control import Key
+from hubbub.store.deliveries import KEY_LENGTH
+from hubbub.store.integrations import Integration
 from hubbub.web import problems
 from hubbub.web.auth import KeyRing, bearer
-from hubbub.web.limits import Limiter, kind_of
+from hubbub.web.limits import HOOKS, Limiter, kind_of
 from hubbub.web.work import Account, account
 
 SHARE = 10
@@ -36,10 +40,13 @@ def _has_body(scope: Scope) -> bool:
 
 
 class Gate:
-    """Finds out the key of each request to the API, counts it and the work that it causes, and gives tenants their turns."""
+    """Finds out the key of each request to the API, counts it and the work that it causes, and gives tenants their turns.
 
-    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter) -> None:
-        self._app, self._ring, self._limiter = app, ring, limiter
+    `find` gives the integration of an address that a service sends to: there its signature is the key.
+    """
+
+    def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter, find: Callable[[str, str], Integration]) -> None:
+        self._app, self._ring, self._limiter, self._find = app, ring, limiter, find
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._here: Counter[str] = Counter()
 
@@ -85,16 +92,29 @@ class Gate:
                 del self._here[owner]
 
     async def _let_in(self, scope: Scope) -> Key:
-        """Return the key of a request, counted. Raises UnauthenticatedError, RateLimitedError, and what the database raises."""
-        text = bearer(Request(scope))
-        key = self._ring.remembered(text)
-        if key is None:
-            key = await run_in_threadpool(self._ring.key, text)
+        """Return the key of a request, counted.
+
+        Raises UnauthenticatedError, NotFoundError, RateLimitedError, and what the database raises.
+        """
+        key: Key
+        if scope["path"].startswith(HOOKS):
+            key = await self._integration(scope)
+        else:
+            text = bearer(Request(scope))
+            known = self._ring.remembered(text)
+            key = known if known is not None else await run_in_threadpool(self._ring.key, text)
         scope["state"]["key"] = key
         scope["state"]["limit_headers"] = self._limiter.take(key, kind_of(scope["path"]))
         if self._here[key.tenant or key.id] >= SHARE + MOST_WAITING:
             raise RateLimitedError(f"{MOST_WAITING} requests wait for their turn already: wait 1 s", retry_after=1.0)
         return key
+
+    async def _integration(self, scope: Scope) -> Key:
+        """Find the integration that an address is of, and return what it is counted under. Raises NotFoundError."""
+        provider, _, id_ = scope["path"].removeprefix(HOOKS).partition("/")
+        found = await run_in_threadpool(self._find, provider, id_)
+        scope["state"]["integration"] = found
+        return Key(found.id[-KEY_LENGTH:], found.tenant, ("ingest",))
 
     async def _work(self, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
         spent = Account()
@@ -110,4 +130,5 @@ class Gate:
                 "megabytes": state.get("received", 0) / 1e6,
                 "seconds": LOOP_SECONDS + spent.seconds,
             }
-            self._limiter.spend(key, work)
+            forged = state.get("problem") == ForgedError.code  # what somebody else sends is not the tenant's work
+            self._limiter.spend(replace(key, tenant=None) if forged else key, work)

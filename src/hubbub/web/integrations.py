@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -19,24 +19,49 @@ router = APIRouter(prefix="/v1/integrations", route_class=Counted)
 Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]
 Secret = Annotated[SecretStr, Field(max_length=MAX_SECRET, description="Token of the service; never shown again.")]
 
+Secrets = Annotated[
+    dict[Annotated[str, Field(max_length=40)], Annotated[SecretStr, Field(max_length=MAX_SECRET)]], Field(max_length=10)
+]
+
 
 class NewIntegration(BaseModel):
     """An account to connect."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    provider: str = Field(max_length=40, description="facebook_page or slack.")
+    provider: str = Field(max_length=40, description="The service, like slack or whatsapp.")
     name: str = Field("", max_length=200, description="Name for people.")
     settings: dict[str, str | list[str]] = Field(default_factory=dict, description="Settings of the provider.")
-    secret: Secret
+    secret: Secret | None = None
+    secrets: Secrets = Field(
+        default_factory=dict, description="Secrets by name, to verify with what the service sends."
+    )
 
 
 class NewSecret(BaseModel):
-    """A new token."""
+    """A new token, or new secrets."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    secret: Secret
+    secret: Secret | None = None
+    secrets: Secrets = Field(default_factory=dict, description="Secrets by name; others stay.")
+
+
+class NewIntegrationAnswer(shapes.IntegrationAnswer):
+    """An account that was connected, and the secrets that were made for it: shown once."""
+
+    made: dict[str, str] | None = Field(None, description="Secrets to paste at the service, by name.")
+
+
+Added = Annotated[dict[str, Any], shapes.Like(NewIntegrationAnswer)]
+
+
+def _shown(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def _all(secrets: Secrets) -> dict[str, str]:
+    return {name: secret.get_secret_value() for name, secret in secrets.items()}
 
 
 @router.get("", summary="A page of integrations")
@@ -52,10 +77,12 @@ def page(
 
 
 @router.post("", status_code=201, summary="Connect an account")
-def add(engine: EngineOf, tenant: Administers, body: NewIntegration, once: Once) -> shapes.Integration:
-    """Store an integration, encrypting its secret; it is active at once."""
-    secret = body.secret.get_secret_value()
-    return once(tenant, lambda: engine.add_integration(tenant, body.provider, secret, body.name, body.settings))
+def add(engine: EngineOf, tenant: Administers, body: NewIntegration, once: Once) -> Added:
+    """Store an integration, encrypting its secrets; it is active at once."""
+    secret, secrets = _shown(body.secret), _all(body.secrets)
+    return once(
+        tenant, lambda: engine.add_integration(tenant, body.provider, secret, body.name, body.settings, secrets)
+    )
 
 
 @router.get("/{integration_id}", summary="One integration")
@@ -79,7 +106,7 @@ def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.
 @router.post("/{integration_id}/secret", summary="Give an integration a new secret")
 def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> shapes.Integration:
     """Replace its secret; a broken one is active again."""
-    return engine.rotate_integration(tenant, integration_id, body.secret.get_secret_value())
+    return engine.rotate_integration(tenant, integration_id, _shown(body.secret), _all(body.secrets))
 
 
 @router.delete("/{integration_id}", summary="Remove an integration")

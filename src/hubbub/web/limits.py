@@ -20,6 +20,8 @@ Headers = list[tuple[bytes, bytes]]
 MOST_BUCKETS = 20_000
 EVENTS = "/v1/events"
 """Where events are sent to."""
+HOOKS = "/v1/hooks/"
+"""Below which services send what happens."""
 WORK = {"events": "events", "megabytes": "MB of bodies", "seconds": "seconds of processor time"}
 """Kinds of work, and their units for people."""
 WORK_BURST = 10.0
@@ -28,7 +30,7 @@ WORK_BURST = 10.0
 
 def kind_of(path: str) -> str:
     """Return the kind of request that a path is: `ingests` stores events, all else counts as `reads`."""
-    return "ingests" if path == EVENTS else "reads"
+    return "ingests" if path == EVENTS or path.startswith(HOOKS) else "reads"
 
 
 class Limiter:

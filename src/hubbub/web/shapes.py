@@ -252,6 +252,8 @@ class IntegrationAnswer(Shape):
     last_ok: str | None = Field(description="Last day that was fetched whole.")
     created_at: Moment
     changed_at: Moment
+    fetches: bool = Field(description="Whether days are fetched from it.")
+    address: str | None = Field(description="Where its service sends to; null: it only fetches.")
 
 
 class IntegrationsAnswer(Shape):

@@ -101,7 +101,8 @@ def pages(total: int) -> Any:
     def answer(cursor: str | None, limit: int, **_: Any) -> dict[str, Any]:
         first = int(cursor or 0)
         rows = [
-            {"id": f"int_{n}", "tenant": f"t{n % 7}", "settings": {}} for n in range(first, min(first + limit, total))
+            {"id": f"int_{n}", "tenant": f"t{n % 7}", "settings": {}, "fetches": True}
+            for n in range(first, min(first + limit, total))
         ]
         return {"rows": rows, "next": str(first + limit) if first + limit < total else None}
 
@@ -159,7 +160,7 @@ def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
 )
 def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: str) -> None:
     """At 02:00 UTC it is still the day before in New York: its night brings the day before that, whole."""
-    one = {"id": "int_1", "tenant": "t1", "settings": {"zone": zone}}
+    one = {"id": "int_1", "tenant": "t1", "settings": {"zone": zone}, "fetches": True}
     task = Recorder({"integrations": {"rows": [one], "next": None}}, tenant=None)
     told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     assert told == {"days": {day: {"completed": 1}}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -51,6 +51,20 @@ class Setting:
         return parts if self.many else str(parts[0])
 
 
+def check_settings(provider: str, settings: Iterable[Setting], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return given settings as they are kept. Raises BadInputError naming what is unknown, absent or unusable."""
+    known = {setting.name: setting for setting in settings}
+    for name in given:
+        if name not in known:
+            raise BadInputError(
+                f"settings.{str(name)[:80]}: {provider} has no such setting; it knows {', '.join(known)}"
+            )
+    missing = [s.name for s in known.values() if s.required and given.get(s.name) in (None, "", [])]
+    if missing:
+        raise BadInputError(f"settings.{missing[0]}: {provider} needs it ({known[missing[0]].doc})")
+    return {name: known[name].read(value) for name, value in given.items() if value not in (None, "", [])}
+
+
 BASE_URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 ZONE = Setting(
     "zone", "IANA time zone that the days to fetch are cut in; UTC if absent", r"[\w+/-]{1,64}", default="UTC"
@@ -90,16 +104,7 @@ class Connector(ABC):
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""
-        known = {setting.name: setting for setting in cls.settings}
-        for name in given:
-            if name not in known:
-                raise BadInputError(
-                    f"settings.{str(name)[:80]}: {cls.provider} has no such setting; it knows {', '.join(known)}"
-                )
-        missing = [s.name for s in cls.settings if s.required and given.get(s.name) in (None, "", [])]
-        if missing:
-            raise BadInputError(f"settings.{missing[0]}: {cls.provider} needs it ({known[missing[0]].doc})")
-        return {name: known[name].read(value) for name, value in given.items() if value not in (None, "", [])}
+        return check_settings(cls.provider, cls.settings, given)
 
     @classmethod
     def setting(cls, integration: Integration, name: str) -> Any:

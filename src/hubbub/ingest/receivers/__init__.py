@@ -1,0 +1,1 @@
+"""Receivers: one file per service that sends what happens by itself, body by body."""

@@ -1,0 +1,135 @@
+"""Take what a service sent: verify its bytes, read them as events, and store these the way every source's events are stored.
+
+Whoever forges a body learns nothing and leaves a line in the log, without a word of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
+from hubbub.ingest.accept import Outcome
+from hubbub.ingest.providers import PROVIDERS
+from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply
+from hubbub.ingest.receivers.stored import applied, receipts
+from hubbub.ingest.receivers.texts import parted, store
+from hubbub.model.event import Item, Rejection, as_json, record_from
+from hubbub.model.name import Name
+from hubbub.model.tenant import Tenant
+from hubbub.storage.store import Store
+from hubbub.store.integrations import Integration, Integrations
+from hubbub.store.payloads import Payloads
+from hubbub.store.rooms import Rooms
+from hubbub.telemetry import log
+
+Accept = Callable[[str, list[Item], str], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a delivery: a challenge has a `reply`, anything else what became of its events."""
+
+    reply: Reply | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    names: tuple[Name, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    def answer(self) -> dict[str, object]:
+        """Return the public form: counts of events, those refused, and what was ignored, by name."""
+        return {**self.outcome.answer(), "ignored": dict(self.ignored)}
+
+
+class Receiving:
+    """Takes deliveries for all integrations that receive."""
+
+    def __init__(
+        self,
+        integrations: Integrations,
+        payloads: Payloads,
+        rooms: Rooms,
+        store: Store,
+        tenant_of: Callable[[str], Tenant],
+        accept: Accept,
+    ) -> None:
+        self._integrations, self._payloads, self._rooms = integrations, payloads, rooms
+        self._store, self._tenant_of, self._accept = store, tenant_of, accept
+
+    def find(self, provider: str, integration_id: str) -> Integration:
+        """Return the integration of an address.
+
+        Raises NotFoundError, the same for none, another service's, and one that only fetches.
+        """
+        found = self._integrations.find(integration_id)
+        if found is None or found.provider != provider or not PROVIDERS[provider].receives(found.secret_names):
+            raise NotFoundError
+        return found
+
+    def take(self, integration: Integration, delivery: Delivery) -> Taken:
+        """Verify, answer or store a delivery to an integration that `find` returned.
+
+        Raises ForgedError, IntegrationPausedError, BadRequestError, and what storing raises.
+        """
+        receiver = PROVIDERS[integration.provider].receiver
+        assert receiver is not None  # `find` found it
+        secrets = self._integrations.secrets(integration)
+        try:
+            if delivery.method != "GET":
+                receiver.verify(delivery, secrets)
+            reply = receiver.challenge(delivery, secrets)
+        except ForgedError as error:
+            log.warning(
+                "forged delivery", provider=integration.provider, integration=integration.id, tenant=integration.tenant,
+                reason=error.details.get("reason", ""),
+            )  # fmt: skip
+            raise
+        if reply is not None:
+            return Taken(reply)
+        if delivery.method == "GET":
+            raise NotFoundError
+        if integration.state == "paused":
+            raise IntegrationPausedError
+        return self._store_events(receiver, integration, delivery)
+
+    def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
+        source, tenant = receiver.provider, integration.tenant
+        read = receiver.read(delivery, self._options(integration))
+        events: list[dict[str, Any]] = [{"source": source, **event} for event in read.events]
+        ignored = Counter(read.ignored)
+        owner = self._tenant_of(tenant)
+        for change in read.changes:
+            changed = applied(self._store, owner.no, source, change)
+            if changed is not None:
+                events.append({"source": source, **changed})
+            elif not change.otherwise:
+                ignored["change of an unknown message"] += 1
+        for one in read.up_to:
+            events += ({"source": source, **event} for event in receipts(self._store, owner.no, source, one))
+        both = [parted(integration, event) for event in events]
+        items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
+        outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
+        refused = {one.index for one in outcome.rejected}
+        for index, (_, text) in enumerate(both):
+            if text is not None and index not in refused:
+                store(self._payloads, integration, text)
+        return Taken(None, outcome, ignored, tuple(read.names), tuple(read.gaps))
+
+    def _options(self, integration: Integration) -> Options:
+        settings = integration.settings
+        staff, own, bots = (frozenset(settings.get(name, ())) for name in ("staff_ids", "own_ids", "bot_ids"))
+        return Options(
+            integration.id, staff, own, bots, keep_text="keep_text_days" in settings, zone=settings.get("zone", "UTC"),
+            settings=settings, room=partial(self._rooms.key, integration.tenant, integration.provider),
+        )  # fmt: skip
+
+
+def _item(event: dict[str, Any], index: int, tenant: str) -> Item:
+    """Return an event; one without an id is refused, since it would count again with every retry."""
+    if not event.get("id"):
+        message = "'id' is required: without one a retry would count again"
+        return Rejection(index=index, code="missing_field", field="id", message=message, raw=as_json(event))
+    return record_from(event, index, tenant)

@@ -1,0 +1,169 @@
+"""Slack's Events API: messages, edits, deletions and reactions of the channels that the app is in, as they happen.
+
+- A message becomes the event that the importer of exports and the daily connector make of it (`sources/slack_message.py`), in
+  the channel's key, so that all three count it once. An `app_mention` is the same message told twice.
+- Slack tells a reply and not that its root has become a thread. So a reply also changes its root, which then is the question
+  of a conversation; a root that is not stored is made from what its reply knows of it.
+- An edit is a revision. So is a deletion: the message was sent and stays counted, its text goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+import msgspec
+
+from hubbub.ingest.connectors.slack import WORKSPACE
+from hubbub.ingest.receivers.base import (
+    Change,
+    Delivery,
+    Gap,
+    Options,
+    Received,
+    Reply,
+    Secret,
+    Setup,
+    check_fresh,
+    check_same,
+    hmac_hex,
+)
+from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.sources.slack_message import Message, Thread, event_of, mask_text, micros, plain_ts, read_message
+from hubbub.model.event import NOTHING, Event, Rejection
+from hubbub.model.name import Name
+
+MINUTE = timedelta(minutes=1)
+CHANNELS = ("channel_rename", "channel_created", "group_rename")
+USERS = ("team_join", "user_change", "user_profile_changed")
+
+
+class SlackEvents:
+    """A Slack app's event subscription."""
+
+    provider: ClassVar[str] = "slack"
+    setup: ClassVar[Setup] = Setup(
+        "Slack",
+        (
+            "At api.slack.com/apps open your app, or create one, and copy its Signing Secret (Basic Information) into "
+            "'signing_secret' here.",
+            "Under Event Subscriptions switch events on and paste {address} as the Request URL: Slack says 'Verified' at once.",
+            "Subscribe to the bot events message.channels, message.groups, message.im, message.mpim, app_mention, "
+            "reaction_added, channel_rename and user_change; save, and install the app into the workspace.",
+            "Invite the app to each channel, and write a message there.",
+        ),
+        (Secret("signing_secret", "Signing Secret of the app, under Basic Information"),),
+        scopes=(
+            "channels:history", "groups:history", "im:history", "mpim:history", "app_mentions:read", "reactions:read",
+            "channels:read", "users:read",
+        ),
+        settings=(WORKSPACE,),
+    )  # fmt: skip
+
+    def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
+        """Check `v0=` HMAC-SHA256 of `v0:time:body`, of the last five minutes."""
+        sent = delivery.headers.get("x-slack-request-timestamp", "")
+        check_fresh(sent, delivery.received_at)
+        expected = hmac_hex(secrets["signing_secret"], f"v0:{sent}:".encode(), delivery.body)
+        check_same(delivery.headers.get("x-slack-signature", ""), f"v0={expected}")
+
+    def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
+        """Answer `url_verification` with its challenge."""
+        if b"url_verification" not in delivery.body:
+            return None
+        body = object_of(delivery.body)
+        if body.text("type") != "url_verification":
+            return None
+        return Reply(200, "text/plain", body.text("challenge").encode())
+
+    def read(self, delivery: Delivery, options: Options) -> Received:
+        """Read an event callback, or the notice that a minute was lost."""
+        if "x-www-form-urlencoded" in delivery.headers.get("content-type", ""):
+            form = parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100)
+            return Received(ignored={"command" if "command" in form else "interaction": 1})
+        body = object_of(delivery.body)
+        if body.text("type") == "app_rate_limited":
+            minute = body.moment("minute_rate_limited")
+            lost = [Gap(minute, minute + MINUTE, "Slack sent nothing: too many events")] if minute else []
+            return Received(ignored={"app_rate_limited": 1}, gaps=lost)
+        return read_event(body, options)
+
+
+def read_event(body: Fields, options: Options) -> Received:
+    """Return what the event inside a callback means."""
+    event = body.one("event")
+    kind = event.text("type")
+    if kind in ("message", "app_mention"):
+        return _message(event, options)
+    if kind == "reaction_added" and event.text("item", "type") == "message":
+        return _reaction(event, event.text("event_ts") or body.text("event_time"), options)
+    if kind in CHANNELS:
+        room = options.room_key(event.text("channel", "id"))
+        return Received(ignored={kind: 1}, names=[Name("room", room, event.text("channel", "name"))])
+    if kind in USERS:
+        user = event.one("user")
+        name = user.text("profile", "display_name") or user.text("real_name") or user.text("name")
+        return Received(ignored={kind: 1}, names=[Name(who, user.text("id"), name) for who in ("contact", "staff")])
+    return Received(ignored={kind or "unknown": 1})
+
+
+def _message(event: Fields, options: Options) -> Received:
+    subtype, channel = event.text("subtype"), options.room_key(event.text("channel"))
+    inner = dict(event.of)
+    if subtype in ("message_changed", "message_deleted", "message_replied"):
+        before = event.one("previous_message").of
+        inner = {**before, **event.one("message").of} if subtype != "message_deleted" else dict(before)
+        inner.setdefault("ts", event.of.get("deleted_ts"))
+    read = read_message(msgspec.json.encode(inner), f"{event.text('channel')}")
+    if isinstance(read, Rejection):
+        return Received([{"type": "message.received", "id": f"{channel}:{event.text('ts') or event.text('event_ts')}"}])
+    root = plain_ts(read.thread_ts)
+    threads = {root: Thread(author=read.parent_user_id or _own_root(read))} if root is not None else {}
+    made = event_of(channel, read, threads, bots=options.bot_ids)
+    if subtype == "message_deleted":
+        at = event.text("event_ts") or event.text("ts")
+        return Received([_mapping(made, max(made.revision or 0, micros(at) * 1000), {"deleted": True})])
+    text = {"text": mask_text(read.text)} if options.keep_text and read.text else {}
+    return Received([_mapping(made, made.revision or 0, text)], changes=_root(channel, read, threads))
+
+
+def _own_root(read: Message) -> str | None:
+    return read.author if plain_ts(read.thread_ts) == plain_ts(read.ts) else None
+
+
+def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Change]:
+    """Return what a reply says of its root: that it is the question of a conversation."""
+    root, ts = plain_ts(read.thread_ts), plain_ts(read.ts)
+    if root is None or root == ts:
+        return []
+    identity = f"{channel}:{root}"
+    author = threads[root].author
+    opening = event_of(channel, Message(ts=root, thread_ts=root, user=author, reply_count=1), threads)
+    revision = micros(ts) * 1000
+    otherwise = _mapping(opening, revision, {})
+    return [Change(identity, revision, {"conversation_id": identity}, otherwise if author else {})]
+
+
+def _reaction(event: Fields, moment: str, options: Options) -> Received:
+    item, user = event.one("item"), event.text("user")
+    at, ts = micros(moment), plain_ts(item.text("ts"))
+    channel = options.room_key(item.text("channel"))
+    message = f"{channel}:{ts}"
+    time = datetime.fromtimestamp(at / 1e6, UTC).isoformat() if at else None
+    return Received([filled(
+        type="message.reacted", time=time, id=f"{message}:{event.text('reaction')}:{user}", channel="slack", channel_id=channel,
+        message_id=message, contact_id=user, attributes={"reaction": event.text("reaction")},
+    )])  # fmt: skip
+
+
+def _mapping(event: Event, revision: int, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event as a mapping, with a revision and more attributes."""
+    found = {name: getattr(event, name) for name in Event.__struct_fields__ if getattr(event, name) is not None}
+    own = msgspec.json.decode(event.attributes) if event.attributes is not NOTHING else {}
+    found.pop("attributes", None)
+    attributes = {**own, **more}
+    return {
+        **found, "time": event.time.isoformat(), "revision": revision, **({"attributes": attributes} if attributes else {}),
+    }  # fmt: skip

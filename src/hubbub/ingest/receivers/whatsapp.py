@@ -1,0 +1,216 @@
+"""WhatsApp's Cloud API: messages of customers, echoes of the business's own, and what became of what was sent.
+
+- A customer is known by the phone number (`wa_id`); where WhatsApp does not tell it, by the business-scoped user id. A body that
+  has both links them, so that they are one person.
+- A message that was sent through the API is told by its status `sent` alone, so that is `message.sent`; marketing and
+  authentication templates are `auto`, since nobody wrote them.
+- An edit or a deletion names its message and not when that was sent: it changes the stored one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Setup
+from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.receivers.meta import APP, CALLBACK, SECRETS, Meta
+from hubbub.model.name import Name
+
+RECEIPTS = {
+    "delivered": "message.delivered",
+    "read": "message.read",
+    "played": "message.read",
+    "failed": "message.failed",
+}
+NOT_WRITTEN = ("marketing", "authentication")
+LATEST = 4_102_444_800_000_000
+"""Of two reports that two ids are one person the earlier counts, whichever arrives first: revisions count down from here."""
+
+
+class WhatsApp(Meta):
+    """A WhatsApp business account of a Meta app."""
+
+    provider: ClassVar[str] = "whatsapp"
+    setup: ClassVar[Setup] = Setup(
+        "WhatsApp Cloud API",
+        (
+            APP,
+            CALLBACK.replace("{product}", "WhatsApp"),
+            "Subscribe to the field messages, and to smb_message_echoes where people answer in the WhatsApp Business app.",
+            "Send a message to the number.",
+        ),
+        SECRETS,
+        scopes=("whatsapp_business_management", "whatsapp_business_messaging"),
+    )
+
+    def read(self, delivery: Delivery, options: Options) -> Received:
+        """Read every change of every entry of a body."""
+        found = _Body(options)
+        for entry in object_of(delivery.body).many("entry"):
+            for change in entry.many("changes"):
+                found.change(change)
+        return Received(found.events, found.ignored, found.names, changes=found.changes)
+
+
+@dataclass
+class _Body:
+    """What was read of a body so far."""
+
+    options: Options
+    events: list[dict[str, object]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    names: list[Name] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def change(self, change: Fields) -> None:
+        name, value = change.text("field"), change.one("value")
+        number = value.text("metadata", "phone_number_id")
+        if name in ("messages", "smb_message_echoes"):
+            for message in value.many("messages"):
+                self._message(_Message(number, message, _sender(message, value), sent=False))
+            for message in value.many("message_echoes"):
+                self._message(_Message(number, message, message.text("to") or message.text("to_user_id"), sent=True))
+            for status in value.many("statuses"):
+                self._status(number, status)
+            self._contacts(value)
+            if value.many("errors"):
+                self.ignored["errors"] += len(value.many("errors"))
+        else:
+            self.ignored[name or "unknown"] += 1
+
+    def _contacts(self, value: Fields) -> None:
+        number, display = value.text("metadata", "phone_number_id"), value.text("metadata", "display_phone_number")
+        if number and display:
+            self.names.append(Name("account", number, f"+{display.removeprefix('+')}"))
+        moments = [m.moment("timestamp") for m in value.many("messages")]
+        for contact in value.many("contacts"):
+            phone, scoped = contact.text("wa_id"), contact.text("user_id")
+            if name := contact.text("profile", "name"):
+                self.names.append(Name("contact", phone or scoped, name))
+            if phone and scoped and moments and moments[0]:
+                self.events.append(_linked(phone, scoped, moments[0]))
+
+    def _message(self, one: _Message) -> None:
+        kind = one.body.text("type")
+        if kind == "system":
+            self._system(one)
+        elif kind == "reaction":
+            self._reaction(one)
+        elif kind in ("edit", "revoke"):
+            self.changes.append(one.change(self.options.keep_text))
+        else:
+            self.events.append(one.event(one.body, self.options.keep_text))
+
+    def _system(self, one: _Message) -> None:
+        new = one.body.text("system", "wa_id") or one.body.text("system", "new_wa_id")
+        moment = one.body.moment("timestamp")
+        if new and new != one.contact and moment:
+            self.events.append(_linked(one.contact, new, moment))
+        else:
+            self.ignored[f"system: {one.body.text('system', 'type') or 'unknown'}"] += 1
+
+    def _reaction(self, one: _Message) -> None:
+        if not one.body.text("reaction", "emoji"):
+            self.ignored["reaction taken back"] += 1
+            return
+        self.events.append(filled(
+            type="message.reacted", id=one.body.text("id"), message_id=one.body.text("reaction", "message_id"),
+            attributes={"reaction": one.body.text("reaction", "emoji")}, **one.common,
+        ))  # fmt: skip
+
+    def _status(self, number: str, status: Fields) -> None:
+        name = status.text("status")
+        contact = status.text("recipient_id") or status.text("recipient_user_id")
+        type_ = "message.sent" if name == "sent" else RECEIPTS.get(name)
+        if type_ is None or status.text("type") == "call":
+            self.ignored[f"{status.text('type') or 'status'}: {name or 'unknown'}"] += 1
+            return
+        template = status.text("pricing", "category") in NOT_WRITTEN
+        errors = [error.text("code") for error in status.many("errors")]
+        self.events.append(filled(
+            type=type_, time=_iso(status.moment("timestamp")), id=f"{status.text('id')}:{name}", message_id=status.text("id"),
+            channel="whatsapp", account_id=number, contact_id=contact, conversation_id=_conversation(number, contact),
+            kind="auto" if template and name == "sent" else None, attributes={"errors": errors} if errors else None,
+        ))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message with the number that it went to or came from."""
+
+    number: str
+    body: Fields
+    contact: str
+    sent: bool
+
+    @property
+    def common(self) -> dict[str, object]:
+        return filled(
+            time=_iso(self.body.moment("timestamp")), channel="whatsapp", account_id=self.number, contact_id=self.contact,
+            conversation_id=_conversation(self.number, self.contact),
+        )  # fmt: skip
+
+    def event(self, content: Fields, keep_text: bool) -> dict[str, object]:
+        about = filled(
+            form=content.text("type"), answers=self.body.text("context", "id"), text=_text(content) if keep_text else None,
+            ad=self.body.text("referral", "source_id"), forwarded=self.body.one("context").of.get("forwarded") is True,
+        )  # fmt: skip
+        type_ = "message.sent" if self.sent else "message.received"
+        return {
+            **filled(type=type_, id=self.body.text("id"), message_id=self.body.text("id"), **self.common), "attributes": about,
+        }  # fmt: skip
+
+    def change(self, keep_text: bool) -> Change:
+        """Return what an edit or a deletion does to the message that it names."""
+        kind = self.body.text("type")
+        original = self.body.text(kind, "original_message_id")
+        moment = self.body.moment("timestamp")
+        told: dict[str, object] = {"deleted": True}
+        if kind == "edit":
+            text = _text(self.body.one("edit", "message")) if keep_text else None
+            told = {"edited": True, **filled(text=text)}
+        type_ = "message.sent" if self.sent else "message.received"
+        otherwise = {"type": type_, "message_id": original, **self.common}
+        revision = int(moment.timestamp() * 1000) if moment else 1
+        return Change(original, revision, {"attributes": told}, otherwise)
+
+
+def _text(content: Fields) -> str:
+    kind = content.text("type")
+    for path in (("text", "body"), (kind, "caption"), ("button", "text"), *_interactive(content)):
+        if found := content.text(*path):
+            return found
+    return ""
+
+
+def _interactive(content: Fields) -> Iterator[tuple[str, ...]]:
+    yield from (("interactive", kind, "title") for kind in ("list_reply", "button_reply"))
+    yield "interactive", "nfm_reply", "body"
+
+
+def _sender(message: Fields, value: Fields) -> str:
+    """Return the customer: by number, else by the scoped id, else whom the body is about when that is one alone."""
+    told = message.text("from") or message.text("from_user_id")
+    contacts = value.many("contacts")
+    if told or len(contacts) != 1:
+        return told
+    return contacts[0].text("wa_id") or contacts[0].text("user_id")
+
+
+def _conversation(number: str, contact: str) -> str:
+    return f"{number}:{contact}" if contact else ""
+
+
+def _linked(one: str, other: str, moment: datetime) -> dict[str, object]:
+    return {
+        "type": "contact.linked", "time": moment.isoformat(), "id": f"linked:{one}:{other}", "contact_id": one, "name": other,
+        "channel": "whatsapp", "revision": LATEST - int(moment.timestamp() * 1_000_000),
+    }  # fmt: skip
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
