@@ -98,7 +98,7 @@ class Receiving:
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant
         read = receiver.read(delivery, self._options(integration))
-        events: list[dict[str, Any]] = [{"source": source, **event} for event in read.events]
+        events = [_event(source, event) for event in read.events]
         ignored = Counter(read.ignored)
         owner = self._tenant_of(tenant)
         for change in read.changes:
@@ -125,6 +125,12 @@ class Receiving:
             integration.id, staff, own, bots, keep_text="keep_text_days" in settings, zone=settings.get("zone", "UTC"),
             settings=settings, room=partial(self._rooms.key, integration.tenant, integration.provider),
         )  # fmt: skip
+
+
+def _event(source: str, event: Mapping[str, object]) -> dict[str, Any]:
+    """Return an event with its source; a message itself counts above what was made from a later word on it, which has revision 0."""
+    revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
+    return {"source": source, **revision, **event}
 
 
 def _item(event: dict[str, Any], index: int, tenant: str) -> Item:
