@@ -128,7 +128,7 @@ class Receiving:
 
 
 def _event(source: str, event: Mapping[str, object]) -> dict[str, Any]:
-    """Return an event with its source; a message itself counts above what was made from a later word on it, which has revision 0."""
+    """Return an event with its source. A message counts above what was made from a later word on it, which has revision 0."""
     revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
     return {"source": source, **revision, **event}
 
