@@ -90,6 +90,9 @@ class Workspace:
     page: int = 3
     posted: list[dict[str, Any]] = field(default_factory=list)
     strangers: tuple[str, ...] = ()
+    users: list[Any] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)
+    scopes: frozenset[str] = frozenset({"users:read"})
 
     def __call__(self, call: Call) -> Reply:
         """Answer a call."""
@@ -102,12 +105,21 @@ class Workspace:
 
     def conversations_list(self, asked: dict[str, Any]) -> Reply:
         """List the channels."""
-        names = [*self.channels, *self.strangers]
-        found = [{"id": f"C{n:04}", "name": name, "is_member": name in self.channels} for n, name in enumerate(names)]
+        found = [{"id": id_, "name": name, "is_member": name in self.channels} for name, id_ in self._ids().items()]
         return self._page("channels", found, asked)
 
+    def users_list(self, asked: dict[str, Any]) -> Reply:
+        """List the people, for a token that may read them."""
+        if "users:read" not in self.scopes:
+            return Reply({"ok": False, "error": "missing_scope", "needed": "users:read"})
+        return self._page("members", self.users, asked)
+
+    def _ids(self) -> dict[str, str]:
+        names = [*self.channels, *self.strangers]
+        return {name: self.ids.get(name, f"C{n:04}") for n, name in enumerate(names)}
+
     def _messages(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.channels[list(self.channels)[int(asked["channel"][1:])]]
+        return self.channels[next(name for name, id_ in self._ids().items() if id_ == asked["channel"])]
 
     def conversations_history(self, asked: dict[str, Any]) -> Reply:
         """Give what is not a mere reply, newest first, between `oldest` and `latest`."""

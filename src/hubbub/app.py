@@ -40,6 +40,8 @@ from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
 from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
+from hubbub.operations.names import OPERATIONS as NAMING
+from hubbub.operations.names import NameOperations
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
 from hubbub.operations.standing import OPERATIONS as STANDING
@@ -69,7 +71,7 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
+    AnswerOperations, AccessOperations, NameOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
     StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
@@ -315,6 +317,7 @@ class Engine(
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING, *KEEPING,
+    *NAMING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

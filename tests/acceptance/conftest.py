@@ -123,6 +123,8 @@ def imported(
             done.corrected += outcome.corrected
             done.rejected.update(r.code for r in outcome.rejected)
             done.tenants[name] += outcome.stored
+    if tenant:
+        engine.take_names(tenant, getattr(source, "names", ()))
     done.summary = source.summary
     return done
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hubbub.app import Engine, open_engine
 from hubbub.model.event import Event
+from hubbub.model.name import Name
 from hubbub.telemetry import configure_logs
 
 
@@ -34,6 +35,10 @@ class Backend:
     ) -> dict[str, Any]:
         """Store events as history; an unknown tenant is made and keeps everything. See `Intake.accept` for `changed`."""
         return self.engine.load(tenant, events, origins, zone, changed=changed)
+
+    def take_names(self, tenant: str, names: Sequence[Name]) -> int:
+        """Keep what an import says that ids are called; returns how many names are others now."""
+        return self.engine.take_names(tenant, names)
 
 
 @contextmanager

@@ -143,6 +143,8 @@ def run(
             for owner in list(done.waiting):
                 done.flush(owner)
         if not dry_run:
+            if tenant and not done.nothing:
+                there.take_names(tenant, source.names)
             tenant = done.refresh(tenant, as_json)
     _say_what_was_left(source, done)
     if done.made:

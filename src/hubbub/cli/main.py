@@ -15,6 +15,7 @@ from hubbub.cli import (
     jobs,
     keeping,
     manage,
+    names,
     reports,
     running,
     signing_in,
@@ -56,6 +57,7 @@ for group in (
     jobs,
     manage,
     signing_in,
+    names,
     erasing,
     keeping,
 ):

@@ -96,14 +96,23 @@ def set_tenant(
         str | None,
         typer.Option(help="Tones that hotspots count too, like 'negative,angry'; '' for none.", show_default=False),
     ] = None,
+    contact_names: Annotated[
+        bool | None,
+        typer.Option(
+            "--contact-names/--no-contact-names",
+            help="Whether what contacts are called is kept; 'no' deletes what is.",
+            show_default=False,
+        ),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Change a tenant's zone, name, retention, or the tones that hotspots count; zone and tones count at once."""
+    """Change a tenant's zone, name, retention, the tones that hotspots count, or whether names of contacts are kept."""
     tones = None if hotspot_tones is None else [tone for tone in hotspot_tones.split(",") if tone.strip()]
     ask(
-        "change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention, hotspot_tones=tones
+        "change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention, hotspot_tones=tones,
+        contact_names=contact_names,
     )  # fmt: skip
 
 

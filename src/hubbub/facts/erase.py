@@ -44,6 +44,7 @@ TEXTS: Mapping[str, tuple[str, ...]] = {
         "former_version",
         "quarantine",
         "snapshot",
+        "name",
     )
 }
 """The columns in which a contact's id may stand, by table."""
@@ -116,7 +117,7 @@ def count(store: Store, who: Contact) -> dict[str, int]:
         own = reading.value("SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?", (who.tenant.no, who.id))
     return {
         "events": own, "mentions": found["event"] - own, "superseded": found["former_version"], "quarantine": found["quarantine"],
-        "facts": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"],
+        "facts": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"], "names": found["name"],
     }  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def erase(store: Store, who: Contact) -> None:
             for table, (unit, key, _) in FACTS.items():
                 rows = writing.rows(f"DELETE FROM {table} WHERE {who.naming(table, writing)} RETURNING {unit}, {key}")
                 units.update((kind, tenant, name) for kind, name in rows)
-            for table in ("former_version", "quarantine", "snapshot"):
+            for table in ("former_version", "quarantine", "snapshot", "name"):
                 writing.run(f"DELETE FROM {table} WHERE {who.naming(table, writing)}")
             units |= _forget(writing, who)
             writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))

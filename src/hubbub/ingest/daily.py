@@ -16,11 +16,13 @@ from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.connectors.base import Connector, Day
 from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
 from hubbub.storage.store import Store
 from hubbub.store.integrations import Integration
 
 Accept = Callable[[list[Item]], Outcome]
+TakeNames = Callable[[list[Name]], object]
 
 
 @dataclass
@@ -42,11 +44,22 @@ class Fetched:
 
 
 def ingest_day(
-    connector: Connector, integration: Integration, secret: str, day: Day, tenant: Tenant, store: Store, accept: Accept
+    connector: Connector,
+    integration: Integration,
+    secret: str,
+    day: Day,
+    tenant: Tenant,
+    store: Store,
+    accept: Accept,
+    take_names: TakeNames,
 ) -> Fetched:
     """Fetch and store a day. Raises what the connector raises; what was stored until then stays."""
     done = Fetched()
-    for batch in connector.fetch(integration, secret, day):
+    for found in connector.fetch(integration, secret, day):
+        take_names([one for one in found if isinstance(one, Name)])
+        batch = [one for one in found if not isinstance(one, Name)]
+        if found and not batch:
+            continue
         done.pages += 1
         fresh = _changed(store, tenant, batch) if connector.observes else batch
         done.duplicates += len(batch) - len(fresh)

@@ -62,6 +62,8 @@ class Tenant:
     calendar: Calendar = NO_CALENDAR
     hotspot_tones: tuple[str, ...] = ()
     """Tones, in lower case, whose messages `hotspot_ratio` counts beside the topics complaint and escalation."""
+    contact_names: bool = True
+    """Whether what contacts are called is kept."""
 
     @property
     def tz(self) -> ZoneInfo:

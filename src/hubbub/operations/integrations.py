@@ -23,6 +23,7 @@ from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.providers import provider as provider_of
 from hubbub.ingest.receivers.receive import Receiving
 from hubbub.model.event import Item
+from hubbub.model.name import Name
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.outgoing.http import Outgoing
@@ -82,6 +83,10 @@ class OutsideOperations(ABC):
     @abstractmethod
     def accept(self, tenant: str, items: Iterable[Item], *, history: bool = False, origin: str = "api") -> Outcome:
         """Store read events."""
+
+    @abstractmethod
+    def take_names(self, tenant: str, names: Iterable[Name]) -> int:
+        """Keep what a source says that ids are called."""
 
     # --- integrations
 
@@ -210,10 +215,13 @@ class OutsideOperations(ABC):
         def accept(items: list[Item]) -> Outcome:
             return self.accept(tenant, items, history=is_backfill, origin=found.provider)
 
+        def take_names(names: list[Name]) -> None:
+            self.take_names(tenant, names)
+
         with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=found.id, date=date):
             try:
                 secret = self.integration_store.secret(found)
-                done = ingest_day(kind(self.http), found, secret, day, one, self.store, accept)
+                done = ingest_day(kind(self.http), found, secret, day, one, self.store, accept, take_names)
             except UpstreamRefusedError as error:
                 self.integration_store.broken(found, error.reason, error.action)
                 log.warning("integration broken", reason=error.reason, action=error.action)

@@ -97,10 +97,11 @@ def export(
 
 
 def settings_of(tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant's settings: id, zone, name, days of retention, business hours, and the tones that hotspots count."""
+    """Return a tenant's settings: id, zone, name, retention, business hours, tones of hotspots, whether contacts have names."""
     return {
         "id": tenant.id, "zone": tenant.zone, "name": tenant.name, "retention": asdict(tenant.retention),
         "calendar": calendar.document(tenant.calendar), "hotspot_tones": list(tenant.hotspot_tones),
+        "contact_names": tenant.contact_names,
     }  # fmt: skip
 
 

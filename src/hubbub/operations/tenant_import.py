@@ -46,6 +46,7 @@ class Settings:
     retention: Retention
     calendar: Calendar
     hotspot_tones: tuple[str, ...] = ()
+    contact_names: bool = True
 
 
 def import_tenant(
@@ -111,7 +112,7 @@ def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
         retention, hours = Retention(**said["retention"]), calendar.read(said["calendar"]) if said["calendar"] else None
         return Settings(
             check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
-            hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())),
+            hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
         )  # fmt: skip
     except (KeyError, TypeError) as error:
         raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
@@ -126,8 +127,7 @@ def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
             f"tenant {settings.id!r} exists already, or waits to be deleted: import it under another name with --as, or first "
             f"'hubbub tenants delete {settings.id} --grace 0'"
         ) from None
-    if settings.hotspot_tones:
-        control.change_tenant(tenant.id, hotspot_tones=settings.hotspot_tones)
+    control.change_tenant(tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names)
     if settings.calendar:
         control.set_calendar(tenant.id, settings.calendar)
     control.close_tenant(tenant.id, left_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -31,13 +32,17 @@ LONGEST_OVERLAP = 30 * 86_400
 _GRAINS = ("raw", "hour", "day", "week", "month", "facts")
 
 
-class TenantOperations:
+class TenantOperations(ABC):
     """What an engine does for its operator."""
 
     settings: Settings
     store: Store
     control: Control
     intake: Intake
+
+    @abstractmethod
+    def forget_names(self, tenant: Tenant, kind: str) -> None:
+        """Delete all names of a kind."""
 
     def tenants(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
         """Return all tenants with zone and retention, oldest first, or one alone; `limit` cuts them into pages."""
@@ -66,15 +71,22 @@ class TenantOperations:
         name: str | None = None,
         retention: Mapping[str, int | None] | None = None,
         hotspot_tones: Sequence[str] | None = None,
+        contact_names: bool | None = None,
     ) -> dict[str, Any]:
-        """Change zone, name, parts of the retention, or the tones that hotspots count; zone and tones count at once."""
+        """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept.
+
+        All count at once; names of contacts that are no longer kept are deleted.
+        """
         current = self.control.tenant(tenant)
         kept = None
         if retention is not None:
             kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
-        return _tenant_row(
-            self.control.change_tenant(tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones)
+        changed = self.control.change_tenant(
+            tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names
         )
+        if not changed.contact_names:
+            self.forget_names(changed, "contact")
+        return _tenant_row(changed)
 
     def calendar(self, tenant: str) -> dict[str, Any]:
         """Return a tenant's business hours: its zone, and the versions of its calendar by date; none: no calendar."""
@@ -190,7 +202,7 @@ def _tenant_row(tenant: Tenant) -> dict[str, Any]:
     return {
         "tenant": tenant.id, "zone": tenant.zone, "name": tenant.name,
         "retention": {g: getattr(tenant.retention, g) for g in _GRAINS},
-        "hotspot_tones": list(tenant.hotspot_tones),
+        "hotspot_tones": list(tenant.hotspot_tones), "contact_names": tenant.contact_names,
     }  # fmt: skip
 
 

@@ -114,6 +114,13 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "person": (
         {"tenant": "INTEGER NOT NULL", "contact_id": "TEXT NOT NULL", "root": "TEXT NOT NULL"}, "tenant, contact_id",
     ),
+    "name": (
+        {
+            "tenant": "INTEGER NOT NULL", "kind": "TEXT NOT NULL", "id": "TEXT NOT NULL", "name": "TEXT NOT NULL",
+            "searched": "TEXT NOT NULL", "valid_from": "INTEGER NOT NULL", "by_hand": "INTEGER NOT NULL",
+        },
+        "tenant, kind, id",
+    ),
     **published.TABLES,
 }  # fmt: skip
 """Table -> (column -> type, primary key); without one, rows are told apart by all they say."""

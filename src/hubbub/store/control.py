@@ -45,6 +45,7 @@ tenants = sa.Table(
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("delete_at", sa.DateTime, nullable=True),
     sa.Column("hotspot_tones", sa.Text, nullable=True),
+    sa.Column("contact_names", sa.Boolean, nullable=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
 """No number is ever given twice. One with a `delete_at` is closed: for everybody it is not there, and goes at that moment."""
@@ -186,10 +187,11 @@ class Control:
         name: str | None = None,
         retention: Retention | None = None,
         hotspot_tones: Sequence[str] | None = None,
+        contact_names: bool | None = None,
     ) -> Tenant:
         """Change what is given of a tenant. A changed zone takes effect on numbers with the next refresh."""
         self.tenant(tenant_id)
-        values: dict[str, str] = {}
+        values: dict[str, str | bool] = {}
         if zone is not None:
             values["zone"] = check_zone(zone)
         if name is not None:
@@ -198,6 +200,8 @@ class Control:
             values["retention"] = json.dumps(asdict(retention))
         if hotspot_tones is not None:
             values["hotspot_tones"] = json.dumps(check_tones(hotspot_tones))
+        if contact_names is not None:
+            values["contact_names"] = contact_names
         if values:
             with self._changing(tenant_id) as con:
                 con.execute(tenants.update().where(tenants.c.id == tenant_id).values(values))
@@ -383,7 +387,7 @@ def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tena
     return {
         row.id: Tenant(
             row.no, row.id, row.zone, row.name, Retention(**json.loads(row.retention)), open_.get(row.id, NO_CALENDAR),
-            tuple(json.loads(row.hotspot_tones or "[]")),
+            tuple(json.loads(row.hotspot_tones or "[]")), row.contact_names is not False,
         )
         for row in con.execute(query.order_by(tenants.c.no))
     }  # fmt: skip

@@ -54,6 +54,10 @@ class Erased:
     contacts: Mapping[bytes, datetime]
     events: frozenset[bytes]
 
+    def person(self, id_: str) -> bool:
+        """Say whether a contact of this id was erased, whatever it does now."""
+        return bool(self.contacts) and self.digest("contact", id_) in self.contacts
+
     def holds(self, event: Incoming, when: datetime, source: str) -> bool:
         """Say whether an event (its time UTC without zone, its source or the default one) was erased, or is from before."""
         if event.contact_id:

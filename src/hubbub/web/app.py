@@ -44,6 +44,7 @@ from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
 from hubbub.web.keys import router as keys
 from hubbub.web.limits import Limiter
+from hubbub.web.names import router as names
 from hubbub.web.reports import router as reports
 from hubbub.web.routes import api, open_routes
 from hubbub.web.tenants import router as tenants
@@ -192,6 +193,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(calendar)
     app.include_router(tenants)
     app.include_router(keys)
+    app.include_router(names)
     app.include_router(erasing)
     app.include_router(exports)
     app.include_router(open_routes)

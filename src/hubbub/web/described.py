@@ -47,6 +47,7 @@ TAGS = {
     "hooks": "Where services send what happens.",
     "tenants": "Owners of data.",
     "keys": "Who may ask.",
+    "names": "What ids are called.",
     "erase": "A contact, taken out of everything.",
     "erasures": "That it was done, and when.",
     "exports": "All that a tenant owns, to take away.",

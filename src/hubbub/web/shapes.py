@@ -289,6 +289,7 @@ class TenantAnswer(Shape):
     hotspot_tones: list[str] = Field(
         description="Tones that hotspots count beside the topics complaint and escalation."
     )
+    contact_names: bool = Field(description="Whether what contacts are called is kept.")
 
 
 class TenantsAnswer(Shape):
@@ -382,6 +383,7 @@ class ErasedAnswer(Shape):
     snapshots: int = Field(ge=0, description="Deleted, or made again without it.")
     reports: int = Field(ge=0, description="Made again without it, or deleted.")
     payloads: int = Field(ge=0, description="Replies that were asked for.")
+    names: int = Field(ge=0, description="What it was called.")
 
 
 class ErasureRow(Shape):

@@ -62,6 +62,9 @@ class TenantChange(BaseModel):
     name: Name | None = None
     retention: RetentionChange | None = None
     hotspot_tones: Tones | None = None
+    contact_names: bool | None = Field(
+        None, description="Whether what contacts are called is kept; false deletes what is."
+    )
 
 
 def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
@@ -95,5 +98,7 @@ def one(engine: EngineOf, own: MayRead, tenant: Id) -> shapes.Tenant:
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
 def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> shapes.Tenant:
-    """Change zone, name, parts of the retention, or the tones that hotspots count; zone and tones count at once."""
-    return engine.change_tenant(tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones)
+    """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept."""
+    return engine.change_tenant(
+        tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones, body.contact_names
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -17,12 +17,15 @@ from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadInputError
 from hubbub.model.event import Item
+from hubbub.model.name import Name
 from hubbub.model.tenant import check_zone
 from hubbub.model.window import local_midnight
 from hubbub.outgoing.http import Outgoing
 from hubbub.store.integrations import Integration
 
 LONGEST_LIST = 1000
+Batch = Sequence[Item | Name]
+"""What a page of a service gave: events, what of it cannot be used, and what ids are called."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class Connector(ABC):
         self.http = http
 
     @abstractmethod
-    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[list[Item]]:
-        """Yield what happened that day in batches of a page."""
+    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[Batch]:
+        """Yield what happened that day, and names, in batches of a page."""
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A Slack workspace through its Web API: the messages of a day in the channels that the app is in, with their threads.
 
-- Events are those of the importer of exports (`sources/slack_message.py`), named by the channel's name as an export's folders
-  are, so a workspace's export and its live history never double. Texts are not kept.
+- Events are those of the importer of exports (`sources/slack_message.py`), named by the channel's id as there, so a workspace's
+  export and its live history never double, and a channel that is renamed is the same channel. Texts are not kept.
 - A thread is fetched whole as soon as one of its messages lies in the day. Slack does not list replies by day, so roots of the
   `THREAD_DAYS` before are looked at too: a reply to an older one is found when it is broadcast, or by a backfill of its root's day.
 - Slack allows few calls a minute, and a busy day needs many. When it says how many seconds to pause, that pause is kept here,
@@ -11,20 +11,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, ZONE, Connector, Day, Setting
-from hubbub.ingest.sources.slack_message import Message, Thread, count, event_of, micros, plain_ts, read_message
-from hubbub.model.event import Item, Rejection
+from hubbub.ingest.connectors.base import BASE_URL, ZONE, Batch, Connector, Day, Setting
+from hubbub.ingest.sources.slack_message import (
+    Message,
+    Thread,
+    count,
+    event_of,
+    micros,
+    moment_of,
+    person_name,
+    plain_ts,
+    read_message,
+)
+from hubbub.model.event import Event, Item, Rejection
+from hubbub.model.name import Name
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.outgoing.slack import SlackClient, ask
 from hubbub.store.integrations import Integration
+from hubbub.telemetry import log
 
 PAGE = 200
 THREAD_DAYS = 60
@@ -37,7 +49,8 @@ WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A
 
 
 class Slack(Connector):
-    """A Slack workspace. Its secret is a bot token with channels:read, channels:history and, for replies, chat:write."""
+    """A Slack workspace. Its secret is a bot token with channels:read and channels:history, users:read for names of people, and,
+    for replies, chat:write."""
 
     provider = "slack"
     settings = (
@@ -51,13 +64,20 @@ class Slack(Connector):
         super().__init__(http)
         self._pause = pause
 
-    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[list[Item]]:
-        """Yield the messages of the day and the whole threads they belong to, channel by channel, page by page."""
+    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[Batch]:
+        """Yield the messages of the day and the whole threads they belong to, channel by channel, page by page; then names."""
         client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
         wanted = {name.removeprefix("#") for name in self.setting(integration, "channels") or []}
         calls = _Calls(self._pause)
+        rooms: list[Item | Name] = []
+        people: set[tuple[str, str]] = set()
         for id_, name in self._channels(client, calls, wanted):
-            yield from self._channel(client, calls, id_, name, day)
+            rooms.append(Name("room", id_, name))
+            for batch in self._channel(client, calls, id_, name, day):
+                people.update(_people(batch))
+                yield batch
+        yield rooms
+        yield from _named(client, calls, people)
 
     def _channels(self, client: SlackClient, calls: _Calls, wanted: set[str]) -> Iterator[tuple[str, str]]:
         """Yield id and name of the channels to read. Raises UpstreamRefusedError for a wanted one that is not there."""
@@ -93,7 +113,7 @@ class Slack(Connector):
                 root = plain_ts(message.thread_ts) or (plain_ts(message.ts) if count(message.reply_count) else None)
                 today = start <= micros(message.ts) < end
                 if root is None and today:
-                    batch.append(event_of(name, message, {}))
+                    batch.append(event_of(id_, message, {}))
                 elif root is not None and root not in seen and (today or micros(message.latest_reply) >= start):
                     seen.add(root)
                     yield from self._thread(client, calls, id_, name, root)
@@ -112,8 +132,33 @@ class Slack(Connector):
                     threads[root] = Thread(count(message.reply_count), micros(message.latest_reply), message.author)
                 elif threads[root].author is None:
                     threads[root].author = message.parent_user_id
-                batch.append(event_of(name, message, threads))
+                batch.append(event_of(id_, message, threads))
             yield _numbered(batch)
+
+
+def _people(batch: list[Item]) -> Iterator[tuple[str, str]]:
+    """Yield the people that events name, by kind of name and id."""
+    for item in batch:
+        if isinstance(item, Event):
+            yield from ((kind, id_) for kind, id_ in (("contact", item.contact_id), ("staff", item.staff_id)) if id_)
+
+
+def _named(client: SlackClient, calls: _Calls, people: Collection[tuple[str, str]]) -> Iterator[Batch]:
+    """Yield what these people are called. Where users cannot be read now, or by this token, they come without names."""
+    if not people:
+        return
+    try:
+        for page in calls.pages(client.users_list, "members", {"limit": PAGE}):
+            found = [one for one in page if isinstance(one, dict) and isinstance(one.get("id"), str)]
+            yield [
+                Name(kind, user["id"], name, moment_of(user.get("updated")))
+                for user in found
+                for kind in ("contact", "staff")
+                if (kind, user["id"]) in people
+                and (name := person_name(user.get("name"), user.get("real_name"), user.get("profile")))
+            ]
+    except (UpstreamRefusedError, UpstreamUnavailableError) as error:  # no day is lost for a label
+        log.warning("names not read", reason=error.message)
 
 
 class _Calls:

@@ -3,9 +3,10 @@
 In goes the folder or ZIP that Slack (or slackdump, also with one file a channel) made, of any age; out come `Record`s,
 or a `Rejection` that names file, record and field. Decisions that somebody will ask about:
 
-- **Identity** is the channel's folder name and `ts`. The Slack id of a channel is in `channels.json` of some exports
-  and not of others, so an id made from it would count a message twice. `ts` alone gives the time: day files are US
-  Pacific days.
+- **Identity** is the channel's Slack id and `ts`, so that a channel that is renamed is the same channel. The id is in the
+  lists of an export (`channels.json` and others); a folder that none of them names has its name for an id. `ts` alone
+  gives the time: day files are US Pacific days.
+- **Names** of channels, and of the people who wrote, are labels beside the events.
 - **Revision** comes from the record itself, the newest of `ts`, edit, latest reply, then the number of reactions, so
   that a newer snapshot wins in any order of import. A reaction taken back cannot be told from an older snapshot and
   stays. A message that is absent from a later snapshot is not a deletion.
@@ -27,9 +28,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,18 @@ from hubbub.errors import BadInputError
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.package import UNREADABLE, Package, package_at
 from hubbub.ingest.sources.rows import CUT
-from hubbub.ingest.sources.slack_message import Message, Thread, count, event_of, micros, plain_ts, read_message, refuse
+from hubbub.ingest.sources.slack_message import (
+    Message,
+    Thread,
+    count,
+    event_of,
+    micros,
+    moment_of,
+    person_name,
+    plain_ts,
+    read_message,
+    refuse,
+)
 from hubbub.ingest.sources.summary import Record, Tally
 from hubbub.model.event import Rejection, array_of
 from hubbub.model.name import Name
@@ -51,7 +64,7 @@ _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json", "users.json"
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """A file of messages: a day of a channel, or (`whole`) all that a dump has of it, under the channel's id."""
+    """A file of messages: a day of a channel, by its folder, or (`whole`) all that a dump has of it, by the channel's id."""
 
     channel: str
     name: str
@@ -81,8 +94,11 @@ class _Named(msgspec.Struct):
 
     id: str = ""
     name: str | None = None
-    real_name: str | None = None
     is_bot: bool | None = None
+    # Odd values of these change no event, so they are looked at with care instead of losing the entry.
+    real_name: Any = None
+    profile: Any = None
+    updated: Any = None
 
 
 _decode_dump = msgspec.json.Decoder(_Dump).decode
@@ -131,23 +147,25 @@ class SlackImport:
         self.total_bytes = 2 * sum(day.size for day in _export(self.package).days)
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield every record in a fixed order: channels by name, days in order, records as they stand."""
+        """Yield every record in a fixed order: channels by id, days in order, records as they stand."""
         tally = Tally()
         threads = replies = 0
         self.read_bytes = 0
         export = _export(self.package)
-        people = _entries(export, "users.json")
-        self._bots = {one.id for one in people if one.is_bot}
-        names = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.name}
-        self.names = [
-            Name(kind, one.id, one.real_name or one.name or one.id) for one in people for kind in ("contact", "staff")
-        ]
+        users = _entries(export, "users.json")
+        self._bots = {one.id for one in users if one.is_bot}
+        rooms = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.id and one.name}
+        ids = {name: id_ for id_, name in rooms.items()}
+        people: set[tuple[str, str]] = set()
         self.not_read = export.left_out
         if export.left_out:
             tally.left_out["files"] = len(export.left_out)
         channels: dict[str, list[_Day]] = {}
         for day in export.days:
-            channels.setdefault(_name_of(export, day, names), []).append(day)
+            channel = day.channel if day.whole else ids.get(day.channel, day.channel)
+            channels.setdefault(channel, []).append(day)
+            if day.whole and channel not in rooms:
+                rooms[channel] = _name_in(export, day)
         for channel, its_days in sorted(channels.items()):
             found, present = self._threads(its_days, export)
             threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
@@ -156,8 +174,11 @@ class SlackImport:
                 if isinstance(item, Record):
                     tally.add(item.event)
                     event = item.event
+                    people |= {("contact", event.contact_id or ""), ("staff", event.staff_id or "")}
                     replies += event.conversation_id is not None and event.conversation_id != event.id
                 yield item
+        named = {id_: name for id_, name in rooms.items() if id_ in channels}
+        self.names = list(_names(named, users, people, tally.last))
         self.summary = tally.summary(threads=threads, replies=replies)
 
     def _threads(self, days: list[_Day], export: _Export) -> tuple[dict[str, Thread], dict[str, str | None]]:
@@ -237,13 +258,23 @@ def _entries(export: _Export, name: str) -> list[_Named]:
     return found
 
 
-def _name_of(export: _Export, day: _Day, names: dict[str, str]) -> str:
-    """Return the name of a file's channel: of a whole one what its list or itself says, else its id."""
-    if not day.whole or day.channel in names:
-        return names[day.channel] if day.whole else day.channel
+def _name_in(export: _Export, day: _Day) -> str:
+    """Return the name that a channel's own file gives it; empty where it gives none."""
     with suppress(*UNREADABLE):
-        return _decode_named(export.read(day.path).removeprefix(codecs.BOM_UTF8)).name or day.channel
-    return day.channel
+        return _decode_named(export.read(day.path).removeprefix(codecs.BOM_UTF8)).name or ""
+    return ""
+
+
+def _names(
+    rooms: Mapping[str, str], users: Sequence[_Named], people: Container[tuple[str, str]], at: datetime | None
+) -> Iterator[Name]:
+    """Yield what rooms, and people that events name, are called: `at` the newest message, or when a profile was changed."""
+    for id_, name in rooms.items():
+        yield Name("room", id_, name, at)
+    for user in users:
+        for kind in ("contact", "staff"):
+            if (kind, user.id) in people and (name := person_name(user.name, user.real_name, user.profile)):
+                yield Name(kind, user.id, name, moment_of(user.updated) or at)
 
 
 def _export(package: Package) -> _Export:

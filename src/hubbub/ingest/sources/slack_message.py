@@ -95,7 +95,7 @@ def event_of(
     keep_text: bool = False,
     bots: Container[str] = (),
 ) -> Event:
-    """Return the event of a message in a channel, given by its name; `threads` by the `ts` of their root.
+    """Return the event of a message in a channel, given by its id; `threads` by the `ts` of their root.
 
     `bots` are users that are programs.
     """
@@ -185,6 +185,19 @@ def micros(ts: object) -> int:
     """Return a `ts` as whole microseconds; 0 for anything else."""
     plain = plain_ts(ts)
     return int(plain.replace(".", "")) if plain else 0
+
+
+def person_name(name: object, real_name: object, profile: object) -> str:
+    """Return what a user is called, from the fields of a user object: as shown, else in full, else by handle; maybe empty."""
+    said = profile if isinstance(profile, dict) else {}
+    found = (said.get("display_name"), said.get("real_name"), real_name, name)
+    return next((one for one in found if isinstance(one, str) and one.strip()), "")
+
+
+def moment_of(ts: object) -> datetime | None:
+    """Return a `ts`, or a time in whole seconds, as a moment (aware, UTC); None for anything else."""
+    moment = micros(ts)
+    return _EPOCH + timedelta(microseconds=moment) if moment else None
 
 
 def count(value: object) -> int:

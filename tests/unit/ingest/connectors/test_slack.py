@@ -13,6 +13,7 @@ from hubbub.ingest.connectors.slack import LONGEST_PAUSE, PATIENCE, Slack
 from hubbub.ingest.sources import slack as exports
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
+from hubbub.model.name import Name
 from hubbub.outgoing.http import Outgoing
 from tests.platforms import TOKEN, Workspace
 from tests.services import Reply, service
@@ -50,6 +51,8 @@ def exported(folder: Path, channels: dict[str, list[dict[str, Any]]]) -> dict[st
     for name, messages in channels.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "2026-08-01.json").write_text(json.dumps(messages))
+    listed = [{"id": f"C{n:04}", "name": name} for n, name in enumerate(channels)]
+    (folder / "channels.json").write_text(json.dumps(listed))
     return {r.event.id: r.event for r in exports.read(folder).records() if isinstance(r, Record)}
 
 
@@ -63,9 +66,7 @@ def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Pat
     for event in events:
         assert event == imported[event.id]
     left_out = set(imported) - {e.id for e in events}
-    assert left_out == {f"general:{NOON - 2 * BEFORE + n}.000000" for n in (0, 60)} | {
-        f"general:{NOON + 13 * HOUR}.000000"
-    }
+    assert left_out == {f"C0000:{NOON - 2 * BEFORE + n}.000000" for n in (0, 60)} | {f"C0000:{NOON + 13 * HOUR}.000000"}
     assert "canary" not in str(events)
 
 
@@ -73,7 +74,7 @@ def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
     """Channels are chosen by name, with or without #, or by id; one that is not there is named."""
     with service(Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")], "c": [said(NOON, "U1")]})) as there:
         events = fetched(Slack(out), integration("slack", there.url, channels=["#a", "C0002"]))
-        assert {e.channel_id for e in events} == {"a", "c"}
+        assert {e.channel_id for e in events} == {"C0000", "C0002"}
         with pytest.raises(UpstreamRefusedError, match="nowhere"):
             fetched(Slack(out), integration("slack", there.url, channels=["a", "nowhere"]))
 
@@ -114,3 +115,31 @@ def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
     assert [(r.code, r.field, r.index) for r in refused] == [("invalid_field", "user", 1)]
     assert "canary" not in str(refused)
     assert len([i for i in items if isinstance(i, Event)]) == 2
+
+
+def names_of(out: Outgoing, workspace: Workspace) -> set[tuple[str, str, str]]:
+    """Return what a day of a workspace says that ids are called."""
+    with service(workspace) as there:
+        batches = list(Slack(out).fetch(integration("slack", there.url), TOKEN, DAY))
+    return {(one.kind, one.id, one.name) for batch in batches for one in batch if isinstance(one, Name)}
+
+
+def test_rooms_and_those_who_wrote_have_names(out: Outgoing) -> None:
+    """Channels read have their names, and so have the people in the day's events, as Slack shows them; nobody else has."""
+    users = [
+        {"id": "U1", "name": "ada", "profile": {"display_name": "Ada", "real_name": "Ada L"}},
+        {"id": "U2", "name": "bo", "real_name": "Bo B", "profile": {"display_name": ""}},
+        {"id": "U7", "name": "silent"}, {"id": 5}, "odd",
+    ]  # fmt: skip
+    thread = [said(NOON, "U1", NOON, reply_count=1), said(NOON + 1, "U2", NOON, parent_user_id="U1")]
+    assert names_of(out, Workspace({"help": thread}, users=users)) == {
+        ("room", "C0000", "help"), ("contact", "U1", "Ada"), ("staff", "U2", "Bo B"),
+    }  # fmt: skip
+
+
+def test_a_token_that_may_not_read_users_loses_their_names_alone(out: Outgoing) -> None:
+    """Without the scope users:read the day is fetched whole, and rooms have names."""
+    workspace = Workspace({"help": [said(NOON, "U1")]}, scopes=frozenset())
+    with service(workspace) as there:
+        assert len(fetched(Slack(out), integration("slack", there.url))) == 1
+    assert names_of(out, workspace) == {("room", "C0000", "help")}

@@ -27,10 +27,11 @@ def message(ts: str, user: str | None = "U1", **more: Any) -> dict[str, Any]:
     return {"type": "message", "ts": ts, "text": "hello", **({"user": user} if user else {}), **more}
 
 
-def export(folder: Path, days: dict[str, list[Any]]) -> Path:
-    """Write an export with the given day files and return its folder."""
+def export(folder: Path, days: dict[str, list[Any]], **lists: list[Any]) -> Path:
+    """Write an export with the given day files, and lists like channels, and return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "channels.json").write_text("[]")
+    for name, listed in {"channels": [], **lists}.items():
+        (folder / f"{name}.json").write_text(json.dumps(listed))
     for name, messages in days.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -267,7 +268,9 @@ def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
     """What slackdump writes, replies within their message, gives the events of the export of the same channel."""
     reply = message(T1, "U2", thread_ts=T0)
     root = message(T0, thread_ts=T0, reply_count=1)
-    days = export(tmp_path / "days", {"help/2020-11-05.json": [root, reply]})
+    days = export(
+        tmp_path / "days", {"help/2020-11-05.json": [root, reply]}, channels=[{"id": "C0HELP", "name": "help"}]
+    )
     for name, listed in (("named", "help"), ("listed", None)):
         dump = tmp_path / name
         dump.mkdir()
@@ -276,6 +279,41 @@ def test_a_dump_with_one_file_a_channel_is_read(tmp_path: Path) -> None:
         if listed is None:
             (dump / "channels.json").write_text(json.dumps([{"id": "C0HELP", "name": "help"}]))
         assert events(dump) == events(days), name
+        assert names(dump) == names(days) == {("room", "C0HELP", "help")}
+
+
+def names(path: Path) -> set[tuple[str, str, str]]:
+    """Return what an export says that ids are called."""
+    run = slack.read(path)
+    list(run.records())
+    return {(one.kind, one.id, one.name) for one in run.names}
+
+
+def test_a_renamed_channel_is_the_same_channel(tmp_path: Path) -> None:
+    """A newer export under another name gives the same events for the same messages, and the new name."""
+    days = [message(T0, thread_ts=T0, reply_count=1), message(T1, "U2", thread_ts=T0)]
+    old = export(tmp_path / "old", {"desk/2020-11-05.json": days}, channels=[{"id": "C1", "name": "desk"}])
+    new = export(tmp_path / "new", {"front/2020-11-05.json": days}, channels=[{"id": "C1", "name": "front"}])
+    assert events(old) == events(new)
+    assert (names(old), names(new)) == ({("room", "C1", "desk")}, {("room", "C1", "front")})
+
+
+def test_those_who_wrote_have_names(tmp_path: Path) -> None:
+    """People have the name that Slack shows, else the full one, else the handle, since their profile was changed; nobody else."""
+    users = [
+        {"id": "U1", "name": "ada", "profile": {"display_name": "Ada", "real_name": "Ada L"}, "updated": 1_600_000_000},
+        {"id": "U2", "name": "bo", "real_name": "Bo B", "profile": {"display_name": ""}},
+        {"id": "U3", "name": "silent"}, {"id": "U9", "profile": "odd", "real_name": 7, "name": "odd"},
+    ]  # fmt: skip
+    days = {"a/2020-11-05.json": [message(T0, thread_ts=T0), message(T1, "U2", thread_ts=T0), message(T2, "U9")]}
+    run = slack.read(export(tmp_path, days, users=users))
+    list(run.records())
+    found = {(one.kind, one.id): (one.name, one.valid_from) for one in run.names}
+    assert {place: name for place, (name, _) in found.items()} == {
+        ("contact", "U1"): "Ada", ("staff", "U2"): "Bo B", ("contact", "U9"): "odd",
+    }  # fmt: skip
+    assert found["contact", "U1"][1] == datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
+    assert found["staff", "U2"][1] == slack_message.moment_of(T2)
 
 
 def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:
@@ -391,9 +429,11 @@ def test_counts_of_real_exports(name: str) -> None:
     # 360 roots are flagged; two more have replies without saying so.
     assert run.summary["threads"] == expected["thread_roots"] + (2 if name == "slack-rcontributors" else 0)
     per_channel: dict[str, int] = {}
+    named = {one.id: one.name for one in run.names if one.kind == "room"}
     for item in items:
         assert isinstance(item, Record)
-        per_channel[str(item.event.channel_id)] = per_channel.get(str(item.event.channel_id), 0) + 1
+        room = named.get(str(item.event.channel_id), str(item.event.channel_id))  # some folders are in no list
+        per_channel[room] = per_channel.get(room, 0) + 1
     assert per_channel == expected["per_channel"]
 
 

@@ -1,0 +1,57 @@
+"""`hubbub names`: what the ids in events are called, and names set by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.manage import ask
+from hubbub.cli.options import Data, Json, TenantName
+
+group = typer.Typer(help="What ids of people, rooms, accounts and campaigns are called.", no_args_is_help=True)
+
+Kind = Annotated[str, typer.Argument(help="staff, contact, room, account or campaign.")]
+Id = Annotated[str, typer.Argument(help="The id, as in events.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(group, name="names")
+
+
+@group.command("list")
+def list_names(
+    tenant: TenantName,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only staff, contact, room, account or campaign.", show_default=False)
+    ] = None,
+    find: Annotated[str, typer.Option("--find", help="Only where the name or id holds this.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 100,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List names, by kind and id."""
+    ask("names", data, as_json, tenant=tenant, kind=kind, find=find, limit=limit, cursor=cursor)
+
+
+@group.command("set")
+def set_name(
+    kind: Kind,
+    id_: Id,
+    name: Annotated[str, typer.Argument(help="What people call it.")],
+    tenant: TenantName,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Set a name by hand; no source changes it again."""
+    ask("put_names", data, as_json, tenant=tenant, names=[{"kind": kind, "id": id_, "name": name}])
+
+
+@group.command("remove")
+def remove_name(kind: Kind, id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Remove a name; the next source that knows one gives it again."""
+    ask("put_names", data, as_json, tenant=tenant, names=[{"kind": kind, "id": id_, "name": None}])

@@ -1,0 +1,152 @@
+"""Names of ids: from sources, set by hand, searched, switched off, erased with the contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hubbub
+from hubbub.app import Engine
+from hubbub.errors import BadInputError
+from hubbub.model.name import Name
+
+T = "acme"
+
+
+def day(n: int) -> datetime:
+    """Return a day of 2026."""
+    return datetime(2026, 1, n, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with one tenant."""
+    with hubbub.open(tmp_path, log_level="error") as one:
+        one.add_tenant(T)
+        yield one
+
+
+def kept(engine: Engine, **asked: Any) -> dict[tuple[str, str], str]:
+    """Return the names that are kept."""
+    return {(row["kind"], row["id"]): row["name"] for row in engine.names(T, **asked)["rows"]}
+
+
+def test_the_latest_name_holds_in_any_order(engine: Engine) -> None:
+    """A name of an older source never takes the place of a newer one; the same moment goes to who comes later."""
+    assert engine.take_names(T, [Name("room", "C1", "new", day(5))]) == 1
+    assert engine.take_names(T, [Name("room", "C1", "old", day(2))]) == 0
+    assert engine.take_names(T, [Name("room", "C1", "new", day(6))]) == 0
+    assert kept(engine) == {("room", "C1"): "new"}
+    assert engine.take_names(T, [Name("room", "C1", "other", day(5))]) == 1
+    assert kept(engine) == {("room", "C1"): "other"}
+
+
+def test_a_name_set_by_hand_stays(engine: Engine) -> None:
+    """No source changes a name set by hand; removed, the next source gives it again."""
+    engine.take_names(T, [Name("staff", "U1", "u1-handle")])
+    assert engine.put_names(T, [{"kind": "staff", "id": "U1", "name": "Ada"}]) == {"set": 1, "removed": 0}
+    assert engine.take_names(T, [Name("staff", "U1", "u1-handle")]) == 0
+    assert kept(engine) == {("staff", "U1"): "Ada"}
+    assert engine.put_names(T, [{"kind": "staff", "id": "U1", "name": None}]) == {"set": 0, "removed": 1}
+    assert kept(engine) == {}
+    assert engine.take_names(T, [Name("staff", "U1", "u1-handle")]) == 1
+
+
+def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
+    """A source's empty name, one that is the id, and an id that no event can have are no labels, and stop nothing."""
+    odd = [
+        Name("room", "C1", " \0 "),
+        Name("room", "C2", "C2"),
+        Name("room", "x" * 513, "x"),
+        Name("room", "\ud800", "x"),
+    ]
+    assert engine.take_names(T, [*odd, Name("room", "C3", "desk")]) == 1
+    assert kept(engine) == {("room", "C3"): "desk"}
+
+
+def test_all_is_set_or_nothing(engine: Engine) -> None:
+    """An entry that cannot be is refused with its number, and the others are not set."""
+    good = {"kind": "room", "id": "C1", "name": "desk"}
+    for bad, said in (
+        ({"kind": "rooms", "id": "C1", "name": "x"}, "did you mean 'room'"),
+        ({"kind": "room", "id": "", "name": "x"}, r"names\[1\].id"),
+        ({"kind": "room", "id": "C2", "name": "\n"}, r"names\[1\].name"),
+    ):
+        with pytest.raises(BadInputError, match=said):
+            engine.put_names(T, [good, bad])
+    assert kept(engine) == {}
+
+
+def test_names_are_searched_and_paged(engine: Engine) -> None:
+    """A search finds names without case and accents, and ids; pages follow on each other; kinds part what has one id."""
+    engine.take_names(
+        T, [Name("contact", "U1", "Zoë Ünal"), Name("staff", "U1", "Zoë Ünal"), Name("room", "C1", "front desk")]
+    )
+    assert set(kept(engine, find="zoe u")) == {("contact", "U1"), ("staff", "U1")}
+    assert set(kept(engine, find="C1")) == {("room", "C1")}
+    assert set(kept(engine, kind="staff")) == {("staff", "U1")}
+    found, cursor = [], None
+    while True:
+        page = engine.names(T, limit=1, cursor=cursor)
+        found += [(row["kind"], row["id"]) for row in page["rows"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert found == [("contact", "U1"), ("room", "C1"), ("staff", "U1")]
+
+
+def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
+    """Switched off, what contacts are called is deleted, taken from no source and set by nobody; staff keep their names."""
+    both = [Name("contact", "U1", "Ada"), Name("staff", "U2", "Bo")]
+    engine.take_names(T, both)
+    assert engine.change_tenant(T, contact_names=False)["contact_names"] is False
+    engine.take_names(T, both)
+    assert kept(engine) == {("staff", "U2"): "Bo"}
+    with pytest.raises(BadInputError, match="keeps no names of contacts"):
+        engine.put_names(T, [{"kind": "contact", "id": "U1", "name": "Ada"}])
+    engine.change_tenant(T, contact_names=True)
+    engine.take_names(T, both)
+    assert len(kept(engine)) == 2
+
+
+def test_names_go_with_the_erased_contact(engine: Engine) -> None:
+    """Erasing a contact deletes what it was called; a source gives the name again only once an event names it again."""
+    message = {"type": "message.received", "time": "2026-01-05T10:00:00Z", "contact_id": "guest-17"}
+    engine.record(T, {**message, "id": "1"})
+    names = [Name("contact", "guest-17", "Ada"), Name("staff", "guest-17", "Ada"), Name("contact", "guest-1", "Bo")]
+    engine.take_names(T, names)
+    assert engine.erase(T, "guest-17", dry_run=True)["names"] == 2
+    assert engine.erase(T, "guest-17")["names"] == 2
+    engine.take_names(T, names)
+    assert kept(engine) == {("contact", "guest-1"): "Bo"}
+    engine.record(T, {**message, "id": "2", "time": datetime.now(UTC).isoformat()})
+    engine.refresh(T)
+    engine.take_names(T, names)
+    assert kept(engine)["contact", "guest-17"] == "Ada"
+
+
+given_names = st.builds(
+    Name, st.sampled_from(("room", "staff")), st.sampled_from(("A", "B")), st.sampled_from(("x", "y", "z")),
+    st.integers(1, 6).map(day),
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(st.lists(st.lists(given_names, max_size=6), max_size=4))
+def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name]]) -> None:
+    """However names are cut into batches, each id has the name of the latest moment, of several the one that came last."""
+    engine.put_names(T, [{"kind": kind, "id": id_, "name": None} for kind in ("room", "staff") for id_ in "AB"])
+    right: dict[tuple[str, str], Name] = {}
+    for batch in batches:
+        engine.take_names(T, batch)
+        for one in batch:
+            held = right.get((one.kind, one.id))
+            if held is None or (one.valid_from or day(1)) >= (held.valid_from or day(1)):
+                right[one.kind, one.id] = one
+    assert kept(engine) == {place: one.name for place, one in right.items()}
