@@ -61,9 +61,9 @@ class NameOperations(ABC):
         rows, gone = _read(one, names, now)
         with self.store.facts.write() as writing:
             removed = table.drop(writing, one.no, gone)
-            changed = table.changed(writing, one.no, rows)
-            table.put(writing, one.no, changed)
-        if removed or changed:
+            newer, others = table.newer(writing, one.no, rows)
+            table.put(writing, one.no, newer)
+        if removed or others:
             self.cached.drop([one])
         return {"set": len(rows), "removed": removed}
 
@@ -78,13 +78,15 @@ class NameOperations(ABC):
             return 0
         erased = self.erasure_store.of(one.id)
         with self.store.facts.read() as reading:
-            changed = _there(reading, one, erased, table.changed(reading, one.no, wanted))
-        if not changed:
+            newer = _there(reading, one, erased, table.newer(reading, one.no, wanted)[0])
+        if not newer:
             return 0
         with self.store.facts.write() as writing:
-            count = table.put(writing, one.no, table.changed(writing, one.no, changed))
-        self.cached.drop([one])
-        return count
+            newer, others = table.newer(writing, one.no, newer)  # another process may have been here
+            table.put(writing, one.no, newer)
+        if others:
+            self.cached.drop([one])
+        return others
 
     def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
         """Return the names of some ids, given by kind; an id without one is left out."""

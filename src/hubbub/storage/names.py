@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hubbub.model.name import LONGEST_ID, Name, plain, searched
 from hubbub.storage.sqlite import Transaction
 
+DAY = 86_400_000_000
 AT_ONCE = 500
 """Ids in one statement."""
 MOST_FOUND = 200
@@ -47,8 +48,8 @@ def _of(reading: Transaction, tenant: int, kind: str, ids: Collection[str]) -> I
             yield Kept(kind_, id_, name, since, bool(by_hand))
 
 
-def changed(reading: Transaction, tenant: int, given: Iterable[Kept]) -> list[Kept]:
-    """Return what of the given names differs from what is kept and is to take its place, one for each id.
+def newer(reading: Transaction, tenant: int, given: Iterable[Kept]) -> tuple[list[Kept], int]:
+    """Return what of the given names is to take the place of what is kept, one for each id, and how many are other names.
 
     What is set by hand holds against sources; of sources the latest `valid_from` holds, and of the same moment who comes later.
     """
@@ -60,15 +61,16 @@ def changed(reading: Transaction, tenant: int, given: Iterable[Kept]) -> list[Ke
     known: dict[tuple[str, str], Kept] = {}
     for kind in {kind for kind, _ in latest}:
         known |= {(kind, one.id): one for one in _of(reading, tenant, kind, {id_ for k, id_ in latest if k == kind})}
-    return [one for place, one in latest.items() if _differs(one, known.get(place))]
+    rows = [one for place, one in latest.items() if _replaces(one, known.get(place))]
+    return rows, sum((held := known.get((one.kind, one.id))) is None or held.name != one.name for one in rows)
 
 
 def _holds(new: Kept, old: Kept) -> bool:
     return new.by_hand or (not old.by_hand and new.valid_from >= old.valid_from)
 
 
-def _differs(new: Kept, old: Kept | None) -> bool:
-    return old is None or ((new.name, new.by_hand) != (old.name, old.by_hand) and _holds(new, old))
+def _replaces(new: Kept, old: Kept | None) -> bool:
+    return old is None or (new != old and _holds(new, old))
 
 
 def put(writing: Transaction, tenant: int, rows: Iterable[Kept]) -> int:
@@ -119,11 +121,14 @@ def find(reading: Transaction, tenant: int, text: str, kinds: Iterable[str]) -> 
 
 
 def kept(name: Name, now: int, *, by_hand: bool = False) -> Kept | None:
-    """Return a name as a row; `now` (microseconds) is when it was heard of. None for one that says nothing or cannot be kept."""
+    """Return a name as a row; None for one that says nothing or cannot be kept.
+
+    One that its source does not date holds since the beginning of the day `now` (microseconds): heard again, it stays as it is.
+    """
     said = plain(name.name)
     if not said or said == name.id or not 0 < len(name.id) <= LONGEST_ID or "\0" in name.id or not _writable(name.id):
         return None
-    since = now if name.valid_from is None else int(name.valid_from.timestamp() * 1_000_000)
+    since = now - now % DAY if name.valid_from is None else int(name.valid_from.timestamp() * 1_000_000)
     return Kept(name.kind, name.id, said, min(since, now), by_hand)
 
 
