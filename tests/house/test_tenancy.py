@@ -59,6 +59,7 @@ ACCESS = {
     "POST /v1/exports": "tenant export", "GET /v1/exports/{export}": "tenant export",
     "GET /v1/exports/{export}/download": "tenant export",
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
+    "GET /v1/names": "tenant read", "PUT /v1/names": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
     "GET /metrics": "anybody", "GET /docs": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
