@@ -70,7 +70,7 @@ class OutsideOperations(ABC):
         self.rooms = Rooms(database)
         self.receiving = Receiving(
             self.integration_store, self.payload_store, self.rooms, self.store, self.control.tenant,
-            lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
+            lambda tenant, items, origin: self.accept(tenant, items, origin=origin), self.take_names,
         )  # fmt: skip
         self.replies = Replies(
             self.http, self.settings.ai, self.payload_store, self.integration_store, self.record, self.clock

@@ -6,7 +6,7 @@ Whoever forges a body learns nothing and leaves a line in the log, without a wor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from hubbub.store.rooms import Rooms
 from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]
+TakeNames = Callable[[str, Sequence[Name]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class Receiving:
         store: Store,
         tenant_of: Callable[[str], Tenant],
         accept: Accept,
+        take_names: TakeNames,
     ) -> None:
         self._integrations, self._payloads, self._rooms = integrations, payloads, rooms
-        self._store, self._tenant_of, self._accept = store, tenant_of, accept
+        self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
 
     def find(self, provider: str, integration_id: str) -> Integration:
         """Return the integration of an address.
@@ -112,6 +114,8 @@ class Receiving:
         both = [parted(integration, event) for event in events]
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
+        if read.names:
+            self._take_names(tenant, read.names)
         refused = {one.index for one in outcome.rejected}
         for index, (_, text) in enumerate(both):
             if text is not None and index not in refused:
