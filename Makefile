@@ -57,7 +57,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(LOCK) --group dev -o requirements.lock
+	$(LOCK) --extra labels --group dev -o requirements.lock
 	$(LOCK) --no-annotate --constraint requirements.lock -o requirements-runtime.lock
 
 clean:

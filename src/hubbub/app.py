@@ -42,6 +42,8 @@ from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
 from hubbub.operations.names import OPERATIONS as NAMING
 from hubbub.operations.names import NameOperations
+from hubbub.operations.labels import OPERATIONS as LABELLING
+from hubbub.operations.labels import Labels, without_texts
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
 from hubbub.operations.standing import OPERATIONS as STANDING
@@ -106,6 +108,7 @@ class Engine(
             lambda tenant: self.cached.drop([tenant], Part.EVENTS),
             lambda tenant: self.erasure_store.of(tenant.id),
         )
+        self.labels = Labels(self.store, self.control, self.database, self.vault, self._accept_labels, clock)
         self.queries = Queries(self.store, clock)
         self._open_jobs()
         self._open_reports()
@@ -126,6 +129,8 @@ class Engine(
             return cast(Callable[..., Any], getattr(self, name))
         if name in DESK_OPERATIONS:
             return cast(Callable[..., Any], getattr(self.desk, name))
+        if name in LABELLING:
+            return cast(Callable[..., Any], getattr(self.labels, name))
         raise NotFoundError
 
     def close(self) -> None:
@@ -308,10 +313,20 @@ class Engine(
         zone: str | None = None,
         *,
         changed: bool = False,
+        labels: bool = False,
+        keep_text: bool = True,
     ) -> dict[str, Any]:
-        """Store read events as history; an unknown tenant is made and keeps everything until its retention is set."""
+        """Store read events as history; an unknown tenant is made and keeps everything until its retention is set.
+
+        `labels` labels their messages too; without `keep_text` their texts are used for that, and not stored.
+        """
         self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
-        return self.accept(tenant, items, history=True, origin="import", origins=origins, changed=changed).answer()
+        kept = items if keep_text else without_texts(items)
+        answer = self.accept(tenant, kept, history=True, origin="import", origins=origins, changed=changed).answer()
+        return answer | ({"labels": self.labels.label_arrived(tenant, items).answer()} if labels else {})
+
+    def _accept_labels(self, tenant: str, items: Iterable[Item]) -> Outcome:
+        return self.accept(tenant, items, history=True, origin="labels")
 
 
 OPERATIONS = (

@@ -762,9 +762,15 @@ def _classified(events: list[Event], tones: frozenset[str]) -> dict[str, Number]
     escalations = sum(topic in ("escalation", "escalations") for topic in said)
     others = ("complaint", "complaints", "escalation", "escalations")
     toned = sum((e.sentiment or "").lower() in tones and (e.topic or "").lower() not in others for e in topics)
+    seen = [e for e in events if e.type in ("topic.classified", "topic.unlabelled")]
+    unsure = [e for e in events if e.type == "intent.confidence_low"]
     return {
         "topic_confidence": mean(topics),
         "intent_confidence": mean(intents),
+        "labelable": len(seen),
+        "topic_coverage": share(sum(e.topic is not None for e in seen), len(seen)),
+        "tone_coverage": share(sum(e.sentiment is not None for e in seen), len(seen)),
+        "intent_coverage": share(len(intents), len(intents) + len(unsure)),
         "complaints": complaints,
         "classified_escalations": escalations,
         "hotspot_ratio": share(complaints + escalations + toned, len(topics)),

@@ -72,7 +72,8 @@ _OTHERS = (
     "task.created", "task.assigned", "task.completed", "task.sla_breached", "intent.classified", "intent.confidence_low",
     "intent.action_taken", "satisfaction.survey_sent", "satisfaction.rating_received", "satisfaction.rating_received",
     "satisfaction.feedback_received", "staff.login", "staff.logout", "staff.status_changed", "topic.classified",
-    "topic.classified", "campaign.created", "campaign.started", "campaign.completed", "campaign.failed",
+    "topic.classified", "topic.unlabelled", "label.retracted",
+    "campaign.created", "campaign.started", "campaign.completed", "campaign.failed",
     "contact.created", "contact.updated", "contact.blocked", "contact.unblocked", "contact.converted",
     "contact.converted", "content.published", "metric.observed", "response.time_recorded", "custom.thing",
 )  # fmt: skip

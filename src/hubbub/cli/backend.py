@@ -32,9 +32,11 @@ class Backend:
         zone: str | None,
         *,
         changed: bool = False,
+        labels: bool = False,
+        keep_text: bool = True,
     ) -> dict[str, Any]:
-        """Store events as history; an unknown tenant is made and keeps everything. See `Intake.accept` for `changed`."""
-        return self.engine.load(tenant, events, origins, zone, changed=changed)
+        """Store events as history; an unknown tenant is made and keeps everything. See `Engine.load`."""
+        return self.engine.load(tenant, events, origins, zone, changed=changed, labels=labels, keep_text=keep_text)
 
     def take_names(self, tenant: str, names: Sequence[Name]) -> int:
         """Keep what an import says that ids are called; returns how many names are others now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,18 +25,32 @@ SHOWN = 20
 """Refused records, and notes, that are shown; the others are counted."""
 
 
+@dataclass(frozen=True)
+class How:
+    """How an import is stored.
+
+    `zone` is that of a tenant that it makes; `changed`: what says the same as the stored event is a duplicate whatever its revision.
+    `labels`: messages are labelled; without `keep_text` their texts are read for that alone.
+    """
+
+    zone: str | None
+    dry_run: bool
+    changed: bool = False
+    labels: bool = False
+    keep_text: bool = True
+
+
 @dataclass
 class Run:
     """One run: what waits to be stored, by tenant, and what became of the rest."""
 
     there: Backend
-    zone: str | None
-    dry_run: bool
-    changed: bool
+    how: How
     limits: Bounds
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("stored", "duplicates", "corrected"), 0))
     rejected: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    labelled: Counter[str] = field(default_factory=Counter)
     waiting: dict[str, list[Record]] = field(default_factory=dict)
     good: int = 0
     made: set[str] = field(default_factory=set)
@@ -73,7 +88,7 @@ class Run:
         records = self.waiting.pop(owner, [])
         if not records:
             return
-        if self.dry_run:
+        if self.how.dry_run:
             events = [r.event for r in records]
             good, _, refused = check(events, self.limits)
             self.good += len(good)
@@ -82,8 +97,10 @@ class Run:
                     self.tell(counted, one.code, f"{records[one.index].origin}: {one.message}")
             return
         answer = self.there.load(
-            owner, [r.event for r in records], [r.origin for r in records], self.zone, changed=self.changed
-        )
+            owner, [r.event for r in records], [r.origin for r in records], self.how.zone, changed=self.how.changed,
+            labels=self.how.labels, keep_text=self.how.keep_text,
+        )  # fmt: skip
+        self.count_labels(answer.get("labels", {}))
         self.counts["stored"] += answer["accepted"] - answer["corrected"]
         for name in ("duplicates", "corrected"):
             self.counts[name] += answer[name]
@@ -92,6 +109,11 @@ class Run:
                 self.tell(counted, one["code"], one["message"])
         if owner not in self._known:
             self.made.add(owner)
+
+    def count_labels(self, answer: Mapping[str, Any]) -> None:
+        """Count messages that were looked at for labels, and those that have one in each set."""
+        for name, value in answer.items():
+            self.labelled[name] += value if isinstance(value, int) else sum(value.values())
 
     def refresh(self, tenant: str | None, quiet: bool) -> str | None:
         """Bring the numbers of those that were touched up to date; return one of them."""
@@ -116,16 +138,7 @@ class Run:
         return not (sum(self.counts.values()) or self.good)
 
 
-def run(
-    source: Import,
-    tenant: str | None,
-    *,
-    zone: str | None,
-    dry_run: bool,
-    changed: bool,
-    data: Path | None,
-    as_json: bool,
-) -> None:
+def run(source: Import, tenant: str | None, how: How, *, data: Path | None, as_json: bool) -> None:
     """Store what an importer gives, and print the summary. Ends with 1 where nothing came in, or a file was not read whole."""
     from hubbub.cli import show
     from hubbub.cli.backend import backend
@@ -135,28 +148,28 @@ def run(
     owner = check_tenant_id(tenant) if tenant is not None else "any"
     limits = bounds(Tenant(0, owner, retention=KEEP_EVERYTHING), datetime.now(UTC), None, history=True)
     with backend(data) as there:
-        done = Run(there, zone, dry_run, changed, limits)
+        done = Run(there, how, limits)
         with show.progress("importing", source.total_bytes, quiet=as_json) as move:
             for item in source.records():
                 if done.take(item, tenant or ""):
                     move(source.read_bytes)
             for owner in list(done.waiting):
                 done.flush(owner)
-        if not dry_run:
+        if not how.dry_run:
             if tenant and not done.nothing:
                 there.take_names(tenant, source.names)
             tenant = done.refresh(tenant, as_json)
     _say_what_was_left(source, done)
     if done.made:
         show.say(
-            f"Made {', '.join(sorted(done.made))} (zone {zone or 'UTC'}), keeping everything: set a retention with "
+            f"Made {', '.join(sorted(done.made))} (zone {how.zone or 'UTC'}), keeping everything: set a retention with "
             "'hubbub tenants set NAME --retention-raw DAYS' when raw events should go after a while."
         )
     answer = summary(source, done)
     show.emit(answer, as_json=as_json)
     if done.nothing or done.cut:
         raise typer.Exit(1)
-    if not as_json and not dry_run and tenant and answer.get("first"):
+    if not as_json and not how.dry_run and tenant and answer.get("first"):
         show.say(_next(tenant, str(answer["first"]), str(answer["last"])))
 
 
@@ -189,7 +202,8 @@ def preview(kind: str, package: Package, options: Options, *, as_json: bool) -> 
 def summary(source: Import, done: Run) -> dict[str, Any]:
     """Return what an import says of itself, what became of the records first."""
     answer = {
-        **source.summary, **done.counts, "rejected": dict(done.rejected), "notes": dict(done.notes), "dry_run": done.dry_run,
+        **source.summary, **done.counts, "rejected": dict(done.rejected), "notes": dict(done.notes),
+        "dry_run": done.how.dry_run, **({"labels": dict(done.labelled)} if done.how.labels else {}),
     }  # fmt: skip
     order = ("records", "stored", "duplicates", "corrected", "rejected", "left_out", "notes")
     return {k: answer[k] for k in (*order, *(k for k in answer if k not in order))}

@@ -18,6 +18,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.ingest.sources.catalogue import IMPORTERS
 
 if TYPE_CHECKING:
+    from hubbub.cli.import_run import How
     from hubbub.ingest.sources.importer import Options
     from hubbub.ingest.sources.package import Package
 
@@ -56,6 +57,10 @@ DayFirst = Annotated[
     ),
 ]
 KeepText = Annotated[bool, typer.Option("--keep-text", help="Store message text too (addresses and secrets masked).")]
+WithLabels = Annotated[
+    bool,
+    typer.Option("--labels", help="Label incoming messages: topic, tone, intent, escalation (see 'hubbub labels')."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Read and check everything, store nothing.")]
 
 
@@ -74,23 +79,26 @@ def look(
     staff: Staff = None,
     day_first: DayFirst = None,
     keep_text: KeepText = False,
+    labels: WithLabels = False,
     dry_run: DryRun = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Look at a file, ZIP or folder: say what it is and what an import would bring, or with --tenant import it."""
     from hubbub.cli import import_run, show
+    from hubbub.cli.import_run import How
     from hubbub.ingest.sources import catalogue
     from hubbub.ingest.sources.package import package_at
 
     with package_at(path) as package:
         kind, what = catalogue.importer_of(package)
         show.say(f"{path} is {what}.")
-        options = _options(zone, staff, day_first, keep_text)
+        options = _options(zone, staff, day_first, keep_text or labels)
         if tenant is None:
             import_run.preview(kind, package, options, as_json=as_json)
         else:
-            _store(kind, package, tenant, options, zone=zone, dry_run=dry_run, data=data, as_json=as_json)
+            how = How(zone, dry_run, labels=labels, keep_text=keep_text)
+            _store(kind, package, tenant, options, how, data=data, as_json=as_json)
 
 
 def _of_kind(kind: str) -> Callable[..., None]:
@@ -103,15 +111,18 @@ def _of_kind(kind: str) -> Callable[..., None]:
         staff: Staff = None,
         day_first: DayFirst = None,
         keep_text: KeepText = False,
+        labels: WithLabels = False,
         dry_run: DryRun = False,
         data: Data = None,
         as_json: Json = False,
     ) -> None:
+        from hubbub.cli.import_run import How
         from hubbub.ingest.sources.package import package_at
 
-        options = _options(zone, staff, day_first, keep_text)
+        options = _options(zone, staff, day_first, keep_text or labels)
+        how = How(zone, dry_run, labels=labels, keep_text=keep_text)
         with package_at(path) as package:
-            _store(kind, package, tenant, options, zone=zone, dry_run=dry_run, data=data, as_json=as_json)
+            _store(kind, package, tenant, options, how, data=data, as_json=as_json)
 
     command.__doc__ = f"{IMPORTERS[kind].reads}; importing it again changes nothing, a newer one corrects and adds."
     return command
@@ -136,6 +147,7 @@ def events(
     zone: Annotated[
         str | None, typer.Option("--zone", help="Zone of a tenant that is made by this import.", show_default="UTC")
     ] = None,
+    labels: WithLabels = False,
     dry_run: DryRun = False,
     data: Data = None,
     as_json: Json = False,
@@ -154,10 +166,9 @@ def events(
             )
     elif tenant is None:
         raise BadQuestionError("--tenant is needed: whose events are these?")
-    import_run.run(
-        files_.read(files, rows, where=only or None, tenant=tenant), tenant, zone=zone, dry_run=dry_run,
-        changed=rows is not None and rows.changed, data=data, as_json=as_json,
-    )  # fmt: skip
+    how = import_run.How(zone, dry_run, changed=rows is not None and rows.changed, labels=labels)
+    source = files_.read(files, rows, where=only or None, tenant=tenant)
+    import_run.run(source, tenant, how, data=data, as_json=as_json)
 
 
 def _options(zone: str | None, staff: list[str] | None, day_first: bool | None, keep_text: bool) -> Options:
@@ -169,10 +180,8 @@ def _options(zone: str | None, staff: list[str] | None, day_first: bool | None, 
 
 
 def _store(
-    kind: str, package: Package, tenant: str, options: Options, *,
-    zone: str | None, dry_run: bool, data: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    kind: str, package: Package, tenant: str, options: Options, how: How, *, data: Path | None, as_json: bool
+) -> None:
     from hubbub.cli import import_run
 
-    source = IMPORTERS[kind].load().open(package, options)
-    import_run.run(source, tenant, zone=zone, dry_run=dry_run, changed=False, data=data, as_json=as_json)
+    import_run.run(IMPORTERS[kind].load().open(package, options), tenant, how, data=data, as_json=as_json)

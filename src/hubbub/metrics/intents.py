@@ -28,6 +28,10 @@ INTENTS = Rollup(
             "Of these, with a confidence.", Unit.COUNT, "f.type = 'intent.classified' AND f.confidence IS NOT NULL"
         ),
         "confidence": Sum("Confidences, summed.", Unit.NUMBER, "confidence", "f.type = 'intent.classified'"),
+        "looked_at": Count(
+            "Classifications, those too unsure to act on too.", Unit.COUNT,
+            "f.type IN ('intent.classified', 'intent.confidence_low')",
+        ),
         "intents_low": Count("Classifications too unsure to act on.", Unit.COUNT, "f.type = 'intent.confidence_low'"),
         "intent_actions": Count("Actions taken.", Unit.COUNT, "f.type = 'intent.action_taken'"),
         "intents_escalated": Count(
@@ -39,6 +43,10 @@ INTENTS = Rollup(
         "intent_confidence": Ratio(
             "Mean confidence of intent classifications: sum / count over non-null confidences.",
             Unit.NUMBER, over={"confidence": 1}, under="confident", factor=1e-6,
+        ),
+        "intent_coverage": Ratio(
+            "Intent classifications / those and the ones too unsure to act on.",
+            Unit.SHARE, over={"intents": 1}, under="looked_at",
         ),
         "intents_low": Stored("Classifications below the confidence to act.", Unit.COUNT, measure="intents_low"),
         "intent_actions": Stored("Actions taken on an intent.", Unit.COUNT, measure="intent_actions"),

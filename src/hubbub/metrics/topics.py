@@ -13,12 +13,14 @@ FLAGGED = (*COMPLAINT, *ESCALATION)
 
 TOPIC = Fact(
     name="classification",
-    doc="A topic classification, and whether its topic is complaint or escalation; or an escalation alert.",
+    doc="A topic classification, whether its topic is complaint or escalation, and who labelled it; a message that nobody could "
+    "label; or an escalation alert.",
     view=f"""
         SELECT tenant, time AS anchor, ident, id, type, channel, channel_id, account_id, topic, sentiment, severity, confidence,
             coalesce(lower(topic), '') IN {COMPLAINT} AS is_complaint,
-            coalesce(lower(topic), '') IN {ESCALATION} AS is_escalation
-        FROM event WHERE type IN ('topic.classified', 'escalation.raised')
+            coalesce(lower(topic), '') IN {ESCALATION} AS is_escalation,
+            CASE WHEN source = 'labels' THEN coalesce(name, 'unlabelled') ELSE 'source' END AS labeller
+        FROM event WHERE type IN ('topic.classified', 'topic.unlabelled', 'escalation.raised')
     """,
 )
 
@@ -27,7 +29,7 @@ CLASSIFICATIONS = Rollup(
     doc="Topic classifications by topic, tone and channel id.",
     source=TOPIC,
     where="f.type = 'topic.classified'",
-    dimensions=("channel", "channel_id", "account_id", "topic", "sentiment"),
+    dimensions=("channel", "channel_id", "account_id", "topic", "sentiment", "labeller"),
     measures={
         "classifications": Count("Classifications.", Unit.COUNT),
         "confident": Count("Of these, with a confidence.", Unit.COUNT, "f.confidence IS NOT NULL"),
@@ -38,6 +40,33 @@ CLASSIFICATIONS = Rollup(
         "topic_confidence": Ratio(
             "Mean confidence of topic classifications: sum / count over non-null confidences.",
             Unit.NUMBER, over={"confidence": 1}, under="confident", factor=1e-6,
+        ),
+    },
+)  # fmt: skip
+
+COVERAGE = Rollup(
+    name="label_coverage",
+    doc="Messages that were looked at for a topic and a tone, and those that have one.",
+    source=TOPIC,
+    where="f.type IN ('topic.classified', 'topic.unlabelled')",
+    dimensions=("channel", "channel_id", "account_id"),
+    measures={
+        "labelable": Count("Messages that were looked at.", Unit.COUNT),
+        "with_topic": Count("Of these, with a topic.", Unit.COUNT, "f.topic IS NOT NULL"),
+        "with_tone": Count("Of these, with a tone.", Unit.COUNT, "f.sentiment IS NOT NULL"),
+    },
+    metrics={
+        "labelable": Stored(
+            "Messages that were looked at for labels: labelled ones, and those that nobody was sure enough of.",
+            Unit.COUNT, measure="labelable",
+        ),
+        "topic_coverage": Ratio(
+            "Messages with a topic / messages that were looked at: how much of what was said the topics' shares speak of.",
+            Unit.SHARE, over={"with_topic": 1}, under="labelable",
+        ),
+        "tone_coverage": Ratio(
+            "Messages with a tone / messages that were looked at.",
+            Unit.SHARE, over={"with_tone": 1}, under="labelable",
         ),
     },
 )  # fmt: skip
@@ -91,4 +120,4 @@ HOTSPOTS = Rollup(
     },
 )  # fmt: skip
 
-ROLLUPS = (CLASSIFICATIONS, ALERTS, HOTSPOTS)
+ROLLUPS = (CLASSIFICATIONS, COVERAGE, ALERTS, HOTSPOTS)

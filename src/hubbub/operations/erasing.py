@@ -19,12 +19,14 @@ from hubbub.metrics.snapshots import Kind
 from hubbub.model.naming import pattern
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
+from hubbub.operations.labels import Labels
 from hubbub.query.cached import CachedAnswers
 from hubbub.replies.reply import Replies
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.erasures import Erasures
+from hubbub.store.label_examples import label_examples
 from hubbub.store.payloads import Payloads, payloads
 from hubbub.store.repeats import Repeats, repeats
 from hubbub.telemetry import log
@@ -47,6 +49,7 @@ class EraseOperations(ABC):
     payload_store: Payloads
     repeats: Repeats
     replies: Replies
+    labels: Labels
 
     def _open_erasing(self) -> None:
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
@@ -71,9 +74,9 @@ class EraseOperations(ABC):
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
 
         Returns counts: `events` of the contact and `mentions` (others that name it), `superseded` (former versions), `quarantine`,
-        `facts` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`; and the `erasure` under
-        which that is noted. Cut short, the same erasure goes on. Raises NotFoundError, BadInputError, StoreFullError,
-        StoreBusyError.
+        `facts` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`, `examples` of labels; and
+        the `erasure` under which it is noted. Cut short, the same erasure goes on.
+        Raises NotFoundError, BadInputError, StoreFullError, StoreBusyError.
         """
         one = self.control.tenant(tenant)
         digest = self.erasure_store.contact(one.id, _checked(contact))
@@ -83,7 +86,8 @@ class EraseOperations(ABC):
         periods = self._periods(one, days[0]) if days else []
         counts = erasure.count(self.store, who)
         counts["snapshots"] += len(periods)
-        counts |= {"reports": len(reports), "payloads": len(references)}
+        examples = self.labels.examples.forget(one.id, _naming(who), dry_run=True)
+        counts |= {"reports": len(reports), "payloads": len(references), "examples": examples}
         answer = {"tenant": one.id, "contact": digest, "dry_run": dry_run, **counts}
         if dry_run:
             return {**answer, "erasure": None}
@@ -98,7 +102,8 @@ class EraseOperations(ABC):
             self.replies.forget(references)
             erasure.finish(self.store, who)
         self.repeats.forget((one.id, ""), _naming(who))
-        self.database.scrub(payloads, repeats)
+        self.labels.examples.forget(one.id, _naming(who))
+        self.database.scrub(payloads, repeats, label_examples)
         self.cached.forget(one)
         self.erasure_store.done(begun, counts)
         log.info("contact erased", tenant=one.id, erasure=begun, **counts)

@@ -62,7 +62,7 @@ class OutsideOperations(ABC):
     delivered: Deliveries
 
     def _open_outside(self, database: Database) -> None:
-        vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
+        self.vault = vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
         self.http = Outgoing(self.settings.allow_private_hosts)
         self.integration_store = Integrations(database, vault)
         self.payload_store = Payloads(database, vault)

@@ -17,7 +17,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from hubbub.errors import ConflictError, StoreBusyError
-from hubbub.store import access, control, deliveries, erasures, integrations, payloads, removal, repeats, rooms
+from hubbub.store import (
+    access,
+    control,
+    deliveries,
+    erasures,
+    integrations,
+    label_configurations,
+    label_examples,
+    payloads,
+    removal,
+    repeats,
+    rooms,
+)
 from hubbub.store.database import Database, metadata
 from hubbub.store.installation import highest_number, reserve
 
@@ -30,7 +42,10 @@ DBOS = (
     "workflow_events_history", "streams",
 )  # fmt: skip
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
-_DECLARING = (access, control, deliveries, erasures, integrations, payloads, removal, repeats, rooms)
+_DECLARING = (
+    access, control, deliveries, erasures, integrations, label_configurations, label_examples, payloads, removal, repeats,
+    rooms,
+)  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]
 Convert = Callable[[Any], Any]

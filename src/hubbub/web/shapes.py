@@ -384,6 +384,7 @@ class ErasedAnswer(Shape):
     reports: int = Field(ge=0, description="Made again without it, or deleted.")
     payloads: int = Field(ge=0, description="Replies that were asked for.")
     names: int = Field(ge=0, description="What it was called.")
+    examples: int = Field(ge=0, description="Messages that people labelled.")
 
 
 class ErasureRow(Shape):

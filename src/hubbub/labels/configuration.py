@@ -1,0 +1,180 @@
+"""What a tenant labels: its label sets, their labels, and the words and patterns that say each. Read from YAML, kept as JSON.
+
+A configuration is a value: each change makes the next version of it, and every label names the version that it was made by.
+A set that a tenant does not name is the starter's (`starter.yaml`: tone, escalation, and the two topics that hotspots count).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from hubbub.errors import BadInputError, NotFoundError
+from hubbub.labels.patterns import check_pattern
+from hubbub.model.event import nearest
+from hubbub.yaml_file import read_yaml
+
+MOST_LABELS, MOST_WORDS, LONGEST_NAME, LONGEST_WORD = 200, 2000, 100, 200
+_STARTER = Path(__file__).with_name("starter.yaml")
+_NAME = re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{1,{LONGEST_NAME}}}\Z")
+
+
+class LabelSet(StrEnum):
+    """What is said of a message: of each set at most one label."""
+
+    TOPIC = "topic"
+    TONE = "tone"
+    INTENT = "intent"
+    ESCALATION = "escalation"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and what says it: `words` (or phrases) as whole words in any case, `patterns` as regular expressions."""
+
+    name: str
+    words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The labels of a tenant by set, in the order in which people see them. `precision`: how often a classifier must be right."""
+
+    sets: Mapping[LabelSet, tuple[Label, ...]] = field(default_factory=dict)
+    precision: float = 0.9
+
+    def names(self, label_set: LabelSet) -> list[str]:
+        """Return the names of a set's labels."""
+        return [label.name for label in self.sets.get(label_set, ())]
+
+    def renamed(self, label_set: LabelSet, old: str, new: str) -> Configuration:
+        """Return the configuration with a label under another name; one that is there already takes its words and patterns too.
+
+        Raises NotFoundError for an unknown label, BadInputError for a bad name.
+        """
+        labels = {label.name: label for label in self.sets.get(label_set, ())}
+        moved = labels.get(old)
+        if moved is None:
+            raise NotFoundError(f"{label_set} has no label {old[:LONGEST_NAME]!r}{nearest(old, labels)}")
+        there = labels.get(new)
+        joined = replace(moved, name=_checked_name(label_set, new))
+        if there is not None:
+            both = (tuple(dict.fromkeys((*there.words, *moved.words))), (*there.patterns, *moved.patterns))
+            joined = Label(new, *both)
+        kept = [joined if name == (old if there is None else new) else label for name, label in labels.items()]
+        found = tuple(label for label in kept if label.name != old)
+        return replace(self, sets={**self.sets, label_set: found})
+
+    def with_label(self, label_set: LabelSet, name: str) -> Configuration:
+        """Return the configuration with one more label without words; one that is there stays. Raises BadInputError."""
+        if name in self.names(label_set):
+            return self
+        label = Label(_checked_name(label_set, name))
+        return replace(self, sets={**self.sets, label_set: (*self.sets.get(label_set, ()), label)})
+
+    def document(self) -> dict[str, Any]:
+        """Return the configuration as plain values, as `read` takes them."""
+        return {
+            **{
+                label_set.value: {
+                    label.name: {k: list(v) for k, v in (("words", label.words), ("patterns", label.patterns)) if v}
+                    for label in labels
+                }
+                for label_set, labels in self.sets.items()
+            },
+            "precision": self.precision,
+        }
+
+
+Words = Annotated[
+    list[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_WORD)]], msgspec.Meta(max_length=MOST_WORDS)
+]
+
+
+class _Said(msgspec.Struct, forbid_unknown_fields=True):
+    words: Words = []
+    patterns: Words = []
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    topic: dict[str, _Said | None] | None = None
+    tone: dict[str, _Said | None] | None = None
+    intent: dict[str, _Said | None] | None = None
+    escalation: dict[str, _Said | None] | None = None
+    precision: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.9
+
+
+def read(document: object, where: str = "labels") -> Configuration:
+    """Return the configuration that plain values say; sets that they do not name are the starter's.
+
+    Raises BadInputError naming `where` and the place in it.
+    """
+    return _read(document, where, starter().sets)
+
+
+def _read(document: object, where: str, others: Mapping[LabelSet, tuple[Label, ...]]) -> Configuration:
+    try:
+        found = msgspec.convert(document, _Document)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise BadInputError(f"{where}: {error} (see docs/howto/labels.md)") from None
+    sets = dict(others)
+    for label_set in LabelSet:
+        given = getattr(found, label_set.value)
+        if given is None:
+            continue
+        if len(given) > MOST_LABELS:
+            raise BadInputError(f"{where}: {label_set} has {len(given)} labels, {MOST_LABELS} are allowed")
+        sets[label_set] = tuple(_label(where, label_set, name, said or _Said()) for name, said in given.items())
+    return Configuration(sets, found.precision)
+
+
+def read_file(path: Path) -> Configuration:
+    """Return the configuration of a YAML file. Raises BadInputError naming file and place."""
+    return read(_yaml(path), path.name)
+
+
+def _yaml(path: Path) -> object:
+    try:
+        return read_yaml(path)
+    except yaml.YAMLError as error:
+        raise BadInputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path}: {error}") from None
+
+
+@cache
+def starter() -> Configuration:
+    """Return the labels that every tenant begins with: rules alone."""
+    return _read(_yaml(_STARTER), _STARTER.name, {})
+
+
+def set_named(name: str) -> LabelSet:
+    """Return the label set of a name. Raises BadInputError."""
+    try:
+        return LabelSet(name)
+    except ValueError:
+        known = ", ".join(LabelSet)
+        raise BadInputError(f"label set {name[:40]!r} is not one of {known}{nearest(name, list(LabelSet))}") from None
+
+
+def _label(where: str, label_set: LabelSet, name: str, said: _Said) -> Label:
+    for pattern in said.patterns:
+        check_pattern(pattern, f"{where}: {label_set}.{name[:40]}")
+    return Label(_checked_name(label_set, name), tuple(said.words), tuple(said.patterns))
+
+
+def _checked_name(label_set: LabelSet, name: str) -> str:
+    if not _NAME.match(name) or name != name.strip():
+        raise BadInputError(
+            f"{label_set}: a label's name has 1 to {LONGEST_NAME} printable characters, not {name[:40]!r}"
+        )
+    return name

@@ -1,0 +1,146 @@
+"""What a store holds for labelling: messages with their texts, and the labels that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hubbub.facts.moments import DAY, moment
+from hubbub.labels.as_events import FIELDS, KINDS, SOURCE, Stored, id_of
+from hubbub.labels.configuration import LabelSet
+from hubbub.labels.decision import Message
+from hubbub.model.event import Event
+from hubbub.storage.identity import ident_of
+from hubbub.storage.schema import OF_MESSAGES
+from hubbub.storage.store import Store
+
+AT_ONCE = 1_000
+"""Messages that are read and labelled together."""
+_PLACE = ("channel", "channel_id", "account_id", "conversation_id", "contact_id")
+_LABELS = tuple(FIELDS.values())
+_ROW = ("type", "time", *_LABELS, "confidence", "name", "attributes", "revision")
+_MESSAGE = (
+    f"time, ident, coalesce(message_id, id) AS key, {', '.join(_PLACE + _LABELS)}, revision, attributes FROM event"
+)
+_LABELABLE = (
+    f"tenant = ? AND type = 'message.received' AND coalesce(kind, 'person') = 'person' AND {OF_MESSAGES} AND repeats IS NULL "
+    "AND attributes IS NOT NULL"
+)
+
+
+def message_of(event: Event, time: int) -> Message | None:
+    """Return an incoming event as a message to be labelled; None for one that is no person's, or says nothing."""
+    text = attributes_of(event.attributes).get("text")
+    if event.type != "message.received" or (event.kind or "person") != "person" or not isinstance(text, str):
+        return None
+    key = event.message_id or event.id
+    if key is None or not text.strip():
+        return None
+    given = frozenset(one for one, name in FIELDS.items() if getattr(event, name))
+    place = {name: getattr(event, name) for name in _PLACE}
+    return Message(key, time, text, **place, revision=event.revision, given=given)
+
+
+def attributes_of(raw: Any) -> dict[str, Any]:
+    """Return attributes as they were sent; nothing where there are none."""
+    found = msgspec.json.decode(raw) if raw else {}
+    return found if isinstance(found, dict) else {}
+
+
+def messages(store: Store, tenant: int, low: int, high: int) -> Iterator[list[Message]]:
+    """Yield a tenant's messages of `[low, high)` (microseconds) whose text is stored, oldest first, some at a time."""
+    given = _given(store, tenant, low, high)
+    after = low, -(2**63)
+    while True:
+        with store.facts.read() as reading:
+            rows = reading.dicts(
+                f"SELECT {_MESSAGE} WHERE {_LABELABLE} AND time < ? AND (time, ident) > (?, ?) ORDER BY time, ident LIMIT ?",
+                (tenant, high, *after, AT_ONCE),
+            )
+        if not rows:
+            return
+        found = [_message(row, given.get(row["key"], frozenset())) for row in rows]
+        yield [one for one in found if one is not None]
+        after = rows[-1]["time"], rows[-1]["ident"]
+
+
+def of_keys(store: Store, tenant: int, keys: Sequence[str]) -> list[Message]:
+    """Return the messages of some keys whose text is stored, in the order of the keys."""
+    found: dict[str, Message] = {}
+    with store.facts.read() as reading:
+        for key in keys:
+            for row in reading.dicts(
+                f"SELECT {_MESSAGE} WHERE {_LABELABLE} AND coalesce(message_id, id) = ?", (tenant, key)
+            ):
+                one = _message(row, frozenset())
+                if one is not None:
+                    found[key] = one
+    return [found[key] for key in keys if key in found]
+
+
+def _message(row: Mapping[str, Any], given: frozenset[LabelSet]) -> Message | None:
+    text = attributes_of(row["attributes"]).get("text")
+    if not isinstance(text, str) or not text.strip():
+        return None
+    own = frozenset(one for one, name in FIELDS.items() if row[name])
+    place = {name: row[name] for name in _PLACE}
+    return Message(row["key"], row["time"], text, **place, revision=row["revision"], given=own | given)
+
+
+def _given(store: Store, tenant: int, low: int, high: int) -> dict[str, frozenset[LabelSet]]:
+    """Return, by message, the sets that its source classified itself, with or up to a day after the message."""
+    types = {kind.labelled: kind.sets for kind in KINDS}
+    found: dict[str, frozenset[LabelSet]] = {}
+    with store.facts.read() as reading:
+        for key, type_ in reading.each(
+            f"SELECT message_id, type FROM event WHERE tenant = ? AND time >= ? AND time < ? "
+            f"AND type IN ({', '.join('?' * len(types))}) AND source <> ? AND message_id IS NOT NULL",
+            (tenant, low, high + DAY, *types, SOURCE),
+        ):
+            found[key] = found.get(key, frozenset()) | frozenset(types[type_])
+    return found
+
+
+def labels(store: Store, tenant: int, wanted: Iterable[Message]) -> dict[str, dict[str, Stored]]:
+    """Return the label events of messages by message and kind."""
+    found: dict[str, dict[str, Stored]] = {}
+    with store.facts.read() as reading:
+        for one in wanted:
+            for kind in KINDS:
+                ident = ident_of(SOURCE, id_of(kind, one.key))
+                rows = reading.dicts(
+                    f"SELECT {', '.join(_ROW)} FROM event WHERE tenant = ? AND time = ? AND ident = ?",
+                    (tenant, one.time, ident),
+                )
+                if rows:
+                    found.setdefault(one.key, {})[kind.name] = stored_of(rows[0])
+    return found
+
+
+def stored_of(row: Mapping[str, Any]) -> Stored:
+    """Return a row of `event` as a label."""
+    labels_ = {one: row[name] for one, name in FIELDS.items()}
+    return Stored(row["type"], labels_, attributes_of(row["attributes"]), row["revision"] or 0)
+
+
+def labelled(
+    store: Store, tenant: int, label_set: LabelSet, low: int, high: int, label: str | None = None
+) -> Iterator[tuple[Event, Stored]]:
+    """Yield the label events of a set in `[low, high)`, as events and as labels: all, or those of one label."""
+    kind = next(kind for kind in KINDS if label_set in kind.sets)
+    types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
+    only, params = (f" AND {FIELDS[label_set]} = ?", (label,)) if label is not None else ("", ())
+    columns = ("type", "time", "id", *_PLACE, "message_id", *_LABELS, "confidence", "name", "attributes", "revision")
+    with store.facts.read() as reading:
+        for row in reading.dicts(
+            f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND time >= ? AND time < ? AND source = ? "
+            f"AND type IN ({', '.join('?' * len(types))}){only} ORDER BY time, ident",
+            (tenant, low, high, SOURCE, *types, *params),
+        ):
+            fields = {
+                name: row[name] for name in columns if name not in ("time", "attributes") and row[name] is not None
+            }
+            raw = msgspec.Raw((row["attributes"] or "{}").encode())
+            yield Event(**fields, time=moment(row["time"]), source=SOURCE, attributes=raw), stored_of(row)
