@@ -29,7 +29,7 @@ SHOWN = 20
 class How:
     """How an import is stored.
 
-    `zone` is that of a tenant that it makes; `changed`: what says the same as the stored event is a duplicate whatever its revision.
+    `zone` is that of a tenant that it makes; `changed`: what says the same as the stored event is a duplicate at any revision.
     `labels`: messages are labelled; without `keep_text` their texts are read for that alone.
     """
 

@@ -25,8 +25,8 @@ GIVEN = {
     "files": "events.jsonl",
 }
 SPECIAL = {
-    ("import", "slack"), ("import", "tenant"), ("integrations", "add"), ("tenants", "calendar", "set"), ("migrate-control",),
-    ("restore",), ("rebind",),
+    *(words for words, _ in commands() if words[0] == "import" and words != ("import", "events")),
+    ("integrations", "add"), ("labels", "set"), ("tenants", "calendar", "set"), ("migrate-control",), ("restore",), ("rebind",),
 }  # fmt: skip
 """Commands that are not asked here: they read a file of their own first, or open no engine."""
 MORE: dict[tuple[str, ...], tuple[str, ...]] = {
