@@ -40,10 +40,10 @@ from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
 from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
-from hubbub.operations.names import OPERATIONS as NAMING
-from hubbub.operations.names import NameOperations
 from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
+from hubbub.operations.names import OPERATIONS as NAMING
+from hubbub.operations.names import NameOperations
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
 from hubbub.operations.standing import OPERATIONS as STANDING
