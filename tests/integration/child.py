@@ -25,7 +25,8 @@ from unittest.mock import patch
 from hubbub.app import Engine
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING
-from hubbub.storage.sqlite import Params, Transaction
+from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Params
 from tests.acceptance.conftest import open_engine
 
 TENANTS = {"shop-0": "UTC", "shop-1": "America/New_York", "shop-2": "Asia/Kolkata"}

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage import schema
+from hubbub.storage.transaction import Transaction
 
 Row = dict[str, Any]
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Boundary:
 
 
 NONE = Boundary()
+_KEEP = schema.upsert("boundary")
 
 
 def boundary_of(reading: Transaction, tenant: int, unit: str, key: str) -> Boundary:
@@ -52,4 +54,4 @@ def write(writing: Transaction, tenant: int, unit: str, key: str, until: int, ca
         writing.run("DELETE FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", (tenant, unit, key))
         return
     text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
-    writing.run("INSERT OR REPLACE INTO boundary VALUES (?, ?, ?, ?, ?)", (tenant, unit, key, until, text))
+    writing.run(_KEEP, (tenant, unit, key, until, text))

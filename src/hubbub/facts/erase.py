@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,12 +18,12 @@ from typing import Any
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import Touched, touched
-from hubbub.model.naming import BETWEEN, SHORTEST, pattern
+from hubbub.model.naming import BETWEEN, SHORTEST, anywhere, pattern, written
 from hubbub.model.tenant import Tenant
 from hubbub.storage import schema
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 
 OURS = frozenset({
     "type", "kind", "responder", "entity", "state", "unit", "code", "zone", "date", "fact", "cause",
@@ -70,12 +70,20 @@ class Contact:
         """The key in `meta` that is there from the first row that goes until the last byte has gone."""
         return f"erasing {self.digest}"
 
-    def naming(self, table: str, transaction: Transaction) -> str:
-        """Return the condition of rows of a table that name it, which one transaction can ask."""
-        found = re.compile(pattern(self.names))
-        between = chr(BETWEEN)
-        transaction.define("naming", -1, lambda *texts: found.search(between.join(t or "" for t in texts)) is not None)
-        return f"tenant = {self.tenant.no} AND naming({', '.join(TEXTS[table])})"
+    def named(self, transaction: Transaction, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return these columns of the rows of a table that name it.
+
+        The engine picks those that hold one of its forms anywhere; whether that is a word of its own is seen here.
+        """
+        texts, found, between = TEXTS[table], re.compile(pattern(self.names)), chr(BETWEEN)
+        held = " || :between || ".join(f"coalesce({name}, '')" for name in texts)
+        wanted = {f"form_{n}": anywhere(form) for n, form in enumerate(written(self.names))}
+        some = " OR ".join(f"held LIKE :{form} ESCAPE '!'" for form in wanted)
+        rows = transaction.scan(
+            f"SELECT * FROM (SELECT {', '.join(columns)}, {held} AS held FROM {table} WHERE tenant = :tenant) AS t WHERE {some}",
+            {"tenant": self.tenant.no, "between": between, **wanted},
+        )
+        return [row[:-1] for row in rows if found.search(row[-1])]
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,12 @@ def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
     with store.facts.read() as reading:
         own = reading.rows(
             " UNION ".join(
-                f"SELECT conversation_id FROM {table} WHERE tenant = :no AND contact_id = :who AND instr(conversation_id, :who)"
+                f"SELECT conversation_id FROM {table} WHERE tenant = :no AND contact_id = :who AND conversation_id IS NOT NULL"
                 for table in ("event", "former_version")
             ),
             {"no": tenant.no, "who": contact},
         )
-    glued = sorted(name for (name,) in own if not plain.search(name))
+    glued = sorted(name for (name,) in own if contact in name and not plain.search(name))
     return Contact(tenant, contact, digest, (contact, *glued))
 
 
@@ -110,10 +118,7 @@ def count(store: Store, who: Contact) -> dict[str, int]:
     `superseded` are former versions, `facts` rows of facts.
     """
     with store.facts.read() as reading:
-        found = {
-            table: int(reading.value(f"SELECT count(*) FROM {table} WHERE {who.naming(table, reading)}"))
-            for table in TEXTS
-        }
+        found = {table: len(who.named(reading, table, ("tenant",))) for table in TEXTS}
         own = reading.value("SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?", (who.tenant.no, who.id))
     return {
         "events": own, "mentions": found["event"] - own, "superseded": found["former_version"], "quarantine": found["quarantine"],
@@ -130,11 +135,8 @@ def pending(store: Store, who: Contact) -> bool:
 def mentions(store: Store, who: Contact) -> list[Mention]:
     """Return the events that are not the contact's own and name it."""
     with store.facts.read() as reading:
-        rows = reading.rows(
-            f"SELECT source, id FROM event WHERE {who.naming('event', reading)} AND coalesce(contact_id, '') <> ?",
-            (who.id,),
-        )
-    return [Mention(source, id_) for source, id_ in rows]
+        rows = who.named(reading, "event", ("source", "id", "contact_id"))
+    return [Mention(source, id_) for source, id_, contact in rows if contact != who.id]
 
 
 def moments(store: Store, who: Contact) -> list[datetime]:
@@ -143,8 +145,7 @@ def moments(store: Store, who: Contact) -> list[datetime]:
     found: set[int] = set()
     with store.facts.read() as reading:
         for table, at in dated.items():
-            rows = reading.rows(f"SELECT DISTINCT {at} FROM {table} WHERE {who.naming(table, reading)}")
-            found.update(us for (us,) in rows if us is not None)
+            found.update(us for (us,) in who.named(reading, table, (at,)) if us is not None)
     return [moment(us) for us in sorted(found)]
 
 
@@ -159,28 +160,35 @@ def erase(store: Store, who: Contact) -> None:
     with store.settling:
         refresh(store, tenant)
         units: Touched = set()
-        with store.facts.write() as writing:
-            writing.run("INSERT OR REPLACE INTO meta VALUES (?, 'begun')", (who.pending,))
-            gone = writing.rows(
-                f"DELETE FROM event WHERE {who.naming('event', writing)} RETURNING {', '.join(EVENT)}, receipts"
-            )
+        with store.facts.write(tenant) as writing:
+            writing.run(schema.upsert("meta"), (who.pending, "begun"))
+            gone = _take_out(writing, who, "event", (*EVENT, "receipts"))
             units.update(("contact", *contact) for contact in touched(gone, units))
             channel = EVENT.index("channel")
             units.update(("channel", tenant, row[channel] or "") for row in gone if row[-1])
             for table, (unit, key, _) in FACTS.items():
-                rows = writing.rows(f"DELETE FROM {table} WHERE {who.naming(table, writing)} RETURNING {unit}, {key}")
+                rows = _take_out(writing, who, table, (unit, key))
                 units.update((kind, tenant, name) for kind, name in rows)
             for table in ("former_version", "quarantine", "snapshot", "name"):
-                writing.run(f"DELETE FROM {table} WHERE {who.naming(table, writing)}")
+                _take_out(writing, who, table, ())
             units |= _forget(writing, who)
-            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
+            writing.many(schema.insert_new("todo"), sorted(units))
         refresh(store, tenant)
+
+
+def _take_out(writing: Transaction, who: Contact, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Delete the rows of a table that name the contact; returns these columns of them."""
+    place = schema.key_columns(table) or (writing.dialect.row,)
+    rows = who.named(writing, table, (*columns, *place))
+    where = " AND ".join(f"{name} = ?" for name in place)
+    writing.many(f"DELETE FROM {table} WHERE {where}", [row[len(columns) :] for row in rows])
+    return [row[: len(columns)] for row in rows]
 
 
 def _forget(writing: Transaction, who: Contact) -> Touched:
     """Take the contact out of what is carried over cuts; returns the units that begin with something else now."""
     found = re.compile(pattern(who.names))
-    rows = writing.rows(f"SELECT unit, key, carried FROM boundary WHERE {who.naming('boundary', writing)}")
+    rows = who.named(writing, "boundary", ("unit", "key", "carried"))
     for unit, key, carried in rows:
         place = (who.tenant.no, unit, key)
         if found.search(key):
@@ -207,7 +215,6 @@ def _link_of(row: Mapping[str, Any], found: re.Pattern[str]) -> bool:
 
 def finish(store: Store, who: Contact) -> None:
     """Leave no byte of what was deleted in any file. Raises StoreBusyError while somebody reads for longer than a minute."""
-    for database in (store.facts, store.log.database):
-        database.rewrite()
-    with store.facts.write() as writing:
+    store.rewrite()
+    with store.facts.write(who.tenant.no) as writing:
         writing.run("DELETE FROM meta WHERE key = ?", (who.pending,))

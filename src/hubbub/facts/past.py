@@ -18,13 +18,14 @@ from hubbub.facts import whole
 from hubbub.facts.moments import moment
 from hubbub.facts.rebuild import units_of
 from hubbub.facts.units import UNITS
-from hubbub.storage import schema
+from hubbub.storage import schema, sqlite, sqlite_schema
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Transaction, errors_of
+from hubbub.storage.sqlite import errors_of
+from hubbub.storage.transaction import Transaction
 
 AT_MOST = 1_000_000
 """Events of a tenant whose past is folded: about 40 µs each."""
-_EVENTS = f"INSERT INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
+_EVENTS = schema.insert("event", EVENT)
 _KNOWN = (
     f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = :tenant AND received_at <= :at UNION ALL "
     f"SELECT {', '.join(EVENT)} FROM former_version WHERE tenant = :tenant AND received_at <= :at AND until > :at"
@@ -42,15 +43,15 @@ def known_at(reading: Transaction, tenant: int, at: int) -> Iterator[Transaction
     """
     _check(reading, tenant, at)
     with closing(sqlite3.connect("", isolation_level=None)) as con:  # in memory, then in a temporary file
-        facts = Transaction(con, Path(gettempdir()))
+        facts = sqlite.Transaction(con, Path(gettempdir()))
         with errors_of(facts.path):
-            schema.create(con, "the facts of a moment")
+            sqlite_schema.create(con, "the facts of a moment")
             con.execute("BEGIN")
-            con.executemany(_EVENTS, reading.each(_KNOWN, {"tenant": tenant, "at": at}))
+            con.executemany(_EVENTS, reading.scan(_KNOWN, {"tenant": tenant, "at": at}))
         for table in _CARRIED:
-            marks = ", ".join("?" * len(schema.TABLES[table][0]))
-            rows = reading.rows(f"SELECT * FROM {table} WHERE tenant = ?", (tenant,))
-            facts.many(f"INSERT INTO {table} VALUES ({marks})", rows)
+            columns = ", ".join(schema.TABLES[table][0])
+            rows = reading.rows(f"SELECT {columns} FROM {table} WHERE tenant = ?", (tenant,))
+            facts.many(schema.insert(table), rows)
         _fold(facts, tenant)
         yield facts
 
@@ -63,7 +64,7 @@ def _check(reading: Transaction, tenant: int, at: int) -> None:
             "later"
         )
     counted = reading.value(
-        "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?)", (tenant, AT_MOST + 1)
+        "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?) AS e", (tenant, AT_MOST + 1)
     )
     if counted > AT_MOST:
         raise BadQuestionError(f"'as_of' folds all events of a tenant again, and this one has more than {AT_MOST}")

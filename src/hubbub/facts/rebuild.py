@@ -10,10 +10,11 @@ from hubbub.facts.refresh import Progress, Refreshed, quiet, refresh
 from hubbub.facts.retention import gone_until
 from hubbub.facts.units import Touched, touched
 from hubbub.model.tenant import Tenant
+from hubbub.storage import schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.schema import FOREVER
-from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 
 FOLDED_BY: Mapping[str, tuple[str, ...]] = {
     "response": ("message", "conversation"), "episode": ("message", "conversation"), "survey": ("conversation", "survey"),
@@ -36,7 +37,7 @@ _ROWS = (
 def units_of(reading: Transaction, tenant: int, low: int = 0, high: int = FOREVER) -> Touched:
     """Return the units that have an event in `[low, high)`, in microseconds, or a row: one without events folds to nothing."""
     units: Touched = set()
-    rows = reading.each(
+    rows = reading.scan(
         f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant, low, high)
     )
     units.update(("contact", *contact) for contact in touched(rows, units))
@@ -59,8 +60,8 @@ def rebuild(
         with store.facts.read() as reading:
             units = units_of(reading, tenant, low, high)
         wanted = [one for one in units if kinds is None or one[0] in kinds]
-        with store.facts.write() as writing:
-            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", wanted)
+        with store.facts.write(tenant) as writing:
+            writing.many(schema.insert_new("todo"), sorted(wanted))
         return refresh(store, tenant, progress=progress)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from random import sample
 from time import sleep
 from typing import Any
 
@@ -17,10 +18,10 @@ from hubbub.facts.moments import moment
 from hubbub.facts.units import UNITS, Touched, new_sights, touched
 from hubbub.memory import uncollected
 from hubbub.model.event import Event
-from hubbub.storage import published
-from hubbub.storage.identity import ident_of, key_of
+from hubbub.storage import published, schema
+from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, IDENT, TIME, Entry
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 from hubbub.storage.store import Store
 
 AT_ONCE = 200
@@ -33,15 +34,14 @@ WHOLE = tuple(unit for unit in UNITS if unit != "person")
 EVENTS_AT_ONCE = 5_000
 TURN = 0.0005
 """Seconds that somebody else has to begin when it is their turn."""
-_ADD = f"INSERT OR REPLACE INTO event ({', '.join(EVENT)}) VALUES ({', '.join('?' * len(EVENT))})"
+_ADD = schema.upsert("event", EVENT)
+_TODO = schema.insert_new("todo")
 _REFUSE = (
     "INSERT INTO quarantine SELECT :id, :tenant, :received_at, :origin, :code, :field, :message, :raw, :same "
     "WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE tenant = :tenant AND same = :same)"
 )
 """What is refused again, as when a file is imported twice, is kept once."""
-_FORMER = (
-    f"INSERT OR IGNORE INTO former_version ({', '.join(EVENT)}, until) VALUES ({', '.join('?' * (len(EVENT) + 1))})"
-)
+_FORMER = schema.insert_new("former_version", (*EVENT, "until"))
 _SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
 _ATTRIBUTES = EVENT.index("attributes")
 Progress = Callable[[str], None]
@@ -66,8 +66,10 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
     Of one, nothing of others is touched, and where it has nothing new nobody is waited for. May be called by anybody at any time,
     in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
+    if tenant is None and store.facts.by_tenant:
+        return _one_by_one(store, progress)
     done = Refreshed()
-    last = store.log.last() if tenant is None else _last_of(store, tenant)
+    last = store.log.last() if tenant is None else store.log.last_of(tenant)
     if tenant is not None and not last and not _anything(store, tenant):
         return done
     work = _steps(store, tenant, last, done)
@@ -96,37 +98,24 @@ def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iter
         yield f"{count} units folded"
 
 
-def behind(store: Store) -> int:
-    """Return how many batches wait in the log."""
+def _one_by_one(store: Store, progress: Progress) -> Refreshed:
+    """Refresh all tenants of which anything waits, in an order by chance: other processes do the same at the same time."""
+    done = Refreshed()
+    waiting = store.log.tenants()
     with store.facts.read() as reading:
-        stored, early = _stored(reading), _early(reading)
-    return len(set(store.log.numbers_after(stored)) - early)
+        waiting |= {no for (no,) in reading.rows("SELECT DISTINCT tenant FROM todo")}
+    for no in sample(sorted(waiting), len(waiting)):
+        one = refresh(store, no, progress=progress)
+        done.events += one.events
+        done.tenants |= one.tenants
+        for unit, count in one.units.items():
+            done.units[unit] = done.units.get(unit, 0) + count
+    return done
 
 
 def waits(store: Store, tenant: int) -> bool:
     """Whether anything of a tenant is not stored or not folded yet."""
-    return bool(_last_of(store, tenant)) or _anything(store, tenant)
-
-
-def _last_of(store: Store, tenant: int) -> int:
-    """Return the number of a tenant's last batch that waits in the log, 0 where none does."""
-    with store.facts.read() as reading:
-        stored = _stored(reading)
-    last = store.log.last_of(tenant, stored)
-    if not last:
-        return 0
-    with store.facts.read() as reading:  # what was stored meanwhile is in `todo`, which is looked at after this
-        return last if last > _stored(reading) and last not in _early(reading) else 0
-
-
-def _stored(transaction: Transaction) -> int:
-    """Return the number up to which all batches are stored."""
-    return int(transaction.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
-
-
-def _early(transaction: Transaction) -> set[int]:
-    """Return the numbers of batches that were stored before others that came before them."""
-    return {n for (n,) in transaction.rows("SELECT n FROM stored_early")}
+    return bool(store.log.last_of(tenant)) or _anything(store, tenant)
 
 
 def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
@@ -134,42 +123,17 @@ def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
 
     Of one tenant, its own batches, each tenant's in their order: whoever asks does not wait for what others sent.
     """
-    with store.facts.read() as reading:
-        if _stored(reading) >= upto:
+    with uncollected(), store.log.moving(tenant, upto, EVENTS_AT_ONCE) as moving:
+        if moving is None:
             return 0
-    with uncollected(), store.facts.write() as writing:
-        stored, early = _stored(writing), _early(writing)
-        identities: list[tuple[int, int]] = []
         units: Touched = set()
-        numbers: list[int] = []
-        for entry in store.log.waiting(stored, EVENTS_AT_ONCE, early, tenant):
-            if entry.n > upto:
-                break
-            done.events += _store_batch(writing, entry, units)
+        for entry in moving.entries():
+            done.events += _store_batch(moving.writing, entry, units)
             done.tenants.add(entry.tenant)
-            identities += [(entry.tenant, row[IDENT]) for row in entry.rows]
-            numbers.append(entry.n)
             if store.settling.due:
                 break
-        store.identities.add(writing, identities)
-        writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(units))
-        if tenant is None:
-            stored, ahead = numbers[-1] if numbers else upto, set()
-        else:
-            ahead = set(numbers)
-        stored = _advance(writing, stored, early | ahead)
-    store.log.forget(stored, numbers, [key_of(*one) for one in identities])
-    return len(numbers)
-
-
-def _advance(writing: Transaction, stored: int, early: set[int]) -> int:
-    """Write down up to where all batches are stored, and which of them are after it; returns the former."""
-    while stored + 1 in early:
-        stored += 1
-    writing.run("DELETE FROM stored_early WHERE n <= ?", (stored,))
-    writing.many("INSERT OR IGNORE INTO stored_early VALUES (?)", [(n,) for n in early if n > stored])
-    writing.run("INSERT OR REPLACE INTO meta VALUES ('stored', ?)", (str(stored),))
-    return stored
+        moving.writing.many(_TODO, sorted(units))
+    return len(moving.moved)
 
 
 def _store_batch(writing: Transaction, entry: Entry, units: Touched) -> int:
@@ -245,7 +209,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
     if not _anything(store, tenant):
         return 0
     for unit, fold in UNITS.items():
-        with store.facts.write() as writing:
+        with store.facts.write(tenant) as writing:
             keys = writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
             if not keys:
                 continue
@@ -258,7 +222,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
                 if store.settling.due:
                     break
             writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", folded)
-            writing.many("INSERT OR IGNORE INTO todo VALUES (?, ?, ?)", list(again))
+            writing.many(_TODO, sorted(again))
         done.units[unit] = done.units.get(unit, 0) + len(folded)
         return len(folded)
     return 0
@@ -275,7 +239,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
         )
         sizes = {
             no: reading.value(
-                "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?)", (no, whole.AT_MOST + 1)
+                "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = ? LIMIT ?) AS e", (no, whole.AT_MOST + 1)
             )
             for no, _ in many
         }
@@ -286,7 +250,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
     ]
     while chosen:
         events = count = 0
-        with uncollected(), store.facts.write() as writing:
+        with uncollected(), store.facts.write(tenant) as writing:
             while chosen and events < EVENTS_AT_ONCE:
                 no, units = chosen.pop()
                 whole.write(writing, no, whole.fold(whole.read(writing, no)))

@@ -26,8 +26,8 @@ from hubbub.metrics.snapshots import Kind
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import day_of, local_midnight
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 
 GOES = (
     "tenant = :tenant AND time < :cut AND NOT (time >= :deeds AND contact_id IS NOT NULL AND (type = 'contact.converted' "
@@ -35,18 +35,20 @@ GOES = (
 )
 """Condition of events that go at a cut; `deeds` is 72 hours before it."""
 
-_EPISODE = ", ".join(
-    f"coalesce({name}, 0)"
-    for name in (
-        "anchor", "first_inbound", "first_reply_at", "person_from", "first_person_at", "last_resolve", "resolved_at",
-        "returned_at",
-    )
+
+def _all_before(*names: str) -> str:
+    """Return the condition that every moment of a row that is there lies before the cut."""
+    return " AND ".join(f"coalesce({name}, 0) < :cut" for name in names)
+
+
+_EPISODE = _all_before(
+    "anchor", "first_inbound", "first_reply_at", "person_from", "first_person_at", "last_resolve", "resolved_at", "returned_at",
 )  # fmt: skip
 FACTS = {
     "event": GOES,
     "response": "tenant = :tenant AND anchor < :cut",
-    "episode": f"tenant = :tenant AND anchor < :cut AND max({_EPISODE}) < :cut",
-    "survey": "tenant = :tenant AND max(coalesce(sent_at, 0), coalesce(rated_at, 0)) < :cut",
+    "episode": f"tenant = :tenant AND {_EPISODE}",
+    "survey": f"tenant = :tenant AND {_all_before('sent_at', 'rated_at')}",
     "state": "tenant = :tenant AND until < :cut",
     "former_version": "tenant = :tenant AND time < :cut",
 }
@@ -170,7 +172,7 @@ def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
 
 def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
     """Take out all that lies wholly before a moment (microseconds), in one transaction; everything must be folded."""
-    with store.facts.write() as writing:
+    with store.facts.write(tenant.no) as writing:
         since = _since(writing, tenant.no)
         if since is not None and since > cut:
             return
@@ -178,22 +180,24 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
         first = writing.value("SELECT min(time) FROM event WHERE tenant = ? AND time < ?", (tenant.no, cut))
         if first is not None:
             writing.run(
-                "INSERT INTO kept VALUES (?, 'facts', ?, ?) ON CONFLICT DO UPDATE SET since = excluded.since, "
-                "gone_from = min(gone_from, excluded.gone_from)", (tenant.no, _midnight(tenant, first), cut),
+                "INSERT INTO kept VALUES (?, 'facts', ?, ?) ON CONFLICT (tenant, what) DO UPDATE SET since = excluded.since, "
+                "gone_from = CASE WHEN kept.gone_from < excluded.gone_from THEN kept.gone_from ELSE excluded.gone_from END",
+                (tenant.no, _midnight(tenant, first), cut),
             )  # fmt: skip
         elif since is not None:
             writing.run("UPDATE kept SET since = ? WHERE tenant = ? AND what = 'facts'", (cut, tenant.no))
         arrived = writing.value(
             f"SELECT max(at) FROM (SELECT max(received_at) AS at FROM event WHERE {GOES} UNION ALL "
-            f"SELECT max(until) FROM former_version WHERE {FACTS['former_version']})", params,
+            f"SELECT max(until) FROM former_version WHERE {FACTS['former_version']}) AS gone", params,
         )  # fmt: skip
         if arrived is not None:  # what was known before is not known any more
             writing.run(
-                "INSERT INTO kept VALUES (?, 'arrivals', 0, ?) ON CONFLICT DO UPDATE SET since = max(since, excluded.since)",
+                "INSERT INTO kept VALUES (?, 'arrivals', 0, ?) ON CONFLICT (tenant, what) DO UPDATE SET since = excluded.since "
+                "WHERE excluded.since > kept.since",
                 (tenant.no, arrived),
             )
         units: Touched = set()
-        rows = writing.each(f"SELECT {', '.join(EVENT)} FROM event WHERE {GOES}", params)
+        rows = writing.scan(f"SELECT {', '.join(EVENT)} FROM event WHERE {GOES}", params)
         units.update(("contact", *contact) for contact in touched(rows, units))
         for unit, no, key in units:
             begin = boundary.boundary_of(writing, no, unit, key)
@@ -223,7 +227,7 @@ def _attributes(store: Store, tenant: Tenant, before: int, cut: int, dry_run: bo
     total = 0
     while low < before:
         params |= {"low": low, "high": min(low + 30 * DAY, before)}
-        with store.facts.write() as writing:
+        with store.facts.write(tenant.no) as writing:
             total += writing.run(f"UPDATE event SET attributes = NULL WHERE {where}", params)
         low = params["high"]
     return total

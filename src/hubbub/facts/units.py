@@ -16,7 +16,7 @@ from hubbub.facts.boundary import Boundary, boundary_of
 from hubbub.facts.turn import Episode, Response, Turn
 from hubbub.storage import published, schema
 from hubbub.storage.log import EVENT
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 Row = Sequence[Any]
 Touched = set[tuple[str, int, str]]
@@ -139,7 +139,10 @@ def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
     return again
 
 
-GIVES = "SELECT 1 FROM event WHERE tenant = ? AND type = 'message.sent' AND coalesce(channel, '') = ? AND receipts & 1 LIMIT 1"
+GIVES = (
+    "SELECT 1 FROM event WHERE tenant = ? AND type = 'message.sent' AND coalesce(channel, '') = ? "
+    "AND (receipts & 1) > 0 LIMIT 1"
+)
 
 
 def fold_channel(writing: Transaction, tenant: int, key: str) -> Touched:
@@ -378,7 +381,7 @@ def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str
     return _Statements(
         len(keys),
         f"SELECT {names} FROM {table} WHERE tenant = ? AND {key} = ?",
-        f"INSERT OR REPLACE INTO {table} (tenant, {names}) VALUES ({', '.join('?' * (len(columns) + 1))})",
+        schema.upsert(table, ("tenant", *columns)),
         f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{one} = ?' for one in keys)}",
         tuple(columns.index(name) for name in published.MOMENTS.get(table, ())),
     )
@@ -402,20 +405,23 @@ def _replace(writing: Transaction, to: _Statements, tenant: int, key: str, rows:
 
 
 _STRETCHES = f"SELECT {', '.join(state.Stretch._fields)} FROM state WHERE tenant = ? AND entity = ? AND id = ?"
-_ADD_STRETCH = (
-    f"INSERT INTO state (tenant, entity, id, {', '.join(state.Stretch._fields)}) VALUES ({', '.join('?' * 9)})"
+_ADD_STRETCH = schema.insert("state", ("tenant", "entity", "id", *state.Stretch._fields))
+END_STRETCH = (
+    "DELETE FROM state WHERE tenant = ? AND entity = ? AND id = ? AND state = ? AND since = ? AND until = ? "
+    "AND coalesce(channel, '') = ? AND coalesce(account_id, '') = ?"
 )
-_END_STRETCH = (
-    "DELETE FROM state WHERE tenant = ? AND entity = ? AND id = ? AND state = ? AND since = ? AND coalesce(channel, '') = ? "
-    "AND coalesce(account_id, '') = ?"
-)
+
+
+def stretch_key(entity: str, key: str, one: state.Stretch) -> tuple[Any, ...]:
+    """Return what `END_STRETCH` binds after the tenant."""
+    return entity, key, one.state, one.since, one.until, one.channel or "", one.account_id or ""
 
 
 def _replace_states(
     writing: Transaction, tenant: int, entity: str, key: str, rows: Sequence[state.Stretch], since: int
 ) -> None:
     """Make the stored stretches of a key these, but for those that ended before its boundary."""
-    old = set(writing.rows(_STRETCHES, (tenant, entity, key)))
+    old = set(map(state.Stretch._make, writing.rows(_STRETCHES, (tenant, entity, key))))
     new = {row for row in rows if row.until >= since}
-    writing.many(_END_STRETCH, [(tenant, entity, key, one[0], one[1], one[3] or "", one[4] or "") for one in old - new])
+    writing.many(END_STRETCH, [(tenant, *stretch_key(entity, key, one)) for one in old - new])
     writing.many(_ADD_STRETCH, [(tenant, entity, key, *one) for one in new - old])

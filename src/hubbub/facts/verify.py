@@ -6,7 +6,7 @@ A fold writes only what differs, so verifying is folding with a transaction that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,10 @@ from hubbub.facts.rebuild import units_of
 from hubbub.facts.refresh import Progress, quiet, refresh
 from hubbub.facts.units import UNITS
 from hubbub.model.tenant import Tenant
-from hubbub.storage.identity import Identities, key_of
+from hubbub.storage.identity import key_of
 from hubbub.storage.schema import FOREVER
-from hubbub.storage.sqlite import Params, Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Params, Transaction
 
 NAMED = 5
 """Differences of each kind that are named."""
@@ -69,8 +69,29 @@ class _Dry(Transaction):
     """Reads like a transaction, and notes rows of facts that would be written by table instead of writing them."""
 
     def __init__(self, reading: Transaction) -> None:
-        super().__init__(reading._con, reading._path)
+        self.dialect = reading.dialect
+        self._reading = reading
         self.writes: list[tuple[str, int]] = []
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Read."""
+        return self._reading.each(sql, params)
+
+    def scan(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Read."""
+        return self._reading.scan(sql, params)
+
+    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """Read."""
+        return self._reading.dicts(sql, params)
+
+    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Read."""
+        return self._reading.rows(sql, params)
+
+    def value(self, sql: str, params: Params = ()) -> Any:
+        """Read."""
+        return self._reading.value(sql, params)
 
     def run(self, sql: str, params: Params = ()) -> int:
         """Note one statement."""
@@ -129,11 +150,9 @@ def _kept(reading: Transaction, tenant: Tenant, verdicts: Verdicts) -> None:
 
 def _identities(store: Store, reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: Verdicts) -> None:
     """Every stored event is known, so that it counts once when it is sent again."""
-    idents = reading.each("SELECT ident FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant.no, low, high))
+    idents = reading.scan("SELECT ident FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant.no, low, high))
     for keys in _batches(key_of(tenant.no, ident) for (ident,) in idents):
-        unknown = keys - store.identities.known(keys)
-        if unknown:  # by this process: another one may have stored them
-            unknown -= Identities(store.facts, store.folder).known(unknown)
+        unknown = keys - store.identities.stored(keys)
         if unknown:
             verdicts.differs("identity", f"{tenant.id}: events that would count twice", len(unknown))
 

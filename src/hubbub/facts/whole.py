@@ -14,10 +14,10 @@ from typing import Any
 
 from hubbub.facts import conversation, message, state, survey
 from hubbub.facts.turn import Episode, Response, Turn
-from hubbub.facts.units import CONTACT_TYPES
-from hubbub.storage import published
+from hubbub.facts.units import CONTACT_TYPES, END_STRETCH, stretch_key
+from hubbub.storage import published, schema
 from hubbub.storage.schema import FOLDED
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 _OF_KEYS = ("id", "conversation_id", "message_id", "survey_id", "contact_id", "task_id", "campaign_id", "staff_id")
 _READ = (message.Report, Turn, survey.Voice, state.Transition)
@@ -73,7 +73,7 @@ class Whole:
 
 def read(transaction: Transaction, tenant: int) -> Iterable[tuple[Any, ...]]:
     """Yield the rows of a tenant's events, in order of time."""
-    return transaction.each(f"SELECT {', '.join(COLUMNS)} FROM event WHERE tenant = ?", (tenant,))
+    return transaction.scan(f"SELECT {', '.join(COLUMNS)} FROM event WHERE tenant = ?", (tenant,))
 
 
 def fold(rows: Iterable[tuple[Any, ...]]) -> Whole:
@@ -245,12 +245,27 @@ def write(writing: Transaction, tenant: int, whole: Whole) -> int:
     )
     for one in differences(writing, tenant, whole):
         names = FACTS[one.table]
-        same = " AND ".join(f"{name} IS ?" for name in names)
-        writing.many(f"DELETE FROM {one.table} WHERE tenant = ? AND {same}", [(tenant, *row) for row in one.wrong])
+        _delete(writing, tenant, one.table, one.wrong)
         writing.many(
-            f"INSERT INTO {one.table} (tenant, {', '.join(names)}) VALUES ({', '.join('?' * (len(names) + 1))})",
+            schema.insert(one.table, ("tenant", *names)),
             [(tenant, *row) for row in sorted(one.missing, key=_IN_ORDER)],
         )
         published.mark(writing, tenant, published.moments_of(one.table, names, one.missing))
         changed += len(one.wrong) + len(one.missing)
     return changed
+
+
+def _delete(writing: Transaction, tenant: int, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Delete rows of a table of facts by their keys; stretches of states have none, and end once for each entity and state."""
+    columns = FACTS[table]
+    key = [name for name in schema.key_columns(table) if name != "tenant"]
+    if table == "state":
+        writing.many(
+            END_STRETCH, [(tenant, *stretch_key(row[0], row[1], state.Stretch._make(row[2:]))) for row in rows]
+        )
+        return
+    places = [columns.index(name) for name in key]
+    writing.many(
+        f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{name} = ?' for name in key)}",
+        [(tenant, *(row[place] for place in places)) for row in rows],
+    )

@@ -34,10 +34,10 @@ EPISODE = Fact(
     },
     view=f"""
         SELECT tenant, conversation_id, id AS episode_id, anchor, channel, channel_id, account_id, staff_id, first_staff_id,
-            responder, first_inbound, first_reply_at, first_person_at, last_resolve, resolved_at, escalated, ai_involved,
-            ai_escalated, {
+            responder, first_inbound, first_reply_at, first_person_at, last_resolve, resolved_at, escalated > 0 AS escalated,
+            ai_involved > 0 AS ai_involved, ai_escalated > 0 AS ai_escalated, {
         ", ".join(
-            f"ai_resolved AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_resolved{ending}"
+            f"ai_resolved > 0 AND coalesce(returned_at > last_resolve + {hours} * 3600000000, TRUE) AS ai_resolved{ending}"
             for ending, (_, hours) in LASTING.items()
         )
     }, (first_reply_at - first_inbound + 500) / 1000 AS first_response_ms,

@@ -10,10 +10,12 @@ SQL here is what SQLite and other databases share: FILTER, CASE, EXISTS; nothing
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+
+from hubbub.model.tenant import MOST_TONES
 
 
 class Unit(StrEnum):
@@ -71,6 +73,15 @@ class Distribution(Measure):
     """The values of a duration in whole ms: a fact's column, or one of its `spells`."""
 
     column: str = ""
+
+
+TONES = f"({', '.join(f':tone_{n}' for n in range(MOST_TONES))})"
+"""The tones that a tenant counts, in the SQL of a measure; `tones_bound` says which they are."""
+
+
+def tones_bound(tones: Sequence[str]) -> dict[str, str | None]:
+    """Return what `TONES` binds; places that are left are null, which nothing is equal to."""
+    return {f"tone_{n}": tones[n] if n < len(tones) else None for n in range(MOST_TONES)}
 
 
 WITHIN: Mapping[str, int] = {
@@ -209,5 +220,5 @@ class Rollup:
 
     @property
     def by_tones(self) -> bool:
-        """Whether its numbers depend on the tones that the tenant counts, which statements know as `:tones`, a JSON list."""
-        return any(":tones" in (m.where or "") for m in self.measures.values() if isinstance(m, Count))
+        """Whether its numbers depend on the tones that the tenant counts, see `TONES`."""
+        return any(TONES in (m.where or "") for m in self.measures.values() if isinstance(m, Count))

@@ -12,7 +12,7 @@ INTENT = Fact(
     look_ahead=timedelta(days=7),
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, intent, type, confidence,
-            coalesce(escalated, 0) AS escalated
+            coalesce(escalated, 0) > 0 AS escalated
         FROM event WHERE type IN ('intent.classified', 'intent.confidence_low', 'intent.action_taken')
     """,
 )

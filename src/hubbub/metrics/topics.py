@@ -5,7 +5,7 @@ Which messages hotspots flag stands here alone: those of the topics, and of the 
 
 from __future__ import annotations
 
-from hubbub.metrics.definition import Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
+from hubbub.metrics.definition import TONES, Better, Count, Fact, Ratio, Rollup, Stored, Sum, Unit
 
 COMPLAINT, ESCALATION = ("complaint", "complaints"), ("escalation", "escalations")
 FLAGGED = (*COMPLAINT, *ESCALATION)
@@ -98,7 +98,7 @@ HOTSPOTS = Rollup(
         "escalation_count": Count("Classified as escalation.", Unit.COUNT, "f.is_escalation"),
         "tone_count": Count(
             "Of another topic, in a tone that the tenant counts (`hotspot_tones`).", Unit.COUNT,
-            "NOT f.is_complaint AND NOT f.is_escalation AND lower(f.sentiment) IN (SELECT value FROM json_each(:tones))",
+            f"NOT f.is_complaint AND NOT f.is_escalation AND lower(f.sentiment) IN {TONES}",
         ),
     },
     metrics={

@@ -25,6 +25,16 @@ def pattern(names: Iterable[str]) -> str:
     return "|".join(_of(name) for name in names)
 
 
+def written(names: Iterable[str]) -> list[str]:
+    """Return the forms in which these ids may be written: a text without any of them names nobody."""
+    return list(dict.fromkeys(form for name in names for form in _forms(name)))
+
+
+def anywhere(text: str) -> str:
+    """Return the pattern of LIKE … ESCAPE '!' for a text anywhere, in which no character means more than itself."""
+    return "%" + "".join(f"!{c}" if c in "!%_" else c for c in text) + "%"
+
+
 def _of(name: str) -> str:
     forms = "|".join(re.escape(form) for form in dict.fromkeys(_forms(name)))
     if len(name) < SHORTEST:

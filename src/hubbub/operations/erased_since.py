@@ -26,9 +26,9 @@ from hubbub.store.erasures import erased_events, erasures
 from hubbub.store.installation import installation
 
 CONTACTS = """
-SELECT contact_id FROM event WHERE tenant = ?1 AND contact_id IS NOT NULL
-UNION SELECT name FROM event WHERE tenant = ?1 AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')
-UNION SELECT id FROM state WHERE tenant = ?1 AND entity = 'contact' UNION SELECT contact_id FROM person WHERE tenant = ?1
+SELECT contact_id FROM event WHERE tenant = :tenant AND contact_id IS NOT NULL
+UNION SELECT name FROM event WHERE tenant = :tenant AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')
+UNION SELECT id FROM state WHERE tenant = :tenant AND entity = 'contact' UNION SELECT contact_id FROM person WHERE tenant = :tenant
 """
 
 
@@ -144,4 +144,4 @@ def found_again(
 
 def _contacts(store: Store, tenant: int) -> Iterable[str]:
     with store.facts.read() as reading:
-        return [contact for (contact,) in reading.each(CONTACTS, (tenant,))]
+        return [contact for (contact,) in reading.each(CONTACTS, {"tenant": tenant})]

@@ -17,7 +17,7 @@ from typing import Any
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError
 from hubbub.facts.moments import DAY, micros, moment
-from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
 from hubbub.model.page import check_limit, cursor_of, place_of
 from hubbub.model.window import day_of
@@ -76,7 +76,7 @@ class StandingOperations:
         more = len(rows) > skipped + limit
         return {
             "rows": page, "next": cursor_of((skipped + limit,)) if more else None, "tenants": len(rows),
-            "batches": behind(self.store),
+            "batches": self.store.log.behind(),
             "units": [{"unit": unit, "waiting": sum(n for _, kind, n in todo if kind == unit)} for unit in UNITS],
         }  # fmt: skip
 
@@ -92,9 +92,11 @@ class StandingOperations:
         refresh(self.store, only)
         with self.store.facts.read() as reading:
             found = reading.rows(
-                "SELECT tenant, source, max(time), received_at, (SELECT max(received_at) FROM event AS o "
-                "WHERE o.tenant = e.tenant AND o.source = e.source), count(*) FILTER (WHERE received_at >= :since) FROM event AS e "
-                f"WHERE {'TRUE' if only is None else 'tenant = :tenant'} GROUP BY tenant, source",
+                "WITH s AS (SELECT tenant, source, max(time) AS newest, max(received_at) AS last, "
+                "count(*) FILTER (WHERE received_at >= :since) AS day FROM event "
+                f"WHERE {'TRUE' if only is None else 'tenant = :tenant'} GROUP BY tenant, source) "
+                "SELECT s.tenant, s.source, s.newest, (SELECT min(e.received_at) FROM event AS e WHERE e.tenant = s.tenant "
+                "AND e.time = s.newest AND e.source = s.source), s.last, s.day FROM s",
                 {"since": now - DAY, "tenant": only},
             )
         known = sorted((row for row in found if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))

@@ -26,19 +26,17 @@ def remove(store: Store, database: Database, no: int, tenant: str, progress: Pro
     remove_rows(store, Owner(no, tenant), progress)
     removal.take_out(database, no, tenant)
     progress("control data deleted")
-    for file in (store.log.database, store.facts):
-        file.rewrite()
+    store.rewrite()
 
 
 def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
     """Delete a tenant's rows and identities; returns how many rows."""
     total = 0
     with store.settling:
-        with store.log.database.write() as writing:
-            total += writing.run("DELETE FROM log WHERE tenant = ?", (owner.no,))
+        total += store.log.forget_tenant(owner.no)
         for table in tables(passing=True):
             total += _empty(store, table, owner, progress)
-        with store.log.alone():
+        with store.log.exclusive():
             store.identities.forget(owner.no)
     if total:
         store.announce([owner.no])
@@ -48,7 +46,7 @@ def remove_rows(store: Store, owner: Owner, progress: Progress) -> int:
 def _empty(store: Store, table: Table, owner: Owner, progress: Progress) -> int:
     gone = 0
     while True:
-        with store.facts.write() as writing:
+        with store.facts.write(owner.no) as writing:
             count = table.delete_some(writing, owner, AT_ONCE)
         gone += count
         if count < AT_ONCE:

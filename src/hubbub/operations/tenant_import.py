@@ -72,7 +72,7 @@ def import_tenant(
         for table in tables():
             last = max(last, _take_in(store, owner, table, _file(source, table), progress))
         idents = pq.read_table(source / IDENTITIES, columns=["ident"])["ident"].combine_chunks()
-        with store.log.alone():
+        with store.log.exclusive():
             store.identities.take_in(tenant.no, _sorted(idents))
         store.log.go_on_behind(last >> 20)
         refresh(store, progress=progress)

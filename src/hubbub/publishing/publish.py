@@ -22,8 +22,9 @@ from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
 from hubbub.publishing.tables import TABLES, Row, Table, table_of
 from hubbub.query.queries import Queries
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage import schema
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 from hubbub.telemetry import log
 
 AT_ONCE = 31
@@ -74,7 +75,7 @@ class _Tables:
 def stale(writing: Transaction, tenant: int, low: int, high: int) -> None:
     """Mark what is published of `[low, high]` (microseconds) as stale, in the transaction that changes what it says."""
     days = range(low // DAY, high // DAY + 1)
-    writing.many("INSERT OR REPLACE INTO stale VALUES (?, ?, NULL)", [(tenant, day) for day in days])
+    writing.many(schema.upsert("stale"), [(tenant, day, None) for day in days])
 
 
 def forget(writing: Transaction, tenant: Tenant) -> None:
@@ -162,17 +163,16 @@ def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -
         before = known.get(tenant.no)
         if before == today:
             continue
-        writing.run(
-            f"INSERT OR REPLACE INTO published_tenant ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (tenant.no, *today)
-        )
+        writing.run(schema.upsert("published_tenant", columns.split(", ")), (tenant.no, *today))
         for table in TABLES:
             first = table.label(_kept(tenant, table, now).start, tenant)
             writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
         if before is not None and before[1:] != today[1:]:
             # a row of a day's neighbour may be what the day was in the former zone
             writing.run(
-                f"INSERT OR REPLACE INTO stale SELECT DISTINCT tenant, time / {DAY} + n.value, NULL FROM event, "
-                "json_each('[-1, 0, 1]') AS n WHERE tenant = ?", (tenant.no,),
+                "INSERT INTO stale (tenant, day) WITH near (day) AS (VALUES (-1), (0), (1)) "
+                f"SELECT DISTINCT tenant, time / {DAY} + near.day FROM event, near WHERE tenant = ? "
+                "ON CONFLICT (tenant, day) DO UPDATE SET taken = NULL", (tenant.no,),
             )  # fmt: skip
 
 
@@ -253,10 +253,11 @@ def _replace(writing: Transaction, tenant: Tenant, now: datetime, one: _Rows, lo
             for window in windows(one.span.start, one.span.end, table.grain, tenant.tz)
             if window.start < lost.end and window.end > lost.start
         )
-    old: Mapping[Row, int] = {
+    place_of_row = writing.dialect.row
+    old: Mapping[Row, Any] = {
         row[1:]: row[0]
         for row in writing.rows(
-            f"SELECT rowid, {', '.join(table.columns)} FROM {table.name} "
+            f"SELECT {place_of_row}, {', '.join(table.columns)} FROM {table.name} "
             f"WHERE tenant = ? AND {table.period} >= ? AND {table.period} < ?",
             (tenant.id, one.low, one.high),
         )
@@ -264,9 +265,8 @@ def _replace(writing: Transaction, tenant: Tenant, now: datetime, one: _Rows, lo
     }
     new = {row for row in one.rows if row[place] not in stays}
     writing.many(
-        f"DELETE FROM {table.name} WHERE rowid = ?", [(rowid,) for row, rowid in old.items() if row not in new]
+        f"DELETE FROM {table.name} WHERE {place_of_row} = ?", [(at,) for row, at in old.items() if row not in new]
     )
     fresh = [row for row in one.rows if row in new and row not in old]
-    values = ", ".join("?" * (len(table.columns) + 1))
     stamp = f"{moment(micros(now)):%Y-%m-%dT%H:%M:%S.%fZ}"
-    return writing.many(f"INSERT INTO {table.name} VALUES ({values})", [(*row, stamp) for row in fresh])
+    return writing.many(schema.insert(table.name), [(*row, stamp) for row in fresh])

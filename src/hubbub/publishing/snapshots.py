@@ -21,6 +21,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of, first_day, local_midnight, next_first_day
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
+from hubbub.storage import schema
 from hubbub.storage.store import Store
 from hubbub.telemetry import log
 
@@ -143,7 +144,7 @@ def _write(store: Store, kind: Kind, made: Sequence[tuple[Period, Sequence[Docum
             )  # fmt: skip
             writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
             writing.many(
-                "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                schema.insert("snapshot"),
                 [(*key, account, *said, json.dumps(document, ensure_ascii=False)) for account, document in documents],
             )
 

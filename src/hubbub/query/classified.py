@@ -15,7 +15,7 @@ from hubbub.model.tenant import Tenant, check_tones
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import attributes_of, aware
 from hubbub.storage.schema import OF_MESSAGES
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 PAGE = 20
 _FILTERED = ("channel", "channel_id", "account_id", "topic")
@@ -65,9 +65,9 @@ def flagged(
 
 
 def _among(name: str, values: Sequence[str], params: dict[str, Any]) -> str:
-    """Return the list of bound values for IN; they go into `params`."""
+    """Return the list of bound values for IN, which of none is nothing; they go into `params`."""
     params |= {f"{name}_{place}": value for place, value in enumerate(values)}
-    return ", ".join(f":{name}_{place}" for place in range(len(values)))
+    return ", ".join(f":{name}_{place}" for place in range(len(values))) or "NULL"
 
 
 def _texts(reading: Transaction, tenant: Tenant, messages: set[str]) -> dict[str, Any]:

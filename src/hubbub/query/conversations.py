@@ -15,11 +15,12 @@ from typing import Any
 from hubbub.errors import BadQuestionError
 from hubbub.facts.moments import micros
 from hubbub.model import page
+from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import aware, newest
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 PAGE = 50
 STATES = ("open", "waiting", "resolved")
@@ -78,7 +79,7 @@ def conversations(
                     LEFT JOIN stood AS s ON s.id = c.conversation_id
                 WHERE {asked} AND {later} ORDER BY last_at DESC, conversation_id DESC LIMIT :limit
             )
-            SELECT p.*, {newest("p.conversation_id", _heard("n", wanted))} FROM p
+            SELECT p.*, {newest(reading, "p.conversation_id", _heard("n", wanted))} FROM p
             ORDER BY last_at DESC, conversation_id DESC""",
             params,
         )
@@ -90,7 +91,7 @@ def state_of(queries: Queries, tenant: Tenant, conversation: str) -> dict[str, A
     """Return `state` (None where nothing tells) and `since`, when its wait began, of one conversation now."""
     with queries.reading(tenant) as (reading, now):
         found = reading.dicts(
-            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id)",
+            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id) AS s",
             {"tenant": tenant.no, "at": micros(now), "conversation": conversation},
         )
     return aware(found[0]) if found else {"state": None, "since": None}
@@ -107,7 +108,7 @@ def _heard(alias: str, wanted: Wanted) -> str:
 def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     """Return the SELECT of conversations by their events, without their state."""
     # one condition goes through the days in their order, the other through the few conversations that are open
-    talked = "+e.conversation_id IS NOT NULL"
+    talked = "(e.conversation_id || '') IS NOT NULL"
     if wanted.state in ("open", "waiting"):
         talked = "e.conversation_id IN (SELECT id FROM stood WHERE state <> 'resolved')"
     having = ["TRUE"]
@@ -116,35 +117,39 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
             raise BadQuestionError(f"conversations have no dimension {name[:40]!r}")
         given = [value for value in values if value != NONE]
         params |= {f"where_{number}_{place}": value for place, value in enumerate(given)}
-        among = ", ".join(f":where_{number}_{place}" for place in range(len(given)))
+        among = ", ".join(f":where_{number}_{place}" for place in range(len(given))) or "NULL"
         missing = f" OR count(e.{name}) = 0" if NONE in values else ""
-        having.append(f"(coalesce(max(e.{name} IN ({among})), 0){missing})")
+        having.append(f"(coalesce(max(CASE WHEN e.{name} IN ({among}) THEN 1 ELSE 0 END), 0) = 1{missing})")
     if wanted.text:
-        having.append(f"max({_holds(reading, wanted.text, params)})")
+        having.append(f"max(CASE WHEN {_holds(reading, wanted, params)} THEN 1 ELSE 0 END) = 1")
     return f"""
         SELECT e.conversation_id, min(e.time) AS first_at, max(e.time) AS last_at,
             count(*) FILTER (WHERE e.type IN ('message.received', 'message.sent') AND e.repeats IS NULL) AS messages,
-            max(e.type IN ('conversation.escalated', 'escalation.raised')) AS escalated
+            max(CASE WHEN e.type IN ('conversation.escalated', 'escalation.raised') THEN 1 ELSE 0 END) AS escalated
         FROM event AS e WHERE e.tenant = :tenant AND {talked} AND {_heard("e", wanted)}
         GROUP BY e.conversation_id HAVING {" AND ".join(having)}
     """
 
 
-def _holds(reading: Transaction, text: str, params: dict[str, Any]) -> str:
-    """Return the condition that an event holds a text in any case of letters, which SQLite knows of ASCII alone.
+def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
+    """Return the condition that an event holds a text in any case of letters, which engines know of ASCII alone.
 
-    Attributes are JSON: the text stands in them as JSON writes it.
+    Attributes are JSON: the text stands in them as JSON writes it. Other letters are compared here, conversation by conversation.
     """
-    written = json.dumps(text, ensure_ascii=False)[1:-1]
-    if text.isascii():
-        params |= {"text": _anywhere(text), "written": _anywhere(written)}
-        parts = [f"coalesce(e.{name}, '') LIKE :text ESCAPE '!'" for name in _SEARCHED]
-        return f"({' OR '.join(parts)} OR coalesce(e.attributes, '') LIKE :written ESCAPE '!')"
-    reading.define("holds", 2, lambda held, wanted: held is not None and wanted in held.casefold())
-    params |= {"text": text.casefold(), "written": written.casefold()}
-    return f"({' OR '.join(f'holds(e.{name}, :text)' for name in _SEARCHED)} OR holds(e.attributes, :written))"
-
-
-def _anywhere(text: str) -> str:
-    """Return a LIKE pattern of a text anywhere, in which no character means more than itself."""
-    return "%" + "".join(f"!{c}" if c in "!%_" else c for c in text) + "%"
+    said = json.dumps(wanted.text, ensure_ascii=False)[1:-1]
+    if wanted.text.isascii():
+        params |= {"text": anywhere(wanted.text.lower()), "written": anywhere(said.lower())}
+        parts = [f"lower(e.{name}) LIKE :text ESCAPE '!'" for name in _SEARCHED]
+        return f"coalesce({' OR '.join(parts)} OR lower(e.attributes) LIKE :written ESCAPE '!', FALSE)"
+    text, said = wanted.text.casefold(), said.casefold()
+    rows = reading.scan(
+        f"SELECT e.conversation_id, e.attributes, {', '.join(f'e.{name}' for name in _SEARCHED)} FROM event AS e "
+        f"WHERE e.tenant = :tenant AND e.conversation_id IS NOT NULL AND {_heard('e', wanted)}", params,
+    )  # fmt: skip
+    held = {
+        conversation
+        for conversation, attributes, *ids in rows
+        if said in (attributes or "").casefold() or any(text in (one or "").casefold() for one in ids)
+    }
+    params["held"] = json.dumps(sorted(held))
+    return f"e.conversation_id IN {reading.dialect.texts(':held')}"

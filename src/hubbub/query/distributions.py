@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.definition import WITHIN, Distribution, Quantiles
@@ -13,48 +13,64 @@ from hubbub.query.result import Cell
 from hubbub.query.select import Context, Found, Key, Select
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-OPENED = "open_ms"
-"""Name of the function by which statements work open time out."""
+
+
+def spell_of(one: Asked) -> tuple[str, str] | None:
+    """Return the two moments (SQL) between which a distribution counts open time; None for values that are stored."""
+    spell = one.rollup.source.spells.get(_column(one))
+    return (f"f.{spell[0]}", f"f.{spell[1]}") if spell else None
 
 
 def value_of(one: Asked) -> str:
-    """Return SQL for the value of a fact in a distribution: a column, or the open time between two of its moments."""
-    metric = one.metric
-    assert isinstance(metric, Quantiles)
-    measure = one.rollup.measures[metric.measure]
+    """Return SQL for the value of a fact in a distribution that is stored."""
+    return f"f.{_column(one)}"
+
+
+def _column(one: Asked) -> str:
+    assert isinstance(one.metric, Quantiles)
+    measure = one.rollup.measures[one.metric.measure]
     assert isinstance(measure, Distribution)
-    spell = one.rollup.source.spells.get(measure.column)
-    return f"{OPENED}(f.{spell[0]}, f.{spell[1]})" if spell else f"f.{measure.column}"
-
-
-def lets_work_out(context: Context) -> bool:
-    """Let statements work open time out; False for a tenant without a calendar, who has none."""
-    if context.tenant.calendar:
-        context.reading.define(OPENED, 2, open_ms(context.tenant))
-    return bool(context.tenant.calendar)
+    return measure.column
 
 
 def distributions(context: Context, several: Sequence[Asked], found: Found) -> None:
     """Statistics of distributions from their values in order: percentiles by linear interpolation (type 7, Hyndman and Fan)."""
-    by_value: dict[str, list[Asked]] = {}
+    by_column: dict[str, list[Asked]] = {}
     for one in several:
         if isinstance(one.metric, Quantiles):
-            by_value.setdefault(value_of(one), []).append(one)
-    for value, mine in by_value.items():
-        select = Select(mine[0].rollup, context)
-        if mine[0].rollup.in_hours and not lets_work_out(context):
-            continue
-        if any(one.statistic in QUANTILES for one in mine):
-            _in_order(select, value, mine, found)
+            by_column.setdefault(_column(one), []).append(one)
+    for mine in by_column.values():
+        select, spell = Select(mine[0].rollup, context), spell_of(mine[0])
+        if spell is not None:
+            if context.tenant.calendar:
+                _in_order(_opened(select, spell), mine, found)
+        elif any(one.statistic in QUANTILES for one in mine):
+            _in_order(_values(select, value_of(mine[0])), mine, found)
         else:
-            _summed(select, value, mine, found)
+            _summed(select, value_of(mine[0]), mine, found)
 
 
-def _in_order(select: Select, value: str, mine: Sequence[Asked], found: Found) -> None:
+def _values(select: Select, value: str) -> Iterator[tuple[Key, int]]:
+    """Yield every value with its window and dimensions."""
     select.column(value)
-    values: dict[Key, list[int]] = {}
     for window, dims, (number,) in select.run(group=False, more=f"{value} IS NOT NULL"):
-        values.setdefault((window, dims), []).append(number)
+        yield (window, dims), number
+
+
+def _opened(select: Select, spell: tuple[str, str]) -> Iterator[tuple[Key, int]]:
+    """Yield every open time, which is worked out here."""
+    start, end = map(select.column, spell)
+    opened = open_ms(select.context.tenant)
+    for window, dims, row in select.run(group=False):
+        number = opened(row[start], row[end])
+        if number is not None:
+            yield (window, dims), number
+
+
+def _in_order(found_values: Iterable[tuple[Key, int]], mine: Sequence[Asked], found: Found) -> None:
+    values: dict[Key, list[int]] = {}
+    for key, number in found_values:
+        values.setdefault(key, []).append(number)
     for key, numbers in values.items():
         numbers.sort()
         for one in mine:

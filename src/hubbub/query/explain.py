@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from hubbub.errors import BadQuestionError
@@ -15,7 +16,6 @@ from hubbub.metrics.definition import (
     WITHIN,
     Distinct,
     DistinctRatio,
-    Distribution,
     First,
     Quantiles,
     Ratio,
@@ -27,7 +27,8 @@ from hubbub.model import calendar, page
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
-from hubbub.query.distributions import lets_work_out, value_of
+from hubbub.query.distributions import spell_of, value_of
+from hubbub.query.hours import open_ms
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
 from hubbub.query.select import Context, counts, filters
@@ -128,33 +129,70 @@ def _made_of(one: Asked) -> dict[str, str]:
 
 def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:
     """Return how many things are behind a number, a page of them, and the cursor of the next."""
-    params: dict[str, Any] = {**context.bound, "limit": limit + 1}
     of_state = isinstance(one.metric, State | First)
+    after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
+    if one.rollup.in_hours:
+        total, found = _in_hours(context, one, limit + 1, after) if context.tenant.calendar else (0, [])
+    else:
+        total, found = _stored(context, one, limit + 1, after)
+    rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
+    return total, [_shown(row) for row in rows], following
+
+
+def _stored(
+    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many things are behind a number whose facts say all, and the first of them after a place."""
+    params: dict[str, Any] = {**context.bound, "limit": limit}
     if isinstance(one.metric, State | First):
         first = "1"
         if context.linked and one.metric.held[0] == "contact":  # of several ids of a person the first counts
-            first = f"row_number() OVER (PARTITION BY {person_of('e.id')} ORDER BY e.time, e.id) = 1"
+            first = f"CASE WHEN row_number() OVER (PARTITION BY {person_of('e.id')} ORDER BY e.time, e.id) = 1 THEN 1 ELSE 0 END"
         body = f"SELECT e.*, e.id AS key, {first} AS counts FROM ({entities(context, one, params)}) AS e"
-    elif one.rollup.in_hours and not lets_work_out(context):
-        return 0, [], None
     else:
         body = _facts(context, one, params)
-    total: int = context.reading.value(f"SELECT count(*) FROM ({body})", params)
-    after = page.place_of(cursor, int, int, str if of_state or one.rollup.source.key != "ident" else int)
+    total: int = context.reading.value(f"SELECT count(*) FROM ({body}) AS b", params)
     later = "TRUE"
     if after is not None:
         later = "(1 - counts, time, key) > (1 - :counts, :time, :key)"
         params |= {"counts": after[0], "time": after[1], "key": after[2]}
     found = context.reading.dicts(
-        f"SELECT * FROM ({body}) WHERE {later} ORDER BY 1 - counts, time, key LIMIT :limit", params
+        f"SELECT * FROM ({body}) AS b WHERE {later} ORDER BY 1 - counts, time, key LIMIT :limit", params
     )
-    rows, following = page.cut(found, limit, lambda row: (row["counts"], row["time"], row["key"]))
-    return total, [_shown(row) for row in rows], following
+    return total, found
+
+
+def _in_hours(
+    context: Context, one: Asked, limit: int, after: tuple[Any, ...] | None
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return the same of open times, which are worked out here: those within the asked limit first."""
+    params = dict(context.bound)
+    body, opened = _facts(context, one, params), open_ms(context.tenant)
+    most = WITHIN.get(str(one.statistic))
+    places = []
+    for time, key, since, until in context.reading.each(f"SELECT time, key, since, until FROM ({body}) AS b", params):
+        value = opened(since, until)
+        if value is not None:
+            places.append((int(most is not None and value > most), time, key, value))
+    places.sort()
+    begun = (1 - after[0], *after[1:]) if after is not None else ()
+    wanted = {(time, key): (1 - rest, value) for rest, time, key, value in places if (rest, time, key) > begun}
+    wanted = dict(islice(wanted.items(), limit))
+    params |= {f"time_{n}": time for n, (time, _) in enumerate(wanted)}
+    params |= {f"key_{n}": key for n, (_, key) in enumerate(wanted)}
+    pairs = ", ".join(f"(:time_{n}, :key_{n})" for n in range(len(wanted))) or "(NULL, NULL)"
+    rows = context.reading.dicts(f"SELECT * FROM ({body}) AS b WHERE (time, key) IN ({pairs})", params)
+    found = [row | dict(zip(("counts", "value"), wanted[row["time"], row["key"]], strict=True)) for row in rows]
+    return len(places), sorted(found, key=lambda row: (1 - row["counts"], row["time"], row["key"]))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     since = row.get("since", row.get("began"))
-    shown = {name: value for name, value in row.items() if name not in ("key", "began", "since") and value is not None}
+    shown = {
+        name: value
+        for name, value in row.items()
+        if name not in ("key", "began", "since", "until") and value is not None
+    }
     shown |= {"time": rfc3339(row["time"]), "counts": bool(row["counts"])}
     return shown | ({"since": rfc3339(since)} if since is not None else {})
 
@@ -164,14 +202,12 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
     rollup, fact = one.rollup, one.rollup.source
     anchor = f"f.{rollup.anchor}"
     params |= {"low": micros(context.question.start), "high": micros(context.question.end)}
-    top, whole, value = _conditions(context, one)
+    top, whole = _conditions(context, one)
     shown = {"id": f"f.{fact.id}", "time": anchor, "key": f"f.{fact.key}", "counts": top}
     shown |= {name: f"f.{column}" for name, column in dimensions_of(rollup).items()}
-    if value:
-        shown["value"] = value
-        spell = fact.spells.get(_column(one))
-        if spell:
-            shown["since"] = f"f.{spell[0]}"
+    if isinstance(one.metric, Quantiles):
+        spell = spell_of(one)
+        shown |= {"since": spell[0], "until": spell[1]} if spell else {"value": value_of(one)}
     event = ""
     if fact.key == "ident":
         shown |= {"source": "e.source", "conversation_id": "e.conversation_id"}
@@ -191,31 +227,28 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
     )
 
 
-def _conditions(context: Context, one: Asked) -> tuple[str, str, str]:
-    """Return which facts are in a number's numerator, which are behind it at all, and the value of each where it has one."""
+def _conditions(context: Context, one: Asked) -> tuple[str, str]:
+    """Return 1 for facts in a number's numerator and 0 for others, and which are behind it at all."""
     metric = one.metric
 
     def any_of(names: Iterable[str]) -> str:
         return " OR ".join(f"({counts(context, one, name) or 'TRUE'})" for name in names)
 
+    def one_if(condition: str) -> str:
+        return f"CASE WHEN {condition} THEN 1 ELSE 0 END"
+
     if isinstance(metric, Quantiles):
-        value = value_of(one)
-        limit = WITHIN.get(str(one.statistic))
-        return (f"({value} <= {limit})" if limit is not None else "1"), f"{value} IS NOT NULL", value
+        if spell_of(one):
+            return "1", "TRUE"
+        value, limit = value_of(one), WITHIN.get(str(one.statistic))
+        return (one_if(f"{value} <= {limit}") if limit is not None else "1"), f"{value} IS NOT NULL"
     if isinstance(metric, Stored):
-        return "1", any_of([metric.measure]), ""
+        return "1", any_of([metric.measure])
     if isinstance(metric, Ratio):
-        return f"coalesce({any_of(metric.over)}, 0)", any_of((*metric.over, metric.under)), ""
+        return one_if(any_of(metric.over)), any_of((*metric.over, metric.under))
     if isinstance(metric, Distinct):
-        return "1", any_of([metric.measure]), ""
+        return "1", any_of([metric.measure])
     if isinstance(metric, DistinctRatio):
-        return f"coalesce({any_of([metric.over])}, 0)", any_of((metric.over, metric.under)), ""
+        return one_if(any_of([metric.over])), any_of((metric.over, metric.under))
     assert isinstance(metric, Score)
-    return "1", any_of(metric.parts), ""
-
-
-def _column(one: Asked) -> str:
-    assert isinstance(one.metric, Quantiles)
-    measure = one.rollup.measures[one.metric.measure]
-    assert isinstance(measure, Distribution)
-    return measure.column
+    return "1", any_of(metric.parts)

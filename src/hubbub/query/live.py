@@ -37,7 +37,7 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
     params: dict[str, Any] = {"limit": limit}
     with queries.reading(tenant) as (reading, now):
         context = Context(reading, tenant, question, (), micros(now))
-        rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began, id LIMIT :limit", params)
+        rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
     return [
         {name: value for name, value in row.items() if name not in ("time", "began")}
         | {"since": rfc3339(row["began"]) if one.metric.age else None}

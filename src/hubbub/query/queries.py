@@ -26,8 +26,8 @@ from hubbub.query.reader import read
 from hubbub.query.result import UNKNOWN, Answer, Cell, Column
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
-from hubbub.storage.sqlite import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 
 MAX_ROWS = 100_000
 MAX_WINDOWS = 20_000

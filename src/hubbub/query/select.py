@@ -5,20 +5,19 @@ SQL here holds only names of the catalogue and numbers; what a user gave is alwa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from hubbub.metrics.catalogue import Asked, dimensions_of
-from hubbub.metrics.definition import Count, Extreme, Ratio, Rollup, Stored, Sum
+from hubbub.metrics.definition import Count, Extreme, Ratio, Rollup, Stored, Sum, tones_bound
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.query.bucket import Stretch, stretches
 from hubbub.query.result import Cell
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 _MILLION = 1e6
 Dims = tuple[str | None, ...]
@@ -39,7 +38,7 @@ class Context:
     @cached_property
     def bound(self) -> dict[str, Any]:
         """What any statement may name: the tenant's number, and those of its settings that measures depend on."""
-        return {"tenant": self.tenant.no, "tones": json.dumps(self.tenant.hotspot_tones)}
+        return {"tenant": self.tenant.no, **tones_bound(self.tenant.hotspot_tones)}
 
     @cached_property
     def stretches(self) -> Sequence[Stretch]:
@@ -104,7 +103,7 @@ def filters_on(question: Question, columns: Mapping[str, str], params: dict[str,
             params[f"where_{number}_{place}"] = value
             wanted.append(f":where_{number}_{place}")
         null = f" OR {column} IS NULL" if NONE in values else ""
-        parts.append(f"({column} IN ({', '.join(wanted)}){null})")
+        parts.append(f"({column} IN ({', '.join(wanted) or 'NULL'}){null})")
     return " AND ".join(parts)
 
 
@@ -133,8 +132,10 @@ def measured(context: Context, one: Asked, name: str) -> str:
     if isinstance(measure, Count):
         return filtered("count(*)", condition)
     if isinstance(measure, Sum):
-        whole = f"CAST(f.{measure.column} / {_MILLION} AS INTEGER)"  # apart, so that no sum of integers overflows
-        rest = f"CAST(round((f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}) AS INTEGER)"
+        trunc = context.reading.dialect.whole
+        whole = trunc(f"f.{measure.column} / {_MILLION}")  # apart, so that no sum of integers overflows
+        rest = f"(f.{measure.column} - {whole} * {_MILLION}) * {Sum.SCALE}"
+        rest = trunc(f"{rest} + CASE WHEN {rest} < 0 THEN -0.5 ELSE 0.5 END")
         high, low = (filtered(f"sum({part})", condition) for part in (whole, rest))
         return f"coalesce({high} * {int(_MILLION) * Sum.SCALE} + {low}, 0)"
     assert isinstance(measure, Extreme)

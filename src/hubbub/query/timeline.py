@@ -14,7 +14,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.query.live import rfc3339
 from hubbub.query.queries import Queries
 from hubbub.storage import schema
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 PAGE = 200
 CHUNK = 2_000
@@ -67,7 +67,8 @@ def facts_of(queries: Queries, tenant: Tenant, conversation: str) -> dict[str, A
     with queries.reading(tenant) as (reading, _):
         (row,) = reading.dicts(
             "SELECT count(*) AS events, count(*) FILTER (WHERE type IN ('message.received', 'message.sent') AND repeats IS NULL) "
-            f"AS messages, min(time) AS first_at, max(time) AS last_at, {newest(':conversation')} FROM event AS e WHERE {_MINE}",
+            f"AS messages, min(time) AS first_at, max(time) AS last_at, "
+            f"{newest(reading, ':conversation')} FROM event AS e WHERE {_MINE}",
             _params(tenant, conversation),
         )
     return aware(row) if row["events"] else None
@@ -95,13 +96,13 @@ def lines(queries: Queries, tenant: Tenant, conversation: str) -> Iterator[bytes
         place = found[-1]["time"], found[-1]["seq"]
 
 
-def newest(conversation: str, where: str = "TRUE") -> str:
+def newest(reading: Transaction, conversation: str, where: str = "TRUE") -> str:
     """Return columns with what the newest events of a conversation say, of each what was said last.
 
     The index is named because SQLite would go through all days of the tenant `:tenant` where `conversation` is a column.
     """
     return ", ".join(
-        f"(SELECT n.{name} FROM event AS n INDEXED BY event_conversation WHERE n.tenant = :tenant "
+        f"(SELECT n.{name} FROM event AS n {reading.dialect.by_index('event_conversation')} WHERE n.tenant = :tenant "
         f"AND n.conversation_id = {conversation} AND n.{name} IS NOT NULL AND {where} "
         f"ORDER BY n.time DESC, n.seq DESC LIMIT 1) AS {name}"
         for name in WHO

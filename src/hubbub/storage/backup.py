@@ -21,8 +21,8 @@ from typing import Any
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreDamagedError
 from hubbub.storage import schema
-from hubbub.storage.identity import FOLDER as IDENTITIES
 from hubbub.storage.sqlite import BUSY_SECONDS, errors_of
+from hubbub.storage.sqlite_identity import FOLDER as IDENTITIES
 from hubbub.storage.store import FILE
 
 MANIFEST = "manifest.json"

@@ -1,34 +1,16 @@
-"""What was ever stored: one 64-bit number for each source and id of a tenant, so that a resent event counts once for ever.
+"""Which events were ever stored: one 64-bit number for each source and id of a tenant, so that a resent event counts once for ever.
 
-Those of the last hundred thousand events are in a table; older ones in files of sorted numbers that are looked up by bisection in
-mapped memory, so that 20 million of them cost 8 bytes each on disk and none in the process. See `docs/why/0019`. A file holds
-each tenant's numbers together, so that they can leave with it: a count of tenants, a (tenant, count) for each, the numbers.
+Each engine keeps them in its own way: `sqlite_identity.py` in files of sorted numbers, `postgresql_log.py` in a table.
 """
 
 from __future__ import annotations
 
 import hashlib
-import mmap
-import os
+from abc import ABC, abstractmethod
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from hubbub.errors import StoreDamagedError
-from hubbub.storage.sqlite import Database, Transaction
-
-FOLDER = "identities"
-RECENT = 100_000
-"""Identities in the table before they become a file."""
-RUNS = 6
-"""Files before the smallest ones are merged: each look-up asks all of them."""
 _MASK = (1 << 64) - 1
 _SIGN = 1 << 63
 Numbers: TypeAlias = "memoryview | array[int]"
@@ -46,199 +28,27 @@ def key_of(tenant: int, ident: int) -> int:
     return (tenant << 64) | (ident & _MASK)
 
 
-def _parts(key: int) -> tuple[int, int]:
+def parts_of(key: int) -> tuple[int, int]:
     """Return tenant and identity (signed) of a key."""
     ident = key & _MASK
     return key >> 64, ident - (1 << 64) if ident & _SIGN else ident
 
 
-def _damaged(file: Path) -> StoreDamagedError:
-    return StoreDamagedError(f"{file} is gone or cut off: restore the folder from a backup")
+class Identities(ABC):
+    """The identities of a store. Whoever changes them by hand holds `Log.exclusive`."""
 
+    @abstractmethod
+    def stored(self, keys: Iterable[int]) -> set[int]:
+        """Return those of some keys that are stored, by whichever process."""
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A file of identities, mapped: the places of each tenant's numbers, which are sorted."""
-
-    places: Mapping[int, tuple[int, int]]
-    numbers: memoryview
-
-    @classmethod
-    def open(cls, file: Path) -> Run:
-        """Map a file. Raises StoreDamagedError where it is not there or not whole."""
-        try:
-            with file.open("rb") as opened:
-                whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
-        except (FileNotFoundError, ValueError, TypeError) as error:
-            raise _damaged(file) from error
-        places, begin = {}, 1 + 2 * whole[0]
-        if not 0 < begin <= len(whole):
-            raise _damaged(file)
-        for tenant, size in zip(whole[1:begin:2], whole[2:begin:2], strict=True):
-            places[tenant] = begin, begin + size
-            begin += size
-        if begin != len(whole):
-            raise _damaged(file)
-        return cls(places, whole)
-
-    def __len__(self) -> int:
-        return sum(high - low for low, high in self.places.values())
-
-    def of(self, tenant: int) -> memoryview:
-        """Return the sorted numbers of a tenant."""
-        low, high = self.places.get(tenant, (0, 0))
-        return self.numbers[low:high]
-
-    def __contains__(self, key: int) -> bool:
-        tenant, ident = _parts(key)
-        low, high = self.places.get(tenant, (0, 0))
-        place = bisect_left(self.numbers, ident, low, high)
-        return place < high and self.numbers[place] == ident
-
-
-def whole(file: Path, keys: int) -> bool:
-    """Say whether a file is there and holds as many keys as it should."""
-    try:
-        return len(Run.open(file)) == keys
-    except StoreDamagedError:
-        return False
-
-
-class Identities:
-    """Which keys are stored. Belongs to one `Database`; whoever asks holds the lock of the log."""
-
-    def __init__(self, database: Database, folder: Path) -> None:
-        self._database = database
-        self._folder = folder / FOLDER
-        self._recent: set[int] = set()
-        self._runs: dict[str, Run] = {}
-        self.reload()
-
-    def reload(self) -> None:
-        """Read again what other processes may have changed, and drop files that nothing names."""
-        with self._database.read() as reading:
-            self._recent = {key_of(*row) for row in reading.rows("SELECT tenant, ident FROM identity")}
-            self._runs = {name: self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")}
-
-    def _run(self, name: str) -> Run:
-        return self._runs.get(name) or Run.open(self._folder / name)
-
-    def known(self, keys: Iterable[int]) -> set[int]:
-        """Return those of some keys that are stored."""
-        keys = set(keys)
-        found = self._recent.intersection(keys)
-        for run in list(self._runs.values()):
-            found.update(key for key in keys if key in run)
-        return found
-
-    def add(self, writing: Transaction, identities: Iterable[tuple[int, int]]) -> None:
-        """Store tenants and idents in a transaction; when it has committed, `added` is to be called with their keys."""
-        writing.many("INSERT OR IGNORE INTO identity VALUES (?, ?)", sorted(identities))
-
-    def added(self, keys: Iterable[int]) -> None:
-        """Know keys whose transaction has committed; makes a file of them when there are many."""
-        self._recent.update(keys)
-        if len(self._recent) >= RECENT:
-            self._replace(self._to_merge, _recent)
-
+    @abstractmethod
     def of(self, tenant: int) -> Iterator[Numbers]:
         """Yield a tenant's identities (signed 64-bit) in pieces, each sorted."""
-        with self._database.read() as reading:
-            yield array("q", (row[0] for row in reading.each(_OF_TENANT, (tenant,))))
-            runs = [self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")]
-        yield from (run.of(tenant) for run in runs if tenant in run.places)
 
+    @abstractmethod
     def take_in(self, tenant: int, idents: Numbers) -> None:
-        """Store the sorted identities that a tenant brings along, as a file of their own."""
-        if len(idents):
-            self._replace(lambda _: [], lambda _: {tenant: idents})
+        """Store the sorted identities that a tenant brings along; its events are there already."""
 
+    @abstractmethod
     def forget(self, tenant: int) -> None:
-        """Leave no identity of a tenant: files that hold some are written again without them."""
-
-        def holding(runs: Mapping[str, int]) -> list[str]:
-            return [name for name in runs if tenant in self._run(name).places]
-
-        with self._database.write() as writing:
-            gone = writing.run("DELETE FROM identity WHERE tenant = ?", (tenant,))
-        if gone or any(tenant in run.places for run in self._runs.values()):
-            self._replace(holding, lambda _: {}, without=tenant)
-
-    def _to_merge(self, runs: Mapping[str, int]) -> list[str]:
-        """Return the files to merge with the recent ones: those no larger than what is merged already, and beyond RUNS."""
-        size = RECENT
-        merged: list[str] = []
-        for name, count in sorted(runs.items(), key=lambda run: run[1]):
-            if count <= size or len(runs) - len(merged) >= RUNS:
-                merged.append(name)
-                size += count
-        return merged
-
-    def _replace(
-        self,
-        choose: Callable[[Mapping[str, int]], list[str]],
-        fresh: Callable[[Transaction], Mapping[int, Numbers]],
-        without: int | None = None,
-    ) -> None:
-        """Make one file of some files and what is fresh, leaving out a tenant; the manifest changes at once."""
-        with self._database.write() as writing:
-            runs: dict[str, int] = dict(writing.rows("SELECT file, keys FROM identity_run"))
-            merged = choose(runs)
-            new = fresh(writing)
-            number = max((int(name.split(".")[0]) for name in runs), default=0) + 1
-            name = f"{number:08}.keys"
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            size = _write(self._folder / name, new, [self._run(one) for one in merged], without)
-            writing.many("DELETE FROM identity_run WHERE file = ?", [(one,) for one in merged])
-            if size:
-                writing.run("INSERT INTO identity_run VALUES (?, ?)", (name, size))
-        self.reload()
-        for one in (*merged, *(() if size else (name,))):
-            (self._folder / one).unlink(missing_ok=True)
-
-
-_OF_TENANT = "SELECT ident FROM identity WHERE tenant = ? ORDER BY ident"
-
-
-def _recent(writing: Transaction) -> dict[int, Numbers]:
-    """Take the identities out of the table, by tenant."""
-    rows = writing.each("SELECT tenant, ident FROM identity ORDER BY tenant, ident")
-    found: dict[int, Numbers] = {
-        tenant: array("q", (ident for _, ident in pairs)) for tenant, pairs in groupby(rows, key=lambda row: row[0])
-    }
-    writing.run("DELETE FROM identity")
-    return found
-
-
-def _write(file: Path, fresh: Mapping[int, Numbers], runs: Sequence[Run], without: int | None) -> int:
-    """Write identities as a file that is on disk when it has its name; returns how many."""
-    tenants = sorted(({*fresh} | {tenant for run in runs for tenant in run.places}) - {without})
-    parts: dict[int, list[Numbers]] = {
-        one: [part for part in (fresh.get(one, array("q")), *(run.of(one) for run in runs)) if len(part)]
-        for one in tenants
-    }
-    sizes = {one: sum(map(len, parts[one])) for one in tenants}
-    head = array("q", [len(tenants), *(number for one in tenants for number in (one, sizes[one]))])
-    new = file.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
-        opened.write(head)
-        for one in tenants:
-            _write_sorted(opened, parts[one])
-        opened.flush()
-        os.fsync(opened.fileno())
-    new.rename(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return sum(sizes.values())
-
-
-def _write_sorted(opened: BinaryIO, parts: Sequence[Numbers]) -> None:
-    if len(parts) == 1:
-        opened.write(parts[0])
-        return
-    whole = pa.concat_arrays([pa.Array.from_buffers(pa.int64(), len(p), [None, pa.py_buffer(p)]) for p in parts])
-    ordered = whole.take(pc.array_sort_indices(whole))
-    opened.write(memoryview(ordered.buffers()[1])[ordered.offset * 8 : (ordered.offset + len(ordered)) * 8])
+        """Leave no identity of a tenant."""

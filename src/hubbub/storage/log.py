@@ -1,43 +1,32 @@
 """The log: what was accepted is on disk here before anybody hears of it, and waits until it is stored with its facts.
 
-It is a file of its own, so that no fold ever holds an acknowledgement back. Callers that come at once share one sync: one thread
-writes for all that wait. Verdicts are given here too, since only here is known what is still on its way.
+Callers that come at once share one commit: one thread writes for all that wait. Verdicts are given here too, since only here is
+known what is still on its way. `sqlite_log.py` and `postgresql_log.py` are the logs of the two engines.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import threading
-import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hubbub.errors import StoreDamagedError, StoreFullError, StoreUnavailableError
-from hubbub.storage import intact, schema
-from hubbub.storage.identity import Identities, key_of
-from hubbub.storage.intact import LOG, Mark
-from hubbub.storage.sqlite import Database, Transaction
-from hubbub.storage.waiting import Held, Waiting
+from hubbub.errors import StoreDamagedError, StoreUnavailableError
+from hubbub.storage import schema
+from hubbub.storage.transaction import Transaction
 
 EVENT = tuple(schema.SENT)
 """Columns of an event's row, in order."""
 TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
 Row = tuple[Any, ...]
-
-
 ROWS = 250
 """Events of a batch in the log: as many are stored in one go, while others wait; what was sent is cut into such batches."""
-_APPEND = "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)"
-FREE_PAGES = 2_000
-"""Pages of the log that stay for what comes next. An import leaves more: at each time so many go, and what was just taken out."""
 
 
 class Verdict(IntEnum):
@@ -75,37 +64,121 @@ class Entry:
     """Stored before its turn, and only its number is left."""
 
 
+@dataclass(slots=True)
+class Moving:
+    """Batches that leave the log in a transaction, which stores what is in them; nobody else moves these tenants' meanwhile."""
+
+    writing: Transaction
+    waiting: Iterator[Entry]
+    moved: list[Entry] = field(default_factory=list)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield batches in their order; those that were yielded have left the log when the transaction commits."""
+        for entry in self.waiting:
+            self.moved.append(entry)
+            yield entry
+
+    @property
+    def identities(self) -> list[tuple[int, int]]:
+        """Tenant and identity of every event that was moved."""
+        return [(entry.tenant, row[IDENT]) for entry in self.moved for row in entry.rows]
+
+
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class Submitted:
+    """A batch that somebody handed in, and waits to hear of."""
+
     batch: Batch
     verdicts: Future[list[Verdict]]
 
 
-class Log:
+def revision_of(row: Row) -> int:
+    """Return an event's revision, -1 where it has none."""
+    revision: int | None = row[REVISION]
+    return -1 if revision is None else revision
+
+
+def unpacked(n: int, tenant: int, events: bytes, rejected: bytes, name: str) -> Entry:
+    """Return a batch as it was packed. Raises StoreDamagedError."""
+    try:
+        rows, replaced = msgspec.msgpack.decode(events)
+        return Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        raise StoreDamagedError(f"{name} is damaged at batch {n} ({error}): restore it from a backup") from error
+
+
+Held = tuple[int, int]
+"""Of an event: its revision (-1: none) and its time in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What becomes of a batch: a verdict for each row, the rows to store, and for each that replaces one its place and old time."""
+
+    verdicts: list[Verdict]
+    kept: Sequence[Row]
+    replaced: Sequence[tuple[int, int]] = ()
+
+
+def judge(
+    batch: Batch, keys: Sequence[int], hits: Set[int], held: Mapping[int, Held], known: dict[int, Held]
+) -> Judged:
+    """Compare a batch with what is stored: `hits` are the keys that are, `held` what is known of those whose event is still there.
+
+    `known`: what this commit stores, by key; each batch adds its own.
+    """
+    asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
+    if not hits and len(set(asked)) == len(asked):
+        for key, row in zip(keys, batch.rows, strict=True):
+            known[key] = revision_of(row), row[TIME]
+        return Judged([Verdict.STORED] * len(keys), batch.rows)
+    verdicts: list[Verdict] = []
+    kept: list[Row] = []
+    replaced: list[tuple[int, int]] = []
+    places: dict[int, int] = {}
+    for key, row, given in zip(keys, batch.rows, batch.given, strict=True):
+        before = (known.get(key) or held.get(key)) if given else None
+        if before is None and key in hits:  # its event is gone: what was counted once is not counted again
+            verdicts.append(Verdict.DUPLICATE)
+            continue
+        if before is not None and revision_of(row) <= before[0]:
+            verdicts.append(Verdict.DUPLICATE)
+            continue
+        verdicts.append(Verdict.STORED if before is None else Verdict.CORRECTED)
+        known[key] = revision_of(row), row[TIME]
+        if key in places:  # corrected within one batch: the newer row stands in the older one's place
+            kept[places[key]] = row
+            continue
+        if before is not None:
+            replaced.append((len(kept), before[1]))
+        places[key] = len(kept)
+        kept.append(row)
+    return Judged(verdicts, kept, replaced)
+
+
+def packed(batch: Batch, judged: Judged) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Yield what a log keeps of a batch, in pieces: tenant, time of receipt, what is new of it, and what was refused.
+
+    What was refused goes with the first.
+    """
+    rejected, kept = batch.rejected, judged.kept
+    for first in range(0, len(kept) or bool(rejected), ROWS):
+        places = [(place - first, time) for place, time in judged.replaced if first <= place < first + ROWS]
+        body = msgspec.msgpack.encode((kept[first : first + ROWS], places))
+        yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected)
+        rejected = ()
+
+
+class Log(ABC):
     """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
 
-    def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
-        """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
-        self._database = Database(folder / LOG, cache_mb=8)
-        if self._database.writable:
-            self._database.exclusive(lambda con: con.executescript(schema.LOG).close())
-        self._folder = folder
-        self._mark = Mark(folder)
-        self._facts = facts
-        self._identities = identities
-        self._free_floor = free_floor
-        self._queue: list[_Waiting] = []
+    def __init__(self, name: str) -> None:
+        """`name`: what errors call it."""
+        self._name = name
+        self._queue: list[Submitted] = []
         self._arrived = threading.Condition()
         self._closed = False
         self._writer: threading.Thread | None = None
-        self._commit_lock = threading.Lock()
-        self._waiting = Waiting()
-        self._others: int | None = None
-
-    @property
-    def database(self) -> Database:
-        """The log's own file."""
-        return self._database
 
     def append(self, batch: Batch) -> list[Verdict]:
         """Store a batch durably and return one verdict per row, in order. Raises StoreFullError, StoreUnavailableError."""
@@ -113,11 +186,11 @@ class Log:
 
     def submit(self, batch: Batch) -> Future[list[Verdict]]:
         """Let a batch be stored durably; its verdicts, or what `append` raises, are there once it is."""
-        mine = _Waiting(batch, Future())
+        mine = Submitted(batch, Future())
         mine.verdicts.set_running_or_notify_cancel()  # what is handed in is stored: nobody takes it back
         with self._arrived:
             if self._closed:
-                raise StoreUnavailableError(f"{self._database.path.name} is closed")
+                raise StoreUnavailableError(f"{self._name} is closed")
             self._queue.append(mine)
             if self._writer is None or not self._writer.is_alive():  # a process that was forked has none any more
                 self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
@@ -134,232 +207,66 @@ class Log:
                         return
                     self._arrived.wait()
                 waiting, self._queue = self._queue, []
-            with self._commit_lock:
-                self._commit(waiting)
-
-    def _commit(self, waiting: Sequence[_Waiting]) -> None:
-        try:
-            self._check_space()
-            with self._database.write() as writing:
-                self._follow(writing)
-                judged = []
-                known: dict[int, Held] = {}
+            try:
+                verdicts = self._commit([one.batch for one in waiting])
+            except BaseException as error:  # reaches whoever waits: this thread goes on
                 for one in waiting:
-                    verdicts, kept, replaced = self._judge(one.batch, known)
-                    judged.append((one, verdicts))
-                    writing.many(_APPEND, list(_pieces(one.batch, kept, replaced)))
-                last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
-            self._mark.set(last)
-            if known:
-                self._waiting.add(last, known)
-        except BaseException as error:  # reaches whoever waits: this thread goes on
-            self._others = None  # whether it was stored is looked up at the next commit
-            for one in waiting:
-                one.verdicts.set_exception(error)
-            return
-        for one, verdicts in judged:
-            one.verdicts.set_result(verdicts)
-
-    def _check_space(self) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < self._free_floor:
-            raise StoreFullError(
-                f"{free >> 20} MB are free where {self._folder} lies, {self._free_floor >> 20} MB are left untouched: "
-                "free space and send again"
-            )
-
-    def _judge(
-        self, batch: Batch, known: dict[int, Held]
-    ) -> tuple[list[Verdict], Sequence[Row], list[tuple[int, int]]]:
-        """Return the verdicts of a batch, the rows to store, and of those that replace one its place and old time.
-
-        `known`: what this commit stores, by key; each batch adds its own.
-        """
-        keys = [key_of(batch.tenant, row[IDENT]) for row in batch.rows]
-        asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
-        hits = self._identities.known(asked)
-        hits.update(key for key in asked if key in self._waiting or key in known)
-        if not hits and len(set(asked)) == len(asked):
-            for key, row in zip(keys, batch.rows, strict=True):
-                known[key] = _revision(row), row[TIME]
-            return [Verdict.STORED] * len(keys), batch.rows, []
-        # what has no revision is a duplicate of whatever is stored, which need not be read
-        revised = {key for key, row in zip(keys, batch.rows, strict=True) if row[REVISION] is not None}
-        stored = self._stored(batch, keys, {k for k in hits & revised if k not in self._waiting and k not in known})
-        verdicts: list[Verdict] = []
-        kept: list[Row] = []
-        replaced: list[tuple[int, int]] = []
-        places: dict[int, int] = {}
-        for key, row, given in zip(keys, batch.rows, batch.given, strict=True):
-            held = (known.get(key) or self._waiting.get(key) or stored.get(key)) if given else None
-            if held is None and key in hits:  # its event is gone: what was counted once is not counted again
-                verdicts.append(Verdict.DUPLICATE)
+                    one.verdicts.set_exception(error)
                 continue
-            if held is not None and _revision(row) <= held[0]:
-                verdicts.append(Verdict.DUPLICATE)
-                continue
-            verdicts.append(Verdict.STORED if held is None else Verdict.CORRECTED)
-            known[key] = _revision(row), row[TIME]
-            if key in places:  # corrected within one batch: the newer row stands in the older one's place
-                kept[places[key]] = row
-                continue
-            if held is not None:
-                replaced.append((len(kept), held[1]))
-            places[key] = len(kept)
-            kept.append(row)
-        return verdicts, kept, replaced
+            for one, said in zip(waiting, verdicts, strict=True):
+                one.verdicts.set_result(said)
 
-    def _stored(self, batch: Batch, keys: Sequence[int], wanted: set[int]) -> dict[int, tuple[int, int]]:
-        """Return revision and time of stored events by key: looked up where a resent one says, else in one pass."""
-        found: dict[int, tuple[int, int]] = {}
-        if not wanted:
-            return found
-        rows = {key: row for key, row in zip(keys, batch.rows, strict=True) if key in wanted}
-        with self._facts.read() as reading:
-            for key, row in rows.items():
-                at = reading.rows(
-                    "SELECT revision, time FROM event WHERE tenant = ? AND time = ? AND ident = ?",
-                    (batch.tenant, row[TIME], row[IDENT]),
-                )
-                if at:
-                    found[key] = (-1 if at[0][0] is None else at[0][0], at[0][1])
-            elsewhere = [row[IDENT] for key, row in rows.items() if key not in found]
-            if elsewhere:
-                for ident, revision, time in reading.each(
-                    "SELECT ident, revision, time FROM event WHERE tenant = ? AND ident IN (SELECT value FROM json_each(?))",
-                    (batch.tenant, json.dumps(elsewhere)),
-                ):
-                    found[key_of(batch.tenant, ident)] = (-1 if revision is None else revision, time)
-        return found
+    @abstractmethod
+    def _commit(self, batches: Sequence[Batch]) -> list[list[Verdict]]:
+        """Store batches in one commit; returns the verdicts of each."""
 
-    # --- what waits
-
-    def waiting(
-        self, after: int, limit: int, early: Collection[int] = (), tenant: int | None = None
-    ) -> Iterator[Entry]:
-        """Yield what waits after number `after`, of all tenants or of one, oldest first, until about `limit` events were given.
-
-        `early`: numbers after it that are stored already. Raises StoreDamagedError.
-        """
-        given = 0
-        for entry in self._entries(after, tenant):
-            if entry.n in early:
-                continue
-            if entry.emptied:
-                raise intact.facts_behind(self._facts.path, after, entry.n)
-            yield entry
-            given += len(entry.rows)
-            if given >= limit:
-                return
-
-    def _entries(self, after: int, tenant: int | None = None) -> Iterator[Entry]:
-        mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
-        with self._database.read() as reading:
-            for n, owner, events, rejected in reading.each(
-                f"SELECT n, tenant, events, rejected FROM log WHERE n > ?{mine} ORDER BY n", (after, *params)
-            ):
-                if not events:
-                    yield Entry(n, owner, (), {}, (), emptied=True)
-                    continue
-                try:
-                    rows, replaced = msgspec.msgpack.decode(events)
-                    yield Entry(n, owner, rows, dict(replaced), msgspec.msgpack.decode(rejected))
-                except (msgspec.DecodeError, ValueError, TypeError) as error:
-                    raise StoreDamagedError(
-                        f"{self._database.path} is damaged at batch {n} ({error}): restore it from a backup"
-                    ) from error
-
+    @abstractmethod
     def last(self) -> int:
-        """Return the number of the newest batch that was ever accepted."""
-        with self._database.read() as reading:
-            return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
+        """Return the number of the newest batch that was accepted, 0 where none ever was."""
 
-    def last_of(self, tenant: int, after: int) -> int:
-        """Return the number of a tenant's newest batch after a number that is not emptied, 0 where there is none."""
-        sql = "SELECT max(n) FROM log WHERE n > ? AND tenant = ? AND length(events) > 0"
-        with self._database.read() as reading:
-            return reading.value(sql, (after, tenant)) or 0
+    @abstractmethod
+    def last_of(self, tenant: int) -> int:
+        """Return the number of a tenant's newest batch that waits, 0 where none does."""
 
-    def forgotten(self) -> int:
-        """Return the number up to which batches were stored and taken out."""
-        with self._database.read() as reading:
-            return int(reading.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0)
+    @abstractmethod
+    def tenants(self) -> set[int]:
+        """Return the numbers of tenants whose batches wait."""
 
-    def numbers_after(self, after: int) -> list[int]:
-        """Return the numbers of the batches after a number."""
-        with self._database.read() as reading:
-            return [n for (n,) in reading.rows("SELECT n FROM log WHERE n > ?", (after,))]
+    @abstractmethod
+    def behind(self) -> int:
+        """Return how many batches wait."""
 
-    def forget(self, upto: int, early: Iterable[int], keys: Iterable[int]) -> None:
-        """Take out what is stored now: all up to a number, and of batches after it their events.
+    @abstractmethod
+    def moving(self, tenant: int | None, upto: int, limit: int) -> AbstractContextManager[Moving | None]:
+        """Give some batches up to a number, of a tenant or of all, about `limit` events; None where none waits any more.
 
-        An emptied batch stays until all before it are stored: facts that do not have it are noticed by it.
+        They have left the log, with the transaction, when the block ends well. More than one tenant's may come along.
         """
-        with self._commit_lock:
-            self._identities.added(keys)
-            before = self._database.free_pages()
-            with self._database.write() as writing:
-                writing.run("DELETE FROM log WHERE n <= ?", (upto,))
-                writing.many("UPDATE log SET events = x'', rejected = x'' WHERE n = ?", [(n,) for n in early])
-                writing.run("INSERT OR REPLACE INTO meta VALUES ('forgotten', ?)", (str(upto),))
-            if (free := self._database.free_pages()) > FREE_PAGES:  # whoever sends waits meanwhile
-                self._database.shrink(FREE_PAGES + free - before)
-            self._waiting.drop(upto)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let nothing be accepted here while something changes the identities by hand; others look at them again afterwards."""
-        with self._commit_lock:
-            yield
-            with self._database.write() as writing:
-                writing.run("INSERT OR REPLACE INTO meta VALUES ('identities', ?)", (uuid.uuid4().hex,))
+    @abstractmethod
+    def standing(self) -> tuple[int, int | None]:
+        """Return how many batches wait, and when the oldest came (microseconds)."""
 
+    @abstractmethod
+    def highest_tenant(self) -> int:
+        """Return the highest number of a tenant whose batches wait, 0 for none."""
+
+    @abstractmethod
+    def forget_tenant(self, tenant: int) -> int:
+        """Take out what waits of a tenant, unseen; returns how many batches."""
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Let nothing be accepted here while something changes the identities by hand."""
+
+    @abstractmethod
     def go_on_behind(self, number: int) -> None:
         """Give the next batches higher numbers than this: what a tenant brings along came before what it will send."""
-        nothing = msgspec.msgpack.encode(((), ()))
-        with self._commit_lock, self._database.write() as writing:
-            last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
-            row = (max(last, number) + 1, 0, 0, nothing, msgspec.msgpack.encode(()))
-            writing.run("INSERT INTO log (n, tenant, received_at, events, rejected) VALUES (?, ?, ?, ?, ?)", row)
-
-    def _follow(self, writing: Transaction) -> None:
-        """Know what other processes accepted or stored since this one looked: both change the log's file.
-
-        The first look knows nothing yet. It is taken when something is accepted: who only reads need not know what waits.
-        """
-        now = writing.value("PRAGMA data_version")
-        if now == self._others:
-            return
-        self._identities.reload()
-        self._waiting.drop(int(writing.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0))
-        for entry in self._entries(self._waiting.last):
-            held = {key_of(entry.tenant, row[IDENT]): (_revision(row), row[TIME]) for row in entry.rows}
-            self._waiting.add(entry.n, held)
-        self._others = now
 
     def close(self) -> None:
-        """Write what waits, and close the file."""
+        """Write what waits, and end."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()
         if self._writer is not None and self._writer.is_alive():
             self._writer.join()
-        with suppress(Exception):
-            self._database.checkpoint()
-        self._database.close()
-        self._mark.close()
-
-
-def _revision(row: Row) -> int:
-    revision: int | None = row[REVISION]
-    return -1 if revision is None else revision
-
-
-def _pieces(batch: Batch, kept: Sequence[Row], replaced: Sequence[tuple[int, int]]) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the log that a batch becomes; what was refused goes with the first."""
-    rejected = batch.rejected
-    for first in range(0, len(kept) or bool(rejected), ROWS):
-        places = [(place - first, time) for place, time in replaced if first <= place < first + ROWS]
-        body = msgspec.msgpack.encode((kept[first : first + ROWS], places))
-        yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected)
-        rejected = ()

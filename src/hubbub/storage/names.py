@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hubbub.model.name import LONGEST_ID, Name, plain, searched
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage import schema
+from hubbub.storage.transaction import Transaction
 
 DAY = 86_400_000_000
 AT_ONCE = 500
@@ -76,7 +77,7 @@ def _replaces(new: Kept, old: Kept | None) -> bool:
 def put(writing: Transaction, tenant: int, rows: Iterable[Kept]) -> int:
     """Write names over those that are there; returns how many."""
     return writing.many(
-        "INSERT OR REPLACE INTO name (tenant, kind, id, name, searched, valid_from, by_hand) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        schema.upsert("name", ("tenant", "kind", "id", "name", "searched", "valid_from", "by_hand")),
         [(tenant, one.kind, one.id, one.name, searched(one.name), one.valid_from, int(one.by_hand)) for one in rows],
     )
 
@@ -99,7 +100,7 @@ def page(
     """Return names of a kind or all, whose name or id holds a text, by kind and id, after a place."""
     rows = reading.rows(
         "SELECT kind, id, name, valid_from, by_hand FROM name WHERE tenant = :tenant AND (:kind IS NULL OR kind = :kind) "
-        "AND (:find = '' OR instr(searched, :searched) OR instr(id, :find)) AND (kind, id) > (:after_kind, :after_id) "
+        "AND (:find = '' OR replace(searched, :searched, '') <> searched OR replace(id, :find, '') <> id) AND (kind, id) > (:after_kind, :after_id) "
         "ORDER BY kind, id LIMIT :limit",
         {
             "tenant": tenant, "kind": kind, "find": find, "searched": searched(find), "limit": limit,
@@ -113,7 +114,7 @@ def find(reading: Transaction, tenant: int, text: str, kinds: Iterable[str]) -> 
     """Return ids of these kinds whose name holds a text, at most MOST_FOUND."""
     wanted = tuple(kinds)
     rows = reading.rows(
-        f"SELECT DISTINCT id FROM name WHERE tenant = ? AND kind IN ({', '.join('?' * len(wanted))}) AND instr(searched, ?) "
+        f"SELECT DISTINCT id FROM name WHERE tenant = ? AND kind IN ({', '.join('?' * len(wanted))}) AND replace(searched, ?, '') <> searched "
         "ORDER BY id LIMIT ?",
         (tenant, *wanted, searched(text), MOST_FOUND),
     )

@@ -6,10 +6,10 @@ tenant's name stands beside their own word for it, and `published_at` says as of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 _NEEDED = "TEXT NOT NULL"
 _OWNED = {"property_id": _NEEDED, "tenant": _NEEDED}
@@ -80,28 +80,31 @@ PERIOD: Mapping[str, str] = {
 INDEXES: Mapping[str, str] = {f"{name}_period": f"{name} (tenant, {PERIOD[name]})" for name in ROWS}
 
 
-def _iso(us: str) -> str:
-    return f"strftime('%Y-%m-%dT%H:%M:%S', {us} / 1000000, 'unixepoch') || printf('.%06dZ', {us} % 1000000)"
+def views(iso: Callable[[str], str], day: Callable[[str], str], now: str) -> dict[str, str]:
+    """Return name -> SELECT of the views that are always up to date, for tenants that were published once.
 
-
-VIEWS: Mapping[str, str] = {
-    "analytics_events": f"""
-        SELECT e.id, e.type AS event_type, {_iso("e.time")} AS timestamp, t.name AS property_id, t.name AS tenant, e.channel,
+    `iso` and `day` say microseconds as text in an engine's SQL, `now` is the moment of reading. A snapshot's day is of its
+    tenant's zone.
+    """
+    return {
+        "analytics_events": f"""
+        SELECT e.id, e.type AS event_type, {iso("e.time")} AS timestamp, t.name AS property_id, t.name AS tenant, e.channel,
             e.contact_id AS guest_id, e.staff_id, e.conversation_id, e.task_id, e.value, e.duration_ms,
-            e.attributes AS metadata, date(e.time / 1000000, 'unixepoch') AS date_partition,
-            strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS published_at
+            e.attributes AS metadata, {day("e.time")} AS date_partition,
+            {now} AS published_at
         FROM published_tenant AS t JOIN event AS e ON e.tenant = t.tenant
     """,
-    "analytics_snapshots": f"""
+        "analytics_snapshots": f"""
         SELECT t.name || '/' || s.kind || '/' || s.date || '/' || s.account AS id, t.name AS team_id, t.name AS tenant,
             nullif(s.account, '') AS whatsapp_account_id, s.date, s.kind AS snapshot_type, s.document AS metrics,
-            {_iso("s.made_at")} AS created_at, {_iso("s.made_at")} AS published_at
+            {iso("s.made_at")} AS created_at, {iso("s.made_at")} AS published_at
         FROM published_tenant AS t JOIN snapshot AS s ON s.tenant = t.tenant
     """,
-}
-"""Views that are always up to date, for tenants that were published once. A snapshot's day is of its tenant's zone."""
+    }
 
 
+VIEWS = ("analytics_events", "analytics_snapshots")
+"""The names of the views."""
 DAY = 86_400_000_000
 MOMENTS: Mapping[str, tuple[str, ...]] = {
     "event": ("time",), "response": ("anchor",), "episode": ("anchor", "first_reply_at", "resolved_at"),
@@ -109,22 +112,12 @@ MOMENTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Fact table -> the columns whose days are published: where a row comes, changes or goes, they are stale."""
 
-TRIGGERS: Mapping[str, str] = {
-    f"{table}_delete_{moment}_is_stale": f"AFTER DELETE ON {table} WHEN OLD.{moment} IS NOT NULL AND NOT EXISTS (SELECT 1 "
-    f"FROM stale AS s WHERE s.tenant = OLD.tenant AND s.day = OLD.{moment} / {DAY} AND s.taken IS NULL) "
-    f"BEGIN INSERT OR REPLACE INTO stale VALUES (OLD.tenant, OLD.{moment} / {DAY}, NULL); END"
-    for table, moments in MOMENTS.items()
-    for moment in moments
-}
-"""What marks the days of rows that go, whoever deletes them: few rows do. Whoever writes rows calls `mark` for all of them at once,
-in the same transaction: a trigger for each row made storing and folding a tenth slower."""
-
 
 def mark(writing: Transaction, tenant: int, moments: Iterable[int | None]) -> None:
     """Mark the days of moments (microseconds) as stale, in the transaction that writes the facts with these moments."""
     days = {at // DAY for at in moments if at is not None}
     writing.many(
-        "INSERT INTO stale VALUES (?, ?, NULL) ON CONFLICT DO UPDATE SET taken = NULL WHERE taken IS NOT NULL",
+        "INSERT INTO stale VALUES (?, ?, NULL) ON CONFLICT (tenant, day) DO UPDATE SET taken = NULL WHERE stale.taken IS NOT NULL",
         [(tenant, day) for day in sorted(days)],
     )
 

@@ -1,20 +1,19 @@
-"""What the store's file holds: every table, its version, and how an older file becomes one of today.
+"""What a store holds: every table with its columns, key and indexes, whatever the engine.
 
-`docs/facts.md` says what each table means. Times are whole microseconds since 1970 in UTC. An additive change (a table, a column)
-is made when the file is opened and keeps every row, and an index, view or trigger that is another today is made again. Anything
-else raises the version and is refused by name.
+`docs/facts.md` says what each table means. Times are whole microseconds since 1970 in UTC. Types are those of SQLite;
+`sqlite_schema.py` and `postgresql_schema.py` make the tables. An additive change (a table, a column) is made when a store is opened
+and keeps every row, and an index, view or trigger that is another today is made again. Anything else raises the version and is
+refused by name.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hubbub.errors import StoreDamagedError
 from hubbub.storage import published
 
 VERSION = 1
-"""Raised only by a change that an added column, table or index cannot express; such a file is refused until it is migrated."""
+"""Raised only by a change that an added column, table or index cannot express; such a store is refused until it is migrated."""
 
 SENT: Mapping[str, str] = {
     "tenant": "INTEGER NOT NULL", "time": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL", "seq": "INTEGER NOT NULL",
@@ -125,6 +124,9 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
 }  # fmt: skip
 """Table -> (column -> type, primary key); without one, rows are told apart by all they say."""
 
+EMBEDDED = ("identity_run", "stored_early")
+"""Tables that a store in files has alone."""
+
 OF_MESSAGES = "type BETWEEN 'link.clicked' AND 'message.sent'"
 OF_SURVEYS = "type BETWEEN 'satisfaction.rating_received' AND 'satisfaction.survey_sent'"
 OF_TASKS = "task_id IS NOT NULL AND type BETWEEN 'task.assigned' AND 'task.created'"
@@ -159,129 +161,30 @@ INDEXES: Mapping[str, str] = {
 }  # fmt: skip
 """Index -> what it covers."""
 
-STATISTICS: Mapping[str, Mapping[str, str]] = {
-    "event": {
-        "event": "2000000 20000 1 1", "event_conversation": "2000000 20000 12 1", "event_message": "1000000 10000 2",
-        "event_contact": "1500000 15000 20 1", "event_survey": "100000 1000 2", "event_task": "60000 600 3",
-        "event_campaign": "1000 10 4", "event_staff": "60000 600 60", "event_link": "100 10 2", "event_link_to": "100 10 2",
-    },
-    "response": {"response": "300000 3000 1 1", "response_conversation": "300000 3000 3"},
-    "episode": {
-        "episode": "130000 1300 1 1", "episode_conversation": "130000 1300 1", "episode_replied": "130000 1300 1",
-        "episode_person": "130000 1300 1", "episode_resolved": "130000 1300 1",
-    },
-    "survey": {"survey": "40000 400 1", "survey_sent": "40000 400 1", "survey_rated": "40000 400 1"},
-    "state": {"state_entity": "400000 4000 2000 4", "state_until": "400000 4000 2000 800 2 1"},
-    "todo": {"todo": "10000 1000 10 1"},
-}  # fmt: skip
-"""Table -> index -> rows in all, and rows for each value of its first columns, as SQLite's planner wants to know them.
-
-They are given and not measured, so that a statement has the same plan in every installation, on the first day too.
-"""
-
-LOG = """
-CREATE TABLE IF NOT EXISTS log (
-    n INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, received_at INTEGER NOT NULL, events BLOB NOT NULL,
-    rejected BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
-"""The log's file: what is acknowledged and not stored yet, one row a batch."""
-
 FOREVER = 2**62
 """The `until` of a state that has not ended."""
 
 
-def create(con: sqlite3.Connection, path: str) -> None:
-    """Make the tables, or bring those of an older file up to date by adding what they lack; one transaction.
-
-    Raises StoreDamagedError for a file whose version is not this one, or that has a table which adding cannot mend.
-    """
-    con.execute("BEGIN IMMEDIATE")
-    try:
-        _check_version(con, path, 0, VERSION)
-        for table, (columns, key) in TABLES.items():
-            _table(con, path, table, columns, key)
-        for name, on in INDEXES.items():
-            _defined(con, "INDEX", name, f"ON {on}")
-        for name, select in published.VIEWS.items():
-            _defined(con, "VIEW", name, f"AS {select}")
-        for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            if name not in published.TRIGGERS:  # an older Hubbub made more of them
-                con.execute(f"DROP TRIGGER {name}")
-        for name, body in published.TRIGGERS.items():
-            _defined(con, "TRIGGER", name, body)
-        _advise(con)
-        con.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
-    con.execute("COMMIT")
-    con.execute("ANALYZE sqlite_schema")  # this connection reads them now
+def key_columns(table: str) -> tuple[str, ...]:
+    """Return the columns of a table's key, empty where it has none."""
+    key = TABLES[table][1]
+    return tuple(key.split(", ")) if key else ()
 
 
-def check(con: sqlite3.Connection, path: str) -> None:
-    """Raise StoreDamagedError where a file that may only be read is not of today's layout: nothing can be added to it."""
-    _check_version(con, path, VERSION)
-    for table, (columns, _) in TABLES.items():
-        missing = set(columns) - {row[1] for row in con.execute(f'PRAGMA table_info("{table}")')}
-        if missing:
-            raise StoreDamagedError(
-                f"{path}: table {table!r} has no column {min(missing)!r}: open it once where it may be written"
-            )
+def insert(table: str, columns: Sequence[str] = ()) -> str:
+    """Return the statement that adds a row of these columns, or of all."""
+    names = tuple(columns) or tuple(TABLES[table][0])
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
-def _check_version(con: sqlite3.Connection, path: str, *known: int) -> None:
-    (there,) = con.execute("PRAGMA user_version").fetchone()
-    if there not in known:
-        raise StoreDamagedError(
-            f"{path} has the layout {there}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
-            "'hubbub export' its tenants, and import them here"
-        )
+def insert_new(table: str, columns: Sequence[str] = ()) -> str:
+    """Return the statement that adds a row unless there is one with its key."""
+    return f"{insert(table, columns)} ON CONFLICT DO NOTHING"
 
 
-def _advise(con: sqlite3.Connection) -> None:
-    """Tell the planner what tables hold; connections that are opened later read it."""
-    con.execute("ANALYZE sqlite_schema")
-    rows = {(table, index, found) for table, indexes in STATISTICS.items() for index, found in indexes.items()}
-    if rows != set(con.execute("SELECT tbl, idx, stat FROM sqlite_stat1")):
-        con.execute("DELETE FROM sqlite_stat1")
-        con.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", sorted(rows))
-
-
-def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str, str], key: str) -> None:
-    known = {row[1]: row[2] for row in con.execute(f'PRAGMA table_info("{table}")')}
-    if not known:
-        rows = f", PRIMARY KEY ({key})) STRICT, WITHOUT ROWID" if key else ") STRICT"
-        con.execute(f"CREATE TABLE {table} ({_columns(columns)}{rows}")
-        return
-    for name, type_ in columns.items():
-        if name not in known:
-            if _needed(type_):
-                raise StoreDamagedError(
-                    f"{path}: table {table!r} has no column {name!r}, which cannot be added empty: open it with the Hubbub that "
-                    "wrote it, 'hubbub export' its tenants, and import them here"
-                )
-            con.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {type_}')
-        elif known[name] != type_.split()[0]:
-            raise StoreDamagedError(
-                f"{path}: column {name!r} of {table!r} is {known[name]}, expected {type_.split()[0]}: open it with the Hubbub "
-                "that wrote it, 'hubbub export' its tenants, and import them here"
-            )
-
-
-def _defined(con: sqlite3.Connection, kind: str, name: str, body: str) -> None:
-    """Make an index, view or trigger what it is today; nothing is written where it is."""
-    wanted = f"CREATE {kind} {name} {body}"
-    there = con.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    if there is None or there[0] != wanted:
-        con.execute(f"DROP {kind} IF EXISTS {name}")
-        con.execute(wanted)
-
-
-def _columns(columns: Mapping[str, str]) -> str:
-    return ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-
-
-def _needed(type_: str) -> bool:
-    return "NOT NULL" in type_
+def upsert(table: str, columns: Sequence[str] = ()) -> str:
+    """Return the statement that adds a row, in place of the one with its key where there is one."""
+    key = key_columns(table)
+    others = [name for name in (columns or TABLES[table][0]) if name not in key]
+    change = ", ".join(f"{name} = excluded.{name}" for name in others)
+    return f"{insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {change}"

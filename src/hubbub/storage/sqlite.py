@@ -8,15 +8,17 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from hubbub.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.storage import transaction
+from hubbub.storage.dialect import SQLITE
+from hubbub.storage.transaction import Params
 
-Params = Mapping[str, Any] | Sequence[Any]
 LEAST_FREE = 1 << 16
 """Bytes: a write-ahead log's index takes 32 KiB."""
 BUSY_SECONDS = 60
@@ -27,8 +29,10 @@ _NULLS: dict[None, None] = {}
 sqlite3.register_adapter(type(None), _NULLS.get)  # without one, each NULL that is bound costs seven times a number
 
 
-class Transaction:
+class Transaction(transaction.Transaction):
     """Statements that see one state of the file, and in `Database.write` take effect together or not at all."""
+
+    dialect = SQLITE
 
     def __init__(self, con: sqlite3.Connection, path: Path) -> None:
         self._con = con
@@ -52,6 +56,8 @@ class Transaction:
             yield from self._con.execute(sql, params)
         except sqlite3.Error as error:
             raise error_of(error, self._path) from error
+
+    scan = each
 
     def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
         """Run a statement and return its rows by column name."""
@@ -86,16 +92,14 @@ class Transaction:
         except sqlite3.Error as error:
             raise error_of(error, self._path) from error
 
-    def define(self, name: str, arguments: int, function: Callable[..., Any]) -> None:
-        """Let the statements of this transaction call a Python function that always gives the same for the same."""
-        self._con.create_function(name, arguments, function, deterministic=True)
 
-
-class Database:
+class Database(transaction.Database):
     """An SQLite file in write-ahead mode, durable at every commit. May be used from any thread, and by several processes.
 
     A file that may not be written is read (`writable` is False), and every write raises StoreUnavailableError.
     """
+
+    by_tenant = False
 
     def __init__(self, path: Path, *, cache_mb: int = 64) -> None:
         """Open or make the file (mode 0600). Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
@@ -111,6 +115,11 @@ class Database:
                 path.touch(mode=0o600)
             self.writable = writable(path)
             self._writer = self._connect(writes=True)
+
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
 
     def _connect(self, *, writes: bool = False) -> sqlite3.Connection:
         con = sqlite3.connect(
@@ -140,8 +149,8 @@ class Database:
             self._give_back(con)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Open the one transaction that writes; it commits when the block ends well and changes nothing when it raises."""
+    def write(self, tenant: int | None = None) -> Iterator[Transaction]:
+        """Open the one transaction that writes, whosever rows; it commits when the block ends well, and else changes nothing."""
         with self._writing:
             self._check_open()
             if not self.writable:

@@ -1,4 +1,4 @@
-"""The embedded store: one folder with the log, the events and facts, and the identities of all that was ever stored."""
+"""The store: events and facts of all tenants, in the data folder or in PostgreSQL. What the rooms above see of storage."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from hubbub.errors import NOT_NOW, StoreDamagedError
-from hubbub.storage import intact, schema
-from hubbub.storage.identity import Identities
-from hubbub.storage.log import Log
-from hubbub.storage.sqlite import Database, errors_of
+from hubbub.errors import NOT_NOW
+from hubbub.storage import postgresql_store, sqlite_store
+from hubbub.storage.sqlite import errors_of
 
-FILE = "hubbub.db"
+FILE = sqlite_store.FILE
 HOLD = 0.005
 """Seconds of folding after which others may take their turn."""
 
@@ -51,40 +49,23 @@ class Settling:
 
 
 class Store:
-    """Events and facts of all tenants. May be used from any thread; several processes may have one folder open."""
+    """Events and facts of all tenants. May be used from any thread; several processes may have one open."""
 
-    def __init__(self, folder: Path, *, free_floor: int = 0) -> None:
-        """Open the store of a folder, or make it; one that may not be written is read.
+    def __init__(self, folder: Path, url: str = "", *, free_floor: int = 0) -> None:
+        """Open the store behind a URL, or without one that of a folder, and make it where there is none.
 
+        A folder that may not be written is read; below `free_floor` bytes of free space its log takes nothing more.
         Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
         """
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        intact.check(folder, folder / FILE)
-        self.facts = Database(folder / FILE)
-        prepare = schema.create if self.facts.writable else schema.check
-        self.facts.exclusive(lambda con: prepare(con, str(folder / FILE)))
-        self.identities = Identities(self.facts, folder)
-        self.log = Log(folder, self.facts, self.identities, free_floor)
-        self._check()
+        backend = postgresql_store.connect(url) if url else sqlite_store.connect(folder, free_floor)
+        self.facts, self.identities, self.log = backend.facts, backend.identities, backend.log
+        self._databases = backend.databases
         self.settling = Settling()
         self._closed = False
         self._listeners: list[Callable[[Iterable[int]], None]] = []
-
-    def _check(self) -> None:
-        """Raise StoreDamagedError where one of the two files is emptied or older: each says how far the other was."""
-        forgotten = self.log.forgotten()  # first what may only be passed by what is read after it
-        with self.facts.read() as reading:
-            stored = int(reading.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
-        last, facts, log = self.log.last(), self.facts.path, self.log.database.path
-        if forgotten > stored:
-            raise intact.facts_behind(facts, stored, forgotten)
-        if last < stored:
-            raise StoreDamagedError(
-                f"{log} or its write-ahead log is damaged or missing: it ends with batch {last}, and those up to {stored} were "
-                "stored; restore the folder from a backup"
-            )
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
         """Call a function with the tenants whose facts were changed by this process, after each change."""
@@ -95,18 +76,23 @@ class Store:
         for changed in self._listeners:
             changed(tenants)
 
-    def others(self) -> tuple[int, int]:
+    def others(self) -> tuple[int, ...]:
         """Return numbers that are others after another process has accepted or folded something."""
-        return self.log.database.changed(), self.facts.changed()
+        return tuple(database.changed() for database in self._databases)
+
+    def rewrite(self) -> None:
+        """Leave no byte of what was deleted. Raises StoreBusyError while somebody reads for longer than a minute."""
+        for database in self._databases:
+            database.rewrite()
 
     def installation(self) -> str | None:
-        """Return the id of the installation that this folder belongs to; None before it is bound to control data."""
+        """Return the id of the installation that this store belongs to; None before it is bound to control data."""
         with self.facts.read() as reading:
             found: str | None = reading.value("SELECT value FROM meta WHERE key = 'installation'")
             return found
 
     def close(self) -> None:
-        """Finish and close all files; once is enough."""
+        """Finish and close everything; once is enough."""
         if self._closed:
             return
         self._closed = True

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from hubbub.storage import published, schema
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 PASSING = ("todo", "identity", "stale", "published_tenant")
 """Tables that are not carried: what is to be folded is folded before, identities go as numbers, the rest is made again."""
@@ -52,14 +52,12 @@ class Table:
 
     def rows(self, reading: Transaction, owner: Owner) -> Iterator[tuple[Any, ...]]:
         """Yield a tenant's rows."""
-        return reading.each(f"SELECT {self.names} FROM {self.name} WHERE tenant = ?", (self.owned(owner),))
+        return reading.scan(f"SELECT {self.names} FROM {self.name} WHERE tenant = ?", (self.owned(owner),))
 
     def add(self, writing: Transaction, owner: Owner, rows: Sequence[Sequence[Any]]) -> None:
         """Store rows as a tenant's, whose days are stale with that."""
         whose = (self.owned(owner),) * len(self.owners)
-        marks = ", ".join("?" * (len(self.columns) + len(whose)))
-        sql = f"INSERT INTO {self.name} ({', '.join(self.owners)}, {self.names}) VALUES ({marks})"
-        writing.many(sql, [(*whose, *row) for row in rows])
+        writing.many(schema.insert(self.name, (*self.owners, *self.columns)), [(*whose, *row) for row in rows])
         published.mark(writing, owner.no, published.moments_of(self.name, tuple(self.columns), rows))
 
     def count(self, reading: Transaction, owner: Owner) -> int:
@@ -68,9 +66,11 @@ class Table:
 
     def delete_some(self, writing: Transaction, owner: Owner, limit: int) -> int:
         """Delete some of a tenant's rows; returns how many."""
-        key = ", ".join(self.key) or "rowid"
-        some = f"SELECT {key} FROM {self.name} WHERE tenant = ?1 LIMIT {limit}"
-        return writing.run(f"DELETE FROM {self.name} WHERE tenant = ?1 AND ({key}) IN ({some})", (self.owned(owner),))
+        key = ", ".join(self.key) or writing.dialect.row
+        some = f"SELECT {key} FROM {self.name} WHERE tenant = :whose LIMIT {limit}"
+        return writing.run(
+            f"DELETE FROM {self.name} WHERE tenant = :whose AND ({key}) IN ({some})", {"whose": self.owned(owner)}
+        )
 
 
 def tables(*, passing: bool = False) -> list[Table]:
@@ -105,7 +105,8 @@ _RATED = (
 )
 _CONVERSATIONS = f"""
 SELECT e.conversation_id, min(e.channel), min(e.account_id), min(e.time), max(e.time),
-    sum(e.type = 'message.received' AND coalesce(e.repeats, 0) = 0), sum(e.type = 'message.sent' AND coalesce(e.repeats, 0) = 0),
+    count(*) FILTER (WHERE e.type = 'message.received' AND coalesce(e.repeats, 0) = 0),
+    count(*) FILTER (WHERE e.type = 'message.sent' AND coalesce(e.repeats, 0) = 0),
     count(DISTINCT e.contact_id), (SELECT count(*) {_FIRST}),
     (SELECT p.first_staff_id {_FIRST} ORDER BY p.anchor LIMIT 1), (SELECT p.first_inbound {_FIRST} ORDER BY p.anchor LIMIT 1),
     (SELECT p.first_reply_at {_FIRST} ORDER BY p.anchor LIMIT 1), (SELECT p.first_person_at {_FIRST} ORDER BY p.anchor LIMIT 1),
@@ -117,7 +118,7 @@ FROM event e WHERE e.tenant = ? AND e.conversation_id IS NOT NULL GROUP BY e.con
 
 def conversations(reading: Transaction, tenant: int) -> Iterator[tuple[Any, ...]]:
     """Yield one row of CONVERSATION for each conversation of a tenant."""
-    return reading.each(_CONVERSATIONS, (tenant,))
+    return reading.scan(_CONVERSATIONS, (tenant,))
 
 
 def parsed(text: str | None) -> object:

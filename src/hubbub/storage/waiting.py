@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-Held = tuple[int, int]
-"""Of an event: its revision (-1: none) and its time in microseconds."""
+from hubbub.storage.log import Held
 
 
 class Waiting:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hubbub.errors import NOT_NOW, StoreDamagedError
-from hubbub.facts.refresh import behind
 from hubbub.settings import Settings
-from hubbub.storage.identity import FOLDER as IDENTITIES
-from hubbub.storage.identity import whole
+from hubbub.storage.sqlite_identity import FOLDER as IDENTITIES
+from hubbub.storage.sqlite_identity import whole
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.integrations import Integrations
@@ -50,7 +49,7 @@ def doctor(
             "SELECT count(*), count(*) FILTER (WHERE received_at >= :since), max(code) FILTER (WHERE received_at >= :since) "
             "FROM quarantine", {"since": since * 1e6},
         )[0]  # fmt: skip
-    batches = behind(store)
+    batches = store.log.behind()
     tenants = len(control.tenants())
     broken = integrations.page(state="broken", limit=MOST)
     rows = [
@@ -121,9 +120,8 @@ def _identities(store: Store) -> dict[str, Any]:
 
 def _log(store: Store, now: float) -> dict[str, Any]:
     """See that what was accepted does not wait in the log for long."""
-    with store.log.database.read() as reading:
-        batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
-    waits = now - oldest / 1e6 if batches else 0
+    batches, oldest = store.log.standing()
+    waits = now - oldest / 1e6 if oldest is not None else 0
     return _row(
         "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",
         "hubbub refresh says what is in the way; events are safe meanwhile",

@@ -22,8 +22,9 @@ import sqlalchemy as sa
 from hubbub.clock import Clock
 from hubbub.errors import NOT_NOW, StoreFullError, WrongInstallationError
 from hubbub.facts.moments import micros
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage import schema
 from hubbub.storage.store import FILE, Store
+from hubbub.storage.transaction import Transaction
 from hubbub.store.control import tenants
 from hubbub.store.database import Database, metadata
 from hubbub.store.vault import key_file
@@ -162,13 +163,11 @@ def highest_number(con: sa.Connection) -> int:
 
 def _folder(reading: Transaction, store: Store) -> Side:
     said = dict(reading.rows("SELECT key, value FROM meta WHERE key IN ('installation', 'mark')"))
-    with store.log.database.read() as log:
-        waiting = log.value("SELECT max(tenant) FROM log") or 0
     stored = [
         reading.value(f"SELECT max(tenant) FROM {table}") or 0 for table in ("event", "episode", "quarantine", "kept")
     ]
     marks = (int(said["mark"]),) if "mark" in said else ()
-    return Side(said.get("installation"), marks, max(waiting, *stored))
+    return Side(said.get("installation"), marks, max(store.log.highest_tenant(), *stored))
 
 
 def _write(con: sa.Connection, writing: Transaction, bound: Side, keys: Mapping[str, str]) -> None:
@@ -180,7 +179,7 @@ def _write(con: sa.Connection, writing: Transaction, bound: Side, keys: Mapping[
 
 
 def _set(writing: Transaction, key: str, value: str) -> None:
-    writing.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    writing.run(schema.upsert("meta"), (key, value))
 
 
 def _check(control: Side, folder: Side, path: Path) -> None:

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.app import Engine
 from hubbub.errors import BadRequestError, TooLargeError
-from hubbub.facts.refresh import behind
 from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.model.page import MAX_CURSOR
 from hubbub.reports.as_csv import answer_table
@@ -284,7 +283,7 @@ def readyz(request: Request, engine: EngineOf) -> Response:
         else "ready"
         if refreshing.error is None
         else "ready, refresh fails",
-        "behind_batches": behind(engine.store),
+        "behind_batches": engine.store.log.behind(),
         "error": refreshing.error,
     }
     return Response(json.dumps(body), 200 if ok else 503, media_type="application/json")

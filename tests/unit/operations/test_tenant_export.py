@@ -15,7 +15,7 @@ import pytest
 
 from hubbub.demo import sample
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreDamagedError
-from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.facts.retention import retention
 from hubbub.facts.verify import verify
 from hubbub.ingest.intake import Intake
@@ -32,7 +32,7 @@ from hubbub.operations.tenant_export import Exported, export, pack
 from hubbub.operations.tenant_import import import_tenant
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer
-from hubbub.storage import identity
+from hubbub.storage import sqlite_identity as identity
 from hubbub.storage.store import Store
 from hubbub.storage.tenant_tables import Owner, tables
 from hubbub.store.control import Control
@@ -150,7 +150,7 @@ def test_every_number_is_the_same_elsewhere(here: Place, there: Place, tmp_path:
     for grain in (Grain.DAY, Grain.TOTAL):
         assert there.answers("grand", grain) == here.answers("hotel", grain)
     assert verify(there.store, [tenant]).clean
-    assert behind(there.store) == 0
+    assert there.store.log.behind() == 0
     with there.store.facts.read() as reading:
         assert reading.value("SELECT count(*) FROM event WHERE tenant = 2") == 1
 

@@ -17,11 +17,12 @@ import pytest
 
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreDamagedError
 from hubbub.facts.rebuild import rebuild
-from hubbub.facts.refresh import behind, refresh
+from hubbub.facts.refresh import refresh
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import record_from
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
-from hubbub.storage import backup, identity, schema
+from hubbub.storage import backup, schema
+from hubbub.storage import sqlite_identity as identity
 from hubbub.storage.backup import Manifest
 from hubbub.storage.store import FILE, Store
 
@@ -64,7 +65,7 @@ def ids_of(folder: Path) -> list[str]:
     refresh(store)
     with store.facts.read() as reading:
         found = [id_ for (id_,) in reading.rows("SELECT id FROM event ORDER BY seq")]
-    assert behind(store) == 0
+    assert store.log.behind() == 0
     store.close()
     return found
 

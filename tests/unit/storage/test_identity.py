@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.storage import identity
-from hubbub.storage.identity import Identities, key_of
+from hubbub.storage import sqlite_identity as identity
+from hubbub.storage.identity import key_of
+from hubbub.storage.sqlite_identity import Identities
 from hubbub.storage.store import Store
+from tests.embedded import identities_of
 
 
 @pytest.fixture
@@ -37,9 +39,9 @@ def test_identities_are_known_in_table_and_files_after_any_number_of_merges(stor
     found = [(tenant, ident) for ident in (*EXTREMES, *range(100, 400, 3)) for tenant in (1, 2, 7)]
     keys = [key_of(*one) for one in found]
     for start in range(0, len(found), 7):
-        add(store.identities, store, found[start : start + 7])
+        add(identities_of(store), store, found[start : start + 7])
     later = Identities(store.facts, store.folder)
-    for one in (store.identities, later):
+    for one in (identities_of(store), later):
         assert one.known(keys) == set(keys)
         assert not one.known([key_of(3, 100), key_of(1, 101), key_of(2, -2)])
     files = {path.name for path in (store.folder / identity.FOLDER).iterdir()}
@@ -51,15 +53,15 @@ def test_identities_are_known_in_table_and_files_after_any_number_of_merges(stor
 def test_a_tenants_identities_can_be_listed_taken_out_and_brought_in(store: Store) -> None:
     """`of` gives exactly a tenant's own; `forget` leaves the others', and `take_in` knows them under another number."""
     for start in range(0, 50, 5):
-        add(store.identities, store, [(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
-    mine = sorted(ident for piece in store.identities.of(1) for ident in piece)
+        add(identities_of(store), store, [(tenant, ident) for ident in range(start, start + 5) for tenant in (1, 2)])
+    mine = sorted(ident for piece in identities_of(store).of(1) for ident in piece)
     assert mine == list(range(50))
-    store.identities.forget(1)
-    assert [list(piece) for piece in store.identities.of(1)] == [[]]
-    assert not store.identities.known(key_of(1, ident) for ident in mine)
-    assert len(store.identities.known(key_of(2, ident) for ident in mine)) == 50
-    store.identities.take_in(9, array("q", mine))
-    assert len(store.identities.known(key_of(9, ident) for ident in mine)) == 50
-    store.identities.forget(2)
-    store.identities.forget(9)
+    identities_of(store).forget(1)
+    assert [list(piece) for piece in identities_of(store).of(1)] == [[]]
+    assert not identities_of(store).known(key_of(1, ident) for ident in mine)
+    assert len(identities_of(store).known(key_of(2, ident) for ident in mine)) == 50
+    identities_of(store).take_in(9, array("q", mine))
+    assert len(identities_of(store).known(key_of(9, ident) for ident in mine)) == 50
+    identities_of(store).forget(2)
+    identities_of(store).forget(9)
     assert list((store.folder / identity.FOLDER).iterdir()) == []

@@ -19,6 +19,7 @@ from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.storage.log import Batch
 from hubbub.storage.store import Store
+from tests.embedded import log_of
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 TENANT = Tenant(1, "acme", "UTC", "", KEEP_EVERYTHING)
@@ -54,7 +55,7 @@ def test_a_correction_that_comes_while_the_event_is_stored_is_known_afterwards(
 ) -> None:
     """An event is stored while its correction is accepted; the next one replaces the correction, and one event is counted."""
     store = Store(tmp_path)
-    forget = store.log.forget
+    forget = log_of(store).forget
 
     def slowly(upto: int, early: Iterable[int], keys: Iterable[int]) -> None:
         if upto == 1:
@@ -137,7 +138,7 @@ def test_what_fails_after_a_commit_reaches_the_sender_alone(tmp_path: Path, monk
     store = Store(tmp_path)
     assert verdicts(store, [event(1, 0)]) == (1, 0, 0)
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(store.log._waiting, "add", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(log_of(store)._waiting, "add", lambda *_: (_ for _ in ()).throw(MemoryError))
         verdicts(store, [event(2, 0)])
     assert verdicts(store, [event(2, 0), event(3, 0)]) == (1, 0, 1)
     assert [row[0] for row in rows(store)] == ["e1", "e2", "e3"]
@@ -148,7 +149,7 @@ def test_what_was_handed_in_cannot_be_taken_back(tmp_path: Path) -> None:
     """A batch that is on its way is stored whatever its sender does with the promise."""
     store = Store(tmp_path)
     verdicts(store, [event(1, 0)])
-    with store.log.alone():
+    with store.log.exclusive():
         promised = store.log.submit(Batch(1, (), (), 0, ()))
         assert not promised.cancel()
     assert promised.result(60) == []

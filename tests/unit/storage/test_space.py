@@ -11,6 +11,7 @@ import pytest
 
 from hubbub.app import Engine, open_engine
 from hubbub.storage.sqlite import Database
+from tests.embedded import facts_of, log_of
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 PAGE = 4096
@@ -30,10 +31,10 @@ def fill(engine: Engine, batches: int) -> None:
 
 def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once all is stored, and after the next checkpoint, the log keeps a few pages for what comes next, and no more."""
-    monkeypatch.setattr("hubbub.storage.log.FREE_PAGES", 100)
+    monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
-        log = engine.store.log.database
+        log = log_of(engine.store).database
         fill(engine, 10)
         log.checkpoint()
         assert log.path.stat().st_size > 300 * PAGE
@@ -44,10 +45,10 @@ def test_the_log_gives_back_what_was_stored(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_log_that_kept_much_gives_it_back_a_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Free pages that were never given back go with the batches that come, some at each, so that no sender waits for all."""
-    monkeypatch.setattr("hubbub.storage.log.FREE_PAGES", 100)
+    monkeypatch.setattr("hubbub.storage.sqlite_log.FREE_PAGES", 100)
     with open_engine(tmp_path, clock=lambda: NOW, free_floor_mb=0) as engine:
         engine.add_tenant("acme")
-        log = engine.store.log.database
+        log = log_of(engine.store).database
         fill(engine, 10)
         with monkeypatch.context() as patch:
             patch.setattr(log, "shrink", lambda *_: None)
@@ -70,7 +71,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
         fill(engine, 10)
         engine.refresh()
         engine.store.facts.checkpoint()
-        full = engine.store.facts.path.stat().st_size
+        full = facts_of(engine.store).path.stat().st_size
         engine.change_tenant("acme", retention={"raw": 1, "facts": 1})
         engine.clock = lambda: datetime(2027, 12, 1, tzinfo=UTC)
         engine.retention("acme")
@@ -78,7 +79,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
             engine.query("acme", metrics="messages", start="2026-08-01", end="2026-08-02")["rows"][0]["messages"]
             is None
         )
-        assert engine.store.facts.path.stat().st_size < full / 2
+        assert facts_of(engine.store).path.stat().st_size < full / 2
 
 
 def test_a_rewritten_file_holds_no_deleted_byte(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hubbub.errors import BadSettingError, StoreUnavailableError
 from hubbub.storage.store import Store
 from hubbub.store.cache import BESIDE, LARGEST, PAUSE, Cache, Following, Kept, Memory, Redis, space_of
 from tests.conftest import RedisServer
+from tests.embedded import log_of
 
 TAGS = ("all", "1:numbers")
 BODY = Kept('{"rows":["né\\n"]}\n'.encode(), 12.5)
@@ -301,7 +302,7 @@ def test_memory_follows_what_other_processes_change(tmp_path: Path) -> None:
         assert other.stdout.readline() == "open\n"
         for word, there in (("nothing", True), ("accept", False), ("change", False), ("nothing", True)):
             keep(cache)
-            with store.facts.read(), store.facts.read(), store.log.database.read():
+            with store.facts.read(), store.facts.read(), log_of(store).database.read():
                 store.installation()  # however many connections this process reads with
             _, stamp = cache.get("k", TAGS)
             other.stdin.write(f"{word}\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.app import Engine, open_engine
+from tests.embedded import log_of
 
 
 def checks(engine: Engine) -> dict[str, bool]:
@@ -27,7 +28,7 @@ def test_doctor_looks_at_the_stores_files(tmp_path: Path) -> None:
         )
         with engine.store.facts.write() as writing:
             writing.run("INSERT INTO identity_run VALUES ('00000009.keys', 5)")
-        with engine.store.log.database.write() as writing:
+        with log_of(engine.store).database.write() as writing:
             writing.run("UPDATE log SET received_at = ?", (int((time.time() - 3600) * 1e6),))
         found = {row["check"]: row for row in engine.doctor()["rows"]}
         assert "hubbub.db may be read by others" in found["files"]["found"]
@@ -72,7 +73,7 @@ def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.
 
 def test_doctor_knows_a_whole_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was written of several tenants' events is well; with its last number cut off, or more than it has, it is not."""
-    monkeypatch.setattr("hubbub.storage.identity.RECENT", 4)
+    monkeypatch.setattr("hubbub.storage.sqlite_identity.RECENT", 4)
     with open_engine(tmp_path, clock=lambda: datetime.now(UTC), free_floor_mb=0) as engine:
         for name in ("acme", "beta"):
             engine.add_tenant(name)

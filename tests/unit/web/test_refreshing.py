@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 
 from hubbub.app import Engine
 from hubbub.errors import StoreFullError
-from hubbub.facts.refresh import behind
 from hubbub.web.app import RefreshLoop, create_app
 from tests.unit.web.conftest import event, open_engine
 
@@ -37,7 +36,7 @@ def until(true: Callable[[], bool]) -> None:
 def folded(engine: Engine) -> bool:
     """Say whether nothing waits to be stored or folded."""
     with engine.store.facts.read() as reading:
-        return not behind(engine.store) and not reading.value("SELECT count(*) FROM todo")
+        return not engine.store.log.behind() and not reading.value("SELECT count(*) FROM todo")
 
 
 def test_two_servers_fold_what_comes(folder: Path) -> None:

@@ -1,0 +1,324 @@
+"""PostgreSQL: connections for many readers and writers, in any number of processes, and errors that say what to do.
+
+A reader sees one moment (REPEATABLE READ). A writer holds a lock of its tenant until it commits, or of all of them, so that it
+sees all that was committed before, and nobody folds the same key beside it. Locks end with the process that holds them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors as state
+from psycopg.adapt import Buffer, Dumper, Loader
+from psycopg.types.numeric import Int8Dumper
+
+from hubbub.errors import BadInputError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.storage import schema, transaction
+from hubbub.storage.dialect import POSTGRESQL
+from hubbub.storage.transaction import Params
+
+LOCKS = zlib.crc32(b"hubbub store") - (1 << 31)
+"""What tells our advisory locks from others' in the same database: the first of their two numbers, the second is a tenant's."""
+ALL, MAKING = 0, -1
+"""Locks beside those of tenants: of all tenants, and of whoever makes tables."""
+BUSY_SECONDS = 60
+"""How long a statement waits for somebody else's lock."""
+CONNECT_SECONDS = 5
+MOST_IDLE = 8
+AT_ONCE = 5_000
+"""Rows of a scan that are in memory."""
+Connection = psycopg.Connection[tuple[Any, ...]]
+_numbers = itertools.count()
+
+
+class _Flag(Dumper):
+    """Truth as the number that the other engine has for it."""
+
+    oid = Int8Dumper.oid
+
+    def dump(self, obj: bool) -> Buffer:
+        """Return 1 or 0."""
+        return b"1" if obj else b"0"
+
+
+class _Number(Loader):
+    """A sum of whole numbers is one, however large."""
+
+    def load(self, data: Buffer) -> int | float:
+        """Return a whole number where there is no point."""
+        text = bytes(data).decode()
+        return float(text) if "." in text or "N" in text else int(text)
+
+
+_TOKENS = re.compile(r"'(?:[^']|'')*'|::|\?|:([A-Za-z_]\w*)|%")
+
+
+@lru_cache(maxsize=4096)
+def translated(sql: str) -> str:
+    """Return a statement as the driver wants it: `?` and `:name` become `%s` and `%(name)s`, and a percent sign is doubled."""
+
+    def token(found: re.Match[str]) -> str:
+        text = found[0]
+        if found[1]:
+            return f"%({found[1]})s"
+        return "%s" if text == "?" else text.replace("%", "%%")
+
+    return _TOKENS.sub(token, sql)
+
+
+class Transaction(transaction.Transaction):
+    """Statements of one connection."""
+
+    dialect = POSTGRESQL
+
+    def __init__(self, con: Connection, name: str) -> None:
+        self._con = con
+        self._name = name
+
+    def _run(self, sql: str, params: Params) -> psycopg.Cursor[tuple[Any, ...]]:
+        text = translated(sql)
+        try:
+            return self._con.execute(text, params if params or "%" in text else None)
+        except psycopg.Error as error:
+            raise error_of(error, self._name) from error
+
+    def rows(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Run a statement and return all of its rows."""
+        return self._run(sql, params).fetchall()
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and yield its rows, which are in memory."""
+        yield from self._run(sql, params)
+
+    def scan(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and yield its rows, some thousand in memory at a time."""
+        try:
+            with psycopg.ServerCursor(self._con, f"scan_{next(_numbers)}") as cursor:
+                cursor.itersize = AT_ONCE
+                cursor.execute(translated(sql), params)
+                yield from cursor
+        except psycopg.Error as error:
+            raise error_of(error, self._name) from error
+
+    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """Run a statement and return its rows by column name."""
+        cursor = self._run(sql, params)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def value(self, sql: str, params: Params = ()) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        row = self._run(sql, params).fetchone()
+        return row[0] if row is not None else None
+
+    def run(self, sql: str, params: Params = ()) -> int:
+        """Run a statement that changes rows; returns how many."""
+        return self._run(sql, params).rowcount
+
+    def many(self, sql: str, rows: Sequence[Params]) -> int:
+        """Run a statement once for each row of parameters, all on their way at once; returns how many rows it changed."""
+        if not rows:
+            return 0
+        try:
+            with self._con.cursor() as cursor:
+                cursor.executemany(translated(sql), rows)
+                return cursor.rowcount
+        except psycopg.Error as error:
+            raise error_of(error, self._name) from error
+
+
+class Database(transaction.Database):
+    """A PostgreSQL database behind a URL. May be used from any thread, and by several processes."""
+
+    writable = True
+    by_tenant = True
+
+    def __init__(self, url: str) -> None:
+        """Connect once. Raises StoreUnavailableError."""
+        self._url = url
+        self._me = uuid.uuid4().hex
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._give_back(self._connect())
+
+    @property
+    def name(self) -> str:
+        """The address without its password."""
+        return sa.make_url(self._url).render_as_string(hide_password=True)
+
+    def _connect(self) -> Connection:
+        try:
+            con = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+            con.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        except psycopg.Error as error:
+            raise error_of(error, self.name) from error
+        con.adapters.register_dumper(int, Int8Dumper)
+        con.adapters.register_dumper(bool, _Flag)
+        con.adapters.register_loader("numeric", _Number)
+        return con
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Open a transaction that sees everything as it is now, whatever is written meanwhile."""
+        con = self._begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield Transaction(con, self.name)
+        finally:
+            self._end(con)
+
+    @contextmanager
+    def write(self, tenant: int | None = None) -> Iterator[Transaction]:
+        """Open a transaction that writes what is a tenant's, or anything, with nobody beside it who could write the same."""
+        con = self._begin("BEGIN")
+        try:
+            writing = Transaction(con, self.name)
+            self._take_turn(writing, tenant)
+            yield writing
+            writing.run(
+                "INSERT INTO writer VALUES (?, nextval('writer_number'), now()) "
+                "ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at", (self._me,),
+            )  # fmt: skip
+            writing.run("COMMIT")
+        finally:
+            self._end(con)
+
+    def _take_turn(self, writing: Transaction, tenant: int | None) -> None:
+        """Wait for whoever writes the same, and see that the tables are those that this process knows."""
+        if tenant is None:
+            locks, mine = "pg_advisory_xact_lock(?, ?)", (LOCKS, ALL)
+        else:
+            locks = "pg_advisory_xact_lock_shared(?, ?), pg_advisory_xact_lock(?, ?)"
+            mine = (LOCKS, ALL, LOCKS, tenant)  # type: ignore[assignment]
+        locks = locks.replace("?", "CAST(? AS INTEGER)")
+        writing.run(f"SELECT {locks}", mine)
+        layout = writing.value("SELECT value FROM meta WHERE key = 'layout'")
+        if layout != str(schema.VERSION):
+            raise StoreDamagedError(
+                f"{self.name} has the layout {layout}, this process writes {schema.VERSION}: end it, and start the Hubbub that "
+                "changed the layout"
+            )
+
+    @contextmanager
+    def append(self) -> Iterator[Transaction]:
+        """Open a transaction that only adds to the log: nobody is waited for but for the same event."""
+        con = self._begin("BEGIN")
+        try:
+            yield (writing := Transaction(con, self.name))
+            writing.run("COMMIT")
+        finally:
+            self._end(con)
+
+    def changed(self) -> int:
+        """Return a number that is another one after another process has written."""
+        with self.read() as reading:
+            numbers = reading.value(
+                "SELECT string_agg(CAST(number AS TEXT), ',' ORDER BY id) FROM writer WHERE id <> ?", (self._me,)
+            )
+        return zlib.crc32((numbers or "").encode())
+
+    def checkpoint(self) -> None:
+        """Nothing is left for later: the server sees to it."""
+
+    def shrink(self) -> None:
+        """Let what comes next take the place of deleted rows; the server's own vacuum does so too, later."""
+        self._vacuum("VACUUM")
+
+    def rewrite(self) -> None:
+        """Write all tables again, so that no byte of what was deleted is left in them.
+
+        The server's write-ahead log holds it until its segments are used again, and so do archives of it.
+        """
+        self._vacuum("VACUUM (FULL)")
+
+    def _vacuum(self, how: str) -> None:
+        con = self._borrow()
+        try:
+            con.execute(f"{how} {', '.join(('log', *(name for name in schema.TABLES if name not in schema.EMBEDDED)))}")
+        except psycopg.Error as error:
+            raise error_of(error, self.name) from error
+        finally:
+            self._give_back(con)
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for con in idle:
+            con.close()
+
+    def _begin(self, how: str) -> Connection:
+        """Give a connection in a transaction; one that broke while it was idle is replaced, and with it all others."""
+        con = self._borrow()
+        try:
+            con.execute(how)
+        except psycopg.Error:
+            con.close()
+            with self._lock:
+                idle, self._idle = self._idle, []
+            for one in idle:
+                one.close()
+            con = self._connect()
+            try:
+                con.execute(how)
+            except psycopg.Error as error:
+                con.close()
+                raise error_of(error, self.name) from error
+        return con
+
+    def _end(self, con: Connection) -> None:
+        """Undo what was not committed, and keep the connection if it is whole."""
+        with suppress(psycopg.Error):
+            if con.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                con.execute("ROLLBACK")
+        self._give_back(con)
+
+    def _borrow(self) -> Connection:
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailableError(f"{self.name} is closed")
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _give_back(self, con: Connection) -> None:
+        whole = not con.closed and con.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with self._lock:
+            if whole and not self._closed and len(self._idle) < MOST_IDLE:
+                self._idle.append(con)
+                return
+        con.close()
+
+
+def error_of(error: psycopg.Error, name: str) -> Exception:
+    """Return Hubbub's error for PostgreSQL's, by its code: full, busy, damaged, or not to be had now.
+
+    A statement that is wrong is a fault of ours whatever the server, and stays as it is.
+    """
+    said = " ".join(str(error).split())[:200]
+    if isinstance(error, state.DiskFull):
+        return StoreFullError(f"{name}: the server's disk is full; free space and try again")
+    if isinstance(
+        error, state.LockNotAvailable | state.DeadlockDetected | state.SerializationFailure | state.QueryCanceled
+    ):
+        return StoreBusyError(f"{name} is being written by another process ({said}): try again in a moment")
+    if isinstance(error, state.DataCorrupted | state.IndexCorrupted):
+        return StoreDamagedError(f"{name} is damaged ({said}): restore it from a dump")
+    if isinstance(error, psycopg.DataError) and error.sqlstate is None:
+        return BadInputError(f"a text holds what PostgreSQL cannot hold ({said})")
+    if isinstance(error, state.InsufficientPrivilege | state.ReadOnlySqlTransaction):
+        return StoreUnavailableError(f"{name} may not be written ({said}): give the user of 'store_url' the right to")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StoreUnavailableError(f"{name} does not answer ({said}): see whether it is running, and try again")
+    return error
