@@ -21,7 +21,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
 from hubbub.query.queries import Queries
 from hubbub.query.result import Answer, Cell, State, with_state
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 WEEKS = 8
 """Weeks that make up what is usual."""
