@@ -21,8 +21,8 @@ from hubbub.model.event import Event
 from hubbub.storage import published, schema
 from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, IDENT, TIME, Entry
-from hubbub.storage.transaction import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 200
 """Units that are folded in one transaction: other writers wait no longer than they take."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hubbub.facts import refresh as module
-from hubbub.facts.refresh import behind, refresh, waits
+from hubbub.facts.refresh import refresh, waits
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
@@ -58,7 +58,7 @@ def test_a_tenants_refresh_stores_nothing_of_others(tmp_path: Path) -> None:
     assert waits(store, BUSY.no)
     assert refresh(store).events == 7000
     assert not waits(store, BUSY.no)
-    assert behind(store) == 0
+    assert store.log.behind() == 0
     store.close()
 
 

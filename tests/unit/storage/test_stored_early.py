@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import StoreDamagedError
-from hubbub.facts.refresh import behind, refresh, waits
+from hubbub.facts.refresh import refresh, waits
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.storage.store import Store
+from tests.embedded import log_of
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 TENANTS = [Tenant(no, f"tenant-{no}", "UTC", "", KEEP_EVERYTHING) for no in (1, 2, 3)]
@@ -80,8 +81,8 @@ def test_any_order_of_refreshes_and_deaths_stores_each_event_once(
                 store = Store(folder)
     refresh(store)
     assert stored(store) == expected
-    assert behind(store) == 0
-    with store.log.database.read() as reading:
+    assert store.log.behind() == 0
+    with log_of(store).database.read() as reading:
         assert reading.value("SELECT count(*) FROM log") == 0
     with store.facts.read() as reading:
         assert reading.value("SELECT count(*) FROM stored_early") == 0
@@ -118,6 +119,6 @@ def test_nothing_of_what_was_stored_early_stays_in_the_log(tmp_path: Path) -> No
         TENANTS[1], [Event(type="message.received", time=NOW, id="x", channel="web", contact_id="canary-4711")]
     )
     refresh(store, 2)
-    store.log.database.rewrite()
+    log_of(store).database.rewrite()
     store.close()
     assert b"canary-4711" not in (tmp_path / "log.db").read_bytes()
