@@ -18,8 +18,8 @@ from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
 from hubbub.storage import names as table
 from hubbub.storage.names import Kept, Names
-from hubbub.storage.transaction import Transaction
 from hubbub.storage.store import Store
+from hubbub.storage.transaction import Transaction
 from hubbub.store.control import Control
 from hubbub.store.erasures import Erased, Erasures
 

@@ -100,7 +100,8 @@ def page(
     """Return names of a kind or all, whose name or id holds a text, by kind and id, after a place."""
     rows = reading.rows(
         "SELECT kind, id, name, valid_from, by_hand FROM name WHERE tenant = :tenant AND (:kind IS NULL OR kind = :kind) "
-        "AND (:find = '' OR replace(searched, :searched, '') <> searched OR replace(id, :find, '') <> id) AND (kind, id) > (:after_kind, :after_id) "
+        "AND (:find = '' OR replace(searched, :searched, '') <> searched OR replace(id, :find, '') <> id) "
+        "AND (kind, id) > (:after_kind, :after_id) "
         "ORDER BY kind, id LIMIT :limit",
         {
             "tenant": tenant, "kind": kind, "find": find, "searched": searched(find), "limit": limit,
@@ -114,7 +115,8 @@ def find(reading: Transaction, tenant: int, text: str, kinds: Iterable[str]) -> 
     """Return ids of these kinds whose name holds a text, at most MOST_FOUND."""
     wanted = tuple(kinds)
     rows = reading.rows(
-        f"SELECT DISTINCT id FROM name WHERE tenant = ? AND kind IN ({', '.join('?' * len(wanted))}) AND replace(searched, ?, '') <> searched "
+        f"SELECT DISTINCT id FROM name WHERE tenant = ? AND kind IN ({', '.join('?' * len(wanted))}) "
+        "AND replace(searched, ?, '') <> searched "
         "ORDER BY id LIMIT ?",
         (tenant, *wanted, searched(text), MOST_FOUND),
     )
