@@ -30,8 +30,12 @@ from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.operations.access import OPERATIONS as ADMITTING
 from hubbub.operations.access import AccessOperations
+from hubbub.operations.alerts import OPERATIONS as ALERTING
+from hubbub.operations.alerts import AlertOperations
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
+from hubbub.operations.delivery import OPERATIONS as DELIVERING
+from hubbub.operations.delivery import DeliveryOperations
 from hubbub.operations.erasing import OPERATIONS as ERASING
 from hubbub.operations.erasing import EraseOperations
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
@@ -74,7 +78,7 @@ def _silent(_: str) -> None:
 
 class Engine(
     AnswerOperations, AccessOperations, NameOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
-    StandingOperations, EraseOperations, KeepingOperations,
+    StandingOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -97,6 +101,8 @@ class Engine(
             self.delivered = Deliveries(self.database, clock)
             self._open_outside(self.database)
             self._open_erasing()
+            self._open_delivery(self.database)
+            self._open_alerts()
             opened.pop_all()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
@@ -332,7 +338,7 @@ class Engine(
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING, *KEEPING,
-    *NAMING,
+    *NAMING, *DELIVERING, *ALERTING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

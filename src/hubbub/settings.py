@@ -97,6 +97,32 @@ class Reports(BaseModel):
         return formats
 
 
+MAIL_SECURITY = ("starttls", "tls", "none")
+
+
+class Mail(BaseModel):
+    """The SMTP server that alerts and digests are sent by."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field("", description="Name of the server; empty: no mail is sent.")
+    port: int = Field(587, ge=1, le=65535, description="Its port.")
+    security: str = Field("starttls", description="starttls, tls (from the first byte), or none.")
+    user: str = Field("", description="Whom to sign in as; empty for nobody.")
+    password: SecretStr = Field(SecretStr(""), description="Their password.")
+    sender: str = Field("", description="Address that mails come from, like hubbub@hotel.example.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Mail:
+        if self.security not in MAIL_SECURITY:
+            raise ValueError(f"security: not one of {', '.join(MAIL_SECURITY)}")
+        if self.host and "@" not in self.sender:
+            raise ValueError("sender: set the address that mails come from, like hubbub@hotel.example")
+        if self.user and self.security == "none":
+            raise ValueError("security: a password travels over starttls or tls alone")
+        return self
+
+
 class Collection(BaseModel):
     """How events are collected."""
 
@@ -196,6 +222,7 @@ class Settings(BaseSettings):
     )
     ai: Ai = Field(default_factory=Ai.model_construct, description="Writes suggested replies.")
     reports: Reports = Field(default_factory=Reports.model_construct, description="Reports:")
+    mail: Mail = Field(default_factory=Mail.model_construct, description="Sends alerts and digests as mail.")
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     def address(self, path: str) -> str:

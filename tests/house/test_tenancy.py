@@ -24,6 +24,7 @@ from hubbub.model.event import TEXT_FIELDS, TYPES
 from hubbub.pages.files import files
 from hubbub.pages.routes import routes as pages
 from hubbub.settings import load
+from hubbub.store.alerts import Decision, Entry, Incident, new_id
 from hubbub.store.control import SCOPES
 from hubbub.telemetry import configure_logs
 from hubbub.web.app import create_app
@@ -61,12 +62,26 @@ ACCESS = {
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
     "GET /v1/names": "tenant read", "PUT /v1/names": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
+    "GET /v1/alerts": "tenant read", "POST /v1/alerts": "tenant admin", "POST /v1/alerts/try": "tenant read",
+    "GET /v1/alerts/{alert}": "tenant read", "PATCH /v1/alerts/{alert}": "tenant admin",
+    "DELETE /v1/alerts/{alert}": "tenant admin",
+    "GET /v1/incidents": "tenant read", "GET /v1/incidents/{incident}": "tenant read",
+    "POST /v1/incidents/{incident}/acknowledge": "tenant admin", "POST /v1/incidents/{incident}/snooze": "tenant admin",
+    "GET /v1/destinations": "tenant read", "POST /v1/destinations": "tenant admin",
+    "POST /v1/destinations/{destination}/test": "tenant admin", "DELETE /v1/destinations/{destination}": "tenant admin",
+    "GET /v1/messages": "tenant read", "POST /v1/messages/{message}/retry": "tenant admin",
     "GET /metrics": "anybody", "GET /docs": "anybody", "GET /openapi.json": "anybody",
 }  # fmt: skip
 """Who may ask what: anybody, a tenant's key with a scope, that and operators ("both"), operators alone, the service whose signature
 it is. Every route stands here."""
 SHARED = {"type": "message.sent", "time": "2026-08-03T10:00:00Z", "id": "shared", "source": "shared"}
 """An event of tenant A that another tenant may send just so."""
+BODIES = {
+    "/v1/integrations/{integration_id}/secret": {"secret": "x"},
+    "/v1/incidents/{incident}/snooze": {"until": "2026-08-21"}, "/v1/incidents/{incident}/acknowledge": {},
+    "/v1/alerts/{alert}": {"most": 3},
+}  # fmt: skip
+"""What routes to a thing take that have to be asked for in their own words."""
 OPEN = ("/healthz", "/readyz", "/problems/not_found")
 
 
@@ -148,9 +163,37 @@ def export(engine: Engine) -> str:
     raise AssertionError("the export was not made")
 
 
+def alert(engine: Engine) -> str:
+    """Add a rule of tenant A; returns its id."""
+    rule = {"name": f"{CANARY} rule", "kind": "threshold", "metric": "messages", "limit": 5}
+    return str(engine.add_alert("a-canary7f3a", rule)["id"])
+
+
+def incident(engine: Engine) -> str:
+    """Open an incident of tenant A; returns its id."""
+    rule = engine.alert_store.rule("a-canary7f3a", alert(engine))
+    id_ = new_id("inc")
+    found = Incident(
+        id_, "a-canary7f3a", rule.id, f"{CANARY} slice", f"{CANARY} title", NOW, NOW, 9.0, None, 9.0, NOW, 0, NOW
+    )
+    entry = Entry(id_, NOW, "opened", f"{CANARY} text")
+    assert engine.alert_store.decide(rule, Decision(NOW, [found], [entry]))
+    return id_
+
+
+def destination(engine: Engine) -> str:
+    """Add a destination of tenant A; returns its id."""
+    return str(engine.add_destination("a-canary7f3a", "mail", f"{CANARY}@a.example", f"{CANARY} mail")["id"])
+
+
+def message(engine: Engine) -> str:
+    """Send a test of tenant A, which fails for want of a mail server; returns the message's id."""
+    return str(engine.test_destination("a-canary7f3a", destination(engine))["id"])
+
+
 OBJECTS: dict[str, Callable[[Engine], str]] = {
     "integration_id": integration, "job": job, "key": key, "tenant": lambda _: "a-canary7f3a",
-    "report": report, "export": export,
+    "report": report, "export": export, "alert": alert, "incident": incident, "destination": destination, "message": message,
 }  # fmt: skip
 """What the routes name in their paths, as tenant A's."""
 
@@ -277,7 +320,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
     name = next(name for name in OBJECTS if f"{{{name}}}" in path)
     theirs, told = OBJECTS[name](house.engine), set()
     for one in (theirs, "0" * len(theirs)):
-        how = call(house.route(method, path), path) | ({"json": {"secret": "x"}} if path.endswith("/secret") else {})
+        how = call(house.route(method, path), path) | ({"json": BODIES[path]} if path in BODIES else {})
         answer = house.ask(method, path.replace(f"{{{name}}}", one), "tenant B", **how)
         body = {**answer.json(), "request_id": ""}
         told.add((answer.status_code, json.dumps(body).replace(one, "ID")))

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from hubbub.cli import (
+    alerts,
     answers,
     erasing,
     importing,
@@ -55,6 +56,7 @@ for group in (
     snapshots,
     reports,
     integrations,
+    alerts,
     jobs,
     labels,
     manage,

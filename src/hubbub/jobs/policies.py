@@ -65,6 +65,8 @@ QUEUES = {
               everywhere=1, at_once=1),
         Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),
         Queue("retention", "Deletes what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
+        Queue("alerts", "Judges alert rules, and hands over what waits to be sent.", everywhere=1, at_once=1, pause=10.0,
+              completed=50, failed=100),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip

@@ -47,6 +47,7 @@ SCHEDULES = (
     _snapshots("weekly", "0 3 * * 1", "Snapshots of the week before, Monday to Sunday."),
     _snapshots("monthly", "0 4 1 * *", "Snapshots of the month before."),
     Schedule("analytics-ingest", "0 2 * * *", "fan-out", "Fetches the day before of every integration.", {}),
+    Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends what waits.", {}),
     Schedule("retention", "30 4 * * *", "retention", "Deletes what is past its retention.", {}),
 )
 

@@ -237,6 +237,12 @@ def retention(task: Task, payload: Payload) -> Any:
     return task.ask("retention")
 
 
+def alerts(task: Task, payload: Payload) -> Any:
+    """Judge what became ripe of every rule, then hand over what is due: also what earlier tries could not."""
+    judged = task.ask("evaluate_alerts")
+    return {**judged, "messages": task.ask("deliver_messages")}
+
+
 class Whose(Enum):
     """Whose a queue's jobs are: one tenant's, everybody's, or either."""
 
@@ -264,6 +270,7 @@ WORK = {
     "ai-responses": Work(Reply, reply, Whose.ONE),
     "retention": Work(Payload, retention),
     "reports": Work(Report, report, Whose.ONE),
+    "alerts": Work(Payload, alerts),
 }
 
 

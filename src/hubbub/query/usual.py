@@ -101,18 +101,22 @@ def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question)
     if question.grain not in GRAINS:
         raise BadQuestionError(f"what is usual is known of hours, days and weeks, not of grain {question.grain}")
     first = window_of(question.start, question.grain, tenant.tz).start
-    answer = ask(replace(question, start=_weeks_before(first, tenant)))
-    known_from = _known_from(reading, tenant, question.grain)
-    values = _Values(answer, tenant, known_from)
+    answer, history = with_history(ask, reading, tenant, question)
     name = question.metrics[0]
     rows = tuple(
-        UsualRow(
-            row.start, tuple(row.dims.values()), row.cells[name], values.usual(row.start, tuple(row.dims.values()))
-        )
+        UsualRow(row.start, dims, row.cells[name], history.usual(row.start, dims))
         for row in answer.each()
         if row.start >= first
+        for dims in [tuple(row.dims.values())]
     )
     return UsualAnswer(question, tenant.zone, find(name).unit, rows, answer.freshness)
+
+
+def with_history(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> tuple[Answer, History]:
+    """Return an answer that begins `LOOK_BACK` weeks before the question of one metric, and what is known by it."""
+    first = window_of(question.start, question.grain, tenant.tz).start
+    answer = ask(replace(question, start=_weeks_before(first, tenant)))
+    return answer, History(answer, tenant, _known_from(reading, tenant, question.grain))
 
 
 def _weeks_before(start: datetime, tenant: Tenant) -> datetime:
@@ -128,10 +132,11 @@ def _known_from(reading: Transaction, tenant: Tenant, grain: Grain) -> datetime 
     return window_of(moment(first), grain, tenant.tz).end if first is not None else None
 
 
-class _Values:
+class History:
     """An answer's settled values by slice and local place in the calendar."""
 
     def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None) -> None:
+        """`known_from`: what is before is not known, as of a tenant that was not there yet."""
         self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
         (column,) = answer.columns.values()
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
@@ -145,12 +150,15 @@ class _Values:
         local = start.astimezone(self._tz)
         return local.date(), local.time() if self._by_hour else None
 
-    def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
-        """Return what is usual of a window."""
+    def earlier(self, start: datetime, dims: tuple[str | None, ...]) -> list[float | None]:
+        """Return the values 1, 2, ... `LOOK_BACK` weeks before a window, None where one is not known or not settled."""
         day, hour = self._place(start)
         found = self._at.get(dims, {})
-        places = ((day - timedelta(weeks=back), hour) for back in range(1, LOOK_BACK + 1))
-        values = [found[place] for place in places if place in found][:WEEKS]
+        return [found.get((day - timedelta(weeks=back), hour)) for back in range(1, LOOK_BACK + 1)]
+
+    def usual(self, start: datetime, dims: tuple[str | None, ...]) -> Usual:
+        """Return what is usual of a window."""
+        values = [value for value in self.earlier(start, dims) if value is not None][:WEEKS]
         return usual_among(values, from_zero=self._counts)
 
 

@@ -19,12 +19,14 @@ import sqlalchemy as sa
 from hubbub.errors import ConflictError, StoreBusyError
 from hubbub.store import (
     access,
+    alerts,
     control,
     deliveries,
     erasures,
     integrations,
     label_configurations,
     label_examples,
+    outbox,
     payloads,
     removal,
     repeats,
@@ -43,8 +45,8 @@ DBOS = (
 )  # fmt: skip
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
-    access, control, deliveries, erasures, integrations, label_configurations, label_examples, payloads, removal, repeats,
-    rooms,
+    access, alerts, control, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
+    removal, repeats, rooms,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

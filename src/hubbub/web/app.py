@@ -28,6 +28,7 @@ from hubbub.pages.routes import routes as pages
 from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
 from hubbub.web import problems
+from hubbub.web.alerts import router as alerts
 from hubbub.web.api_page import api_page
 from hubbub.web.auth import KeyRing
 from hubbub.web.based import Based
@@ -190,6 +191,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(integrations)
     app.include_router(hooks)
     app.include_router(reports)
+    app.include_router(alerts)
     app.include_router(calendar)
     app.include_router(tenants)
     app.include_router(keys)

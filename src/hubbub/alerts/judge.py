@@ -1,0 +1,120 @@
+"""Judging one number: whether a rule fires there, stays quiet, or cannot say, and why.
+
+Pure functions of a number and what is usual of it. A number is judged only when nothing is missing from it: its window has ended,
+was folded, and no source has a gap there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from hubbub.metrics.definition import Unit
+from hubbub.model.alert import Direction, Kind, Rule
+from hubbub.query.result import UNKNOWN, Cell, State
+from hubbub.query.usual import Usual
+
+FEWEST = 7
+"""Expected things below which their absence says nothing: e^-7 is one in a thousand."""
+
+
+class Verdict(StrEnum):
+    """What a rule says of a window."""
+
+    FIRED = "fired"
+    QUIET = "quiet"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A rule's verdict on a slice (`""`: the whole) of a window `[start, end)`; `why` says it in words where it is unknown."""
+
+    start: datetime
+    end: datetime
+    slice: str
+    value: float | None
+    n: int | None
+    usual: Usual | None
+    verdict: Verdict
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number to be judged: the window it is of, its slice, its cell, and what is usual of it where that is known."""
+
+    start: datetime
+    end: datetime
+    slice: str
+    cell: Cell
+    usual: Usual | None = None
+
+
+_MISSING = {**UNKNOWN, State.INCOMPLETE: "a source has a gap in it", State.LIVE: "its window is still open"}
+
+
+def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
+    """Return a rule's verdict on a number of a metric in `unit`."""
+    cell = number.cell
+    unknown = Judged(
+        number.start, number.end, number.slice, cell.value, cell.n, number.usual, Verdict.UNKNOWN, _MISSING.get(cell.state, "")
+    )  # fmt: skip
+    if unknown.why:
+        return unknown
+    if cell.value is None:  # a share of nothing, a duration of none: complete, and nothing to be told of
+        return replace(unknown, verdict=Verdict.QUIET)
+    if rule.kind is Kind.SOURCE:
+        fired = cell.value == 0 and number.usual is not None and _is_silence(number.usual)
+    elif rule.kind is not Kind.CHANGE:
+        fired = _beyond(rule, unit, cell.value, cell.n)
+    elif number.usual is None or number.usual.median is None:
+        known = number.usual.n if number.usual else 0
+        return replace(unknown, why=f"only {known} settled weeks before it are known")
+    else:
+        fired = _unusual(rule, unit, cell.value, cell.n, number.usual)
+    return replace(unknown, verdict=Verdict.FIRED if fired else Verdict.QUIET)
+
+
+def _is_silence(expected: Usual) -> bool:
+    """Whether so many events were expected that none is no chance, and none of the weeks before was silent then."""
+    return (expected.median or 0) >= FEWEST and (expected.low or 0) > 0
+
+
+def _beyond(rule: Rule, unit: Unit, value: float, n: int | None) -> bool:
+    """Whether a value lies beyond the limit; a share of fewer than `at_least` things says nothing."""
+    assert rule.limit is not None
+    if unit is Unit.SHARE and (n or 0) < rule.at_least:
+        return False
+    return value > rule.limit if rule.direction is Direction.ABOVE else value < rule.limit
+
+
+def _unusual(rule: Rule, unit: Unit, value: float, n: int | None, usual: Usual) -> bool:
+    """Whether a value lies outside of its noise band and beyond both floors, in the direction of the rule."""
+    assert usual.median is not None and usual.low is not None and usual.high is not None
+    rises, falls = value > usual.high, value < usual.low
+    if rule.direction is Direction.ABOVE:
+        falls = False
+    if rule.direction is Direction.BELOW:
+        rises = False
+    if unit in (Unit.COUNT, Unit.NUMBER) and usual.median < FEWEST:
+        falls = False
+    return (
+        (rises or falls)
+        and _is_much(rule, unit, value, n, usual.median)
+        and _is_many(rule, unit, value, n, usual.median)
+    )
+
+
+def _is_many(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
+    """Whether the absolute floor is passed: so many things happened or were usual; of shares, so many are other than usual."""
+    if unit is Unit.SHARE:
+        return abs(value - middle) * (n or 0) >= rule.at_least
+    return (max(value, middle) if unit in (Unit.COUNT, Unit.NUMBER) else (n or 0)) >= rule.at_least
+
+
+def _is_much(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
+    """Whether the relative floor is passed; of a share, by itself or by what is left to the whole."""
+    rests = ((1 - value, 1 - middle),) if unit is Unit.SHARE else ()
+    return any(max(one, other) >= rule.times * min(one, other) for one, other in ((value, middle), *rests))

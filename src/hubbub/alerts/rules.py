@@ -1,0 +1,137 @@
+"""What a rule means: which metric, in which windows, and whether it can work at all.
+
+All kinds but `sla` judge windows that have ended; `sla` judges who waits now.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import time, timedelta
+from typing import Any
+
+import msgspec
+
+from hubbub.errors import BadInputError, BadQuestionError
+from hubbub.metrics.catalogue import Asked, askable, find
+from hubbub.metrics.definition import Distinct, First, Quantiles, Stored, Unit
+from hubbub.model.alert import Direction, Kind, Rule
+from hubbub.model.event import nearest
+from hubbub.model.window import Grain
+
+GRACE = timedelta(minutes=15)
+"""How long after its end a window is judged: what came at its last moment is stored and folded by then."""
+SHORTER_HORIZON = timedelta(days=1)
+"""After how long metrics are judged that later events can still change, like read rates: most of it has come by then."""
+TICK = timedelta(minutes=5)
+"""How often rules are judged, and the length of a window of a state."""
+CLOSE_AFTER = {Grain.HOUR: 3, Grain.DAY: 2, Grain.WEEK: 1}
+"""Quiet windows after which an incident closes."""
+CLOSE_STATE_AFTER = 3
+"""The same of waits, which are looked at each tick: a quarter of an hour."""
+HOTSPOT_RATIO = 0.30
+_QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
+_FIXED = {Kind.HOTSPOT: "hotspot_ratio", Kind.SLA: "oldest_waiting_ms", Kind.SOURCE: "events"}
+"""Metrics of kinds that have one of their own."""
+
+
+def rule_from(values: Mapping[str, Any]) -> Rule:
+    """Read a rule from plain values, and fill in what its kind fixes. Raises BadInputError naming the field."""
+    known = [one.name for one in fields(Rule)]
+    for name in values:
+        if name not in known:
+            raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
+    where = values.get("where") or {}
+    spelled = {name: [value] if isinstance(value, str) else value for name, value in where.items()}
+    try:
+        rule = msgspec.convert({**values, "where": spelled}, Rule)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"the rule: {error}") from None
+    fixed = _FIXED.get(rule.kind)
+    if fixed is not None and rule.metric not in ("", fixed):
+        raise BadInputError(f"metric: a rule of the kind {rule.kind} is about {fixed}; leave the metric out")
+    rule = replace(rule, metric=fixed or rule.metric)
+    if rule.kind is Kind.HOTSPOT:
+        rule = replace(rule, by="channel_id", limit=HOTSPOT_RATIO if rule.limit is None else rule.limit)
+    if rule.kind is Kind.SOURCE:
+        rule = replace(rule, grain=Grain.HOUR)
+    return replace(rule, grain=Grain.DAY) if rule.kind is Kind.BUDGET else rule
+
+
+def plain(rule: Rule) -> dict[str, Any]:
+    """Return a rule as plain values, which `rule_from` reads."""
+    found: dict[str, Any] = msgspec.to_builtins(asdict(rule))
+    return found
+
+
+def checked(rule: Rule) -> Asked:
+    """Return the metric of a rule that can work. Raises BadQuestionError for unknown names, BadInputError for the rest."""
+    if not rule.name.strip() or len(rule.name) > 200 or not rule.name.isprintable():
+        raise BadInputError("name: 1 to 200 printable characters")
+    if not rule.metric:
+        raise BadInputError("metric: name what the rule watches; 'hubbub metrics' lists them")
+    asked = find(rule.metric)
+    allowed = askable(asked.rollup)
+    for name in (*([rule.by] if rule.by else []), *rule.where):
+        if name not in allowed:
+            raise BadQuestionError(f"metric '{asked.name}' has no dimension {name[:80]!r}{nearest(name, allowed)}")
+    if rule.grain not in CLOSE_AFTER:
+        raise BadInputError(f"grain: {rule.grain} is not one of {', '.join(CLOSE_AFTER)}")
+    _check_kind(rule, asked)
+    for name, low, high in (("at_least", 0, 1e9), ("times", 1, 1000), ("close_after", 0, 100), ("most", 1, 1000)):
+        if not low <= getattr(rule, name) <= high:
+            raise BadInputError(f"{name}: a number from {low:g} to {high:g}")
+    quiet_hours(rule.quiet)
+    return asked
+
+
+def _check_kind(rule: Rule, asked: Asked) -> None:
+    if rule.kind is Kind.CHANGE:
+        if rule.limit is not None:
+            raise BadInputError("limit: a rule of the kind change has no limit but floors: at_least and times")
+        return
+    if rule.kind is Kind.SOURCE:
+        if rule.limit is not None:
+            raise BadInputError(
+                "limit: a source is silent where 7 events were expected and none came; leave the limit out"
+            )
+        return
+    if rule.limit is None:
+        raise BadInputError(f"limit: a rule of the kind {rule.kind} needs one, in the metric's unit ({asked.unit})")
+    if rule.kind is Kind.BUDGET and not (isinstance(asked.metric, Stored) and asked.unit in (Unit.COUNT, Unit.NUMBER)):
+        raise BadInputError(f"metric: a budget adds up days, and {asked.name} is not a count")
+    if rule.kind is not Kind.THRESHOLD and rule.direction is not Direction.ABOVE:
+        raise BadInputError(f"direction: a rule of the kind {rule.kind} fires above its limit alone")
+    if rule.direction is Direction.EITHER:
+        raise BadInputError("direction: a limit is passed above or below; 'either' is for rules of the kind change")
+
+
+def delay(asked: Asked) -> timedelta:
+    """Return how long after its end a window of a metric is judged."""
+    ahead = asked.rollup.source.look_ahead
+    return GRACE if not ahead else max(GRACE, min(ahead, SHORTER_HORIZON))
+
+
+def windows_to_close(rule: Rule) -> int:
+    """Return how many quiet windows close an incident of a rule."""
+    own = {Kind.SLA: CLOSE_STATE_AFTER, Kind.SOURCE: 1}.get(rule.kind, CLOSE_AFTER[rule.grain])
+    return rule.close_after or own
+
+
+def quiet_hours(text: str) -> tuple[time, time] | None:
+    """Read quiet hours like "22:00-07:00"; None for none. Raises BadInputError."""
+    if not text:
+        return None
+    found = _QUIET.match(text)
+    if found is None:
+        raise BadInputError(f"quiet: {text[:40]!r} is not a span of hours like 22:00-07:00")
+    first, last = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    if first == last:
+        raise BadInputError("quiet: the hours begin and end at the same time")
+    return first, last
+
+
+def counts_things(asked: Asked) -> bool:
+    """Whether a metric counts, so that a low number may be chance."""
+    return asked.unit is Unit.COUNT and isinstance(asked.metric, Stored | Distinct | First | Quantiles)

@@ -1,0 +1,160 @@
+"""The numbers that a rule judges: one for each window and slice, read from the same answers as everybody's.
+
+A budget adds up the days of a month; of a silent source the hours without an event are taken together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from statistics import median
+
+from hubbub.alerts.judge import FEWEST, Number
+from hubbub.model.alert import Kind, Rule
+from hubbub.model.question import NONE, Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, window_of
+from hubbub.query.queries import MAX_ROWS
+from hubbub.query.result import UNKNOWN, Answer, Cell, State
+from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, Ask, History, Usual, usual_of, with_history
+from hubbub.storage.sqlite import Transaction
+
+LONGEST_SILENCE = 168
+"""Hours that are taken together at most; a source from which fewer than 7 events a week come is never called silent."""
+SEEN = timedelta(weeks=4)
+"""A slice that was seen in this time is judged, whether anything of it is in the window or not."""
+MOST_SLICES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A tenant's facts at one moment: what answers questions, and what they are read from (see `Queries.asking`)."""
+
+    tenant: Tenant
+    ask: Ask
+    reading: Transaction
+
+
+def numbers(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Iterator[Number]:
+    """Yield the numbers of a rule over the windows that begin in `[start, end)` (aware), slice by slice in order of time.
+
+    The windows at both ends are whole; whether they have ended is what each number's state says.
+    """
+    question = Question(
+        (rule.metric,), window_of(start, rule.grain, facts.tenant.tz).start, _end(end, rule, facts.tenant), rule.grain,
+        (rule.by,) if rule.by else (), rule.where,
+    )  # fmt: skip
+    for piece in _pieces(facts, question, rule):
+        if rule.kind is Kind.CHANGE:
+            yield from _beside_usual(facts, piece)
+        elif rule.kind is Kind.SOURCE:
+            yield from _silences(facts, piece)
+        elif rule.kind is Kind.BUDGET:
+            yield from _added_up(facts, piece)
+        else:
+            yield from _as_they_are(facts, piece)
+
+
+def now_waiting(facts: Facts, rule: Rule, start: datetime, now: datetime) -> Iterator[Number]:
+    """Yield how long the longest waiting conversation of each slice has waited at a moment, in ms."""
+    asked = Question((rule.metric,), start, now, Grain.TOTAL, (rule.by,) if rule.by else (), rule.where)
+    for row in facts.ask(asked).each():
+        yield Number(start, now, slice_of(tuple(row.dims.values())), row.cells[rule.metric])
+
+
+def slice_of(dims: tuple[str | None, ...]) -> str:
+    """Return how a slice is called: the value of its dimension, `(none)` where it has none, "" for the whole."""
+    return NONE if dims == (None,) else "".join(value or "" for value in dims)
+
+
+def _end(end: datetime, rule: Rule, tenant: Tenant) -> datetime:
+    return window_of(end - timedelta(microseconds=1), rule.grain, tenant.tz).end
+
+
+def _pieces(facts: Facts, question: Question, rule: Rule) -> Iterator[Question]:
+    """Yield the question, in pieces of some slices each where it would have more rows than an answer may."""
+    if not rule.by:
+        yield question
+        return
+    whole = replace(question, start=question.start - timedelta(weeks=LOOK_BACK), grain=Grain.TOTAL)
+    rows = [row for row in facts.ask(whole).each() if row.cells[rule.metric].value]
+    rows.sort(key=lambda row: -(row.cells[rule.metric].n or row.cells[rule.metric].value or 0))
+    names = [slice_of(tuple(row.dims.values())) for row in rows[:MOST_SLICES]]
+    windows = (question.end - whole.start) / (timedelta(hours=1) if question.grain is Grain.HOUR else timedelta(days=1))
+    at_once = max(1, int(MAX_ROWS / 2 / windows))
+    for first in range(0, len(names), at_once):
+        yield replace(question, where={**question.where, rule.by: tuple(names[first : first + at_once])})
+
+
+def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Number, tuple[str | None, ...]]]:
+    """Yield an answer's numbers from a moment on."""
+    (name,) = answer.question.metrics
+    for row in answer.each():
+        if row.start >= start:
+            dims = tuple(row.dims.values())
+            end = window_of(row.start, answer.question.grain, facts.tenant.tz).end
+            yield Number(row.start, end, slice_of(dims), row.cells[name]), dims
+
+
+def _as_they_are(facts: Facts, question: Question) -> Iterator[Number]:
+    asked = replace(question, start=question.start - SEEN) if question.by else question
+    yield from (number for number, _ in _rows(facts, facts.ask(asked), question.start))
+
+
+def _beside_usual(facts: Facts, question: Question) -> Iterator[Number]:
+    for row in usual_of(facts.ask, facts.reading, facts.tenant, question).rows:
+        end = window_of(row.start, question.grain, facts.tenant.tz).end
+        yield Number(row.start, end, slice_of(row.dims), row.cell, row.usual)
+
+
+def _added_up(facts: Facts, question: Question) -> Iterator[Number]:
+    """Yield the sums since the month began, day by day; one that lacks a day is as incomplete as that day."""
+    tz = facts.tenant.tz
+    month = window_of(question.start, Grain.MONTH, tz).start
+    sums: dict[tuple[datetime, str], Cell] = {}
+    for number, _ in _rows(facts, facts.ask(replace(question, start=month)), month):
+        key = window_of(number.start, Grain.MONTH, tz).start, number.slice
+        sums[key] = _sum(sums.get(key, Cell(0)), number.cell)
+        if number.start >= question.start:
+            yield replace(number, cell=sums[key])
+
+
+def _sum(sofar: Cell, day: Cell) -> Cell:
+    missing = next((cell.state for cell in (sofar, day) if cell.state in (*UNKNOWN, State.INCOMPLETE)), None)
+    value = None if sofar.value is None or day.value is None else sofar.value + day.value
+    return Cell(value, state=missing or day.state)
+
+
+def _silences(facts: Facts, question: Question) -> Iterator[Number]:
+    """Yield each hour's count; of an hour without an event, `usual.median` is what was expected since the last one came."""
+    since = question.start - timedelta(hours=LONGEST_SILENCE)
+    answer, history = with_history(facts.ask, facts.reading, facts.tenant, replace(question, start=since))
+    quiet: dict[str, list[datetime]] = {}
+    for number, dims in _rows(facts, answer, since):
+        hours = quiet.setdefault(number.slice, [])
+        if number.cell.value != 0:
+            hours.clear()
+        else:
+            hours.append(number.start)
+        if number.start >= question.start:
+            yield replace(number, usual=_expected(history, hours, dims))
+
+
+def _expected(history: History, hours: Sequence[datetime], dims: tuple[str | None, ...]) -> Usual:
+    """Return how many events were expected in these hours: median and least of what came in the same ones of earlier weeks.
+
+    Hours are taken together from the last one backwards, until enough were expected and no week was silent in them.
+    """
+    sums: list[float | None] = [0.0] * LOOK_BACK
+    found = Usual(None, None, 0)
+    for hour in reversed(hours[-LONGEST_SILENCE:]):
+        earlier = history.earlier(hour, dims)
+        sums = [None if a is None or b is None else a + b for a, b in zip(sums, earlier, strict=True)]
+        known = [one for one in sums if one is not None][:WEEKS]
+        if len(known) < LEAST:
+            break
+        found = Usual(float(median(known)), None, len(known), min(known))
+        if median(known) >= FEWEST and min(known) > 0:
+            break
+    return found

@@ -1,0 +1,97 @@
+"""Who is told when: destinations, quiet hours, and a limit a day; where nobody is told now, the incident says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from hubbub.alerts.evaluate import Evaluation
+from hubbub.alerts.notice import Notice, closed, opened
+from hubbub.alerts.rules import quiet_hours
+from hubbub.model.alert import Rule
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of, local_midnight
+from hubbub.store.alerts import Entry, StoredRule, new_id
+from hubbub.store.outbox import Destination, Draft
+
+Count = Callable[[str, str, datetime], int]
+"""How many messages of a rule went to a destination since a moment."""
+
+
+def after_quiet(rule: Rule, tenant: Tenant, now: datetime) -> datetime:
+    """Return when a message of a rule may go out: now, or when the quiet hours end in which it is now."""
+    hours = quiet_hours(rule.quiet)
+    if hours is None or rule.urgent:
+        return now
+    local = now.astimezone(tenant.tz)
+    first, last = hours
+    over_midnight = first > last
+    inside = local.time() >= first or local.time() < last if over_midnight else first <= local.time() < last
+    if not inside:
+        return now
+    day = local.date() + timedelta(days=1) if over_midnight and local.time() >= first else local.date()
+    return datetime.combine(day, last, tenant.tz).astimezone(now.tzinfo)
+
+
+def told(
+    rule: Rule,
+    stored: StoredRule,
+    tenant: Tenant,
+    done: Evaluation,
+    there: Sequence[Destination],
+    count: Count,
+    now: datetime,
+) -> tuple[list[Draft], list[Entry]]:
+    """Return the messages that an evaluation sends, and what is written into its incidents about that.
+
+    `there` are the tenant's destinations; one that a rule names and is not there any more is named in the incident.
+    """
+    notices = [(found, notice) for found, notice in (
+        (done.opened, opened(rule, tenant, done.opened) if done.opened else None),
+        (done.closed, closed(rule, tenant, done.closed) if done.closed else None),
+    ) if notice is not None]  # fmt: skip
+    drafts: list[Draft] = []
+    entries: list[Entry] = []
+    for found, notice in notices:
+        made, said = _to_all(rule, stored, tenant, notice, found[0][0].id, there, count, len(drafts), now)
+        drafts += made
+        entries += [Entry(incident.id, now, what, text) for incident, _ in found for what, text in said]
+    return drafts, entries
+
+
+def _to_all(
+    rule: Rule, stored: StoredRule, tenant: Tenant, notice: Notice, about: str, there: Sequence[Destination], count: Count,
+    before: int, now: datetime,
+) -> tuple[list[Draft], list[tuple[str, str]]]:  # fmt: skip
+    """Return a notice's messages, and in words who is told and who is not; `before` were drafted in the same evaluation."""
+    known = {one.id: one for one in there}
+    drafts: list[Draft] = []
+    said: list[tuple[str, str]] = []
+    if not rule.destinations:
+        said.append(("untold", "Nobody was told: the rule names no destination."))
+    at = after_quiet(rule, tenant, now)
+    midnight = local_midnight(day_of(now, tenant.tz), tenant.tz)
+    for id_ in rule.destinations:
+        if id_ not in known:
+            said.append(("untold", f"The destination {id_} of the rule was removed: nobody was told there."))
+            continue
+        name, held = known[id_].name, ""
+        if count(stored.id, id_, midnight) + before // max(len(rule.destinations), 1) >= rule.most:
+            held = f"more than {rule.most} messages of this rule that day; the rest is in a summary"
+            said.append(("untold", f"{name} was not told: {held}."))
+        elif at > now:
+            said.append(("told", f"{name} is told when its quiet hours end, {at.astimezone(tenant.tz):%a %H:%M}."))
+        else:
+            said.append(("told", f"{name} is told."))
+        drafts.append(Draft(
+            new_id("msg"), tenant.id, id_, notice.type, notice.document(), now, at, cause=stored.id, about=about, held=held
+        ))  # fmt: skip
+    return drafts, said
+
+
+def summary(rule_name: str, tenant: Tenant, titles: Sequence[str]) -> Notice:
+    """Return the notice that sums up messages that were held."""
+    return Notice(
+        "incident.summary", f"{rule_name}: {len(titles)} more messages", tuple(titles), "/incidents",
+        {"tenant": tenant.id, "rule": rule_name, "titles": list(titles)},
+    )  # fmt: skip

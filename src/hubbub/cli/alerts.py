@@ -1,0 +1,299 @@
+"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, what they found, and who is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import Data, Json, TenantName, Where, pairs
+
+alerts = typer.Typer(help="Alert rules.", no_args_is_help=True)
+incidents = typer.Typer(help="What alert rules found.", no_args_is_help=True)
+destinations = typer.Typer(help="Where messages go.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="Its id.")]
+RULES = ("id", "name", "kind", "metric", "grain", "by", "open_incidents", "paused", "judged_to", "error")
+INCIDENTS = ("id", "title", "state", "value", "usual", "peak", "from", "to", "opened_at")
+DESTINATIONS = ("id", "kind", "name", "to")
+MESSAGES = ("id", "type", "title", "destination", "state", "tries", "why", "created_at", "sent_at")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(alerts, name="alerts")
+    app.add_typer(incidents, name="incidents")
+    app.add_typer(destinations, name="destinations")
+
+
+def _ask(name: str, data: Path | None, /, **params: Any) -> Any:
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        return there.call(name, **params)
+
+
+def _do(name: str, data: Path | None, as_json: bool, columns: tuple[str, ...], /, **params: Any) -> None:
+    from hubbub.cli import show
+
+    answer = _ask(name, data, **params)
+    show.emit(answer, as_json=as_json, columns=columns)
+    if isinstance(answer, dict) and answer.get("next"):
+        show.say(f"There are more: --cursor {answer['next']}")
+
+
+Kind = Annotated[str, typer.Argument(help="threshold, change, hotspot, sla, source or budget.")]
+Name = Annotated[str, typer.Option("--name", help="Name for people.")]
+Metric = Annotated[str, typer.Option("--metric", help="What is watched, like messages.", show_default=False)]
+Grain = Annotated[str, typer.Option("--grain", help="hour, day or week.")]
+Direction = Annotated[str, typer.Option("--direction", help="above, below, or either (of the kind change).")]
+Limit = Annotated[
+    float | None,
+    typer.Option("--limit", help="In the metric's unit: ms of durations, 0 to 1 of shares.", show_default=False),
+]
+AtLeast = Annotated[float, typer.Option("--at-least", help="Absolute floor: so many things.")]
+Times = Annotated[float, typer.Option("--times", help="Relative floor of the kind change.")]
+By = Annotated[
+    str | None, typer.Option("--by", help="A dimension: each value has its own incidents.", show_default=False)
+]
+CloseAfter = Annotated[
+    int, typer.Option("--close-after", help="Quiet windows that close an incident; 0: the kind's own.")
+]
+
+
+def _rule(where: list[str] | None, **values: Any) -> dict[str, Any]:
+    return {name: value for name, value in {**values, "where": pairs(where)}.items() if value is not None}
+
+
+@alerts.command("try")
+def try_(
+    kind: Kind, tenant: TenantName, name: Name = "a rule", metric: Metric = "", grain: Grain = "day",
+    direction: Direction = "above", limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None,
+    where: Where = None, close_after: CloseAfter = 0, data: Data = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Show when a rule would have fired in the past year, with other floors beside. Nothing is stored."""
+    from hubbub.cli import show
+
+    rule = _rule(
+        where, kind=kind, name=name, metric=metric, grain=grain, direction=direction, limit=limit, at_least=at_least,
+        times=times, by=by, close_after=close_after,
+    )  # fmt: skip
+    answer = _ask("try_alert", data, tenant=tenant, rule=rule)
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    _show_replay(answer, metric)
+
+
+@alerts.command("add")
+def add(
+    kind: Kind, tenant: TenantName, name: Name, metric: Metric = "", grain: Grain = "day", direction: Direction = "above",
+    limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None, where: Where = None,
+    close_after: CloseAfter = 0,
+    to: Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")] = None,
+    quiet: Annotated[str, typer.Option("--quiet", help="Hours in which nobody is told, like 22:00-07:00.")] = "",
+    urgent: Annotated[bool, typer.Option("--urgent", help="Tell in quiet hours too.")] = False,
+    most: Annotated[int, typer.Option("--most", help="Messages a day; the rest is one summary.")] = 10,
+    data: Data = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Try a rule on the past year and add it; it judges windows that end from now on."""
+    from hubbub.cli import show
+
+    rule = _rule(
+        where, kind=kind, name=name, metric=metric, grain=grain, direction=direction, limit=limit, at_least=at_least,
+        times=times, by=by, close_after=close_after, destinations=to or [], quiet=quiet, urgent=urgent, most=most,
+    )  # fmt: skip
+    answer = _ask("add_alert", data, tenant=tenant, rule=rule)
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    show.say(f"Added {answer['id']}. The past year with this rule:")
+    _show_replay(answer["replay"], metric)
+
+
+def _show_replay(answer: dict[str, Any], metric: str) -> None:
+    from hubbub.cli import show
+
+    rows = [
+        {name: show.text(row[name], metric) if name in ("value", "usual", "peak") else row[name] for name in row}
+        for row in answer["rows"]
+    ]
+    show.table(rows, title=f"{answer['incidents']} incidents from {answer['from'][:10]} to {answer['to'][:10]}")
+    variants = [
+        {
+            "this rule": row["own"], "at least": row["at_least"], "times": row["times"],
+            "limit": show.text(row["limit"], metric), "a year": row["incidents"],
+            "finds tripled": show.text(row["tripled"], "coverage"),
+        }
+        for row in answer["variants"]
+    ]  # fmt: skip
+    show.table(variants, title="With other floors")
+    for why, count in answer["not_judged"].items():
+        show.say(f"{count} windows were not judged: {why}")
+
+
+@alerts.command("list")
+def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """List rules: what each watches, how far it judged, and how many incidents are open."""
+    _do("alerts", data, as_json, RULES, tenant=tenant)
+
+
+@alerts.command("show")
+def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Show a rule, and the windows that it could not judge, with the reasons."""
+    _do("alert", data, as_json, RULES, tenant=tenant, alert_id=id_)
+
+
+@alerts.command("pause")
+def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Judge nothing by a rule until it is resumed."""
+    _do("change_alert", data, as_json, RULES, tenant=tenant, alert_id=id_, changes={"paused": True})
+
+
+@alerts.command("resume")
+def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Judge windows again that end from now on."""
+    _do("change_alert", data, as_json, RULES, tenant=tenant, alert_id=id_, changes={"paused": False})
+
+
+@alerts.command("remove")
+def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Delete a rule with its incidents."""
+    _do("remove_alert", data, as_json, RULES, tenant=tenant, alert_id=id_)
+
+
+@alerts.command("run")
+def run(data: Data = None, as_json: Json = False) -> None:
+    """Judge all rules and hand over messages now, as the job does every five minutes."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        judged = there.call("evaluate_alerts")
+        show.emit({**judged, "messages": there.call("deliver_messages")}, as_json=as_json)
+
+
+Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)]
+Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")]
+
+
+@incidents.command("list")
+def list_incidents(
+    tenant: TenantName,
+    state: Annotated[str | None, typer.Option("--state", help="open or closed.", show_default=False)] = None,
+    alert: Annotated[str | None, typer.Option("--alert", help="Only those of this rule.", show_default=False)] = None,
+    cursor: Cursor = None,
+    rows: Rows = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List incidents, newest first."""
+    _do("incidents", data, as_json, INCIDENTS, tenant=tenant, state=state, alert=alert, limit=rows, cursor=cursor)
+
+
+@incidents.command("show")
+def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Show an incident: what happened, who was told, who was not and why."""
+    _do("incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_)
+
+
+@incidents.command("acknowledge")
+def acknowledge(
+    id_: Id,
+    tenant: TenantName,
+    by: Annotated[str, typer.Option("--by", help="Who takes care of it.")] = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Note that somebody takes care of an incident."""
+    _do("acknowledge_incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_, by=by)
+
+
+@incidents.command("snooze")
+def snooze(
+    id_: Id,
+    tenant: TenantName,
+    until: Annotated[str, typer.Option("--until", help="A date in the tenant's zone, or an RFC 3339 time.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Leave an incident alone until a moment."""
+    _do("snooze_incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_, until=until)
+
+
+@destinations.command("add")
+def add_destination(
+    kind: Annotated[str, typer.Argument(help="mail, slack or webhook.")],
+    tenant: TenantName,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="Mail address, or with --integration a Slack channel; URLs are read from stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Name for people.")] = "",
+    integration: Annotated[
+        str, typer.Option("--integration", help="Slack integration that writes to the channel.")
+    ] = "",
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Add a mail address, a Slack channel or a webhook. A webhook's secret is printed once."""
+    from getpass import getpass
+
+    if to is None:  # an address of a webhook is a secret, and arguments are seen by others
+        to = (getpass("Address: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    _do(
+        "add_destination",
+        data,
+        as_json,
+        DESTINATIONS,
+        tenant=tenant,
+        kind=kind,
+        to=to,
+        name=name,
+        integration=integration,
+    )
+
+
+@destinations.command("list")
+def list_destinations(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """List destinations, without what is secret of their addresses."""
+    _do("destinations", data, as_json, DESTINATIONS, tenant=tenant)
+
+
+@destinations.command("test")
+def test(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Send a test now, and say whether it arrived."""
+    _do("test_destination", data, as_json, MESSAGES, tenant=tenant, destination_id=id_)
+
+
+@destinations.command("remove")
+def remove_destination(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Delete a destination; what waits to be sent there is given up."""
+    _do("remove_destination", data, as_json, DESTINATIONS, tenant=tenant, destination_id=id_)
+
+
+@destinations.command("messages")
+def messages(
+    tenant: TenantName,
+    about: Annotated[
+        str | None, typer.Option("--about", help="Only those about this incident.", show_default=False)
+    ] = None,
+    cursor: Cursor = None,
+    rows: Rows = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List messages, newest first: sent, waiting, held or failed, and why."""
+    _do("messages", data, as_json, MESSAGES, tenant=tenant, about=about, limit=rows, cursor=cursor)
+
+
+@destinations.command("retry")
+def retry(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Try a message that failed again, for another eight hours."""
+    _do("retry_message", data, as_json, MESSAGES, tenant=tenant, message_id=id_)

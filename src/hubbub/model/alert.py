@@ -1,0 +1,61 @@
+"""An alert rule: what is watched, when it fires, and who is told. Plain values; what a rule means is said in `alerts/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hubbub.model.window import Grain
+
+
+class Kind(StrEnum):
+    """What a rule watches."""
+
+    THRESHOLD = "threshold"
+    """A metric's window lies beyond a limit."""
+    CHANGE = "change"
+    """A metric's window lies outside of what is usual, and beyond an absolute and a relative floor."""
+    HOTSPOT = "hotspot"
+    """A room's share of complaints lies above a limit."""
+    SLA = "sla"
+    """Somebody has waited for a reply longer than a limit, now."""
+    SOURCE = "source"
+    """Events stopped coming where some were expected, or an integration is broken, now."""
+    BUDGET = "budget"
+    """A count since the month began lies above a limit."""
+
+
+class Direction(StrEnum):
+    """Which way a number has to leave what is good."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    EITHER = "either"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule as its owner wrote it; `alerts.rules.checked` says whether it can work.
+
+    `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one.
+    `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0
+    takes the kind's own. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is told
+    unless the rule is `urgent`; beyond `most` messages a local day the rest is one summary.
+    """
+
+    name: str
+    kind: Kind
+    metric: str = ""
+    grain: Grain = Grain.DAY
+    direction: Direction = Direction.ABOVE
+    limit: float | None = None
+    at_least: float = 10
+    times: float = 2
+    by: str | None = None
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    close_after: int = 0
+    destinations: tuple[str, ...] = ()
+    quiet: str = ""
+    urgent: bool = False
+    most: int = 10

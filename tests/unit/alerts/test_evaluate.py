@@ -1,0 +1,237 @@
+"""Evaluating as time goes by: what the replay shows is what happens, late events ring nobody, and what cannot work is refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.errors import BadInputError, BadQuestionError, StoreFullError
+from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.query import queries
+from hubbub.settings import load
+from tests.extent import ALL
+
+BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+UNUSUAL = {"name": "Unusual day", "kind": "change", "metric": "messages"}
+
+
+class Clocked:
+    """An engine whose clock a test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it on a folder, at the beginning."""
+        self.now = BEGIN
+        self.engine = Engine(load(folder, free_floor_mb=0), lambda: self.now)
+        self.sent = 0
+
+    def tenant(self, name: str) -> str:
+        """Make a tenant that keeps everything."""
+        self.engine.add_tenant(name, retention=asdict(KEEP_EVERYTHING))
+        return name
+
+    def send(self, tenant: str, day: int, count: int, **fields: Any) -> None:
+        """Send so many messages of the noon of a day."""
+        events = []
+        for _ in range(count):
+            self.sent += 1
+            at = BEGIN + day * DAY + timedelta(hours=12)
+            self.now = max(self.now, at)
+            events.append({"type": "message.received", "time": at, "id": f"m{self.sent}", "channel": "chat", **fields})
+        if events:
+            assert self.engine.record(tenant, events, history=True)["rejected"] == []
+
+    def go(self, day: int, hours: float = 1) -> dict[str, Any]:
+        """Stand some time after a day's beginning, and judge."""
+        self.now = BEGIN + day * DAY + timedelta(hours=hours)
+        return self.engine.evaluate_alerts()
+
+    def incidents(self, tenant: str) -> list[Mapping[str, Any]]:
+        """The tenant's incidents, oldest first."""
+        rows: list[Mapping[str, Any]] = self.engine.incidents(tenant, limit=500)["rows"]
+        return rows[::-1]
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Iterator[Clocked]:
+    """An engine of one test."""
+    made = Clocked(tmp_path / "data")
+    yield made
+    made.engine.close()
+
+
+@pytest.mark.parametrize("seed", range(12 if ALL else 2))
+def test_what_the_replay_shows_is_what_happens(clocked: Clocked, seed: int) -> None:
+    """Judged day by day as events come, a rule opens the incidents that its replay shows later, each once, with the same peak."""
+    chance = random.Random(seed)
+    counts = [chance.choice([0, 1, 2, 3, 3, 12, 40]) for _ in range(54)]
+    tenant = clocked.tenant("a")
+    for day, count in enumerate(counts[:30]):
+        clocked.send(tenant, day, count)
+    clocked.now = BEGIN + 29 * DAY + timedelta(hours=13)
+    clocked.engine.add_alert(tenant, UNUSUAL)
+    for day, count in enumerate(counts):
+        if day >= 30:
+            clocked.send(tenant, day, count)
+            clocked.go(day + 1)
+    seen = [(one["from"], one["to"], one["peak"]) for one in clocked.incidents(tenant)]
+    tried = clocked.engine.try_alert(tenant, UNUSUAL)["rows"]
+    assert seen == [(one["from"], one["to"], one["peak"]) for one in reversed(tried)]
+    assert len(seen) > 1
+
+
+def _weeks(clocked: Clocked, tenant: str, days: int = 63, count: int = 3) -> None:
+    for day in range(days):
+        clocked.send(tenant, day, count)
+
+
+def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
+    """Twenty messages where three are usual open one incident; a higher day updates it; two quiet days close it."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.send(tenant, 63, 20)
+    assert clocked.go(64, hours=0.2)["opened"] == 0  # the day has ended, but not long enough ago
+    assert clocked.go(64)["opened"] == 1
+    assert clocked.go(64, hours=3)["opened"] == 0
+    clocked.send(tenant, 64, 25)
+    clocked.go(65)
+    (incident,) = clocked.incidents(tenant)
+    assert (incident["state"], incident["value"], incident["peak"]) == ("open", 20, 25)
+    clocked.send(tenant, 65, 3)
+    clocked.send(tenant, 66, 3)
+    assert clocked.go(66)["closed"] == 0
+    assert clocked.go(67)["closed"] == 1
+    told = [entry["what"] for entry in clocked.engine.incident(tenant, incident["id"])["entries"]]
+    assert [what for what in reversed(told) if what != "untold"] == ["opened", "updated", "closed"]
+
+
+def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
+    """Messages that come late raise the incident's number, are written into it, and open no second one."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.send(tenant, 63, 20)
+    clocked.go(64)
+    clocked.send(tenant, 63, 3)
+    clocked.send(tenant, 64, 3)
+    assert clocked.go(65)["opened"] == 0
+    (incident,) = clocked.incidents(tenant)
+    assert incident["peak"] == 23
+    late = [one for one in clocked.engine.incident(tenant, incident["id"])["entries"] if one["what"] == "late"]
+    assert len(late) == 1 and "from 20 to 23" in late[0]["text"]
+
+
+def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full the window stays unjudged, the rule says why, and it is judged when all is folded."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.send(tenant, 63, 20)
+
+    def full(*_: object) -> None:
+        raise StoreFullError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queries, "refresh", full)
+        done = clocked.go(64)
+        assert (done["opened"], len(done["errors"])) == (0, 1)
+        assert "not counted" in clocked.engine.alerts(tenant)["rows"][0]["error"]
+    assert clocked.go(64, hours=2)["opened"] == 1
+    assert clocked.engine.alerts(tenant)["rows"][0]["error"] is None
+
+
+def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
+    """With three messages a day a quiet day says nothing: the rule is refused with that sentence; by week it works."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant, 120)
+    clocked.now = BEGIN + 121 * DAY
+    falls = {**UNUSUAL, "direction": "below"}
+    with pytest.raises(BadInputError, match="fewer than 7 messages a day are expected"):
+        clocked.engine.add_alert(tenant, falls)
+    assert clocked.engine.add_alert(tenant, {**falls, "grain": "week"})["replay"]["incidents"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({**UNUSUAL, "metric": "mesages"}, "'messages'"),
+        ({**UNUSUAL, "by": "chanel"}, "'channel'"),
+        ({**UNUSUAL, "limit": 3}, "no limit but floors"),
+        ({**UNUSUAL, "kind": "threshold"}, "needs one"),
+        ({**UNUSUAL, "kind": "treshold"}, "kind"),
+        ({**UNUSUAL, "colour": 3}, "no field 'colour'"),
+        ({**UNUSUAL, "grain": "month"}, "grain"),
+        ({**UNUSUAL, "quiet": "10-11"}, "22:00-07:00"),
+        ({**UNUSUAL, "name": ""}, "name"),
+        ({**UNUSUAL, "times": 0.5}, "times"),
+        ({**UNUSUAL, "metric": "active_contacts", "where": {"contact_id": "k"}}, "contact"),
+        ({"name": "x", "kind": "budget", "metric": "response_ms.p50", "limit": 5}, "not a count"),
+        ({"name": "x", "kind": "sla", "metric": "messages", "limit": 5}, "leave the metric out"),
+        ({"name": "x", "kind": "source", "limit": 5}, "leave the limit out"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dict[str, Any], words: str) -> None:
+    """Unknown names come with the nearest, fields that a kind has no use for with what to do; nothing is stored."""
+    tenant = clocked.tenant("a")
+    with pytest.raises((BadInputError, BadQuestionError), match=words):
+        clocked.engine.add_alert(tenant, rule)
+    assert clocked.engine.alerts(tenant)["rows"] == []
+
+
+def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> None:
+    """A conversation that waits past the limit opens an incident at the next tick; three ticks after the answer it closes."""
+    tenant = clocked.tenant("a")
+    clocked.engine.add_alert(tenant, {"name": "Waits", "kind": "sla", "limit": 3_600_000})
+    clocked.send(tenant, 0, 1, conversation_id="c1", contact_id="k1")
+    assert clocked.go(0, hours=12.5)["opened"] == 0
+    assert clocked.go(0, hours=13.2)["opened"] == 1
+    answer = {
+        "type": "message.sent", "time": BEGIN + timedelta(hours=13.3), "id": "r", "channel": "chat", "conversation_id": "c1",
+        "staff_id": "anna",
+    }  # fmt: skip
+    clocked.engine.record(tenant, answer, history=True)
+    closed = [clocked.go(0, hours=13.5 + tick / 12)["closed"] for tick in range(4)]
+    assert closed == [0, 0, 1, 0]
+
+
+def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
+    """A source that brings something every hour is silent after enough hours; a broken integration is told of at once."""
+    tenant = clocked.tenant("a")
+    clocked.now = BEGIN + 63 * DAY
+    events = [
+        {"type": "message.received", "time": BEGIN + timedelta(hours=hour), "id": f"h{hour}"} for hour in range(63 * 24)
+    ]
+    clocked.engine.record(tenant, events, history=True)
+    clocked.engine.add_alert(tenant, {"name": "Source", "kind": "source"})
+    assert [clocked.go(63, hours=hour + 0.5)["opened"] for hour in range(5, 9)] == [0, 0, 1, 0]
+    made = clocked.engine.add_integration(tenant, "facebook_page", "secret", "Page", {"page_id": "7"})
+    found = clocked.engine.integration_store.get(tenant, made["id"])
+    clocked.engine.integration_store.broken(found, "the token is dead", "give it a new one")
+    assert clocked.go(63, hours=8.6)["opened"] == 1
+    assert any("the token is dead" in e["text"] for one in clocked.incidents(tenant)
+               for e in clocked.engine.incident(tenant, one["id"])["entries"])  # fmt: skip
+    clocked.engine.rotate_integration(tenant, made["id"], "other")
+    assert clocked.go(63, hours=8.7)["closed"] == 1
+
+
+def test_a_budget_counts_from_the_beginning_of_the_month(clocked: Clocked) -> None:
+    """More than 50 messages since the first of the month open an incident; the next month begins at none."""
+    tenant = clocked.tenant("a")
+    clocked.engine.add_alert(tenant, {"name": "Budget", "kind": "budget", "metric": "messages_received", "limit": 50})
+    opened = []
+    for day in range(29):
+        clocked.send(tenant, day, 6)
+        opened += [day] * clocked.go(day + 1)["opened"]
+    assert opened == [8]  # 9 days of 6 are 54
+    assert clocked.incidents(tenant)[0]["state"] == "closed"
