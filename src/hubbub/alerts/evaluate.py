@@ -14,7 +14,7 @@ from hubbub.alerts.judge import Judged, Number, Verdict, judged
 from hubbub.alerts.notice import number, sentence, title, when
 from hubbub.alerts.rules import TICK, checked, delay, windows_to_close
 from hubbub.alerts.run import Run, step
-from hubbub.alerts.series import Facts, now_waiting, numbers
+from hubbub.alerts.series import Facts, now_waiting, series_of
 from hubbub.errors import StoreUnavailableError
 from hubbub.metrics.catalogue import Asked
 from hubbub.model.alert import Kind, Rule
@@ -160,7 +160,7 @@ class _Work:
         return self._done(judged_to, unknown, [one for key, one in again.items() if key not in still])
 
     def _judged(self, low: datetime, high: datetime) -> Iterator[Judged]:
-        for one in numbers(self._facts, self._rule, low, high):
+        for one in series_of(self._facts, self._rule, low, high):
             yield judged(self._rule, self._asked.unit, one)
 
     # --- one verdict

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from hubbub.alerts.judge import FEWEST, Judged, Number, Verdict, judged
 from hubbub.alerts.rules import checked, counts_things, delay, windows_to_close
 from hubbub.alerts.run import Run, runs
-from hubbub.alerts.series import Facts, numbers
+from hubbub.alerts.series import Facts, series_of
 from hubbub.errors import BadInputError
 from hubbub.metrics.catalogue import Asked
 from hubbub.metrics.definition import Unit
@@ -60,7 +60,7 @@ def replay(facts: Facts, rule: Rule, now: datetime) -> Replay:
     tried = replace(rule, grain=Grain.HOUR) if rule.kind is Kind.SLA else rule
     end = window_of(now - delay(asked), tried.grain, facts.tenant.tz).start
     start = end - YEAR
-    found = list(numbers(facts, tried, start, end)) if start < end else []
+    found = list(series_of(facts, tried, start, end)) if start < end else []
     refuse(rule, asked, found)
     verdicts = [judged(tried, asked.unit, number) for number in found]
     unknown: dict[str, int] = {}

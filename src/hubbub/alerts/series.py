@@ -36,7 +36,7 @@ class Facts:
     reading: Transaction
 
 
-def numbers(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Iterator[Number]:
+def series_of(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Iterator[Number]:
     """Yield the numbers of a rule over the windows that begin in `[start, end)` (aware), slice by slice in order of time.
 
     The windows at both ends are whole; whether they have ended is what each number's state says.

@@ -76,11 +76,11 @@ class AlertOperations(ABC):
         read = self._read(one, rule)
         tried = self._replay(one, read)
         stored = self.alert_store.add(one.id, plain(read), self.clock())
-        return {**self._row(stored), "replay": _replayed(tried, one)}
+        return {**self._rule_row(stored), "replay": _replayed(tried, one)}
 
     def alerts(self, tenant: str) -> dict[str, Any]:
         """Return a tenant's rules, oldest first."""
-        return {"rows": [self._row(one) for one in self.alert_store.rules(self.control.tenant(tenant).id)]}
+        return {"rows": [self._rule_row(one) for one in self.alert_store.rules(self.control.tenant(tenant).id)]}
 
     def alert(self, tenant: str, alert_id: str) -> dict[str, Any]:
         """Return a rule, and the windows that it could not judge when their time came, newest first, with the reasons."""
@@ -90,7 +90,7 @@ class AlertOperations(ABC):
             {"window": skip.start.astimezone(one.tz).isoformat(), "slice": skip.slice or None, "why": skip.why}
             for skip in reversed(self.alert_store.skipped(stored.id)[-MOST_RUNS:])
         ]
-        return {**self._row(stored), "not_judged": skipped}
+        return {**self._rule_row(stored), "not_judged": skipped}
 
     def change_alert(self, tenant: str, alert_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change fields of a rule, or pause it (`paused`); one that is resumed judges windows that end from then on."""
@@ -106,7 +106,7 @@ class AlertOperations(ABC):
             self._replay(one, read)
             values["document"] = plain(read)
         resumed = stored.paused and not paused
-        return self._row(
+        return self._rule_row(
             self.alert_store.change(one.id, alert_id, judged_to=self.clock() if resumed else None, **values)
         )
 
@@ -129,7 +129,7 @@ class AlertOperations(ABC):
         with self.queries.asking(tenant) as (ask, reading, now):
             return replay(Facts(tenant, ask, reading), rule, now)
 
-    def _row(self, stored: StoredRule) -> dict[str, Any]:
+    def _rule_row(self, stored: StoredRule) -> dict[str, Any]:
         open_ = sum(one.closed_at is None for one in self.alert_store.last(stored.id).values())
         return {
             "id": stored.id, **stored.document, "paused": stored.paused, "judged_to": _utc(stored.judged_to),
@@ -275,7 +275,7 @@ class AlertOperations(ABC):
             }
             for message in self.outbox.page(one.id, about=found.id)
         ]
-        rule = self._row(self.alert_store.rule(one.id, found.rule))
+        rule = self._rule_row(self.alert_store.rule(one.id, found.rule))
         return {**incident_row(found, one), "alert": rule, "entries": entries, "messages": messages}
 
     def acknowledge_incident(self, tenant: str, incident_id: str, by: str = "") -> dict[str, Any]:
