@@ -51,6 +51,7 @@ ACCESS = {
     "POST /v1/integrations/{integration_id}/resume": "tenant admin",
     "POST /v1/integrations/{integration_id}/secret": "tenant admin",
     "GET /v1/hooks/{provider}/{integration_id}": "service", "POST /v1/hooks/{provider}/{integration_id}": "service",
+    "POST /v1/hooks/segment/{integration_id}/v1/{call}": "service",
     "GET /v1/tenants": "both read", "GET /v1/tenants/{tenant}": "both read",
     "POST /v1/tenants": "operator", "PATCH /v1/tenants/{tenant}": "operator",
     "GET /v1/keys": "both admin", "POST /v1/keys": "both admin", "GET /v1/keys/{key}": "both admin",

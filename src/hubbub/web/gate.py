@@ -112,7 +112,7 @@ class Gate:
     async def _integration(self, scope: Scope) -> Key:
         """Find the integration that an address is of, and return what it is counted under. Raises NotFoundError."""
         provider, _, id_ = scope["path"].removeprefix(HOOKS).partition("/")
-        found = await run_in_threadpool(self._find, provider, id_)
+        found = await run_in_threadpool(self._find, provider, id_.partition("/")[0])
         scope["state"]["integration"] = found
         return Key(found.id[-KEY_LENGTH:], found.tenant, ("ingest",))
 

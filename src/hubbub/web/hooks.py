@@ -26,6 +26,7 @@ router = APIRouter(prefix="/v1/hooks", route_class=Counted)
 
 Service = Annotated[str, Path(max_length=40, description="The service, as the integration names it.")]
 Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]
+Call = Annotated[str, Path(max_length=40, description="The call: track, identify, alias, batch or another.")]
 BODY = {
     "requestBody": {
         "required": True,
@@ -47,6 +48,16 @@ class TakenAnswer(shapes.VerdictAnswer):
 )  # fmt: skip
 async def take(request: Request, engine: EngineOf, provider: Service, integration_id: Id) -> Response:
     """Verify the body, store what it means, and answer once that is on disk; a challenge gets its answer."""
+    body = await read_raw(request, engine.settings.max_body_mb << 20)
+    return await _answer(request, engine, body)
+
+
+@router.post(
+    "/segment/{integration_id}/v1/{call}", summary="Take what a library of Segment sends", openapi_extra=BODY,
+    responses={200: {"model": TakenAnswer}},
+)  # fmt: skip
+async def take_call(request: Request, engine: EngineOf, integration_id: Id, call: Call) -> Response:
+    """Take a body as above, where libraries that speak Segment's protocol put their path behind the address."""
     body = await read_raw(request, engine.settings.max_body_mb << 20)
     return await _answer(request, engine, body)
 

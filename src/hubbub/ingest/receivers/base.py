@@ -165,7 +165,7 @@ def check_same(given: str, expected: str) -> None:
     """Raise ForgedError unless two texts are the same; takes the same time wherever they differ."""
     if not given:
         raise ForgedError(reason="no_signature")
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):
         raise ForgedError(reason="bad_signature")
 
 

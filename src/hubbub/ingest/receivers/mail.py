@@ -1,0 +1,203 @@
+"""A mail that came in, by whatever service: its headers say who wrote it, and which conversation it is in.
+
+- The conversation is the first mail that References names, else the one of In-Reply-To, else the mail itself: the same as an
+  archive of the same mails gives, and so are channel and message id, so that a mail counts once however often it comes in.
+- The address is the person. Who writes from one of the tenant's own addresses, or is staff, sends; all others are contacts.
+- Programs say so in their headers (RFC 3834): an automatic answer is `auto`, a list or a bulk mail `bot`, a report on a mail that
+  could not be delivered `system`; such a report is `message.failed` of the mail it names as well.
+- A Date ahead of the clock is no time a mail was written at: the moment of receipt stands for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email import policy
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.parser import BytesHeaderParser, BytesParser
+from email.utils import getaddresses, parsedate_to_datetime
+
+from hubbub.ingest.receivers.base import Options, Received
+from hubbub.ingest.receivers.fields import filled
+from hubbub.model.name import Name
+
+CHANNEL = "email"
+AHEAD = timedelta(minutes=15)
+"""How far a sender's clock may be ahead of ours."""
+LONGEST_HEADER, MOST_REFERENCES = 20_000, 1_000
+_ID = re.compile(r"<[^<>\s]{1,500}>")
+_ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail: its headers by name in lower case, each with all its values in order, and what is known beside them.
+
+    `to` are the addresses of the envelope, `text` the plain text, `failed` the id of the mail that this one reports as not
+    delivered, `id` stands for a Message-ID where the mail has none.
+    """
+
+    headers: Mapping[str, Sequence[str]]
+    to: Sequence[str] = ()
+    text: str = ""
+    failed: str = ""
+    id: str = ""
+
+    def one(self, name: str) -> str:
+        """Return the first value of a header, on one line; "" for none."""
+        return " ".join(next(iter(self.headers.get(name, ())), "")[:LONGEST_HEADER].split())
+
+    def ids(self, name: str) -> list[str]:
+        """Return the message ids of a header, in order."""
+        return _ID.findall(self.one(name))[:MOST_REFERENCES]
+
+    def people(self, *names: str) -> list[tuple[str, str]]:
+        """Return names and addresses (in lower case) of some headers."""
+        return addresses([self.one(name) for name in names])
+
+
+def addresses(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Return names and addresses (in lower case) that are written as in a header; what is no address is left out."""
+    found = getaddresses(list(texts))
+    return [(_plain(name), address.lower()) for name, address in found if _ADDRESS.match(address)]
+
+
+def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return headers by name in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name.strip().lower(), []).append(value)
+    return found
+
+
+def parse(raw: bytes, *, whole: bool = True) -> Mail:
+    """Read a mail as it travels (RFC 5322), or its headers alone; what is broken in it is read as far as it goes."""
+    parser = BytesParser(policy=policy.compat32) if whole else BytesHeaderParser(policy=policy.compat32)
+    message = parser.parsebytes(raw)
+    headers = headers_of((name, str(value)) for name, value in message.raw_items())
+    return Mail(headers, text=_text(message) if whole else "", failed=_failed(message) if whole else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parties:
+    """Who a mail is between: whether the tenant sent it, by which staff and account, and the contact; names beside addresses."""
+
+    sent: bool
+    staff: tuple[str, str]
+    account: str
+    contact: tuple[str, str]
+
+
+def _parties_of(mail: Mail, options: Options) -> _Parties:
+    own, staff = _addresses(options.own_ids), _addresses(options.staff_ids)
+    nobody = "", ""
+    writer = next(iter(mail.people("from") or mail.people("sender")), nobody)
+    readers = [*mail.people("to", "cc"), *addresses(mail.to)]
+    if _among(writer[1], own | staff):
+        contact = next((one for one in readers if not _among(one[1], own | staff)), nobody)
+        return _Parties(True, writer if _among(writer[1], staff) else nobody, _untagged(writer[1]), contact)
+    ours = next((one for one in readers if _among(one[1], own)), next(iter(addresses(mail.to)), nobody))
+    return _Parties(False, nobody, _untagged(ours[1]), writer)
+
+
+def received(mail: Mail, options: Options, received_at: datetime, *, threaded: bool = True) -> Received:
+    """Return what a mail means; `threaded`: whether its headers are all there, so that its conversation is known."""
+    parties = _parties_of(mail, options)
+    id_ = next(iter(mail.ids("message-id")), mail.id)
+    said = filled(in_reply_to=next(iter(mail.ids("in-reply-to")), ""), text=mail.text if options.keep_text else "")
+    about = filled(time=_written_at(mail, received_at), channel=CHANNEL, account_id=parties.account)
+    events = [filled(
+        type="message.sent" if parties.sent else "message.received", id=id_, message_id=id_, contact_id=parties.contact[1],
+        conversation_id=_conversation(mail, id_) if threaded else None, staff_id=parties.staff[1], kind=_kind(mail, parties),
+        attributes=said or None, **about,
+    )]  # fmt: skip
+    if mail.failed:
+        events.append(filled(type="message.failed", id=f"{mail.failed}:failed", message_id=mail.failed, **about))
+    named = (("contact", parties.contact), ("staff", parties.staff))
+    return Received(events=events, names=[Name(kind, id_, name) for kind, (name, id_) in named if id_ and name])
+
+
+def _conversation(mail: Mail, id_: str) -> str:
+    return next(iter([*mail.ids("references"), *mail.ids("in-reply-to")]), id_)
+
+
+def _addresses(ids: Iterable[str]) -> frozenset[str]:
+    return frozenset(one.strip().lower() for one in ids)
+
+
+def _among(address: str, ids: frozenset[str]) -> bool:
+    """Say whether an address is one of some, or of a domain among them, written `@example.org`; `ada+tag@` is `ada@`."""
+    return bool(address) and not ids.isdisjoint({address, _untagged(address), address[address.rfind("@") :]})
+
+
+def _untagged(address: str) -> str:
+    """Return an address without what it carries behind a plus, like the hash of a conversation."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0]}{at}{domain}"
+
+
+def _kind(mail: Mail, parties: _Parties) -> str | None:
+    """Say whether a program wrote a mail; None for a person."""
+    if (
+        mail.failed
+        or mail.one("return-path") == "<>"
+        or parties.contact[1].startswith(("mailer-daemon@", "postmaster@"))
+    ):
+        return "system"
+    automatic, precedence = mail.one("auto-submitted").lower(), mail.one("precedence").lower()
+    answers = automatic.startswith("auto-replied") or precedence == "auto_reply"
+    if answers or mail.one("x-autoreply") or mail.one("x-autorespond"):
+        return "auto"
+    listed = automatic not in ("", "no") or precedence in ("bulk", "junk", "list") or mail.one("list-unsubscribe")
+    return "bot" if listed else None
+
+
+def _written_at(mail: Mail, received_at: datetime) -> datetime:
+    try:
+        moment = parsedate_to_datetime(mail.one("date"))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment if moment <= received_at + AHEAD else received_at
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return received_at
+
+
+def _plain(name: str) -> str:
+    try:
+        return str(make_header(decode_header(name))).strip()
+    except (HeaderParseError, UnicodeError, LookupError, ValueError):
+        return name.strip()
+
+
+def _text(message: Message) -> str:
+    """Return the first plain text of a mail that is no attachment."""
+    for part in message.walk():
+        if part.get_content_type() == "text/plain" and part.get_content_disposition() != "attachment":
+            content = part.get_payload(decode=True)
+            charset = part.get_content_charset("utf-8")
+            if isinstance(content, bytes):
+                try:
+                    return content.decode(charset, "replace")
+                except LookupError:
+                    return content.decode("utf-8", "replace")
+    return ""
+
+
+def _failed(message: Message) -> str:
+    """Return the id of the mail that a report (RFC 3464) says was not delivered, "" for any other mail."""
+    if message.get_content_type() != "multipart/report" or not isinstance(message.get_payload(), list):
+        return ""
+    actions = [str(part.get("action", "")) for part in message.walk() if part.get("action")]
+    if not any(action.strip().lower() == "failed" for action in actions):
+        return ""
+    for part in message.walk():
+        if part is not message and part.get("message-id"):
+            return next(iter(_ID.findall(str(part["message-id"]))), "")
+        if part.get_content_type() == "text/rfc822-headers":
+            content = part.get_payload(decode=True)
+            inner = BytesHeaderParser(policy=policy.compat32).parsebytes(content if isinstance(content, bytes) else b"")
+            return next(iter(_ID.findall(str(inner.get("message-id", "")))), "")
+    return ""

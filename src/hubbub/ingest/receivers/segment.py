@@ -1,0 +1,159 @@
+"""Segment-compatible senders: `track`, `batch` and `identify`, from Segment's libraries, its webhooks, or any that speak the same.
+
+- A library shows the write key as the user name of basic auth; Segment's webhooks sign the body instead, `X-Signature`, the SHA-1
+  HMAC by the same key.
+- `messageId` is the id, so what a library sends again counts once. A phone's clock may be wrong: the time is ours, less the time
+  between `timestamp` and `sentAt`, both by the sender's clock.
+- A track's name is a type of the contract, as it is or in words: `message.received`, `Message Received`. Segment's own names for
+  live chats and mails are known, too. Properties are the event's fields, and what is none of them is left out.
+- `alias` says that two ids are one person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from hubbub.errors import BadRequestError
+from hubbub.gunzip import BadGzipError, TooMuchError, gunzip
+from hubbub.ingest.receivers.base import (
+    Delivery,
+    Options,
+    Received,
+    Secret,
+    Setup,
+    check_same,
+    hmac_hex,
+    no_challenge,
+)
+from hubbub.ingest.receivers.fields import Fields, filled, object_of
+from hubbub.ingest.receivers.helpdesk import when
+from hubbub.ingest.receivers.keys import check_secret
+from hubbub.model.event import ALIASES, CUSTOM_TYPE, FIELDS, TYPES
+from hubbub.model.name import Name
+from hubbub.model.spelling import snake
+
+NAMES: Mapping[str, str] = {
+    "Live Chat Conversation Started": "conversation.started", "Live Chat Conversation Ended": "conversation.resolved",
+    "Live Chat Message Sent": "message.received", "Live Chat Message Received": "message.sent",  # as the customer sees it
+    "Email Delivered": "message.delivered", "Email Opened": "message.read", "Email Link Clicked": "link.clicked",
+    "Email Bounced": "message.failed", "Email Marked as Spam": "contact.blocked", "Unsubscribed": "contact.blocked",
+}  # fmt: skip
+"""Segment's own names, in its specifications of live chats and mails."""
+PROPERTIES: Mapping[str, str] = {
+    "agent_id": "staff_id", "email_id": "message_id", "inbox_id": "channel_id", "message_body": "text", "user_id": "contact_id",
+}  # fmt: skip
+LARGEST = 16 << 20
+"""Bytes of a body that was packed; Segment itself takes half a megabyte."""
+_OURS = frozenset(FIELDS - {"type", "time", "id", "source", "attributes"})
+
+
+class Segment:
+    """A source of Segment."""
+
+    provider: ClassVar[str] = "segment"
+    setup: ClassVar[Setup] = Setup(
+        title="Segment",
+        steps=(
+            "With a library: give it {address} as its host or endpoint, and {write_key} as its write key.",
+            "From Segment itself: add 'Webhooks (Actions)' with {address} as its URL and {write_key} as its secret.",
+        ),
+        secrets=(Secret("write_key", "the write key of the library, or the shared secret of the webhook", ours=True),),
+    )
+    challenge = staticmethod(no_challenge)
+
+    def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
+        """Raise ForgedError unless the write key came along, or the signature is that of the body."""
+        signature = delivery.headers.get("x-signature")
+        if signature is None:
+            check_secret(delivery, secrets["write_key"], as_user=True)
+        else:
+            check_same(signature, hmac_hex(secrets["write_key"], delivery.body, digest="sha1"))
+
+    def read(self, delivery: Delivery, options: Options) -> Received:
+        """Return what a body means. Raises BadRequestError."""
+        body = object_of(_unpacked(delivery))
+        calls = body.many("batch") if body.has("batch") else [body]
+        events: list[dict[str, object]] = []
+        ignored: dict[str, int] = {} if calls else {"empty batch": 1}
+        for call in calls:
+            event = _event(call, when(call, "sentAt") or when(body, "sentAt"), delivery, options)
+            if isinstance(event, str):
+                ignored[event] = ignored.get(event, 0) + 1
+            else:
+                events.append(event)
+        return Received(events=events, ignored=ignored, names=list(dict.fromkeys(_names(calls))))
+
+
+def _unpacked(delivery: Delivery) -> bytes:
+    """Return the body, which some libraries pack. Raises BadRequestError."""
+    if delivery.headers.get("content-encoding", "").lower() != "gzip":
+        return delivery.body
+    try:
+        return gunzip(delivery.body, LARGEST)
+    except (BadGzipError, TooMuchError):
+        raise BadRequestError("the body is not whole gzip, or too large unpacked", reason="bad_gzip") from None
+
+
+def _event(call: Fields, sent_at: datetime | str, delivery: Delivery, options: Options) -> dict[str, object] | str:
+    """Return the event of a call, or what it is to be ignored as."""
+    kind = call.text("type") or ("track" if call.has("event") else "")
+    at = _written_at(when(call, "timestamp"), sent_at, delivery.received_at)
+    who = call.text("userId") or call.text("anonymousId")
+    if kind == "alias" and call.text("previousId") and who:
+        return filled(
+            type="contact.linked", id=call.text("messageId"), time=at, contact_id=who, name=call.text("previousId")
+        )
+    if kind == "identify" and who:
+        return filled(type="contact.updated", id=call.text("messageId"), time=at, contact_id=who)
+    if kind != "track":
+        return kind[:60] or "no type"
+    type_ = _type(call.text("event"))
+    if not type_:
+        return f"track {call.text('event')}"[:60]
+    fields = _fields(call.one("properties"))
+    text = str(fields.pop("text", ""))
+    return filled(**{
+        "contact_id": who, **fields, "type": type_, "id": call.text("messageId"), "time": at,
+        "attributes": {"text": text} if options.keep_text and text else None,
+    })  # fmt: skip
+
+
+def _type(name: str) -> str:
+    """Return the type that a track's name means, "" for none of the contract's."""
+    words = "_".join(name.lower().split())
+    for type_ in (NAMES.get(name, ""), name, words.replace("_", ".", 1)):
+        if type_ in TYPES or CUSTOM_TYPE.match(type_):
+            return type_
+    return ""
+
+
+def _fields(properties: Fields) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for given, value in properties.of.items():
+        name = snake(given)
+        name = PROPERTIES.get(name, ALIASES.get(name, name))
+        if (name in _OURS or name == "text") and isinstance(value, str | int | float):
+            found.setdefault(name, value)
+    return found
+
+
+def _written_at(timestamp: datetime | str, sent_at: datetime | str, received_at: datetime) -> datetime | str:
+    """Return when something happened by our clock; what is no time is given back, to be refused."""
+    if not timestamp:
+        return received_at
+    if isinstance(timestamp, datetime) and isinstance(sent_at, datetime):
+        return received_at - max(sent_at - timestamp, timedelta(0))
+    return timestamp
+
+
+def _names(calls: Iterable[Fields]) -> Iterable[Name]:
+    for call in calls:
+        traits, properties = call.one("traits"), call.one("properties")
+        who = call.text("userId") or call.text("anonymousId")
+        name = traits.text("name") or f"{traits.text('firstName')} {traits.text('lastName')}".strip()
+        if who and name.strip():
+            yield Name("contact", who, name)
+        if properties.text("agent_id") and properties.text("agent_name").strip():
+            yield Name("staff", properties.text("agent_id"), properties.text("agent_name"))

@@ -1,0 +1,112 @@
+"""SendGrid: what became of mails (Event Webhook), and mails that come in (Inbound Parse).
+
+- Signed with an elliptic curve: `X-Twilio-Email-Event-Webhook-Signature` over the timestamp and the body. SendGrid publishes no
+  window in which a timestamp is good; a body that is sent again counts nothing twice.
+- `sg_message_id` is the id of the mail up to `.filter` or `.recvd`; events of one mail differ behind it.
+- An opening that a machine made (Apple's privacy protection) is no reading, and is ignored by name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hubbub.errors import BadRequestError
+from hubbub.ingest.receivers import mail_report
+from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
+from hubbub.ingest.receivers.fields import Fields
+from hubbub.ingest.receivers.forms import form_of
+from hubbub.ingest.receivers.helpdesk import when
+from hubbub.ingest.receivers.keys import check_curve
+from hubbub.ingest.receivers.mail import Mail, parse, received
+from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, UNBLOCKED, Report
+
+REPORTS: Mapping[str, str] = {
+    "processed": SENT, "delivered": DELIVERED, "bounce": FAILED, "dropped": FAILED, "open": READ, "click": CLICKED,
+    "spamreport": BLOCKED, "unsubscribe": BLOCKED, "group_unsubscribe": BLOCKED, "group_resubscribe": UNBLOCKED,
+}  # fmt: skip
+_BEHIND = re.compile(r"\.?(?:filter|recvd)[\w-]*\..*\Z", re.DOTALL)
+
+
+class SendGrid:
+    """An account of SendGrid."""
+
+    provider: ClassVar[str] = "sendgrid"
+    setup: ClassVar[Setup] = Setup(
+        title="SendGrid",
+        steps=(
+            "In SendGrid open Settings, Mail Settings, Event Webhooks, 'Create new webhook', and paste {address}.",
+            "Select Processed, Dropped, Delivered, Bounced, Opened, Clicked, Spam reports, Unsubscribes and group unsubscribes.",
+            "Turn 'Enable Signed Event Webhook' on, save, copy the verification key, and give it here as 'public_key'.",
+            "For mails that come in open Settings, Inbound Parse, add the host, paste the same address, and attach a security "
+            "policy with the same key.",
+        ),
+        secrets=(Secret("public_key", "the verification key that SendGrid shows"),),
+    )
+    challenge = staticmethod(no_challenge)
+
+    def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
+        """Raise ForgedError unless the signature is that of the timestamp and the body."""
+        stamp = delivery.headers.get("x-twilio-email-event-webhook-timestamp", "")
+        shown = delivery.headers.get("x-twilio-email-event-webhook-signature", "")
+        check_curve(secrets["public_key"], shown, stamp.encode() + delivery.body)
+
+    def read(self, delivery: Delivery, options: Options) -> Received:
+        """Return what a body means. Raises BadRequestError."""
+        if "form" in delivery.headers.get("content-type", "").lower():
+            return received(_mail(form_of(delivery)), options, delivery.received_at)
+        reports: list[Report] = []
+        ignored: Counter[str] = Counter()
+        for one in _list_of(delivery.body):
+            kind = one.text("event")
+            if kind == "open" and one.of.get("sg_machine_open") is True:
+                kind = "open by a machine"
+            if kind in REPORTS:
+                reports.append(_report(one, kind))
+            else:
+                ignored[kind or "no event"] += 1
+        found = mail_report.received(reports)
+        return Received(events=found.events, ignored=ignored + Counter(found.ignored))
+
+
+def _list_of(body: bytes) -> list[Fields]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise BadRequestError("the body is not a JSON array", reason="unreadable")
+    return [Fields(one if isinstance(one, dict) else {}) for one in found]
+
+
+def _report(one: Fields, kind: str) -> Report:
+    mail = _BEHIND.sub("", one.text("sg_message_id"))
+    mail = mail or one.text("smtp-id").strip("<>").partition("@")[0]
+
+    def metadata(name: str) -> str:
+        campaign = one.text("singlesend_id") or one.text("marketing_campaign_id") if name == "campaign_id" else ""
+        return one.text(name) or campaign
+
+    return Report(
+        REPORTS[kind], mail, one.text("email"), when(one, "timestamp"), metadata, id=one.text("sg_event_id"),
+        why=one.text("reason") if REPORTS[kind] == FAILED else "",
+    )  # fmt: skip
+
+
+def _mail(form: Mapping[str, str]) -> Mail:
+    """Return a mail that came in: whole, where the parser is set to send it raw, or its headers and text."""
+    try:
+        envelope = json.loads(form.get("envelope", "{}"))
+    except (ValueError, RecursionError):
+        envelope = {}
+    to = Fields(envelope if isinstance(envelope, dict) else {}).texts("to")
+    if "email" in form:
+        whole = parse(form["email"].encode("utf-8", "replace"))
+        return Mail(whole.headers, to=to, text=whole.text, failed=whole.failed)
+    if "headers" not in form:
+        raise BadRequestError("the form holds no mail: neither 'headers' nor 'email' is in it", reason="unreadable")
+    head = parse(form["headers"].encode("utf-8", "replace"), whole=False)
+    return Mail(head.headers, to=to, text=form.get("text", ""))

@@ -1,0 +1,196 @@
+"""Amazon SES: what became of mails, and mails that come in, by way of a topic of Amazon SNS.
+
+- SNS signs each message with a certificate that the message names. Whoever has an account at Amazon can have a topic that signs as
+  well, so the topic has to be the one that is set; and the certificate has to come from SNS itself, by its host and path.
+- Certificates are fetched through `outgoing/` and kept, a few of them. While one cannot be fetched, nothing is taken, and SNS
+  sends again.
+- A new subscription is confirmed by visiting the address that the signed message names, again at SNS alone.
+- A report names each recipient that it is about; an opening or a click does not, so one of a mail to several is ignored by name.
+- Not verified against the service.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from cachetools import LRUCache
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from hubbub.errors import BadRequestError, ForgedError, UpstreamRefusedError
+from hubbub.ingest.receivers import mail_report
+from hubbub.ingest.receivers.base import Delivery, Options, Received, Reply, Secret, Setup, check_same
+from hubbub.ingest.receivers.fields import Fields, object_of
+from hubbub.ingest.receivers.helpdesk import when
+from hubbub.ingest.receivers.mail import Mail, headers_of, parse, received
+from hubbub.ingest.receivers.mail_report import BLOCKED, CLICKED, DELIVERED, FAILED, READ, SENT, Report
+from hubbub.outgoing.http import Outgoing
+
+SNS_HOST = re.compile(r"sns\.[a-z0-9-]{1,30}\.amazonaws\.com(\.cn)?")
+CERTIFICATE_PATH = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
+LARGEST_CERTIFICATE, CERTIFICATES, PATIENCE = 65_536, 16, 5.0
+SIGNED: Mapping[str, Sequence[str]] = {
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    **dict.fromkeys(
+        ("SubscriptionConfirmation", "UnsubscribeConfirmation"),
+        ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    ),
+}
+"""Kind of a message -> the fields that its signature is of, in order."""
+HASHES: Mapping[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}
+REPORTS: Mapping[str, tuple[str, str, str]] = {
+    "Send": (SENT, "send", ""), "Delivery": (DELIVERED, "delivery", "recipients"), "Reject": (FAILED, "reject", ""),
+    "Bounce": (FAILED, "bounce", "bouncedRecipients"), "Rendering Failure": (FAILED, "failure", ""), "Open": (READ, "open", ""),
+    "Click": (CLICKED, "click", ""), "Complaint": (BLOCKED, "complaint", "complainedRecipients"),
+}  # fmt: skip
+"""Type of a report -> the event, and where its details and its recipients stand; without these it is about all of the mail's."""
+
+
+class Ses:
+    """A topic that SES publishes to."""
+
+    provider: ClassVar[str] = "ses"
+    setup: ClassVar[Setup] = Setup(
+        title="Amazon SES",
+        steps=(
+            "In Amazon SNS make a standard topic, and give its ARN here as 'topic_arn'.",
+            "Add a subscription to it: protocol HTTPS, endpoint {address}, raw message delivery off. It is confirmed by itself.",
+            "In Amazon SES open the configuration set of your mails, Event destinations, and add the topic for all event types.",
+            "For mails that come in add the action 'Publish to Amazon SNS topic' with the same topic to the receipt rule.",
+        ),
+        secrets=(Secret("topic_arn", "the ARN of the topic, arn:aws:sns:..."),),
+    )
+
+    def __init__(self, http: Outgoing) -> None:
+        """Certificates are fetched through `http`."""
+        self._http = http
+        self._certificates: LRUCache[str, rsa.RSAPublicKey] = LRUCache(CERTIFICATES)
+
+    def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
+        """Raise ForgedError unless SNS signed the message, and it is of the topic that is set.
+
+        Raises UpstreamUnavailableError when the certificate cannot be fetched now.
+        """
+        try:
+            message = object_of(delivery.body)
+        except BadRequestError:
+            raise ForgedError(reason="no_signature") from None
+        check_same(message.text("TopicArn"), secrets["topic_arn"])
+        names, digest = SIGNED.get(message.text("Type")), HASHES.get(message.text("SignatureVersion"))
+        if names is None or digest is None:
+            raise ForgedError(reason="no_signature")
+        signed = "".join(f"{name}\n{message.text(name)}\n" for name in names if message.has(name))
+        try:
+            signature = base64.b64decode(message.text("Signature"), validate=True)
+            self._key(message.text("SigningCertURL")).verify(signature, signed.encode(), padding.PKCS1v15(), digest)
+        except (InvalidSignature, ValueError):
+            raise ForgedError(reason="bad_signature") from None
+
+    def _key(self, url: str) -> rsa.RSAPublicKey:
+        found = self._certificates.get(url)
+        if found is None:
+            if not _is_at_sns(url) or not CERTIFICATE_PATH.fullmatch(urlsplit(url).path):
+                raise ForgedError(reason="bad_signature")
+            try:
+                answer = self._http.send("GET", url, timeout=PATIENCE, limit=LARGEST_CERTIFICATE).checked()
+                key = x509.load_pem_x509_certificate(answer.body).public_key()
+            except (ValueError, UpstreamRefusedError):  # SNS has no such certificate
+                raise ForgedError(reason="bad_signature") from None
+            if not isinstance(key, rsa.RSAPublicKey):
+                raise ForgedError(reason="bad_signature")
+            found = self._certificates[url] = key
+        return found
+
+    def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
+        """Confirm a subscription to the topic. Raises ForgedError, UpstreamUnavailableError."""
+        if delivery.method != "POST" or b"SubscriptionConfirmation" not in delivery.body:
+            return None
+        message = object_of(delivery.body)
+        if message.text("Type") != "SubscriptionConfirmation":
+            return None
+        self.verify(delivery, secrets)
+        url = message.text("SubscribeURL")
+        if not _is_at_sns(url):
+            raise ForgedError(reason="bad_signature")
+        self._http.send("GET", url, timeout=PATIENCE, limit=LARGEST_CERTIFICATE).checked()
+        return Reply(200, "text/plain; charset=utf-8", b"confirmed")
+
+    def read(self, delivery: Delivery, options: Options) -> Received:
+        """Return what a body means. Raises BadRequestError."""
+        message = object_of(delivery.body)
+        if message.text("Type") != "Notification":
+            return Received(ignored={message.text("Type") or "no Type": 1})
+        try:
+            report = object_of(message.text("Message").encode("utf-8", "replace"))
+        except BadRequestError:
+            return Received(ignored={"a note of SNS": 1})
+        kind = report.text("eventType") or report.text("notificationType")
+        if kind == "Received":
+            return received(_mail(report), options, delivery.received_at)
+        if kind not in REPORTS:
+            return Received(ignored={kind or "no type": 1})
+        if kind in ("Open", "Click") and len(report.texts("mail", "destination")) > 1:
+            return Received(ignored={f"{kind} of a mail to several": 1})
+        return mail_report.received(_reports(report, kind, message))
+
+
+def _is_at_sns(url: str) -> bool:
+    """Say whether an address is one of SNS itself, by https and with nothing before the host."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme == "https"
+        and port in (None, 443)
+        and SNS_HOST.fullmatch(parts.netloc.partition(":")[0]) is not None
+    )
+
+
+def _reports(report: Fields, kind: str, message: Fields) -> Iterator[Report]:
+    """Yield what a report says about each recipient."""
+    type_, where, whom = REPORTS[kind]
+    mail, detail = report.one("mail"), report.one(where)
+    about = (
+        detail.texts(whom) or [one.text("emailAddress") for one in detail.many(whom)]
+        if whom
+        else mail.texts("destination")
+    )
+
+    at = when(mail, "timestamp") if type_ == SENT else when(detail, "timestamp")
+    why = " ".join(filter(None, (detail.text("bounceType"), detail.text("bounceSubType"), detail.text("reason"))))
+
+    def metadata(name: str) -> str:
+        return next(iter(mail.texts("tags", name)), "")
+
+    for recipient in about or [""]:
+        yield Report(
+            type_, mail.text("messageId"), recipient, at or when(message, "Timestamp"), metadata, id=message.text("MessageId"),
+            account=mail.text("source"), why=why, sent_at=when(mail, "timestamp"),
+        )  # fmt: skip
+
+
+def _mail(report: Fields) -> Mail:
+    """Return a mail that came in: whole, where the action sends it along, else its headers."""
+    mail = report.one("mail")
+    to = report.texts("receipt", "recipients") or mail.texts("destination")
+    content = report.text("content")
+    if content:
+        raw = content.encode("utf-8", "replace")
+        if report.text("receipt", "action", "encoding").upper() == "BASE64":
+            try:
+                raw = base64.b64decode(raw)
+            except binascii.Error:
+                raise BadRequestError("the mail in 'content' is not base64", reason="unreadable") from None
+        whole = parse(raw)
+        return Mail(whole.headers, to=to, text=whole.text, failed=whole.failed, id=mail.text("messageId"))
+    pairs = [(one.text("name"), one.text("value")) for one in mail.many("headers")]
+    return Mail(headers_of(pairs), to=to, id=mail.text("messageId"))

@@ -1,0 +1,216 @@
+"""Who sent a body: each service's published signature is taken, and nothing else is."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from hubbub.errors import ForgedError, UpstreamUnavailableError
+from hubbub.ingest.receivers.base import Delivery
+from hubbub.ingest.receivers.ses import Ses
+from tests.unit.ingest.receivers.sending import (
+    BODIES,
+    CERTIFICATE_URL,
+    SECRET,
+    TOPIC,
+    Amazon,
+    basic,
+    curve,
+    services,
+    sns,
+)
+
+SERVICES = services()
+SIGNS_BODY = sorted(set(SERVICES) - {"postmark", "mime", "cloudevents", "segment", "mailgun"})
+"""Services whose signature is of the body; the others show a secret, or sign a token."""
+SIGNS_TIME = ("chatwoot", "front", "resend", "standard_webhooks", "mailgun")
+"""Services whose signature is good for a while."""
+SES = {"topic_arn": TOPIC}
+
+
+def body_of(name: str) -> bytes:
+    """Return a body of a service."""
+    found = sorted((BODIES / name).glob("*.json"))
+    return found[0].read_bytes() if found else b"From: a@example.org\r\nMessage-ID: <1@example.org>\r\n\r\nhello"
+
+
+def sent(name: str, at: datetime | None = None) -> Delivery:
+    """Return a delivery of a service, signed now or at a moment."""
+    now = datetime.now(UTC)
+    return replace(SERVICES[name].delivery(body_of(name), at or now), received_at=now)
+
+
+def reason(name: str, delivery: Delivery) -> str:
+    """Return why a delivery is refused."""
+    with pytest.raises(ForgedError) as caught:
+        SERVICES[name].receiver.verify(delivery, SERVICES[name].secrets)
+    return str(caught.value.details["reason"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_the_service_signed_is_taken(name: str) -> None:
+    """A body that is signed by the published rule passes."""
+    SERVICES[name].receiver.verify(sent(name), SERVICES[name].secrets)
+
+
+@pytest.mark.parametrize("name", SIGNS_BODY)
+def test_any_flipped_byte_is_forged(name: str) -> None:
+    """No byte of a signed body can be another, wherever it stands."""
+    good = sent(name)
+    for at in {*range(0, len(good.body), max(1, len(good.body) // 40)), len(good.body) - 1}:
+        flipped = bytearray(good.body)
+        flipped[at] ^= 1
+        with pytest.raises(ForgedError):
+            SERVICES[name].receiver.verify(replace(good, body=bytes(flipped)), SERVICES[name].secrets)
+
+
+@pytest.mark.parametrize("name", sorted(set(SIGNS_BODY) - {"ses"}))  # SNS signs what a message says, not its spaces
+def test_no_byte_may_be_added_or_cut(name: str) -> None:
+    """A body that is longer or shorter is another body."""
+    good = sent(name)
+    for body in (good.body[:-1], good.body + b" ", b"", good.body * 2):
+        with pytest.raises(ForgedError):
+            SERVICES[name].receiver.verify(replace(good, body=body), SERVICES[name].secrets)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_another_secret_is_forged(name: str) -> None:
+    """Whoever has another secret is somebody else."""
+    service, good = SERVICES[name], sent(name)
+    other = (
+        "whsec_" + base64.b64encode(b"another-secret-of-a-length").decode()
+        if "whsec" in str(service.secrets)
+        else "another"
+    )
+    with pytest.raises(ForgedError):
+        service.receiver.verify(good, dict.fromkeys(service.secrets, other))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize(
+    "value", ["", "x", "sha256=", "Basic !!!", "Basic", "Bearer ", "v1,", "v1", "é", "a,b,c", "=" * 5000]
+)
+def test_headers_of_any_kind_are_forged(name: str, value: str) -> None:
+    """Headers that say nothing or nonsense are refused, never an error of ours."""
+    good = sent(name)
+    headers = {key: good.headers[key] if key == "content-type" else value for key in good.headers}
+    if len(headers) > 1:
+        with pytest.raises(ForgedError):
+            SERVICES[name].receiver.verify(replace(good, headers=headers), SERVICES[name].secrets)
+    without = {"content-type": good.headers["content-type"]}
+    if SERVICES[name].sign(b"", good.received_at):
+        assert reason(name, replace(good, headers=without)) == "no_signature"
+
+
+@pytest.mark.parametrize("name", SIGNS_TIME)
+@pytest.mark.parametrize("hours", [-13, 13])
+def test_an_old_signature_is_forged(name: str, hours: int) -> None:
+    """A body that was recorded and is sent later, or comes from the future, is not taken."""
+    assert reason(name, sent(name, datetime.now(UTC) + timedelta(hours=hours))) == "old_signature"
+
+
+def test_sendgrid_takes_a_key_with_its_armour() -> None:
+    """The key may be pasted as PEM."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem = curve().public_key().public_bytes(serialization.Encoding.PEM, form).decode()
+    SERVICES["sendgrid"].receiver.verify(sent("sendgrid"), {"public_key": pem})
+
+
+def test_segment_signs_or_shows_its_key() -> None:
+    """A webhook of Segment signs its body; a library shows the write key as a user, and nothing as password."""
+    good = sent("segment")
+    signature = hmac.new(SECRET.encode(), good.body, "sha1").hexdigest()
+    SERVICES["segment"].receiver.verify(replace(good, headers={"x-signature": signature}), SERVICES["segment"].secrets)
+    assert reason("segment", replace(good, headers={"x-signature": "0" * 40})) == "bad_signature"
+    assert reason("segment", replace(good, headers=basic("hubbub", SECRET))) == "bad_signature"
+
+
+def test_front_says_its_challenge_back_when_it_is_signed() -> None:
+    """The challenge is answered to Front alone; a delivery without one is none."""
+    service = SERVICES["front"]
+    now = datetime.now(UTC)
+    asked = service.delivery(b'{"type":"sync","authorization":{"id":"cmp_1"}}', now, **{"x-front-challenge": "c-1"})
+    reply = service.receiver.challenge(asked, service.secrets)
+    assert reply is not None and json.loads(reply.body) == {"challenge": "c-1"}
+    assert service.receiver.challenge(sent("front"), service.secrets) is None
+    with pytest.raises(ForgedError):
+        service.receiver.challenge(replace(asked, body=b"{}"), service.secrets)
+
+
+def ses(body: bytes) -> Delivery:
+    """Return a delivery of SNS."""
+    return Delivery("POST", "https://hub.example/", {}, {"content-type": "text/plain"}, body, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_sns_signs_with_either_hash(version: str) -> None:
+    """Signature version 1 is SHA-1 and version 2 SHA-256; the certificate is fetched once."""
+    amazon = Amazon()
+    receiver = Ses(amazon)
+    for message in ("{}", '{"eventType":"Send"}'):
+        receiver.verify(ses(sns(message, version=version, Subject="Amazon SES Email Event Notification")), SES)
+    assert amazon.visited == [CERTIFICATE_URL]
+
+
+def test_sns_of_another_topic_is_forged() -> None:
+    """Anybody at Amazon can have a topic that signs as well: only the one that is set is taken, and nothing is fetched."""
+    amazon = Amazon()
+    with pytest.raises(ForgedError):
+        Ses(amazon).verify(ses(sns("{}", TopicArn=TOPIC + "2")), SES)
+    assert amazon.visited == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com.evil.example/SimpleNotificationService-0.pem",
+        "https://evil.example/SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com@evil.example/SimpleNotificationService-0.pem",
+        "https://evil.example#sns.eu-west-1.amazonaws.com/SimpleNotificationService-0.pem",
+        "https://bucket.s3.amazonaws.com/SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com/?Action=x.pem",
+        "https://sns.eu-west-1.amazonaws.com/../SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com\\@evil.example/SimpleNotificationService-0.pem",
+        "https://[::1/SimpleNotificationService-0.pem", "", "file:///etc/passwd",
+    ],
+)  # fmt: skip
+def test_a_certificate_comes_from_sns_alone(url: str) -> None:
+    """No certificate is fetched from anywhere but SNS, and no subscription confirmed anywhere else."""
+    amazon = Amazon()
+    with pytest.raises(ForgedError):
+        Ses(amazon).verify(ses(sns("{}", SigningCertURL=url)), SES)
+    assert amazon.visited == []
+    confirmation = sns("You have chosen to subscribe", kind="SubscriptionConfirmation", Token="t", SubscribeURL=url)
+    if not url.startswith("https://sns.eu-west-1.amazonaws.com/"):
+        with pytest.raises(ForgedError):
+            Ses(amazon).challenge(ses(confirmation), SES)
+        assert amazon.visited == [CERTIFICATE_URL]
+
+
+def test_a_subscription_is_confirmed_where_sns_says() -> None:
+    """A signed confirmation of the topic is answered by visiting its address; one that is forged is not."""
+    amazon = Amazon()
+    url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=t"
+    good = sns("You have chosen to subscribe", kind="SubscriptionConfirmation", Token="t", SubscribeURL=url)
+    reply = Ses(amazon).challenge(ses(good), SES)
+    assert reply is not None and reply.status == 200
+    assert amazon.visited == [CERTIFICATE_URL, url]
+    with pytest.raises(ForgedError):
+        Ses(amazon).challenge(ses(good.replace(b'"t"', b'"u"')), SES)
+    assert Ses(amazon).challenge(ses(sns("SubscriptionConfirmation")), SES) is None
+
+
+def test_nothing_is_taken_while_the_certificate_is_away() -> None:
+    """While SNS's certificate cannot be fetched, SNS is told to come again."""
+    amazon = Amazon()
+    amazon.away = True
+    with pytest.raises(UpstreamUnavailableError):
+        Ses(amazon).verify(ses(sns("{}")), SES)
