@@ -77,7 +77,7 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    AnswerOperations, AccessOperations, NameOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
+    NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
     StandingOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""

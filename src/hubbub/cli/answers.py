@@ -65,7 +65,7 @@ def query(
 
     answer = _ask(
         "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
-        compare=compare, include_bots=include_bots, as_of=as_of,
+        compare=compare, include_bots=include_bots, as_of=as_of, names=True,
     )  # fmt: skip
     if as_csv:
         from hubbub.reports.as_csv import answer_table

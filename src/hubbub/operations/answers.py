@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from abc import ABC
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import catalogue
+from hubbub.model.name import KIND_OF
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.query.changes import TOP, changes
@@ -20,6 +21,7 @@ from hubbub.query.explain import PAGE, explain
 from hubbub.query.queries import Queries
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
 from hubbub.query.usual import usual
+from hubbub.storage.names import Names
 from hubbub.store.control import Control
 
 OPERATIONS = ("query", "explain", "changes", "usual", "dashboard", "states", "trends", "hotspots", "metrics")
@@ -64,10 +66,35 @@ class AnswerOperations(ABC):
             as_of=moment(as_of) if as_of is not None else None,
         )
 
-    def query(self, tenant: str, *, details: bool = False, **question: Any) -> dict[str, Any]:
-        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, as_of."""
+    @abstractmethod
+    def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
+        """Return the names of some ids, given by kind; an id without one is left out."""
+
+    def query(self, tenant: str, *, details: bool = False, names: bool = False, **question: Any) -> dict[str, Any]:
+        """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, as_of.
+
+        `names` puts what ids are called beside them, as `<dimension>.name`, where any has a name.
+        """
         one = self.control.tenant(tenant)
-        return self.queries.answer(one, self.question(one, **question)).public(details=details)
+        answer = self.queries.answer(one, self.question(one, **question)).public(details=details)
+        if names:
+            answer["rows"] = self._with_names(one, answer["rows"])
+        return answer
+
+    def _with_names(self, tenant: Tenant, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows with names behind the dimensions that hold ids, where any of these has one."""
+        fields = [field for field in (rows[0] if rows else ()) if field in KIND_OF]
+        known = self.called(tenant, {KIND_OF[field]: {row[field] for row in rows if row[field]} for field in fields})
+        kinds = {kind for kind, _ in known}
+        return [
+            {
+                name: value
+                for field, held in row.items()
+                for name, value in ((field, held), (f"{field}.name", known.get((KIND_OF.get(field, ""), str(held)))))
+                if name == field or KIND_OF.get(field) in kinds
+            }
+            for row in rows
+        ]
 
     def explain(
         self,

@@ -7,15 +7,17 @@ does not exist.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date as date_
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
 from hubbub.model.page import LARGEST_PAGE, check_limit
+from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
@@ -24,6 +26,7 @@ from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
 from hubbub.reports.store import ReportStore, check_report_id, missing, new_report_id
 from hubbub.settings import Settings
+from hubbub.storage.names import Names
 from hubbub.store.control import Control
 
 if TYPE_CHECKING:
@@ -50,6 +53,10 @@ class ReportOperations(ABC):
     def desk(self) -> Desk:
         """Operations on jobs and schedules."""
 
+    @abstractmethod
+    def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
+        """Return the names of some ids, given by kind; an id without one is left out."""
+
     def _open_reports(self) -> None:
         self.report_store = ReportStore(self.settings.reports.folder or self.settings.data / "reports")
 
@@ -72,7 +79,9 @@ class ReportOperations(ABC):
         except NotFoundError:
             pass
         steps = len(chosen) + len(written)
-        data = make(self.queries, one, period, chosen, lambda done: progress(95 * done // steps))
+        data = make(
+            self.queries, one, period, chosen, lambda done: progress(95 * done // steps), partial(self.called, one)
+        )
         about = {
             "id": report, "tenant": tenant, "kind": kind, "from": data["from"], "to": data["to"], "zone": one.zone,
             "made_at": self.clock().astimezone(one.tz).isoformat(timespec="seconds"), "hash": data_hash(data),

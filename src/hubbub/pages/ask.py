@@ -5,7 +5,7 @@ A number on a page is the API's number because it is the same operation's: `Ask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -19,6 +19,7 @@ from hubbub.app import Engine
 from hubbub.facts.moments import moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
+from hubbub.model.name import KIND_OF, KINDS
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.pages.base import at
@@ -186,6 +187,17 @@ class Ask:
     def oldest(self) -> datetime | None:
         """The moment of the tenant's first event (UTC without zone), or None when there is none."""
         return first_event(self.engine, self.tenant)
+
+    def called(self, wanted: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], str]:
+        """Return what ids are called, given by kind (`model.name.KINDS`); other kinds, and ids without a name, are left out."""
+        if self._tenant is None:
+            return {}
+        return self.engine.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
+
+    def label(self, dimension: str, value: str) -> str:
+        """Return what a dimension's value is called, or the value."""
+        kind = KIND_OF.get(dimension, "")
+        return self.called({kind: [value]}).get((kind, value), value)
 
     # --- addresses
 

@@ -13,6 +13,7 @@ from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
+from hubbub.pages.names import labels
 from hubbub.pages.parts import Column, Shown, Table
 from hubbub.pages.sparks import share_bar, sparkline
 from hubbub.pages.view import FILTERS
@@ -266,11 +267,12 @@ def breakdown(
         asked = {dimension: value if value is not None else NONE}
         links.append({"name": filtered, **{name: ask.explained(name, where=asked) for name in known}})
     columns = [
-        Column("name", title or FILTERS.get(dimension, dimension.capitalize())),
+        Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
         *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
     ]
+    called = labels(ask, dimension, [row["name"] for row in rows[:3]])
     said = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
-        f"{row['name']} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
+        f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
     )
     left = len(rows) - most
     note = f"{left} more in the table below" if left > 0 else ""

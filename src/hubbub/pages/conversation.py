@@ -57,11 +57,11 @@ def _about(ask: Ask) -> Shown:
     known = [Fact("Id", _id(ask)), Fact("State", state)]
     if found["contact_id"] is not None:
         everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=found["contact_id"])
-        known.append(Fact("Contact", found["contact_id"], link=everywhere))
+        known.append(Fact("Contact", _called(ask, "contact_id", found["contact_id"]), link=everywhere))
     for name, title in FILTERS.items():
         if found.get(name) is not None:
             view = ask.view.on(rest={}).with_filter(name, found[name])
-            known.append(Fact(title, found[name], link=ask.link("conversations", view)))
+            known.append(Fact(title, _called(ask, name, found[name]), link=ask.link("conversations", view)))
     raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
     known += [
         Fact("First event", local(ask, found["first_at"]), "moment"),
@@ -70,6 +70,12 @@ def _about(ask: Ask) -> Shown:
         Fact("Raw events", f"{found['events']:,}, as lines of JSON", link=raw),
     ]
     return facts(ask, known)
+
+
+def _called(ask: Ask, dimension: str, id_: str) -> str:
+    """Return an id with its name before it, where it has one."""
+    name = ask.label(dimension, id_)
+    return id_ if name == id_ else f"{name} ({id_})"
 
 
 _EPISODE = (
@@ -104,7 +110,10 @@ def _timeline(ask: Ask) -> Shown:
     found = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
     if not found["rows"]:
         return Shown(empty=GONE)
-    entries = [_entry(ask, row) for row in found["rows"]]
+    people = ask.called(
+        {kind: {row[f"{kind}_id"] for row in found["rows"] if row[f"{kind}_id"]} for kind in ("contact", "staff")}
+    )
+    entries = [_entry(ask, row, people) for row in found["rows"]]
     following = ask.link(cursor=found["next"]) if found["next"] else ""
     columns = [
         Column("at", "Time", "moment"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
@@ -115,7 +124,7 @@ def _timeline(ask: Ask) -> Shown:
     return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), said)
 
 
-def _entry(ask: Ask, row: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(ask: Ask, row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """Return what the timeline shows of an event; texts are whatever somebody sent."""
     said = attributes_of(row)
     text = said.pop("text", None)
@@ -126,7 +135,7 @@ def _entry(ask: Ask, row: Mapping[str, Any]) -> dict[str, Any]:
     name = row["type"]
     words = name.removeprefix("custom.").replace(".", " ").replace("_", " ").capitalize()
     return {
-        "at": local(ask, row["time"]), "type": name, "title": TITLES.get(name, words), "who": _who(row),
+        "at": local(ask, row["time"]), "type": name, "title": TITLES.get(name, words), "who": _who(row, people),
         "way": "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
         "private": row["status"] == "private",
         "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
@@ -140,11 +149,12 @@ def _fact(name: str, value: Any) -> str:
     return shown(value, "ms" if name == "duration_ms" else "")
 
 
-def _who(row: Mapping[str, Any]) -> str:
-    """Say who is behind an event: the contact of what came in, else whoever is known of who did it."""
+def _who(row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
+    """Say who is behind an event: the contact of what came in, else whoever is known of who did it, by name where there is one."""
+    contact, staff = (people.get((kind, row[f"{kind}_id"]), row[f"{kind}_id"] or "") for kind in ("contact", "staff"))
     if row["type"] == "message.received":
-        return str(row["contact_id"] or row["staff_id"] or _PROGRAMS.get(row["kind"], ""))
-    return _PROGRAMS.get(row["kind"]) or str(row["staff_id"] or "")
+        return str(contact or staff or _PROGRAMS.get(row["kind"], ""))
+    return _PROGRAMS.get(row["kind"]) or str(staff)
 
 
 def _by_day(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:

@@ -85,7 +85,7 @@ def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
 
 def _why_none(wanted: Wanted) -> str:
     if wanted.text:
-        return "No conversation of these days and filters holds that text. Ids, rooms, and stored texts are looked through."
+        return "No conversation of these days and filters holds that text. Ids, names, and stored texts are looked through."
     return f"No conversation is {wanted.state} at the end of these days." if wanted.state in STATES else NOTHING_HERE
 
 

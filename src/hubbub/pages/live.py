@@ -127,7 +127,7 @@ def online(ask: Ask) -> Shown:
         return Shown(empty="Who is online does not know this filter: take it away to see them.")
     if not found:
         return Shown(empty="Nobody is logged in.")
-    columns = [Column("id", "Staff"), Column("account_id", "Account")]
+    columns = [Column("id", "Staff", of="staff_id"), Column("account_id", "Account")]
     links = [{"id": ask.link("team", ask.view.with_filter("staff_id", row["id"]).on(rest={}))} for row in found]
     return Shown("table", {}, Table(columns, found, links), f"{len(found)} of the staff are logged in")
 

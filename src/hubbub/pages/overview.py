@@ -9,6 +9,7 @@ from typing import Any
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
+from hubbub.model.question import NONE
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, unit_of
@@ -90,7 +91,7 @@ def _changed(ask: Ask) -> Shown:
     if answer["difference"] is None:
         return Shown(empty="There is nothing to compare with.")
     rows = [
-        _contribution(dimension, row, answer["unit"])
+        _contribution(ask, dimension, row, answer["unit"])
         for dimension, found in answer["dimensions"].items()
         for row in found["rows"]
         if row["contribution"]
@@ -109,8 +110,8 @@ def _changed(ask: Ask) -> Shown:
     return Shown("changed", {"said": said, "unit": unit}, Table(columns, rows), said, empty="" if rows else f"{said}.")
 
 
-def _contribution(dimension: str, row: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    value = row["value"] if row["value"] is not None else "(none)"
+def _contribution(ask: Ask, dimension: str, row: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    value = ask.label(dimension, row["value"]) if row["value"] is not None else NONE
     return {
         "what": f"{FILTERS.get(dimension, dimension)}: {value}",
         **{name: _whole(row[name], unit) for name in ("before", "after", "contribution")},

@@ -36,6 +36,13 @@ class Column:
     name: str
     title: str
     unit: str = "text"
+    of: str = ""
+    """The dimension whose ids its cells are, where its name does not say so."""
+
+    @property
+    def holds(self) -> str:
+        """The dimension whose values its cells are."""
+        return self.of or self.name
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from hubbub.pages.ask import Ask, Person, first_event
 from hubbub.pages.base import at
 from hubbub.pages.build import beyond
 from hubbub.pages.every import OPERATOR, TENANT
+from hubbub.pages.names import labels, named, with_names
 from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, read_view
@@ -213,8 +214,8 @@ def _part(ask: Ask, widget: Widget) -> str:
 def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
     if ask.kept_from:
         shown = beyond(shown, ask.kept_from)
-    part = "empty" if shown.empty else shown.part
-    return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=shown.table, **shown.data)
+    part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
+    return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
 
 
 def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page, name: str) -> Response:
@@ -234,9 +235,10 @@ def _csv(ask: Ask, widget: Widget) -> Response:
         raise NotFoundError("this part of the page has no table")
     whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith(at("/t/")) else "hubbub"
     name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
-    rows = [{column.name: row.get(column.name) for column in table.columns} for row in table.rows]
     headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(answer_table(rows, mark=True), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(
+        answer_table(with_names(ask, table), mark=True), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:
@@ -276,7 +278,8 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
     ask = _asked(request, person, one, NUMBERS[FIRST])
     found = ask.query([metric], by=[dimension])
     rows = sorted(found.rows, key=lambda row: -(row[metric] or 0))[:200]
-    return JSONResponse({"values": [row[dimension] for row in rows if row[dimension]]}, headers=dict(render.HEADERS))
+    known = labels(ask, dimension, [row[dimension] for row in rows if row[dimension]])
+    return JSONResponse({"values": list(known), "labels": list(known.values())}, headers=dict(render.HEADERS))
 
 
 @routes.get("/t/{tenant}/{name}")

@@ -212,7 +212,9 @@ def _hotspots(ask: Ask) -> Shown:
         f"above the tenant's own ({shown(found[0]['tenant_ratio'], 'share')}) even at its least (95 %). "
         f"{rule_text(ask.tenant.hotspot_tones)}"
     )
-    said = f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(rows[0]['channel_id'])}"
+    said = (
+        f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(ask.label('channel_id', rows[0]['channel_id']))}"
+    )
     return Shown("table", {}, Table(columns, rows, links), said, note)
 
 
@@ -253,7 +255,7 @@ def _messages(ask: Ask) -> Shown:
     ]
     told = [column for column in columns if any(row[column.name] is not None for row in rows)]
     following = f"{ask.link(cursor=found['next'])}#messages" if found["next"] else ""
-    rooms = where.get("channel_id", ("all rooms",))
+    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or ["all rooms"]
     said = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
     return Shown("rows", {"next": following, "total": None}, Table(told, rows, links), said)
 

@@ -20,6 +20,7 @@ from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
 from hubbub.query.timeline import aware, newest
+from hubbub.storage import names
 from hubbub.storage.transaction import Transaction
 
 PAGE = 50
@@ -27,6 +28,8 @@ STATES = ("open", "waiting", "resolved")
 """A waiting conversation is an open one too; a closed one is called resolved."""
 
 _SEARCHED = ("conversation_id", "contact_id", "staff_id", "channel_id", "message_id")
+_NAMED = {"contact": "contact_id", "staff": "staff_id", "room": "channel_id", "account": "account_id"}
+"""Kinds of names that a search finds, and where their ids stand."""
 _FILTERED = ("channel", "channel_id", "account_id", "staff_id", "topic")
 _PEOPLE = "(coalesce({e}.kind, 'person') IN ('person', 'ai') OR ({e}.type = 'message.received' AND {e}.id = {e}.conversation_id))"
 _STOOD = """
@@ -42,7 +45,7 @@ _STOOD = """
 class Wanted:
     """Which conversations: those with an event in `[start, end)`, and with one of every filter's values in any of these.
 
-    `text` occurs in an id, a room or what an event says; `state` is one of STATES or empty. Who is open or waiting may have
+    `text` occurs in an id, a name or what an event says; `state` is one of STATES or empty. Who is open or waiting may have
     been so since long before `start`. `bots` takes those too in which nobody but programs spoke.
     """
 
@@ -121,7 +124,8 @@ def _seen(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
         missing = f" OR count(e.{name}) = 0" if NONE in values else ""
         having.append(f"(coalesce(max(CASE WHEN e.{name} IN ({among}) THEN 1 ELSE 0 END), 0) = 1{missing})")
     if wanted.text:
-        having.append(f"max(CASE WHEN {_holds(reading, wanted, params)} THEN 1 ELSE 0 END) = 1")
+        found = f"{_holds(reading, wanted, params)} OR {_called(reading, wanted.text, params)}"
+        having.append(f"max(CASE WHEN {found} THEN 1 ELSE 0 END) = 1")
     return f"""
         SELECT e.conversation_id, min(e.time) AS first_at, max(e.time) AS last_at,
             count(*) FILTER (WHERE e.type IN ('message.received', 'message.sent') AND e.repeats IS NULL) AS messages,
@@ -153,3 +157,10 @@ def _holds(reading: Transaction, wanted: Wanted, params: dict[str, Any]) -> str:
     }
     params["held"] = json.dumps(sorted(held))
     return f"e.conversation_id IN {reading.dialect.texts(':held')}"
+
+
+def _called(reading: Transaction, text: str, params: dict[str, Any]) -> str:
+    """Return the condition that an event names somebody or a room whose name holds a text."""
+    params["called"] = json.dumps(names.find(reading, params["tenant"], text, _NAMED))
+    of = reading.dialect.texts(":called")
+    return "(" + " OR ".join(f"coalesce(e.{column}, '') IN {of}" for column in _NAMED.values()) + ")"

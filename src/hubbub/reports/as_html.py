@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.reports import charts
-from hubbub.reports.document import Document, drawn, named, points
+from hubbub.reports.document import Document, drawn, labelled_by, named, points
 from hubbub.reports.sections import SECTIONS, Ranking
 from hubbub.reports.words import plain, reason, shown, unit_of
 
@@ -91,7 +91,7 @@ def _chart(table: Mapping[str, Any]) -> str:
         return ""
     section = SECTIONS[table["name"]]
     if isinstance(section, Ranking):
-        drawing = charts.bars(table["title"], rows, columns, section.by)
+        drawing = charts.bars(table["title"], rows, columns, labelled_by(table, section.by))
     else:
         drawing = charts.lines(table["title"], rows, columns)
     return drawing + charts.legend(columns)

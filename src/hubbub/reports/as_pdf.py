@@ -20,7 +20,7 @@ from fpdf.enums import Align, TableBordersLayout, XPos, YPos
 from fpdf.fonts import FontFace, TTFFont
 
 from hubbub.reports import charts
-from hubbub.reports.document import Document, drawn, named, points
+from hubbub.reports.document import Document, drawn, labelled_by, named, points
 from hubbub.reports.sections import SECTIONS, Ranking, Series
 from hubbub.reports.words import plain, shown, unit_of
 
@@ -182,7 +182,7 @@ def _drawings(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) ->
         return
     most = TALLEST // (charts.BAR * len(columns) + 4)
     for first in range(0, len(rows), most):
-        yield charts.bars(table["title"], rows[first : first + most], columns, section.by, rows)
+        yield charts.bars(table["title"], rows[first : first + most], columns, labelled_by(table, section.by), rows)
 
 
 def _height(drawing: ElementTree.Element) -> float:

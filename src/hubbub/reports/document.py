@@ -41,6 +41,17 @@ def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
     return NAMES[row["row"]] if value is None and row.get("row") in NAMES and column["unit"] == "text" else value
 
 
+def named_by(dimension: str) -> str:
+    """Return the column of the names of a dimension's ids."""
+    return f"{dimension}.name"
+
+
+def labelled_by(table: Mapping[str, Any], dimension: str) -> str:
+    """Return the column whose texts tell a ranking's rows apart for people: names where there are any, else the values."""
+    name = named_by(dimension)
+    return name if any(column["name"] == name for column in table["columns"]) else dimension
+
+
 def points(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the rows that a chart shows: each a value or window of its own."""
     return [row for row in table["rows"] if row.get("row") in ("value", "window")]

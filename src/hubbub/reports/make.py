@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,16 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import DEFINITION_VERSION, Asked, find, title_of
 from hubbub.metrics.definition import WITHIN, Distinct, First, Stored
 from hubbub.metrics.definition import State as Held
+from hubbub.model.name import KIND_OF
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.query.distributions import QUANTILES
 from hubbub.query.queries import Queries
 from hubbub.query.result import UNKNOWN, Answer, Cell, Row, State, with_state
+from hubbub.reports.document import named_by
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
+from hubbub.storage.names import Names
 
 Ask = Callable[[Question], Answer]
 Table = dict[str, Any]
@@ -33,9 +36,17 @@ STATES = (
 
 
 def make(
-    queries: Queries, tenant: Tenant, period: Period, sections: Sequence[Section], done: Callable[[int], None]
+    queries: Queries,
+    tenant: Tenant,
+    period: Period,
+    sections: Sequence[Section],
+    done: Callable[[int], None],
+    called: Callable[[Mapping[str, Iterable[str]]], Names],
 ) -> dict[str, Any]:
-    """Return the data of a report: what it is about, and its sections as tables. `done` hears how many sections are."""
+    """Return the data of a report: what it is about, and its sections as tables. `done` hears how many sections are.
+
+    `called` tells what ids are called, given by kind of name.
+    """
     window = period.window(tenant)
     data: dict[str, Any] = {
         "tenant": tenant.id, "zone": tenant.zone, "kind": period.kind, "from": period.start.isoformat(),
@@ -44,7 +55,8 @@ def make(
     with queries.at_once(tenant) as ask:
         for number, section in enumerate(sections):
             base = Question(section.metrics, window.start, window.end, period.whole)
-            data["sections"].append(_table(section, ask, base, tenant, period))
+            table = _table(section, ask, base, tenant, period)
+            data["sections"].append(_named(table, section.by, called) if isinstance(section, Ranking) else table)
             done(number + 1)
     return data
 
@@ -74,6 +86,18 @@ def _table(section: Section, ask: Ask, base: Question, tenant: Tenant, period: P
         for head, row in found
     ]
     return _head(section, [*columns, _text("state")], notes) | {"rows": rows}
+
+
+def _named(table: Table, by: str, called: Callable[[Mapping[str, Iterable[str]]], Names]) -> Table:
+    """Return a ranking with a column of names behind its ids, where any of them has a name; one without has its id there."""
+    kind, ids = KIND_OF.get(by), [row[by] for row in table["rows"] if row[by] is not None]
+    names = called({kind: ids}) if kind else {}
+    if not names:
+        return table
+    column = {**_text(named_by(by), "Name"), "definition": "What the id is called."}
+    rows = [{**row, column["name"]: names.get((str(kind), row[by]), row[by]) or ""} for row in table["rows"]]
+    place = next(n for n, one in enumerate(table["columns"]) if one["name"] == by) + 1
+    return {**table, "columns": [*table["columns"][:place], column, *table["columns"][place:]], "rows": rows}
 
 
 def _head(section: Section, columns: Sequence[Mapping[str, Any]], notes: list[str]) -> Table:

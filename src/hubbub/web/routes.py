@@ -54,6 +54,7 @@ class QueryBody(BaseModel):
         None, description="Answer with what was known at this moment; absent: with all that is known."
     )
     details: bool = False
+    names: bool = Field(False, description="Put what ids are called beside them, as `<dimension>.name`.")
 
 
 @api.post(

@@ -151,3 +151,22 @@ def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name
             if held is None or (one.valid_from or day(1)) >= (held.valid_from or day(1)):
                 right[one.kind, one.id] = one
     assert kept(engine) == {place: one.name for place, one in right.items()}
+
+
+def test_answers_say_names_where_they_are_asked_for(engine: Engine) -> None:
+    """`names` puts what ids are called behind them, in every row; a question without it, or without ids, is as it was."""
+    for n, staff in enumerate(("U1", "U2", None)):
+        message = {"type": "message.sent", "time": "2026-01-05T10:00:00Z", "conversation_id": "k", "channel_id": "C1"}
+        engine.record(T, {**message, "id": str(n), **({"staff_id": staff} if staff else {})}, history=True)
+    asked: dict[str, Any] = {
+        "metrics": ["messages_sent"],
+        "start": "2026-01-01",
+        "end": "2026-02-01",
+        "by": ["channel_id"],
+    }
+    plain = engine.query(T, **asked)["rows"]
+    assert engine.query(T, **asked, names=True)["rows"] == plain
+    engine.take_names(T, [Name("room", "C1", "desk"), Name("staff", "C1", "nobody")])
+    (row,) = engine.query(T, **asked, names=True)["rows"]
+    assert list(row)[:3] == ["window", "channel_id", "channel_id.name"] and row["channel_id.name"] == "desk"
+    assert engine.query(T, **asked)["rows"] == plain

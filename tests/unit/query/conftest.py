@@ -12,6 +12,7 @@ import pytest
 from hubbub.model.event import record_from
 from hubbub.model.tenant import Tenant
 from hubbub.operations.answers import AnswerOperations
+from hubbub.storage.names import Names
 from hubbub.store.control import Control
 from tests.laws.conftest import Lab
 
@@ -31,6 +32,10 @@ class Desk(Lab, AnswerOperations):
         if args and args[0] in self._named:
             return self._named[args[0]]
         return super().tenant(*args, **options)
+
+    def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
+        """Nothing has a name here."""
+        return {}
 
     def add(self, name: str, zone: str = "UTC") -> Tenant:
         """Make a tenant with a name."""

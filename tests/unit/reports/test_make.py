@@ -15,9 +15,10 @@ from hubbub.clock import fixed
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Stored
+from hubbub.model.name import Name
 from hubbub.query import queries
 from hubbub.reports.sections import SECTIONS, Ranking, Series
-from tests.unit.reports.conftest import WEEK, open_engine, whole
+from tests.unit.reports.conftest import WEEK, events, open_engine, whole
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -275,3 +276,30 @@ def test_every_section_can_stand_alone(engine: Engine) -> None:
         made = engine.report("acme", "weekly", sections=[table["name"]], formats=["json"])
         assert whole(engine, made["id"])["data"]["sections"] == [table]
     assert sum(isinstance(section, Series) for section in SECTIONS.values()) == 3
+
+
+def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
+    """Where staff have names a column says them behind the ids, in every format, and the figures are the same."""
+    with open_engine(tmp_path) as engine:
+        engine.add_tenant("acme")
+        engine.record("acme", list(events()), history=True)
+        asked = {
+            "kind": "weekly",
+            "date": WEEK[0],
+            "sections": ["staff_performance"],
+            "formats": ["json", "csv", "html"],
+        }
+        plain = engine.report("acme", **asked)
+        engine.take_names("acme", [Name("staff", "=staff 1", "Ada <b>")])
+        named = engine.report("acme", **asked)
+        before, after = (
+            json.loads(Path(engine.report_file("acme", one["id"], "json")["path"]).read_text())["data"]["sections"][0]
+            for one in (plain, named)
+        )
+        html = Path(engine.report_file("acme", named["id"], "html")["path"]).read_text()
+    assert {row["staff_id"]: row["staff_id.name"] for row in after["rows"] if row["row"] == "value"} == {
+        row["staff_id"]: "Ada <b>" if row["staff_id"] == "=staff 1" else row["staff_id"]
+        for row in before["rows"] if row["row"] == "value"
+    }  # fmt: skip
+    assert [{k: v for k, v in row.items() if k != "staff_id.name"} for row in after["rows"]] == before["rows"]
+    assert "Ada &lt;b&gt;" in html and "Ada <b>" not in html

@@ -78,7 +78,8 @@ for (const list of document.querySelectorAll("datalist[data-values]")) {
   field.addEventListener("focus", async () => {
     const answer = await fetch(list.dataset.values, { credentials: "same-origin" });
     if (!answer.ok) return;
-    for (const value of (await answer.json()).values) list.append(Object.assign(document.createElement("option"), { value }));
+    const { values, labels } = await answer.json();
+    for (const [n, value] of values.entries()) list.append(Object.assign(document.createElement("option"), { value, label: labels[n] }));
   }, { once: true });
 }
 
