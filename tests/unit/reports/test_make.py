@@ -283,7 +283,7 @@ def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
     with open_engine(tmp_path) as engine:
         engine.add_tenant("acme")
         engine.record("acme", list(events()), history=True)
-        asked = {
+        asked: dict[str, Any] = {
             "kind": "weekly",
             "date": WEEK[0],
             "sections": ["staff_performance"],
