@@ -18,7 +18,7 @@ from hubbub.model.window import Grain, window_of
 from hubbub.query.queries import MAX_ROWS
 from hubbub.query.result import UNKNOWN, Answer, Cell, State
 from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, Ask, History, Usual, usual_of, with_history
-from hubbub.storage.sqlite import Transaction
+from hubbub.storage.transaction import Transaction
 
 LONGEST_SILENCE = 168
 """Hours that are taken together at most; a source from which fewer than 7 events a week come is never called silent."""
