@@ -34,6 +34,13 @@ IMPORTERS: dict[str, Kind] = {
     "slack": Kind("A Slack export, ZIP or folder", "slack:SLACK"),
     "whatsapp": Kind("WhatsApp's 'Export chat', text or ZIP", "whatsapp:WHATSAPP"),
     "signal": Kind("A Signal chat as text", "whatsapp:SIGNAL"),
+    "telegram": Kind("Telegram's result.json, of one chat or of all", "telegram:TELEGRAM"),
+    "discord": Kind("Discord channels, as DiscordChatExporter writes them in JSON", "discord:DISCORD"),
+    "messenger": Kind("Messenger's download, in JSON", "messenger:MESSENGER"),
+    "instagram": Kind("Instagram's download, in JSON", "messenger:INSTAGRAM"),
+    "mattermost": Kind("A Mattermost bulk export, JSON lines or ZIP", "mattermost:MATTERMOST"),
+    "teams": Kind("Teams messages in JSON, of Microsoft Graph or the personal export", "teams:TEAMS"),
+    "mail": Kind("Mail: mbox, Maildir, .eml, archives of lists", "mail:MAIL"),
     "events": Kind("Files of events", "files:EVENTS"),
 }
 

@@ -4,40 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from hubbub.errors import BadInputError, BadQuestionError
-from hubbub.ingest.sources.chats import Chat, Message, Team, events, names
+from hubbub.ingest.sources.chats import Chat, Team, events, names
 from hubbub.ingest.sources.importer import Options
+from hubbub.ingest.sources.json_export import record_of, value_of
 from hubbub.ingest.sources.package import UNREADABLE, Package
 from hubbub.ingest.sources.rows import CUT
 from hubbub.ingest.sources.summary import Record, Tally
 from hubbub.model.event import Rejection, nearest
 from hubbub.model.name import Name
 
+T = TypeVar("T")
 Reader = Callable[[Package, Sequence[str], Options], Iterator[Chat | Rejection]]
 """Reads files of a package. What cannot be read is given as a refusal, or raised as one of UNREADABLE inside `whole`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatImporter:
-    """A kind of chats: what it is called, how its files' names end, how they begin, and what reads them."""
+    """A kind of chats: what it is called, which names its files have, how they begin, and what reads them."""
 
     what: str
-    endings: tuple[str, ...]
+    files: str
     is_one: Callable[[Package, str], bool]
     read: Reader
     needs_zone: bool = False
 
     def recognises(self, package: Package) -> str:
         """Return what of this kind is there, in words, or an empty text."""
-        found = next((name for name in package.named(*self.endings) if self.is_one(package, name)), "")
+        found = next((name for name in package.named(self.files) if self.is_one(package, name)), "")
         if not found:
             return ""
         return self.what if package.is_file else f"{self.what}, in {found}"
 
     def open(self, package: Package, options: Options) -> ChatImport:
         """Begin to read. Raises BadInputError for what is not of this kind, and for options that do not fit."""
-        files = package.named(*self.endings)
+        files = package.named(self.files)
         taken = [name for name in files if self.is_one(package, name)]
         if not taken:
             raise BadInputError(f"{package.path}: no {self.what} is there: {package.described()}")
@@ -120,4 +123,22 @@ def bodies(package: Package, files: Sequence[str]) -> Iterator[tuple[str, bytes 
             yield name, unreadable(name, error)
 
 
-__all__ = ["Chat", "ChatImport", "ChatImporter", "Message", "bodies", "unreadable"]
+def documents(package: Package, files: Sequence[str], kind: type[T]) -> Iterator[tuple[str, T | Rejection]]:
+    """Yield each file of JSON in its shape, or with the refusal of one that is cut, damaged or shaped otherwise."""
+    for name, value in values(package, files):
+        found = value if isinstance(value, Rejection) else record_of(kind, value, name)
+        if isinstance(found, Rejection) and found is not value:
+            found = unreadable(name, found.message.removeprefix(f"{name}: "))
+        yield name, found
+
+
+def values(package: Package, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield what each file of JSON holds, or the refusal of one that is cut or damaged."""
+    for name, body in bodies(package, files):
+        if isinstance(body, Rejection):
+            yield name, body
+            continue
+        try:
+            yield name, value_of(body)
+        except ValueError as error:
+            yield name, unreadable(name, error)

@@ -12,6 +12,7 @@ An importer of chats gives `Chat`s of `Message`s; all that follows is decided he
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,19 @@ class Chat:
             for m in self.messages
             if isinstance(m, Message) and m.kind == "person" and m.author is not None
         }
+
+
+class Numbering:
+    """Ids of messages whose file has none: when, by whom, and which of those of the same moment."""
+
+    def __init__(self) -> None:
+        self._met: Counter[tuple[str, str]] = Counter()
+
+    def id(self, moment: datetime, author: str | None) -> str:
+        """Return the id of the next message, in the order of the chat."""
+        key = moment.isoformat(), author or ""
+        self._met[key] += 1
+        return f"{key[0]}:{key[1]}:{self._met[key]}"
 
 
 class Team:

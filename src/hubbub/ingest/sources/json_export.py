@@ -31,6 +31,11 @@ def value_of(body: bytes) -> Any:
         raise ValueError(f"not whole or not valid JSON: {first}") from None
 
 
+def refusal(code: str, field: str | None, message: str) -> Rejection:
+    """Return the refusal of a record, which holds nothing of it."""
+    return Rejection(index=0, code=code, field=field, message=message)
+
+
 def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
     """Return a record in its shape, or the refusal that names its place and field."""
     try:
@@ -39,4 +44,4 @@ def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
         match = _FIELD.search(str(error))
         name = (match.group(1) if match else "") or None
         code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
-        return Rejection(index=0, code=code, field=name, message=f"{origin}: {error}")
+        return refusal(code, name, f"{origin}: {error}")

@@ -15,9 +15,9 @@ from hubbub.ingest.sources.rows import Fault, Row, lines
 from hubbub.ingest.sources.values import pseudonym
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_START = re.compile(rf"From .+ {_DAY} [A-Z][a-z]{{2}} +\d+ \d\d:\d\d:\d\d (?:[+-]\d{{4}} |[A-Z]{{3,5}} )?\d{{4}}\s*\Z")
+START = re.compile(rf"From .+ {_DAY} [A-Z][a-z]{{2}} +\d+ \d\d:\d\d:\d\d (?:[+-]\d{{4}} |[A-Z]{{3,5}} )?\d{{4}}\s*\Z")
 """The line before a mail; some programs write a zone in it."""
-_ID = re.compile(r"<[^<>\s]+>")
+ID = re.compile(r"<[^<>\s]+>")
 
 
 def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
@@ -26,7 +26,7 @@ def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
     name, start, inside, number = "", 0, False, 0
     for number, raw in enumerate(lines(stream), 1):
         line = (raw or b"").decode("utf-8", "replace")
-        if _START.match(line):
+        if START.match(line):
             if start:
                 yield f"{path.name} line {start}", _mail(path, headers)
             headers, name, start, inside = {}, "", number, True
@@ -48,7 +48,7 @@ def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
 
 
 def _mail(path: Path, headers: dict[str, str]) -> Row:
-    ids = {name: " ".join(_ID.findall(headers.get(name, ""))) for name in ("message-id", "in-reply-to", "references")}
+    ids = {name: " ".join(ID.findall(headers.get(name, ""))) for name in ("message-id", "in-reply-to", "references")}
     try:
         moment = parsedate_to_datetime(headers.get("date", ""))
         date = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

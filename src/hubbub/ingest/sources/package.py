@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -69,9 +70,10 @@ class Package:
         some = sorted(self.sizes)
         return f"there are {len(some)} files, like {', '.join(some[:3])}" if some else "it is empty"
 
-    def named(self, *endings: str) -> list[str]:
-        """Return the files whose name ends so, whatever its case, in order."""
-        return sorted(name for name in self.sizes if name.lower().endswith(endings))
+    def named(self, pattern: str) -> list[str]:
+        """Return the files in whose names the pattern is found, in any case, in order; a file by itself whatever its name."""
+        found = re.compile(pattern, re.IGNORECASE)
+        return sorted(name for name in self.sizes if self.is_file or found.search(name))
 
     def close(self) -> None:
         """Close the ZIP, where it is one."""

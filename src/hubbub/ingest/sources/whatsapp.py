@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +27,7 @@ from hubbub.ingest.sources.chat_lines import (
     person_id,
     plain_name,
 )  # fmt: skip
-from hubbub.ingest.sources.chats import Chat, Message
+from hubbub.ingest.sources.chats import Chat, Message, Numbering
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
@@ -79,7 +78,7 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
     signal = bool(lines) and _is_signal(lines[0].header)
     chat = Chat(id=whole, channel="signal" if signal else "whatsapp")
     clock = Clock(options.zone) if options.zone is not None else None
-    times: Counter[tuple[datetime, str]] = Counter()
+    numbering = Numbering()
     for one in found:
         if isinstance(one, int):
             chat.messages.append(_refusal("no_header", f"{file} line {one}", "stands before the first message"))
@@ -90,8 +89,7 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
             continue
         local = datetime(day.year, day.month, day.day, one.header.hour, one.header.minute, one.header.second)  # noqa: DTZ001
         author, content = _split(one, whole)
-        times[local, author or ""] += 1
-        place = f"{local.isoformat()}:{person_id(author) if author else ''}:{times[local, author or '']}"
+        place = numbering.id(local, person_id(author) if author else None)
         chat.messages.append(_message(place, clock.moment(local), at, author, content))
     return chat
 
@@ -136,5 +134,5 @@ def _is_signal_text(package: Package, name: str) -> bool:
     return header is not None and _is_signal(header)
 
 
-WHATSAPP = ChatImporter("a WhatsApp chat (text)", (".txt",), _is_whatsapp, _read, needs_zone=True)
-SIGNAL = ChatImporter("a Signal chat (text)", (".txt",), _is_signal_text, _read, needs_zone=True)
+WHATSAPP = ChatImporter("a WhatsApp chat (text)", r"\.txt\Z", _is_whatsapp, _read, needs_zone=True)
+SIGNAL = ChatImporter("a Signal chat (text)", r"\.txt\Z", _is_signal_text, _read, needs_zone=True)
