@@ -8,18 +8,22 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hubbub.errors import BadInputError
+from hubbub.errors import BadInputError, BadQuestionError
 from hubbub.ingest.accept import EARLIEST, LATEST, Bounds, check
 from hubbub.ingest.sources import files, mapping, slack
-from hubbub.ingest.sources.slack import SlackImport
+from hubbub.ingest.sources.catalogue import IMPORTERS, recognised
+from hubbub.ingest.sources.importer import Import, Options
+from hubbub.ingest.sources.package import package_at
 from hubbub.ingest.sources.summary import Record
 from tests.extent import FUZZ
 from tests.mutations import mutated
+from tests.unit.ingest.sources.exports import EXPORTS
 
 TIME = "2026-03-01T12:00:00Z"
 EXAMPLES = sorted((Path(__file__).resolve().parents[4] / "examples").glob("*.yaml"))
@@ -60,7 +64,7 @@ FORMATS: dict[str, tuple[bytes, str | None]] = {
 }  # fmt: skip
 
 
-def accounted(run: files.FileImport | SlackImport) -> tuple[list[str], int]:
+def accounted(run: Import) -> tuple[list[str], int]:
     """Read an import to its end, check that it counts all it read, and return the ids that are good and how many were refused."""
     found = list(run.records())
     good, _, refused = check([i.event if isinstance(i, Record) else i for i in found], Bounds(EARLIEST, LATEST))
@@ -151,3 +155,36 @@ def test_a_damaged_slack_export_is_read_or_refused(tmp_path: Path, damage: Calla
             untouched = 5 if seed % 4 in (1, 2, 3) else 15
             assert len(good) >= untouched, seed
             assert good or refused
+
+
+def told(kind: str, path: Path) -> tuple[list[str], int]:
+    """Read an export to its end as `accounted` does; times without a zone are UTC's, open dates have the day first."""
+    options = Options(zone=ZoneInfo("UTC"), day_first=True if kind == "whatsapp" else None)
+    return accounted(IMPORTERS[kind].load().open(package_at(path), options))
+
+
+@pytest.mark.parametrize("packed", ["plain", "ZIP", "in a ZIP"])
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_a_damaged_chat_is_read_or_refused(tmp_path: Path, kind: str, packed: str) -> None:
+    """An export of any messenger after an accident, by itself, packed, or packed after it: no crash, and no silence."""
+    name, body = EXPORTS[kind]
+    path = tmp_path / ("e.zip" if packed != "plain" else name.rpartition("/")[2])
+    if kind == "instagram":
+        path = tmp_path / "instagram" / path.name
+        path.parent.mkdir()
+    for seed in range(FUZZ // 4):
+        damaged = mutated(body, seed)
+        if packed == "plain":
+            path.write_bytes(damaged)
+        else:
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr(name, body if packed == "ZIP" else damaged)
+            if packed == "ZIP":
+                path.write_bytes(mutated(path.read_bytes(), seed))
+        try:
+            recognised(package_at(path))
+            good, refused = told(kind, path)
+        except (BadInputError, BadQuestionError) as error:
+            assert path.name in str(error), seed
+            continue
+        assert good or refused, seed
