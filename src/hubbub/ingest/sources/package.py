@@ -86,6 +86,11 @@ class Package:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def path_of(self, name: str) -> Path | None:
+        """Return where a file lies by itself; None for one in a ZIP."""
+        place = self._places[name]
+        return place.path if place.member is None else None
+
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         """Open a file to be read as a stream; `.gz` is unpacked. Raises one of UNREADABLE."""

@@ -26,21 +26,16 @@ or a `Rejection` that names file, record and field. Decisions that somebody will
 
 from __future__ import annotations
 
-import codecs
-import re
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from hubbub.errors import BadInputError
+from hubbub.errors import BadQuestionError
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.package import UNREADABLE, Package, package_at
 from hubbub.ingest.sources.rows import CUT
+from hubbub.ingest.sources.slack_files import Export, Named, Part, export_in, parts_seen
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -54,56 +49,8 @@ from hubbub.ingest.sources.slack_message import (
     refuse,
 )
 from hubbub.ingest.sources.summary import Record, Tally
-from hubbub.model.event import Rejection, array_of
+from hubbub.model.event import Rejection
 from hubbub.model.name import Name
-
-_DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
-_CHANNEL = re.compile(r"(?:^|/)([CDG](?=[A-Z0-9]*\d)[A-Z0-9]{1,20})(?:-\d+\.\d+)?\.json\Z")
-_LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json", "users.json")
-
-
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A file of messages: a day of a channel, by its folder, or (`whole`) all that a dump has of it, by the channel's id."""
-
-    channel: str
-    name: str
-    path: str
-    size: int
-    whole: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Export:
-    """What is in an export. `left_out` are files of JSON that hold no messages as far as is known."""
-
-    days: list[_Day]
-    lists: dict[str, str]
-    left_out: list[str]
-    read: Callable[[str], bytes]
-
-
-class _Dump(msgspec.Struct):
-    """What slackdump writes of a channel into one file; replies lie in the message that they answer."""
-
-    messages: list[msgspec.Raw]
-
-
-class _Named(msgspec.Struct):
-    """An entry of `users.json` or `channels.json`, or a whole channel, as far as it is used."""
-
-    id: str = ""
-    name: str | None = None
-    is_bot: bool | None = None
-    # Odd values of these change no event, so they are looked at with care instead of losing the entry.
-    real_name: Any = None
-    profile: Any = None
-    updated: Any = None
-
-
-_decode_dump = msgspec.json.Decoder(_Dump).decode
-_decode_named = msgspec.json.Decoder(_Named).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class SlackImporter:
@@ -111,13 +58,13 @@ class SlackImporter:
 
     def recognises(self, package: Package) -> str:
         """Return what of Slack is there, or an empty text."""
-        found = sum(_DAY.search(name) is not None or _CHANNEL.search(name) is not None for name in package.sizes)
-        return "" if package.is_file or not found else f"a Slack export with {found} files of messages"
+        found = parts_seen(package)
+        return f"a Slack export with {found} files of messages" if found else ""
 
     def open(self, package: Package, options: Options) -> SlackImport:
-        """Begin to read. Raises BadInputError when there is no export, or more than one."""
-        if options.staff:
-            raise BadInputError("--staff: a Slack export says by its threads who answers whom, so nobody is named")
+        """Begin to read. Raises BadInputError when there is no export, or more than one; BadQuestionError for what is no use."""
+        if options.staff or options.day_first is not None:
+            raise BadQuestionError("--staff, --day-first: a Slack export says itself who answers whom, and when")
         return SlackImport(package, keep_text=options.keep_text)
 
 
@@ -140,36 +87,32 @@ class SlackImport:
     summary: dict[str, object] = field(default_factory=dict)
     not_read: list[str] = field(default_factory=list)
     names: Sequence[Name] = ()
+    _export: Export = field(default_factory=Export)
     _bots: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Find the files of messages. Raises `BadInputError` when there is no export, or more than one."""
-        self.total_bytes = 2 * sum(day.size for day in _export(self.package).days)
+        self._export = export_in(self.package)
+        self.total_bytes = 2 * sum(part.size for part in self._export.parts)
 
     def records(self) -> Iterator[Record | Rejection]:
         """Yield every record in a fixed order: channels by id, days in order, records as they stand."""
         tally = Tally()
         threads = replies = 0
         self.read_bytes = 0
-        export = _export(self.package)
-        users = _entries(export, "users.json")
-        self._bots = {one.id for one in users if one.is_bot}
-        rooms = {one.id: one.name for part in _LISTS[:4] for one in _entries(export, part) if one.id and one.name}
-        ids = {name: id_ for id_, name in rooms.items()}
+        export = self._export
+        self._bots = {one.id for one in export.people if one.is_bot}
         people: set[tuple[str, str]] = set()
         self.not_read = export.left_out
         if export.left_out:
             tally.left_out["files"] = len(export.left_out)
-        channels: dict[str, list[_Day]] = {}
-        for day in export.days:
-            channel = day.channel if day.whole else ids.get(day.channel, day.channel)
-            channels.setdefault(channel, []).append(day)
-            if day.whole and channel not in rooms:
-                rooms[channel] = _name_in(export, day)
-        for channel, its_days in sorted(channels.items()):
-            found, present = self._threads(its_days, export)
+        channels: dict[str, list[Part]] = {}
+        for part in export.parts:
+            channels.setdefault(part.channel, []).append(part)
+        for channel, its_parts in sorted(channels.items()):
+            found, present = self._threads(its_parts)
             threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
-            for item in self._channel(channel, its_days, export, found, tally.records):
+            for item in self._channel(channel, its_parts, found, tally.records):
                 tally.records += 1
                 if isinstance(item, Record):
                     tally.add(item.event)
@@ -177,15 +120,15 @@ class SlackImport:
                     people |= {("contact", event.contact_id or ""), ("staff", event.staff_id or "")}
                     replies += event.conversation_id is not None and event.conversation_id != event.id
                 yield item
-        named = {id_: name for id_, name in rooms.items() if id_ in channels}
-        self.names = list(_names(named, users, people, tally.last))
+        rooms = {id_: name for id_, name in export.titles.items() if id_ in channels}
+        self.names = list(_names(rooms, export.people, people, tally.last))
         self.summary = tally.summary(threads=threads, replies=replies)
 
-    def _threads(self, days: list[_Day], export: _Export) -> tuple[dict[str, Thread], dict[str, str | None]]:
+    def _threads(self, parts: list[Part]) -> tuple[dict[str, Thread], dict[str, str | None]]:
         """Read a channel once for its threads, and for who wrote what is not a reply; faults are reported later."""
         threads: dict[str, Thread] = {}
         authors: dict[str, str | None] = {}
-        for _, _, item in self._messages(days, export):
+        for _, _, item in self._messages(parts):
             if isinstance(item, Rejection):
                 continue
             ts, thread_ts = plain_ts(item.ts), plain_ts(item.thread_ts)
@@ -205,13 +148,13 @@ class SlackImport:
             threads[ts].author = authors[ts] or threads[ts].author
         return threads, authors
 
-    def _messages(self, days: list[_Day], export: _Export) -> Iterator[tuple[_Day, int, Message | Rejection]]:
-        """Yield file, 1-based record number and message of some files, or what is wrong with the file or record."""
-        for day in days:
+    def _messages(self, parts: list[Part]) -> Iterator[tuple[Part, int, Message | Rejection]]:
+        """Yield part, 1-based record number and message of some parts, or what is wrong with the part or record."""
+        for day in parts:
             try:
-                raws = _records(export.read(day.path), whole=day.whole)
+                raws = day.raws()
             except UNREADABLE as error:
-                yield day, 0, refuse(CUT, None, f"{day.name}: not a JSON list of messages: {error}")
+                yield day, 0, refuse(CUT, None, f"{day.name}: not a whole file of messages: {error}")
                 continue
             finally:
                 self.read_bytes += day.size
@@ -219,9 +162,9 @@ class SlackImport:
                 yield day, number, read_message(raw, f"{day.name} record {number}")
 
     def _channel(
-        self, channel: str, days: list[_Day], export: _Export, threads: dict[str, Thread], index: int
+        self, channel: str, parts: list[Part], threads: dict[str, Thread], index: int
     ) -> Iterator[Record | Rejection]:
-        for i, (day, number, item) in enumerate(self._messages(days, export), index):
+        for i, (day, number, item) in enumerate(self._messages(parts), index):
             if isinstance(item, Rejection):
                 item.index = i
                 yield item
@@ -230,43 +173,8 @@ class SlackImport:
                 yield Record(event, f"{day.name} record {number}")
 
 
-def _records(body: bytes, *, whole: bool) -> list[bytes]:
-    """Return the messages of a file as JSON. Raises ValueError when it is no list of them."""
-    body = body.removeprefix(codecs.BOM_UTF8)
-    if not whole:
-        return array_of(body)
-    found: list[bytes] = []
-    for raw in map(bytes, _decode_dump(body).messages):
-        found.append(raw)
-        if b"slackdump_thread_replies" in raw:
-            replies = _decode_object(raw).get("slackdump_thread_replies")
-            found += [msgspec.json.encode(one) for one in replies] if isinstance(replies, list) else []
-    return found
-
-
-def _entries(export: _Export, name: str) -> list[_Named]:
-    """Return what a list of the export has, without entries that cannot be read; a list that cannot be is a file left out."""
-    if name not in export.lists:
-        return []
-    found: list[_Named] = []
-    try:
-        for raw in array_of(export.read(export.lists[name]).removeprefix(codecs.BOM_UTF8)):
-            with suppress(msgspec.DecodeError, ValueError):
-                found.append(_decode_named(raw))
-    except UNREADABLE:
-        export.left_out.append(name)
-    return found
-
-
-def _name_in(export: _Export, day: _Day) -> str:
-    """Return the name that a channel's own file gives it; empty where it gives none."""
-    with suppress(*UNREADABLE):
-        return _decode_named(export.read(day.path).removeprefix(codecs.BOM_UTF8)).name or ""
-    return ""
-
-
 def _names(
-    rooms: Mapping[str, str], users: Sequence[_Named], people: Container[tuple[str, str]], at: datetime | None
+    rooms: Mapping[str, str], users: Sequence[Named], people: Container[tuple[str, str]], at: datetime | None
 ) -> Iterator[Name]:
     """Yield what rooms, and people that events name, are called: `at` the newest message, or when a profile was changed."""
     for id_, name in rooms.items():
@@ -275,34 +183,3 @@ def _names(
         for kind in ("contact", "staff"):
             if (kind, user.id) in people and (name := person_name(user.name, user.real_name, user.profile)):
                 yield Name(kind, user.id, name, moment_of(user.updated) or at)
-
-
-def _export(package: Package) -> _Export:
-    """Pick the files of messages; they must lie in one export, which may itself lie in a folder (ZIPs made by hand do)."""
-    path, sizes = package.path, package.sizes
-    days = sorted(name for name in sizes if _DAY.search(name))
-    dumps = sorted(name for name in sizes if _CHANNEL.search(name))
-    lists = {name.rpartition("/")[2]: name for name in sorted(sizes) if name.rpartition("/")[2] in _LISTS}
-    roots = {name.rpartition("/")[0].rpartition("/")[0] for name in days} | {name.rpartition("/")[0] for name in dumps}
-    if not days and not dumps and not lists:
-        raise BadInputError(
-            f"{path}: no Slack export: there is no file like <channel>/2021-03-04.json and no channels.json"
-        )
-    if len(roots) > 1:
-        raise BadInputError(
-            f"{path}: holds several exports ({', '.join(sorted(roots)[:3])} ...); import them one by one"
-        )
-    used = {*days, *dumps, *lists.values()}
-    files = [_Day(*_place(name), name, sizes[name]) for name in days]
-    files += [_Day(_CHANNEL.search(name)[1], name.rpartition("/")[2], name, sizes[name], whole=True) for name in dumps]  # type: ignore[index]
-
-    return _Export(
-        files, lists, sorted(name for name in sizes if name.endswith(".json") and name not in used), package.read
-    )
-
-
-def _place(name: str) -> tuple[str, str]:
-    """Return the channel of a day file, and how it is named to people."""
-    channel, _, file = name.rpartition("/")
-    channel = channel.rpartition("/")[2]
-    return channel, f"{channel}/{file}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import sqlite3
 import statistics
 import zipfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ import pytest
 
 from hubbub.errors import BadInputError
 from hubbub.ingest.sources import package, slack, slack_message
+from hubbub.ingest.sources.catalogue import importer_of
+from hubbub.ingest.sources.package import package_at
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
 
@@ -314,6 +319,80 @@ def test_those_who_wrote_have_names(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["contact", "U1"][1] == datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
     assert found["staff", "U2"][1] == slack_message.moment_of(T2)
+
+
+def slackdump(folder: Path, root: dict[str, Any], reply: dict[str, Any]) -> tuple[Path, Path]:
+    """Write a channel with a thread as slackdump's archive of chunks and as its database; return both."""
+    user, channel = {"id": "U2", "name": "bea", "is_bot": False}, {"id": "C0HELP", "name": "help"}
+    chunks = folder / "chunks"
+    chunks.mkdir()
+    for name, lines in {
+        "C0HELP": [{"t": 5, "ts": 1, "id": "C0HELP", "ci": channel}, {"t": 0, "ts": 1, "id": "C0HELP", "n": 1, "m": [root]},
+                   {"t": 1, "ts": 2, "id": "C0HELP", "r": T0, "n": 1, "p": root, "m": [reply]}],
+        "users": [{"t": 3, "ts": 1, "n": 1, "u": [user]}], "channels": [{"t": 4, "ts": 1, "n": 1, "ch": [channel]}],
+    }.items():  # fmt: skip
+        body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        (chunks / f"{name}.json.gz").write_bytes(gzip.compress(body))
+    path = folder / "slackdump.sqlite"
+    with closing(sqlite3.connect(path)) as con, con:
+        con.execute("PRAGMA journal_mode=WAL")
+        con.execute("CREATE TABLE MESSAGE (ID INTEGER, CHUNK_ID INTEGER, CHANNEL_ID TEXT, TS TEXT, DATA BLOB)")
+        con.execute("CREATE TABLE S_USER (ID TEXT, CHUNK_ID INTEGER, IDX INTEGER, USERNAME TEXT, DATA BLOB)")
+        con.execute("CREATE TABLE CHANNEL (ID TEXT, CHUNK_ID INTEGER, NAME TEXT, IDX INTEGER, DATA BLOB)")
+        older = {**root, "text": "before it was edited", "reply_count": 0}
+        con.executemany("INSERT INTO MESSAGE VALUES (?, ?, 'C0HELP', ?, ?)", [
+            (1, 1, T0, json.dumps(older).encode()), (1, 2, T0, json.dumps(root).encode()), (2, 2, T1, json.dumps(reply).encode()),
+        ])  # fmt: skip
+        con.execute("INSERT INTO S_USER VALUES ('U2', 1, 0, 'bea', ?)", (json.dumps(user).encode(),))
+        con.execute("INSERT INTO CHANNEL VALUES ('C0HELP', 1, 'help', 0, '{}')")
+    return chunks, path
+
+
+def test_slackdumps_archive_and_database_are_read(tmp_path: Path) -> None:
+    """Chunks and the database give the events of the export of the same channel, with its people and the newest of each message."""
+    reply = message(T1, "U2", thread_ts=T0)
+    root = message(T0, thread_ts=T0, reply_count=1)
+    days = export(tmp_path / "days", {"help/2020-11-05.json": [root, reply]})
+    (days / "channels.json").write_text(json.dumps([{"id": "C0HELP", "name": "help"}]))
+    wanted = events(days, keep_text=True)
+    assert [event.type for event in wanted.values()] == ["message.received", "message.sent"]
+    for path in slackdump(tmp_path, root, reply):
+        assert importer_of(package_at(path))[0] == "slack"
+        assert events(path, keep_text=True) == wanted
+        run = slack.read(path)
+        assert run.total_bytes > 0 and len(list(run.records())) == 2
+        assert [(n.kind, n.id, n.name) for n in run.names] == [("room", "C0HELP", "help"), ("staff", "U2", "bea")]
+        assert run.not_read == []
+
+
+def test_a_damaged_database_of_slackdump_is_named(tmp_path: Path) -> None:
+    """A database that was cut, or lies in a ZIP, is refused with its name."""
+    _, path = slackdump(tmp_path, message(T0), message(T1))
+    with zipfile.ZipFile(tmp_path / "e.zip", "w") as archive:
+        archive.write(path, "slackdump.sqlite")
+    path.write_bytes(path.read_bytes()[:5000])
+    for name, reason in (("slackdump.sqlite", "cannot be read as slackdump's database"), ("e.zip", "unpack it")):
+        with pytest.raises(BadInputError, match=f"{name}.*{reason}"):
+            slack.read(tmp_path / name)
+
+
+def test_an_enterprise_grid_is_one_export_of_many_workspaces(tmp_path: Path) -> None:
+    """Two channels `general` are two: by the ids that their workspaces' lists give, else by the workspace before the name."""
+    days = {
+        f"{place}/2020-11-05.json": [message(T0)] for place in ("all-hands", "teams/eu/general", "teams/us/general")
+    }
+    path = export(tmp_path, days)
+    (path / "org_users.json").write_text(json.dumps([{"id": "U1", "name": "ada", "is_bot": True}]))
+    (path / "teams/eu/channels.json").write_text(json.dumps([{"id": "C0EU", "name": "general"}]))
+    found = events(path)
+    assert set(found) == {f"{place}:{T0}" for place in ("all-hands", "C0EU", "us/general")}
+    assert {event.kind for event in found.values()} == {"bot"}
+    with pytest.raises(BadInputError, match="one by one"):
+        slack.read(
+            export(
+                tmp_path / "other", {"a/teams/eu/general/2020-11-05.json": [], "b/teams/eu/general/2020-11-05.json": []}
+            )
+        )
 
 
 def test_names_in_a_zip_are_read_as_they_were_meant(tmp_path: Path) -> None:

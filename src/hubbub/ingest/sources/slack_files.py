@@ -1,0 +1,252 @@
+"""What lies in an export of a Slack workspace, whoever wrote it: parts that hold messages, lists of people and channels.
+
+| written by | messages | lists |
+|---|---|---|
+| Slack | `general/2021-03-04.json` | `channels.json`, `groups.json`, `dms.json`, `mpims.json`, `users.json` |
+| Slack, Enterprise Grid | the same below `teams/<workspace>/`, shared channels beside it | also `org_users.json` |
+| slackdump, dump | `C0123.json`, replies inside the message they answer | the same |
+| slackdump, chunks | `C0123.json.gz`, each line an answer of Slack's API | `channels.json.gz`, `users.json.gz` |
+| slackdump, database | `slackdump.sqlite`, table `MESSAGE` | tables `CHANNEL`, `S_USER` |
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hubbub.errors import BadInputError
+from hubbub.ingest.sources.package import UNREADABLE, Package
+from hubbub.model.event import array_of
+
+_DAY = re.compile(r"(?:^|/)[^/]+/\d{4}-\d\d-\d\d\.json\Z")
+_CHANNEL = re.compile(r"(?:^|/)([CDG](?=[A-Z0-9]*\d)[A-Z0-9]{1,20})(?:-\d+\.\d+)?\.json(?P<chunks>\.gz)?\Z")
+_DATABASE = re.compile(r"(?:^|/)slackdump\.sqlite3?\Z")
+_TEAM = re.compile(r"(?:^|/)teams/([^/]+)\Z")
+_PLACES = ("channels.json", "groups.json", "dms.json", "mpims.json")
+_PEOPLE = ("users.json", "org_users.json")
+_LISTS = (*_PLACES, *_PEOPLE, "channels.json.gz", "users.json.gz", "workspace.json.gz")
+_SQLITE = b"SQLite format 3\0"
+_MESSAGES = """
+    SELECT DATA FROM MESSAGE AS m WHERE CHANNEL_ID = ?
+    AND CHUNK_ID = (SELECT max(CHUNK_ID) FROM MESSAGE WHERE ID = m.ID AND CHANNEL_ID = m.CHANNEL_ID) ORDER BY ID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of messages of one channel, or the rows of one: `channel` is its id, or its folder where no list gives an id.
+
+    `raws` returns the messages as JSON, each by itself; it raises one of UNREADABLE where the file is cut or damaged.
+    """
+
+    channel: str
+    name: str
+    size: int
+    raws: Callable[[], list[bytes]]
+
+
+class Named(msgspec.Struct):
+    """An entry of a list of people or channels, or a whole channel, as far as it is used."""
+
+    id: str = ""
+    name: str | None = None
+    is_bot: bool | None = None
+    # Odd values of these change no event, so they are looked at with care instead of losing the entry.
+    real_name: Any = None
+    profile: Any = None
+    updated: Any = None
+
+
+@dataclass(slots=True)
+class Export:
+    """What is in an export. `titles` are names of channels by id; `left_out` are files of JSON that seem to hold no messages.
+
+    `ids` are ids of channels by the folder of the list that names them, and name.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    people: list[Named] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+class _Dump(msgspec.Struct):
+    """What slackdump writes of a channel into one file; replies lie in the message that they answer."""
+
+    messages: list[msgspec.Raw]
+
+
+class _Chunk(msgspec.Struct):
+    """A line of slackdump's archive: an answer of the API, with messages, people or channels."""
+
+    m: list[msgspec.Raw] = []
+    u: list[Named] = []
+    ch: list[Named] = []
+    ci: Named | None = None
+
+
+_decode_dump = msgspec.json.Decoder(_Dump).decode
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_decode_named = msgspec.json.Decoder(Named).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def parts_seen(package: Package) -> int:
+    """Count the files of messages that a package seems to hold."""
+    if package.is_file:
+        return int(
+            package.head(next(iter(package.sizes))).startswith(_SQLITE) and bool(_DATABASE.search(package.path.name))
+        )
+    return sum(1 for name in package.sizes if _DAY.search(name) or _CHANNEL.search(name) or _DATABASE.search(name))
+
+
+def export_in(package: Package) -> Export:
+    """Return what a package holds. Raises BadInputError when there is no export, or more than one."""
+    database = next((name for name in package.sizes if _DATABASE.search(name)), None)
+    if database is not None:
+        return _of_database(package, database)
+    days = sorted(name for name in package.sizes if _DAY.search(name))
+    dumps = sorted(name for name in package.sizes if _CHANNEL.search(name))
+    lists = [name for name in sorted(package.sizes) if name.rpartition("/")[2] in _LISTS]
+    if not days and not dumps and not lists:
+        raise BadInputError(
+            f"{package.path}: no Slack export: there is no file like <channel>/2021-03-04.json and no channels.json: "
+            f"{package.described()}"
+        )
+    _check_one(package, {_above(_above(name)) for name in days} | {_above(name) for name in dumps})
+    export = Export()
+    for name in lists:
+        _take_list(package, name, export)
+    export.parts = [_day(package, name, export) for name in days] + [_dump(package, name, export) for name in dumps]
+    used = {*days, *dumps, *lists}
+    export.left_out += sorted(name for name in package.sizes if name.endswith(".json") and name not in used)
+    return export
+
+
+def _above(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _check_one(package: Package, roots: set[str]) -> None:
+    """Refuse several exports; the workspaces of one Enterprise Grid lie below `teams` of one folder."""
+    bases = {_TEAM.sub("", root) for root in roots}
+    if len(bases) > 1:
+        some = ", ".join(sorted(roots)[:3])
+        raise BadInputError(f"{package.path}: holds several exports ({some} ...); import them one by one")
+
+
+def _day(package: Package, path: str, export: Export) -> Part:
+    """Return a channel's day; one that no list names has its folder for an id, and in a Grid the workspace before it."""
+    folder, _, file = path.rpartition("/")
+    root, _, channel = folder.rpartition("/")
+    team = _TEAM.search(root)
+    id_ = export.ids.get((root, channel)) or (f"{team[1]}/{channel}" if team else channel)
+    return Part(id_, f"{channel}/{file}", package.sizes[path], lambda: array_of(_plain(package.read(path))))
+
+
+def _dump(package: Package, path: str, export: Export) -> Part:
+    """Return all that slackdump has of a channel; what no list names may have a name in its own file."""
+    match = _CHANNEL.search(path)
+    id_, chunks = (match[1], match["chunks"] is not None) if match else (path, False)
+    if id_ not in export.titles and (own := _own_name(package, path, chunks)):
+        export.titles[id_] = own
+    return Part(
+        id_, path.rpartition("/")[2], package.sizes[path], partial(_of_chunks if chunks else _of_dump, package, path)
+    )
+
+
+def _plain(body: bytes) -> bytes:
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
+def _of_dump(package: Package, path: str) -> list[bytes]:
+    found: list[bytes] = []
+    for raw in map(bytes, _decode_dump(_plain(package.read(path))).messages):
+        found.append(raw)
+        if b"slackdump_thread_replies" in raw:
+            replies = _decode_object(raw).get("slackdump_thread_replies")
+            found += [msgspec.json.encode(one) for one in replies] if isinstance(replies, list) else []
+    return found
+
+
+def _of_chunks(package: Package, path: str) -> list[bytes]:
+    return [bytes(raw) for chunk in _chunks(package, path) for raw in chunk.m]
+
+
+def _chunks(package: Package, path: str) -> list[_Chunk]:
+    return [_decode_chunk(line) for line in package.read(path).split(b"\n") if line.strip()]
+
+
+def _take_list(package: Package, path: str, export: Export) -> None:
+    """Take what a list says, without entries that cannot be read; a list that cannot be read is a file left out."""
+    file = path.rpartition("/")[2]
+    try:
+        if file.endswith(".gz"):
+            chunks = _chunks(package, path)
+            people, places = [one for c in chunks for one in c.u], [one for c in chunks for one in c.ch]
+        else:
+            entries = list(_entries(array_of(_plain(package.read(path)))))
+            people, places = (entries, []) if file in _PEOPLE else ([], entries)
+    except UNREADABLE:
+        export.left_out.append(path)
+        return
+    export.people += people
+    export.titles |= {one.id: one.name for one in places if one.id and one.name}
+    export.ids |= {(_above(path), one.name): one.id for one in places if one.id and one.name}
+
+
+def _entries(raws: Iterable[bytes]) -> Iterator[Named]:
+    for raw in raws:
+        with suppress(msgspec.DecodeError, ValueError):
+            yield _decode_named(raw)
+
+
+def _own_name(package: Package, path: str, chunks: bool) -> str | None:
+    """Return the name that a channel's own file gives it."""
+    with suppress(*UNREADABLE):
+        if chunks:
+            return next((c.ci.name for c in _chunks(package, path) if c.ci is not None), None)
+        return _decode_named(_plain(package.read(path))).name
+    return None
+
+
+def _of_database(package: Package, name: str) -> Export:
+    """Return the parts of slackdump's database. Raises BadInputError for one in a ZIP, and for damage."""
+    path = package.path_of(name)
+    if path is None:
+        raise BadInputError(f"{package.path}: {name} lies in a ZIP: unpack it, a database is read where it lies")
+    try:
+        rows = _rows(path, "SELECT CHANNEL_ID, count(*), sum(length(DATA)) FROM MESSAGE GROUP BY CHANNEL_ID ORDER BY 1")
+        people = list(_entries(data for (data,) in _rows(path, "SELECT DATA FROM S_USER ORDER BY CHUNK_ID, IDX")))
+        titles = {id_: title for id_, title in _rows(path, "SELECT ID, NAME FROM CHANNEL ORDER BY CHUNK_ID") if title}
+    except OSError as error:
+        raise BadInputError(f"{package.path}: {name} cannot be read as slackdump's database: {error}") from None
+    file = name.rpartition("/")[2]
+    parts = [
+        Part(channel, f"{file} channel {channel}", size or 0, partial(_of_channel, path, channel))
+        for channel, _, size in rows
+    ]
+    return Export(parts, people, titles)
+
+
+def _of_channel(path: Path, channel: str) -> list[bytes]:
+    return [data if isinstance(data, bytes) else str(data).encode() for (data,) in _rows(path, _MESSAGES, channel)]
+
+
+def _rows(path: Path, statement: str, *given: str) -> list[tuple[Any, ...]]:
+    """Return what a statement gives, of a file that nobody writes to meanwhile. Raises OSError for what is no such database."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as con:
+            return con.execute(statement, given).fetchall()
+    except (sqlite3.Error, UnicodeError, OverflowError) as error:
+        raise OSError(str(error)) from None
