@@ -141,7 +141,11 @@ def events(
         typer.Option("--tenant", help="The tenant; an unknown one is made. Not where the mapping has 'tenant_from'."),
     ] = None,
     mapping: Annotated[
-        Path | None, typer.Option("--map", help="Mapping file: which columns are which event fields.")
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Mapping file: which columns are which event fields; or chatwoot, freshdesk, intercom, zendesk.",
+        ),
     ] = None,
     where: Annotated[list[str] | None, typer.Option("--where", help="COLUMN=VALUE: only these rows.")] = None,
     zone: Annotated[
@@ -158,7 +162,7 @@ def events(
     from hubbub.ingest.sources import mapping as mapping_
 
     only = {name: values[-1] for name, values in pairs(where).items()}
-    rows = mapping_.load(mapping) if mapping else None
+    rows = mapping_.named(mapping) if mapping else None
     if rows is not None and rows.tenant is not None:
         if tenant is not None:
             raise BadQuestionError(

@@ -177,9 +177,9 @@ class _Talks:
         facts: dict[str, object] = {
             "subtype": message.subtype, "edited": message.edited, "reactions": message.reactions, "files": message.files,
             "bot": message.author if message.kind == "bot" else None,
-            "text": _text(message.text) if keep_text and message.text else None,
+            "text": mask_text(_whole(message.text)) if keep_text and message.text else None,
         }  # fmt: skip
-        facts = {name: value for name, value in facts.items() if value}
+        facts = {name: _whole(value) if isinstance(value, str) else value for name, value in facts.items() if value}
         key = self._chat.key(message.id)
         return Event(
             type="message.sent" if answers else "message.received",
@@ -214,5 +214,6 @@ def _revision(changed: datetime, reactions: int) -> int:
     return max(0, (changed - _EPOCH) // timedelta(microseconds=1)) * 1000 + min(reactions, 999)
 
 
-def _text(text: str) -> str:
-    return mask_text(text.encode("utf-8", "replace").decode())
+def _whole(text: str) -> str:
+    """Return a text without half characters, which attributes cannot hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -250,9 +250,12 @@ class FileImport:
         have = set(header)
         needed = have
         if self.mapping is not None:
-            needed = self.mapping.columns | {c for c, _, _ in self.where.tests}
+            needed = self.mapping.columns | self.where.columns
             made = self.mapping.conversation.made if self.mapping.conversation else set()
-            lacking = sorted(c for c in needed - made if c not in have and c.partition(".")[0] not in have)
+            lacking = sorted(
+                c for c in needed - made
+                if c not in have and not any(one in have or one.partition(".")[0] in have for one in c.split("|"))
+            )  # fmt: skip
             if lacking:
                 raise BadInputError(
                     f"{path}: there is no column {lacking[0]!r}, which the mapping {self.mapping.path.name} reads; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.utils import parseaddr, parsedate_to_datetime
 from pathlib import Path
@@ -84,5 +84,5 @@ def sender(text: str) -> tuple[str, str]:
 def _decoded(name: str) -> str:
     try:
         return str(make_header(decode_header(name)))
-    except (HeaderParseError, UnicodeError, LookupError, ValueError):
+    except (MessageError, UnicodeError, LookupError, ValueError):
         return name

@@ -5,20 +5,21 @@
     where: {lang: en}                    # rows that do not fit are left out
     tenant_from: brand                   # optional: one file feeds several tenants
     events:                              # each row gives one event per template whose `when` fits
-      - when: {inbound: "True"}          # equals; a list: one of; {not: ...}; {empty: true} or {empty: false}
+      - when: {inbound: "True"}          # equals; a list: one of; {not: ...}; {empty: true}; {same: column}; {differs: column}
         type: {const: message.received}
         id: {template: "tweet:{tweet_id}"}
         time: {column: created_at, format: "%a %b %d %H:%M:%S %z %Y"}
         contact_id: author_id            # a bare name is a column
         attributes: {lang: {column: lang, values: {en: english}, default: other}}
 
+A column may look into what it holds, `author.id`, `contacts.0.id`, and name another for where it is empty, `solved_at|updated_at`.
 A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the row's number in
 its file, from 0; `file` and `row` are columns too). With `column` go `values` and `default` (a table), `before:
 "_"` (the text up to a separator), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a stable
 pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
 that have none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
 intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
-`key` and `item` as columns. `conversation` adds columns that other rows decide, see `conversations.py`.
+`key` and `item` as columns, also for `when`. `conversation` adds columns that other rows decide, see `conversations.py`.
 `revision` says which of two reports of one event counts: a number or a time (`{column: updated_at}`), the higher one,
 or `revision: changed`, the one that was imported last, where they differ. `format`, `encoding` and `delimiter` say how
 to read the file; `records: conversations.messages` where its rows lie in JSON, each with what surrounds it as `parent`.
@@ -26,170 +27,42 @@ to read the file; `records: conversations.messages` where its rows lie in JSON, 
 
 from __future__ import annotations
 
-import itertools
-import re
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import yaml
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.sources.values import (
-    ALL_ROWS,
-    Condition,
-    FieldError,
-    Row,
-    Rule,
-    cell,
-    number_of,
-    plain,
-    slug,
-    time_of,
-    value_of,
-)
-from hubbub.model.event import FIELDS, NOTHING, Event, Rejection, as_json, event_from, is_known_type, nearest
+from hubbub.ingest.sources.templates import ConversationRule, Mapping, Template
+from hubbub.ingest.sources.values import Condition, FieldError, Rule, plain, time_of
+from hubbub.model.event import FIELDS, is_known_type, nearest
 from hubbub.model.tenant import check_zone
 from hubbub.yaml_file import read_yaml
 
+__all__ = ["FORMATS", "SHIPPED", "ConversationRule", "Mapping", "Template", "condition", "load", "named"]
+
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
+SHIPPED: dict[str, Path] = {path.stem: path for path in sorted((Path(__file__).parent / "mappings").glob("*.yaml"))}
+"""Mappings that come along, by name."""
 _TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter", "records"}
 _RULE = {
     "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone",
     "step_seconds", "before",
 }  # fmt: skip
 _CONVERSATION = {"id", "parent", "group", "order", "author", "carry"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WHOLE = re.compile(r"\d*(?:\.0+)?")
-_NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
 _TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """One event per row that fits: a rule per field."""
-
-    when: Condition
-    each: str | tuple[str, ...] | None
-    fields: dict[str, Rule]
-    attributes: dict[str, Rule]
-    changed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationRule:
-    """The columns that say which rows belong together; `conversations.py` uses it."""
-
-    id: str
-    author: str | None
-    parents: tuple[str, ...]
-    group: str | None
-    order: str | None
-    carry: dict[str, tuple[str, Condition]]
-
-    @property
-    def made(self) -> set[str]:
-        """The columns that rows gain."""
-        return {"conversation", "opener", "is_opener", "answered", *self.carry}
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """A checked mapping file."""
-
-    path: Path
-    templates: tuple[Template, ...]
-    where: Condition = ALL_ROWS
-    source: str | None = None
-    tenant: Rule | None = None
-    conversation: ConversationRule | None = None
-    format: str | None = None
-    encoding: str = "utf-8"
-    delimiter: str | None = None
-    records: str | None = None
-    _order: Iterator[int] = field(default_factory=lambda: itertools.count(time.time_ns() // 1000), compare=False)
-    """Revisions of `revision: changed`: microseconds since 1970, one more for each event."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether a repeat that says something new replaces what is stored (`revision: changed`)."""
-        return any(template.changed for template in self.templates)
-
-    def fits(self, row: Row) -> bool:
-        """Say whether any template is meant for a row."""
-        return any(template.when.fits(row) for template in self.templates)
-
-    @property
-    def columns(self) -> set[str]:
-        """The columns of the file that the mapping reads: those it makes itself are not among them."""
-        rules = [r for t in self.templates for r in (*t.fields.values(), *t.attributes.values())]
-        rules += [self.tenant] if self.tenant else []
-        conditions = [self.where, *(t.when for t in self.templates)]
-        made = {"file", "row"}
-        read: set[str] = set()
-        for template in self.templates:
-            if template.each is not None:
-                made |= {"key", "item"}
-                read |= {template.each} if isinstance(template.each, str) else set(template.each)
-        if (of := self.conversation) is not None:
-            made |= of.made
-            read |= {of.id, *of.parents} | {name for name in (of.author, of.group, of.order) if name}
-            read |= {column for column, _ in of.carry.values()}
-            conditions += [when for _, when in of.carry.values()]
-        read |= {column for rule in rules for column in rule.columns}
-        read |= {column for when in conditions for column, _, _ in when.tests}
-        return read - made
-
-    def events(self, row: Row, number: int) -> Iterator[Event | Rejection]:
-        """Make the events of one row; `number` is its place in its file, for `row` and `step_seconds`."""
-        for template in self.templates:
-            if not template.when.fits(row):
-                continue
-            for variant in _variants(template, row):
-                event = self._event(template, variant, number)
-                if template.changed and isinstance(event, Event):
-                    event.revision = next(self._order)
-                yield event
-
-    def tenant_of(self, row: Row, number: int) -> str | None:
-        """Return the tenant that the row belongs to, as a tenant id, or None when the mapping names none for it."""
-        if self.tenant is None:
-            return None
-        try:
-            content = value_of(self.tenant, row, number)
-        except FieldError:
-            return None
-        return slug(plain(content)) or None
-
-    def _event(self, template: Template, row: Row, number: int) -> Event | Rejection:
-        fields: dict[str, Any] = {"source": self.source} if self.source else {}
-        name = "attributes"
-        try:
-            for name, rule in template.fields.items():
-                fields[name] = _field(name, rule, row, number)
-            attributes = {}
-            for key, rule in template.attributes.items():
-                name = f"attributes.{key}"
-                content = value_of(rule, row, number)
-                if content is not None and content != "":
-                    attributes[key] = content
-        except FieldError as error:
-            return _refusal(number, name, f"{name!r}: {error}", fields)
-        fields = {name: content for name, content in fields.items() if content is not None and content != ""}
-        try:
-            event = msgspec.convert(fields, Event)
-            event.attributes = msgspec.Raw(msgspec.json.encode(attributes)) if attributes else NOTHING
-            return event
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
-            # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants.
-            kept = {**fields, "attributes": attributes}
-            return event_from(kept, number, as_json(kept))
+def named(word: Path) -> Mapping:
+    """Return the mapping of a file, or one of SHIPPED by its name. Raises `BadInputError`."""
+    if str(word) in SHIPPED and not word.exists():
+        return load(SHIPPED[str(word)])
+    if not word.exists() and not word.suffix:
+        raise BadInputError(f"{word}: there is no such file, and the mappings by name are {', '.join(SHIPPED)}")
+    return load(word)
 
 
 def load(path: Path) -> Mapping:
@@ -204,9 +77,6 @@ def load(path: Path) -> Mapping:
         return _mapping(path, content)
     except _KeyError as error:
         raise BadInputError(f"{path}: {error}") from None
-
-
-# --- reading the file ---
 
 
 class _KeyError(ValueError):
@@ -266,16 +136,24 @@ def _text(content: Any, key: str) -> str:
 
 
 def condition(content: Any, key: str) -> Condition:
-    """Read a condition: column to value, list of values, `{not: ...}` or `{empty: true|false}`."""
+    """Read a condition: column to value, list of values, or one of `not`, `empty`, `same`, `differs`."""
     if not isinstance(content, dict):
         raise _KeyError(key, "must be a mapping from column to value")
     tests: list[tuple[str, frozenset[str] | None, bool]] = []
+    pairs: list[tuple[str, str, bool]] = []
     for column, wanted in content.items():
         positive = True
         if isinstance(wanted, dict):
-            wanted = _keys(wanted, f"{key}.{column}", {"not", "empty"})
+            wanted = _keys(wanted, f"{key}.{column}", {"not", "empty", "same", "differs"})
             if len(wanted) != 1 or ("empty" in wanted and not isinstance(wanted["empty"], bool)):
-                raise _KeyError(f"{key}.{column}", "give either 'not: value' or 'empty: true' or 'empty: false'")
+                raise _KeyError(
+                    f"{key}.{column}",
+                    "give one of 'not: value', 'empty: true', 'empty: false', 'same: column', 'differs: column'",
+                )
+            if "same" in wanted or "differs" in wanted:
+                ((how, other),) = wanted.items()
+                pairs.append((str(column), _text(other, f"{key}.{column}.{how}"), how == "same"))
+                continue
             if "empty" in wanted:
                 tests.append((str(column), None, wanted["empty"]))
                 continue
@@ -288,7 +166,7 @@ def condition(content: Any, key: str) -> Condition:
             for s in ((str(v).lower(), str(v), str(v).upper()) if isinstance(v, bool) else (plain(v),))
         }
         tests.append((str(column), frozenset(spellings), positive))
-    return Condition(tuple(tests))
+    return Condition(tuple(tests), tuple(pairs))
 
 
 def _template(content: Any, key: str) -> Template:
@@ -404,47 +282,3 @@ def _conversation(content: Any) -> ConversationRule:
         id=texts["id"], author=texts.get("author"), parents=tuple(parents), group=texts.get("group"),
         order=texts.get("order"), carry=carry,
     )  # fmt: skip
-
-
-# --- making events ---
-
-
-def _variants(template: Template, row: Row) -> Iterator[Row]:
-    if template.each is None:
-        yield row
-    elif isinstance(template.each, str):
-        content = cell(row, template.each)
-        for key, item in enumerate(content if isinstance(content, list) else []):
-            yield {**row, "key": key, "item": item}
-    else:
-        for column in template.each:
-            item = cell(row, column)
-            if plain(item) != "":
-                yield {**row, "key": column, "item": item}
-
-
-def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
-    if name == "time":
-        return time_of(rule, row, number)
-    if name == "revision":
-        return _revision(rule, row, number)
-    content = value_of(rule, row, number)
-    if name in _NUMBERS:
-        return number_of(content, rule.times if rule.number else 1) if isinstance(content, str) else content
-    if isinstance(content, dict | list):
-        raise FieldError(f"a text is needed, not {type(content).__name__}")
-    return None if content is None else plain(content)
-
-
-def _revision(rule: Rule, row: Row, number: int) -> Any:
-    """Return a revision: a number as it is, a time as its microseconds since 1970, so that the later one is the higher."""
-    content = value_of(rule, row, number)
-    if rule.format == "rfc3339" and (not isinstance(content, str | datetime) or _WHOLE.fullmatch(plain(content))):
-        return number_of(content, 1) if isinstance(content, str) else content
-    moment = time_of(rule, row, number)
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _refusal(index: int, name: str, message: str, fields: dict[str, Any]) -> Rejection:
-    code = "invalid_time" if name == "time" else "invalid_field"
-    return Rejection(index=index, code=code, field=name, message=message, raw=as_json(fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -143,7 +144,9 @@ def package_at(path: Path) -> Package:
         raise BadInputError(f"{path}: the ZIP file is damaged or cut ({error}): fetch it again") from None
     places = {_meant(one): _Place(path, one) for one in archive.infolist() if not one.is_dir()}
     places = {name: place for name, place in places.items() if not name.startswith("__MACOSX/")}
-    return Package(path, places, {n: p.member.file_size for n, p in places.items() if p.member}, archive)
+    package = Package(path, places, {n: p.member.file_size for n, p in places.items() if p.member}, archive)
+    weakref.finalize(package, archive.close)  # also of one that nobody closes
+    return package
 
 
 def _is_zip(path: Path) -> bool:

@@ -28,9 +28,18 @@ class Condition:
     """Rows that a template or the whole mapping is meant for: every column must fit."""
 
     tests: tuple[tuple[str, frozenset[str] | None, bool], ...] = ()  # column, values (None: empty), wanted
+    pairs: tuple[tuple[str, str, bool], ...] = ()  # column, another column, whether they are to be the same
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that the condition reads."""
+        return {column for column, _, _ in self.tests} | {column for a, b, _ in self.pairs for column in (a, b)}
 
     def fits(self, row: Row) -> bool:
         """Say whether the row fits."""
+        for column, other, wanted in self.pairs:
+            if (plain(cell(row, column)) == plain(cell(row, other))) is not wanted:
+                return False
         for column, values, wanted in self.tests:
             content = plain(cell(row, column))
             if ((content == "") if values is None else (content in values)) is not wanted:
@@ -68,12 +77,20 @@ class Rule:
 
 
 def cell(row: Row, column: str) -> Any:
-    """Return a row's value; `a.b` looks into nested objects. None when there is none."""
+    """Return a row's value; None when there is none.
+
+    `a.b` looks into nested objects, `a.0` into lists; of `a|b` the first that is filled counts.
+    """
     if column in row:
         return row[column]
+    if "|" in column:
+        return next((found for one in column.split("|") if plain(found := cell(row, one)) != ""), None)
     content: Any = row
     for part in column.split("."):
-        content = content.get(part) if isinstance(content, dict) else None
+        if isinstance(content, list):
+            content = content[int(part)] if part.isdecimal() and int(part) < len(content) else None
+        else:
+            content = content.get(part) if isinstance(content, dict) else None
     return content
 
 
