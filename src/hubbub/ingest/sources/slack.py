@@ -35,7 +35,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.package import UNREADABLE, Package, package_at
 from hubbub.ingest.sources.rows import CUT
-from hubbub.ingest.sources.slack_files import Export, Named, Part, export_in, parts_seen
+from hubbub.ingest.sources.slack_files import Export, Named, Part, export_in, seen_in
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -58,8 +58,7 @@ class SlackImporter:
 
     def recognises(self, package: Package) -> str:
         """Return what of Slack is there, or an empty text."""
-        found = parts_seen(package)
-        return f"a Slack export with {found} files of messages" if found else ""
+        return seen_in(package)
 
     def open(self, package: Package, options: Options) -> SlackImport:
         """Begin to read. Raises BadInputError when there is no export, or more than one; BadQuestionError for what is no use."""

@@ -101,13 +101,16 @@ _decode_named = msgspec.json.Decoder(Named).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def parts_seen(package: Package) -> int:
-    """Count the files of messages that a package seems to hold."""
-    if package.is_file:
-        return int(
-            package.head(next(iter(package.sizes))).startswith(_SQLITE) and bool(_DATABASE.search(package.path.name))
-        )
-    return sum(1 for name in package.sizes if _DAY.search(name) or _CHANNEL.search(name) or _DATABASE.search(name))
+def seen_in(package: Package) -> str:
+    """Return what of Slack a package seems to hold, in words, or an empty text."""
+    database = next((name for name in package.sizes if _DATABASE.search(name)), None)
+    if database is not None and package.head(database).startswith(_SQLITE):
+        return "slackdump's database"
+    found = 0 if package.is_file else sum(1 for name in package.sizes if _DAY.search(name) or _CHANNEL.search(name))
+    lists = {name.rpartition("/")[2] for name in package.sizes}
+    if found or {"channels.json", "users.json"} <= lists:
+        return f"a Slack export with {found} files of messages"
+    return ""
 
 
 def export_in(package: Package) -> Export:

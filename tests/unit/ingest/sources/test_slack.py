@@ -485,7 +485,9 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_export_is_fine(tmp_path: Path) -> None:
     """A snapshot that holds no messages gives none, without complaint."""
-    run = slack.read(export(tmp_path, {}))
+    (export(tmp_path, {}) / "users.json").write_text("[]")
+    assert importer_of(package_at(tmp_path)) == ("slack", "a Slack export with 0 files of messages")
+    run = slack.read(tmp_path)
     assert list(run.records()) == []
     assert (run.summary["records"], run.summary["first"]) == (0, None)
 
