@@ -241,6 +241,7 @@ class Engine(
         """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
         if tenant is None and not dry_run:
             self.purge_tenants()
+            self.forget_texts()
         rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         self.cached.drop([] if dry_run else self._chosen(tenant))
         return {"rows": [one.answer() for one in rows], "dry_run": dry_run}

@@ -88,6 +88,18 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
             store.announce(done.tenants)
 
 
+def store_waiting(store: Store, tenant: int) -> None:
+    """Store what waits of a tenant in the log, and leave folding to others: for callers that read events alone.
+
+    Raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    """
+    last = store.log.last_of(tenant)
+    if last:
+        with store.settling:
+            while _store(store, tenant, last, Refreshed()):
+                pass
+
+
 def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iterator[str]:
     """Store, then fold; yields after each transaction what it did. One that is long ends early when others are due."""
     while count := _store(store, tenant, last, done):

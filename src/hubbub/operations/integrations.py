@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,7 +21,9 @@ from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.daily import ingest_day
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.providers import provider as provider_of
+from hubbub.ingest.receivers.base import Setup
 from hubbub.ingest.receivers.receive import Receiving
+from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.event import Item
 from hubbub.model.name import Name
 from hubbub.model.page import check_limit, cut, place_of
@@ -36,16 +38,17 @@ from hubbub.store.deliveries import KEY_LENGTH, REFUSED, Deliveries, state_of, w
 from hubbub.store.integrations import STATES, TOKEN, Integration, Integrations
 from hubbub.store.payloads import Payloads, Promise
 from hubbub.store.repeats import Repeats
-from hubbub.store.rooms import Rooms
 from hubbub.store.vault import Vault
 from hubbub.telemetry import log
 
 OPERATIONS = (
     "add_integration", "integrations", "integration", "pause_integration", "resume_integration", "rotate_integration",
-    "remove_integration",
-    "integration_setup", "ingest_day", "prepare_reply", "reply", "suggestion", "forget_replies", "forget_payloads",
+    "remove_integration", "integration_setup", "integration_setups", "ingest_day", "prepare_reply", "reply", "suggestion",
+    "forget_replies", "forget_payloads",
 )  # fmt: skip
 """Those that a command or a worker beside a running server may ask it to do."""
+
+DAY = timedelta(days=1)
 
 
 def _unheard(_: int) -> None:
@@ -67,9 +70,8 @@ class OutsideOperations(ABC):
         self.integration_store = Integrations(database, vault)
         self.payload_store = Payloads(database, vault)
         self.repeats = Repeats(database, vault)
-        self.rooms = Rooms(database)
         self.receiving = Receiving(
-            self.integration_store, self.payload_store, self.rooms, self.store, self.control.tenant,
+            self.integration_store, self.payload_store, self.store, self.control.tenant,
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin), self.take_names,
         )  # fmt: skip
         self.replies = Replies(
@@ -138,18 +140,30 @@ class OutsideOperations(ABC):
         is the minute of the newest body that was taken within the last 30 days.
         """
         one = self.integration_store.get(tenant, integration_id)
-        row = self._row(one)
-        receiver = PROVIDERS[one.provider].receiver
-        if receiver is None or row["address"] is None:
+        if self._row(one)["address"] is None:
             raise BadInputError(f"integration {one.id} only fetches: nothing is to be set up at its service")
+        return self._setup(one)
+
+    def integration_setups(
+        self, tenant: str | None = None, cursor: str | None = None, limit: int = 100
+    ) -> dict[str, Any]:
+        """Return what `integration_setup` says of each integration that receives, of a tenant or all, page by page."""
+        after = (place_of(cursor, str) or ("",))[0]
+        found = self.integration_store.page(tenant, after=after, limit=check_limit(limit) + 1)
+        some, following = cut(found, limit, lambda one: (one.id,))
+        return {"rows": [self._setup(one) for one in some if self._row(one)["address"] is not None], "next": following}
+
+    def _setup(self, one: Integration) -> dict[str, Any]:
+        row, receiver = self._row(one), PROVIDERS[one.provider].receiver
+        setup = receiver.setup if receiver is not None else Setup("", (), ())
         seen = self.delivered.latest(one.id[-KEY_LENGTH:])
         taken = [latest.minute for latest in seen if state_of(latest.outcome) != REFUSED]
         refused = next((latest for latest in seen if latest.minute not in taken), None)
         refused = refused if refused is not None and (not taken or refused.minute > taken[0]) else None
         return {
-            "id": one.id, "tenant": one.tenant, "provider": one.provider, "title": receiver.setup.title,
-            "address": row["address"], "scopes": list(receiver.setup.scopes),
-            "steps": [step.format_map(_Shown(address=row["address"])) for step in receiver.setup.steps],
+            "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "title": setup.title,
+            "address": row["address"], "scopes": list(setup.scopes),
+            "steps": [step.format_map(_Shown(address=row["address"])) for step in setup.steps],
             "state": "refused" if refused is not None else "received" if taken else "waiting",
             "received_at": f"{taken[0].isoformat()}Z" if taken else None,
             "reason": why_refused(refused.outcome, refused.reason) if refused is not None else "",
@@ -173,8 +187,9 @@ class OutsideOperations(ABC):
         return self._row(self.integration_store.rotate(tenant, integration_id, given))
 
     def remove_integration(self, tenant: str, integration_id: str) -> dict[str, Any]:
-        """Delete it with its secret; events that it brought stay."""
+        """Delete it with its secrets and the texts of its messages; events that it brought stay."""
         self.integration_store.remove(tenant, integration_id)
+        self.payload_store.delete_older(self.clock() + DAY, kind_of(integration_id))
         return {"removed": integration_id}
 
     def _row(self, one: Integration) -> dict[str, Any]:
@@ -255,6 +270,17 @@ class OutsideOperations(ABC):
     def forget_replies(self, references: Sequence[str]) -> dict[str, Any]:
         """Delete requests for replies with what was made from them."""
         return {"deleted": self.replies.forget(references)}
+
+    def forget_texts(self) -> dict[str, Any]:
+        """Delete texts of messages that their integrations keep no longer."""
+        deleted, after = 0, ""
+        while some := self.integration_store.page(after=after):
+            after = some[-1].id
+            for one in some:
+                if days := one.settings.get("keep_text_days"):
+                    before = self.clock() - int(days) * DAY
+                    deleted += self.payload_store.delete_older(before, kind_of(one.id))
+        return {"deleted": deleted}
 
     def forget_payloads(self, before: str) -> dict[str, Any]:
         """Delete all payloads stored before a moment (date or RFC 3339 time, UTC)."""

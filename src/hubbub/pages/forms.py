@@ -14,7 +14,7 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.parts import Column, Shown, Table
 
 WAYS = {
-    "completed": "good", "fresh": "good", "active": "good", "works": "good", "open": "good", "ok": "good",
+    "received": "good", "completed": "good", "fresh": "good", "active": "good", "works": "good", "open": "good", "ok": "good",
     "accepted": "good", "refused": "bad", "partly refused": "bad",
     "failed": "bad", "parked": "bad", "retrying": "bad", "dirty": "bad", "broken": "bad", "look": "bad",
 }  # fmt: skip

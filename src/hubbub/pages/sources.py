@@ -7,6 +7,7 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.jobs import those_jobs
 from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.receiving import receiving
 from hubbub.store.integrations import STATES
 
 PAGE_SIZE = 50
@@ -33,7 +34,7 @@ def _sources(ask: Ask) -> Shown:
 
 
 def _of(ask: Ask, tenant: str) -> str:
-    return ask.link(tenant=tenant, cursor=None, delivered=None, refused=None, accounts=None)
+    return ask.link(tenant=tenant, cursor=None, delivered=None, refused=None, accounts=None, receiving=None)
 
 
 def _delivered(ask: Ask) -> Shown:
@@ -132,6 +133,7 @@ PAGE = Page(
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
         Widget("refused", "Refused records", _refused, size="list", wide=True, lazy=True,
                about="Records that could not be read as events. They wait until they are stored or deleted."),
+        Widget("receiving", "Services that send by themselves", receiving, size="list", wide=True, lazy=True),
         Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,

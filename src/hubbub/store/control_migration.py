@@ -30,7 +30,6 @@ from hubbub.store import (
     payloads,
     removal,
     repeats,
-    rooms,
 )
 from hubbub.store.database import Database, metadata
 from hubbub.store.installation import highest_number, reserve
@@ -46,7 +45,7 @@ DBOS = (
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
     access, alerts, control, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
-    removal, repeats, rooms,
+    removal, repeats,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

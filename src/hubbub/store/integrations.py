@@ -24,6 +24,8 @@ from hubbub.store.vault import Vault
 STATES = ("active", "paused", "broken")
 MAX_SECRET = 4096
 MAX_SETTINGS = 16_384
+TRUSTED, MOST_FOUND = 1.0, 10_000
+"""Seconds for which an integration is known that was looked up by its address, and how many."""
 TOKEN = "token"
 """The secret that days are fetched with. Before version 0.3 it was the only one, and sealed without a name."""
 
@@ -72,6 +74,7 @@ class Integrations:
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault = database, vault
+        self._found: dict[str, tuple[float, Integration]] = {}
         database.make(integrations)
 
     def add(
@@ -122,10 +125,22 @@ class Integrations:
         return _integration(row)
 
     def find(self, id_: str) -> Integration | None:
-        """Return an integration, whosever it is: for what is sent to its address, which names no tenant."""
+        """Return an integration, whosever it is: for what is sent to its address, which names no tenant.
+
+        What was found is trusted for a second, unless this process changes it: bodies may come by the hundred.
+        """
+        known = self._found.get(id_)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
         with self._database.read() as con:
             row = con.execute(sa.select(integrations).where(integrations.c.id == id_)).first()
-        return _integration(row) if row is not None else None
+        if row is None:
+            return None
+        found = _integration(row)
+        if len(self._found) >= MOST_FOUND:
+            self._found.clear()
+        self._found[id_] = time.monotonic() + TRUSTED, found
+        return found
 
     def page(
         self,
@@ -169,6 +184,7 @@ class Integrations:
     def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(tenant, id_)).values(**values, changed_at=now()))
+        self._found.pop(id_, None)
         return self.get(tenant, id_)
 
     def remove(self, tenant: str, id_: str) -> None:
@@ -176,6 +192,7 @@ class Integrations:
         self.get(tenant, id_)
         with self._database.write() as con:
             con.execute(integrations.delete().where(_is(tenant, id_)))
+        self._found.pop(id_, None)
 
     def fetched(self, integration: Integration, day: date) -> None:
         """Remember a day that was fetched whole, if it is the latest."""

@@ -21,7 +21,8 @@ def test_empty_installation(visitor: Visitor) -> None:
     assert "Nothing was sent lately." in part(visitor, "deliveries")
     assert "Nothing was refused." in part(visitor, "refused")
     assert "No account of a service is connected." in part(visitor, "accounts")
-    assert [widget.name for widget in PAGE.widgets] == ["sources", "deliveries", "refused", "accounts"]
+    assert [widget.name for widget in PAGE.widgets] == ["sources", "deliveries", "refused", "receiving", "accounts"]
+    assert "No service sends by itself" in part(visitor, "receiving")
 
 
 def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
@@ -112,3 +113,14 @@ def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
         "there is no integration"
         in visitor.act(f"{ON}/pause", f"{ON}/accounts", 404, tenant="acme", integration="int_x").text
     )
+
+
+def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> None:
+    """The address, the steps and the scopes stand there while it waits; one that only fetches is not among them."""
+    row = visitor.engine.add_integration("acme", "slack", name=f"Team{XSS}", secrets={"signing_secret": "s"})
+    visitor.engine.add_integration("acme", "facebook_page", "t", settings=SETTINGS)
+    page = visitor.page(f"{ON}/receiving")
+    assert XSS not in page
+    text = part(visitor, "receiving")
+    assert row["address"] in text and "waiting" in text and "1. At api.slack.com" in text and "channels:history" in text
+    assert "facebook" not in text.lower()

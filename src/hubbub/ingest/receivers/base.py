@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
@@ -56,8 +56,9 @@ class Gap:
 class Change:
     """A later word on a message that was sent before, by a service that does not say the whole message again.
 
-    The stored event `id` gets these `fields` and the `revision`. Where it is not stored, `otherwise` is stored in its place: what
-    is known of the message from its change alone. With an empty one the change is left out.
+    The stored event `id` gets these `fields`, its attributes these besides its own. `revision` grows from change to change, like
+    the milliseconds of its moment. Where the event is not stored, `otherwise` is stored in its place: what is known of the
+    message from its change alone. With an empty one the change is left out.
     """
 
     id: str
@@ -115,17 +116,11 @@ class Setup:
     quiet: bool = False
 
 
-def same_room(id_: str) -> str:
-    """Return a room's own id: what its events are stored under where nothing else is known."""
-    return id_
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """What an integration says about how its bodies are read.
 
-    `staff_ids` are people of the tenant, `own_ids` its own accounts, `bot_ids` programs. `room` gives the key that the events of a
-    room are stored under, from the service's id.
+    `staff_ids` are people of the tenant, `own_ids` its own accounts, `bot_ids` programs.
     """
 
     integration: str
@@ -135,11 +130,6 @@ class Options:
     keep_text: bool = False
     zone: str = "UTC"
     settings: Mapping[str, str | list[str]] = field(default_factory=dict)
-    room: Callable[[str], str] = same_room
-
-    def room_key(self, id_: str) -> str:
-        """Return what the events of a room are stored under; "" for none."""
-        return self.room(id_) if id_ else ""
 
 
 class Receiver(Protocol):

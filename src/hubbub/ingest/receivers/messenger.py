@@ -77,7 +77,7 @@ def read_page(delivery: Delivery, options: Options) -> Received:
         for one in (*entry.many("messaging"), *entry.many("standby")):
             talk.see(entry.text("id"), one)
         for change in entry.many("changes"):
-            feed.see(entry.text("id"), change)
+            feed.see(entry.text("id"), change, entry.moment("time"))
     return Received(
         [*talk.events, *feed.events], talk.ignored + feed.ignored, feed.names, changes=[*talk.changes, *feed.changes],
         up_to=talk.up_to,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from hubbub.ingest.receivers.base import Change, Options
 from hubbub.ingest.receivers.fields import Fields, filled
@@ -27,19 +28,19 @@ class Feed:
     names: list[Name] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
-    def see(self, page: str, change: Fields) -> None:
-        """Read one change of a page."""
+    def see(self, page: str, change: Fields, sent: datetime | None) -> None:
+        """Read one change of a page. `sent` is when it was told: comments on Instagram say no time of their own."""
         name, value = change.text("field"), change.one("value")
         if name in ("comments", "live_comments"):
-            self._comment(_Item(self.source, page, value, "id", "media"))
+            self._comment(_Item(self.source, page, value, sent, "id", "media"))
         elif name != "feed":
             self.ignored[name or "unknown"] += 1
         elif value.text("item") == "comment":
-            self._comment(_Item(self.source, page, value, "comment_id", "post_id"))
+            self._comment(_Item(self.source, page, value, sent, "comment_id", "post_id"))
         elif value.text("item") in ("reaction", "like"):
-            self._reaction(_Item(self.source, page, value, "comment_id", "post_id"))
+            self._reaction(_Item(self.source, page, value, sent, "comment_id", "post_id"))
         elif value.text("item") in POSTS and value.text("verb") in ("add", ""):
-            self._post(_Item(self.source, page, value, "post_id", "post_id"))
+            self._post(_Item(self.source, page, value, sent, "post_id", "post_id"))
         else:
             self.ignored[f"{value.text('item') or 'feed'} {value.text('verb')}".strip()] += 1
 
@@ -51,7 +52,7 @@ class Feed:
             self.events.append(item.message(filled(post=item.post, text=text)))
         elif verb in ("edited", "remove"):
             told = {"deleted": True} if verb == "remove" else {"edited": True, **filled(text=text)}
-            moment = item.value.moment("created_time")
+            moment = item.sent or item.value.moment("created_time")
             revision = int(moment.timestamp() * 1000) if moment else 1
             self.changes.append(Change(item.id, revision, {"attributes": told}, item.message({})))
         else:
@@ -92,6 +93,7 @@ class _Item:
     source: str
     page: str
     value: Fields
+    sent: datetime | None
     named: str
     under: str
 
@@ -114,7 +116,7 @@ class _Item:
 
     @property
     def common(self) -> dict[str, object]:
-        moment = self.value.moment("created_time")
+        moment = self.value.moment("created_time") or self.sent
         return filled(
             time=moment.isoformat() if moment else None, source=self.source, channel=self.source, account_id=self.page
         )

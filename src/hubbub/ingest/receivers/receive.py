@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from threading import Lock
 from typing import Any
+
+from cachetools import TTLCache
 
 from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
 from hubbub.ingest.accept import Outcome
@@ -23,11 +25,12 @@ from hubbub.model.tenant import Tenant
 from hubbub.storage.store import Store
 from hubbub.store.integrations import Integration, Integrations
 from hubbub.store.payloads import Payloads
-from hubbub.store.rooms import Rooms
 from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]
 TakeNames = Callable[[str, Sequence[Name]], object]
+MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
+"""Names that are known to be kept, and for how long that is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,15 @@ class Receiving:
         self,
         integrations: Integrations,
         payloads: Payloads,
-        rooms: Rooms,
         store: Store,
         tenant_of: Callable[[str], Tenant],
         accept: Accept,
         take_names: TakeNames,
     ) -> None:
-        self._integrations, self._payloads, self._rooms = integrations, payloads, rooms
+        self._integrations, self._payloads = integrations, payloads
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
+        self._heard: TTLCache[tuple[str, Name], None] = TTLCache(MOST_HEARD, HEARD_SECONDS)
+        self._hearing = Lock()
 
     def find(self, provider: str, integration_id: str) -> Integration:
         """Return the integration of an address.
@@ -100,34 +104,42 @@ class Receiving:
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant
         read = receiver.read(delivery, self._options(integration))
-        events = [_event(source, event) for event in read.events]
+        events: list[tuple[dict[str, Any], int | None]] = [(_event(source, event), None) for event in read.events]
         ignored = Counter(read.ignored)
         owner = self._tenant_of(tenant)
         for change in read.changes:
             changed = applied(self._store, owner.no, source, change)
             if changed is not None:
-                events.append({"source": source, **changed})
+                events.append(({"source": source, **changed}, change.revision))
             elif not change.otherwise:
                 ignored["change of an unknown message"] += 1
         for one in read.up_to:
-            events += ({"source": source, **event} for event in receipts(self._store, owner.no, source, one))
-        both = [parted(integration, event) for event in events]
+            events += (({"source": source, **event}, None) for event in receipts(self._store, owner.no, source, one))
+        both = [parted(integration, event, revision) for event, revision in events]
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
-        if read.names:
-            self._take_names(tenant, read.names)
+        self._hear(tenant, read.names)
         refused = {one.index for one in outcome.rejected}
         for index, (_, text) in enumerate(both):
             if text is not None and index not in refused:
                 store(self._payloads, integration, text)
         return Taken(None, outcome, ignored, tuple(read.names), tuple(read.gaps))
 
+    def _hear(self, tenant: str, names: Sequence[Name]) -> None:
+        """Hand names on, each at most once in a while: every message brings its sender's."""
+        with self._hearing:
+            fresh = [name for name in names if (tenant, name) not in self._heard]
+        if fresh:
+            self._take_names(tenant, fresh)
+            with self._hearing:
+                self._heard.update(dict.fromkeys((tenant, name) for name in fresh))
+
     def _options(self, integration: Integration) -> Options:
         settings = integration.settings
         staff, own, bots = (frozenset(settings.get(name, ())) for name in ("staff_ids", "own_ids", "bot_ids"))
         return Options(
             integration.id, staff, own, bots, keep_text="keep_text_days" in settings, zone=settings.get("zone", "UTC"),
-            settings=settings, room=partial(self._rooms.key, integration.tenant, integration.provider),
+            settings=settings,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Slack's Events API: messages, edits, deletions and reactions of the channels that the app is in, as they happen.
 
-- A message becomes the event that the importer of exports and the daily connector make of it (`sources/slack_message.py`), in
-  the channel's key, so that all three count it once. An `app_mention` is the same message told twice.
+- A message becomes the event that the importer of exports and the daily connector make of it (`sources/slack_message.py`), under
+  the channel's id, so that all three count it once. An `app_mention` is the same message told twice.
 - Slack tells a reply and not that its root has become a thread. So a reply also changes its root, which then is the question
   of a conversation; a root that is not stored is made from what its reply knows of it.
 - An edit is a revision. So is a deletion: the message was sent and stays counted, its text goes.
@@ -84,8 +84,9 @@ class SlackEvents:
             form = parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100)
             return Received(ignored={"command" if "command" in form else "interaction": 1})
         body = object_of(delivery.body)
-        if body.text("type") == "app_rate_limited":
-            minute = body.moment("minute_rate_limited")
+        lost_in = next((one for one in (body, body.one("event")) if one.text("type") == "app_rate_limited"), None)
+        if lost_in is not None:
+            minute = lost_in.moment("minute_rate_limited")
             lost = [Gap(minute, minute + MINUTE, "Slack sent nothing: too many events")] if minute else []
             return Received(ignored={"app_rate_limited": 1}, gaps=lost)
         return read_event(body, options)
@@ -100,8 +101,9 @@ def read_event(body: Fields, options: Options) -> Received:
     if kind == "reaction_added" and event.text("item", "type") == "message":
         return _reaction(event, event.text("event_ts") or body.text("event_time"), options)
     if kind in CHANNELS:
-        room = options.room_key(event.text("channel", "id"))
-        return Received(ignored={kind: 1}, names=[Name("room", room, event.text("channel", "name"))])
+        return Received(
+            ignored={kind: 1}, names=[Name("room", event.text("channel", "id"), event.text("channel", "name"))]
+        )
     if kind in USERS:
         user = event.one("user")
         name = user.text("profile", "display_name") or user.text("real_name") or user.text("name")
@@ -110,7 +112,7 @@ def read_event(body: Fields, options: Options) -> Received:
 
 
 def _message(event: Fields, options: Options) -> Received:
-    subtype, channel = event.text("subtype"), options.room_key(event.text("channel"))
+    subtype, channel = event.text("subtype"), event.text("channel")
     inner = dict(event.of)
     if subtype in ("message_changed", "message_deleted", "message_replied"):
         before = event.one("previous_message").of
@@ -140,8 +142,16 @@ def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Ch
         return []
     identity = f"{channel}:{root}"
     author = threads[root].author
-    opening = event_of(channel, Message(ts=root, thread_ts=root, user=author, reply_count=1), threads)
-    revision = micros(ts) * 1000
+    opening = event_of(
+        channel,
+        Message(
+            ts=root,
+            thread_ts=root,
+            user=author,
+        ),
+        threads,
+    )
+    revision = micros(ts) * 1000 - 1  # the same told by the daily connector, who sees the whole root, counts above it
     otherwise = _mapping(opening, revision, {})
     return [Change(identity, revision, {"conversation_id": identity}, otherwise if author else {})]
 
@@ -149,7 +159,7 @@ def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Ch
 def _reaction(event: Fields, moment: str, options: Options) -> Received:
     item, user = event.one("item"), event.text("user")
     at, ts = micros(moment), plain_ts(item.text("ts"))
-    channel = options.room_key(item.text("channel"))
+    channel = item.text("channel")
     message = f"{channel}:{ts}"
     time = datetime.fromtimestamp(at / 1e6, UTC).isoformat() if at else None
     return Received([filled(

@@ -8,7 +8,7 @@ from typing import Any
 
 from hubbub.facts.message import HORIZON
 from hubbub.facts.moments import micros, moment
-from hubbub.facts.refresh import refresh
+from hubbub.facts.refresh import store_waiting
 from hubbub.ingest.receivers.base import Change, UpTo
 from hubbub.storage.schema import OF_MESSAGES, SENT
 from hubbub.storage.store import Store
@@ -22,6 +22,8 @@ _SENT_TO = (
     "SELECT message_id, channel, channel_id, account_id, contact_id FROM event WHERE tenant = ? AND conversation_id = ? "
     "AND time BETWEEN ? AND ? AND type = 'message.sent' AND source = ? AND message_id IS NOT NULL"
 )
+FLAGS = ("edited", "deleted")
+"""What changes say of a message, and no later one takes back."""
 Event = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ def applied(store: Store, tenant: int, source: str, change: Change) -> Event | N
     known = _stored(store, tenant, source, change)
     if known is not None and _changed(known, change) is None:
         return None
-    refresh(store, tenant)  # what waits in the log may be the message, or a later word on it
+    store_waiting(store, tenant)  # what waits in the log may be the message, or a later word on it
     known = _stored(store, tenant, source, change)
     if known is not None:
         return _changed(known, change)
@@ -41,13 +43,24 @@ def applied(store: Store, tenant: int, source: str, change: Change) -> Event | N
 
 
 def _changed(known: Event, change: Change) -> Event | None:
-    """Return a message with a change; None where it says so already."""
-    fields = dict(change.fields)
-    if "attributes" in fields:
-        fields["attributes"] = {**_object(known.get("attributes")), **_object(fields["attributes"])}
-    if all(known.get(name) == value for name, value in fields.items()):
+    """Return a message with a change; None where it says so already, and for one that was made from a change itself."""
+    before = int(known.get("revision") or 0)
+    if known.get("revision") == 0:
         return None
-    return {**known, **fields, "revision": max(change.revision, known.get("revision", 0))}
+    if "attributes" in change.fields:
+        merged = {**_object(known.get("attributes")), **_object(change.fields["attributes"])}
+        attributes = {name: merged[name] for name in sorted(merged)}
+        revision = _revision(max(change.revision, before // len(FLAGS) ** 2), attributes)
+        return {**known, **change.fields, "attributes": attributes, "revision": revision} if revision > before else None
+    if all(known.get(name) == value for name, value in change.fields.items()):
+        return None
+    return {**known, **change.fields, "revision": max(change.revision, before + 1)}
+
+
+def _revision(newest: int, attributes: Event) -> int:
+    """Return the revision of a message that was changed: the same in whatever order its changes come, and higher with each."""
+    flags = sum(bool(attributes.get(name)) << bit for bit, name in enumerate(FLAGS))
+    return newest * len(FLAGS) ** 2 + flags
 
 
 def _stored(store: Store, tenant: int, source: str, change: Change) -> Event | None:
@@ -68,7 +81,7 @@ def _object(value: object) -> Event:
 def receipts(store: Store, tenant: int, source: str, one: UpTo) -> Iterator[Event]:
     """Yield a receipt for each message sent to a conversation that lies within a receipt's horizon before the moment."""
     until = micros(one.until)
-    refresh(store, tenant)
+    store_waiting(store, tenant)
     with store.facts.read() as reading:
         rows: Sequence[Any] = reading.rows(_SENT_TO, (tenant, one.conversation_id, until - HORIZON, until, source))
     for message_id, channel, channel_id, account_id, contact_id in rows:

@@ -31,8 +31,11 @@ def kind_of(integration_id: str) -> str:
     return f"text:{integration_id}"
 
 
-def parted(integration: Integration, event: Event) -> tuple[Event, Text | None]:
-    """Return an event without its text, and the text to store; None where none came, or the integration keeps none."""
+def parted(integration: Integration, event: Event, revision: int | None = None) -> tuple[Event, Text | None]:
+    """Return an event without its text, and the text to store; None where none came, or the integration keeps none.
+
+    `revision` is the text's own, where a change brought it.
+    """
     attributes = event.get("attributes")
     if not isinstance(attributes, Mapping):
         return event, None
@@ -41,7 +44,9 @@ def parted(integration: Integration, event: Event) -> tuple[Event, Text | None]:
     found = None
     if "keep_text_days" in integration.settings and (given or deleted):
         named = new_reference(integration.tenant, str(event["source"]), str(event.get("id")))
-        found = Text(named, "" if deleted else str(given), event.get("contact_id"), int(event.get("revision") or 0))
+        found = Text(
+            named, "" if deleted else str(given), event.get("contact_id"), revision or int(event.get("revision") or 0)
+        )
     reference: Any = found.reference if found is not None else attributes.get("text_ref")
     if reference and not deleted:
         kept["text_ref"] = reference

@@ -1,0 +1,72 @@
+"""Real bodies of services: what each becomes, file by file, as `webhooks.yaml` says; it was written by hand from the bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hubbub.ingest.receivers.base import Delivery, Options, Received
+from hubbub.ingest.receivers.catalogue import RECEIVERS
+from tests.acceptance.conftest import DATA, needs
+
+TABLE: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("webhooks.yaml").read_text(encoding="utf-8"))
+FOLDERS = {"slack": "slack", "whatsapp": "whatsapp", "messenger": "messenger", "twilio": "twilio"}
+"""Folder of bodies -> the service that sent them."""
+RECEIVED_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def bodies() -> list[str]:
+    """Return the files that are bodies which a service sent, but challenges; the others are answers of its API."""
+    paths = [path for folder in FOLDERS for path in sorted((DATA / "webhooks" / folder).rglob("*.*"))]
+    return [
+        path.relative_to(DATA / "webhooks").as_posix()
+        for path in paths
+        if not path.name.startswith(("api", "url_verification"))
+    ]
+
+
+def received(name: str) -> Received:
+    """Read a body, its text kept."""
+    kind = "application/x-www-form-urlencoded" if name.endswith(".txt") else "application/json"
+    body = (DATA / "webhooks" / name).read_bytes()
+    delivery = Delivery("POST", "https://here/", {}, {"content-type": kind}, body, RECEIVED_AT)
+    return RECEIVERS[FOLDERS[name.partition("/")[0]]].read(delivery, Options("int_1", keep_text=True))
+
+
+def told(found: Received) -> Iterator[str]:
+    """Yield what a body means, a line each."""
+    yield from (_line(event) for event in found.events)
+    for change in found.changes:
+        attributes: dict[str, Any] = dict(change.fields.get("attributes", {}))  # type: ignore[call-overload]
+        yield f"change of {change.id}: {', '.join(name for name in attributes if name != 'text')}"
+    yield from (f"{one.type} of {one.conversation_id} up to {one.until:%Y-%m-%dT%H:%M:%SZ}" for one in found.up_to)
+    yield from (f"gap from {gap.from_:%Y-%m-%dT%H:%M:%SZ} to {gap.to:%H:%M:%SZ}" for gap in found.gaps)
+    yield from (f"ignored: {name}" for name in found.ignored)
+
+
+def _line(event: Any) -> str:
+    time = f"{datetime.fromisoformat(event['time']):%Y-%m-%dT%H:%M:%SZ}" if event.get("time") else "no time"
+    who = [f"{name} {event[key]}" for name, key in WHO.items() if event.get(key)]
+    return ", ".join([f"{event['type']} {event['id']} at {time}", *who])
+
+
+WHO = {"of": "message_id", "with": "contact_id", "by": "staff_id", "in": "conversation_id", "from a": "kind"}
+
+
+@needs("webhooks")
+@pytest.mark.parametrize("name", bodies())
+def test_every_real_body_becomes_what_the_table_says(name: str) -> None:
+    """Each body of these services gives exactly the events of its line; what is not about conversations is ignored by name."""
+    assert list(told(received(name))) == TABLE[name]
+
+
+@needs("webhooks")
+def test_the_table_has_every_body() -> None:
+    """No body is left out, none is told to mean nothing at all, and no line is of a body that is not there."""
+    assert set(TABLE) == set(bodies())
+    assert all(TABLE.values())
