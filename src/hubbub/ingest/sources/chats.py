@@ -115,15 +115,16 @@ def events(chat: Chat, team: Team, *, keep_text: bool) -> Iterator[Record | Reje
 
 
 def names(chat: Chat, team: Team) -> Iterator[Name]:
-    """Yield what the chat's people and the chat are called, where that is not their id."""
+    """Yield what the chat's people and the chat are called, where that is not their id, as of their newest message."""
     if chat.name and chat.name != chat.id and chat.id:
-        yield Name("room", chat.id, chat.name)
+        times = [m.time for m in chat.messages if isinstance(m, Message)]
+        yield Name("room", chat.id, chat.name, max(times, default=None))
     talks = _Talks(chat, team)
     for message in chat.messages:
         if not isinstance(message, Message) or message.kind != "person" or message.author is None:
             continue
         if message.name and message.name != message.author:
-            yield Name("staff" if talks.answers(message) else "contact", message.author, message.name)
+            yield Name("staff" if talks.answers(message) else "contact", message.author, message.name, message.time)
 
 
 class _Talks:
