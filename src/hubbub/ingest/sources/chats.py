@@ -6,7 +6,8 @@ An importer of chats gives `Chat`s of `Message`s; all that follows is decided he
   others belong to none, unless the team's side is known: then the room is their conversation.
 - **Sides.** What those write who are named as staff is sent, all else received. Where nobody is named, whoever opened a
   conversation is the contact, and what others write in it is sent, as in a Slack thread: answers to who wrote first count.
-- **Identity** is the chat's id and the message's. Edits and reactions raise the revision, so that the newest export wins.
+- **Identity** is the chat's id and the message's. Edits, reactions and a named team raise the revision, so that an export that
+  tells more wins.
 - **Text** is left out unless asked for, and then e-mail addresses and secrets in it are masked.
 """
 
@@ -194,7 +195,7 @@ class _Talks:
             contact_id=self._contact.get(talk or "") if answers else person,
             staff_id=person if answers else None,
             kind=message.kind,
-            revision=None if message.changed is None else _revision(message.changed, message.reactions),
+            revision=_revision(message, bool(self._team.named)),
             attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
         )
 
@@ -210,9 +211,10 @@ def _top(at: str, parents: dict[str, str]) -> str:
     return at
 
 
-def _revision(changed: datetime, reactions: int) -> int:
-    """Return a number that is higher for a later edit, and for more reactions."""
-    return max(0, (changed - _EPOCH) // timedelta(microseconds=1)) * 1000 + min(reactions, 999)
+def _revision(message: Message, team: bool) -> int | None:
+    """Return a number that is higher for a later edit, for more reactions, and once the team's side is known."""
+    changed = 0 if message.changed is None else max(0, (message.changed - _EPOCH) // timedelta(microseconds=1))
+    return changed * 1000 + min(message.reactions, 499) * 2 + team or None
 
 
 def _whole(text: str) -> str:

@@ -77,6 +77,7 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
     whole = _COPY.sub("", (folder.rpartition("/")[2] or package.name) if stem in ("_chat", "chat") else stem)
     signal = bool(lines) and _is_signal(lines[0].header)
     chat = Chat(id=whole, channel="signal" if signal else "whatsapp")
+    group = _group_itself(lines, whole)
     clock = Clock(options.zone) if options.zone is not None else None
     numbering = Numbering()
     for one in found:
@@ -88,20 +89,31 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
             chat.messages.append(_refusal("invalid_time", at, f"{one.header.text!r} is no date with the {order}"))
             continue
         local = datetime(day.year, day.month, day.day, one.header.hour, one.header.minute, one.header.second)  # noqa: DTZ001
-        author, content = _split(one, whole)
+        author, content = _split(one)
+        if author is not None and author == group:
+            author = None
         place = numbering.id(local, person_id(author) if author else None)
         chat.messages.append(_message(place, clock.moment(local), at, author, content))
     return chat
 
 
-def _split(line: Line, chat: str) -> tuple[str | None, str]:
+def _group_itself(lines: list[Line], chat: str) -> str | None:
+    """Return the author under whom an iPhone writes the notices of a group: named as the chat, and never typing anything."""
+    typed: dict[str, bool] = {}
+    for author, text in map(_split, lines):
+        if author is not None:
+            typed[author] = typed.get(author, False) or not text.startswith(_NOTICE)
+    silent = [author for author, has_typed in typed.items() if not has_typed and chat.endswith(author)]
+    return silent[0] if silent and len(typed) > 2 else None
+
+
+def _split(line: Line) -> tuple[str | None, str]:
     """Return author and text; no author for a notice of the platform."""
     match = _AUTHOR.match(line.text)
     if match is None or _QUOTES & set(match["author"]) or not (match["text"] or "").strip(" "):
         return None, line.text
     author, text = plain_name(match["author"]), match["text"]
-    by_itself = text.startswith(_NOTICE) and _FILE.search(text) is None
-    if not author or (by_itself and (line.number == 1 or (author in chat and line.text.count(_NOTICE) > 1))):
+    if not author or (line.number == 1 and text.startswith(_NOTICE) and _FILE.search(text) is None):
         return None, text
     return author, text
 

@@ -86,6 +86,17 @@ def test_the_teams_side_is_given_by_name(tmp_path: Path, kind: str) -> None:
 
 
 @each_kind
+def test_a_team_that_is_named_later_corrects_the_sides(tmp_path: Path, kind: str) -> None:
+    """The same export with --staff has the same ids and higher revisions, so that it replaces what was read without."""
+    path = written(tmp_path, kind)
+    without, named = (
+        {e.id: e for e in events(kind, path, **options)} for options in ({}, {"staff": (HOTEL,)})
+    )  # fmt: skip
+    assert without.keys() == named.keys()
+    assert all((named[id_].revision or 0) > (event.revision or 0) for id_, event in without.items())
+
+
+@each_kind
 def test_text_stays_away_unless_asked_for(tmp_path: Path, kind: str) -> None:
     """Without --keep-text no attribute holds a word of what was written."""
     told = b"".join(bytes(e.attributes) for e in events(kind, written(tmp_path, kind)))
@@ -98,7 +109,7 @@ def test_edits_and_reactions_raise_the_revision(tmp_path: Path, kind: str) -> No
     found = {str(e.id): e for e in events(kind, written(tmp_path, kind))}
     answer = next(e for e in found.values() if e.type == "message.sent")
     assert json.loads(bytes(answer.attributes)) == {"edited": True, "reactions": 2, "files": 1}
-    assert answer.revision == int((START + 2 * WAIT).timestamp() * 1_000_000) * 1000 + 2
+    assert answer.revision == int((START + 2 * WAIT).timestamp() * 1_000_000) * 1000 + 2 * 2
 
 
 @each_kind

@@ -266,6 +266,19 @@ def test_many_people_without_a_team_only_talk(tmp_path: Path) -> None:
     assert [e.type for e in found] == ["message.received"] * 3 + ["message.sent"]
 
 
+def test_a_group_is_no_person(tmp_path: Path) -> None:
+    """An iPhone writes notices of a group under the group's name; they are the platform's, and what people attach is theirs."""
+    group = "[31/12/19, 10:00:00] Team: \u200eMessages are encrypted.\n[31/12/19, 10:00:01] Team: \u200eAda added you\n"
+    said = "[31/12/19, 10:01:00] Ada: \u200eimage omitted\n[31/12/19, 10:02:00] Bob: hi\n"
+    found = events(chat(tmp_path, group + said + said.replace("Ada", "Eve"), "WhatsApp Chat - Team.txt"))
+    assert [(e.kind, e.contact_id) for e in found[:4]] == [("system", None)] * 2 + [
+        ("person", "Ada"),
+        ("person", "Bob"),
+    ]
+    direct = group.replace("you\n", "\n") + said.replace("Bob", "Team")
+    assert [e.kind for e in events(chat(tmp_path, direct, "WhatsApp Chat - Team.txt"))] == ["system"] + ["person"] * 3
+
+
 def test_a_zip_is_named_as_its_chat(tmp_path: Path) -> None:
     """`_chat.txt` is the chat of its ZIP, media are no chats, a second copy is the same chat, and a longer one adds."""
     ids = []
