@@ -240,7 +240,11 @@ class Oracle:
             converted = False
             if got and out.contact_id is not None:
                 since = min(got)
-                mine = [e for e in self.events if e.contact_id == out.contact_id and e.time >= since]
+                mine = [
+                    e
+                    for e in self.events
+                    if e.contact_id and self._who(e.contact_id) == self._who(out.contact_id) and e.time >= since
+                ]
                 converted = any(e.type == "contact.converted" and e.time < since + WEEK for e in mine)
                 acts |= any(
                     e.type in ("link.clicked", "message.reacted") and e.message_id is None and e.time < since + HORIZON
@@ -586,7 +590,7 @@ class Oracle:
             "total_conversations": len(lives),
             "tasks_pending": sum(s == "pending" for s in tasks.values()),
             "staff_online": sum(s == "online" for s in staff.values()),
-            "blocked_contacts": sum(s == "blocked" for s in contacts.values()),
+            "blocked_contacts": len({self._who(contact) for contact, s in contacts.items() if s == "blocked"}),
             "campaigns_total": len(campaigns),
             **{f"campaigns_{s}": sum(v == s for v in campaigns.values()) for s in ("active", "completed", "failed")},
         }

@@ -25,7 +25,8 @@ def erase(
 ) -> None:
     """Remove a contact from events, numbers, snapshots, reports, refused records and replies, and from every file of them.
 
-    Look at --dry-run first: 'mentions' are events of others that name it, and go too. Backups are yours to look after.
+    Look at --dry-run first: 'contacts' are the ids that are linked to it, which go with it, and 'mentions' events of others that
+    name it, which go too. Backups are yours to look after.
     """
     ask("erase", data, as_json, tenant=tenant, contact=contact, dry_run=dry_run)
 

@@ -1,4 +1,5 @@
-"""Take a contact out of a store: what names it anywhere, as if it had never been there, down to the last byte.
+"""Take a contact out of a store: what names it anywhere, as if it had never been there, down to the last byte. Ids that are linked
+are one person, who goes whole.
 
 In one transaction its events go, with others that name it, and with them rows of facts, former versions, refused records and
 snapshots that name it; boundaries forget it. The units that its events were part of are folded again. Then both files are written
@@ -58,10 +59,13 @@ FACTS: Mapping[str, tuple[str, str, str]] = {
 
 @dataclass(frozen=True)
 class Contact:
-    """A tenant's contact: its id, the digest under which its erasure is noted, and all that it is looked for by."""
+    """A tenant's contact: its id, the digest under which its erasure is noted, and all that it is looked for by.
+
+    `ids` are those of the same person, its own first.
+    """
 
     tenant: Tenant
-    id: str
+    ids: tuple[str, ...]
     digest: str
     names: tuple[str, ...]
 
@@ -95,21 +99,35 @@ class Mention:
 
 
 def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
-    """Return the contact of an id. Ids of its own conversations that have it inside a longer word are looked for like itself."""
+    """Return the contact of an id, with all ids of the same person.
+
+    Ids of its own conversations that have one of them inside a longer word are looked for like itself.
+    """
     refresh(store, tenant.no)
-    if len(contact) < SHORTEST:
-        return Contact(tenant, contact, digest, (contact,))
-    plain = re.compile(pattern([contact]))
     with store.facts.read() as reading:
-        own = reading.rows(
-            " UNION ".join(
-                f"SELECT conversation_id FROM {table} WHERE tenant = :no AND contact_id = :who AND conversation_id IS NOT NULL"
-                for table in ("event", "former_version")
-            ),
-            {"no": tenant.no, "who": contact},
+        linked = reading.rows(
+            "SELECT q.contact_id FROM person AS p JOIN person AS q ON q.tenant = p.tenant AND q.root = p.root "
+            "WHERE p.tenant = ? AND p.contact_id = ? AND q.contact_id <> p.contact_id ORDER BY q.contact_id",
+            (tenant.no, contact),
         )
-    glued = sorted(name for (name,) in own if contact in name and not plain.search(name))
-    return Contact(tenant, contact, digest, (contact, *glued))
+        ids = (contact, *(id_ for (id_,) in linked))
+        glued = [name for id_ in ids for name in _glued(reading, tenant, id_)]
+    return Contact(tenant, ids, digest, tuple(dict.fromkeys((*ids, *glued))))
+
+
+def _glued(reading: Transaction, tenant: Tenant, contact: str) -> list[str]:
+    """Return the ids of a contact's own conversations that have its id inside a longer word."""
+    if len(contact) < SHORTEST:
+        return []
+    plain = re.compile(pattern([contact]))
+    own = reading.rows(
+        " UNION ".join(
+            f"SELECT conversation_id FROM {table} WHERE tenant = :no AND contact_id = :who AND conversation_id IS NOT NULL"
+            for table in ("event", "former_version")
+        ),
+        {"no": tenant.no, "who": contact},
+    )
+    return sorted(name for (name,) in own if contact in name and not plain.search(name))
 
 
 def count(store: Store, who: Contact) -> dict[str, int]:
@@ -119,7 +137,8 @@ def count(store: Store, who: Contact) -> dict[str, int]:
     """
     with store.facts.read() as reading:
         found = {table: len(who.named(reading, table, ("tenant",))) for table in TEXTS}
-        own = reading.value("SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?", (who.tenant.no, who.id))
+        sql = "SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?"
+        own = sum(reading.value(sql, (who.tenant.no, id_)) for id_ in who.ids)
     return {
         "events": own, "mentions": found["event"] - own, "superseded": found["former_version"], "quarantine": found["quarantine"],
         "facts": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"], "names": found["name"],
@@ -136,7 +155,7 @@ def mentions(store: Store, who: Contact) -> list[Mention]:
     """Return the events that are not the contact's own and name it."""
     with store.facts.read() as reading:
         rows = who.named(reading, "event", ("source", "id", "contact_id"))
-    return [Mention(source, id_) for source, id_, contact in rows if contact != who.id]
+    return [Mention(source, id_) for source, id_, contact in rows if contact not in who.ids]
 
 
 def moments(store: Store, who: Contact) -> list[datetime]:

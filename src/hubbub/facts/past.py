@@ -17,7 +17,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.facts import whole
 from hubbub.facts.moments import moment
 from hubbub.facts.rebuild import units_of
-from hubbub.facts.units import UNITS
+from hubbub.facts.units import UNITS, Touched, fold
 from hubbub.storage import schema, sqlite, sqlite_schema
 from hubbub.storage.log import EVENT
 from hubbub.storage.sqlite import errors_of
@@ -84,5 +84,6 @@ def _fold(facts: Transaction, tenant: int) -> None:
         first = next(unit for unit in UNITS if any(one[0] == unit for one in todo))
         mine = {one for one in todo if one[0] == first}
         todo -= mine
+        done: Touched = set()
         for unit, no, key in sorted(mine):
-            todo |= UNITS[unit](facts, no, key)
+            todo |= fold(facts, unit, no, key, done)

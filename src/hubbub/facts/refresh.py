@@ -15,7 +15,7 @@ from typing import Any
 
 from hubbub.facts import whole
 from hubbub.facts.moments import moment
-from hubbub.facts.units import UNITS, Touched, new_sights, touched
+from hubbub.facts.units import UNITS, Touched, fold, new_sights, touched
 from hubbub.memory import uncollected
 from hubbub.model.event import Event
 from hubbub.storage import published, schema
@@ -220,20 +220,19 @@ def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
     mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
     if not _anything(store, tenant):
         return 0
-    for unit, fold in UNITS.items():
+    for unit in UNITS:
         with store.facts.write(tenant) as writing:
             keys = writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
             if not keys:
                 continue
             again: Touched = set()
-            folded: list[tuple[str, int, str]] = []
+            folded: Touched = set()
             for no, key in keys:
-                again |= fold(writing, no, key)
-                folded.append((unit, no, key))
+                again |= fold(writing, unit, no, key, folded)
                 done.tenants.add(no)
                 if store.settling.due:
                     break
-            writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", folded)
+            writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", sorted(folded))
             writing.many(_TODO, sorted(again))
         done.units[unit] = done.units.get(unit, 0) + len(folded)
         return len(folded)

@@ -284,7 +284,10 @@ def links(
 
 
 def fold_person(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Work out which contacts are the same person as one, and give all of them the smallest of their ids."""
+    """Work out which contacts are the same person as one, and give all of them the smallest of their ids.
+
+    Returns them, which nobody has to fold then.
+    """
 
     def linked(contact: str) -> set[str]:
         return person.linked(contact, links(writing, tenant, contact, boundary_of(writing, tenant, "person", contact)))
@@ -292,7 +295,7 @@ def fold_person(writing: Transaction, tenant: int, key: str) -> Touched:
     new = person.roots(key, linked)
     for contact, root in new.items():
         _replace(writing, _PERSONS, tenant, contact, [(contact, root)] if len(new) > 1 else [])
-    return set()
+    return {("person", tenant, contact) for contact in new}
 
 
 UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
@@ -306,7 +309,20 @@ UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
     "staff": _stateful("staff"),
     "person": fold_person,
 }
-"""Unit -> what folds one key of a tenant; returns units that must follow. In the order in which they are folded."""
+"""Unit -> what folds one key of a tenant; returns units that must follow, of a person those that are done with it. In the order in
+which they are folded."""
+
+
+def fold(writing: Transaction, unit: str, tenant: int, key: str, done: Touched) -> Touched:
+    """Fold one unit, unless it is done; returns what must follow. What is folded with it is done, too."""
+    if (unit, tenant, key) in done:
+        return set()
+    done.add((unit, tenant, key))
+    more = UNITS[unit](writing, tenant, key)
+    if unit != "person":
+        return more
+    done |= more
+    return set()
 
 
 # --- what is carried over a cut

@@ -13,7 +13,7 @@ from typing import Any
 from hubbub.facts.message import HORIZON
 from hubbub.facts.rebuild import units_of
 from hubbub.facts.refresh import Progress, quiet, refresh
-from hubbub.facts.units import UNITS
+from hubbub.facts.units import Touched, fold
 from hubbub.model.tenant import Tenant
 from hubbub.storage.identity import key_of
 from hubbub.storage.schema import FOREVER
@@ -128,9 +128,10 @@ def verify(
 def _units(reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: Verdicts) -> None:
     units = units_of(reading, tenant.no, low, high)
     verdicts.units += len(units)
+    done: Touched = set()
     for unit, no, key in units:
         dry = _Dry(reading)
-        UNITS[unit](dry, no, key)
+        fold(dry, unit, no, key, done)
         for table, count in dry.writes:
             verdicts.differs(table, f"{tenant.id}: {unit} {key}", count)
 

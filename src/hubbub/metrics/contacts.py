@@ -44,18 +44,19 @@ CONTACTS = Rollup(
     },
     metrics={
         "active_contacts": Distinct(
-            "Different contacts that wrote, reacted, read, clicked, rated or converted.",
+            "Different contacts that wrote, reacted, read, clicked, rated or converted; linked ones are one person.",
             Unit.COUNT, member="contact_id", measure="deeds",
         ),
         "new_contacts": First(
-            "Contacts first seen in the window: created, or their first message ever. An account's are those it saw first.",
+            "Contacts first seen in the window: created, or their first message ever. An account's are those it saw first. Linked "
+            "contacts are one person, new when the first of them was.",
             Unit.COUNT, held=("contact", "seen"),
         ),
         "total_contacts": State(
-            "Contacts known at the end of the window (or now).", Unit.COUNT, held=("contact", "known"),
+            "Contacts known at the end of the window (or now); linked ones are one person.", Unit.COUNT, held=("contact", "known"),
         ),
         "blocked_contacts": State(
-            "Contacts blocked at the end of the window (or now).",
+            "Contacts blocked at the end of the window (or now); of linked ones a person is, when any id is.",
             Unit.COUNT, held=("contact", "is blocked"), better=Better.LOWER,
         ),
         "contact_engagement_score": Score(

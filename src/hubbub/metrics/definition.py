@@ -95,6 +95,7 @@ WITHIN: Mapping[str, int] = {
 class Fact:
     """One row for each logical thing: `docs/facts.md`. `view` is a SELECT of these rows from the store's tables.
 
+    `persons` is the same for tenants who have linked contacts, where rows say what a person did: all ids of one count.
     Its columns are `tenant`, the anchor(s) in microseconds, dimensions and what measures aggregate. `key` tells apart two rows of
     the same anchor; a fact whose key is `ident` is of the event at that anchor. `id` is what people know the thing by.
     `event` is a condition on `e`, an event of the anchor's moment, under which that is the one that the row is about.
@@ -105,6 +106,7 @@ class Fact:
     name: str
     doc: str
     view: str
+    persons: str = ""
     key: str = "ident"
     id: str = "id"
     event: str = ""

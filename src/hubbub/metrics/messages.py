@@ -32,30 +32,40 @@ TALK = Fact(
     """,
 )
 
-SENT = Fact(
-    name="sent",
-    doc="A sent message folded over its receipts in any order, and what its contact did next, or whether it blocked us in 7 days. "
-    "A receipt is a delivered, read or failed event; clicks and reactions are none.",
-    look_ahead=CONVERSION + HORIZON,
-    view="""
+
+def _sent(own: str) -> str:
+    """Return the SELECT of sent messages; `own` is the condition on an event `d` that it is of the contact of a message `m`."""
+    return f"""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, campaign_id, contact_id,
             delivered_at IS NOT NULL AS delivered,
             coalesce(receipts & 2, 0) > 0 AS is_read, coalesce(receipts & 4, 0) > 0 AS is_failed,
             delivered_at IS NOT NULL AND answered_at IS NOT NULL AS replied,
             delivered_at IS NOT NULL AND (answered_at IS NOT NULL OR coalesce(receipts & 8, 0) > 0
-                OR EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND d.contact_id = m.contact_id
+                OR EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND {own}
                     AND d.time >= m.delivered_at AND d.time < m.delivered_at + 604800000000 AND (d.type = 'contact.converted'
                         OR (d.type IN ('link.clicked', 'message.reacted') AND d.message_id IS NULL
                             AND d.time < m.delivered_at + 259200000000)))) AS engaged,
             delivered_at IS NOT NULL AND EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant
-                AND d.contact_id = m.contact_id AND d.type = 'contact.converted' AND d.time >= m.delivered_at
+                AND {own} AND d.type = 'contact.converted' AND d.time >= m.delivered_at
                 AND d.time < m.delivered_at + 604800000000) AS converted,
-            EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND d.contact_id = m.contact_id
+            EXISTS (SELECT 1 FROM event AS d WHERE d.tenant = m.tenant AND {own}
                 AND d.type = 'contact.blocked' AND d.time >= m.time AND d.time < m.time + 604800000000) AS opted_out
         FROM event AS m
         WHERE type = 'message.sent' AND repeats IS NULL AND coalesce(kind, 'person') IN ('person', 'ai', 'auto')
             AND coalesce(status, '') <> 'private'
-    """,
+    """
+
+
+SENT = Fact(
+    name="sent",
+    doc="A sent message folded over its receipts in any order, and what its contact did next, under any id of theirs, or whether "
+    "it blocked us in 7 days. A receipt is a delivered, read or failed event; clicks and reactions are none.",
+    look_ahead=CONVERSION + HORIZON,
+    view=_sent("d.contact_id = m.contact_id"),
+    persons=_sent(
+        "d.contact_id IN (SELECT m.contact_id UNION ALL SELECT q.contact_id FROM person AS p JOIN person AS q "
+        "ON q.tenant = p.tenant AND q.root = p.root WHERE p.tenant = m.tenant AND p.contact_id = m.contact_id)"
+    ),
 )
 
 MESSAGES = Rollup(

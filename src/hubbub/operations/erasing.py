@@ -73,7 +73,8 @@ class EraseOperations(ABC):
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
 
-        Returns counts: `events` of the contact and `mentions` (others that name it), `superseded` (former versions), `quarantine`,
+        Ids that are linked to it are the same person, and go with it: unlink first what is to stay. Returns counts: `contacts` (ids
+        of the person), `events` of the contact and `mentions` (others that name it), `superseded` (former versions), `quarantine`,
         `facts` (rows of facts), `snapshots` and `reports` that name it or are made again, `payloads`, `examples` of labels; and
         the `erasure` under which it is noted. Cut short, the same erasure goes on.
         Raises NotFoundError, BadInputError, StoreFullError, StoreBusyError.
@@ -88,10 +89,10 @@ class EraseOperations(ABC):
         counts["snapshots"] += len(periods)
         examples = self.labels.examples.forget(one.id, _naming(who), dry_run=True)
         counts |= {"reports": len(reports), "payloads": len(references), "examples": examples}
-        answer = {"tenant": one.id, "contact": digest, "dry_run": dry_run, **counts}
+        answer = {"tenant": one.id, "contact": digest, "dry_run": dry_run, "contacts": len(who.ids), **counts}
         if dry_run:
             return {**answer, "erasure": None}
-        begun = self._begin(who)
+        begun, *others = self._begin(who)
         if any(counts.values()) or erasure.pending(self.store, who):
             erasure.erase(self.store, who)
             for kind, day in periods:
@@ -106,6 +107,8 @@ class EraseOperations(ABC):
         self.database.scrub(payloads, repeats, label_examples)
         self.cached.forget(one)
         self.erasure_store.done(begun, counts)
+        for other in others:  # noted for itself, so that nothing comes back under it
+            self.erasure_store.done(other, dict.fromkeys(counts, 0))
         log.info("contact erased", tenant=one.id, erasure=begun, **counts)
         return {**answer, "erasure": begun}
 
@@ -122,13 +125,14 @@ class EraseOperations(ABC):
         rows, following = cut(found, limit, lambda row: (row["at"], row["id"]))
         return {"rows": rows, "next": following}
 
-    def _begin(self, who: erasure.Contact) -> str:
-        """Note the erasure, so that nothing of it is taken any more, and return its id."""
+    def _begin(self, who: erasure.Contact) -> list[str]:
+        """Note the erasure of each id of the person, so that nothing of it is taken any more, and return their ids."""
         at = self.clock()
         moments = erasure.moments(self.store, who)
         until = max([at, *(last + timedelta(microseconds=1) for last in moments[-1:])])
         named = [(mention.source, mention.id) for mention in erasure.mentions(self.store, who)]
-        begun = self.erasure_store.begin(who.tenant.id, who.id, at, until.astimezone(UTC).replace(tzinfo=None), named)
+        end = until.astimezone(UTC).replace(tzinfo=None)
+        begun = [self.erasure_store.begin(who.tenant.id, contact, at, end, named) for contact in who.ids]
         self.control.follow()
         return begun
 

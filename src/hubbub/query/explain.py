@@ -222,7 +222,8 @@ def _facts(context: Context, one: Asked, params: dict[str, Any]) -> str:
         }
     columns = ", ".join(f"{sql} AS {name}" for name, sql in shown.items())
     return (
-        f"SELECT {columns} FROM ({fact.view}) AS f{event} WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "
+        f"SELECT {columns} FROM ({context.rows_of(fact)}) AS f{event} "
+        f"WHERE f.tenant = :tenant AND {anchor} >= :low AND {anchor} < :high "
         f"AND ({rollup.where}) AND ({whole}) AND {filters(context.question, rollup, params)}"
     )
 

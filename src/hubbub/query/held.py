@@ -46,7 +46,7 @@ def states(context: Context, one: Asked, metric: State, found: dict[Key, Cell]) 
     by = [columns[name] for name in context.question.by]
     entity, state = metric.held
     params: dict[str, Any] = {"low": moments[0], "high": moments[-1]}
-    once = (entity, state) == ("contact", "known")
+    once = entity == "contact" and (state == "known" or context.linked)
     who = person_of("s.id") if once and context.linked else "s.id"
     of = f"FROM state AS s WHERE {in_state(context, one, metric, params)} AND s.until >= :low AND s.since < :high"
     if len(asked) == 1:  # the file counts
@@ -92,15 +92,19 @@ def _plainly(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims
 
 
 def _once(rows: Iterator[tuple[Any, ...]], width: int) -> Iterator[tuple[Dims, int, int, Any]]:
-    """Yield each entity once, from its earliest row on: a contact is known by each channel and account that heard of it."""
-    first: dict[tuple[Dims, str], tuple[int, int]] = {}
+    """Yield the stretches of each contact or person without overlaps: it is known by several channels, or under several ids."""
+    held: dict[tuple[Dims, str], list[tuple[int, int]]] = {}
     for row in rows:
-        key = row[:width], row[width]
-        held = first.get(key)
-        if held is None or row[width + 1] < held[0]:
-            first[key] = row[width + 1], row[width + 2]
-    for (dims, _), (since, until) in first.items():
-        yield dims, since, until, None
+        held.setdefault((row[:width], row[width]), []).append((row[width + 1], row[width + 2]))
+    for (dims, _), several in held.items():
+        several.sort()
+        begun, ended = several[0]
+        for since, until in several[1:]:
+            if since > ended:
+                yield dims, begun, ended, None
+                begun = since
+            ended = max(ended, until)
+        yield dims, begun, ended, None
 
 
 _SEEN_BEFORE = (

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from hubbub.metrics.catalogue import Asked, dimensions_of
-from hubbub.metrics.definition import Count, Extreme, Ratio, Rollup, Stored, Sum, tones_bound
+from hubbub.metrics.definition import Count, Extreme, Fact, Ratio, Rollup, Stored, Sum, tones_bound
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
@@ -44,6 +44,10 @@ class Context:
     def stretches(self) -> Sequence[Stretch]:
         """The stretches that the windows form."""
         return stretches(self.cut)
+
+    def rows_of(self, fact: Fact) -> str:
+        """Return the SELECT of a fact's rows."""
+        return fact.persons if fact.persons and self.linked else fact.view
 
     @cached_property
     def linked(self) -> bool:
@@ -79,7 +83,7 @@ class Select:
         grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(width + 1))}" if group else ""
         for stretch in context.stretches:
             sql = (
-                f"SELECT {stretch.number(anchor)}{shown} FROM ({rollup.source.view}) AS f WHERE f.tenant = :tenant "
+                f"SELECT {stretch.number(anchor)}{shown} FROM ({context.rows_of(rollup.source)}) AS f WHERE f.tenant = :tenant "
                 f"AND {anchor} >= :low AND {anchor} < :high AND ({rollup.where}) AND ({more}) AND {where} {grouped} {order}"
             )
             params = {**context.bound, "low": stretch.low, "high": stretch.high, **self.params}

@@ -146,6 +146,7 @@ INDEXES: Mapping[str, str] = {
     "event_staff": f"event (tenant, staff_id) WHERE {OF_STAFF}",
     "event_link": f"event (tenant, contact_id) WHERE {OF_LINKS}",
     "event_link_to": f"event (tenant, name) WHERE {OF_LINKS}",
+    "person_root": "person (tenant, root)",
     "response_conversation": "response (tenant, conversation_id)",
     "episode_conversation": "episode (tenant, conversation_id)",
     "episode_replied": "episode (tenant, first_reply_at) WHERE first_reply_at IS NOT NULL",

@@ -368,42 +368,6 @@ class CalendarAnswer(Shape):
     versions: list[dict[str, Any]] = Field(description="By the day they are in force from.")
 
 
-class ErasedAnswer(Shape):
-    """What an erasure took out, or would."""
-
-    tenant: str
-    contact: str = Field(description="A digest of the id, by which it is known from now on.")
-    dry_run: bool
-    erasure: str | None = Field(description="Its id; null: nothing was done.")
-    events: int = Field(ge=0, description="Events of the contact.")
-    mentions: int = Field(ge=0, description="Other events that named it.")
-    superseded: int = Field(ge=0, description="Events that were replaced by corrections.")
-    quarantine: int = Field(ge=0, description="Refused records.")
-    facts: int = Field(ge=0, description="Rows of facts under its id.")
-    snapshots: int = Field(ge=0, description="Deleted, or made again without it.")
-    reports: int = Field(ge=0, description="Made again without it, or deleted.")
-    payloads: int = Field(ge=0, description="Replies that were asked for.")
-    names: int = Field(ge=0, description="What it was called.")
-    examples: int = Field(ge=0, description="Messages that people labelled.")
-
-
-class ErasureRow(Shape):
-    """An erasure."""
-
-    id: str
-    tenant: str
-    contact: str = Field(description="A digest of the id.")
-    at: Moment
-    counts: dict[str, int] | None = Field(description="What it took out; null: it is not done.")
-
-
-class ErasuresAnswer(Shape):
-    """A page of erasures, oldest first."""
-
-    rows: list[ErasureRow]
-    next: Next
-
-
 class HealthAnswer(Shape):
     """The process is alive."""
 
@@ -445,6 +409,4 @@ Report = Annotated[dict[str, Any], Like(ReportAnswer)]
 Reports = Annotated[dict[str, Any], Like(ReportsAnswer)]
 Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
 Calendar = Annotated[dict[str, Any], Like(CalendarAnswer)]
-Erased = Annotated[dict[str, Any], Like(ErasedAnswer)]
-Erasures = Annotated[dict[str, Any], Like(ErasuresAnswer)]
 Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -247,3 +247,37 @@ def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytes
         assert reading.rows("SELECT value FROM meta WHERE key LIKE 'erasing%'") == []
     assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
     assert engine.verify()["clean"]
+
+
+# --- persons
+
+
+def link(id_: str, one: str, other: str, days: float, *, joins: bool = True) -> dict[str, Any]:
+    """A link between two ids, or its end, some days ago."""
+    type_ = "contact.linked" if joins else "contact.unlinked"
+    return {
+        "type": type_,
+        "time": (NOW - timedelta(days=days)).isoformat(),
+        "id": id_,
+        "contact_id": one,
+        "name": other,
+    }
+
+
+def test_a_person_is_erased_under_every_id(engine: Engine, tmp_path: Path) -> None:
+    """Erasing one id takes all that are linked to it, by whatever way, and none comes back; who was unlinked stays."""
+    mail, phone, stays = "ada-4711@example.org", "+39-555-0104711", "bo-0815@example.org"
+    record(engine, event("1"), event("2", mail), event("3", phone), event("4", stays), event("5", "guest-other"))
+    record(engine, link("l1", GUEST, mail, 5), link("l2", phone, mail, 4), link("l3", GUEST, stays, 3))
+    record(engine, link("l4", stays, GUEST, 2, joins=False))
+    counts = engine.erase("acme", GUEST, dry_run=True)
+    assert (counts["contacts"], counts["events"]) == (3, 6)
+    assert engine.erase("acme", GUEST)["contacts"] == 3
+    assert ids(engine) == ["4", "5"]
+    again = engine.record("acme", [event("2", mail), event("6", phone, 2), event("7", stays, 2)], history=True)
+    assert ids(engine) == ["4", "5", "7"] and again["accepted"] == 1
+    assert len(engine.erasures("acme")["rows"]) == 3
+    assert engine.verify("acme")["clean"]
+    engine.close()
+    for file in (one for one in tmp_path.rglob("*") if one.is_file()):
+        assert not any(one.encode() in file.read_bytes() for one in (GUEST, mail, phone)), file.name
