@@ -13,7 +13,7 @@ from hubbub.model.event import Event
 from hubbub.model.tenant import Tenant
 from tests.extent import ALL
 from tests.laws.conftest import Lab
-from tests.laws.strategies import utc
+from tests.laws.oracle import utc
 
 START, END = utc(2026, 3, 1), utc(2026, 4, 1)
 NAMES = ("active_contacts", "new_contacts", "total_contacts", "blocked_contacts")

@@ -51,7 +51,7 @@ def test_the_store_finds_the_same(tmp_path: Path, column: str) -> None:
         ]
         with store.facts.write() as writing:
             writing.many("INSERT INTO quarantine VALUES (?, ?, 0, 'api', 'bad', ?, ?, ?, 0)", rows)
-            found = Contact(Tenant(no, "acme"), name, "", (name,)).named(writing, "quarantine", ("id", column))
+            found = Contact(Tenant(no, "acme"), (name,), "", (name,)).named(writing, "quarantine", ("id", column))
         assert [text for _, text in sorted(found)] == [text for text, there in texts.items() if there], name
     store.close()
 
