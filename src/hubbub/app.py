@@ -34,6 +34,8 @@ from hubbub.operations.alerts import OPERATIONS as ALERTING
 from hubbub.operations.alerts import AlertOperations
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
+from hubbub.operations.coverage import OPERATIONS as COVERING
+from hubbub.operations.coverage import CoverageOperations
 from hubbub.operations.delivery import OPERATIONS as DELIVERING
 from hubbub.operations.delivery import DeliveryOperations
 from hubbub.operations.erasing import OPERATIONS as ERASING
@@ -78,7 +80,7 @@ def _silent(_: str) -> None:
 
 class Engine(
     NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
-    StandingOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
+    StandingOperations, CoverageOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -115,7 +117,7 @@ class Engine(
             lambda tenant: self.erasure_store.of(tenant.id),
         )
         self.labels = Labels(self.store, self.control, self.database, self.vault, self._accept_labels, clock)
-        self.queries = Queries(self.store, clock)
+        self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
         self._open_jobs()
         self._open_reports()
 
@@ -124,10 +126,13 @@ class Engine(
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
         cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
-        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock, self._fold)
+        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock, self._fold, self._gaps_of)
 
     def _fold(self, tenant: Tenant) -> None:
         refresh(self.store, tenant.no)
+
+    def _gaps_of(self, tenant: Tenant) -> str:
+        return self.ledger.told(tenant.id, self.clock())
 
     def operation(self, name: str) -> Callable[..., Any]:
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
@@ -338,7 +343,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *ERASING, *KEEPING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *COVERING, *ERASING, *KEEPING,
     *NAMING, *DELIVERING, *ALERTING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""

@@ -13,20 +13,20 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.errors import HubbubError, UpstreamRefusedError
-from hubbub.ingest.connectors.base import Day
+from hubbub.ingest.connectors.base import Notes
 from hubbub.ingest.connectors.facebook import METRICS
 from hubbub.ingest.connectors.slack import THREAD_DAYS, Slack
 from hubbub.ingest.sources import files, mapping, slack
 from hubbub.ingest.sources.summary import Record
+from hubbub.model.coverage import Day
 from hubbub.model.event import Event
-from hubbub.model.name import Name
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.outgoing.http import Outgoing
 from hubbub.settings import load
 from tests.acceptance.conftest import DATA, EXAMPLES, NOW, needs
 from tests.platforms import TOKEN, Graph, Workspace, insight, post
 from tests.services import Reply, in_turn, service
-from tests.unit.ingest.connectors.conftest import integration
+from tests.unit.ingest.connectors.conftest import integration, read
 
 PAGE = "246675545449582"
 
@@ -44,10 +44,9 @@ def fetched(out: Outgoing, url: str, first: date, days: int) -> dict[str | None,
     found: dict[str | None, Event] = {}
     one = integration("slack", url)
     for n in range(days):
-        for batch in Slack(out).fetch(one, TOKEN, Day.of(first + timedelta(days=n), "UTC")):
-            for item in (one for one in batch if not isinstance(one, Name)):
-                assert isinstance(item, Event)
-                assert found.setdefault(item.id, item) == item
+        for item in read(Slack(out), one, Notes(), day=Day.of(first + timedelta(days=n), "UTC")):
+            assert isinstance(item, Event)
+            assert found.setdefault(item.id, item) == item
     return found
 
 
@@ -120,7 +119,8 @@ def test_a_real_page_live_and_its_file_do_not_double(engine: Engine) -> None:
         id_ = engine.add_integration("shop", "facebook_page", TOKEN, "Page", settings)["id"]
         for day, posts in busy:
             answer = engine.ingest_day("shop", id_, day.isoformat(), is_backfill=True)
-            assert (answer["stored"], answer["corrected"], answer["duplicates"]) == (0, 0, posts * 4)
+            assert (answer["stored"], answer["corrected"]) == (0, 0)
+            assert answer["duplicates"] >= posts * 4  # those of the weeks before are read again
         graph.posts[0]["comments"] += 1
         day = datetime.fromtimestamp(graph.posts[0]["created"], UTC).date()
         assert engine.ingest_day("shop", id_, day.isoformat(), is_backfill=True)["corrected"] == 1

@@ -146,7 +146,7 @@ def setup_(
 def list_(
     tenant: AnyTenant = None,
     state: Annotated[
-        str | None, typer.Option("--state", help="Only active, paused or broken ones.", show_default=False)
+        str | None, typer.Option("--state", help="Only active, degraded, paused or broken ones.", show_default=False)
     ] = None,
     cursor: Annotated[
         str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)

@@ -10,6 +10,7 @@ import typer
 from hubbub.cli import (
     alerts,
     answers,
+    coverage,
     erasing,
     importing,
     integrations,
@@ -62,6 +63,7 @@ for group in (
     manage,
     signing_in,
     names,
+    coverage,
     erasing,
     keeping,
 ):

@@ -17,6 +17,7 @@ from rich.table import Table
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
+from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
 from hubbub.reports.words import duration
 
@@ -59,12 +60,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
 
 
 def why(rows: Iterable[Mapping[str, Any]], freshness: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Say below a table why some of its numbers are a dash, one line; nothing where all are known."""
+    """Say below a table why some of its numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
     found = reasons(rows)
     texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
     texts += [str(freshness[name]) for name in ("gone", "gone_before", "behind") if name in freshness]
     if texts:
         err.print(escape(f"– {'; '.join(dict.fromkeys(texts))}"), soft_wrap=True)
+    for sentence in sentences(freshness):
+        say(sentence)
 
 
 def fields(answer: Mapping[str, Any], indent: int = 0) -> None:

@@ -1,24 +1,29 @@
 """Ingest a day: fetch it from an integration's service and store it batch by batch, as the pages come.
 
 Everything is stored under ids that the service's own records give, so that a day can be fetched again, and a fetch that broke
-off half way begins again without counting anything twice.
+off half way goes on where it was, without counting anything twice.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
-from hubbub.ingest.connectors.base import Connector, Day
+from hubbub.ingest.connectors.base import Batch, Connector, Notes
+from hubbub.model.coverage import Day
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window
 from hubbub.storage.store import Store
+from hubbub.store.coverage import Coverage, Range
 from hubbub.store.integrations import Integration
 
 Accept = Callable[[list[Item]], Outcome]
@@ -43,40 +48,90 @@ class Fetched:
         }  # fmt: skip
 
 
-def ingest_day(
-    connector: Connector,
-    integration: Integration,
-    secret: str,
-    day: Day,
-    tenant: Tenant,
-    store: Store,
-    accept: Accept,
-    take_names: TakeNames,
-) -> Fetched:
-    """Fetch and store a day. Raises what the connector raises; what was stored until then stays."""
-    done = Fetched()
-    for found in connector.fetch(integration, secret, day):
-        take_names([one for one in found if isinstance(one, Name)])
-        batch = [one for one in found if not isinstance(one, Name)]
-        if found and not batch:
-            continue
-        done.pages += 1
-        fresh = _changed(store, tenant, batch) if connector.observes else batch
+@dataclass
+class DayFetch:
+    """A day of an integration to fetch, with `earlier`: the stretch whose later replies and counters are looked for, if any.
+
+    What is stored is noted in the ledger page by page, so that an attempt that breaks off is gone on with.
+    """
+
+    connector: Connector
+    integration: Integration
+    secret: str
+    day: Day
+    earlier: Window | None
+    ledger: Coverage
+    changed: Callable[[list[Item]], list[Item]]
+    accept: Accept
+    take_names: TakeNames
+    notes: Notes
+    done: Fetched = field(default_factory=Fetched)
+    found: int = 0
+    _step: int = 0
+
+    def run(self, now: datetime) -> str:
+        """Fetch and store it; returns its state. Raises what the connector raises; what was stored until then stays."""
+        known = self.ledger.begin(self.integration, self.day, now)
+        self._resume(known)
+        fetch = partial(self.connector.fetch, self.integration, self.secret, self.day, self.notes)
+        steps: list[Callable[[], Iterator[Batch]]] = [fetch]
+        if self.earlier is not None:
+            steps.append(partial(self.connector.look_back, self.integration, self.secret, self.earlier, self.notes))
+        for number, step in enumerate(steps):
+            if number >= self._step:
+                self._step = number
+                self._take(step())
+                self.notes.place = None
+        return self.ledger.end(
+            self.integration, self.day, self.found, self.notes.missing, self.notes.reason, self.notes.action
+        )
+
+    def _resume(self, known: Range) -> None:
+        if known.place:
+            self._step, self.found = known.place["step"], known.found
+            self.notes.place, self.notes.missing = known.place["place"], known.place["missing"]
+            self.notes.troubles = [(reason, action) for reason, action in known.place["troubles"]]
+            self.notes.whole = known.place["whole"]
+
+    def _take(self, batches: Iterator[Batch]) -> None:
+        place = self.notes.place
+        try:
+            for batch in batches:
+                if self.notes.place != place:
+                    place = self.notes.place
+                    self._advance()
+                self.take_names([one for one in batch if isinstance(one, Name)])
+                self._store([one for one in batch if not isinstance(one, Name)])
+        finally:
+            if self.notes.place != place:
+                self._advance()
+
+    def _advance(self) -> None:
+        place = {
+            "step": self._step, "place": self.notes.place, "missing": self.notes.missing, "troubles": self.notes.troubles,
+            "whole": self.notes.whole,
+        }  # fmt: skip
+        self.ledger.advance(self.integration, self.day, place, self.found)
+
+    def _store(self, batch: list[Item]) -> None:
+        done = self.done
+        done.pages += bool(batch)
+        inside = (isinstance(item, Event) and self.day.start <= item.time < self.day.end for item in batch)
+        fresh = self.changed(batch) if batch else []
         done.duplicates += len(batch) - len(fresh)
-        if not fresh:
-            continue
-        outcome = accept(fresh)
-        done.stored += outcome.stored
-        done.duplicates += outcome.duplicates
-        done.corrected += outcome.corrected
-        done.rejected.update(r.code for r in outcome.rejected)
-    return done
+        if fresh:
+            outcome = self.accept(fresh)
+            done.stored += outcome.stored
+            done.duplicates += outcome.duplicates
+            done.corrected += outcome.corrected
+            done.rejected.update(r.code for r in outcome.rejected)
+        self.found += sum(inside)
 
 
 _CONTENT = ("type", "name", "value", "account_id", "message_id", "attributes")
 
 
-def _changed(store: Store, tenant: Tenant, batch: Sequence[Item]) -> list[Item]:
+def changed(store: Store, tenant: Tenant, batch: Sequence[Item]) -> list[Item]:
     """Return what of a batch is new or says something else than what is stored under its id."""
     events = [item for item in batch if isinstance(item, Event)]
     if not events:

@@ -92,6 +92,13 @@ class Ingest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     is_backfill: bool = False
 
 
+class CatchUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Days of one integration, in the order in which they are to be fetched."""
+
+    integration_id: str
+    dates: list[dt.date]
+
+
 class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A day whose ingestion has ended."""
 
@@ -159,16 +166,19 @@ def _firsts(payload: Snapshots) -> list[dt.date]:
 
 
 def fan_out(task: Task, payload: Payload) -> Any:
-    """Start one job per active integration and day, page by page; when all of a day have ended, aggregate it.
+    """Start one job per integration that is fetched from and day; when all of a day have ended, aggregate it.
 
-    A tick fetches the last day that was over in the integration's own zone. A day that is over is fetched once, whoever asks for it
-    first; a backfill, and a day that is not over yet, are fetched under ids of their own, and leave the night to come.
+    A tick fetches the last day that was over in the integration's own zone, and after that starts a job for what is still not
+    there of each, which nobody waits for. A day that is over is fetched once, whoever asks for it first; a backfill, and a day
+    that is not over yet, are fetched under ids of their own, and leave the night to come.
     """
     report: dict[str, Any] = {}
     asked: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
     for number, moment in enumerate(sorted(set(asked))):
         prefixes: dict[dt.date, set[str]] = {}
-        for one in _integrations(task):
+        for one in _rows(task, "integrations", state="fetched"):
+            if not one["fetches"]:
+                continue
             zone = ZoneInfo(one["settings"].get("zone", "UTC"))
             day = (moment.astimezone(zone) - DAY).date() if isinstance(moment, dt.datetime) else moment
             is_over = dt.datetime.now(zone).date() > day
@@ -190,15 +200,39 @@ def fan_out(task: Task, payload: Payload) -> Any:
                 job_id=f"aggregate:{day}:{task.id}",
                 tenant=task.tenant,
             )
-    return {"days": report}
+    return {"days": report, "catching_up": 0 if payload.dates else _catch_up(task)}
 
 
-def _integrations(task: Task) -> Iterator[Mapping[str, Any]]:
-    """Yield the active integrations that the job is about and that days are fetched from, read page by page."""
+def _catch_up(task: Task) -> int:
+    """Start a job for each integration with days that are not there, unless one still runs; returns how many."""
+    count = 0
+    for one in _rows(task, "due_days"):
+        prefix = f"catch-up:{one['tenant']}:{one['integration_id']}:"
+        if one["dates"] and not task.busy(prefix):
+            payload = {"integration_id": one["integration_id"], "dates": one["dates"]}
+            task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=one["tenant"])
+            count += 1
+    return count
+
+
+def catch_up(task: Task, payload: CatchUp) -> Any:
+    """Fetch the days of an integration one after the other; a day that fails ends the job, which is tried again."""
+    total: dict[str, Any] = {"days": 0}
+    for number, day in enumerate(payload.dates):
+        answer = task.ask(
+            "ingest_day", tenant=task.tenant, integration_id=payload.integration_id, date=day.isoformat(), catching_up=True,
+        )  # fmt: skip
+        total = {"days": number + 1, "stored": total.get("stored", 0) + answer["stored"]}
+        task.progress(100 * (number + 1) // len(payload.dates))
+    return total
+
+
+def _rows(task: Task, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of an operation about the integrations of the job's tenant or all, read page by page."""
     cursor: str | None = None
     while True:
-        page = task.ask("integrations", tenant=task.tenant, state="active", cursor=cursor, limit=PAGE)
-        yield from (row for row in page["rows"] if row["fetches"])
+        page = task.ask(operation, tenant=task.tenant, cursor=cursor, limit=PAGE, **params)
+        yield from page["rows"]
         cursor = page.get("next")
         if cursor is None:
             return
@@ -266,6 +300,7 @@ WORK = {
     "snapshots": Work(Snapshots, snapshots, Whose.ANY),
     "fan-out": Work(Payload, fan_out, Whose.ANY),
     "analytics-ingest": Work(Ingest, ingest, Whose.ONE),
+    "catch-up": Work(CatchUp, catch_up, Whose.ONE),
     "analytics-aggregate": Work(AggregateDay, aggregate_day, Whose.ANY),
     "ai-responses": Work(Reply, reply, Whose.ONE),
     "retention": Work(Payload, retention),

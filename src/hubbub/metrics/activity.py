@@ -14,6 +14,7 @@ ACTIVITY = Fact(
 
 OBSERVATION = Fact(
     name="observation",
+    subjects=("metric",),
     doc="A number that a source observed (metric.observed), with its name.",
     view="""
         SELECT tenant, time AS anchor, ident, id, name, value, channel, channel_id, account_id FROM event

@@ -7,6 +7,7 @@ from hubbub.metrics.messages import SENT
 
 CAMPAIGN = Fact(
     name="campaign_event",
+    subjects=("campaign",),
     doc="Something that happened to a campaign.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, campaign_id FROM event

@@ -8,6 +8,7 @@ from hubbub.metrics.definition import Better, Count, Distinct, Fact, First, Roll
 
 CONTACT = Fact(
     name="contact_event",
+    subjects=("contact", "message", "link", "satisfaction"),
     doc="Anything a contact did, or that was recorded about the contact.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value, scale FROM event

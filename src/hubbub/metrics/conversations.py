@@ -24,6 +24,7 @@ LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hou
 
 EPISODE = Fact(
     name="episode",
+    subjects=("message", "response", "conversation", "escalation", "intent"),
     doc="A conversation from its first inbound message (or start) to its last resolve; a reopen within 24 hours continues it.",
     look_ahead=timedelta(days=7),
     key="conversation_id",
@@ -49,6 +50,7 @@ EPISODE = Fact(
 
 EVENTS = Fact(
     name="conversation_event",
+    subjects=("conversation",),
     doc="Something that happened to a conversation, under its own time.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, staff_id, conversation_id, type FROM event
@@ -58,6 +60,7 @@ EVENTS = Fact(
 
 STATE = Fact(
     name="conversation_state",
+    subjects=("message", "response", "conversation"),
     doc="What is known of a conversation's state: its own events, and messages and replies where nothing else speaks.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, conversation_id, type FROM event

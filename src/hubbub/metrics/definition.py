@@ -101,6 +101,7 @@ class Fact:
     `event` is a condition on `e`, an event of the anchor's moment, under which that is the one that the row is about.
     `look_ahead` is the horizon: how long after the anchor an event may still change a row. `spells` names durations that reading
     works out: the business milliseconds between two moments of the row, by the tenant's calendar, null where there is none.
+    `subjects` are those of the event types that rows are made of (`message` of `message.sent`); empty: of any.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Fact:
     id: str = "id"
     event: str = ""
     look_ahead: timedelta = timedelta(0)
+    subjects: tuple[str, ...] = ()
     spells: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ from hubbub.metrics.definition import Count, Fact, Ratio, Rollup, Stored, Sum, U
 
 INTENT = Fact(
     name="intent",
+    subjects=("intent", "conversation", "escalation"),
     doc="An intent classification, with whether its conversation was escalated in the following 7 days; or an action taken.",
     look_ahead=timedelta(days=7),
     view="""

@@ -22,6 +22,7 @@ CONVERSION = timedelta(days=7)
 
 TALK = Fact(
     name="talk",
+    subjects=("message",),
     doc="A message, received or sent, with who wrote it: person, ai, auto, bot or system. A private note is no message, and one "
     "message that is reported twice (type, channel, `message_id`) is one.",
     view="""
@@ -58,6 +59,7 @@ def _sent(own: str) -> str:
 
 SENT = Fact(
     name="sent",
+    subjects=("message", "link", "contact"),
     doc="A sent message folded over its receipts in any order, and what its contact did next, under any id of theirs, or whether "
     "it blocked us in 7 days. A receipt is a delivered, read or failed event; clicks and reactions are none.",
     look_ahead=CONVERSION + HORIZON,

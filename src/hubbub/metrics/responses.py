@@ -16,6 +16,7 @@ from hubbub.metrics.definition import (
 
 RESPONSE = Fact(
     name="response",
+    subjects=("message", "response", "conversation"),
     doc="A waiting spell that was answered: from the first unanswered inbound message to the next public reply. What a campaign "
     "sends answers nobody.",
     id="reply_id",

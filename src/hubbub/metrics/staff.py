@@ -6,6 +6,7 @@ from hubbub.metrics.definition import Fact, Rollup, State, Unit
 
 PRESENCE = Fact(
     name="presence",
+    subjects=("staff",),
     doc="A staff member's login, logout or change of status.",
     view="""
         SELECT tenant, time AS anchor, ident, id, staff_id, account_id FROM event

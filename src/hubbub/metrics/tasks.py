@@ -6,6 +6,7 @@ from hubbub.metrics.definition import Better, Count, Fact, Rollup, State, Stored
 
 TASK = Fact(
     name="task_event",
+    subjects=("task",),
     doc="Something that happened to a task, under its own time.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, staff_id, task_id, type FROM event

@@ -13,6 +13,7 @@ FLAGGED = (*COMPLAINT, *ESCALATION)
 
 TOPIC = Fact(
     name="classification",
+    subjects=("topic", "escalation", "message"),
     doc="A topic classification, whether its topic is complaint or escalation, and who labelled it; a message that nobody could "
     "label; or an escalation alert.",
     view=f"""

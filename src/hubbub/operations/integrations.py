@@ -9,33 +9,39 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from hubbub.clock import Clock
-from hubbub.errors import BadInputError, UpstreamRefusedError
+from hubbub.errors import BadInputError, HubbubError, UpstreamRefusedError
 from hubbub.ingest.accept import Outcome
-from hubbub.ingest.connectors.base import Day
+from hubbub.ingest.connectors.base import Notes
 from hubbub.ingest.connectors.catalogue import CONNECTORS
-from hubbub.ingest.daily import ingest_day
+from hubbub.ingest.daily import DayFetch, changed
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.providers import provider as provider_of
 from hubbub.ingest.receivers.base import Setup
 from hubbub.ingest.receivers.receive import Receiving
 from hubbub.ingest.receivers.texts import kind_of
+from hubbub.model.coverage import Day, Feed, Reason
 from hubbub.model.event import Item
 from hubbub.model.name import Name
 from hubbub.model.page import check_limit, cut, place_of
-from hubbub.model.question import parse_moment
+from hubbub.model.question import parse_date, parse_moment
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window, day_of
 from hubbub.outgoing.http import Outgoing
 from hubbub.replies.reply import Replies
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
+from hubbub.store.coverage import ANY, PARTIAL, Coverage, zone_of
 from hubbub.store.database import Database
 from hubbub.store.deliveries import KEY_LENGTH, REFUSED, Deliveries, state_of, why_refused
-from hubbub.store.integrations import STATES, TOKEN, Integration, Integrations
+from hubbub.store.integrations import FETCHED, STATES, TOKEN, Integration, Integrations
 from hubbub.store.payloads import Payloads, Promise
 from hubbub.store.repeats import Repeats
 from hubbub.store.vault import Vault
@@ -43,12 +49,18 @@ from hubbub.telemetry import log
 
 OPERATIONS = (
     "add_integration", "integrations", "integration", "pause_integration", "resume_integration", "rotate_integration",
-    "remove_integration", "integration_setup", "integration_setups", "ingest_day", "prepare_reply", "reply", "suggestion",
-    "forget_replies", "forget_payloads",
+    "remove_integration", "integration_setup", "integration_setups", "ingest_day", "due_days", "prepare_reply", "reply",
+    "suggestion", "forget_replies", "forget_payloads",
 )  # fmt: skip
 """Those that a command or a worker beside a running server may ask it to do."""
 
 DAY = timedelta(days=1)
+AGAIN = timedelta(days=28)
+"""A day of which a part could not be read is tried again for so long."""
+CATCH_UP = 31
+"""Days of an integration that one night fetches at most."""
+NIGHT = 6 * 3600.0
+"""Seconds that a service may keep one day of a catch-up waiting."""
 
 
 def _unheard(_: int) -> None:
@@ -68,6 +80,8 @@ class OutsideOperations(ABC):
         self.vault = vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
         self.http = Outgoing(self.settings.allow_private_hosts)
         self.integration_store = Integrations(database, vault)
+        self.ledger = Coverage(database, self.integration_store, feed_of)
+        self.control.followers.append(self.ledger.follow)
         self.payload_store = Payloads(database, vault)
         self.repeats = Repeats(database, vault)
         self.receiving = Receiving(
@@ -108,7 +122,9 @@ class OutsideOperations(ABC):
         one, kind = self.control.tenant(tenant), provider_of(provider)
         checked = kind.check_settings(settings or {})
         given, made = kind.check_secrets({TOKEN: secret, **(secrets or {})} if secret else secrets or {})
-        row = self._row(self.integration_store.add(one.id, provider, name or provider, checked, given))
+        today = day_of(self.clock(), ZoneInfo(checked.get("zone", "UTC")))
+        since = parse_date(checked["since"]) if "since" in checked else today
+        row = self._row(self.integration_store.add(one.id, provider, name or provider, checked, given, since))
         return {**row, "made": made} if made else row
 
     def integrations(
@@ -119,13 +135,17 @@ class OutsideOperations(ABC):
         limit: int = 100,
         provider: str | None = None,
     ) -> dict[str, Any]:
-        """Return a page of integrations, oldest first, of a tenant or all; `next` is the cursor of the page after, or None."""
-        if state is not None and state not in STATES:
-            raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
+        """Return a page of integrations, oldest first, of a tenant or all; `next` is the cursor of the page after, or None.
+
+        `state` is one of theirs, or `fetched`: those that are fetched from.
+        """
+        if state not in (None, "fetched", *STATES):
+            raise BadInputError(f"state {str(state)[:40]!r} is not one of fetched, {', '.join(STATES)}")
         if tenant is not None:
             self.control.tenant(tenant)
         after = (place_of(cursor, str) or ("",))[0]
-        found = self.integration_store.page(tenant, state, provider, after, check_limit(limit) + 1)
+        states = FETCHED if state == "fetched" else state
+        found = self.integration_store.page(tenant, states, provider, after, check_limit(limit) + 1)
         rows, following = cut(found, limit, lambda one: (one.id,))
         return {"rows": [self._row(one) for one in rows], "next": following}
 
@@ -190,6 +210,7 @@ class OutsideOperations(ABC):
         """Delete it with its secrets and the texts of its messages; events that it brought stay."""
         self.integration_store.remove(tenant, integration_id)
         self.payload_store.delete_older(self.clock() + DAY, kind_of(integration_id))
+        self.ledger.forget(integration_id)
         return {"removed": integration_id}
 
     def _row(self, one: Integration) -> dict[str, Any]:
@@ -198,7 +219,7 @@ class OutsideOperations(ABC):
         return {
             "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "state": one.state,
             "settings": dict(one.settings), "reason": one.reason, "action": one.action,
-            "last_ok": one.last_ok.isoformat() if one.last_ok else None,
+            "last_ok": one.last_ok.isoformat() if one.last_ok else None, "since": one.since.isoformat() if one.since else None,
             "created_at": one.created_at.isoformat() + "Z", "changed_at": one.changed_at.isoformat() + "Z",
             "fetches": kind.fetches(one.secret_names),
             "address": self.settings.address(f"/v1/hooks/{one.provider}/{one.id}") if kind.receives(one.secret_names) else None,
@@ -206,45 +227,83 @@ class OutsideOperations(ABC):
 
     # --- a day of an integration
 
-    def ingest_day(self, tenant: str, integration_id: str, date: str, is_backfill: bool = False) -> dict[str, Any]:
+    def due_days(self, cursor: str | None = None, limit: int = 100, tenant: str | None = None) -> dict[str, Any]:
+        """Return a page of integrations that are fetched from, with the days that are over and not there whole, newest first.
+
+        A night fetches at most `CATCH_UP` of them. `next` is the cursor of the page after, or None.
+        """
+        after, now = (place_of(cursor, str) or ("",))[0], self.clock()
+        found = self.integration_store.page(tenant, FETCHED, None, after, check_limit(limit) + 1)
+        rows, following = cut(found, limit, lambda one: (one.id,))
+        due = [
+            {
+                "tenant": one.tenant, "integration_id": one.id,
+                "dates": [day.isoformat() for day in self.ledger.due(one, now, AGAIN)[:CATCH_UP]],
+            }
+            for one in rows
+        ]  # fmt: skip
+        return {"rows": due, "next": following}
+
+    def ingest_day(
+        self, tenant: str, integration_id: str, date: str, is_backfill: bool = False, catching_up: bool = False
+    ) -> dict[str, Any]:
         """Fetch and store one day (YYYY-MM-DD) of an integration; doing it again changes nothing.
 
-        `is_backfill` takes what is older than the tenant keeps raw events. Returns counts of stored, duplicates, corrected,
-        rejected by code, and pages. Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after which the
-        integration is broken, and not fetched from until it is resumed or gets another secret.
+        Replies to older threads and counters of older posts are looked for too; not when `catching_up`, which is done after a
+        newer day was fetched, and takes all the time that the service wants. `is_backfill` takes what is older than the tenant
+        keeps raw events. Returns counts of stored, duplicates, corrected, rejected by code, and pages, the day's `state`, and what
+        could not be read as `reason` and `action`. Raises UpstreamUnavailableError (try again) or UpstreamRefusedError, after
+        which the integration is broken, and not fetched from until it is resumed or gets another secret.
         """
         one = self.control.tenant(tenant)
         found = self.integration_store.get(tenant, integration_id)
-        if found.state != "active":
+        if found.state not in FETCHED:
             raise UpstreamRefusedError(
                 f"integration {found.id} is {found.state}" + (f": {found.reason}" if found.reason else ""),
                 action=found.action or f"Resume it: hubbub integrations resume {found.id} --tenant {tenant}",
             )
         if not PROVIDERS[found.provider].fetches(found.secret_names):
             raise BadInputError(f"integration {found.id} has no token: nothing is fetched from it, it receives only")
-        kind = CONNECTORS[found.provider]
-        day = Day.of(_date(date), found.settings.get("zone", "UTC"))
+        day = Day.of(_date(date), zone_of(found))
         if day.start > self.clock():
             raise BadInputError(f"date {date}: this day has not begun")
-
-        def accept(items: list[Item]) -> Outcome:
-            return self.accept(tenant, items, history=is_backfill, origin=found.provider)
-
-        def take_names(names: list[Name]) -> None:
-            self.take_names(tenant, names)
-
         with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=found.id, date=date):
-            try:
-                secret = self.integration_store.secret(found)
-                done = ingest_day(kind(self.http), found, secret, day, one, self.store, accept, take_names)
-            except UpstreamRefusedError as error:
-                self.integration_store.broken(found, error.reason, error.action)
-                log.warning("integration broken", reason=error.reason, action=error.action)
-                raise
-            self.integration_store.fetched(found, day.on)
-            answer = done.answer()
+            answer = self._fetch(one, found, day, history=is_backfill, catching_up=catching_up)
             log.info("day fetched", **answer)
         return {"tenant": tenant, "integration_id": found.id, "date": date, **answer}
+
+    def _fetch(
+        self, tenant: Tenant, found: Integration, day: Day, *, history: bool, catching_up: bool
+    ) -> dict[str, Any]:
+        """Fetch a day; the ledger and the integration's state say how it went."""
+        kind = CONNECTORS[found.provider]
+        notes = Notes(memory={**found.memory}, patience=NIGHT if catching_up else 0.0)
+        whole = partial(changed, self.store, tenant) if kind.observes else list
+        fetch = DayFetch(
+            kind(self.http), found, self.integration_store.secret(found), day, None if catching_up else self._earlier(found, day),
+            self.ledger, whole, lambda items: self.accept(tenant.id, items, history=history, origin=found.provider),
+            partial(self.take_names, tenant.id), notes,
+        )  # fmt: skip
+        try:
+            state = fetch.run(self.clock())
+        except UpstreamRefusedError as error:
+            self.integration_store.broken(found, error.reason, error.action)
+            self.ledger.fail(found, day, Reason.REFUSED, error.reason, error.action)
+            log.warning("integration broken", reason=error.reason, action=error.action)
+            raise
+        except HubbubError as error:
+            self.ledger.fail(found, day, Reason.FAILED, error.message)
+            raise
+        self.integration_store.worked(found, notes.reason, notes.action, notes.memory, whole=notes.whole)
+        if state != PARTIAL:
+            self.integration_store.fetched(found, day.on)
+        return {**fetch.done.answer(), "state": state, "reason": notes.reason or None, "action": notes.action or None}
+
+    def _earlier(self, found: Integration, day: Day) -> Window:
+        """Return the stretch whose later replies are looked for: from the oldest day that is due up to the end of a day."""
+        due = self.ledger.due(found, self.clock(), AGAIN)
+        first = min([day.on, *due[:CATCH_UP]])
+        return Window(Day.of(first, zone_of(found)).start, day.end)
 
     # --- replies
 
@@ -292,6 +351,14 @@ class _Shown(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return f"the {name}"
+
+
+def feed_of(integration: Integration) -> Feed:
+    """Return what an integration can bring: what its connector says, where days are fetched from it."""
+    kind = PROVIDERS.get(integration.provider)
+    if kind is not None and kind.connector is not None and kind.fetches(integration.secret_names):
+        return kind.connector.feed(integration)
+    return ANY
 
 
 def _date(text: str) -> date:

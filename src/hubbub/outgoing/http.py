@@ -225,7 +225,7 @@ def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host:
         raise UpstreamUnavailableError(f"{host} answered with bytes that are not whole gzip ({error})") from None
     except TooMuchError:
         raise UpstreamRefusedError(
-            f"{host} answered with more than {limit} bytes", action="Check the address"
+            f"{host} answered with more than {limit} bytes", action="Check the address", too_large=True
         ) from None
     return b"".join(parts)
 

@@ -25,6 +25,7 @@ from hubbub.model.window import day_of
 from hubbub.pages.base import at
 from hubbub.pages.parts import Page, Refused, Role
 from hubbub.pages.view import FILTERS, View
+from hubbub.query.gaps import sentences
 
 T = TypeVar("T")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
@@ -97,6 +98,10 @@ class Ask:
         """Of the newest answer, for the header."""
         self.kept_from = ""
         """Where facts begin (RFC 3339), when an answer since this was emptied has numbers that are not known."""
+        self.gaps: list[str] = []
+        """What answers since this was emptied say of gaps in sources, in words."""
+        self.lost: list[str] = []
+        """The same without days that are not over, of which nobody expects all yet."""
         self._known: dict[str, Any] = {}
         self.refused = refused
         """A form that was just answered with an error; None as soon as it is shown again."""
@@ -157,8 +162,11 @@ class Ask:
         return found
 
     def see(self, answer: Mapping[str, Any]) -> None:
-        """Remember where facts begin, when an answer reaches back before that."""
-        self.kept_from = answer.get("freshness", {}).get("kept_from", self.kept_from)
+        """Remember where facts begin, when an answer reaches back before that, and the gaps that it overlaps."""
+        freshness = answer.get("freshness", {})
+        self.kept_from = freshness.get("kept_from", self.kept_from)
+        self.gaps += [text for text in sentences(freshness) if text not in self.gaps]
+        self.lost += [text for text in sentences(freshness, daily=False) if text not in self.lost]
 
     def once(self, name: str, work_out: Callable[[], T]) -> T:
         """Return what several parts of one page need and is not kept, worked out by the first of them."""

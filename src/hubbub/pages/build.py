@@ -17,10 +17,13 @@ from hubbub.pages.names import labels
 from hubbub.pages.parts import Column, Shown, Table
 from hubbub.pages.sparks import share_bar, sparkline
 from hubbub.pages.view import FILTERS
-from hubbub.query.result import UNKNOWN
+from hubbub.query.result import UNKNOWN, State
 from hubbub.reports.words import moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
+NOT_KNOWN = "Nothing is known of these days and filters."
+MOST_GAPS = 3
+"""Gaps that a widget names."""
 
 
 def beyond(part: Shown, kept_from: str) -> Shown:
@@ -28,6 +31,15 @@ def beyond(part: Shown, kept_from: str) -> Shown:
     said = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
     if part.empty:
         return replace(part, empty=said if part.empty == NOTHING_HERE else f"{part.empty} {said}")
+    return replace(part, note=" ".join(filter(None, (part.note, said))))
+
+
+def lacking(part: Shown, gaps: Sequence[str]) -> Shown:
+    """Say of what a widget shows which sources have gaps in its days."""
+    more = f" {len(gaps) - MOST_GAPS} more gaps: see Sources." if len(gaps) > MOST_GAPS else ""
+    said = f"{'. '.join(gaps[:MOST_GAPS])}.{more}"
+    if part.empty:
+        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {said}")
     return replace(part, note=" ".join(filter(None, (part.note, said))))
 
 
@@ -82,6 +94,7 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
         "n": cell["n"],
         "state": cell["state"],
         "why": UNKNOWN.get(cell["state"], ""),
+        "incomplete": cell["state"] == State.INCOMPLETE,
         "spark": sparkline(line),
         "unfiltered": total.unfiltered.get(name, ""),
         "explained": "" if name in total.unfiltered else ask.explained(name),
@@ -197,8 +210,10 @@ def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[dateti
 def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
     point: dict[str, Any] = {"window": row["window"], "at": moment(row["window"])}
     for name in names:
+        state = row.get(f"{name}.state", "")
         point[name] = row[name]
-        point[f"{name}_shown"] = shown(row[name], unit)
+        point[f"{name}_shown"] = UNKNOWN.get(state) or shown(row[name], unit) + (" (incomplete)" if state else "")
+        point["gap"] = point.get("gap") or state in (State.NOT_FETCHED, State.INCOMPLETE)
         if "compare" in row:
             point[f"{name}_before"] = row["compare"][name]["previous"]
     return point

@@ -7,6 +7,7 @@ Colors, fonts and sizes are the page's (`static/charts.js`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from hubbub.metrics.definition import Unit
@@ -79,7 +80,36 @@ def over_time(
                 "encoding": {"y": _value("v", unit, None, top)},
             },
         )
-    return _spec(values, {"layer": layers, "encoding": {"x": _time(len(rows))}})
+    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
+
+
+def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
+    """Draw windows that a gap of a source touches (`gap`) as a wash behind everything: what is there is not all."""
+    starts = [wall(row["window"]) for row in rows]
+    found = [
+        {"t": start, "until": following, "at": row["at"], "shown": "a source has a gap here"}
+        for row, start, following in zip(rows, starts, [*starts[1:], None], strict=True)
+        if row.get("gap")
+    ]
+    if not found:
+        return []
+    if found[-1]["until"] is None:  # the last window is as long as the one before
+        found[-1]["until"] = _after(starts) if len(starts) > 1 else starts[-1]
+    tooltip = [{"field": "at", "title": "When"}, {"field": "shown", "title": "What"}]
+    edge = {"strokeDash": [3, 3], "stroke": GAP, "strokeWidth": 1, "strokeOpacity": 0.6}
+    return [
+        {
+            "data": {"values": found},
+            "mark": {"type": "rect", "color": GAP, "opacity": 0.16, "tooltip": True, **edge},
+            "encoding": {"x2": {"field": "until", "type": "temporal"}, "tooltip": tooltip},
+        }
+    ]
+
+
+def _after(starts: Sequence[str]) -> str:
+    """Return where the window after the last one begins, were they all as long as the last but one."""
+    last, before = (datetime.fromisoformat(start) for start in (starts[-1], starts[-2]))
+    return f"{(last + (last - before)).replace(tzinfo=None).isoformat()}Z"
 
 
 def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:
@@ -96,7 +126,7 @@ def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], u
     ]
     line = {"type": "line", "point": len(rows) <= 62, "tooltip": True}
     layers.append({"mark": line, "encoding": {"y": _value("v0", unit, None, top), "tooltip": tooltip}})
-    return _spec(values, {"layer": layers, "encoding": {"x": _time(len(rows))}})
+    return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
 
 
 def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -157,6 +187,8 @@ def shares(
 
 _LEGEND = {"title": None, "columns": {"expr": "max(1, floor(width / 115))"}, "labelLimit": 95}
 """As many names beside one another as there is room for, also on a phone."""
+GAP = "#858a85"
+"""Color of what is not known, in both themes."""
 _MOMENT = "utcFormat(toDate(slice(datum.label, 0, 10)), '%d %b') + slice(datum.label, 10, 16)"
 """A window's beginning as `words.moment` writes it, shorter."""
 TONES = {"positive": "#0f9d6b", "neutral": "#a8a29e", "negative": "#e0533d"}

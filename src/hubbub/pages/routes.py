@@ -23,7 +23,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.pages import people, render
 from hubbub.pages.ask import Ask, Person, first_event
 from hubbub.pages.base import at
-from hubbub.pages.build import beyond
+from hubbub.pages.build import beyond, lacking
 from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.names import labels, named, with_names
 from hubbub.pages.numbers import FIRST, NUMBERS
@@ -200,7 +200,7 @@ def _way_to(other: Page, ask: Ask, page: Page) -> str:
 
 def _part(ask: Ask, widget: Widget) -> str:
     """Return a widget as HTML; an error of its own stays in it."""
-    ask.kept_from = ""
+    ask.kept_from, ask.gaps, ask.lost = "", [], []
     try:
         shown = widget.answer(ask)
     except HubbubError as error:
@@ -214,6 +214,8 @@ def _part(ask: Ask, widget: Widget) -> str:
 def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
     if ask.kept_from:
         shown = beyond(shown, ask.kept_from)
+    if gaps := ask.gaps if shown.empty else ask.lost:
+        shown = lacking(shown, gaps)
     part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
     return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
 

@@ -42,10 +42,12 @@ class Period:
     day: date
     window: Window
 
-    def state(self, now: datetime) -> str:
-        """Say whether its numbers are still to come (live), may still change by receipts (provisional), or stand."""
+    def state(self, now: datetime, *, complete: bool) -> str:
+        """Say whether its numbers are to come (live), wait for a source (incomplete) or receipts (provisional), or stand."""
         if self.window.end > now:
             return "live"
+        if not complete:
+            return "incomplete"
         return "provisional" if self.window.end + PROVISIONAL_FOR > now else "settled"
 
 
@@ -115,7 +117,7 @@ def make(
 
 
 def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
-    """Say whether a settled snapshot stays as it is, since facts of its period are gone; raises where none can be made."""
+    """Say whether a snapshot of a time that is over stays, since facts of its period are gone; raises where none can be made."""
     if period.window.start >= now:
         raise BadQuestionError(f"{period.day} has not begun in {period.tenant.zone}")
     no, (start, end) = period.tenant.no, (micros(period.window.start), micros(period.window.end))
@@ -124,7 +126,7 @@ def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
         if reading.value(gone, (no, end, start)) is None:
             return False
         made = "SELECT state FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ?"
-        if reading.value(made, (no, kind.value, period.day.isoformat(), TEAM)) == "settled":
+        if reading.value(made, (no, kind.value, period.day.isoformat(), TEAM)) in ("settled", "incomplete"):
             return True
     raise WindowFrozenError(
         f"facts of {period.day} are past retention: a snapshot made in time stays, no new one can be made"
@@ -138,8 +140,9 @@ def _write(store: Store, kind: Kind, made: Sequence[tuple[Period, Sequence[Docum
     with store.facts.write() as writing:
         for period, documents in made:
             key = (period.tenant.no, kind.value, period.day.isoformat())
+            complete = all(document["complete"] for _, document in documents)
             said = (
-                micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now),
+                micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now, complete=complete),
                 DEFINITION_VERSION, micros(now),
             )  # fmt: skip
             writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
@@ -169,7 +172,10 @@ def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Docu
 
 def _document(answer: Answer, row: int) -> dict[str, Any]:
     values = {name: column.values[row] for name, column in answer.columns.items()}
-    return {section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()}
+    numbers = {
+        section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()
+    }
+    return {**numbers, "complete": answer.freshness["complete"], "gaps": answer.freshness.get("gaps", [])}
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:

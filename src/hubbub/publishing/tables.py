@@ -27,6 +27,8 @@ Parts = Sequence[tuple[str | None, Sequence[Cell]]]
 """Values of a dimension, each with the metrics of a `Spread`."""
 MINUTE = 60_000
 TOP_INTENTS = 10
+_COUNT = "INTEGER NOT NULL"
+"""The type of counts, which have no null: one that was not fetched is 0 in a row that other numbers are there for."""
 DIRECTIONS = {"in": "inbound", "out": "outbound"}
 
 
@@ -95,7 +97,8 @@ class Table:
             counted = any(value or (value is not None and types[column] == "REAL") for column, value in numbers.items())
             if not (counted or any(parts.values())) or (self.named and dims[0] is None):
                 continue
-            cells: dict[str, Any] = {self.period: self.label(start, tenant), **self.fixed, **numbers}
+            known = {name: 0 if n is None and types[name] == _COUNT else n for name, n in numbers.items()}
+            cells: dict[str, Any] = {self.period: self.label(start, tenant), **self.fixed, **known}
             for column, value in zip(self.by, dims, strict=True):
                 cells[column] = self.words[column].get(str(value), value) if column in self.words else value
             for column, one in self.spreads.items():

@@ -102,14 +102,16 @@ class CachedAnswers:
         tenant: Callable[[str], Tenant],
         clock: Clock,
         refresh: Callable[[Tenant], object] = lambda _: None,
+        gaps: Callable[[Tenant], str] = lambda _: "",
     ) -> None:
-        """`refresh` folds what waits of a tenant, and drops what it changes."""
+        """`refresh` folds what waits of a tenant, and drops what it changes. `gaps` tells those of its sources."""
         self.cache = cache
         self._seconds = seconds
         self._operation = operation
         self._tenant = tenant
         self._clock = clock
         self._refresh = refresh
+        self._gaps = gaps
         self._defaults: dict[str, dict[str, Any]] = {}
         self._told: dict[int, tuple[Tenant, str]] = {}
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
@@ -119,13 +121,13 @@ class CachedAnswers:
         """Name an answer of one of RULES; raises NotFoundError for an unknown tenant.
 
         Its key holds all that the answer depends on but what is stored: operation, parameters, all that is known of the tenant
-        (number, zone, retention), the tenant's local day, and the version of the metrics' definitions.
+        (number, zone, retention), the gaps of its sources, its local day, and the version of the metrics' definitions.
         """
         rule, one = RULES[name], self._tenant(tenant)
         params = {**self._defaults_of(name), **params}  # left out and given as it is anyway are the same question
         tier = rule.tier_of_days if rule.tier_of_days is not None and params.get("days", 1) > 1 else rule.tier
         day = day_of(self._clock(), one.tz).isoformat()
-        told = json.dumps([name, params, self._told_of(one), day, DEFINITION_VERSION], sort_keys=True)
+        told = json.dumps([name, params, self._told_of(one), self._gaps(one), day, DEFINITION_VERSION], sort_keys=True)
         digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         tags = (_ALL, *(f"{one.no}:{part}" for part in rule.parts))
         return Asked(

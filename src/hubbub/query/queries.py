@@ -17,13 +17,15 @@ from hubbub.facts.refresh import refresh
 from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import Distinct, First, Score, State, Stored, Unit
 from hubbub.metrics.topics import FLAGGED
+from hubbub.model.coverage import Gap
 from hubbub.model.event import nearest
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
+from hubbub.query import gaps as coverage
 from hubbub.query.compare import PERIODS, earlier
 from hubbub.query.reader import read
-from hubbub.query.result import UNKNOWN, Answer, Cell, Column
+from hubbub.query.result import STATED, Answer, Cell, Column
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.store import Store
@@ -31,15 +33,23 @@ from hubbub.storage.transaction import Transaction
 
 MAX_ROWS = 100_000
 MAX_WINDOWS = 20_000
+Gaps = Callable[[Tenant, datetime], Sequence[Gap]]
+"""Tells the gaps of a tenant's sources, as they are known at a moment."""
 _SECONDS = {Grain.HOUR: 3600, Grain.DAY: 86_400, Grain.WEEK: 7 * 86_400, Grain.MONTH: 30 * 86_400}
+
+
+def no_gaps(_tenant: Tenant, _now: datetime) -> Sequence[Gap]:
+    """Tell of no gaps: a store without sources that could have any."""
+    return ()
 
 
 class Queries:
     """Answers questions of one tenant at a time from the store's facts. May be used from any thread."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, gaps: Gaps = no_gaps) -> None:
         self._store = store
         self._clock = clock
+        self._gaps = gaps
 
     def now(self) -> datetime:
         """Return this moment."""
@@ -72,9 +82,10 @@ class Queries:
         now = self._clock()
         if as_of is not None and as_of > now:
             raise BadQuestionError(f"'as_of' lies in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}")
+        gaps = self._gaps(tenant, now)
 
         def ask(question: Question) -> Answer:
-            answer = _answer(reading, tenant, question, now)
+            answer = _answer(reading, tenant, question, now, gaps)
             answer.freshness |= behind
             return answer
 
@@ -136,19 +147,24 @@ def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> lis
     return [Window(max(w.start, start), min(w.end, end)) for w in windows(start, end, grain, tenant.tz)]
 
 
-def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datetime) -> Answer:
+def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datetime, gaps: Sequence[Gap]) -> Answer:
     asked = [find(name) for name in question.metrics]
     check(question, asked, tenant)
     if question.compare is None:
-        return _read(reading, tenant, [question], asked, now)[0]
+        return _read(reading, tenant, [question], asked, now, gaps)[0]
     start, end = earlier(question, tenant, now)
     past = replace(question, compare=None, start=start, end=end)
-    answer, before = _read(reading, tenant, [question, past], asked, now)
+    answer, before = _read(reading, tenant, [question, past], asked, now, gaps)
     return _compared(answer, before, tenant)
 
 
 def _read(
-    reading: Transaction, tenant: Tenant, periods: Sequence[Question], asked: Sequence[Asked], now: datetime
+    reading: Transaction,
+    tenant: Tenant,
+    periods: Sequence[Question],
+    asked: Sequence[Asked],
+    now: datetime,
+    gaps: Sequence[Gap],
 ) -> list[Answer]:
     """Answer one question over several periods, by the same statements where they follow on each other."""
     gone = reading.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
@@ -156,8 +172,25 @@ def _read(
     for question in periods:
         cut = buckets(question.start, question.end, question.grain, tenant)
         found = read(Context(reading, tenant, question, cut, micros(now)), asked)
-        answers.append(_laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None))
+        answer = _laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None)
+        _mark(answer, tenant, asked, cut, gaps, now)
+        answers.append(answer)
     return answers
+
+
+def _mark(
+    answer: Answer, tenant: Tenant, asked: Sequence[Asked], cut: Sequence[Window], gaps: Sequence[Gap], now: datetime
+) -> None:
+    """Say of an answer whether it is complete, which gaps of sources it overlaps, and which numbers those touch."""
+    question = answer.question
+    mine = coverage.relevant(gaps, asked, question) if question.start < now else []
+    answer.freshness["complete"] = not mine
+    if mine:
+        combos = answer.dims[: len(answer.dims) // len(cut)]
+        coverage.mark(answer.columns, asked, question, cut, combos, mine, now)
+        answer.freshness["gaps"] = coverage.told(mine, question, tenant)
+        known = datetime.fromisoformat(answer.freshness["complete_to"])
+        answer.freshness["complete_to"] = coverage.complete_to(mine, known).astimezone(tenant.tz).isoformat()
 
 
 def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
@@ -174,11 +207,13 @@ def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
             pairs[name] = {
                 "previous": then.value,
                 "change": asdict(change(column.values[row], then.value, column.unit is Unit.SHARE)),
-                **({"previous_state": then.state} if then.state in UNKNOWN else {}),
+                **({"previous_state": then.state} if then.state in STATED else {}),
             }
         answer.compare.append(pairs)
     if "gone" in old.freshness:
         answer.freshness["gone_before"] = old.freshness["gone"]
+    if "gaps" in old.freshness:
+        answer.freshness["gaps_before"] = old.freshness["gaps"]
     answer.freshness["compared_with"] = [
         moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)
     ]

@@ -99,7 +99,7 @@ class Answer:
     def public(self, *, details: bool = False) -> dict[str, Any]:
         """Return the public form: `{"rows": [{"window": ..., <dims>, <metric>: value}], "freshness": {...}}`.
 
-        A number that is not known has its reason beside it, as `<metric>.state`; `details` gives every number its parts.
+        A number that is not known, or known in part, says so beside it as `<metric>.state`; `details` gives each its parts.
         """
         tz, by = ZoneInfo(self.zone), self.question.by
         windows = {start: start.astimezone(tz).isoformat() for start in set(self.starts)}
@@ -108,7 +108,7 @@ class Answer:
         unknown = [
             (f"{name}.state", column.states)
             for name, column in self.columns.items()
-            if not UNKNOWN.keys().isdisjoint(column.states)
+            if not STATED.isdisjoint(column.states)
         ]
         rows = []
         for i, (start, dims) in enumerate(zip(self.starts, self.dims, strict=True)):
@@ -116,7 +116,7 @@ class Answer:
             for name, numbers in values:
                 shown[name] = numbers[i]
             for name, states in unknown:
-                if states[i] in UNKNOWN:
+                if states[i] in STATED:
                     shown[name] = states[i]
             if self.compare is not None:
                 shown["compare"] = self.compare[i]
@@ -132,11 +132,13 @@ UNKNOWN: Mapping[str, str] = {
     State.NOT_KNOWN_THEN: "not counted at that time",
 }
 """States of a number that is not known, with the reason in words: it is None, and never 0."""
+STATED = frozenset({*UNKNOWN, State.INCOMPLETE})
+"""States that stand beside a number wherever it is shown."""
 
 
 def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
-    """Return a number by its name, and beside one that is not known its reason as `<name>.state`."""
-    return {name: cell.value, **({f"{name}.state": cell.state} if cell.state in UNKNOWN else {})}
+    """Return a number by its name, and beside one that is not known, or in part, its reason as `<name>.state`."""
+    return {name: cell.value, **({f"{name}.state": cell.state} if cell.state in STATED else {})}
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

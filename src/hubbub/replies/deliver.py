@@ -6,7 +6,7 @@ from hubbub.errors import UpstreamRefusedError
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL, DEAD_TOKEN, SlackClient, ask
 from hubbub.replies.request import ReplyRequest
-from hubbub.store.integrations import Integration, Integrations
+from hubbub.store.integrations import FETCHED, Integration, Integrations
 
 
 def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: ReplyRequest, text: str) -> str | None:
@@ -34,7 +34,7 @@ def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: Re
 
 def _slack_of(integrations: Integrations, tenant: str, workspace: str) -> Integration | None:
     """Return the tenant's active Slack integration: the one that names the workspace, else the first that names none."""
-    found = integrations.page(tenant, "active", "slack")
+    found = integrations.page(tenant, FETCHED, "slack")
     named = [i for i in found if i.settings.get("workspace_id") == workspace]
     chosen = (named or [i for i in found if not i.settings.get("workspace_id")])[:1]
     return integrations.get(tenant, chosen[0].id) if chosen else None

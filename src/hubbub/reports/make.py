@@ -20,6 +20,7 @@ from hubbub.model.name import KIND_OF
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.query.distributions import QUANTILES
+from hubbub.query.gaps import sentences
 from hubbub.query.queries import Queries
 from hubbub.query.result import UNKNOWN, Answer, Cell, Row, State, with_state
 from hubbub.reports.document import named_by
@@ -173,10 +174,11 @@ def _previous(compared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
-    """Keep what an answer says of itself: windows that are left out, and how percentiles were made."""
+    """Keep what an answer says of itself: windows that are left out, gaps of sources, and how percentiles were made."""
     told = [str(gone)] if (gone := answer.freshness.get("gone")) else []
     if before := answer.freshness.get("gone_before"):
         told.append(f"Of the period before, {before}.")
+    told += sentences(answer.freshness)
     if any(find(name).statistic in (*QUANTILES, *WITHIN) for name in answer.question.metrics):
         told.append(f"Percentiles: {answer.freshness['quantiles']}.")
     notes.extend(note for note in told if note not in notes)

@@ -10,7 +10,7 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,6 +99,8 @@ class Control:
         self._cache: dict[str, Tenant] | None = None
         self.changes = 0
         """How often tenants were found changed, by this process or another."""
+        self.followers: list[Callable[[sa.Connection], object]] = []
+        """Called whenever another connection may have changed control data, to look whether it did."""
         database.make(tenants, calendars, keys, tenant_changes)
         self._number: int | None = None
         self._keeping_up = threading.Lock()
@@ -138,6 +140,8 @@ class Control:
         if number != self._number:
             self._number = number
             self._changed()
+        for follow in self.followers:
+            follow(con)
 
     def tenants(self) -> dict[str, Tenant]:
         """Return all tenants by id."""

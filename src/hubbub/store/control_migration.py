@@ -21,6 +21,7 @@ from hubbub.store import (
     access,
     alerts,
     control,
+    coverage,
     deliveries,
     erasures,
     integrations,
@@ -44,7 +45,7 @@ DBOS = (
 )  # fmt: skip
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
-    access, alerts, control, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
+    access, alerts, control, coverage, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
     removal, repeats,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""

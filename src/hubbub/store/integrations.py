@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,10 @@ from hubbub.errors import BadInputError, NotFoundError
 from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import Vault
 
-STATES = ("active", "paused", "broken")
+STATES = ("active", "degraded", "paused", "broken")
+"""Degraded: it is fetched from, and a part of it cannot be read; broken: nothing can, until a person acts."""
+FETCHED = ("active", "degraded")
+"""States in which an integration is fetched from."""
 MAX_SECRET = 4096
 MAX_SETTINGS = 16_384
 TRUSTED, MOST_FOUND = 1.0, 10_000
@@ -41,18 +44,26 @@ integrations = sa.Table(
     sa.Column("reason", sa.String(500), nullable=False, default=""),
     sa.Column("action", sa.String(500), nullable=False, default=""),
     sa.Column("last_ok", sa.Date, nullable=True),
+    sa.Column("since", sa.Date, nullable=True),
+    sa.Column("memory", sa.Text, nullable=True),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("changed_at", sa.DateTime, nullable=False),
     sa.Column("secret_names", sa.String(400), nullable=True),
     sa.Index("integrations_of_tenant", "tenant", "id"),
     sa.Index("integrations_in_state", "state", "id"),
 )  # fmt: skip
+source_changes = sa.Table("source_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
+"""One row: how often integrations, or what is known of their completeness, were changed, by whatever process."""
 _SHOWN = [c for c in integrations.c if c.name != "secret"]
 
 
 @dataclass(frozen=True)
 class Integration:
-    """What is known of an integration; never its secrets, only their names. `last_ok`: the latest day that was fetched whole."""
+    """What is known of an integration; never its secrets, only their names.
+
+    `last_ok`: the latest day that was fetched whole. `since`: the first day that is to be fetched. `memory`: what its connector
+    remembers from one day to the next.
+    """
 
     id: str
     tenant: str
@@ -66,6 +77,8 @@ class Integration:
     created_at: datetime
     changed_at: datetime
     secret_names: tuple[str, ...] = (TOKEN,)
+    since: date | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
     sealed: bytes = field(repr=False, default=b"")
 
 
@@ -75,12 +88,34 @@ class Integrations:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database, self._vault = database, vault
         self._found: dict[str, tuple[float, Integration]] = {}
-        database.make(integrations)
+        database.make(integrations, source_changes)
+        self._begin_ledgers()
+
+    def _begin_ledgers(self) -> None:
+        """Let integrations of versions that noted the latest day alone begin after it: what lies before is not known."""
+        without = integrations.c.since.is_(None)
+        with self._database.read() as con:
+            rows = con.execute(
+                sa.select(integrations.c.id, integrations.c.last_ok, integrations.c.created_at).where(without)
+            ).all()
+        if rows:
+            with self._database.write() as con:
+                for id_, last_ok, created_at in rows:
+                    since = last_ok + timedelta(days=1) if last_ok else created_at.date()
+                    con.execute(integrations.update().where(integrations.c.id == id_, without).values(since=since))
 
     def add(
-        self, tenant: str, provider: str, name: str, settings: Mapping[str, Any], secret: str | Mapping[str, str]
+        self,
+        tenant: str,
+        provider: str,
+        name: str,
+        settings: Mapping[str, Any],
+        secret: str | Mapping[str, str],
+        since: date | None = None,
     ) -> Integration:
-        """Store an integration, active from now on. `secret`: a token, or secrets by name.
+        """Store an integration, active from now on, whose days are to be fetched from `since` on (today if None).
+
+        `secret`: a token, or secrets by name.
 
         Raises BadInputError for a secret or settings that cannot be kept.
         """
@@ -92,10 +127,11 @@ class Integrations:
             raise BadInputError("name: at most 200 printable characters")
         values = {
             "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": told, "state": "active",
-            **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(),
+            **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(), "since": since or now().date(),
         }  # fmt: skip
         with self._database.write() as con:
             con.execute(integrations.insert().values(values))
+            count_change(con)
         return self.get(tenant, id_)
 
     def _sealed(self, secrets_: Mapping[str, str], tenant: str, id_: str) -> dict[str, Any]:
@@ -145,16 +181,24 @@ class Integrations:
     def page(
         self,
         tenant: str | None = None,
-        state: str | None = None,
+        state: str | Sequence[str] | None = None,
         provider: str | None = None,
         after: str = "",
         limit: int = 100,
     ) -> list[Integration]:
-        """Return up to `limit` integrations whose id comes after `after`, oldest first; fewer means there are no more."""
+        """Return up to `limit` integrations, in one of these states, whose id comes after `after`, oldest first.
+
+        Fewer than `limit` means that there are no more.
+        """
         query = sa.select(*_SHOWN).where(integrations.c.id > after).order_by(integrations.c.id).limit(limit)
-        for name, value in {"tenant": tenant, "state": state, "provider": provider}.items():
-            if value is not None:
-                query = query.where(integrations.c[name] == value)
+        states = [state] if isinstance(state, str) else state
+        for name, values in {
+            "tenant": tenant and [tenant],
+            "state": states,
+            "provider": provider and [provider],
+        }.items():
+            if values is not None:
+                query = query.where(integrations.c[name].in_(values))
         with self._database.read() as con:
             return [_integration(row) for row in con.execute(query)]
 
@@ -172,8 +216,8 @@ class Integrations:
         return self._change(tenant, id_, state="paused")
 
     def resume(self, tenant: str, id_: str) -> Integration:
-        """Fetch again; what was wrong counts as mended."""
-        return self._change(tenant, id_, state="active", reason="", action="")
+        """Fetch again; what was wrong counts as mended, and what its connector remembers is forgotten."""
+        return self._change(tenant, id_, state="active", reason="", action="", memory=None)
 
     def rotate(self, tenant: str, id_: str, secret: str | Mapping[str, str]) -> Integration:
         """Give an integration a new token, or new secrets by name; others stay. A broken one is active again."""
@@ -184,6 +228,7 @@ class Integrations:
     def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(tenant, id_)).values(**values, changed_at=now()))
+            count_change(con)
         self._found.pop(id_, None)
         return self.get(tenant, id_)
 
@@ -192,6 +237,7 @@ class Integrations:
         self.get(tenant, id_)
         with self._database.write() as con:
             con.execute(integrations.delete().where(_is(tenant, id_)))
+            count_change(con)
         self._found.pop(id_, None)
 
     def fetched(self, integration: Integration, day: date) -> None:
@@ -200,12 +246,44 @@ class Integrations:
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(integration.tenant, integration.id), later).values(last_ok=day))
 
+    def worked(
+        self, integration: Integration, reason: str, action: str, memory: Mapping[str, Any], *, whole: bool
+    ) -> None:
+        """Mark an integration that was fetched from as active, or where not all of it can be read as degraded.
+
+        `reason` and `action` say what is to be mended, `memory` is kept for its connector. One that was paused or broken meanwhile
+        stays so.
+        """
+        values = {
+            "state": "active" if whole else "degraded", "reason": reason[:500], "action": action[:500],
+            "memory": json.dumps(memory) if memory else None,
+        }  # fmt: skip
+        shown = {"state": integration.state, "reason": integration.reason, "action": integration.action}
+        if all(values[name] == value for name, value in shown.items()) and dict(memory) == dict(integration.memory):
+            return
+        with self._database.write() as con:
+            same = _is(integration.tenant, integration.id), integrations.c.state.in_(FETCHED)
+            con.execute(integrations.update().where(*same).values(**values, changed_at=now()))
+            count_change(con)
+
     def broken(self, integration: Integration, reason: str, action: str) -> None:
-        """Mark an active integration as broken, unless it got another secret since it was read."""
+        """Mark an integration that is fetched from as broken, unless it got another secret since it was read."""
         same = _is(integration.tenant, integration.id), integrations.c.secret == integration.sealed
         values = {"state": "broken", "reason": reason[:500], "action": action[:500], "changed_at": now()}
         with self._database.write() as con:
-            con.execute(integrations.update().where(*same, integrations.c.state == "active").values(values))
+            con.execute(integrations.update().where(*same, integrations.c.state.in_(FETCHED)).values(values))
+            count_change(con)
+
+
+def count_change(con: sa.Connection) -> None:
+    """Tell other processes that integrations, or what is known of their completeness, were changed."""
+    if not con.execute(source_changes.update().values(number=source_changes.c.number + 1)).rowcount:
+        con.execute(source_changes.insert().values(number=1))
+
+
+def changes(con: sa.Connection) -> int:
+    """Return how many changes there were."""
+    return con.execute(sa.select(source_changes.c.number)).scalar() or 0
 
 
 def _named(secret: str | Mapping[str, str]) -> dict[str, str]:
@@ -220,4 +298,9 @@ def _integration(row: sa.Row[Any]) -> Integration:
     found = dict(row._mapping)
     sealed = bytes(found.pop("secret", b""))
     names = tuple((found["secret_names"] or TOKEN).split(","))
-    return Integration(**{**found, "settings": json.loads(found["settings"]), "secret_names": names}, sealed=sealed)
+    read = {
+        "settings": json.loads(found["settings"]),
+        "memory": json.loads(found["memory"] or "{}"),
+        "secret_names": names,
+    }
+    return Integration(**{**found, **read}, sealed=sealed)

@@ -35,6 +35,7 @@ from hubbub.web.based import Based
 from hubbub.web.body import Bounded
 from hubbub.web.calendar import router as calendar
 from hubbub.web.connection import Patient
+from hubbub.web.coverage import router as coverage
 from hubbub.web.deliveries import Noted, keep_writing
 from hubbub.web.described import ABOUT, Described
 from hubbub.web.erasing import router as erasing
@@ -197,6 +198,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(keys)
     app.include_router(names)
     app.include_router(erasing)
+    app.include_router(coverage)
     app.include_router(exports)
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)

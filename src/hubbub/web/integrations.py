@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
 from hubbub.store.integrations import MAX_SECRET
-from hubbub.web import shapes
+from hubbub.web import shapes, source_shapes
 from hubbub.web.auth import Administers, EngineOf
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -47,7 +47,7 @@ class NewSecret(BaseModel):
     secrets: Secrets = Field(default_factory=dict, description="Secrets by name; others stay.")
 
 
-class NewIntegrationAnswer(shapes.IntegrationAnswer):
+class NewIntegrationAnswer(source_shapes.IntegrationAnswer):
     """An account that was connected, and the secrets that were made for it: shown once."""
 
     made: dict[str, str] | None = Field(None, description="Secrets to paste at the service, by name.")
@@ -68,10 +68,13 @@ def _all(secrets: Secrets) -> dict[str, str]:
 def page(
     engine: EngineOf,
     tenant: Administers,
-    state: Annotated[str | None, Query(max_length=20, description="active, paused or broken.")] = None,
+    state: Annotated[
+        str | None,
+        Query(max_length=20, description="active, degraded, paused, broken; fetched: active or degraded."),
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> shapes.Integrations:
+) -> source_shapes.Integrations:
     """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
     return engine.integrations(tenant, state, cursor, limit)
 
@@ -86,25 +89,25 @@ def add(engine: EngineOf, tenant: Administers, body: NewIntegration, once: Once)
 
 
 @router.get("/{integration_id}", summary="One integration")
-def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
+def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
     """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
     return engine.integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/pause", summary="Pause an integration")
-def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
+def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
     """Fetch nothing from it until it is resumed."""
     return engine.pause_integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/resume", summary="Resume an integration")
-def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Integration:
+def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
     """Fetch from it again, also when it was broken."""
     return engine.resume_integration(tenant, integration_id)
 
 
 @router.post("/{integration_id}/secret", summary="Give an integration a new secret")
-def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> shapes.Integration:
+def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> source_shapes.Integration:
     """Replace its secret; a broken one is active again."""
     return engine.rotate_integration(tenant, integration_id, _shown(body.secret), _all(body.secrets))
 

@@ -238,31 +238,6 @@ class SchedulesAnswer(Shape):
     rows: list[ScheduleAnswer]
 
 
-class IntegrationAnswer(Shape):
-    """An account of another service; never its secret."""
-
-    id: str
-    tenant: str
-    provider: str
-    name: str
-    state: Literal["active", "paused", "broken"]
-    settings: dict[str, Any]
-    reason: str = Field(description="Why it is broken.")
-    action: str = Field(description="What a person has to do.")
-    last_ok: str | None = Field(description="Last day that was fetched whole.")
-    created_at: Moment
-    changed_at: Moment
-    fetches: bool = Field(description="Whether days are fetched from it.")
-    address: str | None = Field(description="Where its service sends to; null: it only fetches.")
-
-
-class IntegrationsAnswer(Shape):
-    """A page of integrations, oldest first."""
-
-    rows: list[IntegrationAnswer]
-    next: Next
-
-
 class RemovedAnswer(Shape):
     """What was removed."""
 
@@ -395,8 +370,6 @@ Jobs = Annotated[dict[str, Any], Like(JobsAnswer)]
 Promised = Annotated[dict[str, Any], Like(PromisedAnswer)]
 Schedule = Annotated[dict[str, Any], Like(ScheduleAnswer)]
 Schedules = Annotated[dict[str, Any], Like(SchedulesAnswer)]
-Integration = Annotated[dict[str, Any], Like(IntegrationAnswer)]
-Integrations = Annotated[dict[str, Any], Like(IntegrationsAnswer)]
 Removed = Annotated[dict[str, Any], Like(RemovedAnswer)]
 Tenant = Annotated[dict[str, Any], Like(TenantAnswer)]
 Tenants = Annotated[dict[str, Any], Like(TenantsAnswer)]

@@ -28,7 +28,8 @@ class Recorder:
     def ask(self, operation: str, /, **params: Any) -> Any:
         """Remember and answer."""
         self.asked.append((operation, params))
-        answer = self.answers.get(operation, {"errors": {}})
+        nothing: dict[str, Any] = {"rows": [], "next": None} if operation == "due_days" else {"errors": {}}
+        answer = self.answers.get(operation, nothing)
         return answer(**params) if callable(answer) else answer
 
     def progress(self, percent: int) -> None:
@@ -119,7 +120,7 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
     assert len(ingests) == 1000
     assert ingests["ingest:2026-03-01:t1:int_8"][2] == "t1"
     assert [one[0] for one in task.started.values()].count("analytics-aggregate") == 1
-    assert told == {"days": {"2026-03-01": {"completed": 1000}}}
+    assert told == {"days": {"2026-03-01": {"completed": 1000}}, "catching_up": 0}
 
 
 def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
@@ -140,9 +141,9 @@ def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
     task = Recorder({"integrations": pages(14)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     started = dict(task.started)
-    assert run("fan-out", {"dates": ["2026-03-01"]}, task) == {"days": {"2026-03-01": {"completed": 14}}}
+    assert run("fan-out", {"dates": ["2026-03-01"]}, task)["days"] == {"2026-03-01": {"completed": 14}}
     task.tenant = "t3"
-    assert run("fan-out", {"dates": ["2026-03-01"]}, task) == {"days": {"2026-03-01": {"completed": 2}}}
+    assert run("fan-out", {"dates": ["2026-03-01"]}, task)["days"] == {"2026-03-01": {"completed": 2}}
     assert task.started == started
 
 
@@ -163,8 +164,32 @@ def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: s
     one = {"id": "int_1", "tenant": "t1", "settings": {"zone": zone}, "fetches": True}
     task = Recorder({"integrations": {"rows": [one], "next": None}}, tenant=None)
     told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
-    assert told == {"days": {day: {"completed": 1}}}
+    assert told["days"] == {day: {"completed": 1}}
     assert [payload["date"] for queue, payload, _ in task.started.values()] == [day, day]
+
+
+def test_a_night_catches_up_what_is_not_there() -> None:
+    """After the night's day each integration with missing days gets one job that fetches them in their order, and no second one
+    while it runs; days that are asked for by hand catch nothing up.
+    """
+    due = [{"tenant": "t1", "integration_id": "int_8", "dates": ["2026-02-28", "2026-02-26"]},
+           {"tenant": "t2", "integration_id": "int_9", "dates": []}]  # fmt: skip
+    task = Recorder({"integrations": pages(9), "due_days": {"rows": due, "next": None}}, tenant=None)
+    assert run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)["catching_up"] == 1
+    (job,) = (one for one in task.started.items() if one[1][0] == "catch-up")
+    assert job == ("catch-up:t1:int_8:job-1", ("catch-up", {"integration_id": "int_8", "dates": due[0]["dates"]}, "t1"))
+    task.busy = lambda prefix: prefix.startswith("catch-up:")  # type: ignore[method-assign]
+    assert run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)["catching_up"] == 0
+    assert run("fan-out", {"dates": ["2026-03-01"]}, task)["catching_up"] == 0
+    night = Recorder({"ingest_day": {"stored": 3}})
+    assert run("catch-up", {"integration_id": "int_8", "dates": ["2026-02-28", "2026-02-26"]}, night) == {
+        "days": 2,
+        "stored": 6,
+    }
+    assert [(params["date"], params["catching_up"]) for _, params in night.asked] == [
+        ("2026-02-28", True),
+        ("2026-02-26", True),
+    ]
 
 
 def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:

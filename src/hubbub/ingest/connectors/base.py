@@ -2,7 +2,7 @@
 
 A new service is one file with one such class, and its name in `catalogue.py`. Fetching a day again must give the same ids, so
 that nothing counts twice. A connector raises `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to
-act), and holds no more than one page of the service in memory.
+act), and holds no more than one page of the service in memory. What cannot be read beside what can, it notes, and goes on.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadInputError
+from hubbub.model.coverage import Day, Feed
 from hubbub.model.event import Item
 from hubbub.model.name import Name
+from hubbub.model.question import parse_date
 from hubbub.model.tenant import check_zone
-from hubbub.model.window import local_midnight
+from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from hubbub.store.integrations import Integration
 
@@ -51,6 +51,8 @@ class Setting:
                 raise BadInputError(f"settings.{self.name}: {str(part)[:80]!r} cannot be used ({self.doc})")
         if self.name == "zone":
             check_zone(parts[0])
+        if self.name == "since":
+            parse_date(parts[0])
         return parts if self.many else str(parts[0])
 
 
@@ -74,19 +76,48 @@ ZONE = Setting(
 )
 
 
-@dataclass(frozen=True)
-class Day:
-    """A day to fetch: its date, and the moments (aware, UTC) between which it lies."""
+SINCE = Setting("since", "first day to fetch, like 2026-08-01; the day of connecting if absent", r"\d{4}-\d{2}-\d{2}")
 
-    on: date
-    start: datetime
-    end: datetime
 
-    @classmethod
-    def of(cls, day: date, zone: str) -> Day:
-        """Return a day in a zone."""
-        tz = ZoneInfo(zone)
-        return cls(day, local_midnight(day, tz), local_midnight(day + timedelta(days=1), tz))
+@dataclass
+class Notes:
+    """What a connector notes while it fetches.
+
+    `place` (plain values) says where to go on, and is set after a batch was taken: a fetch that broke off begins there again.
+    `memory` is kept from one day to the next. `missing` names, by dimension, what could not be read; `troubles` says of each what
+    happened and what a person can do, and `whole` whether nothing but remarks is in it. `patience`: seconds that pauses which the
+    service asks for may take together, where the connector's own bound is lower.
+    """
+
+    place: Any = None
+    memory: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+    whole: bool = True
+    patience: float = 0.0
+
+    def remark(self, reason: str, action: str) -> None:
+        """Note something that a person may want to know, and that nothing is missing for."""
+        if (reason, action) not in self.troubles:
+            self.troubles.append((reason, action))
+
+    def trouble(self, reason: str, action: str, **missing: str) -> None:
+        """Note what cannot be read; `missing` are the dimension values of the events that are not there for it."""
+        self.whole = False
+        self.remark(reason, action)
+        for name, value in missing.items():
+            if value not in self.missing.setdefault(name, []):
+                self.missing[name].append(value)
+
+    @property
+    def reason(self) -> str:
+        """All troubles in one line."""
+        return "; ".join(reason for reason, _ in self.troubles)
+
+    @property
+    def action(self) -> str:
+        """What to do about them, each once."""
+        return "; ".join(dict.fromkeys(action for _, action in self.troubles if action))
 
 
 class Connector(ABC):
@@ -97,12 +128,29 @@ class Connector(ABC):
     observes: ClassVar[bool] = False
     """Whether the service shows counters as they stand now: then an event whose content is stored already is left out."""
 
+    subjects: ClassVar[frozenset[str]]
+    """Subjects of the event types that it brings."""
+
     def __init__(self, http: Outgoing) -> None:
         self.http = http
 
+    @classmethod
+    def feed(cls, integration: Integration) -> Feed:
+        """Return what an integration can bring."""
+        return Feed(cls.subjects, cls.dims(integration), daily=True)
+
+    @classmethod
     @abstractmethod
-    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[Batch]:
+    def dims(cls, integration: Integration) -> Mapping[str, frozenset[str]]:
+        """Return the values that all its events have of dimensions."""
+
+    @abstractmethod
+    def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield what happened that day, and names, in batches of a page."""
+
+    @abstractmethod
+    def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
+        """Yield what changed in a stretch, or came to what began before it, of what is older than the stretch."""
 
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,16 @@
   (milliseconds), so what was read last counts. `observes` keeps counters that did not change out.
 - An insight is the number of one of Facebook's days, which end at midnight in California. It is known after that, so a day
   brings the insights that ended within it, each dated noon in California of the day it covers.
+- Counters move for weeks, and some insights are told late: `look_back` reads those of the `COUNTED_DAYS` before again.
+- A metric that Facebook does not know any more is named, and the others are stored; one that is too large is asked for in halves.
 - Pages follow the cursor of the answer, never its `next` address, which holds the token and could lead anywhere.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -21,8 +24,10 @@ import msgspec
 
 from hubbub.clock import system_clock
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, ZONE, Connector, Day, Setting
+from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Connector, Notes, Setting
+from hubbub.model.coverage import Day
 from hubbub.model.event import NOTHING, Event, Item
+from hubbub.model.window import Window
 from hubbub.outgoing.http import LONGEST_WAIT, Answer
 from hubbub.store.integrations import Integration
 
@@ -34,6 +39,10 @@ POST_FIELDS = (
 )
 METRICS = ("page_post_engagements", "page_views_total", "page_video_views", "page_follows")
 MOST_PAGES = 10_000
+COUNTED_DAYS = 28
+"""For so many days the counters of a post are read again."""
+TOO_MUCH, UNKNOWN_METRIC = 1, 100
+"""Graph errors: asked for too much at once (among others), and an insight that there is not."""
 _HIDDEN = {"access_token", "appsecret_proof"}
 
 EXPIRED = "Reconnect the page: its token has expired or was revoked"
@@ -56,54 +65,112 @@ class FacebookPage(Connector):
     """A Facebook page. Its secret is a page access token."""
 
     provider = "facebook_page"
+    subjects = frozenset({"content", "metric"})
     settings = (
         Setting("page_id", "number of the page", r"\d{1,30}", required=True),
         Setting("metrics", "insights to fetch", r"[a-z0-9_]{1,100}", many=True, default=list(METRICS)),
         ZONE,
+        SINCE,
         Setting("base_url", "address of the Graph API", BASE_URL, default="https://graph.facebook.com/v24.0"),
     )
     observes = True
 
-    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[list[Item]]:
-        """Yield the posts of the day with their counters, page by page, then the insights that ended in it."""
-        page_id = str(integration.settings["page_id"])
-        now = int(system_clock().timestamp() * 1000)
-        span = {"since": int(day.start.timestamp()), "until": int(day.end.timestamp())}
-        asked = {"fields": POST_FIELDS, "limit": PAGE, **span}
-        for page in self._pages(integration, secret, "published_posts", asked):
-            yield [event for post in page for event in post_events(post, page_id, day, now)]
-        metrics = ",".join(self.setting(integration, "metrics"))
-        # the day that ended within ours began before it
-        asked = {
-            "metric": metrics,
-            "period": "day",
-            "since": span["since"] - 2 * 86_400,
-            "until": span["until"] + 86_400,
-        }
-        for page in self._pages(integration, secret, "insights", asked, follow=False):
-            yield [event for series in page for event in insight_events(series, page_id, day, now)]
+    @classmethod
+    def dims(cls, integration: Integration) -> Mapping[str, frozenset[str]]:
+        """Return Facebook's channel and the page."""
+        page = str(integration.settings.get("page_id", ""))
+        return {"channel": frozenset({"facebook"}), "account_id": frozenset({page})}
 
-    def _pages(
-        self, integration: Integration, secret: str, edge: str, asked: dict[str, Any], *, follow: bool = True
-    ) -> Iterator[list[Any]]:
-        url = f"{self.setting(integration, 'base_url').rstrip('/')}/{integration.settings['page_id']}/{edge}"
+    def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[list[Item]]:
+        """Yield the posts of the day with their counters, page by page, then the insights that ended in it."""
+        return self._read(_Page(self, integration, secret), Window(day.start, day.end), notes)
+
+    def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[list[Item]]:
+        """Yield the same of the `COUNTED_DAYS` before a stretch, whose counters may have moved."""
+        span = Window(since.start - timedelta(days=COUNTED_DAYS), since.start)
+        return self._read(_Page(self, integration, secret), span, notes)
+
+    def _read(self, page: _Page, span: Window, notes: Notes) -> Iterator[list[Item]]:
+        now = int(system_clock().timestamp() * 1000)
+        for posts in page.posts(span):
+            if batch := [event for post in posts for event in post_events(post, page.id, span, now)]:
+                yield list(batch)
+        for insights in page.insights(self.setting(page.integration, "metrics"), span, notes):
+            if batch := [event for series in insights for event in insight_events(series, page.id, span, now)]:
+                yield list(batch)
+
+
+@dataclass
+class _Page:
+    """A page of Facebook being read."""
+
+    connector: FacebookPage
+    integration: Integration
+    secret: str
+
+    @property
+    def id(self) -> str:
+        """Its number."""
+        return str(self.integration.settings["page_id"])
+
+    def posts(self, span: Window) -> Iterator[list[Any]]:
+        """Yield the posts of a stretch with their counters."""
+        stretch = {"since": int(span.start.timestamp()), "until": int(span.end.timestamp())}
+        return self._pages("published_posts", {"fields": POST_FIELDS, "limit": PAGE, **stretch})
+
+    def insights(self, metrics: Sequence[str], span: Window, notes: Notes) -> Iterator[list[Any]]:
+        """Yield insights whose days may have ended in a stretch; of several that are refused, each alone."""
+        if not metrics:
+            return
+        # the day that ended within the stretch began before it
+        stretch = {"since": int(span.start.timestamp()) - 2 * 86_400, "until": int(span.end.timestamp()) + 86_400}
+        asked = {"metric": ",".join(metrics), "period": "day", **stretch}
+        try:
+            yield from self._pages("insights", asked, follow=False)
+        except UpstreamRefusedError as error:
+            if error.details.get("facebook") != UNKNOWN_METRIC:
+                raise
+            if len(metrics) > 1:
+                for metric in metrics:
+                    yield from self.insights([metric], span, notes)
+                return
+            notes.whole = False
+            notes.remark(
+                f"Facebook has no insight {metrics[0]} any more",
+                "Connect the page again with 'metrics' that Facebook has; all else is fetched",
+            )
+
+    def _pages(self, edge: str, asked: dict[str, Any], *, follow: bool = True) -> Iterator[list[Any]]:
+        url = f"{self.connector.setting(self.integration, 'base_url').rstrip('/')}/{self.id}/{edge}"
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _ in range(MOST_PAGES):
-            answer = self.http.send("GET", url, params=asked, headers={"Authorization": f"Bearer {secret}"})
-            body = read(answer)
+            host, body, asked = self._page(url, asked)
             data = body.get("data")
             if not isinstance(data, list):
-                raise UpstreamUnavailableError(f"{answer.host} answered without 'data'")
+                raise UpstreamUnavailableError(f"{host} answered without 'data'")
             if data:
                 yield data
             more = next_page(body) if follow else None
             if more is None:
                 return
             if more in seen:
-                raise UpstreamUnavailableError(f"{answer.host} gave the same page twice")
+                raise UpstreamUnavailableError(f"{host} gave the same page twice")
             seen.add(more)
-            asked = {**asked, **dict(more)}
+            asked = {**asked, **dict(more), **({"limit": asked["limit"]} if "limit" in asked else {})}
         raise UpstreamRefusedError(f"{edge} has more than {MOST_PAGES} pages", action="Ask for fewer days at a time")
+
+    def _page(self, url: str, asked: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """Return host and body of a page, and what it was asked with: half as much after one that was too much."""
+        while True:
+            try:
+                headers = {"Authorization": f"Bearer {self.secret}"}
+                answer = self.connector.http.send("GET", url, params=asked, headers=headers)
+                return answer.host, read(answer), asked
+            except (UpstreamUnavailableError, UpstreamRefusedError) as error:
+                too_much = error.details.get("facebook") == TOO_MUCH or error.details.get("too_large")
+                if not too_much or asked.get("limit", 1) <= 1:
+                    raise
+                asked = {**asked, "limit": asked["limit"] // 2}
 
 
 def next_page(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
@@ -131,17 +198,20 @@ def read(answer: Answer) -> dict[str, Any]:
 
 
 def meaning(error: Mapping[str, Any], answer: Answer) -> HubbubError:
-    """Return the error that a Graph error means: by its code, by its own `is_transient`, by the status."""
+    """Return the error that a Graph error means: by its code, by its own `is_transient`, by the status.
+
+    `details["facebook"]` is its code.
+    """
     code = error.get("code")
     code = code if isinstance(code, int) else 0
     subcode = error.get("error_subcode")
     told = f"Facebook: error {code}" + (f", subcode {subcode}" if isinstance(subcode, int) else "")
     if code in LIMITED or (code not in ACTIONS and answer.status == 429):
-        return UpstreamUnavailableError(f"{told}: too many calls", retry_after=_pause(answer))
+        return UpstreamUnavailableError(f"{told}: too many calls", retry_after=_pause(answer), facebook=code)
     if code in PASSING or error.get("is_transient") is True or (code not in ACTIONS and answer.status >= 500):
-        return UpstreamUnavailableError(told, retry_after=answer.retry_after)
+        return UpstreamUnavailableError(told, retry_after=answer.retry_after, facebook=code)
     kind = error.get("type") == "OAuthException" and answer.status == 401
-    return UpstreamRefusedError(told, action=ACTIONS.get(code, EXPIRED if kind else SETTINGS))
+    return UpstreamRefusedError(told, action=ACTIONS.get(code, EXPIRED if kind else SETTINGS), facebook=code)
 
 
 def _pause(answer: Answer) -> float | None:
@@ -163,10 +233,10 @@ def _pause(answer: Answer) -> float | None:
     return LONGEST_WAIT if full else None  # an app's calls count for an hour
 
 
-def post_events(post: Any, page_id: str, day: Day, now: int) -> Iterator[Event]:
-    """Yield a post and its counters, when it was published that day."""
+def post_events(post: Any, page_id: str, span: Window, now: int) -> Iterator[Event]:
+    """Yield a post and its counters, when it was published in a stretch."""
     time = moment(post.get("created_time")) if isinstance(post, dict) else None
-    if time is None or not isinstance(post.get("id"), str) or not day.start <= time < day.end:
+    if time is None or not isinstance(post.get("id"), str) or not span.start <= time < span.end:
         return
     id_ = post["id"]
     common: dict[str, Any] = {
@@ -184,14 +254,14 @@ def post_events(post: Any, page_id: str, day: Day, now: int) -> Iterator[Event]:
             yield Event(type="metric.observed", id=f"{id_}:{name}", name=name, value=value, revision=now, **common)
 
 
-def insight_events(series: Any, page_id: str, day: Day, now: int) -> Iterator[Event]:
-    """Yield an insight's values whose day ended within this one; a value of several parts gives one event each."""
+def insight_events(series: Any, page_id: str, span: Window, now: int) -> Iterator[Event]:
+    """Yield an insight's values whose day ended within a stretch; a value of several parts gives one event each."""
     name = series.get("name") if isinstance(series, dict) else None
     if not isinstance(name, str) or series.get("period") != "day" or not isinstance(series.get("values"), list):
         return
     for entry in series["values"]:
         end = moment(entry.get("end_time")) if isinstance(entry, dict) else None
-        if end is None or not day.start < end <= day.end:
+        if end is None or not span.start < end <= span.end:
             continue
         value = entry.get("value")
         parts = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}

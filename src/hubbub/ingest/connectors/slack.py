@@ -2,23 +2,26 @@
 
 - Events are those of the importer of exports (`sources/slack_message.py`), named by the channel's id as there, so a workspace's
   export and its live history never double, and a channel that is renamed is the same channel. Texts are not kept.
-- A thread is fetched whole as soon as one of its messages lies in the day. Slack does not list replies by day, so roots of the
-  `THREAD_DAYS` before are looked at too: a reply to an older one is found when it is broadcast, or by a backfill of its root's day.
-- Slack allows few calls a minute, and a busy day needs many. When it says how many seconds to pause, that pause is kept here,
-  within bounds: beginning the day again would spend the same calls again and never end.
+- A thread is fetched whole with the day of its root. Slack does not list replies by day, so `look_back` goes through the roots of
+  the `THREAD_DAYS` before and fetches the threads with a newer reply: once a night, however many days are fetched in it.
+- Private channels are read where the token may list them. A channel that cannot be read is named, and the others go on; one
+  that was read before and is not any more, since the app was removed from it, is remembered and named too.
+- Slack allows few calls a minute, for many apps one, and a busy day needs many. When it says how many seconds to pause, that pause
+  is kept here, within bounds; what is left is fetched from the last page on that was stored.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, ZONE, Batch, Connector, Day, Setting
+from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Connector, Notes, Setting
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -30,8 +33,10 @@ from hubbub.ingest.sources.slack_message import (
     plain_ts,
     read_message,
 )
+from hubbub.model.coverage import Day
 from hubbub.model.event import Event, Item, Rejection
 from hubbub.model.name import Name
+from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.outgoing.slack import SlackClient, ask
@@ -39,24 +44,38 @@ from hubbub.store.integrations import Integration
 from hubbub.telemetry import log
 
 PAGE = 200
-THREAD_DAYS = 60
+THREAD_DAYS = 90
 """In a real community of five years 19 % of all replies came after a week, 7 % after a month, 0.4 % after two."""
 LONGEST_PAUSE = 60.0
 PATIENCE = 900.0
-"""Seconds that all pauses of one day may take together; after that the job is tried again later."""
+"""Seconds that all pauses of one attempt may take together; after that the job is tried again later."""
+SMALLEST_PAGE = 1
+UNREADABLE = frozenset({
+    "not_in_channel", "channel_not_found", "missing_scope", "access_denied", "no_permission", "not_allowed_token_type",
+})  # fmt: skip
+"""Errors about one channel that leave the others as they are."""
+CORRECT = "Correct the integration's channels, or invite the Slack app to it when it is private"
+INVITE = "Invite the Slack app to it, or resume the integration to leave it out"
+SCOPES = (
+    "Give the Slack app the scopes groups:read and groups:history, and install it again, to read private channels too"
+)
 
 WORKSPACE = Setting("workspace_id", "id of the workspace, like T012AB3CD", r"T[A-Z0-9]{1,20}")
 
 
 class Slack(Connector):
-    """A Slack workspace. Its secret is a bot token with channels:read and channels:history, users:read for names of people, and,
-    for replies, chat:write."""
+    """A Slack workspace. Its secret is a bot token with channels:read, channels:history and, for replies, chat:write.
+
+    Private channels need groups:read and groups:history too, names of people users:read.
+    """
 
     provider = "slack"
+    subjects = frozenset({"message"})
     settings = (
         Setting("channels", "names or ids of channels; all that the app is in if absent", r"#?[^\s,]{1,80}", many=True),
         WORKSPACE,
         ZONE,
+        SINCE,
         Setting("base_url", "address of Slack's Web API", BASE_URL, default=SLACK),
     )
 
@@ -64,67 +83,180 @@ class Slack(Connector):
         super().__init__(http)
         self._pause = pause
 
-    def fetch(self, integration: Integration, secret: str, day: Day) -> Iterator[Batch]:
+    @classmethod
+    def dims(cls, integration: Integration) -> Mapping[str, frozenset[str]]:
+        """Return Slack's channel."""
+        return {"channel": frozenset({"slack"})}
+
+    def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
         """Yield the messages of the day and the whole threads they belong to, channel by channel, page by page; then names."""
-        client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
-        wanted = {name.removeprefix("#") for name in self.setting(integration, "channels") or []}
-        calls = _Calls(self._pause)
-        rooms: list[Item | Name] = []
+        span = Window(day.start, day.end)
         people: set[tuple[str, str]] = set()
-        for id_, name in self._channels(client, calls, wanted):
-            rooms.append(Name("room", id_, name))
-            for batch in self._channel(client, calls, id_, name, day):
-                people.update(_people(batch))
-                yield batch
-        yield rooms
-        yield from _named(client, calls, people)
+        for batch in self._visit(integration, secret, notes, lambda visit: visit.messages(span)):
+            people.update(_people(batch))
+            yield batch
+        client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
+        yield from _named(client, _Calls(self._pause, PATIENCE), people)
 
-    def _channels(self, client: SlackClient, calls: _Calls, wanted: set[str]) -> Iterator[tuple[str, str]]:
-        """Yield id and name of the channels to read. Raises UpstreamRefusedError for a wanted one that is not there."""
-        missing = set(wanted)
-        asked = {"types": "public_channel", "limit": PAGE, "exclude_archived": not wanted}
-        for page in calls.pages(client.conversations_list, "channels", asked):
-            for channel in page:
-                id_, name = channel.get("id"), channel.get("name")
-                if not isinstance(id_, str) or not isinstance(name, str):
-                    continue
-                if {id_, name} & wanted or (not wanted and channel.get("is_member")):
-                    missing -= {id_, name}
-                    yield id_, name
-        if missing:
-            raise UpstreamRefusedError(
-                f"Slack: there is no channel {', '.join(sorted(missing))[:200]}",
-                action="Correct the integration's channels",
-            )
+    def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
+        """Yield the threads of the `THREAD_DAYS` before a stretch that were answered in it or later."""
+        before = Window(since.start - timedelta(days=THREAD_DAYS), since.start)
+        return self._visit(integration, secret, notes, lambda visit: visit.answered(before))
 
-    def _channel(self, client: SlackClient, calls: _Calls, id_: str, name: str, day: Day) -> Iterator[list[Item]]:
-        asked = {
-            "channel": id_, "oldest": _ts(day.start - timedelta(days=THREAD_DAYS)), "latest": _ts(day.end), "inclusive": True,
-            "limit": PAGE,
-        }  # fmt: skip
-        start, end = micros(_ts(day.start)), micros(_ts(day.end))
+    def _visit(
+        self, integration: Integration, secret: str, notes: Notes, read: Callable[[_Visit], Iterator[list[Item]]]
+    ) -> Iterator[Batch]:
+        """Read channel by channel from where an earlier attempt broke off; one that cannot be read is noted."""
+        client = SlackClient(self.http, secret, self.setting(integration, "base_url"))
+        calls = _Calls(self._pause, max(notes.patience, PATIENCE))
+        wanted = {name.removeprefix("#") for name in self.setting(integration, "channels") or []}
+        place = notes.place or {}
+        done, latest = list(place.get("done", [])), place.get("latest")
+        refused = []
+        channels = _channels(client, calls, wanted, notes)
+        yield [Name("room", id_, name) for id_, name in channels]
+        for id_, name in channels:
+            if id_ in done:
+                continue
+            try:
+                yield from read(_Visit(client, calls, notes, id_, name, done, latest))
+            except UpstreamRefusedError as error:
+                if error.details.get("slack") not in UNREADABLE:
+                    raise
+                refused.append(error)
+                notes.trouble(f"#{name}: {error.reason}", error.action, channel_id=id_)
+            done, latest = [*done, id_], None
+            notes.place = {"done": done}
+        if refused and len(refused) == len(done) and refused[0].details.get("slack") == "missing_scope":
+            raise refused[0]  # the token may read nothing at all
+
+
+def _channels(client: SlackClient, calls: _Calls, wanted: set[str], notes: Notes) -> list[tuple[str, str]]:
+    """Return id and name of the channels to read; note those that should be there and are not.
+
+    Raises UpstreamRefusedError when none that is wanted is there.
+    """
+    read: list[tuple[str, str]] = []
+    names: set[str] = set()
+    missing = set(wanted)
+    for channel in _listed(client, calls, archived=bool(wanted), notes=notes):
+        id_, name = channel.get("id"), channel.get("name")
+        if not isinstance(id_, str) or not isinstance(name, str):
+            continue
+        names.add(id_)
+        if {id_, name} & wanted or (not wanted and channel.get("is_member")):
+            missing -= {id_, name}
+            read.append((id_, name))
+            notes.memory.setdefault("channels", {})[id_] = [name, bool(channel.get("is_private"))]
+    if wanted and not read:
+        raise UpstreamRefusedError(
+            f"Slack: there is no channel {', '.join(sorted(missing))[:200]}",
+            action="Correct the integration's channels",
+        )
+    for name in sorted(missing):
+        notes.trouble(f"Slack: there is no channel {name}", CORRECT, channel_id=name)
+    if not wanted:
+        _missed(read, names, notes)
+    return read
+
+
+def _missed(read: list[tuple[str, str]], listed: set[str], notes: Notes) -> None:
+    """Note the channels that were read before and that the app is not in any more; forget those that were deleted."""
+    members = {id_ for id_, _ in read}
+    known = notes.memory.setdefault("channels", {})
+    for id_, (name, private) in list(known.items()):
+        if id_ in members:
+            continue
+        if id_ in listed or private:  # a private channel is not even listed for an app that is not in it
+            notes.trouble(f"#{name}: the app is not in this channel any more", INVITE, channel_id=id_)
+        else:
+            del known[id_]
+
+
+def _listed(client: SlackClient, calls: _Calls, *, archived: bool, notes: Notes) -> Iterator[dict[str, Any]]:
+    """Yield the channels that the token may list; where it may not list private ones, that is noted."""
+    asked = {"types": "public_channel,private_channel", "limit": PAGE, "exclude_archived": not archived}
+    pages = calls.pages(client.conversations_list, "channels", asked)
+    try:
+        first = next(pages, [])
+    except UpstreamRefusedError as error:
+        if error.details.get("slack") != "missing_scope":
+            raise
+        pages = calls.pages(client.conversations_list, "channels", {**asked, "types": "public_channel"})
+        first = next(pages, [])
+        notes.remark("Slack: private channels are not read", SCOPES)
+    yield from first
+    for page in pages:
+        yield from page
+
+
+@dataclass
+class _Visit:
+    """One channel being read: `done` before it were others, and of it what is newer than `latest`."""
+
+    client: SlackClient
+    calls: _Calls
+    notes: Notes
+    id: str
+    name: str
+    done: list[str]
+    latest: str | None
+
+    def messages(self, span: Window) -> Iterator[list[Item]]:
+        """Yield the messages of a stretch, the newest first, each root with its thread."""
         seen: set[str] = set()
-        for page in calls.pages(client.conversations_history, "messages", asked):
+        for page in self._history(span):
             batch: list[Item] = []
-            for message in _read(page, name):
+            for message in page:
                 if isinstance(message, Rejection):
                     batch.append(message)
                     continue
                 root = plain_ts(message.thread_ts) or (plain_ts(message.ts) if count(message.reply_count) else None)
-                today = start <= micros(message.ts) < end
-                if root is None and today:
-                    batch.append(event_of(id_, message, {}))
-                elif root is not None and root not in seen and (today or micros(message.latest_reply) >= start):
+                if root is None:
+                    batch.append(event_of(self.id, message, {}))
+                elif root not in seen:
                     seen.add(root)
-                    yield from self._thread(client, calls, id_, name, root)
+                    yield _numbered(batch)
+                    yield from self._thread(root)
+                    batch = []
+                    self._reached(message)
             yield _numbered(batch)
+            self._passed(page)
 
-    def _thread(self, client: SlackClient, calls: _Calls, id_: str, name: str, root: str) -> Iterator[list[Item]]:
+    def answered(self, span: Window) -> Iterator[list[Item]]:
+        """Yield the threads whose root lies in a stretch, and whose newest reply is later."""
+        end = micros(_ts(span.end))
+        for page in self._history(span):
+            for message in page:
+                if not isinstance(message, Rejection) and micros(message.latest_reply) >= end:
+                    yield from self._thread(plain_ts(message.thread_ts) or plain_ts(message.ts) or "")
+                    self._reached(message)
+            yield []
+            self._passed(page)
+
+    def _passed(self, page: list[Message | Rejection]) -> None:
+        if messages := [one for one in page if not isinstance(one, Rejection)]:
+            self._reached(messages[-1])
+
+    def _reached(self, message: Message) -> None:
+        self.notes.place = {"done": self.done, "latest": plain_ts(message.ts)}
+
+    def _history(self, span: Window) -> Iterator[list[Message | Rejection]]:
+        """Yield the pages of the channel's list in a stretch, the newest first, from where an earlier attempt broke off."""
+        start, end = micros(_ts(span.start)), micros(_ts(span.end))
+        end = min(end, micros(self.latest) or end)
+        asked = {
+            "channel": self.id, "oldest": _ts(span.start), "latest": self.latest or _ts(span.end), "inclusive": True, "limit": PAGE,
+        }  # fmt: skip
+        for page in self.calls.pages(self.client.conversations_history, "messages", asked):
+            yield [one for one in _read(page, self.name) if isinstance(one, Rejection) or start <= micros(one.ts) < end]
+
+    def _thread(self, root: str) -> Iterator[list[Item]]:
         threads: dict[str, Thread] = {root: Thread()}
-        asked = {"channel": id_, "ts": root, "limit": PAGE}
-        for page in calls.pages(client.conversations_replies, "messages", asked):
+        asked = {"channel": self.id, "ts": root, "limit": PAGE}
+        for page in self.calls.pages(self.client.conversations_replies, "messages", asked):
             batch: list[Item] = []
-            for message in _read(page, name):
+            for message in _read(page, self.name):
                 if isinstance(message, Rejection):
                     batch.append(message)
                     continue
@@ -132,11 +264,11 @@ class Slack(Connector):
                     threads[root] = Thread(count(message.reply_count), micros(message.latest_reply), message.author)
                 elif threads[root].author is None:
                     threads[root].author = message.parent_user_id
-                batch.append(event_of(id_, message, threads))
+                batch.append(event_of(self.id, message, threads))
             yield _numbered(batch)
 
 
-def _people(batch: list[Item]) -> Iterator[tuple[str, str]]:
+def _people(batch: Batch) -> Iterator[tuple[str, str]]:
     """Yield the people that events name, by kind of name and id."""
     for item in batch:
         if isinstance(item, Event):
@@ -164,27 +296,43 @@ def _named(client: SlackClient, calls: _Calls, people: Collection[tuple[str, str
 class _Calls:
     """Asks page after page, and keeps the pauses that Slack asks for."""
 
-    def __init__(self, pause: Callable[[float], None]) -> None:
+    def __init__(self, pause: Callable[[float], None], patience: float) -> None:
         self._pause = pause
-        self._patience = PATIENCE
+        self._patience = patience
 
     def pages(self, method: Callable[..., Any], name: str, asked: dict[str, Any]) -> Iterator[list[Any]]:
-        """Yield the list `name` of every page, following the cursor."""
+        """Yield the list `name` of every page, following the cursor; where there is more and no cursor, what is older than it."""
         seen: set[str] = set()
         while True:
-            answer = self._ask(method, asked)
+            answer, asked = self._page(method, asked)
             found = answer.get(name)
             if not isinstance(found, list):
                 raise UpstreamUnavailableError(f"Slack answered without {name!r}")
             yield found
             told = answer.get("response_metadata")
             cursor = told.get("next_cursor") if isinstance(told, dict) else None
-            if not cursor or not isinstance(cursor, str):
+            if isinstance(cursor, str) and cursor:
+                after = {"cursor": cursor}
+            elif answer.get("has_more") and "ts" not in asked and (oldest := _oldest(found)):
+                after = {"latest": oldest}
+            elif answer.get("has_more"):
+                raise UpstreamUnavailableError(f"Slack says that there are more {name}, and not where")
+            else:
                 return
-            if cursor in seen:
+            if str(after) in seen:
                 raise UpstreamUnavailableError("Slack gave the same page twice")
-            seen.add(cursor)
-            asked = {**asked, "cursor": cursor}
+            seen.add(str(after))
+            asked = {**asked, **after}
+
+    def _page(self, method: Callable[..., Any], asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a page, and what it was asked with: half as much after one that is too large."""
+        while True:
+            try:
+                return self._ask(method, asked), asked
+            except UpstreamRefusedError as error:
+                if not error.details.get("too_large") or asked["limit"] <= SMALLEST_PAGE:
+                    raise
+                asked = {**asked, "limit": max(asked["limit"] // 4, SMALLEST_PAGE)}
 
     def _ask(self, method: Callable[..., Any], asked: dict[str, Any]) -> dict[str, Any]:
         while True:
@@ -196,6 +344,12 @@ class _Calls:
                     raise
                 self._patience -= max(wait, 1)
                 self._pause(wait)
+
+
+def _oldest(found: list[Any]) -> str | None:
+    """Return the oldest `ts` of a page of messages."""
+    times = [ts for one in found if isinstance(one, dict) and (ts := plain_ts(one.get("ts")))]
+    return min(times, key=micros, default=None)
 
 
 def _read(page: list[Any], name: str) -> Iterator[Message | Rejection]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from hubbub.ingest.connectors.base import Connector, Day
-from hubbub.model.event import Event
+from hubbub.ingest.connectors.base import Connector, Notes
+from hubbub.model.coverage import Day
+from hubbub.model.event import Event, Item
 from hubbub.model.name import Name
+from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from hubbub.store.integrations import Integration
 from tests.platforms import TOKEN
@@ -34,8 +36,31 @@ def integration(provider: str, url: str, **settings: Any) -> Integration:
     return Integration("int_1", "acme", provider, "n", {"base_url": url, **settings}, "active", "", "", None, now, now)
 
 
-def fetched(connector: Connector, one: Integration, token: str = TOKEN, day: Day = DAY) -> list[Event]:
-    """Return all events of a day."""
-    found = [item for batch in connector.fetch(one, token, day) for item in batch if not isinstance(item, Name)]
+def read(connector: Connector, one: Integration, notes: Notes, token: str = TOKEN, day: Day = DAY) -> Iterator[Item]:
+    """Yield what a day brings, and what came to older things in it."""
+    for batch in connector.fetch(one, token, day, notes):
+        yield from (item for item in batch if not isinstance(item, Name))
+    notes.place = None
+    for batch in connector.look_back(one, token, Window(day.start, day.end), notes):
+        yield from (item for item in batch if not isinstance(item, Name))
+
+
+def of_day(connector: Connector, one: Integration, notes: Notes | None = None, day: Day = DAY) -> list[Event]:
+    """Return the events of a day alone."""
+    found = [
+        item
+        for batch in connector.fetch(one, TOKEN, day, notes or Notes())
+        for item in batch
+        if not isinstance(item, Name)
+    ]
     assert all(isinstance(item, Event) for item in found)
     return [item for item in found if isinstance(item, Event)]
+
+
+def fetched(connector: Connector, one: Integration, token: str = TOKEN, day: Day = DAY) -> list[Event]:
+    """Return all events of a day, each once."""
+    found: dict[str | None, Event] = {}
+    for item in read(connector, one, Notes(), token, day):
+        assert isinstance(item, Event)
+        found.setdefault(item.id, item)
+    return list(found.values())

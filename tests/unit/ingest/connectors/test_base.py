@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.connectors.base import Day
 from hubbub.ingest.connectors.catalogue import CONNECTORS, connector
+from hubbub.model.coverage import Day
 
 
 def test_settings_are_read_and_lists_may_be_written_with_commas() -> None:

@@ -9,19 +9,22 @@ from typing import Any
 import pytest
 
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import Day
-from hubbub.ingest.connectors.facebook import FacebookPage
+from hubbub.ingest.connectors.base import Notes
+from hubbub.ingest.connectors.facebook import COUNTED_DAYS, METRICS, FacebookPage
+from hubbub.model.coverage import Day
+from hubbub.model.event import Event
+from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from tests.acceptance.conftest import DATA, needs
 from tests.platforms import TOKEN, Graph, graph_error, insight, post
-from tests.services import Reply, in_turn, service
-from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, fetched, integration
+from tests.services import Call, Reply, in_turn, service
+from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, integration, of_day
 
 
 def failed(out: Outgoing, reply: Reply) -> HubbubError:
     """Return the error that a fetch ends with when the page answers so."""
     with service(in_turn(reply)) as there, pytest.raises(HubbubError) as caught:
-        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
     assert TOKEN not in str(caught.value)
     return caught.value
 
@@ -29,7 +32,7 @@ def failed(out: Outgoing, reply: Reply) -> HubbubError:
 def test_a_post_is_content_and_counters(out: Outgoing) -> None:
     """A post gives what was published and one observation each of comments, shares and reactions, dated by the post."""
     with service(Graph([post("7_1", NOON, comments=4, reactions=9)])) as there:
-        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
     assert [(e.type, e.id, e.name, e.value) for e in events] == [
         ("content.published", "7_1", None, None), ("metric.observed", "7_1:num_comments", "num_comments", 4),
         ("metric.observed", "7_1:num_shares", "num_shares", 0), ("metric.observed", "7_1:num_reactions", "num_reactions", 9),
@@ -50,7 +53,7 @@ def test_all_pages_of_the_day_and_nothing_else(out: Outgoing) -> None:
         post("7_before", NOON - 12 * HOUR - 1),
     ]
     with service(Graph(posts)) as there:
-        events = fetched(FacebookPage(out), integration("facebook_page", f"{there.url}/v24.0", page_id="7"))
+        events = of_day(FacebookPage(out), integration("facebook_page", f"{there.url}/v24.0", page_id="7"))
     found = {e.id for e in events if e.type == "content.published"}
     assert found == {"7_0", "7_1", "7_2", "7_3", "7_4", "7_start"}
     assert len([c for c in there.calls if c.path == "/v24.0/7/published_posts"]) == 4
@@ -65,8 +68,8 @@ def test_insights_of_the_day_that_ended(out: Outgoing) -> None:
         {**insight("page_post_engagements", d2026_08_01=3), "period": "week"},
     ])  # fmt: skip
     with service(graph) as there:
-        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
-        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7", metrics=["page_views_total"]))
+        events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7", metrics=["page_views_total"]))
     assert {(e.id, e.name, e.value) for e in events} == {
         ("7:2026-08-01:page_views_total", "page_views_total", 5),
         ("7:2026-08-01:page_video_views.paid", "page_video_views.paid", 1),
@@ -135,7 +138,7 @@ def test_pages_without_cursors_are_followed_by_their_parameters(out: Outgoing) -
     """Older edges page by time: the parameters of `next` are used, without the token in them, on our own address."""
     first = {"data": [], "paging": {"next": f"https://evil.example/?access_token={TOKEN}&__paging_token=t1&until=5"}}
     with service(in_turn(Reply(first), Reply({"data": []}))) as there:
-        fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
     assert (there.calls[1].query["__paging_token"], there.calls[1].query["until"]) == ("t1", "5")
     assert "access_token" not in there.calls[1].query
 
@@ -145,8 +148,49 @@ def test_odd_posts_take_no_others_with_them(out: Outgoing) -> None:
     odd = [None, {}, {"id": 1}, {"id": "7_1", "created_time": "now"}, {"id": "7_2", "created_time": "2026-08-01T10:00:00+0000",
            "comments": "many", "shares": {"count": True}, "reactions": {"summary": {"total_count": 2}}}]  # fmt: skip
     with service(in_turn(Reply({"data": odd}), Reply({"data": [None, {"name": "x"}]}))) as there:
-        events = fetched(FacebookPage(out), integration("facebook_page", there.url, page_id="7"), day=DAY)
+        events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"), day=DAY)
     assert [e.id for e in events] == ["7_2", "7_2:num_shares", "7_2:num_reactions"]
+
+
+def test_counters_of_earlier_posts_are_read_again(out: Outgoing) -> None:
+    """Looking back gives the counters of posts of four weeks before the stretch, and nothing of it or of what is older."""
+    old, older = NOON - (COUNTED_DAYS - 1) * 24 * HOUR, NOON - (COUNTED_DAYS + 1) * 24 * HOUR
+    posts = [post("7_today", NOON), post("7_old", old, comments=3), post("7_older", older)]
+    with service(Graph(posts)) as there:
+        one = integration("facebook_page", there.url, page_id="7")
+        found = FacebookPage(out).look_back(one, TOKEN, Window(DAY.start, DAY.end), Notes())
+        values = {item.id: item.value for batch in found for item in batch if isinstance(item, Event)}
+    assert values == {"7_old": None, "7_old:num_comments": 3, "7_old:num_shares": 0, "7_old:num_reactions": 0}
+
+
+def test_a_metric_that_facebook_took_away_is_named_and_the_others_come(out: Outgoing) -> None:
+    """Of four metrics one is refused as unknown: the posts and the other three are there, and what to do is said."""
+    graph = Graph([post("7_1", NOON)], [insight(name, d2026_08_01=5) for name in METRICS])
+
+    def without(call: Call) -> Reply:
+        gone = "page_video_views" in call.query.get("metric", "").split(",")
+        return graph_error(100) if gone else graph(call)
+
+    notes = Notes()
+    with service(without) as there:
+        events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"), notes)
+    assert len([e for e in events if e.message_id]) == 4
+    assert {e.name for e in events if not e.message_id} == set(METRICS) - {"page_video_views"}
+    assert (notes.whole, notes.missing) == (False, {})
+    assert "page_video_views" in notes.reason and "metrics" in notes.action
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_halves(out: Outgoing) -> None:
+    """Facebook's error 1 for more than 25 posts at once, and an answer beyond our bound, are asked again for half as much."""
+    graph = Graph([post(f"7_{n}", NOON + n) for n in range(60)], page=100)
+
+    def small(call: Call) -> Reply:
+        return graph_error(1, 500) if int(call.query.get("limit", 0)) > 25 else graph(call)
+
+    with service(small) as there:
+        events = of_day(FacebookPage(out), integration("facebook_page", there.url, page_id="7"))
+        assert [int(c.query["limit"]) for c in there.calls if "limit" in c.query] == [100, 50, 25, 25, 25]
+    assert len({e.id for e in events if e.type == "content.published"}) == 60
 
 
 @needs("webhooks")
@@ -156,7 +200,7 @@ def test_insights_and_errors_that_facebook_sent(out: Outgoing) -> None:
     body = json.loads((folder / "page_insights.page_messages_new_conversations_unique.json").read_text())
     with service(in_turn(Reply({"data": []}), Reply(body))) as there:
         one = integration("facebook_page", there.url, page_id="7")
-        events = fetched(FacebookPage(out), one, day=Day.of(date(2018, 3, 12), "UTC"))
+        events = of_day(FacebookPage(out), one, day=Day.of(date(2018, 3, 12), "UTC"))
     assert [(e.value, e.time.isoformat()) for e in events] == [(1, "2018-03-11T19:00:00+00:00")]
     told = json.loads((folder / "error.batch_response.json").read_text())
     error = failed(out, Reply(told["body"], told["code"]))

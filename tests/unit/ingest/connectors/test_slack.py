@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
+from hubbub.ingest.connectors.base import Notes
 from hubbub.ingest.connectors.slack import LONGEST_PAUSE, PATIENCE, Slack
 from hubbub.ingest.sources import slack as exports
 from hubbub.ingest.sources.summary import Record
@@ -16,10 +19,11 @@ from hubbub.model.event import Event, Rejection
 from hubbub.model.name import Name
 from hubbub.outgoing.http import Outgoing
 from tests.platforms import TOKEN, Workspace
-from tests.services import Reply, service
-from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, fetched, integration
+from tests.services import Call, Reply, service
+from tests.unit.ingest.connectors.conftest import DAY, HOUR, NOON, fetched, integration, of_day, read
 
 BEFORE = 24 * HOUR
+TOO_LONG = Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "61"})
 LIMITED = Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "7"})
 
 
@@ -71,12 +75,17 @@ def test_live_history_gives_the_events_of_an_export(out: Outgoing, tmp_path: Pat
 
 
 def test_wanted_channels_alone_are_read(out: Outgoing) -> None:
-    """Channels are chosen by name, with or without #, or by id; one that is not there is named."""
+    """Channels are chosen by name, with or without #, or by id; one that is not there is named, and the others are read."""
     with service(Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")], "c": [said(NOON, "U1")]})) as there:
         events = fetched(Slack(out), integration("slack", there.url, channels=["#a", "C0002"]))
         assert {e.channel_id for e in events} == {"C0000", "C0002"}
+        notes = Notes()
+        one = integration("slack", there.url, channels=["a", "nowhere"])
+        assert [e.channel_id for e in read(Slack(out), one, notes) if isinstance(e, Event)] == ["C0000"]
+        assert (notes.whole, notes.missing) == (False, {"channel_id": ["nowhere"]})
+        assert "nowhere" in notes.reason
         with pytest.raises(UpstreamRefusedError, match="nowhere"):
-            fetched(Slack(out), integration("slack", there.url, channels=["a", "nowhere"]))
+            fetched(Slack(out), integration("slack", there.url, channels=["nowhere"]))
 
 
 def test_short_pauses_are_kept_and_long_ones_end_the_attempt(out: Outgoing) -> None:
@@ -106,11 +115,112 @@ def test_a_wrong_token_needs_a_person(out: Outgoing) -> None:
     assert TOKEN not in str(caught.value)
 
 
+def never(seconds: float) -> None:
+    """Fail: a pause is too long to be kept here."""
+    raise AssertionError(seconds)
+
+
+def refusing(workspace: Workspace, method: str, error: str, **asked: str) -> Callable[[Call], Reply]:
+    """Answer as a workspace, but for calls of a method with these parameters, which are refused."""
+
+    def answer(call: Call) -> Reply:
+        told = call.told
+        if call.path.endswith(method) and all(told.get(name) == value for name, value in asked.items()):
+            return Reply({"ok": False, "error": error, "needed": "groups:read"})
+        return workspace(call)
+
+    return answer
+
+
+def test_a_channel_that_cannot_be_read_stops_no_other(out: Outgoing) -> None:
+    """The app was thrown out of one of two channels: the other is read, and the first is named with what to do."""
+    workspace = Workspace({"a": [said(NOON, "U1")], "b": [said(NOON, "U1")]})
+    for where in ("listed", "refused"):
+        notes = Notes()
+        with service(workspace) as there:
+            one = integration("slack", there.url)
+            of_day(Slack(out), one, notes)  # remembers both
+            assert notes.whole
+            gone = replace(workspace, channels={"b": workspace.channels["b"]}, strangers=("a",))
+            refused = refusing(workspace, "conversations.history", "not_in_channel", channel="C0000")
+            there.answer = gone if where == "listed" else refused
+            if where == "listed":
+                notes.memory["channels"] = {"C0000": ["b", False], "C0001": ["a", False]}
+            notes.place = None
+            kept, missing = ("C0000", "C0001") if where == "listed" else ("C0001", "C0000")
+            assert [e.channel_id for e in of_day(Slack(out), one, notes)] == [kept]
+        assert (notes.whole, notes.missing) == (False, {"channel_id": [missing]})
+        assert "#a" in notes.reason and "Invite" in notes.action
+
+
+def test_private_channels_are_read_where_the_token_may(out: Outgoing) -> None:
+    """Both kinds are asked for; a token without the scope reads the public ones, and that is said, but nothing is missing."""
+    workspace, notes = Workspace({"a": [said(NOON, "U1")]}), Notes()
+    with service(workspace) as there:
+        of_day(Slack(out), integration("slack", there.url))
+        assert there.calls[0].told["types"] == "public_channel,private_channel"
+        there.answer = refusing(
+            workspace, "conversations.list", "missing_scope", types="public_channel,private_channel"
+        )
+        assert len(of_day(Slack(out), integration("slack", there.url), notes)) == 1
+    assert (notes.whole, notes.missing) == (True, {})
+    assert "groups:history" in notes.action
+    for method in ("conversations.list", "conversations.history"):
+        with service(refusing(workspace, method, "missing_scope")) as there, pytest.raises(UpstreamRefusedError):
+            of_day(Slack(out), integration("slack", there.url))
+
+
+def test_what_has_more_and_no_cursor_is_gone_on_with(out: Outgoing) -> None:
+    """Without a cursor the next page is what is older than this one; a service that gives nothing new raises."""
+    workspace = Workspace({"a": [said(NOON + n, "U1") for n in range(9)]}, page=4)
+
+    def without_cursor(call: Call) -> Reply:
+        reply = workspace(call)
+        return replace(reply, body={**reply.body, "response_metadata": {}})
+
+    with service(without_cursor) as there:
+        assert len({e.id for e in of_day(Slack(out), integration("slack", there.url))}) == 9
+        same = {"ok": True, "messages": [said(NOON, "U1")], "has_more": True}
+        there.answer = lambda call: Reply(same) if call.path.endswith("history") else workspace(call)
+        with pytest.raises(UpstreamUnavailableError, match="twice"):
+            of_day(Slack(out), integration("slack", there.url))
+
+
+def test_a_fetch_that_broke_off_goes_on_where_it_was(out: Outgoing) -> None:
+    """However often Slack ends an attempt, every message comes, and no attempt begins with the first again."""
+    channels = {"a": [said(NOON + n, "U1") for n in range(9)], "b": talk()}
+    workspace, notes, asked = Workspace(channels, page=3), Notes(), 0
+    events: dict[str | None, Event] = {}
+
+    def three_calls_at_once(call: Call) -> Reply:
+        nonlocal asked
+        counts = call.path.endswith(("history", "replies"))
+        asked += counts
+        return TOO_LONG if counts and asked % 4 == 0 else workspace(call)
+
+    attempts = 0
+    with service(three_calls_at_once) as there:
+        one, whole = integration("slack", there.url), False
+        while not whole:
+            attempts += 1
+            assert attempts < 20
+            try:
+                for batch in Slack(out, never).fetch(one, TOKEN, DAY, notes):
+                    events |= {item.id: item for item in batch if isinstance(item, Event)}
+                whole = True
+            except UpstreamUnavailableError:
+                pass
+        there.answer = workspace
+        assert set(events) == {e.id for e in of_day(Slack(out), one)}
+    assert attempts > 2
+
+
 def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
     """A record without a usable time is a rejection with its place in the batch; its neighbours are events."""
     odd = [said(NOON, "U1"), {**said(NOON + 1, "U1"), "user": 5}, said(NOON + 2, "U2")]
     with service(Workspace({"general": odd})) as there:
-        items = [i for batch in Slack(out).fetch(integration("slack", there.url), TOKEN, DAY) for i in batch]
+        notes = Notes()
+        items = [i for batch in Slack(out).fetch(integration("slack", there.url), TOKEN, DAY, notes) for i in batch]
     refused = [i for i in items if isinstance(i, Rejection)]
     assert [(r.code, r.field, r.index) for r in refused] == [("invalid_field", "user", 1)]
     assert "canary" not in str(refused)
@@ -120,7 +230,7 @@ def test_odd_messages_are_refused_alone(out: Outgoing) -> None:
 def names_of(out: Outgoing, workspace: Workspace) -> set[tuple[str, str, str]]:
     """Return what a day of a workspace says that ids are called."""
     with service(workspace) as there:
-        batches = list(Slack(out).fetch(integration("slack", there.url), TOKEN, DAY))
+        batches = list(Slack(out).fetch(integration("slack", there.url), TOKEN, DAY, Notes()))
     return {(one.kind, one.id, one.name) for batch in batches for one in batch if isinstance(one, Name)}
 
 

@@ -1,0 +1,64 @@
+"""`hubbub coverage`: which days of each source are there, which are not, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.options import AnyTenant, Data, Json
+
+MARKS = {"fetched": "█", "empty": "·", "partial": "▒", "missing": "✗", "not_over": "…", "before": " "}
+"""A day in one character."""
+COLUMNS = ("tenant", "name", "provider", "state", "complete_to", "days", "missing", "action")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(coverage)
+
+
+def coverage(
+    tenant: AnyTenant = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day; 28 days ago if absent.", show_default=False)
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="Day after the last; tomorrow if absent.", show_default=False)
+    ] = None,
+    integration: Annotated[str | None, typer.Option("--integration", help="Only this one.", show_default=False)] = None,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most integrations to show.")] = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show which days of each source are there: one character a day, the gaps below, with what to do."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call(
+            "coverage", tenant=tenant, start=start, end=end, integration=integration, cursor=cursor, limit=limit
+        )
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    rows = [
+        {
+            **row, "days": "".join(MARKS[day["state"]] for day in row["days"]),
+            "missing": sum(day["state"] in ("partial", "missing") for day in row["days"]),
+        }
+        for row in answer["rows"]
+    ]  # fmt: skip
+    show.table(rows, COLUMNS)
+    for row in answer["rows"]:
+        for gap in row["gaps"]:
+            show.say(
+                f"{row['name']}: {gap['from']} to {gap['to']}: {gap['message']}"
+                + (f". {gap['action']}" if gap["action"] else "")
+            )
+    show.say("  ".join(f"{mark} {state}" for state, mark in MARKS.items() if mark.strip()))
+    if answer["next"]:
+        show.say(f"There are more: --cursor {answer['next']}")

@@ -1,0 +1,97 @@
+"""What is known of a source's completeness: a day to fetch, what a service can bring, and a gap in what it brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from hubbub.model.window import local_midnight
+
+
+class Reason(StrEnum):
+    """Why a range of a source is not complete."""
+
+    NOT_OVER = "not_over"
+    NOT_TRIED = "not_tried"
+    FAILED = "failed"
+    REFUSED = "refused"
+    PAUSED = "paused"
+    UNREADABLE = "unreadable"
+    RATE_LIMITED = "rate_limited"
+    UNVERIFIED = "unverified"
+    DOWN = "down"
+    SILENT = "silent"
+    LOST = "lost"
+
+
+WORDS: Mapping[Reason, str] = {
+    Reason.NOT_OVER: "fetched when the day is over",
+    Reason.NOT_TRIED: "not fetched yet",
+    Reason.FAILED: "the service did not answer as it should",
+    Reason.REFUSED: "the service refused",
+    Reason.PAUSED: "the integration was paused",
+    Reason.UNREADABLE: "a part could not be read",
+    Reason.RATE_LIMITED: "the service left deliveries out: too many at once",
+    Reason.UNVERIFIED: "deliveries could not be verified",
+    Reason.DOWN: "Hubbub was not running",
+    Reason.SILENT: "nothing came where messages were expected",
+    Reason.LOST: "the service says that deliveries were lost",
+}  # fmt: skip
+"""Reasons in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of a source: its date, and the moments (aware, UTC) between which it lies."""
+
+    on: date
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, day: date, zone: str) -> Day:
+        """Return a day in a zone."""
+        tz = ZoneInfo(zone)
+        return cls(day, local_midnight(day, tz), local_midnight(day + timedelta(days=1), tz))
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a service can bring: subjects of event types (None: any), and the values that its events have of dimensions.
+
+    `daily`: days are fetched when they are over; otherwise the service sends by itself.
+    """
+
+    subjects: frozenset[str] | None = None
+    dims: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    daily: bool = False
+
+    def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:
+        """Return what is left of a feed where more is known of its events."""
+        return Feed(self.subjects, {**self.dims, **dims}, self.daily)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A range `[start, end)` (aware, UTC) of which a source's events may be missing; `name` is the source's, for people."""
+
+    integration: str
+    name: str
+    provider: str
+    start: datetime
+    end: datetime
+    reason: Reason
+    feed: Feed
+    detail: str = ""
+    action: str = ""
+
+    def concerns(self, subjects: tuple[str, ...], where: Mapping[str, tuple[str, ...]]) -> bool:
+        """Whether it may be missing from what is made of events of these subjects (none: any) under these filters."""
+        mine = self.feed.subjects
+        if subjects and mine is not None and mine.isdisjoint(subjects):
+            return False
+        return all(name not in where or not values.isdisjoint(where[name]) for name, values in self.feed.dims.items())

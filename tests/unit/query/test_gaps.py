@@ -1,0 +1,81 @@
+"""What gaps do to an answer's numbers, against a model that looks at every minute."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.metrics.catalogue import find
+from hubbub.metrics.definition import Unit
+from hubbub.model.coverage import Feed, Gap, Reason
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Window
+from hubbub.query.gaps import mark, relevant, sentences, told
+from hubbub.query.result import Column, State
+
+ACME = Tenant(1, "acme", "UTC")
+START = datetime(2026, 8, 1, tzinfo=UTC)
+MINUTES = 24 * 60
+
+
+def at(minute: int) -> datetime:
+    """Return a minute of the day."""
+    return START + timedelta(minutes=minute)
+
+
+def gap(start: int, end: int, *subjects: str, **dims: str) -> Gap:
+    """Return a gap between two minutes, of what a source brings."""
+    feed = Feed(frozenset(subjects) or None, {name: frozenset({value}) for name, value in dims.items()})
+    return Gap("int_1", "Page", "facebook_page", at(start), at(end), Reason.FAILED, feed)
+
+
+@given(
+    edges=st.lists(st.integers(0, MINUTES), min_size=2, max_size=8, unique=True).map(sorted),
+    spans=st.lists(st.tuples(st.integers(-100, MINUTES), st.integers(1, 600)), max_size=5),
+    values=st.lists(st.integers(0, 2), min_size=7, max_size=7),
+    now=st.integers(1, MINUTES + 100),
+)
+def test_windows_and_gaps_are_what_their_minutes_say(
+    edges: list[int], spans: list[tuple[int, int]], values: list[int], now: int
+) -> None:
+    """A number is touched when a minute of its window lies in a gap; none is not known when half of its minutes so far do."""
+    cut = [Window(at(a), at(b)) for a, b in pairwise(edges)]
+    gaps = [gap(start, start + length) for start, length in spans]
+    numbers = values[: len(cut)]
+    column = Column(
+        Unit.COUNT, list(numbers), [None] * len(cut), [None] * len(cut), list(numbers), [State.SETTLED] * len(cut)
+    )
+    question = Question(("messages",), at(edges[0]), at(edges[-1]))
+    mark({"messages": column}, [find("messages")], question, cut, [()], gaps, at(now))
+    lost = {minute for start, length in spans for minute in range(start, start + length)}
+    for number, (first, after) in enumerate(pairwise(edges)):
+        minutes = range(first, after)
+        so_far = [minute for minute in minutes if minute < now]
+        touched = any(minute in lost for minute in minutes)
+        unknown = touched and 2 * sum(minute in lost for minute in so_far) >= len(so_far) and not numbers[number]
+        state = State.NOT_FETCHED if unknown else State.INCOMPLETE if touched and after <= now else State.SETTLED
+        assert (column.states[number], column.values[number]) == (state, None if unknown else numbers[number])
+
+
+def test_a_gap_concerns_what_its_source_can_bring() -> None:
+    """By the subjects of event types, and by the values of dimensions that are filtered by; a silent source concerns all."""
+    posts, anything = gap(0, 60, "content", "metric", channel="facebook"), gap(0, 60)
+    asked = [find("messages"), find("events")]
+    assert relevant([posts], asked[:1], Question(("messages",), at(0), at(60))) == []
+    assert relevant([posts, anything], asked, Question(("messages", "events"), at(0), at(60))) == [posts, anything]
+    assert relevant([posts], asked, Question(("events",), at(0), at(60), where={"channel": ("sms", "(none)")})) == []
+    assert relevant([posts], asked, Question(("events",), at(60), at(90))) == []
+
+
+def test_neighbouring_gaps_of_a_kind_are_told_as_one() -> None:
+    """What follows on each other for the same reason is one stretch, cut to what is asked; words name source, range and reason."""
+    question = Question(("messages",), at(30), at(200))
+    (one,) = told([gap(60, 120), gap(0, 60)], question, ACME)
+    assert (datetime.fromisoformat(one["from"]), datetime.fromisoformat(one["to"])) == (at(30), at(120))
+    assert len(told([gap(60, 120), gap(0, 59)], question, ACME)) == 2
+    (sentence,) = sentences({"gaps": [one]})
+    assert "Page" in sentence and "did not answer" in sentence
