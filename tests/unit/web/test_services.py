@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.extent import FUZZ
 from tests.unit.ingest.receivers.sending import BODIES, SECRET, WHSEC, basic, services
+from tests.unit.ingest.receivers.test_damage import damaged, odd
 from tests.unit.ingest.receivers.test_mail import ways, written
 from tests.unit.web.conftest import NOW, Face, serving
 
@@ -44,11 +47,13 @@ def contents(name: str) -> list[tuple[bytes, str]]:
     return files + [(one.body, one.headers["content-type"]) for one in mails]
 
 
-def send(face: Face, name: str, path: str, content: bytes, kind: str, *, flip: bool = False) -> httpx2.Response:
-    """Send a body as the service signs it; `flip` one byte of it on the way."""
+def send(
+    face: Face, name: str, path: str, content: bytes, kind: str, *, flip: bool = False, wrap: bool = True
+) -> httpx2.Response:
+    """Send a body as the service signs it, a file's content put into one (`wrap`); `flip` one byte of it on the way."""
     service = SERVICES[name]
     now = datetime.now(UTC) if WHSEC in service.secrets.values() else NOW
-    body = service.wrap(content, now) if kind == SERVICES[name].kind else content
+    body = service.wrap(content, now) if wrap and kind == service.kind else content
     headers = {"content-type": kind, **service.sign(body, now)}
     if flip:
         body = body[:-2] + bytes([body[-2] ^ 1]) + body[-1:]
@@ -85,6 +90,27 @@ def test_nobody_else_may_send(there: Face, name: str) -> None:
     path = connected(there, name)
     content, kind = contents(name)[0]
     assert there.http.post(path, content=content, headers={"content-type": kind}).status_code == 401
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_damage_breaks_the_server(there: Face, name: str) -> None:
+    """Bodies with odd values that are signed all the same are taken, or refused as unreadable or forged: never 500."""
+    path, chance = connected(there, name, keep_text_days="30"), random.Random(name)
+    whole = contents(name)
+    for number in range(FUZZ // 4):
+        content, kind = whole[number % len(whole)]
+        body = SERVICES[name].wrap(content, NOW) if kind == SERVICES[name].kind else content
+        body = damaged(body, chance) if number % 3 == 0 else odd_body(body, chance)
+        answer = send(there, name, path, body, kind, wrap=False)
+        assert answer.status_code in (200, 400, 401), answer.text
+
+
+def odd_body(content: bytes, chance: random.Random) -> bytes:
+    """Return a JSON body with odd values in it; any other damaged."""
+    try:
+        return json.dumps(odd(json.loads(content), chance)).encode()
+    except ValueError:
+        return damaged(content, chance)
 
 
 def test_front_is_answered_when_its_address_is_saved(there: Face) -> None:

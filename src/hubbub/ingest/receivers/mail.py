@@ -78,7 +78,7 @@ def parse(raw: bytes, *, whole: bool = True) -> Mail:
     """Read a mail as it travels (RFC 5322), or its headers alone; what is broken in it is read as far as it goes."""
     parser = BytesParser(policy=policy.compat32) if whole else BytesHeaderParser(policy=policy.compat32)
     message = parser.parsebytes(raw)
-    headers = headers_of((name, str(value)) for name, value in message.raw_items())
+    headers = headers_of((name, _legible(str(value))) for name, value in message.raw_items())
     return Mail(headers, text=_text(message) if whole else "", failed=_failed(message) if whole else "")
 
 
@@ -163,6 +163,11 @@ def _written_at(mail: Mail, received_at: datetime) -> datetime:
         return moment if moment <= received_at + AHEAD else received_at
     except (ValueError, TypeError, IndexError, OverflowError):
         return received_at
+
+
+def _legible(value: str) -> str:
+    """Return a header whose bytes are no ASCII as UTF-8, as mails are written that follow no rule of old."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _plain(name: str) -> str:

@@ -119,6 +119,14 @@ def test_programs_say_so(headers: dict[str, str], kind: str | None) -> None:
     assert meaning(written(**headers)).events[0].get("kind") == kind
 
 
+def test_headers_in_any_letters() -> None:
+    """A name is read as it was meant: encoded by the rules, or as plain UTF-8 bytes; what is neither becomes legible."""
+    encoded, plain = b"=?utf-8?q?J=C3=BCrgen?=", "Jürgen".encode()
+    for name, expected in ((encoded, "Jürgen"), (plain, "Jürgen"), (b"J\xfcrgen", "J\N{REPLACEMENT CHARACTER}rgen")):
+        raw = b"From: " + name + b" <j@example.org>\r\nMessage-ID: <1@example.org>\r\n\r\nx"
+        assert [one.name for one in received(parse(raw), OPTIONS, NOW).names] == [expected]
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jun 2099 10:00:00 +0000", "Mon, 32 Foo 2026", "0"])
 def test_a_date_that_is_none(date: str) -> None:
     """What is no date, or one ahead of the clock, is the moment of receipt."""
