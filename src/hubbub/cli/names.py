@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,6 +50,17 @@ def set_name(
 ) -> None:
     """Set a name by hand; no source changes it again."""
     ask("put_names", data, as_json, tenant=tenant, names=[{"kind": kind, "id": id_, "name": name}])
+
+
+@group.command("import")
+def import_names(
+    file: Annotated[Path, typer.Argument(help="A CSV file with the columns kind, id and name.")],
+    tenant: TenantName,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Set the names of a CSV file by hand, all or none; an empty name is given back to the sources."""
+    ask("import_names", data, as_json, tenant=tenant, file=file)
 
 
 @group.command("remove")

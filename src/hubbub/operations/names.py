@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from hubbub.clock import Clock
@@ -23,11 +27,11 @@ from hubbub.storage.transaction import Transaction
 from hubbub.store.control import Control
 from hubbub.store.erasures import Erased, Erasures
 
-OPERATIONS = ("names", "put_names")
+OPERATIONS = ("names", "put_names", "import_names")
 """Those that a command beside a running server may ask it to do."""
 
-MOST_AT_ONCE = 1000
-"""Names that can be set by one request."""
+MOST_AT_ONCE, MOST_IN_FILE = 1_000, 1_000_000
+"""Names that can be set by one request, and by one file."""
 
 
 class NameOperations(ABC):
@@ -59,12 +63,30 @@ class NameOperations(ABC):
         if len(names) > MOST_AT_ONCE:
             raise BadInputError(f"names: {len(names)} are more than the {MOST_AT_ONCE} of one request")
         rows, gone = _read(one, names, now)
+        return self._set(one, rows, gone)
+
+    def import_names(self, tenant: str, file: Path) -> dict[str, Any]:
+        """Set the names of a CSV file with the columns kind, id and name, all or none; an empty name is removed.
+
+        Returns what `put_names` does. Raises BadInputError that names file and line.
+        """
+        given = _csv(file)
+        one, now = self.control.tenant(tenant), micros(self.clock())
+        try:
+            rows, gone = _read(one, given, now)
+        except BadInputError as error:
+            place = re.match(r"names\[(\d+)\]", error.message)
+            line = f" line {int(place[1]) + 2}" if place else ""
+            raise BadInputError(f"{file}{line}: {error.message}") from None
+        return self._set(one, rows, gone)
+
+    def _set(self, tenant: Tenant, rows: Sequence[Kept], gone: Sequence[tuple[str, str]]) -> dict[str, Any]:
         with self.store.facts.write() as writing:
-            removed = table.drop(writing, one.no, gone)
-            newer, others = table.newer(writing, one.no, rows)
-            table.put(writing, one.no, newer)
+            removed = table.drop(writing, tenant.no, gone)
+            newer, others = table.newer(writing, tenant.no, rows)
+            table.put(writing, tenant.no, newer)
         if removed or others:
-            self.cached.drop([one])
+            self.cached.drop([tenant])
         return {"set": len(rows), "removed": removed}
 
     def take_names(self, tenant: str, names: Iterable[Name]) -> int:
@@ -101,6 +123,18 @@ class NameOperations(ABC):
             gone = table.drop_kind(writing, tenant.no, kind)
         if gone:
             self.cached.drop([tenant])
+
+
+def _csv(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of a CSV file of names. Raises BadInputError."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines, strict=True)
+            if missing := [name for name in ("kind", "id", "name") if name not in (rows.fieldnames or ())]:
+                raise BadInputError(f"{file} line 1: there is no column {missing[0]!r}; name kind, id and name there")
+            return [{**row, "name": row["name"] or None} for row in islice(rows, MOST_IN_FILE)]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise BadInputError(f"{file}: this cannot be read as CSV in UTF-8 ({error})") from None
 
 
 def _taken(tenant: Tenant, name: Name) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hubbub.pages import (
     access,
+    called,
     conversation,
     conversations,
     explain,
@@ -19,7 +20,8 @@ from hubbub.pages.numbers import NUMBERS
 from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = NUMBERS | {
-    page.name: page for page in (conversations.PAGE, reports.PAGE, access.PAGE, conversation.PAGE, explain.PAGE)
+    page.name: page
+    for page in (conversations.PAGE, reports.PAGE, called.PAGE, access.PAGE, conversation.PAGE, explain.PAGE)
 }
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 

@@ -153,6 +153,21 @@ def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name
     assert kept(engine) == {place: one.name for place, one in right.items()}
 
 
+def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
+    """All rows of a file are set by hand, an empty name removed; a row that cannot be is named by its line, and nothing is set."""
+    file = tmp_path / "names.csv"
+    file.write_text("\ufeffkind,id,name\nroom,C1,desk\nstaff,U1,Zoë\n", encoding="utf-8")
+    assert engine.import_names(T, file) == {"set": 2, "removed": 0}
+    assert kept(engine) == {("room", "C1"): "desk", ("staff", "U1"): "Zoë"}
+    file.write_text("kind,id,name\nroom,C1,\nroom,,x\n")
+    with pytest.raises(BadInputError, match=r"names.csv line 3: names\[1\].id"):
+        engine.import_names(T, file)
+    file.write_text("id,name\nC1,x\n")
+    with pytest.raises(BadInputError, match="line 1: there is no column 'kind'"):
+        engine.import_names(T, file)
+    assert len(kept(engine)) == 2
+
+
 def test_answers_say_names_where_they_are_asked_for(engine: Engine) -> None:
     """`names` puts what ids are called behind them, in every row; a question without it, or without ids, is as it was."""
     for n, staff in enumerate(("U1", "U2", None)):

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from hubbub.model.name import Name
-from tests.unit.pages.visiting import XSS, Visitor
+from tests.unit.pages.visiting import XSS, Visitor, plain
 
 VIEW = "from=2026-08-18&to=2026-08-20"
 
@@ -65,3 +65,21 @@ def test_filters_are_chosen_and_shown_by_name(named: Visitor) -> None:
         "C1": "front desk", "C2": "same (C2)", "C3": "same (C3)",
     }  # fmt: skip
     assert "Room: front desk" in " ".join(named.see(f"/t/acme/overview?{VIEW}&channel_id=C1").split())
+
+
+def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
+    """An analyst sees and searches names; an admin sets one by hand, and gives it back to its source."""
+    named.enter("acme", "analyst")
+    assert "Set a name by hand" not in named.see("/t/acme/names")
+    assert "front desk" in named.see("/t/acme/names/names?find=FRONT") and "Bo" not in named.see(
+        "/t/acme/names/names?find=FRONT"
+    )
+    named.enter("acme", "admin")
+    named.act("/t/acme/names/call", "/t/acme/names", kind="room", id="C1", name="Reception")
+    assert "Reception" in named.see(f"/t/acme/overview/rooms?{VIEW}")
+    assert "names[0].name" in plain(
+        named.act("/t/acme/names/call", "/t/acme/names", 400, kind="room", id="C1", name=" ").text
+    )
+    named.act("/t/acme/names/forget", "/t/acme/names", kind="room", id="C1")
+    assert "Reception" not in named.see("/t/acme/names")
+    assert XSS not in named.page("/t/acme/names")
