@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ import httpx2
 import pytest
 
 from tests.extent import FUZZ
+from tests.platforms import TOKEN
+from tests.services import service
+from tests.unit.ingest.connectors.test_chatwoot import Desk
 from tests.unit.ingest.receivers.sending import BODIES, SECRET, WHSEC, basic, services
 from tests.unit.ingest.receivers.test_damage import damaged, odd
 from tests.unit.ingest.receivers.test_mail import ways, written
@@ -189,4 +192,48 @@ def test_a_helpdesk_measures_itself(tmp_path: Path) -> None:
         assert {name: row[name] for name in names} == {
             "messages_received": 2, "messages_sent": 3, "conversations_resolved": 1, "messages_read": 1, "ratings": 1, "csat": 1.0,
         }  # fmt: skip
+        assert face.engine.verify("acme")["differences"] == 0
+
+
+def webhook(one: Mapping[str, Any], desk: Desk) -> bytes:
+    """Return a message of a desk as its webhook."""
+    names = {0: "incoming", 1: "outgoing", 2: "activity", 3: "template"}
+    talk = desk.conversation(one["conversation_id"])
+    at = datetime.fromtimestamp(one["created_at"], UTC).isoformat()
+    more = {"conversation": {**talk, "channel": "Channel::WebWidget"}, "account": {"id": 3}, "created_at": at}
+    return json.dumps({**one, **more, "event": "message_created", "message_type": names[one["message_type"]]}).encode()
+
+
+def test_what_webhooks_lost_is_fetched(tmp_path: Path) -> None:
+    """One message in five never comes, one comes twice: after the day was fetched all are there, each once, and numbers agree."""
+    desk, chance = Desk(page=7), random.Random(16)
+    start = int(datetime(2026, 8, 19, 6, tzinfo=UTC).timestamp())
+    for n in range(90):
+        private = n % 11 == 0
+        desk.write(200 + n % 8, 900 + n, start + n * 300, message_type=1 if private else n % 2, private=private)
+    with service(desk) as there, serving(tmp_path / "data", allow_private_hosts=[there.place]) as face:
+        settings = {"account_id": "3", "base_url": there.url}
+        secrets = {"secret": SECRET, "token": TOKEN}
+        row = face.engine.add_integration("acme", "chatwoot", secrets=secrets, settings=settings)
+        sent = [one for talk in desk.messages.values() for one in talk]
+        chance.shuffle(sent)
+        lost = {f"chatwoot:{one['id']}" for one in sent if one["id"] % 5 == 0}
+        for one in [*sent, *sent[:10]]:
+            if f"chatwoot:{one['id']}" not in lost:
+                path = f"/v1/hooks/chatwoot/{row['id']}"
+                assert send(face, "chatwoot", path, webhook(one, desk), "application/json").status_code == 200
+        everything = {f"chatwoot:{one['id']}" for one in sent}
+        assert {event["id"] for event in face.stored()} == everything - lost
+        done = face.engine.ingest_day("acme", row["id"], "2026-08-19")
+        begun = {f"conversation:chatwoot:3:{talk}:started" for talk in desk.messages}
+        assert (done["stored"], done["corrected"], done["rejected"]) == (len(lost) + len(begun), 0, {})
+        assert {event["id"] for event in face.stored()} == everything | begun
+        asked = {
+            "metrics": ["messages", "conversations_started"],
+            "from": "2026-08-19",
+            "to": "2026-08-20",
+            "grain": "total",
+        }
+        row = face.ask(**asked).json()["rows"][0]
+        assert (row["messages"], row["conversations_started"]) == (90 - sum(one["private"] for one in sent), 8)
         assert face.engine.verify("acme")["differences"] == 0

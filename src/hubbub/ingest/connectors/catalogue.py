@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hubbub.errors import BadInputError
 from hubbub.ingest.connectors.base import Connector
+from hubbub.ingest.connectors.chatwoot import ChatwootAccount
 from hubbub.ingest.connectors.facebook import FacebookPage
 from hubbub.ingest.connectors.slack import Slack
 
-CONNECTORS: dict[str, type[Connector]] = {one.provider: one for one in (FacebookPage, Slack)}
+CONNECTORS: dict[str, type[Connector]] = {one.provider: one for one in (FacebookPage, Slack, ChatwootAccount)}
 
 
 def connector(provider: str) -> type[Connector]:

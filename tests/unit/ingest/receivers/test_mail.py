@@ -247,7 +247,7 @@ def test_what_is_no_mail_is_refused(body: bytes) -> None:
         SERVICES["mime"].receiver.read(delivery, OPTIONS)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(depth=st.integers(1, 8), order=st.permutations(range(8)), cut=st.booleans())
 def test_a_thread_is_one_conversation_in_any_order(depth: int, order: list[int], cut: bool) -> None:
     """All mails of a thread are one conversation, whichever comes first and whatever clients leave out of References."""
