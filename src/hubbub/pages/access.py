@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.pages import access_admin
 from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
-from hubbub.pages.parts import Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Form, Group, Page, Role, Shown, Widget
 
 
 def _keys(ask: Ask) -> Shown:
@@ -44,4 +44,5 @@ PAGE = Page(
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
     ),
     role=Role.ADMIN, header=False, comes_from=True, actions={**access_admin.actions(_own), "share": access_admin.share},
+    group=Group.SET_UP,
 )  # fmt: skip

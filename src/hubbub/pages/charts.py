@@ -76,7 +76,7 @@ def over_time(
             0,
             {
                 "data": {"values": past},
-                "mark": {"type": "line", "strokeDash": [4, 4], "strokeWidth": 1.5, "opacity": 0.55, "tooltip": None},
+                "mark": {"type": "line", "style": "before", "tooltip": None},
                 "encoding": {"y": _value("v", unit, None, top)},
             },
         )

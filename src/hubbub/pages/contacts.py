@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
-from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.reports.words import shown
 
 SCORE = "contact_engagement_score"
@@ -62,4 +62,5 @@ PAGE = Page(
         Widget("top", "Most engaged", _top, size="list", lazy=True, wide=True, role=Role.ANALYST,
                about="By the score at the end of these days: recent messages, clicks, reads, good ratings and conversions."),
     ),
+    group=Group.ROWS,
 )  # fmt: skip

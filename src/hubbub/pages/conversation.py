@@ -171,5 +171,5 @@ PAGE = Page(
         Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From first message to last resolve."),
         Widget("timeline", "What happened", _timeline, size="tall", wide=True),
     ),
-    role=Role.ANALYST, listed=False, header=False,
+    role=Role.ANALYST, header=False,
 )  # fmt: skip

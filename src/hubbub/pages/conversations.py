@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from hubbub.model.window import local_midnight
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE
-from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.query.conversations import STATES, Wanted, conversations
 
 STATE_TITLES = {"": "Any", "open": "Open", "waiting": "Waiting for an answer", "resolved": "Resolved or closed"}
@@ -102,4 +102,5 @@ PAGE = Page(
         Widget("list", "Conversations", _list, size="tall", lazy=True, wide=True),
     ),
     role=Role.ANALYST,
+    group=Group.ROWS,
 )  # fmt: skip

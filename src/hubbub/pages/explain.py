@@ -133,5 +133,5 @@ PAGE = Page(
         Widget("number", "How it is counted", _number, size="list", wide=True),
         Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
     ),
-    listed=False, header=False,
+    header=False,
 )  # fmt: skip

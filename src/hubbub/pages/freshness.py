@@ -6,7 +6,7 @@ from hubbub.facts.rebuild import FOLDED_BY
 from hubbub.operations.standing import STATES
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 
 PAGE_SIZE = 50
 
@@ -78,4 +78,5 @@ PAGE = Page(
         Widget("tenants", "By tenant", _tenants, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR, actions={"refold": _refold, "refresh": _refresh},
+    group=Group.OPERATOR,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from hubbub.jobs.rows import STATES
 from hubbub.pages.ask import Ask
 from hubbub.pages.base import at
 from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.reports.words import duration
 
 AGAIN = ("failed", "retrying", "cancelled", "parked")
@@ -141,8 +141,9 @@ LIST = Page(
         Widget("list", "Jobs", _jobs, size="list", wide=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=15,
+    group=Group.OPERATOR,
 )  # fmt: skip
 ONE = Page(
     "job", "Job", (Widget("job", "This job", _job, size="list", wide=True),),
-    role=Role.OPERATOR, tenant=False, header=False, listed=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=5,
+    role=Role.OPERATOR, tenant=False, header=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=5,
 )  # fmt: skip

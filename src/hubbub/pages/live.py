@@ -10,7 +10,7 @@ from hubbub.model.window import day_of
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import plain_card, shown_cards
-from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.query.live import lately, members
 from hubbub.reports.words import reason, shown
 
@@ -142,4 +142,5 @@ PAGE = Page(
         Widget("online", "Staff online", online, size="list"),
     ),
     dated=False, fresh_seconds=30,
+    group=Group.NOW,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
-from hubbub.pages.parts import Column, Page, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
 from hubbub.reports.words import shown
 
 CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
@@ -96,4 +96,5 @@ PAGE = Page(
         Widget("campaigns", "Campaigns that sent", _campaigns, size="list", wide=True, lazy=True,
                about="The score, 0 to 100, weighs delivery, reading, engagement, conversion and blocks: of 30 messages on."),
     ),
+    group=Group.NUMBERS,
 )  # fmt: skip

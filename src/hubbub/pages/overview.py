@@ -13,7 +13,7 @@ from hubbub.model.question import NONE
 from hubbub.model.window import Grain, first_day, next_first_day
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, unit_of
-from hubbub.pages.parts import Column, Page, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.reports.words import shown
 
@@ -21,7 +21,7 @@ CARDS = ("messages", "conversations_started", "active_contacts", "first_response
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HEAT_DAYS = 366
 """Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
-LEVELS = 8
+LEVELS = 5
 
 
 def _cards(ask: Ask) -> Shown:
@@ -133,4 +133,5 @@ PAGE = Page(
         Widget("changed", "What changed", _changed, size="list", lazy=True, about="What moved the chosen number most."),
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
     ),
+    group=Group.NOW,
 )  # fmt: skip

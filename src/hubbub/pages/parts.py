@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from hubbub.errors import HubbubError
@@ -24,6 +24,16 @@ class Role(IntEnum):
     """A tenant's people, links, keys and sources too."""
     OPERATOR = 4
     """All tenants, and what runs."""
+
+
+class Group(StrEnum):
+    """Where the navigation names a page, in this order."""
+
+    NOW = "Now"
+    NUMBERS = "Numbers"
+    ROWS = "Rows"
+    SET_UP = "Set up"
+    OPERATOR = "Operator"
 
 
 @dataclass(frozen=True)
@@ -129,8 +139,8 @@ class Page:
     """Whether it shows days; else the present, and only filters are chosen."""
     comes_from: bool = False
     """Whether links to it say which page of numbers they stand on (`of`), and the number that was chosen there (`metric`)."""
-    listed: bool = True
-    """Whether the navigation names it; else other pages lead to it."""
+    group: Group | None = None
+    """Where the navigation names it, under the drawing of its name in `icons.html`; None: other pages lead to it."""
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)
     acts: Role = Role.ADMIN
     """Who may do what its forms post."""

@@ -9,7 +9,7 @@ from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, data_table, facts
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.period import KINDS
 
@@ -95,4 +95,5 @@ PAGE = Page(
         Widget("kept", "Kept reports", _kept, size="list", wide=True),
     ),
     role=Role.ANALYST, header=False, actions={"make": _do_make, "delete": _do_delete}, acts=Role.ANALYST, fresh_seconds=5,
+    group=Group.SET_UP,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import breakdown, cards, chosen, filter_first, over_time
-from hubbub.pages.parts import Column, Page, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
 
 CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
 TRUE_NPS = "nps10_score"
@@ -68,4 +68,5 @@ PAGE = Page(
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("staff", "By staff", _staff, size="list", lazy=True),
     ),
+    group=Group.NUMBERS,
 )  # fmt: skip

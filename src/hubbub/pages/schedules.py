@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, data_table
 from hubbub.pages.jobs import one_job, those_jobs
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
@@ -82,4 +82,5 @@ PAGE = Page(
     "schedules", "Schedules", (Widget("list", "What starts by itself", _schedules, size="list", wide=True),),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
     actions={"run": _run, "backfill": _backfill, "pause": _pause, "resume": _resume},
+    group=Group.OPERATOR,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.jobs import those_jobs
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.pages.receiving import receiving
 from hubbub.store.integrations import STATES
 
@@ -138,4 +138,5 @@ PAGE = Page(
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
     actions={"replay": _replay, "pause": _pause, "resume": _resume},
+    group=Group.OPERATOR,
 )  # fmt: skip

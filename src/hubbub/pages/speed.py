@@ -7,7 +7,7 @@ from hubbub.metrics.definition import WITHIN
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
-from hubbub.pages.parts import Column, Page, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
 from hubbub.reports.words import shown
 
 WAITS = ("first_response_ms", "response_ms", "resolution_ms")
@@ -96,4 +96,5 @@ PAGE = Page(
         Widget("channels", "By channel", _channels, size="list", lazy=True),
         Widget("staff", "By staff", _staff, size="list", lazy=True, about="Of whom the answer came."),
     ),
+    group=Group.NUMBERS,
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Fact, data_table, facts
-from hubbub.pages.parts import Column, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Group, Page, Role, Shown, Widget
 from hubbub.reports.words import duration
 
 MIB = 1 << 20
@@ -60,4 +60,5 @@ PAGE = Page(
         Widget("settings", "Settings", _settings, size="list", wide=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    group=Group.OPERATOR,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import breakdown, cards, chosen, over_time
 from hubbub.pages.live import online
-from hubbub.pages.parts import Page, Shown, Widget
+from hubbub.pages.parts import Group, Page, Shown, Widget
 
 CARDS = (
     "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",
@@ -51,4 +51,5 @@ PAGE = Page(
         Widget("satisfaction", "Satisfaction", _satisfaction, size="list", lazy=True),
         Widget("online", "Online now", online, size="small", lazy=True),
     ),
+    group=Group.NUMBERS,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from hubbub.errors import BadInputError
 from hubbub.pages import access_admin
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, data_table
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 
 PAGE_SIZE = 50
 GRAINS = {"raw": "Texts", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly", "facts": "Facts"}
@@ -113,4 +113,5 @@ PAGE = Page(
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
     actions={"add": _add, "change": _changed, **access_admin.actions(_named)},
+    group=Group.OPERATOR,
 )  # fmt: skip

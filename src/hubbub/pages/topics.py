@@ -13,7 +13,7 @@ from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
 from hubbub.pages.build import NOTHING_HERE, breakdown, windows_of
 from hubbub.pages.conversations import local, raw_event
-from hubbub.pages.parts import Column, Page, Role, Shown, Table, Widget
+from hubbub.pages.parts import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.pages.view import FILTERS
 from hubbub.query.classified import flagged
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, rule_text
@@ -286,4 +286,5 @@ PAGE = Page(
             "messages", "Complaints and escalations", _messages, size="list", lazy=True, wide=True, role=Role.ANALYST
         ),
     ),
+    group=Group.NUMBERS,
 )  # fmt: skip

@@ -14,20 +14,34 @@ function load() {
   return library;
 }
 
+// A token is a pair of colors; what the browser makes of it in this theme is asked of an element that has it.
+function colors() {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const found = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second"];
+  const all = Object.fromEntries(names.map((name) => [name, found(`--${name}`)]));
+  probe.remove();
+  return all;
+}
+
 function config() {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => style.getPropertyValue(name).trim();
-  const words = { labelColor: color("--soft"), titleColor: color("--soft"), labelFontSize: 11 };
+  const color = colors();
+  const words = { labelColor: color["ink-3"], titleColor: color["ink-2"], labelFontSize: 11 };
   return {
     background: null,
     font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
-    axis: { ...words, gridColor: color("--line"), domainColor: color("--line"), tickColor: color("--line") },
-    legend: { ...words, orient: "top" },
+    axis: { ...words, gridColor: color.grid, domainColor: color["line-2"], tickColor: color["line-2"] },
+    axisX: { grid: false },
+    legend: { ...words, labelColor: color["ink-2"], orient: "top" },
     line: { strokeWidth: 2 },
-    mark: { color: color("--accent") },
-    text: { color: color("--ink") },
-    range: { category: [color("--accent"), "#d97706", "#0f9d6b", "#a855f7", "#e11d48", "#0891b2", "#84780b", "#78716c"] },
+    mark: { color: color.accent },
+    style: { before: { stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] } },
+    text: { color: color.ink },
+    range: { category: [color.accent, color.second, color.good, "#a855f7", "#e11d48", "#0891b2", color.before, "#84780b"] },
   };
 }
 

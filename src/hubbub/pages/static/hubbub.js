@@ -52,8 +52,9 @@ document.addEventListener("keydown", (event) => {
 document.querySelector("[data-help-button]")?.addEventListener("click", () => document.querySelector("[data-help]").showModal());
 
 document.querySelector("[data-theme-button]")?.addEventListener("click", () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-  document.documentElement.dataset.theme = dark ? "light" : "dark";
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
   document.cookie = `theme=${dark ? "light" : "dark"}; path=/; max-age=31536000; samesite=lax`;
   document.dispatchEvent(new Event("theme"));
 });
