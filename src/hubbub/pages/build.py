@@ -8,9 +8,12 @@ from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
+from markupsafe import Markup
+
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
+from hubbub.model.window import day_of
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
 from hubbub.pages.names import labels
@@ -59,17 +62,17 @@ def cards(ask: Ask, metrics: Sequence[str], *, driving: str | None = None, page:
     """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below."""
     total = ask.query(metrics, compare=ask.view.compared)
     lines = _sparks(ask, metrics)
-    found = [_card(ask, name, total, lines.get(name, ()), driving, page) for name in metrics]
+    found = [_card(ask, name, total, lines.get(name, ""), driving, page) for name in metrics]
     return shown_cards(found)
 
 
-def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
+    found: dict[str, Markup] = {}
     for grain, names in _by_grain(ask, metrics).items():
         answer = ask.query(names, grain=grain)
         for name in names:
             if name not in answer.unfiltered:
-                found[name] = [row[name] for row in answer.rows]
+                found[name] = sparkline([row[name] for row in answer.rows], _open_at(answer.rows, ask))
     return found
 
 
@@ -82,7 +85,7 @@ def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
     return grains
 
 
-def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str | None, page: str) -> dict[str, Any]:
+def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, page: str) -> dict[str, Any]:
     cell, compared, unit = total.cell(name), total.change(name), unit_of(name)
     return {
         "name": name,
@@ -95,7 +98,7 @@ def _card(ask: Ask, name: str, total: Found, line: Sequence[Any], driving: str |
         "state": cell["state"],
         "why": UNKNOWN.get(cell["state"], ""),
         "incomplete": cell["state"] == State.INCOMPLETE,
-        "spark": sparkline(line),
+        "spark": spark,
         "unfiltered": total.unfiltered.get(name, ""),
         "explained": "" if name in total.unfiltered else ask.explained(name),
         "chosen": name == driving,
@@ -192,13 +195,23 @@ def over_time(
     if mark == "bands":
         spec = charts.bands(rows, series, unit)
     else:
-        spec = charts.over_time(rows, series, unit, mark=mark, stacked=stacked, before=before)
+        spec = charts.over_time(
+            rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=_open_at(rows, ask)
+        )
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
     if before:
         columns.append(Column(before, "Before", unit))
     span = windows_of(rows, ask)
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), _said(names, known, rows, unit))
+
+
+def _open_at(rows: Sequence[Mapping[str, Any]], ask: Ask) -> int | None:
+    """Return the number of the row whose window is not over, if one is."""
+    begun = [n for n, row in enumerate(rows) if datetime.fromisoformat(row["window"]) <= ask.now]
+    if not begun or (begun[-1] == len(rows) - 1 and ask.view.after <= day_of(ask.now, ask.tenant.tz)):
+        return None
+    return begun[-1]
 
 
 def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:

@@ -39,39 +39,41 @@ def over_time(
     mark: str = "line",
     stacked: bool = False,
     before: str = "",
+    open_at: int | None = None,
 ) -> Spec:
     """Draw columns of `rows` over their `window`. `series`: column and title; `before` is the column of the compared period.
 
-    A missing value breaks the line. `shown` columns (`<column>_shown`) are what the tooltip says.
+    A missing value breaks the line. `shown` columns (`<column>_shown`) are what the tooltip says. `open_at` is the number of the
+    row that is not over yet: its bar is pale, and its line dotted with a hollow end.
     """
     values = [
-        {"t": wall(row["window"]), "s": title, "v": row[name], "shown": row.get(f"{name}_shown", row[name]), "at": row["at"]}
-        for row in rows
+        {
+            "t": wall(row["window"]), "s": title, "v": row[name], "shown": row.get(f"{name}_shown", row[name]),
+            "at": row["at"] + (", still open" if number == open_at else ""), "open": number == open_at,
+            "ends": open_at is not None and number >= open_at - 1,
+        }
+        for number, row in enumerate(rows)
         for name, title in series
     ]  # fmt: skip
     titles = [title for _, title in series]
     top = _top(rows, [*(name for name, _ in series), *([before] if before else [])])
-    color = {
-        "field": "s",
-        "type": "nominal",
-        "scale": {"domain": titles},
-        "legend": None if len(titles) < 2 else {"title": None},
-    }
-    drawn = {"type": mark, "tooltip": True} | ({"point": len(rows) <= 62} if mark == "line" else {})
-    layers: list[Spec] = [
-        {
-            "mark": drawn | ({"opacity": 0.75} if mark == "area" else {}),
-            "encoding": {
-                "y": _value("v", unit, "zero" if stacked else None, top),
-                "color": color,
-                "tooltip": [
-                    {"field": "at", "title": "When"}, {"field": "s", "title": "What"}, {"field": "shown", "title": "Value"}
-                ],
-            },
-        }
-    ]  # fmt: skip
+    encoding = {
+        "y": _value("v", unit, "zero" if stacked else None, top),
+        "color": {
+            "field": "s",
+            "type": "nominal",
+            "scale": {"domain": titles},
+            "legend": None if len(titles) < 2 else {"title": None},
+        },
+        "tooltip": [
+            {"field": "at", "title": "When"}, {"field": "s", "title": "What"}, {"field": "shown", "title": "Value"}
+        ],
+    }  # fmt: skip
+    known = [number for number, row in enumerate(rows) if any(row[name] is not None for name, _ in series)]
+    ends = open_at if open_at in known and len(known) > 1 else None
+    layers = _lines(encoding, len(rows), ends) if mark == "line" else [_solid(mark, encoding)]
     if before:
-        past = [{"t": wall(row["window"]), "v": row[before]} for row in rows]
+        past = [{"t": wall(row["window"]), "v": row[before]} for number, row in enumerate(rows) if number != open_at]
         layers.insert(
             0,
             {
@@ -110,6 +112,27 @@ def _after(starts: Sequence[str]) -> str:
     """Return where the window after the last one begins, were they all as long as the last but one."""
     last, before = (datetime.fromisoformat(start) for start in (starts[-1], starts[-2]))
     return f"{(last + (last - before)).replace(tzinfo=None).isoformat()}Z"
+
+
+def _lines(encoding: Spec, count: int, open_at: int | None) -> list[Spec]:
+    """Return the layers of lines: what is over is solid, the way to what is open dotted."""
+    solid: Spec = {"mark": {"type": "line", "tooltip": True, "point": count <= 62}, "encoding": encoding}
+    if open_at is None:
+        return [solid]
+    dotted = {"type": "line", "strokeDash": [2, 4], "tooltip": None}
+    hollow = {"type": "point", "style": "open", "tooltip": True}
+    return [
+        solid | {"transform": [{"filter": "!datum.open"}]},
+        {"mark": dotted, "encoding": encoding, "transform": [{"filter": "datum.ends"}]},
+        {"mark": hollow, "encoding": encoding, "transform": [{"filter": "datum.open"}]},
+    ]
+
+
+def _solid(mark: str, encoding: Spec) -> Spec:
+    """Return the layer of bars or areas, what is open paler than the rest."""
+    whole = 0.75 if mark == "area" else 1.0
+    pale = {"condition": {"test": "datum.open", "value": 0.4}, "value": whole}
+    return {"mark": {"type": mark, "tooltip": True}, "encoding": encoding | {"opacity": pale}}
 
 
 def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:

@@ -17,6 +17,8 @@ ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
 def in_words(cron: str) -> str:
     """Say when a cron line (UTC) is due; one that is not of the usual kinds is told as it is."""
     minute, hour, day, month, weekday = cron.split()
+    if re.fullmatch(r"\*/\d+", minute) and (hour, day, month, weekday) == ("*", "*", "*", "*"):
+        return f"every {minute[2:]} minutes"
     if month == "*" and minute.isdigit():
         if (hour, day, weekday) == ("*", "*", "*"):
             return "every hour" if int(minute) == 0 else f"every hour at minute {int(minute)}"

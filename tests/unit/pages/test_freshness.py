@@ -20,7 +20,7 @@ def store(visitor: Visitor, tenant: str, *ids: str) -> None:
     """Store events of conversations of their own, and fold nothing."""
 
     def die(step: str) -> None:
-        if step.endswith("events stored"):
+        if step.endswith("batches stored"):
             raise KeyboardInterrupt
 
     visitor.engine.record(tenant, [event(id_, conversation_id=id_) for id_ in ids])

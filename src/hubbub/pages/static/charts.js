@@ -21,7 +21,7 @@ function colors() {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second"];
+  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second", "surface"];
   const all = Object.fromEntries(names.map((name) => [name, found(`--${name}`)]));
   probe.remove();
   return all;
@@ -39,7 +39,10 @@ function config() {
     legend: { ...words, labelColor: color["ink-2"], orient: "top" },
     line: { strokeWidth: 2 },
     mark: { color: color.accent },
-    style: { before: { stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] } },
+    style: {
+      before: { color: color.before, stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] },
+      open: { filled: true, fill: color.surface, strokeWidth: 2, size: 60 },
+    },
     text: { color: color.ink },
     range: { category: [color.accent, color.second, color.good, "#a855f7", "#e11d48", "#0891b2", color.before, "#84780b"] },
   };
