@@ -26,8 +26,9 @@ from hubbub.pages.base import at
 from hubbub.pages.build import beyond, lacking
 from hubbub.pages.every import OPERATOR, TENANT
 from hubbub.pages.names import labels, named, with_names
+from hubbub.pages.navigation import navigation
 from hubbub.pages.numbers import FIRST, NUMBERS
-from hubbub.pages.parts import Done, Form, Group, Page, Refused, Role, Shown, Widget
+from hubbub.pages.parts import Done, Form, Page, Refused, Role, Shown, Widget
 from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, read_view
 from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
@@ -183,27 +184,11 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
         "ask": ask, "page": page, "person": person, "view": ask.view,
         "tenant": ask.tenant if page.tenant else None,
         "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
-        "groups": _navigation(ask, page),
+        "groups": navigation(ask, page),
         "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
         "refreshes": house.refresh_seconds,
         "theme": request.cookies.get("theme", ""),
     }  # fmt: skip
-
-
-def _navigation(ask: Ask, page: Page) -> list[tuple[str, list[tuple[Page, str]]]]:
-    """Return the pages that somebody may open from one, with their addresses, by group."""
-    ways = [(one, _way_to(one, ask, page)) for one in TENANT.values() if page.tenant and ask.person.may_open(one)]
-    if ask.person.may(Role.OPERATOR):
-        ways += [(one, at(f"/operate/{one.name}")) for one in OPERATOR.values()]
-    grouped = [(group.value, [way for way in ways if way[0].group is group]) for group in Group]
-    return [(title, there) for title, there in grouped if there]
-
-
-def _way_to(other: Page, ask: Ask, page: Page) -> str:
-    """Return the address of another page; if that wants to know, with the page of numbers that this is, or was come from."""
-    of = page.name if page.name in NUMBERS else ask.param("of")
-    told = {"of": of, "metric": ask.param("metric") or None} if other.comes_from and of else {}
-    return ask.link(other.name, None, **told)
 
 
 def _part(ask: Ask, widget: Widget) -> str:
