@@ -13,6 +13,7 @@ ALL = os.environ.get("HUBBUB_TESTS") == "all"
 KILLS_INGESTING = 14 if ALL else 2
 KILLS_REFRESHING = 10 if ALL else 2
 KILLS_LOADING = 6
+KILLS_DELIVERING = 30 if ALL else 3
 KILLS_OF_SERVERS = 40 if ALL else 2
 KILLS_OF_WORKERS = 15 if ALL else 2
 """Kills of one kind; of workers on each of two databases."""

@@ -52,8 +52,12 @@ from hubbub.operations.names import OPERATIONS as NAMING
 from hubbub.operations.names import NameOperations
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
+from hubbub.operations.restatements import OPERATIONS as RESTATING
+from hubbub.operations.restatements import RestatementOperations
 from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
+from hubbub.operations.subscriptions import OPERATIONS as SUBSCRIBING
+from hubbub.operations.subscriptions import SubscriptionOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.publishing import snapshots
@@ -81,6 +85,7 @@ def _silent(_: str) -> None:
 class Engine(
     NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
     StandingOperations, CoverageOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
+    SubscriptionOperations, RestatementOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -105,6 +110,8 @@ class Engine(
             self._open_erasing()
             self._open_delivery(self.database)
             self._open_alerts()
+            self._open_subscriptions()
+            self._open_restatements()
             opened.pop_all()
         self.cached = self._open_cache()
         self.warmer = Warmer(self.cached, settings.cache.dashboard)
@@ -344,7 +351,7 @@ class Engine(
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *COVERING, *ERASING, *KEEPING,
-    *NAMING, *DELIVERING, *ALERTING,
+    *NAMING, *DELIVERING, *ALERTING, *SUBSCRIBING, *RESTATING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

@@ -21,6 +21,7 @@ from hubbub.app import Engine
 from hubbub.clock import fixed
 from hubbub.metrics import catalogue
 from hubbub.model.event import TEXT_FIELDS, TYPES
+from hubbub.pages import unsubscribe
 from hubbub.pages.files import files
 from hubbub.pages.routes import routes as pages
 from hubbub.settings import load
@@ -63,6 +64,9 @@ ACCESS = {
     "GET /v1/calendar": "tenant admin", "PUT /v1/calendar": "tenant admin",
     "GET /v1/names": "tenant read", "PUT /v1/names": "tenant admin",
     "POST /v1/erase": "both erase", "GET /v1/erasures": "both erase",
+    "GET /v1/restatements": "tenant read",
+    "GET /v1/subscriptions": "tenant read", "POST /v1/subscriptions": "tenant admin",
+    "POST /v1/subscriptions/{subscription}/stop": "tenant admin", "DELETE /v1/subscriptions/{subscription}": "tenant admin",
     "GET /v1/alerts": "tenant read", "POST /v1/alerts": "tenant admin", "POST /v1/alerts/try": "tenant read",
     "GET /v1/alerts/{alert}": "tenant read", "PATCH /v1/alerts/{alert}": "tenant admin",
     "DELETE /v1/alerts/{alert}": "tenant admin",
@@ -192,9 +196,15 @@ def message(engine: Engine) -> str:
     return str(engine.test_destination("a-canary7f3a", destination(engine))["id"])
 
 
+def subscription(engine: Engine) -> str:
+    """Add a digest of tenant A; returns its id."""
+    return str(engine.add_subscription("a-canary7f3a", destination(engine), "daily")["id"])
+
+
 OBJECTS: dict[str, Callable[[Engine], str]] = {
     "integration_id": integration, "job": job, "key": key, "tenant": lambda _: "a-canary7f3a",
     "report": report, "export": export, "alert": alert, "incident": incident, "destination": destination, "message": message,
+    "subscription": subscription,
 }  # fmt: skip
 """What the routes name in their paths, as tenant A's."""
 
@@ -261,7 +271,11 @@ def test_every_route_says_who_may_ask(house: House) -> None:
     """The routes of the application are those of the table above, described or not; of pages see tests/unit/pages."""
     app: FastAPI = house.http.app  # type: ignore[assignment]
     there = {f"{method} {path}" for path, methods in served(app.routes) for method in methods if method != "HEAD"}
-    there -= {f"{method} {path}" for path, methods in served([*pages.routes, *files.routes]) for method in methods}
+    there -= {
+        f"{method} {path}"
+        for path, methods in served([*pages.routes, *files.routes, *unsubscribe.routes.routes])
+        for method in methods
+    }
     assert there == set(ACCESS)
 
 

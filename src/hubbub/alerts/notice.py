@@ -13,7 +13,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
-from hubbub.reports.words import plain, shown
+from hubbub.reports.words import near, plain
 from hubbub.store.alerts import Incident
 
 
@@ -50,8 +50,8 @@ def title(rule: Rule, slice_: str) -> str:
 
 
 def number(value: float | None, unit: Unit) -> str:
-    """Write a number for people; a count without decimals."""
-    return shown(int(value) if value is not None and float(value).is_integer() else value, unit)
+    """Write a number for people; a count without needless decimals."""
+    return near(value, unit)
 
 
 def sentence(rule: Rule, asked: Asked, judged: Judged, tenant: Tenant) -> str:
@@ -92,14 +92,14 @@ def opened(rule: Rule, tenant: Tenant, found: Sequence[tuple[Incident, str]]) ->
         return Notice("incident.opened", incident.title, (text,), _path(incident), _data(tenant, rule, [incident]))
     lines = tuple(f"{incident.slice or incident.title}: {text}" for incident, text in found)
     head = f"{rule.name}: {len(found)} incidents"
-    return Notice("incident.opened", plain(head), lines, "/incidents", _data(tenant, rule, [one for one, _ in found]))
+    return Notice("incident.opened", plain(head), lines, _all(tenant), _data(tenant, rule, [one for one, _ in found]))
 
 
 def closed(rule: Rule, tenant: Tenant, found: Sequence[tuple[Incident, str]]) -> Notice:
     """Return the notice of incidents that closed together."""
     lines = tuple(f"{incident.title}: {text}" if len(found) > 1 else text for incident, text in found)
     head = f"Over: {found[0][0].title}" if len(found) == 1 else f"Over: {rule.name}, {len(found)} incidents"
-    path = _path(found[0][0]) if len(found) == 1 else "/incidents"
+    path = _path(found[0][0]) if len(found) == 1 else _all(tenant)
     return Notice("incident.closed", plain(head), lines, path, _data(tenant, rule, [one for one, _ in found]))
 
 
@@ -112,8 +112,12 @@ def reminder(rule: Rule, tenant: Tenant, incident: Incident) -> Notice:
     )  # fmt: skip
 
 
+def _all(tenant: Tenant) -> str:
+    return f"/t/{tenant.id}/incidents"
+
+
 def _path(incident: Incident) -> str:
-    return f"/incidents/{incident.id}"
+    return f"/t/{incident.tenant}/incident?id={incident.id}"
 
 
 def _data(tenant: Tenant, rule: Rule, found: Sequence[Incident]) -> dict[str, Any]:

@@ -92,6 +92,6 @@ def _to_all(
 def summary(rule_name: str, tenant: Tenant, titles: Sequence[str]) -> Notice:
     """Return the notice that sums up messages that were held."""
     return Notice(
-        "incident.summary", f"{rule_name}: {len(titles)} more messages", tuple(titles), "/incidents",
+        "incident.summary", f"{rule_name}: {len(titles)} more messages", tuple(titles), f"/t/{tenant.id}/incidents",
         {"tenant": tenant.id, "rule": rule_name, "titles": list(titles)},
     )  # fmt: skip

@@ -166,13 +166,13 @@ def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False
 
 @alerts.command("run")
 def run(data: Data = None, as_json: Json = False) -> None:
-    """Judge all rules and hand over messages now, as the job does every five minutes."""
+    """Judge all rules, write digests that are due, and hand over messages now, as the job does every five minutes."""
     from hubbub.cli import show
     from hubbub.cli.backend import backend
 
     with backend(data) as there:
-        judged = there.call("evaluate_alerts")
-        show.emit({**judged, "messages": there.call("deliver_messages")}, as_json=as_json)
+        judged, digests = there.call("evaluate_alerts"), there.call("send_digests")
+        show.emit({**judged, "digests": digests, "messages": there.call("deliver_messages")}, as_json=as_json)
 
 
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)]

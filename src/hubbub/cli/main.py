@@ -20,9 +20,11 @@ from hubbub.cli import (
     manage,
     names,
     reports,
+    restatements,
     running,
     signing_in,
     snapshots,
+    subscriptions,
 )
 from hubbub.version import __version__
 
@@ -56,8 +58,10 @@ for group in (
     answers,
     snapshots,
     reports,
+    restatements,
     integrations,
     alerts,
+    subscriptions,
     jobs,
     labels,
     manage,

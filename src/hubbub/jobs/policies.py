@@ -69,6 +69,8 @@ QUEUES = {
         Queue("retention", "Deletes what is past its retention.", everywhere=1, at_once=1, completed=50, failed=100),
         Queue("alerts", "Judges alert rules, and hands over what waits to be sent.", everywhere=1, at_once=1, pause=10.0,
               completed=50, failed=100),
+        Queue("restatements", "Closes the numbers of days, and notes which changed later.", everywhere=1, at_once=1, completed=50,
+              failed=100),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip

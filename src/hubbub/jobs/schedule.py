@@ -47,6 +47,9 @@ SCHEDULES = (
     _snapshots("weekly", "0 3 * * 1", "Snapshots of the week before, Monday to Sunday."),
     _snapshots("monthly", "0 4 1 * *", "Snapshots of the month before."),
     Schedule("analytics-ingest", "0 2 * * *", "fan-out", "Fetches the day before of every integration.", {}),
+    Schedule(
+        "restatements", "15 5 * * *", "restatements", "Closes the numbers of days; notes which changed later.", {}
+    ),
     Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends what waits.", {}),
     Schedule("retention", "30 4 * * *", "retention", "Deletes what is past its retention.", {}),
 )

@@ -272,9 +272,14 @@ def retention(task: Task, payload: Payload) -> Any:
 
 
 def alerts(task: Task, payload: Payload) -> Any:
-    """Judge what became ripe of every rule, then hand over what is due: also what earlier tries could not."""
-    judged = task.ask("evaluate_alerts")
-    return {**judged, "messages": task.ask("deliver_messages")}
+    """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""
+    judged, digests = task.ask("evaluate_alerts"), task.ask("send_digests")
+    return {**judged, "digests": digests, "messages": task.ask("deliver_messages")}
+
+
+def restatements(task: Task, payload: Payload) -> Any:
+    """Close what is settled of the days that are over, and note which closed numbers changed."""
+    return _checked(task.ask("restate"))
 
 
 class Whose(Enum):
@@ -306,6 +311,7 @@ WORK = {
     "retention": Work(Payload, retention),
     "reports": Work(Report, report, Whose.ONE),
     "alerts": Work(Payload, alerts),
+    "restatements": Work(Payload, restatements),
 }
 
 

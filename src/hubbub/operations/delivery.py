@@ -131,6 +131,9 @@ class DeliveryOperations(ABC):
             self.outbox.failed(message, self.clock(), error.message, again=False)
         except HubbubError as error:
             self._failed(message, destination, error)
+        except Exception as error:  # one message that cannot be written stops no other
+            log.exception("message could not be written", message=message.id)
+            self.outbox.failed(message, self.clock(), f"{type(error).__name__}: {error}", again=True)
         else:
             self.outbox.sent(message, self.clock())
         state = self.outbox.message(message_id).state

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date as date_
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from hubbub.reports.store import ReportStore, check_report_id, missing, new_repo
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
 from hubbub.store.control import Control
+from hubbub.store.restatements import Restatements
 
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
@@ -47,6 +48,7 @@ class ReportOperations(ABC):
     clock: Clock
     control: Control
     queries: Queries
+    restatement_store: Restatements
 
     @property
     @abstractmethod
@@ -114,12 +116,14 @@ class ReportOperations(ABC):
     def reports(self, tenant: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """Return a tenant's kept reports, newest first, and `next`, the cursor of the page after, or None."""
         rows, following = self.report_store.page(self.control.tenant(tenant).id, check_limit(limit), cursor)
-        return {"rows": [{**row, "state": "made"} for row in rows], "next": following}
+        return {"rows": [{**self._with_changes(row), "state": "made"} for row in rows], "next": following}
 
     def show_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Return what a report is, or, until it is made, its job's state, progress and error; raises NotFoundError."""
         try:
-            return {**self.report_store.about(self.control.tenant(tenant).id, report), "state": "made"}
+            return {
+                **self._with_changes(self.report_store.about(self.control.tenant(tenant).id, report)), "state": "made"
+            }  # fmt: skip
         except NotFoundError:
             pass
         try:
@@ -130,6 +134,12 @@ class ReportOperations(ABC):
             raise missing(report)
         told = {name: job[name] for name in ("state", "progress", "error")}
         return {"id": report, "tenant": tenant, "job": job["id"], **told}
+
+    def _with_changes(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is said of a report, and how many closed numbers of its days changed since it was made."""
+        first, after = (date_.fromisoformat(about[name]) for name in ("from", "to"))
+        made = datetime.fromisoformat(about["made_at"])
+        return {**about, "changed_since": self.restatement_store.count(about["tenant"], made, first, after)}
 
     def delete_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Delete a report and its files; raises NotFoundError."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from hubbub.pages import (
     access,
+    alerts,
     called,
     conversation,
     conversations,
     explain,
     freshness,
+    incidents,
     jobs,
     reports,
     schedules,
@@ -21,7 +23,17 @@ from hubbub.pages.parts import Page
 
 TENANT: dict[str, Page] = NUMBERS | {
     page.name: page
-    for page in (conversations.PAGE, reports.PAGE, called.PAGE, access.PAGE, conversation.PAGE, explain.PAGE)
+    for page in (
+        incidents.LIST,
+        conversations.PAGE,
+        reports.PAGE,
+        alerts.PAGE,
+        called.PAGE,
+        access.PAGE,
+        conversation.PAGE,
+        explain.PAGE,
+        incidents.ONE,
+    )
 }
 """Pages of one tenant, under `/t/<tenant>/<name>`."""
 

@@ -46,7 +46,8 @@ def _under_way(ask: Ask) -> Shown:
 def _kept(ask: Ask) -> Shown:
     found = ask.engine.reports(ask.tenant.id, MOST, ask.param("cursor") or None)
     columns = [
-        Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"), Column("shown", "Look"),
+        Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"),
+        Column("changed_since", "Changed since", "count"), Column("shown", "Look"),
         *(Column(name, name.upper()) for name in FORMATS if any(name in row["formats"] for row in found["rows"])),
     ]  # fmt: skip
     rows = [_row(row) for row in found["rows"]]

@@ -59,6 +59,15 @@ def shown(value: Any, unit: str) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
+def near(value: float | None, unit: str) -> str:
+    """Write a number that stands beside others of a unit and may be a fraction of a count, like a median of counts."""
+    if value is None or unit != Unit.COUNT:
+        return shown(value, unit)
+    if value >= 10 or float(value).is_integer():
+        return f"{round(value):,}"
+    return f"{value:.1f}"
+
+
 def reason(row: Mapping[str, Any], column: str) -> str:
     """Return in words why a row has no number in a column; empty where there is one, or where there is none to be had."""
     return UNKNOWN.get(row.get(f"{column}.state", ""), "")

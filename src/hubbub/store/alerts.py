@@ -250,8 +250,7 @@ class Alerts:
             if con.execute(moved.values(values)).rowcount != 1:
                 return False
             for incident in decision.incidents:
-                con.execute(incidents.delete().where(incidents.c.id == incident.id))
-                con.execute(incidents.insert().values(_row(incident)))
+                _put(con, incident)
             for entry in decision.entries:
                 con.execute(entries.insert().values(_entry_row(rule.tenant, entry)))
             for one in (*decision.caught_up, *decision.skipped):
@@ -333,6 +332,14 @@ class Alerts:
                 sa.select(incidents).where(*where).order_by(incidents.c.id.desc()).limit(limit)
             ).mappings()
             return [Incident(**{name: _aware(value) for name, value in row.items()}) for row in found]
+
+
+def _put(con: sa.Connection, incident: Incident) -> None:
+    """Store an incident as it was judged; what people did with it meanwhile stays."""
+    row = _row(incident)
+    judged = {name: value for name, value in row.items() if name not in ("acknowledged_at", "snoozed_until")}
+    if con.execute(incidents.update().where(incidents.c.id == incident.id).values(judged)).rowcount == 0:
+        con.execute(incidents.insert().values(row))
 
 
 def _aware(value: Any) -> Any:

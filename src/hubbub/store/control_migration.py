@@ -31,6 +31,8 @@ from hubbub.store import (
     payloads,
     removal,
     repeats,
+    restatements,
+    subscriptions,
 )
 from hubbub.store.database import Database, metadata
 from hubbub.store.installation import highest_number, reserve
@@ -46,7 +48,7 @@ DBOS = (
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
-    removal, repeats,
+    removal, repeats, restatements, subscriptions,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

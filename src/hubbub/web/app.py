@@ -25,6 +25,7 @@ from hubbub.jobs.worker import Worker, end
 from hubbub.pages.files import files as page_files
 from hubbub.pages.routes import House
 from hubbub.pages.routes import routes as pages
+from hubbub.pages.unsubscribe import routes as unsubscribe
 from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
 from hubbub.web import problems
@@ -48,7 +49,9 @@ from hubbub.web.keys import router as keys
 from hubbub.web.limits import Limiter
 from hubbub.web.names import router as names
 from hubbub.web.reports import router as reports
+from hubbub.web.restatements import router as restatements
 from hubbub.web.routes import api, open_routes
+from hubbub.web.subscriptions import router as subscriptions
 from hubbub.web.tenants import router as tenants
 
 STUCK_AFTER = 300.0
@@ -193,6 +196,8 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(hooks)
     app.include_router(reports)
     app.include_router(alerts)
+    app.include_router(subscriptions)
+    app.include_router(restatements)
     app.include_router(calendar)
     app.include_router(tenants)
     app.include_router(keys)
@@ -203,6 +208,7 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.include_router(open_routes)
     app.include_router(problems.problem_routes)
     app.include_router(api_page)
+    app.include_router(unsubscribe)
     app.include_router(pages)
     app.include_router(page_files)
     return app

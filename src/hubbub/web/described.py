@@ -40,6 +40,8 @@ TAGS = {
     "usual": "What is usual of a number.",
     "alerts": "What is watched.",
     "incidents": "What alerts found.",
+    "restatements": "Closed numbers that changed later.",
+    "subscriptions": "Digests that arrive by themselves.",
     "destinations": "Where messages go.",
     "messages": "What was told to whom.",
     "snapshots": "Days, weeks and months, kept as documents.",

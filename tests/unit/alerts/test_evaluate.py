@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hubbub.alerts.judge import Number
+from hubbub.alerts.series import series_of
 from hubbub.app import Engine
 from hubbub.errors import BadInputError, BadQuestionError, StoreFullError
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.query import queries
+from hubbub.query.result import State
 from hubbub.settings import load
+from hubbub.store.alerts import Decision
 from tests.extent import ALL
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -131,6 +135,24 @@ def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
     assert len(late) == 1 and "from 20 to 23" in late[0]["text"]
 
 
+def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
+    """An incident that is acknowledged while a rule is judged is acknowledged afterwards, though the judge had read it before."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.send(tenant, 63, 20)
+    clocked.go(64)
+    store = clocked.engine.alert_store
+    rule = store.rules(tenant)[0]
+    read = store.last(rule.id)[""]
+    clocked.engine.acknowledge_incident(tenant, read.id, "Marta")
+    assert store.decide(rule, Decision(rule.judged_to, [replace(read, peak=30.0)]))
+    found = clocked.engine.incident(tenant, read.id)
+    assert (found["state"], found["peak"]) == ("acknowledged", 30.0)
+    assert not store.decide(rule, Decision(rule.judged_to))  # whoever judged with what was read before writes nothing
+
+
 def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is full the window stays unjudged, the rule says why, and it is judged when all is folded."""
     tenant = clocked.tenant("a")
@@ -149,6 +171,28 @@ def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monk
         assert "not counted" in clocked.engine.alerts(tenant)["rows"][0]["error"]
     assert clocked.go(64, hours=2)["opened"] == 1
     assert clocked.engine.alerts(tenant)["rows"][0]["error"] is None
+
+
+def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
+    clocked: Clocked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a source has a gap in it a window opens nothing and is listed with the reason; complete, it opens an incident once."""
+    tenant = clocked.tenant("a")
+    _weeks(clocked, tenant)
+    clocked.now = BEGIN + 63 * DAY
+    rule = clocked.engine.add_alert(tenant, UNUSUAL)["id"]
+    clocked.send(tenant, 63, 20)
+
+    def with_gap(*args: Any) -> Iterator[Number]:
+        return (replace(number, cell=replace(number.cell, state=State.INCOMPLETE)) for number in series_of(*args))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hubbub.alerts.evaluate.series_of", with_gap)
+        assert [clocked.go(64)["opened"], clocked.go(64, hours=5)["opened"]] == [0, 0]
+        (skipped,) = clocked.engine.alert(tenant, rule)["not_judged"]
+        assert (skipped["window"][:10], skipped["why"]) == ("2026-03-09", "a source has a gap in it")
+    assert [clocked.go(64, hours=6)["opened"], clocked.go(64, hours=7)["opened"]] == [1, 0]
+    assert clocked.engine.alert(tenant, rule)["not_judged"] == []
 
 
 def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:

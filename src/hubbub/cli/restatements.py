@@ -1,0 +1,46 @@
+"""`hubbub restatements`: closed numbers that changed later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.options import Data, Json, TenantName
+
+COLUMNS = ("at", "window", "metric", "channel", "old", "new", "cause", "events")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(restatements)
+
+
+def restatements(
+    tenant: TenantName,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="A date in the tenant's zone, or an RFC 3339 time.", show_default=False),
+    ] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Only this metric.", show_default=False)] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look at all closed days first, as the job does each night.")
+    ] = False,
+    rows: Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")] = 100,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show numbers of closed days that changed later: what, from, to, when and why."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        if check:
+            there.call("restate", tenant=tenant)
+        answer = there.call("restatements", tenant=tenant, since=since, metric=metric, limit=rows, cursor=cursor)
+    show.emit(answer, as_json=as_json, columns=COLUMNS)
+    if answer["next"]:
+        show.say(f"There are more: --cursor {answer['next']}")

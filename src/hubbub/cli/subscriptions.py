@@ -1,0 +1,75 @@
+"""`hubbub subscriptions`: digests of days, weeks and months that arrive by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubbub.cli.options import Data, Json, TenantName
+
+group = typer.Typer(help="Digests that arrive by themselves.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="Its id.")]
+COLUMNS = ("id", "kind", "destination", "at", "zone", "state", "done_to", "waits_for")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(group, name="subscriptions")
+
+
+def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        answer = there.call(name, **params)
+    show.emit(answer, as_json=as_json, columns=COLUMNS)
+
+
+@group.command("add")
+def add(
+    kind: Annotated[str, typer.Argument(help="daily, weekly or monthly.")],
+    tenant: TenantName,
+    to: Annotated[str, typer.Option("--to", help="Id of the destination.")],
+    at: Annotated[str, typer.Option("--at", help="When it goes out on the day after, like 07:00.")] = "07:00",
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="Zone of the recipient.", show_default="the tenant's")
+    ] = None,
+    wait_hours: Annotated[
+        int, typer.Option("--wait-hours", help="How long it waits where the period is not complete.")
+    ] = 4,
+    section: Annotated[
+        list[str] | None, typer.Option("--section", help="Of the report; may be repeated. None: all.")
+    ] = None,
+    file: Annotated[
+        list[str] | None, typer.Option("--file", help="A format that goes with a mail; may be repeated.")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Send a digest of every period that ends from now on."""
+    _do(
+        "add_subscription", data, as_json, tenant=tenant, destination=to, kind=kind, zone=zone, at=at, wait_hours=wait_hours,
+        sections=section or [], formats=file or [],
+    )  # fmt: skip
+
+
+@group.command("list")
+def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """List subscriptions: what is sent when, up to which period, and what one waits for."""
+    _do("subscriptions", data, as_json, tenant=tenant)
+
+
+@group.command("stop")
+def stop(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Send nothing more of a subscription."""
+    _do("stop_subscription", data, as_json, tenant=tenant, subscription_id=id_)
+
+
+@group.command("remove")
+def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Delete a subscription; reports that it sent stay."""
+    _do("remove_subscription", data, as_json, tenant=tenant, subscription_id=id_)

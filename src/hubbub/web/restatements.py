@@ -1,0 +1,31 @@
+"""The route of restatements: closed numbers that changed later."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.web import alert_shapes as shapes
+from hubbub.web.auth import EngineOf, Reads
+from hubbub.web.work import Counted
+
+router = APIRouter(prefix="/v1/restatements", route_class=Counted)
+
+
+@router.get("", summary="Closed numbers that changed later")
+def restatements(
+    engine: EngineOf,
+    tenant: Reads,
+    since: Annotated[
+        str | None, Query(max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")
+    ] = None,
+    metric: Annotated[
+        str | None, Query(max_length=200, description="Only this metric, like csat or response_ms.p50.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+) -> shapes.Restatements:
+    """Return what changed, newest first: day, metric, channel, old and new value, why, and how many events came for the day."""
+    return engine.restatements(tenant, since, metric, limit, cursor)

@@ -1,0 +1,54 @@
+"""A process to be killed: `python -m tests.integration.outbox_child FOLDER PLACE NOW STEP` judges alerts and delivers messages at a
+moment, and dies by SIGKILL at a step: before or after a decision is written, a message is handed over, or that is noted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from hubbub.alerts import deliver
+from hubbub.app import Engine
+from hubbub.operations import delivery
+from hubbub.settings import load
+from hubbub.store.alerts import Alerts
+from hubbub.store.outbox import Outbox
+
+
+def main(folder: str, place: str, now: str, step: str) -> None:
+    """Work until the step comes, or to the end."""
+    left = int(step)
+
+    def dying(work: Callable[..., Any]) -> Callable[..., Any]:
+        def around(*args: Any, **named: Any) -> Any:
+            count()
+            answer = work(*args, **named)
+            count()
+            return answer
+
+        return around
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    moment = datetime.fromisoformat(now)
+    settings = load(Path(folder), free_floor_mb=0, allow_private_hosts=[place])
+    with (
+        patch.object(Alerts, "decide", dying(Alerts.decide)), patch.object(Outbox, "take", dying(Outbox.take)),
+        patch.object(Outbox, "sent", dying(Outbox.sent)), patch.object(delivery, "deliver", dying(deliver.deliver)),
+        patch.object(delivery, "AT_ONCE", 1), Engine(settings, lambda: moment) as engine,
+    ):  # fmt: skip
+        engine.evaluate_alerts()
+        engine.deliver_messages()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

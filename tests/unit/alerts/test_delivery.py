@@ -1,0 +1,260 @@
+"""Delivery: real receivers on loopback get each message once in effect, away or not; quiet hours, limits and secrets hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.alerts.rules import rule_from
+from hubbub.alerts.telling import after_quiet
+from hubbub.app import Engine
+from hubbub.errors import BadInputError
+from hubbub.model.tenant import Tenant
+from hubbub.outgoing.webhook import signature
+from hubbub.settings import load
+from hubbub.store.outbox import PATIENCE
+from tests.services import Call, Reply, Service, service
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+class Clocked:
+    """An engine with a tenant and a clock that a test moves."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        """Open it."""
+        self.now = NOW
+        self.engine = Engine(load(folder, free_floor_mb=0, **settings), lambda: self.now)
+        self.engine.add_tenant("hotel", name="Hotel Aurora")
+
+    def close(self) -> None:
+        """Close it."""
+        self.engine.close()
+
+    def webhook(self, receiver: Service) -> dict[str, Any]:
+        """Add a receiver as a destination."""
+        return self.engine.add_destination("hotel", "webhook", f"{receiver.url}/in")
+
+
+def opened(folder: Path, receiver: Service) -> closing[Clocked]:
+    """Open an engine that may call a receiver on loopback."""
+    return closing(Clocked(folder / "data", allow_private_hosts=[receiver.place]))
+
+
+@contextmanager
+def mail_server(refuse: str = "") -> Iterator[tuple[int, list[EmailMessage]]]:
+    """Run an SMTP server; gives its port and what came. Recipients that begin with `refuse` are refused."""
+    came: list[EmailMessage] = []
+
+    class Handler:
+        """Takes mails, but for the recipients that are to be refused."""
+
+        async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+            """Take or refuse a recipient."""
+            if refuse and address.startswith(refuse):
+                return "550 no such user"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+            """Keep a mail."""
+            came.append(message_from_bytes(envelope.content, policy=policy.default))
+            return "250 OK"
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(Handler(), hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port, came
+    finally:
+        controller.stop()
+
+
+def test_the_signature_is_that_of_the_specification() -> None:
+    """The example of the Standard Webhooks specification has the signature that is printed there."""
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    found = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_webhook_arrives_signed_under_its_own_id(tmp_path: Path) -> None:
+    """A test arrives at once; its signature is right by the secret that was shown once, and its id is the message's."""
+    with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        sent = clocked.engine.test_destination("hotel", made["id"])
+        (call,) = receiver.calls
+    key = base64.b64decode(made["secret"].removeprefix("whsec_"))
+    signed = f"{sent['id']}.{int(NOW.timestamp())}.".encode() + call.body
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert (sent["state"], call.headers["webhook-id"]) == ("sent", sent["id"])
+    assert call.headers["webhook-signature"] == f"v1,{expected}"
+    assert json.loads(call.body)["data"]["tenant"] == "hotel"
+
+
+@pytest.mark.parametrize(("away", "state"), [(timedelta(hours=7, minutes=20), "sent"), (timedelta(hours=9), "failed")])
+def test_a_receiver_that_is_away_gets_each_message_once(tmp_path: Path, away: timedelta, state: str) -> None:
+    """Away for almost eight hours it gets each message once, under one id; longer, each is given up with the reason, and can be
+    tried again by hand."""
+    took: list[str] = []
+
+    def answer(call: Call) -> Reply:
+        if clocked.now < NOW + away:
+            return Reply(status=503)
+        took.append(call.headers["webhook-id"])
+        return Reply()
+
+    with service(answer) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        first = [clocked.engine.test_destination("hotel", made["id"])["id"] for _ in range(3)]
+        while clocked.now < NOW + PATIENCE + timedelta(hours=1):
+            clocked.now += timedelta(minutes=5)
+            clocked.engine.deliver_messages()
+        rows = clocked.engine.messages("hotel")["rows"]
+        assert {row["state"] for row in rows} == {state}
+        assert sorted(took) == (sorted(first) if state == "sent" else [])
+        if state == "failed":
+            assert all("503" in row["why"] for row in rows)
+            clocked.engine.retry_message("hotel", first[0])
+            clocked.engine.deliver_messages()
+            assert took == [first[0]]
+    assert 10 < len(receiver.calls) < 3 * 40
+
+
+def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:
+    """A real SMTP server gets one mail with text, HTML and an id of its own; an address that it refuses fails with its words."""
+    with mail_server(refuse="nobody") as (port, came):
+        mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "hubbub@aurora.example"}
+        with closing(Clocked(tmp_path / "data", mail=mail)) as clocked:
+            good = clocked.engine.add_destination("hotel", "mail", "marta@aurora.example")
+            bad = clocked.engine.add_destination("hotel", "mail", "nobody@aurora.example")
+            sent = clocked.engine.test_destination("hotel", good["id"])
+            refused = clocked.engine.test_destination("hotel", bad["id"])
+    (one,) = came
+    assert (sent["state"], refused["state"]) == ("sent", "failed")
+    assert "550 no such user" in refused["why"]
+    assert one["To"] == "marta@aurora.example"
+    assert sent["id"] in one["Message-ID"]
+    assert [part.get_content_type() for part in one.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_without_a_mail_server_a_mail_fails_and_says_what_to_do(tmp_path: Path) -> None:
+    """Where no mail server is set the message says which settings to set."""
+    with closing(Clocked(tmp_path / "data")) as clocked:
+        made = clocked.engine.add_destination("hotel", "mail", "marta@aurora.example")
+        assert "Set mail.host" in clocked.engine.test_destination("hotel", made["id"])["why"]
+
+
+def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
+    """What comes from outside is escaped: a tenant's name that looks like a mention of all is plain text."""
+    with service(lambda _: Reply(b"ok")) as receiver, opened(tmp_path, receiver) as clocked:
+        clocked.engine.change_tenant("hotel", name="<!channel> & co")
+        made = clocked.engine.add_destination("hotel", "slack", f"{receiver.url}/services/T0/B0/x")
+        assert clocked.engine.test_destination("hotel", made["id"])["state"] == "sent"
+        assert "&lt;!channel&gt; &amp; co" in receiver.calls[0].told["text"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "to", "words"),
+    [
+        ("mail", "marta", "mail address"), ("mail", "a@b.example, c@d.example", "mail address"),
+        ("mail", "A <a@b.example>", "mail"),
+        ("webhook", "http://hooks.example/x", "https"), ("webhook", "ftp://x", "https"), ("slack", "general", "https"),
+        ("pager", "x", "one of"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_is_refused(tmp_path: Path, kind: str, to: str, words: str) -> None:
+    """Several addresses, names in front, plain http and unknown kinds are refused with what to write."""
+    with closing(Clocked(tmp_path / "data")) as clocked, pytest.raises(BadInputError, match=words):
+        clocked.engine.add_destination("hotel", kind, to)
+
+
+def test_a_private_address_is_never_called_and_secrets_lie_encrypted(tmp_path: Path) -> None:
+    """A webhook at a private address fails without a call; no byte of its path or secret is in the database or in lists."""
+    with service(lambda _: Reply()) as receiver, closing(Clocked(tmp_path / "data")) as clocked:
+        made = clocked.engine.add_destination("hotel", "webhook", f"https://{receiver.place}/secret-path-7f3a")
+        found = clocked.engine.test_destination("hotel", made["id"])
+        assert (found["state"], receiver.calls) == ("waiting", [])
+        assert "private network" in found["why"]
+        assert "secret-path" not in json.dumps(clocked.engine.destinations("hotel"))
+        stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("control.db*"))
+    assert b"secret-path-7f3a" not in stored
+    assert made["secret"].removeprefix("whsec_").encode() not in stored
+
+
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+
+
+@given(ZONES, st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)), st.times(), st.times())  # noqa: DTZ001 - of any zone
+def test_quiet_hours_end_where_they_say(zone: str, at: datetime, first: time, last: time) -> None:
+    """Outside of quiet hours a message goes at once; inside at their end, within a day, unless the rule is urgent."""
+    first, last = first.replace(second=0, microsecond=0), last.replace(second=0, microsecond=0)
+    if first == last:
+        return
+    tenant, now = Tenant(1, "a", zone), at.replace(tzinfo=UTC)
+    rule = rule_from({"name": "x", "kind": "sla", "limit": 1, "quiet": f"{first:%H:%M}-{last:%H:%M}"})
+    local = now.astimezone(tenant.tz).time()
+    inside = first <= local < last if first < last else local >= first or local < last
+    sent = after_quiet(rule, tenant, now)
+    assert after_quiet(replace(rule, urgent=True), tenant, now) == now
+    if not inside:
+        assert sent == now
+    else:
+        assert (
+            sent.astimezone(tenant.tz).time() == last
+            or sent.astimezone(tenant.tz).utcoffset() != now.astimezone(tenant.tz).utcoffset()
+        )
+        assert now - timedelta(hours=1) <= sent <= now + timedelta(hours=25)
+
+
+def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> None:
+    """With at most two messages a day the third and fourth are held, the incident says so, and the next day brings one summary."""
+    with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
+        made = clocked.webhook(receiver)
+        rule = {
+            "name": "Many", "kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour", "close_after": 1,
+            "destinations": [made["id"]], "most": 2,
+        }  # fmt: skip
+        clocked.engine.add_alert("hotel", rule)
+        for hour in range(4):
+            at = NOW + timedelta(hours=2 * hour, minutes=5)
+            clocked.now = at
+            events = [{"type": "message.received", "time": at, "id": f"{hour}-{n}"} for n in range(3)]
+            clocked.engine.record("hotel", events)
+            clocked.now = NOW + timedelta(hours=2 * hour + 1, minutes=16)
+            clocked.engine.evaluate_alerts()
+            clocked.engine.deliver_messages()
+        states = [row["state"] for row in clocked.engine.messages("hotel")["rows"]]
+        assert (states.count("sent"), states.count("held")) == (2, 5)
+        newest = clocked.engine.incidents("hotel")["rows"][0]
+        entries = clocked.engine.incident("hotel", newest["id"])["entries"]
+        assert any("was not told: more than 2 messages" in entry["text"] for entry in entries)
+        clocked.now = NOW + timedelta(days=1)
+        clocked.engine.evaluate_alerts()
+        clocked.engine.evaluate_alerts()
+        clocked.engine.deliver_messages()
+    summaries = [call for call in map(_told, receiver.calls) if call["type"] == "incident.summary"]
+    assert len(summaries) == 1
+    assert len(summaries[0]["data"]["titles"]) == 5
+
+
+def _told(call: Call) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(call.body)
+    return found

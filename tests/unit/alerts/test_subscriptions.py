@@ -1,0 +1,181 @@
+"""Subscriptions: digests go out in the recipient's zone, wait for what is missing, say so, and have the report's own numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub.app import Engine
+from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.query import queries
+from hubbub.settings import load
+from hubbub.web.app import create_app
+from tests.services import Reply, service
+from tests.unit.alerts.test_delivery import mail_server
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
+DAY = timedelta(days=1)
+
+
+class Clocked:
+    """An engine with a tenant in Rome and a clock that a test moves."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        """Open it."""
+        self.now = NOW
+        self.engine = Engine(load(folder, free_floor_mb=0, **settings), lambda: self.now)
+        self.engine.add_tenant("hotel", "Europe/Rome")
+
+    def close(self) -> None:
+        """Close it."""
+        self.engine.close()
+
+    def send(self, count: int) -> None:
+        """Record messages of now."""
+        events = [
+            {"type": "message.received", "time": self.now, "id": f"{self.now:%d%H}-{n}", "channel": "chat"}
+            for n in range(count)
+        ]
+        self.engine.record("hotel", events)
+
+    def at(self, moment: str) -> dict[str, Any]:
+        """Stand at a moment and send what is due."""
+        self.now = datetime.fromisoformat(moment)
+        found = self.engine.send_digests()
+        self.engine.deliver_messages()
+        return found
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Iterator[Clocked]:
+    """An engine of one test, with the address of its dashboard set."""
+    made = Clocked(tmp_path / "data", public_url="https://stats.hotel.example")
+    yield made
+    made.close()
+
+
+def _daily(clocked: Clocked, **how: Any) -> dict[str, Any]:
+    to = clocked.engine.add_destination("hotel", "mail", "marta@hotel.example")["id"]
+    made: dict[str, Any] = clocked.engine.add_subscription("hotel", to, "daily", sections=["summary"], **how)
+    return made
+
+
+def _documents(clocked: Clocked) -> list[Any]:
+    rows = clocked.engine.messages("hotel")["rows"]
+    return [clocked.engine.outbox.message(row["id"]).document for row in rows]
+
+
+def test_a_digest_goes_out_once_in_the_recipients_zone(clocked: Clocked) -> None:
+    """At 7 in New York and not before, the day of Rome that is over is sent, once, however often it is looked at."""
+    _daily(clocked, zone="America/New_York")
+    clocked.send(5)
+    sent = [clocked.at(f"2026-03-03T{time}+00:00")["written"] for time in ("07:00", "11:55", "12:00", "12:05", "20:00")]
+    assert sent == [0, 0, 1, 0, 0]
+    (document,) = _documents(clocked)
+    assert document["data"]["from"] == "2026-03-02"
+
+
+def test_the_numbers_are_those_of_report_page_and_api(clocked: Clocked) -> None:
+    """Every number in the message is that of the kept report and of the same question asked; also in its text."""
+    _daily(clocked)
+    clocked.send(7)
+    clocked.at("2026-03-03T06:00:00+00:00")
+    (document,) = _documents(clocked)
+    numbers = {row["metric"]: row["value"] for row in document["data"]["numbers"]}
+    file = clocked.engine.report_file("hotel", document["data"]["report"], "json")["path"]
+    data = json.loads(Path(file).read_text())["data"]
+    assert numbers == {row["metric"]: row["value"] for row in data["sections"][0]["rows"]}
+    asked = clocked.engine.query("hotel", metrics=list(numbers), start="2026-03-02", end="2026-03-03")["rows"][0]
+    assert numbers == {name: asked[name] for name in numbers}
+    assert any(line.startswith("Messages received: 7") for line in document["lines"])
+
+
+def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While events wait to be folded a digest waits up to its hours; complete then, it says how late, else what is missing."""
+
+    def full(*_: object) -> None:
+        raise StoreFullError
+
+    made = _daily(clocked, wait_hours=2)
+    clocked.send(3)
+    with monkeypatch.context() as patched:
+        patched.setattr(queries, "refresh", full)
+        assert clocked.at("2026-03-03T06:00:00+00:00")["waiting"] == 1
+        assert "not counted" in clocked.engine.subscriptions("hotel")["rows"][0]["waits_for"]
+        assert clocked.at("2026-03-03T07:55:00+00:00")["waiting"] == 1
+    assert clocked.at("2026-03-03T07:56:00+00:00")["written"] == 1
+    assert any("Sent at 08:56 instead of 07:00" in line for line in _documents(clocked)[0]["lines"])
+    with monkeypatch.context() as patched:
+        patched.setattr(queries, "refresh", full)
+        assert clocked.at("2026-03-04T08:00:00+00:00")["written"] == 1
+    assert any("not waited for any longer" in line for line in _documents(clocked)[0]["lines"])
+    assert clocked.engine.subscriptions("hotel")["rows"][0]["id"] == made["id"]
+
+
+def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> None:
+    """A real SMTP server gets text, a page and the workbook; the link in it stops the digest without signing in, by button."""
+    with mail_server() as (port, came):
+        mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "hubbub@hotel.example"}
+        with closing(Clocked(tmp_path / "data", mail=mail, public_url="https://stats.hotel.example")) as clocked:
+            _daily(clocked, formats=["xlsx"])
+            clocked.send(4)
+            assert clocked.at("2026-03-03T06:00:00+00:00")["written"] == 1
+            (message,) = came
+            link = str(message["List-Unsubscribe"]).strip("<>")
+            assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+            assert [one.get_filename() for one in message.iter_attachments()] == [
+                "hotel-daily-2026-03-02-to-2026-03-03.xlsx"
+            ]
+            path = link.removeprefix("https://stats.hotel.example")
+            with TestClient(create_app(clocked.engine, refresh=False)) as http:
+                assert "Stop the daily digest?" in http.get(path).text
+                assert clocked.engine.subscriptions("hotel")["rows"][0]["state"] == "active"
+                assert "Stopped" in http.post(path, data={"List-Unsubscribe": "One-Click"}).text
+                assert http.get(f"{path[:-3]}abc").status_code == 404
+            assert clocked.engine.subscriptions("hotel")["rows"][0]["state"] == "stopped"
+            assert clocked.at("2026-03-04T06:00:00+00:00")["written"] == 0
+    assert len(came) == 1
+
+
+def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
+    """After weeks of three messages a day a day of thirty is in the title with what is usual; a usual day says that nothing was."""
+    _daily(clocked)
+    start = NOW - 70 * DAY
+    events = [
+        {"type": "message.received", "time": start + day * DAY, "id": f"h{day}-{n}", "channel": "chat"}
+        for day in range(70) for n in range(3)
+    ]  # fmt: skip
+    clocked.engine.record("hotel", events, history=True)
+    clocked.send(30)
+    clocked.at("2026-03-03T06:00:00+00:00")
+    clocked.send(3)
+    clocked.at("2026-03-04T06:00:00+00:00")
+    usual, unusual = (document["title"] for document in _documents(clocked))
+    assert "Messages received: 30 on Mon 2 Mar, where 3 is usual" in unusual
+    assert "Nothing was unusual" in usual
+
+
+def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:
+    """Unknown kinds, zones, hours, destinations, and files to where none can go."""
+    to = clocked.engine.add_destination("hotel", "mail", "marta@hotel.example")["id"]
+    with service(lambda _: Reply()):
+        slack = clocked.engine.add_destination("hotel", "slack", "https://hooks.slack.com/services/T/B/x")["id"]
+    for how in (
+        {"kind": "hourly"},
+        {"zone": "Rome"},
+        {"at": "7"},
+        {"wait_hours": 99},
+        {"destination": slack, "formats": ["xlsx"]},
+    ):
+        with pytest.raises(BadInputError):
+            clocked.engine.add_subscription("hotel", **{"destination": to, "kind": "daily", **how})
+    with pytest.raises(NotFoundError):
+        clocked.engine.add_subscription("hotel", "dst_none", "daily")
+    assert clocked.engine.subscriptions("hotel")["rows"] == []
