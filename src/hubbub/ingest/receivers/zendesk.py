@@ -27,7 +27,7 @@ from hubbub.ingest.receivers.base import (
     no_challenge,
 )
 from hubbub.ingest.receivers.fields import Fields, filled, object_of
-from hubbub.ingest.receivers.helpdesk import DELETED, channel, key, message, millis, when
+from hubbub.ingest.receivers.helpdesk import channel, key, message, millis, when
 from hubbub.model.event import is_known_type
 from hubbub.model.name import Name
 
@@ -159,8 +159,7 @@ def _changed(what: Mapping[str, object]) -> Callable[[Fields, Options], Received
         comment = body.text("event", "comment", "id")
         if not comment:
             return Received(ignored={f"{body.text('type').removeprefix(PREFIX)} without its comment": 1})
-        deleted = "status" not in what
-        revision = DELETED if deleted else millis(when(body, "time")) or 1
+        revision = millis(when(body, "time")) or 1
         return Received(changes=[Change(id=key(PROVIDER, comment), revision=revision, fields=what)])
 
     return read
