@@ -33,7 +33,7 @@ def serve(settings: Settings) -> str:
 
 def worker(settings: Settings) -> str:
     """Return what is wrong with the workers of this host name, or nothing. Raises DatabaseUnavailableError."""
-    ledger = Ledger(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+    ledger = Ledger(settings.jobs_address)
     try:
         beats = [beat for process, beat in ledger.beats().items() if process.startswith(f"{os.uname().nodename}-")]
     finally:

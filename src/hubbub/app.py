@@ -98,9 +98,9 @@ class Engine(
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as opened:
-            self.database = Database(settings.control_url or f"sqlite:///{folder / 'control.db'}")
+            self.database = Database(settings.control_address)
             opened.callback(self.database.close)
-            self.store = Store(folder, free_floor=settings.free_floor_mb << 20)
+            self.store = Store(folder, settings.store_url, free_floor=settings.free_floor_mb << 20)
             opened.callback(self.store.close)
             self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
             self._open_keeping()

@@ -214,7 +214,7 @@ class JobCancelledError(HubbubError):
 
 
 class DatabaseUnavailableError(HubbubError):
-    """A database does not answer: see whether what 'jobs_url' or 'control_url' names is running, and try again."""
+    """A database does not answer: see whether what 'store_url', 'control_url' or 'jobs_url' names is running, and try again."""
 
     code = "database_unavailable"
     status = 503

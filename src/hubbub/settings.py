@@ -174,12 +174,13 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path("hubbub-data"), description="Folder that holds everything of one installation.")
     store_url: str = Field(
-        "", description="Where events live: empty, inside the data folder. Other stores come back later."
+        "",
+        description="Where events live: empty for the data folder, or postgresql://…, and control data and jobs with them.",
     )
-    control_url: str = Field("", description="Where tenants and keys live: empty for SQLite inside the data folder.")
-    jobs_url: str = Field(
-        "", description="Where jobs live: empty for SQLite inside the data folder, or postgresql://…."
+    control_url: str = Field(
+        "", description="Where tenants and keys live: empty for where events live, or postgresql://…."
     )
+    jobs_url: str = Field("", description="Where jobs live: empty for where events live, or postgresql://….")
     cache_url: str = Field(
         "mem://", description="Where answers are kept for a while: mem:// for this process, or redis://host:6379/0."
     )
@@ -239,9 +240,10 @@ class Settings(BaseSettings):
     @field_validator("store_url")
     @classmethod
     def _known_store(cls, url: str) -> str:
-        if url:
+        if url and not url.startswith("postgresql://"):
             raise ValueError(
-                "events live in the data folder: leave it empty. Stores on ClickHouse and PostgreSQL come back, see CHANGELOG.md"
+                "events live in the data folder (leave it empty) or in PostgreSQL, like postgresql://user@host/database; a store "
+                "on ClickHouse comes back, see CHANGELOG.md"
             )
         return url
 
@@ -296,6 +298,16 @@ class Settings(BaseSettings):
         if level.lower() not in LOG_LEVELS:
             raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
         return level.lower()
+
+    @property
+    def control_address(self) -> str:
+        """The URL of control data."""
+        return self.control_url or self.store_url or f"sqlite:///{self.data / 'control.db'}"
+
+    @property
+    def jobs_address(self) -> str:
+        """The URL of jobs."""
+        return self.jobs_url or self.store_url or f"sqlite:///{(self.data / 'jobs.db').absolute()}"
 
     @classmethod
     def settings_customise_sources(

@@ -149,9 +149,9 @@ def test_keys_are_not_shown() -> None:
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["clickhouse://h/hubbub", "postgresql://h/hubbub", "duckdb:x"])
+@pytest.mark.parametrize("url", ["clickhouse://h/hubbub", "mysql://h/hubbub", "duckdb:x"])
 def test_no_other_store_is_taken(url: str) -> None:
-    """Events live in the data folder alone: a URL of another store is refused in one line that says where to read on."""
-    with pytest.raises(BadSettingError, match=r"store_url.*come back, see CHANGELOG\.md") as caught:
+    """Events live in the data folder or in PostgreSQL: another URL is refused in one line that says where to read on."""
+    with pytest.raises(BadSettingError, match=r"store_url.*comes back, see CHANGELOG\.md") as caught:
         load(store_url=url)
     assert "\n" not in caught.value.message

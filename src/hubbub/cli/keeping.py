@@ -89,7 +89,7 @@ def restore(
         note: Callable[[str], None] = lambda text: move(None, text)  # noqa: E731
         answer = keeping.restore(source, folder, note, keys)
         as_of = answer.pop("as_of")
-        with open_engine(folder, control_url="", jobs_url="") as engine:
+        with open_engine(folder, store_url="", control_url="", jobs_url="") as engine:
             configure_logs(engine.settings.log_level)
             answer |= engine.erase_again(as_of, erased_since, note)
     show.emit(answer, as_json=as_json)

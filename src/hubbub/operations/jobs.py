@@ -122,7 +122,7 @@ class JobOperations(ABC):
         return {"failed": len(lately), "parked": len(self.jobs_store.rows(state="parked", limit=1000))}
 
     def _had_jobs(self) -> bool:
-        return bool(self.settings.jobs_url) or (self.settings.data / "jobs.db").exists()
+        return not self.settings.jobs_address.startswith("sqlite") or (self.settings.data / "jobs.db").exists()
 
     def _drop_replies(self, references: Sequence[str]) -> None:
         """Forget the promises and jobs of replies that were asked for, whatever they are doing."""
@@ -255,7 +255,7 @@ def jobs_of(settings: Settings) -> Jobs:
     """Open the jobs database of an installation, made when absent; raises DatabaseUnavailableError."""
     from hubbub.jobs.queue import Jobs
 
-    return Jobs(settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}")
+    return Jobs(settings.jobs_address)
 
 
 @contextmanager

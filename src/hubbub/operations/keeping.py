@@ -22,7 +22,7 @@ from hubbub.operations.jobs import jobs_of
 from hubbub.query.cached import CachedAnswers
 from hubbub.reports.store import ReportStore
 from hubbub.settings import Settings
-from hubbub.storage import backup
+from hubbub.storage import backup, dumped
 from hubbub.storage.backup import Manifest, Progress
 from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_tables import Owner, count
@@ -87,8 +87,11 @@ class KeepingOperations:
     def backup(self, target: str | Path, progress: Progress = _quiet) -> dict[str, Any]:
         """Write a consistent copy of everything into a new folder, while all goes on; returns counts, size and what it lacks.
 
-        Raises ConflictError when the folder exists, StoreUnavailableError, DatabaseUnavailableError.
+        Raises ConflictError when the folder exists, StoreUnavailableError, DatabaseUnavailableError; and BadInputError where events
+        live in PostgreSQL, which says how they are backed up.
         """
+        if self.settings.store_url:
+            raise BadInputError(dumped.advice(self.settings.store_url, self.settings.data, Path(target)))
         place, left_out = Path(target).absolute(), []
         with backup.making(place) as new:
             as_of, counts = backup.copy_store(self.store.folder, new, lambda: micros(self.clock()), progress)
@@ -108,7 +111,7 @@ class KeepingOperations:
         }  # fmt: skip
 
     def _back_up_control(self, new: Path, progress: Progress) -> list[str]:
-        file = _file_of(self.settings.control_url, self.settings.data / "control.db")
+        file = _file_of(self.settings.control_address)
         if file is not None:
             backup.copy_database(file, new / "control.db")
             progress("control.db copied")
@@ -122,7 +125,7 @@ class KeepingOperations:
         ]
 
     def _back_up_jobs(self, new: Path, progress: Progress) -> list[str]:
-        file = _file_of(self.settings.jobs_url, self.settings.data / "jobs.db")
+        file = _file_of(self.settings.jobs_address)
         if file is None:
             return ["jobs_url: jobs lie in PostgreSQL and are not in this backup; back that up with pg_dump"]
         if file.exists():
@@ -287,17 +290,16 @@ def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progres
 
     Raises ConflictError for a target that has rows or is the source, StoreBusyError for a source that is changed meanwhile.
     """
-    source = settings.control_url or f"sqlite:///{settings.data / 'control.db'}"
-    jobs = settings.jobs_url or f"sqlite:///{(settings.data / 'jobs.db').absolute()}"
+    source, jobs = settings.control_address, settings.jobs_address
     if control_url == source or jobs_url == jobs:
         raise ConflictError("the target is where this installation has its data now: name another one")
     for url in (source, jobs):
-        file = _file_of(url, settings.data)
+        file = _file_of(url)
         if file is not None and not file.exists() and url == source:
             raise NotFoundError(f"{file} is not there: {settings.data} is not the data folder of an installation")
     with closing(Database(source)) as out, closing(Database(control_url)) as into:
         carried = carry_control(out, into, progress)
-    file = _file_of(jobs, settings.data)
+    file = _file_of(jobs)
     if file is None or file.exists():
         for url in (jobs, jobs_url):
             jobs_of(settings.model_copy(update={"jobs_url": url})).close()  # makes the tables
@@ -309,10 +311,10 @@ def carry(settings: Settings, control_url: str, jobs_url: str, progress: Progres
 def bind_again(settings: Settings, *, really: bool) -> dict[str, Any]:
     """Let folder, control database and keys of an installation belong together from now on; or only say what they are."""
     folder = settings.data
-    if not (folder / FILE).is_file():
+    if not settings.store_url and not (folder / FILE).is_file():
         raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
-    secret, url = settings.secret_key.get_secret_value(), settings.control_url or f"sqlite:///{folder / 'control.db'}"
-    with closing(Store(folder)) as store, closing(Database(url)) as database:
+    secret = settings.secret_key.get_secret_value()
+    with closing(Store(folder, settings.store_url)) as store, closing(Database(settings.control_address)) as database:
         control = Control(database, folder, secret)
         with store.facts.read() as reading:
             numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]
@@ -326,8 +328,6 @@ def bind_again(settings: Settings, *, really: bool) -> dict[str, Any]:
         return {"installation": store.installation(), "bound": really, "tenants": tenants}
 
 
-def _file_of(url: str, default: Path) -> Path | None:
-    """Return the file of a SQLite database's URL, `default` when the URL is empty, None for PostgreSQL."""
-    if not url:
-        return default
+def _file_of(url: str) -> Path | None:
+    """Return the file of a SQLite database's URL, None for PostgreSQL."""
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None

@@ -42,6 +42,10 @@ class Identities(ABC):
         """Return those of some keys that are stored, by whichever process."""
 
     @abstractmethod
+    def standing(self) -> tuple[int, list[str]]:
+        """Return how many there are, and the names of files that should hold some and do not."""
+
+    @abstractmethod
     def of(self, tenant: int) -> Iterator[Numbers]:
         """Yield a tenant's identities (signed 64-bit) in pieces, each sorted."""
 

@@ -219,6 +219,14 @@ class Database(transaction.Database):
         finally:
             self._end(con)
 
+    def concerns(self) -> list[str]:
+        """Return the server's settings by which it may forget what it has committed."""
+        with self.read() as reading:
+            found = {
+                name: reading.value(f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")
+            }
+        return [f"{name} is off" for name, value in found.items() if value == "off"]
+
     def changed(self) -> int:
         """Return a number that is another one after another process has written."""
         with self.read() as reading:

@@ -172,6 +172,10 @@ class Database(transaction.Database):
             self._check_open()
             work(self._writer)
 
+    def concerns(self) -> list[str]:
+        """Nothing: every commit is on disk."""
+        return []
+
     def changed(self) -> int:
         """Return a number that is another one after a commit that this object did not make: by another process.
 

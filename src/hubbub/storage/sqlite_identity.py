@@ -109,6 +109,14 @@ class Identities(identity.Identities):
         known = self.known(keys)
         return known if known == keys else Identities(self._database, self._folder.parent).known(keys)
 
+    def standing(self) -> tuple[int, list[str]]:
+        """Return how many there are, and which files are not there or not whole."""
+        with self._database.read() as reading:
+            runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")
+            recent = reading.value("SELECT count(*) FROM identity")
+        bad = [name for name, keys in runs if not whole(self._folder / name, keys)]
+        return recent + sum(keys for _, keys in runs), bad
+
     def known(self, keys: Iterable[int]) -> set[int]:
         """Return those of some keys that are stored, as far as this process knows."""
         keys = set(keys)

@@ -76,6 +76,10 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def concerns(self) -> list[str]:
+        """Return what makes a commit less durable than it should be, one line each."""
+
+    @abstractmethod
     def changed(self) -> int:
         """Return a number that is another one after a commit that this object did not make: by another process."""
 

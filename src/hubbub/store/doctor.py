@@ -8,8 +8,6 @@ from typing import Any
 
 from hubbub.errors import NOT_NOW, StoreDamagedError
 from hubbub.settings import Settings
-from hubbub.storage.sqlite_identity import FOLDER as IDENTITIES
-from hubbub.storage.sqlite_identity import whole
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.integrations import Integrations
@@ -53,7 +51,7 @@ def doctor(
     tenants = len(control.tenants())
     broken = integrations.page(state="broken", limit=MOST)
     rows = [
-        _row("store", True, f"{events} events of {owners} tenants in {settings.data}", ""),
+        _row("store", True, f"{events} events of {owners} tenants in {store.facts.name}", ""),
         _row("tenants", tenants > 0, f"{tenants} tenants", "make one: hubbub tenants add NAME --zone ZONE"),
         _row(
             "disk", free > settings.free_floor_mb, f"{free} MiB free",
@@ -65,6 +63,7 @@ def doctor(
         ),
         _files(store),
         _identities(store),
+        _durable(store),
         _log(store, now),
         _row(
             "quarantine", not lately,
@@ -106,15 +105,20 @@ def _files(store: Store) -> dict[str, Any]:
 
 
 def _identities(store: Store) -> dict[str, Any]:
-    """See that every file of identities is there and whole: without them what was counted would be counted again."""
-    with store.facts.read() as reading:
-        runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")
-        recent = reading.value("SELECT count(*) FROM identity")
-    bad = [name for name, keys in runs if not whole(store.folder / IDENTITIES / name, keys)]
-    known = recent + sum(keys for _, keys in runs)
+    """See that every event that was ever stored is known: what is not would be counted again."""
+    known, bad = store.identities.standing()
     return _row(
         "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events are known again when they are resent",
         "restore the folder from a backup",
+    )  # fmt: skip
+
+
+def _durable(store: Store) -> dict[str, Any]:
+    """See that what was acknowledged outlasts a power failure."""
+    bad = store.facts.concerns()
+    return _row(
+        "durable", not bad, _some(bad, "settings of the server lose what was acknowledged") if bad else "commits are on disk",
+        "turn them on in postgresql.conf, for the database and for its user",
     )  # fmt: skip
 
 
