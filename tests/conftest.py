@@ -111,13 +111,24 @@ def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database for jobs: each test runs on SQLite and, when all is tested, on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
-    url: str = request.getfixturevalue("postgres").get_uri()
-    name = f"jobs_{next(_numbers)}"
+    return empty_database(request.getfixturevalue("postgres"))
+
+
+def empty_database(server: Any) -> str:
+    """Make a database of its own in a PostgreSQL that runs; returns its URL."""
+    url: str = server.get_uri()
+    name = f"hubbub_{next(_numbers)}"
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
     with engine.connect() as con:
         con.execute(sa.text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return url.replace("/postgres?", f"/{name}?", 1)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Return where a store lives, one per module: empty for its folder; when all is tested an empty PostgreSQL too."""
+    return "" if request.param == "sqlite" else empty_database(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(autouse=True)

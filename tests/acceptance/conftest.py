@@ -82,9 +82,9 @@ class Loaded:
     summary: dict[str, object] = field(default_factory=dict)
 
 
-def open_engine(folder: Path, clock: Clock = lambda: NOW) -> Engine:
+def open_engine(folder: Path, clock: Clock = lambda: NOW, store_url: str = "") -> Engine:
     """Open an engine on a folder, small and without a floor of free space."""
-    settings = load_settings(data=folder, free_floor_mb=0)
+    settings = load_settings(data=folder, free_floor_mb=0, store_url=store_url)
     return Engine(settings, clock)
 
 
@@ -194,7 +194,7 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Open an engine on an empty folder, one per module."""
-    with open_engine(tmp_path_factory.mktemp("acceptance")) as made:
+def engine(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Engine]:
+    """Open an engine on an empty store, one per module, on each engine of storage."""
+    with open_engine(tmp_path_factory.mktemp("acceptance"), store_url=store_url) as made:
         yield made

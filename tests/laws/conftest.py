@@ -41,9 +41,9 @@ Stored = dict[str, list[tuple[Any, ...]]]
 class Lab:
     """Everything between an event and an answer, without faces."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open a store in a folder."""
-        self.store = Store(folder)
+    def __init__(self, folder: Path, url: str = "") -> None:
+        """Open a store in a folder, or behind a URL."""
+        self.store = Store(folder, url)
         self.now = utc(2026, 12, 31)
         self.tenants: list[Tenant] = []
         self.intake = Intake(self.store, lambda: utc(2026, 12, 31), lambda _: None)
@@ -110,8 +110,8 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A laboratory for all examples of a module; each begins with `lab.empty()`."""
-    made = Lab(tmp_path_factory.mktemp("lab"))
+def lab(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> Iterator[Lab]:
+    """A laboratory for all examples of a module, on each engine; each begins with `lab.empty()`."""
+    made = Lab(tmp_path_factory.mktemp("lab"), store_url)
     yield made
     made.store.close()

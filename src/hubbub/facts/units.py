@@ -133,8 +133,8 @@ def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
         if ((fate.receipts or 0) ^ (one.receipts or 0)) & message.RECEIPTED:
             again.add(("channel", tenant, one.channel or ""))
     writing.many(
-        "UPDATE event SET repeats = ?, delivered_at = ?, receipts = ?, answered_at = CASE WHEN ? THEN NULL ELSE answered_at END "
-        "WHERE tenant = ? AND time = ? AND ident = ?", changed,
+        "UPDATE event SET repeats = ?, delivered_at = ?, receipts = ?, "
+        "answered_at = CASE WHEN ? = 1 THEN NULL ELSE answered_at END WHERE tenant = ? AND time = ? AND ident = ?", changed,
     )  # fmt: skip
     return again
 

@@ -17,6 +17,7 @@ from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.settings import Settings
+from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 from hubbub.store.control import Control, Key
 
@@ -147,12 +148,12 @@ class TenantOperations(ABC):
 
     def quarantine(self, tenant: str, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
         """Return a page of refused records of a tenant, newest first, with the reason of each."""
-        before, one = (place_of(cursor, int) or (None,))[0], self.control.tenant(tenant)
+        before, one = (place_of(cursor, int) or (FOREVER,))[0], self.control.tenant(tenant)
         refresh(self.store, one.no)
         with self.store.facts.read() as reading:
             found = reading.dicts(
                 "SELECT id, received_at, origin, code, field, message, raw FROM quarantine WHERE tenant = :tenant "
-                "AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit",
+                "AND id < :before ORDER BY id DESC LIMIT :limit",
                 {"tenant": one.no, "limit": check_limit(limit) + 1, "before": before},
             )
         rows, following = cut(found, limit, lambda row: (row["id"],))

@@ -200,8 +200,8 @@ def read(
     with store.facts.read() as reading:
         rows = reading.rows(
             "SELECT kind, date, account, state, zone, definition_version, made_at, document FROM snapshot "
-            "WHERE tenant = :tenant AND date >= :start AND date < :finish AND (:kind IS NULL OR kind = :kind) "
-            "AND (:account IS NULL OR account = :account) "
+            "WHERE tenant = :tenant AND date >= :start AND date < :finish AND kind = coalesce(:kind, kind) "
+            "AND account = coalesce(:account, account) "
             "ORDER BY CASE kind WHEN 'Daily' THEN 0 WHEN 'Weekly' THEN 1 ELSE 2 END, date, account",
             {
                 "tenant": tenant.no, "start": start.isoformat(), "finish": end.isoformat(),

@@ -99,7 +99,7 @@ def page(
 ) -> list[Kept]:
     """Return names of a kind or all, whose name or id holds a text, by kind and id, after a place."""
     rows = reading.rows(
-        "SELECT kind, id, name, valid_from, by_hand FROM name WHERE tenant = :tenant AND (:kind IS NULL OR kind = :kind) "
+        "SELECT kind, id, name, valid_from, by_hand FROM name WHERE tenant = :tenant AND kind = coalesce(:kind, kind) "
         "AND (:find = '' OR replace(searched, :searched, '') <> searched OR replace(id, :find, '') <> id) "
         "AND (kind, id) > (:after_kind, :after_id) "
         "ORDER BY kind, id LIMIT :limit",

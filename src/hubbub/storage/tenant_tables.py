@@ -112,7 +112,7 @@ SELECT e.conversation_id, min(e.channel), min(e.account_id), min(e.time), max(e.
     (SELECT p.first_reply_at {_FIRST} ORDER BY p.anchor LIMIT 1), (SELECT p.first_person_at {_FIRST} ORDER BY p.anchor LIMIT 1),
     (SELECT max(p.resolved_at) {_FIRST}), (SELECT max(p.escalated) {_FIRST}), (SELECT max(p.ai_involved) {_FIRST}),
     (SELECT r.value {_RATED}), (SELECT r.scale {_RATED})
-FROM event e WHERE e.tenant = ? AND e.conversation_id IS NOT NULL GROUP BY e.conversation_id
+FROM event e WHERE e.tenant = ? AND e.conversation_id IS NOT NULL GROUP BY e.tenant, e.conversation_id
 """
 
 

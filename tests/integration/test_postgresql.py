@@ -1,0 +1,241 @@
+"""A store in PostgreSQL: the same numbers as in a folder, any number of processes, and what dies or goes away harms nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.demo import sample
+from hubbub.errors import StoreDamagedError, StoreUnavailableError
+from hubbub.facts.refresh import refresh
+from hubbub.facts.verify import verify
+from hubbub.ingest.intake import Intake
+from hubbub.metrics import catalogue
+from hubbub.model.event import Event
+from hubbub.model.question import Question
+from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
+from hubbub.model.window import Grain
+from hubbub.query.queries import Queries
+from hubbub.storage import postgresql_schema, schema
+from hubbub.storage.postgresql import Database
+from hubbub.storage.store import Store
+from tests.conftest import empty_database
+from tests.extent import ALL
+from tests.integration.store_child import BATCH, NOW, TENANTS
+
+DAYS = 20 if ALL else 2
+FACTS = ("event", "response", "episode", "survey", "state", "receipt_channel", "person")
+KILLS = 20 if ALL else 2
+
+
+@dataclass
+class Place:
+    """A database for one store, and a folder beside it."""
+
+    url: str
+    folder: Path
+
+    def open(self) -> Store:
+        """Open the store."""
+        return Store(self.folder, self.url)
+
+
+@pytest.fixture
+def place(postgres: Any, tmp_path: Path) -> Place:
+    """An empty database."""
+    return Place(empty_database(postgres), tmp_path)
+
+
+def rows(store: Store, table: str) -> list[tuple[Any, ...]]:
+    """Return a table without what says when and in which order events came."""
+    columns = [name for name in schema.TABLES[table][0] if name not in ("received_at", "seq")]
+    with store.facts.read() as reading:
+        return sorted(reading.rows(f"SELECT {', '.join(columns)} FROM {table}"), key=repr)
+
+
+def questions(start: datetime) -> Iterator[Question]:
+    """Yield questions for every metric, by every dimension it has, in every grain."""
+    by_rollup: dict[str, list[str]] = {}
+    for name in catalogue.names():
+        by_rollup.setdefault(catalogue.find(name).rollup.name, []).append(name)
+    for names in by_rollup.values():
+        for by in [(), *((one,) for one in catalogue.askable(catalogue.find(names[0]).rollup))]:
+            for grain in Grain if ALL else (Grain.TOTAL, Grain.DAY):
+                yield Question(tuple(names), start, NOW, grain, by)
+
+
+def test_every_number_is_the_same_as_in_a_folder(place: Place, tmp_path: Path) -> None:
+    """Facts are equal row by row, and every metric by every dimension and grain to the last digit, over the demo's events."""
+    stores = Store(tmp_path / "folder"), place.open()
+    tenants = [
+        Tenant(no, id_, zone, "", KEEP_EVERYTHING, hotspot_tones=("negative",))
+        for no, (id_, zone, _) in enumerate(sample.tenants(), 1)
+    ][: None if ALL else 1]
+    for store in stores:
+        intake = Intake(store, lambda: NOW, lambda _: None)
+        for tenant in tenants:
+            assert not intake.accept(tenant, list(sample.events(tenant.id, NOW, DAYS))).rejected
+        refresh(store)
+    for table in FACTS:
+        assert rows(stores[0], table) == rows(stores[1], table), table
+    queries = [Queries(store, lambda: NOW) for store in stores]
+    for tenant in tenants:
+        for question in questions(NOW - timedelta(days=DAYS)):
+            here, there = (one.answer(tenant, question) for one in queries)
+            assert (here.starts, here.dims, here.columns) == (there.starts, there.dims, there.columns), question
+    assert all(verify(store, tenants).clean for store in stores)
+    for store in stores:
+        store.close()
+
+
+def child(place: Place, journal: Path, revision: int, batches: int) -> subprocess.Popen[str]:
+    """Start a process that sends all events with a revision, and wait until it begins."""
+    command = [sys.executable, "-m", "tests.integration.store_child", place.url, str(place.folder), str(journal)]
+    made = subprocess.Popen([*command, str(revision), str(batches)], stdout=subprocess.PIPE, text=True)
+    assert made.stdout is not None
+    with made.stdout as said:
+        assert said.readline() == "ready\n"
+    return made
+
+
+def check(place: Place, acknowledged: dict[tuple[int, int], int], sent: set[tuple[int, int]]) -> None:
+    """Every acknowledged event is there once, with no lower revision; nothing else is; and facts are what folding again gives."""
+    store = place.open()
+    refresh(store)
+    with store.facts.read() as reading:
+        found = reading.rows("SELECT tenant, id, revision FROM event")
+        assert reading.value("SELECT count(*) FROM log") == reading.value("SELECT count(*) FROM todo") == 0
+    there = {(no, int(id_.rpartition("-")[2])): revision for no, id_, revision in found}
+    assert len(found) == len(there)
+    assert {key for key, revision in acknowledged.items() if there.get(key, -1) < revision} == set()
+    assert set(there) <= sent
+    assert verify(store, TENANTS).answer()["differences"] == 0
+    store.close()
+
+
+def read(journals: list[Path]) -> tuple[dict[tuple[int, int], int], int]:
+    """Return the highest acknowledged revision of each event, and how many were said to be new."""
+    known: dict[tuple[int, int], int] = {}
+    new = 0
+    for journal in journals:
+        for line in journal.read_text().splitlines() if journal.exists() else ():
+            no, first, after, revision, stored = map(int, line.split())
+            new += stored
+            for number in range(first, after):
+                known[no, number] = max(revision, known.get((no, number), -1))
+    return known, new
+
+
+def test_processes_that_send_the_same_at_once_count_it_once(place: Place) -> None:
+    """Three processes send the same events with other revisions and fold at the same time: each is new once, the newest stays."""
+    place.open().close()
+    journals = [place.folder / f"journal-{n}" for n in range(3)]
+    children = [child(place, journal, n, batches=4) for n, journal in enumerate(journals)]
+    assert [one.wait(120) for one in children] == [0, 0, 0]
+    acknowledged, new = read(journals)
+    assert new == len(acknowledged) == 4 * BATCH * len(TENANTS)
+    check(place, acknowledged, set(acknowledged))
+    store = place.open()
+    with store.facts.read() as reading:
+        assert reading.rows("SELECT DISTINCT revision FROM event") == [(2,)]
+    store.close()
+
+
+def test_what_is_killed_loses_nothing(place: Place) -> None:
+    """Processes that are killed while they send and fold leave what was acknowledged, once, and nothing half done."""
+    store = place.open()
+    journals = [place.folder / f"journal-{n}" for n in range(2)]
+    sent = {(tenant.no, number) for tenant in TENANTS for number in range(BATCH * 200)}
+    for kill in range(KILLS):
+        children = [child(place, journal, kill, batches=200) for journal in journals]
+        time.sleep(0.4 + 0.13 * kill)
+        for one in children:
+            one.kill()
+            one.wait(30)
+    store.close()
+    check(place, read(journals)[0], sent)
+
+
+def test_a_server_that_is_away_is_named_and_missed_no_longer(postgres: Any, place: Place) -> None:
+    """While it is away nothing is acknowledged and everything says so; afterwards the same store goes on, and counts once."""
+    store = place.open()
+    intake = Intake(store, lambda: NOW, lambda _: None)
+    one = Event(type="message.received", time=NOW, id="a", channel="web", conversation_id="c", contact_id="k")
+    assert intake.accept(TENANTS[0], [one]).stored == 1
+    postgres.stop()
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match="does not answer"):
+                intake.accept(TENANTS[0], [Event(type="message.received", time=NOW, id="b", channel="web")])
+            with pytest.raises(StoreUnavailableError, match="does not answer"):
+                refresh(store)
+            with pytest.raises(StoreUnavailableError, match="does not answer"):
+                Queries(store, lambda: NOW).answer(TENANTS[0], Question(("messages",), NOW - timedelta(1), NOW))
+            with pytest.raises(StoreUnavailableError):
+                place.open()
+    finally:
+        postgres.start()
+    assert intake.accept(TENANTS[0], [one]).duplicates == 1
+    question = Question(("messages",), NOW - timedelta(days=1), NOW + timedelta(days=1))
+    assert Queries(store, lambda: NOW).answer(TENANTS[0], question).columns["messages"].values == [1]
+    store.close()
+
+
+def test_readers_see_one_moment(place: Place) -> None:
+    """A transaction that reads sees nothing of what is written after it began; one that begins later does."""
+    store = place.open()
+    intake = Intake(store, lambda: NOW, lambda _: None)
+    with store.facts.read() as before:
+        assert before.value("SELECT count(*) FROM event") == 0
+        intake.accept(
+            TENANTS[0], [Event(type="message.received", time=NOW, id="a", channel="web", conversation_id="c")]
+        )
+        refresh(store)
+        assert before.value("SELECT count(*) FROM event") == before.value("SELECT count(*) FROM state") == 0
+    with store.facts.read() as after:
+        assert after.value("SELECT count(*) FROM event") == 1
+    store.close()
+
+
+def test_tables_are_completed_once_and_old_processes_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that a table lacks is added with its rows kept; a process whose layout is another writes nothing any more."""
+    old = place.open()
+    with old.facts.write() as writing:
+        writing.run("ALTER TABLE survey DROP COLUMN scale")
+        writing.run("INSERT INTO survey (tenant, survey, rating) VALUES (1, 's', 4.0)")
+        writing.run("DELETE FROM meta WHERE key = 'made'")
+    new = place.open()
+    with new.facts.read() as reading:
+        assert reading.rows("SELECT survey, rating, scale FROM survey") == [("s", 4.0, None)]
+    with new.facts.write() as writing:
+        writing.run("UPDATE meta SET value = '2' WHERE key = 'layout'")
+    with pytest.raises(StoreDamagedError, match="has the layout 2, this process writes 1"), old.facts.write(1):
+        pass
+    monkeypatch.setattr(postgresql_schema, "MADE", "another")
+    database = Database(place.url)
+    with pytest.raises(StoreDamagedError, match="has the layout 2, this Hubbub reads 1"):
+        postgresql_schema.create(database)
+    for one in (old, new, database):
+        one.close()
+
+
+def test_other_processes_are_followed(place: Place) -> None:
+    """A change that another process made is noticed, and one of this process is none."""
+    here, there = place.open(), place.open()
+    known = here.others()
+    with here.facts.write(1) as writing:
+        writing.run("INSERT INTO todo VALUES ('task', 1, 'a')")
+    assert here.others() == known
+    with there.facts.write(1) as writing:
+        writing.run("DELETE FROM todo")
+    assert here.others() != known
+    for one in (here, there):
+        one.close()
