@@ -1,8 +1,11 @@
-"""Commands that keep data safe and move it: backup, restore, export, import tenant, tenants delete, migrate-control, rebind."""
+"""Commands that keep data safe and move it: backup, restore, export, import tenant, tenants delete, migrate-control,
+migrate-store, rebind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(restore)
     app.command()(export)
     app.command("migrate-control")(migrate_control)
+    app.command("migrate-store")(migrate_store)
     app.command()(rebind)
     importing.command("tenant")(import_tenant)
     tenants.command("delete")(delete_tenant)
@@ -187,6 +191,30 @@ def migrate_control(
     answer = {"rows": [{"table": one.table, "rows": one.rows} for one in carried]}
     show.emit(answer, as_json=as_json)
     show.say(f"Nothing differs. Now set HUBBUB_CONTROL_URL={masked(target)} and HUBBUB_JOBS_URL={masked(jobs)}.")
+
+
+def migrate_store(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="An empty database, postgresql://user@host/database, or a new folder."),
+    ],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Carry events, facts, control data and jobs into another store, and prove by tenant and month that nothing differs.
+
+    Stop servers and workers first. What was in use stays as it is; cut short, the same command goes on.
+    """
+    from hubbub.cli import show
+    from hubbub.operations import store_migration
+    from hubbub.settings import load, masked
+
+    settings = load(data)
+    with show.progress("carrying", None, quiet=as_json) as move:
+        months = store_migration.migrate_store(settings, target, lambda note: move(None, note))
+    show.emit({"rows": [asdict(month) for month in months]}, as_json=as_json)
+    where = f"HUBBUB_STORE_URL={masked(target)}" if "://" in target else f"HUBBUB_DATA={target} and no HUBBUB_STORE_URL"
+    show.say(f"Nothing differs. Now set {where}.")
 
 
 def rebind(
