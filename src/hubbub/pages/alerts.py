@@ -10,7 +10,7 @@ from hubbub.metrics.catalogue import find, names, title_of
 from hubbub.model.alert import Direction, Kind
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, data_table, facts
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.reports.words import near, shown
 from hubbub.store.outbox import KINDS
 
@@ -219,7 +219,7 @@ PAGE = Page(
         Widget("tried", "The past year with this rule", _tried, size="list", wide=True, role=Role.ADMIN, lazy=True),
         Widget("destinations", "Who can be told", _destinations, size="list", wide=True, role=Role.ADMIN),
     ),
-    role=Role.ANALYST, header=False,
+    role=Role.ANALYST, header=False, group=Group.SET_UP,
     actions={
         "try": _do_try, "add": _do_add, "pause": _do_pause, "resume": _do_resume, "remove": _do_remove,
         "destination": _do_destination, "test": _do_test, "drop": _do_drop,

@@ -12,7 +12,7 @@ from hubbub.model.question import Question
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Table, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.query.live import members
 from hubbub.reports.words import shown
 
@@ -207,6 +207,7 @@ LIST = Page(
     "incidents", "Incidents",
     (Widget("list", "Incidents", _list, size="list", wide=True),),
     role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
+    group=Group.NOW,
 )  # fmt: skip
 ONE = Page(
     "incident", "Incident",
@@ -217,5 +218,5 @@ ONE = Page(
         Widget("entries", "What happened", _entries, size="list", wide=True),
         Widget("messages", "Who was told", _messages, size="list", wide=True),
     ),
-    role=Role.ANALYST, header=False, listed=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
+    role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
 )  # fmt: skip
