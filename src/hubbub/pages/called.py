@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.model.name import KINDS
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
-from hubbub.pages.parts import Column, Done, Form, Page, Role, Shown, Widget
+from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 
 TITLES = {"staff": "Staff", "contact": "Contact", "room": "Room", "account": "Account", "campaign": "Campaign"}
 MOST = 100
@@ -57,5 +57,5 @@ PAGE = Page(
     "names", "Names",
     (Widget("names", "What ids are called", _names, size="tall", wide=True,
             about="Ids are the identity: a name can change, and no number does with it."),),
-    role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget},
+    role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
 )  # fmt: skip
