@@ -321,7 +321,8 @@ class Engine(
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
         now = self.clock().timestamp()
-        rows = doctor(self.store, self.settings, self.control, self.integration_store, self.unfinished_jobs, now)
+        lost = [text for tenant in self._all_tenants() for text in self.ledger.lost(tenant.id, self.clock())]
+        rows = doctor(self.store, self.settings, self.control, self.integration_store, lost, self.unfinished_jobs, now)
         return {"rows": rows}
 
     def load(

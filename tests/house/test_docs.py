@@ -316,7 +316,7 @@ def test_commands_in_the_papers_exist(reference: ModuleType) -> None:
             name = next((" ".join(words[:n]) for n in (4, 3, 2) if " ".join(words[:n]) in known), None)
             name = name or ("hubbub import PATH" if words[:2] == ["hubbub", "import"] else None)
             assert name, f"{paper.name}: {line}"
-            options = {o for p in known[name].params for o in p.opts}
+            options = {o for p in known[name].params for o in (*p.opts, *p.secondary_opts)}
             assert {w for w in words if w.startswith("--")} <= options, f"{paper.name}: {line}"
 
 

@@ -63,6 +63,8 @@ QUEUES = {
               completed=10_000, failed=10_000, poll=0.25),
         Queue("catch-up", "Fetches the days of an integration that are not there yet, newest first.", pause=60.0, at_once=16,
               per_tenant=4),
+        Queue("watch-sources", "Looks for silences of sources that send by themselves.", everywhere=1, at_once=1, completed=50,
+              failed=100),
         Queue("analytics-aggregate", "Aggregates a day after its ingestion has ended.", attempts=2, pause=5.0, factor=1.0,
               everywhere=1, at_once=1),
         Queue("ai-responses", "Suggests an answer to a message.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10, poll=0.1),

@@ -282,6 +282,11 @@ def restatements(task: Task, payload: Payload) -> Any:
     return _checked(task.ask("restate"))
 
 
+def watch_sources(task: Task, payload: Payload) -> Any:
+    """Look for silences."""
+    return task.ask("watch_sources")
+
+
 class Whose(Enum):
     """Whose a queue's jobs are: one tenant's, everybody's, or either."""
 
@@ -308,6 +313,7 @@ WORK = {
     "catch-up": Work(CatchUp, catch_up, Whose.ONE),
     "analytics-aggregate": Work(AggregateDay, aggregate_day, Whose.ANY),
     "ai-responses": Work(Reply, reply, Whose.ONE),
+    "watch-sources": Work(Payload, watch_sources),
     "retention": Work(Payload, retention),
     "reports": Work(Report, report, Whose.ONE),
     "alerts": Work(Payload, alerts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -63,16 +63,17 @@ class Day:
 class Feed:
     """What a service can bring: subjects of event types (None: any), and the values that its events have of dimensions.
 
-    `daily`: days are fetched when they are over; otherwise the service sends by itself.
+    `daily`: days are fetched when they are over. `live`: the service sends by itself.
     """
 
     subjects: frozenset[str] | None = None
     dims: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     daily: bool = False
+    live: bool = False
 
     def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:
         """Return what is left of a feed where more is known of its events."""
-        return Feed(self.subjects, {**self.dims, **dims}, self.daily)
+        return replace(self, dims={**self.dims, **dims})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,36 @@
-"""The engine's operation that says which days and ranges of each source are there. `Engine` (app.py) inherits it."""
+"""The engine's operations about which days and ranges of each source are there. `Engine` (app.py) inherits them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import HOUR as US_HOUR
+from hubbub.facts.moments import micros, moment
+from hubbub.facts.refresh import refresh
+from hubbub.ingest.providers import PROVIDERS
+from hubbub.ingest.receivers.base import Gap as Lost
+from hubbub.ingest.silence import WEEKS, silences
 from hubbub.model.coverage import WORDS, Day, Gap, Reason
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_date
 from hubbub.model.window import day_of
+from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.coverage import Coverage, Range, zone_of
+from hubbub.store.integrations import FETCHED as WORKING
 from hubbub.store.integrations import Integration, Integrations
 
-OPERATIONS = ("coverage",)
-"""Those that a command or a page may ask for."""
+OPERATIONS = ("coverage", "watch_sources")
+"""Those that a command, a page or a job may ask for."""
+
+HOUR = timedelta(hours=1)
+WATCHED = 48
+"""Hours that are looked at for silences."""
 
 SHOWN = 28
 """Days that are shown when none are asked for."""
@@ -30,6 +42,7 @@ class CoverageOperations:
     """What an engine knows of its sources' completeness."""
 
     clock: Clock
+    store: Store
     control: Control
     integration_store: Integrations
     ledger: Coverage
@@ -64,6 +77,44 @@ class CoverageOperations:
         if tenant is None:
             raise BadQuestionError("an integration is asked for by its id and its tenant: name the tenant too")
         return tenant
+
+    def note_gaps(self, integration: Integration, gaps: Iterable[Lost]) -> None:
+        """Note what a service says that it did not deliver."""
+        for gap in gaps:
+            reason = Reason.RATE_LIMITED if "rate" in gap.reason else Reason.LOST
+            self.ledger.note(integration, gap.from_, gap.to, reason, gap.reason)
+
+    def watch_sources(self) -> dict[str, Any]:
+        """Look for silences of all integrations that send by themselves, and note them as gaps; returns how many there are."""
+        found, after = 0, ""
+        while page := self.integration_store.page(state=WORKING, after=after):
+            after = page[-1].id
+            for one in page:
+                if PROVIDERS[one.provider].receives(one.secret_names):
+                    found += self._watch(one)
+        return {"silences": found}
+
+    def _watch(self, one: Integration) -> int:
+        """Note the silences of an integration's source in the last hours that are over."""
+        end = micros(self.clock()) // US_HOUR
+        first = end - WEEKS * 7 * 24 - WATCHED
+        tenant = self.control.tenant(one.tenant)
+        refresh(self.store, tenant.no)
+        with self.store.facts.read() as reading:
+            rows = reading.rows(
+                "SELECT time / 3600000000, count(*) FROM event "
+                "WHERE tenant = ? AND source = ? AND time >= ? AND time < ? GROUP BY 1",
+                (tenant.no, one.provider, first * US_HOUR, end * US_HOUR),
+            )
+        by_hour = dict(rows)
+        known = [by_hour.get(hour, 0) for hour in range(min(by_hour, default=end), end)]
+        silent = silences(known, WATCHED)
+        for begin, after in silent:
+            start = moment((end - len(known) + begin) * US_HOUR)
+            self.ledger.note(
+                one, start, start + (after - begin) * HOUR, Reason.SILENT, action="See whether the service still sends"
+            )
+        return len(silent)
 
     def _covered(self, one: Integration, days: Sequence[date], now: datetime) -> dict[str, Any]:
         gaps = [gap for gap in self.ledger.gaps(one.tenant, now) if gap.integration == one.id]
@@ -121,5 +172,5 @@ def _gap(gap: Gap) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"

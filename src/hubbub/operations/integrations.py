@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -357,7 +358,7 @@ def feed_of(integration: Integration) -> Feed:
     """Return what an integration can bring: what its connector says, where days are fetched from it."""
     kind = PROVIDERS.get(integration.provider)
     if kind is not None and kind.connector is not None and kind.fetches(integration.secret_names):
-        return kind.connector.feed(integration)
+        return replace(kind.connector.feed(integration), live=kind.receives(integration.secret_names))
     return ANY
 
 

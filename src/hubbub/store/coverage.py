@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from hubbub.model.coverage import Day, Feed, Gap, Reason
+from hubbub.model.coverage import WORDS, Day, Feed, Gap, Reason
 from hubbub.model.window import day_of, utc_naive
 from hubbub.store.database import Database, metadata
 from hubbub.store.integrations import Integration, Integrations, changes, count_change
 
 FETCHED, EMPTY, PARTIAL, MISSING = STATES = ("fetched", "empty", "partial", "missing")
 """Of a range: there whole, there and nothing in it, there but for named parts, not there."""
+LATE = timedelta(hours=12)
 _Known = tuple[int, tuple[Gap, ...], str]
 ANY = Feed()
 """What a service may bring of which nothing is known."""
@@ -109,6 +110,13 @@ class Coverage:
     def told(self, tenant: str, now: datetime) -> str:
         """Return a text that is another one when the gaps are others."""
         return self._known(tenant, now)[2]
+
+    def lost(self, tenant: str, now: datetime) -> list[str]:
+        """Return in words the gaps of a tenant's sources that ended more than `LATE` ago, which a night should have closed."""
+        return [
+            f"{gap.name} of {tenant}: {gap.start:%Y-%m-%d %H:%M} to {gap.end:%Y-%m-%d %H:%M} UTC: {WORDS[gap.reason]}"
+            for gap in self.gaps(tenant, now) if gap.end < now - LATE
+        ]  # fmt: skip
 
     def _known(self, tenant: str, now: datetime) -> _Known:
         quarter = int(now.timestamp()) // 900  # days begin on quarter hours, in every zone
@@ -201,12 +209,17 @@ class Coverage:
         detail: str,
         action: str,
     ) -> str:
-        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state."""
+        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state.
+
+        What the service did not send of a day that is there whole is there now.
+        """
         state = PARTIAL if missing else FETCHED if found else EMPTY
         self._set(
             integration, day, state=state, reason=Reason.UNREADABLE.value if missing else "", detail=detail[:500],
             action=action[:500], parts=_json({k: sorted(v) for k, v in missing.items()}), place="", found=found,
         )  # fmt: skip
+        if state != PARTIAL:
+            self.close(integration, day.start, day.end, found)
         return state
 
     def fail(self, integration: Integration, day: Day, reason: Reason, detail: str, action: str = "") -> None:
@@ -308,7 +321,8 @@ def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
         untried = [day for day in _expected(source, today) if day not in source.done and day not in rows]
         for first, last in _stretches(untried):
             yield _untried(source, Day(first, Day.of(first, zone_of(one)).start, Day.of(last, zone_of(one)).end))
-        yield _gap(source, Day.of(today, zone_of(one)), Reason.NOT_OVER)
+        if not source.feed.live:
+            yield _gap(source, Day.of(today, zone_of(one)), Reason.NOT_OVER)
     for row in source.open:
         if row.day is None or row.day >= since:
             feed = source.feed.narrowed(row.parts) if row.parts else source.feed

@@ -30,10 +30,11 @@ def doctor(
     settings: Settings,
     control: Control,
     integrations: Integrations,
+    lost: list[str],
     jobs: Callable[[float], Mapping[str, int] | None],
     now: float,
 ) -> list[dict[str, Any]]:
-    """Return rows of check, ok, found, advice. Everything is read, nothing changed.
+    """Return rows of check, ok, found, advice. Everything is read, nothing changed. `lost` names gaps of sources.
 
     `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
     None when there never was a job. `now` is in seconds since 1970.
@@ -49,7 +50,7 @@ def doctor(
         )[0]  # fmt: skip
     batches = store.log.behind()
     tenants = len(control.tenants())
-    broken = integrations.page(state="broken", limit=MOST)
+    broken = integrations.page(state=("broken", "degraded"), limit=MOST)
     rows = [
         _row("store", True, f"{events} events of {owners} tenants in {store.facts.name}", ""),
         _row("tenants", tenants > 0, f"{tenants} tenants", "make one: hubbub tenants add NAME --zone ZONE"),
@@ -72,8 +73,12 @@ def doctor(
             "hubbub quarantine list --tenant NAME, mend the sender, then: hubbub quarantine replay",
         ),
         _row(
-            "integrations", not broken, _some([f"{i.id} of {i.tenant}: {i.reason}" for i in broken], "broken integrations"),
+            "integrations", not broken, _some([f"{i.id} of {i.tenant}: {i.reason}" for i in broken], "integrations to mend"),
             "; ".join(dict.fromkeys(f"{i.action} (hubbub integrations rotate or resume {i.id})" for i in broken[:SHOWN])),
+        ),
+        _row(
+            "coverage", not lost, _some(lost, "gaps of sources"),
+            "hubbub coverage says which days; what can be fetched comes in the next night",
         ),
     ]  # fmt: skip
     return [*rows, *_jobs(lambda: jobs(since))]

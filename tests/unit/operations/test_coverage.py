@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,10 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.errors import BadQuestionError, HubbubError, UpstreamRefusedError
+from hubbub.ingest.connectors.catalogue import CONNECTORS
+from hubbub.ingest.connectors.slack import Slack
+from hubbub.ingest.receivers.base import Gap as Lost
+from hubbub.outgoing.http import Outgoing
 from hubbub.settings import load
 from tests.platforms import TOKEN, Graph, Workspace, graph_error, insight, post
 from tests.services import Call, Reply, Service, service
@@ -211,6 +216,89 @@ def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> Non
     assert nights.night() == ["2026-08-02"]
     with pytest.raises(UpstreamRefusedError):  # a page that is not there is refused with the same code, and breaks
         nights.engine.ingest_day("acme", nights.page(nights.run(lambda _: graph_error(100))), "2026-08-01")
+
+
+@pytest.mark.slow
+def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Slack workspace that lets an app ask once a minute: every message of two months comes, newest days first, at most 31 days a
+    night, and no page is asked for twice.
+    """
+    first = datetime(2026, 6, 2, 9, tzinfo=UTC).timestamp()
+    said: list[dict[str, Any]] = []
+    for day in range(60):
+        root = f"{first + day * 86_400:.6f}"
+        reply = {"ts": f"{float(root) + 60:.6f}", "user": "U2", "thread_ts": root, "parent_user_id": "U1"}
+        said += [{"ts": root, "user": "U1", "thread_ts": root, "reply_count": 1, "latest_reply": reply["ts"]}, reply]
+        said += [{"ts": f"{float(root) + 600 + n:.6f}", "user": "U3"} for n in range(3)]
+    workspace, elapsed, last = Workspace({"a": said}, page=15), 0.0, -60.0
+
+    def once_a_minute(call: Call) -> Reply:
+        nonlocal last
+        if call.path.endswith(("history", "replies")):
+            if elapsed - last < 60:
+                return Reply(
+                    {"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(math.ceil(60 - elapsed + last))}
+                )
+            last = elapsed
+        return workspace(call)
+
+    def pause(seconds: float) -> None:
+        nonlocal elapsed
+        elapsed += seconds
+
+    class Patient(Slack):
+        """Slack, whose pauses take no time."""
+
+        def __init__(self, http: Outgoing) -> None:
+            super().__init__(http, pause)
+
+    monkeypatch.setitem(CONNECTORS, "slack", Patient)
+    there = nights.run(once_a_minute)
+    nights.workspace(there, since="2026-06-02")
+    nights.now = datetime(2026, 7, 31, 12, tzinfo=UTC)
+    came = [nights.night() for _ in range(2)]
+    assert [len(days) for days in came] == [31, 30]
+    assert all(days == sorted(days, reverse=True) for days in came)
+    answer = nights.ask("messages", start="2026-06-02", end="2026-08-01")
+    assert {value for _, value, _ in states(answer, "messages")} == {5}
+    assert answer["freshness"]["complete"] is True
+    assert elapsed < 4 * 3600
+
+
+def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Nights) -> None:
+    """A minute that Slack says was left out makes its hour incomplete; fetching the day closes it."""
+    id_ = nights.workspace(nights.run(Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})))
+    one = nights.engine.integration_store.get("acme", id_)
+    minute = datetime(2026, 8, 1, 12, 7, tzinfo=UTC)
+    for start in (minute, minute, minute + timedelta(minutes=1)):
+        nights.engine.note_gaps(one, [Lost(start, start + timedelta(minutes=1), "app_rate_limited")])
+    gaps = nights.engine.coverage("acme")["rows"][0]["gaps"]
+    assert [(gap["from"][11:16], gap["to"][11:16], gap["reason"]) for gap in gaps] == [
+        ("12:07", "12:09", "rate_limited")
+    ]
+    nights.night()
+    assert nights.engine.coverage("acme")["rows"][0]["gaps"] == []
+
+
+def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
+    """A service that sends ten messages an hour for three weeks and none for four hours has a gap there; doctor names it."""
+    secrets = {"secret_token": "x" * 20}
+    id_ = nights.engine.add_integration("acme", "telegram", name="Bot", settings={"bot_id": "1"}, secrets=secrets)["id"]
+    nights.now = datetime(2026, 8, 22, 12, tzinfo=UTC)
+    quiet = range(4, 8)
+    nights.engine.record("acme", [
+        {"type": "message.received", "time": (nights.now - timedelta(hours=hour, minutes=n * 6)).isoformat(), "id": f"{hour}-{n}",
+         "source": "telegram", "channel": "telegram"}
+        for hour in range(1, 21 * 24) if hour not in quiet for n in range(10)
+    ], history=True)  # fmt: skip
+    assert nights.engine.watch_sources() == {"silences": 1}
+    (row,) = nights.engine.coverage("acme", integration=id_)["rows"]
+    assert [gap["reason"] for gap in row["gaps"]] == ["silent"]
+    assert nights.engine.watch_sources() == {"silences": 1}
+    assert len(nights.engine.coverage("acme", integration=id_)["rows"][0]["gaps"]) == 1
+    nights.now += timedelta(days=1)
+    (check,) = [row for row in nights.engine.doctor()["rows"] if row["check"] == "coverage"]
+    assert (check["ok"], "Bot" in check["found"]) == (False, True)
 
 
 def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:

@@ -1,0 +1,47 @@
+"""Silences: a source that stopped is found, one that goes on is left alone, and where little is known nothing is said."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from hubbub.ingest.silence import HISTORY, silences
+
+
+def poisson(rate: float, chance: random.Random) -> int:
+    """Return how many events an hour has at a rate."""
+    left, count = math.exp(-rate), 0
+    product = chance.random()
+    while product > left:
+        product *= chance.random()
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_four_hours_of_a_source_with_ten_an_hour_are_found(seed: int) -> None:
+    """After five weeks of ten events an hour, as chance has them, four empty hours are one silence, from the first to the last."""
+    chance = random.Random(seed)
+    hours = [poisson(10, chance) for _ in range(35 * 24)]
+    hours[-6:-2] = [0] * 4
+    assert silences(hours, 48) == [(len(hours) - 6, len(hours) - 2)]
+
+
+def test_thirty_undisturbed_days_give_at_most_one_finding() -> None:
+    """Of a slow and a busy source, by day and night, thirty days give one finding at most."""
+    for seed, rate in enumerate((1.0, 10.0)):
+        chance = random.Random(seed)
+        hours = [poisson(rate * (1 if 7 <= n % 24 < 22 else 0.1), chance) for n in range(60 * 24)]
+        found = {run for end in range(31 * 24, 61 * 24, 24) for run in silences(hours[:end], 24)}
+        assert len(found) <= 1, rate
+
+
+def test_little_is_not_called_silent() -> None:
+    """With fewer than seven expected, without two weeks known, and where nights are always empty, nothing is said."""
+    assert silences([1] * HISTORY + [0] * 6, 6) == []
+    assert silences([10] * (HISTORY - 2) + [0] * 2, 2) == []
+    night = [0 if n % 24 < 8 else 10 for n in range(40 * 24 + 8)]
+    assert silences(night, 8) == []
+    assert silences([], 0) == []
