@@ -24,5 +24,8 @@ AWAY = 60
 FUZZ = 3_000 if ALL else 120
 """Damaged inputs of each kind: bodies, payloads, files, mappings, exports."""
 
+WORLDS_OF_DELIVERIES = 6 if ALL else 1
+"""Worlds whose deliveries are lost, doubled and late."""
+
 LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")
 """How many worlds each law is tried on, a profile of tests/laws/conftest.py; `search` looks for new ones."""

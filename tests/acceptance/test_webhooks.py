@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from hubbub.app import Engine
 from hubbub.ingest.receivers.base import Delivery, Options, Received
 from hubbub.ingest.receivers.catalogue import RECEIVERS
-from tests.acceptance.conftest import DATA, needs
+from hubbub.ingest.sources import slack
+from hubbub.ingest.sources.summary import Record
+from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.settings import load
+from tests.acceptance.conftest import DATA, NOW, needs
+from tests.acceptance.test_connectors import largest
 
 TABLE: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("webhooks.yaml").read_text(encoding="utf-8"))
 FOLDERS = {"slack": "slack", "whatsapp": "whatsapp", "messenger": "messenger", "twilio": "twilio"}
@@ -70,3 +77,56 @@ def test_the_table_has_every_body() -> None:
     """No body is left out, none is told to mean nothing at all, and no line is of a body that is not there."""
     assert set(TABLE) == set(bodies())
     assert all(TABLE.values())
+
+
+@needs("slack-olake")
+def test_a_workspace_sent_live_and_its_export_count_once(tmp_path: Path) -> None:
+    """Every message of a real export, sent as it happened and then imported, gives what importing it alone gives, nothing twice."""
+    root = largest(DATA / "slack-olake")
+    ids = {one["name"]: one["id"] for one in json.loads((root / "channels.json").read_text())}
+    said = [
+        {**message, "channel": ids[path.parent.name], "type": "message"}
+        for path in sorted(root.glob("*/*-*-*.json"))
+        for message in json.loads(path.read_text())
+    ]
+    with Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW) as engine:
+        for tenant in ("live", "alone"):
+            engine.ensure_tenant(tenant, "UTC", retention=KEEP_EVERYTHING)
+        row = engine.add_integration("live", "slack", secrets={"signing_secret": "s"})
+        one = engine.integration_store.get("live", row["id"])
+        for message in sorted(said, key=lambda message: str(message["ts"])):
+            told = {name: value for name, value in message.items() if name not in LATER}
+            engine.receiving.take_trusted(one, Delivery("POST", "", {}, {}, json.dumps({"event": told}).encode(), NOW))
+        imported = [record.event for record in slack.read(root).records() if isinstance(record, Record)]
+        found = engine.load("live", imported)
+        assert found["accepted"] == found["corrected"] and found["rejected"] == []
+        engine.load("alone", imported)
+        engine.refresh()
+        live, alone = (_said(engine, tenant) for tenant in ("live", "alone"))
+        assert live.keys() == alone.keys()
+        assert [live[id_] for id_ in live] == [alone[id_] for id_ in live]
+        assert engine.verify()["clean"]
+
+
+LATER = (
+    "reply_count",
+    "reply_users",
+    "reply_users_count",
+    "latest_reply",
+    "replies",
+    "reactions",
+    "subscribed",
+    "edited",
+)
+"""What Slack knows of a message only after it was sent."""
+
+
+def _said(engine: Engine, tenant: str) -> dict[str, tuple[Any, ...]]:
+    """Return what is stored of each message, by id."""
+    no = engine.control.tenant(tenant).no
+    with engine.store.facts.read() as reading:
+        rows = reading.rows(
+            "SELECT id, time, type, channel_id, conversation_id, contact_id, staff_id, kind FROM event WHERE tenant = ?",
+            (no,),
+        )
+    return {row[0]: tuple(row) for row in rows}

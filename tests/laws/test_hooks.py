@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.extent import WORLDS_OF_DELIVERIES
 from tests.unit.ingest.receivers.bodies import AT
 from tests.unit.web.conftest import Face, serving
 from tests.unit.web.test_hooks import SECRET, Hook, meta, slack
@@ -93,7 +94,7 @@ def stored(face: Face) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["source"], row["id"]))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(WORLDS_OF_DELIVERIES))
 def test_lost_doubled_and_late_bodies_come_to_the_same(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Bodies that are lost, doubled, late and forged, and then all sent once more in order, give what an undisturbed line gives."""
     chance = random.Random(seed)

@@ -155,3 +155,13 @@ def test_no_other_store_is_taken(url: str) -> None:
     with pytest.raises(BadSettingError, match=r"store_url.*comes back, see CHANGELOG\.md") as caught:
         load(store_url=url)
     assert "\n" not in caught.value.message
+
+
+def test_addresses_are_those_that_others_reach(tmp_path: Path) -> None:
+    """Without `public_url` they name host and port, with it that and the path of the proxy; a path in it is refused by name."""
+    assert load(tmp_path, port=9000).address("/v1/hooks/x") == "http://127.0.0.1:9000/v1/hooks/x"
+    behind = load(tmp_path, public_url="https://stats.example.com/", base_path="/stats")
+    assert behind.address("/v1/hooks/x") == "https://stats.example.com/stats/v1/hooks/x"
+    for wrong in ("stats.example.com", "https://stats.example.com/stats", "https://u:p@x", "ftp://x"):
+        with pytest.raises(BadSettingError, match="public_url"):
+            load(tmp_path, public_url=wrong)

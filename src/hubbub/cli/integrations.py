@@ -90,7 +90,8 @@ def add(
             "add_integration", tenant=tenant, provider=chosen, name=name, settings=settings,
             secrets=_secrets(secret_file, chosen),
         )  # fmt: skip
-        setup = there.call("integration_setup", tenant=tenant, integration_id=row["id"]) if row["address"] else None
+        receives = row["address"] is not None or not row["fetches"]
+        setup = there.call("integration_setup", tenant=tenant, integration_id=row["id"]) if receives else None
     show.emit(row, as_json=as_json, columns=COLUMNS)
     if setup is not None and not as_json:
         _walk(setup, row.get("made") or {})

@@ -35,6 +35,11 @@ class Provider:
     receiver: Receiver | None
 
     @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.receiver.setup.title if self.receiver is not None else self.name.replace("_", " ").capitalize()
+
+    @property
     def settings(self) -> tuple[Setting, ...]:
         """What can be set."""
         fetching = self.connector.settings if self.connector is not None else ()
@@ -56,7 +61,16 @@ class Provider:
 
     def receives(self, names: tuple[str, ...]) -> bool:
         """Say whether what is sent can be verified with secrets of these names."""
-        return self.receiver is not None and {one.name for one in self.receiver.setup.secrets} <= set(names)
+        return self.receiver is not None and {one.name for one in self._verifying} <= set(names)
+
+    def listens(self, names: tuple[str, ...]) -> bool:
+        """Say whether with secrets of these names the service sends over a connection of ours."""
+        return self.receiver is not None and any(one.opens and one.name in names for one in self.receiver.setup.secrets)
+
+    @property
+    def _verifying(self) -> tuple[Secret, ...]:
+        secrets = self.receiver.setup.secrets if self.receiver is not None else ()
+        return tuple(one for one in secrets if not one.opens)
 
     def check_settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""
@@ -80,12 +94,12 @@ class Provider:
         found = {name: secret for name, secret in given.items() if secret}
         made: dict[str, str] = {}
         if self.receiver is not None:
-            ours = {one.name for one in self.receiver.setup.secrets if one.ours}
-            theirs = {one.name for one in self.receiver.setup.secrets} - ours
+            ours = {one.name for one in self._verifying if one.ours}
+            theirs = {one.name for one in self._verifying} - ours
             if theirs <= set(found) and (theirs or self.connector is None):
                 made = {name: random.token_hex(16) for name in ours - set(found)}
         whole = (*found, *made)
-        if not self.fetches(whole) and not self.receives(whole):
+        if not self.fetches(whole) and not self.receives(whole) and not self.listens(whole):
             needed = " or ".join(one.name for one in self.secrets if not one.ours)
             raise BadInputError(f"secrets: {self.name} needs {needed}")
         return found | made, made

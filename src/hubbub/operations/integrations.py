@@ -24,8 +24,10 @@ from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.daily import DayFetch, changed
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.providers import provider as provider_of
-from hubbub.ingest.receivers.base import Setup
+from hubbub.ingest.receivers.base import Delivery, Setup
 from hubbub.ingest.receivers.receive import Receiving
+from hubbub.ingest.receivers.slack_socket import SlackSocket
+from hubbub.ingest.receivers.sockets import Socket, Sockets
 from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.coverage import Day, Feed, Reason
 from hubbub.model.event import Item
@@ -35,6 +37,7 @@ from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
 from hubbub.outgoing.http import Outgoing
+from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.replies.reply import Replies
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
@@ -42,6 +45,7 @@ from hubbub.store.control import Control
 from hubbub.store.coverage import ANY, PARTIAL, Coverage, zone_of
 from hubbub.store.database import Database
 from hubbub.store.deliveries import KEY_LENGTH, REFUSED, Deliveries, state_of, why_refused
+from hubbub.store.deliveries import Delivery as Noted
 from hubbub.store.integrations import FETCHED, STATES, TOKEN, Integration, Integrations
 from hubbub.store.payloads import Payloads, Promise
 from hubbub.store.repeats import Repeats
@@ -88,7 +92,9 @@ class OutsideOperations(ABC):
         self.receiving = Receiving(
             self.integration_store, self.payload_store, self.store, self.control.tenant,
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin), self.take_names,
+            lambda one, gap: self.ledger.note(one, gap.from_, gap.to, Reason.RATE_LIMITED, gap.reason),
         )  # fmt: skip
+        self.sockets = Sockets(self.integration_store, self.socket_of)
         self.replies = Replies(
             self.http, self.settings.ai, self.payload_store, self.integration_store, self.record, self.clock
         )
@@ -161,7 +167,7 @@ class OutsideOperations(ABC):
         is the minute of the newest body that was taken within the last 30 days.
         """
         one = self.integration_store.get(tenant, integration_id)
-        if self._row(one)["address"] is None:
+        if not _receives(one):
             raise BadInputError(f"integration {one.id} only fetches: nothing is to be set up at its service")
         return self._setup(one)
 
@@ -172,11 +178,12 @@ class OutsideOperations(ABC):
         after = (place_of(cursor, str) or ("",))[0]
         found = self.integration_store.page(tenant, after=after, limit=check_limit(limit) + 1)
         some, following = cut(found, limit, lambda one: (one.id,))
-        return {"rows": [self._setup(one) for one in some if self._row(one)["address"] is not None], "next": following}
+        return {"rows": [self._setup(one) for one in some if _receives(one)], "next": following}
 
     def _setup(self, one: Integration) -> dict[str, Any]:
         row, receiver = self._row(one), PROVIDERS[one.provider].receiver
         setup = receiver.setup if receiver is not None else Setup("", (), ())
+        steps = setup.steps if row["address"] is not None else setup.connected
         seen = self.delivered.latest(one.id[-KEY_LENGTH:])
         taken = [latest.minute for latest in seen if state_of(latest.outcome) != REFUSED]
         refused = next((latest for latest in seen if latest.minute not in taken), None)
@@ -184,7 +191,7 @@ class OutsideOperations(ABC):
         return {
             "id": one.id, "tenant": one.tenant, "provider": one.provider, "name": one.name, "title": setup.title,
             "address": row["address"], "scopes": list(setup.scopes),
-            "steps": [step.format_map(_Shown(address=row["address"])) for step in setup.steps],
+            "steps": [step.format_map(_Shown(address=row["address"] or "")) for step in steps],
             "state": "refused" if refused is not None else "received" if taken else "waiting",
             "received_at": f"{taken[0].isoformat()}Z" if taken else None,
             "reason": why_refused(refused.outcome, refused.reason) if refused is not None else "",
@@ -225,6 +232,22 @@ class OutsideOperations(ABC):
             "fetches": kind.fetches(one.secret_names),
             "address": self.settings.address(f"/v1/hooks/{one.provider}/{one.id}") if kind.receives(one.secret_names) else None,
         }  # fmt: skip
+
+    def socket_of(self, one: Integration) -> Socket:
+        """Return the connection over which an integration's service sends, not open yet."""
+        token, base_url = self.integration_store.secrets(one)["app_token"], str(one.settings.get("base_url", SLACK))
+        return SlackSocket(self.http, token, base_url, partial(self._take_over_socket, one), self.clock)
+
+    def _take_over_socket(self, one: Integration, delivery: Delivery) -> None:
+        """Store what came over a connection, and note it in the delivery log."""
+        outcome = self.receiving.take_trusted(one, delivery).outcome
+        self.delivered.note(
+            Noted(
+                200, "accepted" if not outcome.rejected else "partly_refused", one.id[-KEY_LENGTH:], one.tenant,
+                bytes=len(delivery.body), accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
+                rejected=len(outcome.rejected), origin=one.provider,
+            )
+        )  # fmt: skip
 
     # --- a day of an integration
 
@@ -298,6 +321,8 @@ class OutsideOperations(ABC):
         self.integration_store.worked(found, notes.reason, notes.action, notes.memory, whole=notes.whole)
         if state != PARTIAL:
             self.integration_store.fetched(found, day.on)
+            if "message" in kind.subjects:  # what a service did not send of this day is there now
+                self.ledger.close(found, day.start, day.end, fetch.done.stored)
         return {**fetch.done.answer(), "state": state, "reason": notes.reason or None, "action": notes.action or None}
 
     def _earlier(self, found: Integration, day: Day) -> Window:
@@ -345,6 +370,12 @@ class OutsideOperations(ABC):
     def forget_payloads(self, before: str) -> dict[str, Any]:
         """Delete all payloads stored before a moment (date or RFC 3339 time, UTC)."""
         return {"deleted": self.payload_store.delete_older(parse_moment(before, "UTC"))}
+
+
+def _receives(one: Integration) -> bool:
+    """Say whether an integration's service sends by itself: to an address, or over a connection of ours."""
+    kind = PROVIDERS[one.provider]
+    return kind.receives(one.secret_names) or kind.listens(one.secret_names)
 
 
 class _Shown(dict[str, str]):

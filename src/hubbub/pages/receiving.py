@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from hubbub.errors import BadInputError
+from hubbub.ingest.providers import PROVIDERS
 from hubbub.pages.ask import Ask
-from hubbub.pages.forms import asked, data_table
-from hubbub.pages.parts import Column, Shown
+from hubbub.pages.forms import Act, Field, asked, data_table
+from hubbub.pages.parts import Column, Done, Form, Shown
 
 PAGE_SIZE = 50
+CONNECT = Act(
+    "connect", "Connect", title="Connect a service",
+    fields=(
+        Field("tenant", "Tenant", required=True), Field("name", "Name for people"),
+        Field("provider", "Service", "select", options={one.name: one.title for one in PROVIDERS.values()}, required=True),
+        Field("secrets", "Secrets", "password", hint="app_secret=… verify_token=…"),
+        Field("settings", "Settings", hint="bot_id=123 keep_text_days=30"),
+    ),
+)  # fmt: skip
+"""Connects an account: its service's steps stand in the list then, and secrets that were made for it are shown this once."""
 
 
 def receiving(ask: Ask) -> Shown:
@@ -20,9 +32,28 @@ def receiving(ask: Ask) -> Shown:
         Column("to_do", "What to do", "long"),
     ]  # fmt: skip
     return data_table(
-        ask, columns, rows, following=found["next"], cursor="receiving",
+        ask, columns, rows, following=found["next"], cursor="receiving", forms=[CONNECT],
         nothing="No service sends by itself: hubbub integrations add says how.",
     )  # fmt: skip
+
+
+def connect(ask: Ask, form: Form) -> Done:
+    """Connect an account as `hubbub integrations add` does."""
+    row = ask.engine.operation("add_integration")(
+        tenant=form.get("tenant", ""), provider=form.get("provider", ""), name=form.get("name", ""),
+        settings=_pairs("settings", form.get("settings", "")), secrets=_pairs("secrets", form.get("secrets", "")),
+    )  # fmt: skip
+    made = " ".join(f"{name}={secret}" for name, secret in row.get("made", {}).items())
+    return Done(f"{row['name']} is connected. What to do at the service stands in its row.", secret=made)
+
+
+def _pairs(title: str, text: str) -> dict[str, str]:
+    """Read NAME=VALUE, several with spaces between. Raises BadInputError."""
+    pairs = [part.partition("=") for part in text.split()]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise BadInputError(f"{title}: write NAME=VALUE, several with spaces between, not {name[:40]!r}")
+    return {name: value for name, _, value in pairs}
 
 
 def _to_do(row: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.jobs import those_jobs
 from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
-from hubbub.pages.receiving import receiving
+from hubbub.pages.receiving import connect, receiving
 from hubbub.store.integrations import STATES
 
 PAGE_SIZE = 50
@@ -137,6 +137,6 @@ PAGE = Page(
         Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),
     ),
     role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
-    actions={"replay": _replay, "pause": _pause, "resume": _resume},
+    actions={"connect": connect, "replay": _replay, "pause": _pause, "resume": _resume},
     group=Group.OPERATOR,
 )  # fmt: skip

@@ -166,12 +166,15 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
         await run_in_threadpool(engine.cached.drop_all)
         engine.warmer.start()
         if worker is not None:
+            engine.sockets.start()
+        if worker is not None:
             await run_in_threadpool(worker.start)
         writing = asyncio.create_task(keep_writing(engine.delivered))
         yield
         writing.cancel()
         if worker is not None:
             app.state.handed_back = await run_in_threadpool(worker.stop)
+        await run_in_threadpool(engine.sockets.stop)
         await run_in_threadpool(engine.warmer.stop)
         refreshing.stop()
 

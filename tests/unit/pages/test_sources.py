@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.pages.sources import PAGE
-from tests.unit.pages.visiting import XSS, Visitor, plain
+from tests.unit.pages.visiting import XSS, Visitor, plain, secret
 from tests.unit.web.conftest import event
 
 ON = "/operate/sources"
@@ -123,4 +123,16 @@ def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> 
     assert XSS not in page
     text = part(visitor, "receiving")
     assert row["address"] in text and "waiting" in text and "1. At api.slack.com" in text and "channels:history" in text
-    assert "facebook" not in text.lower()
+    assert text.count("waiting") == 1
+
+
+def test_a_service_is_connected_by_a_form(visitor: Visitor) -> None:
+    """The form does what `hubbub integrations add` does: what is wrong is said, secrets of our making are shown once."""
+    sent = {"tenant": "acme", "provider": "telegram", "secrets": ""}
+    text = secret(visitor.act(f"{ON}/connect", ON, 200, **sent, settings="bot_id=99").text)
+    (row,) = visitor.engine.integrations("acme")["rows"]
+    assert (row["provider"], row["settings"]) == ("telegram", {"bot_id": "99"})
+    assert text.startswith("secret_token=") and text not in visitor.page(f"{ON}/receiving")
+    assert "write NAME=VALUE" in visitor.act(f"{ON}/connect", ON, 400, **sent, settings="bot_id").text
+    assert "needs app_secret" in visitor.act(f"{ON}/connect", ON, 400, **{**sent, "provider": "whatsapp"}).text
+    assert len(visitor.engine.integrations("acme")["rows"]) == 1

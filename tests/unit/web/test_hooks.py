@@ -188,7 +188,9 @@ def test_an_edit_and_a_deletion_change_the_message_that_is_stored(phone: Hook) -
     assert (now["time"], now["contact_id"], now["revision"] > sent["revision"]) == (sent["time"], "39123", True)
     early = {**revoke, "revoke": {"original_message_id": "wamid.9"}}
     assert phone.send(whatsapp(early)).json()["accepted"] == 1
+    phone.face.engine.refresh()
     phone.send(whatsapp(text("wamid.9", 1785499000)))
+    assert phone.send(whatsapp(early)).json()["corrected"] == 1
     assert {row["id"]: row["time"] for row in phone.face.stored()}["wamid.9"] == 1785499000_000000
 
 
@@ -265,6 +267,18 @@ def test_a_reply_makes_its_root_the_question_of_a_conversation(hook: Hook) -> No
     rows = {row["id"]: row for row in hook.face.stored()}
     assert rows["C1:1785499300.000100"]["conversation_id"] == "C1:1785499300.000100"
     assert rows["C1:1785499300.000100"]["contact_id"] == "U1"
+
+
+def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
+    """The notice is verified like any body; the minute is open in the ledger, once, and answers over it say so."""
+    lost = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(STAMP) - 600}).encode()
+    for _ in range(2):
+        assert hook.send(lost).json()["ignored"] == {"app_rate_limited": 1}
+    (gap,) = hook.face.engine.ledger.gaps("acme", NOW)
+    assert (gap.integration, gap.reason, gap.end - gap.start) == (hook.row["id"], "rate_limited", timedelta(minutes=1))
+    assert gap.start == NOW - timedelta(minutes=10)
+    answer = hook.face.ask(**{"from": "2026-08-20", "to": "2026-08-21"}).json()
+    assert answer["freshness"]["complete"] is False
 
 
 def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPathFactory, face: Face) -> None:

@@ -94,18 +94,23 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of an integration. One that is `ours` is made here when none is given, and pasted at the service."""
+    """A secret of an integration. One that is `ours` is made here when none is given, and pasted at the service.
+
+    With one that `opens` a connection of ours the service sends over that, and needs no address and no other secret.
+    """
 
     name: str
     doc: str
     ours: bool = False
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How a service is connected: steps for a person, in order, where {address} and {secret name} are put in.
 
-    `scopes` are what the service has to grant. `quiet`: it takes a body for an answer to be sent on, so it gets none.
+    `scopes` are what the service has to grant. `quiet`: it takes a body for an answer to be sent on, so it gets none. `connected`
+    are the steps in place of the others where it sends over a connection of ours.
     """
 
     title: str
@@ -114,6 +119,7 @@ class Setup:
     scopes: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
     quiet: bool = False
+    connected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]
 TakeNames = Callable[[str, Sequence[Name]], object]
+NoteGap = Callable[[Integration, Gap], None]
 MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
 """Names that are known to be kept, and for how long that is trusted."""
 
@@ -59,9 +60,11 @@ class Receiving:
         tenant_of: Callable[[str], Tenant],
         accept: Accept,
         take_names: TakeNames,
+        note_gap: NoteGap,
     ) -> None:
         self._integrations, self._payloads = integrations, payloads
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
+        self._note_gap = note_gap
         self._heard: TTLCache[tuple[str, Name], None] = TTLCache(MOST_HEARD, HEARD_SECONDS)
         self._hearing = Lock()
 
@@ -97,6 +100,15 @@ class Receiving:
             return Taken(reply)
         if delivery.method == "GET":
             raise NotFoundError
+        return self.take_trusted(integration, delivery)
+
+    def take_trusted(self, integration: Integration, delivery: Delivery) -> Taken:
+        """Store a delivery that is known to be the service's: one that was verified, or came over a connection of ours.
+
+        Raises IntegrationPausedError, BadRequestError, and what storing raises.
+        """
+        receiver = PROVIDERS[integration.provider].receiver
+        assert receiver is not None  # only one that receives has deliveries
         if integration.state == "paused":
             raise IntegrationPausedError
         return self._store_events(receiver, integration, delivery)
@@ -119,6 +131,12 @@ class Receiving:
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
         self._hear(tenant, read.names)
+        for gap in read.gaps:
+            self._note_gap(integration, gap)
+            log.warning(
+                "a service lost events", integration=integration.id, tenant=tenant, since=gap.from_.isoformat(),
+                until=gap.to.isoformat(), reason=gap.reason,
+            )  # fmt: skip
         refused = {one.index for one in outcome.rejected}
         for index, (_, text) in enumerate(both):
             if text is not None and index not in refused:

@@ -54,12 +54,22 @@ class SlackEvents:
             "reaction_added, channel_rename and user_change; save, and install the app into the workspace.",
             "Invite the app to each channel, and write a message there.",
         ),
-        (Secret("signing_secret", "Signing Secret of the app, under Basic Information"),),
+        (
+            Secret("signing_secret", "Signing Secret of the app, under Basic Information"),
+            Secret("app_token", "instead of an address, Socket Mode: an app-level token with connections:write", opens=True),
+        ),
         scopes=(
             "channels:history", "groups:history", "im:history", "mpim:history", "app_mentions:read", "reactions:read",
             "channels:read", "users:read",
         ),
         settings=(WORKSPACE,),
+        connected=(
+            "At api.slack.com/apps open your app, or create one, and switch Socket Mode on: its app-level token with the scope "
+            "connections:write goes into 'app_token' here.",
+            "Under Event Subscriptions switch events on, and subscribe to the bot events message.channels, message.groups, "
+            "message.im, message.mpim, app_mention, reaction_added, channel_rename and user_change; save, and install the app.",
+            "Invite the app to each channel, and write a message there. A server has to run: it keeps the connection.",
+        ),
     )  # fmt: skip
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
@@ -151,7 +161,9 @@ def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Ch
         ),
         threads,
     )
-    revision = micros(ts) * 1000 - 1  # the same told by the daily connector, who sees the whole root, counts above it
+    revision = (
+        micros(root) * 1000 + 999
+    )  # the same whichever reply says so; what the daily connector sees counts above it
     otherwise = _mapping(opening, revision, {})
     return [Change(identity, revision, {"conversation_id": identity}, otherwise if author else {})]
 

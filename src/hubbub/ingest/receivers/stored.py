@@ -33,7 +33,7 @@ def applied(store: Store, tenant: int, source: str, change: Change) -> Event | N
     None where there is nothing to store: the change is known, or neither the message nor what would stand in for it.
     """
     known = _stored(store, tenant, source, change)
-    if known is not None and _changed(known, change) is None:
+    if known is not None and known.get("revision") != 0 and _changed(known, change) is None:
         return None
     store_waiting(store, tenant)  # what waits in the log may be the message, or a later word on it
     known = _stored(store, tenant, source, change)

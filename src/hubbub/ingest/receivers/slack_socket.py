@@ -1,0 +1,86 @@
+"""Slack's Socket Mode: a connection that we open and Slack sends events over, for servers that nobody can reach from outside.
+
+The SDK's client keeps the connection; what comes over it is stored like a body that was sent, and acknowledged when it is on
+disk. One that is not acknowledged Slack sends again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from slack_sdk.socket_mode.builtin import SocketModeClient
+from slack_sdk.socket_mode.client import BaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.socket_mode.response import SocketModeResponse
+
+from hubbub.clock import Clock
+from hubbub.errors import BadRequestError, HubbubError, UpstreamRefusedError
+from hubbub.ingest.receivers.base import Delivery
+from hubbub.outgoing.http import Outgoing
+from hubbub.outgoing.slack import SlackClient, ask
+from hubbub.telemetry import log, seldom
+
+SLACK = ".slack.com"
+_quiet = logging.getLogger("hubbub.slack_socket")
+_quiet.setLevel(logging.CRITICAL + 1)  # the SDK writes payloads, and so texts, into its log
+Take = Callable[[Delivery], object]
+
+
+class SlackSocket:
+    """One open connection. `take` stores a delivery, verified by the connection that it came over."""
+
+    def __init__(self, http: Outgoing, token: str, base_url: str, take: Take, clock: Clock) -> None:
+        self._take, self._clock = take, clock
+        self._client = _Client(http, token, base_url)
+        self._client.socket_mode_request_listeners.append(self._heard)
+
+    def connect(self) -> None:
+        """Open it. Raises UpstreamUnavailableError, UpstreamRefusedError."""
+        self._client.connect()
+
+    def close(self) -> None:
+        """Close it; what is not acknowledged comes again over another one."""
+        self._client.close()
+
+    def _heard(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
+        if request.type == "events_api" and not self._stored(request.payload, self._clock()):
+            return
+        client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+
+    def _stored(self, payload: Mapping[str, object], moment: datetime) -> bool:
+        """Store an event; says whether Slack need not send it again."""
+        try:
+            self._take(Delivery("SOCKET", "", {}, {}, json.dumps(payload).encode(), moment))
+        except BadRequestError as error:  # it would not be better the next time
+            log.warning("event over a socket cannot be read", reason=error.message)
+        except HubbubError as error:
+            if seldom(("socket", type(error))):
+                log.error("event over a socket was not stored", error=error.message)
+            return False
+        return True
+
+
+class _Client(SocketModeClient):
+    """The SDK's client; asks for addresses through our way out, and takes none but Slack's or those that settings allow."""
+
+    def __init__(self, http: Outgoing, token: str, base_url: str) -> None:
+        self._http, self._slack = http, SlackClient(http, token, base_url)
+        super().__init__(app_token=token, web_client=self._slack, logger=_quiet, concurrency=2)
+
+    def issue_new_wss_url(self) -> str:
+        """Return the address of a new connection."""
+        answer = ask(self._slack.apps_connections_open, app_token=self.app_token)
+        url = str(answer.get("url", ""))
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        safe = parts.scheme == "wss" and host.endswith(SLACK)
+        if not safe and not self._http.is_allowed(host, parts.port):
+            raise UpstreamRefusedError(
+                f"Slack: {host[:100]!r} is not an address of Slack's",
+                action="Check base_url, or name it in allow_private_hosts",
+            )
+        return url
