@@ -149,6 +149,13 @@ class Observe:
         REQUEST_SECONDS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - begun)
 
 
+ROUTERS = (
+    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, tenants, keys,
+    names, erasing, coverage, exports, open_routes,
+)  # fmt: skip
+"""The routes of the API by subject."""
+
+
 def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = None) -> FastAPI:
     """Build the application over an engine; without `refresh`, folding is left to others and to reading.
 
@@ -193,22 +200,8 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Observe)
     app.add_middleware(Noted, log=engine.delivered)
     app.add_middleware(Based, base=engine.settings.base_path)
-    app.include_router(api)
-    app.include_router(jobs_routes)
-    app.include_router(integrations)
-    app.include_router(hooks)
-    app.include_router(reports)
-    app.include_router(alerts)
-    app.include_router(subscriptions)
-    app.include_router(restatements)
-    app.include_router(calendar)
-    app.include_router(tenants)
-    app.include_router(keys)
-    app.include_router(names)
-    app.include_router(erasing)
-    app.include_router(coverage)
-    app.include_router(exports)
-    app.include_router(open_routes)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(problems.problem_routes)
     app.include_router(api_page)
     app.include_router(unsubscribe)
