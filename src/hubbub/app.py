@@ -123,7 +123,9 @@ class Engine(
             lambda tenant: self.cached.drop([tenant], Part.EVENTS),
             lambda tenant: self.erasure_store.of(tenant.id),
         )
-        self.labels = Labels(self.store, self.control, self.database, self.vault, self._accept_labels, clock)
+        self.labels = Labels(
+            self.store, self.control, self.database, self.vault, self._accept_labels, clock, settings.ai, self.http
+        )
         self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
         self._open_jobs()
         self._open_reports()

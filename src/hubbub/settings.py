@@ -73,6 +73,8 @@ class Ai(BaseModel):
     key: SecretStr = Field(SecretStr(""), description="Key that is sent as a bearer token; empty for none.")
     model: str = Field("", description="Name of the model to ask for.")
     timeout: float = Field(60.0, gt=0, le=600, description="Seconds until an answer must be there.")
+    price_in: float = Field(0.0, ge=0, description="Money that a million tokens cost to be read, for budgets.")
+    price_out: float = Field(0.0, ge=0, description="Money that a million tokens cost to be written, for budgets.")
 
 
 REPORT_FORMATS = ("json", "csv", "xlsx", "html", "pdf")

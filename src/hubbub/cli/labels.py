@@ -1,15 +1,19 @@
-"""`hubbub labels`: what a tenant labels, trying it on a text, labelling what is stored."""
+"""`hubbub labels`: what a tenant labels, trying it on a text, labelling what is stored, reviewing, training."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubbub.cli.manage import ask
 from hubbub.cli.options import Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.cli.backend import Backend
 
 group = typer.Typer(help="Topic, tone, intent and escalation of messages.", no_args_is_help=True)
 SetName = Annotated[str, typer.Argument(help="topic, tone, intent or escalation.", metavar="SET")]
@@ -104,3 +108,122 @@ def run(
 ) -> None:
     """Label stored messages whose text was kept; running it again changes nothing."""
     ask("run_labels", data, as_json, tenant=tenant, start=start, end=end)
+
+
+@group.command("train")
+def train(
+    label_set: SetName,
+    tenant: TenantName,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--examples", help="First learn these too: CSV with the columns text and label.", show_default=False
+        ),
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier by what people said (extra 'labels'), and use it unless it is worse than the one in use."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+
+    with backend(data) as there:
+        if examples is not None:
+            there.call(
+                "teach_labels", tenant=tenant, label_set=label_set, examples=_examples(examples), by="command line"
+            )
+        answer = there.call("train_labels", tenant=tenant, label_set=label_set, by="command line")
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    show.table(answer["labels"])
+    show.emit({k: v for k, v in answer.items() if k != "labels"}, as_json=False)
+    if answer["used"]:
+        show.say(f"It is used from now on. Next: hubbub labels run --tenant {tenant}")
+
+
+@group.command("switch")
+def switch(
+    label_set: SetName,
+    tenant: TenantName,
+    classifier: Annotated[
+        int | None, typer.Option("--to", help="Its number, as 'hubbub labels show --json' has it; none when absent.")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Use another classifier of a set, or none."""
+    ask("switch_labels", data, as_json, tenant=tenant, label_set=label_set, classifier=classifier, by="command line")
+
+
+@group.command("review")
+def review(
+    label_set: SetName,
+    tenant: TenantName,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--say", help="MESSAGE=LABEL: say it without being asked; may be repeated.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 20,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether labels are right, the least sure first: one key for each label; --json lists them without asking."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import backend
+    from hubbub.cli.options import pairs
+
+    said = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
+    with backend(data) as there:
+        if said:
+            rows = [
+                there.call(
+                    "review_label", tenant=tenant, label_set=label_set, message=key, label=name, by="command line"
+                )
+                for key, name in said.items()
+            ]
+            show.emit({"rows": rows}, as_json=as_json)
+            return
+        answer = there.call("review_labels", tenant=tenant, label_set=label_set, limit=limit)
+        if as_json or not sys.stdin.isatty():
+            show.emit(answer, as_json=as_json, columns=("message", "text", "suggested", "confidence", "by"))
+            return
+        _ask_each(there, tenant, label_set, answer)
+
+
+def _ask_each(there: Backend, tenant: str, label_set: str, answer: Mapping[str, Any]) -> None:
+    """Show messages one by one and take a number, Enter for what is suggested, s to skip, u to undo, q to end."""
+    from hubbub.cli import show
+
+    labels = answer["labels"]
+    menu = "  ".join(f"{number} {name}" for number, name in enumerate(labels, 1))
+    params = {"tenant": tenant, "label_set": label_set, "by": "command line"}
+    for row in answer["rows"]:
+        show.say(f"\n{row['text'][:500]}\n{menu}  Enter {row['suggested'] or '-'}  s skip  u undo  q end")
+        while True:
+            key = input("> ").strip()
+            if key == "q":
+                return
+            if key == "u":
+                show.say(f"Taken back: {there.call('undo_label', **params)['message']}")
+                continue
+            chosen = labels[int(key) - 1] if key.isdigit() and 0 < int(key) <= len(labels) else row["suggested"]
+            if (key and key != "s" and not key.isdigit()) or not (key == "s" or chosen):
+                continue
+            there.call("review_label", message=row["message"], label=None if key == "s" else chosen, **params)
+            break
+
+
+def _examples(path: Path) -> list[tuple[str, str]]:
+    """Return the texts and labels of a CSV file. Raises BadInputError naming it."""
+    import csv
+
+    from hubbub.errors import BadInputError
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"text", "label"} <= set(rows.fieldnames or ()):
+            raise BadInputError(
+                f"{path}: needs the columns text and label, and has {', '.join(rows.fieldnames or ()) or 'none'}"
+            )
+        return [(row["text"] or "", row["label"] or "") for row in rows]

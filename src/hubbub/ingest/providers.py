@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbub.errors import BadInputError
-from hubbub.ingest.connectors.base import Connector, Setting, check_settings
+from hubbub.ingest.connectors.base import LABELS, Connector, Setting, check_settings
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.receivers.base import Receiver, Secret
 from hubbub.ingest.receivers.catalogue import RECEIVERS
@@ -22,6 +22,7 @@ RECEIVING = (
     Setting(
         "keep_text_days", "days that message texts are kept, encrypted; texts are not kept if absent", r"[1-9]\d{0,3}"
     ),
+    LABELS,
 )
 """Settings of every service that sends by itself."""
 

@@ -73,6 +73,7 @@ QUEUES = {
               completed=50, failed=100),
         Queue("restatements", "Closes the numbers of days, and notes which changed later.", everywhere=1, at_once=1, completed=50,
               failed=100),
+        Queue("labels", "Trains a classifier, or labels stored messages.", pause=2.0, at_once=5, per_tenant=4, tenant_rate=10),
         Queue("reports", "Makes a report.", pause=10.0, at_once=2, per_tenant=1),
     )
 }  # fmt: skip

@@ -52,6 +52,13 @@ SCHEDULES = (
     ),
     Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends what waits.", {}),
     Schedule("watch-sources", "20 * * * *", "watch-sources", "Looks for sources that fell silent.", {}),
+    Schedule(
+        "labels",
+        "40 * * * *",
+        "labels",
+        "Labels stored messages of tenants that have labels of their own.",
+        {"task": "run"},
+    ),
     Schedule("retention", "30 4 * * *", "retention", "Deletes what is past its retention.", {}),
 )
 

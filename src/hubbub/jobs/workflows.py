@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -122,6 +122,15 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     end: dt.date
     sections: list[str] = []
     formats: list[str] = []
+
+
+class Labels(Payload):
+    """What to do: `train` a classifier of a set, which labels what is stored if it is used, or `run` from day to day."""
+
+    task: Literal["train", "run"] = "run"
+    label_set: str = "topic"
+    start: dt.date | None = None
+    end: dt.date | None = None
 
 
 def aggregation(task: Task, payload: Aggregation) -> Any:
@@ -266,6 +275,23 @@ def report(task: Task, payload: Report) -> Any:
     )  # fmt: skip
 
 
+def labels(task: Task, payload: Labels) -> Any:
+    """Train a classifier of a set, or label stored messages: one tenant's, or those of all that have labels of their own."""
+    if task.tenant is None:
+        if payload.task != "run":
+            raise BadRequestError(
+                "the payload does not fit the queue 'labels': say whose classifier it is - at `$.tenant`"
+            )
+        return _checked(task.ask("label_everything"))
+    if payload.task == "train":
+        trained = task.ask("train_labels", tenant=task.tenant, label_set=payload.label_set, by="job")
+        if not trained["used"]:
+            return trained
+        return {**trained, "labelled": task.ask("run_labels", tenant=task.tenant)}
+    days = {"start": payload.start and payload.start.isoformat(), "end": payload.end and payload.end.isoformat()}
+    return task.ask("run_labels", tenant=task.tenant, **days)
+
+
 def retention(task: Task, payload: Payload) -> Any:
     """Delete what is past its retention."""
     return task.ask("retention")
@@ -315,6 +341,7 @@ WORK = {
     "ai-responses": Work(Reply, reply, Whose.ONE),
     "watch-sources": Work(Payload, watch_sources),
     "retention": Work(Payload, retention),
+    "labels": Work(Labels, labels, Whose.ANY),
     "reports": Work(Report, report, Whose.ONE),
     "alerts": Work(Payload, alerts),
     "restatements": Work(Payload, restatements),

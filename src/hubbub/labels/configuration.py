@@ -45,12 +45,24 @@ class Label:
     patterns: tuple[str, ...] = ()
 
 
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an endpoint may be asked for in a day (UTC): calls, and money in the unit of the setting `ai.price_in`."""
+
+    calls: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    money: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The labels of a tenant by set, in the order in which people see them. `precision`: how often a classifier must be right."""
+    """The labels of a tenant by set, in the order in which people see them.
+
+    `precision`: how often a classifier must be right. `endpoint`: what the model of the settings may be asked for of what nobody
+    else labelled; None: nothing.
+    """
 
     sets: Mapping[LabelSet, tuple[Label, ...]] = field(default_factory=dict)
     precision: float = 0.9
+    endpoint: Budget | None = None
 
     def names(self, label_set: LabelSet) -> list[str]:
         """Return the names of a set's labels."""
@@ -92,6 +104,7 @@ class Configuration:
                 for label_set, labels in self.sets.items()
             },
             "precision": self.precision,
+            **({"endpoint": msgspec.to_builtins(self.endpoint)} if self.endpoint is not None else {}),
         }
 
 
@@ -111,6 +124,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     intent: dict[str, _Said | None] | None = None
     escalation: dict[str, _Said | None] | None = None
     precision: Annotated[float, msgspec.Meta(ge=0.5, le=1)] = 0.9
+    endpoint: Budget | None = None
 
 
 def read(document: object, where: str = "labels") -> Configuration:
@@ -134,7 +148,7 @@ def _read(document: object, where: str, others: Mapping[LabelSet, tuple[Label, .
         if len(given) > MOST_LABELS:
             raise BadInputError(f"{where}: {label_set} has {len(given)} labels, {MOST_LABELS} are allowed")
         sets[label_set] = tuple(_label(where, label_set, name, said or _Said()) for name, said in given.items())
-    return Configuration(sets, found.precision)
+    return Configuration(sets, found.precision, found.endpoint)
 
 
 def read_file(path: Path) -> Configuration:

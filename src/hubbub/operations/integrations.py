@@ -36,6 +36,7 @@ from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
+from hubbub.operations.labels import Labels, without_texts
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.replies.reply import Replies
@@ -80,6 +81,7 @@ class OutsideOperations(ABC):
     store: Store
     control: Control
     delivered: Deliveries
+    labels: Labels
 
     def _open_outside(self, database: Database) -> None:
         self.vault = vault = Vault(self.settings.data, self.settings.secret_key.get_secret_value())
@@ -93,6 +95,7 @@ class OutsideOperations(ABC):
             self.integration_store, self.payload_store, self.store, self.control.tenant,
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin), self.take_names,
             lambda one, gap: self.ledger.note(one, gap.from_, gap.to, Reason.RATE_LIMITED, gap.reason),
+            lambda tenant, items: self.labels.label_arrived(tenant, items),
         )  # fmt: skip
         self.sockets = Sockets(self.integration_store, self.socket_of)
         self.replies = Replies(
@@ -305,7 +308,7 @@ class OutsideOperations(ABC):
         whole = partial(changed, self.store, tenant) if kind.observes else list
         fetch = DayFetch(
             kind(self.http), found, self.integration_store.secret(found), day, None if catching_up else self._earlier(found, day),
-            self.ledger, whole, lambda items: self.accept(tenant.id, items, history=history, origin=found.provider),
+            self.ledger, whole, partial(self._accept_fetched, tenant.id, found, history),
             partial(self.take_names, tenant.id), notes,
         )  # fmt: skip
         try:
@@ -324,6 +327,16 @@ class OutsideOperations(ABC):
             if "message" in kind.subjects:  # what a service did not send of this day is there now
                 self.ledger.close(found, day.start, day.end, fetch.done.stored)
         return {**fetch.done.answer(), "state": state, "reason": notes.reason or None, "action": notes.action or None}
+
+    def _accept_fetched(self, tenant: str, found: Integration, history: bool, items: list[Item]) -> Outcome:
+        """Store what was fetched; where its integration says so, label it by texts that are not stored."""
+        labelled = found.settings.get("labels") == "yes"
+        outcome = self.accept(
+            tenant, without_texts(items) if labelled else items, history=history, origin=found.provider
+        )
+        if labelled:
+            self.labels.label_arrived(tenant, items)
+        return outcome
 
     def _earlier(self, found: Integration, day: Day) -> Window:
         """Return the stretch whose later replies are looked for: from the oldest day that is due up to the end of a day."""

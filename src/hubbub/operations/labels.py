@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from hubbub.clock import Clock
-from hubbub.errors import BadInputError, BadQuestionError
+from hubbub.errors import BadInputError, BadQuestionError, HubbubError
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
@@ -27,15 +27,25 @@ from hubbub.labels.labelling import Labelling
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Tenant
+from hubbub.operations.label_endpoint import LabelEndpoint
+from hubbub.operations.label_review import Review
+from hubbub.operations.label_training import Training
+from hubbub.outgoing.http import Outgoing
+from hubbub.settings import Ai
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.database import Database
+from hubbub.store.label_answers import LabelAnswers
+from hubbub.store.label_classifiers import LabelClassifiers
 from hubbub.store.label_configurations import LabelConfigurations, Version
 from hubbub.store.label_examples import LabelExamples
 from hubbub.store.vault import Vault
 
-OPERATIONS = ("labels", "set_labels", "add_label", "rename_label", "try_labels", "run_labels")
+OPERATIONS = (
+    "labels", "set_labels", "add_label", "rename_label", "try_labels", "run_labels", "train_labels", "switch_labels",
+    "review_labels", "review_label", "undo_label", "reviewed_labels", "teach_labels", "label_everything",
+)  # fmt: skip
 """Those that a command, or a worker beside a running server, may ask it to do."""
 
 MOST_TEXT = 20_000
@@ -63,12 +73,23 @@ class Labels:
     """Labels of all tenants. `accept` stores events as history."""
 
     def __init__(
-        self, store: Store, control: Control, database: Database, vault: Vault, accept: Accept, clock: Clock
-    ) -> None:
+        self, store: Store, control: Control, database: Database, vault: Vault, accept: Accept, clock: Clock, ai: Ai,
+        http: Outgoing,
+    ) -> None:  # fmt: skip
         self._store, self._control, self._accept, self._clock = store, control, accept, clock
         self._key = control.derived("labels")
         self.configurations = LabelConfigurations(database)
         self.examples = LabelExamples(database, vault, self._message_digest)
+        classifiers = LabelClassifiers(database, vault)
+        self._training = Training(control, self.configurations, self.examples, classifiers)
+        self._endpoint = LabelEndpoint(ai, http, LabelAnswers(database), self._digest, clock)
+        self._review = Review(store, control, self.examples, self._names, self._relabel)
+        self.review_labels, self.review_label = self._review.queue, self._review.say
+        self.undo_label, self.reviewed_labels, self.teach_labels = (
+            self._review.undo,
+            self._review.done,
+            self._review.teach,
+        )
 
     # --- what is labelled
 
@@ -78,7 +99,8 @@ class Labels:
         version = self.configurations.current(one.id)
         return {
             "tenant": one.id, "version": version.number, "starter": version.number == 0,
-            "labels": self.configuration(version).document(), "classifiers": dict(version.classifiers),
+            "labels": self.configuration(version).document(), "in_use": dict(version.classifiers),
+            "classifiers": self._training.classifiers(one.id),
             "versions": [
                 {"version": v.number, "what": v.what, "made_by": v.made_by, "made_at": _utc(v)}
                 for v in self.configurations.versions(one.id)
@@ -139,12 +161,35 @@ class Labels:
         (decisions,) = labelling.decide([Message("", 0, text)])
         return {"version": labelling.version, "rows": [_row(one, decision) for one, decision in decisions.items()]}
 
-    def labelling(self, tenant: Tenant) -> Labelling:
-        """Return what decides for a tenant under the version in force."""
+    def labelling(self, tenant: Tenant, *, asks: bool = False) -> Labelling:
+        """Return what decides for a tenant under the version in force; `asks`: a model may be asked, within the budget."""
         version = self.configurations.current(tenant.id)
+        own = self.configuration(version)
         return Labelling(
-            version.number, self.configuration(version), {}, lambda keys: self.examples.labels_of(tenant.id, keys)
-        )
+            version.number, own, self._training.in_use(tenant.id, version),
+            lambda keys: self.examples.labels_of(tenant.id, keys), self._endpoint.guessers(tenant.id, own, asks=asks),
+        )  # fmt: skip
+
+    def train_labels(self, tenant: str, label_set: str, by: str = "") -> dict[str, Any]:
+        """Train a classifier of a set by what people said; see `Training.train`. Labelling again is for `run_labels`."""
+        one, chosen = self._control.tenant(tenant), set_named(label_set)
+        own = self.configuration(self.configurations.current(one.id))
+        return self._training.train(one.id, chosen, own.precision, own.names(chosen), by)
+
+    def switch_labels(self, tenant: str, label_set: str, classifier: int | None, by: str = "") -> dict[str, Any]:
+        """Use another classifier of a set, or none; labelling again is for `run_labels`."""
+        return self._training.switch(tenant, label_set, classifier, by)
+
+    def label_everything(self) -> dict[str, Any]:
+        """Label the stored messages of all tenants that have labels of their own; one that fails stops no other."""
+        tenants = [one for one in self.configurations.tenants() if one in self._control.tenants()]
+        changed, errors = 0, {}
+        for tenant in tenants:
+            try:
+                changed += self.run_labels(tenant)["changed"]
+            except HubbubError as error:
+                errors[tenant] = error.message
+        return {"tenants_processed": len(tenants) - len(errors), "changed": changed, "errors": errors}
 
     def run_labels(self, tenant: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:
         """Label all messages of a range whose text is stored, under the version in force; dates are the tenant's days.
@@ -157,7 +202,7 @@ class Labels:
         if low >= high:
             raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
         refresh(self._store, one.no)
-        labelling = self.labelling(one)
+        labelling = self.labelling(one, asks=True)
         parts = [self._label(one, labelling, some) for some in stored.messages(self._store, one.no, low, high)]
         refresh(self._store, one.no)
         return {"tenant": one.id, "version": labelling.version, **_sum(parts).answer()}
@@ -193,6 +238,14 @@ class Labels:
     ) -> list[Event]:
         """Return the events by which a message's stored labels say what was decided."""
         return revised(message, decided, there, lambda text: self._text_digest(tenant.id, text), version)
+
+    def _names(self, tenant: Tenant, label_set: LabelSet) -> list[str]:
+        return self.configuration(self.configurations.current(tenant.id)).names(label_set)
+
+    def _relabel(self, tenant: Tenant, message: Message) -> int:
+        """Label one message as things are now; returns how many of its labels are others."""
+        refresh(self._store, tenant.no)
+        return self._label(tenant, self.labelling(tenant), [message]).changed
 
     def _take(self, tenant: Tenant, events: Sequence[Event]) -> int:
         """Store label events; returns how many labels are others now."""

@@ -12,6 +12,7 @@ from hubbub.pages import (
     freshness,
     incidents,
     jobs,
+    label_review,
     reports,
     schedules,
     sources,
@@ -26,6 +27,7 @@ TENANT: dict[str, Page] = NUMBERS | {
     for page in (
         incidents.LIST,
         conversations.PAGE,
+        label_review.PAGE,
         reports.PAGE,
         alerts.PAGE,
         called.PAGE,

@@ -25,6 +25,8 @@ from hubbub.store import (
     deliveries,
     erasures,
     integrations,
+    label_answers,
+    label_classifiers,
     label_configurations,
     label_examples,
     outbox,
@@ -47,8 +49,8 @@ DBOS = (
 )  # fmt: skip
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
-    access, alerts, control, coverage, deliveries, erasures, integrations, label_configurations, label_examples, outbox, payloads,
-    removal, repeats, restatements, subscriptions,
+    access, alerts, control, coverage, deliveries, erasures, integrations, label_answers, label_classifiers,
+    label_configurations, label_examples, outbox, payloads, removal, repeats, restatements, subscriptions,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

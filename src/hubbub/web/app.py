@@ -46,6 +46,7 @@ from hubbub.web.hooks import router as hooks
 from hubbub.web.integrations import router as integrations
 from hubbub.web.jobs import jobs_routes
 from hubbub.web.keys import router as keys
+from hubbub.web.labels import router as labels
 from hubbub.web.limits import Limiter
 from hubbub.web.names import router as names
 from hubbub.web.reports import router as reports
@@ -202,6 +203,23 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Based, base=engine.settings.base_path)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(api)
+    app.include_router(jobs_routes)
+    app.include_router(integrations)
+    app.include_router(hooks)
+    app.include_router(reports)
+    app.include_router(alerts)
+    app.include_router(subscriptions)
+    app.include_router(restatements)
+    app.include_router(calendar)
+    app.include_router(tenants)
+    app.include_router(keys)
+    app.include_router(names)
+    app.include_router(erasing)
+    app.include_router(coverage)
+    app.include_router(labels)
+    app.include_router(exports)
+    app.include_router(open_routes)
     app.include_router(problems.problem_routes)
     app.include_router(api_page)
     app.include_router(unsubscribe)

@@ -75,6 +75,13 @@ ZONE = Setting(
     "zone", "IANA time zone that the days to fetch are cut in; UTC if absent", r"[\w+/-]{1,64}", default="UTC"
 )
 
+LABELS = Setting(
+    "labels",
+    "yes: its messages are labelled as they come; their texts are looked at, and not stored",
+    r"yes|no",
+    default="no",
+)
+
 
 SINCE = Setting("since", "first day to fetch, like 2026-08-01; the day of connecting if absent", r"\d{4}-\d{2}-\d{2}")
 

@@ -1,7 +1,7 @@
 """A Slack workspace through its Web API: the messages of a day in the channels that the app is in, with their threads.
 
 - Events are those of the importer of exports (`sources/slack_message.py`), named by the channel's id as there, so a workspace's
-  export and its live history never double, and a channel that is renamed is the same channel. Texts are not kept.
+  export and its live history never double, and a channel that is renamed is the same channel. Texts are read for labels alone.
 - A thread is fetched whole with the day of its root. Slack does not list replies by day, so `look_back` goes through the roots of
   the `THREAD_DAYS` before and fetches the threads with a newer reply: once a night, however many days are fetched in it.
 - Private channels are read where the token may list them. A channel that cannot be read is named, and the others go on; one
@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
-from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Connector, Notes, Setting
+from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Connector, Notes, Setting
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -76,6 +76,7 @@ class Slack(Connector):
         WORKSPACE,
         ZONE,
         SINCE,
+        LABELS,
         Setting("base_url", "address of Slack's Web API", BASE_URL, default=SLACK),
     )
 
@@ -119,7 +120,8 @@ class Slack(Connector):
             if id_ in done:
                 continue
             try:
-                yield from read(_Visit(client, calls, notes, id_, name, done, latest))
+                keep_text = self.setting(integration, "labels") == "yes"
+                yield from read(_Visit(client, calls, notes, id_, name, done, latest, keep_text))
             except UpstreamRefusedError as error:
                 if error.details.get("slack") not in UNREADABLE:
                     raise
@@ -192,7 +194,10 @@ def _listed(client: SlackClient, calls: _Calls, *, archived: bool, notes: Notes)
 
 @dataclass
 class _Visit:
-    """One channel being read: `done` before it were others, and of it what is newer than `latest`."""
+    """One channel being read: `done` before it were others, and of it what is newer than `latest`.
+
+    `keep_text`: texts come along, to be labelled.
+    """
 
     client: SlackClient
     calls: _Calls
@@ -201,6 +206,7 @@ class _Visit:
     name: str
     done: list[str]
     latest: str | None
+    keep_text: bool
 
     def messages(self, span: Window) -> Iterator[list[Item]]:
         """Yield the messages of a stretch, the newest first, each root with its thread."""
@@ -213,7 +219,7 @@ class _Visit:
                     continue
                 root = plain_ts(message.thread_ts) or (plain_ts(message.ts) if count(message.reply_count) else None)
                 if root is None:
-                    batch.append(event_of(self.id, message, {}))
+                    batch.append(event_of(self.id, message, {}, keep_text=self.keep_text))
                 elif root not in seen:
                     seen.add(root)
                     yield _numbered(batch)
@@ -264,7 +270,7 @@ class _Visit:
                     threads[root] = Thread(count(message.reply_count), micros(message.latest_reply), message.author)
                 elif threads[root].author is None:
                     threads[root].author = message.parent_user_id
-                batch.append(event_of(self.id, message, threads))
+                batch.append(event_of(self.id, message, threads, keep_text=self.keep_text))
             yield _numbered(batch)
 
 

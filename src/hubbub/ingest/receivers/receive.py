@@ -28,6 +28,8 @@ from hubbub.store.payloads import Payloads
 from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]
+Label = Callable[[str, Sequence[Item]], object]
+"""Labels messages that were just accepted, by texts that may not be stored."""
 TakeNames = Callable[[str, Sequence[Name]], object]
 NoteGap = Callable[[Integration, Gap], None]
 MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
@@ -61,8 +63,9 @@ class Receiving:
         accept: Accept,
         take_names: TakeNames,
         note_gap: NoteGap,
+        label: Label,
     ) -> None:
-        self._integrations, self._payloads = integrations, payloads
+        self._integrations, self._payloads, self._label = integrations, payloads, label
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
         self._note_gap = note_gap
         self._heard: TTLCache[tuple[str, Name], None] = TTLCache(MOST_HEARD, HEARD_SECONDS)
@@ -130,6 +133,8 @@ class Receiving:
         both = [parted(integration, event, revision) for event, revision in events]
         items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
+        if _labelled(integration):
+            self._label(tenant, [_item(event, index, tenant) for index, (event, _) in enumerate(events)])
         self._hear(tenant, read.names)
         for gap in read.gaps:
             self._note_gap(integration, gap)
@@ -156,9 +161,15 @@ class Receiving:
         settings = integration.settings
         staff, own, bots = (frozenset(settings.get(name, ())) for name in ("staff_ids", "own_ids", "bot_ids"))
         return Options(
-            integration.id, staff, own, bots, keep_text="keep_text_days" in settings, zone=settings.get("zone", "UTC"),
+            integration.id, staff, own, bots, keep_text="keep_text_days" in settings or _labelled(integration),
+            zone=settings.get("zone", "UTC"),
             settings=settings,
         )  # fmt: skip
+
+
+def _labelled(integration: Integration) -> bool:
+    """Say whether its messages are labelled as they come."""
+    return integration.settings.get("labels") == "yes"
 
 
 def _event(source: str, event: Mapping[str, object]) -> dict[str, Any]:

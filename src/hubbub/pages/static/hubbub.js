@@ -45,6 +45,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?") return document.querySelector("[data-help]")?.showModal();
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.key.startsWith("Arrow") && event.target.closest(".scroll")) return;
+  if (event.key === "Enter" && event.target.closest("a, button, summary")) return; // it does what stands there
   const link = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   if (link) link.click();
 });

@@ -1,0 +1,167 @@
+"""Labels, measured: classifiers on BANKING77 and on tones of the airline set, rules, time, memory, disk, and no network.
+
+    python -m bench.labels <folder of data sets> [--seeds 10]
+
+Every figure is of texts that were not learned. Sockets are closed before anything is loaded: whatever asks the network fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.metadata
+import random
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hubbub.labels.configuration import LabelSet, starter
+from hubbub.labels.extra import language, vectors
+from hubbub.labels.rules import Rules
+from hubbub.labels.training import train
+
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "joblib", "threadpoolctl", "wordllama", "tokenizers", "safetensors", "huggingface-hub",
+    "hf-xet", "fsspec", "py3langid",
+)  # fmt: skip
+TESTED = 2_000
+Pairs = Sequence[tuple[str, str]]
+
+
+def no_network(*_: Any, **__: Any) -> NoReturn:
+    """Refuse a connection."""
+    raise OSError("the network is off")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Shares of test texts: right of all, of the surer half; counted, and right of those; seconds to train, ms a text."""
+
+    all: float
+    half: float
+    counted: float
+    precision: float
+    train: float
+    ms: float
+
+
+def banking(folder: Path) -> Pairs:
+    """Return texts and intents."""
+    with (folder / "intents/banking77/train.csv").open(encoding="utf-8", newline="") as file:
+        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
+
+
+def airlines(folder: Path) -> Pairs:
+    """Return texts and tones."""
+    with (folder / "twitter-airlines/Tweets.csv").open(encoding="utf-8", newline="") as file:
+        return [(row["text"], row["airline_sentiment"]) for row in csv.DictReader(file)]
+
+
+def tried(pairs: Pairs, each: int, seed: int) -> Result:
+    """Learn `each` texts of every label, drawn by a seed, and label others."""
+    drawn = list(pairs)
+    random.Random(seed).shuffle(drawn)
+    seen: Counter[str] = Counter()
+    learn: list[tuple[str, str]] = []
+    test: list[tuple[str, str]] = []
+    for text, label in drawn:
+        (learn if seen[label] < each else test).append((text, label))
+        seen[label] += 1
+    test = test[:TESTED]
+    begun = time.process_time()
+    classifier = train([text for text, _ in learn], [label for _, label in learn], 0.9).classifier
+    trained = time.process_time()
+    guesses = classifier.guess([text for text, _ in test])
+    took = time.process_time() - trained
+    judged = sorted(
+        ((-(guess.confidence or 0), guess.label == label) for guess, (_, label) in zip(guesses, test, strict=True))
+    )
+    half = judged[: len(judged) // 2]
+    sure = [guess.label == label for guess, (_, label) in zip(guesses, test, strict=True) if guess.sure]
+    return Result(
+        sum(right for _, right in judged) / len(judged), sum(right for _, right in half) / len(half),
+        len(sure) / len(test), sum(sure) / len(sure) if sure else 0.0, trained - begun, 1000 * took / len(test),
+    )  # fmt: skip
+
+
+def table(name: str, pairs: Pairs, each: int, seeds: int) -> None:
+    """Print the mean of some seeds, and the worst."""
+    found = [tried(pairs, each, seed) for seed in range(seeds)]
+
+    def mean(field: str) -> float:
+        return float(sum(getattr(one, field) for one in found) / len(found))
+
+    print(
+        f"| {name}, {each} a label | {mean('all'):.3f} ({min(one.all for one in found):.3f}) | {mean('half'):.3f} "
+        f"({min(one.half for one in found):.3f}) | {mean('counted'):.0%} | {mean('precision'):.3f} | {mean('train'):.1f} s | "
+        f"{mean('ms'):.2f} ms |"
+    )
+
+
+def rules(pairs: Pairs) -> None:
+    """Print how the starter's tones do."""
+    made = Rules(starter())
+    begun = time.process_time()
+    said = [(made.labels(text).get(LabelSet.TONE), tone) for text, tone in pairs]
+    took = 1000 * (time.process_time() - begun) / len(pairs)
+    for tone in ("negative", "positive"):
+        mine = [right == tone for label, right in said if label == tone]
+        there = sum(right == tone for _, right in said)
+        right, found = sum(mine) / len(mine), sum(mine) / there
+        print(f"| starter: {tone} | said of {len(mine)}, right {right:.3f}, found {found:.3f} | {took:.3f} ms |")
+
+
+def megabytes() -> float:
+    """Return the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def memory(pairs: Pairs) -> None:
+    """Print what labelling takes in memory, beside a process without it: this one, before anything is loaded."""
+    before = megabytes()
+    vectors([text for text, _ in pairs[:1000]])
+    meaning = megabytes()
+    language("How do I get my money back from you?")
+    after = megabytes()
+    print(
+        f"memory: {meaning - before:.0f} MB for meaning, {after - meaning:.0f} MB for languages; {before:.0f} MB before"
+    )
+
+
+def disk() -> None:
+    """Print what the extra takes on disk, package by package."""
+    sizes = {}
+    for name in PACKAGES:
+        files = importlib.metadata.files(name) or []
+        sizes[name] = sum(place.stat().st_size for file in files if (place := Path(str(file.locate()))).is_file()) / 1e6
+    print(f"disk: {sum(sizes.values()):.0f} MB: " + ", ".join(f"{name} {size:.0f}" for name, size in sizes.items()))
+
+
+def main() -> None:
+    """Measure all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=10)
+    asked = parser.parse_args()
+    socket.socket.connect = no_network  # type: ignore[method-assign]
+    socket.getaddrinfo = no_network
+    questions, tones = banking(asked.folder), airlines(asked.folder)
+    memory(questions)
+    disk()
+    print("| data | right of all (worst) | of the surer half (worst) | counted | right of those | training | a text |")
+    print("|---|---|---|---|---|---|---|")
+    table("BANKING77", questions, 8, asked.seeds)
+    table("BANKING77", questions, 32, min(3, asked.seeds))
+    table("airline tones", tones, 32, min(3, asked.seeds))
+    table("airline tones", tones, 300, min(3, asked.seeds))
+    rules(tones)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The extra `hubbub[labels]`, loaded when a classifier is first used: what words mean, as vectors, and what language a text is in.
+
+Nothing here goes to the network: weights and tokenizer lie inside the packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubbub.errors import BadSettingError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MISSING = "classifiers need an extra: pip install 'hubbub[labels]'; rules work without"
+SURE_OF_LANGUAGE = 0.8
+FEWEST_WORDS = 4
+"""What is shorter, or less surely one language, may be any: `ok`, `wifi broken` and names are no language's own."""
+
+
+def missing(error: ImportError) -> BadSettingError:
+    """Return the error that says what to install."""
+    return BadSettingError(f"{MISSING} ({error.name} is not installed)")
+
+
+@cache
+def _embedder() -> Any:
+    try:
+        import wordllama
+    except ImportError as error:
+        raise missing(error) from None
+    folder = Path(wordllama.__file__).parent
+    return wordllama.WordLlama.load(disable_download=True, cache_dir=folder)
+
+
+def vectors(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return what texts mean as vectors of length 1: shape (texts, 256)."""
+    found: np.ndarray[Any, np.dtype[np.float32]] = _embedder().embed(list(texts), norm=True)
+    return found
+
+
+@cache
+def _identifier() -> Any:
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError as error:
+        raise missing(error) from None
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def language(text: str) -> str | None:
+    """Return the ISO 639-1 code of a text's language; None where it cannot be said surely."""
+    if len(text.split()) < FEWEST_WORDS:
+        return None
+    code, probability = _identifier().classify(text)
+    return str(code) if probability >= SURE_OF_LANGUAGE else None

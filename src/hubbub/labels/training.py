@@ -1,0 +1,197 @@
+"""Training: from messages that people labelled to a classifier, with what it can and cannot do, measured on texts it had not seen.
+
+Every example is held out once: of some parts each is judged by what was learned from the others. From these judgements come the
+thresholds, and how often each label is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hubbub.errors import BadInputError
+from hubbub.labels.classifier import NEVER, Classifier, Floats, softmax, terms_of, weighted
+from hubbub.labels.extra import language, missing, vectors
+from hubbub.labels.rules import LONGEST_TEXT
+
+FEWEST = 8
+"""Examples of a label from which on it is learned."""
+FOLDS, FOLDS_OF_FEW, FEW = 5, 8, 2_000
+"""Parts that examples are held out in: of few examples eight, so that each is judged by nearly as much as there will be."""
+MOST_TERMS = 20_000
+SURENESS = 10.0
+"""Inverse strength of regularisation: the best of 1, 10, 30, 100 on public sets of questions and of tones."""
+FEWEST_JUDGED, FEWEST_OF_LABEL = 10, 20
+"""Held-out texts that a threshold needs, of all labels together and to be a label's own."""
+FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE = 2, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """How a label did on held-out texts: how many it was said of, how often rightly, and from which confidence on it counts."""
+
+    label: str
+    examples: int
+    said: int
+    right: int
+    used_from: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a classifier did on held-out texts: right of all, how many are sure enough to count, and right of those."""
+
+    examples: int
+    right: int
+    sure: int
+    sure_right: int
+    labels: tuple[LabelReport, ...]
+    left_out: tuple[str, ...]
+    """Labels with too few examples to be learned."""
+    judged: tuple[bool, ...]
+    """Whether each learned example was judged rightly when it was held out, in their order; see `learned`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A classifier, its report, and the places of the examples that it was made from."""
+
+    classifier: Classifier
+    report: Report
+    learned: tuple[int, ...]
+
+
+def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Learned:
+    """Learn labels from texts; `precision` is how often a label must be right on held-out texts to count.
+
+    Raises BadInputError where fewer than two labels have enough examples, BadSettingError without the extra.
+    """
+    counts = Counter(labels)
+    names = tuple(sorted(name for name, n in counts.items() if n >= FEWEST))
+    if len(names) < 2:
+        there = ", ".join(f"{name} {n}" for name, n in counts.most_common(10)) or "none"
+        raise BadInputError(f"a classifier needs {FEWEST} examples each of two labels or more; there are: {there}")
+    places = tuple(place for place, label in enumerate(labels) if label in names)
+    chosen = [texts[place][:LONGEST_TEXT] for place in places]
+    wanted = np.array([names.index(labels[place]) for place in places])
+    meaning = vectors(chosen)
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise missing(error) from None
+    with threadpool_limits(1):  # a job among others: more threads would take turns from those who answer people
+        held_out = _held_out(chosen, meaning, wanted, len(names))
+        thresholds = _thresholds(held_out, wanted, precision)
+        classifier = _fitted(chosen, meaning, wanted, names, thresholds, _languages(chosen))
+    left_out = tuple(sorted(set(counts) - set(names)))
+    return Learned(classifier, _report(held_out, wanted, names, thresholds, left_out), places)
+
+
+def _held_out(texts: Sequence[str], meaning: Floats, wanted: Any, k: int) -> Floats:
+    """Return how likely each label is for each text, as judged by what was learned from the other parts."""
+    folds = FOLDS_OF_FEW if len(texts) <= FEW else FOLDS
+    part = np.zeros(len(texts), dtype=int)
+    for label in range(k):  # every part has its share of every label
+        mine = np.flatnonzero(wanted == label)
+        part[mine] = (np.arange(len(mine)) + label) % folds
+    found = np.zeros((len(texts), k), dtype=np.float32)
+    names = tuple(map(str, range(k)))
+    for fold in range(folds):
+        other, mine = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        some = [texts[int(place)] for place in other]
+        nothing = np.zeros(k, dtype=np.float32)
+        fitted = _fitted(some, meaning[other], wanted[other], names, nothing, frozenset())
+        by_terms = np.stack([_scores(fitted, texts[int(place)]) for place in mine])
+        found[mine] = (softmax(by_terms) + softmax(meaning[mine] @ fitted.by_meaning + fitted.meaning_bias)) / 2
+    return found
+
+
+def _scores(fitted: Classifier, text: str) -> Floats:
+    places, values = weighted(text, fitted.terms, fitted.weights)
+    found: Floats = fitted.terms_bias + values @ fitted.by_terms[places]
+    return found
+
+
+def _fitted(
+    texts: Sequence[str],
+    meaning: Floats,
+    wanted: Any,
+    names: tuple[str, ...],
+    thresholds: Floats,
+    languages: frozenset[str],
+) -> Classifier:
+    try:
+        from scipy.sparse import csr_array
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise missing(error) from None
+    seen = Counter(term for text in texts for term in set(terms_of(text)))
+    terms = {term: place for place, (term, _) in enumerate(seen.most_common(MOST_TERMS))}
+    weights = np.array([np.log((1 + len(texts)) / (1 + seen[term])) + 1 for term in terms], dtype=np.float32)
+    rows = [weighted(text, terms, weights) for text in texts]
+    ends = np.cumsum([0, *(len(places) for places, _ in rows)])
+    matrix = csr_array(
+        (np.concatenate([v for _, v in rows]), np.concatenate([p for p, _ in rows]), ends),
+        shape=(len(texts), len(terms)),
+    )
+    by_terms = LogisticRegression(C=SURENESS, max_iter=300).fit(matrix, wanted)
+    by_meaning = LogisticRegression(C=SURENESS, max_iter=300).fit(meaning, wanted)
+    return Classifier(names, terms, weights, *_weights(by_terms), *_weights(by_meaning), thresholds, languages)
+
+
+def _weights(fitted: Any) -> tuple[Floats, Floats]:
+    """Return weights (features, k) and bias (k,); of two labels scikit-learn gives the second's alone."""
+    coef, bias = fitted.coef_, fitted.intercept_
+    if len(fitted.classes_) == 2:
+        coef, bias = np.vstack([np.zeros_like(coef), coef]), np.concatenate([np.zeros_like(bias), bias])
+    return np.ascontiguousarray(coef.T, dtype=np.float32), bias.astype(np.float32)
+
+
+def _thresholds(held_out: Floats, wanted: Any, precision: float) -> Floats:
+    """Return from which confidence on each label is right often enough; a label that was said seldom has that of all together."""
+    said, sure = held_out.argmax(axis=1), held_out.max(axis=1)
+    right = said == wanted
+    everywhere = _threshold(sure, right, precision, FEWEST_JUDGED)
+    found = np.full(held_out.shape[1], everywhere, dtype=np.float32)
+    for label in range(held_out.shape[1]):
+        mine = said == label
+        if mine.sum() >= FEWEST_OF_LABEL:
+            found[label] = _threshold(sure[mine], right[mine], precision, FEWEST_JUDGED)
+    return found
+
+
+def _threshold(sure: Floats, right: Any, precision: float, fewest: int) -> float:
+    """Return the smallest confidence from which on enough are right, of `fewest` or more."""
+    order = np.argsort(-sure)
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    good = [place for place in range(fewest - 1, len(order)) if share[place] >= precision]
+    return float(sure[order[good[-1]]]) if good else NEVER
+
+
+def _languages(texts: Sequence[str]) -> frozenset[str]:
+    """Return the languages that enough of the examples are surely in."""
+    found = Counter(one for one in map(language, texts) if one is not None)
+    fewest = max(FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE * found.total())
+    return frozenset(one for one, n in found.items() if n >= fewest)
+
+
+def _report(
+    held_out: Floats, wanted: Any, names: tuple[str, ...], thresholds: Floats, left_out: tuple[str, ...]
+) -> Report:
+    said, sure = held_out.argmax(axis=1), held_out.max(axis=1)
+    right, counts = said == wanted, sure >= thresholds[said]
+    labels = tuple(
+        LabelReport(
+            name, int((wanted == place).sum()), int((said == place).sum()), int((right & (said == place)).sum()),
+            None if thresholds[place] >= NEVER else round(float(thresholds[place]), 4),
+        )
+        for place, name in enumerate(names)
+    )  # fmt: skip
+    return Report(
+        len(wanted), int(right.sum()), int(counts.sum()), int((right & counts).sum()), labels, left_out,
+        tuple(map(bool, right)),
+    )  # fmt: skip
