@@ -152,9 +152,9 @@ class Observe:
 
 ROUTERS = (
     api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, tenants, keys,
-    names, erasing, coverage, exports, open_routes,
+    names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page, unsubscribe, pages, page_files,
 )  # fmt: skip
-"""The routes of the API by subject."""
+"""The routes of the API by subject, then the pages'."""
 
 
 def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = None) -> FastAPI:
@@ -175,7 +175,6 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
         engine.warmer.start()
         if worker is not None:
             engine.sockets.start()
-        if worker is not None:
             await run_in_threadpool(worker.start)
         writing = asyncio.create_task(keep_writing(engine.delivered))
         yield
@@ -203,28 +202,6 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     app.add_middleware(Based, base=engine.settings.base_path)
     for router in ROUTERS:
         app.include_router(router)
-    app.include_router(api)
-    app.include_router(jobs_routes)
-    app.include_router(integrations)
-    app.include_router(hooks)
-    app.include_router(reports)
-    app.include_router(alerts)
-    app.include_router(subscriptions)
-    app.include_router(restatements)
-    app.include_router(calendar)
-    app.include_router(tenants)
-    app.include_router(keys)
-    app.include_router(names)
-    app.include_router(erasing)
-    app.include_router(coverage)
-    app.include_router(labels)
-    app.include_router(exports)
-    app.include_router(open_routes)
-    app.include_router(problems.problem_routes)
-    app.include_router(api_page)
-    app.include_router(unsubscribe)
-    app.include_router(pages)
-    app.include_router(page_files)
     return app
 
 
