@@ -22,7 +22,7 @@ PHRASES = re.compile(
 WRITTEN = [
     *(paper for paper in PAPERS if paper not in (GLOSSARY, INDEX) and not (paper in RECORDS and superseded(paper, part=True))),
     *(path for path in sorted(SOURCE.rglob("*")) if path.suffix in {".py", ".html", ".js", ".css"}),
-    *(ROOT / "examples").glob("*.yaml"), ROOT / "Makefile",
+    *(ROOT / "examples").rglob("*.yaml"), ROOT / "Makefile",
 ]  # fmt: skip
 
 

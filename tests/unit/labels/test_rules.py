@@ -74,7 +74,7 @@ def test_the_starter_and_the_example_say_what_they_promise() -> None:
     assert said[LabelSet.TONE] == "negative"
     assert said[LabelSet.ESCALATION] in ("high", "medium")
     assert Rules(starter()).labels("Perfect stay, thank you!") == {LabelSet.TONE: "positive"}
-    own = read_file(ROOT / "examples" / "labels-support.yaml")
+    own = read_file(ROOT / "examples" / "labels" / "support.yaml")
     assert own.sets[LabelSet.TONE] == starter().sets[LabelSet.TONE]
     assert "bug" in own.names(LabelSet.TOPIC)
     assert "escalation" not in own.names(LabelSet.TOPIC)
