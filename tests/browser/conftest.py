@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 import hubbub
 from hubbub import demo
 from hubbub.model.event import TEXT_FIELDS, TYPES
+from hubbub.store.alerts import Decision, Entry, Incident, new_id
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "build" / "screenshots"
@@ -114,9 +115,20 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             )
         samples = {
             "explain": "metric=csat", "job": f"job={quote(job)}",
-            "conversation": f"id={quote(conversation)}",
+            "conversation": f"id={quote(conversation)}", "incident": f"id={incident(engine, now)}",
         }  # fmt: skip
         return {tenant: engine.add_key(tenant)["key"] for tenant in (HOTEL, EVIL, "empty", "first")}, samples
+
+
+def incident(engine: hubbub.Engine, now: datetime) -> str:
+    """Let a rule have found something yesterday; returns the incident's id."""
+    rule = {"name": "Many messages", "kind": "threshold", "metric": "messages", "limit": 5}
+    stored = engine.alert_store.rule(HOTEL, engine.add_alert(HOTEL, rule)["id"])
+    id_, day = new_id("inc"), now.replace(hour=0, minute=0, second=0, microsecond=0)
+    span = day - timedelta(days=1), day
+    found = Incident(id_, HOTEL, stored.id, "", "Many messages", *span, 99, None, 99, day, 0, now)
+    assert engine.alert_store.decide(stored, Decision(now, [found], [Entry(id_, now, "opened", "Messages: 99.")]))
+    return id_
 
 
 def attacks(now: datetime) -> Iterator[dict[str, Any]]:

@@ -74,9 +74,16 @@ def numbers(engine: Engine, tenant: str) -> list[dict[str, Any]]:
     return list(answer["rows"])
 
 
+def disconnect(engine: Engine) -> None:
+    """Remove the sources of a tenant: what they did not fetch is known where they are connected, and does not move with it."""
+    for one in engine.integrations("hotel")["rows"]:
+        engine.remove_integration("hotel", one["id"])
+
+
 def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_path: Path, clock: Clock) -> None:
     """Numbers, tenants, keys, secrets and reports are there; verify is clean; the copy opens as the same installation."""
     key = engine.add_key("hotel", ["read"])["key"]
+    engine.refresh()
     made = engine.backup(tmp_path / "backup")
     assert made["events"] == 120 and made["reports"] == 1 and made["keys"] == ["keys/pepper", "keys/secret.key"]
     with pytest.raises(ConflictError, match="exists already"):
@@ -141,6 +148,7 @@ def test_halves_of_two_installations_do_not_open(engine: Engine, tmp_path: Path,
 
 def test_a_tenant_moves_to_another_installation_by_commands(engine: Engine, tmp_path: Path, clock: Clock) -> None:
     """`export` and `import tenant` carry it: the same numbers there, under its name or another."""
+    disconnect(engine)
     before = numbers(engine, "hotel")
     engine.close()
     run = CliRunner().invoke
@@ -213,6 +221,7 @@ def test_an_export_is_made_and_downloaded_over_http(engine: Engine, tmp_path: Pa
     with zipfile.ZipFile(io.BytesIO(whole.content)) as packed:
         packed.extractall(tmp_path / "unpacked")
     assert engine.import_tenant(tmp_path / "unpacked", "copy")["tenant"] == "copy"
+    disconnect(engine)
     assert numbers(engine, "copy") == numbers(engine, "hotel")
     clock.now += timedelta(days=8)
     engine.purge_tenants()

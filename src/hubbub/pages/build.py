@@ -117,8 +117,8 @@ def plain_card(
     unit = unit_of(name)
     return {
         "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
-        "n": None, "state": "", "why": why, "spark": "", "unfiltered": unfiltered, "explained": "" if unfiltered else explained,
-        "chosen": False, "chart": "", "change": note, "way": "",
+        "n": None, "state": "", "why": why, "incomplete": False, "spark": "", "unfiltered": unfiltered,
+        "explained": "" if unfiltered else explained, "chosen": False, "chart": "", "change": note, "way": "",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.query.live import members
-from hubbub.reports.words import shown
+from hubbub.reports.words import moment, shown
 
 PAGE = 50
 MOST_WAITING = 50
@@ -125,9 +125,14 @@ def _drawn(ask: Ask) -> Shown:
     rows = [
         {
             "window": one["window"],
+            "at": moment(one["window"]),
             "value": one[rule["metric"]],
             "usual": one["usual"]["median"],
             "to": one["usual"]["high"],
+            **{
+                f"{name}_shown": shown(worth, answer["unit"])
+                for name, worth in (("value", one[rule["metric"]]), ("to", one["usual"]["high"]))
+            },
         }
         for one in answer["rows"]
     ]
