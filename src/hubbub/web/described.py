@@ -52,6 +52,8 @@ TAGS = {
     "schedules": "When jobs start.",
     "integrations": "Accounts of other services.",
     "hooks": "Where services send what happens.",
+    "coverage": "Which days of which source are there.",
+    "labels": "Topics, tones and intents of texts.",
     "tenants": "Owners of data.",
     "keys": "Who may ask.",
     "names": "What ids are called.",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import Field
 
 from hubbub.app import Engine
@@ -62,7 +62,7 @@ async def take_call(request: Request, engine: EngineOf, integration_id: Id, call
     return await _answer(request, engine, body)
 
 
-@router.get("/{provider}/{integration_id}", summary="Answer a service's challenge")
+@router.get("/{provider}/{integration_id}", summary="Answer a service's challenge", response_class=PlainTextResponse)
 async def challenge(request: Request, engine: EngineOf, provider: Service, integration_id: Id) -> Response:
     """Answer what a service asks before it sends anything."""
     return await _answer(request, engine, b"")

@@ -42,7 +42,7 @@ class QueryBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    metrics: list[Text] = Field(min_length=1, max_length=100)
+    metrics: list[Text] = Field(min_length=1, max_length=200)
     start: Text = Field(alias="from", description="Date in the tenant's zone, or RFC 3339 time; inclusive.")
     end: Text = Field(alias="to", description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
     grain: Text = "total"

@@ -23,7 +23,7 @@ PATHS: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/dashboard": ("dashboard", {}), "/v1/dashboard/now": ("states", {}),
     "/v1/changes": ("changes", {**SPAN, "metric": "messages"}),
     "/v1/trends": ("trends", SPAN), "/v1/hotspots": ("hotspots", SPAN),
-    "/v1/snapshots": ("snapshots", SPAN),
+    "/v1/snapshots": ("snapshots", SPAN), "/v1/usual": ("usual", {**SPAN, "metric": "messages"}),
 }  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> 
         assert answer.headers["content-type"] == "application/json"
     asked = {"start": SPAN["from"], "end": SPAN["to"]} if params else {}
     asked |= {"metrics": "messages", "compare": "previous"} if name == "changes" else {}
+    asked |= {"metrics": "messages", "grain": "day"} if name == "usual" else {}
     assert second.json() == kept.engine.operation(name)("acme", **asked)
 
 

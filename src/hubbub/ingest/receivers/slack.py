@@ -97,7 +97,7 @@ class SlackEvents:
         lost_in = next((one for one in (body, body.one("event")) if one.text("type") == "app_rate_limited"), None)
         if lost_in is not None:
             minute = lost_in.moment("minute_rate_limited")
-            lost = [Gap(minute, minute + MINUTE, "Slack sent nothing: too many events")] if minute else []
+            lost = [Gap(minute, minute + MINUTE, "rate_limited")] if minute else []
             return Received(ignored={"app_rate_limited": 1}, gaps=lost)
         return read_event(body, options)
 
