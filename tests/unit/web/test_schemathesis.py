@@ -50,6 +50,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
         )
         made.engine.record("acme", [{**event("4"), "time": NOW.isoformat()}])
         made.engine.refresh()
+        export(made.engine)
         yield made
 
 
@@ -73,7 +74,17 @@ def thing(engine: Engine, name: str) -> str:
             return export(engine)
         case "report":
             return str(engine.report("acme", "daily", "2026-08-01", sections=["top_intents"], formats=["json"])["id"])
-    return {"tenant": "acme", "queue": "analytics-ingest", "name": "daily-snapshots", "code": "not_found"}[name]
+        case "alert":
+            rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5}
+            return str(engine.add_alert("acme", rule)["id"])
+    return {
+        "tenant": "acme",
+        "queue": "analytics-ingest",
+        "name": "daily-snapshots",
+        "code": "not_found",
+        "provider": "slack",
+        "call": "track",
+    }.get(name, f"no-such-{name}")  # what only arises by itself, or is written to, is asked for in tests of its own
 
 
 def sensible(case: Any, engine: Engine) -> None:
