@@ -81,8 +81,7 @@ class CoverageOperations:
     def note_gaps(self, integration: Integration, gaps: Iterable[Lost]) -> None:
         """Note what a service says that it did not deliver."""
         for gap in gaps:
-            reason = next((one for one in Reason if one == gap.reason), Reason.LOST)
-            self.ledger.note(integration, gap.from_, gap.to, reason, gap.reason)
+            self.ledger.note(integration, gap.from_, gap.to, gap.reason)
 
     def watch_sources(self) -> dict[str, Any]:
         """Look for silences of all integrations that send by themselves, and note them as gaps; returns how many there are."""

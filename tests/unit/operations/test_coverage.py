@@ -16,6 +16,7 @@ from hubbub.errors import BadQuestionError, HubbubError, UpstreamRefusedError
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.connectors.slack import Slack
 from hubbub.ingest.receivers.base import Gap as Lost
+from hubbub.model.coverage import Reason
 from hubbub.outgoing.http import Outgoing
 from hubbub.settings import load
 from tests.platforms import TOKEN, Graph, Workspace, graph_error, insight, post
@@ -271,7 +272,7 @@ def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Night
     one = nights.engine.integration_store.get("acme", id_)
     minute = datetime(2026, 8, 1, 12, 7, tzinfo=UTC)
     for start in (minute, minute, minute + timedelta(minutes=1)):
-        nights.engine.note_gaps(one, [Lost(start, start + timedelta(minutes=1), "app_rate_limited")])
+        nights.engine.note_gaps(one, [Lost(start, start + timedelta(minutes=1), Reason.RATE_LIMITED)])
     gaps = nights.engine.coverage("acme")["rows"][0]["gaps"]
     assert [(gap["from"][11:16], gap["to"][11:16], gap["reason"]) for gap in gaps] == [
         ("12:07", "12:09", "rate_limited")

@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 
 from hubbub.errors import ForgedError
 from hubbub.ingest.connectors.base import Setting
+from hubbub.model.coverage import Reason
 from hubbub.model.name import Name
 
 FRESH = timedelta(minutes=5)
@@ -49,7 +50,7 @@ class Gap:
 
     from_: datetime
     to: datetime
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

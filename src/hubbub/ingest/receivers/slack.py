@@ -32,6 +32,7 @@ from hubbub.ingest.receivers.base import (
 )
 from hubbub.ingest.receivers.fields import Fields, filled, object_of
 from hubbub.ingest.sources.slack_message import Message, Thread, event_of, mask_text, micros, plain_ts, read_message
+from hubbub.model.coverage import Reason
 from hubbub.model.event import NOTHING, Event, Rejection
 from hubbub.model.name import Name
 
@@ -97,7 +98,7 @@ class SlackEvents:
         lost_in = next((one for one in (body, body.one("event")) if one.text("type") == "app_rate_limited"), None)
         if lost_in is not None:
             minute = lost_in.moment("minute_rate_limited")
-            lost = [Gap(minute, minute + MINUTE, "rate_limited")] if minute else []
+            lost = [Gap(minute, minute + MINUTE, Reason.RATE_LIMITED)] if minute else []
             return Received(ignored={"app_rate_limited": 1}, gaps=lost)
         return read_event(body, options)
 
