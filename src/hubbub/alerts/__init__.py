@@ -1,1 +1,1 @@
-"""Alerts: rules are judged on complete windows, incidents open and close, and somebody is told once."""
+"""Alerts: rules are judged on complete windows, incidents open and close, and somebody is notified once."""

@@ -179,7 +179,7 @@ class _Work:
         )  # fmt: skip
         self._keep(after)
         if after.peak != before.peak:
-            self._note(after, "updated", f"{self._sentence(one)} Nobody was told again.")
+            self._note(after, "updated", f"{self._sentence(one)} Nobody was notified again.")
         if run.closed_at is not None:
             count = windows_to_close(self._rule)
             windows_ = "A quiet window" if count == 1 else f"{count} quiet windows in a row"
@@ -196,7 +196,7 @@ class _Work:
             self._begin(run, self._sentence(one))
         elif about.closed_at is None:
             self._keep(replace(about, start=min(about.start, one.start)))
-            self._note(about, "late", f"{self._sentence(one)} It came late; nobody was told again.")
+            self._note(about, "late", f"{self._sentence(one)} It came late; nobody was notified again.")
 
     def _look_again(self, one: Judged) -> None:
         """Write down that events changed the farthest window of an open incident after it was judged."""
@@ -205,7 +205,7 @@ class _Work:
             return
         text = (
             f"Late events changed it from {self._number(about.peak)} to {self._number(one.value)} "
-            f"{when(one.start, self._rule.grain, self._facts.tenant)}. Same incident; nobody was told again."
+            f"{when(one.start, self._rule.grain, self._facts.tenant)}. Same incident; nobody was notified again."
         )
         self._keep(replace(about, peak=one.value, value=one.value if about.start == one.start else about.value))
         self._note(about, "late", text)

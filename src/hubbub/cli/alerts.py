@@ -1,4 +1,4 @@
-"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, what they found, and who is told."""
+"""`hubbub alerts`, `hubbub incidents`, `hubbub destinations`: rules, what they found, and who is notified."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def add(
     limit: Limit = None, at_least: AtLeast = 10, times: Times = 2, by: By = None, where: Where = None,
     close_after: CloseAfter = 0,
     to: Annotated[list[str] | None, typer.Option("--to", help="Id of a destination; may be repeated.")] = None,
-    quiet: Annotated[str, typer.Option("--quiet", help="Hours in which nobody is told, like 22:00-07:00.")] = "",
+    quiet: Annotated[str, typer.Option("--quiet", help="Hours in which nobody is notified, like 22:00-07:00.")] = "",
     urgent: Annotated[bool, typer.Option("--urgent", help="Tell in quiet hours too.")] = False,
     most: Annotated[int, typer.Option("--most", help="Messages a day; the rest is one summary.")] = 10,
     data: Data = None, as_json: Json = False,
@@ -195,7 +195,7 @@ def list_incidents(
 
 @incidents.command("show")
 def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
-    """Show an incident: what happened, who was told, who was not and why."""
+    """Show an incident: what happened, who was notified, who was not and why."""
     _do("incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_)
 
 

@@ -1,4 +1,4 @@
-"""An alert rule: what is watched, when it fires, and who is told. Plain values; what a rule means is said in `alerts/`."""
+"""An alert rule: what is watched, when it fires, and who is notified. Plain values; what a rule means is said in `alerts/`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rule:
 
     `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one.
     `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0
-    takes the kind's own. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is told
+    takes the kind's own. `destinations` are ids. `quiet` are hours of the tenant's zone ("22:00-07:00") in which nobody is notified
     unless the rule is `urgent`; beyond `most` messages a local day the rest is one summary.
     """
 

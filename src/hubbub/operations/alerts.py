@@ -15,11 +15,11 @@ from typing import Any
 
 from hubbub.alerts.evaluate import Broken, evaluate
 from hubbub.alerts.notice import notice_of, reminder
+from hubbub.alerts.notifications import after_quiet, notify, summary
 from hubbub.alerts.replay import Replay, replay
 from hubbub.alerts.rules import plain, rule_from
 from hubbub.alerts.run import Run
 from hubbub.alerts.series import Facts
-from hubbub.alerts.telling import after_quiet, summary, told
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError, ConflictError, HubbubError, NotFoundError
 from hubbub.model.alert import Rule
@@ -181,7 +181,7 @@ class AlertOperations(ABC):
             )  # fmt: skip
         if done is None:
             return 0, 0
-        drafts, entries = told(
+        drafts, entries = notify(
             rule, stored, tenant, done, self.outbox.destinations(tenant.id), self.outbox.count, self.clock()
         )
         decision = Decision(
@@ -279,7 +279,7 @@ class AlertOperations(ABC):
         return {**incident_row(found, one), "alert": rule, "entries": entries, "messages": messages}
 
     def acknowledge_incident(self, tenant: str, incident_id: str, by: str = "") -> dict[str, Any]:
-        """Note that somebody takes care of an open incident; it is told of no more until it closes. `by` names who."""
+        """Note that somebody takes care of an open incident; nobody is notified of it again until it closes. `by` names who."""
         one, found, now = self._open_incident(tenant, incident_id)
         text = f"Acknowledged{f' by {by[:100]}' if by else ''}."
         found = self.alert_store.note(
@@ -288,7 +288,7 @@ class AlertOperations(ABC):
         return incident_row(found, one)
 
     def snooze_incident(self, tenant: str, incident_id: str, until: str) -> dict[str, Any]:
-        """Leave an open incident alone until a moment (date or RFC 3339), after which it is told of again if it is still open."""
+        """Leave an open incident alone until a moment (date or RFC 3339); destinations are notified again if it is open then."""
         one, found, now = self._open_incident(tenant, incident_id)
         moment = parse_moment(until, one.zone)
         if not now < moment <= now + timedelta(days=31):

@@ -141,7 +141,7 @@ def _destinations(ask: Ask) -> Shown:
     return data_table(
         ask, columns, rows, acts=acts if _may(ask) else [],
         forms=[Act("destination", "Add", fields=fields, title="Add a destination")] if _may(ask) else [],
-        nothing="There is no destination: nobody is told of anything.",
+        nothing="There is no destination: nobody is notified of anything.",
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ PAGE = Page(
         Widget("rules", "Rules", _rules, size="list", wide=True),
         Widget("new", "A new rule", _new, size="form", wide=True, role=Role.ADMIN, still=True),
         Widget("tried", "The past year with this rule", _tried, size="list", wide=True, role=Role.ADMIN, lazy=True),
-        Widget("destinations", "Who can be told", _destinations, size="list", wide=True, role=Role.ADMIN),
+        Widget("destinations", "Who can be notified", _destinations, size="list", wide=True, role=Role.ADMIN),
     ),
     role=Role.ANALYST, header=False, group=Group.SET_UP,
     actions={

@@ -221,7 +221,7 @@ ONE = Page(
         Widget("drawn", "The number, and what is usual", _drawn, wide=True),
         Widget("waiting", "Who still waits", _waiting, size="list", wide=True),
         Widget("entries", "What happened", _entries, size="list", wide=True),
-        Widget("messages", "Who was told", _messages, size="list", wide=True),
+        Widget("messages", "Who was notified", _messages, size="list", wide=True),
     ),
     role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
 )  # fmt: skip

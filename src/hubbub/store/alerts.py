@@ -127,7 +127,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to an incident: opened, updated, late, closed, told, untold, acknowledged, snoozed; in words."""
+    """What happened to an incident: opened, updated, late, closed, notified, not_notified, acknowledged, snoozed; in words."""
 
     incident: str
     at: datetime

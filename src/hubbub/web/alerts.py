@@ -39,14 +39,14 @@ class RuleFields(BaseModel):
     by: Text | None = Field(None, description="A dimension: each of its values has its own incidents.")
     where: dict[Text, Text | list[Text]] | None = Field(None, description="Only these values of dimensions.")
     close_after: int | None = Field(None, description="Quiet windows that close an incident; 0: the kind's own.")
-    destinations: list[Text] | None = Field(None, max_length=20, description="Ids of destinations that are told.")
-    quiet: Text | None = Field(None, description="Hours in which nobody is told, like 22:00-07:00.")
+    destinations: list[Text] | None = Field(None, max_length=20, description="Ids of destinations that are notified.")
+    quiet: Text | None = Field(None, description="Hours in which nobody is notified, like 22:00-07:00.")
     urgent: bool | None = Field(None, description="Tell in quiet hours too.")
     most: int | None = Field(None, description="Messages a day; the rest is one summary.")
 
 
 class NewRule(RuleFields):
-    """A rule: what is watched, when it fires, who is told."""
+    """A rule: what is watched, when it fires, who is notified."""
 
     name: Text = Field(description="Name for people.")
     kind: Text = Field(description="threshold, change, hotspot, sla, source or budget.")
@@ -142,7 +142,7 @@ def incidents(
 
 @router.get("/incidents/{incident}", summary="One incident")
 def incident(engine: EngineOf, tenant: Reads, incident: IncidentId) -> shapes.OneIncident:
-    """Return an incident with what happened, newest first, who was told, and who was not and why."""
+    """Return an incident with what happened, newest first, who was notified, and who was not and why."""
     return engine.incident(tenant, incident)
 
 
@@ -154,7 +154,7 @@ def acknowledge(engine: EngineOf, tenant: Administers, incident: IncidentId, bod
 
 @router.post("/incidents/{incident}/snooze", summary="Snooze an incident")
 def snooze(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Snoozed) -> shapes.Incident:
-    """Leave it alone until a moment; if it is still open then, its rule's destinations are told again."""
+    """Leave it alone until a moment; if it is still open then, its rule's destinations are notified again."""
     return engine.snooze_incident(tenant, incident, body.until)
 
 

@@ -43,7 +43,7 @@ TAGS = {
     "restatements": "Closed numbers that changed later.",
     "subscriptions": "Digests that arrive by themselves.",
     "destinations": "Where messages go.",
-    "messages": "What was told to whom.",
+    "messages": "What was sent to whom.",
     "snapshots": "Days, weeks and months, kept as documents.",
     "reports": "Files for people.",
     "calendar": "Business hours.",

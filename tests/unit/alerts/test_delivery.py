@@ -21,8 +21,8 @@ from aiosmtpd.controller import Controller
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubbub.alerts.notifications import after_quiet
 from hubbub.alerts.rules import rule_from
-from hubbub.alerts.telling import after_quiet
 from hubbub.app import Engine
 from hubbub.errors import BadInputError
 from hubbub.model.tenant import Tenant
@@ -245,7 +245,7 @@ def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> No
         assert (states.count("sent"), states.count("held")) == (2, 5)
         newest = clocked.engine.incidents("hotel")["rows"][0]
         entries = clocked.engine.incident("hotel", newest["id"])["entries"]
-        assert any("was not told: more than 2 messages" in entry["text"] for entry in entries)
+        assert any("was not notified: more than 2 messages" in entry["text"] for entry in entries)
         clocked.now = NOW + timedelta(days=1)
         clocked.engine.evaluate_alerts()
         clocked.engine.evaluate_alerts()

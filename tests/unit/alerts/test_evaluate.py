@@ -115,7 +115,7 @@ def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
     assert clocked.go(66)["closed"] == 0
     assert clocked.go(67)["closed"] == 1
     told = [entry["what"] for entry in clocked.engine.incident(tenant, incident["id"])["entries"]]
-    assert [what for what in reversed(told) if what != "untold"] == ["opened", "updated", "closed"]
+    assert [what for what in reversed(told) if what != "not_notified"] == ["opened", "updated", "closed"]
 
 
 def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
@@ -250,7 +250,7 @@ def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> N
 
 
 def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked) -> None:
-    """A source that brings something every hour is silent after enough hours; a broken integration is told of at once."""
+    """A source that brings something every hour is silent after enough hours; a broken integration opens an incident at once."""
     tenant = clocked.tenant("a")
     clocked.now = BEGIN + 63 * DAY
     events = [

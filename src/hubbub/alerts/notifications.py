@@ -1,4 +1,4 @@
-"""Who is told when: destinations, quiet hours, and a limit a day; where nobody is told now, the incident says why."""
+"""Who is notified when: destinations, quiet hours, and a limit a day; where nobody is notified now, the incident says why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def after_quiet(rule: Rule, tenant: Tenant, now: datetime) -> datetime:
     return datetime.combine(day, last, tenant.tz).astimezone(now.tzinfo)
 
 
-def told(
+def notify(
     rule: Rule,
     stored: StoredRule,
     tenant: Tenant,
@@ -63,26 +63,28 @@ def _to_all(
     rule: Rule, stored: StoredRule, tenant: Tenant, notice: Notice, about: str, there: Sequence[Destination], count: Count,
     before: int, now: datetime,
 ) -> tuple[list[Draft], list[tuple[str, str]]]:  # fmt: skip
-    """Return a notice's messages, and in words who is told and who is not; `before` were drafted in the same evaluation."""
+    """Return a notice's messages, and in words who is notified and who is not; `before` were drafted in the same evaluation."""
     known = {one.id: one for one in there}
     drafts: list[Draft] = []
     said: list[tuple[str, str]] = []
     if not rule.destinations:
-        said.append(("untold", "Nobody was told: the rule names no destination."))
+        said.append(("not_notified", "Nobody was notified: the rule names no destination."))
     at = after_quiet(rule, tenant, now)
     midnight = local_midnight(day_of(now, tenant.tz), tenant.tz)
     for id_ in rule.destinations:
         if id_ not in known:
-            said.append(("untold", f"The destination {id_} of the rule was removed: nobody was told there."))
+            said.append(("not_notified", f"The destination {id_} of the rule was removed: nobody was notified there."))
             continue
         name, held = known[id_].name, ""
         if count(stored.id, id_, midnight) + before // max(len(rule.destinations), 1) >= rule.most:
             held = f"more than {rule.most} messages of this rule that day; the rest is in a summary"
-            said.append(("untold", f"{name} was not told: {held}."))
+            said.append(("not_notified", f"{name} was not notified: {held}."))
         elif at > now:
-            said.append(("told", f"{name} is told when its quiet hours end, {at.astimezone(tenant.tz):%a %H:%M}."))
+            said.append(
+                ("notified", f"{name} is notified when its quiet hours end, {at.astimezone(tenant.tz):%a %H:%M}.")
+            )
         else:
-            said.append(("told", f"{name} is told."))
+            said.append(("notified", f"{name} is notified."))
         drafts.append(Draft(
             new_id("msg"), tenant.id, id_, notice.type, notice.document(), now, at, cause=stored.id, about=about, held=held
         ))  # fmt: skip
