@@ -15,7 +15,7 @@ from hubbub.reports.words import near, shown
 from hubbub.store.outbox import KINDS
 
 GRAINS = {"day": "day", "hour": "hour", "week": "week"}
-DIRECTIONS = {Direction.ABOVE.value: "rise above", Direction.BELOW.value: "fall below", Direction.EITHER.value: "leave"}
+DIRECTIONS = {Direction.ABOVE.value: "rises above", Direction.BELOW.value: "falls below", Direction.EITHER.value: "does either"}
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """What the form of a rule asks, which is also what the address of a tried rule says."""
 NUMBERS = ("limit", "at_least", "times")
@@ -57,13 +57,13 @@ def _new(ask: Ask) -> Shown:
         Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), {kind.value: kind.value for kind in Kind}),
         Field("metric", "Metric", value=ask.param("metric", "messages"), hint="of threshold, change and budget"),
         Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
-        Field("direction", "Fires when it should not", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
+        Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
         Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; none for change and source"),
-        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="things"),
+        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="how many, before it can fire"),
         Field("times", "Times usual", value=ask.param("times", "2")),
         Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: the whole"),
-        Field("destination", "Tell", "select", ask.param("destination"), {"": "nobody", **there}),
-        Field("quiet", "Not between", value=ask.param("quiet"), hint="like 22:00-07:00"),
+        Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **there}),
+        Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
     )
     return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
 
