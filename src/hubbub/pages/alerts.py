@@ -15,7 +15,11 @@ from hubbub.reports.words import near, shown
 from hubbub.store.outbox import KINDS
 
 GRAINS = {"day": "day", "hour": "hour", "week": "week"}
-DIRECTIONS = {Direction.ABOVE.value: "rises above", Direction.BELOW.value: "falls below", Direction.EITHER.value: "does either"}
+DIRECTIONS = {
+    Direction.ABOVE.value: "rises above",
+    Direction.BELOW.value: "falls below",
+    Direction.EITHER.value: "goes either way",
+}
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
 """What the form of a rule asks, which is also what the address of a tried rule says."""
 NUMBERS = ("limit", "at_least", "times")
