@@ -52,14 +52,14 @@ from hubbub.operations.names import OPERATIONS as NAMING
 from hubbub.operations.names import NameOperations
 from hubbub.operations.reports import OPERATIONS as REPORTING
 from hubbub.operations.reports import ReportOperations
-from hubbub.operations.restatements import OPERATIONS as RESTATING
-from hubbub.operations.restatements import RestatementOperations
+from hubbub.operations.restatements import RestatementService
 from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
 from hubbub.operations.subscriptions import OPERATIONS as SUBSCRIBING
 from hubbub.operations.subscriptions import SubscriptionOperations
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
+from hubbub.operations.workflows import Workflows
 from hubbub.publishing import snapshots
 from hubbub.query.cached import Asked, CachedAnswers, Part
 from hubbub.query.queries import Queries
@@ -85,7 +85,7 @@ def _silent(_: str) -> None:
 class Engine(
     NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
     StandingOperations, CoverageOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
-    SubscriptionOperations, RestatementOperations,
+    SubscriptionOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -111,24 +111,28 @@ class Engine(
             self._open_delivery(self.database)
             self._open_alerts()
             self._open_subscriptions()
-            self._open_restatements()
+            self.cached = self._open_cache()
+            self.warmer = Warmer(self.cached, settings.cache.dashboard)
+            self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
+            self.intake = Intake(
+                self.store,
+                clock,
+                lambda tenant: gone_until(self.store, tenant.no),
+                lambda tenant: self.cached.drop([tenant], Part.EVENTS),
+                lambda tenant: self.erasure_store.of(tenant.id),
+            )
+            self.labels = Labels(
+                self.store, self.control, self.database, self.vault, self._accept_labels, clock, settings.ai, self.http
+            )
+            self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
+            self.restatements = RestatementService(self.control, self.queries, self.erasure_store)
+            self._open_jobs()
+            self._open_reports()
+            self.workflows = Workflows(self._by_name, self.restatements)
             opened.pop_all()
-        self.cached = self._open_cache()
-        self.warmer = Warmer(self.cached, settings.cache.dashboard)
-        self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
-        self.intake = Intake(
-            self.store,
-            clock,
-            lambda tenant: gone_until(self.store, tenant.no),
-            lambda tenant: self.cached.drop([tenant], Part.EVENTS),
-            lambda tenant: self.erasure_store.of(tenant.id),
-        )
-        self.labels = Labels(
-            self.store, self.control, self.database, self.vault, self._accept_labels, clock, settings.ai, self.http
-        )
-        self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
-        self._open_jobs()
-        self._open_reports()
+
+    def _by_name(self, name: str, /, **params: Any) -> Any:
+        return self.operation(name)(**params)
 
     def _open_cache(self) -> CachedAnswers:
         tiers, url = self.settings.cache, self.settings.cache_url
@@ -354,7 +358,7 @@ class Engine(
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *COVERING, *ERASING, *KEEPING,
-    *NAMING, *DELIVERING, *ALERTING, *SUBSCRIBING, *RESTATING,
+    *NAMING, *DELIVERING, *ALERTING, *SUBSCRIBING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

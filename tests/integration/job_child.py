@@ -12,12 +12,14 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hubbub.errors import BadInputError, ServerUnreachableError
 from hubbub.jobs import policies, worker
+from hubbub.jobs.payloads import Task
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.schedule import Schedule
 from hubbub.telemetry import configure_logs
@@ -38,14 +40,24 @@ def open_effects(path: Path) -> sqlite3.Connection:
     return con
 
 
-def operations(effects: Path) -> Any:
-    """Return operations whose effects can be counted."""
+class Effects:
+    """Does jobs so that their effects can be counted."""
 
-    def ask(name: str, /, **params: Any) -> dict[str, Any]:
-        if name == "keep_promises":  # upkeep, no job's work
-            return {"started": 0}
-        what = str(params.get("reference") or params.get("relation") or params.get("integration_id") or name)
-        con = open_effects(effects)
+    def __init__(self, path: Path) -> None:
+        """Count them in a file."""
+        self._path = path
+
+    def keep_promises(self) -> None:
+        """Upkeep: no job's work."""
+
+    def forget_replies(self, references: Sequence[str]) -> None:
+        """Upkeep: no job's work."""
+
+    def run(self, task: Task, queue: str, payload: Any) -> dict[str, Any]:
+        """Do a job as its payload says."""
+        named = (getattr(payload, name, "") for name in ("reference", "relation", "integration_id"))
+        what = next(filter(None, named), queue)
+        con = open_effects(self._path)
         con.execute("INSERT INTO runs VALUES (?, ?, ?)", (what, os.getpid(), time.time()))
         if what.startswith("kill"):
             time.sleep(0.3)
@@ -60,8 +72,6 @@ def operations(effects: Path) -> Any:
         con.close()
         return {"did": what, "errors": {}}
 
-    return ask
-
 
 def main(url: str, effects: Path) -> None:
     """Work until SIGTERM."""
@@ -72,7 +82,7 @@ def main(url: str, effects: Path) -> None:
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     jobs = Jobs(url)
-    one = worker.Worker(jobs, operations(effects), EVERY_MINUTE, lambda: datetime.now(UTC))
+    one = worker.Worker(jobs, Effects(effects), EVERY_MINUTE, lambda: datetime.now(UTC))
     one.start()
     print("ready", flush=True)
     over.wait()

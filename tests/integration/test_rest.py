@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from hubbub.jobs import worker as worker_
+from hubbub.jobs.payloads import Task
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.worker import Worker
 
@@ -22,19 +24,32 @@ def asking() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("queue-worker-")]
 
 
+class Released:
+    """Does every job by releasing a semaphore."""
+
+    def __init__(self, done: threading.Semaphore) -> None:
+        """Release this one."""
+        self._done = done
+
+    def run(self, task: Task, queue: str, payload: Any) -> None:
+        """Do a job."""
+        self._done.release()
+
+    def keep_promises(self) -> None:
+        """There are none."""
+
+    def forget_replies(self, references: Sequence[str]) -> None:
+        """There are none."""
+
+
 def test_a_worker_rests_and_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At rest no thread asks a queue and the worker counts as alive; a job of this or another client is done all the same."""
     monkeypatch.setattr(worker_, "REST_AFTER", 0.5)
     done = threading.Semaphore(0)
 
-    def ask(operation: str, **_: Any) -> dict[str, Any]:
-        if operation == "reply":
-            done.release()
-        return {"errors": {}}
-
     url = f"sqlite:///{tmp_path / 'jobs.db'}"
     jobs, others = Jobs(url), Jobs(url)
-    worker = Worker(jobs, ask, {}, lambda: datetime.now(UTC))
+    worker = Worker(jobs, Released(done), {}, lambda: datetime.now(UTC))
     worker.start()
     try:
         for client in (jobs, others, jobs):

@@ -44,8 +44,15 @@ class Backend:
 
 
 @contextmanager
-def backend(data: Path | None) -> Iterator[Backend]:
+def opened(data: Path | None) -> Iterator[Engine]:
     """Open the data folder. What it logs goes to stderr: stdout is for answers."""
     with open_engine(data) as engine:
         configure_logs(engine.settings.log_level)
+        yield engine
+
+
+@contextmanager
+def backend(data: Path | None) -> Iterator[Backend]:
+    """Open it for operations that are still called by their names."""
+    with opened(data) as engine:
         yield Backend(engine)

@@ -35,12 +35,12 @@ def restatements(
 ) -> None:
     """Show numbers of closed days that changed later: what, from, to, when and why."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
+    with opened(data) as engine:
         if check:
-            there.call("restate", tenant=tenant)
-        answer = there.call("restatements", tenant=tenant, since=since, metric=metric, limit=rows, cursor=cursor)
-    show.emit(answer, as_json=as_json, columns=COLUMNS)
-    if answer["next"]:
-        show.say(f"There are more: --cursor {answer['next']}")
+            engine.restatements.restate(tenant)
+        page = engine.restatements.of(tenant, since, metric, rows, cursor)
+    show.emit(page, as_json=as_json, columns=COLUMNS)
+    if page.next:
+        show.say(f"There are more: --cursor {page.next}")

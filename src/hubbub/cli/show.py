@@ -17,6 +17,7 @@ from rich.table import Table
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
+from hubbub.model.plain import plain
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
 from hubbub.reports.words import duration
@@ -35,6 +36,7 @@ def say(message: str) -> None:
 
 def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
     """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields."""
+    answer = plain(answer)
     if as_json:
         sys.stdout.write(json.dumps(answer, default=str, ensure_ascii=False) + "\n")
         return

@@ -10,9 +10,9 @@ from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadRequestError, NotFoundError
+from hubbub.jobs.payloads import checked, owner
 from hubbub.jobs.queue import PRIORITIES, Jobs, policy_of
 from hubbub.jobs.schedule import Schedule, next_tick
-from hubbub.jobs.workflows import checked, owner
 from hubbub.model.page import check_limit, cursor_of, place_of
 
 MOST_DAYS = 1100
@@ -66,7 +66,7 @@ class Desk:
     ) -> dict[str, Any]:  # fmt: skip
         """Start a job by hand; `job` is an id of one's own, under which it starts once. Returns its row.
 
-        Raises what `workflows.owner` and `workflows.checked` raise.
+        Raises what `payloads.owner` and `payloads.checked` raise.
         """
         policy = policy_of(queue)
         if priority is not None and not PRIORITIES[0] <= priority <= PRIORITIES[1]:

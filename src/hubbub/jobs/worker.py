@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -21,15 +21,12 @@ import structlog
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
 from hubbub.jobs.ledger import Progress
+from hubbub.jobs.payloads import WORK, Task
 from hubbub.jobs.policies import QUEUES, classify
 from hubbub.jobs.queue import Jobs
 from hubbub.jobs.runner import Job, Runner, insist, job_error
 from hubbub.jobs.schedule import Schedule, ticks
-from hubbub.jobs.workflows import WORK
 from hubbub.telemetry import JOB_SECONDS, JOBS, QUEUE_DEPTH, QUEUE_OLDEST, log, seldom
-
-Ask = Callable[..., Any]
-"""Runs one of the engine's operations: `ask(name, **params)`."""
 
 DEAD_AFTER = 15.0
 """Seconds without a heartbeat until a process counts as dead, by this process's own clock, so that a clock step kills nobody."""
@@ -41,12 +38,27 @@ REST_AFTER = 30.0
 """Seconds without a job after which the queues are not asked any more; a look at whether anything was written is enough then."""
 
 
+class Does(Protocol):
+    """What a worker has others do."""
+
+    def run(self, task: Task, queue: str, payload: Any) -> Any:
+        """Do a job; returns its result as JSON has it."""
+        ...
+
+    def keep_promises(self) -> None:
+        """Start promised jobs that were not started."""
+        ...
+
+    def forget_replies(self, references: Sequence[str]) -> None:
+        """Delete what jobs that are no more referred to."""
+        ...
+
+
 @dataclass
 class _Task:
-    """A running job's reach; see `workflows.Task`."""
+    """A running job's reach; see `payloads.Task`."""
 
     _jobs: Jobs
-    _ask: Ask
     job: Job
 
     @property
@@ -58,10 +70,6 @@ class _Task:
     def tenant(self) -> str | None:
         """The job's tenant."""
         return self.job.tenant
-
-    def ask(self, operation: str, /, **params: Any) -> Any:
-        """Run an operation."""
-        return self._ask(operation, **params)
 
     def progress(self, percent: int) -> None:
         """Note progress, and stop when cancelled."""
@@ -103,9 +111,9 @@ def end(handed_back: Sequence[str]) -> None:
 class Worker:
     """Takes jobs and keeps the clock on threads of its own, from `start` to `stop`."""
 
-    def __init__(self, jobs: Jobs, ask: Ask, schedules: Mapping[str, Schedule], clock: Clock) -> None:
+    def __init__(self, jobs: Jobs, does: Does, schedules: Mapping[str, Schedule], clock: Clock) -> None:
         self._jobs = jobs
-        self._ask = ask
+        self._does = does
         self._schedules = schedules
         self._clock = clock
         self._runner = Runner(jobs, self.run)
@@ -164,9 +172,8 @@ class Worker:
             begun = time.monotonic()
             log.info("job started", attempt=job.attempt)
             try:
-                work = WORK[job.queue]
-                payload = msgspec.convert(job.payload, work.payload)
-                answer = work.run(_Task(self._jobs, self._ask, job), payload)
+                payload = msgspec.convert(job.payload, WORK[job.queue].payload)
+                answer = self._does.run(_Task(self._jobs, job), job.queue, payload)
             except Exception as error:
                 seconds = time.monotonic() - begun
                 JOB_SECONDS.labels(job.queue).observe(seconds)
@@ -328,11 +335,11 @@ class Worker:
                 QUEUE_DEPTH.labels(queue, state).set(waiting.get((queue, state), 0))
 
     def _keep_promises(self) -> None:
-        self._ask("keep_promises")
+        self._does.keep_promises()
 
     def _prune(self) -> None:
         """Delete ended jobs beyond each queue's history, and what their payloads refer to."""
         for queue in QUEUES.values():
             references = [p["reference"] for p in self._jobs.prune(queue, YOUNG) if "reference" in p]
             if references:
-                self._ask("forget_replies", references=references)
+                self._does.forget_replies(references)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from hubbub.errors import BadRequestError
 
@@ -17,7 +18,17 @@ MAX_CURSOR = 600
 """Characters; every cursor that was made is shorter."""
 
 Row = TypeVar("Row")
+Shown = TypeVar("Shown", covariant=True)
 Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Shown]):
+    """A page of a list."""
+
+    rows: Sequence[Shown]
+    next: str | None = None
+    """Cursor of the page after; null: this is the last."""
 
 
 def cursor_of(place: Place) -> str:
@@ -57,3 +68,11 @@ def cut(found: Sequence[Row], limit: int | None, place: Callable[[Row], Place]) 
     if limit is None or len(found) <= limit:
         return list(found), None
     return list(found[:limit]), cursor_of(place(found[limit - 1]))
+
+
+def paged(
+    found: Sequence[Row], limit: int | None, place: Callable[[Row], Place], shown: Callable[[Row], Shown]
+) -> Page[Shown]:
+    """Return the same as a page of what each row is shown as."""
+    rows, after = cut(found, limit, place)
+    return Page([shown(row) for row in rows], after)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hubbub.clock import Clock
 from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
+from hubbub.operations.workflows import Workflows
 from hubbub.outgoing.http import Outgoing
 from hubbub.publishing import snapshots
 from hubbub.publishing.publish import publish
@@ -55,6 +56,7 @@ class JobOperations(ABC):
     control: Control
     queries: Queries
     payload_store: Payloads
+    workflows: Workflows
 
     def _open_jobs(self) -> None:
         self._jobs: Jobs | None = None
@@ -65,10 +67,6 @@ class JobOperations(ABC):
         self._starter.shutdown()
         if self._jobs is not None:
             self._jobs.close()
-
-    @abstractmethod
-    def operation(self, name: str) -> Callable[..., Any]:
-        """Return an operation by its name."""
 
     @abstractmethod
     def refresh(self, tenant: str | None = None) -> dict[str, Any]:
@@ -135,10 +133,7 @@ class JobOperations(ABC):
         """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
         from hubbub.jobs.worker import Worker
 
-        def ask(name: str, /, **params: Any) -> Any:
-            return self.operation(name)(**params)
-
-        return Worker(self.jobs_store, ask, self._schedules(), self.clock)
+        return Worker(self.jobs_store, self.workflows, self._schedules(), self.clock)
 
     # --- what jobs ask for
 

@@ -18,6 +18,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
 from hubbub.model.page import LARGEST_PAGE, check_limit
 from hubbub.model.tenant import Tenant
+from hubbub.operations.restatements import RestatementService
 from hubbub.query.queries import Queries
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
@@ -28,7 +29,6 @@ from hubbub.reports.store import ReportStore, check_report_id, missing, new_repo
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
 from hubbub.store.control import Control
-from hubbub.store.restatements import Restatements
 
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
@@ -48,7 +48,7 @@ class ReportOperations(ABC):
     clock: Clock
     control: Control
     queries: Queries
-    restatement_store: Restatements
+    restatements: RestatementService
 
     @property
     @abstractmethod
@@ -139,7 +139,7 @@ class ReportOperations(ABC):
         """Return what is said of a report, and how many closed numbers of its days changed since it was made."""
         first, after = (date_.fromisoformat(about[name]) for name in ("from", "to"))
         made = datetime.fromisoformat(about["made_at"])
-        return {**about, "changed_since": self.restatement_store.count(about["tenant"], made, first, after)}
+        return {**about, "changed_since": self.restatements.store.count(about["tenant"], made, first, after)}
 
     def delete_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Delete a report and its files; raises NotFoundError."""

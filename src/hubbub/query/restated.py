@@ -83,7 +83,8 @@ def compare(
         if found:
             cause, events = _cause(reading, tenant, before, erased_at)
             changes += [
-                Restatement(now, day, metric, slice_, old, new, cause, events) for metric, slice_, old, new in found
+                Restatement(now, day, metric, slice_ or None, old, new, cause, events)
+                for metric, slice_, old, new in found
             ]
         if merged.keys() != before.numbers.keys() or found:
             days.append(Closed(day, tenant.zone, DEFINITION_VERSION, now, merged))

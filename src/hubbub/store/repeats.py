@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from hubbub.errors import KeyReusedError, RateLimitedError, RequestRunningError
+from hubbub.model.plain import plain
 from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import Vault
 
@@ -44,9 +45,9 @@ class Repeats:
         database.make(repeats)
 
     def once(
-        self, owner: str, key: str, fingerprint: str, work: Callable[[], dict[str, Any]], hide: Iterable[str] = ()
-    ) -> tuple[dict[str, Any], bool]:
-        """Do `work` and return its answer, or that of the request that did it before; and whether it was done before.
+        self, owner: str, key: str, fingerprint: str, work: Callable[[], Any], hide: Iterable[str] = ()
+    ) -> tuple[Any, bool]:
+        """Do `work` and return its answer, or as JSON that of the request that did it before; and whether it was done before.
 
         `fingerprint` says what is asked for. Fields named in `hide` are shown once and not kept: they come back as None.
         Raises KeyReusedError when the key was used for something else, RequestRunningError while that is still being done,
@@ -63,7 +64,7 @@ class Repeats:
             with self._database.write() as con:
                 con.execute(repeats.delete().where(*mine))
             raise
-        told = json.dumps({field: None if field in hide else value for field, value in answer.items()})
+        told = json.dumps({field: None if field in hide else value for field, value in plain(answer).items()})
         with self._database.write() as con:
             if len(told) > LARGEST_ANSWER:
                 con.execute(repeats.delete().where(*mine))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -58,17 +57,26 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Restatement:
-    """A number of a closed day that changed: `slice` is a channel, "" the whole; so many `events` came for the day since."""
+    """A number of a closed day that changed."""
 
     at: datetime
-    day: date
+    """When it was found."""
+    window: date
+    """The day, in the tenant's zone."""
     metric: str
-    slice: str
+    channel: str | None
+    """null: the whole tenant."""
     old: float | int | None
     new: float | int | None
+    delta: float | int | None = field(init=False)
+    """null where either is null."""
     cause: str
     events: int
-    no: int = 0
+    """That came for the day since it was seen before."""
+
+    def __post_init__(self) -> None:
+        delta = None if self.old is None or self.new is None else self.new - self.old
+        object.__setattr__(self, "delta", delta)
 
 
 class Restatements:
@@ -101,14 +109,15 @@ class Restatements:
                 ))  # fmt: skip
             for change in changes:
                 con.execute(restatements.insert().values(
-                    tenant=tenant, at=utc_naive(change.at), day=change.day, metric=change.metric, slice=change.slice[:512],
-                    old=json.dumps(change.old), new=json.dumps(change.new), cause=change.cause, events=change.events,
+                    tenant=tenant, at=utc_naive(change.at), day=change.window, metric=change.metric,
+                    slice=(change.channel or "")[:512], old=json.dumps(change.old), new=json.dumps(change.new),
+                    cause=change.cause, events=change.events,
                 ))  # fmt: skip
 
     def page(
         self, tenant: str, since: datetime | None, metric: str | None, before: int | None, limit: int
-    ) -> list[Restatement]:
-        """Return a tenant's restatements since a moment, newest first, those before a number."""
+    ) -> list[tuple[int, Restatement]]:
+        """Return a tenant's restatements since a moment by their numbers, newest first, those before a number."""
         where = [restatements.c.tenant == tenant]
         if since is not None:
             where.append(restatements.c.at >= utc_naive(since))
@@ -119,9 +128,12 @@ class Restatements:
         query = sa.select(restatements).where(*where).order_by(restatements.c.no.desc()).limit(limit)
         with self._database.read() as con:
             return [
-                Restatement(
-                    row.at.replace(tzinfo=UTC), row.day, row.metric, row.slice, json.loads(row.old), json.loads(row.new), row.cause,
-                    row.events, row.no,
+                (
+                    row.no,
+                    Restatement(
+                        row.at.replace(tzinfo=UTC), row.day, row.metric, row.slice or None, json.loads(row.old),
+                        json.loads(row.new), row.cause, row.events,
+                    ),
                 )
                 for row in con.execute(query)
             ]  # fmt: skip
@@ -138,12 +150,3 @@ class Restatements:
         """Drop closed days whose facts are gone: they can change no more. The ledger stays."""
         with self._database.write() as con:
             con.execute(closed_days.delete().where(closed_days.c.tenant == tenant, closed_days.c.day < before))
-
-
-def plain(one: Restatement) -> dict[str, Any]:
-    """Return a restatement as plain values."""
-    both = isinstance(one.old, int | float) and isinstance(one.new, int | float)
-    return {
-        "at": one.at.isoformat(), "window": one.day.isoformat(), "metric": one.metric, "channel": one.slice or None, "old": one.old,
-        "new": one.new, "delta": one.new - one.old if both else None, "cause": one.cause, "events": one.events,  # type: ignore[operator]
-    }  # fmt: skip

@@ -219,28 +219,6 @@ class SubscriptionsAnswer(Shape):
     rows: list[SubscriptionAnswer]
 
 
-class RestatementRow(Shape):
-    """A number of a closed day that changed."""
-
-    at: str = Field(description="When it was found.")
-    window: str = Field(description="The day, in the tenant's zone.")
-    metric: str
-    channel: str | None = Field(description="null: the whole tenant.")
-    old: float | None
-    new: float | None
-    delta: float | None = Field(description="null where either is null.")
-    cause: str
-    events: int = Field(description="That came for the day since it was seen before.")
-
-
-class RestatementsAnswer(Shape):
-    """A page of restatements."""
-
-    rows: list[RestatementRow]
-    next: Next
-
-
-Restatements = Annotated[dict[str, Any], Like(RestatementsAnswer)]
 Subscription = Annotated[dict[str, Any], Like(SubscriptionAnswer)]
 Subscriptions = Annotated[dict[str, Any], Like(SubscriptionsAnswer)]
 Alert = Annotated[dict[str, Any], Like(AlertAnswer)]

@@ -2,21 +2,23 @@
 
 After draft-ietf-httpapi-idempotency-key-header. A route asks for `Once` and hands it what it does:
 
-    def add(engine: EngineOf, tenant: Administers, body: New, once: Once) -> dict[str, Any]:
-        return once(tenant, lambda: engine.add_thing(tenant, body.name))
+    def add(engine: EngineOf, tenant: Administers, body: New, once: Once) -> Thing:
+        return once(tenant, lambda: engine.things.add(tenant, body.name))
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 
 from hubbub.errors import BadRequestError
 from hubbub.store.repeats import Repeats
 from hubbub.web.auth import EngineOf
+
+Answer = TypeVar("Answer")
 
 MAX_KEY = 255
 REPLAYED = "Idempotent-Replayed"
@@ -37,15 +39,14 @@ class Doing:
     def __init__(self, repeats: Repeats, key: str | None, fingerprint: str, response: Response) -> None:
         self._repeats, self._key, self._fingerprint, self._response = repeats, key, fingerprint, response
 
-    def __call__(
-        self, tenant: str | None, work: Callable[[], dict[str, Any]], hide: Iterable[str] = ()
-    ) -> dict[str, Any]:
-        """Return what `work` answers, or answered. Fields named in `hide` (secrets) are in the first answer alone.
+    def __call__(self, tenant: str | None, work: Callable[[], Answer], hide: Iterable[str] = ()) -> Answer:
+        """Return what `work` answers, or answered, then as JSON. Fields named in `hide` (secrets) are in the first answer alone.
 
         `tenant` None is an operator. Raises what `Repeats.once` raises.
         """
         if self._key is None:
             return work()
+        answer: Answer
         answer, replayed = self._repeats.once(tenant or "", self._key, self._fingerprint, work, hide)
         if replayed:
             self._response.headers[REPLAYED] = "true"

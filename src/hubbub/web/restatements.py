@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
-from hubbub.web import alert_shapes as shapes
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.store.restatements import Restatement
 from hubbub.web.auth import EngineOf, Reads
 from hubbub.web.work import Counted
 
@@ -26,6 +26,6 @@ def restatements(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-) -> shapes.Restatements:
+) -> Page[Restatement]:
     """Return what changed, newest first: day, metric, channel, old and new value, why, and how many events came for the day."""
-    return engine.restatements(tenant, since, metric, limit, cursor)
+    return engine.restatements.of(tenant, since, metric, limit, cursor)

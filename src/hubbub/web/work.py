@@ -12,6 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from fastapi.routing import APIRoute
 
+from hubbub.web.typed import answer_of, in_plain_values, shaped
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -43,8 +45,14 @@ def counted(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class Counted(APIRoute):
-    """A route whose work is counted. One that is async counts what it hands to threads itself."""
+    """A route whose work is counted, and whose answer is typed: see `typed`.
+
+    One that is async counts what it hands to threads itself.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         is_async = inspect.iscoroutinefunction(endpoint)
+        if (kind := answer_of(endpoint)) is not None:
+            options["response_model"] = shaped(kind)
+            endpoint = in_plain_values(endpoint)
         super().__init__(path, endpoint if is_async else counted(endpoint), **options)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubbub.errors import BadSettingError
+from hubbub.jobs.payloads import checked
 from hubbub.jobs.policies import QUEUES
 from hubbub.jobs.schedule import SCHEDULES, next_tick, schedules, ticks
-from hubbub.jobs.workflows import checked
 from hubbub.publishing.tables import table_of
 
 REQUIRED = {

@@ -66,7 +66,7 @@ def queues(tmp_path: Path) -> Iterator[Queues]:
 
 def two(queues: Queues, clock: Hand) -> list[Worker]:
     """Give two workers with the same clock."""
-    return [Worker(queues, lambda *_, **__: None, SCHEDULES, clock) for _ in range(2)]  # type: ignore[arg-type]
+    return [Worker(queues, object(), SCHEDULES, clock) for _ in range(2)]  # type: ignore[arg-type]
 
 
 def test_a_clock_that_steps_takes_each_tick_once(queues: Queues) -> None:
@@ -87,7 +87,7 @@ def test_one_bad_schedule_stops_itself_alone(queues: Queues) -> None:
     """A schedule whose cron never comes fails, and those before and after it start what they have due."""
     bad = Schedule("bad", "0 0 31 2 *", "aggregation", "For tests.", {})
     clock = Hand()
-    worker = Worker(queues, lambda *_, **__: None, {"bad": bad, **SCHEDULES, "worse": bad}, clock)  # type: ignore[arg-type]
+    worker = Worker(queues, object(), {"bad": bad, **SCHEDULES, "worse": bad}, clock)  # type: ignore[arg-type]
     for _ in range(2):
         with suppress(CroniterError):
             worker._tick()

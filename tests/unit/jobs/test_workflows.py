@@ -5,13 +5,29 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import msgspec
 import pytest
 
 from hubbub.errors import BadRequestError, TenantsFailedError
-from hubbub.jobs.workflows import WORK, checked, owner
+from hubbub.jobs.payloads import WORK, checked, owner
+from hubbub.operations.workflows import Workflows
+
+SERVICES = [name for name in signature(Workflows).parameters if name != "ask"]
+
+
+@dataclass
+class Service:
+    """A service whose methods are a recorder's operations, `<service>.<method>`."""
+
+    recorder: Recorder
+    name: str
+
+    def __getattr__(self, method: str) -> Any:
+        """Return a method that only notes that it was called."""
+        return lambda *args, **params: self.recorder.ask(f"{self.name}.{method}", *args, **params)
 
 
 @dataclass
@@ -54,7 +70,8 @@ class Recorder:
 def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
     """Run a queue's work on a payload as it would be kept."""
     kept = checked(queue, payload)
-    return WORK[queue].run(task, msgspec.convert(kept, WORK[queue].payload))
+    services: Any = {name: Service(task, name) for name in SERVICES}
+    return Workflows(task.ask, **services).run(task, queue, msgspec.convert(kept, WORK[queue].payload))
 
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:

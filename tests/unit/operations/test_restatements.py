@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pytest
 
 from hubbub.app import Engine
 from hubbub.metrics.catalogue import DEFINITION_VERSION
+from hubbub.operations.restatements import Restated
 from hubbub.settings import load
+from hubbub.store.restatements import Restatement
 from tests.extent import ALL
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -39,9 +41,9 @@ class Clocked:
         }  # fmt: skip
         assert self.engine.record("hotel", event, history=True)["rejected"] == []
 
-    def rows(self, **how: Any) -> list[dict[str, Any]]:
+    def rows(self, **how: Any) -> Sequence[Restatement]:
         """The ledger, oldest first."""
-        found: list[dict[str, Any]] = self.engine.restatements("hotel", limit=1000, **how)["rows"]
+        found = self.engine.restatements.of("hotel", limit=1000, **how).rows
         return found[::-1]
 
 
@@ -70,7 +72,7 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
         clocked.send(
             chance.randint(2, 18), type_=chance.choice(["message.received", "message.received", "message.sent"])
         )
-    clocked.engine.restate()
+    clocked.engine.restatements.restate()
     said = {by: _values(clocked.engine, by) for by in ((), ("channel",))}
     for round_ in range(4):
         clocked.now += timedelta(hours=1)
@@ -82,11 +84,11 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
             clocked.engine.record("hotel", link, history=True)
         if round_ == 2:
             clocked.engine.erase("hotel", "contact-3")
-        clocked.engine.restate()
-        assert clocked.engine.restate()["changed"] == 0
-    told: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        clocked.engine.restatements.restate()
+        assert clocked.engine.restatements.restate().changed == 0
+    told: dict[tuple[str, str, str], list[Restatement]] = {}
     for row in clocked.rows():
-        told.setdefault((row["window"], row["metric"], row["channel"] or ""), []).append(row)
+        told.setdefault((row.window.isoformat(), row.metric, row.channel or ""), []).append(row)
     assert told
     for by, first in said.items():
         now = _values(clocked.engine, by)
@@ -99,9 +101,9 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
             chain = told.get(key, [])
             value = first.get(key, nothing)
             for row in chain:
-                assert row["old"] == value, key
-                assert row["delta"] is None or row["old"] + row["delta"] == row["new"]
-                value = row["new"]
+                assert row.old == value, key
+                assert row.delta == (None if row.old is None or row.new is None else row.new - row.old)
+                value = row.new
             assert value == now.get(key, nothing), key
 
 
@@ -109,10 +111,10 @@ def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
     """Closed twice, folded again whole, and with new events of today: the ledger stays empty and no day is stored again."""
     for day in range(2, 19):
         clocked.send(day)
-    assert clocked.engine.restate()["days"] > 15
+    assert clocked.engine.restatements.restate().days > 15
     clocked.engine.backfill("2026-03-01", "2026-03-20", "hotel")
     clocked.send(20)
-    assert clocked.engine.restate() == {"tenants": 1, "days": 0, "changed": 0, "errors": {}}
+    assert clocked.engine.restatements.restate() == Restated(1, 0, 0, {})
     assert clocked.rows() == []
 
 
@@ -121,25 +123,25 @@ def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) ->
     for day in range(2, 19):
         clocked.send(day, contact="guest-secret-7")
         clocked.send(day)
-    clocked.engine.restate()
+    clocked.engine.restatements.restate()
     clocked.now += timedelta(hours=1)
     clocked.send(5)
     clocked.send(5)
-    clocked.engine.restate()
-    late = [row for row in clocked.rows() if row["metric"] == "messages" and row["channel"] is None]
-    assert [(row["window"], row["old"], row["new"], row["delta"], row["cause"], row["events"]) for row in late] == [
+    clocked.engine.restatements.restate()
+    late = [row for row in clocked.rows() if row.metric == "messages" and row.channel is None]
+    assert [(row.window.isoformat(), row.old, row.new, row.delta, row.cause, row.events) for row in late] == [
         ("2026-03-05", 2, 4, 2, "late events", 2)
     ]
     clocked.now += timedelta(hours=1)
     since = clocked.now.isoformat()
     clocked.engine.erase("hotel", "guest-secret-7")
-    clocked.engine.restate()
-    assert {row["cause"] for row in clocked.rows(since=since)} == {"erasure"}
+    clocked.engine.restatements.restate()
+    assert {row.cause for row in clocked.rows(since=since)} == {"erasure"}
     clocked.now += timedelta(hours=1)
     monkeypatch.setattr("hubbub.query.restated.DEFINITION_VERSION", DEFINITION_VERSION + 1)
     clocked.send(6)
-    clocked.engine.restate()
-    assert {row["cause"] for row in clocked.rows(since=clocked.now.isoformat())} == {"definition"}
+    clocked.engine.restatements.restate()
+    assert {row.cause for row in clocked.rows(since=clocked.now.isoformat())} == {"definition"}
     stored = b"".join(file.read_bytes() for file in clocked.engine.settings.data.glob("control.db*"))
     assert b"guest-secret-7" not in stored
 
@@ -148,29 +150,29 @@ def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
     """`as_of` the moment before a late event gives the old value of its restatement; today's answer is the new one."""
     for day in range(2, 19):
         clocked.send(day)
-    clocked.engine.restate()
+    clocked.engine.restatements.restate()
     before = clocked.now
     clocked.now += timedelta(hours=1)
     clocked.send(5)
-    clocked.engine.restate()
-    (row,) = [row for row in clocked.rows(metric="messages") if row["channel"] is None]
+    clocked.engine.restatements.restate()
+    (row,) = [row for row in clocked.rows(metric="messages") if row.channel is None]
     span: dict[str, Any] = {"metrics": ["messages"], "start": "2026-03-05", "end": "2026-03-06"}
-    assert clocked.engine.query("hotel", **span)["rows"][0]["messages"] == row["new"]
-    assert clocked.engine.query("hotel", **span, as_of=before)["rows"][0]["messages"] == row["old"]
+    assert clocked.engine.query("hotel", **span)["rows"][0]["messages"] == row.new
+    assert clocked.engine.query("hotel", **span, as_of=before)["rows"][0]["messages"] == row.old
 
 
 def test_a_kept_report_says_how_many_of_its_numbers_changed(clocked: Clocked) -> None:
     """A report of the first days says 0, then as many as the ledger has for its days since it was made; one of other days 0."""
     for day in range(2, 19):
         clocked.send(day)
-    clocked.engine.restate()
+    clocked.engine.restatements.restate()
     made = [
         clocked.engine.report("hotel", "daily", start=first, end=after, sections=["summary"], formats=["json"])["id"]
         for first, after in (("2026-03-05", "2026-03-06"), ("2026-03-07", "2026-03-08"))
     ]
     clocked.now += timedelta(hours=1)
     clocked.send(5)
-    clocked.engine.restate()
+    clocked.engine.restatements.restate()
     found = {row["id"]: row["changed_since"] for row in clocked.engine.reports("hotel")["rows"]}
     assert found == {made[0]: len(clocked.rows()), made[1]: 0}
     assert clocked.engine.show_report("hotel", made[0])["changed_since"] == len(clocked.rows()) > 0

@@ -1,0 +1,61 @@
+"""Typed answers of routes: what an endpoint's signature says it returns is what OpenAPI says, and what goes out as JSON.
+
+Fields are described by the strings below them. Nothing is checked or left out on the way: a test asks every route and compares.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import wraps
+from types import GenericAlias
+from typing import Annotated, Any, get_origin, get_type_hints
+
+from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from hubbub.model.plain import plain, wire_name
+
+_CONFIG = ConfigDict(use_attribute_docstrings=True, alias_generator=wire_name, extra="allow")
+
+
+class Shaped:
+    """Says in OpenAPI that a value is shaped like a dataclass."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        listed: Any = GenericAlias(list, self._kind)  # pydantic takes no configuration for a dataclass by itself
+        shape: JsonSchemaValue = handler(TypeAdapter(listed, config=_CONFIG).core_schema)["items"]
+        return shape
+
+
+def shaped(kind: Any) -> Any:
+    """Return a response model for a dataclass."""
+    return Annotated[Any, Shaped(kind)]
+
+
+def answer_of(endpoint: Callable[..., Any]) -> Any:
+    """Return the dataclass that an endpoint returns; None for any other endpoint."""
+    kind = get_type_hints(endpoint, include_extras=True).get("return")
+    return kind if is_dataclass(get_origin(kind) or kind) else None
+
+
+def in_plain_values(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an endpoint whose answer is given as JSON has it."""
+    if inspect.iscoroutinefunction(endpoint):
+
+        @wraps(endpoint)
+        async def waited(*args: Any, **kwargs: Any) -> Any:
+            return plain(await endpoint(*args, **kwargs))
+
+        return waited
+
+    @wraps(endpoint)
+    def direct(*args: Any, **kwargs: Any) -> Any:
+        return plain(endpoint(*args, **kwargs))
+
+    return direct
