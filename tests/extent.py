@@ -18,6 +18,12 @@ KILLS_OF_SERVERS = 40 if ALL else 2
 KILLS_OF_WORKERS = 15 if ALL else 2
 """Kills of one kind; of workers on each of two databases."""
 
+OF_COMMANDS = 1 if ALL else 6
+"""Of so many commands one is tried on a damage; each is tried on some damage."""
+
+REQUESTS = 15 if ALL else 5
+"""Requests that are generated for each route and key, as described and not."""
+
 AWAY = 60
 """Seconds for which PostgreSQL or ClickHouse is away."""
 

@@ -134,13 +134,12 @@ def labelled(
     only, params = (f" AND {FIELDS[label_set]} = ?", (label,)) if label is not None else ("", ())
     columns = ("type", "time", "id", *_PLACE, "message_id", *_LABELS, "confidence", "name", "attributes", "revision")
     with store.facts.read() as reading:
-        for row in reading.dicts(
+        rows = reading.dicts(
             f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND time >= ? AND time < ? AND source = ? "
             f"AND type IN ({', '.join('?' * len(types))}){only} ORDER BY time, ident",
             (tenant, low, high, SOURCE, *types, *params),
-        ):
-            fields = {
-                name: row[name] for name in columns if name not in ("time", "attributes") and row[name] is not None
-            }
-            raw = msgspec.Raw((row["attributes"] or "{}").encode())
-            yield Event(**fields, time=moment(row["time"]), source=SOURCE, attributes=raw), stored_of(row)
+        )
+    for row in rows:
+        fields = {name: row[name] for name in columns if name not in ("time", "attributes") and row[name] is not None}
+        raw = msgspec.Raw((row["attributes"] or "{}").encode())
+        yield Event(**fields, time=moment(row["time"]), source=SOURCE, attributes=raw), stored_of(row)

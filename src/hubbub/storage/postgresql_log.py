@@ -234,7 +234,8 @@ class Identities(identity.Identities):
     def of(self, tenant: int) -> Iterator[Numbers]:
         """Yield a tenant's identities in one piece, sorted."""
         with self._database.read() as reading:
-            yield array("q", (row[0] for row in reading.scan(_OF_TENANT, (tenant,))))
+            found = array("q", (row[0] for row in reading.scan(_OF_TENANT, (tenant,))))
+        yield found
 
     def take_in(self, tenant: int, idents: Numbers) -> None:
         """Store the identities that a tenant brings along, with what its events say."""

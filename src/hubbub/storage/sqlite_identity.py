@@ -138,8 +138,9 @@ class Identities(identity.Identities):
     def of(self, tenant: int) -> Iterator[Numbers]:
         """Yield a tenant's identities (signed 64-bit) in pieces, each sorted."""
         with self._database.read() as reading:
-            yield array("q", (row[0] for row in reading.each(_OF_TENANT, (tenant,))))
+            recent = array("q", (row[0] for row in reading.each(_OF_TENANT, (tenant,))))
             runs = [self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")]
+        yield recent
         yield from (run.of(tenant) for run in runs if tenant in run.places)
 
     def take_in(self, tenant: int, idents: Numbers) -> None:

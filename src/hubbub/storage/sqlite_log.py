@@ -9,8 +9,8 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -151,7 +151,8 @@ class Log(log.Log):
             return
         with self._facts.write() as writing:
             stored, early = _stored(writing), _early(writing)
-            yield (moving := Moving(writing, self.waiting(stored, limit, early, tenant, upto)))
+            with closing(self.waiting(stored, limit, early, tenant, upto)) as waiting:  # an error would keep it reading
+                yield (moving := Moving(writing, waiting))
             self._identities.add(writing, moving.identities)
             numbers = [entry.n for entry in moving.moved]
             if tenant is None:
@@ -163,7 +164,7 @@ class Log(log.Log):
 
     def waiting(
         self, after: int, limit: int, early: Collection[int] = (), tenant: int | None = None, upto: int = 2**62
-    ) -> Iterator[Entry]:
+    ) -> Generator[Entry, None, None]:
         """Yield what waits after number `after`, of all tenants or of one, oldest first, until about `limit` events were given.
 
         `early`: numbers after it that are stored already. Raises StoreDamagedError.

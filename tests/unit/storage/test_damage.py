@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,20 @@ def test_a_page_of_noise_is_damage_or_is_not_met(tmp_path: Path, file: str) -> N
             assert (type(error), "\n" in error.message, file in error.message) == (StoreDamagedError, False, True)
             named += 1
     assert named > 0
+
+
+def test_a_move_that_fails_reads_the_log_no_longer(tmp_path: Path) -> None:
+    """While somebody still has the error, the log can be emptied: nobody who closes or checkpoints waits for a reader."""
+    _filled(tmp_path)
+    store = Store(tmp_path)
+    with pytest.raises(ZeroDivisionError) as error, store.log.moving(None, store.log.last(), 1) as moving:
+        assert moving is not None
+        next(moving.entries())
+        raise ZeroDivisionError
+    assert error.tb is not None
+    with closing(sqlite3.connect(tmp_path / "log.db", timeout=0)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    store.close()
 
 
 @pytest.fixture

@@ -18,10 +18,9 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 
 from hubbub.app import Engine
 from hubbub.store.control import SCOPES
+from tests.extent import REQUESTS
 from tests.unit.web.conftest import NOW, Face, event, serving
 
-EXAMPLES = 15
-"""Requests generated for a route and key: as described, and not."""
 LEAST_ANSWERED = {"operator": 18, "tenant": 30}
 """Routes that at least one request reached: a document that only refuses would conform too."""
 QUESTION = {"from": "2026-08-01", "to": "2026-08-02", "metric": "messages", "grain": "day"}
@@ -108,7 +107,7 @@ def test_the_application_is_as_described(face: Face, who: str) -> None:
         modes = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=REQUESTS,
             derandomize=True,
             deadline=None,
             database=None,
