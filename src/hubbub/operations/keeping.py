@@ -22,7 +22,7 @@ from hubbub.operations.jobs import jobs_of
 from hubbub.query.cached import CachedAnswers
 from hubbub.reports.store import ReportStore
 from hubbub.settings import Settings
-from hubbub.storage import backup, dumped
+from hubbub.storage import backup
 from hubbub.storage.backup import Manifest, Progress
 from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_tables import Owner, count
@@ -91,6 +91,8 @@ class KeepingOperations:
         live in PostgreSQL, which says how they are backed up.
         """
         if self.settings.store_url:
+            from hubbub.storage import dumped
+
             raise BadInputError(dumped.advice(self.settings.store_url, self.settings.data, Path(target)))
         place, left_out = Path(target).absolute(), []
         with backup.making(place) as new:

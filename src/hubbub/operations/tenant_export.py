@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hubbub.facts.moments import moment
 from hubbub.facts.refresh import refresh
@@ -116,7 +114,12 @@ def pack(folder: Path, target: Path) -> None:
 
 def _write(table: Table, rows: Rows, place: Path, line: Line, progress: Progress) -> int:
     """Write rows as `<place>.jsonl` and `<place>.parquet`; returns how many."""
-    count, shape, names = 0, table.schema, list(table.columns)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"INTEGER": pa.int64(), "TEXT": pa.string(), "REAL": pa.float64()}
+    shape = pa.schema([(name, types[type_.split()[0]]) for name, type_ in table.columns.items()])
+    count, names = 0, list(table.columns)
     with ExitStack() as opened:
         lines = opened.enter_context(_private(place.with_suffix(".jsonl")))
         sink = opened.enter_context(_private(place.with_suffix(".parquet")))
@@ -165,6 +168,9 @@ def _utc(us: int) -> str:
 
 def _write_identities(store: Store, tenant: int, place: Path) -> int:
     """Write a tenant's identities, also those of events that are gone; returns how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     shape = pa.schema([("ident", pa.int64())])
     count = 0
     with _private(place) as sink, pq.ParquetWriter(sink, shape, compression="zstd") as writer:

@@ -13,10 +13,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from hubbub.errors import BadInputError, ConflictError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.model import calendar
@@ -71,9 +67,8 @@ def import_tenant(
         last, owner = 0, Owner(tenant.no, tenant.id)
         for table in _exported(exported):
             last = max(last, _take_in(store, owner, table, _file(source, table), progress))
-        idents = pq.read_table(source / IDENTITIES, columns=["ident"])["ident"].combine_chunks()
         with store.log.exclusive():
-            store.identities.take_in(tenant.no, _sorted(idents))
+            store.identities.take_in(tenant.no, _identities(source / IDENTITIES))
         store.log.go_on_behind(last >> 20)
         refresh(store, progress=progress)
         _compare(store, owner, exported)
@@ -163,6 +158,8 @@ def _take_in(store: Store, owner: Owner, table: Table, file: Path, progress: Pro
 
 def _batches(file: Path, table: Table) -> Iterator[dict[str, Sequence[Any]]]:
     """Yield the rows of a file, some thousand at a time, as columns."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(file) as opened:
         if missing := set(opened.schema_arrow.names) - set(table.columns):
             raise BadInputError(
@@ -174,7 +171,12 @@ def _batches(file: Path, table: Table) -> Iterator[dict[str, Sequence[Any]]]:
                 yield {name: there.get(name) or [None] * batch.num_rows for name in table.columns}
 
 
-def _sorted(idents: pa.Array) -> memoryview:
+def _identities(file: Path) -> memoryview:
+    """Return the identities of a file, sorted."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    idents = pq.read_table(file, columns=["ident"])["ident"].combine_chunks()
     ordered = idents.take(pc.array_sort_indices(idents))
     whole = memoryview(ordered.buffers()[1]).cast("b").cast("q") if len(ordered) else memoryview(b"").cast("q")
     return whole[ordered.offset : ordered.offset + len(ordered)]

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hubbub.errors import BadQuestionError
-from hubbub.reports import as_csv, as_html, as_json, as_xlsx
+from hubbub.reports import as_csv, as_html, as_json
 from hubbub.reports.document import Document
 
 
@@ -26,6 +26,12 @@ class Format:
     needs: tuple[str, ...] = ()
 
 
+def _xlsx(document: Document, path: Path) -> None:
+    from hubbub.reports import as_xlsx
+
+    as_xlsx.write(document, path)
+
+
 def _pdf(document: Document, path: Path) -> None:
     from hubbub.reports import as_pdf
 
@@ -37,9 +43,7 @@ FORMATS = {
     for one in (
         Format("json", "report.json", "application/json", as_json.write),
         Format("csv", "report.csv.zip", "application/zip", as_csv.write),
-        Format(
-            "xlsx", "report.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", as_xlsx.write
-        ),
+        Format("xlsx", "report.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
         Format("html", "report.html", "text/html; charset=utf-8", as_html.write),
         Format("pdf", "report.pdf", "application/pdf", _pdf, ("fpdf", "uharfbuzz", "pymupdf_fonts")),
     )

@@ -17,9 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from hubbub.errors import StoreDamagedError
 from hubbub.storage import identity
 from hubbub.storage.identity import Numbers, key_of, parts_of
@@ -234,6 +231,9 @@ def _write_sorted(opened: BinaryIO, parts: Sequence[Numbers]) -> None:
     if len(parts) == 1:
         opened.write(parts[0])
         return
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     whole = pa.concat_arrays([pa.Array.from_buffers(pa.int64(), len(p), [None, pa.py_buffer(p)]) for p in parts])
     ordered = whole.take(pc.array_sort_indices(whole))
     opened.write(memoryview(ordered.buffers()[1])[ordered.offset * 8 : (ordered.offset + len(ordered)) * 8])

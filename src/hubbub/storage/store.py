@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from hubbub.errors import NOT_NOW
-from hubbub.storage import postgresql_store, sqlite_store
+from hubbub.storage import sqlite_store
+from hubbub.storage.backend import Backend
 from hubbub.storage.sqlite import errors_of
 
 FILE = sqlite_store.FILE
@@ -60,7 +61,7 @@ class Store:
         with errors_of(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        backend = postgresql_store.connect(url) if url else sqlite_store.connect(folder, free_floor)
+        backend = _postgresql(url) if url else sqlite_store.connect(folder, free_floor)
         self.facts, self.identities, self.log = backend.facts, backend.identities, backend.log
         self._databases = backend.databases
         self.settling = Settling()
@@ -100,3 +101,10 @@ class Store:
         with suppress(*NOT_NOW):  # what is committed is in the write-ahead log, and read from there
             self.facts.checkpoint()
         self.facts.close()
+
+
+def _postgresql(url: str) -> Backend:
+    """Open the store of a server, whose driver an embedded one does not load."""
+    from hubbub.storage import postgresql_store
+
+    return postgresql_store.connect(url)

@@ -7,14 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from hubbub.storage import published, schema
 from hubbub.storage.transaction import Transaction
 
 PASSING = ("todo", "identity", "stale", "published_tenant")
 """Tables that are not carried: what is to be folded is folded before, identities go as numbers, the rest is made again."""
-_TYPES = {"INTEGER": pa.int64(), "TEXT": pa.string(), "REAL": pa.float64()}
 _OWNERS = ("tenant", "property_id", "organization_id")
 
 
@@ -35,11 +32,6 @@ class Table:
     owners: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     by_id: bool = False
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns as Arrow has them."""
-        return pa.schema([(name, _TYPES[type_.split()[0]]) for name, type_ in self.columns.items()])
 
     @property
     def names(self) -> str:
