@@ -38,7 +38,7 @@ ACCESS = {
     "POST /v1/events": "tenant ingest", "POST /v1/ai/responses": "tenant ingest",
     "GET /v1/metrics": "tenant read", "POST /v1/query": "tenant read", "GET /v1/explain": "tenant read",
     "GET /v1/dashboard": "tenant read", "GET /v1/dashboard/now": "tenant read", "GET /v1/changes": "tenant read",
-    "GET /v1/usual": "tenant read", "GET /v1/coverage": "both read",
+    "GET /v1/usual": "tenant read", "GET /v1/news": "tenant read", "GET /v1/coverage": "both read",
     "GET /v1/trends": "tenant read", "GET /v1/hotspots": "tenant read",
     "GET /v1/snapshots": "tenant read", "POST /v1/snapshots": "tenant read",
     "GET /v1/jobs": "both read", "GET /v1/jobs/{job}": "both read",

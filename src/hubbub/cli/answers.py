@@ -1,4 +1,4 @@
-"""Commands that answer: metrics, query, explain, changes, usual, dashboard, trends, hotspots."""
+"""Commands that answer: metrics, query, explain, changes, usual, news, dashboard, trends, hotspots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.cli.options import AsOf, Data, From, Json, TenantName, To, Where, pa
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (metrics, query, explain, changes, usual, dashboard, trends, hotspots):
+    for command in (metrics, query, explain, changes, usual, news, dashboard, trends, hotspots):
         app.command()(command)
 
 
@@ -203,6 +203,46 @@ def usual(
         )
     show.table(rows)
     show.why(answer["rows"], answer["freshness"])
+
+
+def news(
+    tenant: TenantName,
+    start: From,
+    end: To,
+    where: Where = None,
+    compare: Annotated[
+        str | None,
+        typer.Option("--compare", help="previous, day, week, weekdays or year. Absent: weekdays of less than a week."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Judge this metric, too; may be repeated.")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is unusual of some days, the worst first, with its cause; nothing within its own noise."""
+    from hubbub.cli import show
+
+    answer = _ask(
+        "news", data, tenant=tenant, metrics=metric or [], start=start, end=end, where=pairs(where), compare=compare
+    )
+    if as_json:
+        show.emit(answer, as_json=True)
+        return
+    lines = [f"{point['sentence']} {point['in_words']}." for point in answer["points"]] or [answer["lead"]]
+    for line in [*lines, answer["rest"]]:
+        if line:
+            typer.echo(line)
+    rows = [
+        {
+            "metric": one["metric"], "value": show.text(one["value"], one["metric"]),
+            "before": show.text(one["previous"], one["metric"]),
+            **{name: show.text(one["usual"][name], one["metric"]) for name in ("median", "low", "high")},
+            "verdict": one["verdict"],
+        }
+        for one in answer["numbers"] if not one["dimension"]
+    ]  # fmt: skip
+    show.table(rows)
 
 
 def dashboard(

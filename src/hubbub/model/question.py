@@ -32,6 +32,8 @@ class Question:
     compare: str | None = None
     as_of: datetime | None = None
     """Asked of what was known at a moment (aware); None: of all that is known."""
+    cut: tuple[datetime, ...] = ()
+    """Moments (aware, in order) between which the windows lie, in place of a grain's; the first is `start`, the last `end`."""
 
 
 def parse_moment(text: str, zone: str) -> datetime:

@@ -1,4 +1,4 @@
-"""The engine's operations that answer: questions, explanations, what changed, dashboards, trends, and the catalogue.
+"""The engine's operations that answer: questions, explanations, what changed, news, dashboards, trends, and the catalogue.
 
 `Engine` (app.py) inherits them. Every answer comes from one reader of facts (`query/queries.py`), so that no two can disagree.
 """
@@ -15,6 +15,7 @@ from hubbub.metrics import catalogue
 from hubbub.model.name import KIND_OF
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
+from hubbub.news.news import LONGEST, News, news
 from hubbub.query.changes import TOP, changes
 from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
@@ -24,7 +25,7 @@ from hubbub.query.usual import usual
 from hubbub.storage.names import Names
 from hubbub.store.control import Control
 
-OPERATIONS = ("query", "explain", "changes", "usual", "dashboard", "states", "trends", "hotspots", "metrics")
+OPERATIONS = ("query", "explain", "changes", "usual", "news", "dashboard", "states", "trends", "hotspots", "metrics")
 """Those that a command beside a running server may ask it to do."""
 
 Where = Mapping[str, str | Sequence[str]]
@@ -122,6 +123,26 @@ class AnswerOperations(ABC):
         """Return one metric's windows beside what is usual of each: the last eight settled weeks; see `query.usual`."""
         one = self.control.tenant(tenant)
         return usual(self.queries, one, self.question(one, **question)).public(one)
+
+    def news(self, tenant: str, **question: Any) -> dict[str, Any]:
+        """Return what is unusual of a range of days, the worst first, each with its cause, and every number that was judged.
+
+        `metrics` are judged beside the declared ones; see `news.news`.
+        """
+        one = self.control.tenant(tenant)
+        return self.news_of(one, self.question(one, **{"metrics": (), **question})).public(one)
+
+    def news_of(self, tenant: Tenant, question: Question) -> News:
+        """Return the news of a question's range."""
+
+        def label(dimension: str, value: str) -> str:
+            kind = KIND_OF.get(dimension, "")
+            return self.called(tenant, {kind: [value]} if kind else {}).get((kind, value), value)
+
+        if question.end - question.start > LONGEST:
+            raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
+        with self.queries.asking(tenant, question.as_of) as (ask, reading, now):
+            return news(ask, reading, tenant, question, now, label)
 
     def dashboard(
         self, tenant: str, days: int = 1, against: str = "yesterday", account: str | None = None, at: str | None = None

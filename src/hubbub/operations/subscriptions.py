@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hubbub.alerts.judge import Number, Verdict, judged
-from hubbub.alerts.notice import Notice, sentence
+from hubbub.alerts.notice import Notice
 from hubbub.alerts.rules import GRACE
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError, HubbubError, NotFoundError
-from hubbub.metrics.catalogue import find
-from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant, check_zone
+from hubbub.news.news import News
 from hubbub.query.queries import Queries
-from hubbub.query.usual import GRAINS, Usual, usual_of
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
 from hubbub.reports.digest import digest, missing
@@ -71,6 +68,10 @@ class SubscriptionOperations(ABC):
     @abstractmethod
     def delete_report(self, tenant: str, report: str) -> dict[str, Any]:
         """Delete a report."""
+
+    @abstractmethod
+    def news_of(self, tenant: Tenant, question: Question) -> News:
+        """Return the news of a question's range."""
 
     def _open_subscriptions(self) -> None:
         self.subscription_store = Subscriptions(self.control.database)
@@ -161,14 +162,14 @@ class SubscriptionOperations(ABC):
             return None
         report = _report_id(one, period, tenant)
         data = self._data(one, period, report)
-        usual, news, behind = self._usual(tenant, period, data)
-        lacking = behind or missing(data)
+        news = self._news(tenant, period, data)
+        lacking = str(news.freshness.get("behind", "")) or missing(data)
         if lacking and now < due + timedelta(hours=one.wait_hours):
             self.delete_report(tenant.id, report)
             self.subscription_store.waits(one.id, lacking)
             return "waiting"
         notes = _notes(one, due.astimezone(zone), now.astimezone(zone), lacking)
-        notice = self._notice(one, tenant, report, data, usual, news, notes)
+        notice = self._notice(one, tenant, report, data, news, notes)
         draft = Draft(
             f"{one.id}.{period.start}",
             tenant.id,
@@ -199,36 +200,28 @@ class SubscriptionOperations(ABC):
         data: dict[str, Any] = found["data"]
         return data
 
-    def _usual(
-        self, tenant: Tenant, period: Period, data: Mapping[str, Any]
-    ) -> tuple[dict[str, Usual], list[str], str]:
-        """Return what is usual of the summary's metrics in a day or week, which of them an alert would call unusual, in words,
-        and, where events wait to be folded, that they do."""
+    def _news(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> News:
+        """Return the news of a period, with what is usual of the numbers of its report."""
         window = period.window(tenant)
-        metrics = [
+        metrics = tuple(
             row["metric"] for section in data["sections"] if section["name"] == "summary" for row in section["rows"]
-        ]
-        found: dict[str, Usual] = {}
-        news: list[str] = []
-        with self.queries.asking(tenant) as (ask, reading, _):
-            behind = str(ask(Question(("messages",), window.start, window.end)).freshness.get("behind", ""))
-            for name in metrics if period.whole in GRAINS else []:
-                asked = Question((name,), window.start, window.end, period.whole)
-                (row,) = usual_of(ask, reading, tenant, asked).rows
-                found[name] = row.usual
-                rule = Rule(name=name, kind=Kind.CHANGE, metric=name, grain=period.whole, direction=Direction.EITHER)
-                one = judged(rule, find(name).unit, Number(window.start, window.end, "", row.cell, row.usual))
-                if one.verdict is Verdict.FIRED:
-                    news.append(sentence(rule, find(name), one, tenant))
-        return found, news, behind
+        )
+        return self.news_of(tenant, Question(metrics, window.start, window.end))
 
     def _notice(
-        self, one: Subscription, tenant: Tenant, report: str, data: Mapping[str, Any], usual: Mapping[str, Usual],
-        news: Sequence[str], notes: Sequence[str],
-    ) -> Notice:  # fmt: skip
+        self, one: Subscription, tenant: Tenant, report: str, data: Mapping[str, Any], news: News, notes: Sequence[str]
+    ) -> Notice:
         path, stop = f"/t/{tenant.id}/reports", f"/unsubscribe/{one.id}.{self._mac(one.id)}"
         base = self.settings.address("") if self.settings.public_url else ""
-        made = digest(data, usual, news, notes, f"{base}{path}" if base else "", f"{base}{stop}" if base else "")
+        usual = {number.metric: number.usual for number in news.numbers if not number.dimension}
+        made = digest(
+            data,
+            usual,
+            [point.whole for point in news.points] or [news.lead],
+            notes,
+            f"{base}{path}" if base else "",
+            f"{base}{stop}" if base else "",
+        )
         rows = [row for section in data["sections"] if section["name"] == "summary" for row in section["rows"]]
         told = {
             "tenant": tenant.id, "kind": one.kind, "from": data["from"], "to": data["to"], "report": report,

@@ -51,6 +51,7 @@ RULES: dict[str, Rule] = {
     "dashboard": Rule("dashboard", (Part.NUMBERS,), tier_of_days="period"),
     "changes": Rule("period", (Part.NUMBERS,)),
     "usual": Rule("period", (Part.NUMBERS,)),
+    "news": Rule("period", (Part.NUMBERS,)),
     "trends": Rule("period", (Part.NUMBERS,)),
     "hotspots": Rule("period", (Part.NUMBERS,)),
     "snapshots": Rule("snapshots", (Part.SNAPSHOTS,)),

@@ -12,13 +12,14 @@ m(R) may be taken off). A part that is missing in one period changed in volume a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import Asked, askable, find
-from hubbub.metrics.definition import Extreme, Quantiles, Ratio, Score, State, Stored, Unit
+from hubbub.metrics.definition import WITHIN, Extreme, Quantiles, Ratio, Score, State, Stored, Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
@@ -28,13 +29,17 @@ from hubbub.query.result import Answer, Cell, with_state
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
 """Dimensions looked at when none is named."""
+Ask = Callable[[Question], Answer]
 TOP = 10
 MOST = 100
 
 
 @dataclass(frozen=True)
 class Part:
-    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`."""
+    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`.
+
+    `n` is over how many things the number after goes, `n_before` the same of the one before.
+    """
 
     value: str | None
     before: float | None
@@ -42,6 +47,8 @@ class Part:
     contribution: float
     volume: float
     rate: float
+    n: int = 0
+    n_before: int = 0
 
 
 def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int = TOP) -> dict[str, Any]:
@@ -55,20 +62,25 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
         raise BadQuestionError("ask for one metric at a time")
     if not 1 <= limit <= MOST:
         raise BadQuestionError(f"'limit' must lie between 1 and {MOST}")
+    with queries.asking(tenant, question.as_of) as (ask, _, now):
+        return changes_of(ask, now, tenant, question, limit)
+
+
+def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> dict[str, Any]:
+    """Do the same at the one moment that `Queries.asking` gives."""
     one = find(question.metrics[0])
     _splittable(one)
     question = replace(question, grain=Grain.TOTAL, compare=question.compare or "previous")
     check(question, [one], tenant)
     allowed = askable(one.rollup)
     by = question.by or tuple(d for d in USUAL if d in allowed)
-    now = queries.now()
     compared = earlier(question, tenant, now)
     periods = [(question.start, min(question.end, now)), compared]
     asked = [
         replace(question, start=start, end=end, by=split, compare=None)
         for split in ((), *((d,) for d in by)) for start, end in periods
     ]  # fmt: skip
-    found = iter(queries.together(tenant, asked))
+    found = map(ask, asked)
     after, before = (answer.rows[0].cells[one.name] for answer in (next(found), next(found)))
     difference = None if after.value is None or before.value is None else _number(after) - _number(before)
     return {
@@ -92,9 +104,10 @@ def _splittable(one: Asked) -> None:
     extreme = isinstance(metric, Stored) and isinstance(one.rollup.measures[metric.measure], Extreme)
     if isinstance(metric, Score) or extreme or (isinstance(metric, State) and metric.age):
         raise BadQuestionError(f"'{one.name}' is not made of parts: ask for the metrics it is made from")
-    if isinstance(metric, Quantiles) and one.statistic not in ("avg", "count", "sum"):
+    if isinstance(metric, Quantiles) and one.statistic not in ("avg", "count", "sum", *WITHIN):
         raise BadQuestionError(
-            f"'{one.name}' is not the sum or mean of its parts; ask for '{one.name.partition('.')[0]}.avg' or '.count'"
+            f"'{one.name}' is not the sum or mean of its parts; ask for '{one.name.partition('.')[0]}.avg', '.count' or a share "
+            "within a limit like '.within_15min'"
         )
 
 
@@ -137,7 +150,7 @@ def _of_sum(
 ) -> Sequence[Part]:
     """Split a count or sum: all of it is volume."""
     return [
-        Part(value, before, after, after - before, after - before, 0.0)
+        Part(value, before, after, after - before, after - before, 0.0, _n(now.get(value)), _n(then.get(value)))
         for value in {**now, **then}
         for after, before in [(_number(now.get(value)), _number(then.get(value)))]
     ]
@@ -158,10 +171,13 @@ def _of_mean(
         rate_before = _number(past if past else cell)
         rate = (rate_after - rate_before) * (share_after + share_before) / 2
         volume = (share_after - share_before) * ((rate_after + rate_before) / 2 - middle)
-        parts.append(
-            Part(value, past.value if past else None, cell.value if cell else None, rate + volume, volume, rate)
-        )
+        numbers = past.value if past else None, cell.value if cell else None
+        parts.append(Part(value, *numbers, rate + volume, volume, rate, _n(cell), _n(past)))
     return parts
+
+
+def _n(cell: Cell | None) -> int:
+    return (cell.n or 0) if cell is not None else 0
 
 
 def _number(cell: Cell | None) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 
 from hubbub.calculations import change
@@ -147,6 +148,13 @@ def buckets(start: datetime, end: datetime, grain: Grain, tenant: Tenant) -> lis
     return [Window(max(w.start, start), min(w.end, end)) for w in windows(start, end, grain, tenant.tz)]
 
 
+def windows_of(question: Question, tenant: Tenant) -> list[Window]:
+    """Return the windows of a question: those that it cuts itself, else its grain's."""
+    if question.cut:
+        return [Window(*pair) for pair in pairwise(question.cut)]
+    return buckets(question.start, question.end, question.grain, tenant)
+
+
 def _answer(reading: Transaction, tenant: Tenant, question: Question, now: datetime, gaps: Sequence[Gap]) -> Answer:
     asked = [find(name) for name in question.metrics]
     check(question, asked, tenant)
@@ -170,7 +178,7 @@ def _read(
     gone = reading.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
     answers = []
     for question in periods:
-        cut = buckets(question.start, question.end, question.grain, tenant)
+        cut = windows_of(question, tenant)
         found = read(Context(reading, tenant, question, cut, micros(now)), asked)
         answer = _laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None)
         _mark(answer, tenant, asked, cut, gaps, now)

@@ -15,7 +15,6 @@ from hubbub.query.result import State
 from hubbub.query.usual import Usual
 from hubbub.reports.words import near, plain, shown
 
-MOST_NEWS = 3
 CELL = "padding:4px 10px;border-bottom:1px solid #ddd"
 
 
@@ -33,12 +32,12 @@ def digest(
 ) -> Digest:
     """Return the digest of a report's `data`; `usual` is by metric, of the report's period.
 
-    `news` are the numbers that are unusual, in words; `notes` say what of it is late or missing; `page` and `stop` are
+    `news` are sentences: what is unusual, or that nothing is; `notes` say what of it is late or missing; `page` and `stop` are
     addresses, empty for none.
     """
     rows = _summary(data)
     head = f"{data['kind'].capitalize()} digest, {_days(data)}"
-    first = "; ".join(news[:MOST_NEWS]) + "." if news else "Nothing was unusual."
+    first = " ".join(news)
     table = [f"{title_of(row['metric'])}: {shown(row['value'], row['unit'])}{_change(row)}" for row in rows]
     lines = (first, *notes, *table, *_unsettled(rows))
     return Digest(

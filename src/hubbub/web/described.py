@@ -38,6 +38,7 @@ TAGS = {
     "hotspots": "Channels that need attention.",
     "changes": "What a difference is made of.",
     "usual": "What is usual of a number.",
+    "news": "What is unusual, worst first, with causes.",
     "alerts": "What is watched.",
     "incidents": "What alerts found.",
     "restatements": "Closed numbers that changed later.",

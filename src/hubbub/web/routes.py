@@ -179,6 +179,30 @@ async def usual(
     return await cached(request, engine, "usual", tenant, **asked)
 
 
+@api.get("/news", summary="What is unusual of some days, and why", response_model=shapes.NewsAnswer)
+async def news(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    start: From,
+    end: To,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    compare: Annotated[
+        str | None,
+        Query(
+            max_length=20, description="previous, day, week, weekdays or year; absent: weekdays of less than a week."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, Query(max_length=20, description="Metrics that are judged beside the declared ones.")
+    ] = None,
+    include_bots: Annotated[bool, Query(description="Count bots too.")] = False,
+) -> Response:
+    """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
+    asked = {"metrics": metric or [], "start": start, "end": end, "where": _where(where), "compare": compare}
+    return await cached(request, engine, "news", tenant, **asked, include_bots=include_bots)
+
+
 Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
 At = Annotated[
     str | None, Query(max_length=60, description="A past moment: date in the tenant's zone, or RFC 3339 time.")

@@ -161,6 +161,69 @@ class ChangesAnswer(Shape):
     dimensions: dict[str, Contributions]
 
 
+class UsualShape(Shape):
+    """What is usual of a number, in its unit; null: not known."""
+
+    median: float | None
+    spread: float | None
+    n: int = Field(description="Weeks that it is known of.")
+    low: float | None = Field(description="From here to `high` is noise.")
+    high: float | None
+
+
+class NewsNumber(Shape):
+    """A number beside what is usual of it."""
+
+    metric: str
+    dimension: str | None
+    slice: str | None = Field(description="The value of the dimension; null: the whole.")
+    unit: str
+    value: float | None
+    n: int | None
+    state: str
+    previous: float | None
+    usual: UsualShape
+    verdict: str = Field(description="news, beyond (but of little), usual or unknown.")
+    way: str | None = Field(description="better, worse, up or down; null: within its noise.")
+    size: float = Field(description="How many times as far from the median as its noise reaches.")
+
+
+class NewsCause(Shape):
+    """The part of a number that made most of its change."""
+
+    dimension: str
+    value: str
+    before: float | None
+    after: float | None
+    n: int
+    contribution: float
+    share: float = Field(description="Of the difference.")
+
+
+class NewsPoint(NewsNumber):
+    """A number that is news, in words, with its cause."""
+
+    head: str
+    change: str | None
+    in_words: str = Field(description="What is usual.")
+    because: str | None
+    sentence: str
+    cause: NewsCause | None
+    where: dict[str, list[str]] = Field(description="Filters under which its rows are found, as for /v1/explain.")
+
+
+class NewsAnswer(Shape):
+    """What is unusual of some days."""
+
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    before: list[str] | None = Field(description="The period compared with.")
+    lead: str = Field(description="The sentence on top.")
+    points: list[NewsPoint] = Field(description="At most three, the worst first.")
+    rest: str = Field(description="What is within its usual range, in words.")
+    numbers: list[NewsNumber]
+
+
 class Snapshot(Shape):
     """The numbers of a team or account over a day, week or month, as they were made."""
 

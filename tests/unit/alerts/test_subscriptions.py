@@ -158,8 +158,8 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
     clocked.send(3)
     clocked.at("2026-03-04T06:00:00+00:00")
     usual, unusual = (document["title"] for document in _documents(clocked))
-    assert "Messages received: 30 on Mon 2 Mar, where 3 is usual" in unusual
-    assert "Nothing was unusual" in usual
+    assert "Messages rose to 30, 27 more than before. Usual is 0 – 8." in unusual
+    assert "Nothing unusual." in usual
 
 
 def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:

@@ -24,6 +24,7 @@ PATHS: dict[str, tuple[str, dict[str, Any]]] = {
     "/v1/changes": ("changes", {**SPAN, "metric": "messages"}),
     "/v1/trends": ("trends", SPAN), "/v1/hotspots": ("hotspots", SPAN),
     "/v1/snapshots": ("snapshots", SPAN), "/v1/usual": ("usual", {**SPAN, "metric": "messages"}),
+    "/v1/news": ("news", SPAN),
 }  # fmt: skip
 
 

@@ -1,0 +1,146 @@
+"""What moved a number, for people: the rows of one dimension, each thing once, out of what `changes` answers.
+
+Left out, and said so: dimensions that have one row, which is the whole; rows of a channel that are one room's; parts that move the
+number less than chance would; and whoever has no name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.metrics.definition import WITHIN, Unit
+from hubbub.query.distributions import QUANTILES
+
+MOST = 6
+"""Rows that are shown."""
+LEAST_SHARE = 0.1
+"""Of the difference: what moved the number less is not told."""
+CHANCE = 2
+"""Standard errors below which the change of a part is chance."""
+FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
+"""Of dimensions that tell as much, the first one is taken: a room says more than its channel."""
+NAMES = {
+    "channel": "channels", "channel_id": "rooms", "account_id": "accounts", "staff_id": "staff", "topic": "topics",
+    "intent": "intents",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A part of a number, and how much of the difference it made; `same` is another dimension's value with the same rows."""
+
+    dimension: str
+    value: str
+    before: float | None
+    after: float | None
+    n: int
+    contribution: float
+    share: float
+    """Of the difference; below 0 it worked against it."""
+    same: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """The rows of the dimension that tells most, the greatest first, and what was left out, in words."""
+
+    dimension: str
+    rows: tuple[Cause, ...]
+    left_out: str
+
+
+def made_of(metric: str, near: float | None) -> str:
+    """Return the metric whose parts say what moved a metric: itself, or of a percentile the share within the limit next to it."""
+    name, _, statistic = metric.partition(".")
+    if statistic not in QUANTILES:
+        return metric
+    if not near or near <= 0:
+        return f"{name}.avg"
+    return f"{name}.{min(WITHIN, key=lambda limit: abs(math.log(WITHIN[limit] / near)))}"
+
+
+def causes(changes: Mapping[str, Any]) -> Causes:
+    """Return what moved a number, out of an answer of `changes`."""
+    difference, unit = changes["difference"], changes["unit"]
+    if not difference:
+        return Causes("", (), "")
+    dimensions: Mapping[str, Mapping[str, Any]] = changes["dimensions"]
+    known = {name: [row for row in dimensions[name]["rows"] if row["value"] is not None] for name in dimensions}
+    wholes = [name for name in dimensions if len(dimensions[name]["rows"]) < 2]
+    able = [name for name in _in_order(known) if name not in wholes and known[name]]
+    if not able:
+        return Causes("", (), _wholes(wholes))
+    dimension = max(able, key=lambda name: _told(known[name], difference))
+    rows = known[dimension]
+    kept = [row for row in rows if _matters(row, difference, unit)]
+    doubles = {_key(row): row["value"] for row in known.get("channel", [])} if dimension == "channel_id" else {}
+    found = tuple(
+        Cause(
+            dimension, row["value"], row["before"], row["after"], row["n"], row["contribution"], row["contribution"] / difference,
+            str(doubles.get(_key(row), "")),
+        )
+        for row in kept[:MOST]
+    )  # fmt: skip
+    others = (dimensions[dimension]["others"] or {}).get("count", 0)
+    quiet = len(dimensions[dimension]["rows"]) - len(found) + others
+    return Causes(dimension, found, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
+
+
+def _in_order(known: Mapping[str, Sequence[Any]]) -> list[str]:
+    return sorted(known, key=lambda name: FINE.index(name) if name in FINE else len(FINE))
+
+
+def _told(rows: Sequence[Mapping[str, Any]], difference: float) -> float:
+    """Return how much of the difference the greatest part made, rounded: what tells as much is taken in the order of `FINE`."""
+    return round(max((row["contribution"] / difference for row in rows), default=0.0), 1)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("before", "after", "n", "n_before", "contribution"))
+
+
+def _matters(row: Mapping[str, Any], difference: float, unit: str) -> bool:
+    """Whether a part moved the number more than a tenth of the difference, and more than chance would."""
+    moved = abs(float(row["contribution"]))
+    return moved >= LEAST_SHARE * abs(difference) and moved > CHANCE * _error(row, difference, unit)
+
+
+def _error(row: Mapping[str, Any], difference: float, unit: str) -> float:
+    """Return the standard error of what a part did to the whole: of counts, and of shares and durations by its weight in it."""
+    if unit == Unit.COUNT:
+        return math.sqrt(max(1.0, row["n"] + row["n_before"]) / 2)
+    if row["before"] is None or row["after"] is None:
+        return 0.0
+    own = row["after"] - row["before"]
+    both = [(value, n) for value, n in ((row["after"], row["n"]), (row["before"], row["n_before"])) if n]
+    if unit == Unit.SHARE:
+        spread = sum(p * (1 - p) / n for p, n in both)
+    elif unit == Unit.MS:  # durations spread at least as far as their mean
+        spread = sum(mean * mean / n for mean, n in both)
+    else:
+        return 0.0
+    return math.sqrt(spread) * abs(row["rate"] / own) if own else 0.0
+
+
+def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequence[str]) -> str:
+    parts = []
+    if quiet > 0:
+        parts.append(f"{quiet} {NAMES.get(dimension, dimension)} that moved it no more than chance")
+    if others:
+        parts.append(f"the same by {_and([NAMES.get(name, name) for name in others])}")
+    if wholes:
+        parts.append(_wholes(wholes).removesuffix("."))
+    return f"Left out: {'; '.join(parts)}." if parts else ""
+
+
+def _wholes(names: Sequence[str]) -> str:
+    return (
+        f"{_and([NAMES.get(name, name) for name in names])}, of which there is one: it is the whole." if names else ""
+    )
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""

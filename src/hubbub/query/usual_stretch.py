@@ -1,0 +1,158 @@
+"""What is usual of a whole stretch of days: the noise that its numbers have anyway, by which a change is told from chance.
+
+A stretch of up to seven days is compared with the same weekdays and hours of the weeks before, window by window, as
+`query/usual.py` does with days. A longer one is compared with the eight settled weeks before it begins: what adds up is their
+median and spread for as many weeks as the stretch has, what does not (shares, means, percentiles) their median, with a spread that
+shrinks by the root of that number. Of distinct members weeks do not add up: their middle is the stretch before, their spread the
+weeks'.
+
+The band is never narrower than chance alone: a count of n is told from another by more than three times the root of n, a share of n
+things by more than three times its standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from hubbub.facts.moments import moment
+from hubbub.metrics.catalogue import Asked, find
+from hubbub.metrics.definition import Distinct, Extreme, First, Stored, Unit
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain, window_of
+from hubbub.query.result import Answer, Cell, State
+from hubbub.query.usual import BAND, LOOK_BACK, WEEKS, Ask, Usual, usual_among
+from hubbub.storage.transaction import Transaction
+
+Dims = tuple[str | None, ...]
+CHANCE = 3
+"""Standard errors on each side that are chance."""
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A metric's number over a stretch, of a slice, and what is usual of it."""
+
+    metric: str
+    dims: Dims
+    cell: Cell
+    usual: Usual
+
+
+def usual_of_stretch(
+    ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime
+) -> list[Stretch]:
+    """Return each metric's number over a question's range up to `now`, by its slices, beside what is usual of it."""
+    question = replace(question, grain=Grain.TOTAL, compare=None)
+    answer, elapsed = ask(question), min(question.end, now) - question.start
+    if elapsed <= timedelta(0):
+        return []
+    starts = [_weeks_earlier(question.start, back, tenant) for back in range(LOOK_BACK, 0, -1)]
+    rests = [_weeks_earlier(question.start + elapsed, back, tenant) for back in range(LOOK_BACK, 0, -1)]
+    cut = tuple(sorted({*starts, *(rests if elapsed < WEEK else ()), question.start}))
+    history = _History(ask(replace(question, start=cut[0], end=cut[-1], cut=cut)), starts, reading, tenant)
+    before = _before(ask, question, elapsed, tenant)
+    found = []
+    for name, column in answer.columns.items():
+        one = find(name)
+        for row, dims in enumerate(answer.dims):
+            cell, values = column.cell(row), history.values(name, dims)
+            middle = before.get((name, dims)) if isinstance(one.metric, Distinct) else None
+            found.append(Stretch(name, dims, cell, _usual(one, values, cell, elapsed / WEEK, middle)))
+    return found
+
+
+def _weeks_earlier(at: datetime, weeks: int, tenant: Tenant) -> datetime:
+    local = at.astimezone(tenant.tz).replace(tzinfo=None) - timedelta(weeks=weeks)
+    return local.replace(tzinfo=tenant.tz).astimezone(at.tzinfo)
+
+
+def _before(ask: Ask, question: Question, elapsed: timedelta, tenant: Tenant) -> dict[tuple[str, Dims], float]:
+    """Return the numbers of distinct members over the stretch just before a long one."""
+    names = tuple(name for name in question.metrics if isinstance(find(name).metric, Distinct))
+    if not names or elapsed <= WEEK:
+        return {}
+    local = question.start.astimezone(tenant.tz).replace(tzinfo=None) - elapsed
+    start = local.replace(tzinfo=tenant.tz).astimezone(question.start.tzinfo)
+    answer = ask(replace(question, metrics=names, start=start, end=question.start))
+    return {
+        (name, dims): value
+        for name, column in answer.columns.items()
+        for dims, value, state in zip(answer.dims, column.values, column.states, strict=True)
+        if value is not None and state == State.SETTLED
+    }
+
+
+class _History:
+    """The settled numbers of earlier windows, by metric and slice, the newest first."""
+
+    def __init__(self, answer: Answer, starts: Sequence[datetime], reading: Transaction, tenant: Tenant) -> None:
+        """`starts` are those of the windows that count; between them lies what is left of a week."""
+        first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+        since = window_of(moment(first), Grain.DAY, tenant.tz).end if first is not None else None
+        self._answer = answer
+        self._starts = {start for start in starts if since is not None and start >= since}
+        self._rows: dict[Dims, list[int]] = {}
+        for row, dims in enumerate(answer.dims):
+            self._rows.setdefault(dims, []).append(row)
+
+    def values(self, metric: str, dims: Dims) -> list[float]:
+        """Return the numbers of the last eight windows that are known and settled.
+
+        Of a slice of a count a window in which others were counted, and it was not, is 0.
+        """
+        column, starts = self._answer.columns[metric], self._answer.starts
+        found = {
+            starts[row]: float(value)
+            for row in self._rows.get(dims, ())
+            if starts[row] in self._starts and column.states[row] == State.SETTLED
+            for value in [column.values[row]]
+            if value is not None
+        }
+        if self._answer.question.by and column.unit is Unit.COUNT:
+            alive = {start for start, value in zip(starts, column.values, strict=True) if value} & self._starts
+            found = {start: found.get(start, 0.0) for start in alive}
+        return [found[start] for start in sorted(found, reverse=True)][:WEEKS]
+
+
+def _usual(one: Asked, values: Sequence[float], cell: Cell, weeks: float, before: float | None) -> Usual:
+    """Return what is usual of a stretch of so many weeks, by the numbers of single weeks (or of its part of each)."""
+    from_zero = one.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
+    week = usual_among(list(values), from_zero=from_zero)
+    if week.median is None or week.spread is None:
+        return week
+    middle, spread = week.median, week.spread
+    if weeks > 1:
+        if isinstance(one.metric, Distinct):
+            if before is None or not middle:
+                return Usual(None, None, week.n)
+            middle, spread = before, spread * before / middle / math.sqrt(weeks)
+        elif _adds_up(one):
+            middle, spread = middle * weeks, spread * math.sqrt(weeks)
+        else:
+            spread /= math.sqrt(weeks)
+    half = max(BAND * spread, CHANCE * _chance(one.unit, middle, cell.n))
+    low, high = middle - half, middle + half
+    if one.unit is Unit.SHARE:
+        high = min(1.0, high)
+    return Usual(middle, spread, week.n, max(0.0, low) if from_zero else low, high)
+
+
+def _adds_up(one: Asked) -> bool:
+    """Whether a metric's numbers of several weeks make the number of all of them."""
+    stored = isinstance(one.metric, Stored) and not isinstance(one.rollup.measures[one.metric.measure], Extreme)
+    return stored or isinstance(one.metric, First) or one.statistic in ("count", "sum")
+
+
+def _chance(unit: Unit, middle: float, n: int | None) -> float:
+    """Return the standard error that a number has by chance alone; 0 where nothing is known of it."""
+    if unit is Unit.COUNT:
+        return math.sqrt(max(middle, 1.0))
+    if unit is Unit.SHARE and n:
+        near = (middle * n + 1) / (n + 2)  # a share of 0 or 1 of a few things is none of many
+        return math.sqrt(near * (1 - near) / n)
+    return 0.0

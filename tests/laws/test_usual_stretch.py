@@ -1,0 +1,90 @@
+"""Usual of a stretch of days: counted by hand from the events, for stretches shorter and longer than a week."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from statistics import median
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.model.event import Event
+from hubbub.model.question import Question
+from hubbub.query.usual import BAND, LEAST, LOOK_BACK, WEEKS
+from hubbub.query.usual_stretch import CHANCE, Stretch, usual_of_stretch
+from tests.laws.conftest import Lab
+
+BEGIN = datetime.fromisoformat("2026-01-05")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York")
+HOURS = st.lists(st.integers(0, 24 * 7 * 20 - 1), min_size=1, max_size=80)
+
+
+def _message(zone: str, number: int, hour: int) -> Event:
+    local = BEGIN + timedelta(hours=hour, minutes=30)
+    time, who = local.replace(tzinfo=ZoneInfo(zone)), f"c{hour % 7}"
+    return Event(type="message.received", id=f"m{number}", time=time, channel=f"room{hour % 3}", contact_id=who)
+
+
+def _ask(lab: Lab, zone: str, days: int, hours: list[int], *metrics: str, by: tuple[str, ...] = ()) -> list[Stretch]:
+    tenant = lab.tenant(zone)
+    lab.send(tenant, [_message(zone, number, hour) for number, hour in enumerate(hours)])
+    start = BEGIN.replace(tzinfo=tenant.tz) + timedelta(weeks=13)
+    asked = Question(metrics, start, start + timedelta(days=days), by=by)
+    with lab.queries.asking(tenant) as (ask, reading, now):
+        return usual_of_stretch(ask, reading, tenant, asked, now)
+
+
+def _weeks(hours: list[int], days: int) -> list[list[int]]:
+    """Return the hours that lie in each earlier window, the last one first; before the day after the first event there are none."""
+    start, length = 24 * 7 * 13, min(days, 7) * 24
+    first = (min(hours) // 24 + 1) * 24
+    lows = [low for back in range(1, LOOK_BACK + 1) for low in [start - 168 * back] if low >= first]
+    return [[hour for hour in hours if low <= hour < low + length] for low in lows]
+
+
+@given(zone=st.sampled_from(ZONES), hours=HOURS, days=st.sampled_from([1, 2, 4, 7, 14, 28]))
+def test_counts_add_up(lab: Lab, zone: str, hours: list[int], days: int) -> None:
+    """Median and spread are those of the same weekdays of eight weeks, or of eight weeks for as many as the stretch has."""
+    lab.empty()
+    (found,) = _ask(lab, zone, days, hours, "messages")
+    weeks, factor = [len(one) for one in _weeks(hours, days)][:WEEKS], max(1.0, days / 7)
+    assert found.cell.value == len([hour for hour in hours if 0 <= hour - 24 * 7 * 13 < days * 24])
+    assert found.usual.n == len(weeks)
+    if len(weeks) < LEAST:
+        assert found.usual.median is None and found.usual.high is None
+        return
+    middle = median(weeks)
+    spread = median(abs(one - middle) for one in weeks)
+    assert found.usual.median == pytest.approx(middle * factor, rel=1e-2)  # a clock that changes makes a week 167 hours
+    half = max(BAND * spread * math.sqrt(factor), CHANCE * math.sqrt(max(1, middle * factor)))
+    assert found.usual.high == pytest.approx(middle * factor + half, rel=1e-2)
+    assert found.usual.low == pytest.approx(max(0, middle * factor - half), rel=1e-2, abs=0.5)
+
+
+@given(hours=HOURS, days=st.sampled_from([2, 7, 28]))
+def test_the_slices_of_a_count_are_0_where_others_were_counted(lab: Lab, hours: list[int], days: int) -> None:
+    """What is usual of a channel counts the windows in which only other channels had messages, and none without any."""
+    lab.empty()
+    for found in _ask(lab, "UTC", days, hours, "messages", by=("channel",)):
+        weeks = [
+            len([hour for hour in one if f"room{hour % 3}" == found.dims[0]]) for one in _weeks(hours, days) if one
+        ][:WEEKS]
+        assert found.usual.n == len(weeks)
+        if len(weeks) >= LEAST:
+            assert found.usual.median == pytest.approx(median(weeks) * max(1.0, days / 7))
+
+
+@given(hours=HOURS)
+def test_distinct_members_are_compared_with_the_stretch_before(lab: Lab, hours: list[int]) -> None:
+    """Of contacts over four weeks the middle is the four weeks before; of a few days it is that of the same weekdays."""
+    lab.empty()
+    (found,) = _ask(lab, "UTC", 28, hours, "active_contacts")
+    before = {hour % 7 for hour in hours if 24 * 7 * 9 <= hour < 24 * 7 * 13}
+    weeks = [len({hour % 7 for hour in one}) for one in _weeks(hours, 28)][:WEEKS]
+    if len(weeks) >= LEAST and median(weeks) > 0:
+        assert found.usual.median == len(before)
+    else:
+        assert found.usual.median is None

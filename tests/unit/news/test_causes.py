@@ -1,0 +1,81 @@
+"""Causes: one dimension's rows, each thing once, the whole never, and what was left out is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hubbub.metrics.catalogue import METRICS, find, names
+from hubbub.metrics.definition import Quantiles
+from hubbub.news.causes import causes, made_of
+
+
+def row(value: str | None, before: float, after: float, contribution: float, n: int = 100) -> dict[str, Any]:
+    """Return a part as `changes` does."""
+    return {
+        "value": value, "before": before, "after": after, "contribution": contribution, "volume": 0.0, "rate": contribution,
+        "n": n, "n_before": n,
+    }  # fmt: skip
+
+
+def answer(difference: float | None, unit: str = "count", **dimensions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an answer of `changes`."""
+    found = {name: {"rows": rows, "others": None, "unexplained": 0.0} for name, rows in dimensions.items()}
+    return {"metric": "messages", "unit": unit, "difference": difference, "dimensions": found}
+
+
+MAIL = row("email", 100, 200, 100)
+WEB = row("web", 500, 510, 10)
+
+
+def test_a_room_that_is_a_channel_is_told_once() -> None:
+    """E-mail with its one room are the same rows: the room is told, and says which channel it is."""
+    found = causes(
+        answer(110, channel=[MAIL, WEB], channel_id=[{**MAIL, "value": "reservations"}, row("chat", 500, 510, 10)])
+    )
+    assert [(one.value, one.same) for one in found.rows] == [("reservations", "email")]
+    assert "the same by channels" in found.left_out
+
+
+def test_the_whole_is_never_told() -> None:
+    """A dimension with one row explains nothing, and is named as left out."""
+    found = causes(answer(110, account_id=[row("one", 600, 710, 110)], channel=[MAIL, WEB]))
+    assert (found.dimension, [one.value for one in found.rows]) == ("channel", ["email"])
+    assert "accounts, of which there is one" in found.left_out
+    assert causes(answer(110, account_id=[row("one", 600, 710, 110)])).rows == ()
+
+
+def test_what_is_chance_is_left_out_and_counted() -> None:
+    """Ten more of five hundred are chance; a part of thousands that moved it by a tenth is not."""
+    found = causes(answer(110, channel=[MAIL, WEB]))
+    assert [one.value for one in found.rows] == ["email"] and "1 channels" in found.left_out
+    shares = [row("a", 0.8, 0.5, -0.1), row("b", 0.8, 0.7, -0.02, n=10)]
+    assert [one.value for one in causes(answer(-0.12, "share", channel=shares)).rows] == ["a"]
+
+
+def test_the_dimension_that_tells_most_is_taken() -> None:
+    """One person who explains all is told rather than rooms that explain half each; nobody without a name is a cause."""
+    rooms = [row("a", 100, 150, 50), row("b", 100, 150, 50)]
+    staff = [row("ada", 100, 200, 100), row(None, 100, 100, 0)]
+    assert causes(answer(100, channel_id=rooms, staff_id=staff)).rows[0].value == "ada"
+    assert (
+        causes(answer(100, channel_id=rooms, staff_id=[row(None, 100, 200, 100), row("b", 1, 1, 0)])).rows[0].value
+        == "a"
+    )
+
+
+def test_no_difference_has_no_cause() -> None:
+    """Nothing to compare, or no change: no rows and no words."""
+    assert causes(answer(None, channel=[])).rows == () and causes(answer(0, channel=[MAIL])).left_out == ""
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in names() if isinstance(METRICS[name.partition(".")[0]][0], Quantiles)]
+)
+def test_what_stands_for_a_percentile_is_in_the_catalogue(name: str) -> None:
+    """A percentile is explained by the share within the limit next to it; every other number by itself."""
+    found = made_of(name, 70_000)
+    assert find(found).name == found
+    assert (found != name) == (name.rpartition(".")[2] in ("p50", "p90", "p95", "p99"))
+    assert not found.endswith((".p50", ".p90")) and (found == name or found.endswith(".within_1min"))

@@ -1,0 +1,80 @@
+"""Judging: nothing within its own noise is news, and what is beyond it is only where it matters to people."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.metrics.catalogue import askable, find
+from hubbub.metrics.definition import Better
+from hubbub.news.candidates import CANDIDATES, Candidate
+from hubbub.news.judge import Verdict, Way, judged
+from hubbub.query.result import Cell
+from hubbub.query.usual import Usual
+
+CSAT = next(one for one in CANDIDATES if one.metric == "csat")
+MESSAGES = next(one for one in CANDIDATES if one.metric == "messages")
+USUAL = Usual(0.8, 0.02, 8, 0.72, 0.88)
+
+
+def test_the_table_is_of_metrics_that_there_are() -> None:
+    """Each candidate is in the catalogue once, may be split as it says, has words for a way, and its floors are some."""
+    assert len({(one.metric, one.by) for one in CANDIDATES}) == len(CANDIDATES)
+    for one in CANDIDATES:
+        assert one.up or one.down
+        assert all("{value}" in text and ("{slice}" in text) == bool(one.by) for text in (one.up, one.down) if text)
+        assert not one.by or one.by in askable(find(one.metric).rollup)
+        assert one.least_n >= 10 and one.least > 0
+
+
+def test_what_should_be_one_way_is_told_when_it_goes_the_other() -> None:
+    """A number that should be high has words for falling, and one that should be low for rising."""
+    for one in CANDIDATES:
+        better = find(one.metric).better
+        assert better is not Better.HIGHER or one.down
+        assert better is not Better.LOWER or one.up
+
+
+@given(value=st.floats(0, 1), low=st.floats(0, 0.5), high=st.floats(0.5, 1), n=st.integers(0, 500))
+def test_nothing_within_its_noise_is_told(value: float, low: float, high: float, n: int) -> None:
+    """Of any share, news or beyond means outside of the band; and inside of it no way is said, which colors nothing."""
+    found = judged("csat", Cell(value, n=n), Usual(0.5, 0.01, 8, low, high), None, CSAT)
+    assert (found.verdict is Verdict.USUAL) == (low <= value <= high)
+    assert (found.way is Way.NONE) == (low <= value <= high)
+    assert found.verdict is not Verdict.NEWS or n >= CSAT.least_n
+
+
+@pytest.mark.parametrize(
+    ("value", "n", "previous", "verdict", "way"),
+    [
+        (0.65, 135, 0.80, Verdict.NEWS, Way.WORSE),
+        (0.65, 12, 0.80, Verdict.BEYOND, Way.WORSE),  # of few ratings
+        (0.65, 135, 0.66, Verdict.BEYOND, Way.WORSE),  # it was so before
+        (0.65, 135, 0.60, Verdict.USUAL, Way.NONE),  # on its way back
+        (0.95, 135, 0.80, Verdict.NEWS, Way.BETTER),
+        (0.80, 135, 0.60, Verdict.USUAL, Way.NONE),
+        (None, 0, 0.80, Verdict.UNKNOWN, Way.NONE),
+    ],
+)  # fmt: skip
+def test_satisfaction(value: float | None, n: int, previous: float, verdict: Verdict, way: Way) -> None:
+    """A fall is worse, news of enough ratings and where it was not so before; a return to usual is none."""
+    found = judged("csat", Cell(value, n=n), USUAL, previous, CSAT)
+    assert (found.verdict, found.way) == (verdict, way)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(130, Verdict.NEWS), (115, Verdict.BEYOND), (105, Verdict.USUAL), (70, Verdict.NEWS)]
+)
+def test_messages_are_neither_better_nor_worse(value: int, verdict: Verdict) -> None:
+    """More or fewer messages are up or down alone, and news from a fifth more on."""
+    found = judged("messages", Cell(value, n=value), Usual(100.0, 3.0, 8, 90.0, 110.0), 100, MESSAGES)
+    assert (found.verdict, found.way in (Way.UP, Way.DOWN, Way.NONE)) == (verdict, True)
+
+
+def test_nothing_is_news_without_what_is_usual_or_a_candidate() -> None:
+    """Where fewer than four weeks are known there is no verdict; a metric that is not declared is beyond at most."""
+    assert judged("csat", Cell(0.1, n=99), Usual(None, None, 2), 0.9, CSAT).verdict is Verdict.UNKNOWN
+    assert judged("csat", Cell(0.1, n=99), USUAL, 0.9, None).verdict is Verdict.BEYOND
+    one_way = Candidate("csat", "x", "{value}", "", 10, 0.05)
+    assert judged("csat", Cell(0.1, n=99), USUAL, 0.9, one_way).verdict is Verdict.BEYOND

@@ -1,0 +1,100 @@
+"""The news of an engine: worst first, with its cause and rows, and one sentence on quiet days; the same by API and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.errors import BadQuestionError
+from hubbub.settings import load
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+SPAN: dict[str, Any] = {"start": "2026-02-02", "end": "2026-03-02"}
+
+
+def _rating(at: datetime, number: int, channel: str, stars: float) -> dict[str, Any]:
+    survey = f"s{channel}{at:%j}-{number}"
+    return {
+        "type": "satisfaction.rating_received", "time": at, "id": survey, "survey_id": survey, "channel": channel,
+        "value": stars, "contact_id": f"c{number}",
+    }  # fmt: skip
+
+
+def _days(first: int, last: int) -> Iterator[tuple[int, datetime]]:
+    """Yield noon of the days that lie so many days before now."""
+    for back in range(first, last, -1):
+        yield back, NOW - back * DAY + timedelta(hours=12)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Ten weeks in which four of five are satisfied in both channels."""
+    with closing(Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW)) as made:
+        made.add_tenant("shop", zone="UTC")
+        steady = [
+            _rating(at, number, channel, 5.0 if (number + back) % 5 else 1.0)
+            for back, at in _days(98, 28) for channel in ("web", "mail") for number in range(5)
+        ]  # fmt: skip
+        made.record("shop", steady, history=True)
+        yield made
+
+
+def _last(engine: Engine, bad: int) -> dict[str, Any]:
+    """Give the last four weeks as many ratings, of which so many of five by web are bad; return the news."""
+    made = [
+        _rating(at, number, channel, 1.0 if number < (bad if channel == "web" else 1) else 5.0)
+        for _, at in _days(28, 0) for channel in ("web", "mail") for number in range(5)
+    ]  # fmt: skip
+    engine.record("shop", made, history=True)
+    found: dict[str, Any] = engine.news("shop", **SPAN)
+    return found
+
+
+def test_a_quiet_month_is_one_line(engine: Engine) -> None:
+    """Where every number is within its usual range there is no point, and the sentence says how many numbers that are."""
+    found = _last(engine, 1)
+    known = [one for one in found["numbers"] if one["verdict"] == "usual" and not one["dimension"]]
+    assert (found["points"], found["rest"]) == ([], "")
+    assert found["lead"] == f"Nothing unusual. All {len(known)} numbers are within their usual range."
+
+
+def test_the_worst_stands_on_top_with_its_cause(engine: Engine) -> None:
+    """Satisfaction that falls in one channel is told with size, usual, n and that channel, and its rows are counted so."""
+    found = _last(engine, 4)
+    (point,) = found["points"]
+    assert point["head"] == "Satisfaction fell to 50.0%" and point["change"] == "30.0 points less than before"
+    assert point["because"] == "web explains all of it" and point["in_words"].endswith("; 280 ratings")
+    assert found["lead"] == "Satisfaction fell to 50.0%, 30.0 points less than before. web explains all of it."
+    assert (point["way"], point["where"]) == ("worse", {"channel": ["web"]})
+    asked = engine.query("shop", metrics=["csat"], **SPAN, details=True)["rows"][0]["details"]["csat"]
+    assert (point["value"], point["n"]) == (asked["value"], asked["n"])
+    told = engine.changes("shop", metrics="csat", **SPAN)["dimensions"]["channel"]["rows"][0]
+    assert {name: point["cause"][name] for name in ("value", "contribution", "n")} == {
+        name: told[name] for name in ("value", "contribution", "n")
+    }
+    assert engine.explain("shop", "csat", **SPAN, where=point["where"])["numerator"] == 28
+
+
+def test_filters_and_further_metrics(engine: Engine) -> None:
+    """Under a filter the numbers are those of the filter, metrics that do not know it are none, and others can be judged."""
+    _last(engine, 4)
+    mail = engine.news("shop", **SPAN, where={"channel": "mail"}, metrics=["ratings"])
+    assert mail["points"] == [] and {"csat", "ratings"} <= {one["metric"] for one in mail["numbers"]}
+    campaign = engine.news("shop", **SPAN, where={"campaign_id": "x"})
+    assert {one["metric"] for one in campaign["numbers"]} == {"delivery_rate"}
+
+
+def test_what_has_no_news(engine: Engine) -> None:
+    """Days to come have no numbers; more than a year is refused by name; a week without earlier ones says what it lacks."""
+    assert engine.news("shop", start="2026-04-01", end="2026-04-02")["numbers"] == []
+    with pytest.raises(BadQuestionError, match="366 days"):
+        engine.news("shop", start="2024-01-01", end="2026-01-01")
+    early = engine.news("shop", start="2025-11-24", end="2025-12-01")
+    assert "not known yet" in early["lead"] and early["points"] == []
