@@ -24,8 +24,11 @@ OF_COMMANDS = 1 if ALL else 6
 REQUESTS = 15 if ALL else 5
 """Requests that are generated for each route and key, as described and not."""
 
-AWAY = 60
-"""Seconds for which PostgreSQL or ClickHouse is away."""
+AWAY = 60 if ALL else 0
+"""Seconds for which PostgreSQL is away, or hangs, at least."""
+OUTAGES = 2 if ALL else 1
+KILLS_OF_SHARING = 40 if ALL else 2
+"""Kills of servers and workers that share a PostgreSQL."""
 
 FUZZ = 3_000 if ALL else 120
 """Damaged inputs of each kind: bodies, payloads, files, mappings, exports."""

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.queue import Jobs
-from hubbub.store.database import driver_url
+from hubbub.store.database import postgresql
 from tests.acceptance.conftest import ROOT
 from tests.extent import AWAY, KILLS_OF_WORKERS
 from tests.integration.job_child import EVERY_MINUTE, open_effects
@@ -282,7 +282,7 @@ def test_history_is_kept_as_the_policy_says(place: Place) -> None:
 def test_a_pickle_in_the_database_is_never_opened(place: Place) -> None:
     """A row that says it is a pickle runs no code here: its job fails, and others go on."""
     job = place.jobs.start("ai-responses", {"reference": "x"}, tenant="acme", delay=2)
-    engine = sa.create_engine(driver_url(place.url))
+    engine = sa.create_engine(place.url) if place.url.startswith("sqlite") else postgresql(place.url)
     schema = "" if place.url.startswith("sqlite") else "dbos."
     evil = "gASVJwAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAx0b3VjaCAvdG1wL3iUhZRSlC4="
     with engine.begin() as con:

@@ -23,12 +23,14 @@ from hubbub.jobs.calm import calm
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
-from hubbub.store.database import Answering, answering
+from hubbub.store.database import Answering, answering, file_of, postgresql
 
 APPLICATION = "hubbub"
 VERSION = "1"
 """Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
 PRIORITIES = (1, 100)
+CONNECTIONS, MORE = 6, 14
+"""Connections to PostgreSQL that DBOS keeps in one process, to start jobs and to take them, and has more for a while."""
 
 
 def _refuse_pickle(_: object, __: str) -> Any:
@@ -51,9 +53,11 @@ class Jobs:
         with answering(url):
             self.ledger = Ledger(url)
             DBOS.migrate(url)
+            self.engine = None if file_of(url) else postgresql(url, pool_size=CONNECTIONS, max_overflow=MORE)
             self._client: DBOSClient = Answering(
                 DBOSClient(
                     system_database_url=url,
+                    system_database_engine=self.engine,
                     serializer=DBOSPortableJSONSerializer(),
                     application_name=APPLICATION,
                     retry_connection_errors=False,
@@ -64,6 +68,8 @@ class Jobs:
     def close(self) -> None:
         """Release connections."""
         self._client.destroy()
+        if self.engine is not None:
+            self.engine.dispose()
         self.ledger.close()
 
     def start(

@@ -77,6 +77,7 @@ class Runner:
             config={
                 "name": APPLICATION,
                 "system_database_url": self._jobs.url,
+                "system_database_engine": self._jobs.engine,
                 "application_version": VERSION,
                 "executor_id": self.process,
                 "serializer": DBOSPortableJSONSerializer(),

@@ -12,7 +12,7 @@ import threading
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -25,19 +25,16 @@ from psycopg.types.numeric import Int8Dumper
 from hubbub.errors import BadInputError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
 from hubbub.storage import schema, transaction
 from hubbub.storage.dialect import POSTGRESQL
+from hubbub.storage.postgresql_connection import IDLE_SECONDS, LONG, STATEMENT_SECONDS, Connection, connect
 from hubbub.storage.transaction import Params
 
 LOCKS = zlib.crc32(b"hubbub store") - (1 << 31)
 """What tells our advisory locks from others' in the same database: the first of their two numbers, the second is a tenant's."""
 ALL, MAKING = 0, -1
 """Locks beside those of tenants: of all tenants, and of whoever makes tables."""
-BUSY_SECONDS = 60
-"""How long a statement waits for somebody else's lock."""
-CONNECT_SECONDS = 5
 MOST_IDLE = 8
 AT_ONCE = 5_000
 """Rows of a scan that are in memory."""
-Connection = psycopg.Connection[tuple[Any, ...]]
 _numbers = itertools.count()
 
 
@@ -159,8 +156,7 @@ class Database(transaction.Database):
 
     def _connect(self) -> Connection:
         try:
-            con = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
-            con.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+            con = connect(self._url, autocommit=True)
         except psycopg.Error as error:
             raise error_of(error, self.name) from error
         con.adapters.register_dumper(int, Int8Dumper)
@@ -180,7 +176,7 @@ class Database(transaction.Database):
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Transaction]:
         """Open a transaction that writes what is a tenant's, or anything, with nobody beside it who could write the same."""
-        con = self._begin("BEGIN")
+        con = self._begin(f"BEGIN; {LONG}")
         try:
             writing = Transaction(con, self.name)
             self._take_turn(writing, tenant)
@@ -250,13 +246,13 @@ class Database(transaction.Database):
         self._vacuum("VACUUM (FULL)")
 
     def _vacuum(self, how: str) -> None:
-        con = self._borrow()
-        try:
-            con.execute(f"{how} {', '.join(('log', *(name for name in schema.TABLES if name not in schema.EMBEDDED)))}")
-        except psycopg.Error as error:
-            raise error_of(error, self.name) from error
-        finally:
-            self._give_back(con)
+        tables = ", ".join(("log", *(name for name in schema.TABLES if name not in schema.EMBEDDED)))
+        with closing(self._connect()) as con:
+            try:
+                con.execute("SET statement_timeout = 0")
+                con.execute(f"{how} {tables}")
+            except psycopg.Error as error:
+                raise error_of(error, self.name) from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -317,10 +313,16 @@ def error_of(error: psycopg.Error, name: str) -> Exception:
     said = " ".join(str(error).split())[:200]
     if isinstance(error, state.DiskFull):
         return StoreFullError(f"{name}: the server's disk is full; free space and try again")
-    if isinstance(
-        error, state.LockNotAvailable | state.DeadlockDetected | state.SerializationFailure | state.QueryCanceled
-    ):
+    if isinstance(error, state.LockNotAvailable | state.DeadlockDetected | state.SerializationFailure):
         return StoreBusyError(f"{name} is being written by another process ({said}): try again in a moment")
+    if isinstance(error, state.QueryCanceled):
+        return StoreBusyError(
+            f"{name} ended a statement ({said}; {STATEMENT_SECONDS} s are given to one): ask for less, or later"
+        )
+    if isinstance(error, state.IdleInTransactionSessionTimeout):
+        return StoreUnavailableError(
+            f"{name} undid a transaction whose process stood still for {IDLE_SECONDS} s, so that others can go on: try again"
+        )
     if isinstance(error, state.DataCorrupted | state.IndexCorrupted):
         return StoreDamagedError(f"{name} is damaged ({said}): restore it from a dump")
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from hubbub.errors import StoreDamagedError
 from hubbub.storage import published
 from hubbub.storage.postgresql import LOCKS, MAKING, Database, Transaction
+from hubbub.storage.postgresql_connection import LONG
 from hubbub.storage.published import DAY, MOMENTS
 from hubbub.storage.schema import EMBEDDED, INDEXES, TABLES, VERSION
 
@@ -78,6 +79,7 @@ def create(database: Database) -> None:
     if _said(database, "made") == MADE:
         return
     with database.append() as making:
+        making.run(LONG)
         making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, MAKING))
         there = set(
             making.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()")

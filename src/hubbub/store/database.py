@@ -18,6 +18,10 @@ from hubbub.errors import DatabaseUnavailableError, HubbubError, StoreBusyError,
 from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
+POOL_SECONDS = 10
+"""How long a free connection is waited for."""
+STOOD_STILL = "25P03"
+"""PostgreSQL's code for a transaction that it ended since its process did nothing for long."""
 
 
 def now() -> datetime:
@@ -25,9 +29,21 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def driver_url(url: str) -> str:
-    """Return a database URL that names its driver."""
-    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+def postgresql(url: str, **pool: Any) -> sa.Engine:
+    """Return connections to PostgreSQL that wait as those of the store do: see `postgresql_connection`."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - the driver loads where it is needed
+
+    from hubbub.storage.postgresql_connection import connect  # noqa: PLC0415
+
+    driven = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    made = sa.create_engine(driven, pool_pre_ping=True, pool_timeout=POOL_SECONDS, **pool)
+
+    @sa.event.listens_for(made, "do_connect")
+    def _connect(_: sa.Dialect, __: object, ___: object, how: dict[str, Any]) -> Any:
+        context = how.pop("context", None)
+        return connect(make_conninfo("", **how), context=context)
+
+    return made
 
 
 @contextmanager
@@ -42,9 +58,12 @@ def answering(url: str) -> Iterator[None]:
         found = error_of(error.orig, file_of(url) or Path()) if isinstance(error.orig, sqlite3.Error) else None
         if isinstance(found, StoreDamagedError):
             raise found from error
-        if isinstance(error, OperationalError | InterfaceError):
+        stood_still = getattr(error.orig, "sqlstate", None) == STOOD_STILL
+        if isinstance(error, OperationalError | InterfaceError) or stood_still:
             raise DatabaseUnavailableError(found.message if isinstance(found, HubbubError) else None) from error
         raise
+    except sa.exc.TimeoutError as error:  # all connections of this process wait for an answer
+        raise DatabaseUnavailableError from error
 
 
 def file_of(url: str) -> Path | None:
@@ -89,7 +108,7 @@ class Database:
         self._writable = file is None or not file.is_file() or writable(file)
         if file and not self._writable:
             url, options = f"sqlite:///{read_only(file)}&uri=true", {}
-        self._engine = sa.create_engine(driver_url(url), connect_args=options, pool_pre_ping=not file)
+        self._engine = sa.create_engine(url, connect_args=options) if file else postgresql(url)
         self._turn: AbstractContextManager[object] = nullcontext()
         self._watching: sa.Connection | None = None
         if file and self._writable:

@@ -94,7 +94,7 @@ class RefreshLoop:
 
     def _run(self) -> None:
         while True:
-            begun = time.monotonic()
+            begun, rest = time.monotonic(), REST
             try:
                 self._engine.control.follow()
                 self._engine.refresh()
@@ -103,11 +103,11 @@ class RefreshLoop:
                     self._engine.publish()
                 self.error = None
             except Exception as error:  # the next round may go well: a full disk is emptied
-                self.error = f"{type(error).__name__}: {error}"[:300]
+                self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work
                 if seldom(("refresh", type(error))):
                     log.error("refresh failed", error=self.error)
             took, self._ended = time.monotonic() - begun, time.monotonic()
-            if self._stop.wait(min(max(self._pause, REST * took), LONGEST_REST)):
+            if self._stop.wait(min(max(self._pause, rest * took), LONGEST_REST)):
                 return
 
 

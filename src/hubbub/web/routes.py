@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.app import Engine
-from hubbub.errors import BadRequestError, TooLargeError
+from hubbub.errors import NOT_NOW, BadRequestError, TooLargeError
 from hubbub.model.event import UnreadableBodyError, read_events
 from hubbub.model.page import MAX_CURSOR
 from hubbub.reports.as_csv import answer_table
@@ -292,7 +292,7 @@ async def healthz() -> shapes.Health:
     responses={200: {"model": shapes.ReadyAnswer}, 503: {"model": shapes.ReadyAnswer, "description": "It is stuck."}},
 )
 def readyz(request: Request, engine: EngineOf) -> Response:
-    """Return 200 when the store answers and the refresher is alive, 503 otherwise.
+    """Return 200 when the store answers and the refresher is alive, 503 otherwise, with what is wrong as `error`.
 
     While every refresh fails, answers go on from what is stored: 200, with the status `ready, refresh fails` and its `error`.
     """
@@ -301,17 +301,14 @@ def readyz(request: Request, engine: EngineOf) -> Response:
     stuck = [
         name for name, part in (("refresher", refreshing), ("worker", worker)) if part is not None and not part.alive()
     ]
-    ok = not stuck
-    body = {
-        "status": f"stuck: {', '.join(stuck)}"
-        if stuck
-        else "ready"
-        if refreshing.error is None
-        else "ready, refresh fails",
-        "behind_batches": engine.store.log.behind(),
-        "error": refreshing.error,
-    }
-    return Response(json.dumps(body), 200 if ok else 503, media_type="application/json")
+    status = f"stuck: {', '.join(stuck)}" if stuck else "ready" if refreshing.error is None else "ready, refresh fails"
+    body: dict[str, Any] = {"status": status, "behind_batches": None, "error": refreshing.error}
+    try:
+        body["behind_batches"] = engine.store.log.behind()
+        engine.control.follow()
+    except NOT_NOW as error:
+        stuck, body = ["store"], body | {"status": "the store does not answer", "error": error.message}
+    return Response(json.dumps(body), 503 if stuck else 200, media_type="application/json")
 
 
 @open_routes.get("/metrics", summary="Prometheus metrics", include_in_schema=False)

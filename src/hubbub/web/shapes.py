@@ -416,7 +416,9 @@ class ReadyAnswer(Shape):
     """Whether the store answers and refreshing goes on."""
 
     status: str
-    behind_batches: int = Field(description="Batches of events that are in the log and not stored yet.")
+    behind_batches: int | None = Field(
+        description="Batches of events that are in the log and not stored yet; null while the store does not answer."
+    )
     error: str | None
 
 

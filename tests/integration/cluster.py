@@ -1,0 +1,150 @@
+"""Servers and workers as processes, each with a folder of its own, that share one PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import hubbub
+from hubbub.app import Engine
+from tests.integration.test_serve import PROGRAM, environment, free_port, until
+
+
+@contextmanager
+def hanging(server: Any) -> Iterator[None]:
+    """Let all processes of a PostgreSQL stand still: it takes connections no more, and says nothing on those that it has."""
+    postmaster = pytest.importorskip("psutil").Process(server.get_pid())
+    stopped = [postmaster, *postmaster.children(recursive=True)]
+    for one in stopped:
+        os.kill(one.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in stopped:
+            if one.is_running():
+                os.kill(one.pid, signal.SIGCONT)
+
+
+@contextmanager
+def away(server: Any) -> Iterator[None]:
+    """Stop a PostgreSQL, and start it again."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
+@dataclass
+class Process:
+    """One of the cluster's processes: what it was started with, and where a server listens."""
+
+    words: tuple[str, ...]
+    folder: Path
+    port: int = 0
+    running: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address of a server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, env: dict[str, str]) -> None:
+        """Start it, also again; a server listens on the same port."""
+        options = ["--data", str(self.folder), *(["--port", str(self.port)] if self.port else [])]
+        with self.folder.with_suffix(".log").open("a") as log:
+            self.running = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *self.words, *options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+            )
+
+    def kill(self) -> None:
+        """End it without warning."""
+        assert self.running is not None
+        self.running.kill()
+        self.running.wait(30)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.running is not None and self.running.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a server takes requests."""
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=60).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@dataclass
+class Cluster:
+    """An installation in a PostgreSQL, with processes that are gone afterwards."""
+
+    store_url: str
+    folder: Path
+    secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return what every process is told."""
+        return environment() | {"HUBBUB_STORE_URL": self.store_url, "HUBBUB_SECRET_KEY": self.secret}
+
+    def engine(self) -> Engine:
+        """Open the installation in this process."""
+        return hubbub.open(self.folder / "here", store_url=self.store_url, secret_key=self.secret, free_floor_mb=0)
+
+    def start(self, *words: str) -> Process:
+        """Start a command that stays; of a server wait until it is ready."""
+        made = Process(
+            words, self.folder / f"{words[0]}-{len(self.processes)}", free_port() if words[0] == "serve" else 0
+        )
+        self.processes.append(made)
+        self.bring(made)
+        return made
+
+    def bring(self, process: Process) -> None:
+        """Start a process of the cluster, also one that was killed."""
+        process.start(self.env)
+        if process.port:
+            until(lambda: process.ready or not process.alive, f"{process.folder.name} is ready")
+            assert process.alive, self.logs()
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words, "--data", str(self.folder / "command")],
+            capture_output=True, text=True, env=self.env, check=False, timeout=300,
+        )  # fmt: skip
+
+    def logs(self) -> str:
+        """Return all that the processes said."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+
+@contextmanager
+def cluster(store_url: str, folder: Path) -> Iterator[Cluster]:
+    """Give an installation in an empty database."""
+    made = Cluster(store_url, folder)
+    try:
+        yield made
+    finally:
+        for one in made.processes:
+            if one.alive:
+                one.kill()

@@ -1,0 +1,169 @@
+"""PostgreSQL that hangs or is away, under servers and workers: they say so within a bounded time, live on, and lose nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+
+from hubbub.errors import StoreUnavailableError
+from hubbub.storage.postgresql import Database
+from hubbub.storage.postgresql_connection import HangingError, connect
+from tests.conftest import empty_database
+from tests.extent import AWAY, OUTAGES
+from tests.integration.cluster import Cluster, away, cluster, hanging
+from tests.integration.test_serve import message, until
+
+Trouble = Callable[[Any], AbstractContextManager[None]]
+QUESTION = {"metrics": ["messages"], "from": "2026-01-01", "to": "2099-12-31"}
+BOUND = 60
+"""Seconds after which a client gives up: whoever does not answer until then does not answer."""
+
+
+@pytest.fixture
+def here(postgres: Any, tmp_path: Path) -> Iterator[Cluster]:
+    """An installation in an empty database."""
+    with cluster(empty_database(postgres), tmp_path) as made:
+        yield made
+
+
+class Senders:
+    """Threads that send one event after the other, each until it is acknowledged; `problems` are the answers that were none."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.acknowledged: set[str] = set()
+        self.problems: list[httpx2.Response] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(url, key, n), daemon=True) for n in range(6)]
+        for one in self._threads:
+            one.start()
+
+    def _send(self, url: str, key: str, who: int) -> None:
+        with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=BOUND) as http:
+            number = 0
+            while not self._stop.is_set():
+                answer = http.post("/v1/events", json=message(f"{who}-{number}"))
+                if answer.status_code == 202:
+                    self.acknowledged.add(f"{who}-{number}")
+                    number += 1
+                else:
+                    self.problems.append(answer)
+                    self._stop.wait(0.2)
+
+    def end(self) -> None:
+        """Stop sending; nothing is on its way afterwards. A thread that an error ended has left its last event."""
+        self._stop.set()
+        for one in self._threads:
+            one.join(2 * BOUND)
+        assert not any(one.is_alive() for one in self._threads)
+
+
+def check_problem(answer: httpx2.Response) -> None:
+    """A problem that says to send again, and when."""
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] in ("store_unavailable", "database_unavailable", "store_busy"), answer.text
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@dataclass
+class Caller:
+    """Asks a server as a tenant."""
+
+    url: str
+    key: str
+
+    def __call__(self, method: str, path: str, **how: Any) -> httpx2.Response:
+        """Return the answer, which comes within the bound."""
+        header = {"Authorization": f"Bearer {self.key}"}
+        return httpx2.request(method, f"{self.url}{path}", headers=header, timeout=BOUND, **how)
+
+
+def outage(ask: Caller, senders: Senders, trouble: AbstractContextManager[None]) -> None:
+    """Everybody is told while it lasts; afterwards events are taken again, and the server is ready."""
+    known = len(senders.problems)
+    with trouble:
+        begun = time.monotonic()
+        until(lambda: len(senders.problems) > known, "senders hear of it")
+        while True:
+            check_problem(ask("POST", "/v1/query", json=QUESTION))
+            ready = ask("GET", "/readyz")
+            assert (ready.status_code, ready.json()["status"]) == (503, "the store does not answer")
+            assert "does not answer" in ready.json()["error"]
+            assert ask("GET", "/healthz").json() == {"status": "ok"}
+            if time.monotonic() - begun >= AWAY:
+                break
+            time.sleep(0.5)
+        taken = len(senders.acknowledged)
+    until(lambda: len(senders.acknowledged) > taken + 6, "events come in again")
+    until(lambda: ask("GET", "/readyz").status_code == 200, "it is ready again")
+
+
+@pytest.mark.parametrize("trouble", [hanging, pytest.param(away, marks=pytest.mark.slow)])
+def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) -> None:
+    """Every event and question is answered with 503, /readyz too, with the reason, /healthz with 200; when it is back the same
+    processes go on by themselves, what was acknowledged is there once, jobs run, and the numbers verify."""
+    with here.engine() as engine:
+        engine.add_tenant("acme")
+        key = engine.add_key("acme")["key"]
+    server, worker = here.start("serve", "--no-jobs"), here.start("worker")
+    senders = Senders(server.url, key)
+    until(lambda: len(senders.acknowledged) > 20, "events come in")
+    until(lambda: '"worker started"' in here.logs(), "the worker works")
+    for _ in range(OUTAGES):
+        outage(Caller(server.url, key), senders, trouble(postgres))
+    senders.end()
+    for problem in senders.problems:
+        check_problem(problem)
+    assert server.alive and worker.alive
+    with here.engine() as engine:
+        job = engine.desk.trigger_schedule("trend-aggregation")["id"]
+        until(lambda: engine.job(job)["state"] == "completed", "the worker works again")
+        (row,) = engine.query("acme", metrics=["messages"], start="2026-01-01", end="2099-12-31")["rows"]
+        assert row["messages"] == len(senders.acknowledged)
+        assert engine.verify()["clean"]
+    print(f"{len(senders.acknowledged)} acknowledged, {len(senders.problems)} answered with 503, none lost")
+
+
+def test_a_long_statement_is_no_hanging_server(postgres: Any) -> None:
+    """A statement that says nothing for longer than a silence is waited for; once the server hangs, all that wait are told, others
+    at once, and afterwards it is found again."""
+    url = empty_database(postgres)
+    with connect(url, autocommit=True) as con:
+        assert con.execute("SELECT 1 FROM pg_sleep(4)").fetchall() == [(1,)]
+    waiting = [connect(url, autocommit=True) for _ in range(3)]
+    database = Database(url)
+    found: list[Exception] = []
+
+    def wait(con: psycopg.Connection[Any]) -> None:
+        with pytest.raises(HangingError) as error:
+            con.execute("SELECT 1 FROM pg_sleep(600)")
+        found.append(error.value)
+
+    threads = [threading.Thread(target=wait, args=(con,), daemon=True) for con in waiting]
+    with hanging(postgres):
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(BOUND)
+        with pytest.raises(StoreUnavailableError, match=r"does not answer \(it hangs"), database.read():
+            pass
+    assert len(found) == 3
+    assert all(con.closed for con in waiting)
+
+    def answers() -> bool:
+        try:
+            with database.read() as reading:
+                return bool(reading.value("SELECT TRUE"))
+        except StoreUnavailableError:
+            return False
+
+    until(answers, "it is found again")
+    database.close()
