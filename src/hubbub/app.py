@@ -50,13 +50,11 @@ from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
 from hubbub.operations.names import OPERATIONS as NAMING
 from hubbub.operations.names import NameOperations
-from hubbub.operations.reports import OPERATIONS as REPORTING
-from hubbub.operations.reports import ReportOperations
+from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
 from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
-from hubbub.operations.subscriptions import OPERATIONS as SUBSCRIBING
-from hubbub.operations.subscriptions import SubscriptionOperations
+from hubbub.operations.subscriptions import SubscriptionService
 from hubbub.operations.tenants import OPERATIONS as MANAGING
 from hubbub.operations.tenants import TenantOperations
 from hubbub.operations.workflows import Workflows
@@ -83,9 +81,8 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations, ReportOperations,
+    NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations,
     StandingOperations, CoverageOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
-    SubscriptionOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -110,7 +107,6 @@ class Engine(
             self._open_erasing()
             self._open_delivery(self.database)
             self._open_alerts()
-            self._open_subscriptions()
             self.cached = self._open_cache()
             self.warmer = Warmer(self.cached, settings.cache.dashboard)
             self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
@@ -127,8 +123,13 @@ class Engine(
             self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
             self.restatements = RestatementService(self.control, self.queries, self.erasure_store)
             self._open_jobs()
-            self._open_reports()
-            self.workflows = Workflows(self._by_name, self.restatements)
+            self.reports = ReportService(
+                settings, clock, self.control, self.queries, self.restatements.store, lambda: self.desk, self.called
+            )
+            self.subscriptions = SubscriptionService(
+                settings, clock, self.control, self.outbox, self.reports, self.news_of
+            )
+            self.workflows = Workflows(self._by_name, self.reports, self.restatements, self.subscriptions)
             opened.pop_all()
 
     def _by_name(self, name: str, /, **params: Any) -> Any:
@@ -357,8 +358,8 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *REPORTING, *STANDING, *COVERING, *ERASING, *KEEPING,
-    *NAMING, *DELIVERING, *ALERTING, *SUBSCRIBING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *STANDING, *COVERING, *ERASING, *KEEPING,
+    *NAMING, *DELIVERING, *ALERTING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

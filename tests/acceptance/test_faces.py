@@ -168,10 +168,10 @@ def _snapshot(asked: Asked) -> Any:
 
 def _report(asked: Asked) -> Any:
     first, after = asked.days
-    report = asked.faces.engine.report(
+    report = asked.faces.engine.reports.make(
         asked.tenant, "daily", start=first, end=after, formats=["json"], report=f"rep_{asked.number:024x}"
     )
-    file = asked.faces.engine.report_file(asked.tenant, report["id"], "json")["path"]
+    file = asked.faces.engine.reports.file(asked.tenant, report.id, "json").path
     found = [
         row[asked.metric] if asked.metric in row else row["value"]
         for section in json.loads(Path(file).read_text())["data"]["sections"]
@@ -261,10 +261,10 @@ def test_a_rating_without_staff_is_credited_on_every_face(faces: Faces) -> None:
     tenant, (first, after) = faces.tenant(number), Asked(faces, number, "csat").days
     rows = faces.engine.query(tenant, metrics=["ratings", "csat"], start=first, end=after, by=["staff_id"])["rows"]
     assert {row["staff_id"]: (row["ratings"], row["csat"]) for row in rows} == {"ben": (1, 1)}
-    made = faces.engine.report(
+    made = faces.engine.reports.make(
         tenant, "daily", start=first, end=after, sections=["staff_performance"], formats=["json"]
     )
-    data = json.loads(Path(faces.engine.report_file(tenant, made["id"], "json")["path"]).read_text())["data"]
+    data = json.loads(Path(faces.engine.reports.file(tenant, made.id, "json").path).read_text())["data"]
     assert {r["staff_id"]: r["csat"] for r in data["sections"][0]["rows"] if r["row"] == "value"} == {
         "anna": None,
         "ben": 1,
@@ -308,8 +308,8 @@ def test_a_month_is_compared_with_the_month_before_on_every_face(faces: Faces) -
         )
     kinds: dict[str, dict[str, Any]] = {"monthly": {"date": "2026-03-15"}, "weekly": span, "daily": span}
     for kind, asked in kinds.items():
-        made = engine.report(tenant, kind, sections=["summary"], formats=["json"], **asked)
-        data = json.loads(Path(engine.report_file(tenant, made["id"], "json")["path"]).read_text())["data"]
+        made = engine.reports.make(tenant, kind, sections=["summary"], formats=["json"], **asked)
+        data = json.loads(Path(engine.reports.file(tenant, made.id, "json").path).read_text())["data"]
         (row,) = [row for row in data["sections"][0]["rows"] if row["metric"] == "messages_received"]
         assert (row["value"], row["previous"]) == (2, 2), kind
     assert engine.changes(tenant, metrics=["messages"], **span)["before"] == 2

@@ -177,8 +177,8 @@ def test_tables_of_commands_have_a_dash_and_one_line_that_says_why(command: Call
 def report(world: World, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """A report of days on both sides of the cut, in every format, by format."""
     formats = ["json", "html", "pdf", "csv", "xlsx"]
-    made = world.engine.report("acme", "weekly", start=EDGE[0], end=EDGE[1], formats=formats)
-    folder = world.engine.report_store.folder / "acme" / made["id"]
+    made = world.engine.reports.make("acme", "weekly", start=EDGE[0], end=EDGE[1], formats=formats)
+    folder = world.engine.reports.store.folder / "acme" / made.id
     return {path.name.split(".")[1]: path for path in folder.iterdir() if path.name.startswith("report.")}
 
 

@@ -223,8 +223,8 @@ def change(value: Any, previous: Any, name: str) -> tuple[Any, Any, str]:
 
 def reported(engine: Engine, tenant: str, day: str) -> dict[str, Any]:
     """Make a weekly report and return its data as it stands in the file."""
-    made = engine.report(tenant, "weekly", date=day)
-    path = engine.report_file(tenant, made["id"], "json")["path"]
+    made = engine.reports.make(tenant, "weekly", date=day)
+    path = engine.reports.file(tenant, made.id, "json").path
     data: dict[str, Any] = json.loads(Path(path).read_text())["data"]
     return data
 

@@ -108,7 +108,7 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             engine.add_tenant(tenant, zone="Asia/Tokyo", name="Nothing yet")
         engine.refresh()
         engine.snapshot("daily")
-        job = engine.start_report(HOTEL, "weekly", formats=["json", "html"])["job"]
+        job = engine.reports.start(HOTEL, "weekly", formats=["json", "html"]).job
         with engine.store.facts.read() as reading:
             conversation = reading.value(
                 "SELECT max(conversation_id) FROM event WHERE type = 'conversation.started' AND source = 'demo'"

@@ -156,8 +156,8 @@ def key(engine: Engine) -> str:
 
 def report(engine: Engine) -> str:
     """Make a report of A; returns its id."""
-    made = engine.report("a-canary7f3a", "monthly", "2026-08-01", sections=["top_intents"], formats=["json"])
-    return str(made["id"])
+    made = engine.reports.make("a-canary7f3a", "monthly", "2026-08-01", sections=["top_intents"], formats=["json"])
+    return str(made.id)
 
 
 @cache
@@ -201,7 +201,7 @@ def message(engine: Engine) -> str:
 
 def subscription(engine: Engine) -> str:
     """Add a digest of tenant A; returns its id."""
-    return str(engine.add_subscription("a-canary7f3a", destination(engine), "daily")["id"])
+    return str(engine.subscriptions.add("a-canary7f3a", destination(engine), "daily").id)
 
 
 OBJECTS: dict[str, Callable[[Engine], str]] = {

@@ -52,7 +52,7 @@ def engine(tmp_path: Path, clock: Clock) -> Iterator[Engine]:
             made.add_tenant(tenant, "Europe/Rome")
             made.record(tenant, [event(tenant, n) for n in range(60)])
         made.integration_store.add("hotel", "slack", "Slack", {}, "xoxb-secret")
-        made.report("hotel", "daily", date="2026-05-30", formats=["json"])
+        made.reports.make("hotel", "daily", date="2026-05-30", formats=["json"])
         yield made
     finally:
         with suppress(Exception):  # some tests have closed it
@@ -96,7 +96,7 @@ def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_pa
         assert back.verify()["clean"]
         assert back.control.authenticate(key).tenant == "hotel"
         assert [one["name"] for one in back.integrations("hotel")["rows"]] == ["Slack"]
-        assert len(back.reports("hotel")["rows"]) == 1
+        assert len(back.reports.kept("hotel").rows) == 1
         assert back.record("hotel", event("hotel", 3))["duplicates"] == 1
 
 

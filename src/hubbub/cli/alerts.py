@@ -171,7 +171,7 @@ def run(data: Data = None, as_json: Json = False) -> None:
     from hubbub.cli.backend import backend
 
     with backend(data) as there:
-        judged, digests = there.call("evaluate_alerts"), there.call("send_digests")
+        judged, digests = there.call("evaluate_alerts"), there.engine.subscriptions.send()
         show.emit({**judged, "digests": digests, "messages": there.call("deliver_messages")}, as_json=as_json)
 
 

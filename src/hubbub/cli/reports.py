@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubbub.cli.manage import ask
 from hubbub.cli.options import Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.operations.reports import ReportFile
 
 reports = typer.Typer(help="Kept reports.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id, as 'hubbub reports list' shows it.")]
@@ -46,29 +48,25 @@ def report(
 ) -> None:  # fmt: skip
     """Make a report now and keep it: summary, conversations, response times, staff, satisfaction, intents, channels."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.model.plain import plain
 
     chosen = [name.strip() for name in sections.split(",")] if sections is not None else None
-    with backend(data) as there, show.progress("report", 100, quiet=as_json) as move:
-        answer = there.call(
-            "report", tenant=tenant, kind=kind, date=date, start=start, end=end, sections=chosen, formats=formats, progress=move,
-        )  # fmt: skip
-        files = {
-            name: there.call("report_file", tenant=tenant, report=answer["id"], format=name)
-            for name in answer["formats"]
-        }
-    answer["paths"] = {name: _put(file, out) for name, file in files.items()}
+    with opened(data) as engine, show.progress("report", 100, quiet=as_json) as move:
+        made = engine.reports.make(tenant, kind, date, start, end, chosen, formats, progress=move)
+        files = {name: engine.reports.file(tenant, made.id, name) for name in made.formats}
+    answer = plain(made) | {"paths": {name: _put(file, out) for name, file in files.items()}}
     show.emit(answer if as_json else {k: v for k, v in answer.items() if k != "files"}, as_json=as_json)
 
 
-def _put(file: dict[str, Any], out: Path | None) -> str:
+def _put(file: ReportFile, out: Path | None) -> str:
     """Copy a kept file into a folder under its own name; returns where it is to be found."""
     import shutil
 
     if out is None:
-        return str(file["path"])
+        return str(file.path)
     out.mkdir(parents=True, exist_ok=True)
-    return str(shutil.copyfile(file["path"], out / file["name"]))
+    return str(shutil.copyfile(file.path, out / file.name))
 
 
 @reports.command("list")
@@ -82,17 +80,29 @@ def list_reports(
     as_json: Json = False,
 ) -> None:
     """List kept reports, newest first."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
     columns = ("id", "kind", "from", "to", "zone", "made_at", "formats", "sections")
-    ask("reports", data, as_json, columns, tenant=tenant, limit=limit, cursor=cursor)
+    with opened(data) as engine:
+        show.page(engine.reports.kept(tenant, limit, cursor), as_json=as_json, columns=columns)
 
 
 @reports.command("show")
 def show_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show what a report is, or how far its job is."""
-    ask("show_report", data, as_json, tenant=tenant, report=report)
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        show.emit(engine.reports.show(tenant, report), as_json=as_json)
 
 
 @reports.command("delete")
 def delete_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a report and its files."""
-    ask("delete_report", data, as_json, tenant=tenant, report=report)
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        show.emit(engine.reports.delete(tenant, report), as_json=as_json)

@@ -40,7 +40,4 @@ def restatements(
     with opened(data) as engine:
         if check:
             engine.restatements.restate(tenant)
-        page = engine.restatements.of(tenant, since, metric, rows, cursor)
-    show.emit(page, as_json=as_json, columns=COLUMNS)
-    if page.next:
-        show.say(f"There are more: --cursor {page.next}")
+        show.page(engine.restatements.of(tenant, since, metric, rows, cursor), as_json=as_json, columns=COLUMNS)

@@ -17,6 +17,7 @@ from rich.table import Table
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
+from hubbub.model.page import Page
 from hubbub.model.plain import plain
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
@@ -44,6 +45,13 @@ def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, ti
         table(answer["rows"], columns, title)
         return
     fields(answer if isinstance(answer, Mapping) else {"answer": answer})
+
+
+def page(answer: Page[Any], *, as_json: bool, columns: Sequence[str]) -> None:
+    """Print a page of a list, and how to go on where there is more."""
+    emit(answer, as_json=as_json, columns=columns)
+    if answer.next:
+        say(f"There are more: --cursor {answer.next}")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str | None = None) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubbub.cli.options import Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.operations.subscriptions import SubscriptionService
 
 group = typer.Typer(help="Digests that arrive by themselves.", no_args_is_help=True)
 
@@ -20,12 +25,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="subscriptions")
 
 
-def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
+@contextmanager
+def _service(data: Path | None) -> Iterator[SubscriptionService]:
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        answer = there.call(name, **params)
+    with opened(data) as engine:
+        yield engine.subscriptions
+
+
+def _show(answer: Any, as_json: bool) -> None:
+    from hubbub.cli import show
+
     show.emit(answer, as_json=as_json, columns=COLUMNS)
 
 
@@ -51,25 +61,26 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Send a digest of every period that ends from now on."""
-    _do(
-        "add_subscription", data, as_json, tenant=tenant, destination=to, kind=kind, zone=zone, at=at, wait_hours=wait_hours,
-        sections=section or [], formats=file or [],
-    )  # fmt: skip
+    with _service(data) as service:
+        _show(service.add(tenant, to, kind, zone, at, wait_hours, section or [], file or []), as_json)
 
 
 @group.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """List subscriptions: what is sent when, up to which period, and what one waits for."""
-    _do("subscriptions", data, as_json, tenant=tenant)
+    with _service(data) as service:
+        _show(service.of(tenant), as_json)
 
 
 @group.command("stop")
 def stop(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Send nothing more of a subscription."""
-    _do("stop_subscription", data, as_json, tenant=tenant, subscription_id=id_)
+    with _service(data) as service:
+        _show(service.stop(tenant, id_), as_json)
 
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a subscription; reports that it sent stay."""
-    _do("remove_subscription", data, as_json, tenant=tenant, subscription_id=id_)
+    with _service(data) as service:
+        _show(service.remove(tenant, id_), as_json)

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import ABC
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from hubbub.alerts.deliver import Ways, deliver
@@ -18,6 +16,7 @@ from hubbub.alerts.notice import Notice
 from hubbub.clock import Clock
 from hubbub.errors import BadInputError, HubbubError, NotFoundError
 from hubbub.model.page import check_limit, cut, place_of
+from hubbub.operations.reports import ReportService
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.mail import Attachment, Server
 from hubbub.settings import Settings
@@ -46,10 +45,7 @@ class DeliveryOperations(ABC):
     control: Control
     http: Outgoing
     integration_store: Integrations
-
-    @abstractmethod
-    def report_file(self, tenant: str, report: str, format: str) -> dict[str, Any]:
-        """Return where a report's file is."""
+    reports: ReportService
 
     def _open_delivery(self, database: Database) -> None:
         self.outbox = Outbox(database, Vault(self.settings.data, self.settings.secret_key.get_secret_value()))
@@ -163,8 +159,8 @@ class DeliveryOperations(ABC):
         return self.integration_store.secret(found), str(found.settings.get("base_url", ""))
 
     def _file(self, tenant: str, report: str, format_: str) -> Attachment:
-        found: Mapping[str, Any] = self.report_file(tenant, report, format_)
-        return Attachment(Path(found["path"]), found["media_type"], found["name"])
+        found = self.reports.file(tenant, report, format_)
+        return Attachment(found.path, found.media_type, found.name)
 
 
 def _destination(one: Destination) -> dict[str, Any]:

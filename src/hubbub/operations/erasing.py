@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from hubbub.model.naming import pattern
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.operations.labels import Labels
+from hubbub.operations.reports import ReportService
 from hubbub.query.cached import CachedAnswers
 from hubbub.replies.reply import Replies
 from hubbub.storage.store import Store
@@ -50,6 +51,7 @@ class EraseOperations(ABC):
     repeats: Repeats
     replies: Replies
     labels: Labels
+    reports: ReportService
 
     def _open_erasing(self) -> None:
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
@@ -61,14 +63,6 @@ class EraseOperations(ABC):
     @abstractmethod
     def _drop_replies(self, references: Sequence[str]) -> None:
         """Forget the promises and jobs of replies."""
-
-    @abstractmethod
-    def _touched_reports(self, tenant: str, days: Sequence[date]) -> list[dict[str, Any]]:
-        """Return the reports whose period holds one of these days."""
-
-    @abstractmethod
-    def _report_again(self, about: Mapping[str, Any]) -> bool:
-        """Make a report again, or delete it."""
 
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
@@ -83,7 +77,7 @@ class EraseOperations(ABC):
         digest = self.erasure_store.contact(one.id, _checked(contact))
         who = erasure.find(self.store, one, contact, digest)
         days, references = erasure.days(self.store, who), self._references(who)
-        reports = self._touched_reports(one.id, days)
+        reports = self.reports.touched(one.id, days)
         periods = self._periods(one, days[0]) if days else []
         counts = erasure.count(self.store, who)
         counts["snapshots"] += len(periods)
@@ -97,8 +91,8 @@ class EraseOperations(ABC):
             erasure.erase(self.store, who)
             for kind, day in periods:
                 self._snapshot_again(one, kind, day)
-            for about in reports:
-                self._report_again(about)
+            for report in reports:
+                self.reports.make_again(report)
             self._drop_replies(references)
             self.replies.forget(references)
             erasure.finish(self.store, who)

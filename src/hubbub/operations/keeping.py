@@ -19,8 +19,8 @@ from hubbub.operations import tenant_deletion, tenant_export, tenant_import
 from hubbub.operations.erased_since import adopt, erasures_of, found_again, later_erasures
 from hubbub.operations.exports import Exports
 from hubbub.operations.jobs import jobs_of
+from hubbub.operations.reports import ReportService
 from hubbub.query.cached import CachedAnswers
-from hubbub.reports.store import ReportStore
 from hubbub.settings import Settings
 from hubbub.storage import backup
 from hubbub.storage.backup import Manifest, Progress
@@ -59,7 +59,7 @@ class KeepingOperations:
     control: Control
     database: Database
     cached: CachedAnswers
-    report_store: ReportStore
+    reports: ReportService
 
     erasure_store: Erasures
 
@@ -100,7 +100,7 @@ class KeepingOperations:
             left_out += self._back_up_jobs(new, progress)
             left_out += self._back_up_control(new, progress)
             installation.align(new)
-            counts["reports"] = backup.copy_folders(self.report_store.folder, new / "reports")
+            counts["reports"] = backup.copy_folders(self.reports.store.folder, new / "reports")
             keys = backup.copy_keys(self.store.folder, new)
             manifest = Manifest(__version__, as_of, self.store.installation(), counts, left_out)
             backup.write_manifest(new, manifest, progress)
@@ -265,7 +265,7 @@ class KeepingOperations:
 
     def _delete(self, no: int, tenant: str, progress: Progress) -> None:
         self._drop_jobs(tenant)
-        for folder in (self.report_store.folder, self.exports.folder):
+        for folder in (self.reports.store.folder, self.exports.folder):
             backup.remove_folder(folder / tenant)
         tenant_deletion.remove(self.store, self.database, no, tenant, progress)
         self.cached.drop_all()

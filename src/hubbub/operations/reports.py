@@ -1,194 +1,216 @@
-"""The engine's operations on reports: make one now, have a job make it, list, show and delete them, hand out a file.
+"""Reports: make one now, have a job make it, list, show and delete them, hand out a file.
 
-`Engine` (app.py) inherits them. Tenants come first in every one: what is another's is not found, in the same words as what
-does not exist.
+Tenants come first in every method: what is another's is not found, in the same words as what does not exist.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date as date_
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.clock import Clock
 from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
-from hubbub.model.page import LARGEST_PAGE, check_limit
+from hubbub.model.answers import Deleted
+from hubbub.model.page import LARGEST_PAGE, Page, check_limit
+from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
-from hubbub.operations.restatements import RestatementService
 from hubbub.query.queries import Queries
 from hubbub.reports import formats as formats_
 from hubbub.reports import sections as sections_
 from hubbub.reports.document import Document
 from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
-from hubbub.reports.store import ReportStore, check_report_id, missing, new_report_id
+from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
 from hubbub.store.control import Control
+from hubbub.store.restatements import Restatements
 
 if TYPE_CHECKING:
     from hubbub.jobs.desk import Desk
-
-OPERATIONS = ("report", "start_report", "reports", "show_report", "delete_report", "report_file")
-"""Those that a command or a worker beside a running server may ask it to do."""
 
 
 def _unheard(_: int) -> None:
     pass
 
 
-class ReportOperations(ABC):
-    """What an engine does with reports."""
+@dataclass(frozen=True, slots=True)
+class StartedReport:
+    """A report that a job makes."""
 
-    settings: Settings
-    clock: Clock
-    control: Control
-    queries: Queries
-    restatements: RestatementService
+    id: str
+    """The report's id."""
+    job: str
+    """The id of the job that makes it."""
+    state: str
+    """The job's state."""
+    from_: date_
+    """First day."""
+    to: date_
+    """Day after the last."""
 
-    @property
-    @abstractmethod
-    def desk(self) -> Desk:
-        """Operations on jobs and schedules."""
 
-    @abstractmethod
-    def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
-        """Return the names of some ids, given by kind; an id without one is left out."""
+@dataclass(frozen=True, slots=True)
+class AwaitedReport:
+    """A report that is not made yet, and how far its job is."""
 
-    def _open_reports(self) -> None:
-        self.report_store = ReportStore(self.settings.reports.folder or self.settings.data / "reports")
+    id: str
+    tenant: str
+    job: str
+    """The id of the job that makes it."""
+    state: str
+    """The job's state."""
+    progress: int
+    """In percent."""
+    error: str | None
 
-    def report(
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A report in a format: where it is, and what whoever saves it elsewhere calls it."""
+
+    path: Path
+    media_type: str
+    name: str
+
+
+class ReportService:
+    """Makes and keeps reports. `desk` gives what starts jobs, `called` the names of some ids, given by kind."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
+        desk: Callable[[], Desk], called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names],
+    ) -> None:  # fmt: skip
+        self._settings, self._clock, self._control, self._queries = settings, clock, control, queries
+        self._restatements, self._desk, self._called = restatements, desk, called
+        self.store = ReportStore(settings.reports.folder or settings.data / "reports")
+
+    def make(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None, report: str | None = None,
         progress: Callable[[int], None] = _unheard,
-    ) -> dict[str, Any]:  # fmt: skip
-        """Make a report (kind daily, weekly, monthly) now and keep it; returns what `show_report` does.
+    ) -> Report:  # fmt: skip
+        """Make a report (kind daily, weekly, monthly) now and keep it.
 
         `date` is any day of the period; None takes the last one that is over. `start` and `end` are dates instead of it. No
         `sections` are all, no `formats` those of the settings. Under the id `report` it is made once. `progress` hears
         percent. Raises BadQuestionError, BadRequestError, NotFoundError, ForbiddenError when reports are off.
         """
-        one = self.control.tenant(tenant)
+        one = self._control.tenant(tenant)
         period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
-        report = check_report_id(report) if report else new_report_id(self.clock())
+        report = check_report_id(report) if report else new_report_id(self._clock())
         try:
-            return {**self.report_store.about(tenant, report), "state": "made"}
+            return self.store.about(tenant, report)
         except NotFoundError:
             pass
         steps = len(chosen) + len(written)
         data = make(
-            self.queries, one, period, chosen, lambda done: progress(95 * done // steps), partial(self.called, one)
+            self._queries, one, period, chosen, lambda done: progress(95 * done // steps), partial(self._called, one)
         )
-        about = {
-            "id": report, "tenant": tenant, "kind": kind, "from": data["from"], "to": data["to"], "zone": one.zone,
-            "made_at": self.clock().astimezone(one.tz).isoformat(timespec="seconds"), "hash": data_hash(data),
-            "definition_version": data["definition_version"],
-            "sections": [section.name for section in chosen], "formats": [format_.name for format_ in written],
-        }  # fmt: skip
+        about = About(
+            report, tenant, kind, period.start, period.end, one.zone,
+            self._clock().astimezone(one.tz).replace(microsecond=0), data_hash(data), data["definition_version"],
+            tuple(section.name for section in chosen), tuple(format_.name for format_ in written),
+        )  # fmt: skip
 
-        def write(folder: Path) -> Mapping[str, Any]:
+        def write(folder: Path) -> About:
+            document = Document(plain(about), data)
             for number, format_ in enumerate(written):
-                format_.write(Document(about, data), folder / format_.file)
+                format_.write(document, folder / format_.file)
                 progress(95 * (len(chosen) + number + 1) // steps)
             return about
 
-        return {**self.report_store.put(tenant, report, write), "state": "made"}
+        return self.store.put(tenant, report, write)
 
-    def start_report(
+    def start(
         self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
         sections: Sequence[str] | None = None, formats: Sequence[str] | None = None,
-    ) -> dict[str, Any]:  # fmt: skip
-        """Have a job make a report, of the period that is meant now; returns the ids of both. See `report`."""
+    ) -> StartedReport:  # fmt: skip
+        """Have a job make a report, of the period that is meant now. See `make`."""
         period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
-        report = new_report_id(self.clock())
+        report = new_report_id(self._clock())
         payload = {
             "report": report, "kind": kind, "start": period.start.isoformat(), "end": period.end.isoformat(),
             "sections": [section.name for section in chosen], "formats": [format_.name for format_ in written],
         }  # fmt: skip
-        job = self.desk.start_job("reports", payload, tenant=tenant, job=_job_of(report))
-        return {"id": report, "job": job["id"], "state": job["state"], "from": payload["start"], "to": payload["end"]}
+        job = self._desk().start_job("reports", payload, tenant=tenant, job=_job_of(report))
+        return StartedReport(report, job["id"], job["state"], period.start, period.end)
 
-    def reports(self, tenant: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
-        """Return a tenant's kept reports, newest first, and `next`, the cursor of the page after, or None."""
-        rows, following = self.report_store.page(self.control.tenant(tenant).id, check_limit(limit), cursor)
-        return {"rows": [{**self._with_changes(row), "state": "made"} for row in rows], "next": following}
+    def kept(self, tenant: str, limit: int = 50, cursor: str | None = None) -> Page[Report]:
+        """Return a tenant's kept reports, newest first."""
+        found = self.store.page(self._control.tenant(tenant).id, check_limit(limit), cursor)
+        return replace(found, rows=[self._with_changes(row) for row in found.rows])
 
-    def show_report(self, tenant: str, report: str) -> dict[str, Any]:
-        """Return what a report is, or, until it is made, its job's state, progress and error; raises NotFoundError."""
+    def show(self, tenant: str, report: str) -> Report | AwaitedReport:
+        """Return a report, or until it is made how far its job is; raises NotFoundError."""
         try:
-            return {
-                **self._with_changes(self.report_store.about(self.control.tenant(tenant).id, report)), "state": "made"
-            }  # fmt: skip
+            return self._with_changes(self.store.about(self._control.tenant(tenant).id, report))
         except NotFoundError:
             pass
         try:
-            job = self.desk.job(_job_of(report), tenant)
+            job: Mapping[str, Any] = self._desk().job(_job_of(report), tenant)
         except NotFoundError:
             raise missing(report) from None
         if job["state"] == "completed":  # made, and deleted since
             raise missing(report)
-        told = {name: job[name] for name in ("state", "progress", "error")}
-        return {"id": report, "tenant": tenant, "job": job["id"], **told}
+        return AwaitedReport(report, tenant, job["id"], job["state"], job["progress"], job["error"])
 
-    def _with_changes(self, about: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is said of a report, and how many closed numbers of its days changed since it was made."""
-        first, after = (date_.fromisoformat(about[name]) for name in ("from", "to"))
-        made = datetime.fromisoformat(about["made_at"])
-        return {**about, "changed_since": self.restatements.store.count(about["tenant"], made, first, after)}
+    def _with_changes(self, one: Report) -> Report:
+        return replace(one, changed_since=self._restatements.count(one.tenant, one.made_at, one.from_, one.to))
 
-    def delete_report(self, tenant: str, report: str) -> dict[str, Any]:
+    def delete(self, tenant: str, report: str) -> Deleted:
         """Delete a report and its files; raises NotFoundError."""
-        self.report_store.delete(self.control.tenant(tenant).id, report)
-        return {"id": report, "deleted": True}
+        self.store.delete(self._control.tenant(tenant).id, report)
+        return Deleted(report)
 
-    def _touched_reports(self, tenant: str, days: Sequence[date_]) -> list[dict[str, Any]]:
+    def touched(self, tenant: str, days: Sequence[date_]) -> list[Report]:
         """Return a tenant's kept reports whose period holds one of these days (UTC: the zone's own lie within a day of them)."""
-        found, cursor = self.report_store.page(tenant, LARGEST_PAGE)
-        while cursor is not None:
-            rows, cursor = self.report_store.page(tenant, LARGEST_PAGE, cursor)
-            found += rows
+        page = self.store.page(tenant, LARGEST_PAGE)
+        found = list(page.rows)
+        while page.next is not None:
+            page = self.store.page(tenant, LARGEST_PAGE, page.next)
+            found += page.rows
         aside = timedelta(days=1)
-        spans = [(date_.fromisoformat(row["from"]) - aside, date_.fromisoformat(row["to"]) + aside) for row in found]
-        return [row for row, (start, end) in zip(found, spans, strict=True) if any(start <= d < end for d in days)]
+        return [one for one in found if any(one.from_ - aside <= day < one.to + aside for day in days)]
 
-    def _report_again(self, about: Mapping[str, Any]) -> bool:
+    def make_again(self, one: Report) -> bool:
         """Make a kept report again, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
-        self.report_store.delete(about["tenant"], about["id"])
+        self.store.delete(one.tenant, one.id)
         try:
-            self.report(
-                about["tenant"], about["kind"], start=about["from"], end=about["to"], sections=about["sections"],
-                formats=about["formats"], report=about["id"],
+            self.make(
+                one.tenant, one.kind, start=one.from_.isoformat(), end=one.to.isoformat(), sections=one.sections,
+                formats=one.formats, report=one.id,
             )  # fmt: skip
         except (BadQuestionError, BadRequestError, ForbiddenError):
             return False
         return True
 
-    def report_file(self, tenant: str, report: str, format: str) -> dict[str, Any]:
-        """Return the `path` of a report in a format, its `media_type`, and a `name` for whoever saves it elsewhere.
+    def file(self, tenant: str, report: str, format: str) -> ReportFile:
+        """Return a report in a format.
 
         Raises NotFoundError when there is no such report, or it was not made in this format; BadQuestionError.
         """
         (chosen,) = formats_.chosen([format])
-        about = self.report_store.about(self.control.tenant(tenant).id, report)
-        path = self.report_store.file(tenant, report, chosen.file)
+        about = self.store.about(self._control.tenant(tenant).id, report)
+        path = self.store.file(tenant, report, chosen.file)
         if path is None:
-            raise NotFoundError(f"this report was made as {', '.join(about['formats'])}, not as {format}")
-        name = f"{tenant}-{about['kind']}-{about['from']}-to-{about['to']}{''.join(path.suffixes)}"
-        return {"path": str(path.absolute()), "media_type": chosen.media_type, "name": name}
+            raise NotFoundError(f"this report was made as {', '.join(about.formats)}, not as {format}")
+        name = f"{tenant}-{about.kind}-{about.from_}-to-{about.to}{''.join(path.suffixes)}"
+        return ReportFile(path.absolute(), chosen.media_type, name)
 
     def _asked(
         self, tenant: str, kind: str, date: str | None, start: str | None, end: str | None,
         sections: Sequence[str] | None, formats: Sequence[str] | None,
     ) -> tuple[Period, list[sections_.Section], list[formats_.Format]]:  # fmt: skip
-        if not self.settings.reports.enabled:
+        if not self._settings.reports.enabled:
             raise ForbiddenError("reports are switched off here: the setting 'reports.enabled' is false")
-        period = period_of(self.control.tenant(tenant), kind, self.clock(), date, start, end)
-        return period, sections_.chosen(sections), formats_.writable(formats or self.settings.reports.formats)
+        period = period_of(self._control.tenant(tenant), kind, self._clock(), date, start, end)
+        return period, sections_.chosen(sections), formats_.writable(formats or self._settings.reports.formats)
 
 
 def _job_of(report: str) -> str:

@@ -24,7 +24,9 @@ from hubbub.jobs.payloads import (
     Task,
 )
 from hubbub.model.plain import plain
+from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
+from hubbub.operations.subscriptions import SubscriptionService
 
 PAGE = 200
 
@@ -32,8 +34,16 @@ PAGE = 200
 class Workflows:
     """What jobs do, by the services that do it. `ask` runs an operation that is still called by its name."""
 
-    def __init__(self, ask: Callable[..., Any], restatements: RestatementService) -> None:
+    def __init__(
+        self,
+        ask: Callable[..., Any],
+        reports: ReportService,
+        restatements: RestatementService,
+        subscriptions: SubscriptionService,
+    ) -> None:
         self._ask = ask
+        self._subscriptions = subscriptions
+        self._reports = reports
         self._restatements = restatements
 
     def run(self, task: Task, queue: str, payload: Any) -> Any:
@@ -181,8 +191,8 @@ class Workflows:
 
     def report(self, task: Task, payload: Report) -> Any:
         """Make a report and keep it; one that an earlier try has made stays."""
-        return self._ask(
-            "report", tenant=task.tenant, kind=payload.kind, start=payload.start.isoformat(), end=payload.end.isoformat(),
+        return self._reports.make(
+            owner_of(task), payload.kind, start=payload.start.isoformat(), end=payload.end.isoformat(),
             sections=payload.sections, formats=payload.formats, report=payload.report, progress=task.progress,
         )  # fmt: skip
 
@@ -208,7 +218,7 @@ class Workflows:
 
     def alerts(self, task: Task, payload: Payload) -> Any:
         """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""
-        judged, digests = self._ask("evaluate_alerts"), self._ask("send_digests")
+        judged, digests = self._ask("evaluate_alerts"), self._subscriptions.send()
         return {**judged, "digests": digests, "messages": self._ask("deliver_messages")}
 
     def restatements(self, task: Task, payload: Payload) -> Any:
@@ -229,6 +239,13 @@ class Workflows:
             total = _add(total, self._ask(operation, start=day.isoformat(), end=(day + DAY).isoformat(), **params))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
+
+
+def owner_of(task: Task) -> str:
+    """Return the tenant of a job of a queue whose jobs are one tenant's each."""
+    if task.tenant is None:
+        raise BadRequestError("a job of this queue is for one tenant, and this one names none")
+    return task.tenant
 
 
 def _firsts(payload: Snapshots) -> list[dt.date]:

@@ -61,9 +61,9 @@ def report_file(request: Request, tenant: str, report: str) -> Response:
     """Return a kept report in a `format` to save, or with `shown` its page to look at."""
     one, asked = _of_analyst(request, tenant), request.query_params
     format_ = "html" if "shown" in asked else asked.get("format", "json")
-    found = house_of(request).engine.report_file(one.id, report, format_)
+    found = house_of(request).engine.reports.file(one.id, report, format_)
     disposition = "inline" if "shown" in asked else "attachment"
     return FileResponse(
-        found["path"], media_type=found["media_type"], filename=found["name"], headers=_HEADERS,
+        found.path, media_type=found.media_type, filename=found.name, headers=_HEADERS,
         content_disposition_type=disposition,
     )  # fmt: skip

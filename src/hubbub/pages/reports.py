@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from hubbub.errors import BadRequestError, ForbiddenError
@@ -12,6 +11,7 @@ from hubbub.pages.forms import Act, Field, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.period import KINDS
+from hubbub.reports.store import Report
 
 QUEUE = "reports"
 MOST = 30
@@ -44,47 +44,48 @@ def _under_way(ask: Ask) -> Shown:
 
 
 def _kept(ask: Ask) -> Shown:
-    found = ask.engine.reports(ask.tenant.id, MOST, ask.param("cursor") or None)
+    found = ask.engine.reports.kept(ask.tenant.id, MOST, ask.param("cursor") or None)
     columns = [
         Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"),
         Column("changed_since", "Changed since", "count"), Column("shown", "Look"),
-        *(Column(name, name.upper()) for name in FORMATS if any(name in row["formats"] for row in found["rows"])),
+        *(Column(name, name.upper()) for name in FORMATS if any(name in row.formats for row in found.rows)),
     ]  # fmt: skip
-    rows = [_row(row) for row in found["rows"]]
-    links = [_links(ask, row) for row in found["rows"]]
+    rows = [_row(row) for row in found.rows]
+    links = [_links(ask, row) for row in found.rows]
     deletes = ask.person.may(Role.ADMIN)
-    acts = [[Act("delete", "Delete", {"report": row["id"]}, danger=True)] for row in found["rows"]] if deletes else []
-    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found["next"])
+    acts = [[Act("delete", "Delete", {"report": row.id}, danger=True)] for row in found.rows] if deletes else []
+    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found.next)
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    days = f"{row['from']} to before {row['to']}"
-    looks = "open" if "html" in row["formats"] else None
-    return {**row, "days": days, "kind": _KINDS.get(row["kind"], row["kind"]), "shown": looks} | {
-        name: "save" if name in row["formats"] else None for name in FORMATS
-    }
+def _row(one: Report) -> dict[str, Any]:
+    looks = "open" if "html" in one.formats else None
+    return {
+        "days": f"{one.from_} to before {one.to}", "kind": _KINDS.get(one.kind, one.kind), "shown": looks,
+        "made_at": one.made_at.isoformat(), "changed_since": one.changed_since,
+        **{name: "save" if name in one.formats else None for name in FORMATS},
+    }  # fmt: skip
 
 
-def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
-    file = f"{ask.base}/files/reports/{row['id']}"
-    links = {name: f"{file}?format={name}" for name in row["formats"]}
-    return links | ({"shown": f"{file}?shown=1"} if "html" in row["formats"] else {})
+def _links(ask: Ask, one: Report) -> dict[str, str]:
+    file = f"{ask.base}/files/reports/{one.id}"
+    links = {name: f"{file}?format={name}" for name in one.formats}
+    return links | ({"shown": f"{file}?shown=1"} if "html" in one.formats else {})
 
 
 def _do_make(ask: Ask, form: Form) -> Done:
     kind = form.get("kind", "")
     if kind not in KINDS:
         raise BadRequestError(f"a report is one of {', '.join(KINDS)}, and not {kind[:40]!r}")
-    started = ask.engine.start_report(ask.tenant.id, kind, date=form.get("date") or None)
+    started = ask.engine.reports.start(ask.tenant.id, kind, date=form.get("date") or None)
     return Done(
-        f"The {kind} report of {started['from']} to before {started['to']} is being made. It is listed below when it is ready."
+        f"The {kind} report of {started.from_} to before {started.to} is being made. It is listed below when it is ready."
     )
 
 
 def _do_delete(ask: Ask, form: Form) -> Done:
     if not ask.person.may(Role.ADMIN):
         raise ForbiddenError(f"deleting a report needs the role admin; yours is {ask.person.role.name.lower()}")
-    ask.engine.delete_report(ask.tenant.id, form.get("report", ""))
+    ask.engine.reports.delete(ask.tenant.id, form.get("report", ""))
     return Done("The report and its files are deleted.")
 
 

@@ -30,7 +30,7 @@ async def stop(request: Request, token: str) -> Response:
 
 def _answer(engine: Engine, token: str, *, stop: bool) -> Response:
     try:
-        found = engine.unsubscribe(token[:200], stop=stop)
+        found = engine.subscriptions.unsubscribe(token[:200], stop=stop)
     except HubbubError as error:
         return render.page("error.html", error.status, title="No such digest", message=error.message)
-    return render.page("unsubscribe.html", kind=found["kind"], stopped=found["state"] == "stopped")
+    return render.page("unsubscribe.html", kind=found.kind, stopped=found.state == "stopped")

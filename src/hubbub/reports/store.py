@@ -14,12 +14,14 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from hubbub.errors import BadRequestError, NotFoundError
-from hubbub.model import page
+from hubbub.model.page import Page, cut, place_of
+from hubbub.model.plain import plain
 from hubbub.model.tenant import check_tenant_id
 
 REPORT_ID = re.compile(r"rep_[0-9a-f]{24}\Z")
@@ -39,13 +41,46 @@ def check_report_id(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a report says of itself, in every format."""
+
+    id: str
+    tenant: str
+    kind: str
+    """daily, weekly or monthly."""
+    from_: date
+    """First day."""
+    to: date
+    """Day after the last."""
+    zone: str
+    made_at: datetime
+    """In the tenant's zone."""
+    hash: str
+    """Of its data, as the file in the format json holds it."""
+    definition_version: int
+    sections: tuple[str, ...]
+    formats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report(About):
+    """A report that is kept."""
+
+    files: Mapping[str, int]
+    """Bytes of each file."""
+    state: Literal["made"] = "made"
+    changed_since: int = 0
+    """How many closed numbers of its days changed since it was made."""
+
+
 class ReportStore:
     """Kept reports. A tenant's name comes first everywhere: what is another's is not there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def put(self, tenant: str, report: str, write: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    def put(self, tenant: str, report: str, write: Callable[[Path], About]) -> Report:
         """Keep a report: `write` fills an empty folder and returns what is said of it. One that is there already stays."""
         place = self._place(tenant, report)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -54,9 +89,9 @@ class ReportStore:
         making.mkdir(mode=0o700)
         try:
             with _locked(making):
-                about = dict(write(making))
-                about["files"] = {path.name: path.stat().st_size for path in sorted(making.iterdir())}
-                (making / ABOUT).write_text(json.dumps(about), encoding="ascii")
+                about = plain(write(making))
+                files = {path.name: path.stat().st_size for path in sorted(making.iterdir())}
+                (making / ABOUT).write_text(json.dumps({**about, "files": files}), encoding="ascii")
                 for path in (*making.iterdir(), making):
                     _to_disk(path)
                 try:
@@ -69,31 +104,35 @@ class ReportStore:
             shutil.rmtree(making, ignore_errors=True)
         return self.about(tenant, report)
 
-    def page(self, tenant: str, limit: int, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
-        """Return what is said of a tenant's reports, newest first, those after `cursor`, and the next cursor or None."""
-        after = (page.place_of(cursor, str) or (None,))[0]
+    def page(self, tenant: str, limit: int, cursor: str | None = None) -> Page[Report]:
+        """Return a tenant's reports, newest first, those after `cursor`."""
+        after = (place_of(cursor, str) or (None,))[0]
         folder = self.folder / check_tenant_id(tenant)
         names = sorted((p.name for p in folder.iterdir()), reverse=True) if folder.is_dir() else []
         mine = [name for name in names if REPORT_ID.match(name) and (after is None or name < after)]
-        shown, following = page.cut(mine[: limit + 1], limit, lambda name: (name,))
+        shown, following = cut(mine[: limit + 1], limit, lambda name: (name,))
         rows = []
         for name in shown:
             with suppress(NotFoundError):  # deleted meanwhile
                 rows.append(self.about(tenant, name))
-        return rows, following
+        return Page(rows, following)
 
-    def about(self, tenant: str, report: str) -> dict[str, Any]:
+    def about(self, tenant: str, report: str) -> Report:
         """Return what is said of a report, and its files with their sizes; raises NotFoundError."""
         try:
-            found: dict[str, Any] = json.loads((self._place(tenant, report) / ABOUT).read_text(encoding="ascii"))
+            found = json.loads((self._place(tenant, report) / ABOUT).read_text(encoding="ascii"))
         except FileNotFoundError:
             raise missing(report) from None
-        return found
+        return Report(
+            found["id"], found["tenant"], found["kind"], date.fromisoformat(found["from"]), date.fromisoformat(found["to"]),
+            found["zone"], datetime.fromisoformat(found["made_at"]), found["hash"], found["definition_version"],
+            tuple(found["sections"]), tuple(found["formats"]), found["files"],
+        )  # fmt: skip
 
     def file(self, tenant: str, report: str, name: str) -> Path | None:
         """Return the path of one of a report's files, or None when it was not made; raises NotFoundError."""
         path = self._place(tenant, report) / name
-        return path if name in self.about(tenant, report)["files"] and path.is_file() else None
+        return path if name in self.about(tenant, report).files and path.is_file() else None
 
     def delete(self, tenant: str, report: str) -> None:
         """Take a report away, at once for everybody; raises NotFoundError."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -37,23 +37,28 @@ subscriptions = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A digest of every period of a kind (daily, weekly, monthly) that ends after `done_to`, sent at `at` ("07:00") in `zone`.
-
-    `formats` are attached as files; `waits_for` says why the one that is due did not go out yet.
-    """
+    """A digest of every day, week or month."""
 
     id: str
     tenant: str
     destination: str
     kind: str
+    """daily, weekly or monthly."""
     zone: str
+    """Zone of the recipient."""
     at: str
+    """When it goes out on the day after the period, in that zone."""
     wait_hours: int
+    """How long it waits where the period is not complete."""
     sections: tuple[str, ...]
+    """Of the report behind it; none: all."""
     formats: tuple[str, ...]
+    """Files that go with a mail."""
     done_to: date
-    waits_for: str
-    stopped_at: datetime | None
+    """Periods that ended by this day are done."""
+    waits_for: str | None
+    """Why the digest that is due did not go out yet."""
+    state: Literal["active", "stopped"]
     created_at: datetime
 
 
@@ -132,11 +137,12 @@ class Subscriptions:
 
     def _read(self, *where: sa.ColumnElement[bool]) -> list[Subscription]:
         with self._database.read() as con:
-            rows = con.execute(sa.select(subscriptions).where(*where).order_by(subscriptions.c.id)).mappings()
-            return [Subscription(**{name: _plain(name, value) for name, value in row.items()}) for row in rows]
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name in ("sections", "formats"):
-        return tuple(json.loads(value))
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+            rows = con.execute(sa.select(subscriptions).where(*where).order_by(subscriptions.c.id))
+            return [
+                Subscription(
+                    row.id, row.tenant, row.destination, row.kind, row.zone, row.at, row.wait_hours,
+                    tuple(json.loads(row.sections)), tuple(json.loads(row.formats)), row.done_to, row.waits_for or None,
+                    "stopped" if row.stopped_at else "active", row.created_at.replace(tzinfo=UTC),
+                )
+                for row in rows
+            ]  # fmt: skip

@@ -196,31 +196,6 @@ class MessagesAnswer(Shape):
     next: Next
 
 
-class SubscriptionAnswer(Shape):
-    """A subscription."""
-
-    id: str
-    destination: str
-    kind: str
-    zone: str
-    at: str
-    wait_hours: int
-    sections: list[str]
-    formats: list[str]
-    done_to: str = Field(description="Periods that ended by this day are done.")
-    waits_for: str | None = Field(description="Why the digest that is due did not go out yet.")
-    state: Literal["active", "stopped"]
-    created_at: str
-
-
-class SubscriptionsAnswer(Shape):
-    """All subscriptions."""
-
-    rows: list[SubscriptionAnswer]
-
-
-Subscription = Annotated[dict[str, Any], Like(SubscriptionAnswer)]
-Subscriptions = Annotated[dict[str, Any], Like(SubscriptionsAnswer)]
 Alert = Annotated[dict[str, Any], Like(AlertAnswer)]
 OneAlert = Annotated[dict[str, Any], Like(OneAlertAnswer)]
 NewAlert = Annotated[dict[str, Any], Like(NewAlertAnswer)]

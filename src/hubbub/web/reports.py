@@ -8,11 +8,14 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.answers import Deleted
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.plain import plain
+from hubbub.operations.reports import AwaitedReport, StartedReport
 from hubbub.pages.base import at
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
-from hubbub.web import shapes
+from hubbub.reports.store import Report
 from hubbub.web.auth import Administers, EngineOf, Reads
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -53,10 +56,10 @@ class NewReport(BaseModel):
 
 
 @router.post("", status_code=202, summary="Have a report made")
-def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, once: Once) -> shapes.StartedReport:
+def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, once: Once) -> StartedReport:
     """Start the job that makes it; `Location` is where the report will be, and tells how far it is until then."""
-    answer = once(tenant, lambda: engine.start_report(tenant, **body.model_dump()))
-    response.headers["Location"] = at(f"/v1/reports/{answer['id']}")
+    answer = once(tenant, lambda: engine.reports.start(tenant, **body.model_dump()))
+    response.headers["Location"] = at(f"/v1/reports/{plain(answer)['id']}")
     return answer
 
 
@@ -66,15 +69,15 @@ def page(
     tenant: Reads,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Reports on this page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-) -> shapes.Reports:
+) -> Page[Report]:
     """Return the tenant's reports and `next`, the cursor of the page after."""
-    return engine.reports(tenant, limit, cursor)
+    return engine.reports.kept(tenant, limit, cursor)
 
 
 @router.get("/{report}", summary="One report")
-def show(engine: EngineOf, tenant: Reads, report: Id) -> shapes.Report:
+def show(engine: EngineOf, tenant: Reads, report: Id) -> Report | AwaitedReport:
     """Return what a report is, with state `made`; until then its job's state and progress, or what went wrong."""
-    return engine.show_report(tenant, report)
+    return engine.reports.show(tenant, report)
 
 
 @router.get("/{report}/download", summary="A report as a file", response_class=FileResponse, responses=FILE)
@@ -85,15 +88,15 @@ def download(
     format: Annotated[str, Query(max_length=20, description=f"One of {', '.join(FORMATS)}.")] = "json",
 ) -> FileResponse:
     """Return the file as it was made. A browser keeps it and never runs it."""
-    found = engine.report_file(tenant, report, format)
+    found = engine.reports.file(tenant, report, format)
     headers = {
         "X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store",
         "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
     }  # fmt: skip
-    return FileResponse(found["path"], media_type=found["media_type"], filename=found["name"], headers=headers)
+    return FileResponse(found.path, media_type=found.media_type, filename=found.name, headers=headers)
 
 
 @router.delete("/{report}", summary="Delete a report")
-def delete(engine: EngineOf, tenant: Administers, report: Id) -> shapes.Deleted:
+def delete(engine: EngineOf, tenant: Administers, report: Id) -> Deleted:
     """Delete it with all its files."""
-    return engine.delete_report(tenant, report)
+    return engine.reports.delete(tenant, report)

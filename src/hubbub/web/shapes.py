@@ -368,30 +368,6 @@ class RotatedKeyAnswer(NewKeyAnswer):
     replaces: KeyAnswer
 
 
-class StartedReportAnswer(Shape):
-    """A report that a job makes."""
-
-    id: str = Field(description="The report's id.")
-    job: str = Field(description="The id of the job that makes it.")
-    state: str = Field(description="The job's state.")
-    from_: str = Field(alias="from", description="First day.")
-    to: str = Field(description="Day after the last.")
-
-
-class ReportAnswer(Shape):
-    """A report, or the job that makes it."""
-
-    id: str
-    state: str = Field(description="`made`, or the state of the job that makes it.")
-
-
-class ReportsAnswer(Shape):
-    """Reports, newest first."""
-
-    rows: list[ReportAnswer]
-    next: Next
-
-
 class DeletedAnswer(Shape):
     """What was deleted."""
 
@@ -442,9 +418,6 @@ Key = Annotated[dict[str, Any], Like(KeyAnswer)]
 Keys = Annotated[dict[str, Any], Like(KeysAnswer)]
 NewKey = Annotated[dict[str, Any], Like(NewKeyAnswer)]
 RotatedKey = Annotated[dict[str, Any], Like(RotatedKeyAnswer)]
-StartedReport = Annotated[dict[str, Any], Like(StartedReportAnswer)]
-Report = Annotated[dict[str, Any], Like(ReportAnswer)]
-Reports = Annotated[dict[str, Any], Like(ReportsAnswer)]
 Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
 Calendar = Annotated[dict[str, Any], Like(CalendarAnswer)]
 Health = Annotated[dict[str, Any], Like(HealthAnswer)]

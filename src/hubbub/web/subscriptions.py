@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from hubbub.model.answers import Removed
+from hubbub.model.page import Page
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
-from hubbub.web import alert_shapes as shapes
+from hubbub.store.subscriptions import Subscription
 from hubbub.web.auth import Administers, EngineOf, Reads
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -41,24 +43,24 @@ class NewSubscription(BaseModel):
 
 
 @router.get("", summary="Subscriptions")
-def subscriptions(engine: EngineOf, tenant: Reads) -> shapes.Subscriptions:
+def subscriptions(engine: EngineOf, tenant: Reads) -> Page[Subscription]:
     """Return the tenant's subscriptions, oldest first: what is sent when, up to which period, and what one waits for."""
-    return engine.subscriptions(tenant)
+    return engine.subscriptions.of(tenant)
 
 
 @router.post("", status_code=201, summary="Add a subscription")
-def add(engine: EngineOf, tenant: Administers, body: NewSubscription, once: Once) -> shapes.Subscription:
+def add(engine: EngineOf, tenant: Administers, body: NewSubscription, once: Once) -> Subscription:
     """Send a digest of every period that ends from now on; its numbers are those of the report behind it."""
-    return once(tenant, lambda: engine.add_subscription(tenant, **body.model_dump()))
+    return once(tenant, lambda: engine.subscriptions.add(tenant, **body.model_dump()))
 
 
 @router.post("/{subscription}/stop", summary="Stop a subscription")
-def stop(engine: EngineOf, tenant: Administers, subscription: Id) -> shapes.Subscription:
+def stop(engine: EngineOf, tenant: Administers, subscription: Id) -> Subscription:
     """Send nothing more of it."""
-    return engine.stop_subscription(tenant, subscription)
+    return engine.subscriptions.stop(tenant, subscription)
 
 
 @router.delete("/{subscription}", summary="Remove a subscription")
-def remove(engine: EngineOf, tenant: Administers, subscription: Id) -> shapes.Removed:
+def remove(engine: EngineOf, tenant: Administers, subscription: Id) -> Removed:
     """Delete it; reports that it sent stay."""
-    return engine.remove_subscription(tenant, subscription)
+    return engine.subscriptions.remove(tenant, subscription)

@@ -9,8 +9,8 @@ import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import wraps
-from types import GenericAlias
-from typing import Annotated, Any, get_origin, get_type_hints
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
@@ -39,9 +39,10 @@ def shaped(kind: Any) -> Any:
 
 
 def answer_of(endpoint: Callable[..., Any]) -> Any:
-    """Return the dataclass that an endpoint returns; None for any other endpoint."""
+    """Return the dataclass that an endpoint returns, or one of which it does; None for any other endpoint."""
     kind = get_type_hints(endpoint, include_extras=True).get("return")
-    return kind if is_dataclass(get_origin(kind) or kind) else None
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    return kind if all(is_dataclass(get_origin(one) or one) for one in kinds) else None
 
 
 def in_plain_values(endpoint: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,10 @@ from starlette.testclient import TestClient
 
 from hubbub.app import Engine
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.operations.subscriptions import Digests
 from hubbub.query import queries
 from hubbub.settings import load
+from hubbub.store.subscriptions import Subscription
 from hubbub.web.app import create_app
 from tests.services import Reply, service
 from tests.unit.alerts.test_delivery import mail_server
@@ -45,10 +47,10 @@ class Clocked:
         ]
         self.engine.record("hotel", events)
 
-    def at(self, moment: str) -> dict[str, Any]:
+    def at(self, moment: str) -> Digests:
         """Stand at a moment and send what is due."""
         self.now = datetime.fromisoformat(moment)
-        found = self.engine.send_digests()
+        found = self.engine.subscriptions.send()
         self.engine.deliver_messages()
         return found
 
@@ -61,10 +63,9 @@ def clocked(tmp_path: Path) -> Iterator[Clocked]:
     made.close()
 
 
-def _daily(clocked: Clocked, **how: Any) -> dict[str, Any]:
+def _daily(clocked: Clocked, **how: Any) -> Subscription:
     to = clocked.engine.add_destination("hotel", "mail", "marta@hotel.example")["id"]
-    made: dict[str, Any] = clocked.engine.add_subscription("hotel", to, "daily", sections=["summary"], **how)
-    return made
+    return clocked.engine.subscriptions.add("hotel", to, "daily", sections=["summary"], **how)
 
 
 def _documents(clocked: Clocked) -> list[Any]:
@@ -76,7 +77,7 @@ def test_a_digest_goes_out_once_in_the_recipients_zone(clocked: Clocked) -> None
     """At 7 in New York and not before, the day of Rome that is over is sent, once, however often it is looked at."""
     _daily(clocked, zone="America/New_York")
     clocked.send(5)
-    sent = [clocked.at(f"2026-03-03T{time}+00:00")["written"] for time in ("07:00", "11:55", "12:00", "12:05", "20:00")]
+    sent = [clocked.at(f"2026-03-03T{time}+00:00").written for time in ("07:00", "11:55", "12:00", "12:05", "20:00")]
     assert sent == [0, 0, 1, 0, 0]
     (document,) = _documents(clocked)
     assert document["data"]["from"] == "2026-03-02"
@@ -89,7 +90,7 @@ def test_the_numbers_are_those_of_report_page_and_api(clocked: Clocked) -> None:
     clocked.at("2026-03-03T06:00:00+00:00")
     (document,) = _documents(clocked)
     numbers = {row["metric"]: row["value"] for row in document["data"]["numbers"]}
-    file = clocked.engine.report_file("hotel", document["data"]["report"], "json")["path"]
+    file = clocked.engine.reports.file("hotel", document["data"]["report"], "json").path
     data = json.loads(Path(file).read_text())["data"]
     assert numbers == {row["metric"]: row["value"] for row in data["sections"][0]["rows"]}
     asked = clocked.engine.query("hotel", metrics=list(numbers), start="2026-03-02", end="2026-03-03")["rows"][0]
@@ -107,16 +108,16 @@ def test_what_is_not_folded_is_waited_for_and_then_named(clocked: Clocked, monke
     clocked.send(3)
     with monkeypatch.context() as patched:
         patched.setattr(queries, "refresh", full)
-        assert clocked.at("2026-03-03T06:00:00+00:00")["waiting"] == 1
-        assert "not counted" in clocked.engine.subscriptions("hotel")["rows"][0]["waits_for"]
-        assert clocked.at("2026-03-03T07:55:00+00:00")["waiting"] == 1
-    assert clocked.at("2026-03-03T07:56:00+00:00")["written"] == 1
+        assert clocked.at("2026-03-03T06:00:00+00:00").waiting == 1
+        assert "not counted" in str(clocked.engine.subscriptions.of("hotel").rows[0].waits_for)
+        assert clocked.at("2026-03-03T07:55:00+00:00").waiting == 1
+    assert clocked.at("2026-03-03T07:56:00+00:00").written == 1
     assert any("Sent at 08:56 instead of 07:00" in line for line in _documents(clocked)[0]["lines"])
     with monkeypatch.context() as patched:
         patched.setattr(queries, "refresh", full)
-        assert clocked.at("2026-03-04T08:00:00+00:00")["written"] == 1
+        assert clocked.at("2026-03-04T08:00:00+00:00").written == 1
     assert any("not waited for any longer" in line for line in _documents(clocked)[0]["lines"])
-    assert clocked.engine.subscriptions("hotel")["rows"][0]["id"] == made["id"]
+    assert clocked.engine.subscriptions.of("hotel").rows[0].id == made.id
 
 
 def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> No
         with closing(Clocked(tmp_path / "data", mail=mail, public_url="https://stats.hotel.example")) as clocked:
             _daily(clocked, formats=["xlsx"])
             clocked.send(4)
-            assert clocked.at("2026-03-03T06:00:00+00:00")["written"] == 1
+            assert clocked.at("2026-03-03T06:00:00+00:00").written == 1
             (message,) = came
             link = str(message["List-Unsubscribe"]).strip("<>")
             assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -136,11 +137,11 @@ def test_a_mail_has_the_digest_its_files_and_a_way_to_stop(tmp_path: Path) -> No
             path = link.removeprefix("https://stats.hotel.example")
             with TestClient(create_app(clocked.engine, refresh=False)) as http:
                 assert "Stop the daily digest?" in http.get(path).text
-                assert clocked.engine.subscriptions("hotel")["rows"][0]["state"] == "active"
+                assert clocked.engine.subscriptions.of("hotel").rows[0].state == "active"
                 assert "Stopped" in http.post(path, data={"List-Unsubscribe": "One-Click"}).text
                 assert http.get(f"{path[:-3]}abc").status_code == 404
-            assert clocked.engine.subscriptions("hotel")["rows"][0]["state"] == "stopped"
-            assert clocked.at("2026-03-04T06:00:00+00:00")["written"] == 0
+            assert clocked.engine.subscriptions.of("hotel").rows[0].state == "stopped"
+            assert clocked.at("2026-03-04T06:00:00+00:00").written == 0
     assert len(came) == 1
 
 
@@ -175,7 +176,7 @@ def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:
         {"destination": slack, "formats": ["xlsx"]},
     ):
         with pytest.raises(BadInputError):
-            clocked.engine.add_subscription("hotel", **{"destination": to, "kind": "daily", **how})
+            clocked.engine.subscriptions.add("hotel", **{"destination": to, "kind": "daily", **how})
     with pytest.raises(NotFoundError):
-        clocked.engine.add_subscription("hotel", "dst_none", "daily")
-    assert clocked.engine.subscriptions("hotel")["rows"] == []
+        clocked.engine.subscriptions.add("hotel", "dst_none", "daily")
+    assert clocked.engine.subscriptions.of("hotel").rows == []

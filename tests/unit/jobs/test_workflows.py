@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -15,19 +15,25 @@ from hubbub.errors import BadRequestError, TenantsFailedError
 from hubbub.jobs.payloads import WORK, checked, owner
 from hubbub.operations.workflows import Workflows
 
-SERVICES = [name for name in signature(Workflows).parameters if name != "ask"]
+SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name not in ("ask", "return")}
 
 
 @dataclass
 class Service:
-    """A service whose methods are a recorder's operations, `<service>.<method>`."""
+    """A service whose methods are a recorder's operations, `<service>.<method>`, and take what the real ones take."""
 
     recorder: Recorder
     name: str
 
     def __getattr__(self, method: str) -> Any:
         """Return a method that only notes that it was called."""
-        return lambda *args, **params: self.recorder.ask(f"{self.name}.{method}", *args, **params)
+        taken = signature(getattr(SERVICES[self.name], method))
+
+        def noted(*args: Any, **params: Any) -> Any:
+            bound = taken.bind(self, *args, **params).arguments
+            return self.recorder.ask(f"{self.name}.{method}", **{k: v for k, v in bound.items() if k != "self"})
+
+        return noted
 
 
 @dataclass
@@ -234,12 +240,12 @@ def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
 
 def test_a_report_is_made_under_the_id_that_its_payload_names() -> None:
     """A job that runs again asks for the same report of the same days, and passes on what is asked for and its progress."""
-    task = Recorder({"report": {"id": "rep_1"}})
+    task = Recorder({"reports.make": {"id": "rep_1"}})
     payload = {"report": "rep_1", "kind": "weekly", "start": "2026-03-02", "end": "2026-03-09", "formats": ["csv"]}
     assert run("reports", payload, task) == run("reports", payload, task) == {"id": "rep_1"}
     assert task.asked[0] == task.asked[1]
     name, params = task.asked[0]
-    assert name == "report"
+    assert name == "reports.make"
     assert params == {**payload, "tenant": "acme", "sections": [], "progress": task.progress}
 
 

@@ -14,6 +14,7 @@ from hubbub.app import Engine, open_engine
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError
 from hubbub.facts import erase as erasure
 from hubbub.facts.retention import cut_at
+from hubbub.reports.store import Report
 from hubbub.settings import load
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -105,7 +106,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
         engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), **bad})
     engine.refresh()
     engine.snapshot("daily", "2026-08-19", "acme")
-    report = engine.report("acme", "monthly", "2026-08-01", sections=["summary"], formats=["json"])
+    report = engine.reports.make("acme", "monthly", "2026-08-01", sections=["summary"], formats=["json"])
     said = {"workspace_id": "w", "channel_id": "c", "message_ts": "1.0", "triggered_by": "mention"}
     asked = {"trigger_message_text": "hello", **said}
     context = [{"user_id": GUEST, "text": "secret", "ts": "1"}]
@@ -127,9 +128,9 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     assert engine.payload_store.naming("acme", lambda _: True) == references[2:]
     assert [json.loads(row["raw"])["contact_id"] for row in engine.quarantine("acme")["rows"]] == ["guest-2"]
     assert {row["account_id"] for row in engine.snapshots("acme", "2026-08-19", "2026-08-20")["rows"]} == {None}
-    again = engine.show_report("acme", report["id"])
-    assert again["hash"] != report["hash"]
-    assert (again["from"], again["sections"], again["formats"]) == (report["from"], ["summary"], ["json"])
+    again = engine.reports.show("acme", report.id)
+    assert isinstance(again, Report) and again.hash != report.hash
+    assert (again.from_, again.sections, again.formats) == (report.from_, ("summary",), ("json",))
     assert engine.repeats.once("acme", "key", "f", dict)[1] is False
     assert engine.verify()["clean"]
 

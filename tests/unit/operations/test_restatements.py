@@ -13,6 +13,7 @@ import pytest
 from hubbub.app import Engine
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.operations.restatements import Restated
+from hubbub.reports.store import Report
 from hubbub.settings import load
 from hubbub.store.restatements import Restatement
 from tests.extent import ALL
@@ -167,12 +168,13 @@ def test_a_kept_report_says_how_many_of_its_numbers_changed(clocked: Clocked) ->
         clocked.send(day)
     clocked.engine.restatements.restate()
     made = [
-        clocked.engine.report("hotel", "daily", start=first, end=after, sections=["summary"], formats=["json"])["id"]
+        clocked.engine.reports.make("hotel", "daily", start=first, end=after, sections=["summary"], formats=["json"]).id
         for first, after in (("2026-03-05", "2026-03-06"), ("2026-03-07", "2026-03-08"))
     ]
     clocked.now += timedelta(hours=1)
     clocked.send(5)
     clocked.engine.restatements.restate()
-    found = {row["id"]: row["changed_since"] for row in clocked.engine.reports("hotel")["rows"]}
+    found = {row.id: row.changed_since for row in clocked.engine.reports.kept("hotel").rows}
     assert found == {made[0]: len(clocked.rows()), made[1]: 0}
-    assert clocked.engine.show_report("hotel", made[0])["changed_since"] == len(clocked.rows()) > 0
+    shown = clocked.engine.reports.show("hotel", made[0])
+    assert isinstance(shown, Report) and shown.changed_since == len(clocked.rows()) > 0

@@ -16,7 +16,7 @@ PAGE = "/t/acme/reports"
 def kept(visitor: Visitor, tenant: str = "acme", **asked: Any) -> str:
     """Keep a report of a room whose name is markup; returns its id."""
     visitor.engine.record(tenant, [event("1", channel_id=XSS, conversation_id="c")], history=True)
-    report: str = visitor.engine.report(tenant, "daily", date="2026-08-01", **asked)["id"]
+    report: str = visitor.engine.reports.make(tenant, "daily", date="2026-08-01", **asked).id
     return report
 
 
@@ -45,8 +45,8 @@ def test_a_kept_report_is_shown_and_saved(visitor: Visitor) -> None:
         assert answer.headers["content-disposition"].startswith("inline" if shown else "attachment")
         assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
         assert "allow-" not in answer.headers["content-security-policy"]
-        file = visitor.engine.report_file("acme", report, "html" if shown else link.partition("format=")[2])
-        assert answer.content == Path(file["path"]).read_bytes()
+        file = visitor.engine.reports.file("acme", report, "html" if shown else link.partition("format=")[2])
+        assert answer.content == Path(file.path).read_bytes()
     assert "<img" not in visitor.http.get(links[0]).text
 
 
@@ -73,5 +73,5 @@ def test_who_may_do_what(visitor: Visitor) -> None:
     assert "role admin" in visitor.act(f"{PAGE}/delete", PAGE, status=403, report=report).text
     visitor.enter("acme", "admin")
     assert "are deleted" in visitor.act(f"{PAGE}/delete", PAGE, report=report).text
-    assert visitor.engine.reports("acme")["rows"] == [] and visitor.http.get(file).status_code == 404
+    assert visitor.engine.reports.kept("acme").rows == [] and visitor.http.get(file).status_code == 404
     visitor.act(f"{PAGE}/delete", PAGE, status=404, report=report)

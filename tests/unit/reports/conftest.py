@@ -68,5 +68,5 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def whole(engine: Engine, report: str, tenant: str = "acme") -> dict[str, Any]:
     """Return a report as its JSON file has it."""
-    found: dict[str, Any] = json.loads(Path(engine.report_file(tenant, report, "json")["path"]).read_text())
+    found: dict[str, Any] = json.loads(Path(engine.reports.file(tenant, report, "json").path).read_text())
     return found

@@ -99,9 +99,9 @@ def tables_of_csv(path: Path) -> dict[str, list[dict[str, str]]]:
 @pytest.fixture(scope="module")
 def made(engine: Engine) -> dict[str, Any]:
     """Make a weekly report in all formats; returns its JSON, and the path of each."""
-    row = engine.report("acme", "weekly", formats=list(FORMATS))
-    paths = {name: Path(engine.report_file("acme", row["id"], name)["path"]) for name in FORMATS}
-    return {**whole(engine, row["id"]), "paths": paths}
+    row = engine.reports.make("acme", "weekly", formats=list(FORMATS))
+    paths = {name: Path(engine.reports.file("acme", row.id, name).path) for name in FORMATS}
+    return {**whole(engine, row.id), "paths": paths}
 
 
 def words(row: dict[str, Any], name: str) -> Any:

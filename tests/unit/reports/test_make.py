@@ -26,7 +26,7 @@ Tables = dict[str, list[dict[str, Any]]]
 @pytest.fixture(scope="module")
 def tables(engine: Engine) -> Tables:
     """Return the rows of a weekly report, by section."""
-    data = whole(engine, engine.report("acme", "weekly", formats=["json"])["id"])["data"]
+    data = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]
     return {table["name"]: table["rows"] for table in data["sections"]}
 
 
@@ -119,8 +119,8 @@ def test_a_daily_report_has_hours_and_a_monthly_one_days(engine: Engine) -> None
         ("monthly", {"start": "2026-01-01", "end": "2026-07-01"}, 6, "month"),
     )
     for kind, where, steps, step in asked_for:
-        made = engine.report("acme", kind, sections=["conversations"], formats=["json"], **where)
-        data = whole(engine, made["id"])["data"]
+        made = engine.reports.make("acme", kind, sections=["conversations"], formats=["json"], **where)
+        data = whole(engine, made.id)["data"]
         assert (len(data["sections"][0]["rows"]) - 1, data["step"]) == (steps, step), (kind, where)
 
 
@@ -128,8 +128,8 @@ def test_without_a_date_it_is_the_last_period_that_is_over(engine: Engine) -> No
     """On Thursday 20 August a daily report is of the 19th, a weekly one of Monday 10th to 16th, a monthly one of July."""
     spans = {}
     for kind in ("daily", "weekly", "monthly"):
-        made = engine.report("acme", kind, sections=["summary"], formats=["json"])
-        spans[kind] = (made["from"], made["to"])
+        made = engine.reports.make("acme", kind, sections=["summary"], formats=["json"])
+        spans[kind] = (str(made.from_), str(made.to))
     assert spans == {
         "daily": ("2026-08-19", "2026-08-20"), "weekly": WEEK, "monthly": ("2026-07-01", "2026-08-01"),
     }  # fmt: skip
@@ -137,11 +137,11 @@ def test_without_a_date_it_is_the_last_period_that_is_over(engine: Engine) -> No
 
 def test_the_hash_is_that_of_the_data_and_only_changes_with_it(engine: Engine) -> None:
     """Anybody can recompute the hash from the file; made again it is the same, of other sections it is another."""
-    made = [engine.report("acme", "weekly", formats=["json"]) for _ in range(2)]
-    text = json.dumps(whole(engine, made[0]["id"])["data"], sort_keys=True, separators=(",", ":"))
-    assert made[0]["hash"] == made[1]["hash"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    assert made[0]["id"] != made[1]["id"]
-    assert engine.report("acme", "weekly", sections=["summary"], formats=["json"])["hash"] != made[0]["hash"]
+    made = [engine.reports.make("acme", "weekly", formats=["json"]) for _ in range(2)]
+    text = json.dumps(whole(engine, made[0].id)["data"], sort_keys=True, separators=(",", ":"))
+    assert made[0].hash == made[1].hash == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    assert made[0].id != made[1].id
+    assert engine.reports.make("acme", "weekly", sections=["summary"], formats=["json"]).hash != made[0].hash
 
 
 def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
             engine.record("acme", one)
             engine.refresh()
 
-        made = engine.report("acme", "weekly", formats=["json"], progress=meanwhile)
-        tables = {table["name"]: table["rows"] for table in whole(engine, made["id"])["data"]["sections"]}
+        made = engine.reports.make("acme", "weekly", formats=["json"], progress=meanwhile)
+        tables = {table["name"]: table["rows"] for table in whole(engine, made.id)["data"]["sections"]}
         summary = {row["metric"]: row["value"] for row in tables["summary"]}
         told = [tables[name][-1]["messages_received"] for name in ("conversations", "channel_breakdown")]
         assert [summary["messages_received"], *told] == [1, 1, 1]
@@ -165,8 +165,8 @@ def test_a_report_is_read_at_one_moment(tmp_path: Path) -> None:
 def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
     """A job that runs again from its start finds the report that it made before."""
     report = "rep_" + "0" * 24
-    first = engine.report("acme", "weekly", formats=["json"], report=report)
-    assert engine.report("acme", "daily", formats=["html"], report=report) == first
+    first = engine.reports.make("acme", "weekly", formats=["json"], report=report)
+    assert engine.reports.make("acme", "daily", formats=["html"], report=report) == first
 
 
 @pytest.mark.parametrize(
@@ -188,20 +188,20 @@ def test_a_report_under_an_id_is_made_once(engine: Engine) -> None:
 )
 def test_what_cannot_be_made_is_refused_by_name(engine: Engine, asked_for: dict[str, Any], named: str) -> None:
     """A wrong kind, section, format, date, range or id is refused with what is right, and nothing is kept."""
-    before = engine.reports("acme", limit=1000)["rows"]
+    before = engine.reports.kept("acme", limit=1000).rows
     with pytest.raises((BadQuestionError, BadRequestError), match=named):
-        engine.report("acme", **asked_for)
-    assert engine.reports("acme", limit=1000)["rows"] == before
+        engine.reports.make("acme", **asked_for)
+    assert engine.reports.kept("acme", limit=1000).rows == before
 
 
 def test_too_many_values_are_refused_with_their_section(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant with more intents than an answer may have rows can make a report without that section."""
     monkeypatch.setattr(queries, "MAX_ROWS", 25)
     with pytest.raises(BadQuestionError, match="section 'top_intents'"):
-        engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
-    assert engine.report("acme", "weekly", sections=["conversations"], formats=["json"])["sections"] == [
-        "conversations"
-    ]
+        engine.reports.make("acme", "weekly", sections=["top_intents"], formats=["json"])
+    assert engine.reports.make("acme", "weekly", sections=["conversations"], formats=["json"]).sections == (
+        "conversations",
+    )
 
 
 def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
         engine.add_tenant("acme")
         for name in ("total", "others", "none", "(none)", None):
             engine.record("acme", {"type": "intent.classified", "time": "2026-08-12T10:00:00Z", "intent": name})
-        made = engine.report("acme", "weekly", sections=["top_intents"], formats=["json"])
-        (table,) = whole(engine, made["id"])["data"]["sections"]
+        made = engine.reports.make("acme", "weekly", sections=["top_intents"], formats=["json"])
+        (table,) = whole(engine, made.id)["data"]["sections"]
         assert [(row["row"], row["intent"], row["intents"]) for row in table["rows"]] == [
             ("value", "none", 1), ("value", "others", 1), ("value", "total", 1), ("none", None, 1), ("total", None, 5),
         ]  # fmt: skip
@@ -230,8 +230,8 @@ def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) 
         engine.record("acme", {"type": "message.received", "time": "2026-08-12T10:00:00Z", "id": "m"})
         at(engine, "2026-09-09")
         engine.retention()
-        made = engine.report("acme", "daily", date="2026-08-12", sections=["conversations"], formats=["json"])
-        (table,) = whole(engine, made["id"])["data"]["sections"]
+        made = engine.reports.make("acme", "daily", date="2026-08-12", sections=["conversations"], formats=["json"])
+        (table,) = whole(engine, made.id)["data"]["sections"]
         assert [row["row"] for row in table["rows"]] == ["window"] * 24 + ["total"]
         assert {(row["messages_received"], row["state"]) for row in table["rows"]} == {(None, "gone")}
         assert any("past retention" in note for note in table["notes"])
@@ -247,8 +247,8 @@ def test_a_period_before_that_is_past_retention_is_told_of(tmp_path: Path) -> No
         at(engine, "2026-08-26")
         engine.retention()
         start, end = "2026-08-11", "2026-08-14"
-        made = engine.report("acme", "daily", start=start, end=end, sections=["summary"], formats=["json"])
-        (table,) = whole(engine, made["id"])["data"]["sections"]
+        made = engine.reports.make("acme", "daily", start=start, end=end, sections=["summary"], formats=["json"])
+        (table,) = whole(engine, made.id)["data"]["sections"]
         (received,) = [row for row in table["rows"] if row["metric"] == "messages_received"]
         assert (received["value"], received["previous"], received["label"]) == (1, None, "n/a")
         assert any(note.startswith("Of the period before, ") for note in table["notes"]), table["notes"]
@@ -259,22 +259,20 @@ def test_reports_can_be_switched_off_and_kept_elsewhere(tmp_path: Path) -> None:
     with open_engine(tmp_path / "off", reports={"enabled": False}) as engine:
         engine.add_tenant("acme")
         with pytest.raises(ForbiddenError, match=r"reports\.enabled"):
-            engine.report("acme", "daily")
+            engine.reports.make("acme", "daily")
     with open_engine(tmp_path / "on", reports={"folder": tmp_path / "kept", "formats": ["csv"]}) as engine:
         engine.add_tenant("acme")
-        made = engine.report("acme", "daily")
-        assert (tmp_path / "kept" / "acme" / made["id"] / "report.csv.zip").stat().st_size == made["files"][
-            "report.csv.zip"
-        ]
-        assert list(made["files"]) == ["report.csv.zip"]
+        made = engine.reports.make("acme", "daily")
+        assert (tmp_path / "kept" / "acme" / made.id / "report.csv.zip").stat().st_size == made.files["report.csv.zip"]
+        assert list(made.files) == ["report.csv.zip"]
 
 
 def test_every_section_can_stand_alone(engine: Engine) -> None:
     """Each section alone has the figures that it has among all others."""
-    all_ = whole(engine, engine.report("acme", "weekly", formats=["json"])["id"])["data"]["sections"]
+    all_ = whole(engine, engine.reports.make("acme", "weekly", formats=["json"]).id)["data"]["sections"]
     for table in all_:
-        made = engine.report("acme", "weekly", sections=[table["name"]], formats=["json"])
-        assert whole(engine, made["id"])["data"]["sections"] == [table]
+        made = engine.reports.make("acme", "weekly", sections=[table["name"]], formats=["json"])
+        assert whole(engine, made.id)["data"]["sections"] == [table]
     assert sum(isinstance(section, Series) for section in SECTIONS.values()) == 3
 
 
@@ -289,14 +287,14 @@ def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
             "sections": ["staff_performance"],
             "formats": ["json", "csv", "html"],
         }
-        plain = engine.report("acme", **asked)
+        plain = engine.reports.make("acme", **asked)
         engine.take_names("acme", [Name("staff", "=staff 1", "Ada <b>")])
-        named = engine.report("acme", **asked)
+        named = engine.reports.make("acme", **asked)
         before, after = (
-            json.loads(Path(engine.report_file("acme", one["id"], "json")["path"]).read_text())["data"]["sections"][0]
+            json.loads(Path(engine.reports.file("acme", one.id, "json").path).read_text())["data"]["sections"][0]
             for one in (plain, named)
         )
-        html = Path(engine.report_file("acme", named["id"], "html")["path"]).read_text()
+        html = Path(engine.reports.file("acme", named.id, "html").path).read_text()
     assert {row["staff_id"]: row["staff_id.name"] for row in after["rows"] if row["row"] == "value"} == {
         row["staff_id"]: "Ada <b>" if row["staff_id"] == "=staff 1" else row["staff_id"]
         for row in before["rows"] if row["row"] == "value"

@@ -60,9 +60,9 @@ def marks(page: pypdf.PageObject, reader: pypdf.PdfReader) -> Iterator[tuple[flo
 @pytest.fixture(scope="module")
 def made(engine: Engine) -> dict[str, Any]:
     """Make a weekly report; returns its JSON, and the path of each format."""
-    row = engine.report("acme", "weekly", formats=["json", "html", "pdf"])
-    paths = {name: Path(engine.report_file("acme", row["id"], name)["path"]) for name in row["formats"]}
-    return {**whole(engine, row["id"]), "paths": paths}
+    row = engine.reports.make("acme", "weekly", formats=["json", "html", "pdf"])
+    paths = {name: Path(engine.reports.file("acme", row.id, name).path) for name in row.formats}
+    return {**whole(engine, row.id), "paths": paths}
 
 
 def test_the_pdf_holds_the_numbers_of_the_json(made: dict[str, Any]) -> None:
@@ -204,12 +204,12 @@ def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
 ) -> None:
     """Where a library is absent, asking for PDF names the extra before anything is made; all else goes on."""
     monkeypatch.setitem(sys.modules, module, None)
-    before = engine.reports("acme", limit=1000)["rows"]
-    for ask in (engine.report, engine.start_report):
+    before = engine.reports.kept("acme", limit=1000).rows
+    for ask in (engine.reports.make, engine.reports.start):
         with pytest.raises(BadQuestionError, match=re.escape("pip install 'hubbub[pdf]'")):
             ask("acme", "weekly", formats=["json", "pdf"])
-    assert engine.reports("acme", limit=1000)["rows"] == before
-    assert engine.report("acme", "weekly")["formats"] == ["json", "csv", "xlsx", "html"]
+    assert engine.reports.kept("acme", limit=1000).rows == before
+    assert engine.reports.make("acme", "weekly").formats == ("json", "csv", "xlsx", "html")
 
 
 def test_everything_but_pdf_works_without_the_extra(made: dict[str, Any], tmp_path: Path) -> None:

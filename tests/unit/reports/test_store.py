@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hubbub.errors import BadInputError, BadRequestError, NotFoundError
-from hubbub.reports.store import ReportStore, new_report_id
+from hubbub.model.page import Page
+from hubbub.reports.store import About, ReportStore, new_report_id
 
 ROOT = Path(__file__).resolve().parents[3]
 ID = "rep_" + "a" * 24
@@ -34,15 +34,16 @@ ReportStore(Path(sys.argv[1])).put("acme", sys.argv[2], write)
 """
 
 
-def filled(folder: Path) -> Mapping[str, Any]:
+def filled(folder: Path) -> About:
     """Write a small report."""
     (folder / "report.json").write_text("{}")
-    return {"kind": "daily"}
+    day = datetime(2026, 8, 20, tzinfo=UTC)
+    return About(ID, "acme", "daily", day.date(), day.date(), "UTC", day, "sha256:0", 1, ("summary",), ("json",))
 
 
-def named(report: str, folder: Path) -> Mapping[str, Any]:
+def named(report: str, folder: Path) -> About:
     """Write a small report that tells its id."""
-    return {**filled(folder), "id": report}
+    return replace(filled(folder), id=report)
 
 
 @pytest.fixture
@@ -54,8 +55,9 @@ def store(tmp_path: Path) -> ReportStore:
 def test_a_kept_report_is_listed_shown_and_deleted(store: ReportStore) -> None:
     """A report is there with its files and sizes, private to its owner, until it is deleted; then nothing is left of it."""
     about = store.put("acme", ID, filled)
-    assert about == {"kind": "daily", "files": {"report.json": 2}} == store.about("acme", ID)
-    assert store.page("acme", 10) == ([about], None)
+    assert about == store.about("acme", ID)
+    assert (about.kind, about.sections, about.files) == ("daily", ("summary",), {"report.json": 2})
+    assert store.page("acme", 10) == Page([about])
     path = store.file("acme", ID, "report.json")
     assert path is not None and path.read_text() == "{}"
     assert store.file("acme", ID, "report.html") is None
@@ -76,13 +78,13 @@ def test_pages_follow_each_other_newest_first(store: ReportStore) -> None:
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        rows, cursor = store.page("acme", 3, cursor)
-        seen += [row["id"] for row in rows]
+        page = store.page("acme", 3, cursor)
+        seen += [row.id for row in page.rows]
         store.put("acme", new_report_id(start + timedelta(days=1)), filled)
-        if cursor is None:
+        if (cursor := page.next) is None:
             break
     assert seen == ids[::-1]
-    assert store.page("nobody", 3) == ([], None)
+    assert store.page("nobody", 3) == Page([])
     with pytest.raises(BadRequestError):
         store.page("acme", 3, "../x")
 
@@ -97,7 +99,7 @@ def test_another_tenants_report_is_not_there(store: ReportStore) -> None:
                 ask("other", report)
             told.append(error.value.message.replace(report, "ID"))
         assert told[0] == told[1]
-    assert store.page("other", 10) == ([], None)
+    assert store.page("other", 10) == Page([])
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,13 @@ def test_names_lead_nowhere_else(store: ReportStore, name: str) -> None:
             ask("acme", name)
     with pytest.raises(BadInputError):
         store.about(name, ID)
-    assert len(store.page("acme", 10)[0]) == 1
+    assert len(store.page("acme", 10).rows) == 1
 
 
 def test_a_writing_that_fails_leaves_nothing(store: ReportStore) -> None:
     """An error half-way is the caller's, and nothing of the report stays."""
 
-    def fails(folder: Path) -> Mapping[str, Any]:
+    def fails(folder: Path) -> About:
         (folder / "report.json").write_text("half")
         raise OSError("disk full")
 
@@ -143,7 +145,7 @@ def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()
-    assert [row["kind"] for row in store.page("acme", 10)[0]] == ["daily"]
+    assert [row.kind for row in store.page("acme", 10).rows] == ["daily"]
     with pytest.raises(NotFoundError):
         store.about("acme", ID)
     store.put("acme", ID, filled)
@@ -153,11 +155,11 @@ def test_a_killed_writing_leaves_no_half_report(store: ReportStore) -> None:
 def test_two_that_write_the_same_report_leave_one(store: ReportStore) -> None:
     """When a job runs twice at once the first report stays whole and the second run returns it."""
 
-    def late(folder: Path) -> Mapping[str, Any]:
+    def late(folder: Path) -> About:
         store.put("acme", ID, filled)
-        return {**filled(folder), "kind": "second"}
+        return replace(filled(folder), kind="second")
 
-    assert store.put("acme", ID, late)["kind"] == "daily"
+    assert store.put("acme", ID, late).kind == "daily"
     assert [path.name for path in (store.folder / "acme").iterdir()] == [ID]
     assert json.loads((store.folder / "acme" / ID / "about.json").read_text())["kind"] == "daily"
 

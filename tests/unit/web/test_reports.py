@@ -76,9 +76,9 @@ def test_a_report_that_cannot_be_made_is_refused_at_once(face: Face, body: dict[
 def test_each_format_is_handed_out_as_a_file(face: Face) -> None:
     """Each file comes as it was made, under a plain name, with its type, to be saved and never run by a browser."""
     assert face.post(event("m1")).json()["accepted"] == 1
-    made = face.engine.report("acme", "daily", date="2026-08-01", formats=list(FORMATS))
+    made = face.engine.reports.make("acme", "daily", date="2026-08-01", formats=list(FORMATS))
     for name, one in FORMATS.items():
-        answer = face.get(f"/v1/reports/{made['id']}/download", format=name)
+        answer = face.get(f"/v1/reports/{made.id}/download", format=name)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == one.media_type
         extension = one.file.partition(".")[2]
@@ -89,30 +89,30 @@ def test_each_format_is_handed_out_as_a_file(face: Face) -> None:
             "nosniff",
             True,
         )
-        assert len(answer.content) == made["files"][one.file] == int(answer.headers["content-length"])
+        assert len(answer.content) == made.files[one.file] == int(answer.headers["content-length"])
         if name == "json":
             data = answer.json()["data"]
             text = json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
-            assert made["hash"] == f"sha256:{hashlib.sha256(text).hexdigest()}"
+            assert made.hash == f"sha256:{hashlib.sha256(text).hexdigest()}"
         elif name == "csv":
             assert "summary.csv" in zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
         elif name == "xlsx":
             assert openpyxl.load_workbook(io.BytesIO(answer.content)).sheetnames[:2] == ["About", "Summary"]
-    assert face.get(f"/v1/reports/{made['id']}/download", format="docx").status_code == 400
-    part = face.http.get(f"/v1/reports/{made['id']}/download", headers={**face.auth, "Range": "bytes=0-9"})
+    assert face.get(f"/v1/reports/{made.id}/download", format="docx").status_code == 400
+    part = face.http.get(f"/v1/reports/{made.id}/download", headers={**face.auth, "Range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
 
 
 def test_a_format_that_was_not_made_is_not_there(face: Face) -> None:
     """The answer says as what the report was made."""
-    made = face.engine.report("acme", "daily", formats=["csv"])
-    answer = face.get(f"/v1/reports/{made['id']}/download", format="html")
+    made = face.engine.reports.make("acme", "daily", formats=["csv"])
+    answer = face.get(f"/v1/reports/{made.id}/download", format="html")
     assert (answer.status_code, "csv" in answer.json()["detail"]) == (404, True)
 
 
 def test_reports_are_listed_page_by_page(face: Face) -> None:
     """Pages follow each other by their cursor and hold every report once; a wrong cursor is refused."""
-    made = {face.engine.report("acme", "daily", sections=["summary"], formats=["json"])["id"] for _ in range(5)}
+    made = {face.engine.reports.make("acme", "daily", sections=["summary"], formats=["json"]).id for _ in range(5)}
     seen: list[str] = []
     cursor: str | None = None
     while True:
@@ -128,7 +128,7 @@ def test_reports_are_listed_page_by_page(face: Face) -> None:
 
 def test_another_tenants_report_is_one_that_is_not_there(admin: Face, other: Face) -> None:
     """Looking, downloading and deleting answer another tenant as for a report that never was, made or still waiting."""
-    made = admin.engine.report("acme", "daily")["id"]
+    made = admin.engine.reports.make("acme", "daily").id
     waiting = start(admin, kind="daily").json()["id"]
     never = "rep_" + "0" * 24
     for report in (made, waiting):
@@ -147,7 +147,7 @@ def test_another_tenants_report_is_one_that_is_not_there(admin: Face, other: Fac
 
 def test_a_report_is_deleted_by_an_admin_key(face: Face, admin: Face) -> None:
     """A key that may read may not delete; after an admin's deletion the report and its files are gone."""
-    made = face.engine.report("acme", "daily")["id"]
+    made = face.engine.reports.make("acme", "daily").id
     assert face.http.delete(f"/v1/reports/{made}", headers=face.auth).status_code == 403
     assert admin.http.delete(f"/v1/reports/{made}", headers=admin.auth).json() == {"id": made, "deleted": True}
     assert admin.http.delete(f"/v1/reports/{made}", headers=admin.auth).status_code == 404

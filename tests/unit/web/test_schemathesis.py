@@ -72,7 +72,9 @@ def thing(engine: Engine, name: str) -> str:
         case "export":
             return export(engine)
         case "report":
-            return str(engine.report("acme", "daily", "2026-08-01", sections=["top_intents"], formats=["json"])["id"])
+            return str(
+                engine.reports.make("acme", "daily", "2026-08-01", sections=["top_intents"], formats=["json"]).id
+            )
         case "alert":
             rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5}
             return str(engine.add_alert("acme", rule)["id"])
