@@ -30,24 +30,25 @@ from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.operations.access import OPERATIONS as ADMITTING
 from hubbub.operations.access import AccessOperations
-from hubbub.operations.alerts import OPERATIONS as ALERTING
-from hubbub.operations.alerts import AlertOperations
+from hubbub.operations.alerts import AlertService
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
 from hubbub.operations.coverage import OPERATIONS as COVERING
 from hubbub.operations.coverage import CoverageOperations
-from hubbub.operations.delivery import OPERATIONS as DELIVERING
-from hubbub.operations.delivery import DeliveryOperations
+from hubbub.operations.destinations import DestinationService
 from hubbub.operations.erasing import OPERATIONS as ERASING
 from hubbub.operations.erasing import EraseOperations
+from hubbub.operations.incidents import IncidentService
 from hubbub.operations.integrations import OPERATIONS as OUTSIDE
 from hubbub.operations.integrations import OutsideOperations
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
 from hubbub.operations.jobs import OPERATIONS as WORKING
+from hubbub.operations.judging import JudgingService
 from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
 from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
+from hubbub.operations.messages import MessageService
 from hubbub.operations.names import OPERATIONS as NAMING
 from hubbub.operations.names import NameOperations
 from hubbub.operations.reports import ReportService
@@ -66,11 +67,13 @@ from hubbub.storage.schema import FOREVER
 from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
 from hubbub.store.access import Access
+from hubbub.store.alerts import Alerts
 from hubbub.store.cache import Cache, Following, Redis, space_of
 from hubbub.store.control import Control
 from hubbub.store.database import Database
 from hubbub.store.deliveries import Deliveries
 from hubbub.store.doctor import doctor
+from hubbub.store.outbox import Outbox
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
 
 Step = Callable[[str], None]
@@ -82,7 +85,7 @@ def _silent(_: str) -> None:
 
 class Engine(
     NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations,
-    StandingOperations, CoverageOperations, EraseOperations, KeepingOperations, DeliveryOperations, AlertOperations,
+    StandingOperations, CoverageOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -105,8 +108,6 @@ class Engine(
             self.delivered = Deliveries(self.database, clock)
             self._open_outside(self.database)
             self._open_erasing()
-            self._open_delivery(self.database)
-            self._open_alerts()
             self.cached = self._open_cache()
             self.warmer = Warmer(self.cached, settings.cache.dashboard)
             self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
@@ -126,10 +127,24 @@ class Engine(
             self.reports = ReportService(
                 settings, clock, self.control, self.queries, self.restatements.store, lambda: self.desk, self.called
             )
+            self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
             self.subscriptions = SubscriptionService(
                 settings, clock, self.control, self.outbox, self.reports, self.news_of
             )
-            self.workflows = Workflows(self._by_name, self.reports, self.restatements, self.subscriptions)
+            self.messages = MessageService(
+                settings, clock, self.control, self.http, self.integration_store, self.outbox, self.reports
+            )
+            self.destinations = DestinationService(
+                clock, self.control, self.http, self.integration_store, self.outbox, self.messages
+            )
+            self.alerts = AlertService(clock, self.control, self.queries, self.alert_store, self.outbox)
+            self.incidents = IncidentService(clock, self.control, self.alert_store, self.outbox, self.alerts)
+            self.judging = JudgingService(
+                clock, self.control, self.queries, self.integration_store, self.alert_store, self.outbox
+            )
+            self.workflows = Workflows(
+                self._by_name, self.reports, self.restatements, self.subscriptions, self.judging, self.messages
+            )
             opened.pop_all()
 
     def _by_name(self, name: str, /, **params: Any) -> Any:
@@ -359,7 +374,7 @@ class Engine(
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
     *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *STANDING, *COVERING, *ERASING, *KEEPING,
-    *NAMING, *DELIVERING, *ALERTING,
+    *NAMING,
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

@@ -123,7 +123,7 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 def incident(engine: hubbub.Engine, now: datetime) -> str:
     """Let a rule have found something yesterday; returns the incident's id."""
     rule = {"name": "Many messages", "kind": "threshold", "metric": "messages", "limit": 5}
-    stored = engine.alert_store.rule(HOTEL, engine.add_alert(HOTEL, rule)["id"])
+    stored = engine.alert_store.rule(HOTEL, engine.alerts.add(HOTEL, rule).id)
     id_, day = new_id("inc"), now.replace(hour=0, minute=0, second=0, microsecond=0)
     span = day - timedelta(days=1), day
     found = Incident(id_, HOTEL, stored.id, "", "Many messages", *span, 99, None, 99, day, 0, now)

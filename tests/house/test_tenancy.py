@@ -174,7 +174,7 @@ def export(engine: Engine) -> str:
 def alert(engine: Engine) -> str:
     """Add a rule of tenant A; returns its id."""
     rule = {"name": f"{CANARY} rule", "kind": "threshold", "metric": "messages", "limit": 5}
-    return str(engine.add_alert("a-canary7f3a", rule)["id"])
+    return str(engine.alerts.add("a-canary7f3a", rule).id)
 
 
 def incident(engine: Engine) -> str:
@@ -191,12 +191,12 @@ def incident(engine: Engine) -> str:
 
 def destination(engine: Engine) -> str:
     """Add a destination of tenant A; returns its id."""
-    return str(engine.add_destination("a-canary7f3a", "mail", f"{CANARY}@a.example", f"{CANARY} mail")["id"])
+    return str(engine.destinations.add("a-canary7f3a", "mail", f"{CANARY}@a.example", f"{CANARY} mail").id)
 
 
 def message(engine: Engine) -> str:
     """Send a test of tenant A, which fails for want of a mail server; returns the message's id."""
-    return str(engine.test_destination("a-canary7f3a", destination(engine))["id"])
+    return str(engine.destinations.test("a-canary7f3a", destination(engine)).id)
 
 
 def subscription(engine: Engine) -> str:

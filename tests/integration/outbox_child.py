@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from hubbub.alerts import deliver
 from hubbub.app import Engine
-from hubbub.operations import delivery
+from hubbub.operations import messages
 from hubbub.settings import load
 from hubbub.store.alerts import Alerts
 from hubbub.store.outbox import Outbox
@@ -43,11 +43,11 @@ def main(folder: str, place: str, now: str, step: str) -> None:
     settings = load(Path(folder), free_floor_mb=0, allow_private_hosts=[place])
     with (
         patch.object(Alerts, "decide", dying(Alerts.decide)), patch.object(Outbox, "take", dying(Outbox.take)),
-        patch.object(Outbox, "sent", dying(Outbox.sent)), patch.object(delivery, "deliver", dying(deliver.deliver)),
-        patch.object(delivery, "AT_ONCE", 1), Engine(settings, lambda: moment) as engine,
+        patch.object(Outbox, "sent", dying(Outbox.sent)), patch.object(messages, "deliver", dying(deliver.deliver)),
+        patch.object(messages, "AT_ONCE", 1), Engine(settings, lambda: moment) as engine,
     ):  # fmt: skip
-        engine.evaluate_alerts()
-        engine.deliver_messages()
+        engine.judging.judge()
+        engine.messages.deliver()
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
         now = NOW
         with closing(_engine(folder, receiver.place, lambda: now)) as engine:
             engine.add_tenant("hotel")
-            to = [engine.add_destination("hotel", "webhook", f"{receiver.url}/{n}")["id"] for n in range(MESSAGES)]
+            to = [engine.destinations.add("hotel", "webhook", f"{receiver.url}/{n}").id for n in range(MESSAGES)]
             rule = {
                 "name": "Many",
                 "kind": "threshold",
@@ -48,7 +48,7 @@ def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
                 "grain": "hour",
                 "destinations": to,
             }
-            engine.add_alert("hotel", rule)
+            engine.alerts.add("hotel", rule)
             now = NOW + timedelta(minutes=5)
             engine.record("hotel", [{"type": "message.received", "time": now, "id": f"m{n}"} for n in range(5)])
         now = NOW + timedelta(hours=1, minutes=16)
@@ -63,13 +63,13 @@ def test_each_message_arrives_once_through_kills(tmp_path: Path) -> None:
         away[0] = False
         assert _child(folder, receiver.place, now + timedelta(minutes=35), 0) == 0
         with closing(_engine(folder, receiver.place, lambda: now)) as engine:
-            rows: list[dict[str, Any]] = engine.messages("hotel")["rows"]
-            incidents = engine.incidents("hotel")["rows"]
+            rows = engine.messages.of("hotel").rows
+            incidents = engine.incidents.of("hotel").rows
     assert killed > KILLS_DELIVERING // 2
     assert len(incidents) == 1
-    assert {row["state"] for row in rows} == {"sent"}
-    assert len(rows) == len({row["destination"] for row in rows}) == MESSAGES
-    assert set(took) == {row["id"] for row in rows}
+    assert {row.state for row in rows} == {"sent"}
+    assert len(rows) == len({row.destination for row in rows}) == MESSAGES
+    assert set(took) == {row.id for row in rows}
 
 
 def _engine(folder: Path, place: str, clock: Any) -> Engine:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName, Where, pairs
+
+if TYPE_CHECKING:
+    from hubbub.operations.alerts import Tried
 
 alerts = typer.Typer(help="Alert rules.", no_args_is_help=True)
 incidents = typer.Typer(help="What alert rules found.", no_args_is_help=True)
@@ -26,22 +29,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(alerts, name="alerts")
     app.add_typer(incidents, name="incidents")
     app.add_typer(destinations, name="destinations")
-
-
-def _ask(name: str, data: Path | None, /, **params: Any) -> Any:
-    from hubbub.cli.backend import backend
-
-    with backend(data) as there:
-        return there.call(name, **params)
-
-
-def _do(name: str, data: Path | None, as_json: bool, columns: tuple[str, ...], /, **params: Any) -> None:
-    from hubbub.cli import show
-
-    answer = _ask(name, data, **params)
-    show.emit(answer, as_json=as_json, columns=columns)
-    if isinstance(answer, dict) and answer.get("next"):
-        show.say(f"There are more: --cursor {answer['next']}")
 
 
 Kind = Annotated[str, typer.Argument(help="threshold, change, hotspot, sla, source or budget.")]
@@ -75,12 +62,14 @@ def try_(
 ) -> None:  # fmt: skip
     """Show when a rule would have fired in the past year, with other floors beside. Nothing is stored."""
     from hubbub.cli import show
+    from hubbub.cli.backend import opened
 
     rule = _rule(
         where, kind=kind, name=name, metric=metric, grain=grain, direction=direction, limit=limit, at_least=at_least,
         times=times, by=by, close_after=close_after,
     )  # fmt: skip
-    answer = _ask("try_alert", data, tenant=tenant, rule=rule)
+    with opened(data) as engine:
+        answer = engine.alerts.try_(tenant, rule)
     if as_json:
         show.emit(answer, as_json=True)
         return
@@ -100,79 +89,82 @@ def add(
 ) -> None:  # fmt: skip
     """Try a rule on the past year and add it; it judges windows that end from now on."""
     from hubbub.cli import show
+    from hubbub.cli.backend import opened
 
     rule = _rule(
         where, kind=kind, name=name, metric=metric, grain=grain, direction=direction, limit=limit, at_least=at_least,
         times=times, by=by, close_after=close_after, destinations=to or [], quiet=quiet, urgent=urgent, most=most,
     )  # fmt: skip
-    answer = _ask("add_alert", data, tenant=tenant, rule=rule)
+    with opened(data) as engine:
+        answer = engine.alerts.add(tenant, rule)
     if as_json:
         show.emit(answer, as_json=True)
         return
-    show.say(f"Added {answer['id']}. The past year with this rule:")
-    _show_replay(answer["replay"], metric)
+    show.say(f"Added {answer.id}. The past year with this rule:")
+    _show_replay(answer.replay, metric)
 
 
-def _show_replay(answer: dict[str, Any], metric: str) -> None:
+def _show_replay(tried: Tried, metric: str) -> None:
     from hubbub.cli import show
+    from hubbub.model.plain import plain
 
     rows = [
-        {name: show.text(row[name], metric) if name in ("value", "usual", "peak") else row[name] for name in row}
-        for row in answer["rows"]
+        {**plain(run), **{name: show.text(getattr(run, name), metric) for name in ("value", "usual", "peak")}}
+        for run in tried.rows
     ]
-    show.table(rows, title=f"{answer['incidents']} incidents from {answer['from'][:10]} to {answer['to'][:10]}")
+    show.table(rows, title=f"{tried.incidents} incidents from {tried.from_:%Y-%m-%d} to {tried.to:%Y-%m-%d}")
     variants = [
         {
-            "this rule": row["own"], "at least": row["at_least"], "times": row["times"],
-            "limit": show.text(row["limit"], metric), "a year": row["incidents"],
-            "finds tripled": show.text(row["tripled"], "coverage"),
+            "this rule": one.own, "at least": one.at_least, "times": one.times, "limit": show.text(one.limit, metric),
+            "a year": one.incidents, "finds tripled": show.text(one.tripled, "coverage"),
         }
-        for row in answer["variants"]
+        for one in tried.variants
     ]  # fmt: skip
     show.table(variants, title="With other floors")
-    for why, count in answer["not_judged"].items():
+    for why, count in tried.not_judged.items():
         show.say(f"{count} windows were not judged: {why}")
 
 
 @alerts.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """List rules: what each watches, how far it judged, and how many incidents are open."""
-    _do("alerts", data, as_json, RULES, tenant=tenant)
+    show_answer(data, as_json, lambda engine: engine.alerts.of(tenant), RULES)
 
 
 @alerts.command("show")
 def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show a rule, and the windows that it could not judge, with the reasons."""
-    _do("alert", data, as_json, RULES, tenant=tenant, alert_id=id_)
+    show_answer(data, as_json, lambda engine: engine.alerts.get(tenant, id_), RULES)
 
 
 @alerts.command("pause")
 def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Judge nothing by a rule until it is resumed."""
-    _do("change_alert", data, as_json, RULES, tenant=tenant, alert_id=id_, changes={"paused": True})
+    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": True}), RULES)
 
 
 @alerts.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Judge windows again that end from now on."""
-    _do("change_alert", data, as_json, RULES, tenant=tenant, alert_id=id_, changes={"paused": False})
+    show_answer(data, as_json, lambda engine: engine.alerts.change(tenant, id_, {"paused": False}), RULES)
 
 
 @alerts.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a rule with its incidents."""
-    _do("remove_alert", data, as_json, RULES, tenant=tenant, alert_id=id_)
+    show_answer(data, as_json, lambda engine: engine.alerts.remove(tenant, id_), RULES)
 
 
 @alerts.command("run")
 def run(data: Data = None, as_json: Json = False) -> None:
     """Judge all rules, write digests that are due, and hand over messages now, as the job does every five minutes."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.model.plain import plain
 
-    with backend(data) as there:
-        judged, digests = there.call("evaluate_alerts"), there.engine.subscriptions.send()
-        show.emit({**judged, "digests": digests, "messages": there.call("deliver_messages")}, as_json=as_json)
+    with opened(data) as engine:
+        judged, digests = engine.judging.judge(), engine.subscriptions.send()
+        show.emit({**plain(judged), "digests": digests, "messages": engine.messages.deliver()}, as_json=as_json)
 
 
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)]
@@ -190,13 +182,13 @@ def list_incidents(
     as_json: Json = False,
 ) -> None:
     """List incidents, newest first."""
-    _do("incidents", data, as_json, INCIDENTS, tenant=tenant, state=state, alert=alert, limit=rows, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.incidents.of(tenant, state, alert, rows, cursor), INCIDENTS)
 
 
 @incidents.command("show")
 def show_incident(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show an incident: what happened, who was notified, who was not and why."""
-    _do("incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_)
+    show_answer(data, as_json, lambda engine: engine.incidents.get(tenant, id_), INCIDENTS)
 
 
 @incidents.command("acknowledge")
@@ -208,7 +200,7 @@ def acknowledge(
     as_json: Json = False,
 ) -> None:
     """Note that somebody takes care of an incident."""
-    _do("acknowledge_incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_, by=by)
+    show_answer(data, as_json, lambda engine: engine.incidents.acknowledge(tenant, id_, by), INCIDENTS)
 
 
 @incidents.command("snooze")
@@ -220,7 +212,7 @@ def snooze(
     as_json: Json = False,
 ) -> None:
     """Leave an incident alone until a moment."""
-    _do("snooze_incident", data, as_json, INCIDENTS, tenant=tenant, incident_id=id_, until=until)
+    show_answer(data, as_json, lambda engine: engine.incidents.snooze(tenant, id_, until), INCIDENTS)
 
 
 @destinations.command("add")
@@ -247,35 +239,30 @@ def add_destination(
 
     if to is None:  # an address of a webhook is a secret, and arguments are seen by others
         to = (getpass("Address: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    _do(
-        "add_destination",
+    show_answer(
         data,
         as_json,
+        lambda engine: engine.destinations.add(tenant, kind, to, name, integration=integration),
         DESTINATIONS,
-        tenant=tenant,
-        kind=kind,
-        to=to,
-        name=name,
-        integration=integration,
     )
 
 
 @destinations.command("list")
 def list_destinations(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """List destinations, without what is secret of their addresses."""
-    _do("destinations", data, as_json, DESTINATIONS, tenant=tenant)
+    show_answer(data, as_json, lambda engine: engine.destinations.of(tenant), DESTINATIONS)
 
 
 @destinations.command("test")
 def test(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Send a test now, and say whether it arrived."""
-    _do("test_destination", data, as_json, MESSAGES, tenant=tenant, destination_id=id_)
+    show_answer(data, as_json, lambda engine: engine.destinations.test(tenant, id_), MESSAGES)
 
 
 @destinations.command("remove")
 def remove_destination(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a destination; what waits to be sent there is given up."""
-    _do("remove_destination", data, as_json, DESTINATIONS, tenant=tenant, destination_id=id_)
+    show_answer(data, as_json, lambda engine: engine.destinations.remove(tenant, id_), DESTINATIONS)
 
 
 @destinations.command("messages")
@@ -290,10 +277,10 @@ def messages(
     as_json: Json = False,
 ) -> None:
     """List messages, newest first: sent, waiting, held or failed, and why."""
-    _do("messages", data, as_json, MESSAGES, tenant=tenant, about=about, limit=rows, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.messages.of(tenant, about, rows, cursor), MESSAGES)
 
 
 @destinations.command("retry")
 def retry(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Try a message that failed again, for another eight hours."""
-    _do("retry_message", data, as_json, MESSAGES, tenant=tenant, message_id=id_)
+    show_answer(data, as_json, lambda engine: engine.messages.retry(tenant, id_), MESSAGES)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
 if TYPE_CHECKING:
@@ -80,29 +81,17 @@ def list_reports(
     as_json: Json = False,
 ) -> None:
     """List kept reports, newest first."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import opened
-
     columns = ("id", "kind", "from", "to", "zone", "made_at", "formats", "sections")
-    with opened(data) as engine:
-        show.page(engine.reports.kept(tenant, limit, cursor), as_json=as_json, columns=columns)
+    show_answer(data, as_json, lambda engine: engine.reports.kept(tenant, limit, cursor), columns)
 
 
 @reports.command("show")
 def show_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show what a report is, or how far its job is."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import opened
-
-    with opened(data) as engine:
-        show.emit(engine.reports.show(tenant, report), as_json=as_json)
+    show_answer(data, as_json, lambda engine: engine.reports.show(tenant, report))
 
 
 @reports.command("delete")
 def delete_report(report: ReportId, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a report and its files."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import opened
-
-    with opened(data) as engine:
-        show.emit(engine.reports.delete(tenant, report), as_json=as_json)
+    show_answer(data, as_json, lambda engine: engine.reports.delete(tenant, report))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.app import Engine
+    from hubbub.model.page import Page
+    from hubbub.store.restatements import Restatement
 
 COLUMNS = ("at", "window", "metric", "channel", "old", "new", "cause", "events")
 
@@ -34,10 +40,10 @@ def restatements(
     as_json: Json = False,
 ) -> None:
     """Show numbers of closed days that changed later: what, from, to, when and why."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import opened
 
-    with opened(data) as engine:
+    def ask(engine: Engine) -> Page[Restatement]:
         if check:
             engine.restatements.restate(tenant)
-        show.page(engine.restatements.of(tenant, since, metric, rows, cursor), as_json=as_json, columns=COLUMNS)
+        return engine.restatements.of(tenant, since, metric, rows, cursor)
+
+    show_answer(data, as_json, ask, COLUMNS)

@@ -36,7 +36,9 @@ def say(message: str) -> None:
 
 
 def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
-    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields."""
+    """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields. Say how to go on after a page."""
+    if isinstance(answer, Page) and answer.next:
+        say(f"There are more: --cursor {answer.next}")
     answer = plain(answer)
     if as_json:
         sys.stdout.write(json.dumps(answer, default=str, ensure_ascii=False) + "\n")
@@ -45,13 +47,6 @@ def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, ti
         table(answer["rows"], columns, title)
         return
     fields(answer if isinstance(answer, Mapping) else {"answer": answer})
-
-
-def page(answer: Page[Any], *, as_json: bool, columns: Sequence[str]) -> None:
-    """Print a page of a list, and how to go on where there is more."""
-    emit(answer, as_json=as_json, columns=columns)
-    if answer.next:
-        say(f"There are more: --cursor {answer.next}")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str | None = None) -> None:

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
-
-if TYPE_CHECKING:
-    from hubbub.operations.subscriptions import SubscriptionService
 
 group = typer.Typer(help="Digests that arrive by themselves.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="Its id.")]
 COLUMNS = ("id", "kind", "destination", "at", "zone", "state", "done_to", "waits_for")
+_show = partial(show_answer, columns=COLUMNS)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(group, name="subscriptions")
-
-
-@contextmanager
-def _service(data: Path | None) -> Iterator[SubscriptionService]:
-    from hubbub.cli.backend import opened
-
-    with opened(data) as engine:
-        yield engine.subscriptions
-
-
-def _show(answer: Any, as_json: bool) -> None:
-    from hubbub.cli import show
-
-    show.emit(answer, as_json=as_json, columns=COLUMNS)
 
 
 @group.command("add")
@@ -61,26 +44,25 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Send a digest of every period that ends from now on."""
-    with _service(data) as service:
-        _show(service.add(tenant, to, kind, zone, at, wait_hours, section or [], file or []), as_json)
+    _show(
+        data, as_json,
+        lambda engine: engine.subscriptions.add(tenant, to, kind, zone, at, wait_hours, section or [], file or []),
+    )  # fmt: skip
 
 
 @group.command("list")
 def list_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """List subscriptions: what is sent when, up to which period, and what one waits for."""
-    with _service(data) as service:
-        _show(service.of(tenant), as_json)
+    _show(data, as_json, lambda engine: engine.subscriptions.of(tenant))
 
 
 @group.command("stop")
 def stop(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Send nothing more of a subscription."""
-    with _service(data) as service:
-        _show(service.stop(tenant, id_), as_json)
+    _show(data, as_json, lambda engine: engine.subscriptions.stop(tenant, id_))
 
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete a subscription; reports that it sent stay."""
-    with _service(data) as service:
-        _show(service.remove(tenant, id_), as_json)
+    _show(data, as_json, lambda engine: engine.subscriptions.remove(tenant, id_))

@@ -24,6 +24,8 @@ from hubbub.jobs.payloads import (
     Task,
 )
 from hubbub.model.plain import plain
+from hubbub.operations.judging import JudgingService
+from hubbub.operations.messages import MessageService
 from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
 from hubbub.operations.subscriptions import SubscriptionService
@@ -40,7 +42,10 @@ class Workflows:
         reports: ReportService,
         restatements: RestatementService,
         subscriptions: SubscriptionService,
+        judging: JudgingService,
+        messages: MessageService,
     ) -> None:
+        self._judging, self._messages = judging, messages
         self._ask = ask
         self._subscriptions = subscriptions
         self._reports = reports
@@ -218,8 +223,8 @@ class Workflows:
 
     def alerts(self, task: Task, payload: Payload) -> Any:
         """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""
-        judged, digests = self._ask("evaluate_alerts"), self._subscriptions.send()
-        return {**judged, "digests": digests, "messages": self._ask("deliver_messages")}
+        judged, digests = self._judging.judge(), self._subscriptions.send()
+        return {**plain(judged), "digests": digests, "messages": self._messages.deliver()}
 
     def restatements(self, task: Task, payload: Payload) -> Any:
         """Close what is settled of the days that are over, and note which closed numbers changed."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hubbub.alerts.replay import Variant
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find, names, title_of
 from hubbub.model.alert import Direction, Kind
+from hubbub.model.plain import plain
+from hubbub.operations.alerts import AlertView
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, data_table, facts
 from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
@@ -27,8 +30,8 @@ MOST_RUNS = 25
 
 
 def _rules(ask: Ask) -> Shown:
-    rows = ask.engine.operation("alerts")(tenant=ask.tenant.id)["rows"]
-    told = [{**row, "state": _state(row), "title": title_of(row["metric"])} for row in rows]
+    rows = ask.engine.alerts.of(ask.tenant.id).rows
+    told = [{**plain(row), "state": _state(row), "title": title_of(row.metric)} for row in rows]
     columns = [
         Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
         Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
@@ -36,18 +39,16 @@ def _rules(ask: Ask) -> Shown:
     ]  # fmt: skip
     acts = [
         [
-            Act("resume", "Resume", {"alert": row["id"]})
-            if row["paused"]
-            else Act("pause", "Pause", {"alert": row["id"]}),
-            Act("remove", "Remove", {"alert": row["id"]}, danger=True),
+            Act("resume", "Resume", {"alert": row.id}) if row.paused else Act("pause", "Pause", {"alert": row.id}),
+            Act("remove", "Remove", {"alert": row.id}, danger=True),
         ]
         for row in rows
     ]
     return data_table(ask, columns, told, acts=acts if _may(ask) else [], nothing="There is no alert rule.")
 
 
-def _state(row: Mapping[str, Any]) -> str:
-    return "look" if row["error"] else "paused" if row["paused"] else "active"
+def _state(row: AlertView) -> str:
+    return "look" if row.error else "paused" if row.paused else "active"
 
 
 def _may(ask: Ask) -> bool:
@@ -55,7 +56,7 @@ def _may(ask: Ask) -> bool:
 
 
 def _new(ask: Ask) -> Shown:
-    there = {row["id"]: row["name"] for row in ask.engine.operation("destinations")(tenant=ask.tenant.id)["rows"]}
+    there = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
     fields = (
         Field("name", "Name", value=ask.param("name"), required=True),
         Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), {kind.value: kind.value for kind in Kind}),
@@ -96,46 +97,39 @@ def _tried(ask: Ask) -> Shown:
     if not ask.param("name"):
         return Shown(empty="Try a rule, and it is shown here when it would have fired.")
     rule = _read(ask.view.rest)
-    answer = ask.engine.operation("try_alert")(tenant=ask.tenant.id, rule=rule)
+    answer = ask.engine.alerts.try_(ask.tenant.id, rule)
     unit = find(rule["metric"]).unit if rule.get("metric") in names() else ""
     rows = [
-        {**row, **{name: near(row[name], unit) for name in ("value", "usual", "peak")}}
-        for row in answer["rows"][:MOST_RUNS]
+        {**plain(row), **{name: near(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
+        for row in answer.rows[:MOST_RUNS]
     ]
     columns = [
         Column("from", "From", "moment"), Column("to", "To", "moment"), Column("slice", "Of"), Column("value", "Value"),
         Column("usual", "Usual"), Column("peak", "Farthest"),
     ]  # fmt: skip
     sends = {name: value for name, value in ask.view.rest.items() if name in RULE}
-    floors = "; ".join(
-        f"{_floors(one)}: {one['incidents']} a year{_found(one)}" for one in answer["variants"] if not one["own"]
-    )
-    missed = "".join(f" {count} windows were not judged: {why}." for why, count in answer["not_judged"].items())
+    floors = "; ".join(f"{_floors(one)}: {one.incidents} a year{_found(one)}" for one in answer.variants if not one.own)
+    missed = "".join(f" {count} windows were not judged: {why}." for why, count in answer.not_judged.items())
     return data_table(
         ask, columns, rows, forms=[Act("add", "Save the rule", sends)] if _may(ask) else [],
         nothing="It would not have fired.",
-        note=f"It would have fired {answer['incidents']} times in the past year. With others, {floors}.{missed}",
+        note=f"It would have fired {answer.incidents} times in the past year. With others, {floors}.{missed}",
     )  # fmt: skip
 
 
-def _floors(one: Mapping[str, Any]) -> str:
-    return (
-        f"limit {one['limit']:g}"
-        if one["limit"] is not None
-        else f"at least {one['at_least']:g} and {one['times']:g} times"
-    )
+def _floors(one: Variant) -> str:
+    return f"limit {one.limit:g}" if one.limit is not None else f"at least {one.at_least:g} and {one.times:g} times"
 
 
-def _found(one: Mapping[str, Any]) -> str:
-    return f", finds {shown(one['tripled'], 'share')} of tripled" if one["tripled"] is not None else ""
+def _found(one: Variant) -> str:
+    return f", finds {shown(one.tripled, 'share')} of tripled" if one.tripled is not None else ""
 
 
 def _destinations(ask: Ask) -> Shown:
-    rows = ask.engine.operation("destinations")(tenant=ask.tenant.id)["rows"]
+    rows = ask.engine.destinations.of(ask.tenant.id).rows
     columns = [Column("name", "Destination", "long"), Column("kind", "Kind"), Column("to", "To")]
     acts = [
-        [Act("test", "Send a test", {"id": row["id"]}), Act("drop", "Remove", {"id": row["id"]}, danger=True)]
-        for row in rows
+        [Act("test", "Send a test", {"id": row.id}), Act("drop", "Remove", {"id": row.id}, danger=True)] for row in rows
     ]
     fields = (
         Field("kind", "Kind", "select", "mail", {kind: kind for kind in KINDS}),
@@ -143,7 +137,7 @@ def _destinations(ask: Ask) -> Shown:
         Field("name", "Name"),
     )
     return data_table(
-        ask, columns, rows, acts=acts if _may(ask) else [],
+        ask, columns, plain(rows), acts=acts if _may(ask) else [],
         forms=[Act("destination", "Add", fields=fields, title="Add a destination")] if _may(ask) else [],
         nothing="There is no destination: nobody is notified of anything.",
     )  # fmt: skip
@@ -157,7 +151,7 @@ def _do_try(ask: Ask, form: Form) -> Done:
     if isinstance(rule, Done):
         return rule
     try:
-        ask.engine.operation("try_alert")(tenant=ask.tenant.id, rule=rule)
+        ask.engine.alerts.try_(ask.tenant.id, rule)
     except HubbubError as error:
         return Done(error.message, failed=True)
     kept = {name: form[name] for name in RULE if form.get(name)}
@@ -168,8 +162,8 @@ def _do_add(ask: Ask, form: Form) -> Done:
     rule = _typed(form)
     if isinstance(rule, Done):
         return rule
-    made = ask.engine.operation("add_alert")(tenant=ask.tenant.id, rule=rule)
-    return Done(f"{made['name']} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
+    made = ask.engine.alerts.add(ask.tenant.id, rule)
+    return Done(f"{made.name} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
 
 
 def _typed(form: Form) -> dict[str, Any] | Done:
@@ -180,38 +174,35 @@ def _typed(form: Form) -> dict[str, Any] | Done:
 
 
 def _do_pause(ask: Ask, form: Form) -> Done:
-    ask.engine.operation("change_alert")(tenant=ask.tenant.id, alert_id=form.get("alert", ""), changes={"paused": True})
+    ask.engine.alerts.change(ask.tenant.id, form.get("alert", ""), {"paused": True})
     return Done("The rule is paused: it judges nothing.")
 
 
 def _do_resume(ask: Ask, form: Form) -> Done:
-    ask.engine.operation("change_alert")(
-        tenant=ask.tenant.id, alert_id=form.get("alert", ""), changes={"paused": False}
-    )
+    ask.engine.alerts.change(ask.tenant.id, form.get("alert", ""), {"paused": False})
     return Done("The rule judges windows that end from now on.")
 
 
 def _do_remove(ask: Ask, form: Form) -> Done:
-    ask.engine.operation("remove_alert")(tenant=ask.tenant.id, alert_id=form.get("alert", ""))
+    ask.engine.alerts.remove(ask.tenant.id, form.get("alert", ""))
     return Done("The rule is removed, with its incidents.")
 
 
 def _do_destination(ask: Ask, form: Form) -> Done:
-    made = ask.engine.operation("add_destination")(
-        tenant=ask.tenant.id, kind=form.get("kind", ""), to=form.get("to", "").strip(), name=form.get("name", "")
-    )
-    return Done(f"{made['name']} is added. Send it a test.", secret=made.get("secret", ""))
+    to = form.get("to", "").strip()
+    made = ask.engine.destinations.add(ask.tenant.id, form.get("kind", ""), to, form.get("name", ""))
+    return Done(f"{made.name} is added. Send it a test.", secret=made.secret or "")
 
 
 def _do_test(ask: Ask, form: Form) -> Done:
-    sent = ask.engine.operation("test_destination")(tenant=ask.tenant.id, destination_id=form.get("id", ""))
-    if sent["state"] == "sent":
+    sent = ask.engine.destinations.test(ask.tenant.id, form.get("id", ""))
+    if sent.state == "sent":
         return Done("The test has arrived.")
-    return Done(f"The test did not arrive: {sent['why']}", failed=True)
+    return Done(f"The test did not arrive: {sent.why}", failed=True)
 
 
 def _do_drop(ask: Ask, form: Form) -> Done:
-    ask.engine.operation("remove_destination")(tenant=ask.tenant.id, destination_id=form.get("id", ""))
+    ask.engine.destinations.remove(ask.tenant.id, form.get("id", ""))
     return Done("The destination is removed; what waited for it is given up.")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find, title_of
+from hubbub.model.plain import plain
 from hubbub.model.question import Question
+from hubbub.operations.incidents import IncidentView, OneIncident
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Fact, Field, asked, choice, data_table, facts
@@ -25,30 +27,27 @@ OPEN = ("open", "acknowledged", "snoozed")
 
 def _list(ask: Ask) -> Shown:
     state = asked(ask, "state", ("open", "closed"))
-    found = ask.engine.operation("incidents")(
-        tenant=ask.tenant.id, state=state, limit=PAGE, cursor=asked(ask, "cursor")
-    )
+    found = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=asked(ask, "cursor"))
     units = _units(ask)
-    rows = [_row(row, units.get(row["rule"], "")) for row in found["rows"]]
+    rows = [_row(row, units.get(row.rule, "")) for row in found.rows]
     columns = [
         Column("title", "Incident", "long"), Column("state", "State", "state"), Column("value", "When it opened"),
         Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "moment"), Column("to", "To", "moment"),
     ]  # fmt: skip
     return data_table(
-        ask, columns, rows, links=[{"title": ask.link("incident", id=row["id"])} for row in found["rows"]],
-        acts=[_acts(row) for row in found["rows"]], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
-        following=found["next"], nothing="No alert rule has found anything. Rules are on the page Alerts.",
+        ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in found.rows],
+        acts=[_acts(row) for row in found.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
+        following=found.next, nothing="No alert rule has found anything. Rules are on the page Alerts.",
     )  # fmt: skip
 
 
 def _units(ask: Ask) -> dict[str, str]:
     """Return the unit of each rule's metric."""
-    rules = ask.engine.operation("alerts")(tenant=ask.tenant.id)["rows"]
-    return {row["id"]: find(row["metric"]).unit.value for row in rules}
+    return {rule.id: find(rule.metric).unit.value for rule in ask.engine.alerts.of(ask.tenant.id).rows}
 
 
-def _row(row: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    return {**row, **{name: _shown(row[name], unit) for name in ("value", "usual", "peak")}}
+def _row(row: IncidentView, unit: str) -> dict[str, Any]:
+    return {**plain(row), **{name: _shown(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
 
 
 def _shown(value: float | None, unit: str) -> str:
@@ -58,42 +57,41 @@ def _shown(value: float | None, unit: str) -> str:
 # --- one incident
 
 
-def _incident(ask: Ask) -> Mapping[str, Any]:
-    return ask.once(
-        "incident", lambda: dict(ask.engine.operation("incident")(tenant=ask.tenant.id, incident_id=ask.param("id")))
-    )
+def _incident(ask: Ask) -> OneIncident:
+    return ask.once("incident", lambda: ask.engine.incidents.get(ask.tenant.id, ask.param("id")))
 
 
 def _facts(ask: Ask) -> Shown:
     row = _incident(ask)
-    unit = find(row["alert"]["metric"]).unit.value
+    unit = find(row.alert.metric).unit.value
+    moments = {
+        "From": row.from_, "To": row.to, "Opened": row.opened_at, "Closed": row.closed_at,
+        "Acknowledged": row.acknowledged_at, "Snoozed until": row.snoozed_until,
+    }  # fmt: skip
     known = [
-        Fact("Incident", row["title"]), Fact("State", row["state"], "state"), Fact("Rule", row["alert"]["name"]),
-        Fact("Watches", title_of(row["alert"]["metric"])),
-        Fact("When it opened", _shown(row["value"], unit), link=_explained(ask, row)),
-        Fact("Usual", _shown(row["usual"], unit)), Fact("Farthest", _shown(row["peak"], unit)),
-        Fact("From", row["from"], "moment"), Fact("To", row["to"], "moment"), Fact("Opened", row["opened_at"], "moment"),
-        Fact("Closed", row["closed_at"], "moment"), Fact("Acknowledged", row["acknowledged_at"], "moment"),
-        Fact("Snoozed until", row["snoozed_until"], "moment"),
+        Fact("Incident", row.title), Fact("State", row.state, "state"), Fact("Rule", row.alert.name),
+        Fact("Watches", title_of(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
+        Fact("Usual", _shown(row.usual, unit)), Fact("Farthest", _shown(row.peak, unit)),
+        *(Fact(title, plain(moment), "moment") for title, moment in moments.items()),
     ]  # fmt: skip
     return facts(ask, [one for one in known if one.value is not None], forms=_acts(row, more=True))
 
 
-def _explained(ask: Ask, row: Mapping[str, Any]) -> str:
-    rule = row["alert"]
-    if rule["kind"] in ("sla", "source"):
+def _explained(ask: Ask, row: OneIncident) -> str:
+    rule = row.alert
+    if rule.kind in ("sla", "source"):
         return ""
-    where = {rule["by"]: row["slice"]} if rule["by"] and row["slice"] else {}
-    span = (datetime.fromisoformat(row["from"]), datetime.fromisoformat(row["to"]))
-    return ask.explained(rule["metric"], span, where)
+    where = {rule.by: row.slice} if rule.by and row.slice else {}
+    span = (row.from_, row.to)
+    return ask.explained(rule.metric, span, where)
 
 
-def _acts(row: Mapping[str, Any], *, more: bool = False) -> Sequence[Act]:
+def _acts(row: IncidentView, *, more: bool = False) -> Sequence[Act]:
     """Return what can be done with an incident that is open."""
-    if row["state"] not in OPEN:
+    if row.state not in OPEN:
         return []
-    sends = {"id": row["id"]}
-    acts = [Act("acknowledge", "Acknowledge", sends)] if row["state"] != "acknowledged" else []
+    sends = {"id": row.id}
+    acts = [Act("acknowledge", "Acknowledge", sends)] if row.state != "acknowledged" else []
     if more:
         acts += [
             Act("snooze", "Snooze 4 hours", {**sends, "hours": "4"}),
@@ -111,33 +109,33 @@ def _acts(row: Mapping[str, Any], *, more: bool = False) -> Sequence[Act]:
 def _drawn(ask: Ask) -> Shown:
     """Draw the metric around the incident, beside what was usual."""
     row = _incident(ask)
-    rule = row["alert"]
-    if rule["kind"] in ("sla", "source"):
+    rule = row.alert
+    if rule.kind in ("sla", "source"):
         return Shown(empty="This rule judges what is so now, not a metric's windows.")
-    first, last = datetime.fromisoformat(row["from"]), datetime.fromisoformat(row["to"])
-    where = {name: list(values) for name, values in rule["where"].items()}
-    if rule["by"]:
-        where[rule["by"]] = [row["slice"] or "(none)"]
+    first, last = row.from_, row.to
+    where = {name: list(values) for name, values in rule.where.items()}
+    if rule.by:
+        where[rule.by] = [row.slice or "(none)"]
     answer = ask.kept(
-        "usual", metrics=rule["metric"], start=(first - AROUND[rule["grain"]]).isoformat(),
-        end=min(last + AROUND[rule["grain"]] / 6, ask.now).isoformat(), grain=rule["grain"], where=where,
+        "usual", metrics=rule.metric, start=(first - AROUND[rule.grain]).isoformat(),
+        end=min(last + AROUND[rule.grain] / 6, ask.now).isoformat(), grain=rule.grain, where=where,
     )  # fmt: skip
     rows = [
         {
             "window": one["window"],
             "at": moment(one["window"]),
-            "value": one[rule["metric"]],
+            "value": one[rule.metric],
             "usual": one["usual"]["median"],
             "to": one["usual"]["high"],
             **{
                 f"{name}_shown": shown(worth, answer["unit"])
-                for name, worth in (("value", one[rule["metric"]]), ("to", one["usual"]["high"]))
+                for name, worth in (("value", one[rule.metric]), ("to", one["usual"]["high"]))
             },
         }
         for one in answer["rows"]
     ]
     unit = answer["unit"]
-    title = title_of(rule["metric"])
+    title = title_of(rule.metric)
     spec = charts.over_time(rows, [("value", title), ("to", "Usual up to")], unit)
     columns = [
         Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
@@ -150,10 +148,10 @@ def _drawn(ask: Ask) -> Shown:
 def _waiting(ask: Ask) -> Shown:
     """Show who of the incident's slice still waits for an answer."""
     row = _incident(ask)
-    rule = row["alert"]
-    where = {name: tuple(values) for name, values in rule["where"].items()}
-    if rule["by"] and row["slice"]:
-        where[rule["by"]] = (row["slice"],)
+    rule = row.alert
+    where = {name: tuple(values) for name, values in rule.where.items()}
+    if rule.by and row.slice:
+        where[rule.by] = (row.slice,)
     question = Question(("oldest_waiting_ms",), ask.now - timedelta(days=1), ask.now, where=where)
     try:
         found = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
@@ -171,13 +169,13 @@ def _waiting(ask: Ask) -> Shown:
 
 
 def _entries(ask: Ask) -> Shown:
-    rows = _incident(ask)["entries"]
+    rows = plain(_incident(ask).entries)
     columns = [Column("at", "When", "moment"), Column("what", "What"), Column("text", "In words", "long")]
     return Shown("table", {}, Table(columns, rows), f"{len(rows)} things happened, the newest first")
 
 
 def _messages(ask: Ask) -> Shown:
-    rows = _incident(ask)["messages"]
+    rows = plain(_incident(ask).messages)
     if not rows:
         return Shown(empty="No message was written about it: above it says why.")
     columns = [
@@ -193,16 +191,14 @@ def _messages(ask: Ask) -> Shown:
 
 
 def _acknowledge(ask: Ask, form: Form) -> Done:
-    ask.engine.operation("acknowledge_incident")(
-        tenant=ask.tenant.id, incident_id=form.get("id", ""), by=ask.person.label
-    )
+    ask.engine.incidents.acknowledge(ask.tenant.id, form.get("id", ""), ask.person.label)
     return Done("It is acknowledged: nobody is reminded of it.")
 
 
 def _snooze(ask: Ask, form: Form) -> Done:
     hours = form.get("hours")
     until = (ask.now + timedelta(hours=4)).isoformat() if hours else form.get("until", "")
-    ask.engine.operation("snooze_incident")(tenant=ask.tenant.id, incident_id=form.get("id", ""), until=until)
+    ask.engine.incidents.snooze(ask.tenant.id, form.get("id", ""), until)
     return Done("It is snoozed.")
 
 

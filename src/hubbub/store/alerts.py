@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -118,7 +118,7 @@ class Incident:
     snoozed_until: datetime | None = None
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["open", "acknowledged", "snoozed", "closed"]:
         """closed, acknowledged, snoozed or open."""
         if self.closed_at is not None:
             return "closed"

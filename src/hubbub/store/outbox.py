@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -103,7 +103,7 @@ class Message:
     about: str
     kind: str
     document: Mapping[str, Any]
-    state: str
+    state: Literal["waiting", "sent", "held", "failed"]
     why: str
     tries: int
     next_try: datetime

@@ -7,8 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
-from hubbub.web import alert_shapes as shapes
+from hubbub.model.answers import Removed
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.operations.alerts import AlertView, NewAlert, OneAlert, Tried
+from hubbub.operations.destinations import DestinationView, NewDestination
+from hubbub.operations.incidents import IncidentView, OneIncident
+from hubbub.operations.messages import MessageView
 from hubbub.web.auth import Administers, EngineOf, Reads
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -74,7 +78,7 @@ class Snoozed(BaseModel):
     until: Annotated[str, Field(max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
 
 
-class NewDestination(BaseModel):
+class DestinationBody(BaseModel):
     """Where messages may go."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -92,39 +96,39 @@ def _given(body: BaseModel) -> dict[str, Any]:
 
 
 @router.get("/alerts", summary="Alert rules")
-def rules(engine: EngineOf, tenant: Reads) -> shapes.Alerts:
+def rules(engine: EngineOf, tenant: Reads) -> Page[AlertView]:
     """Return the tenant's rules, oldest first: what each watches, how far it judged, how many incidents are open."""
-    return engine.alerts(tenant)
+    return engine.alerts.of(tenant)
 
 
 @router.post("/alerts", status_code=201, summary="Add an alert rule")
-def add(engine: EngineOf, tenant: Administers, body: NewRule, once: Once) -> shapes.NewAlert:
+def add(engine: EngineOf, tenant: Administers, body: NewRule, once: Once) -> NewAlert:
     """Try a rule on the past year and store it; it judges windows that end from now on."""
-    return once(tenant, lambda: engine.add_alert(tenant, _given(body)))
+    return once(tenant, lambda: engine.alerts.add(tenant, _given(body)))
 
 
 @router.post("/alerts/try", summary="Try an alert rule on the past year")
-def try_(engine: EngineOf, tenant: Reads, body: NewRule) -> shapes.Replay:
+def try_(engine: EngineOf, tenant: Reads, body: NewRule) -> Tried:
     """Return when a rule would have fired, and how often with other floors beside; nothing is stored."""
-    return engine.try_alert(tenant, _given(body))
+    return engine.alerts.try_(tenant, _given(body))
 
 
 @router.get("/alerts/{alert}", summary="One alert rule")
-def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> shapes.OneAlert:
+def rule(engine: EngineOf, tenant: Reads, alert: AlertId) -> OneAlert:
     """Return a rule, and the windows it could not judge when their time came, with the reasons."""
-    return engine.alert(tenant, alert)
+    return engine.alerts.get(tenant, alert)
 
 
 @router.patch("/alerts/{alert}", summary="Change, pause or resume an alert rule")
-def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> shapes.Alert:
+def change(engine: EngineOf, tenant: Administers, alert: AlertId, body: RuleChange) -> AlertView:
     """Change fields of a rule; the changed rule has to work on the past year too."""
-    return engine.change_alert(tenant, alert, _given(body))
+    return engine.alerts.change(tenant, alert, _given(body))
 
 
 @router.delete("/alerts/{alert}", summary="Remove an alert rule")
-def remove(engine: EngineOf, tenant: Administers, alert: AlertId) -> shapes.Removed:
+def remove(engine: EngineOf, tenant: Administers, alert: AlertId) -> Removed:
     """Delete a rule with its incidents."""
-    return engine.remove_alert(tenant, alert)
+    return engine.alerts.remove(tenant, alert)
 
 
 @router.get("/incidents", summary="Incidents, newest first")
@@ -135,54 +139,54 @@ def incidents(
     alert: Annotated[str | None, Query(max_length=100, description="Only those of this rule.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> shapes.Incidents:
+) -> Page[IncidentView]:
     """Return the tenant's incidents and `next`, the cursor of the page after."""
-    return engine.incidents(tenant, state, alert, limit, cursor)
+    return engine.incidents.of(tenant, state, alert, limit, cursor)
 
 
 @router.get("/incidents/{incident}", summary="One incident")
-def incident(engine: EngineOf, tenant: Reads, incident: IncidentId) -> shapes.OneIncident:
+def incident(engine: EngineOf, tenant: Reads, incident: IncidentId) -> OneIncident:
     """Return an incident with what happened, newest first, who was notified, and who was not and why."""
-    return engine.incident(tenant, incident)
+    return engine.incidents.get(tenant, incident)
 
 
 @router.post("/incidents/{incident}/acknowledge", summary="Acknowledge an incident")
-def acknowledge(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Acknowledged) -> shapes.Incident:
+def acknowledge(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Acknowledged) -> IncidentView:
     """Note that somebody takes care of it; nobody is reminded of it any more."""
-    return engine.acknowledge_incident(tenant, incident, body.by)
+    return engine.incidents.acknowledge(tenant, incident, body.by)
 
 
 @router.post("/incidents/{incident}/snooze", summary="Snooze an incident")
-def snooze(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Snoozed) -> shapes.Incident:
+def snooze(engine: EngineOf, tenant: Administers, incident: IncidentId, body: Snoozed) -> IncidentView:
     """Leave it alone until a moment; if it is still open then, its rule's destinations are notified again."""
-    return engine.snooze_incident(tenant, incident, body.until)
+    return engine.incidents.snooze(tenant, incident, body.until)
 
 
 @router.get("/destinations", summary="Destinations")
-def destinations(engine: EngineOf, tenant: Reads) -> shapes.Destinations:
+def destinations(engine: EngineOf, tenant: Reads) -> Page[DestinationView]:
     """Return where messages may go, without what is secret of the addresses."""
-    return engine.destinations(tenant)
+    return engine.destinations.of(tenant)
 
 
 @router.post("/destinations", status_code=201, summary="Add a destination")
-def add_destination(engine: EngineOf, tenant: Administers, body: NewDestination, once: Once) -> shapes.NewDestination:
+def add_destination(engine: EngineOf, tenant: Administers, body: DestinationBody, once: Once) -> NewDestination:
     """Store a destination, its address encrypted; of a webhook the answer holds the secret, which is not shown again."""
     secret, to = body.secret.get_secret_value(), body.to.get_secret_value()
     return once(
-        tenant, lambda: engine.add_destination(tenant, body.kind, to, body.name, secret, body.integration), ["secret"]
+        tenant, lambda: engine.destinations.add(tenant, body.kind, to, body.name, secret, body.integration), ["secret"]
     )
 
 
 @router.post("/destinations/{destination}/test", summary="Send a test")
-def test(engine: EngineOf, tenant: Administers, destination: DestinationId) -> shapes.Message:
+def test(engine: EngineOf, tenant: Administers, destination: DestinationId) -> MessageView:
     """Send a test now; the answer says whether it arrived, and why not."""
-    return engine.test_destination(tenant, destination)
+    return engine.destinations.test(tenant, destination)
 
 
 @router.delete("/destinations/{destination}", summary="Remove a destination")
-def remove_destination(engine: EngineOf, tenant: Administers, destination: DestinationId) -> shapes.Removed:
+def remove_destination(engine: EngineOf, tenant: Administers, destination: DestinationId) -> Removed:
     """Delete a destination; what waits to be sent there is given up."""
-    return engine.remove_destination(tenant, destination)
+    return engine.destinations.remove(tenant, destination)
 
 
 @router.get("/messages", summary="Messages, newest first")
@@ -192,12 +196,12 @@ def messages(
     about: Annotated[str | None, Query(max_length=100, description="Only those about this incident.")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> shapes.Messages:
+) -> Page[MessageView]:
     """Return the outbox: what was sent, waits, is held for a summary, or failed, with the reason."""
-    return engine.messages(tenant, about, limit, cursor)
+    return engine.messages.of(tenant, about, limit, cursor)
 
 
 @router.post("/messages/{message}/retry", summary="Try a failed message again")
-def retry(engine: EngineOf, tenant: Administers, message: MessageId) -> shapes.Message:
+def retry(engine: EngineOf, tenant: Administers, message: MessageId) -> MessageView:
     """Put it back into the outbox for another eight hours."""
-    return engine.retry_message(tenant, message)
+    return engine.messages.retry(tenant, message)

@@ -25,7 +25,9 @@ from hubbub.alerts.notifications import after_quiet
 from hubbub.alerts.rules import rule_from
 from hubbub.app import Engine
 from hubbub.errors import BadInputError
+from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
+from hubbub.operations.destinations import NewDestination
 from hubbub.outgoing.webhook import signature
 from hubbub.settings import load
 from hubbub.store.outbox import PATIENCE
@@ -47,9 +49,9 @@ class Clocked:
         """Close it."""
         self.engine.close()
 
-    def webhook(self, receiver: Service) -> dict[str, Any]:
+    def webhook(self, receiver: Service) -> NewDestination:
         """Add a receiver as a destination."""
-        return self.engine.add_destination("hotel", "webhook", f"{receiver.url}/in")
+        return self.engine.destinations.add("hotel", "webhook", f"{receiver.url}/in")
 
 
 def opened(folder: Path, receiver: Service) -> closing[Clocked]:
@@ -99,12 +101,12 @@ def test_a_webhook_arrives_signed_under_its_own_id(tmp_path: Path) -> None:
     """A test arrives at once; its signature is right by the secret that was shown once, and its id is the message's."""
     with service(lambda _: Reply()) as receiver, opened(tmp_path, receiver) as clocked:
         made = clocked.webhook(receiver)
-        sent = clocked.engine.test_destination("hotel", made["id"])
+        sent = clocked.engine.destinations.test("hotel", made.id)
         (call,) = receiver.calls
-    key = base64.b64decode(made["secret"].removeprefix("whsec_"))
-    signed = f"{sent['id']}.{int(NOW.timestamp())}.".encode() + call.body
+    key = base64.b64decode(str(made.secret).removeprefix("whsec_"))
+    signed = f"{sent.id}.{int(NOW.timestamp())}.".encode() + call.body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    assert (sent["state"], call.headers["webhook-id"]) == ("sent", sent["id"])
+    assert (sent.state, call.headers["webhook-id"]) == ("sent", sent.id)
     assert call.headers["webhook-signature"] == f"v1,{expected}"
     assert json.loads(call.body)["data"]["tenant"] == "hotel"
 
@@ -123,17 +125,17 @@ def test_a_receiver_that_is_away_gets_each_message_once(tmp_path: Path, away: ti
 
     with service(answer) as receiver, opened(tmp_path, receiver) as clocked:
         made = clocked.webhook(receiver)
-        first = [clocked.engine.test_destination("hotel", made["id"])["id"] for _ in range(3)]
+        first = [clocked.engine.destinations.test("hotel", made.id).id for _ in range(3)]
         while clocked.now < NOW + PATIENCE + timedelta(hours=1):
             clocked.now += timedelta(minutes=5)
-            clocked.engine.deliver_messages()
-        rows = clocked.engine.messages("hotel")["rows"]
-        assert {row["state"] for row in rows} == {state}
+            clocked.engine.messages.deliver()
+        rows = clocked.engine.messages.of("hotel").rows
+        assert {row.state for row in rows} == {state}
         assert sorted(took) == (sorted(first) if state == "sent" else [])
         if state == "failed":
-            assert all("503" in row["why"] for row in rows)
-            clocked.engine.retry_message("hotel", first[0])
-            clocked.engine.deliver_messages()
+            assert all("503" in row.why for row in rows)
+            clocked.engine.messages.retry("hotel", first[0])
+            clocked.engine.messages.deliver()
             assert took == [first[0]]
     assert 10 < len(receiver.calls) < 3 * 40
 
@@ -143,31 +145,31 @@ def test_mail_arrives_and_what_is_refused_says_why(tmp_path: Path) -> None:
     with mail_server(refuse="nobody") as (port, came):
         mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "hubbub@aurora.example"}
         with closing(Clocked(tmp_path / "data", mail=mail)) as clocked:
-            good = clocked.engine.add_destination("hotel", "mail", "marta@aurora.example")
-            bad = clocked.engine.add_destination("hotel", "mail", "nobody@aurora.example")
-            sent = clocked.engine.test_destination("hotel", good["id"])
-            refused = clocked.engine.test_destination("hotel", bad["id"])
+            good = clocked.engine.destinations.add("hotel", "mail", "marta@aurora.example")
+            bad = clocked.engine.destinations.add("hotel", "mail", "nobody@aurora.example")
+            sent = clocked.engine.destinations.test("hotel", good.id)
+            refused = clocked.engine.destinations.test("hotel", bad.id)
     (one,) = came
-    assert (sent["state"], refused["state"]) == ("sent", "failed")
-    assert "550 no such user" in refused["why"]
+    assert (sent.state, refused.state) == ("sent", "failed")
+    assert "550 no such user" in refused.why
     assert one["To"] == "marta@aurora.example"
-    assert sent["id"] in one["Message-ID"]
+    assert sent.id in one["Message-ID"]
     assert [part.get_content_type() for part in one.iter_parts()] == ["text/plain", "text/html"]
 
 
 def test_without_a_mail_server_a_mail_fails_and_says_what_to_do(tmp_path: Path) -> None:
     """Where no mail server is set the message says which settings to set."""
     with closing(Clocked(tmp_path / "data")) as clocked:
-        made = clocked.engine.add_destination("hotel", "mail", "marta@aurora.example")
-        assert "Set mail.host" in clocked.engine.test_destination("hotel", made["id"])["why"]
+        made = clocked.engine.destinations.add("hotel", "mail", "marta@aurora.example")
+        assert "Set mail.host" in clocked.engine.destinations.test("hotel", made.id).why
 
 
 def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
     """What comes from outside is escaped: a tenant's name that looks like a mention of all is plain text."""
     with service(lambda _: Reply(b"ok")) as receiver, opened(tmp_path, receiver) as clocked:
         clocked.engine.change_tenant("hotel", name="<!channel> & co")
-        made = clocked.engine.add_destination("hotel", "slack", f"{receiver.url}/services/T0/B0/x")
-        assert clocked.engine.test_destination("hotel", made["id"])["state"] == "sent"
+        made = clocked.engine.destinations.add("hotel", "slack", f"{receiver.url}/services/T0/B0/x")
+        assert clocked.engine.destinations.test("hotel", made.id).state == "sent"
         assert "&lt;!channel&gt; &amp; co" in receiver.calls[0].told["text"]
 
 
@@ -183,20 +185,20 @@ def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
 def test_an_address_that_cannot_be_is_refused(tmp_path: Path, kind: str, to: str, words: str) -> None:
     """Several addresses, names in front, plain http and unknown kinds are refused with what to write."""
     with closing(Clocked(tmp_path / "data")) as clocked, pytest.raises(BadInputError, match=words):
-        clocked.engine.add_destination("hotel", kind, to)
+        clocked.engine.destinations.add("hotel", kind, to)
 
 
 def test_a_private_address_is_never_called_and_secrets_lie_encrypted(tmp_path: Path) -> None:
     """A webhook at a private address fails without a call; no byte of its path or secret is in the database or in lists."""
     with service(lambda _: Reply()) as receiver, closing(Clocked(tmp_path / "data")) as clocked:
-        made = clocked.engine.add_destination("hotel", "webhook", f"https://{receiver.place}/secret-path-7f3a")
-        found = clocked.engine.test_destination("hotel", made["id"])
-        assert (found["state"], receiver.calls) == ("waiting", [])
-        assert "private network" in found["why"]
-        assert "secret-path" not in json.dumps(clocked.engine.destinations("hotel"))
+        made = clocked.engine.destinations.add("hotel", "webhook", f"https://{receiver.place}/secret-path-7f3a")
+        found = clocked.engine.destinations.test("hotel", made.id)
+        assert (found.state, receiver.calls) == ("waiting", [])
+        assert "private network" in found.why
+        assert "secret-path" not in json.dumps(plain(clocked.engine.destinations.of("hotel")))
         stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("control.db*"))
     assert b"secret-path-7f3a" not in stored
-    assert made["secret"].removeprefix("whsec_").encode() not in stored
+    assert made.secret and made.secret.removeprefix("whsec_").encode() not in stored
 
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
@@ -230,26 +232,26 @@ def test_beyond_the_limit_of_a_day_the_rest_is_one_summary(tmp_path: Path) -> No
         made = clocked.webhook(receiver)
         rule = {
             "name": "Many", "kind": "threshold", "metric": "messages", "limit": 2, "grain": "hour", "close_after": 1,
-            "destinations": [made["id"]], "most": 2,
+            "destinations": [made.id], "most": 2,
         }  # fmt: skip
-        clocked.engine.add_alert("hotel", rule)
+        clocked.engine.alerts.add("hotel", rule)
         for hour in range(4):
             at = NOW + timedelta(hours=2 * hour, minutes=5)
             clocked.now = at
             events = [{"type": "message.received", "time": at, "id": f"{hour}-{n}"} for n in range(3)]
             clocked.engine.record("hotel", events)
             clocked.now = NOW + timedelta(hours=2 * hour + 1, minutes=16)
-            clocked.engine.evaluate_alerts()
-            clocked.engine.deliver_messages()
-        states = [row["state"] for row in clocked.engine.messages("hotel")["rows"]]
+            clocked.engine.judging.judge()
+            clocked.engine.messages.deliver()
+        states = [row.state for row in clocked.engine.messages.of("hotel").rows]
         assert (states.count("sent"), states.count("held")) == (2, 5)
-        newest = clocked.engine.incidents("hotel")["rows"][0]
-        entries = clocked.engine.incident("hotel", newest["id"])["entries"]
-        assert any("was not notified: more than 2 messages" in entry["text"] for entry in entries)
+        newest = clocked.engine.incidents.of("hotel").rows[0]
+        entries = clocked.engine.incidents.get("hotel", newest.id).entries
+        assert any("was not notified: more than 2 messages" in entry.text for entry in entries)
         clocked.now = NOW + timedelta(days=1)
-        clocked.engine.evaluate_alerts()
-        clocked.engine.evaluate_alerts()
-        clocked.engine.deliver_messages()
+        clocked.engine.judging.judge()
+        clocked.engine.judging.judge()
+        clocked.engine.messages.deliver()
     summaries = [call for call in map(_told, receiver.calls) if call["type"] == "incident.summary"]
     assert len(summaries) == 1
     assert len(summaries[0]["data"]["titles"]) == 5

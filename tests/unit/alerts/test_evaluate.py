@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from hubbub.alerts.series import series_of
 from hubbub.app import Engine
 from hubbub.errors import BadInputError, BadQuestionError, StoreFullError
 from hubbub.model.tenant import KEEP_EVERYTHING
+from hubbub.operations.incidents import IncidentView
+from hubbub.operations.judging import JudgedRules
 from hubbub.query import queries
 from hubbub.query.result import State
 from hubbub.settings import load
@@ -52,15 +54,14 @@ class Clocked:
         if events:
             assert self.engine.record(tenant, events, history=True)["rejected"] == []
 
-    def go(self, day: int, hours: float = 1) -> dict[str, Any]:
+    def go(self, day: int, hours: float = 1) -> JudgedRules:
         """Stand some time after a day's beginning, and judge."""
         self.now = BEGIN + day * DAY + timedelta(hours=hours)
-        return self.engine.evaluate_alerts()
+        return self.engine.judging.judge()
 
-    def incidents(self, tenant: str) -> list[Mapping[str, Any]]:
+    def incidents(self, tenant: str) -> Sequence[IncidentView]:
         """The tenant's incidents, oldest first."""
-        rows: list[Mapping[str, Any]] = self.engine.incidents(tenant, limit=500)["rows"]
-        return rows[::-1]
+        return self.engine.incidents.of(tenant, limit=500).rows[::-1]
 
 
 @pytest.fixture
@@ -80,14 +81,14 @@ def test_what_the_replay_shows_is_what_happens(clocked: Clocked, seed: int) -> N
     for day, count in enumerate(counts[:30]):
         clocked.send(tenant, day, count)
     clocked.now = BEGIN + 29 * DAY + timedelta(hours=13)
-    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.engine.alerts.add(tenant, UNUSUAL)
     for day, count in enumerate(counts):
         if day >= 30:
             clocked.send(tenant, day, count)
             clocked.go(day + 1)
-    seen = [(one["from"], one["to"], one["peak"]) for one in clocked.incidents(tenant)]
-    tried = clocked.engine.try_alert(tenant, UNUSUAL)["rows"]
-    assert seen == [(one["from"], one["to"], one["peak"]) for one in reversed(tried)]
+    seen = [(one.from_, one.to, one.peak) for one in clocked.incidents(tenant)]
+    tried = clocked.engine.alerts.try_(tenant, UNUSUAL).rows
+    assert seen == [(one.from_, one.to, one.peak) for one in reversed(tried)]
     assert len(seen) > 1
 
 
@@ -101,20 +102,20 @@ def test_an_incident_opens_once_goes_on_and_closes(clocked: Clocked) -> None:
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
-    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.engine.alerts.add(tenant, UNUSUAL)
     clocked.send(tenant, 63, 20)
-    assert clocked.go(64, hours=0.2)["opened"] == 0  # the day has ended, but not long enough ago
-    assert clocked.go(64)["opened"] == 1
-    assert clocked.go(64, hours=3)["opened"] == 0
+    assert clocked.go(64, hours=0.2).opened == 0  # the day has ended, but not long enough ago
+    assert clocked.go(64).opened == 1
+    assert clocked.go(64, hours=3).opened == 0
     clocked.send(tenant, 64, 25)
     clocked.go(65)
     (incident,) = clocked.incidents(tenant)
-    assert (incident["state"], incident["value"], incident["peak"]) == ("open", 20, 25)
+    assert (incident.state, incident.value, incident.peak) == ("open", 20, 25)
     clocked.send(tenant, 65, 3)
     clocked.send(tenant, 66, 3)
-    assert clocked.go(66)["closed"] == 0
-    assert clocked.go(67)["closed"] == 1
-    told = [entry["what"] for entry in clocked.engine.incident(tenant, incident["id"])["entries"]]
+    assert clocked.go(66).closed == 0
+    assert clocked.go(67).closed == 1
+    told = [entry.what for entry in clocked.engine.incidents.get(tenant, incident.id).entries]
     assert [what for what in reversed(told) if what != "not_notified"] == ["opened", "updated", "closed"]
 
 
@@ -123,16 +124,16 @@ def test_late_events_of_an_incident_ring_nobody(clocked: Clocked) -> None:
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
-    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.engine.alerts.add(tenant, UNUSUAL)
     clocked.send(tenant, 63, 20)
     clocked.go(64)
     clocked.send(tenant, 63, 3)
     clocked.send(tenant, 64, 3)
-    assert clocked.go(65)["opened"] == 0
+    assert clocked.go(65).opened == 0
     (incident,) = clocked.incidents(tenant)
-    assert incident["peak"] == 23
-    late = [one for one in clocked.engine.incident(tenant, incident["id"])["entries"] if one["what"] == "late"]
-    assert len(late) == 1 and "from 20 to 23" in late[0]["text"]
+    assert incident.peak == 23
+    late = [one for one in clocked.engine.incidents.get(tenant, incident.id).entries if one.what == "late"]
+    assert len(late) == 1 and "from 20 to 23" in late[0].text
 
 
 def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
@@ -140,16 +141,16 @@ def test_what_people_do_meanwhile_stays(clocked: Clocked) -> None:
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
-    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.engine.alerts.add(tenant, UNUSUAL)
     clocked.send(tenant, 63, 20)
     clocked.go(64)
     store = clocked.engine.alert_store
     rule = store.rules(tenant)[0]
     read = store.last(rule.id)[""]
-    clocked.engine.acknowledge_incident(tenant, read.id, "Marta")
+    clocked.engine.incidents.acknowledge(tenant, read.id, "Marta")
     assert store.decide(rule, Decision(rule.judged_to, [replace(read, peak=30.0)]))
-    found = clocked.engine.incident(tenant, read.id)
-    assert (found["state"], found["peak"]) == ("acknowledged", 30.0)
+    found = clocked.engine.incidents.get(tenant, read.id)
+    assert (found.state, found.peak) == ("acknowledged", 30.0)
     assert not store.decide(rule, Decision(rule.judged_to))  # whoever judged with what was read before writes nothing
 
 
@@ -158,7 +159,7 @@ def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monk
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
-    clocked.engine.add_alert(tenant, UNUSUAL)
+    clocked.engine.alerts.add(tenant, UNUSUAL)
     clocked.send(tenant, 63, 20)
 
     def full(*_: object) -> None:
@@ -167,10 +168,10 @@ def test_nothing_is_judged_while_events_wait_to_be_folded(clocked: Clocked, monk
     with monkeypatch.context() as patched:
         patched.setattr(queries, "refresh", full)
         done = clocked.go(64)
-        assert (done["opened"], len(done["errors"])) == (0, 1)
-        assert "not counted" in clocked.engine.alerts(tenant)["rows"][0]["error"]
-    assert clocked.go(64, hours=2)["opened"] == 1
-    assert clocked.engine.alerts(tenant)["rows"][0]["error"] is None
+        assert (done.opened, len(done.errors)) == (0, 1)
+        assert "not counted" in str(clocked.engine.alerts.of(tenant).rows[0].error)
+    assert clocked.go(64, hours=2).opened == 1
+    assert clocked.engine.alerts.of(tenant).rows[0].error is None
 
 
 def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
@@ -180,7 +181,7 @@ def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
     tenant = clocked.tenant("a")
     _weeks(clocked, tenant)
     clocked.now = BEGIN + 63 * DAY
-    rule = clocked.engine.add_alert(tenant, UNUSUAL)["id"]
+    rule = clocked.engine.alerts.add(tenant, UNUSUAL).id
     clocked.send(tenant, 63, 20)
 
     def with_gap(*args: Any) -> Iterator[Number]:
@@ -188,11 +189,11 @@ def test_a_window_with_a_gap_is_judged_when_the_rest_has_come(
 
     with monkeypatch.context() as patched:
         patched.setattr("hubbub.alerts.evaluate.series_of", with_gap)
-        assert [clocked.go(64)["opened"], clocked.go(64, hours=5)["opened"]] == [0, 0]
-        (skipped,) = clocked.engine.alert(tenant, rule)["not_judged"]
-        assert (skipped["window"][:10], skipped["why"]) == ("2026-03-09", "a source has a gap in it")
-    assert [clocked.go(64, hours=6)["opened"], clocked.go(64, hours=7)["opened"]] == [1, 0]
-    assert clocked.engine.alert(tenant, rule)["not_judged"] == []
+        assert [clocked.go(64).opened, clocked.go(64, hours=5).opened] == [0, 0]
+        (skipped,) = clocked.engine.alerts.get(tenant, rule).not_judged
+        assert (str(skipped.window.date()), skipped.why) == ("2026-03-09", "a source has a gap in it")
+    assert [clocked.go(64, hours=6).opened, clocked.go(64, hours=7).opened] == [1, 0]
+    assert clocked.engine.alerts.get(tenant, rule).not_judged == []
 
 
 def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
@@ -202,8 +203,8 @@ def test_a_fall_is_refused_where_few_are_expected(clocked: Clocked) -> None:
     clocked.now = BEGIN + 121 * DAY
     falls = {**UNUSUAL, "direction": "below"}
     with pytest.raises(BadInputError, match="fewer than 7 messages a day are expected"):
-        clocked.engine.add_alert(tenant, falls)
-    assert clocked.engine.add_alert(tenant, {**falls, "grain": "week"})["replay"]["incidents"] == 0
+        clocked.engine.alerts.add(tenant, falls)
+    assert clocked.engine.alerts.add(tenant, {**falls, "grain": "week"}).replay.incidents == 0
 
 
 @pytest.mark.parametrize(
@@ -229,23 +230,23 @@ def test_what_cannot_work_is_refused_with_its_reason(clocked: Clocked, rule: dic
     """Unknown names come with the nearest, fields that a kind has no use for with what to do; nothing is stored."""
     tenant = clocked.tenant("a")
     with pytest.raises((BadInputError, BadQuestionError), match=words):
-        clocked.engine.add_alert(tenant, rule)
-    assert clocked.engine.alerts(tenant)["rows"] == []
+        clocked.engine.alerts.add(tenant, rule)
+    assert clocked.engine.alerts.of(tenant).rows == []
 
 
 def test_who_waits_too_long_is_an_incident_until_answered(clocked: Clocked) -> None:
     """A conversation that waits past the limit opens an incident at the next tick; three ticks after the answer it closes."""
     tenant = clocked.tenant("a")
-    clocked.engine.add_alert(tenant, {"name": "Waits", "kind": "sla", "limit": 3_600_000})
+    clocked.engine.alerts.add(tenant, {"name": "Waits", "kind": "sla", "limit": 3_600_000})
     clocked.send(tenant, 0, 1, conversation_id="c1", contact_id="k1")
-    assert clocked.go(0, hours=12.5)["opened"] == 0
-    assert clocked.go(0, hours=13.2)["opened"] == 1
+    assert clocked.go(0, hours=12.5).opened == 0
+    assert clocked.go(0, hours=13.2).opened == 1
     answer = {
         "type": "message.sent", "time": BEGIN + timedelta(hours=13.3), "id": "r", "channel": "chat", "conversation_id": "c1",
         "staff_id": "anna",
     }  # fmt: skip
     clocked.engine.record(tenant, answer, history=True)
-    closed = [clocked.go(0, hours=13.5 + tick / 12)["closed"] for tick in range(4)]
+    closed = [clocked.go(0, hours=13.5 + tick / 12).closed for tick in range(4)]
     assert closed == [0, 0, 1, 0]
 
 
@@ -257,25 +258,25 @@ def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked
         {"type": "message.received", "time": BEGIN + timedelta(hours=hour), "id": f"h{hour}"} for hour in range(63 * 24)
     ]
     clocked.engine.record(tenant, events, history=True)
-    clocked.engine.add_alert(tenant, {"name": "Source", "kind": "source"})
-    assert [clocked.go(63, hours=hour + 0.5)["opened"] for hour in range(5, 9)] == [0, 0, 1, 0]
+    clocked.engine.alerts.add(tenant, {"name": "Source", "kind": "source"})
+    assert [clocked.go(63, hours=hour + 0.5).opened for hour in range(5, 9)] == [0, 0, 1, 0]
     made = clocked.engine.add_integration(tenant, "facebook_page", "secret", "Page", {"page_id": "7"})
     found = clocked.engine.integration_store.get(tenant, made["id"])
     clocked.engine.integration_store.broken(found, "the token is dead", "give it a new one")
-    assert clocked.go(63, hours=8.6)["opened"] == 1
-    assert any("the token is dead" in e["text"] for one in clocked.incidents(tenant)
-               for e in clocked.engine.incident(tenant, one["id"])["entries"])  # fmt: skip
+    assert clocked.go(63, hours=8.6).opened == 1
+    assert any("the token is dead" in e.text for one in clocked.incidents(tenant)
+               for e in clocked.engine.incidents.get(tenant, one.id).entries)  # fmt: skip
     clocked.engine.rotate_integration(tenant, made["id"], "other")
-    assert clocked.go(63, hours=8.7)["closed"] == 1
+    assert clocked.go(63, hours=8.7).closed == 1
 
 
 def test_a_budget_counts_from_the_beginning_of_the_month(clocked: Clocked) -> None:
     """More than 50 messages since the first of the month open an incident; the next month begins at none."""
     tenant = clocked.tenant("a")
-    clocked.engine.add_alert(tenant, {"name": "Budget", "kind": "budget", "metric": "messages_received", "limit": 50})
+    clocked.engine.alerts.add(tenant, {"name": "Budget", "kind": "budget", "metric": "messages_received", "limit": 50})
     opened = []
     for day in range(29):
         clocked.send(tenant, day, 6)
-        opened += [day] * clocked.go(day + 1)["opened"]
+        opened += [day] * clocked.go(day + 1).opened
     assert opened == [8]  # 9 days of 6 are 54
-    assert clocked.incidents(tenant)[0]["state"] == "closed"
+    assert clocked.incidents(tenant)[0].state == "closed"

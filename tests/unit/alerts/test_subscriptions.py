@@ -51,7 +51,7 @@ class Clocked:
         """Stand at a moment and send what is due."""
         self.now = datetime.fromisoformat(moment)
         found = self.engine.subscriptions.send()
-        self.engine.deliver_messages()
+        self.engine.messages.deliver()
         return found
 
 
@@ -64,13 +64,13 @@ def clocked(tmp_path: Path) -> Iterator[Clocked]:
 
 
 def _daily(clocked: Clocked, **how: Any) -> Subscription:
-    to = clocked.engine.add_destination("hotel", "mail", "marta@hotel.example")["id"]
+    to = clocked.engine.destinations.add("hotel", "mail", "marta@hotel.example").id
     return clocked.engine.subscriptions.add("hotel", to, "daily", sections=["summary"], **how)
 
 
 def _documents(clocked: Clocked) -> list[Any]:
-    rows = clocked.engine.messages("hotel")["rows"]
-    return [clocked.engine.outbox.message(row["id"]).document for row in rows]
+    rows = clocked.engine.messages.of("hotel").rows
+    return [clocked.engine.outbox.message(row.id).document for row in rows]
 
 
 def test_a_digest_goes_out_once_in_the_recipients_zone(clocked: Clocked) -> None:
@@ -165,16 +165,17 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
 
 def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:
     """Unknown kinds, zones, hours, destinations, and files to where none can go."""
-    to = clocked.engine.add_destination("hotel", "mail", "marta@hotel.example")["id"]
+    to = clocked.engine.destinations.add("hotel", "mail", "marta@hotel.example").id
     with service(lambda _: Reply()):
-        slack = clocked.engine.add_destination("hotel", "slack", "https://hooks.slack.com/services/T/B/x")["id"]
-    for how in (
+        slack = clocked.engine.destinations.add("hotel", "slack", "https://hooks.slack.com/services/T/B/x").id
+    refused: tuple[dict[str, Any], ...] = (
         {"kind": "hourly"},
         {"zone": "Rome"},
         {"at": "7"},
         {"wait_hours": 99},
         {"destination": slack, "formats": ["xlsx"]},
-    ):
+    )
+    for how in refused:
         with pytest.raises(BadInputError):
             clocked.engine.subscriptions.add("hotel", **{"destination": to, "kind": "daily", **how})
     with pytest.raises(NotFoundError):

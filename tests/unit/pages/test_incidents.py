@@ -16,7 +16,7 @@ def opened(visitor: Visitor) -> str:
     """Add a rule and let it have found something; returns the incident's id."""
     engine = visitor.engine
     rule = {"name": f"Many {XSS}", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel"}
-    stored = engine.alert_store.rule("acme", engine.add_alert("acme", rule)["id"])
+    stored = engine.alert_store.rule("acme", engine.alerts.add("acme", rule).id)
     id_, day = new_id("inc"), NOW.replace(hour=0, minute=0, second=0, microsecond=0)
     found = Incident(
         id_, "acme", stored.id, "chat", f"Many {XSS}: chat", day - timedelta(days=1), day, 9, None, 9, day, 0, NOW
@@ -39,10 +39,10 @@ def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
     rule: dict[str, Any] = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": "5", "by": "channel"}
     led = visitor.act(f"{page}/try", page, status=303, **rule).headers["location"]
     assert "It would have fired 0 times in the past year." in visitor.see(led.replace("/alerts?", "/alerts/tried?"))
-    assert visitor.engine.alerts("acme")["rows"] == []
+    assert visitor.engine.alerts.of("acme").rows == []
     visitor.act(f"{page}/add", page, status=303, **rule)
-    made = visitor.engine.alerts("acme")["rows"][0]
-    assert (made["name"], made["limit"], made["by"]) == ("Many", 5, "channel")
+    made = visitor.engine.alerts.of("acme").rows[0]
+    assert (made.name, made.limit, made.by) == ("Many", 5, "channel")
     assert "Many" in visitor.see(page)
     refused = visitor.act(f"{page}/try", page, **{**rule, "metric": "mesages"})
     assert "not in the catalogue" in refused.text
@@ -52,8 +52,8 @@ def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
     """The form adds one; its button says whether a test arrived and why not."""
     page = "/t/acme/alerts"
     visitor.act(f"{page}/destination", page, kind="mail", to="marta@acme.example", name="Marta")
-    (made,) = visitor.engine.destinations("acme")["rows"]
-    assert "no mail server is set" in visitor.act(f"{page}/test", page, id=made["id"]).text
+    (made,) = visitor.engine.destinations.of("acme").rows
+    assert "no mail server is set" in visitor.act(f"{page}/test", page, id=made.id).text
 
 
 def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -> None:
@@ -75,11 +75,11 @@ def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visit
     visitor.see(LIST, 404)
     visitor.enter("acme", "analyst")
     visitor.act(f"/t/acme/incident/snooze?id={id_}", one, id=id_, hours="4")
-    assert visitor.engine.incident("acme", id_)["state"] == "snoozed"
+    assert visitor.engine.incidents.get("acme", id_).state == "snoozed"
     visitor.act(f"/t/acme/incident/acknowledge?id={id_}", one, id=id_)
-    assert visitor.engine.incident("acme", id_)["state"] == "acknowledged"
-    rule = visitor.engine.alerts("acme")["rows"][0]["id"]
+    assert visitor.engine.incidents.get("acme", id_).state == "acknowledged"
+    rule = visitor.engine.alerts.of("acme").rows[0].id
     assert ">Pause</button>" not in visitor.page("/t/acme/alerts")
     visitor.enter("acme", "admin")
     visitor.act("/t/acme/alerts/pause", "/t/acme/alerts", alert=rule)
-    assert visitor.engine.alerts("acme")["rows"][0]["paused"] is True
+    assert visitor.engine.alerts.of("acme").rows[0].paused is True

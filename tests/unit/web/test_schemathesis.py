@@ -77,7 +77,7 @@ def thing(engine: Engine, name: str) -> str:
             )
         case "alert":
             rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5}
-            return str(engine.add_alert("acme", rule)["id"])
+            return str(engine.alerts.add("acme", rule).id)
     return {
         "tenant": "acme",
         "queue": "analytics-ingest",

@@ -1,0 +1,22 @@
+"""What most commands do: ask the engine over a data folder, and print its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hubbub.app import Engine
+
+
+def show_answer(
+    data: Path | None, as_json: bool, ask: Callable[[Engine], object], columns: Sequence[str] | None = None
+) -> None:
+    """Print what `ask` returns of the engine: JSON, or as a table (of a list the `columns`)."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        answer = ask(engine)
+    show.emit(answer, as_json=as_json, columns=columns)
