@@ -20,9 +20,9 @@ from hubbub.store.integrations import Integration
 from hubbub.web import shapes
 from hubbub.web.auth import EngineOf
 from hubbub.web.body import read_raw
-from hubbub.web.work import Counted, counted
+from hubbub.web.work import Open, counted
 
-router = APIRouter(prefix="/v1/hooks", route_class=Counted)
+router = APIRouter(prefix="/v1/hooks", route_class=Open)
 
 Service = Annotated[str, Path(max_length=40, description="The service, as the integration names it.")]
 Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]

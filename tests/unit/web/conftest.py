@@ -55,7 +55,9 @@ class Face:
 
     def get(self, path: str, **params: Any) -> httpx2.Response:
         """Get something with the tenant's key."""
-        return self.http.get(path, params=params, headers=self.auth)
+        return self.http.get(
+            path, params=params or None, headers=self.auth
+        )  # an empty one would take away the path's own
 
     def ask(self, **question: Any) -> httpx2.Response:
         """Post a question, by default for messages of the day."""

@@ -145,6 +145,16 @@ def test_a_body_under_another_name_is_told_the_header(arena: Face, path: str, se
     assert (sent or "no Content-Type") in answer.json()["detail"]
 
 
+def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
+    """Left out in silence, one that is mistyped or belongs to another route would give another answer than was asked for."""
+    asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
+    assert told.get(asked).status_code == 200
+    for unknown, hint in (("whree=channel=sms", "did you mean 'where'?"), ("as_of=2026-08-01", "'as_of'")):
+        refused = told.get(f"{asked}&{unknown}")
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+        assert hint in refused.json()["detail"]
+
+
 def test_problems_are_rfc_9457(face: Face) -> None:
     """Every error is application/problem+json with type, title, status, detail, a code and the id in its header."""
     answers = [
