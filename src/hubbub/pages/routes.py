@@ -7,7 +7,7 @@ plain functions: they work in threads, and one slow page holds up nobody else's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
@@ -100,17 +100,17 @@ def of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
     return person, engine.control.tenant(tenant)
 
 
-def _of_guest(request: Request, token: str) -> tuple[Person, Tenant]:
+def _of_guest(request: Request) -> tuple[Person, Tenant]:
     engine = house_of(request).engine
-    person = people.guest_of(token, engine.access)
+    person = people.guest_of(request.path_params["token"], engine.access)
     return person, engine.control.tenant(str(person.tenant))
 
 
-def _operator(request: Request) -> Person:
+def _operator(request: Request) -> tuple[Person, None]:
     person = people.person_of(request, house_of(request).engine.access)
     if not person.may(Role.OPERATOR):
         raise NotFoundError("there is no such page")
-    return person
+    return person, None
 
 
 def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, refused: Refused | None = None) -> Ask:
@@ -147,7 +147,7 @@ def _held(view: View, locked: View) -> View:
     )
 
 
-def _page(pages: dict[str, Page], name: str, person: Person) -> Page:
+def _page(pages: Mapping[str, Page], name: str, person: Person) -> Page:
     page = pages.get(name)
     if page is None or not person.may_open(page):
         raise NotFoundError("there is no such page")
@@ -277,34 +277,6 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
     return JSONResponse({"values": list(known), "labels": list(known.values())}, headers=dict(render.HEADERS))
 
 
-@routes.get("/t/{tenant}/{name}")
-@guarded
-def tenant_page(request: Request, tenant: str, name: str) -> Response:
-    """Show a page of a tenant."""
-    person, one = of_tenant(request, tenant)
-    return _show(request, person, one, _page(TENANT, name, person))
-
-
-@routes.get("/t/{tenant}/{name}/{part}")
-@guarded
-def tenant_part(request: Request, tenant: str, name: str, part: str) -> Response:
-    """Show a part of a page, or its table as CSV."""
-    person, one = of_tenant(request, tenant)
-    return _widget(request, person, one, _page(TENANT, name, person), part)
-
-
-@routes.post("/t/{tenant}/{name}/{action}")
-async def tenant_action(request: Request, tenant: str, name: str, action: str) -> Response:
-    """Do what a form of a page says."""
-
-    @guarded
-    def act(request: Request, form: Form) -> Response:
-        person, one = of_tenant(request, tenant)
-        return _act(request, person, one, _page(TENANT, name, person), action, form)
-
-    return await _posted(request, act)
-
-
 @routes.get("/s/{token}")
 @guarded
 def guest_home(request: Request, token: str) -> Response:
@@ -313,48 +285,48 @@ def guest_home(request: Request, token: str) -> Response:
     return RedirectResponse(at(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}"), 303)
 
 
-@routes.get("/s/{token}/{name}")
-@guarded
-def guest_page(request: Request, token: str, name: str) -> Response:
-    """Show a page as a shared link allows it."""
-    person, one = _of_guest(request, token)
-    return _show(request, person, one, _page(TENANT, name, person))
+@dataclass(frozen=True)
+class Area:
+    """Pages under one kind of address; `who` finds out who asks, and of which tenant (None: the whole installation)."""
+
+    path: str
+    pages: Mapping[str, Page]
+    who: Callable[[Request], tuple[Person, Tenant | None]]
+    posts: bool = True
 
 
-@routes.get("/s/{token}/{name}/{part}")
-@guarded
-def guest_part(request: Request, token: str, name: str, part: str) -> Response:
-    """Show a part of such a page, or its table as CSV."""
-    person, one = _of_guest(request, token)
-    return _widget(request, person, one, _page(TENANT, name, person), part)
+AREAS = (
+    Area("/t/{tenant}", TENANT, lambda request: of_tenant(request, request.path_params["tenant"])),
+    Area("/s/{token}", TENANT, _of_guest, posts=False),
+    Area("/operate", OPERATOR, _operator),
+)
 
 
-@routes.get("/operate/{name}")
-@guarded
-def operator_page(request: Request, name: str) -> Response:
-    """Show a page about the whole installation."""
-    person = _operator(request)
-    return _show(request, person, None, _page(OPERATOR, name, person))
+def _open(area: Area) -> None:
+    """Give an area its three routes: a page, a part of one (or its table as CSV), and what a form posts."""
+
+    def asked(request: Request) -> tuple[Request, Person, Tenant | None, Page]:
+        person, tenant = area.who(request)
+        return request, person, tenant, _page(area.pages, request.path_params["name"], person)
+
+    def page(request: Request) -> Response:
+        return _show(*asked(request))
+
+    def part(request: Request) -> Response:
+        return _widget(*asked(request), request.path_params["part"])
+
+    async def post(request: Request) -> Response:
+        act = guarded(lambda request, form: _act(*asked(request), request.path_params["action"], form))
+        return await _posted(request, act)
+
+    routes.add_api_route(area.path + "/{name}", guarded(page), methods=["GET"])
+    routes.add_api_route(area.path + "/{name}/{part}", guarded(part), methods=["GET"])
+    if area.posts:
+        routes.add_api_route(area.path + "/{name}/{action}", post, methods=["POST"])
 
 
-@routes.get("/operate/{name}/{part}")
-@guarded
-def operator_part(request: Request, name: str, part: str) -> Response:
-    """Show a part of such a page, or its table as CSV."""
-    person = _operator(request)
-    return _widget(request, person, None, _page(OPERATOR, name, person), part)
-
-
-@routes.post("/operate/{name}/{action}")
-async def operator_action(request: Request, name: str, action: str) -> Response:
-    """Do what a form of such a page says."""
-
-    @guarded
-    def act(request: Request, form: Form) -> Response:
-        person = _operator(request)
-        return _act(request, person, None, _page(OPERATOR, name, person), action, form)
-
-    return await _posted(request, act)
+for _area in AREAS:
+    _open(_area)
 
 
 async def _posted(request: Request, act: Callable[..., Response]) -> Response:
