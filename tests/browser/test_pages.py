@@ -137,7 +137,7 @@ def test_numbers_on_the_page_are_the_api_s(operator: Visitor, server: Server) ->
     where = {"channel": "whatsapp"}
     answer = server.query(HOTEL, metrics=list(shown), **{"from": days[0], "to": days[1]}, where=where)["rows"][0]
     assert {name: float(value) for name, value in shown.items()} == {name: float(answer[name]) for name in shown}
-    rooms = page.locator("#rooms tbody tr")
+    rooms = page.locator("#places table.places tbody tr.below")
     asked = server.query(
         HOTEL, metrics=["messages"], by=["channel_id"], where=where, **{"from": days[0], "to": days[1]}
     )
@@ -160,7 +160,7 @@ def test_the_address_holds_everything(operator: Visitor) -> None:
     """Filters, days and comparison chosen by hand stand in the address; back and reload show the same."""
     operator.visit(f"/t/{HOTEL}/overview")
     page = operator.page
-    page.locator("#channels th a").first.click()
+    page.locator("#places th a").first.click()
     page.wait_for_load_state("networkidle")
     chip = page.locator(".chips li").inner_text()
     assert "channel=" in page.url and "Channel" in chip

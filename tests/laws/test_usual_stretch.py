@@ -34,7 +34,7 @@ def _ask(lab: Lab, zone: str, days: int, hours: list[int], *metrics: str, by: tu
     start = BEGIN.replace(tzinfo=tenant.tz) + timedelta(weeks=13)
     asked = Question(metrics, start, start + timedelta(days=days), by=by)
     with lab.queries.asking(tenant) as (ask, reading, now):
-        return usual_of_stretch(ask, reading, tenant, asked, now)
+        return usual_of_stretch(ask, reading, tenant, ask(asked), now)
 
 
 def _weeks(hours: list[int], days: int) -> list[list[int]]:

@@ -229,7 +229,10 @@ def news(
     if as_json:
         show.emit(answer, as_json=True)
         return
-    lines = [f"{point['sentence']} {point['in_words']}." for point in answer["points"]] or [answer["lead"]]
+    lines = [
+        " ".join(filter(None, (point["sentence"], point["in_words"] and f"{point['in_words']}.")))
+        for point in answer["points"]
+    ] or [answer["lead"]]
     for line in [*lines, answer["rest"]]:
         if line:
             typer.echo(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from hubbub.demo.scenario import READ_RECEIPTS, RECEIPTS
+from hubbub.demo.scenario import READ_RECEIPTS, RECEIPTS, Story
 from hubbub.demo.writer import Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -26,13 +26,20 @@ def write_conversations(writer: Writer) -> None:
         )  # fmt: skip
 
 
+def write_story(writer: Writer) -> None:
+    """Write the conversations of a day on which the tenant's story goes on."""
+    for _ in range(writer.scenario.story.conversations):
+        _Conversation(writer, writer.scenario.story).write()
+
+
 class _Conversation:
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, story: Story | None = None) -> None:
         self.writer = writer
+        self.story = story
         self.clock = writer.at(writer.busy_hour())
-        self.channel, self.room = writer.rng.choice(writer.scenario.rooms)
+        self.channel, self.room = story.room if story else writer.rng.choice(writer.scenario.rooms)
         self.staff = writer.pick(writer.scenario.staff)
-        self.by_ai = writer.chance(writer.scenario.ai)
+        self.by_ai = not story and writer.chance(writer.scenario.ai)
         self.contact = writer.contact()
         self.about: dict[str, Any] = {
             "channel": self.channel,
@@ -55,7 +62,7 @@ class _Conversation:
             self.ask(first=turn == 0)
             if self.by_ai and writer.chance(0.16):
                 self.hand_off()
-            elif not began_with_ai and writer.chance(0.03):
+            elif not began_with_ai and writer.chance(self.story.escalates if self.story and turn == 0 else 0.03):
                 self.escalate()
             if writer.chance(0.97):  # a few are never answered
                 self.answer()
@@ -83,9 +90,12 @@ class _Conversation:
         elif writer.chance(0.35):
             self.event("intent.action_taken", self.clock + writer.seconds(1, 2), confidence=sure, **intent)
         angry, glad = (0.7, 0.1) if self.room == scenario.hotspot else (0.09, 0.4)
+        if self.story:
+            angry, glad = self.story.angry, 0.05
         tone = "negative" if writer.chance(angry) else "positive" if writer.chance(glad) else "neutral"
+        topic = self.story.topic if self.story else writer.pick(scenario.topics)
         self.event(
-            "topic.classified", self.clock + writer.seconds(0.2, 1.5), message_id=message, topic=writer.pick(scenario.topics),
+            "topic.classified", self.clock + writer.seconds(0.2, 1.5), message_id=message, topic=topic,
             sentiment=tone, confidence=round(writer.rng.uniform(0.5, 0.99), 3),
         )  # fmt: skip
 
@@ -108,7 +118,7 @@ class _Conversation:
             self.event("response.ai_generated", message_id=message, duration_ms=wait // timedelta(milliseconds=1))
             self.event("message.sent", message_id=message, kind="ai")
         else:
-            self.clock = self.in_hours(self.clock + writer.minutes_about(5))
+            self.clock = self.in_hours(self.clock + writer.minutes_about(self.story.wait if self.story else 5))
             self.event("response.staff_sent", message_id=message, staff_id=self.staff)
             self.event("message.sent", message_id=message, staff_id=self.staff, kind="person")
         write_receipts(writer, self.clock, message, self.about)
@@ -136,7 +146,7 @@ class _Conversation:
             self.answer()
             self.clock += writer.minutes_about(10)
             self.event("conversation.resolved", **by)
-        if writer.chance(0.4):
+        if writer.chance(self.story.surveyed if self.story else 0.4):
             self.survey(writer.name("s"), by)
         if writer.chance(0.7):
             self.event("conversation.closed", self.clock + writer.minutes_about(26 * 60, 0.2), **by)
@@ -149,8 +159,8 @@ class _Conversation:
         if not writer.chance(0.55):
             return
         at += writer.minutes_about(40, 1.2)
-        weights = (5, 4, 3, 2, 1) if self.room == writer.scenario.hotspot else (1, 1, 3, 8, 12)
-        stars = writer.rng.choices((1, 2, 3, 4, 5), weights)[0]
+        usual = (5, 4, 3, 2, 1) if self.room == writer.scenario.hotspot else (1, 1, 3, 8, 12)
+        stars = writer.rng.choices((1, 2, 3, 4, 5), self.story.weights if self.story else usual)[0]
         self.event("satisfaction.rating_received", at, survey_id=survey, value=float(stars), **by)
         if writer.chance(0.2):
             words = {"text": "Thank you!" if stars > 3 else "That took too long."}

@@ -1,4 +1,4 @@
-"""What happens every day beside conversations: shifts, tasks, contacts, posts, observed numbers, a topic's spike."""
+"""What happens every day beside conversations: shifts, tasks, contacts, posts, observed numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from hubbub.demo.writer import Writer, contact_id
 
 SHIFTS = (7, 15, 22, 9, 12)
 """Hours at which shifts of nine hours begin; the first three cover day and night, the others only working days."""
-
-SPIKE_DAYS = (2, 4)
-"""Between how many days ago, both included, the tenant's spike topic is on everybody's lips."""
 
 
 def write_daily(writer: Writer) -> None:
@@ -41,18 +38,6 @@ def write_links(writer: Writer) -> None:
     writer.write("contact.linked", at, contact_id=known, name=same)
     if writer.chance(0.2):
         writer.write("contact.unlinked", at + timedelta(days=1), contact_id=known, name=same)
-
-
-def write_spike(writer: Writer) -> None:
-    """Write a wave of one topic, across all rooms but the hotspot, which has its own troubles."""
-    rooms = [pair for pair in writer.scenario.rooms if pair[1] != writer.scenario.hotspot]
-    for _ in range(70):
-        channel, room = writer.rng.choice(rooms)
-        tone = "negative" if writer.chance(0.2) else "neutral"
-        writer.write(
-            "topic.classified", writer.at(writer.busy_hour()), channel=channel, channel_id=room, topic=writer.scenario.spike,
-            sentiment=tone, confidence=round(writer.rng.uniform(0.7, 0.99), 3), contact_id=writer.contact(),
-        )  # fmt: skip
 
 
 def _write_shifts(writer: Writer) -> None:

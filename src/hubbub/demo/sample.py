@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from hubbub.demo.campaigns import write_campaign
-from hubbub.demo.conversations import write_conversations
-from hubbub.demo.daily import SPIKE_DAYS, write_daily, write_links, write_spike
+from hubbub.demo.conversations import write_conversations, write_story
+from hubbub.demo.daily import write_daily, write_links
 from hubbub.demo.scenario import SCENARIOS, Scenario
 from hubbub.demo.writer import Writer
 from hubbub.errors import BadInputError
@@ -58,11 +58,11 @@ def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iter
 
 
 def _day(scenario: Scenario, day: date, ago: int, seed: int) -> list[Event]:
-    talk, campaign, daily, links, spike = (Writer(scenario, day, seed, part) for part in "kcrls")
+    talk, campaign, daily, links, story = (Writer(scenario, day, seed, part) for part in "kcrls")
     write_conversations(talk)
     write_campaign(campaign)
     write_daily(daily)
     write_links(links)
-    if SPIKE_DAYS[0] <= ago <= SPIKE_DAYS[1]:
-        write_spike(spike)
-    return talk.events + campaign.events + daily.events + links.events + spike.events
+    if scenario.story.ago[0] <= ago <= scenario.story.ago[1]:
+        write_story(story)
+    return talk.events + campaign.events + daily.events + links.events + story.events

@@ -12,6 +12,25 @@ READ_RECEIPTS = frozenset({"whatsapp", "web"})
 
 
 @dataclass(frozen=True)
+class Story:
+    """What happens to a tenant a few days before the sample's end: a topic that nobody wrote about before, in one room.
+
+    `ago` are the days on which it goes on, both included, counted back; so many `conversations` a day, all answered by people
+    after about `wait` minutes. Shares are 0..1; `weights` are those of one to five stars.
+    """
+
+    topic: str
+    room: tuple[str, str]
+    ago: tuple[int, int]
+    conversations: int
+    angry: float = 0.15
+    escalates: float = 0.03
+    wait: float = 5.0
+    surveyed: float = 0.4
+    weights: tuple[int, ...] = (1, 1, 3, 8, 12)
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A tenant of the demo. Shares are 0..1, sizes per working day, `rooms` are pairs of channel and channel_id."""
 
@@ -30,7 +49,7 @@ class Scenario:
     hours: tuple[int, ...]
     intents: tuple[str, ...]
     topics: tuple[str, ...]
-    spike: str
+    story: Story
     tasks: tuple[str, ...]
     campaigns: tuple[str, ...]
     observed: tuple[tuple[str, float], ...]
@@ -61,7 +80,8 @@ HOTEL = Scenario(
     hours=(2, 1, 1, 1, 1, 2, 5, 9, 12, 11, 10, 9, 8, 8, 9, 11, 12, 12, 12, 11, 9, 7, 5, 3),
     intents=("book_room", "late_checkout", "room_service", "wifi", "directions", "complaint", "invoice", "other"),
     topics=("booking", "room_service", "wifi", "cleanliness", "breakfast", "billing", "praise"),
-    spike="air_conditioning",
+    # the air conditioning fails in a heat wave, and guests are no longer satisfied
+    story=Story("air_conditioning", ("web", "housekeeping"), (2, 5), 24, angry=0.8, surveyed=0.9, weights=(9, 6, 3, 1, 1)),
     tasks=("towels", "repair", "minibar", "luggage"),
     campaigns=("autumn-weekend", "spa-offer", "truffle-dinner"),
     observed=(("page.views", 900.0), ("page.followers", 5400.0)),
@@ -87,7 +107,8 @@ SHOP = Scenario(
     hours=(1, 1, 0, 0, 0, 1, 2, 4, 8, 12, 13, 12, 11, 11, 12, 13, 12, 11, 9, 8, 6, 5, 3, 2),
     intents=("order_status", "price", "appointment", "return", "stock", "complaint", "human", "other"),
     topics=("order", "delivery", "repair", "return", "price", "stock", "praise"),
-    spike="recall_brakes",
+    # brakes are recalled, and most of what customers ask the workshop has to be escalated
+    story=Story("recall_brakes", ("whatsapp", "workshop"), (2, 6), 22, escalates=0.9),
     tasks=("repair", "refund", "call_back"),
     campaigns=("spring-tune-up", "helmet-sale", "e-bike-days", "members-night"),
     observed=(("page.views", 2300.0), ("page.reach", 15000.0)),
@@ -112,7 +133,8 @@ DESK = Scenario(
     hours=(1, 1, 1, 1, 1, 1, 2, 4, 8, 13, 15, 15, 13, 10, 13, 15, 15, 13, 9, 6, 4, 3, 2, 1),
     intents=("how_to", "bug", "invoice", "access", "feature_request", "outage", "human", "other"),
     topics=("login", "api", "billing", "performance", "integrations", "feature_request", "praise"),
-    spike="login_sso",
+    # sign-in breaks while those who know it are away, and first replies take hours
+    story=Story("login_sso", ("slack", "C-API"), (2, 6), 30, wait=150.0),
     tasks=("bug", "follow_up", "access_request"),
     campaigns=(),
     observed=(("api.calls", 120000.0), ("seats.active", 340.0)),

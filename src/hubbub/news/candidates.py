@@ -14,8 +14,8 @@ class Candidate:
     """A number that can be news. `up` and `down` begin its sentence, with `{value}` and `{slice}`; empty: that way is none.
 
     `least`: of shares as much more or less (0.05 is 5 points), of all else so many times as much or as little as usual.
-    `by` is a dimension of which each value is judged for itself. `name` is what it is called in a row of others,
-    and `things` what it goes over.
+    `by` is a dimension of which each value is judged for itself, `weight` how much people mind. `name` is what it is called among
+    others, `things` what it goes over.
     """
 
     metric: str
@@ -26,16 +26,17 @@ class Candidate:
     least: float
     things: str = ""
     by: str = ""
+    weight: float = 1.0
 
 
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate(
         "csat", "satisfaction", "Satisfaction rose to {value}", "Satisfaction fell to {value}", least_n=20, least=0.05,
-        things="ratings",
+        things="ratings", weight=1.5,
     ),
     Candidate(
         "first_response_ms.p50", "median first response", "The median first response rose to {value}",
-        "The median first response fell to {value}", least_n=20, least=1.25, things="conversations",
+        "The median first response fell to {value}", least_n=20, least=1.25, things="conversations", weight=1.2,
     ),
     Candidate(
         "first_response_ms.p90", "slowest first responses", "9 in 10 got a first response within {value}",
@@ -43,11 +44,11 @@ CANDIDATES: tuple[Candidate, ...] = (
     ),
     Candidate(
         "escalation_rate", "escalations", "Escalations rose to {value} of conversations",
-        "Escalations fell to {value} of conversations", least_n=30, least=0.04, things="conversations",
+        "Escalations fell to {value} of conversations", least_n=30, least=0.04, things="conversations", weight=1.2,
     ),
     Candidate(
         "delivery_rate", "delivery", "Delivery rose to {value}", "Delivery fell to {value}",
-        least_n=50, least=0.02, things="messages",
+        least_n=50, least=0.02, things="messages", weight=1.2,
     ),
     Candidate(
         "classifications", "topics", "{slice} came up in {value} messages", "", least_n=20, least=2, by="topic",
@@ -62,4 +63,4 @@ CANDIDATES: tuple[Candidate, ...] = (
         1.2,
     ),
 )  # fmt: skip
-"""In the order of their weight: of numbers that went the wrong way, and of all others, the first ones are told first."""
+"""Of numbers that are as far from usual by their weight, the first one is told first."""

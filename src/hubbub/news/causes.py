@@ -18,10 +18,11 @@ MOST = 6
 """Rows that are shown."""
 LEAST_SHARE = 0.1
 """Of the difference: what moved the number less is not told."""
-CHANCE = 2
+CHANCE = 3
 """Standard errors below which the change of a part is chance."""
 FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
-"""Of dimensions that tell as much, the first one is taken: a room says more than its channel."""
+"""Of dimensions that tell nearly as much, the first one is taken: a room says more than its channel."""
+NEARLY = 0.8
 NAMES = {
     "channel": "channels", "channel_id": "rooms", "account_id": "accounts", "staff_id": "staff", "topic": "topics",
     "intent": "intents",
@@ -73,7 +74,8 @@ def causes(changes: Mapping[str, Any]) -> Causes:
     able = [name for name in _in_order(known) if name not in wholes and known[name]]
     if not able:
         return Causes("", (), _wholes(wholes))
-    dimension = max(able, key=lambda name: _told(known[name], difference))
+    most = max(_told(known[name], difference) for name in able)
+    dimension = next(name for name in able if _told(known[name], difference) >= min(most, NEARLY * most))
     rows = known[dimension]
     kept = [row for row in rows if _matters(row, difference, unit)]
     doubles = {_key(row): row["value"] for row in known.get("channel", [])} if dimension == "channel_id" else {}
@@ -89,13 +91,22 @@ def causes(changes: Mapping[str, Any]) -> Causes:
     return Causes(dimension, found, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
 
 
+def only(changes: Mapping[str, Any], dimension: str) -> Cause | None:
+    """Return the one value of a dimension, where all of a number is in it."""
+    rows = changes["dimensions"].get(dimension, {}).get("rows", [])
+    if len(rows) != 1 or rows[0]["value"] is None:
+        return None
+    row = rows[0]
+    return Cause(dimension, row["value"], row["before"], row["after"], row["n"], row["contribution"], 1.0)
+
+
 def _in_order(known: Mapping[str, Sequence[Any]]) -> list[str]:
     return sorted(known, key=lambda name: FINE.index(name) if name in FINE else len(FINE))
 
 
 def _told(rows: Sequence[Mapping[str, Any]], difference: float) -> float:
-    """Return how much of the difference the greatest part made, rounded: what tells as much is taken in the order of `FINE`."""
-    return round(max((row["contribution"] / difference for row in rows), default=0.0), 1)
+    """Return how much of the difference the greatest part made."""
+    return max((float(row["contribution"]) / difference for row in rows), default=0.0)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -128,7 +139,7 @@ def _error(row: Mapping[str, Any], difference: float, unit: str) -> float:
 def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequence[str]) -> str:
     parts = []
     if quiet > 0:
-        parts.append(f"{quiet} {NAMES.get(dimension, dimension)} that moved it no more than chance")
+        parts.append(f"{quiet} of the {NAMES.get(dimension, dimension)}, no more than chance")
     if others:
         parts.append(f"the same by {_and([NAMES.get(name, name) for name in others])}")
     if wholes:

@@ -6,7 +6,7 @@ and a sentence that says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,13 +15,14 @@ from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import Grain
 from hubbub.news import sentences
 from hubbub.news.candidates import CANDIDATES, Candidate
-from hubbub.news.causes import Cause, causes, made_of
+from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
 from hubbub.query.changes import changes_of
 from hubbub.query.result import Cell, Row
-from hubbub.query.usual import Ask, Usual
+from hubbub.query.usual import Ask, Usual, UsualRow, usual_of_each
 from hubbub.query.usual_stretch import Stretch, usual_of_stretch
 from hubbub.storage.transaction import Transaction
 
@@ -29,6 +30,7 @@ MOST = 3
 """Points that are told."""
 LEAST_CAUSE = 0.3
 """Of the difference: a cause that explains less is not told."""
+ROOM = "channel_id"
 LONGEST = timedelta(days=366)
 """A longer stretch has no news: eight weeks say nothing of years."""
 Label = Callable[[str, str], str]
@@ -47,14 +49,16 @@ class Number:
     previous: float | None
     usual: Usual
     judged: Judged
+    course: tuple[UsualRow, ...] = ()
+    """Its windows, each beside what is usual there, where a grain was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
     """A number that is news: in words, with its cause, and under which filters its rows are found.
 
-    `head` says what happened, `change` how far it is from before, `usual` what is usual, `because` what made it so; the last
-    three may be empty.
+    `head` says what happened, `change` how far it is from before, or else from usual, `usual` what is usual where `change` does
+    not say so, `because` what made it so.
     """
 
     number: Number
@@ -64,17 +68,19 @@ class Point:
     because: str
     cause: Cause | None
     where: Mapping[str, tuple[str, ...]]
+    things: str = ""
+    """What the number goes over: ratings, conversations."""
 
     @property
     def sentence(self) -> str:
         """The point in a sentence or two."""
-        first = f"{self.head}, {self.change}." if self.change else f"{self.head}."
+        first = f"{self.head}, {self.change}."
         return f"{first} {self.because}." if self.because else first
 
     @property
     def whole(self) -> str:
         """The same, with what is usual."""
-        return f"{self.sentence} {self.usual}."
+        return f"{self.sentence} {self.usual}." if self.usual else self.sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class News:
             "lead": self.lead,
             "rest": self.rest,
             "points": [_point(one) for one in self.points],
-            "numbers": [_number(one) for one in self.numbers],
+            "numbers": [{**_number(one), **_course(one, tenant)} for one in self.numbers],
             "freshness": dict(self.freshness),
         }
 
@@ -114,11 +120,11 @@ def news(
     """Return the news of a question's range under its filters, compared with what its `compare` names.
 
     Its metrics are judged beside those of `CANDIDATES`, and none of them is told of. What does not know a filter is left out.
+    With a `grain` they have their course; each dimension of `by` has numbers for each of its values, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
     numbers, answer = _judge_all(ask, reading, tenant, question, now)
-    told = sorted((one for one in numbers if one.judged.verdict is Verdict.NEWS), key=_rank)
-    told = _once(told)[:most]
+    told = sorted(_once([one for one in numbers if one.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
     points = tuple(_point_of(ask, tenant, question, now, one, label) for one in told)
     span = answer.get("compared_with")
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
@@ -153,9 +159,11 @@ def _judge_all(
         *by_metric,
         *(name for name in question.metrics if name not in by_metric and _knows(name, list(question.where))),
     ]
+    comparable = _is_comparable(question, now)
     if not asked or question.start >= now or question.end - question.start > LONGEST:
         return [], {}
-    groups = [(tuple(asked), ()), *(((one.metric,), (one.by,)) for one in candidates if one.by)]
+    groups = [(tuple(asked), ()), *(((one.metric,), (one.by,)) for one in candidates if one.by), *_slices(question)]
+    question, grain = replace(question, grain=Grain.TOTAL, by=()), question.grain
     found: list[Number] = []
     freshness: Mapping[str, Any] = {}
     for metrics, by in groups:
@@ -163,35 +171,63 @@ def _judge_all(
         answer = ask(one)
         freshness = freshness or answer.freshness
         rows = {tuple(row.dims.values()): row for row in answer.each()}
-        for stretch in usual_of_stretch(ask, reading, tenant, one, now):
+        for stretch in usual_of_stretch(ask, reading, tenant, answer, now):
             of_slice = next((c for c in candidates if c.by and (c.by,) == by and c.metric == stretch.metric), None)
             candidate = of_slice if by else by_metric.get(stretch.metric)
-            found.append(_judged(stretch, by, rows.get(stretch.dims), candidate))
-    return found, freshness
+            found.append(_judged(stretch, by, rows.get(stretch.dims), candidate, comparable=comparable))
+    if grain is Grain.TOTAL or not question.metrics:
+        return found, freshness
+    courses = _courses(ask, reading, tenant, replace(question, grain=grain, compare=None))
+    return [one if one.dimension else replace(one, course=courses.get(one.metric, ())) for one in found], freshness
 
 
-def _judged(stretch: Stretch, by: tuple[str, ...], row: Row | None, candidate: Candidate | None) -> Number:
+def _slices(question: Question) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Yield, for each dimension of a question, the metrics that know it."""
+    for name in question.by:
+        if metrics := tuple(one for one in question.metrics if _knows(one, [*question.where, name])):
+            yield metrics, (name,)
+
+
+def _courses(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> dict[str, tuple[UsualRow, ...]]:
+    known = tuple(name for name in question.metrics if _knows(name, list(question.where)))
+    found = usual_of_each(ask, reading, tenant, replace(question, metrics=known)) if known else []
+    return {one.question.metrics[0]: one.rows for one in found}
+
+
+def _is_comparable(question: Question, now: datetime) -> bool:
+    """Whether the period before has the same weekdays, so that a number may be held against it."""
+    days = (min(question.end, now) - question.start) / timedelta(days=1)
+    return question.compare in ("week", "weekdays") or days >= 27 or abs(days - 7 * round(days / 7)) <= 1
+
+
+def _judged(
+    stretch: Stretch, by: tuple[str, ...], row: Row | None, candidate: Candidate | None, *, comparable: bool
+) -> Number:
     pair = (row.compare or {}).get(stretch.metric, {}) if row is not None else {}
     previous = pair.get("previous")
     slice_ = "".join(value if value is not None else NONE for value in stretch.dims)
-    verdict = judged(stretch.metric, stretch.cell, stretch.usual, previous, candidate if slice_ != NONE else None)
+    held = previous if comparable else None
+    verdict = judged(stretch.metric, stretch.cell, stretch.usual, held, candidate if slice_ != NONE else None)
     unit = find(stretch.metric).unit
     return Number(stretch.metric, by[0] if by else "", slice_, unit, stretch.cell, previous, stretch.usual, verdict)
 
 
-_ORDER = {one.metric: place for place, one in enumerate(CANDIDATES)}
+_ORDER = {one.metric: (place, one.weight) for place, one in enumerate(CANDIDATES)}
+_FAR = 3.0
+"""Times its noise from where on a number is just far from usual."""
 
 
-def _rank(one: Number) -> tuple[int, int, float]:
-    """Worse comes first, then what is of single slices, then what is neither, then better; then by weight and size."""
+def _rank(one: Number) -> tuple[int, float, int]:
+    """Worse comes first, then what is of single slices, then what is neither, then better; of these the farther by weight."""
     level = 0 if one.judged.way is Way.WORSE else 1 if one.dimension else 3 if one.judged.way is Way.BETTER else 2
-    return level, _ORDER.get(one.metric, len(_ORDER)), -one.judged.size
+    place, weight = _ORDER[one.metric]
+    return level, -weight * min(one.judged.size, _FAR), place
 
 
 def _once(numbers: Sequence[Number]) -> list[Number]:
-    """Return one number of each kind: of a duration's statistics the first, of a dimension the value farthest from usual."""
+    """Return one number of each kind, the farthest from usual: of a duration's statistics, and of a dimension's values."""
     found: dict[tuple[str, str], Number] = {}
-    for one in numbers:
+    for one in sorted(numbers, key=lambda one: -one.judged.size):
         found.setdefault((one.metric.partition(".")[0], one.dimension), one)
     return list(found.values())
 
@@ -201,22 +237,32 @@ def _point_of(ask: Ask, tenant: Tenant, question: Question, now: datetime, one: 
     where = dict(question.where) | ({one.dimension: (one.slice,)} if one.dimension else {})
     metric = made_of(one.metric, one.previous or one.usual.median)
     asked = replace(question, metrics=(metric,), where=where, by=(), cut=())
-    found = causes(changes_of(ask, now, tenant, asked)) if _knows(metric, list(where)) else None
+    row = _cause(ask, tenant, asked, now, one)
     rises = one.usual.median is not None and (one.cell.value or 0) > one.usual.median
-    row = next((row for row in found.rows if row.share >= LEAST_CAUSE), None) if found else None
     named = label(one.dimension, one.slice) if one.dimension else ""
-    because = (
-        sentences.because(
-            row, label(row.dimension, row.value), sentences.within(metric) if metric != one.metric else ""
-        )
-        if row
-        else ""
-    )
+    by = sentences.within(metric) if metric != one.metric else ""
+    because = sentences.because(row, label(row.dimension, row.value), by) if row else ""
     rows_of = {**where, **({row.dimension: (row.value,)} if row else {})}
+    change = sentences.change(one)
     return Point(
-        one, sentences.head(candidate, one, named, rises=rises), sentences.change(one), sentences.usual(candidate, one),
-        because, row, rows_of if _knows(one.metric, list(rows_of)) else where,
+        one, sentences.head(candidate, one, named, rises=rises), change or sentences.expected(one),
+        sentences.usual(candidate, one) if change else "", because, row,
+        rows_of if _knows(one.metric, list(rows_of)) else where, candidate.things,
     )  # fmt: skip
+
+
+def _cause(ask: Ask, tenant: Tenant, asked: Question, now: datetime, one: Number) -> Cause | None:
+    """Return the part that made most of a change, where it made enough; of a slice also the one room that all of it is in."""
+    if not _knows(asked.metrics[0], list(asked.where)):
+        return None
+    found = changes_of(ask, now, tenant, asked)
+    if one.dimension:
+        everything = {name: values for name, values in asked.where.items() if name != one.dimension}
+        known = ask(replace(asked, where=everything, by=(ROOM,), compare=None)) if _knows(one.metric, [ROOM]) else None
+        whole = only(found, ROOM) if known is not None and len(known.dims) > 1 else None
+        if whole is not None:
+            return whole
+    return next((row for row in causes(found).rows if row.share >= LEAST_CAUSE), None)
 
 
 def _number(one: Number) -> dict[str, Any]:
@@ -229,10 +275,21 @@ def _number(one: Number) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _course(one: Number, tenant: Tenant) -> dict[str, Any]:
+    rows = [
+        {
+            "window": row.start.astimezone(tenant.tz).isoformat(), "value": row.cell.value, "n": row.cell.n,
+            "state": row.cell.state, "low": row.usual.low, "high": row.usual.high, "median": row.usual.median,
+        }
+        for row in one.course
+    ]  # fmt: skip
+    return {"course": rows} if rows else {}
+
+
 def _point(one: Point) -> dict[str, Any]:
     cause = one.cause
     return {
-        **_number(one.number), "head": one.head, "change": one.change or None, "in_words": one.usual,
+        **_number(one.number), "head": one.head, "things": one.things, "change": one.change, "in_words": one.usual or None,
         "because": one.because or None, "sentence": one.sentence,
         "cause": {
             "dimension": cause.dimension, "value": cause.value, "before": cause.before, "after": cause.after, "n": cause.n,

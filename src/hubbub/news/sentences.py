@@ -42,6 +42,12 @@ def change(number: Number) -> str:
     )
 
 
+def expected(number: Number) -> str:
+    """Say what was expected, of a point that has no period before to be held against."""
+    low, high = (about(one, number.unit) for one in (number.usual.low, number.usual.high))
+    return f"where {low} – {high} is usual"
+
+
 def usual(candidate: Candidate, number: Number) -> str:
     """Say what is usual of a point, and of how many things it is."""
     low, high, unit, n = number.usual.low, number.usual.high, number.unit, number.cell.n

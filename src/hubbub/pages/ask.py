@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from hubbub.app import Engine
-from hubbub.facts.moments import moment
+from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
 from hubbub.metrics.definition import Rollup
 from hubbub.model.name import KIND_OF, KINDS
@@ -103,6 +103,8 @@ class Ask:
         self.lost: list[str] = []
         """The same without days that are not over, of which nobody expects all yet."""
         self._known: dict[str, Any] = {}
+        self.ended: date | None = None
+        """The last day with data, where the view was moved there because the last four weeks have none."""
         self.refused = refused
         """A form that was just answered with an error; None as soon as it is shown again."""
 
@@ -252,6 +254,15 @@ class Ask:
             elif value is not None:
                 pairs.append((f"d.{name}", value))
         return f"{self.base}/explain?{view.on(rest={}).query()}&{urlencode(pairs)}"
+
+
+def last_event(engine: Engine, tenant: Tenant) -> datetime | None:
+    """Return the moment of a tenant's last event that is kept, up to now (UTC without zone), or None when there is none."""
+    with engine.queries.reading(tenant) as (reading, now):
+        last: int | None = reading.value(
+            "SELECT max(time) FROM event WHERE tenant = ? AND time <= ?", (tenant.no, micros(now))
+        )
+    return moment(last).replace(tzinfo=None) if last is not None else None
 
 
 def _asked_by(rollup: Rollup, column: str) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
 
+from hubbub.calculations import change
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.model.window import day_of
+from hubbub.news.sentences import about
 from hubbub.pages import charts
 from hubbub.pages.ask import Ask, Found
 from hubbub.pages.names import labels
@@ -58,12 +60,70 @@ def unit_of(metric: str) -> str:
     return find(metric).unit.value
 
 
-def cards(ask: Ask, metrics: Sequence[str], *, driving: str | None = None, page: str = "") -> Shown:
-    """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below."""
-    total = ask.query(metrics, compare=ask.view.compared)
-    lines = _sparks(ask, metrics)
-    found = [_card(ask, name, total, lines.get(name, ""), driving, page) for name in metrics]
+def cards(
+    ask: Ask,
+    metrics: Sequence[str],
+    *,
+    driving: str | None = None,
+    page: str = "",
+    beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> Shown:
+    """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below.
+
+    `beside` are the same numbers beside what is usual (`news`), where they are known: then they are drawn from these, and noise
+    decides their color. `titles` are cards' own.
+    """
+    total = _of_news(ask, metrics, beside) if beside else ask.query(metrics, compare=ask.view.compared)
+    lines = _courses(ask, beside) if beside else _sparks(ask, metrics)
+    found = [
+        _card(ask, name, total, lines.get(name, ""), driving, page)
+        | ({"title": titles[name]} if name in titles else {})
+        | (_noise(beside[name]) if name in beside else {})
+        for name in metrics
+    ]
     return shown_cards(found)
+
+
+def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, Mapping[str, Any]]) -> Found:
+    """Return numbers of the news as an answer to the same question."""
+    row: dict[str, Any] = {"details": {}, "compare": {}}
+    for name, one in beside.items():
+        row["details"][name] = {part: one[part] for part in ("value", "n", "state")}
+        if ask.view.compared:
+            moved = change(one["value"], one["previous"], unit_of(name) == Unit.SHARE)
+            row["compare"][name] = {"previous": one["previous"], "change": asdict(moved)}
+    return Found([row], ask.freshness, {name: why for name in metrics if (why := ask.unfiltered(name))})
+
+
+def _courses(ask: Ask, beside: Mapping[str, Mapping[str, Any]]) -> dict[str, Markup]:
+    """Draw the course of numbers on what was usual."""
+    return {
+        name: sparkline(
+            [row["value"] for row in one["course"]], _open_at(one["course"], ask),
+            [(row["low"], row["high"]) for row in one["course"]],
+        )
+        for name, one in beside.items() if one.get("course")
+    }  # fmt: skip
+
+
+def _noise(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a card of a number is colored, and what stands at its foot: beyond its noise it has color, or is bold."""
+    low, high, unit = one["usual"]["low"], one["usual"]["high"], one["unit"]
+    usual = f"usual {about(low, unit)} – {about(high, unit)}" if low is not None else ""
+    n = f"n = {one['n']:,}" if unit != Unit.COUNT and one["n"] else ""
+    return {"way": way_beyond(one), "foot": " · ".join(filter(None, (usual, n)))}
+
+
+def way_beyond(one: Mapping[str, Any]) -> str:
+    """Return the class of a change: better, worse or just beyond its noise, where it is; a change the other way has none."""
+    if one["verdict"] not in ("news", "beyond"):
+        return ""
+    rises = one["value"] > one["usual"]["median"]
+    if one["previous"] is not None and (one["value"] > one["previous"]) != rises:
+        return ""
+    way = one["way"] if one["way"] in ("better", "worse") else "beyond"
+    return f"{way} {'rises' if rises else 'falls'}"
 
 
 def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
@@ -103,6 +163,7 @@ def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, pa
         "explained": "" if name in total.unfiltered else ask.explained(name),
         "chosen": name == driving,
         "chart": ask.link(page, metric=name) if driving is not None else "",
+        "foot": None,
         **change_of(name, compared, unit),
     }
 
@@ -118,7 +179,7 @@ def plain_card(
     return {
         "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
         "n": None, "state": "", "why": why, "incomplete": False, "spark": "", "unfiltered": unfiltered,
-        "explained": "" if unfiltered else explained, "chosen": False, "chart": "", "change": note, "way": "",
+        "explained": "" if unfiltered else explained, "chosen": False, "chart": "", "change": note, "way": "", "foot": None,
     }  # fmt: skip
 
 
@@ -140,18 +201,23 @@ def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
 
 def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
     """Return `change` in words and `way` (better, worse, or only up, down, same) of a compared number."""
-    change = compared.get("change")
-    if not change or change["absolute"] is None:
+    moved = compared.get("change")
+    if not moved or moved["absolute"] is None:
         return {"change": "", "way": ""}
-    step = change["absolute"]
+    step = moved["absolute"]
     label = "same" if step == 0 else "up" if step > 0 else "down"
     if unit == Unit.SHARE:
         words = f"{100 * step:+.1f} points"
-    elif change["relative"] is not None:
-        words = f"{change['relative']:+.0%}"
+    elif unit == Unit.MS:
+        words = f"{'+' if step > 0 else '-'}{about(abs(step), unit)}" if step else "0"
+    elif unit == Unit.COUNT:
+        share = f" ({moved['relative']:+.0%})" if moved["relative"] else ""
+        words = f"{step:+,.0f}{share}"
+    elif moved["relative"] is not None:
+        words = f"{moved['relative']:+.0%}"
     else:
-        words = f"{step:+,.0f}" if unit == Unit.COUNT else f"{step:+,.2f}"
-    if not words.strip("+-0.% points"):  # a change too small to be written is none to a reader
+        words = f"{step:+,.2f}"
+    if not words.strip("+-0.% pointsm()"):  # a change too small to be written is none to a reader
         return {"change": words[1:], "way": "same"}
     return {"change": words.replace("-", "−"), "way": _way(metric, label)}
 
@@ -172,19 +238,24 @@ def over_time(
     mark: str = "line",
     stacked: bool = False,
     compare: bool = False,
+    usual: Mapping[str, Any] | None = None,
+    grain: str = "",
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
 
-    `mark` is that of Vega-Lite, or `bands`: the first as a line, with the space up to each next one.
+    `usual` is the first one's number of the news, with what was usual in each window. `mark` is that of Vega-Lite, or `bands`: the
+    first as a line, with the space up to each next one.
     """
     unit = unit_of(metrics[0])
-    grain = ask.grain
-    answer = ask.query(metrics, grain=grain, compare=ask.view.compared if compare else None)
+    answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
     known = [name for name in metrics if name not in answer.unfiltered]
     if not known:
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
+    course = {one["window"]: one for one in (usual or {}).get("course", ())}
+    for row in rows if course else ():
+        row |= {part: (course.get(row["window"]) or {}).get(part) for part in ("low", "high")}
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     there = [row[name] for row in rows for name in known if row[name] is not None]
     if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
@@ -196,14 +267,24 @@ def over_time(
         spec = charts.bands(rows, series, unit)
     else:
         spec = charts.over_time(
-            rows, series, unit, mark=mark, stacked=stacked, before=before, open_at=_open_at(rows, ask)
+            rows,
+            series,
+            unit,
+            mark=mark,
+            stacked=stacked,
+            before=before,
+            open_at=_open_at(rows, ask),
+            usual=bool(course),
         )
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
     if before:
         columns.append(Column(before, "Before", unit))
+    if course:
+        columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
     span = windows_of(rows, ask)
     links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), _said(names, known, rows, unit))
+    data = {"spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course)}
+    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
 
 
 def _open_at(rows: Sequence[Mapping[str, Any]], ask: Ask) -> int | None:

@@ -40,11 +40,13 @@ def over_time(
     stacked: bool = False,
     before: str = "",
     open_at: int | None = None,
+    usual: bool = False,
 ) -> Spec:
     """Draw columns of `rows` over their `window`. `series`: column and title; `before` is the column of the compared period.
 
     A missing value breaks the line. `shown` columns (`<column>_shown`) are what the tooltip says. `open_at` is the number of the
-    row that is not over yet: its bar is pale, and its line dotted with a hollow end.
+    row that is not over yet: its bar is pale, and its line dotted with a hollow end. `usual`: rows have what is usual, `low` to
+    `high`, a wash behind.
     """
     values = [
         {
@@ -71,11 +73,13 @@ def over_time(
     }  # fmt: skip
     known = [number for number, row in enumerate(rows) if any(row[name] is not None for name, _ in series)]
     ends = open_at if open_at in known and len(known) > 1 else None
-    layers = _lines(encoding, len(rows), ends) if mark == "line" else [_solid(mark, encoding)]
+    layers = _lines(encoding, len(rows), ends) if mark == "line" else [_solid(mark, encoding, len(rows))]
+    if usual:
+        layers.insert(0, _usual(rows, unit, top))
     if before:
         past = [{"t": wall(row["window"]), "v": row[before]} for number, row in enumerate(rows) if number != open_at]
         layers.insert(
-            0,
+            int(usual) if mark == "line" else len(layers),
             {
                 "data": {"values": past},
                 "mark": {"type": "line", "style": "before", "tooltip": None},
@@ -83,6 +87,20 @@ def over_time(
             },
         )
     return _spec(values, {"layer": [*_gaps(rows), *layers], "encoding": {"x": _time(len(rows))}})
+
+
+def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
+    """Draw what is usual as a wash; where it reaches far above all values it is cut, so that it does not flatten them."""
+    room = 1.0 if unit == Unit.SHARE else top * 1.5 or 1.0
+    values = [
+        {"t": wall(row["window"]), "low": row["low"], "high": min(row["high"], max(room, row["low"]))}
+        for row in rows if row["low"] is not None and row["high"] is not None
+    ]  # fmt: skip
+    return {
+        "data": {"values": values},
+        "mark": {"type": "area", "style": "usual", "interpolate": "step", "tooltip": None},
+        "encoding": {"y": _value("low", unit, None, top), "y2": {"field": "high"}},
+    }
 
 
 def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
@@ -128,11 +146,12 @@ def _lines(encoding: Spec, count: int, open_at: int | None) -> list[Spec]:
     ]
 
 
-def _solid(mark: str, encoding: Spec) -> Spec:
+def _solid(mark: str, encoding: Spec, count: int) -> Spec:
     """Return the layer of bars or areas, what is open paler than the rest."""
     whole = 0.75 if mark == "area" else 1.0
     pale = {"condition": {"test": "datum.open", "value": 0.4}, "value": whole}
-    return {"mark": {"type": mark, "tooltip": True}, "encoding": encoding | {"opacity": pale}}
+    wide = {"width": {"expr": f"max(2, 0.72 * width / {count})"}} if mark == "bar" else {}
+    return {"mark": {"type": mark, "tooltip": True, **wide}, "encoding": encoding | {"opacity": pale}}
 
 
 def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], unit: str) -> Spec:

@@ -54,6 +54,20 @@ def _shown(value: float | None, unit: str) -> str:
     return shown(int(value) if value is not None and float(value).is_integer() else value, unit)
 
 
+def still_open(ask: Ask, most: int = 3) -> list[dict[str, Any]]:
+    """Return open incidents for other pages, newest first, each with the way to it."""
+    found = ask.engine.incidents.of(ask.tenant.id, "open", limit=most).rows
+    units = _units(ask) if found else {}
+    return [
+        {
+            **_row(row, units.get(row.rule, "")),
+            "link": ask.link("incident", None, id=row.id),
+            "known": row.usual is not None,
+        }
+        for row in found
+    ]
+
+
 # --- one incident
 
 

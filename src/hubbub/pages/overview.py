@@ -1,43 +1,120 @@
-"""Overview: six numbers with their change, the chosen one over time, where it comes from, when it is busy, what changed."""
+"""Overview: the news with their cause, the numbers beside what is usual, where they come from, and when it is busy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
-from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
-from hubbub.model.question import NONE
-from hubbub.model.window import Grain, first_day, next_first_day
+from hubbub.model.window import Grain, day_of, first_day, next_first_day
+from hubbub.pages import news
 from hubbub.pages.ask import Ask
-from hubbub.pages.build import NOTHING_HERE, breakdown, cards, chosen, over_time, unit_of
+from hubbub.pages.build import NOTHING_HERE, cards, over_time, unit_of
 from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
-from hubbub.pages.view import FILTERS
-from hubbub.reports.words import shown
+from hubbub.pages.places import places
+from hubbub.pages.waiting import unanswered
+from hubbub.pages.why import why
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
+TEAM = (
+    "messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_15min", "csat", "ratings",
+)  # fmt: skip
+FEW_A_DAY = 10
+"""Things a day below which a share is drawn by week: of a few things it jumps."""
+SLACK = "slack"
+SLACK_CARDS = ("messages", "conversations_started", "waiting_conversations", "first_response_ms.p50", "active_contacts")
+SLACK_ROOMS = ("messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_1d")
+SLACK_TITLES: Mapping[str, str] = {
+    "conversations_started": "Threads",
+    "waiting_conversations": "Threads without a reply",
+    "first_response_ms.p50": "First reply, median",
+    "first_response_ms.within_1d": "Replied within a day",
+    "active_contacts": "Members who wrote",
+}
+"""What the numbers are called of a tenant who has Slack alone: there a conversation is a thread."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HEAT_DAYS = 366
 """Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
 LEVELS = 5
 
 
+def _is_slack(ask: Ask) -> bool:
+    """Whether all messages of these days came by Slack."""
+
+    def only() -> bool:
+        found = ask.query(["messages"], by=["channel"])
+        return {row["channel"] for row in found.rows if row["messages"]} == {SLACK}
+
+    return ask.once("slack", only)
+
+
+def _metrics(ask: Ask) -> list[str]:
+    """Return the metrics of the cards; without ratings there is none of satisfaction."""
+    if _is_slack(ask):
+        return [ask.timed(name) for name in SLACK_CARDS]
+    return [ask.timed(name) for name in CARDS]
+
+
+def _titles(ask: Ask) -> Mapping[str, str]:
+    return {ask.timed(name): title for name, title in SLACK_TITLES.items()} if _is_slack(ask) else {}
+
+
+def _chosen(ask: Ask) -> str:
+    """Return the metric that the address chooses, else the one that leads the news, else the first."""
+    metrics = _metrics(ask)
+    asked = ask.timed(ask.param("metric"))
+    return asked if asked in metrics else news.leading(news.found(ask, metrics), metrics) or metrics[0]
+
+
+def _beside(ask: Ask) -> dict[str, news.Number]:
+    metrics = _metrics(ask)
+    known = news.by_metric(news.found(ask, metrics))
+    return {name: known[name] for name in metrics if name in known}
+
+
+def _news(ask: Ask) -> Shown:
+    return news.shown(ask, _metrics(ask))
+
+
 def _cards(ask: Ask) -> Shown:
-    return cards(ask, [ask.timed(name) for name in CARDS], driving=chosen(ask, CARDS))
+    return cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask), titles=_titles(ask))
 
 
 def _chart(ask: Ask) -> Shown:
-    return over_time(ask, [chosen(ask, CARDS)], compare=True)
+    name = _chosen(ask)
+    number = _beside(ask).get(name)
+    days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
+    if (
+        number
+        and number["unit"] == Unit.SHARE
+        and ask.grain == "day"
+        and days > 7
+        and (number["n"] or 0) < FEW_A_DAY * days
+    ):
+        shown = over_time(ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True, grain="week")
+        about = f"Drawn by week: a day has {(number['n'] or 0) / days:.0f} on average."
+        return shown if shown.empty else replace(shown, note=about)
+    return over_time(
+        ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True,
+        mark="bar" if unit_of(name) == Unit.COUNT else "line", usual=number,
+    )  # fmt: skip
 
 
-def _channels(ask: Ask) -> Shown:
-    return breakdown(ask, "channel", ["messages", "conversations_started", ask.timed("first_response_ms.p50")])
+def _why(ask: Ask) -> Shown:
+    name = _chosen(ask)
+    return why(ask, name, _beside(ask).get(name))
 
 
-def _rooms(ask: Ask) -> Shown:
-    return breakdown(ask, "channel_id", ["messages", "conversations_started"])
+def _places(ask: Ask) -> Shown:
+    slack = _is_slack(ask)
+    names = [ask.timed(name) for name in (SLACK_ROOMS if slack else TEAM)]
+    return places(ask, names, _titles(ask), alone=SLACK if slack else "")
+
+
+def _unanswered(ask: Ask) -> Shown:
+    return unanswered(ask, "Thread" if _is_slack(ask) else "Conversation")
 
 
 def _heat_days(ask: Ask) -> tuple[date, date]:
@@ -78,60 +155,23 @@ def _heat(ask: Ask) -> Shown:
     return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, said, note)
 
 
-def _changed(ask: Ask) -> Shown:
-    name = chosen(ask, CARDS).replace(".p50", ".avg")
-    try:
-        answer = ask.kept(
-            "changes", metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
-            where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared or "previous",
-            include_bots=ask.view.bots, limit=5,
-        )  # fmt: skip
-    except BadQuestionError as error:
-        return Shown(empty=error.message)
-    if answer["difference"] is None:
-        return Shown(empty="There is nothing to compare with.")
-    rows = [
-        _contribution(ask, dimension, row, answer["unit"])
-        for dimension, found in answer["dimensions"].items()
-        for row in found["rows"]
-        if row["contribution"]
-    ]
-    rows.sort(key=lambda row: -abs(row["contribution"]))
-    rows = rows[:8]
-    unit = unit_of(name)
-    said = f"{title_of(name)} went from {shown(answer['before'], unit)} to {shown(answer['after'], unit)}"
-    columns = [
-        Column("what", "What"),
-        *(
-            Column(name, title, unit)
-            for name, title in (("before", "Before"), ("after", "After"), ("contribution", "Moved it by"))
-        ),
-    ]
-    return Shown("changed", {"said": said, "unit": unit}, Table(columns, rows), said, empty="" if rows else f"{said}.")
-
-
-def _contribution(ask: Ask, dimension: str, row: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    value = ask.label(dimension, row["value"]) if row["value"] is not None else NONE
-    return {
-        "what": f"{FILTERS.get(dimension, dimension)}: {value}",
-        **{name: _whole(row[name], unit) for name in ("before", "after", "contribution")},
-    }
-
-
-def _whole(value: float | None, unit: str) -> float | int | None:
-    """Return a count as the whole number that it is; contributions come as fractions."""
-    return round(value) if value is not None and unit == Unit.COUNT and value == round(value) else value
-
-
 PAGE = Page(
     "overview", "Overview",
     (
+        Widget("news", "The news", _news, size="news", wide=True),
         Widget("cards", "At a glance", _cards, size="cards", wide=True),
-        Widget("chart", "Over time", _chart, wide=True),
-        Widget("channels", "Channels", _channels, size="list"),
-        Widget("rooms", "Rooms", _rooms, size="list", lazy=True),
-        Widget("changed", "What changed", _changed, size="list", lazy=True, about="What moved the chosen number most."),
+        Widget("chart", "Over time", _chart),
+        Widget("why", "Why", _why, size="list", lazy=True),
+        Widget(
+            "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True,
+            about="Begun in these days, the longest first.",
+        ),
         Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
+        Widget(
+            "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
+            about="A channel with one room is one row. A change is shown where it is beyond the noise of its row; what is of "
+            "fewer than 20 is grey.",
+        ),
     ),
     group=Group.NOW,
 )  # fmt: skip

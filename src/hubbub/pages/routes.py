@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -20,8 +21,9 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from hubbub.app import Engine
 from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
 from hubbub.pages import people, render
-from hubbub.pages.ask import Ask, Person, first_event
+from hubbub.pages.ask import Ask, Person, first_event, last_event
 from hubbub.pages.base import at
 from hubbub.pages.build import beyond, lacking
 from hubbub.pages.every import OPERATOR, TENANT
@@ -29,7 +31,7 @@ from hubbub.pages.names import labels, named, with_names
 from hubbub.pages.navigation import navigation
 from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Done, Form, Page, Refused, Role, Shown, Widget
-from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, read_view
+from hubbub.pages.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
 from hubbub.reports.as_csv import answer_table
 from hubbub.telemetry import log
 
@@ -118,13 +120,26 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
     now = engine.clock()
     params = parse_qsl(request.url.query, keep_blank_values=False, max_num_fields=200)
     if tenant is None:
-        view = read_view(params, _NOBODY, now)
-    else:
-        first = first_event(engine, tenant) if ("range", "all") in params else None
-        view = read_view(params, tenant, now, oldest=first.date() if first else None)
-        if person.locked:
-            view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
-    return Ask(engine, person, tenant, view, page.name, now, refused)
+        return Ask(engine, person, tenant, read_view(params, _NOBODY, now), page.name, now, refused)
+    first = first_event(engine, tenant) if ("range", "all") in params else None
+    view = read_view(params, tenant, now, oldest=first.date() if first else None)
+    if person.locked:
+        view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
+    ended = (
+        None
+        if person.locked or chooses_days(params) or not (page.header and page.dated)
+        else _ended(engine, tenant, view)
+    )
+    ask = Ask(engine, person, tenant, last_days(view, ended) if ended else view, page.name, now, refused)
+    ask.ended = ended
+    return ask
+
+
+def _ended(engine: Engine, tenant: Tenant, view: View) -> date | None:
+    """Return the last day with data where it lies before a view's days."""
+    last = last_event(engine, tenant)
+    day = day_of(last.replace(tzinfo=UTC), tenant.tz) if last else None
+    return day if day and day < view.first else None
 
 
 _NOBODY = Tenant(0, "", "UTC")

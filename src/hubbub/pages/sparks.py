@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 120, 28
 
 
-def sparkline(values: Sequence[float | int | None], open_at: int | None = None) -> Markup:
+Range = tuple[float | None, float | None]
+
+
+def sparkline(values: Sequence[float | int | None], open_at: int | None = None, usual: Sequence[Range] = ()) -> Markup:
     """Draw values in their order; where one is missing the line is broken. The numbers stand beside it as text.
 
-    The way to the one that is not over yet (`open_at`) is dotted, and its end hollow.
+    The way to the one that is not over yet (`open_at`) is dotted, and its end hollow. `usual` is the range behind each of them;
+    one that reaches far beyond all values is cut.
     """
     known = [float(value) for value in values if value is not None]
     if len(known) < 2:
         return Markup("")
-    low, high = min(known), max(known)
+    low, high = _bounds(known, usual)
     step, span = (WIDTH - 8) / max(len(values) - 1, 1), (high - low) or 1.0
 
     def at(number: int, value: float) -> str:
@@ -38,9 +42,44 @@ def sparkline(values: Sequence[float | int | None], open_at: int | None = None) 
             )
             break
         solid, pen = f"{solid}{pen}{here}", "L"
-    drawn = f'<path d="{solid}"/>{dotted}'
+    drawn = f'{_wash(usual, low, high, at)}<path d="{solid}"/>{dotted}'
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
     return Markup(f'<svg class="spark" {box} aria-hidden="true">{drawn}</svg>')
+
+
+def _bounds(known: Sequence[float], usual: Sequence[Range]) -> tuple[float, float]:
+    """Return the least and greatest that is drawn: all values, and of the usual range at most half as much beyond them."""
+    low, high = min(known), max(known)
+    room = (high - low or abs(high) or 1.0) / 2
+    lows, highs = [a for a, _ in usual if a is not None], [b for _, b in usual if b is not None]
+    return max(min([low, *lows]), low - room), min(max([high, *highs]), high + room)
+
+
+def _wash(usual: Sequence[Range], low: float, high: float, at: Callable[[int, float], str]) -> str:
+    """Return the usual range as one surface for each stretch in which it is known."""
+    pieces: list[list[tuple[int, float, float]]] = [[]]
+    for number, (bottom, top) in enumerate(usual):
+        if bottom is None or top is None:
+            pieces.append([])
+        else:
+            pieces[-1].append((number, max(bottom, low), min(top, high)))
+    drawn = ""
+    for piece in pieces:
+        if len(piece) > 1:
+            edge = [at(number, max(top, low)) for number, _, top in piece]
+            edge += [at(number, min(bottom, high)) for number, bottom, _ in reversed(piece)]
+            drawn += f'<path class="usual" d="M{"L".join(edge)}Z"/>'
+    return drawn
+
+
+def middle_bar(share: float) -> Markup:
+    """Draw a bar from the middle of its cell: to the right what is more, to the left what is less, up to ±1."""
+    width = 50 * min(abs(share), 1.0)
+    left = 50 if share > 0 else 50 - width
+    return Markup(
+        f'<svg class="from-middle" aria-hidden="true"><rect class="line" x="50%" width="1" height="100%"/>'
+        f'<rect class="{"more" if share > 0 else "less"}" x="{left:.1f}%" width="{width:.1f}%" y="15%" height="70%"/></svg>'
+    )
 
 
 def share_bar(share: float) -> Markup:

@@ -143,6 +143,17 @@ class View:
         return self.on(where={k: v for k, v in self.where.items() if k in self.locked}, bots=False)
 
 
+def chooses_days(params: Params) -> bool:
+    """Whether an address says which days it shows."""
+    return any(name in ("range", "from", "to") for name, _ in params)
+
+
+def last_days(view: View, last: date) -> View:
+    """Return the view of as many days up to a day."""
+    after = last + timedelta(days=1)
+    return view.on(range="custom", first=after - timedelta(days=view.days), after=after)
+
+
 def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | None = None) -> View:
     """Read an address. `oldest`: the local day of the tenant's first event, where "all" begins. Raises BadQuestionError."""
     given: dict[str, list[str]] = {}

@@ -98,18 +98,27 @@ def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question)
     """Do the same at the one moment that `Queries.asking` gives."""
     if len(question.metrics) != 1 or question.compare is not None:
         raise BadQuestionError("ask what is usual of one metric, without a comparison")
+    (answer,) = usual_of_each(ask, reading, tenant, question)
+    return answer
+
+
+def usual_of_each(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> list[UsualAnswer]:
+    """Do the same of several metrics, by the same statements."""
     if question.grain not in GRAINS:
         raise BadQuestionError(f"what is usual is known of hours, days and weeks, not of grain {question.grain}")
     first = window_of(question.start, question.grain, tenant.tz).start
-    answer, history = with_history(ask, reading, tenant, question)
-    name = question.metrics[0]
-    rows = tuple(
-        UsualRow(row.start, dims, row.cells[name], history.usual(row.start, dims))
-        for row in answer.each()
-        if row.start >= first
-        for dims in [tuple(row.dims.values())]
-    )
-    return UsualAnswer(question, tenant.zone, find(name).unit, rows, answer.freshness)
+    answer = ask(replace(question, start=_weeks_before(first, tenant)))
+    known = _known_from(reading, tenant, question.grain)
+    histories = {name: History(answer, tenant, known, name) for name in question.metrics}
+    rows = [(row, tuple(row.dims.values())) for row in answer.each() if row.start >= first]
+    return [
+        UsualAnswer(
+            replace(question, metrics=(name,)), tenant.zone, find(name).unit,
+            tuple(UsualRow(row.start, dims, row.cells[name], histories[name].usual(row.start, dims)) for row, dims in rows),
+            answer.freshness,
+        )
+        for name in question.metrics
+    ]  # fmt: skip
 
 
 def with_history(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> tuple[Answer, History]:
@@ -133,12 +142,12 @@ def _known_from(reading: Transaction, tenant: Tenant, grain: Grain) -> datetime 
 
 
 class History:
-    """An answer's settled values by slice and local place in the calendar."""
+    """An answer's settled values of a metric (its first when None), by slice and local place in the calendar."""
 
-    def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None) -> None:
+    def __init__(self, answer: Answer, tenant: Tenant, known_from: datetime | None, metric: str | None = None) -> None:
         """`known_from`: what is before is not known, as of a tenant that was not there yet."""
         self._tz, self._by_hour = tenant.tz, answer.question.grain is Grain.HOUR
-        (column,) = answer.columns.values()
+        column = answer.columns[metric or answer.question.metrics[0]]
         self._counts = column.unit in (Unit.COUNT, Unit.MS, Unit.SHARE)
         self._at: dict[tuple[str | None, ...], dict[_Place, float]] = {}
         for start, dims, value, state in zip(answer.starts, answer.dims, column.values, column.states, strict=True):

@@ -43,12 +43,10 @@ class Stretch:
     usual: Usual
 
 
-def usual_of_stretch(
-    ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime
-) -> list[Stretch]:
-    """Return each metric's number over a question's range up to `now`, by its slices, beside what is usual of it."""
-    question = replace(question, grain=Grain.TOTAL, compare=None)
-    answer, elapsed = ask(question), min(question.end, now) - question.start
+def usual_of_stretch(ask: Ask, reading: Transaction, tenant: Tenant, answer: Answer, now: datetime) -> list[Stretch]:
+    """Return each number of an answer over a whole range, up to `now`, beside what is usual of it."""
+    question = replace(answer.question, compare=None)
+    elapsed = min(question.end, now) - question.start
     if elapsed <= timedelta(0):
         return []
     starts = [_weeks_earlier(question.start, back, tenant) for back in range(LOOK_BACK, 0, -1)]

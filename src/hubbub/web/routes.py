@@ -196,10 +196,18 @@ async def news(
     metric: Annotated[
         list[str] | None, Query(max_length=20, description="Metrics that are judged beside the declared ones.")
     ] = None,
+    by: Annotated[
+        list[Text] | None,
+        Query(max_length=10, description="Dimensions of which each value is judged by these metrics."),
+    ] = None,
+    grain: Annotated[
+        str, Query(max_length=20, description="hour, day or week: with the course of these metrics; total: without.")
+    ] = "total",
     include_bots: Annotated[bool, Query(description="Count bots too.")] = False,
 ) -> Response:
     """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
     asked = {"metrics": metric or [], "start": start, "end": end, "where": _where(where), "compare": compare}
+    asked |= {"by": by or [], "grain": grain}
     return await cached(request, engine, "news", tenant, **asked, include_bots=include_bots)
 
 

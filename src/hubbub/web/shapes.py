@@ -204,8 +204,8 @@ class NewsPoint(NewsNumber):
     """A number that is news, in words, with its cause."""
 
     head: str
-    change: str | None
-    in_words: str = Field(description="What is usual.")
+    change: str = Field(description="Against the period before, or what is usual.")
+    in_words: str | None = Field(description="What is usual, where `change` does not say so.")
     because: str | None
     sentence: str
     cause: NewsCause | None

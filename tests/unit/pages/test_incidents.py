@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -83,3 +84,17 @@ def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visit
     visitor.enter("acme", "admin")
     visitor.act("/t/acme/alerts/pause", "/t/acme/alerts", alert=rule)
     assert visitor.engine.alerts.of("acme").rows[0].paused is True
+
+
+def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
+    """Who may see incidents finds open ones on the Overview, with the way to each; a viewer, and when all are closed, no box."""
+    id_ = opened(visitor)
+    page = visitor.page("/t/acme/overview")
+    assert "1 open incident" in visitor.see("/t/acme/overview") and f"id={id_}" in page and XSS not in page
+    visitor.enter("acme", "viewer")
+    assert "open incident" not in visitor.see("/t/acme/overview")
+    visitor.enter("acme", "analyst")
+    stored = visitor.engine.alert_store
+    rule, closed = stored.rule("acme", stored.incident("acme", id_).rule), stored.incident("acme", id_)
+    assert stored.decide(rule, Decision(NOW, [replace(closed, closed_at=NOW)]))
+    assert "open incident" not in visitor.see("/t/acme/overview")

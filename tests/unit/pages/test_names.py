@@ -38,11 +38,15 @@ def named(visitor: Visitor) -> Visitor:
 
 def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
     """A breakdown shows names, with the id where two rooms have the same one; its CSV has a column for each."""
-    shown = named.see(f"/t/acme/overview/rooms?{VIEW}")
+    shown = named.see(f"/t/acme/overview/places?{VIEW}")
     assert "front desk" in shown and "same (C2)" in shown and "same (C3)" in shown and "front desk (C1)" not in shown
-    answer = named.http.get(f"/t/acme/overview/rooms.csv?{VIEW}")
+    answer = named.http.get(f"/t/acme/overview/places.csv?{VIEW}")
     rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
-    assert {row["name"]: row["name.name"] for row in rows} == {"C1": "front desk", "C2": "same", "C3": "same"}
+    assert {row["room"]: row["room.name"] for row in rows if row["room"]} == {
+        "C1": "front desk",
+        "C2": "same",
+        "C3": "same",
+    }
     assert "Bo" in named.see(f"/t/acme/team/speed?{VIEW}")
     assert "front desk" in named.see(f"/t/acme/topics/hotspots?{VIEW}")
 
@@ -76,7 +80,7 @@ def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
     )
     named.enter("acme", "admin")
     named.act("/t/acme/names/call", "/t/acme/names", kind="room", id="C1", name="Reception")
-    assert "Reception" in named.see(f"/t/acme/overview/rooms?{VIEW}")
+    assert "Reception" in named.see(f"/t/acme/overview/places?{VIEW}")
     assert "names[0].name" in plain(
         named.act("/t/acme/names/call", "/t/acme/names", 400, kind="room", id="C1", name=" ").text
     )

@@ -21,7 +21,7 @@ function colors() {
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second", "surface"];
+  const names = ["accent", "before", "grid", "good", "ink", "ink-2", "ink-3", "line-2", "second", "surface", "usual"];
   const all = Object.fromEntries(names.map((name) => [name, found(`--${name}`)]));
   probe.remove();
   return all;
@@ -41,6 +41,7 @@ function config() {
     mark: { color: color.accent },
     style: {
       before: { color: color.before, stroke: color.before, strokeWidth: 1.5, strokeDash: [4, 3] },
+      usual: { color: color.usual, fill: color.usual },
       open: { filled: true, fill: color.surface, strokeWidth: 2, size: 60 },
     },
     text: { color: color.ink },
