@@ -27,8 +27,8 @@ REQUESTS = 15 if ALL else 5
 AWAY = 60 if ALL else 0
 """Seconds for which PostgreSQL is away, or hangs, at least."""
 OUTAGES = 2 if ALL else 1
-KILLS_OF_SHARING = 40 if ALL else 2
-"""Kills of servers and workers that share a PostgreSQL."""
+KILLS_OF_SHARING = 20 if ALL else 2
+"""Kills of one of the servers, and of one of the workers, that share a PostgreSQL."""
 
 FUZZ = 3_000 if ALL else 120
 """Damaged inputs of each kind: bodies, payloads, files, mappings, exports."""

@@ -184,6 +184,14 @@ class StoreDamagedError(HubbubError):
     status = 503
 
 
+class StoreNewerError(HubbubError):
+    """Another version of Hubbub changed the store's tables: end this process, and start that version."""
+
+    code = "store_newer"
+    status = 503
+    retry = True
+
+
 class WrongInstallationError(HubbubError):
     """The data folder and the control database are not of one installation: bring back the one that belongs to the other."""
 
@@ -240,7 +248,7 @@ REASONS = {
 }
 """What is finer than a code: the `reason` among some errors' details, for the delivery log. Never a word of who asked."""
 
-NOT_NOW = (StoreUnavailableError, StoreBusyError, DatabaseUnavailableError)
+NOT_NOW = (StoreUnavailableError, StoreBusyError, StoreNewerError, DatabaseUnavailableError)
 """What a store raises that cannot do anything at the moment, whatever it is asked."""
 
 

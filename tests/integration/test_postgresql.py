@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from hubbub.demo import sample
-from hubbub.errors import StoreDamagedError, StoreUnavailableError
+from hubbub.errors import StoreDamagedError, StoreNewerError, StoreUnavailableError
 from hubbub.facts.refresh import refresh
 from hubbub.facts.verify import verify
 from hubbub.ingest.intake import Intake
@@ -25,11 +26,13 @@ from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
 from hubbub.model.window import Grain
 from hubbub.query.queries import Queries
 from hubbub.storage import postgresql_schema, schema
-from hubbub.storage.postgresql import Database
+from hubbub.storage.postgresql import CHECK_SECONDS, LOCKS, MAKING, Database
 from hubbub.storage.store import Store
+from hubbub.version import __version__
 from tests.conftest import empty_database
 from tests.extent import ALL
 from tests.integration.store_child import BATCH, NOW, TENANTS
+from tests.integration.test_serve import until
 
 DAYS = 20 if ALL else 2
 FACTS = ("event", "response", "episode", "survey", "state", "receipt_channel", "person")
@@ -205,26 +208,67 @@ def test_readers_see_one_moment(place: Place) -> None:
     store.close()
 
 
-def test_tables_are_completed_once_and_old_processes_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A column that a table lacks is added with its rows kept; a process whose layout is another writes nothing any more."""
+def test_tables_are_completed_and_old_processes_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that a table lacks is added with its rows kept; a process whose declarations are others answers nothing any more and
+    takes no events; one that is older, or has another layout, does not begin."""
     old = place.open()
     with old.facts.write() as writing:
         writing.run("ALTER TABLE survey DROP COLUMN scale")
         writing.run("INSERT INTO survey (tenant, survey, rating) VALUES (1, 's', 4.0)")
-        writing.run("DELETE FROM meta WHERE key = 'made'")
+    monkeypatch.setattr(postgresql_schema, "MADE", "another")
     new = place.open()
     with new.facts.read() as reading:
         assert reading.rows("SELECT survey, rating, scale FROM survey") == [("s", 4.0, None)]
-    with new.facts.write() as writing:
-        writing.run("UPDATE meta SET value = '2' WHERE key = 'layout'")
-    with pytest.raises(StoreDamagedError, match="has the layout 2, this process writes 1"), old.facts.write(1):
+    with pytest.raises(StoreNewerError, match="changed the tables while this process ran"), old.facts.write(1):
         pass
-    monkeypatch.setattr(postgresql_schema, "MADE", "another")
-    database = Database(place.url)
-    with pytest.raises(StoreDamagedError, match="has the layout 2, this Hubbub reads 1"):
-        postgresql_schema.create(database)
-    for one in (old, new, database):
+    time.sleep(CHECK_SECONDS)
+    event = Event(type="message.received", time=NOW, id="a", channel="web")
+    with pytest.raises(StoreNewerError, match="changed the tables while this process ran"):
+        Intake(old, lambda: NOW, lambda _: None).accept(TENANTS[0], [event])
+    with pytest.raises(StoreNewerError, match="changed the tables while this process ran"), old.facts.read():
+        pass
+    for key, value, error, says in (
+        ("version", "0.10.0", StoreNewerError, f"brought up to date by Hubbub 0.10.0, this is {__version__}"),
+        ("layout", "2", StoreDamagedError, "has the layout 2, this Hubbub reads 1"),
+    ):
+        with new.facts.write() as writing:
+            writing.run("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        monkeypatch.setattr(postgresql_schema, "MADE", f"for {key}")
+        with closing(Database(place.url)) as database, pytest.raises(error, match=says):
+            postgresql_schema.create(database)
+    for one in (old, new):
         one.close()
+
+
+def waiting(place: Place) -> int:
+    """Return how many sessions wait for an advisory lock."""
+    with closing(Database(place.url)) as database, database.read() as reading:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+        return int(reading.value(sql))
+
+
+def test_two_processes_at_once_complete_the_tables_once(place: Place) -> None:
+    """Of two processes that start at once on tables of an earlier version one completes them; the other waits, and does nothing."""
+    place.open().close()
+    with closing(Database(place.url)) as database, database.append() as making:
+        making.run("ALTER TABLE survey DROP COLUMN scale")
+        making.run("UPDATE meta SET value = 'earlier' WHERE key = 'made'")
+        making.run("CREATE TABLE said (what TEXT)")
+        making.run(
+            "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO said VALUES (tg_tag); END $$"
+        )
+        making.run("CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION noted()")
+    code = "import sys; from hubbub.storage.postgresql_store import connect; connect(sys.argv[1]).facts.close()"
+    with closing(Database(place.url)) as other:
+        with other.append() as held:
+            held.run(f"SELECT pg_advisory_xact_lock({LOCKS}, {MAKING})")
+            children = [subprocess.Popen([sys.executable, "-c", code, place.url]) for _ in range(2)]
+            until(lambda: waiting(place) == 2, "both wait")
+        assert [one.wait(120) for one in children] == [0, 0]
+        with other.read() as reading:
+            done = dict(reading.rows("SELECT what, count(*) FROM said GROUP BY what"))
+            assert (done["ALTER TABLE"], done["CREATE VIEW"]) == (1, len(postgresql_schema.VIEWS))
+            assert reading.value("SELECT value FROM meta WHERE key = 'made'") == postgresql_schema.MADE
 
 
 def test_other_processes_are_followed(place: Place) -> None:

@@ -127,10 +127,10 @@ class Review:
         """Return labels that no person gave, by message, the least sure first."""
         kind = next(kind for kind in KINDS if label_set in kind.sets)
         types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
-        confidence, by, guess = (
-            f"json_extract(attributes, '$.labels.{label_set.value}.{name}')" for name in ("confidence", "by", "guess")
-        )
         with self._store.facts.read() as reading:
+            said, place = reading.dialect, ("labels", label_set.value)
+            by, guess = (said.text_at("attributes", (*place, name)) for name in ("by", "guess"))
+            confidence = said.number_at("attributes", (*place, "confidence"))
             rows = reading.rows(
                 f"SELECT message_id, coalesce({FIELDS[label_set]}, {guess}), {by}, {confidence} FROM event "
                 f"WHERE tenant = ? AND source = ? AND type IN ({', '.join('?' * len(types))}) AND message_id IS NOT NULL "

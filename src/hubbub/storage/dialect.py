@@ -6,7 +6,7 @@ What they share and what they do not is written down in docs/why/0031, and teste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -15,8 +15,9 @@ class Dialect:
     """How one engine says what the other says otherwise; each function takes SQL and returns SQL.
 
     `row`: the place of a row in a table without a key, good within one transaction. `whole`: a number without what follows its
-    point. `numbers`, `texts`: what is in a JSON list that is bound as text. `by_index`: follows a table's name where the planner
-    would take a worse index than the named one.
+    point. `numbers`, `texts`: what is in a JSON list that is bound as text. `text_at`, `number_at`: what a JSON document says below
+    these names, null where it says nothing or something else. `by_index`: follows a table's name where the planner would take a
+    worse index than the named one.
     """
 
     name: str
@@ -24,7 +25,23 @@ class Dialect:
     whole: Callable[[str], str]
     numbers: Callable[[str], str]
     texts: Callable[[str], str]
+    text_at: Callable[[str, Sequence[str]], str]
+    number_at: Callable[[str, Sequence[str]], str]
     by_index: Callable[[str], str]
+
+
+_NUMBERS = "'integer', 'real'"
+
+
+def _sqlite_at(sql: str, names: Sequence[str], types: str) -> str:
+    place = f"{sql}, '$.{'.'.join(names)}'"
+    return f"CASE WHEN json_type({place}) IN ({types}) THEN json_extract({place}) END"
+
+
+def _postgresql_at(sql: str, names: Sequence[str], type_: str) -> str:
+    document = f"CAST(replace({sql}, '\\u0000', '\\ufffd') AS JSON)"  # it refuses a document with a NUL anywhere
+    place = f"'{{{','.join(names)}}}'"
+    return f"CASE WHEN json_typeof({document} #> {place}) = '{type_}' THEN {document} #>> {place} END"
 
 
 SQLITE = Dialect(
@@ -33,6 +50,8 @@ SQLITE = Dialect(
     whole=lambda sql: f"CAST({sql} AS INTEGER)",
     numbers=lambda sql: f"(SELECT value FROM json_each({sql}))",
     texts=lambda sql: f"(SELECT value FROM json_each({sql}))",
+    text_at=lambda sql, names: _sqlite_at(sql, names, "'text'"),
+    number_at=lambda sql, names: f"CAST({_sqlite_at(sql, names, _NUMBERS)} AS REAL)",
     by_index=lambda name: f"INDEXED BY {name}",
 )
 
@@ -42,5 +61,7 @@ POSTGRESQL = Dialect(
     whole=lambda sql: f"CAST(trunc({sql}) AS BIGINT)",
     numbers=lambda sql: f"(SELECT CAST(jsonb_array_elements_text(CAST({sql} AS JSONB)) AS BIGINT))",
     texts=lambda sql: f"(SELECT jsonb_array_elements_text(CAST({sql} AS JSONB)))",
+    text_at=lambda sql, names: _postgresql_at(sql, names, "string"),
+    number_at=lambda sql, names: f"CAST({_postgresql_at(sql, names, 'number')} AS DOUBLE PRECISION)",
     by_index=lambda _: "",
 )

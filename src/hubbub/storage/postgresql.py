@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,14 @@ from psycopg import errors as state
 from psycopg.adapt import Buffer, Dumper, Loader
 from psycopg.types.numeric import Int8Dumper
 
-from hubbub.errors import BadInputError, StoreBusyError, StoreDamagedError, StoreFullError, StoreUnavailableError
+from hubbub.errors import (
+    BadInputError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreNewerError,
+    StoreUnavailableError,
+)
 from hubbub.storage import schema, transaction
 from hubbub.storage.dialect import POSTGRESQL
 from hubbub.storage.postgresql_connection import IDLE_SECONDS, LONG, STATEMENT_SECONDS, Connection, connect
@@ -30,6 +38,9 @@ from hubbub.storage.transaction import Params
 
 LOCKS = zlib.crc32(b"hubbub store") - (1 << 31)
 """What tells our advisory locks from others' in the same database: the first of their two numbers, the second is a tenant's."""
+MADE_BY = "SELECT value FROM meta WHERE key = 'made'"
+CHECK_SECONDS = 1.0
+"""How long a process that reads, or takes events, may not know that the tables were changed; who writes facts knows at once."""
 ALL, MAKING = 0, -1
 """Locks beside those of tenants: of all tenants, and of whoever makes tables."""
 MOST_IDLE = 8
@@ -147,6 +158,8 @@ class Database(transaction.Database):
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
+        self._made: str | None = None
+        self._checked = 0.0
         self._give_back(self._connect())
 
     @property
@@ -198,11 +211,17 @@ class Database(transaction.Database):
             mine = (LOCKS, ALL, LOCKS, tenant)  # type: ignore[assignment]
         locks = locks.replace("?", "CAST(? AS INTEGER)")
         writing.run(f"SELECT {locks}", mine)
-        layout = writing.value("SELECT value FROM meta WHERE key = 'layout'")
-        if layout != str(schema.VERSION):
-            raise StoreDamagedError(
-                f"{self.name} has the layout {layout}, this process writes {schema.VERSION}: end it, and start the Hubbub that "
-                "changed the layout"
+        if self._made is not None:  # whoever changed them was waited for
+            self._check(writing.value(MADE_BY))
+
+    def know(self, made: str) -> None:
+        """Work from now on only while the tables are as these declarations made them: old processes stop where a newer one came."""
+        self._made = made
+
+    def _check(self, made: str | None) -> None:
+        if made != self._made:
+            raise StoreNewerError(
+                f"{self.name}: another version of Hubbub changed the tables while this process ran; end it, and start that version"
             )
 
     @contextmanager
@@ -266,7 +285,7 @@ class Database(transaction.Database):
         """Give a connection in a transaction; one that broke while it was idle is replaced, and with it all others."""
         con = self._borrow()
         try:
-            con.execute(how)
+            self._say(con, how)
         except psycopg.Error:
             con.close()
             with self._lock:
@@ -275,11 +294,24 @@ class Database(transaction.Database):
                 one.close()
             con = self._connect()
             try:
-                con.execute(how)
+                self._say(con, how)
             except psycopg.Error as error:
                 con.close()
                 raise error_of(error, self.name) from error
         return con
+
+    def _say(self, con: Connection, how: str) -> None:
+        """Begin a transaction, and see now and then, in the same round trip, that the tables are those that this process knows."""
+        if self._made is None or time.monotonic() < self._checked + CHECK_SECONDS:
+            con.execute(how)
+            return
+        made = con.execute(f"{how}; {MADE_BY}").set_result(-1).fetchone()
+        try:
+            self._check(made[0] if made else None)
+        except StoreNewerError:
+            con.close()
+            raise
+        self._checked = time.monotonic()
 
     def _end(self, con: Connection) -> None:
         """Undo what was not committed, and keep the connection if it is whole."""

@@ -6,14 +6,16 @@ Text compares byte by byte, like in the other engine, whatever the database's ow
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
-from hubbub.errors import StoreDamagedError
+from hubbub.errors import StoreDamagedError, StoreNewerError
 from hubbub.storage import published
-from hubbub.storage.postgresql import LOCKS, MAKING, Database, Transaction
+from hubbub.storage.postgresql import ALL, LOCKS, MADE_BY, MAKING, Database, Transaction
 from hubbub.storage.postgresql_connection import LONG
 from hubbub.storage.published import DAY, MOMENTS
 from hubbub.storage.schema import EMBEDDED, INDEXES, TABLES, VERSION
+from hubbub.version import __version__
 
 _TYPES = {"INTEGER": "BIGINT", "TEXT": 'TEXT COLLATE "C"', "REAL": "DOUBLE PRECISION"}
 _KNOWN = {"INTEGER": "bigint", "TEXT": "text", "REAL": "double precision"}
@@ -71,54 +73,68 @@ MADE = hashlib.blake2b(repr((VERSION, LAYOUT, INDEXES, LOG, VIEWS, TRIGGERS)).en
 
 
 def create(database: Database) -> None:
-    """Make the tables, or add what they lack, in one transaction that one process at a time can have.
+    """Make the tables, or add what they lack, in one transaction that one process at a time can have, and nobody writes beside.
 
     Nothing is done, and nobody waited for, where all is as this Hubbub has it. Raises StoreDamagedError for another layout, or
-    for a table which adding cannot mend.
+    for a table which adding cannot mend; StoreNewerError where a newer Hubbub made them.
     """
-    if _said(database, "made") == MADE:
-        return
-    with database.append() as making:
-        making.run(LONG)
-        making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, MAKING))
-        there = set(
-            making.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()")
+    if _said(database) != MADE:
+        with database.append() as making:
+            making.run(LONG)
+            for lock in (MAKING, ALL):
+                making.run("SELECT pg_advisory_xact_lock(CAST(? AS INTEGER), CAST(? AS INTEGER))", (LOCKS, lock))
+            _make(making, database.name)
+    database.know(MADE)
+
+
+def _make(making: Transaction, name: str) -> None:
+    there = set(making.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"))
+    if ("meta",) in there:
+        said = dict(making.rows("SELECT key, value FROM meta WHERE key IN ('layout', 'made', 'version')"))
+        if said.get("made") == MADE:  # by another process, while this one waited
+            return
+        _check_versions(said, name)
+    making.run(LOG)
+    for table, (columns, key) in LAYOUT.items():
+        _table(making, name, table, columns, key, there=(table,) in there)
+    for index, on in INDEXES.items():
+        making.run(f"CREATE INDEX IF NOT EXISTS {index} ON {on}")
+    for view, select in VIEWS.items():
+        making.run(f"DROP VIEW IF EXISTS {view}")
+        making.run(f"CREATE VIEW {view} AS {select}")
+    for body in TRIGGERS.values():
+        making.run(body)
+    making.run("DELETE FROM writer WHERE at < now() - INTERVAL '7 days'")
+    for key, value in {"layout": str(VERSION), "made": MADE, "version": __version__}.items():
+        making.run(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )
-        if ("meta",) in there:
-            _check_version(making, database.name)
-        making.run(LOG)
-        for table, (columns, key) in LAYOUT.items():
-            _table(making, database.name, table, columns, key, there=(table,) in there)
-        for name, on in INDEXES.items():
-            making.run(f"CREATE INDEX IF NOT EXISTS {name} ON {on}")
-        for name, select in VIEWS.items():
-            making.run(f"DROP VIEW IF EXISTS {name}")
-            making.run(f"CREATE VIEW {name} AS {select}")
-        for body in TRIGGERS.values():
-            making.run(body)
-        making.run("DELETE FROM writer WHERE at < now() - INTERVAL '7 days'")
-        for name, value in {"layout": str(VERSION), "made": MADE}.items():
-            making.run(
-                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (name, value)
-            )
 
 
-def _said(database: Database, key: str) -> str | None:
-    """Return what `meta` says, None where there is no such table yet."""
+def _said(database: Database) -> str | None:
+    """Return which declarations made the tables, None where there are none yet."""
     with database.read() as reading:
         if reading.value("SELECT to_regclass('meta') IS NULL"):
             return None
-        found: str | None = reading.value("SELECT value FROM meta WHERE key = ?", (key,))
+        found: str | None = reading.value(MADE_BY)
         return found
 
 
-def _check_version(making: Transaction, name: str) -> None:
-    layout = making.value("SELECT value FROM meta WHERE key = 'layout'")
+def _check_versions(said: Mapping[str, str], name: str) -> None:
+    layout, version = said.get("layout"), said.get("version", "0")
     if layout != str(VERSION):
         raise StoreDamagedError(
             f"{name} has the layout {layout}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
             "'hubbub export' its tenants, and import them here"
         )
+    if _release(version) > _release(__version__):
+        raise StoreNewerError(
+            f"{name} was brought up to date by Hubbub {version}, this is {__version__}: start that one"
+        )
+
+
+def _release(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _table(making: Transaction, name: str, table: str, columns: Mapping[str, str], key: str, *, there: bool) -> None:

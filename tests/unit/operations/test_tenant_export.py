@@ -200,8 +200,8 @@ def test_an_export_can_be_read_by_people_and_programs(here: Place, tmp_path: Pat
         talked = {
             id_: (received, sent)
             for id_, received, sent in reading.rows(
-                "SELECT conversation_id, sum(type = 'message.received' AND coalesce(repeats, 0) = 0), "
-                "sum(type = 'message.sent' AND coalesce(repeats, 0) = 0) FROM event WHERE tenant = 2 "
+                "SELECT conversation_id, count(*) FILTER (WHERE type = 'message.received' AND coalesce(repeats, 0) = 0), "
+                "count(*) FILTER (WHERE type = 'message.sent' AND coalesce(repeats, 0) = 0) FROM event WHERE tenant = 2 "
                 "AND conversation_id IS NOT NULL GROUP BY 1"
             )
         }

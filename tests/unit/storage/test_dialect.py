@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from hubbub.storage.postgresql import translated
 from hubbub.storage.store import Store
 from hubbub.storage.transaction import Params
 from tests.conftest import empty_database
+from tests.house.conftest import SOURCE
 
 Both = tuple[Store, Store]
 
@@ -64,6 +67,25 @@ def test_whole_numbers_are_cut_and_rounded_alike(both: Both, number: float) -> N
     assert cut == int(number)
     half = "CAST(:x AS DOUBLE PRECISION) + CASE WHEN CAST(:x AS DOUBLE PRECISION) < 0 THEN -0.5 ELSE 0.5 END"
     assert told(both, lambda d: f"SELECT {d.whole(half)}", {"x": number}) == int(number + (-0.5 if number < 0 else 0.5))
+
+
+def test_what_a_document_says_is_found_alike(both: Both) -> None:
+    """A text and a number below names, null where there is another type, nothing, no document, or a NUL somewhere else."""
+    said = {"a": {"t": "wörd", "n": 0.25, "i": 3, "l": [1], "z": None, "o": {"n": 1}}, "b": "nul \x00, and \\u0000"}
+    found = [
+        told(
+            both,
+            lambda d, at=at, name=name: f"SELECT {getattr(d, at)('CAST(:x AS TEXT)', ('a', name))}",
+            {"x": document},
+        )
+        for document in (json.dumps(said), "{}", None)
+        for at in ("text_at", "number_at")
+        for name in ("t", "n", "i", "l", "z", "o", "none")
+    ]
+    texts, numbers, rest = found[:7], found[7:14], found[14:]
+    assert texts == ["wörd", *[None] * 6]
+    assert numbers == [None, 0.25, 3.0, *[None] * 4]
+    assert set(rest) == {None}
 
 
 def test_lists_are_bound_as_one_text(both: Both) -> None:
@@ -168,3 +190,28 @@ def test_a_statement_is_translated_outside_its_texts() -> None:
     assert translated("SELECT ?, :a_1, 'it''s ? :b 5%', x::text, 7 % 2") == (
         "SELECT %s, %(a_1)s, 'it''s ? :b 5%%', x::text, 7 %% 2"
     )
+
+
+ONE_ENGINE = re.compile(
+    r"\b(json_extract|json_each|json_type|jsonb?_\w+|group_concat|string_agg|strftime|julianday|ifnull|instr|iif|printf|to_char"
+    r"|unnest)\(|\bINSERT OR\b|\bROWID\b|\bctid\b|\bGLOB\b|\bILIKE\b|\bsum\(\w+ (?:=|<>|<|>) ",
+    re.IGNORECASE,
+)
+"""What only one of the engines understands, or understands otherwise, in a statement."""
+OWN = ("sqlite", "postgresql", "dialect", "intact", "published")
+"""Files of `storage` that speak to one engine, or are given what it says; beside them `store/` has SQLAlchemy."""
+
+
+def test_no_statement_says_what_one_engine_knows_alone() -> None:
+    """Outside the files of the engines no text of the source holds a function or word that only one of them has."""
+    found = []
+    for path in SOURCE.rglob("*.py"):
+        if path.parent.name == "store" or (path.parent.name == "storage" and path.stem.startswith(OWN)):
+            continue
+        texts = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+        found += [
+            f"{path.name}:{node.lineno} {hit[0]}"
+            for node in texts
+            if isinstance(node.value, str) and (hit := ONE_ENGINE.search(node.value))
+        ]
+    assert found == []
