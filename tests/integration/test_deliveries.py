@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 
 import hubbub
 from tests.integration.test_serve import message, place, until
@@ -101,6 +102,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
             assert sums(engine.deliveries(limit=1000)["rows"]) == expected
 
 
+@pytest.mark.slow
 def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
     """After kill -9 all that was acknowledged is stored, and the log says no more than what was sent, and what had been written."""
     with place(tmp_path / "data") as here:
@@ -118,6 +120,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
         assert 1 <= bodies <= 21
 
 
+@pytest.mark.slow
 def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
     """On one folder, with control data in SQLite or PostgreSQL: each server counts what it was sent, and either tells of both."""
     with place(settings(tmp_path / "data", control_url=jobs_url, secret_key="5c" * 32)) as here:

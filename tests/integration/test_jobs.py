@@ -109,7 +109,7 @@ def stop(worker: subprocess.Popen[str]) -> int:
     return worker.wait(timeout=30)
 
 
-@pytest.mark.parametrize("jobs_url", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("jobs_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)
 def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
     """Two workers, one killed at a random moment, again and again, while jobs come: in the end each job ended, done once."""
     draw = random.Random(7)

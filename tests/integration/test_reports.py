@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.integration.test_serve import until
 from tests.integration.test_working import DAY, House, house
@@ -68,6 +69,7 @@ def test_a_report_from_the_request_to_the_file(tmp_path: Path) -> None:
             assert httpx2.get(path, headers=stranger, timeout=60).status_code == 404
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) -> None:
     """After a kill in the middle of several reports there is no half one; the next server makes each, once."""
     with house(tmp_path / "data") as place:
@@ -94,6 +96,7 @@ def test_a_server_killed_while_reports_are_made_finishes_them(tmp_path: Path) ->
         assert sorted(path.name for path in folder.iterdir()) == sorted(ids)
 
 
+@pytest.mark.slow
 def test_a_worker_beside_the_server_has_reports_made(tmp_path: Path) -> None:
     """With a server that takes no jobs itself a report is made by the worker beside it, and lies where the server hands it out."""
     with house(tmp_path / "data") as place:

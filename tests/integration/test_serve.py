@@ -128,6 +128,7 @@ def message(id_: str) -> dict[str, Any]:
     return {"type": "message.received", "time": now, "id": id_, "channel": "sms", "contact_id": f"c-{id_}"}
 
 
+@pytest.mark.slow
 def test_commands_work_beside_a_server(here: Place) -> None:
     """Query, import, tenants, keys and refresh work on the folder of a running server, which sees what they did; what a client
     records counts once, live and folded."""
@@ -229,6 +230,7 @@ def test_a_killed_server_leaves_the_folder_usable(here: Place) -> None:
     assert answer.json()["duplicates"] == 1
 
 
+@pytest.mark.slow
 def test_two_servers_share_a_folder_but_not_a_port(here: Place, tmp_path: Path) -> None:
     """A second server on the folder answers the same and knows what the first one took; one of another folder on the port of the
     first ends with 1 and says why; the first serves on."""

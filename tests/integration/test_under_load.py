@@ -130,6 +130,7 @@ def check(folder: Path, fresh: Path, at_least: dict[str, set[int]], at_most: dic
     return total
 
 
+@pytest.mark.slow
 def test_a_server_killed_under_four_clients(shops: tuple[Place, Clients]) -> None:
     """Kills at random moments while four clients send: every event is there once, and every number is what was sent."""
     here, clients = shops
@@ -152,6 +153,7 @@ def test_a_server_killed_under_four_clients(shops: tuple[Place, Clients]) -> Non
     assert total > 0
 
 
+@pytest.mark.slow
 def test_a_backup_under_load_is_a_moment_that_was(shops: tuple[Place, Clients], tmp_path: Path) -> None:
     """A backup taken while four clients send holds all acknowledged before it, and every number follows from what it holds."""
     here, clients = shops

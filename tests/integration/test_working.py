@@ -167,6 +167,7 @@ def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
             assert CANARY.encode() not in path.read_bytes(), f"{path.name} holds text"
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path: Path) -> None:
     """No endpoint: one attempt, permanent, and the action names the settings."""
     with house(tmp_path / "data") as here:
