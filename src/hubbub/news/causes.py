@@ -141,7 +141,7 @@ def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequenc
     if quiet > 0:
         parts.append(f"{quiet} of the {NAMES.get(dimension, dimension)}, no more than chance")
     if others:
-        parts.append(f"the same by {_and([NAMES.get(name, name) for name in others])}")
+        parts.append(f"the split by {_and([NAMES.get(name, name) for name in others])}")
     if wholes:
         parts.append(_wholes(wholes).removesuffix("."))
     return f"Left out: {'; '.join(parts)}." if parts else ""

@@ -61,9 +61,8 @@ def leading(answer: Mapping[str, Any] | None, metrics: Sequence[str]) -> str | N
     return next((name for name in told if name in metrics), None)
 
 
-def shown(ask: Ask, metrics: Sequence[str]) -> Shown:
+def shown(ask: Ask, answer: Mapping[str, Any] | None) -> Shown:
     """Show the news: the sentence on top, up to two points more, what is usual, and open incidents beside."""
-    answer = found(ask, metrics)
     if answer is None or not answer["numbers"]:
         return Shown(empty=_nothing(ask, answer))
     if ask.view.where and not any(one["value"] for one in by_metric(answer).values()):

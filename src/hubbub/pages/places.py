@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hubbub.metrics.catalogue import askable, find, title_of
+from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
 from hubbub.pages.ask import Ask, Found
 from hubbub.pages.build import NOTHING_HERE, change_of, filter_first, unit_of, way_beyond
@@ -97,15 +98,15 @@ def _shown(
 ) -> dict[str, Any]:
     """Return a row as it is drawn: a change that is within the noise of its row is not shown, one beyond has its color."""
     dimension, value = ("channel_id", row["room"]) if row["level"] or row["room"] else ("channel", row["channel"])
+    few = {name: unit_of(name) != Unit.COUNT and (row["n"].get(name) or 0) < FEW for name in known}
     changes = {}
     for name in known:
         one = noise.get((name, dimension, value))
         if one is None and not row["level"]:
             one = noise.get((name, "channel", row["channel"]))
-        way = way_beyond(one) if one is not None and name in row["values"] else ""
+        way = way_beyond(one) if one is not None and name in row["values"] and not few[name] else ""
         said = change_of(name, row["compare"].get(name, {}), unit_of(name))["change"]
         changes[name] = {"change": said if way else "", "way": way}
-    few = {name: unit_of(name) != "count" and (row["n"].get(name) or 0) < FEW for name in known}
     return {
         "channel": row["channel"], "room": row["room"], "level": row["level"], "bar": share_bar(share), "changes": changes,
         "few": few, **{name: row["values"].get(name) for name in known}, "has": list(row["values"]),

@@ -7,7 +7,8 @@ shrinks by the root of that number. Of distinct members weeks do not add up: the
 weeks'.
 
 The band is never narrower than chance alone: a count of n is told from another by more than three times the root of n, a share of n
-things by more than three times its standard error.
+things by more than three times its standard error. Of up to a week it takes in what there was in each of these weeks: of a few days
+eight numbers say too little about the spread.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ def _usual(one: Asked, values: Sequence[float], cell: Cell, weeks: float, before
             spread /= math.sqrt(weeks)
     half = max(BAND * spread, CHANCE * _chance(one.unit, middle, cell.n))
     low, high = middle - half, middle + half
+    if weeks <= 1:
+        low, high = min(low, *values), max(high, *values)
     if one.unit is Unit.SHARE:
         high = min(1.0, high)
     return Usual(middle, spread, week.n, max(0.0, low) if from_zero else low, high)

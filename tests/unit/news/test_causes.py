@@ -35,7 +35,7 @@ def test_a_room_that_is_a_channel_is_told_once() -> None:
         answer(110, channel=[MAIL, WEB], channel_id=[{**MAIL, "value": "reservations"}, row("chat", 500, 510, 10)])
     )
     assert [(one.value, one.same) for one in found.rows] == [("reservations", "email")]
-    assert "the same by channels" in found.left_out
+    assert "the split by channels" in found.left_out
 
 
 def test_the_whole_is_never_told() -> None:
