@@ -27,6 +27,8 @@ from hubbub.reports.words import moment, shown
 
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "Nothing is known of these days and filters."
+FEW = 10
+"""Things below which a share or duration has no color: it says little."""
 MOST_GAPS = 3
 """Gaps that a widget names."""
 
@@ -117,7 +119,7 @@ def _noise(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def way_beyond(one: Mapping[str, Any]) -> str:
     """Return the class of a change: better, worse or just beyond its noise, where it is; a change the other way has none."""
-    if one["verdict"] not in ("news", "beyond"):
+    if one["verdict"] not in ("news", "beyond") or (one["unit"] != Unit.COUNT and (one["n"] or 0) < FEW):
         return ""
     rises = one["value"] > one["usual"]["median"]
     if one["previous"] is not None and (one["value"] > one["previous"]) != rises:

@@ -76,10 +76,8 @@ def _rows(
         if row["channel"] != alone or not mine:
             found.append(_row(row, known, row["channel"], room, level=0))
         if not one_room or row["channel"] == alone:
-            found += [
-                _row(one, in_rooms, one["channel"], one["channel_id"], level=int(one["channel"] != alone))
-                for one in mine
-            ]
+            level = 2 if row["channel"] == alone else 1
+            found += [_row(one, in_rooms, one["channel"], one["channel_id"], level) for one in mine]
     return found
 
 

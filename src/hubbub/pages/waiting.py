@@ -40,6 +40,6 @@ def unanswered(ask: Ask, what: str) -> Shown:
     if any(one.get("account_id") for one in rows):
         columns.append(Column("account_id", "Account"))
     links = [{"id": ask.link("conversation", id=one["id"])} for one in rows] if ask.person.may(Role.ANALYST) else []
-    said = f"{len(rows)} wait, the longest first"
+    said = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
     return Shown("few", {"most": SHOWN}, Table(columns, rows, links), said, note.strip())
