@@ -33,8 +33,7 @@ from hubbub.operations.access import AccessOperations
 from hubbub.operations.alerts import AlertService
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
-from hubbub.operations.coverage import OPERATIONS as COVERING
-from hubbub.operations.coverage import CoverageOperations
+from hubbub.operations.coverage import CoverageService
 from hubbub.operations.destinations import DestinationService
 from hubbub.operations.erasing import OPERATIONS as ERASING
 from hubbub.operations.erasing import EraseOperations
@@ -49,8 +48,7 @@ from hubbub.operations.keeping import KeepingOperations
 from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
 from hubbub.operations.messages import MessageService
-from hubbub.operations.names import OPERATIONS as NAMING
-from hubbub.operations.names import NameOperations
+from hubbub.operations.names import NameService
 from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
 from hubbub.operations.standing import OPERATIONS as STANDING
@@ -84,8 +82,8 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    NameOperations, AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations,
-    StandingOperations, CoverageOperations, EraseOperations, KeepingOperations,
+    AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations,
+    StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -109,6 +107,8 @@ class Engine(
             self._open_outside(self.database)
             self._open_erasing()
             self.cached = self._open_cache()
+            self.names = NameService(clock, self.store, self.control, self.cached, self.erasure_store)
+            self.coverage = CoverageService(clock, self.store, self.control, self.integration_store, self.ledger)
             self.warmer = Warmer(self.cached, settings.cache.dashboard)
             self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
             self.intake = Intake(
@@ -125,7 +125,13 @@ class Engine(
             self.restatements = RestatementService(self.control, self.queries, self.erasure_store)
             self._open_jobs()
             self.reports = ReportService(
-                settings, clock, self.control, self.queries, self.restatements.store, lambda: self.desk, self.called
+                settings,
+                clock,
+                self.control,
+                self.queries,
+                self.restatements.store,
+                lambda: self.desk,
+                self.names.called,
             )
             self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
             self.subscriptions = SubscriptionService(
@@ -143,7 +149,13 @@ class Engine(
                 clock, self.control, self.queries, self.integration_store, self.alert_store, self.outbox
             )
             self.workflows = Workflows(
-                self._by_name, self.reports, self.restatements, self.subscriptions, self.judging, self.messages
+                self._by_name,
+                self.reports,
+                self.restatements,
+                self.subscriptions,
+                self.judging,
+                self.messages,
+                self.coverage,
             )
             opened.pop_all()
 
@@ -373,8 +385,8 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *STANDING, *COVERING, *ERASING, *KEEPING,
-    *NAMING,
+    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *STANDING, *ERASING, *KEEPING,
+
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
 

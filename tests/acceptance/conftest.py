@@ -124,7 +124,7 @@ def imported(
             done.rejected.update(r.code for r in outcome.rejected)
             done.tenants[name] += outcome.stored
     if tenant:
-        engine.take_names(tenant, getattr(source, "names", ()))
+        engine.names.take(tenant, getattr(source, "names", ()))
     done.summary = source.summary
     return done
 

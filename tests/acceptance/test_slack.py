@@ -77,7 +77,7 @@ def messages(folder: Path) -> list[Message]:
 def by_room(engine: Engine, tenant: str, metric: str, start: str, end: str, **question: Any) -> dict[str, int]:
     """Return a metric of a range by the name of the room."""
     found = by(engine, tenant, metric, start, end, "channel_id", **question)
-    called = engine.called(engine.control.tenant(tenant), {"room": [id_ for id_ in found if id_]})
+    called = engine.names.called(engine.control.tenant(tenant), {"room": [id_ for id_ in found if id_]})
     return {called.get(("room", id_), id_): n for id_, n in found.items() if id_}
 
 

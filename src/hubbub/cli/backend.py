@@ -40,7 +40,7 @@ class Backend:
 
     def take_names(self, tenant: str, names: Sequence[Name]) -> int:
         """Keep what an import says that ids are called; returns how many names are others now."""
-        return self.engine.take_names(tenant, names)
+        return self.engine.names.take(tenant, names)
 
 
 @contextmanager

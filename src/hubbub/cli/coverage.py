@@ -36,29 +36,25 @@ def coverage(
 ) -> None:
     """Show which days of each source are there: one character a day, the gaps below, with what to do."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.model.plain import plain
 
-    with backend(data) as there:
-        answer = there.call(
-            "coverage", tenant=tenant, start=start, end=end, integration=integration, cursor=cursor, limit=limit
-        )
+    with opened(data) as engine:
+        page = engine.coverage.of(tenant, start, end, integration, cursor, limit)
     if as_json:
-        show.emit(answer, as_json=True)
+        show.emit(page, as_json=True)
         return
     rows = [
         {
-            **row, "days": "".join(MARKS[day["state"]] for day in row["days"]),
-            "missing": sum(day["state"] in ("partial", "missing") for day in row["days"]),
+            **plain(one), "days": "".join(MARKS[day.state] for day in one.days),
+            "missing": sum(day.state in ("partial", "missing") for day in one.days),
         }
-        for row in answer["rows"]
+        for one in page.rows
     ]  # fmt: skip
     show.table(rows, COLUMNS)
-    for row in answer["rows"]:
-        for gap in row["gaps"]:
-            show.say(
-                f"{row['name']}: {gap['from']} to {gap['to']}: {gap['message']}"
-                + (f". {gap['action']}" if gap["action"] else "")
-            )
+    for one in page.rows:
+        for gap in one.gaps:
+            action = f". {gap.action}" if gap.action else ""
+            show.say(f"{one.name}: {gap.from_.isoformat()} to {gap.to.isoformat()}: {gap.message}{action}")
     show.say("  ".join(f"{mark} {state}" for state, mark in MARKS.items() if mark.strip()))
-    if answer["next"]:
-        show.say(f"There are more: --cursor {answer['next']}")
+    show.more(page)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.cli.manage import ask
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
 group = typer.Typer(help="What ids of people, rooms, accounts and campaigns are called.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def list_names(
     as_json: Json = False,
 ) -> None:
     """List names, by kind and id."""
-    ask("names", data, as_json, tenant=tenant, kind=kind, find=find, limit=limit, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.names.of(tenant, kind, find, limit, cursor))
 
 
 @group.command("set")
@@ -49,7 +49,7 @@ def set_name(
     as_json: Json = False,
 ) -> None:
     """Set a name by hand; no source changes it again."""
-    ask("put_names", data, as_json, tenant=tenant, names=[{"kind": kind, "id": id_, "name": name}])
+    show_answer(data, as_json, lambda engine: engine.names.set(tenant, [{"kind": kind, "id": id_, "name": name}]))
 
 
 @group.command("import")
@@ -60,10 +60,10 @@ def import_names(
     as_json: Json = False,
 ) -> None:
     """Set the names of a CSV file by hand, all or none; an empty name is given back to the sources."""
-    ask("import_names", data, as_json, tenant=tenant, file=file)
+    show_answer(data, as_json, lambda engine: engine.names.set_from(tenant, file))
 
 
 @group.command("remove")
 def remove_name(kind: Kind, id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Remove a name; the next source that knows one gives it again."""
-    ask("put_names", data, as_json, tenant=tenant, names=[{"kind": kind, "id": id_, "name": None}])
+    show_answer(data, as_json, lambda engine: engine.names.set(tenant, [{"kind": kind, "id": id_, "name": None}]))

@@ -35,10 +35,16 @@ def say(message: str) -> None:
     err.print(escape(message))
 
 
+def more(page: Page[Any]) -> None:
+    """Say how to go on where a page is not the last."""
+    if page.next:
+        say(f"There are more: --cursor {page.next}")
+
+
 def emit(answer: Any, *, as_json: bool, columns: Sequence[str] | None = None, title: str | None = None) -> None:
     """Print an answer: JSON, or its rows as a table (of `columns`, when given), or its fields. Say how to go on after a page."""
-    if isinstance(answer, Page) and answer.next:
-        say(f"There are more: --cursor {answer.next}")
+    if isinstance(answer, Page):
+        more(answer)
     answer = plain(answer)
     if as_json:
         sys.stdout.write(json.dumps(answer, default=str, ensure_ascii=False) + "\n")

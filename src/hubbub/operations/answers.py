@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +16,13 @@ from hubbub.model.name import KIND_OF
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.news.news import LONGEST, News, news
+from hubbub.operations.names import NameService
 from hubbub.query.changes import TOP, changes
 from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
 from hubbub.query.queries import Queries
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
 from hubbub.query.usual import usual
-from hubbub.storage.names import Names
 from hubbub.store.control import Control
 
 OPERATIONS = ("query", "explain", "changes", "usual", "news", "dashboard", "states", "trends", "hotspots", "metrics")
@@ -36,6 +36,7 @@ class AnswerOperations(ABC):
 
     control: Control
     queries: Queries
+    names: NameService
 
     def question(
         self,
@@ -67,10 +68,6 @@ class AnswerOperations(ABC):
             as_of=moment(as_of) if as_of is not None else None,
         )
 
-    @abstractmethod
-    def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
-        """Return the names of some ids, given by kind; an id without one is left out."""
-
     def query(self, tenant: str, *, details: bool = False, names: bool = False, **question: Any) -> dict[str, Any]:
         """Answer a question: metrics, start, end, and optionally grain, by, where, compare, include_bots, as_of.
 
@@ -85,7 +82,9 @@ class AnswerOperations(ABC):
     def _with_names(self, tenant: Tenant, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return rows with names behind the dimensions that hold ids, where any of these has one."""
         fields = [field for field in (rows[0] if rows else ()) if field in KIND_OF]
-        known = self.called(tenant, {KIND_OF[field]: {row[field] for row in rows if row[field]} for field in fields})
+        known = self.names.called(
+            tenant, {KIND_OF[field]: {row[field] for row in rows if row[field]} for field in fields}
+        )
         kinds = {kind for kind, _ in known}
         return [
             {
@@ -137,7 +136,7 @@ class AnswerOperations(ABC):
 
         def label(dimension: str, value: str) -> str:
             kind = KIND_OF.get(dimension, "")
-            return self.called(tenant, {kind: [value]} if kind else {}).get((kind, value), value)
+            return self.names.called(tenant, {kind: [value]} if kind else {}).get((kind, value), value)
 
         if question.end - question.start > LONGEST:
             raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")

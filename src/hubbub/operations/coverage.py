@@ -1,10 +1,12 @@
-"""The engine's operations about which days and ranges of each source are there. `Engine` (app.py) inherits them."""
+"""Coverage: which days and ranges of each source are there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from datetime import date as date_
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from hubbub.clock import Clock
@@ -16,17 +18,14 @@ from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.base import Gap as Lost
 from hubbub.ingest.silence import WEEKS, silences
 from hubbub.model.coverage import WORDS, Day, Gap, Reason
-from hubbub.model.page import check_limit, cut, place_of
+from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.question import parse_date
 from hubbub.model.window import day_of
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.coverage import Coverage, Range, zone_of
 from hubbub.store.integrations import FETCHED as WORKING
-from hubbub.store.integrations import Integration, Integrations
-
-OPERATIONS = ("coverage", "watch_sources")
-"""Those that a command, a page or a job may ask for."""
+from hubbub.store.integrations import Integration, Integrations, State
 
 HOUR = timedelta(hours=1)
 WATCHED = 48
@@ -35,19 +34,76 @@ WATCHED = 48
 SHOWN = 28
 """Days that are shown when none are asked for."""
 MOST_DAYS = 400
-BEFORE, NOT_OVER, MISSING, FETCHED = "before", "not_over", "missing", "fetched"
 
 
-class CoverageOperations:
-    """What an engine knows of its sources' completeness."""
+@dataclass(frozen=True, slots=True)
+class GapView:
+    """A range of a source of which something is not there."""
 
-    clock: Clock
-    store: Store
-    control: Control
-    integration_store: Integrations
-    ledger: Coverage
+    from_: datetime
+    to: datetime
+    reason: Reason
+    message: str
+    action: str | None
+    """What a person can do."""
 
-    def coverage(
+
+@dataclass(frozen=True, slots=True)
+class CoveredDay:
+    """A day of a source."""
+
+    date: date_
+    state: Literal["fetched", "empty", "partial", "missing", "not_over", "before"]
+    """Empty: it is there, and nothing was in it; before: the integration was not connected yet."""
+    found: int | None
+    """Events in it; null where nobody fetched it."""
+    reason: Reason | None
+    message: str | None
+    tried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What is there of an integration."""
+
+    tenant: str
+    integration: str
+    name: str
+    provider: str
+    state: State
+    reason: str | None
+    action: str | None
+    zone: str
+    """Its days are cut in it."""
+    since: date_ | None
+    complete_to: datetime
+    """Up to here nothing is missing."""
+    gaps: Sequence[GapView]
+    days: Sequence[CoveredDay]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a look for silences found."""
+
+    silences: int
+
+
+class CoverageService:
+    """Knows how complete sources are."""
+
+    def __init__(
+        self, clock: Clock, store: Store, control: Control, integrations: Integrations, ledger: Coverage
+    ) -> None:
+        self._clock, self._store, self._control, self._integrations, self._ledger = (
+            clock,
+            store,
+            control,
+            integrations,
+            ledger,
+        )
+
+    def of(
         self,
         tenant: str | None = None,
         start: str | None = None,
@@ -55,22 +111,23 @@ class CoverageOperations:
         integration: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
-    ) -> dict[str, Any]:
+    ) -> Page[Covered]:
         """Return which days `[start, end)` (dates; the last 28 when None) of each integration are there, page by page.
 
         A day is `fetched`, `empty` (there, and nothing in it), `partial`, `missing`, `not_over`, or `before` its integration was
         connected; `gaps` are the ranges that are open now, with reason and what to do. Raises BadQuestionError, NotFoundError.
         """
-        after, now = (place_of(cursor, str) or ("",))[0], self.clock()
+        after, now = (place_of(cursor, str) or ("",))[0], self._clock()
         if tenant is not None:
-            self.control.tenant(tenant)
-        self.control.keep_up()
+            self._control.tenant(tenant)
+        self._control.keep_up()
         if integration is not None:
-            found = [self.integration_store.get(self._named(tenant), integration)]
+            found = [self._integrations.get(self._named(tenant), integration)]
         else:
-            found = self.integration_store.page(tenant, None, None, after, check_limit(limit) + 1)
-        rows, following = cut(found, limit, lambda one: (one.id,))
-        return {"rows": [self._covered(one, _days(one, start, end, now), now) for one in rows], "next": following}
+            found = self._integrations.page(tenant, None, None, after, check_limit(limit) + 1)
+        return paged(
+            found, limit, lambda one: (one.id,), lambda one: self._covered(one, _days(one, start, end, now), now)
+        )
 
     @staticmethod
     def _named(tenant: str | None) -> str:
@@ -78,28 +135,28 @@ class CoverageOperations:
             raise BadQuestionError("an integration is asked for by its id and its tenant: name the tenant too")
         return tenant
 
-    def note_gaps(self, integration: Integration, gaps: Iterable[Lost]) -> None:
+    def note(self, integration: Integration, gaps: Iterable[Lost]) -> None:
         """Note what a service says that it did not deliver."""
         for gap in gaps:
-            self.ledger.note(integration, gap.from_, gap.to, gap.reason)
+            self._ledger.note(integration, gap.from_, gap.to, gap.reason)
 
-    def watch_sources(self) -> dict[str, Any]:
-        """Look for silences of all integrations that send by themselves, and note them as gaps; returns how many there are."""
+    def watch(self) -> Watched:
+        """Look for silences of all integrations that send by themselves, and note them as gaps."""
         found, after = 0, ""
-        while page := self.integration_store.page(state=WORKING, after=after):
+        while page := self._integrations.page(state=WORKING, after=after):
             after = page[-1].id
             for one in page:
                 if PROVIDERS[one.provider].receives(one.secret_names):
                     found += self._watch(one)
-        return {"silences": found}
+        return Watched(found)
 
     def _watch(self, one: Integration) -> int:
         """Note the silences of an integration's source in the last hours that are over."""
-        end = micros(self.clock()) // US_HOUR
+        end = micros(self._clock()) // US_HOUR
         first = end - WEEKS * 7 * 24 - WATCHED
-        tenant = self.control.tenant(one.tenant)
-        refresh(self.store, tenant.no)
-        with self.store.facts.read() as reading:
+        tenant = self._control.tenant(one.tenant)
+        refresh(self._store, tenant.no)
+        with self._store.facts.read() as reading:
             rows = reading.rows(
                 "SELECT time / 3600000000, count(*) FROM event "
                 "WHERE tenant = ? AND source = ? AND time >= ? AND time < ? GROUP BY 1",
@@ -110,27 +167,25 @@ class CoverageOperations:
         silent = silences(known, WATCHED)
         for begin, after in silent:
             start = moment((end - len(known) + begin) * US_HOUR)
-            self.ledger.note(
+            self._ledger.note(
                 one, start, start + (after - begin) * HOUR, Reason.SILENT, action="See whether the service still sends"
             )
         return len(silent)
 
-    def _covered(self, one: Integration, days: Sequence[date], now: datetime) -> dict[str, Any]:
-        gaps = [gap for gap in self.ledger.gaps(one.tenant, now) if gap.integration == one.id]
-        known = self.ledger.page(one.tenant, one.id, days[0], days[-1] + timedelta(days=1), zone_of(one))
+    def _covered(self, one: Integration, days: Sequence[date_], now: datetime) -> Covered:
+        gaps = [gap for gap in self._ledger.gaps(one.tenant, now) if gap.integration == one.id]
+        known = self._ledger.page(one.tenant, one.id, days[0], days[-1] + timedelta(days=1), zone_of(one))
         by_day = {row.day: row for row in known if row.day is not None}
         open_ = [gap for gap in gaps if gap.reason is not Reason.NOT_OVER]
-        return {
-            "tenant": one.tenant, "integration": one.id, "name": one.name, "provider": one.provider, "state": one.state,
-            "reason": one.reason or None, "action": one.action or None, "zone": zone_of(one),
-            "since": one.since.isoformat() if one.since else None,
-            "complete_to": min([now, *(gap.start for gap in gaps)]).astimezone(ZoneInfo(zone_of(one))).isoformat(),
-            "gaps": [_gap(gap) for gap in sorted(open_, key=lambda gap: gap.start)],
-            "days": [_day(one, day, by_day.get(day), gaps) for day in days],
-        }  # fmt: skip
+        return Covered(
+            one.tenant, one.id, one.name, one.provider, one.state, one.reason or None, one.action or None, zone_of(one),
+            one.since, min([now, *(gap.start for gap in gaps)]).astimezone(ZoneInfo(zone_of(one))),
+            [_gap(gap) for gap in sorted(open_, key=lambda gap: gap.start)],
+            [_day(one, day, by_day.get(day), gaps) for day in days],
+        )  # fmt: skip
 
 
-def _days(one: Integration, start: str | None, end: str | None, now: datetime) -> list[date]:
+def _days(one: Integration, start: str | None, end: str | None, now: datetime) -> list[date_]:
     """Return the days that are asked for, in the integration's zone."""
     after = parse_date(end) if end is not None else day_of(now, ZoneInfo(zone_of(one))) + timedelta(days=1)
     first = parse_date(start) if start is not None else after - timedelta(days=SHOWN)
@@ -141,35 +196,22 @@ def _days(one: Integration, start: str | None, end: str | None, now: datetime) -
     return [first + timedelta(days=n) for n in range((after - first).days)]
 
 
-def _day(one: Integration, day: date, row: Range | None, gaps: Sequence[Gap]) -> dict[str, Any]:
+def _day(one: Integration, day: date_, row: Range | None, gaps: Sequence[Gap]) -> CoveredDay:
     """Return what is known of a day: what the ledger says, and else which gap it lies in."""
     if row is not None:
-        words = WORDS[Reason(row.reason)] if row.reason else None
-        return {
-            "date": day.isoformat(), "state": row.state, "found": row.found, "reason": row.reason or None,
-            "message": f"{words}: {row.detail}" if words and row.detail else words or row.detail or None,
-            "tried_at": row.tried_at.isoformat() + "Z",
-        }  # fmt: skip
+        reason = Reason(row.reason) if row.reason else None
+        words = ": ".join(filter(None, (WORDS[reason] if reason else "", row.detail)))
+        return CoveredDay(day, row.state, row.found, reason, words or None, row.tried_at.replace(tzinfo=UTC))
     span = Day.of(day, zone_of(one))
-    mine = [gap for gap in gaps if gap.start < span.end and gap.end > span.start]
-    state, reason = FETCHED, None
+    mine = [gap.reason for gap in gaps if gap.start < span.end and gap.end > span.start]
     if one.since is not None and day < one.since:
-        state = BEFORE
-    elif mine:
-        reason = mine[0].reason
-        state = NOT_OVER if reason is Reason.NOT_OVER else MISSING
-    return {
-        "date": day.isoformat(), "state": state, "found": None, "reason": reason, "message": WORDS[reason] if reason else None,
-        "tried_at": None,
-    }  # fmt: skip
+        return CoveredDay(day, "before", None, None, None, None)
+    if not mine:
+        return CoveredDay(day, "fetched", None, None, None, None)
+    state: Literal["not_over", "missing"] = "not_over" if mine[0] is Reason.NOT_OVER else "missing"
+    return CoveredDay(day, state, None, mine[0], WORDS[mine[0]], None)
 
 
-def _gap(gap: Gap) -> dict[str, Any]:
-    return {
-        "from": _utc(gap.start), "to": _utc(gap.end), "reason": gap.reason.value,
-        "message": f"{WORDS[gap.reason]}{f': {gap.detail}' if gap.detail else ''}", "action": gap.action or None,
-    }  # fmt: skip
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+def _gap(gap: Gap) -> GapView:
+    words = f"{WORDS[gap.reason]}{f': {gap.detail}' if gap.detail else ''}"
+    return GapView(gap.start.astimezone(UTC), gap.end.astimezone(UTC), gap.reason, words, gap.action or None)

@@ -31,12 +31,12 @@ from hubbub.ingest.receivers.sockets import Socket, Sockets
 from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.coverage import Day, Feed, Reason
 from hubbub.model.event import Item
-from hubbub.model.name import Name
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of
 from hubbub.operations.labels import Labels, without_texts
+from hubbub.operations.names import NameService
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.replies.reply import Replies
@@ -76,6 +76,7 @@ def _unheard(_: int) -> None:
 class OutsideOperations(ABC):
     """What an engine does with other services."""
 
+    names: NameService
     settings: Settings
     clock: Clock
     store: Store
@@ -93,7 +94,8 @@ class OutsideOperations(ABC):
         self.repeats = Repeats(database, vault)
         self.receiving = Receiving(
             self.integration_store, self.payload_store, self.store, self.control.tenant,
-            lambda tenant, items, origin: self.accept(tenant, items, origin=origin), self.take_names,
+            lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
+            lambda tenant, names: self.names.take(tenant, names),
             lambda one, gap: self.ledger.note(one, gap.from_, gap.to, Reason.RATE_LIMITED, gap.reason),
             lambda tenant, items: self.labels.label_arrived(tenant, items),
         )  # fmt: skip
@@ -109,10 +111,6 @@ class OutsideOperations(ABC):
     @abstractmethod
     def accept(self, tenant: str, items: Iterable[Item], *, history: bool = False, origin: str = "api") -> Outcome:
         """Store read events."""
-
-    @abstractmethod
-    def take_names(self, tenant: str, names: Iterable[Name]) -> int:
-        """Keep what a source says that ids are called."""
 
     # --- integrations
 
@@ -309,7 +307,7 @@ class OutsideOperations(ABC):
         fetch = DayFetch(
             kind(self.http), found, self.integration_store.secret(found), day, None if catching_up else self._earlier(found, day),
             self.ledger, whole, partial(self._accept_fetched, tenant.id, found, history),
-            partial(self.take_names, tenant.id), notes,
+            partial(self.names.take, tenant.id), notes,
         )  # fmt: skip
         try:
             state = fetch.run(self.clock())

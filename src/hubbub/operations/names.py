@@ -1,14 +1,15 @@
-"""The engine's operations on names: what ids are called, as sources say it, or as somebody set it by hand.
+"""Names: what ids are called, as sources say it, or as somebody set it by hand.
 
-`Engine` (app.py) inherits them. Ids stay the identity of everything; why/0034-names-are-labels.md tells what was decided.
+Ids stay the identity of everything; why/0034-names-are-labels.md tells what was decided.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hubbub.clock import Clock
 from hubbub.errors import BadInputError
 from hubbub.facts.moments import micros, moment
 from hubbub.model.name import LONGEST_ID, Name, check_kind
-from hubbub.model.page import check_limit, cut, place_of
+from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
 from hubbub.storage import names as table
@@ -27,51 +28,69 @@ from hubbub.storage.transaction import Transaction
 from hubbub.store.control import Control
 from hubbub.store.erasures import Erased, Erasures
 
-OPERATIONS = ("names", "put_names", "import_names")
-"""Those that a command beside a running server may ask it to do."""
-
 MOST_AT_ONCE, MOST_IN_FILE = 1_000, 1_000_000
 """Names that can be set by one request, and by one file."""
 
 
-class NameOperations(ABC):
-    """What an engine knows of names."""
+@dataclass(frozen=True, slots=True)
+class NameView:
+    """What an id is called."""
 
-    clock: Clock
-    store: Store
-    control: Control
-    cached: CachedAnswers
-    erasure_store: Erasures
+    kind: str
+    """staff, contact, room, account or campaign."""
+    id: str
+    """As in events."""
+    name: str
+    valid_from: datetime
+    """Since when, as its source says it, or heard of then."""
+    by_hand: bool
+    """Set by somebody: no source changes it."""
 
-    def names(
+
+@dataclass(frozen=True, slots=True)
+class NamesSet:
+    """What became of names set by hand."""
+
+    set: int
+    """Names that are set by hand now."""
+    removed: int
+    """Names that are gone until a source gives them."""
+
+
+class NameService:
+    """Keeps names."""
+
+    def __init__(self, clock: Clock, store: Store, control: Control, cached: CachedAnswers, erasures: Erasures) -> None:
+        self._clock, self._store, self._control, self._cached, self._erasures = clock, store, control, cached, erasures
+
+    def of(
         self, tenant: str, kind: str | None = None, find: str = "", limit: int = 100, cursor: str | None = None
-    ) -> dict[str, Any]:
-        """Return a page of what ids are called, by kind and id; `find` keeps those whose name or id holds a text."""
-        one, place = self.control.tenant(tenant), place_of(cursor, str, str)
+    ) -> Page[NameView]:
+        """Return what ids are called, by kind and id; `find` keeps those whose name or id holds a text."""
+        one, place = self._control.tenant(tenant), place_of(cursor, str, str)
         wanted = check_kind(kind) if kind is not None else None
-        with self.store.facts.read() as reading:
+        with self._store.facts.read() as reading:
             found = table.page(reading, one.no, wanted, find, place, check_limit(limit) + 1)
-        rows, following = cut(found, limit, lambda row: (row.kind, row.id))
-        return {"rows": [_row(row) for row in rows], "next": following}
+        return paged(found, limit, lambda row: (row.kind, row.id), _view)
 
-    def put_names(self, tenant: str, names: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def set(self, tenant: str, names: Sequence[Mapping[str, Any]]) -> NamesSet:
         """Set names by hand, each `{kind, id, name}`; no source changes them again. A name that is null goes back to the sources.
 
-        Returns how many were `set` and `removed`. Raises BadInputError that names the entry, and nothing is done then.
+        Raises BadInputError that names the entry, and nothing is done then.
         """
-        one, now = self.control.tenant(tenant), micros(self.clock())
+        one, now = self._control.tenant(tenant), micros(self._clock())
         if len(names) > MOST_AT_ONCE:
             raise BadInputError(f"names: {len(names)} are more than the {MOST_AT_ONCE} of one request")
         rows, gone = _read(one, names, now)
         return self._set(one, rows, gone)
 
-    def import_names(self, tenant: str, file: Path) -> dict[str, Any]:
+    def set_from(self, tenant: str, file: Path) -> NamesSet:
         """Set the names of a CSV file with the columns kind, id and name, all or none; an empty name is removed.
 
-        Returns what `put_names` does. Raises BadInputError that names file and line.
+        Raises BadInputError that names file and line.
         """
         given = _csv(file)
-        one, now = self.control.tenant(tenant), micros(self.clock())
+        one, now = self._control.tenant(tenant), micros(self._clock())
         try:
             rows, gone = _read(one, given, now)
         except BadInputError as error:
@@ -80,49 +99,49 @@ class NameOperations(ABC):
             raise BadInputError(f"{file}{line}: {error.message}") from None
         return self._set(one, rows, gone)
 
-    def _set(self, tenant: Tenant, rows: Sequence[Kept], gone: Sequence[tuple[str, str]]) -> dict[str, Any]:
-        with self.store.facts.write() as writing:
+    def _set(self, tenant: Tenant, rows: Sequence[Kept], gone: Sequence[tuple[str, str]]) -> NamesSet:
+        with self._store.facts.write() as writing:
             removed = table.drop(writing, tenant.no, gone)
             newer, others = table.newer(writing, tenant.no, rows)
             table.put(writing, tenant.no, newer)
         if removed or others:
-            self.cached.drop([tenant])
-        return {"set": len(rows), "removed": removed}
+            self._cached.drop([tenant])
+        return NamesSet(len(rows), removed)
 
-    def take_names(self, tenant: str, names: Iterable[Name]) -> int:
+    def take(self, tenant: str, names: Iterable[Name]) -> int:
         """Keep what a source says that ids are called; returns how many names are others now.
 
         Names of contacts are left out where the tenant keeps none, and those of an erased one until an event names it again.
         """
-        one, now = self.control.tenant(tenant), micros(self.clock())
+        one, now = self._control.tenant(tenant), micros(self._clock())
         wanted = [row for name in names if _taken(one, name) and (row := table.kept(name, now)) is not None]
         if not wanted:
             return 0
-        erased = self.erasure_store.of(one.id)
-        with self.store.facts.read() as reading:
+        erased = self._erasures.of(one.id)
+        with self._store.facts.read() as reading:
             newer = _there(reading, one, erased, table.newer(reading, one.no, wanted)[0])
         if not newer:
             return 0
-        with self.store.facts.write() as writing:
+        with self._store.facts.write() as writing:
             newer, others = table.newer(writing, one.no, newer)  # another process may have been here
             table.put(writing, one.no, newer)
         if others:
-            self.cached.drop([one])
+            self._cached.drop([one])
         return others
 
     def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
         """Return the names of some ids, given by kind; an id without one is left out."""
         if not any(wanted.values()):
             return {}
-        with self.store.facts.read() as reading:
+        with self._store.facts.read() as reading:
             return table.look_up(reading, tenant.no, wanted)
 
-    def forget_names(self, tenant: Tenant, kind: str) -> None:
+    def forget(self, tenant: Tenant, kind: str) -> None:
         """Delete all names of a kind."""
-        with self.store.facts.write() as writing:
+        with self._store.facts.write() as writing:
             gone = table.drop_kind(writing, tenant.no, kind)
         if gone:
-            self.cached.drop([tenant])
+            self._cached.drop([tenant])
 
 
 def _csv(file: Path) -> list[dict[str, Any]]:
@@ -173,6 +192,5 @@ def _read(tenant: Tenant, names: Sequence[Mapping[str, Any]], now: int) -> tuple
     return rows, gone
 
 
-def _row(row: Kept) -> dict[str, Any]:
-    since = moment(row.valid_from).replace(tzinfo=None).isoformat() + "Z"
-    return {"kind": row.kind, "id": row.id, "name": row.name, "valid_from": since, "by_hand": row.by_hand}
+def _view(row: Kept) -> NameView:
+    return NameView(row.kind, row.id, row.name, moment(row.valid_from), row.by_hand)

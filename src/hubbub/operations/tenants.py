@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from hubbub.model.event import read_one
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Retention, Tenant
+from hubbub.operations.names import NameService
 from hubbub.settings import Settings
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
@@ -40,10 +41,7 @@ class TenantOperations(ABC):
     store: Store
     control: Control
     intake: Intake
-
-    @abstractmethod
-    def forget_names(self, tenant: Tenant, kind: str) -> None:
-        """Delete all names of a kind."""
+    names: NameService
 
     def tenants(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> dict[str, Any]:
         """Return all tenants with zone and retention, oldest first, or one alone; `limit` cuts them into pages."""
@@ -86,7 +84,7 @@ class TenantOperations(ABC):
             tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names
         )
         if not changed.contact_names:
-            self.forget_names(changed, "contact")
+            self.names.forget(changed, "contact")
         return _tenant_row(changed)
 
     def calendar(self, tenant: str) -> dict[str, Any]:

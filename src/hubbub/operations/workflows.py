@@ -24,6 +24,7 @@ from hubbub.jobs.payloads import (
     Task,
 )
 from hubbub.model.plain import plain
+from hubbub.operations.coverage import CoverageService
 from hubbub.operations.judging import JudgingService
 from hubbub.operations.messages import MessageService
 from hubbub.operations.reports import ReportService
@@ -44,7 +45,9 @@ class Workflows:
         subscriptions: SubscriptionService,
         judging: JudgingService,
         messages: MessageService,
+        coverage: CoverageService,
     ) -> None:
+        self._coverage = coverage
         self._judging, self._messages = judging, messages
         self._ask = ask
         self._subscriptions = subscriptions
@@ -232,7 +235,7 @@ class Workflows:
 
     def watch_sources(self, task: Task, payload: Payload) -> Any:
         """Look for silences."""
-        return self._ask("watch_sources")
+        return self._coverage.watch()
 
     def _by_days(self, task: Task, payload: Payload, operation: str, **params: Any) -> Any:
         """Ask for what is due, or for each day that was asked for; adds up what came back."""

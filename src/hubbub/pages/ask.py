@@ -202,7 +202,7 @@ class Ask:
         """Return what ids are called, given by kind (`model.name.KINDS`); other kinds, and ids without a name, are left out."""
         if self._tenant is None:
             return {}
-        return self.engine.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
+        return self.engine.names.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
 
     def label(self, dimension: str, value: str) -> str:
         """Return what a dimension's value is called, or the value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubbub.model.name import KINDS
+from hubbub.model.plain import plain
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
 from hubbub.pages.parts import Column, Done, Form, Group, Page, Role, Shown, Widget
@@ -12,12 +13,12 @@ MOST = 100
 
 
 def _names(ask: Ask) -> Shown:
-    found = ask.engine.names(
+    found = ask.engine.names.of(
         ask.tenant.id, asked(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
     )
     rows = [
-        {**row, "kind": TITLES[row["kind"]], "from": "set by hand" if row["by_hand"] else "its source"}
-        for row in found["rows"]
+        {**plain(row), "kind": TITLES[row.kind], "from": "set by hand" if row.by_hand else "its source"}
+        for row in found.rows
     ]
     columns = [
         Column("name", "Name"), Column("kind", "What"), Column("id", "Id"), Column("from", "From"),
@@ -25,8 +26,8 @@ def _names(ask: Ask) -> Shown:
     ]  # fmt: skip
     may = ask.person.may(Role.ADMIN)
     acts = [
-        [Act("forget", "Back to the source", {"kind": row["kind"], "id": row["id"]})] if may and row["by_hand"] else []
-        for row in found["rows"]
+        [Act("forget", "Back to the source", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
+        for row in found.rows
     ]
     give = Act(
         "call", "Set", title="Set a name by hand",
@@ -36,7 +37,7 @@ def _names(ask: Ask) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=acts, forms=[give] if may else [], following=found["next"],
+        ask, columns, rows, acts=acts, forms=[give] if may else [], following=found.next,
         choices=[choice(ask, "kind", "What", TITLES), Field("find", "Name or id", value=ask.param("find"))],
         nothing="Nothing is called so. Names come with Slack exports, mails and integrations, or are set by hand.",
     )  # fmt: skip
@@ -44,12 +45,12 @@ def _names(ask: Ask) -> Shown:
 
 def _call(ask: Ask, form: Form) -> Done:
     name = {"kind": form.get("kind", ""), "id": form.get("id", ""), "name": form.get("name", "")}
-    ask.engine.put_names(ask.tenant.id, [name])
+    ask.engine.names.set(ask.tenant.id, [name])
     return Done(f"{name['id']} is called {name['name']} from now on; no source changes that.")
 
 
 def _forget(ask: Ask, form: Form) -> Done:
-    ask.engine.put_names(ask.tenant.id, [{"kind": form.get("kind", ""), "id": form.get("id", ""), "name": None}])
+    ask.engine.names.set(ask.tenant.id, [{"kind": form.get("kind", ""), "id": form.get("id", ""), "name": None}])
     return Done(f"{form.get('id', '')} is called what its source says, once that says it again.")
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -59,7 +59,7 @@ class Range:
     end: datetime
     tenant: str
     day: date | None
-    state: str
+    state: Literal["fetched", "empty", "partial", "missing"]
     reason: str
     detail: str
     action: str

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -21,7 +21,8 @@ from hubbub.errors import BadInputError, NotFoundError
 from hubbub.store.database import Database, metadata, now
 from hubbub.store.vault import Vault
 
-STATES = ("active", "degraded", "paused", "broken")
+State = Literal["active", "degraded", "paused", "broken"]
+STATES: tuple[State, ...] = ("active", "degraded", "paused", "broken")
 """Degraded: it is fetched from, and a part of it cannot be read; broken: nothing can, until a person acts."""
 FETCHED = ("active", "degraded")
 """States in which an integration is fetched from."""
@@ -70,7 +71,7 @@ class Integration:
     provider: str
     name: str
     settings: Mapping[str, Any]
-    state: str
+    state: State
     reason: str
     action: str
     last_ok: date | None

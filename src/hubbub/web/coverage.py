@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.operations.coverage import Covered
 from hubbub.web.auth import EngineOf, MayRead
-from hubbub.web.source_shapes import Coverage
 from hubbub.web.work import Counted
 
 router = APIRouter(prefix="/v1/coverage", route_class=Counted)
@@ -24,6 +24,6 @@ def coverage(
     to: Annotated[str | None, Query(max_length=10, description="Day after the last; tomorrow if absent.")] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most integrations on this page.")] = 50,
-) -> Coverage:
+) -> Page[Covered]:
     """Return the days of each integration and its open gaps, with reason and what to do; of all tenants for operators."""
-    return engine.coverage(tenant, from_, to, cursor=cursor, limit=limit)
+    return engine.coverage.of(tenant, from_, to, cursor=cursor, limit=limit)

@@ -87,6 +87,6 @@ def _taken(request: Request, engine: Engine, integration: Integration, body: byt
     headers = {name.lower(): value for name, value in request.headers.items()}
     delivery = Delivery(request.method, url, dict(request.query_params), headers, body, engine.clock())
     taken = engine.receiving.take(integration, delivery)
-    engine.note_gaps(integration, taken.gaps)
+    engine.coverage.note(integration, taken.gaps)
     request.state.outcome = taken.outcome
     return taken

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.model.name import LONGEST_ID, LONGEST_NAME
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
-from hubbub.operations.names import MOST_AT_ONCE
-from hubbub.web import shapes
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.operations.names import MOST_AT_ONCE, NamesSet, NameView
 from hubbub.web.auth import Administers, EngineOf, Reads
 from hubbub.web.work import Counted
 
@@ -39,34 +38,6 @@ class NamesBody(BaseModel):
     names: list[NameBody] = Field(min_length=1, max_length=MOST_AT_ONCE)
 
 
-class NameRow(shapes.Shape):
-    """What an id is called."""
-
-    kind: str = Field(description="staff, contact, room, account or campaign.")
-    id: str
-    name: str
-    valid_from: str = Field(description="Since when, as its source says it, or heard of then; RFC 3339, UTC.")
-    by_hand: bool = Field(description="Set by somebody: no source changes it.")
-
-
-class NamesAnswer(shapes.Shape):
-    """A page of names, by kind and id."""
-
-    rows: list[NameRow]
-    next: shapes.Next
-
-
-class NamesSet(shapes.Shape):
-    """What became of names set by hand."""
-
-    set: int = Field(ge=0, description="Names that are set by hand now.")
-    removed: int = Field(ge=0, description="Names that are gone until a source gives them.")
-
-
-Names = Annotated[dict[str, Any], shapes.Like(NamesAnswer)]
-Set = Annotated[dict[str, Any], shapes.Like(NamesSet)]
-
-
 @router.get("", summary="What ids are called, by kind and id")
 def names(
     engine: EngineOf,
@@ -77,12 +48,12 @@ def names(
     find: Annotated[str, Query(max_length=LONGEST_NAME, description="Only where the name or id holds this text.")] = "",
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> Names:
+) -> Page[NameView]:
     """Return names as sources gave them or somebody set them; an id without a name is not listed."""
-    return engine.names(tenant, kind, find, limit, cursor)
+    return engine.names.of(tenant, kind, find, limit, cursor)
 
 
 @router.put("", summary="Set names by hand")
-def put_names(engine: EngineOf, tenant: Administers, body: NamesBody) -> Set:
+def put_names(engine: EngineOf, tenant: Administers, body: NamesBody) -> NamesSet:
     """Set names that no source changes again, or with null give them back to the sources. All of them, or none."""
-    return engine.put_names(tenant, [one.model_dump() for one in body.names])
+    return engine.names.set(tenant, [one.model_dump() for one in body.names])

@@ -35,53 +35,5 @@ class IntegrationsAnswer(Shape):
     next: Next
 
 
-class GapRow(Shape):
-    """A range of a source of which something is not there."""
-
-    from_: Moment = Field(alias="from")
-    to: Moment
-    reason: str = Field(description="One of the reasons of a gap.")
-    message: str
-    action: str | None = Field(description="What a person can do.")
-
-
-class CoveredDay(Shape):
-    """A day of a source."""
-
-    date: str
-    state: Literal["fetched", "empty", "partial", "missing", "not_over", "before"] = Field(
-        description="Empty: it is there, and nothing was in it; before: the integration was not connected yet."
-    )
-    found: int | None = Field(description="Events in it; null where nobody fetched it.")
-    reason: str | None
-    message: str | None
-    tried_at: Moment
-
-
-class CoverageRow(Shape):
-    """What is there of an integration."""
-
-    tenant: str
-    integration: str
-    name: str
-    provider: str
-    state: Literal["active", "degraded", "paused", "broken"]
-    reason: str | None
-    action: str | None
-    zone: str = Field(description="Its days are cut in it.")
-    since: str | None
-    complete_to: str = Field(description="Up to here nothing is missing; RFC 3339.")
-    gaps: list[GapRow]
-    days: list[CoveredDay]
-
-
-class CoverageAnswer(Shape):
-    """A page of integrations with their days."""
-
-    rows: list[CoverageRow]
-    next: Next
-
-
-Coverage = Annotated[dict[str, Any], Like(CoverageAnswer)]
 Integration = Annotated[dict[str, Any], Like(IntegrationAnswer)]
 Integrations = Annotated[dict[str, Any], Like(IntegrationsAnswer)]

@@ -17,6 +17,7 @@ from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.connectors.slack import Slack
 from hubbub.ingest.receivers.base import Gap as Lost
 from hubbub.model.coverage import Reason
+from hubbub.operations.coverage import Watched
 from hubbub.outgoing.http import Outgoing
 from hubbub.settings import load
 from tests.platforms import TOKEN, Graph, Workspace, graph_error, insight, post
@@ -272,13 +273,13 @@ def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Night
     one = nights.engine.integration_store.get("acme", id_)
     minute = datetime(2026, 8, 1, 12, 7, tzinfo=UTC)
     for start in (minute, minute, minute + timedelta(minutes=1)):
-        nights.engine.note_gaps(one, [Lost(start, start + timedelta(minutes=1), Reason.RATE_LIMITED)])
-    gaps = nights.engine.coverage("acme")["rows"][0]["gaps"]
-    assert [(gap["from"][11:16], gap["to"][11:16], gap["reason"]) for gap in gaps] == [
+        nights.engine.coverage.note(one, [Lost(start, start + timedelta(minutes=1), Reason.RATE_LIMITED)])
+    gaps = nights.engine.coverage.of("acme").rows[0].gaps
+    assert [(f"{gap.from_:%H:%M}", f"{gap.to:%H:%M}", gap.reason) for gap in gaps] == [
         ("12:07", "12:09", "rate_limited")
     ]
     nights.night()
-    assert nights.engine.coverage("acme")["rows"][0]["gaps"] == []
+    assert nights.engine.coverage.of("acme").rows[0].gaps == []
 
 
 def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
@@ -292,11 +293,11 @@ def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
          "source": "telegram", "channel": "telegram"}
         for hour in range(1, 21 * 24) if hour not in quiet for n in range(10)
     ], history=True)  # fmt: skip
-    assert nights.engine.watch_sources() == {"silences": 1}
-    (row,) = nights.engine.coverage("acme", integration=id_)["rows"]
-    assert [gap["reason"] for gap in row["gaps"]] == ["silent"]
-    assert nights.engine.watch_sources() == {"silences": 1}
-    assert len(nights.engine.coverage("acme", integration=id_)["rows"][0]["gaps"]) == 1
+    assert nights.engine.coverage.watch() == Watched(1)
+    (row,) = nights.engine.coverage.of("acme", integration=id_).rows
+    assert [gap.reason for gap in row.gaps] == ["silent"]
+    assert nights.engine.coverage.watch() == Watched(1)
+    assert len(nights.engine.coverage.of("acme", integration=id_).rows[0].gaps) == 1
     nights.now += timedelta(days=1)
     (check,) = [row for row in nights.engine.doctor()["rows"] if row["check"] == "coverage"]
     assert (check["ok"], "Bot" in check["found"]) == (False, True)
@@ -311,17 +312,17 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
     assert nights.night() == ["2026-08-04", "2026-08-03"]
     there.answer = lambda _: graph_error(4, 403)
     assert nights.night() == []
-    (row,) = nights.engine.coverage("acme", "2026-08-01", "2026-08-08")["rows"]
-    assert [(day["date"][8:], day["state"], day["reason"], day["found"]) for day in row["days"]] == [
+    (row,) = nights.engine.coverage.of("acme", "2026-08-01", "2026-08-08").rows
+    assert [(f"{day.date:%d}", day.state, day.reason, day.found) for day in row.days] == [
         ("01", "before", None, None), ("02", "before", None, None), ("03", "fetched", None, 4), ("04", "empty", None, 0),
         ("05", "missing", "failed", 0), ("06", "not_over", "not_over", None), ("07", "fetched", None, None),
     ]  # fmt: skip
-    assert row["complete_to"] == "2026-08-05T00:00:00+00:00"
-    assert [(gap["from"], gap["to"], gap["reason"]) for gap in row["gaps"]] == [
-        ("2026-08-05T00:00:00Z", "2026-08-06T00:00:00Z", "failed")
+    assert row.complete_to.isoformat() == "2026-08-05T00:00:00+00:00"
+    assert [(f"{gap.from_:%Y-%m-%d}", f"{gap.to:%Y-%m-%d}", gap.reason) for gap in row.gaps] == [
+        ("2026-08-05", "2026-08-06", "failed")
     ]
-    assert nights.engine.coverage()["rows"][0]["integration"] == id_
-    assert nights.engine.coverage("acme", integration=id_)["rows"] == nights.engine.coverage("acme")["rows"]
+    assert nights.engine.coverage.of().rows[0].integration == id_
+    assert nights.engine.coverage.of("acme", integration=id_).rows == nights.engine.coverage.of("acme").rows
     odd: list[dict[str, Any]] = [
         {"start": "2026-08-02", "end": "2026-08-01"},
         {"start": "2020-01-01"},
@@ -329,7 +330,7 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
     ]
     for bad in odd:
         with pytest.raises(BadQuestionError):
-            nights.engine.coverage(**bad)
+            nights.engine.coverage.of(**bad)
 
 
 def test_a_snapshot_of_a_gap_says_so_and_is_made_again(nights: Nights) -> None:

@@ -32,7 +32,7 @@ def named(visitor: Visitor) -> Visitor:
         ("room", "C3", "same"),
         ("contact", "U1", f"Zoë {XSS}"),
     )
-    visitor.engine.take_names("acme", [Name(*one) for one in (*given, ("staff", "U2", "Bo"))])
+    visitor.engine.names.take("acme", [Name(*one) for one in (*given, ("staff", "U2", "Bo"))])
     return visitor
 
 

@@ -288,7 +288,7 @@ def test_a_ranking_of_ids_says_what_they_are_called(tmp_path: Path) -> None:
             "formats": ["json", "csv", "html"],
         }
         plain = engine.reports.make("acme", **asked)
-        engine.take_names("acme", [Name("staff", "=staff 1", "Ada <b>")])
+        engine.names.take("acme", [Name("staff", "=staff 1", "Ada <b>")])
         named = engine.reports.make("acme", **asked)
         before, after = (
             json.loads(Path(engine.reports.file("acme", one.id, "json").path).read_text())["data"]["sections"][0]
