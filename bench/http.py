@@ -20,7 +20,7 @@ AT = quote(lab.NOW.isoformat())
 def keys(folder: Path, names: list[str]) -> list[str]:
     """Make a key for each tenant."""
     with lab.engine(folder) as hub:
-        return [str(hub.add_key(name)["key"]) for name in names]
+        return [hub.keys.add(name).key for name in names]
 
 
 def ingesting(size: lab.Size) -> lab.Findings:

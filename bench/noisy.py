@@ -99,7 +99,7 @@ def measure(size: lab.Size) -> lab.Findings:
     """Watch the neighbour with and without each kind of flood, in turns."""
     folder = ingest.fresh(size.path("-noisy"))
     with lab.engine(folder) as hub:
-        keys = [str(hub.add_key(f"owner-{number}")["key"]) for number in range(4)]
+        keys = [hub.keys.add(f"owner-{number}").key for number in range(4)]
     alone: dict[str, list[float]] = {kind: [] for kind in KINDS}
     beside: dict[str, list[float]] = {kind: [] for kind in KINDS}
     answers: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}

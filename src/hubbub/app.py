@@ -26,13 +26,14 @@ from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.metrics.snapshots import Kind
 from hubbub.model.event import Event, Item, nearest, record_from
+from hubbub.model.plain import plain
 from hubbub.model.question import parse_date, parse_moment
-from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
-from hubbub.operations.access import OPERATIONS as ADMITTING
-from hubbub.operations.access import AccessOperations
+from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
+from hubbub.operations.access import AccessService
 from hubbub.operations.alerts import AlertService
 from hubbub.operations.answers import OPERATIONS as ANSWERING
 from hubbub.operations.answers import AnswerOperations
+from hubbub.operations.calendar import CalendarService
 from hubbub.operations.coverage import CoverageService
 from hubbub.operations.destinations import DestinationService
 from hubbub.operations.erasing import OPERATIONS as ERASING
@@ -45,17 +46,18 @@ from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.judging import JudgingService
 from hubbub.operations.keeping import OPERATIONS as KEEPING
 from hubbub.operations.keeping import KeepingOperations
+from hubbub.operations.keys import KeyService
 from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
 from hubbub.operations.messages import MessageService
 from hubbub.operations.names import NameService
+from hubbub.operations.quarantine import QuarantineService
 from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
 from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
 from hubbub.operations.subscriptions import SubscriptionService
-from hubbub.operations.tenants import OPERATIONS as MANAGING
-from hubbub.operations.tenants import TenantOperations
+from hubbub.operations.tenants import TenantService
 from hubbub.operations.workflows import Workflows
 from hubbub.publishing import snapshots
 from hubbub.query.cached import Asked, CachedAnswers, Part
@@ -82,7 +84,7 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    AnswerOperations, AccessOperations, OutsideOperations, TenantOperations, JobOperations,
+    AnswerOperations, OutsideOperations, JobOperations,
     StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
@@ -100,64 +102,70 @@ class Engine(
             opened.callback(self.database.close)
             self.store = Store(folder, settings.store_url, free_floor=settings.free_floor_mb << 20)
             opened.callback(self.store.close)
-            self.control = Control(self.database, folder, settings.secret_key.get_secret_value())
-            self._open_keeping()
-            self.access = Access(self.database, self.control)
-            self.delivered = Deliveries(self.database, clock)
-            self._open_outside(self.database)
-            self._open_erasing()
-            self.cached = self._open_cache()
-            self.names = NameService(clock, self.store, self.control, self.cached, self.erasure_store)
-            self.coverage = CoverageService(clock, self.store, self.control, self.integration_store, self.ledger)
-            self.warmer = Warmer(self.cached, settings.cache.dashboard)
-            self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
-            self.intake = Intake(
-                self.store,
-                clock,
-                lambda tenant: gone_until(self.store, tenant.no),
-                lambda tenant: self.cached.drop([tenant], Part.EVENTS),
-                lambda tenant: self.erasure_store.of(tenant.id),
-            )
-            self.labels = Labels(
-                self.store, self.control, self.database, self.vault, self._accept_labels, clock, settings.ai, self.http
-            )
-            self.queries = Queries(self.store, clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
-            self.restatements = RestatementService(self.control, self.queries, self.erasure_store)
+            self._open_stores()
+            self._open_data()
             self._open_jobs()
-            self.reports = ReportService(
-                settings,
-                clock,
-                self.control,
-                self.queries,
-                self.restatements.store,
-                lambda: self.desk,
-                self.names.called,
-            )
-            self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
-            self.subscriptions = SubscriptionService(
-                settings, clock, self.control, self.outbox, self.reports, self.news_of
-            )
-            self.messages = MessageService(
-                settings, clock, self.control, self.http, self.integration_store, self.outbox, self.reports
-            )
-            self.destinations = DestinationService(
-                clock, self.control, self.http, self.integration_store, self.outbox, self.messages
-            )
-            self.alerts = AlertService(clock, self.control, self.queries, self.alert_store, self.outbox)
-            self.incidents = IncidentService(clock, self.control, self.alert_store, self.outbox, self.alerts)
-            self.judging = JudgingService(
-                clock, self.control, self.queries, self.integration_store, self.alert_store, self.outbox
-            )
-            self.workflows = Workflows(
-                self._by_name,
-                self.reports,
-                self.restatements,
-                self.subscriptions,
-                self.judging,
-                self.messages,
-                self.coverage,
-            )
+            self._compose()
             opened.pop_all()
+
+    def _open_stores(self) -> None:
+        """Open control data, and what needs nothing else."""
+        secret = self.settings.secret_key.get_secret_value()
+        self.control = Control(self.database, self.settings.data, secret)
+        self._open_keeping()
+        self.access_store = Access(self.database, self.control)
+        self.delivered = Deliveries(self.database, self.clock)
+        self._open_outside(self.database)
+        self._open_erasing()
+        self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
+
+    def _open_data(self) -> None:
+        """Open what events go in by, and answers come out by."""
+        self.cached = self._open_cache()
+        self.warmer = Warmer(self.cached, self.settings.cache.dashboard)
+        self.store.listen(lambda tenants: self.cached.drop(tenants, Part.NUMBERS))
+        self.intake = Intake(
+            self.store,
+            self.clock,
+            lambda tenant: gone_until(self.store, tenant.no),
+            lambda tenant: self.cached.drop([tenant], Part.EVENTS),
+            lambda tenant: self.erasure_store.of(tenant.id),
+        )
+        self.queries = Queries(self.store, self.clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
+
+    def _compose(self) -> None:
+        """Make the services, each of what it needs."""
+        settings, clock, store, control, queries = self.settings, self.clock, self.store, self.control, self.queries
+        outbox, rules, integrations, http = self.outbox, self.alert_store, self.integration_store, self.http
+        self.access, self.keys, self.calendar = (
+            AccessService(self.access_store),
+            KeyService(control),
+            CalendarService(control),
+        )
+        self.names = NameService(clock, store, control, self.cached, self.erasure_store)
+        self.tenants = TenantService(settings, control, self.names)
+        self.quarantine = QuarantineService(store, control, self.intake)
+        self.coverage = CoverageService(clock, store, control, integrations, self.ledger)
+        self.labels = Labels(store, control, self.database, self.vault, self._accept_labels, clock, settings.ai, http)
+        self.restatements = RestatementService(control, queries, self.erasure_store)
+        self.reports = ReportService(
+            settings, clock, control, queries, self.restatements.store, lambda: self.desk, self.names.called
+        )
+        self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.news_of)
+        self.messages = MessageService(settings, clock, control, http, integrations, outbox, self.reports)
+        self.destinations = DestinationService(clock, control, http, integrations, outbox, self.messages)
+        self.alerts = AlertService(clock, control, queries, rules, outbox)
+        self.incidents = IncidentService(clock, control, rules, outbox, self.alerts)
+        self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
+        self.workflows = Workflows(
+            self._by_name,
+            self.reports,
+            self.restatements,
+            self.subscriptions,
+            self.judging,
+            self.messages,
+            self.coverage,
+        )
 
     def _by_name(self, name: str, /, **params: Any) -> Any:
         return self.operation(name)(**params)
@@ -203,6 +211,20 @@ class Engine(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    # --- tenants
+
+    def add_tenant(
+        self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
+    ) -> dict[str, Any]:
+        """Make a tenant with the default retention, or the given one."""
+        return cast("dict[str, Any]", plain(self.tenants.add(tenant, zone, name, retention)))
+
+    def ensure_tenant(
+        self, tenant: str, zone: str | None, *, retention: Retention | None = None
+    ) -> tuple[Tenant, bool]:
+        """Return a tenant, made with `retention` when there was none; and whether it was made."""
+        return self.tenants.ensure(tenant, zone, retention=retention)
 
     # --- events in
 
@@ -374,7 +396,7 @@ class Engine(
 
         `labels` labels their messages too; without `keep_text` their texts are used for that, and not stored.
         """
-        self.ensure_tenant(tenant, zone, retention=KEEP_EVERYTHING)
+        self.tenants.ensure(tenant, zone, retention=KEEP_EVERYTHING)
         kept = items if keep_text else without_texts(items)
         answer = self.accept(tenant, kept, history=True, origin="import", origins=origins, changed=changed).answer()
         return answer | ({"labels": self.labels.label_arrived(tenant, items).answer()} if labels else {})
@@ -385,7 +407,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *MANAGING, *ADMITTING, *OUTSIDE, *WORKING, *STANDING, *ERASING, *KEEPING,
+    *ANSWERING, *OUTSIDE, *WORKING, *STANDING, *ERASING, *KEEPING,
 
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""

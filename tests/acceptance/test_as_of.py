@@ -46,7 +46,7 @@ def test_half_an_export_is_recalled_on_every_face(tmp_path: Path) -> None:
         explained = engine.explain("acme", "responses", ASKED["start"], ASKED["end"], as_of=evening)
         assert (explained["value"], explained["events"]["total"]) == (half["responses"],) * 2
 
-        key = engine.add_key("acme", ["read"])["key"]
+        key = engine.keys.add("acme", ["read"]).key
         with TestClient(create_app(engine), headers={"Authorization": f"Bearer {key}"}) as client:
             body = {"metrics": ASKED["metrics"], "from": ASKED["start"], "to": ASKED["end"], "as_of": evening}
             assert client.post("/v1/query", json=body).json()["rows"] == [half]

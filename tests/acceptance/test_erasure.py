@@ -70,24 +70,23 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
-    def do(operation: str, **params: Any) -> Any:
-        with hubbub.open(here.folder, free_floor_mb=0) as engine:
-            return engine.operation(operation)(**params)
-
-    keys = {one: do("add_key", tenant="acme", scopes=[one])["key"] for one in ("ingest", "read", "erase")}
+    with hubbub.open(here.folder, free_floor_mb=0) as engine:
+        keys = {one: engine.keys.add("acme", [one]).key for one in ("ingest", "read", "erase")}
     key = keys["ingest"]
     stored = ask("POST", "/v1/events", key, json=story())
     assert (stored["accepted"], len(stored["rejected"])) == (85, 2)
     assert ask("POST", "/v1/events", key, json=corrections())["corrected"] == 5
     said = {"workspace_id": "w", "user_id": CANARY, "channel_id": "c", "message_ts": "1.0", "triggered_by": "mention"}
     ask("POST", "/v1/ai/responses", key, json={**said, "trigger_message_text": TEXT})
-    do("refresh")
+    with hubbub.open(here.folder, free_floor_mb=0) as engine:
+        engine.refresh()
     span = {"from": (NOW - timedelta(days=9)).date().isoformat(), "to": (NOW + timedelta(days=2)).date().isoformat()}
     by_contact = {"metrics": ["active_contacts"], "by": ["contact_id"], **span}
     assert CANARY in str(ask("POST", "/v1/query", keys["read"], json=by_contact))
     yesterday = (NOW - timedelta(days=1)).date().isoformat()
-    do("report", tenant="acme", kind="monthly", date=yesterday, formats=["json", "csv", "html"])
-    do("snapshot", kind="daily", tenant="acme", date=yesterday)
+    with hubbub.open(here.folder, free_floor_mb=0) as engine:
+        engine.reports.make("acme", "monthly", date=yesterday, formats=["json", "csv", "html"])
+        engine.snapshot("daily", yesterday, "acme")
     assert holding(here.folder)
 
     refused = httpx2.post(f"{url}/v1/erase", json={"contact_id": CANARY}, headers={"Authorization": f"Bearer {key}"})
@@ -97,7 +96,8 @@ def test_no_byte_is_left_in_a_data_folder(here: Place) -> None:
     assert (done["payloads"], done["reports"]) == (1, 1)
     assert holding(here.folder) == set()
     assert CANARY not in str(ask("POST", "/v1/query", keys["read"], json=by_contact))
-    assert do("verify")["differences"] == 0
+    with hubbub.open(here.folder, free_floor_mb=0) as engine:
+        assert engine.verify()["differences"] == 0
     asked = {"metrics": ["messages_received"], **span}
     assert ask("POST", "/v1/query", keys["read"], json=asked)["rows"][0]["messages_received"] == 40
     again = ask("POST", "/v1/events", key, json=story()[:40])

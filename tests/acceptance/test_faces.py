@@ -94,17 +94,17 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
         for number, one in enumerate(STORIES):
             tenant, _ = engine.ensure_tenant(f"story-{number}", one.zone, retention=KEEP_EVERYTHING)
             if one.calendar:
-                engine.set_calendar(tenant.id, one.calendar)
+                engine.calendar.set(tenant.id, one.calendar)
             if one.hotspot_tones:
-                engine.change_tenant(tenant.id, hotspot_tones=one.hotspot_tones)
+                engine.tenants.change(tenant.id, hotspot_tones=one.hotspot_tones)
             assert engine.accept(tenant.id, one.happened(), history=True).rejected == []
-            keys.append(engine.add_key(tenant.id, ["read"])["key"])
+            keys.append(engine.keys.add(tenant.id, ["read"]).key)
         assert engine.refresh()["errors"] == {}
         for day in sorted({one.first for one in STORIES}):
             assert engine.snapshot("Daily", day.isoformat())["errors"] == {}
         assert engine.publish()["errors"] == {}
         with TestClient(create_app(engine, refresh=False)) as http:
-            path = engine.sign_in_link(None, "operator")["path"]
+            path = engine.access.sign_in_link(None, "operator").path
             site = {"Origin": "http://testserver"}
             http.post("/sign-in", data={"token": path.partition("token=")[2]}, headers=site)
             yield Faces(engine, http, keys)
@@ -348,7 +348,7 @@ def test_a_tenants_tones_count_on_every_face_as_soon_as_they_are_set(faces: Face
     engine.record(
         tenant, [{**named, "id": str(n), "sentiment": ("angry", "calm")[n % 2]} for n in range(20)], history=True
     )
-    auth = {"Authorization": f"Bearer {engine.add_key(tenant, ['read'])['key']}"}
+    auth = {"Authorization": f"Bearer {engine.keys.add(tenant, ['read']).key}"}
     span = {"from": "2026-03-02", "to": "2026-03-03"}
 
     def said() -> list[Any]:
@@ -372,7 +372,7 @@ def test_a_tenants_tones_count_on_every_face_as_soon_as_they_are_set(faces: Face
         ]  # fmt: skip
 
     assert said() == [0, 0, 0, 0, 0, 0, [], []]
-    engine.change_tenant(tenant, hotspot_tones=["Angry "])
+    engine.tenants.change(tenant, hotspot_tones=["Angry "])
     assert said() == [0.5, 0.5, 1, 0.5, 10, 10, [10], ["angry"]]
-    engine.change_tenant(tenant, hotspot_tones=[])
+    engine.tenants.change(tenant, hotspot_tones=[])
     assert said() == [0, 0, 0, 0, 0, 0, [], []]

@@ -119,7 +119,7 @@ def test_days_move_with_the_zone(clocked: Clocked) -> None:
     clocked.now = NOVEMBER
     assert clocked.engine.retention()["rows"][0]["events"] > 0
     cut = datetime(2026, 10, 20, 22, tzinfo=UTC)  # thirty local days ago in Rome
-    clocked.engine.change_tenant("acme", zone=NEW_YORK)
+    clocked.engine.tenants.change("acme", zone=NEW_YORK)
     days = Counter(at.astimezone(ZoneInfo(NEW_YORK)).date() for at in times if at >= cut)
     rows = clocked.engine.query("acme", metrics="messages", start="2026-10-15", end="2026-11-20", grain="day")["rows"]
     for row in rows:

@@ -41,8 +41,8 @@ def test_the_median_first_response_is_that_of_the_files(engine: Engine, data: Pa
     feast = date(2024, 7, 4)
     for feasts in (frozenset[date](), frozenset({feast})):
         holidays: dict[str, list[str]] = {day.isoformat(): [] for day in feasts}
-        told = engine.set_calendar("hours", {"versions": [{**HOURS["versions"][0], "holidays": holidays}]})
-        assert told["changed_from"] == (feast.isoformat() if feasts else "2020-01-01")
+        told = engine.calendar.set("hours", {"versions": [{**HOURS["versions"][0], "holidays": holidays}]})
+        assert told.changed_from == (feast.isoformat() if feasts else "2020-01-01")
         mine = [office(*wait, feasts) for wait in waits]
         median = statistics.median(mine)
         assert feasts or median == MEDIAN

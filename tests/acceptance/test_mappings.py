@@ -111,9 +111,9 @@ def test_mails_of_each_list(engine: Engine, data: Path, loads: dict[str, Loaded]
     assert asked == {name: known[name] for name in ("r-devel", "r-package-devel")}
     assert known["r-announce"] == loads[MAIL].rejected["out_of_range"] == 20
     assert sum(asked.values()) + 20 == known["messages"] == 537
-    refused = engine.quarantine(MAIL)["rows"]
-    assert {row["code"] for row in refused} == {"out_of_range"}
-    assert {row["field"] for row in refused} == {"time"}
+    refused = engine.quarantine.of(MAIL).rows
+    assert {row.code for row in refused} == {"out_of_range"}
+    assert {row.field for row in refused} == {"time"}
 
 
 @needs(MAIL)

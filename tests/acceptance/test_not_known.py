@@ -82,9 +82,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         now[0] = NOW
         assert engine.retention()["rows"][0]["events"] > 0
         with TestClient(create_app(engine, refresh=False)) as http:
-            token = engine.sign_in_link(None, "operator")["path"].partition("token=")[2]
+            token = engine.access.sign_in_link(None, "operator").path.partition("token=")[2]
             assert http.post("/sign-in", data={"token": token}, headers=SITE, follow_redirects=False).status_code == 303
-            yield World(engine, http, engine.add_key("acme")["key"])
+            yield World(engine, http, engine.keys.add("acme").key)
 
 
 def test_the_api_has_null_and_the_reason_beside_it(world: World) -> None:

@@ -33,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     with open_engine(tmp_path_factory.mktemp("demo"), clock=fixed(NOW)) as opened:
         opened.load(TENANT, events[:-60], None, ZONE)
         week = {day: ["08:00-12:30", "14:00-20:00"] for day in ("monday", "tuesday", "wednesday", "thursday", "friday")}
-        opened.set_calendar(TENANT, {"versions": [{"valid_from": "2026-01-01", "week": week}]})
+        opened.calendar.set(TENANT, {"versions": [{"valid_from": "2026-01-01", "week": week}]})
         opened.refresh()
         opened.load(TENANT, events[-60:])
         yield opened

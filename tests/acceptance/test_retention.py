@@ -140,7 +140,7 @@ def test_late_events_of_what_is_gone_are_refused(world: World) -> None:
         (refused,) = world.engine.record(HOTEL, late, history=history)["rejected"]
         assert (refused["code"], refused["field"]) == ("too_late", "time")
     refreshed(world.engine)
-    assert {row["code"] for row in world.engine.quarantine(HOTEL)["rows"]} == {"too_late"}
+    assert {row.code for row in world.engine.quarantine.of(HOTEL).rows} == {"too_late"}
     span: dict[str, Any] = {"metrics": "messages", "start": "2026-03-02", "end": "2026-03-03"}
     before = world.engine.query(HOTEL, **span)["rows"][0]["messages"]
     taken = world.engine.record(HOTEL, {**late, "time": cut.isoformat(), "conversation_id": "late"}, history=True)
@@ -178,5 +178,5 @@ def test_a_tenant_that_changes_zone_is_as_one_made_there(tmp_path: Path, zone: s
         question: dict[str, Any] = {"metrics": ASKED, "start": "2026-03-28", "end": "2026-04-09", "grain": "day"}
         truth = engine.query("settled", **question)["rows"]
         assert engine.query("moving", **question)["rows"] != truth
-        engine.change_tenant("moving", zone=zone)
+        engine.tenants.change("moving", zone=zone)
         assert engine.query("moving", **question)["rows"] == truth

@@ -117,7 +117,7 @@ def fill(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             "explain": "metric=csat", "job": f"job={quote(job)}",
             "conversation": f"id={quote(conversation)}", "incident": f"id={incident(engine, now)}",
         }  # fmt: skip
-        return {tenant: engine.add_key(tenant)["key"] for tenant in (HOTEL, EVIL, "empty", "first")}, samples
+        return {tenant: engine.keys.add(tenant).key for tenant in (HOTEL, EVIL, "empty", "first")}, samples
 
 
 def incident(engine: hubbub.Engine, now: datetime) -> str:

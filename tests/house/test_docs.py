@@ -242,7 +242,7 @@ def test_the_readme_runs(empty: None, tmp_path: Path, capsys: pytest.CaptureFixt
     folder = tmp_path / "served"
     with hubbub.open(folder) as engine:
         engine.add_tenant("acme")
-        key = engine.add_key("acme")["key"]
+        key = engine.keys.add("acme").key
     with server(folder) as url:
         for block in sending:
             exec(
@@ -287,7 +287,7 @@ def test_the_api_guide_runs(tmp_path: Path) -> None:
     found = blocks("docs/howto/use-the-api.md")
     assert len(found) >= 6
     with hubbub.open(tmp_path / "served") as engine:
-        key = engine.add_key(None, ["admin"])["key"]
+        key = engine.keys.add(None, ["admin"]).key
     with server(tmp_path / "served") as url:
         told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
         namespace: dict[str, Any] = {}
@@ -301,7 +301,7 @@ def test_the_embedding_guide_runs(tmp_path: Path) -> None:
     found = blocks("docs/howto/embed.md")
     assert len(found) >= 4
     with hubbub.open(tmp_path / "served") as engine:
-        key = engine.add_key(None, ["admin"])["key"]
+        key = engine.keys.add(None, ["admin"]).key
     with server(tmp_path / "served") as url:
         told = "\n".join(found).replace("http://127.0.0.1:8321", url).replace("hub_live_…", key)
         exec(compile(told, "docs/howto/embed.md", "exec"), {})

@@ -151,7 +151,7 @@ def job(engine: Engine) -> str:
 
 def key(engine: Engine) -> str:
     """Make a key of tenant A; returns its id."""
-    return str(engine.add_key("a-canary7f3a", label=f"{CANARY} spare")["id"])
+    return str(engine.keys.add("a-canary7f3a", label=f"{CANARY} spare").id)
 
 
 def report(engine: Engine) -> str:
@@ -237,15 +237,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         )
         keys = {
             "none": "", "malformed": "x", "unknown": "hub_live_0123456789ab_" + "x" * 43,
-            "revoked": engine.add_key("a-canary7f3a")["key"],
-            "expired": engine.add_key("a-canary7f3a", expires="2020-01-01")["key"],
-            "operator": engine.add_key(None, scopes=["admin"])["key"],
-            "tenant A": engine.add_key("a-canary7f3a", SCOPES, label=f"{CANARY} label")["key"],
-            "tenant B": engine.add_key("b", SCOPES)["key"],
+            "revoked": engine.keys.add("a-canary7f3a").key,
+            "expired": engine.keys.add("a-canary7f3a", expires="2020-01-01").key,
+            "operator": engine.keys.add(None, scopes=["admin"]).key,
+            "tenant A": engine.keys.add("a-canary7f3a", SCOPES, label=f"{CANARY} label").key,
+            "tenant B": engine.keys.add("b", SCOPES).key,
         }  # fmt: skip
-        engine.revoke_key(keys["revoked"].split("_")[2])
+        engine.keys.revoke(keys["revoked"].split("_")[2])
         for scope in SCOPES:
-            keys[f"only {scope}"] = engine.add_key("a-canary7f3a", [scope])["key"]
+            keys[f"only {scope}"] = engine.keys.add("a-canary7f3a", [scope]).key
         with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
             yield House(engine, http, keys)
 
@@ -347,7 +347,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
     if name == "integration_id":
         assert house.engine.integration("a-canary7f3a", theirs)["state"] == "active"
     if name == "key":
-        assert house.engine.key(theirs)["revoked_at"] is house.engine.key(theirs)["expires_at"] is None
+        assert house.engine.keys.get(theirs).revoked_at is house.engine.keys.get(theirs).expires_at is None
     if name == "job":
         assert house.engine.job(theirs)["state"] == "waiting"
 

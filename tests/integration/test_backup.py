@@ -82,7 +82,7 @@ def disconnect(engine: Engine) -> None:
 
 def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_path: Path, clock: Clock) -> None:
     """Numbers, tenants, keys, secrets and reports are there; verify is clean; the copy opens as the same installation."""
-    key = engine.add_key("hotel", ["read"])["key"]
+    key = engine.keys.add("hotel", ["read"]).key
     engine.refresh()
     made = engine.backup(tmp_path / "backup")
     assert made["events"] == 120 and made["reports"] == 1 and made["keys"] == ["keys/pepper", "keys/secret.key"]
@@ -171,7 +171,7 @@ def everything(folder: Path) -> bytes:
 
 def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: Clock) -> None:
     """Closed for the days of grace it can come back; then retention deletes it, its words are in no file, others stay."""
-    before, key = numbers(engine, "bank"), engine.add_key("hotel", ["ingest"])["key"]
+    before, key = numbers(engine, "bank"), engine.keys.add("hotel", ["ingest"]).key
     engine.refresh()
     assert b"CANARYhotel" in everything(tmp_path / "data")
     counted = engine.delete_tenant("hotel", dry_run=True)
@@ -200,9 +200,9 @@ def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: 
 
 def test_an_export_is_made_and_downloaded_over_http(engine: Engine, tmp_path: Path, clock: Clock) -> None:
     """A key with the scope export has one made, sees its progress and downloads it; others see nothing of it."""
-    mine = {"Authorization": f"Bearer {engine.add_key('hotel', ['export'])['key']}"}
-    other = {"Authorization": f"Bearer {engine.add_key('bank', ['export'])['key']}"}
-    reader = {"Authorization": f"Bearer {engine.add_key('hotel', ['read'])['key']}"}
+    mine = {"Authorization": f"Bearer {engine.keys.add('hotel', ['export']).key}"}
+    other = {"Authorization": f"Bearer {engine.keys.add('bank', ['export']).key}"}
+    reader = {"Authorization": f"Bearer {engine.keys.add('hotel', ['read']).key}"}
     client = TestClient(create_app(engine, refresh=False))
     assert client.post("/v1/exports", headers=reader).status_code == 403
     begun = client.post("/v1/exports", headers=mine)

@@ -58,7 +58,8 @@ def settings(folder: Path, **values: Any) -> Path:
 
 def page(folder: Path, url: str) -> str:
     """Return the deliveries of the operators' page about sources, as somebody who signs in sees them."""
-    token = operate(folder, "sign_in_link")["path"].partition("token=")[2]
+    with hubbub.open(folder, free_floor_mb=0) as engine:
+        token = engine.access.sign_in_link().path.partition("token=")[2]
     with httpx2.Client(base_url=url, timeout=60) as http:
         assert http.post("/sign-in", data={"token": token}, headers={"Origin": url}).status_code == 303
         return http.get("/operate/sources/deliveries").text

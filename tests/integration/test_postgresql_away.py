@@ -112,7 +112,7 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
     processes go on by themselves, what was acknowledged is there once, jobs run, and the numbers verify."""
     with here.engine() as engine:
         engine.add_tenant("acme")
-        key = engine.add_key("acme")["key"]
+        key = engine.keys.add("acme").key
     server, worker = here.start("serve", "--no-jobs"), here.start("worker")
     senders = Senders(server.url, key)
     until(lambda: len(senders.acknowledged) > 20, "events come in")

@@ -116,7 +116,7 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
     once, every number is what a folder says that got the same, `hubbub verify` finds nothing, nothing waits, and all jobs end."""
     draw = random.Random(SEED)
     with here.engine() as engine:
-        keys = {name: engine.add_key(name)["key"] for name in TENANTS}
+        keys = {name: engine.keys.add(name).key for name in TENANTS}
         servers = [here.start("serve") for _ in range(2)]
         workers = [here.start("worker") for _ in range(2)]
         clients, killed, jobs = Clients(servers, keys), Counter[str](), []

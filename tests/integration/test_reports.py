@@ -18,9 +18,9 @@ WHEN = DAY.date().isoformat()
 
 def filled(place: House) -> dict[str, str]:
     """Give a server a tenant with a conversation; returns the header of its key."""
-    place.do("add_tenant", tenant="acme")
-    place.do("add_tenant", tenant="other")
-    auth = {"Authorization": f"Bearer {place.do('add_key', tenant='acme')['key']}"}
+    place.engine.tenants.add("acme")
+    place.engine.tenants.add("other")
+    auth = {"Authorization": f"Bearer {place.engine.keys.add('acme').key}"}
     talk = [
         {"type": type_, "time": DAY.isoformat(), "id": f"{type_}{n}", "channel": "sms", "conversation_id": f"c{n}"}
         for n in range(40)
@@ -64,7 +64,7 @@ def test_a_report_from_the_request_to_the_file(tmp_path: Path) -> None:
         for name, start in (("csv", b"PK"), ("xlsx", b"PK"), ("html", b"<!doctype html>")):
             answer = httpx2.get(address, params={"format": name}, headers=auth, timeout=60)
             assert answer.content.startswith(start)
-        stranger = {"Authorization": f"Bearer {place.do('add_key', tenant='other')['key']}"}
+        stranger = {"Authorization": f"Bearer {place.engine.keys.add('other').key}"}
         for path in (address, f"{place.url}/v1/jobs/{asked.json()['job']}"):
             assert httpx2.get(path, headers=stranger, timeout=60).status_code == 404
 

@@ -99,7 +99,7 @@ def shops(tmp_path: Path) -> Iterator[tuple[Place, Clients]]:
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
             for name, zone in TENANTS.items():
                 engine.add_tenant(name, zone, retention={"raw": None, "facts": None})
-            clients = Clients({name: engine.add_key(name)["key"] for name in TENANTS})
+            clients = Clients({name: engine.keys.add(name).key for name in TENANTS})
         yield here, clients
 
 

@@ -71,14 +71,14 @@ class House:
 
     def ask(self, method: str, path: str, **how: Any) -> Any:
         """Ask the server as an operator, or with the `key` given, and return the JSON of a success."""
-        self.key = self.key or self.engine.add_key(None, scopes=["admin"])["key"]
+        self.key = self.key or self.engine.keys.add(None, scopes=["admin"]).key
         header = {"Authorization": f"Bearer {how.pop('key', self.key)}"}
         answer = httpx2.request(method, f"{self.url}{path}", headers=header, timeout=60, **how)
         assert answer.status_code < 300, answer.text
         return answer.json()
 
     def do(self, operation: str, **params: Any) -> Any:
-        """Run an operation as a command beside the server does."""
+        """Run an operation that is still called by its name, as a command beside the server does."""
         return self.engine.operation(operation)(**params)
 
     def logs(self) -> str:
@@ -137,8 +137,8 @@ def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
         ) as here,
     ):  # fmt: skip
         here.serve()
-        here.do("add_tenant", tenant="acme")
-        key = here.do("add_key", tenant="acme")["key"]
+        here.engine.tenants.add("acme")
+        key = here.engine.keys.add("acme").key
         asked = here.ask("POST", "/v1/ai/responses", json={**QUESTION, "response_url": f"{slack.url}/r"}, key=key)
         assert (asked["queue"], asked["state"]) == ("ai-responses", "waiting")
         done = here.ended(asked["id"])
@@ -172,7 +172,7 @@ def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path
     """No endpoint: one attempt, permanent, and the action names the settings."""
     with house(tmp_path / "data") as here:
         here.serve()
-        here.do("add_tenant", tenant="acme")
+        here.engine.tenants.add("acme")
         done = here.ended(here.do("ask_for_reply", tenant="acme", payload=QUESTION)["id"])
         assert (done["state"], done["attempts"], done["error_class"]) == ("failed", 1, "permanent")
         assert "HUBBUB_AI__URL" in done["action"]
@@ -201,7 +201,7 @@ class Pages:
 def connect(here: House, graph: Service, pages: int) -> None:
     """Make four tenants that share the pages."""
     for n in range(4):
-        here.do("add_tenant", tenant=f"shop-{n}")
+        here.engine.tenants.add(f"shop-{n}")
     for n in range(pages):
         here.do(
             "add_integration", tenant=f"shop-{n % 4}", provider="facebook_page", secret=TOKEN, name=f"page {n}",

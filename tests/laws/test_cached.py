@@ -75,7 +75,7 @@ def test_a_kept_answer_is_what_would_be_worked_out_now(engine: Engine, happens: 
             assert engine.refresh(name if who is not None else None)["errors"] == {}
             behind -= {name} if who is not None else set(names)
         elif what == "move":
-            engine.change_tenant(name, zone=how[0])
+            engine.tenants.change(name, zone=how[0])
         else:
             engine.snapshot("daily", "2026-08-19", name)
             behind.discard(name)

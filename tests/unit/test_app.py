@@ -18,6 +18,7 @@ from hubbub.app import OPERATIONS, Engine, open_engine
 from hubbub.clock import fixed
 from hubbub.errors import BadInputError, BadQuestionError, ConflictError, NotFoundError
 from hubbub.model.event import read_events
+from hubbub.model.plain import plain
 
 DAYS = ("2026-08-01", "2026-08-02")
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -70,21 +71,21 @@ def test_what_is_refused_twice_is_kept_once(engine: Engine) -> None:
     bad = json.dumps(message("a", type="unheard_of", attributes={"when": 1}))
     for _ in range(2):
         engine.load("acme", read_events(f"{bad}\n{bad}\n{{}}\n".encode(), lines=True))
-    assert sorted(r["code"] for r in engine.quarantine("acme")["rows"]) == ["missing_field", "unknown_type"]
+    assert sorted(r.code for r in engine.quarantine.of("acme").rows) == ["missing_field", "unknown_type"]
     engine.record("acme", json.loads(bad))
-    rows = engine.quarantine("acme")["rows"]
-    assert [(r["origin"], r["code"]) for r in rows[:1]] == [("api", "unknown_type")]
+    rows = engine.quarantine.of("acme").rows
+    assert [(r.origin, r.code) for r in rows[:1]] == [("api", "unknown_type")]
     assert len(rows) == 3
 
 
 def test_a_refused_mapping_can_be_tried_again(engine: Engine) -> None:
     """A mapping that `record` refuses is kept as JSON, its times too."""
     engine.record("acme", message("a", time=NOW, confidnce=1))
-    (row,) = engine.quarantine("acme")["rows"]
-    assert json.loads(row["raw"]) == message("a", time=NOW.isoformat(), confidnce=1)
+    (row,) = engine.quarantine.of("acme").rows
+    assert json.loads(row.raw or "") == message("a", time=NOW.isoformat(), confidnce=1)
     with engine.store.facts.write() as writing:
         writing.run("UPDATE quarantine SET raw = replace(raw, 'confidnce', 'confidence')")
-    assert engine.replay("acme")["accepted"] == 1
+    assert engine.quarantine.replay("acme").accepted == 1
 
 
 def test_old_events_need_history(engine: Engine) -> None:
@@ -113,13 +114,13 @@ def test_unknown_tenants_are_not_found(engine: Engine) -> None:
         lambda: engine.trends("no", *DAYS), lambda: engine.hotspots("no", *DAYS), lambda: engine.refresh("no"),
         lambda: engine.verify("no"), lambda: engine.backfill(*DAYS, tenant="no"), lambda: engine.retention("no"),
         lambda: engine.snapshot("daily", tenant="no"), lambda: engine.snapshots("no", *DAYS),
-        lambda: engine.quarantine("no"), lambda: engine.replay("no"), lambda: engine.add_key("no"),
-        lambda: engine.change_tenant("no", name="x"),
+        lambda: engine.quarantine.of("no"), lambda: engine.quarantine.replay("no"), lambda: engine.keys.add("no"),
+        lambda: engine.tenants.change("no", name="x"),
     )  # fmt: skip
     for call in calls:
         with pytest.raises(NotFoundError):
             call()
-    assert [r["tenant"] for r in engine.tenants()["rows"]] == ["acme"]
+    assert [r.tenant for r in engine.tenants.of().rows] == ["acme"]
 
 
 def test_empty_ranges_are_bad_questions(engine: Engine) -> None:
@@ -138,8 +139,8 @@ def test_tenants_are_made_and_changed(engine: Engine, tmp_path: Path) -> None:
     """Defaults come from settings, parts of a retention can be changed alone, a name is taken once, bad ones are refused."""
     made = engine.add_tenant("plain", retention={"raw": 7})
     assert (made["zone"], made["retention"]["raw"], made["retention"]["hour"]) == ("UTC", 7, 30)
-    changed = engine.change_tenant("plain", zone="Asia/Tokyo", retention={"hour": None})
-    assert (changed["zone"], changed["retention"]["raw"], changed["retention"]["hour"]) == ("Asia/Tokyo", 7, None)
+    changed = engine.tenants.change("plain", zone="Asia/Tokyo", retention={"hour": None})
+    assert (changed.zone, changed.retention.raw, changed.retention.hour) == ("Asia/Tokyo", 7, None)
     with pytest.raises(ConflictError):
         engine.add_tenant("plain")
     for bad in ("", "A", "a b", "a_b", "-a", "a-", "x" * 64, "ä", "a\n"):
@@ -153,7 +154,7 @@ def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None
     """Days are cut while reading: after the change they are those of the new zone, and nothing stored differs."""
     engine.record("acme", message("a", time="2026-07-31T23:30:00Z"))
     engine.refresh()
-    engine.change_tenant("acme", zone="America/New_York")
+    engine.tenants.change("acme", zone="America/New_York")
     engine.refresh()
     days = {
         r["window"]: r["messages"]
@@ -165,11 +166,11 @@ def test_a_changed_zone_moves_days_with_the_next_refresh(engine: Engine) -> None
 
 def test_a_key_is_told_once(engine: Engine) -> None:
     """The text of a key is in the answer that made it and in no list."""
-    made = engine.add_key("acme", scopes=["read"], label="desk", expires="2030-01-01")
-    assert made["expires_at"] == "2030-01-01T00:00:00Z"
-    assert made["key"] not in json.dumps(engine.keys())
-    assert [k["id"] for k in engine.keys("acme")["rows"]] == [made["id"]]
-    assert engine.revoke_key(made["id"])["revoked_at"]
+    made = engine.keys.add("acme", scopes=["read"], label="desk", expires="2030-01-01")
+    assert plain(made.expires_at) == "2030-01-01T00:00:00Z"
+    assert made.key not in repr(engine.keys.of())
+    assert [k.id for k in engine.keys.of("acme").rows] == [made.id]
+    assert engine.keys.revoke(made.id).revoked_at
 
 
 def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
@@ -181,20 +182,21 @@ def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
         assert again.query("acme", metrics="messages", **SPAN)["rows"][0]["messages"] == 1
 
 
-def test_every_operation_takes_and_gives_plain_values(engine: Engine) -> None:
-    """What commands and jobs ask for by name are methods with a text, whose answers can be written as JSON."""
+def test_every_answer_can_be_written_as_json(engine: Engine) -> None:
+    """What commands and jobs ask for by name are methods with a text; plain answers are JSON, and typed ones become it."""
     for name in OPERATIONS:
         assert inspect.getdoc(getattr(engine, name)), name
     engine.record("acme", [message("a"), {"type": "nothing"}])
     for answer in (
         engine.refresh(), engine.backfill(*DAYS), engine.verify(), engine.retention(dry_run=True), engine.metrics(),
-        engine.tenants(), engine.keys(), engine.quarantine("acme"), engine.replay("acme"), engine.doctor(),
+        plain(engine.tenants.of()), plain(engine.keys.of()), plain(engine.quarantine.of("acme")), engine.doctor(),
+            engine.quarantine.replay("acme").answer(),
         engine.dashboard("acme"), engine.trends("acme", *DAYS), engine.hotspots("acme", *DAYS),
         engine.explain("acme", "messages", *DAYS),
         engine.load("new", read_events(b'{"type":"message.sent","time":"2020-01-01T00:00:00Z"}', lines=True)),
     ):  # fmt: skip
         assert json.loads(json.dumps(answer, allow_nan=False))
-    assert engine.tenants()["rows"][1]["retention"]["raw"] is None
+    assert engine.tenants.of().rows[1].retention.raw is None
 
 
 @pytest.mark.parametrize("file", ["hubbub.db", "log.db", "control.db"])

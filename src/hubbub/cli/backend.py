@@ -13,12 +13,17 @@ from hubbub.model.name import Name
 from hubbub.telemetry import configure_logs
 
 
+def address(engine: Engine) -> str:
+    """Return the address that a server on the engine's folder has."""
+    return f"http://{engine.settings.host}:{engine.settings.port}{engine.settings.base_path}"
+
+
 class Backend:
     """An engine, and the address that its server has."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.address = f"http://{engine.settings.host}:{engine.settings.port}{engine.settings.base_path}"
+        self.address = address(engine)
 
     def call(self, name: str, /, **params: Any) -> Any:
         """Run an operation of the engine."""

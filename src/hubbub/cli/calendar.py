@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hubbub.cli.options import Data, Json
+
+if TYPE_CHECKING:
+    from hubbub.operations.calendar import CalendarView
 
 calendar = typer.Typer(help="A tenant's business hours.", no_args_is_help=True)
 
@@ -17,7 +20,10 @@ Tenant = Annotated[str, typer.Argument(help="The tenant.")]
 @calendar.command("show")
 def show_calendar(tenant: Tenant, data: Data = None, as_json: Json = False) -> None:
     """Show a tenant's business hours, version by version."""
-    _ask("calendar", data, as_json, tenant=tenant)
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        _show(engine.calendar.get(tenant), as_json)
 
 
 @calendar.command("set")
@@ -28,23 +34,26 @@ def set_calendar(
     as_json: Json = False,
 ) -> None:
     """Set a tenant's business hours; numbers follow with the next refresh, from the first day that differs."""
-    _ask("set_calendar", data, as_json, tenant=tenant, calendar=_read(file))
-
-
-def _ask(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        answer = there.call(name, **params)
-    if "changed_from" in answer and not as_json:
-        show.say(f"numbers change from {answer['changed_from']} on" if answer["changed_from"] else "nothing changed")
+    document = _read(file)
+    with opened(data) as engine:
+        done = engine.calendar.set(tenant, document)
+    if not as_json:
+        show.say(f"numbers change from {done.changed_from} on" if done.changed_from else "nothing changed")
+    _show(done, as_json)
+
+
+def _show(calendar: CalendarView, as_json: bool) -> None:
+    from hubbub.cli import show
+
     rows = [
-        {"valid_from": version["valid_from"], "day": day, "open": ", ".join(hours) or "closed"}
-        for version in answer["versions"]
-        for day, hours in (*version["week"].items(), *version["holidays"].items())
+        {"valid_from": version.valid_from, "day": day, "open": ", ".join(hours) or "closed"}
+        for version in calendar.versions
+        for day, hours in (*version.week.items(), *version.holidays.items())
     ]
-    show.emit(answer if as_json else {"rows": rows}, as_json=as_json, title=f"{answer['tenant']}, {answer['zone']}")
+    show.emit(calendar if as_json else {"rows": rows}, as_json=as_json, title=f"{calendar.tenant}, {calendar.zone}")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -55,6 +55,6 @@ def coverage(
     for one in page.rows:
         for gap in one.gaps:
             action = f". {gap.action}" if gap.action else ""
-            show.say(f"{one.name}: {gap.from_.isoformat()} to {gap.to.isoformat()}: {gap.message}{action}")
+            show.say(f"{one.name}: {plain(gap.from_)} to {plain(gap.to)}: {gap.message}{action}")
     show.say("  ".join(f"{mark} {state}" for state, mark in MARKS.items() if mark.strip()))
     show.more(page)

@@ -56,7 +56,7 @@ class Run:
     made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._known = {row["tenant"] for row in self.there.call("tenants")["rows"]}
+        self._known = {one.tenant for one in self.there.engine.tenants.of().rows}
 
     def tell(self, counted: Counter[str], code: str, message: str) -> None:
         """Count what needs a word, and say the first of it."""
@@ -120,7 +120,7 @@ class Run:
         from hubbub.cli import show
 
         asked = {tenant} if tenant else set()
-        touched = sorted((self.made | asked) & {row["tenant"] for row in self.there.call("tenants")["rows"]})
+        touched = sorted((self.made | asked) & {one.tenant for one in self.there.engine.tenants.of().rows})
         with show.progress("bringing numbers up to date", None, quiet=quiet):
             self.there.call("refresh", tenant=touched[0] if len(touched) == 1 else None)
         return tenant if tenant in touched or not touched else touched[0]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.calendar import calendar
 from hubbub.cli.options import AnyTenant, Data, Json, TenantName
 
@@ -83,7 +84,7 @@ def add_tenant(
     retention: Mapping[str, int | None] | None = None,
 ) -> None:
     """Make a tenant."""
-    ask("add_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention)
+    show_answer(data, as_json, lambda engine: engine.tenants.add(tenant, zone, name, retention))
 
 
 @tenants.command("set")
@@ -110,16 +111,15 @@ def set_tenant(
 ) -> None:
     """Change a tenant's zone, name, retention, the tones that hotspots count, or whether names of contacts are kept."""
     tones = None if hotspot_tones is None else [tone for tone in hotspot_tones.split(",") if tone.strip()]
-    ask(
-        "change_tenant", data, as_json, tenant=tenant, zone=zone, name=name, retention=retention, hotspot_tones=tones,
-        contact_names=contact_names,
-    )  # fmt: skip
+    show_answer(
+        data, as_json, lambda engine: engine.tenants.change(tenant, zone, name, retention, tones, contact_names)
+    )
 
 
 @tenants.command("list")
 def list_tenants(data: Data = None, as_json: Json = False) -> None:
     """List tenants with zone and retention."""
-    ask("tenants", data, as_json)
+    show_answer(data, as_json, lambda engine: engine.tenants.of())
 
 
 @keys.command("add")
@@ -132,13 +132,13 @@ def add_key(
     as_json: Json = False,
 ) -> None:
     """Make an API key (scopes ingest and read unless given); it is shown once."""
-    ask("add_key", data, as_json, tenant=tenant, scopes=scope or ["ingest", "read"], label=label, expires=expires)
+    show_answer(data, as_json, lambda engine: engine.keys.add(tenant, scope or ["ingest", "read"], label, expires))
 
 
 @keys.command("list")
 def list_keys(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
     """List API keys, without their secrets."""
-    ask("keys", data, as_json, tenant=tenant)
+    show_answer(data, as_json, lambda engine: engine.keys.of(tenant))
 
 
 @keys.command("revoke")
@@ -146,7 +146,7 @@ def revoke_key(
     key: Annotated[str, typer.Argument(help="Id of the key.")], data: Data = None, as_json: Json = False
 ) -> None:
     """Make a key useless from now on."""
-    ask("revoke_key", data, as_json, key=key)
+    show_answer(data, as_json, lambda engine: engine.keys.revoke(key))
 
 
 @keys.command("rotate")
@@ -163,7 +163,7 @@ def rotate_key(
     as_json: Json = False,
 ) -> None:
     """Make a key in place of another, with its scopes; it is shown once, and the old one ends after the overlap."""
-    ask("rotate_key", data, as_json, key=key, overlap=overlap, expires=expires)
+    show_answer(data, as_json, lambda engine: engine.keys.rotate(key, overlap, expires))
 
 
 @quarantine.command("list")
@@ -177,7 +177,7 @@ def list_quarantine(
     as_json: Json = False,
 ) -> None:
     """List refused records with their reasons, newest first."""
-    ask("quarantine", data, as_json, tenant=tenant, limit=limit, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.quarantine.of(tenant, limit, cursor))
 
 
 @quarantine.command("replay")
@@ -188,7 +188,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Try refused records again; those that are taken now leave the quarantine."""
-    ask("replay", data, as_json, tenant=tenant, ids=ids)
+    show_answer(data, as_json, lambda engine: engine.quarantine.replay(tenant, ids).answer())
 
 
 @config.command("show")

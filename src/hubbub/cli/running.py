@@ -38,7 +38,7 @@ def serve(
         def ready(url: str) -> None:
             url += engine.settings.base_path
             show.say(f"Hubbub listens on {url} (Ctrl-C ends it)")
-            path = engine.sign_in_link(label="printed by serve")["path"]
+            path = engine.access.sign_in_link(label="printed by serve").path
             show.say(f"Sign in with this link, once, within 15 minutes ('hubbub sign-in --url {url}' makes another):")
             typer.echo(f"  {url}{path}", err=True)  # in one piece, however narrow the terminal is
 

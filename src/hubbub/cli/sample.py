@@ -31,7 +31,7 @@ def fill(data: Path | None, as_json: bool) -> None:
 
 def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
     with suppress(ConflictError):  # a second demo on the same folder adds what is new since the first
-        there.call("add_tenant", tenant=tenant, zone=zone, name=name)
+        there.engine.tenants.add(tenant, zone, name)
     counts: dict[str, Any] = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
     stream = demo.events(tenant, now)
     with show.progress(f"{name}", None) as move:

@@ -31,28 +31,28 @@ def sign_in(
 ) -> None:
     """Print a link that signs in to the dashboard, once."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import address, opened
+    from hubbub.model.plain import plain
 
-    with backend(data) as there:
-        answer = there.call(
-            "sign_in_link", tenant=tenant, role=role or ("operator" if tenant is None else "viewer"), label=label,
-            seconds=minutes * 60,
-        )  # fmt: skip
-        answer["url"] = (url or there.address).rstrip("/") + answer["path"]
+    with opened(data) as engine:
+        link = engine.access.sign_in_link(
+            tenant, role or ("operator" if tenant is None else "viewer"), label, minutes * 60
+        )
+        whole = (url or address(engine)).rstrip("/") + link.path
     if as_json:
-        show.emit(answer, as_json=True)
+        show.emit({**plain(link), "url": whole}, as_json=True)
     else:
-        typer.echo(answer["url"])
+        typer.echo(whole)
 
 
 def sign_out(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
     """End all dashboard sessions of a tenant; without one those of operators. One alone ends on the page Access."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        answer = there.call("end_sessions", tenant=tenant)
+    with opened(data) as engine:
+        done = engine.access.end_sessions(tenant)
     if as_json:
-        show.emit(answer, as_json=True)
+        show.emit(done, as_json=True)
     else:
-        typer.echo(f"{answer['ended']} sessions of {tenant or 'operators'} have ended")
+        typer.echo(f"{done.ended} sessions of {tenant or 'operators'} have ended")

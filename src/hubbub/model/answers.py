@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,13 @@ class Deleted:
 
     id: str
     deleted: bool = True
+
+
+class ShownOnce:
+    """Marks a secret that is in the first answer alone: where an answer is repeated it is null, and OpenAPI says so."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
+Secret = Annotated[str, ShownOnce()]

@@ -18,7 +18,10 @@ def wire_name(field: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: dataclasses as objects, moments as RFC 3339, dates as in ISO 8601."""
+    """Return a value as JSON has it: dataclasses as objects, moments as RFC 3339, dates as in ISO 8601.
+
+    A moment without a zone is in UTC, as control data keeps it, and ends in `Z`.
+    """
     kind: Any = type(value)
     if kind in _AS_IT_IS:
         return value
@@ -26,7 +29,9 @@ def plain(value: Any) -> Any:
         return {name: plain(getattr(value, field)) for field, name in names}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is not None else f"{value.isoformat()}Z"
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}

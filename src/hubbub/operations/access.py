@@ -1,28 +1,79 @@
-"""The engine's operations that let people in and send them out: links and sessions. `Engine` (app.py) inherits them."""
+"""Access to pages: links that let people in, and the sessions of those who are."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from hubbub.model.page import Page
 from hubbub.store.access import Access, Link, Session
 
-OPERATIONS = ("sign_in_link", "share_link", "links", "revoke_link", "sessions", "end_session", "end_sessions")
-"""Those that a command beside a running server may ask it to do."""
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A sign-in link or a shared link; never its token."""
+
+    id: str
+    kind: str
+    role: str
+    tenant: str | None
+    label: str
+    view: str
+    """Query string that a shared link holds fast."""
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+    page: str
+    """The page that a shared link opens."""
+    alone: bool
+    """It shows no other page."""
 
 
-class AccessOperations:
-    """Who may look at the pages of an engine."""
+@dataclass(frozen=True, slots=True)
+class NewLink(LinkView):
+    """A link that was made."""
 
-    access: Access
+    path: str
+    """Its address on the server, shown this once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """Somebody who is signed in; nothing of it signs anybody in."""
+
+    id: str
+    role: str
+    tenant: str | None
+    label: str
+    created_at: datetime
+    expires_at: datetime
+    link: str | None
+    """Id of the link that was come in by."""
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many sessions have ended."""
+
+    tenant: str | None
+    ended: int
+
+
+class AccessService:
+    """Lets people in and sends them out: those of a tenant, or (None) operators."""
+
+    def __init__(self, store: Access) -> None:
+        self._store = store
 
     def sign_in_link(
         self, tenant: str | None = None, role: str = "operator", label: str = "", seconds: float = 900
-    ) -> dict[str, Any]:
-        """Make a link that signs in once as a role of a tenant, or as an operator; `path` is its address on the server."""
-        link, token = self.access.invite(role, tenant, label, seconds)
-        return {**_row(link), "path": f"/sign-in?token={token}"}
+    ) -> NewLink:
+        """Make a link that signs in once as a role of a tenant, or as an operator."""
+        link, token = self._store.invite(role, tenant, label, seconds)
+        return _new(link, f"/sign-in?token={token}")
 
     def share_link(
         self,
@@ -33,42 +84,39 @@ class AccessOperations:
         page: str = "overview",
         *,
         alone: bool = False,
-    ) -> dict[str, Any]:
+    ) -> NewLink:
         """Make a link by which anybody sees one view (a page's query string) of a tenant's numbers, until it ends.
 
         It opens `page`, and shows that `alone` or all pages of numbers under the view.
         """
-        link, token = self.access.share(tenant, view, label, seconds, page, alone=alone)
-        return {**_row(link), "path": f"/s/{token}"}
+        link, token = self._store.share(tenant, view, label, seconds, page, alone=alone)
+        return _new(link, f"/s/{token}")
 
-    def links(self, tenant: str | None = None, kind: str | None = None) -> dict[str, Any]:
-        """Return the links of a tenant, or of operators, newest first; never their tokens."""
-        return {"rows": [_row(one) for one in self.access.links(tenant, kind)]}
+    def links(self, tenant: str | None = None, kind: str | None = None) -> Page[LinkView]:
+        """Return the links of a tenant, or of operators, newest first."""
+        return Page([LinkView(**_shown(one, LinkView)) for one in self._store.links(tenant, kind)])
 
-    def revoke_link(self, link: str, tenant: str | None = None) -> dict[str, Any]:
+    def revoke_link(self, link: str, tenant: str | None = None) -> LinkView:
         """Make a link useless from now on, and end the session that was come in to by it."""
-        return _row(self.access.revoke(link, tenant))
+        return LinkView(**_shown(self._store.revoke(link, tenant), LinkView))
 
-    def sessions(self, tenant: str | None = None) -> dict[str, Any]:
-        """Return who of a tenant, or of operators, is signed in, newest first; nothing of it signs anybody in."""
-        return {"rows": [_session(one) for one in self.access.sessions(tenant)]}
+    def sessions(self, tenant: str | None = None) -> Page[SessionView]:
+        """Return who of a tenant, or of operators, is signed in, newest first."""
+        return Page([SessionView(**_shown(one, SessionView)) for one in self._store.sessions(tenant)])
 
-    def end_session(self, session: str, tenant: str | None = None) -> dict[str, Any]:
+    def end_session(self, session: str, tenant: str | None = None) -> SessionView:
         """End a session of a tenant's, or of an operator's, by its id."""
-        return _session(self.access.end(session, tenant))
+        return SessionView(**_shown(self._store.end(session, tenant), SessionView))
 
-    def end_sessions(self, tenant: str | None = None, besides: str = "") -> dict[str, Any]:
-        """End all sessions of a tenant, or of operators, besides the one with an id; says how many there were."""
-        return {"tenant": tenant, "ended": self.access.end_all(tenant, besides)}
-
-
-def _row(one: Link | Session) -> dict[str, Any]:
-    return {
-        name: value.isoformat() + "Z" if isinstance(value, datetime) else value for name, value in asdict(one).items()
-    }
+    def end_sessions(self, tenant: str | None = None, besides: str = "") -> Ended:
+        """End all sessions of a tenant, or of operators, besides the one with an id."""
+        return Ended(tenant, self._store.end_all(tenant, besides))
 
 
-def _session(one: Session) -> dict[str, Any]:
-    row = _row(one)
-    del row["digest"]
-    return {"id": one.id, **row}
+def _new(link: Link, path: str) -> NewLink:
+    return NewLink(**_shown(link, LinkView), path=path)
+
+
+def _shown(one: Link | Session, view: type[LinkView | SessionView]) -> dict[str, Any]:
+    """Return what a stored row has for each field of what is shown of it."""
+    return {field.name: getattr(one, field.name) for field in fields(view)}

@@ -19,6 +19,7 @@ from hubbub.model.alert import Rule
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import utc_naive
 from hubbub.query.queries import Queries
 from hubbub.store.alerts import Alerts, StoredRule
 from hubbub.store.control import Control
@@ -176,10 +177,10 @@ class AlertService:
             **{one.name: getattr(rule, one.name) for one in fields(rule)},
             "id": stored.id,
             "paused": stored.paused,
-            "judged_to": stored.judged_to.replace(microsecond=0),
+            "judged_to": utc_naive(stored.judged_to).replace(microsecond=0),
             "error": stored.error or None,
             "open_incidents": sum(one.closed_at is None for one in self._store.last(stored.id).values()),
-            "created_at": stored.created_at.replace(microsecond=0),
+            "created_at": utc_naive(stored.created_at).replace(microsecond=0),
         }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from datetime import date as date_
+from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ from hubbub.ingest.silence import WEEKS, silences
 from hubbub.model.coverage import WORDS, Day, Gap, Reason
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.question import parse_date
-from hubbub.model.window import day_of
+from hubbub.model.window import day_of, utc_naive
 from hubbub.storage.store import Store
 from hubbub.store.control import Control
 from hubbub.store.coverage import Coverage, Range, zone_of
@@ -201,7 +201,7 @@ def _day(one: Integration, day: date_, row: Range | None, gaps: Sequence[Gap]) -
     if row is not None:
         reason = Reason(row.reason) if row.reason else None
         words = ": ".join(filter(None, (WORDS[reason] if reason else "", row.detail)))
-        return CoveredDay(day, row.state, row.found, reason, words or None, row.tried_at.replace(tzinfo=UTC))
+        return CoveredDay(day, row.state, row.found, reason, words or None, row.tried_at)
     span = Day.of(day, zone_of(one))
     mine = [gap.reason for gap in gaps if gap.start < span.end and gap.end > span.start]
     if one.since is not None and day < one.since:
@@ -214,4 +214,4 @@ def _day(one: Integration, day: date_, row: Range | None, gaps: Sequence[Gap]) -
 
 def _gap(gap: Gap) -> GapView:
     words = f"{WORDS[gap.reason]}{f': {gap.detail}' if gap.detail else ''}"
-    return GapView(gap.start.astimezone(UTC), gap.end.astimezone(UTC), gap.reason, words, gap.action or None)
+    return GapView(utc_naive(gap.start), utc_naive(gap.end), gap.reason, words, gap.action or None)

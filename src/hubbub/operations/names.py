@@ -20,6 +20,7 @@ from hubbub.facts.moments import micros, moment
 from hubbub.model.name import LONGEST_ID, Name, check_kind
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.tenant import Tenant
+from hubbub.model.window import utc_naive
 from hubbub.query.cached import CachedAnswers
 from hubbub.storage import names as table
 from hubbub.storage.names import Kept, Names
@@ -193,4 +194,4 @@ def _read(tenant: Tenant, names: Sequence[Mapping[str, Any]], now: int) -> tuple
 
 
 def _view(row: Kept) -> NameView:
-    return NameView(row.kind, row.id, row.name, moment(row.valid_from), row.by_hand)
+    return NameView(row.kind, row.id, row.name, utc_naive(moment(row.valid_from)), row.by_hand)

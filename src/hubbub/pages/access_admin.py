@@ -11,6 +11,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from hubbub.errors import BadInputError
+from hubbub.model.plain import plain
+from hubbub.model.window import utc_naive
+from hubbub.operations.access import LinkView
+from hubbub.operations.keys import KeyView
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, data_table
 from hubbub.pages.numbers import FIRST, NUMBERS
@@ -41,14 +45,13 @@ Whose = Callable[[Ask, Form], str | None]
 """Whose entrances a page or a form is about: a tenant's, or (None) the operators'."""
 
 
-def state_of(row: Mapping[str, Any], now: datetime) -> str:
-    """Say whether a key or a link still lets somebody in, by its `revoked_at`, `used_at` and `expires_at`."""
-    end = row["expires_at"]
-    if row["revoked_at"]:
+def state_of(one: KeyView | LinkView, now: datetime) -> str:
+    """Say whether a key or a link still lets somebody in."""
+    if one.revoked_at:
         return "revoked"
-    if row.get("used_at"):
+    if isinstance(one, LinkView) and one.used_at:
         return "used"
-    return "ended" if end and datetime.fromisoformat(end) <= now else "works"
+    return "ended" if one.expires_at and one.expires_at <= utc_naive(now) else "works"
 
 
 # --- keys
@@ -56,8 +59,8 @@ def state_of(row: Mapping[str, Any], now: datetime) -> str:
 
 def keys(ask: Ask, tenant: str | None) -> Shown:
     """Show the keys of a tenant, or all, with a form that makes one."""
-    found = ask.engine.operation("keys")(tenant=tenant, cursor=asked(ask, "keys"), limit=PAGE_SIZE)
-    rows = [{**row, "state": state_of(row, ask.now), "may": ", ".join(row["scopes"])} for row in found["rows"]]
+    found = ask.engine.keys.of(tenant, asked(ask, "keys"), PAGE_SIZE)
+    rows = [{**plain(one), "state": state_of(one, ask.now), "may": ", ".join(one.scopes)} for one in found.rows]
     columns = [
         Column("id", "Key"), Column("tenant", "Tenant"), Column("label", "For", "long"), Column("may", "Scopes"),
         Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
@@ -74,7 +77,7 @@ def keys(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[made], following=found["next"], cursor="keys",
+        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[made], following=found.next, cursor="keys",
         nothing="No key was made yet.",
     )  # fmt: skip
 
@@ -100,8 +103,7 @@ def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
     """Show the sign-in links of a tenant, or of operators, with a form that makes one."""
     rows = _links(ask, tenant, "sign-in")
-    others = [row for row in ask.engine.operation("sessions")(tenant=tenant)["rows"] if row["id"] != _mine(ask)]
-    inside = {row["link"] for row in others}
+    inside = {one.link for one in ask.engine.access.sessions(tenant).rows if one.id != _mine(ask)}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
         Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
@@ -125,10 +127,10 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
 def sessions(ask: Ask, tenant: str | None) -> Shown:
     """List the active sessions of a tenant, or of operators; each can be ended, or all but one's own."""
     mine = _mine(ask)
-    found = ask.engine.operation("sessions")(tenant=tenant)["rows"]
+    found = ask.engine.access.sessions(tenant).rows
     rows = [
-        {**row, "who": ", ".join(filter(None, (row["label"], "you" if row["id"] == mine else ""))) or "not named"}
-        for row in found[:MOST_LISTED]
+        {**plain(one), "who": ", ".join(filter(None, (one.label, "you" if one.id == mine else ""))) or "not named"}
+        for one in found[:MOST_LISTED]
     ]
     columns = [
         Column("who", "Who", "long"), Column("role", "Role"), Column("created_at", "Since (UTC)", "utc"),
@@ -202,8 +204,8 @@ def _told(page: str, query: str) -> str:
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
-    rows = ask.engine.operation("links")(tenant=tenant, kind=kind)["rows"]
-    return [{**row, "state": state_of(row, ask.now)} for row in rows[:MOST_LISTED]]
+    found = ask.engine.access.links(tenant, kind).rows
+    return [{**plain(one), "state": state_of(one, ask.now)} for one in found[:MOST_LISTED]]
 
 
 def _link_acts(row: Mapping[str, Any], inside: bool = False) -> Sequence[Act]:
@@ -221,39 +223,34 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
 
     def add_key(ask: Ask, form: Form) -> Done:
         scopes = [scope for scope in SCOPES if form.get(f"scope-{scope}")]
-        made = ask.engine.operation("add_key")(
-            tenant=whose(ask, form), scopes=scopes, label=form.get("label", ""), expires=form.get("expires") or None
-        )
-        return Done(f"The key {made['id']} is made.", secret=made["key"])
+        made = ask.engine.keys.add(whose(ask, form), scopes, form.get("label", ""), form.get("expires") or None)
+        return Done(f"The key {made.id} is made.", secret=made.key)
 
     def rotate_key(ask: Ask, form: Form) -> Done:
-        made = ask.engine.operation("rotate_key")(
-            key=form.get("key", ""), overlap=_number(form, "overlap"), owner=whose(ask, form)
-        )
-        return Done(f"The key {made['id']} is made in place of {made['replaces']['id']}.", secret=made["key"])
+        made = ask.engine.keys.rotate(form.get("key", ""), _number(form, "overlap"), owner=whose(ask, form))
+        return Done(f"The key {made.id} is made in place of {made.replaces.id}.", secret=made.key)
 
     def revoke_key(ask: Ask, form: Form) -> Done:
-        gone = ask.engine.operation("revoke_key")(key=form.get("key", ""), owner=whose(ask, form))
-        return Done(f"The key {gone['id']} works no more.")
+        gone = ask.engine.keys.revoke(form.get("key", ""), whose(ask, form))
+        return Done(f"The key {gone.id} works no more.")
 
     def invite(ask: Ask, form: Form) -> Done:
-        made = ask.engine.operation("sign_in_link")(
-            tenant=whose(ask, form), role=form.get("role", ""), label=form.get("label", ""),
-            seconds=3600 * _number(form, "hours"),
-        )  # fmt: skip
-        return Done(f"A sign-in link for the role {made['role']}:", secret=made["path"])
+        made = ask.engine.access.sign_in_link(
+            whose(ask, form), form.get("role", ""), form.get("label", ""), 3600 * _number(form, "hours")
+        )
+        return Done(f"A sign-in link for the role {made.role}:", secret=made.path)
 
     def revoke_link(ask: Ask, form: Form) -> Done:
-        gone = ask.engine.operation("revoke_link")(link=form.get("link", ""), tenant=whose(ask, form))
-        return Done(f"The link for {gone['label'] or 'nobody named'} works no more.")
+        gone = ask.engine.access.revoke_link(form.get("link", ""), whose(ask, form))
+        return Done(f"The link for {gone.label or 'nobody named'} works no more.")
 
     def end_session(ask: Ask, form: Form) -> Done:
-        gone = ask.engine.operation("end_session")(session=form.get("session", ""), tenant=whose(ask, form))
-        return Done(f"The session of {gone['label'] or 'nobody named'} has ended.")
+        gone = ask.engine.access.end_session(form.get("session", ""), whose(ask, form))
+        return Done(f"The session of {gone.label or 'nobody named'} has ended.")
 
     def end_sessions(ask: Ask, form: Form) -> Done:
-        gone = ask.engine.operation("end_sessions")(tenant=whose(ask, form), besides=_mine(ask))
-        return Done("A session has ended." if gone["ended"] == 1 else f"{gone['ended']} sessions have ended.")
+        gone = ask.engine.access.end_sessions(whose(ask, form), _mine(ask))
+        return Done("A session has ended." if gone.ended == 1 else f"{gone.ended} sessions have ended.")
 
     return {
         "add-key": add_key, "rotate-key": rotate_key, "revoke-key": revoke_key, "invite": invite, "revoke-link": revoke_link,
@@ -274,11 +271,11 @@ def share(ask: Ask, form: Form) -> Done:
     number = {"metric": ask.param("metric")} if page == ask.param("of") and ask.param("metric") else {}
     view = ask.view.on(rest=number)
     shown = view.fixed() if form.get("days") == "fixed" else view
-    made = ask.engine.operation("share_link")(
-        tenant=ask.tenant.id, view=shown.query(), label=form.get("label", ""), seconds=DAY * _number(form, "lasts"),
-        page=page, alone=form.get("alone") != "all",
+    made = ask.engine.access.share_link(
+        ask.tenant.id, shown.query(), form.get("label", ""), DAY * _number(form, "lasts"), page,
+        alone=form.get("alone") != "all",
     )  # fmt: skip
-    return Done(f"A link to {_told(page, made['view'])}:", secret=made["path"])
+    return Done(f"A link to {_told(page, made.view)}:", secret=made.path)
 
 
 def _number(form: Form, name: str) -> float:

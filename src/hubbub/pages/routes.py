@@ -97,19 +97,19 @@ def _error(error: HubbubError) -> Response:
 def of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
     """Return who asks, and the tenant, if it is one of theirs. Raises UnauthenticatedError, NotFoundError."""
     engine = house_of(request).engine
-    person = people.person_of(request, engine.access)
+    person = people.person_of(request, engine.access_store)
     people.may_see(person, tenant)
     return person, engine.control.tenant(tenant)
 
 
 def _of_guest(request: Request) -> tuple[Person, Tenant]:
     engine = house_of(request).engine
-    person = people.guest_of(request.path_params["token"], engine.access)
+    person = people.guest_of(request.path_params["token"], engine.access_store)
     return person, engine.control.tenant(str(person.tenant))
 
 
 def _operator(request: Request) -> tuple[Person, None]:
-    person = people.person_of(request, house_of(request).engine.access)
+    person = people.person_of(request, house_of(request).engine.access_store)
     if not person.may(Role.OPERATOR):
         raise NotFoundError("there is no such page")
     return person, None
@@ -253,7 +253,7 @@ def _csv(ask: Ask, widget: Widget) -> Response:
 
 def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:
     engine, fields = house_of(request).engine, dict(form)
-    people.signed(person, fields, engine.access)
+    people.signed(person, fields, engine.access_store)
     if action not in page.actions:
         raise NotFoundError("there is no such action on this page")
     if not person.may(page.acts):
@@ -296,7 +296,7 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
 @guarded
 def guest_home(request: Request, token: str) -> Response:
     """Lead who follows a shared link to the page that it was made on."""
-    link = house_of(request).engine.access.shared(token)
+    link = house_of(request).engine.access_store.shared(token)
     return RedirectResponse(at(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}"), 303)
 
 
@@ -360,7 +360,7 @@ async def _posted(request: Request, act: Callable[..., Response]) -> Response:
 def home(request: Request) -> Response:
     """Lead to the first page of the one tenant that somebody may see, or of the first one."""
     engine = house_of(request).engine
-    person = people.person_of(request, engine.access)
+    person = people.person_of(request, engine.access_store)
     tenants = engine.control.tenants()
     wanted = person.tenant or next(iter(tenants), None)
     if wanted is None:
@@ -384,7 +384,7 @@ async def sign_in(request: Request) -> Response:
     def act(request: Request, form: Form) -> Response:
         engine = house_of(request).engine
         try:
-            _, token = engine.access.enter(form.get("token", ""))
+            _, token = engine.access_store.enter(form.get("token", ""))
         except UnauthenticatedError as error:
             raise ForbiddenError(error.message) from None
         return people.with_session(RedirectResponse(at(_local(form.get("next", ""))), 303), token, request)
@@ -398,7 +398,7 @@ async def sign_out(request: Request) -> Response:
 
     @guarded
     def act(request: Request, form: Form) -> Response:
-        access = house_of(request).engine.access
+        access = house_of(request).engine.access_store
         person = people.person_of(request, access)
         people.signed(person, dict(form), access)
         access.leave(person.session)

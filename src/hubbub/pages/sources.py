@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hubbub.model.plain import plain
 from hubbub.pages.arrivals import ABOUT, arrivals
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, choice, data_table
@@ -57,8 +58,8 @@ def _refused(ask: Ask) -> Shown:
 
 
 def _records(ask: Ask, tenant: str) -> Shown:
-    found = ask.engine.operation("quarantine")(tenant=tenant, limit=PAGE_SIZE, cursor=asked(ask, "refused"))
-    rows = [{**row, "raw": _cut(row["raw"] or "")} for row in found["rows"]]
+    found = ask.engine.quarantine.of(tenant, PAGE_SIZE, asked(ask, "refused"))
+    rows = [{**plain(one), "raw": _cut(one.raw or "")} for one in found.rows]
     columns = [
         Column("received_at", "Received (UTC)", "utc"), Column("origin", "Came by"), Column("code", "Reason"),
         Column("field", "Field"), Column("message", "What is wrong", "long"), Column("raw", "Record", "long"),
@@ -66,7 +67,7 @@ def _records(ask: Ask, tenant: str) -> Shown:
     every = Act("replay", "Try all again", {"tenant": tenant})
     return data_table(
         ask, columns, rows, acts=[[Act("replay", "Try again", {"tenant": tenant, "id": str(row["id"])})] for row in rows],
-        forms=[every] if rows else [], following=found["next"], cursor="refused", nothing=f"Nothing of {tenant} is refused.",
+        forms=[every] if rows else [], following=found.next, cursor="refused", nothing=f"Nothing of {tenant} is refused.",
     )  # fmt: skip
 
 
@@ -106,10 +107,10 @@ def _acts(tenant: str, id_: str, state: str) -> list[Act]:
 
 def _replay(ask: Ask, form: Form) -> Done:
     id_ = form.get("id", "")
-    found = ask.engine.operation("replay")(tenant=form.get("tenant", ""), ids=[int(id_)] if id_.isdecimal() else None)
-    refused = found["rejected"]
-    told = f"{found['accepted'] + found['corrected']} taken now, {found['duplicates']} known already, {len(refused)} refused again"
-    return Done(f"{told}: {refused[0]['message']}" if refused else f"{told}.", failed=bool(refused))
+    found = ask.engine.quarantine.replay(form.get("tenant", ""), [int(id_)] if id_.isdecimal() else None)
+    refused = found.rejected
+    told = f"{found.accepted} taken now, {found.duplicates} known already, {len(refused)} refused again"
+    return Done(f"{told}: {refused[0].message}" if refused else f"{told}.", failed=bool(refused))
 
 
 def _pause(ask: Ask, form: Form) -> Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hubbub.errors import BadInputError
+from hubbub.model.plain import plain
 from hubbub.pages import access_admin
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, data_table
@@ -15,13 +16,13 @@ FOR_EVER = "for ever"
 
 def _tenants(ask: Ask) -> Shown:
     chosen = asked(ask, "tenant")
-    found = ask.engine.operation("tenants")(tenant=chosen, cursor=asked(ask, "cursor"), limit=PAGE_SIZE)
+    found = ask.engine.tenants.of(chosen, asked(ask, "cursor"), PAGE_SIZE)
     rows = [
         {
-            **row, **{grain: days if days is not None else FOR_EVER for grain, days in row["retention"].items()},
-            "tones": ", ".join(row["hotspot_tones"]) or None,
+            **plain(one), **{grain: days if days is not None else FOR_EVER for grain, days in plain(one.retention).items()},
+            "tones": ", ".join(one.hotspot_tones) or None,
         }
-        for row in found["rows"]
+        for one in found.rows
     ]  # fmt: skip
     columns = [
         Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
@@ -30,7 +31,7 @@ def _tenants(ask: Ask) -> Shown:
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
     return data_table(
         ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
-        forms=[_change(rows[0]) if chosen else _ADD], following=found["next"], nothing="There is no tenant yet.",
+        forms=[_change(rows[0]) if chosen else _ADD], following=found.next, nothing="There is no tenant yet.",
         note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
     )  # fmt: skip
 
@@ -74,19 +75,17 @@ def _shared_links(ask: Ask) -> Shown:
 
 
 def _add(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("add_tenant")(
-        tenant=form.get("new", ""), name=form.get("name", ""), zone=form.get("zone") or None
-    )
-    return Done(f"The tenant {row['tenant']} is made, in the zone {row['zone']}.")
+    row = ask.engine.tenants.add(form.get("new", ""), form.get("zone") or None, form.get("name", ""))
+    return Done(f"The tenant {row.tenant} is made, in the zone {row.zone}.")
 
 
 def _changed(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("change_tenant")(
-        tenant=form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
+    row = ask.engine.tenants.change(
+        form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
         retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
         hotspot_tones=[tone for tone in form["tones"].split(",") if tone.strip()] if "tones" in form else None,
     )  # fmt: skip
-    return Done(f"{row['tenant']} is changed. A new zone and other tones count at once.")
+    return Done(f"{row.tenant} is changed. A new zone and other tones count at once.")
 
 
 def _days(title: str, text: str) -> int | None:

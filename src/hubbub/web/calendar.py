@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.model.calendar import MAX_HOLIDAYS, MAX_INTERVALS, MAX_VERSIONS
-from hubbub.web import shapes
+from hubbub.operations.calendar import CalendarView, ChangedCalendar
 from hubbub.web.auth import Administers, EngineOf
 from hubbub.web.work import Counted
 
@@ -42,12 +42,12 @@ class CalendarBody(BaseModel):
 
 
 @router.get("", summary="The tenant's business hours")
-def calendar(engine: EngineOf, tenant: Administers) -> shapes.Calendar:
+def calendar(engine: EngineOf, tenant: Administers) -> CalendarView:
     """Return the tenant's zone and the versions of its calendar; none: it has no calendar."""
-    return engine.calendar(tenant)
+    return engine.calendar.get(tenant)
 
 
 @router.put("", summary="Set the tenant's business hours")
-def set_calendar(engine: EngineOf, tenant: Administers, body: CalendarBody) -> shapes.Calendar:
+def set_calendar(engine: EngineOf, tenant: Administers, body: CalendarBody) -> ChangedCalendar:
     """Replace all versions; answers are right at once, and stored numbers follow from `changed_from` on."""
-    return engine.set_calendar(tenant, body.model_dump())
+    return engine.calendar.set(tenant, body.model_dump())

@@ -12,9 +12,8 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.errors import NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
-from hubbub.operations.tenants import LONGEST_OVERLAP
-from hubbub.web import shapes
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.operations.keys import LONGEST_OVERLAP, KeyView, NewKey, RotatedKey
 from hubbub.web.auth import EngineOf, MayAdminister
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -27,7 +26,7 @@ End = Annotated[str | None, Field(max_length=60, description="When it ends: a da
 SHOWN_ONCE = ("key",)
 
 
-class NewKey(BaseModel):
+class KeyBody(BaseModel):
     """A key to make."""
 
     model_config = ConfigDict(extra="forbid")
@@ -60,37 +59,37 @@ def keys(
     of: Annotated[str | None, Query(alias="tenant", max_length=63, description="Only this tenant's.")] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> shapes.Keys:
+) -> Page[KeyView]:
     """Return what is known of the tenant's keys, or of all to an operator; never a secret."""
-    return engine.keys(_owner(tenant, of), cursor, limit)
+    return engine.keys.of(_owner(tenant, of), cursor, limit)
 
 
 @router.post("", status_code=201, summary="Make an API key")
-def add(engine: EngineOf, tenant: MayAdminister, body: NewKey, once: Once) -> shapes.NewKey:
+def add(engine: EngineOf, tenant: MayAdminister, body: KeyBody, once: Once) -> NewKey:
     """Make a key; `key` is shown this once. A request that is repeated with its Idempotency-Key is answered without it."""
     owner = _owner(tenant, body.tenant)
-    return once(tenant, lambda: engine.add_key(owner, body.scopes, body.label, body.expires), hide=SHOWN_ONCE)
+    return once(tenant, lambda: engine.keys.add(owner, body.scopes, body.label, body.expires), hide=SHOWN_ONCE)
 
 
 @router.get("/{key}", summary="One API key")
-def one(engine: EngineOf, tenant: MayAdminister, key: Id) -> shapes.Key:
+def one(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
     """Return tenant, scopes, label, and when it was made, ends and was revoked."""
-    return engine.key(key, tenant)
+    return engine.keys.get(key, tenant)
 
 
 @router.post("/{key}/revoke", summary="Revoke an API key")
-def revoke(engine: EngineOf, tenant: MayAdminister, key: Id) -> shapes.Key:
+def revoke(engine: EngineOf, tenant: MayAdminister, key: Id) -> KeyView:
     """Make it useless: at once in this process, within five seconds in others."""
-    return engine.revoke_key(key, tenant)
+    return engine.keys.revoke(key, tenant)
 
 
 @router.post("/{key}/rotate", status_code=201, summary="Replace an API key")
 def rotate(
     engine: EngineOf, tenant: MayAdminister, key: Id, once: Once, body: Annotated[Rotation | None, Body()] = None
-) -> shapes.RotatedKey:
+) -> RotatedKey:
     """Make a key in its stead, with its scopes, label and end; `key` is shown this once, the old one works on for `overlap`."""
     how = body or Rotation(overlap=3600)
-    return once(tenant, lambda: engine.rotate_key(key, how.overlap, how.expires, tenant), hide=SHOWN_ONCE)
+    return once(tenant, lambda: engine.keys.rotate(key, how.overlap, how.expires, tenant), hide=SHOWN_ONCE)
 
 
 def _owner(tenant: str | None, named: str | None) -> str | None:

@@ -307,79 +307,11 @@ class RemovedAnswer(Shape):
     removed: str
 
 
-class Kept(Shape):
-    """Days that are kept; null: for ever."""
-
-    raw: int | None
-    hour: int | None
-    day: int | None
-    week: int | None
-    month: int | None
-
-
-class TenantAnswer(Shape):
-    """A tenant."""
-
-    tenant: str
-    zone: str
-    name: str
-    retention: Kept
-    hotspot_tones: list[str] = Field(
-        description="Tones that hotspots count beside the topics complaint and escalation."
-    )
-    contact_names: bool = Field(description="Whether what contacts are called is kept.")
-
-
-class TenantsAnswer(Shape):
-    """A page of tenants, oldest first."""
-
-    rows: list[TenantAnswer]
-    next: Next
-
-
-class KeyAnswer(Shape):
-    """What is known of an API key."""
-
-    id: str
-    tenant: str | None = Field(description="null: an operator's.")
-    scopes: list[str]
-    label: str
-    created_at: Moment
-    expires_at: Moment
-    revoked_at: Moment
-
-
-class KeysAnswer(Shape):
-    """A page of keys, oldest first."""
-
-    rows: list[KeyAnswer]
-    next: Next
-
-
-class NewKeyAnswer(KeyAnswer):
-    """A key just made."""
-
-    key: str | None = Field(description="Its text, this once; null when this answer is a repetition.")
-
-
-class RotatedKeyAnswer(NewKeyAnswer):
-    """A key just made in place of another."""
-
-    replaces: KeyAnswer
-
-
 class DeletedAnswer(Shape):
     """What was deleted."""
 
     id: str
     deleted: bool
-
-
-class CalendarAnswer(Shape):
-    """A tenant's business hours."""
-
-    zone: str
-    versions: list[dict[str, Any]] = Field(description="By the day they are in force from.")
 
 
 class HealthAnswer(Shape):
@@ -412,12 +344,5 @@ Promised = Annotated[dict[str, Any], Like(PromisedAnswer)]
 Schedule = Annotated[dict[str, Any], Like(ScheduleAnswer)]
 Schedules = Annotated[dict[str, Any], Like(SchedulesAnswer)]
 Removed = Annotated[dict[str, Any], Like(RemovedAnswer)]
-Tenant = Annotated[dict[str, Any], Like(TenantAnswer)]
-Tenants = Annotated[dict[str, Any], Like(TenantsAnswer)]
-Key = Annotated[dict[str, Any], Like(KeyAnswer)]
-Keys = Annotated[dict[str, Any], Like(KeysAnswer)]
-NewKey = Annotated[dict[str, Any], Like(NewKeyAnswer)]
-RotatedKey = Annotated[dict[str, Any], Like(RotatedKeyAnswer)]
 Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
-Calendar = Annotated[dict[str, Any], Like(CalendarAnswer)]
 Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.errors import NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
 from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
-from hubbub.web import shapes
+from hubbub.operations.tenants import TenantView
 from hubbub.web.auth import EngineOf, MayRead, Operates
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -77,28 +77,28 @@ def tenants(
     tenant: MayRead,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> shapes.Tenants:
+) -> Page[TenantView]:
     """Return all tenants to an operator, and to a tenant's key its own."""
-    return engine.tenants(tenant, cursor, limit)
+    return engine.tenants.of(tenant, cursor, limit)
 
 
 @router.post("", status_code=201, summary="Make a tenant (operators only)")
-def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> shapes.Tenant:
+def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
     """Make a tenant with the default retention, but for what is given."""
-    return once(None, lambda: engine.add_tenant(body.tenant, body.zone, body.name, _days(body.retention)))
+    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _days(body.retention)))
 
 
 @router.get("/{tenant}", summary="One tenant")
-def one(engine: EngineOf, own: MayRead, tenant: Id) -> shapes.Tenant:
+def one(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
     """Return zone, name and retention; a tenant's key finds its own alone."""
     if own not in (None, tenant):
         raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
-    return engine.tenant(tenant)
+    return engine.tenants.get(tenant)
 
 
 @router.patch("/{tenant}", summary="Change a tenant (operators only)")
-def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> shapes.Tenant:
+def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> TenantView:
     """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept."""
-    return engine.change_tenant(
+    return engine.tenants.change(
         tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones, body.contact_names
     )

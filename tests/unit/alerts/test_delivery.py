@@ -167,7 +167,7 @@ def test_without_a_mail_server_a_mail_fails_and_says_what_to_do(tmp_path: Path) 
 def test_slack_gets_words_that_mention_nobody(tmp_path: Path) -> None:
     """What comes from outside is escaped: a tenant's name that looks like a mention of all is plain text."""
     with service(lambda _: Reply(b"ok")) as receiver, opened(tmp_path, receiver) as clocked:
-        clocked.engine.change_tenant("hotel", name="<!channel> & co")
+        clocked.engine.tenants.change("hotel", name="<!channel> & co")
         made = clocked.engine.destinations.add("hotel", "slack", f"{receiver.url}/services/T0/B0/x")
         assert clocked.engine.destinations.test("hotel", made.id).state == "sent"
         assert "&lt;!channel&gt; &amp; co" in receiver.calls[0].told["text"]

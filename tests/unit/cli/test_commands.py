@@ -41,7 +41,7 @@ def test_sign_out_ends_sessions_of_one_tenant_or_of_operators(hubbub: Run, tmp_p
     with open_engine(tmp_path / "hubbub-data") as engine:
         engine.add_tenant("acme")
         for tenant, role in (("acme", "viewer"), ("acme", "admin"), (None, "operator")):
-            engine.access.enter(engine.access.invite(role, tenant)[1])
+            engine.access_store.enter(engine.access_store.invite(role, tenant)[1])
     assert hubbub("sign-out", "--tenant", "acme").out == "2 sessions of acme have ended\n"
     assert hubbub("sign-out", "--tenant", "acme", "--json").told == {"tenant": "acme", "ended": 0}
     assert hubbub("sign-out").out == "1 sessions of operators have ended\n"
@@ -299,7 +299,7 @@ def test_commands_work_beside_another_process(loaded: Run) -> None:
         assert loaded("query", "messages", *SPAN, "--json").told["rows"][0]["messages"] == 3
         assert loaded("tenants", "set", "acme", "--name", "Acme", "--json").code == 0
         assert loaded("import", "events", "events.jsonl", "--tenant", "acme", "--json").told["duplicates"] == 2
-        assert [row["name"] for row in other.tenants()["rows"]] == ["Acme"]
+        assert [one.name for one in other.tenants.of().rows] == ["Acme"]
         assert loaded("verify", "--json").told["clean"] and other.verify()["clean"]
 
 

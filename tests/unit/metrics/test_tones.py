@@ -17,7 +17,7 @@ def test_a_tone_counts_as_it_is_written(tmp_path: Path, setting: str, sent: str,
     """Letters of other alphabets count as they are; A to Z in any case."""
     with hubbub.open(tmp_path) as engine:
         engine.add_tenant("acme")
-        engine.change_tenant("acme", hotspot_tones=[setting])
+        engine.tenants.change("acme", hotspot_tones=[setting])
         said = {"type": "topic.classified", "topic": "billing", "sentiment": sent, "time": "2026-08-20T12:00:00Z"}
         engine.record("acme", said, history=True)
         asked: dict[str, Any] = {"metrics": ["hotspot_ratio"], "start": "2026-08-20", "end": "2026-08-21"}

@@ -42,6 +42,12 @@ def test_a_value_is_json_by_its_fields() -> None:
     }  # fmt: skip
 
 
+def test_a_moment_of_control_data_is_in_utc() -> None:
+    """A moment without a zone ends in Z, one with a zone in its offset."""
+    moment = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - as control data keeps it
+    assert [plain(moment), plain(moment.replace(tzinfo=UTC))] == ["2026-03-01T12:00:00Z", "2026-03-01T12:00:00+00:00"]
+
+
 def test_a_page_ends_where_the_next_begins() -> None:
     """One row more than asked for is not shown, and makes a cursor; without one there is none."""
     assert paged([1, 2, 3], 2, lambda n: (n,), str).rows == ["1", "2"]

@@ -17,6 +17,7 @@ from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.connectors.slack import Slack
 from hubbub.ingest.receivers.base import Gap as Lost
 from hubbub.model.coverage import Reason
+from hubbub.model.plain import plain
 from hubbub.operations.coverage import Watched
 from hubbub.outgoing.http import Outgoing
 from hubbub.settings import load
@@ -317,9 +318,9 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
         ("01", "before", None, None), ("02", "before", None, None), ("03", "fetched", None, 4), ("04", "empty", None, 0),
         ("05", "missing", "failed", 0), ("06", "not_over", "not_over", None), ("07", "fetched", None, None),
     ]  # fmt: skip
-    assert row.complete_to.isoformat() == "2026-08-05T00:00:00+00:00"
-    assert [(f"{gap.from_:%Y-%m-%d}", f"{gap.to:%Y-%m-%d}", gap.reason) for gap in row.gaps] == [
-        ("2026-08-05", "2026-08-06", "failed")
+    assert plain(row.complete_to) == "2026-08-05T00:00:00+00:00"
+    assert [(gap["from"], gap["to"], gap["reason"]) for gap in plain(row.gaps)] == [
+        ("2026-08-05T00:00:00Z", "2026-08-06T00:00:00Z", "failed")
     ]
     assert nights.engine.coverage.of().rows[0].integration == id_
     assert nights.engine.coverage.of("acme", integration=id_).rows == nights.engine.coverage.of("acme").rows

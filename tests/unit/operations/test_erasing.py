@@ -126,7 +126,7 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     kept = [reference for reference in references if engine.payload_store.find("acme", reference, "ai_request")]
     assert len(kept) <= 1
     assert engine.payload_store.naming("acme", lambda _: True) == references[2:]
-    assert [json.loads(row["raw"])["contact_id"] for row in engine.quarantine("acme")["rows"]] == ["guest-2"]
+    assert [json.loads(row.raw or "")["contact_id"] for row in engine.quarantine.of("acme").rows] == ["guest-2"]
     assert {row["account_id"] for row in engine.snapshots("acme", "2026-08-19", "2026-08-20")["rows"]} == {None}
     again = engine.reports.show("acme", report.id)
     assert isinstance(again, Report) and again.hash != report.hash
@@ -171,7 +171,7 @@ def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     ]  # fmt: skip
     answer = engine.record("acme", again, history=True)
     assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 4
-    assert engine.quarantine("acme")["rows"] == []
+    assert engine.quarantine.of("acme").rows == []
     record(engine, event("from now on", days=-0.1), event("other 2", "guest-2"))
     record(engine, event("own"), tenant="beta")
     assert ids(engine) == ["from now on", "other", "other 2", "own"]

@@ -208,7 +208,7 @@ def test_a_paused_integration_is_left_alone(house: House) -> None:
 
 def test_a_backfill_takes_days_older_than_raw_events_are_kept(house: House) -> None:
     """Such a day is refused event by event when it comes as daily work, and taken as a backfill."""
-    house.engine.change_tenant("acme", retention={"raw": 5})
+    house.engine.tenants.change("acme", retention={"raw": 5})
     id_ = house.page()
     assert house.engine.ingest_day("acme", id_, DATE)["rejected"] == {"too_old": 21}
     assert house.engine.ingest_day("acme", id_, DATE, is_backfill=True)["stored"] == 21

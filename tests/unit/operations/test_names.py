@@ -107,12 +107,12 @@ def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
     """Switched off, what contacts are called is deleted, taken from no source and set by nobody; staff keep their names."""
     both = [Name("contact", "U1", "Ada"), Name("staff", "U2", "Bo")]
     engine.names.take(T, both)
-    assert engine.change_tenant(T, contact_names=False)["contact_names"] is False
+    assert engine.tenants.change(T, contact_names=False).contact_names is False
     engine.names.take(T, both)
     assert kept(engine) == {("staff", "U2"): "Bo"}
     with pytest.raises(BadInputError, match="keeps no names of contacts"):
         engine.names.set(T, [{"kind": "contact", "id": "U1", "name": "Ada"}])
-    engine.change_tenant(T, contact_names=True)
+    engine.tenants.change(T, contact_names=True)
     engine.names.take(T, both)
     assert len(kept(engine)) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ PAGE = "/operate/tenants?tenant=acme"
 
 
 def _by_http(visitor: Visitor, tones: list[str]) -> None:
-    key = visitor.engine.add_key(None, ["admin"])["key"]
+    key = visitor.engine.keys.add(None, ["admin"]).key
     answer = visitor.http.patch(
         "/v1/tenants/acme", json={"hotspot_tones": tones}, headers={"Authorization": f"Bearer {key}"}
     )
@@ -41,16 +42,16 @@ def _by_page(visitor: Visitor, tones: list[str]) -> None:
 @pytest.mark.parametrize("change", [_by_http, _by_command, _by_page])
 def test_tones_of_hotspots_can_be_set_and_taken_back(visitor: Visitor, change: Any) -> None:
     """Each face sets them in any case, once each, keeps what it does not name, and takes them back by naming none."""
-    before = visitor.engine.tenant("acme")
+    before = visitor.engine.tenants.get("acme")
     change(visitor, ["Negative", "angry", "negative"])
-    assert visitor.engine.tenant("acme") == before | {"hotspot_tones": ["angry", "negative"]}
+    assert visitor.engine.tenants.get("acme") == replace(before, hotspot_tones=("angry", "negative"))
     assert "angry, negative" in visitor.see("/operate/tenants")
     change(visitor, [])
-    assert visitor.engine.tenant("acme") == before
+    assert visitor.engine.tenants.get("acme") == before
 
 
 @pytest.mark.parametrize("tones", [[""], ["x" * 65], [f"t{n}" for n in range(21)]])
 def test_tones_are_bounded(visitor: Visitor, tones: list[str]) -> None:
     """An empty or long name, and more than twenty, are refused with the name of the setting."""
     with pytest.raises(BadInputError, match="hotspot_tones"):
-        visitor.engine.change_tenant("acme", hotspot_tones=tones)
+        visitor.engine.tenants.change("acme", hotspot_tones=tones)

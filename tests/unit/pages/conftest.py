@@ -30,7 +30,7 @@ class Pages:
     def sign_in(self, role: str = "operator", tenant: str | None = None) -> TestClient:
         """Open a window and sign in by a link."""
         http = self.window()
-        path = self.engine.sign_in_link(tenant, role)["path"]
+        path = self.engine.access.sign_in_link(tenant, role).path
         answer = http.post("/sign-in", data={"token": path.partition("token=")[2]}, headers={"Origin": ORIGIN})
         assert answer.status_code == 303, answer.text
         return http

@@ -66,7 +66,7 @@ def test_another_tenant_is_not_there(pages: Pages) -> None:
 def test_a_link_signs_in_once(pages: Pages) -> None:
     """The token works once and only by a form of our own page; looking at the address does not use it up."""
     http = pages.window()
-    path = pages.engine.sign_in_link("a", "viewer")["path"]
+    path = pages.engine.access.sign_in_link("a", "viewer").path
     token = path.partition("token=")[2]
     assert token in http.get(path).text and token in http.get(path).text
     assert (
@@ -95,26 +95,26 @@ def test_signing_out_ends_the_session(pages: Pages) -> None:
 
 def test_a_shared_link_holds_its_view_fast(pages: Pages) -> None:
     """Who follows a shared link sees its days and filters whatever the address says, no rows behind, and no other tenant."""
-    shared = pages.engine.share_link("a", "from=2026-08-19&to=2026-08-20&channel=only-a", "for the board")
+    shared = pages.engine.access.share_link("a", "from=2026-08-19&to=2026-08-20&channel=only-a", "for the board")
     http = pages.window()
-    home = http.get(shared["path"])
+    home = http.get(shared.path)
     assert home.status_code == 303
     page = http.get(home.headers["location"], params={"range": "today", "channel": "other"})
     assert page.status_code == 200 and "19 Aug 2026" in page.text
     card = page.text.partition('data-number="messages"')[2]
     assert card.startswith(' data-value="1"')
-    assert http.get(f"{shared['path']}/explain/events", params={"metric": "messages"}).status_code == 404
+    assert http.get(f"{shared.path}/explain/events", params={"metric": "messages"}).status_code == 404
     assert http.get("/t/a/overview").status_code == 303
-    pages.engine.revoke_link(shared["id"], "a")
+    pages.engine.access.revoke_link(shared.id, "a")
     assert http.get(home.headers["location"]).status_code == 404
 
 
 def test_links_of_another_tenant_cannot_be_withdrawn(pages: Pages) -> None:
     """A tenant's link is not there for another."""
-    shared = pages.engine.share_link("a", "range=7d")
+    shared = pages.engine.access.share_link("a", "range=7d")
     with pytest.raises(Exception, match="no such link"):
-        pages.engine.revoke_link(shared["id"], "b")
-    assert pages.engine.links("a")["rows"][0]["revoked_at"] is None and pages.engine.links("b")["rows"] == []
+        pages.engine.access.revoke_link(shared.id, "b")
+    assert pages.engine.access.links("a").rows[0].revoked_at is None and pages.engine.access.links("b").rows == []
 
 
 def test_every_page_says_what_a_browser_may_do_with_it(pages: Pages) -> None:

@@ -42,7 +42,7 @@ def test_a_key_is_shown_once_replaced_and_revoked(visitor: Visitor) -> None:
     other = secret(visitor.act(f"{ON}/rotate-key", ON, key=key.id, overlap="3600").text)
     assert visitor.engine.control.authenticate(other).scopes == ("read",)
     visitor.act(f"{ON}/revoke-key", ON, key=key.id)
-    assert visitor.engine.key(key.id)["revoked_at"]
+    assert visitor.engine.keys.get(key.id).revoked_at
     refused = visitor.act(f"{ON}/add-key", ON, status=400, label="none")
     assert "scopes: none given" in plain(refused.text)
 
@@ -50,12 +50,12 @@ def test_a_key_is_shown_once_replaced_and_revoked(visitor: Visitor) -> None:
 def test_a_tenant_reaches_nothing_of_another(visitor: Visitor) -> None:
     """Whatever a form says, keys and links are the page's tenant's: another's is not found, and stays as it is."""
     visitor.engine.add_tenant("other")
-    theirs = visitor.engine.add_key("other")["id"]
-    link = visitor.engine.share_link("other", "range=7d")["id"]
+    theirs = visitor.engine.keys.add("other").id
+    link = visitor.engine.access.share_link("other", "range=7d").id
     visitor.act(f"{ON}/revoke-key", ON, status=404, key=theirs, tenant="other")
     visitor.act(f"{ON}/rotate-key", ON, status=404, key=theirs, overlap="0")
     visitor.act(f"{ON}/revoke-link", ON, status=404, link=link, tenant="other")
-    assert visitor.engine.key(theirs)["revoked_at"] is None
+    assert visitor.engine.keys.get(theirs).revoked_at is None
     made = secret(visitor.act(f"{ON}/add-key", ON, **{"scope-ingest": "1"}, status=200, tenant="other").text)
     assert visitor.engine.control.authenticate(made).tenant == "acme"
     assert visitor.act(f"{ON}/invite", ON, status=400, role="operator", hours="1").status_code == 400
@@ -64,16 +64,16 @@ def test_a_tenant_reaches_nothing_of_another(visitor: Visitor) -> None:
 def test_an_admin_sees_what_its_own_keys_sent(visitor: Visitor) -> None:
     """Its tenant's deliveries, also with a key that was revoked, and neither another's nor those of unknown keys."""
     visitor.engine.add_tenant("other")
-    made = {tenant: visitor.engine.add_key(tenant) for tenant in ("acme", "other")}
-    gone = visitor.engine.add_key("acme")
-    visitor.engine.revoke_key(gone["id"])
+    made = {tenant: visitor.engine.keys.add(tenant) for tenant in ("acme", "other")}
+    gone = visitor.engine.keys.add("acme")
+    visitor.engine.keys.revoke(gone.id)
     assert "Nothing of acme was sent lately." in visitor.see(f"{ON}/deliveries")
-    for key in (made["acme"]["key"], made["other"]["key"], gone["key"], "hub_live_0_0"):
+    for key in (made["acme"].key, made["other"].key, gone.key, "hub_live_0_0"):
         visitor.http.post("/v1/events", json=[event("a")], headers={"Authorization": f"Bearer {key}"})
     for query in ("", "?tenant=other", "?tenant=&arrived="):
         text = visitor.see(f"{ON}/deliveries{query}")
-        assert made["acme"]["id"] in text and gone["id"] in text and "the key was revoked" in text
-        assert made["other"]["id"] not in text and "none of this installation's" not in text
+        assert made["acme"].id in text and gone.id in text and "the key was revoked" in text
+        assert made["other"].id not in text and "none of this installation's" not in text
     visitor.enter("acme", "analyst")
     visitor.see(f"{ON}/deliveries", 404)
 
@@ -84,7 +84,7 @@ def test_a_sign_in_link_works_once(visitor: Visitor) -> None:
     address = urlsplit(secret(told))
     assert address.netloc == "testserver" and address.path == "/sign-in"
     token = address.query.partition("token=")[2]
-    assert visitor.engine.access.enter(token)[0].role == "analyst"
+    assert visitor.engine.access_store.enter(token)[0].role == "analyst"
     assert "Maria analyst used" in plain(visitor.page(ON))
 
 
@@ -100,7 +100,7 @@ def test_a_shared_view_is_held_and_can_be_withdrawn(visitor: Visitor) -> None:
     assert "2026-08-01 to before 2026-08-02, channel web this one alone works" in plain(visitor.page(ON))
     following = f"{ON}?range=7d"
     visitor.act(f"{ON}/share?range=7d", following, days="following", lasts="30")
-    views = [row["view"] for row in visitor.engine.links("acme", "share")["rows"]]
+    views = [row.view for row in visitor.engine.access.links("acme", "share").rows]
     assert sorted(views) == ["from=2026-08-01&to=2026-08-02&channel=web", "range=7d"]
     link = re.findall(r'name="link" value="([^"]+)"', visitor.page(ON))
     for one in link:
@@ -114,7 +114,7 @@ def test_a_name_of_a_filter_is_escaped(visitor: Visitor) -> None:
     """A filter's value from the address comes back as text in what is offered to share, and in the list."""
     answer = visitor.http.get(ON, params={"channel": XSS})
     assert XSS not in answer.text and "&lt;img" in answer.text
-    visitor.engine.share_link("acme", "range=7d&channel=%3Cscript%3E", XSS)
+    visitor.engine.access.share_link("acme", "range=7d&channel=%3Cscript%3E", XSS)
     assert "<script>" not in visitor.page(ON) and XSS not in visitor.page(ON)
 
 
@@ -171,7 +171,7 @@ def test_a_link_under_two_values_explains_each(visitor: Visitor) -> None:
     visitor.engine.record(
         "acme", [event("a", channel="sms"), event("b", channel="web"), event("c", channel="telegram")]
     )
-    path = visitor.engine.share_link("acme", "from=2026-08-01&to=2026-08-02&channel=sms&channel=web")["path"]
+    path = visitor.engine.access.share_link("acme", "from=2026-08-01&to=2026-08-02&channel=sms&channel=web").path
     visitor.http.cookies.clear()
     number = f"{path}/explain/number?metric=messages"
     for more, messages in (
@@ -188,7 +188,7 @@ def test_a_page_of_rows_cannot_be_shared(visitor: Visitor) -> None:
     for page in ("conversations", "access", "explain", "nonsense", XSS):
         refused = visitor.act(f"{ON}/share", ON, status=400, page=page, days="following", lasts="30")
         assert "cannot be shared: those that can are overview, live" in plain(refused.text) and XSS not in refused.text
-    assert visitor.engine.links("acme", "share")["rows"] == []
+    assert visitor.engine.access.links("acme", "share").rows == []
 
 
 def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
@@ -196,16 +196,16 @@ def test_who_is_signed_in_can_be_sent_out(visitor: Visitor) -> None:
     tokens = {name: come_in(visitor, "acme", name) for name in ("Ada", "Ben", "Cay")}
     text = plain(visitor.page(ON))
     assert "you admin" in text and "Ada viewer" in text and not any(token in text for token in tokens.values())
-    ids = {row["label"]: row["id"] for row in visitor.engine.sessions("acme")["rows"]}
+    ids = {row.label: row.id for row in visitor.engine.access.sessions("acme").rows}
     assert "of Ada has ended" in plain(visitor.act(f"{ON}/end-session", ON, session=ids["Ada"]).text)
-    links = {row["label"]: row["id"] for row in visitor.engine.links("acme", "sign-in")["rows"]}
+    links = {row.label: row.id for row in visitor.engine.access.links("acme", "sign-in").rows}
     assert f'name="link" value="{links["Ben"]}"' in visitor.page(ON) and links["Ada"] not in visitor.page(ON)
     visitor.act(f"{ON}/revoke-link", ON, link=links["Ben"])
-    assert [row["label"] for row in visitor.engine.sessions("acme")["rows"]] == ["Cay", ""]
+    assert [row.label for row in visitor.engine.access.sessions("acme").rows] == ["Cay", ""]
     assert "A session has ended." in plain(visitor.act(f"{ON}/end-sessions", ON).text)
     for token in tokens.values():
         with pytest.raises(UnauthenticatedError):
-            visitor.engine.access.session(token)
+            visitor.engine.access_store.session(token)
     assert "End all others" not in visitor.page(ON)
     visitor.see(ON)
 
@@ -217,11 +217,11 @@ def test_sessions_of_another_are_not_there(visitor: Visitor) -> None:
     assert not {"Eve", "Root"} & set(visitor.see(ON).split())
     none = plain(visitor.act(f"{ON}/end-session", ON, status=404, session="0" * 16).text)
     for token, tenant in zip(tokens, ("other", ""), strict=True):
-        session = visitor.engine.access.session(token).id
+        session = visitor.engine.access_store.session(token).id
         answer = visitor.act(f"{ON}/end-session", ON, status=404, session=session, tenant=tenant)
         assert plain(answer.text) == none and session not in visitor.page(ON)
         visitor.act(f"{ON}/end-sessions", ON, tenant=tenant)
-        assert visitor.engine.access.session(token).id == session
+        assert visitor.engine.access_store.session(token).id == session
 
 
 def test_operators_list_their_own_sessions_and_a_tenant_s(visitor: Visitor) -> None:
@@ -232,15 +232,15 @@ def test_operators_list_their_own_sessions_and_a_tenant_s(visitor: Visitor) -> N
     on = "/operate/tenants"
     assert "Root operator" in visitor.see(on) and "Root operator" not in visitor.see(f"{on}?tenant=acme")
     assert "Ada viewer" in visitor.see(f"{on}?tenant=acme") and "Ada viewer" not in visitor.see(on)
-    ada = next(row["id"] for row in visitor.engine.sessions("acme")["rows"] if row["label"] == "Ada")
+    ada = next(row.id for row in visitor.engine.access.sessions("acme").rows if row.label == "Ada")
     visitor.act(f"{on}/end-session?tenant=acme", f"{on}?tenant=acme", tenant="acme", session=ada)
     visitor.act(f"{on}/end-sessions", on, tenant="")
-    assert [row["label"] for row in visitor.engine.sessions()["rows"]] == [""]
-    assert [row["role"] for row in visitor.engine.sessions("acme")["rows"]] == ["admin"]
+    assert [row.label for row in visitor.engine.access.sessions().rows] == [""]
+    assert [row.role for row in visitor.engine.access.sessions("acme").rows] == ["admin"]
     visitor.act(f"{on}/end-sessions", on, tenant="nobody", status=404)
 
 
 def come_in(visitor: Visitor, tenant: str | None, label: str, role: str = "viewer") -> str:
     """Sign somebody else in; returns the session's token."""
-    token = visitor.engine.sign_in_link(tenant, role, label)["path"].partition("token=")[2]
-    return visitor.engine.access.enter(token)[1]
+    token = visitor.engine.access.sign_in_link(tenant, role, label).path.partition("token=")[2]
+    return visitor.engine.access_store.enter(token)[1]

@@ -28,11 +28,11 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
         engine.refresh()
         with TestClient(create_app(engine, refresh=False), follow_redirects=False) as http:
             assert http.get(f"{prefix}/").headers["location"].startswith("/stats/sign-in?next=%2F")
-            token = engine.sign_in_link(None, "operator")["path"].partition("token=")[2]
+            token = engine.access.sign_in_link(None, "operator").path.partition("token=")[2]
             answer = http.post(f"{prefix}/sign-in", data={"token": token, "next": "/t/acme/overview"}, headers=SITE)
             assert (answer.status_code, answer.headers["location"]) == (303, "/stats/t/acme/overview")
             assert http.get(f"{prefix}/").headers["location"] == "/stats/t/acme/overview"
-            shared = engine.share_link("acme", "range=7d")["path"]
+            shared = engine.access.share_link("acme", "range=7d").path
             assert http.get(f"{prefix}{shared}").headers["location"].startswith(f"/stats{shared}/overview")
             seen: set[str] = set()
             paths = [f"/t/acme/{name}" for name in TENANT] + [f"/operate/{name}" for name in OPERATOR]
@@ -45,7 +45,7 @@ def test_every_address_begins_with_the_path(tmp_path: Path, prefix: str) -> None
             assert files and all(
                 http.get(one.removeprefix("/stats") if not prefix else one).status_code == 200 for one in files
             )
-            key = engine.add_key("acme")["key"]
+            key = engine.keys.add("acme").key
             problem = http.get(f"{prefix}/v1/dashboard?at=soon", headers={"Authorization": f"Bearer {key}"})
             assert (problem.status_code, problem.json()["type"]) == (400, "/stats/problems/bad_question")
             assert http.get(f"{prefix}/openapi.json").json()["servers"] == [{"url": "/stats"}]

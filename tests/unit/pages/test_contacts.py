@@ -32,7 +32,7 @@ def test_who_they_are_is_for_analysts(busy: Pages) -> None:
     assert scores == sorted((value for value in known.values() if value), reverse=True)[:20]
     assert all(known[row["contact_id"]] == float(row[SCORE]) for row in found)
     assert "p3" not in [row["contact_id"] for row in found]
-    link = busy.engine.share_link("a", "range=28d")["path"]
+    link = busy.engine.access.share_link("a", "range=28d").path
     for http, path in ((busy.sign_in("viewer", "a"), "/t/a"), (busy.window(), link)):
         assert http.get(f"{path}/contacts/top").status_code == http.get(f"{path}/contacts/top.csv").status_code == 404
         assert "Most engaged" not in read(http, f"{path}/contacts")

@@ -43,7 +43,7 @@ def test_what_was_typed_comes_back(visitor: Visitor) -> None:
 
 def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
     """Of rows with the same form only the one that was sent opens, and the others stay as they were."""
-    keys = [visitor.engine.add_key(None, scopes=["admin"])["id"] for _ in range(3)]
+    keys = [visitor.engine.keys.add(None, scopes=["admin"]).id for _ in range(3)]
     html = visitor.act(f"{ON}/rotate-key", ON, status=400, key=keys[1], tenant="", overlap="soon").text
     opened = re.findall(r'<details class="act" open>.*?</details>', html, re.DOTALL)
     assert len(opened) == 1 and keys[1] in opened[0] and "is not a number" in plain(opened[0])

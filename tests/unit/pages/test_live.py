@@ -53,10 +53,10 @@ def test_who_waits_is_for_analysts(busy: Pages) -> None:
 
 def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
     """A shared link that holds days without today shows no present; one with today does, under its filter."""
-    old = busy.engine.share_link("a", "from=2026-08-01&to=2026-08-02")["path"]
+    old = busy.engine.access.share_link("a", "from=2026-08-01&to=2026-08-02").path
     html = read(busy.window(), f"{old}/live")
     assert html.count(OTHER_DAYS) == 3 and not numbers(html) and "bob" not in html
-    today = busy.engine.share_link("a", "range=7d&channel=web")["path"]
+    today = busy.engine.access.share_link("a", "range=7d&channel=web").path
     assert numbers(read(busy.window(), f"{today}/live"))["waiting_conversations"] == 2
 
 

@@ -45,7 +45,7 @@ def test_sources_say_when_they_sent_last(visitor: Visitor) -> None:
 def test_deliveries_say_whether_they_arrived_and_why_not(visitor: Visitor) -> None:
     """Of all tenants or one, in a state or all, each with its reason in words; where none is, it says of whom and in which."""
     visitor.engine.add_tenant("other")
-    keys = {tenant: visitor.engine.add_key(tenant)["key"] for tenant in ("acme", "other")}
+    keys = {tenant: visitor.engine.keys.add(tenant).key for tenant in ("acme", "other")}
     for key, body in (
         (keys["acme"], [event("a")]), (keys["other"], [event("a"), {"type": f"x{XSS}", "time": "2026-08-01T10:00:00Z"}]),
         (f"hub_live_{XSS}", []), (keys["acme"], 5), (keys["acme"], [{XSS: XSS}]),
@@ -91,11 +91,11 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
             "UPDATE quarantine SET raw = ? WHERE code = 'missing_field'",
             ('{"type":"message.sent","time":"2026-08-01T10:00:00Z"}',),
         )
-    rows = visitor.engine.quarantine("acme")["rows"]
-    mended = next(str(row["id"]) for row in rows if row["code"] == "missing_field")
+    rows = visitor.engine.quarantine.of("acme").rows
+    mended = next(str(row.id) for row in rows if row.code == "missing_field")
     told = visitor.act(f"{ON}/replay?tenant=acme", f"{ON}/refused?tenant=acme", tenant="acme", id=mended)
     assert "1 taken now, 0 known already, 0 refused again." in told.text
-    assert [row["code"] for row in visitor.engine.quarantine("acme")["rows"]] == ["unknown_type"]
+    assert [row.code for row in visitor.engine.quarantine.of("acme").rows] == ["unknown_type"]
 
 
 def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:

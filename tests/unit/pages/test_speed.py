@@ -46,7 +46,7 @@ def test_without_business_hours_it_says_so(busy: Pages) -> None:
     http = busy.sign_in()
     assert NO_HOURS in read(http, "/t/a/speed", **VIEW, business="1")
     hours = {"valid_from": "2026-01-01", "week": {"tuesday": ["09:00-18:00"], "wednesday": ["09:00-18:00"]}}
-    busy.engine.set_calendar("a", {"versions": [hours]})
+    busy.engine.calendar.set("a", {"versions": [hours]})
     names = [name.replace("_ms", "_business_ms") for name in CARDS]
     shown = numbers(read(http, "/t/a/speed", **VIEW, business="1"))
     assert shown == {name: asked(busy.engine, name)[0][name] for name in names}

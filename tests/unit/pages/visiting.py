@@ -30,7 +30,7 @@ class Visitor:
     def enter(self, tenant: str | None = None, role: str = "operator") -> None:
         """Sign in anew, in a role."""
         self.http.cookies.clear()
-        token = self.engine.sign_in_link(tenant, role)["path"].partition("token=")[2]
+        token = self.engine.access.sign_in_link(tenant, role).path.partition("token=")[2]
         answer = self.http.post("/sign-in", data={"token": token}, headers=SITE, follow_redirects=False)
         assert answer.status_code == 303
 

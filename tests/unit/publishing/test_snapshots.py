@@ -285,7 +285,7 @@ def test_what_is_gone_stays_as_it_was_made(engine: Engine, clock: Clock) -> None
     engine.record("acme", [message("a", "2026-06-05T10:00:00Z"), message("b", "2026-06-08T10:00:00Z")])
     (before,) = engine.snapshot("daily", "2026-06-05", "acme")["rows"]
     clock.now = NOW + timedelta(days=90)
-    engine.change_tenant("acme", retention={"facts": 60})
+    engine.tenants.change("acme", retention={"facts": 60})
     engine.retention()
     again = engine.snapshot("daily", "2026-06-05", "acme")
     assert (again["created"], again["kept"], again["rows"]) == (0, 1, [before])
@@ -299,7 +299,7 @@ def test_a_new_zone_is_followed_from_then_on(engine: Engine) -> None:
     engine.record("acme", [message("a", "2026-08-05T23:00:00Z"), message("b", "2026-08-06T23:00:00Z")])
     engine.snapshot("daily", "2026-08-06")
     (old,) = kept(engine)
-    engine.change_tenant("acme", zone="America/New_York")
+    engine.tenants.change("acme", zone="America/New_York")
     engine.snapshot("daily", "2026-08-05")
     rows = kept(engine)
     assert [(r["date"], r["zone"], r["messages"]["total"]) for r in rows] == [
@@ -310,7 +310,7 @@ def test_a_new_zone_is_followed_from_then_on(engine: Engine) -> None:
 
 def test_retention_lets_snapshots_go_by_their_grain(engine: Engine, clock: Clock) -> None:
     """Daily ones go with daily rollups, weekly and monthly ones with theirs; a dry run only counts."""
-    engine.change_tenant("acme", retention={"day": 30, "week": 60, "month": 120})
+    engine.tenants.change("acme", retention={"day": 30, "week": 60, "month": 120})
     for kind in Kind:
         engine.snapshot(kind.value, "2026-08-05")
     left: list[tuple[int, list[str]]] = []

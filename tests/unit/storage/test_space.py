@@ -72,7 +72,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
         engine.refresh()
         engine.store.facts.checkpoint()
         full = facts_of(engine.store).path.stat().st_size
-        engine.change_tenant("acme", retention={"raw": 1, "facts": 1})
+        engine.tenants.change("acme", retention={"raw": 1, "facts": 1})
         engine.clock = lambda: datetime(2027, 12, 1, tzinfo=UTC)
         engine.retention("acme")
         assert (

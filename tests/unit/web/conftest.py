@@ -67,7 +67,7 @@ class Face:
     @cached_property
     def operator(self) -> str:
         """An operator's key: admin, of no tenant."""
-        return str(self.engine.add_key(None, ["admin"])["key"])
+        return str(self.engine.keys.add(None, ["admin"]).key)
 
     def stored(self) -> list[dict[str, Any]]:
         """Return what is stored, by id."""
@@ -81,7 +81,7 @@ def serving(folder: Path, **flags: Any) -> Iterator[Face]:
     """Serve an engine with the tenant acme; errors inside become answers, as they do for callers."""
     with open_engine(folder, **flags) as engine:
         engine.add_tenant("acme", zone="Europe/Rome")
-        key = engine.add_key("acme")["key"]
+        key = engine.keys.add("acme").key
         with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
             yield Face(engine, http, key)
 

@@ -36,7 +36,7 @@ PARTS = ["%00", "a%00b", "%ED%A0%80", "%FF", "9223372036854775808", "1" + "0" * 
 @pytest.fixture
 def admin(arena: Face) -> Face:
     """A key that may do everything a tenant's may."""
-    return Face(arena.engine, arena.http, arena.engine.add_key("acme", ["admin", "read", "ingest"])["key"])
+    return Face(arena.engine, arena.http, arena.engine.keys.add("acme", ["admin", "read", "ingest"]).key)
 
 
 def spoilt(value: Any) -> Iterator[Any]:

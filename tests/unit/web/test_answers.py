@@ -252,7 +252,7 @@ def test_the_description_names_every_route_and_its_problems(face: Face) -> None:
 
 def test_operating_needs_an_operators_key(face: Face) -> None:
     """A tenant's key, even with every scope, an unknown key and none are refused; an operator's is let in."""
-    own = face.engine.add_key("acme", scopes=SCOPES)["key"]
+    own = face.engine.keys.add("acme", scopes=SCOPES).key
     refused = [(own, 403), (face.key, 403), (face.operator + "x", 401)]
     for key, status in (*refused, (face.operator, 201)):
         answer = face.http.post("/v1/tenants", json={"tenant": "new"}, headers={"Authorization": f"Bearer {key}"})
@@ -264,7 +264,7 @@ def test_operating_needs_an_operators_key(face: Face) -> None:
 
 def test_an_operators_key_names_no_tenant(face: Face) -> None:
     """It may operate and not ask: there is no tenant whose numbers it could see."""
-    operator = face.engine.add_key(None, scopes=["admin", "read", "ingest"])["key"]
+    operator = face.engine.keys.add(None, scopes=["admin", "read", "ingest"]).key
     answer = face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {operator}"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
@@ -272,13 +272,13 @@ def test_an_operators_key_names_no_tenant(face: Face) -> None:
 def test_a_revoked_key_is_useless_at_once(face: Face) -> None:
     """Revoking forgets what was remembered: the very next request is refused."""
     assert face.get("/v1/dashboard").status_code == 200
-    assert face.engine.revoke_key(face.key.split("_")[2])["revoked_at"]
+    assert face.engine.keys.revoke(face.key.split("_")[2]).revoked_at
     assert face.get("/v1/dashboard").status_code == 401
 
 
 def test_a_key_ends_when_it_says(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """An expired key is refused, and no key is remembered beyond its end."""
-    past = face.engine.add_key("acme", expires=(NOW - timedelta(days=365 * 20)).isoformat())["key"]
+    past = face.engine.keys.add("acme", expires=(NOW - timedelta(days=365 * 20)).isoformat()).key
     assert face.http.get("/v1/dashboard", headers={"Authorization": f"Bearer {past}"}).status_code == 401
     key, text = face.engine.control.add_key("acme", ["read"], expires_at=NOW + timedelta(days=365 * 50))
     monkeypatch.setattr("hubbub.web.auth.system_clock", lambda: NOW + timedelta(days=365 * 50, seconds=-1))

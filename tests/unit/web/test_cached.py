@@ -34,7 +34,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Face]:
     url = "mem://" if request.param == "memory" else request.getfixturevalue("redis_server").url
     with open_engine(tmp_path / "data", cache_url=url) as engine:
         engine.add_tenant("acme")
-        key = engine.add_key("acme")["key"]
+        key = engine.keys.add("acme").key
         with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
             yield Face(engine, http, key)
 
@@ -112,7 +112,7 @@ def test_nobody_gets_anothers_answer(kept: Face) -> None:
     faces: dict[str, Face] = {}
     for name in ("canary-one", "canary-two", "canary-three"):
         kept.engine.add_tenant(name)
-        faces[name] = Face(kept.engine, kept.http, kept.engine.add_key(name)["key"])
+        faces[name] = Face(kept.engine, kept.http, kept.engine.keys.add(name).key)
         faces[name].post({**event("1"), "channel": name})
     for turn in range(3):
         for name, face in faces.items():
@@ -127,10 +127,10 @@ def test_nobody_gets_anothers_answer(kept: Face) -> None:
 def test_a_key_that_may_not_read_gets_nothing_that_is_kept(kept: Face) -> None:
     """An answer in the cache is behind the same door: no key, a key of another scope and a revoked one are refused."""
     kept.get("/v1/dashboard")
-    row = kept.engine.add_key("acme", ["ingest"])
+    row = kept.engine.keys.add("acme", ["ingest"])
     statuses = [
         kept.http.get("/v1/dashboard", headers=headers).status_code
-        for headers in ({}, {"Authorization": f"Bearer {row['key']}"}, {"Authorization": "Bearer x"})
+        for headers in ({}, {"Authorization": f"Bearer {row.key}"}, {"Authorization": "Bearer x"})
     ]
     assert statuses == [401, 403, 401]
 
@@ -173,7 +173,7 @@ def test_answers_go_on_without_redis(tmp_path: Path, redis_server: RedisServer, 
     """With Redis stopped or silent in the middle, events are taken and every answer is right; one line is logged for all."""
     with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:
         engine.add_tenant("acme")
-        key = engine.add_key("acme")["key"]
+        key = engine.keys.add("acme").key
         with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
             face = Face(engine, http, key)
 
@@ -201,7 +201,7 @@ def test_a_server_that_starts_keeps_nothing_of_before(tmp_path: Path, redis_serv
     for _ in range(2):
         with open_engine(tmp_path / "data", cache_url=redis_server.url) as engine:
             engine.ensure_tenant("acme", "UTC")
-            key = engine.add_key("acme")["key"]
+            key = engine.keys.add("acme").key
             with TestClient(create_app(engine, refresh=False)) as http:
                 before = hits()
                 Face(engine, http, key).get("/v1/dashboard")

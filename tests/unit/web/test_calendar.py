@@ -17,7 +17,7 @@ VERSION: dict[str, Any] = {
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant's admin key to the face."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", ["admin"])["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", ["admin"]).key)
 
 
 def put(face: Face, body: Any) -> httpx2.Response:
@@ -39,9 +39,9 @@ def test_a_key_that_only_reads_may_not(face: Face) -> None:
     """The routes need the scope admin, and an operator's key has no calendar."""
     assert face.get("/v1/calendar").status_code == 403
     assert put(face, {"versions": [VERSION]}).status_code == 403
-    operator = Face(face.engine, face.http, face.engine.add_key(None, ["admin"])["key"])
+    operator = Face(face.engine, face.http, face.engine.keys.add(None, ["admin"]).key)
     assert put(operator, {"versions": [VERSION]}).status_code == 403
-    assert face.engine.calendar("acme")["versions"] == []
+    assert face.engine.calendar.get("acme").versions == []
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_what_is_wrong_is_refused_by_its_field(admin: Face, body: Any, named: st
     answer = put(admin, body)
     assert 400 <= answer.status_code < 500
     assert named in answer.json()["detail"]
-    assert admin.engine.calendar("acme")["versions"] == []
+    assert admin.engine.calendar.get("acme").versions == []

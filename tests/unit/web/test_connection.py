@@ -34,7 +34,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr("hubbub.web.body.BODY_SECONDS", 2.0)
     with open_engine(tmp_path / "data") as engine:
         engine.add_tenant("acme")
-        (tmp_path / "key").write_text(str(engine.add_key("acme")["key"]))
+        (tmp_path / "key").write_text(str(engine.keys.add("acme").key))
         listening = listener("127.0.0.1", 0)
         server = uvicorn.Server(app_.configured(app_.create_app(engine, refresh=False)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -110,17 +110,17 @@ def test_what_is_refused_whole_says_why(small: Face) -> None:
 
 def test_keys_that_are_not_good_say_why(face: Face) -> None:
     """No and unknown keys are nobody's, also with a known id; those that ended or lack the scope are their tenant's."""
-    ended = face.engine.add_key("acme", expires="2020-01-01")["key"]
-    gone = face.engine.add_key("acme")
-    face.engine.revoke_key(gone["id"])
+    ended = face.engine.keys.add("acme", expires="2020-01-01").key
+    gone = face.engine.keys.add("acme")
+    face.engine.keys.revoke(gone.id)
     wrong = face.key[:-5] + "wrong"
-    answers = [with_key(face, key).post(event("a")).json() for key in ("x", wrong, ended, gone["key"])]
+    answers = [with_key(face, key).post(event("a")).json() for key in ("x", wrong, ended, gone.key)]
     answers.append(face.http.post("/v1/events", json=event("a")).json())
     assert {(one["detail"], one["code"]) for one in answers} == {
         (errors.UnauthenticatedError().message, "unauthenticated")
     }
-    with_key(face, face.engine.add_key("acme", ["read"])["key"]).post(event("a"))
-    with_key(face, face.engine.add_key(None, SCOPES)["key"]).post(event("a"))
+    with_key(face, face.engine.keys.add("acme", ["read"]).key).post(event("a"))
+    with_key(face, face.engine.keys.add(None, SCOPES).key).post(event("a"))
     assert told(face) == {
         (401, "unauthenticated", "no_key", NOBODY, 1), (401, "unauthenticated", "unknown_key", NOBODY, 2),
         (401, "unauthenticated", "expired_key", MINE, 1), (401, "unauthenticated", "revoked_key", MINE, 1),

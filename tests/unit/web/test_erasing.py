@@ -15,7 +15,7 @@ GUEST = {"contact_id": "guest-7f3a91"}
 def eraser(face: Face) -> Face:
     """The same with a key that may erase, and nothing else."""
     face.post([event("a", contact_id="guest-7f3a91"), event("b", contact_id="guest-2")])
-    return Face(face.engine, face.http, face.engine.add_key("acme", ["erase"])["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", ["erase"]).key)
 
 
 def test_a_tenant_erases_its_own(eraser: Face) -> None:

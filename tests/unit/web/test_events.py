@@ -142,13 +142,13 @@ def test_one_bad_event_in_a_thousand(face: Face) -> None:
     batch[500] = event("e500", type="message.unheard_of")
     answer = face.post(batch).json()
     assert (answer["accepted"], [r["index"] for r in answer["rejected"]]) == (999, [500])
-    (kept,) = face.engine.quarantine("acme")["rows"]
-    assert (kept["code"], kept["origin"], json.loads(kept["raw"])["id"]) == ("unknown_type", "api", "e500")
-    assert face.engine.replay("acme")["rejected"][0]["code"] == "unknown_type"
+    (kept,) = face.engine.quarantine.of("acme").rows
+    assert (kept.code, kept.origin, json.loads(kept.raw or "")["id"]) == ("unknown_type", "api", "e500")
+    assert face.engine.quarantine.replay("acme").rejected[0].code == "unknown_type"
     with face.engine.store.facts.write() as writing:  # what the sender's mending would do
         writing.run("UPDATE quarantine SET raw = replace(raw, 'unheard_of', 'received')")
-    assert face.engine.replay("acme")["accepted"] == 1
-    assert face.engine.quarantine("acme")["rows"] == []
+    assert face.engine.quarantine.replay("acme").accepted == 1
+    assert face.engine.quarantine.of("acme").rows == []
     assert len(face.stored()) == 1000
 
 
@@ -255,11 +255,11 @@ def test_what_is_refused_is_kept_whole(face: Face) -> None:
     def told(value: Any) -> str:
         return json.dumps(value, sort_keys=True)
 
-    kept = [told(json.loads(row["raw"])) for row in face.engine.quarantine("acme")["rows"]]
+    kept = [told(json.loads(row.raw or "")) for row in face.engine.quarantine.of("acme").rows]
     assert sorted(kept) == sorted(map(told, [*map(json.loads, plain), odd, {"a": 1}]))
-    again = face.engine.replay("acme")["rejected"]
-    assert {r["code"] for r in again} == {"invalid_event", "unknown_type", "unknown_field"}
-    assert len(face.engine.quarantine("acme")["rows"]) == len(again) == 7
+    again = face.engine.quarantine.replay("acme").rejected
+    assert {r.code for r in again} == {"invalid_event", "unknown_type", "unknown_field"}
+    assert len(face.engine.quarantine.of("acme").rows) == len(again) == 7
 
 
 def test_things_that_are_no_objects_have_verdicts(arena: Face) -> None:
@@ -324,7 +324,7 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
     with open_engine(tmp_path, max_batch=10) as engine:
         engine.add_tenant("acme")
         with TestClient(create_app(engine, refresh=False)) as http:
-            face = Face(engine, http, engine.add_key("acme")["key"])
+            face = Face(engine, http, engine.keys.add("acme").key)
             assert face.post([event(str(i)) for i in range(11)]).json()["code"] == "too_large"
             assert face.stored() == []
 
@@ -359,7 +359,7 @@ def test_a_full_disk_refuses_with_507(tmp_path: Path) -> None:
     with open_engine(tmp_path, free_floor_mb=1 << 40) as engine:
         engine.add_tenant("acme")
         with TestClient(create_app(engine, refresh=False)) as http:
-            face = Face(engine, http, engine.add_key("acme")["key"])
+            face = Face(engine, http, engine.keys.add("acme").key)
             answer = face.post(OK)
             assert (answer.status_code, answer.json()["code"]) == (507, "store_full")
             assert int(answer.headers["retry-after"]) > 0

@@ -107,7 +107,7 @@ def test_members_in_any_order_are_all_read(arena: Face) -> None:
 )
 def test_a_damaged_payload_is_answered_in_words(arena: Face, path: str, body: dict[str, Any]) -> None:
     """A payload of a job after an accident is taken or refused with a detail, and never ends in a 500."""
-    key = arena.engine.add_key("acme", ["admin", "ingest"])["key"]
+    key = arena.engine.keys.add("acme", ["admin", "ingest"]).key
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for seed in range(FUZZ):
         answer = arena.http.post(path, content=mutated(json.dumps(body).encode(), seed), headers=headers)

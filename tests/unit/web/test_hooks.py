@@ -103,7 +103,7 @@ def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, 
         answer = hook.face.http.post(hook.path, content=message(), headers=encoded)
     assert (answer.status_code, answer.json()["code"]) == (401, "forged")
     engine = hook.face.engine
-    assert hook.face.stored() == [] and engine.quarantine("acme")["rows"] == []
+    assert hook.face.stored() == [] and engine.quarantine.of("acme").rows == []
     forged = [line for line in logs if line["event"] == "forged delivery"]
     assert [(line["integration"], line["reason"]) for line in forged] == [(hook.row["id"], reason)]
     noted = engine.deliveries("acme")["rows"]

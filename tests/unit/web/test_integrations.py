@@ -18,7 +18,7 @@ NEW: dict[str, Any] = {"provider": "facebook_page", "name": "Page", "settings": 
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant's admin key to the face."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", ["admin"])["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", ["admin"]).key)
 
 
 def send(face: Face, method: str, path: str = "", body: Any = None) -> httpx2.Response:

@@ -19,7 +19,7 @@ INGEST = {"integration_id": "int_x", "date": "2026-08-01"}
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant a key that may do everything."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", SCOPES)["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 def post(face: Face, path: str, body: Any = None) -> httpx2.Response:
@@ -54,7 +54,7 @@ def test_a_job_under_an_id_of_ones_own_starts_once(admin: Face) -> None:
     first, second = (post(admin, "/v1/jobs/analytics-ingest", body).json()["id"] for _ in range(2))
     assert first == second
     admin.engine.add_tenant("other")
-    other = Face(admin.engine, admin.http, admin.engine.add_key("other", SCOPES)["key"])
+    other = Face(admin.engine, admin.http, admin.engine.keys.add("other", SCOPES).key)
     assert post(other, "/v1/jobs/analytics-ingest", body).json()["id"] != first
     assert len(admin.get("/v1/jobs").json()["rows"]) == 1
 
@@ -99,7 +99,7 @@ def test_another_tenants_job_is_not_there(admin: Face) -> None:
     """Reading, cancelling and retrying another tenant's job answer as for a job that does not exist."""
     job = post(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}).json()["id"]
     admin.engine.add_tenant("other")
-    other = Face(admin.engine, admin.http, admin.engine.add_key("other", SCOPES)["key"])
+    other = Face(admin.engine, admin.http, admin.engine.keys.add("other", SCOPES).key)
     assert other.get("/v1/jobs").json()["rows"] == []
     for answer, missing in (
         (other.get(f"/v1/jobs/{job}"), other.get("/v1/jobs/nothing")),

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
+from hubbub.model.plain import plain
 from hubbub.store import control
 from hubbub.store.control import SCOPES
 from hubbub.store.database import now
@@ -25,7 +26,7 @@ def send(face: Face, method: str, path: str, body: Any = None, key: str = "", **
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant a key that may do everything."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", SCOPES)["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 def works(face: Face, key: str) -> bool:
@@ -45,7 +46,11 @@ def test_an_operator_makes_and_changes_tenants(face: Face) -> None:
     assert (made.json()["retention"]["raw"], made.json()["retention"]["hour"]) == (None, 30)
     changed = send(face, "PATCH", "/v1/tenants/new", {"retention": {"hour": 7}}, face.operator).json()
     assert (changed["zone"], changed["retention"]["raw"], changed["retention"]["hour"]) == ("Asia/Tokyo", None, 7)
-    assert send(face, "GET", "/v1/tenants/new", key=face.operator).json() == changed == face.engine.tenant("new")
+    assert (
+        send(face, "GET", "/v1/tenants/new", key=face.operator).json()
+        == changed
+        == plain(face.engine.tenants.get("new"))
+    )
     assert send(face, "POST", "/v1/tenants", {"tenant": "new"}, face.operator).status_code == 409
     for bad in ({"tenant": "No"}, {"tenant": "x", "zone": "Mars/Olympus"}, {"tenant": "x", "retention": {"raw": 0}}):
         assert send(face, "POST", "/v1/tenants", bad, face.operator).status_code == 400
@@ -65,8 +70,8 @@ def test_a_tenant_sees_itself_alone(face: Face) -> None:
 
 def test_lists_are_read_page_by_page_while_they_grow(face: Face) -> None:
     """Tenants, keys and integrations come in pages that hold each once, whatever is added meanwhile; a made-up cursor is a 400."""
-    chief = face.engine.add_key(None, ["admin"])["key"]
-    owner = face.engine.add_key("acme", ["admin"])["key"]
+    chief = face.engine.keys.add(None, ["admin"]).key
+    owner = face.engine.keys.add("acme", ["admin"]).key
     for n in range(5):
         face.engine.add_tenant(f"t{n}")
         face.engine.add_integration("acme", "facebook_page", "secret", f"p{n}", {"page_id": "7"})
@@ -85,7 +90,7 @@ def test_lists_are_read_page_by_page_while_they_grow(face: Face) -> None:
                 break
             if len(seen) == 2:
                 face.engine.add_tenant(f"late-{path[4:]}")
-                face.engine.add_key("acme")
+                face.engine.keys.add("acme")
         assert seen[: len(before)] == before
         assert len(set(seen)) == len(seen)
         for bad in ("x", "W10", "WzEsMl0", "bnVsbA", "a" * 599):
@@ -126,55 +131,55 @@ def test_a_tenants_admin_makes_keys_for_its_tenant_alone(admin: Face) -> None:
 def test_a_revoked_key_stops_at_once(admin: Face) -> None:
     """A key that just worked, and is remembered, is refused right after it was revoked, however it was revoked."""
     for how in ("route", "engine"):
-        made = admin.engine.add_key("acme")
-        assert works(admin, made["key"])
+        made = admin.engine.keys.add("acme")
+        assert works(admin, made.key)
         if how == "route":
-            assert send(admin, "POST", f"/v1/keys/{made['id']}/revoke").json()["revoked_at"]
+            assert send(admin, "POST", f"/v1/keys/{made.id}/revoke").json()["revoked_at"]
         else:
-            admin.engine.revoke_key(made["id"])
-        assert not works(admin, made["key"]), how
+            admin.engine.keys.revoke(made.id)
+        assert not works(admin, made.key), how
 
 
 def test_a_key_revoked_elsewhere_is_believed_for_five_seconds_at_most(
     admin: Face, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process that remembers a key asks the database again when five seconds are over."""
-    made = admin.engine.add_key("acme")
+    made = admin.engine.keys.add("acme")
     with open_engine(admin.engine.settings.data) as second, TestClient(create_app(second, refresh=False)) as http:
-        elsewhere = Face(second, http, made["key"])
-        assert works(elsewhere, made["key"])
-        admin.engine.revoke_key(made["id"])
+        elsewhere = Face(second, http, made.key)
+        assert works(elsewhere, made.key)
+        admin.engine.keys.revoke(made.id)
         later = time.monotonic() + 5.001
         monkeypatch.setattr("hubbub.web.auth.time.monotonic", lambda: later)
-        assert not works(elsewhere, made["key"])
+        assert not works(elsewhere, made.key)
 
 
 def test_rotation_leaves_the_old_key_its_overlap(admin: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new key has tenant, scopes and label of the old; both work until the overlap is over, then the new one alone."""
-    old = admin.engine.add_key("acme", ["read"], "wallboard")
-    told = send(admin, "POST", f"/v1/keys/{old['id']}/rotate", {"overlap": 60})
+    old = admin.engine.keys.add("acme", ["read"], "wallboard")
+    told = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 60})
     assert told.status_code == 201
     new = told.json()
     assert (new["tenant"], new["scopes"], new["label"], new["expires_at"]) == ("acme", ["read"], "wallboard", None)
-    assert new["replaces"]["id"] == old["id"] and new["replaces"]["expires_at"]
-    assert works(admin, old["key"]) and works(admin, new["key"])
+    assert new["replaces"]["id"] == old.id and new["replaces"]["expires_at"]
+    assert works(admin, old.key) and works(admin, new["key"])
     monkeypatch.setattr(control, "now", lambda: now() + timedelta(seconds=61))
     admin.engine.control.revocations += 1  # what is remembered ends with the key, by the real clock
-    assert not works(admin, old["key"])
+    assert not works(admin, old.key)
     assert works(admin, new["key"])
 
 
 def test_rotation_without_overlap_and_of_what_is_over(admin: Face) -> None:
     """With no overlap the old key stops at once; a dead key, another tenant's and an absurd overlap are refused."""
-    old = admin.engine.add_key("acme", ["read"])
-    assert works(admin, old["key"])
-    new = send(admin, "POST", f"/v1/keys/{old['id']}/rotate", {"overlap": 0}).json()
-    assert not works(admin, old["key"]) and works(admin, new["key"])
-    assert send(admin, "POST", f"/v1/keys/{old['id']}/rotate").status_code == 409
-    admin.engine.revoke_key(new["id"])
+    old = admin.engine.keys.add("acme", ["read"])
+    assert works(admin, old.key)
+    new = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 0}).json()
+    assert not works(admin, old.key) and works(admin, new["key"])
+    assert send(admin, "POST", f"/v1/keys/{old.id}/rotate").status_code == 409
+    admin.engine.keys.revoke(new["id"])
     assert send(admin, "POST", f"/v1/keys/{new['id']}/rotate").status_code == 409
     admin.engine.add_tenant("other")
-    theirs = admin.engine.add_key("other")["id"]
+    theirs = admin.engine.keys.add("other").id
     assert send(admin, "POST", f"/v1/keys/{theirs}/rotate").status_code == 404
     for overlap in (-1, 31 * 86_400, "x"):
         assert send(admin, "POST", f"/v1/keys/{theirs}/rotate", {"overlap": overlap}).status_code == 400
@@ -182,8 +187,8 @@ def test_rotation_without_overlap_and_of_what_is_over(admin: Face) -> None:
 
 def test_rotation_makes_no_key_live_longer(admin: Face) -> None:
     """A key that ends keeps its end when it is rotated, and so does its successor, unless another end is given."""
-    old = admin.engine.add_key("acme", ["read"], expires="2090-01-01")
-    new = send(admin, "POST", f"/v1/keys/{old['id']}/rotate", {"overlap": 5}).json()
-    assert new["expires_at"] == old["expires_at"] > new["replaces"]["expires_at"]
+    old = admin.engine.keys.add("acme", ["read"], expires="2090-01-01")
+    new = send(admin, "POST", f"/v1/keys/{old.id}/rotate", {"overlap": 5}).json()
+    assert new["expires_at"] == plain(old.expires_at) > new["replaces"]["expires_at"]
     given = send(admin, "POST", f"/v1/keys/{new['id']}/rotate", {"expires": "2091-01-01"}).json()
     assert given["expires_at"] == "2091-01-01T00:00:00Z"

@@ -145,7 +145,7 @@ def test_one_beyond_the_limit_is_a_429(slow: Face) -> None:
     assert refused.headers["ratelimit-policy"] == '"reads";q=3;w=1'
     assert refused.headers["ratelimit"].startswith('"reads";r=0;')
     assert slow.post(event("1")).status_code == 202
-    other = Face(slow.engine, slow.http, slow.engine.add_key("acme")["key"])
+    other = Face(slow.engine, slow.http, slow.engine.keys.add("acme").key)
     assert other.get("/v1/metrics").status_code == 200
     assert slow.get("/healthz").status_code == 200
     assert slow.http.get("/v1/tenants", headers={"Authorization": f"Bearer {slow.operator}"}).status_code == 200
@@ -165,7 +165,7 @@ def test_events_bytes_and_time_count(tmp_path: Path) -> None:
             assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "rate_limited")
             assert answers[-1].headers["ratelimit"].startswith(f'"{kind}";r=0')
             made.engine.add_tenant("zoo")
-            assert Face(made.engine, made.http, made.engine.add_key("zoo")["key"]).post(event("1")).status_code == 202
+            assert Face(made.engine, made.http, made.engine.keys.add("zoo").key).post(event("1")).status_code == 202
 
 
 def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(face.engine, "metrics", held)
     face.engine.add_tenant("zoo")
-    zoo = Face(face.engine, face.http, face.engine.add_key("zoo")["key"])
+    zoo = Face(face.engine, face.http, face.engine.keys.add("zoo").key)
     with ThreadPoolExecutor(8) as threads:
         waiting = [threads.submit(face.get, "/v1/metrics") for _ in range(5)]
         assert all(entered.acquire(timeout=30) for _ in range(2))

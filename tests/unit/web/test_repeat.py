@@ -27,7 +27,7 @@ CREATE: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant a key that may do everything."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", SCOPES)["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 def send(face: Face, path: str, body: Any, key: str | None = KEY, **headers: str) -> httpx2.Response:
@@ -59,11 +59,11 @@ def test_a_repeated_request_is_answered_as_before(admin: Face, path: str) -> Non
 def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
     """Another body, or the same one to another route, is refused with its own code, and not done."""
     assert send(admin, "/v1/keys", {"scopes": ["read"]}).status_code == 201
-    count = len(admin.engine.keys()["rows"])
+    count = len(admin.engine.keys.of().rows)
     for path, body in (("/v1/keys", {"scopes": ["ingest"]}), ("/v1/jobs/analytics-ingest", {"payload": INGEST})):
         answer = send(admin, path, body)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
-    assert len(admin.engine.keys()["rows"]) == count
+    assert len(admin.engine.keys.of().rows) == count
     assert admin.engine.desk.jobs()["rows"] == []
 
 
@@ -78,9 +78,9 @@ def test_keys_of_tenants_are_apart(admin: Face) -> None:
     body = {"payload": {"integration_id": "x", "date": "2026-08-01"}}
     mine = send(admin, "/v1/jobs/analytics-ingest", body).json()
     admin.engine.add_tenant("other")
-    other = Face(admin.engine, admin.http, admin.engine.add_key("other", SCOPES)["key"])
+    other = Face(admin.engine, admin.http, admin.engine.keys.add("other", SCOPES).key)
     assert send(other, "/v1/jobs/analytics-ingest", body).json()["id"] != mine["id"]
-    reader = Face(admin.engine, admin.http, admin.engine.add_key("acme", ["read"])["key"])
+    reader = Face(admin.engine, admin.http, admin.engine.keys.add("acme", ["read"]).key)
     refused = send(reader, "/v1/jobs/analytics-ingest", body)
     assert refused.status_code == 403
     assert mine["id"] not in refused.text

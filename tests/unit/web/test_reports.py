@@ -20,14 +20,14 @@ from tests.unit.web.conftest import Face, event
 @pytest.fixture
 def admin(face: Face) -> Face:
     """Give the tenant a key that may do everything."""
-    return Face(face.engine, face.http, face.engine.add_key("acme", SCOPES)["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
 
 
 @pytest.fixture
 def other(face: Face) -> Face:
     """Give another tenant a key that may do everything."""
     face.engine.add_tenant("other")
-    return Face(face.engine, face.http, face.engine.add_key("other", SCOPES)["key"])
+    return Face(face.engine, face.http, face.engine.keys.add("other", SCOPES).key)
 
 
 def start(face: Face, **body: Any) -> httpx2.Response:

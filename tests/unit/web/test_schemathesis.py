@@ -63,7 +63,7 @@ def thing(engine: Engine, name: str) -> str:
     """Return what a route names in its path, as it is there; what can be used up is made anew."""
     match name:
         case "key":
-            return str(engine.add_key("acme")["id"])
+            return str(engine.keys.add("acme").id)
         case "integration_id":
             return str(engine.add_integration("acme", "facebook_page", "secret", "", {"page_id": "7"})["id"])
         case "job":
@@ -100,7 +100,7 @@ def sensible(case: Any, engine: Engine) -> None:
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_the_application_is_as_described(face: Face, who: str) -> None:
     """No request, as described or not, gets a 500, or a status, media type or body that its route does not describe."""
-    key = face.operator if who == "operator" else face.engine.add_key("acme", SCOPES)["key"]
+    key = face.operator if who == "operator" else face.engine.keys.add("acme", SCOPES).key
     document = schemathesis.openapi.from_asgi("/openapi.json", face.http.app)
     faults: dict[str, str] = {}
     told: Counter[tuple[str, int]] = Counter()

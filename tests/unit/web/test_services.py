@@ -33,7 +33,7 @@ LONG_AGO = 9_000
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """Serve an engine whose tenant keeps events for long."""
     with serving(tmp_path_factory.mktemp("services") / "data") as face:
-        face.engine.change_tenant("acme", retention={"raw": LONG_AGO, "facts": LONG_AGO})
+        face.engine.tenants.change("acme", retention={"raw": LONG_AGO, "facts": LONG_AGO})
         yield face
 
 
@@ -182,7 +182,7 @@ def test_reports_of_mails_are_receipts_in_any_order(tmp_path: Path, order: int) 
 def test_a_helpdesk_measures_itself(tmp_path: Path) -> None:
     """A guest writes, a bot answers, a note is no answer, an agent answers after 2 minutes: from bodies to the numbers."""
     with serving(tmp_path / "data") as face:
-        face.engine.change_tenant("acme", retention={"raw": LONG_AGO})
+        face.engine.tenants.change("acme", retention={"raw": LONG_AGO})
         path = connected(face, "chatwoot")
         for content, kind in contents("chatwoot"):
             assert send(face, "chatwoot", path, content, kind).status_code == 200

@@ -55,7 +55,7 @@ def test_what_cannot_be_made_is_a_400(arena: Face, body: dict[str, Any], code: s
 
 def test_what_is_past_retention_is_a_409(face: Face) -> None:
     """A day whose facts are no longer kept cannot be made, and says so."""
-    face.engine.change_tenant("acme", retention={"facts": 10})
+    face.engine.tenants.change("acme", retention={"facts": 10})
     face.post(event("a")).raise_for_status()
     face.engine.refresh()
     with face.engine.store.facts.write() as writing:  # facts stay as long as they were not known before
