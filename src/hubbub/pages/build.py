@@ -255,7 +255,7 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
-    course = {one["window"]: one for one in (usual or {}).get("course", ())}
+    course = {one["window"]: one for one in (usual or {}).get("course", ()) if one["low"] is not None}
     for row in rows if course else ():
         row |= {part: (course.get(row["window"]) or {}).get(part) for part in ("low", "high")}
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""

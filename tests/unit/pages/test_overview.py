@@ -154,3 +154,12 @@ def test_slack_alone_speaks_of_threads(pages: Pages) -> None:
     assert "slack" not in _plain(http, "/t/chat/overview/places").partition("View as table")[0]
     waiting = rows(http, "/t/chat/overview/unanswered")
     assert [row["id"] for row in waiting] == [f"k{day}" for day in range(6)]
+
+
+def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
+    """Where nothing is usual yet there is neither a wash, which would be of no values, nor its legend."""
+    html = pages.sign_in().get("/t/b/overview").text
+    assert '"style": "usual"' not in html and "mark wash" not in html
+    _weeks(pages, 1)
+    html = pages.sign_in().get("/t/b/overview").text
+    assert '"style": "usual"' in html and "mark wash" in html
