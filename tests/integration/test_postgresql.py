@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
+import hubbub
 from hubbub.demo import sample
 from hubbub.errors import StoreDamagedError, StoreNewerError, StoreUnavailableError
 from hubbub.facts.refresh import refresh
@@ -28,7 +31,9 @@ from hubbub.query.queries import Queries
 from hubbub.storage import postgresql_schema, schema
 from hubbub.storage.postgresql import CHECK_SECONDS, LOCKS, MAKING, Database
 from hubbub.storage.store import Store
+from hubbub.store.control import SCOPES
 from hubbub.version import __version__
+from hubbub.web.app import create_app
 from tests.conftest import empty_database
 from tests.extent import ALL
 from tests.integration.store_child import BATCH, NOW, TENANTS
@@ -283,3 +288,22 @@ def test_other_processes_are_followed(place: Place) -> None:
     assert here.others() != known
     for one in (here, there):
         one.close()
+
+
+def test_no_route_fails_on_a_text_that_postgresql_cannot_hold(place: Place) -> None:
+    """A NUL in every parameter of every path, and of every question, is answered with a problem that is the caller's."""
+    with hubbub.open(place.folder, store_url=place.url, free_floor_mb=0) as engine:
+        engine.add_tenant("acme")
+        keys = [engine.add_key(tenant, scopes=SCOPES)["key"] for tenant in ("acme", None)]
+        with TestClient(create_app(engine, refresh=False), raise_server_exceptions=False) as http:
+            for path, methods in http.get("/openapi.json").json()["paths"].items():
+                asked = {
+                    one["name"]: "a\0b" for one in methods.get("get", {}).get("parameters", ()) if one["in"] == "query"
+                }
+                for method in methods if "{" in path else ("get",):
+                    for key in keys:
+                        header = {"Authorization": f"Bearer {key}"}
+                        url = re.sub(r"\{\w+\}", "a%00b", path)
+                        for params in [{}, *({name: value} for name, value in asked.items())]:
+                            answer = http.request(method, url, headers=header, params=params)
+                            assert answer.status_code < 500, (method, url, params, answer.text)

@@ -111,6 +111,12 @@ def check(shared: Engine, folder: Path, sent: dict[str, set[int]]) -> int:
     return sum(map(len, sent.values()))
 
 
+def states(engine: Engine, jobs: Sequence[str]) -> set[str]:
+    """Return the states in which jobs are."""
+    return {engine.job(job)["state"] for job in jobs}
+
+
+@pytest.mark.timeout(2_400)
 def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Path) -> None:
     """One of two servers and one of two workers are killed at random moments while four clients send to both: every event is there
     once, every number is what a folder says that got the same, `hubbub verify` finds nothing, nothing waits, and all jobs end."""
@@ -132,7 +138,7 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
                     here.bring(victim)
             pause.wait(0.5)
         assert all(one.alive for one in here.processes)
-        until(lambda: {engine.job(job)["state"] for job in jobs} == {"completed"}, "all jobs are done")
+        until(lambda: states(engine, jobs) == {"completed"}, "all jobs are done")
         for one in here.processes:
             assert one.running is not None
             one.running.terminate()

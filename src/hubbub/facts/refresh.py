@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from random import sample
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from hubbub.facts import whole
@@ -32,7 +33,9 @@ than others should wait for is folded so only where most of it is new: fewer tha
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
 EVENTS_AT_ONCE = 5_000
-TURN = 0.0005
+TURN = 0.05
+"""Seconds that a turn of folding takes: others who want to write wait no longer, also where a unit costs more."""
+YIELD = 0.0005
 """Seconds that somebody else has to begin when it is their turn."""
 _ADD = schema.upsert("event", EVENT)
 _TODO = schema.insert_new("todo")
@@ -45,6 +48,8 @@ _FORMER = schema.insert_new("former_version", (*EVENT, "until"))
 _SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
 _ATTRIBUTES = EVENT.index("attributes")
 Progress = Callable[[str], None]
+Units = dict[str, set[str]]
+"""Keys of a tenant's units, by kind."""
 
 
 def quiet(_: str) -> None:
@@ -82,7 +87,7 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
                         break
                 else:
                     return done
-            sleep(TURN)
+            sleep(YIELD)
     finally:  # what was committed before an error has changed
         if done.tenants:
             store.announce(done.tenants)
@@ -106,7 +111,8 @@ def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iter
         yield f"{count} batches stored"
     for count in _fold_whole(store, tenant, done):
         yield f"{count} units folded"
-    while count := _fold(store, tenant, done):
+    only = _units_of(store, tenant) if tenant is not None else None
+    while count := _fold(store, tenant, done, only):
         yield f"{count} units folded"
 
 
@@ -215,28 +221,77 @@ def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
     return refused
 
 
-def _fold(store: Store, tenant: int | None, done: Refreshed) -> int:
-    """Fold some of what is to be folded; returns how many units."""
-    mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
-    if not _anything(store, tenant):
+def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None) -> int:
+    """Fold some of what is to be folded, in one turn; returns how many units.
+
+    `only` these units and what follows from them, which leave it: what others send meanwhile is not waited for.
+    """
+    if not (_anything(store, tenant) if only is None else any(only.values())):
         return 0
+    count = 0
+    with store.facts.write(tenant) as writing:
+        until = monotonic() + TURN
+
+        def over() -> bool:
+            return store.settling.due or monotonic() >= until
+
+        while some := _fold_some(writing, tenant, done, only, over):
+            count += some
+            if count >= AT_ONCE or over():
+                break
+    return count
+
+
+def _fold_some(
+    writing: Transaction, tenant: int | None, done: Refreshed, only: Units | None, over: Callable[[], bool]
+) -> int:
+    """Fold units of the first kind of which there are any, at least one and until the turn is over; returns how many."""
     for unit in UNITS:
-        with store.facts.write(tenant) as writing:
-            keys = writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
-            if not keys:
-                continue
-            again: Touched = set()
-            folded: Touched = set()
-            for no, key in keys:
-                again |= fold(writing, unit, no, key, folded)
-                done.tenants.add(no)
-                if store.settling.due:
-                    break
-            writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", sorted(folded))
-            writing.many(_TODO, sorted(again))
+        keys = _keys(writing, unit, tenant, only)
+        if not keys:
+            continue
+        again: Touched = set()
+        folded: Touched = set()
+        for no, key in keys:
+            again |= fold(writing, unit, no, key, folded)
+            done.tenants.add(no)
+            if over():
+                break
+        writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ? AND key = ?", sorted(folded))
+        writing.many(_TODO, sorted(again))
+        if only is not None:
+            for kind, _, key in folded:
+                only[kind].discard(key)
+            for kind, _, key in again:
+                only[kind].add(key)
         done.units[unit] = done.units.get(unit, 0) + len(folded)
         return len(folded)
     return 0
+
+
+def _keys(writing: Transaction, unit: str, tenant: int | None, only: Units | None) -> list[tuple[Any, ...]]:
+    """Return tenant and key of some units of a kind that are to be folded; what others have folded leaves `only`."""
+    if only is None:
+        mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+        return writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
+    sql = f"SELECT tenant, key FROM todo WHERE unit = ? AND tenant = ? AND key IN {writing.dialect.texts('?')}"
+    while some := list(islice(only[unit], AT_ONCE)):
+        if found := writing.rows(sql, (unit, tenant, json.dumps(some))):
+            return found
+        only[unit].difference_update(some)
+    return []
+
+
+def _units_of(store: Store, tenant: int) -> Units:
+    """Return what of a tenant is to be folded now."""
+    found: Units = {unit: set() for unit in UNITS}
+    kinds = ", ".join("?" * len(UNITS))
+    with store.facts.read() as reading:
+        for unit, key in reading.each(
+            f"SELECT unit, key FROM todo WHERE unit IN ({kinds}) AND tenant = ?", (*UNITS, tenant)
+        ):
+            found[unit].add(key)
+    return found
 
 
 def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[int]:

@@ -12,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 
-from hubbub.errors import DatabaseUnavailableError, HubbubError, StoreBusyError, StoreDamagedError
+from hubbub.errors import (
+    BadInputError,
+    DatabaseUnavailableError,
+    HubbubError,
+    StoreBusyError,
+    StoreDamagedError,
+)
 from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
 POOL_SECONDS = 10
 """How long a free connection is waited for."""
+NOT_HELD = (None, "22001", "22003")
+"""PostgreSQL's codes for a value that a column cannot hold: a NUL (which its driver finds), too long a text, too large a number."""
 STOOD_STILL = "25P03"
 """PostgreSQL's code for a transaction that it ended since its process did nothing for long."""
 
@@ -50,7 +58,8 @@ def postgresql(url: str, **pool: Any) -> sa.Engine:
 def answering(url: str) -> Iterator[None]:
     """Raise errors that every face knows where a driver says what is wrong with the database of a URL.
 
-    StoreDamagedError for a file that is damaged, DatabaseUnavailableError for whatever does not answer.
+    StoreDamagedError for a file that is damaged, DatabaseUnavailableError for whatever does not answer, BadInputError for a value
+    that only SQLite can hold.
     """
     try:
         yield
@@ -58,8 +67,12 @@ def answering(url: str) -> Iterator[None]:
         found = error_of(error.orig, file_of(url) or Path()) if isinstance(error.orig, sqlite3.Error) else None
         if isinstance(found, StoreDamagedError):
             raise found from error
-        stood_still = getattr(error.orig, "sqlstate", None) == STOOD_STILL
-        if isinstance(error, OperationalError | InterfaceError) or stood_still:
+        code = getattr(error.orig, "sqlstate", None)
+        if isinstance(error, DataError) and code in NOT_HELD:
+            raise BadInputError(
+                f"the database cannot hold a value ({str(error.orig).splitlines()[0][:100]})"
+            ) from error
+        if isinstance(error, OperationalError | InterfaceError) or code == STOOD_STILL:
             raise DatabaseUnavailableError(found.message if isinstance(found, HubbubError) else None) from error
         raise
     except sa.exc.TimeoutError as error:  # all connections of this process wait for an answer

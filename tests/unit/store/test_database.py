@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from hubbub.errors import BadInputError
 from hubbub.store.database import Database
+from tests.conftest import empty_database
 
 metadata = sa.MetaData()
 words = sa.Table("words", metadata, sa.Column("word", sa.String(40), primary_key=True))
@@ -60,4 +63,20 @@ def test_an_error_undoes_its_work_and_lets_the_next_in(tmp_path: Path) -> None:
         con.execute(words.insert().values(word="kept"))
     with database.read() as con:
         assert list(con.execute(sa.select(words.c.word)).scalars()) == ["kept"]
+    database.close()
+
+
+def test_a_value_that_postgresql_cannot_hold_is_bad_input(postgres: Any) -> None:
+    """A NUL, a text longer than its column and a number too large are refused as input, and nothing of them stays."""
+    database = Database(empty_database(postgres))
+    numbers = sa.Table("numbers", sa.MetaData(), sa.Column("number", sa.BigInteger))
+    database.make(words, numbers)
+    for table, value in ((words, "a\0b"), (words, "a" * 41), (numbers, 2**63)):
+        (column,) = table.columns
+        with pytest.raises(BadInputError, match="the database cannot hold a value"), database.write() as con:
+            con.execute(table.insert().values({column: value}))
+        with database.read() as con:
+            assert con.execute(sa.select(column)).all() == []
+    with pytest.raises(BadInputError, match=r"cannot hold a value .*NUL"), database.read() as con:
+        con.execute(sa.select(words).where(words.c.word == "a\0b"))
     database.close()
