@@ -13,7 +13,7 @@ from hubbub.model.window import Grain, day_of, first_day, next_first_day
 from hubbub.pages import news
 from hubbub.pages.ask import Ask
 from hubbub.pages.build import NOTHING_HERE, cards, over_time, unit_of
-from hubbub.pages.parts import Column, Group, Page, Shown, Table, Widget
+from hubbub.pages.parts import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
 from hubbub.pages.places import places
 from hubbub.pages.waiting import unanswered
 from hubbub.pages.why import why
@@ -37,7 +37,6 @@ SLACK_TITLES: Mapping[str, str] = {
     "active_contacts": "Members who wrote",
 }
 """What the numbers are called of a tenant who has Slack alone: there a conversation is a thread."""
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 HEAT_DAYS = 366
 """Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
 LEVELS = 5

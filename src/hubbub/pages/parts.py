@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from hubbub.pages.ask import Ask
 
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
 class Role(IntEnum):
     """What somebody may see and do; each may do what those before it may."""
 
