@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from hubbub.model.coverage import Reason
 from hubbub.model.window import day_of
-from hubbub.operations.coverage import Covered, CoveredDay
+from hubbub.operations.coverage import Covered, CoveredDay, GapView
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import asked, data_table
 from hubbub.pages.parts import WEEKDAYS, Column, Group, Page, Role, Shown, Table, Widget
@@ -94,7 +94,7 @@ def _gaps(ask: Ask) -> Shown:
     page = ask.engine.coverage.of(ask.tenant.id, limit=100)
     rows = [
         {"source": one.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
-        for one in page.rows for gap in one.gaps
+        for one in page.rows for gap in _joined(one.gaps)
     ]  # fmt: skip
     columns = [
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
@@ -102,6 +102,17 @@ def _gaps(ask: Ask) -> Shown:
     ]  # fmt: skip
     nothing = "No gap is open: of every source all that is over is there." if page.rows else "No source is connected."
     return data_table(ask, columns, rows, nothing=nothing)
+
+
+def _joined(gaps: Sequence[GapView]) -> list[GapView]:
+    """Return gaps with those as one that touch and are of the same kind."""
+    found: list[GapView] = []
+    for gap in gaps:
+        if found and found[-1].to == gap.from_ and replace(gap, from_=found[-1].from_, to=found[-1].to) == found[-1]:
+            found[-1] = replace(found[-1], to=gap.to)
+        else:
+            found.append(gap)
+    return found
 
 
 PAGE = Page(

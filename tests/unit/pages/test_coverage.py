@@ -46,10 +46,11 @@ def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> Non
 
 
 def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
-    """The day that was refused stands with its reason and what to do."""
+    """The day that was refused stands with its reason and what to do, and the days that nobody tried are one range."""
     shown = fetched.see("/t/acme/coverage")
     assert "the service refused: (#4) too many calls" in shown
     assert "Wait an hour" in shown
+    assert shown.count("not fetched yet") == 1
 
 
 def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
