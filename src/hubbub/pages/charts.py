@@ -278,6 +278,5 @@ def _value(name: str, unit: str, stack: str | None, top: float = 0) -> Spec:
         if unit == Unit.MS and 1000 <= top <= _STEPS[-1] * 5:
             axis["values"] = _ticks(top)
     elif unit == Unit.COUNT:
-        axis["format"] = ",.0f"
-        axis["tickMinStep"] = 1
+        axis["labelExpr"] = "datum.value % 1 ? '' : format(datum.value, ',.0f')"  # there is no half of a thing
     return {"field": name, "type": "quantitative", "stack": stack, "axis": axis}

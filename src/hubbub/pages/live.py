@@ -87,7 +87,7 @@ def _minutes(ask: Ask) -> Shown:
     starts = [datetime.fromisoformat(row["window"]) for row in rows]
     spans = [(start, start + timedelta(minutes=1)) for start in starts]
     links = [{name: ask.explained(name, span) for name in MESSAGES} for span in spans]
-    said = f"{received} messages received and {sent} sent in the last {MINUTES} minutes."
+    said = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), said, said)
 
 
