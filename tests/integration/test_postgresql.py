@@ -90,6 +90,7 @@ def said(queries: Queries, tenant: Tenant, question: Question) -> Any:
     return answer.starts, answer.dims, answer.columns
 
 
+@pytest.mark.timeout(2_400)
 def test_every_number_is_the_same_as_in_a_folder(place: Place, tmp_path: Path) -> None:
     """Facts are equal row by row, and every metric by every dimension and grain to the last digit, over the demo's events."""
     stores = Store(tmp_path / "folder"), place.open()
