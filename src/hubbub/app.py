@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import date, datetime, timedelta
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -24,10 +23,12 @@ from hubbub.facts.retention import gone_until, retention
 from hubbub.facts.verify import verify
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
-from hubbub.metrics.snapshots import Kind
+from hubbub.ingest.receivers.receive import Receiving
+from hubbub.ingest.receivers.sockets import Sockets
+from hubbub.model.coverage import Reason
 from hubbub.model.event import Event, Item, nearest, record_from
 from hubbub.model.plain import plain
-from hubbub.model.question import parse_date, parse_moment
+from hubbub.model.question import parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.operations.access import AccessService
 from hubbub.operations.alerts import AlertService
@@ -38,9 +39,9 @@ from hubbub.operations.coverage import CoverageService
 from hubbub.operations.destinations import DestinationService
 from hubbub.operations.erasing import OPERATIONS as ERASING
 from hubbub.operations.erasing import EraseOperations
+from hubbub.operations.fetching import FetchService, feed_of
 from hubbub.operations.incidents import IncidentService
-from hubbub.operations.integrations import OPERATIONS as OUTSIDE
-from hubbub.operations.integrations import OutsideOperations
+from hubbub.operations.integrations import IntegrationService
 from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
 from hubbub.operations.jobs import OPERATIONS as WORKING
 from hubbub.operations.judging import JudgingService
@@ -49,20 +50,23 @@ from hubbub.operations.keeping import KeepingOperations
 from hubbub.operations.keys import KeyService
 from hubbub.operations.labels import OPERATIONS as LABELLING
 from hubbub.operations.labels import Labels, without_texts
+from hubbub.operations.listening import ListeningService
 from hubbub.operations.messages import MessageService
 from hubbub.operations.names import NameService
 from hubbub.operations.quarantine import QuarantineService
 from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
+from hubbub.operations.snapshots import SnapshotService
 from hubbub.operations.standing import OPERATIONS as STANDING
 from hubbub.operations.standing import StandingOperations
 from hubbub.operations.subscriptions import SubscriptionService
 from hubbub.operations.tenants import TenantService
 from hubbub.operations.workflows import Workflows
-from hubbub.publishing import snapshots
-from hubbub.query.cached import Asked, CachedAnswers, Part
+from hubbub.outgoing.http import Outgoing
+from hubbub.query.cached import CachedAnswers, Part
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
+from hubbub.replies.reply import Replies
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
@@ -70,10 +74,15 @@ from hubbub.store.access import Access
 from hubbub.store.alerts import Alerts
 from hubbub.store.cache import Cache, Following, Redis, space_of
 from hubbub.store.control import Control
+from hubbub.store.coverage import Coverage
 from hubbub.store.database import Database
 from hubbub.store.deliveries import Deliveries
 from hubbub.store.doctor import doctor
+from hubbub.store.integrations import Integrations
 from hubbub.store.outbox import Outbox
+from hubbub.store.payloads import Payloads
+from hubbub.store.repeats import Repeats
+from hubbub.store.vault import Vault
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
 
 Step = Callable[[str], None]
@@ -84,7 +93,7 @@ def _silent(_: str) -> None:
 
 
 class Engine(
-    AnswerOperations, OutsideOperations, JobOperations,
+    AnswerOperations, JobOperations,
     StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
@@ -115,7 +124,12 @@ class Engine(
         self._open_keeping()
         self.access_store = Access(self.database, self.control)
         self.delivered = Deliveries(self.database, self.clock)
-        self._open_outside(self.database)
+        self.vault = Vault(self.settings.data, secret)
+        self.http = Outgoing(self.settings.allow_private_hosts)
+        self.integration_store = Integrations(self.database, self.vault)
+        self.ledger = Coverage(self.database, self.integration_store, feed_of)
+        self.control.followers.append(self.ledger.follow)
+        self.payload_store, self.repeats = Payloads(self.database, self.vault), Repeats(self.database, self.vault)
         self._open_erasing()
         self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
 
@@ -132,6 +146,24 @@ class Engine(
             lambda tenant: self.erasure_store.of(tenant.id),
         )
         self.queries = Queries(self.store, self.clock, lambda tenant, now: self.ledger.gaps(tenant.id, now))
+        self.receiving = Receiving(
+            self.integration_store, self.payload_store, self.store, self.control.tenant,
+            lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
+            lambda tenant, names: self.names.take(tenant, names),
+            lambda one, gap: self.ledger.note(one, gap.from_, gap.to, Reason.RATE_LIMITED, gap.reason),
+            lambda tenant, items: self.labels.label_arrived(tenant, items),
+        )  # fmt: skip
+        self.listening = ListeningService(self.clock, self.http, self.integration_store, self.receiving, self.delivered)
+        self.sockets = Sockets(self.integration_store, self.listening.open)
+        self.replies = Replies(
+            self.http,
+            self.settings.ai,
+            self.control,
+            self.payload_store,
+            self.integration_store,
+            self.record,
+            self.clock,
+        )
 
     def _compose(self) -> None:
         """Make the services, each of what it needs."""
@@ -147,6 +179,22 @@ class Engine(
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(clock, store, control, integrations, self.ledger)
         self.labels = Labels(store, control, self.database, self.vault, self._accept_labels, clock, settings.ai, http)
+        self.integrations = IntegrationService(
+            settings, clock, control, integrations, self.payload_store, self.ledger, self.delivered
+        )
+        self.fetching = FetchService(
+            clock,
+            store,
+            control,
+            http,
+            integrations,
+            self.ledger,
+            self.payload_store,
+            self.names,
+            self.labels,
+            self.accept,
+        )
+        self.snapshot_service = SnapshotService(clock, store, control, queries, self.cached, self.warmer)
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
             settings, clock, control, queries, self.restatements.store, lambda: self.desk, self.names.called
@@ -163,9 +211,9 @@ class Engine(
             self.restatements,
             self.subscriptions,
             self.judging,
-            self.messages,
-            self.coverage,
-        )
+            self.messages, self.coverage,
+            self.integrations, self.fetching, self.replies, self.snapshot_service,
+        )  # fmt: skip
 
     def _by_name(self, name: str, /, **params: Any) -> Any:
         return self.operation(name)(**params)
@@ -309,7 +357,7 @@ class Engine(
         """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
         if tenant is None and not dry_run:
             self.purge_tenants()
-            self.forget_texts()
+            self.fetching.forget_texts()
         rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
         self.cached.drop([] if dry_run else self._chosen(tenant))
         return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
@@ -317,53 +365,14 @@ class Engine(
     def snapshot(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
     ) -> dict[str, Any]:
-        """Make the snapshots of one day, week or month (kind Daily, Weekly, Monthly) of all tenants or one, after a refresh.
-
-        `date` is any day of it, read in each tenant's zone; None takes the last one that was over at the moment `at` (now when
-        None). Returns processed tenants, created documents, kept tenants (a settled snapshot whose raw events are gone stays),
-        and errors by tenant; of one tenant also the snapshots, as `rows`. Raises BadQuestionError, and for one tenant
-        WindowFrozenError.
-        """
-        wanted, day, chosen = _kind(kind), parse_date(date) if date is not None else None, self._chosen(tenant)
-        now = self.clock()
-        over = parse_moment(at, "UTC") if at is not None else now
-        try:
-            answer = snapshots.make(self.store, self.queries, chosen, wanted, day, now, over=over).answer()
-        finally:
-            self._snapshots_made(chosen)
-        self.warmer.want(self._asked_next(chosen, wanted, day, over))
-        if tenant is not None:
-            made = snapshots.period_of(chosen[0], wanted, day, over)
-            answer["rows"] = snapshots.read(self.store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
-        return answer
-
-    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
-        with suppress(WindowFrozenError):  # one whose facts are gone stays as it was made
-            snapshots.make(self.store, self.queries, [tenant], kind, day, self.clock())
-
-    def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
-        self.cached.drop(tenants, Part.SNAPSHOTS)
-
-    def _asked_next(
-        self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime
-    ) -> Iterator[Callable[[], Asked]]:
-        """Yield what is likely to be asked when snapshots were made: each tenant's dashboard, and what was made."""
-        for one in tenants:
-            made = snapshots.period_of(one, kind, day, over).day
-            span = {"start": made.isoformat(), "end": (made + timedelta(days=1)).isoformat(), "account": None}
-            yield partial(self.cached.asked, "dashboard", one.id)
-            yield partial(self.cached.asked, "snapshots", one.id, **span, kind=None)
-            yield partial(self.cached.asked, "snapshots", one.id, **span, kind=kind.value.lower())
+        """Make snapshots; see `SnapshotService.make`."""
+        return self.snapshot_service.make(kind, date, tenant, at)
 
     def snapshots(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
     ) -> dict[str, Any]:
-        """Return kept snapshots of the periods that begin in `[start, end)`; `account` "" is the whole team alone."""
-        one, wanted = self.control.tenant(tenant), _kind(kind) if kind else None
-        low, high = parse_date(start), parse_date(end)
-        if low >= high:
-            raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-        return {"rows": snapshots.read(self.store, one, low, high, wanted, account)}
+        """Return kept snapshots; see `SnapshotService.of`."""
+        return self.snapshot_service.of(tenant, start, end, kind, account)
 
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         return [self.control.tenant(tenant)] if tenant is not None else self._all_tenants()
@@ -407,17 +416,10 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *OUTSIDE, *WORKING, *STANDING, *ERASING, *KEEPING,
+    *ANSWERING, *WORKING, *STANDING, *ERASING, *KEEPING,
 
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
-
-
-def _kind(text: str) -> Kind:
-    try:
-        return Kind(text.capitalize())
-    except ValueError:
-        raise BadQuestionError(f"snapshot kind {text[:40]!r} is not one of daily, weekly, monthly") from None
 
 
 def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int]:

@@ -116,14 +116,14 @@ def test_a_real_page_live_and_its_file_do_not_double(engine: Engine) -> None:
     graph = Graph(posts_of(events), [insight(METRICS[0], d2018_01_01=1)], page=25)
     with service(graph) as there:
         settings = {"page_id": PAGE, "base_url": there.url}
-        id_ = engine.add_integration("shop", "facebook_page", TOKEN, "Page", settings)["id"]
+        id_ = engine.integrations.add("shop", "facebook_page", TOKEN, "Page", settings).id
         for day, posts in busy:
-            answer = engine.ingest_day("shop", id_, day.isoformat(), is_backfill=True)
-            assert (answer["stored"], answer["corrected"]) == (0, 0)
-            assert answer["duplicates"] >= posts * 4  # those of the weeks before are read again
+            answer = engine.fetching.day("shop", id_, day.isoformat(), is_backfill=True)
+            assert (answer.stored, answer.corrected) == (0, 0)
+            assert answer.duplicates >= posts * 4  # those of the weeks before are read again
         graph.posts[0]["comments"] += 1
         day = datetime.fromtimestamp(graph.posts[0]["created"], UTC).date()
-        assert engine.ingest_day("shop", id_, day.isoformat(), is_backfill=True)["corrected"] == 1
+        assert engine.fetching.day("shop", id_, day.isoformat(), is_backfill=True).corrected == 1
 
 
 def posts_of(events: list[Event]) -> list[dict[str, Any]]:

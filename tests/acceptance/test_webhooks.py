@@ -92,8 +92,8 @@ def test_a_workspace_sent_live_and_its_export_count_once(tmp_path: Path) -> None
     with Engine(load(data=tmp_path / "data", free_floor_mb=0), lambda: NOW) as engine:
         for tenant in ("live", "alone"):
             engine.ensure_tenant(tenant, "UTC", retention=KEEP_EVERYTHING)
-        row = engine.add_integration("live", "slack", secrets={"signing_secret": "s"})
-        one = engine.integration_store.get("live", row["id"])
+        row = engine.integrations.add("live", "slack", secrets={"signing_secret": "s"})
+        one = engine.integration_store.get("live", row.id)
         for message in sorted(said, key=lambda message: str(message["ts"])):
             told = {name: value for name, value in message.items() if name not in LATER}
             engine.receiving.take_trusted(one, Delivery("POST", "", {}, {}, json.dumps({"event": told}).encode(), NOW))

@@ -139,7 +139,7 @@ def integration(engine: Engine) -> str:
     """Connect an account of tenant A; returns its id."""
     settings = {"page_id": "7", "metrics": [CANARY]}
     return str(
-        engine.add_integration("a-canary7f3a", "facebook_page", f"{CANARY}-secret", f"{CANARY} page", settings)["id"]
+        engine.integrations.add("a-canary7f3a", "facebook_page", f"{CANARY}-secret", f"{CANARY} page", settings).id
     )
 
 
@@ -345,7 +345,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
     assert {status for status, _ in told} == {403 if ACCESS[named] == "operator" else 404}
     assert len(told) == 1
     if name == "integration_id":
-        assert house.engine.integration("a-canary7f3a", theirs)["state"] == "active"
+        assert house.engine.integrations.get("a-canary7f3a", theirs).state == "active"
     if name == "key":
         assert house.engine.keys.get(theirs).revoked_at is house.engine.keys.get(theirs).expires_at is None
     if name == "job":

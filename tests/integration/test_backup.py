@@ -76,8 +76,8 @@ def numbers(engine: Engine, tenant: str) -> list[dict[str, Any]]:
 
 def disconnect(engine: Engine) -> None:
     """Remove the sources of a tenant: what they did not fetch is known where they are connected, and does not move with it."""
-    for one in engine.integrations("hotel")["rows"]:
-        engine.remove_integration("hotel", one["id"])
+    for one in engine.integrations.of("hotel").rows:
+        engine.integrations.remove("hotel", one.id)
 
 
 def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_path: Path, clock: Clock) -> None:
@@ -95,7 +95,7 @@ def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_pa
         assert numbers(back, "bank") == numbers(engine, "bank")
         assert back.verify()["clean"]
         assert back.control.authenticate(key).tenant == "hotel"
-        assert [one["name"] for one in back.integrations("hotel")["rows"]] == ["Slack"]
+        assert [one.name for one in back.integrations.of("hotel").rows] == ["Slack"]
         assert len(back.reports.kept("hotel").rows) == 1
         assert back.record("hotel", event("hotel", 3))["duplicates"] == 1
 

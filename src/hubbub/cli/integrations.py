@@ -6,12 +6,16 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import AnyTenant, Data, Json, TenantName
 from hubbub.cli.options import pairs as read_pairs
+
+if TYPE_CHECKING:
+    from hubbub.operations.integrations import SetupView
 
 group = typer.Typer(help="Accounts with other services.", no_args_is_help=True)
 
@@ -30,17 +34,6 @@ _LINE = re.compile(r"([a-z][a-z0-9_]{0,39})=(\S+)\Z")
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.add_typer(group, name="integrations")
-
-
-def _do(name: str, data: Path | None, as_json: bool, /, **params: Any) -> None:
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
-
-    with backend(data) as there:
-        answer = there.call(name, **params)
-    show.emit(answer, as_json=as_json, columns=COLUMNS)
-    if isinstance(answer, dict) and answer.get("next"):
-        show.say(f"There are more: --cursor {answer['next']}")
 
 
 def _secrets(file: Path | None, provider: str) -> dict[str, str]:
@@ -80,34 +73,34 @@ def add(
 ) -> None:
     """Connect an account, and say what to do at its service; secrets are read from a file or stdin and never shown again."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.operations.integrations import made_for
 
     if not (chosen := service or provider):
         raise typer.BadParameter("name the service, like: hubbub integrations add slack", param_hint="PROVIDER")
     settings = {key: values[-1] for key, values in read_pairs(setting, "--setting", "NAME=VALUE").items()}
-    with backend(data) as there:
-        row = there.call(
-            "add_integration", tenant=tenant, provider=chosen, name=name, settings=settings,
-            secrets=_secrets(secret_file, chosen),
-        )  # fmt: skip
-        receives = row["address"] is not None or not row["fetches"]
-        setup = there.call("integration_setup", tenant=tenant, integration_id=row["id"]) if receives else None
-    show.emit(row, as_json=as_json, columns=COLUMNS)
+    with opened(data) as engine:
+        made = engine.integrations.add(
+            tenant, chosen, name=name, settings=settings, secrets=_secrets(secret_file, chosen)
+        )
+        receives = made.address is not None or not made.fetches
+        setup = engine.integrations.setup(tenant, made.id) if receives else None
+    show.emit(made, as_json=as_json, columns=COLUMNS)
     if setup is not None and not as_json:
-        _walk(setup, row.get("made") or {})
+        _walk(setup, made_for(made))
 
 
-def _walk(setup: Mapping[str, Any], made: Mapping[str, str]) -> None:
+def _walk(setup: SetupView, made: Mapping[str, str]) -> None:
     """Print what to do at a service, with the secrets that were made for it, once."""
     from hubbub.cli import show
 
-    for number, step in enumerate(setup["steps"], 1):
+    for number, step in enumerate(setup.steps, 1):
         show.say(f"{number}. {step}")
     for name, secret in made.items():
         show.say(f"{name} (shown once): {secret}")
-    if setup["scopes"]:
-        show.say(f"It needs: {', '.join(setup['scopes'])}")
-    show.say(f"Has something arrived? hubbub integrations setup {setup['id']} --tenant {setup['tenant']}")
+    if setup.scopes:
+        show.say(f"It needs: {', '.join(setup.scopes)}")
+    show.say(f"Has something arrived? hubbub integrations setup {setup.id} --tenant {setup.tenant}")
 
 
 @group.command("setup")
@@ -122,13 +115,14 @@ def setup_(
     import time
 
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.model.plain import plain
 
     last = time.monotonic() + wait
-    with backend(data) as there:
+    with opened(data) as engine:
         while True:
-            found = there.call("integration_setup", tenant=tenant, integration_id=id_)
-            if found["state"] == "received" or time.monotonic() >= last:
+            found = engine.integrations.setup(tenant, id_)
+            if found.state == "received" or time.monotonic() >= last:
                 break
             time.sleep(1)
     if as_json:
@@ -136,10 +130,10 @@ def setup_(
     else:
         _walk(found, {})
         show.say({
-            "received": f"Received: the newest body came at {found['received_at']}.", "waiting": "Waiting for the first body.",
-            "refused": f"The last body was refused: {found['reason']}",
-        }[found["state"]])  # fmt: skip
-    if found["state"] != "received":
+            "received": f"Received: the newest body came at {plain(found.received_at)}.", "waiting": "Waiting for the first body.",
+            "refused": f"The last body was refused: {found.reason}",
+        }[found.state])  # fmt: skip
+    if found.state != "received":
         raise typer.Exit(1)
 
 
@@ -157,25 +151,25 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List integrations page by page, oldest first: state, last day fetched whole, what is wrong and what to do."""
-    _do("integrations", data, as_json, tenant=tenant, state=state, cursor=cursor, limit=limit)
+    show_answer(data, as_json, lambda engine: engine.integrations.of(tenant, state, cursor, limit), COLUMNS)
 
 
 @group.command("show")
 def show_(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show one integration with its settings; never its token."""
-    _do("integration", data, as_json, tenant=tenant, integration_id=id_)
+    show_answer(data, as_json, lambda engine: engine.integrations.get(tenant, id_), COLUMNS)
 
 
 @group.command("pause")
 def pause(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Fetch nothing from an integration until it is resumed."""
-    _do("pause_integration", data, as_json, tenant=tenant, integration_id=id_)
+    show_answer(data, as_json, lambda engine: engine.integrations.pause(tenant, id_), COLUMNS)
 
 
 @group.command("resume")
 def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Fetch from an integration again, also from a broken one whose account was mended."""
-    _do("resume_integration", data, as_json, tenant=tenant, integration_id=id_)
+    show_answer(data, as_json, lambda engine: engine.integrations.resume(tenant, id_), COLUMNS)
 
 
 @group.command("rotate")
@@ -183,15 +177,15 @@ def rotate(
     id_: Id, tenant: TenantName, secret_file: SecretFile = None, data: Data = None, as_json: Json = False
 ) -> None:
     """Give an integration a new token, or other secrets; a broken one is active again."""
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        provider = there.call("integration", tenant=tenant, integration_id=id_)["provider"]
+    with opened(data) as engine:
+        provider = engine.integrations.get(tenant, id_).provider
     secrets = _secrets(secret_file, provider)
-    _do("rotate_integration", data, as_json, tenant=tenant, integration_id=id_, secrets=secrets)
+    show_answer(data, as_json, lambda engine: engine.integrations.rotate(tenant, id_, secrets=secrets), COLUMNS)
 
 
 @group.command("remove")
 def remove(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Delete an integration with its token; events that it brought stay."""
-    _do("remove_integration", data, as_json, tenant=tenant, integration_id=id_)
+    show_answer(data, as_json, lambda engine: engine.integrations.remove(tenant, id_), COLUMNS)

@@ -53,7 +53,7 @@ def snapshot(
     from hubbub.cli.backend import backend
 
     with backend(data) as there:
-        answer = there.call("snapshot", kind=kind, date=date, tenant=tenant)
+        answer = there.engine.snapshot(kind, date, tenant)
     _tell(answer, as_json)
     if answer["errors"]:
         for name, error in answer["errors"].items():

@@ -21,6 +21,7 @@ from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.operations.labels import Labels
 from hubbub.operations.reports import ReportService
+from hubbub.operations.snapshots import SnapshotService
 from hubbub.query.cached import CachedAnswers
 from hubbub.replies.reply import Replies
 from hubbub.storage.store import Store
@@ -52,13 +53,10 @@ class EraseOperations(ABC):
     replies: Replies
     labels: Labels
     reports: ReportService
+    snapshot_service: SnapshotService
 
     def _open_erasing(self) -> None:
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
-
-    @abstractmethod
-    def _snapshot_again(self, tenant: Tenant, kind: Kind, day: date) -> None:
-        """Make a kept snapshot again; one whose facts are gone stays as it was made: totals, and nobody's name."""
 
     @abstractmethod
     def _drop_replies(self, references: Sequence[str]) -> None:
@@ -90,7 +88,7 @@ class EraseOperations(ABC):
         if any(counts.values()) or erasure.pending(self.store, who):
             erasure.erase(self.store, who)
             for kind, day in periods:
-                self._snapshot_again(one, kind, day)
+                self.snapshot_service.again(one, kind, day)
             for report in reports:
                 self.reports.make_again(report)
             self._drop_replies(references)

@@ -18,9 +18,9 @@ from hubbub.model.question import parse_date
 from hubbub.model.tenant import Tenant
 from hubbub.operations.workflows import Workflows
 from hubbub.outgoing.http import Outgoing
-from hubbub.publishing import snapshots
 from hubbub.publishing.publish import publish
 from hubbub.query.queries import Queries
+from hubbub.replies.reply import Replies
 from hubbub.replies.request import natural_key
 from hubbub.settings import Settings
 from hubbub.storage.store import Store
@@ -37,7 +37,7 @@ AI = "ai-responses"
 UNSTARTED_AFTER = 10.0
 """Seconds after which a promised job that is not in its queue counts as forgotten by its process."""
 
-OPERATIONS = ("aggregate", "aggregate_trends", "settle_snapshots", "job", "ask_for_reply", "keep_promises")
+OPERATIONS = ("aggregate", "aggregate_trends", "job", "ask_for_reply", "keep_promises")
 """Those that a command or a worker beside a running server may ask it to do."""
 
 DESK_OPERATIONS = (
@@ -56,6 +56,7 @@ class JobOperations(ABC):
     control: Control
     queries: Queries
     payload_store: Payloads
+    replies: Replies
     workflows: Workflows
 
     def _open_jobs(self) -> None:
@@ -77,20 +78,8 @@ class JobOperations(ABC):
         """Fold everything of a range again."""
 
     @abstractmethod
-    def prepare_reply(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
-        """Store what a reply is asked for."""
-
-    @abstractmethod
-    def suggestion(self, tenant: str, suggestion_id: str) -> dict[str, Any]:
-        """Return a stored suggestion."""
-
-    @abstractmethod
     def _chosen(self, tenant: str | None) -> list[Tenant]:
         """Return all tenants or one."""
-
-    @abstractmethod
-    def _snapshots_made(self, tenants: Sequence[Tenant]) -> None:
-        """Drop cached answers that show these tenants' snapshots as they were."""
 
     @property
     def jobs_store(self) -> Jobs:
@@ -170,23 +159,6 @@ class JobOperations(ABC):
         done = publish(self.store, self.queries, tenants, self.clock(), table="communication_trends", days=span)
         return {"tenants_processed": len(tenants), "trends_created": done.rows, "errors": done.errors}
 
-    def settle_snapshots(self) -> dict[str, Any]:
-        """Make those snapshots again that were made before the last receipts could come, and now can be settled."""
-        total = {"processed": 0, "created": 0, "kept": 0}
-        errors: dict[str, str] = {}
-        known = {t.no: t for t in self.control.tenants().values()}
-        early = snapshots.unsettled(self.store, self.clock())
-        for kind, day, numbers in early:
-            mine = [known[no] for no in numbers if no in known]
-            try:
-                made = snapshots.make(self.store, self.queries, mine, kind, day, self.clock())
-            finally:
-                self._snapshots_made(mine)
-            errors |= made.errors
-            for name in total:
-                total[name] += getattr(made, name)
-        return {**total, "errors": errors}
-
     # --- replies by jobs
 
     def ask_for_reply(
@@ -200,7 +172,7 @@ class JobOperations(ABC):
         """
         key = natural_key(payload)
         promise = Promise(new_reference(tenant, *key) if key else new_reference(), tenant, priority, delay)
-        self.prepare_reply(tenant, payload, promise)
+        self.replies.prepare(tenant, payload, promise)
         self._starter.submit(self._keep, promise)
         return {"id": _job_of(promise.reference), "queue": AI, "state": "delayed" if delay else "waiting"}
 
@@ -227,8 +199,8 @@ class JobOperations(ABC):
         row = self.desk.job(job, tenant)
         result = row["result"]
         if row["queue"] == AI and isinstance(result, dict) and "suggestion_id" in result:
-            made = self.suggestion(str(row["tenant"]), result["suggestion_id"])
-            row["result"] = {**result, "suggestion": made["suggestion"]}
+            made = self.replies.suggestion(str(row["tenant"]), result["suggestion_id"])
+            row["result"] = {**result, "suggestion": made.suggestion}
         return row
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from hubbub.errors import BadRequestError, TenantsFailedError
@@ -23,15 +23,21 @@ from hubbub.jobs.payloads import (
     Snapshots,
     Task,
 )
+from hubbub.model.page import Page
 from hubbub.model.plain import plain
 from hubbub.operations.coverage import CoverageService
+from hubbub.operations.fetching import FetchService
+from hubbub.operations.integrations import IntegrationService
 from hubbub.operations.judging import JudgingService
 from hubbub.operations.messages import MessageService
 from hubbub.operations.reports import ReportService
 from hubbub.operations.restatements import RestatementService
+from hubbub.operations.snapshots import SnapshotService
 from hubbub.operations.subscriptions import SubscriptionService
+from hubbub.replies.reply import Replies
 
 PAGE = 200
+Row = TypeVar("Row")
 
 
 class Workflows:
@@ -46,7 +52,13 @@ class Workflows:
         judging: JudgingService,
         messages: MessageService,
         coverage: CoverageService,
+        integrations: IntegrationService,
+        fetching: FetchService,
+        replies: Replies,
+        snapshots: SnapshotService,
     ) -> None:
+        self._snapshots = snapshots
+        self._integrations, self._fetching, self._replies = integrations, fetching, replies
         self._coverage = coverage
         self._judging, self._messages = judging, messages
         self._ask = ask
@@ -80,7 +92,7 @@ class Workflows:
 
     def forget_replies(self, references: Sequence[str]) -> None:
         """Delete what jobs that are no more referred to."""
-        self._ask("forget_replies", references=references)
+        self._replies.forget(references)
 
     def aggregation(self, task: Task, payload: Aggregation) -> Any:
         """Publish a table where it is stale, or write the given days again."""
@@ -104,11 +116,11 @@ class Workflows:
         )
         total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
         for number, moment in enumerate(moments):
-            answer = self._ask("snapshot", kind=payload.kind, tenant=task.tenant, **moment)
+            answer = self._snapshots.make(payload.kind, tenant=task.tenant, **moment)
             total = _add(total, answer)
             task.progress(100 * (number + 1) // len(moments))
         if payload.kind == "daily" and not payload.dates:
-            total = _add(total, self._ask("settle_snapshots"))
+            total = _add(total, plain(self._snapshots.settle()))
         return _checked(total)
 
     def fan_out(self, task: Task, payload: Payload) -> Any:
@@ -122,17 +134,17 @@ class Workflows:
         asked: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
         for number, moment in enumerate(sorted(set(asked))):
             prefixes: dict[dt.date, set[str]] = {}
-            for one in self._rows(task, "integrations", state="fetched"):
-                if not one["fetches"]:
+            for one in _all(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
+                if not one.fetches:
                     continue
-                zone = ZoneInfo(one["settings"].get("zone", "UTC"))
+                zone = ZoneInfo(one.settings.get("zone", "UTC"))
                 day = (moment.astimezone(zone) - DAY).date() if isinstance(moment, dt.datetime) else moment
                 is_over = dt.datetime.now(zone).date() > day
                 prefix = f"ingest:{day}:" if is_over and not payload.is_backfill else f"ingest-again:{task.id}:{day}:"
                 task.start(
                     "analytics-ingest",
-                    {"integration_id": one["id"], "date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
-                    job_id=f"{prefix}{one['tenant']}:{one['id']}", tenant=one["tenant"],
+                    {"integration_id": one.id, "date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
+                    job_id=f"{prefix}{one.tenant}:{one.id}", tenant=one.tenant,
                 )  # fmt: skip
                 prefixes.setdefault(day, set()).add(prefix if task.tenant is None else f"{prefix}{task.tenant}:")
             for day, waited in sorted(prefixes.items()):
@@ -151,11 +163,11 @@ class Workflows:
     def _catch_up(self, task: Task) -> int:
         """Start a job for each integration with days that are not there, unless one still runs; returns how many."""
         count = 0
-        for one in self._rows(task, "due_days"):
-            prefix = f"catch-up:{one['tenant']}:{one['integration_id']}:"
-            if one["dates"] and not task.busy(prefix):
-                payload = {"integration_id": one["integration_id"], "dates": one["dates"]}
-                task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=one["tenant"])
+        for one in _all(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
+            prefix = f"catch-up:{one.tenant}:{one.integration_id}:"
+            if one.dates and not task.busy(prefix):
+                payload = {"integration_id": one.integration_id, "dates": plain(one.dates)}
+                task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=one.tenant)
                 count += 1
         return count
 
@@ -163,29 +175,16 @@ class Workflows:
         """Fetch the days of an integration one after the other; a day that fails ends the job, which is tried again."""
         total: dict[str, Any] = {"days": 0}
         for number, day in enumerate(payload.dates):
-            answer = self._ask(
-                "ingest_day", tenant=task.tenant, integration_id=payload.integration_id, date=day.isoformat(), catching_up=True,
-            )  # fmt: skip
-            total = {"days": number + 1, "stored": total.get("stored", 0) + answer["stored"]}
+            fetched = self._fetching.day(owner_of(task), payload.integration_id, day.isoformat(), catching_up=True)
+            total = {"days": number + 1, "stored": total.get("stored", 0) + fetched.stored}
             task.progress(100 * (number + 1) // len(payload.dates))
         return total
 
-    def _rows(self, task: Task, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows of an operation about the integrations of the job's tenant or all, read page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._ask(operation, tenant=task.tenant, cursor=cursor, limit=PAGE, **params)
-            yield from page["rows"]
-            cursor = page.get("next")
-            if cursor is None:
-                return
-
     def ingest(self, task: Task, payload: Ingest) -> Any:
         """Fetch one day of one integration."""
-        return self._ask(
-            "ingest_day", tenant=task.tenant, integration_id=payload.integration_id,
-            date=payload.date.isoformat(), is_backfill=payload.is_backfill,
-        )  # fmt: skip
+        return self._fetching.day(
+            owner_of(task), payload.integration_id, payload.date.isoformat(), is_backfill=payload.is_backfill
+        )
 
     def aggregate_day(self, task: Task, payload: AggregateDay) -> Any:
         """Publish a day after its ingestion; a backfill writes it again."""
@@ -195,7 +194,7 @@ class Workflows:
     def reply(self, task: Task, payload: Reply) -> Any:
         """Have a suggestion made and handed over."""
         task.progress(10)  # the worker may sit beside the server, which does the work and cannot report from afar
-        return self._ask("reply", tenant=task.tenant, reference=payload.reference, progress=task.progress)
+        return self._replies.reply(owner_of(task), payload.reference, task.progress)
 
     def report(self, task: Task, payload: Report) -> Any:
         """Make a report and keep it; one that an earlier try has made stays."""
@@ -247,6 +246,16 @@ class Workflows:
             total = _add(total, self._ask(operation, start=day.isoformat(), end=(day + DAY).isoformat(), **params))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
+
+
+def _all(ask: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
+    """Yield the rows of a list, read page by page."""
+    cursor: str | None = None
+    while True:
+        page = ask(cursor)
+        yield from page.rows
+        if (cursor := page.next) is None:
+            return
 
 
 def owner_of(task: Task) -> str:

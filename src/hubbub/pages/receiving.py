@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hubbub.errors import BadInputError
 from hubbub.ingest.providers import PROVIDERS
+from hubbub.model.plain import plain
+from hubbub.operations.integrations import SetupView, made_for
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, data_table
 from hubbub.pages.parts import Column, Done, Form, Shown
@@ -24,27 +26,27 @@ CONNECT = Act(
 def receiving(ask: Ask) -> Shown:
     """Show each integration that receives, with the steps of those that still wait for their first body."""
     tenant = asked(ask, "tenant")
-    found = ask.engine.operation("integration_setups")(tenant=tenant, cursor=asked(ask, "receiving"), limit=PAGE_SIZE)
-    rows = [{**row, "to_do": _to_do(row)} for row in found["rows"]]
+    found = ask.engine.integrations.setups(tenant, asked(ask, "receiving"), PAGE_SIZE)
+    rows = [{**plain(one), "to_do": _to_do(one)} for one in found.rows]
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("title", "Service"), Column("state", "State", "state"),
         Column("received_at", "Newest body (UTC)", "utc"), Column("address", "Address to give", "long"),
         Column("to_do", "What to do", "long"),
     ]  # fmt: skip
     return data_table(
-        ask, columns, rows, following=found["next"], cursor="receiving", forms=[CONNECT],
+        ask, columns, rows, following=found.next, cursor="receiving", forms=[CONNECT],
         nothing="No service sends by itself: hubbub integrations add says how.",
     )  # fmt: skip
 
 
 def connect(ask: Ask, form: Form) -> Done:
     """Connect an account as `hubbub integrations add` does."""
-    row = ask.engine.operation("add_integration")(
-        tenant=form.get("tenant", ""), provider=form.get("provider", ""), name=form.get("name", ""),
+    row = ask.engine.integrations.add(
+        form.get("tenant", ""), form.get("provider", ""), name=form.get("name", ""),
         settings=_pairs("settings", form.get("settings", "")), secrets=_pairs("secrets", form.get("secrets", "")),
     )  # fmt: skip
-    made = " ".join(f"{name}={secret}" for name, secret in row.get("made", {}).items())
-    return Done(f"{row['name']} is connected. What to do at the service stands in its row.", secret=made)
+    made = " ".join(f"{name}={secret}" for name, secret in made_for(row).items())
+    return Done(f"{row.name} is connected. What to do at the service stands in its row.", secret=made)
 
 
 def _pairs(title: str, text: str) -> dict[str, str]:
@@ -56,12 +58,11 @@ def _pairs(title: str, text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _to_do(row: dict[str, object]) -> str:
+def _to_do(one: SetupView) -> str:
     """Return what a person has to do until the state is received."""
-    if row["state"] == "refused":
-        return str(row["reason"])
-    steps, scopes = row["steps"], row["scopes"]
-    if row["state"] == "received" or not isinstance(steps, list) or not isinstance(scopes, list):
+    if one.state == "refused":
+        return one.reason
+    if one.state == "received":
         return ""
-    numbered = " ".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    return f"{numbered} It needs: {', '.join(scopes)}." if scopes else numbered
+    numbered = " ".join(f"{number}. {step}" for number, step in enumerate(one.steps, 1))
+    return f"{numbered} It needs: {', '.join(one.scopes)}." if one.scopes else numbered

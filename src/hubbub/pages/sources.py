@@ -77,25 +77,23 @@ def _cut(text: str) -> str:
 
 def _accounts(ask: Ask) -> Shown:
     tenant, state = asked(ask, "tenant"), asked(ask, "state", STATES)
-    found = ask.engine.operation("integrations")(
-        tenant=tenant, state=state, cursor=asked(ask, "accounts"), limit=PAGE_SIZE
-    )
-    rows = found["rows"]
+    found = ask.engine.integrations.of(tenant, state, asked(ask, "accounts"), PAGE_SIZE)
+    rows = found.rows
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("provider", "Service"), Column("state", "State", "state"),
         Column("last_ok", "Last day fetched"), Column("reason", "Reason", "long"), Column("action", "What to do", "long"),
         Column("changed_at", "Changed (UTC)", "utc"),
     ]  # fmt: skip
-    if not any(row["reason"] for row in rows):
+    if not any(row.reason for row in rows):
         columns = [column for column in columns if column.name not in ("reason", "action")]
     links = [
-        {"name": those_jobs(queue="analytics-ingest", tenant=row["tenant"]), "tenant": _of(ask, row["tenant"])}
+        {"name": those_jobs(queue="analytics-ingest", tenant=row.tenant), "tenant": _of(ask, row.tenant)}
         for row in rows
     ]
     return data_table(
-        ask, columns, rows, links=links, acts=[_acts(row["tenant"], row["id"], row["state"]) for row in rows],
+        ask, columns, plain(rows), links=links, acts=[_acts(row.tenant, row.id, row.state) for row in rows],
         choices=[choice(ask, "state", "State", {state: state for state in STATES})],
-        following=found["next"], cursor="accounts",
+        following=found.next, cursor="accounts",
         nothing="No account of a service is connected." if state is None else f"No account is {state}.",
     )  # fmt: skip
 
@@ -114,17 +112,13 @@ def _replay(ask: Ask, form: Form) -> Done:
 
 
 def _pause(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("pause_integration")(**_named(form))
-    return Done(f"{row['name']} is paused: nothing is fetched from it until it is resumed.")
+    row = ask.engine.integrations.pause(form.get("tenant", ""), form.get("integration", ""))
+    return Done(f"{row.name} is paused: nothing is fetched from it until it is resumed.")
 
 
 def _resume(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("resume_integration")(**_named(form))
-    return Done(f"{row['name']} is fetched from again.")
-
-
-def _named(form: Form) -> dict[str, str]:
-    return {"tenant": form.get("tenant", ""), "integration_id": form.get("integration", "")}
+    row = ask.engine.integrations.resume(form.get("tenant", ""), form.get("integration", ""))
+    return Done(f"{row.name} is fetched from again.")
 
 
 PAGE = Page(

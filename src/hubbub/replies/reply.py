@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hubbub.clock import Clock
@@ -17,6 +18,7 @@ from hubbub.replies.deliver import deliver
 from hubbub.replies.generate import generate
 from hubbub.replies.request import ReplyRequest, read_request
 from hubbub.settings import Ai
+from hubbub.store.control import Control
 from hubbub.store.integrations import Integrations
 from hubbub.store.payloads import Payloads, Promise
 
@@ -25,22 +27,59 @@ Record = Callable[[str, Mapping[str, Any]], object]
 Progress = Callable[[int], object]
 
 
+def _unheard(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """A reply that was suggested."""
+
+    suggestion_id: str
+    suggestion_ref: str
+    """The same id."""
+    processing_time_ms: int
+    delivered: bool
+    delivery: str
+    """How it was handed over, or why not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A stored suggestion with its text."""
+
+    suggestion_id: str
+    suggestion: str
+    processing_time_ms: int
+    at: str
+
+
 class Replies:
     """Prepares, writes and delivers replies. `record` stores an event of a tenant."""
 
     def __init__(
-        self, http: Outgoing, ai: Ai, payloads: Payloads, integrations: Integrations, record: Record, clock: Clock
-    ) -> None:
+        self, http: Outgoing, ai: Ai, control: Control, payloads: Payloads, integrations: Integrations, record: Record,
+        clock: Clock,
+    ) -> None:  # fmt: skip
         self._http, self._ai, self._record, self._clock = http, ai, record, clock
-        self._payloads, self._integrations = payloads, integrations
+        self._control, self._payloads, self._integrations = control, payloads, integrations
 
     def prepare(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
-        """Check and store what a reply is asked for; returns its reference. Raises BadRequestError naming the field."""
-        read_request(payload)
-        return self._payloads.put(tenant, REQUEST, payload, promise=promise)
+        """Check and store what a reply is asked for, and a promise of its job; returns its reference.
 
-    def reply(self, tenant: str, reference: str, progress: Progress) -> dict[str, Any]:
-        """Write, count and deliver a reply; see `OutsideOperations.reply`."""
+        Raises BadRequestError naming the field.
+        """
+        one = self._control.tenant(tenant)
+        read_request(payload)
+        return self._payloads.put(one.id, REQUEST, payload, promise=promise)
+
+    def reply(self, tenant: str, reference: str, progress: Progress = _unheard) -> Suggested:
+        """Write the reply of a reference, store it as a suggestion, count it, hand it to Slack.
+
+        `progress` hears 90 and 100. Running it again writes, counts and delivers nothing that is done. Raises
+        NotFoundError, UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
+        """
+        self._control.tenant(tenant)
         request = read_request(self._payloads.get(tenant, reference, REQUEST))
         suggestion_id = _made_from(reference, "sug")
         suggestion = self._payloads.find(tenant, suggestion_id, SUGGESTION)
@@ -51,11 +90,10 @@ class Replies:
         self._record(tenant, _event(reference, request, suggestion))
         how = self._delivered(tenant, reference, request, suggestion["text"])
         progress(100)
-        return {
-            "suggestion_id": suggestion_id, "suggestion_ref": suggestion_id, "processing_time_ms": suggestion["took_ms"],
-            "delivered": how is not None,
-            "delivery": how or "stored only: the tenant has no active slack integration for this workspace",
-        }  # fmt: skip
+        return Suggested(
+            suggestion_id, suggestion_id, suggestion["took_ms"], how is not None,
+            how or "stored only: the tenant has no active slack integration for this workspace",
+        )  # fmt: skip
 
     def _written(self, request: ReplyRequest) -> dict[str, Any]:
         begun = time.perf_counter()
@@ -72,15 +110,10 @@ class Replies:
             self._payloads.put(tenant, DELIVERY, {"how": how}, note)
         return how
 
-    def suggestion(self, tenant: str, suggestion_id: str) -> dict[str, Any]:
+    def suggestion(self, tenant: str, suggestion_id: str) -> Suggestion:
         """Return a stored suggestion. Raises NotFoundError."""
         found = self._payloads.get(tenant, suggestion_id, SUGGESTION)
-        return {
-            "suggestion_id": suggestion_id,
-            "suggestion": found["text"],
-            "processing_time_ms": found["took_ms"],
-            "at": found["at"],
-        }
+        return Suggestion(suggestion_id, found["text"], found["took_ms"], found["at"])
 
     def forget(self, references: Sequence[str]) -> int:
         """Delete requests with all that was made from them; returns how many payloads went."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.answers import Removed
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.operations.integrations import IntegrationView, NewIntegration
 from hubbub.store.integrations import MAX_SECRET
-from hubbub.web import shapes, source_shapes
 from hubbub.web.auth import Administers, EngineOf
 from hubbub.web.repeat import Once
 from hubbub.web.work import Counted
@@ -24,7 +25,7 @@ Secrets = Annotated[
 ]
 
 
-class NewIntegration(BaseModel):
+class IntegrationBody(BaseModel):
     """An account to connect."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -47,15 +48,6 @@ class NewSecret(BaseModel):
     secrets: Secrets = Field(default_factory=dict, description="Secrets by name; others stay.")
 
 
-class NewIntegrationAnswer(source_shapes.IntegrationAnswer):
-    """An account that was connected, and the secrets that were made for it: shown once."""
-
-    made: dict[str, str] | None = Field(None, description="Secrets to paste at the service, by name.")
-
-
-Added = Annotated[dict[str, Any], shapes.Like(NewIntegrationAnswer)]
-
-
 def _shown(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret is not None else ""
 
@@ -74,45 +66,47 @@ def page(
     ] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> source_shapes.Integrations:
+) -> Page[IntegrationView]:
     """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
-    return engine.integrations(tenant, state, cursor, limit)
+    return engine.integrations.of(tenant, state, cursor, limit)
 
 
 @router.post("", status_code=201, summary="Connect an account")
-def add(engine: EngineOf, tenant: Administers, body: NewIntegration, once: Once) -> Added:
+def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once) -> IntegrationView | NewIntegration:
     """Store an integration, encrypting its secrets; it is active at once."""
     secret, secrets = _shown(body.secret), _all(body.secrets)
     return once(
-        tenant, lambda: engine.add_integration(tenant, body.provider, secret, body.name, body.settings, secrets)
+        tenant,
+        lambda: engine.integrations.add(tenant, body.provider, secret, body.name, body.settings, secrets),
+        hide=["made"],
     )
 
 
 @router.get("/{integration_id}", summary="One integration")
-def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
+def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
     """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
-    return engine.integration(tenant, integration_id)
+    return engine.integrations.get(tenant, integration_id)
 
 
 @router.post("/{integration_id}/pause", summary="Pause an integration")
-def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
+def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
     """Fetch nothing from it until it is resumed."""
-    return engine.pause_integration(tenant, integration_id)
+    return engine.integrations.pause(tenant, integration_id)
 
 
 @router.post("/{integration_id}/resume", summary="Resume an integration")
-def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> source_shapes.Integration:
+def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
     """Fetch from it again, also when it was broken."""
-    return engine.resume_integration(tenant, integration_id)
+    return engine.integrations.resume(tenant, integration_id)
 
 
 @router.post("/{integration_id}/secret", summary="Give an integration a new secret")
-def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> source_shapes.Integration:
+def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> IntegrationView:
     """Replace its secret; a broken one is active again."""
-    return engine.rotate_integration(tenant, integration_id, _shown(body.secret), _all(body.secrets))
+    return engine.integrations.rotate(tenant, integration_id, _shown(body.secret), _all(body.secrets))
 
 
 @router.delete("/{integration_id}", summary="Remove an integration")
-def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> shapes.Removed:
+def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> Removed:
     """Delete it with its secret; events that it brought stay."""
-    return engine.remove_integration(tenant, integration_id)
+    return engine.integrations.remove(tenant, integration_id)

@@ -260,13 +260,13 @@ def test_a_silent_source_and_a_broken_integration_are_incidents(clocked: Clocked
     clocked.engine.record(tenant, events, history=True)
     clocked.engine.alerts.add(tenant, {"name": "Source", "kind": "source"})
     assert [clocked.go(63, hours=hour + 0.5).opened for hour in range(5, 9)] == [0, 0, 1, 0]
-    made = clocked.engine.add_integration(tenant, "facebook_page", "secret", "Page", {"page_id": "7"})
-    found = clocked.engine.integration_store.get(tenant, made["id"])
+    made = clocked.engine.integrations.add(tenant, "facebook_page", "secret", "Page", {"page_id": "7"})
+    found = clocked.engine.integration_store.get(tenant, made.id)
     clocked.engine.integration_store.broken(found, "the token is dead", "give it a new one")
     assert clocked.go(63, hours=8.6).opened == 1
     assert any("the token is dead" in e.text for one in clocked.incidents(tenant)
                for e in clocked.engine.incidents.get(tenant, one.id).entries)  # fmt: skip
-    clocked.engine.rotate_integration(tenant, made["id"], "other")
+    clocked.engine.integrations.rotate(tenant, made.id, "other")
     assert clocked.go(63, hours=8.7).closed == 1
 
 

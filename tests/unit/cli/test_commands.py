@@ -325,8 +325,8 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
     hubbub("tenants", "add", "acme")
     assert "jobs" not in {row["check"] for row in hubbub("doctor", "--json").told["rows"]}
     with open_engine(Path("hubbub-data")) as engine:
-        row = engine.add_integration("acme", "facebook_page", "token", "Page", {"page_id": "7"})
-        one = engine.integration_store.get("acme", row["id"])
+        row = engine.integrations.add("acme", "facebook_page", "token", "Page", {"page_id": "7"})
+        one = engine.integration_store.get("acme", row.id)
         engine.integration_store.broken(one, "the token is expired", "Give it a new token")
         engine.record("acme", EVENTS[0], history=True)
         engine.desk.start_job("trend-aggregation", {}, job="stuck")
@@ -335,7 +335,7 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
     assert not told["freshness"]["ok"] and told["freshness"]["found"].startswith("1 batches in the log")
     assert "hubbub refresh" in told["freshness"]["advice"]
     assert not told["integrations"]["ok"] and "acme: the token is expired" in told["integrations"]["found"]
-    assert "Give it a new token" in told["integrations"]["advice"] and row["id"] in told["integrations"]["advice"]
+    assert "Give it a new token" in told["integrations"]["advice"] and row.id in told["integrations"]["advice"]
     assert (told["jobs"]["ok"], told["jobs"]["found"]) == (
         True,
         "none is parked, none failed in the last 7 days",

@@ -13,6 +13,9 @@ import pytest
 
 from hubbub.errors import BadRequestError, TenantsFailedError
 from hubbub.jobs.payloads import WORK, checked, owner
+from hubbub.model.page import Page
+from hubbub.operations.fetching import DueDays, FetchedDay
+from hubbub.operations.integrations import IntegrationView
 from hubbub.operations.workflows import Workflows
 
 SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name not in ("ask", "return")}
@@ -50,7 +53,7 @@ class Recorder:
     def ask(self, operation: str, /, **params: Any) -> Any:
         """Remember and answer."""
         self.asked.append((operation, params))
-        nothing: dict[str, Any] = {"rows": [], "next": None} if operation == "due_days" else {"errors": {}}
+        nothing: Any = Page([]) if operation == "fetching.due" else {"errors": {}}
         answer = self.answers.get(operation, nothing)
         return answer(**params) if callable(answer) else answer
 
@@ -115,27 +118,32 @@ def test_snapshots_of_many_dates_are_made_once_a_period(kind: str, dates: list[s
     assert [p["date"] for _, p in task.asked] == dates
     task.asked.clear()
     run("snapshots", {"kind": kind, "ticks": ["2026-03-04T02:00:00Z"]}, task)
-    assert [p["at"] for name, p in task.asked if name == "snapshot"] == ["2026-03-04T02:00:00+00:00"]
-    assert ("settle_snapshots", {}) in task.asked or kind != "daily"
+    assert [p["at"] for name, p in task.asked if name == "snapshots.make"] == ["2026-03-04T02:00:00+00:00"]
+    assert ("snapshots.settle", {}) in task.asked or kind != "daily"
+
+
+def integration(id_: str, tenant: str, settings: Mapping[str, Any] | None = None) -> IntegrationView:
+    """Return an integration that is fetched from."""
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    return IntegrationView(
+        id_, tenant, "slack", "Talk", "active", settings or {}, "", "", None, None, at, at, True, None
+    )
 
 
 def pages(total: int) -> Any:
     """Answer `integrations` page by page."""
 
-    def answer(cursor: str | None, limit: int, **_: Any) -> dict[str, Any]:
+    def answer(limit: int, cursor: str | None = None, **_: Any) -> Page[IntegrationView]:
         first = int(cursor or 0)
-        rows = [
-            {"id": f"int_{n}", "tenant": f"t{n % 7}", "settings": {}, "fetches": True}
-            for n in range(first, min(first + limit, total))
-        ]
-        return {"rows": rows, "next": str(first + limit) if first + limit < total else None}
+        rows = [integration(f"int_{n}", f"t{n % 7}") for n in range(first, min(first + limit, total))]
+        return Page(rows, str(first + limit) if first + limit < total else None)
 
     return answer
 
 
 def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> None:
     """1,000 integrations are read in pages and started once, however often the job runs; the aggregation follows."""
-    task = Recorder({"integrations": pages(1000)}, tenant=None)
+    task = Recorder({"integrations.of": pages(1000)}, tenant=None)
     for _ in range(2):
         told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     assert all(params["limit"] <= 200 for _, params in task.asked)
@@ -148,7 +156,7 @@ def test_a_fan_out_starts_each_integration_once_a_day_and_aggregates_after() -> 
 
 def test_a_backfill_fetches_days_again_that_were_fetched() -> None:
     """A backfill's jobs have ids of their own, so that a day already fetched is fetched again, and aggregated again."""
-    task = Recorder({"integrations": pages(2)}, tenant=None)
+    task = Recorder({"integrations.of": pages(2)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     run("fan-out", {"dates": ["2026-03-01"], "is_backfill": True}, task)
     assert sum(one[0] == "analytics-ingest" for one in task.started.values()) == 4
@@ -161,7 +169,7 @@ def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
     """A day that is over, fetched by the night, by hand or by a tenant for itself, is one job an integration; the tenant's run
     counts and waits for its own.
     """
-    task = Recorder({"integrations": pages(14)}, tenant=None)
+    task = Recorder({"integrations.of": pages(14)}, tenant=None)
     run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     started = dict(task.started)
     assert run("fan-out", {"dates": ["2026-03-01"]}, task)["days"] == {"2026-03-01": {"completed": 14}}
@@ -172,7 +180,7 @@ def test_a_day_is_fetched_once_whoever_asks_for_it() -> None:
 
 def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
     """Today fetched at noon leaves the jobs of the coming night to be started."""
-    task = Recorder({"integrations": pages(2)}, tenant=None)
+    task = Recorder({"integrations.of": pages(2)}, tenant=None)
     today = dt.datetime.now(dt.UTC).date()
     run("fan-out", {"dates": [today.isoformat()]}, task)
     assert len(task.started) == 3
@@ -184,8 +192,7 @@ def test_a_day_fetched_before_it_is_over_does_not_stand_for_its_night() -> None:
 )
 def test_a_night_fetches_the_last_day_that_is_over_in_the_zone(zone: str, day: str) -> None:
     """At 02:00 UTC it is still the day before in New York: its night brings the day before that, whole."""
-    one = {"id": "int_1", "tenant": "t1", "settings": {"zone": zone}, "fetches": True}
-    task = Recorder({"integrations": {"rows": [one], "next": None}}, tenant=None)
+    task = Recorder({"integrations.of": Page([integration("int_1", "t1", {"zone": zone})])}, tenant=None)
     told = run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)
     assert told["days"] == {day: {"completed": 1}}
     assert [payload["date"] for queue, payload, _ in task.started.values()] == [day, day]
@@ -195,16 +202,19 @@ def test_a_night_catches_up_what_is_not_there() -> None:
     """After the night's day each integration with missing days gets one job that fetches them in their order, and no second one
     while it runs; days that are asked for by hand catch nothing up.
     """
-    due = [{"tenant": "t1", "integration_id": "int_8", "dates": ["2026-02-28", "2026-02-26"]},
-           {"tenant": "t2", "integration_id": "int_9", "dates": []}]  # fmt: skip
-    task = Recorder({"integrations": pages(9), "due_days": {"rows": due, "next": None}}, tenant=None)
+    due = [DueDays("t1", "int_8", [dt.date(2026, 2, 28), dt.date(2026, 2, 26)]), DueDays("t2", "int_9", [])]
+    task = Recorder({"integrations.of": pages(9), "fetching.due": Page(due)}, tenant=None)
     assert run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)["catching_up"] == 1
     (job,) = (one for one in task.started.items() if one[1][0] == "catch-up")
-    assert job == ("catch-up:t1:int_8:job-1", ("catch-up", {"integration_id": "int_8", "dates": due[0]["dates"]}, "t1"))
+    assert job == (
+        "catch-up:t1:int_8:job-1",
+        ("catch-up", {"integration_id": "int_8", "dates": ["2026-02-28", "2026-02-26"]}, "t1"),
+    )
     task.busy = lambda prefix: prefix.startswith("catch-up:")  # type: ignore[method-assign]
     assert run("fan-out", {"ticks": ["2026-03-02T02:00:00Z"]}, task)["catching_up"] == 0
     assert run("fan-out", {"dates": ["2026-03-01"]}, task)["catching_up"] == 0
-    night = Recorder({"ingest_day": {"stored": 3}})
+    day = FetchedDay("acme", "int_8", dt.date(2026, 2, 28), 3, 0, 0, {}, 1, "fetched", None, None)
+    night = Recorder({"fetching.day": day})
     assert run("catch-up", {"integration_id": "int_8", "dates": ["2026-02-28", "2026-02-26"]}, night) == {
         "days": 2,
         "stored": 6,
@@ -230,11 +240,11 @@ def test_a_reply_reports_progress_and_names_only_a_reference() -> None:
         progress(90)
         return {"suggestion_id": "sug_1"}
 
-    task = Recorder({"reply": made})
+    task = Recorder({"replies.reply": made})
     assert run("ai-responses", {"reference": "pay_1"}, task) == {"suggestion_id": "sug_1"}
     assert task.reported == [10, 90]
     assert [(name, params["tenant"], params["reference"]) for name, params in task.asked] == [
-        ("reply", "acme", "pay_1")
+        ("replies.reply", "acme", "pay_1")
     ]
 
 

@@ -44,21 +44,21 @@ class Nights:
     def page(self, there: Service, **settings: str) -> str:
         """Connect a page."""
         settings = {"page_id": "7", "base_url": there.url, **settings}
-        return str(self.engine.add_integration("acme", "facebook_page", TOKEN, "Page", settings)["id"])
+        return str(self.engine.integrations.add("acme", "facebook_page", TOKEN, "Page", settings).id)
 
     def workspace(self, there: Service, **settings: str) -> str:
         """Connect a workspace."""
         settings = {"base_url": there.url, **settings}
-        return str(self.engine.add_integration("acme", "slack", TOKEN, "Talk", settings)["id"])
+        return str(self.engine.integrations.add("acme", "slack", TOKEN, "Talk", settings).id)
 
     def night(self) -> list[str]:
         """Go to the next night, and fetch what is due as its jobs do; returns the days that came."""
         self.now = self.now.replace(hour=2) + timedelta(days=1)
         came: list[str] = []
-        for row in self.engine.due_days()["rows"]:
-            for number, day in enumerate(row["dates"]):
+        for row in self.engine.fetching.due().rows:
+            for number, day in enumerate(map(str, row.dates)):
                 try:
-                    self.engine.ingest_day("acme", row["integration_id"], day, catching_up=number > 0)
+                    self.engine.fetching.day("acme", row.integration_id, day, catching_up=number > 0)
                     came.append(day)
                 except HubbubError:
                     break
@@ -116,7 +116,7 @@ def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nigh
         ("Page", "2026-08-02", "2026-08-06", "refused", True), ("Page", "2026-08-06", "2026-08-07", "not_over", False),
     ]  # fmt: skip
     there.answer = graph
-    nights.engine.rotate_integration("acme", id_, TOKEN)
+    nights.engine.integrations.rotate("acme", id_, TOKEN)
     assert nights.night() == ["2026-08-06", "2026-08-05", "2026-08-04", "2026-08-03", "2026-08-02"]
     answer = nights.ask("events", where=where, end="2026-08-07")
     assert [value for _, value, _ in states(answer, "events")] == [1, 1, 1, 0, 1, 1]
@@ -156,9 +156,9 @@ def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Pa
     assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is False
     options = {"free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
     with Engine(load(data=tmp_path / "data", **options), lambda: nights.now) as other:
-        other.ingest_day("acme", id_, "2026-08-01")
+        other.fetching.day("acme", id_, "2026-08-01")
     assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is True
-    nights.engine.remove_integration("acme", id_)
+    nights.engine.integrations.remove("acme", id_)
     nights.now += timedelta(days=5)
     assert nights.ask("events")["freshness"]["complete"] is True
 
@@ -166,11 +166,11 @@ def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Pa
 def test_a_paused_integration_leaves_days_unknown_and_catches_up(nights: Nights) -> None:
     """Days that passed while it was paused are not fetched, say so, and come after it was resumed."""
     id_ = nights.page(nights.run(posts()))
-    nights.engine.pause_integration("acme", id_)
+    nights.engine.integrations.pause("acme", id_)
     for _ in range(3):
         assert nights.night() == []
     assert {gap["reason"] for gap in nights.ask("events")["freshness"]["gaps"]} == {"paused", "not_over"}
-    nights.engine.resume_integration("acme", id_)
+    nights.engine.integrations.resume("acme", id_)
     assert len(nights.night()) == 4
 
 
@@ -189,8 +189,8 @@ def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> 
 
     there.answer = out_of_a
     assert nights.night() == ["2026-08-02"]
-    row = nights.engine.integration("acme", id_)
-    assert (row["state"], "#a" in row["reason"], "Invite" in row["action"]) == ("degraded", True, True)
+    row = nights.engine.integrations.get("acme", id_)
+    assert (row.state, "#a" in row.reason, "Invite" in row.action) == ("degraded", True, True)
     by = nights.ask("messages", start="2026-08-02", end="2026-08-03", by=["channel_id"])
     assert [(r["channel_id"], r["messages"], r.get("messages.state")) for r in by["rows"]] == [("C0001", 1, None)]
     assert by["freshness"]["complete"] is False
@@ -199,7 +199,7 @@ def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> 
     assert states(answer, "messages") == [("01", 1, None), ("02", None, "not_fetched")]
     there.answer = workspace
     assert nights.night() == ["2026-08-03", "2026-08-02"]
-    assert nights.engine.integration("acme", id_)["state"] == "active"
+    assert nights.engine.integrations.get("acme", id_).state == "active"
     assert nights.ask("messages", end="2026-08-04")["freshness"]["complete"] is True
 
 
@@ -213,12 +213,12 @@ def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> Non
 
     id_ = nights.page(nights.run(without))
     assert nights.night() == ["2026-08-01"]
-    row = nights.engine.integration("acme", id_)
-    assert (row["state"], "page_video_views" in row["reason"]) == ("degraded", True)
+    row = nights.engine.integrations.get("acme", id_)
+    assert (row.state, "page_video_views" in row.reason) == ("degraded", True)
     assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is True
     assert nights.night() == ["2026-08-02"]
     with pytest.raises(UpstreamRefusedError):  # a page that is not there is refused with the same code, and breaks
-        nights.engine.ingest_day("acme", nights.page(nights.run(lambda _: graph_error(100))), "2026-08-01")
+        nights.engine.fetching.day("acme", nights.page(nights.run(lambda _: graph_error(100))), "2026-08-01")
 
 
 @pytest.mark.slow
@@ -286,7 +286,7 @@ def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Night
 def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
     """A service that sends ten messages an hour for three weeks and none for four hours has a gap there; doctor names it."""
     secrets = {"secret_token": "x" * 20}
-    id_ = nights.engine.add_integration("acme", "telegram", name="Bot", settings={"bot_id": "1"}, secrets=secrets)["id"]
+    id_ = nights.engine.integrations.add("acme", "telegram", name="Bot", settings={"bot_id": "1"}, secrets=secrets).id
     nights.now = datetime(2026, 8, 22, 12, tzinfo=UTC)
     quiet = range(4, 8)
     nights.engine.record("acme", [
@@ -343,7 +343,7 @@ def test_a_snapshot_of_a_gap_says_so_and_is_made_again(nights: Nights) -> None:
     made = nights.engine.snapshot("daily", "2026-08-01", "acme")["rows"][0]
     assert (made["state"], made["complete"], made["messages"]["total"]) == ("incomplete", False, None)
     assert made["gaps"][0]["source"] == "Talk"
-    nights.engine.ingest_day("acme", nights.engine.integrations("acme")["rows"][0]["id"], "2026-08-01")
-    nights.engine.settle_snapshots()
+    nights.engine.fetching.day("acme", nights.engine.integrations.of("acme").rows[0].id, "2026-08-01")
+    nights.engine.snapshot_service.settle()
     (kept,) = nights.engine.snapshots("acme", "2026-08-01", "2026-08-02")["rows"]
     assert (kept["state"], kept["complete"], kept["messages"]["total"]) == ("settled", True, 1)

@@ -111,9 +111,9 @@ def test_every_place_forgets_it(engine: Engine) -> None:
     asked = {"trigger_message_text": "hello", **said}
     context = [{"user_id": GUEST, "text": "secret", "ts": "1"}]
     references = [
-        engine.prepare_reply("acme", {**asked, "user_id": GUEST}),
-        engine.prepare_reply("acme", {**asked, "user_id": "u", "context_messages": context}),
-        engine.prepare_reply("acme", {**asked, "user_id": "u"}),
+        engine.replies.prepare("acme", {**asked, "user_id": GUEST}),
+        engine.replies.prepare("acme", {**asked, "user_id": "u", "context_messages": context}),
+        engine.replies.prepare("acme", {**asked, "user_id": "u"}),
     ]
     engine.repeats.once("acme", "key", "f", lambda: {"contact": GUEST})
     done = engine.erase("acme", GUEST)

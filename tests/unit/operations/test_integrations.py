@@ -22,6 +22,9 @@ from hubbub.errors import (
     UpstreamRefusedError,
     UpstreamUnavailableError,
 )
+from hubbub.model.page import Page
+from hubbub.model.plain import plain
+from hubbub.operations.integrations import IntegrationView
 from hubbub.settings import load
 from hubbub.telemetry import configure_logs
 from tests.platforms import TOKEN, Graph, Workspace, graph_error, insight, post
@@ -67,12 +70,12 @@ class House:
     def page(self, tenant: str = "acme", secret: str = TOKEN) -> str:
         """Add the page; returns the id of the integration."""
         settings = {"page_id": "7", "base_url": self.page_service.url}
-        return str(self.engine.add_integration(tenant, "facebook_page", secret, "Page", settings)["id"])
+        return str(self.engine.integrations.add(tenant, "facebook_page", secret, "Page", settings).id)
 
     def workspace(self, workspace: Workspace, secret: str = TOKEN, **settings: str) -> str:
         """Add a workspace; returns the id of the integration."""
         url = self.run(workspace).url
-        return str(self.engine.add_integration("acme", "slack", secret, "Talk", {"base_url": url, **settings})["id"])
+        return str(self.engine.integrations.add("acme", "slack", secret, "Talk", {"base_url": url, **settings}).id)
 
     def stored(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return columns of all stored events in order of their ids."""
@@ -100,36 +103,36 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_integrations_are_listed_page_by_page_without_secrets(house: House) -> None:
     """Cursors lead through all, filters hold, every answer can be written as JSON and none holds a secret."""
     made = [house.page("acme" if n % 2 else "beta") for n in range(7)]
-    rows: list[dict[str, Any]] = []
+    rows: list[IntegrationView] = []
     cursor = None
     while True:
-        page = house.engine.integrations(cursor=cursor, limit=3)
-        rows += page["rows"]
-        cursor = page["next"]
+        page = house.engine.integrations.of(cursor=cursor, limit=3)
+        rows += page.rows
+        cursor = page.next
         if cursor is None:
             break
-    assert [r["id"] for r in rows] == made
-    assert [r["id"] for r in house.engine.integrations("acme", "active")["rows"]] == made[1::2]
-    assert house.engine.integrations("acme", "paused") == {"rows": [], "next": None}
-    assert TOKEN not in json.dumps([rows, house.engine.integration("acme", made[1])])
+    assert [r.id for r in rows] == made
+    assert [r.id for r in house.engine.integrations.of("acme", "active").rows] == made[1::2]
+    assert house.engine.integrations.of("acme", "paused") == Page([])
+    assert TOKEN not in json.dumps(plain([rows, house.engine.integrations.get("acme", made[1])]))
     for bad in ({"state": "odd"}, {"limit": 0}, {"limit": 10**6}):
         with pytest.raises((BadInputError, BadRequestError)):
-            house.engine.integrations(**bad)
+            house.engine.integrations.of(**bad)
     with pytest.raises(NotFoundError):
-        house.engine.integrations("nobody")
+        house.engine.integrations.of("nobody")
 
 
 def test_what_cannot_work_is_not_added(house: House) -> None:
     """An unknown tenant, provider, setting or a missing page id make no integration."""
     calls: tuple[Callable[[], object], ...] = (
-        lambda: house.engine.add_integration("nobody", "slack", "x"), lambda: house.engine.add_integration("acme", "odd", "x"),
-        lambda: house.engine.add_integration("acme", "facebook_page", "x"),
-        lambda: house.engine.add_integration("acme", "slack", "", settings={}),
+        lambda: house.engine.integrations.add("nobody", "slack", "x"), lambda: house.engine.integrations.add("acme", "odd", "x"),
+        lambda: house.engine.integrations.add("acme", "facebook_page", "x"),
+        lambda: house.engine.integrations.add("acme", "slack", "", settings={}),
     )  # fmt: skip
     for call in calls:
         with pytest.raises((NotFoundError, BadInputError)):
             call()
-    assert house.engine.integrations()["rows"] == []
+    assert house.engine.integrations.of().rows == []
 
 
 # --- a day
@@ -138,23 +141,23 @@ def test_what_cannot_work_is_not_added(house: House) -> None:
 def test_a_day_is_fetched_once_however_often(house: House) -> None:
     """The first time stores, the second finds duplicates alone and changes no row; the day is remembered."""
     id_ = house.page()
-    first = house.engine.ingest_day("acme", id_, DATE)
-    assert (first["stored"], first["duplicates"], first["rejected"], first["pages"]) == (21, 0, {}, 4)
+    first = house.engine.fetching.day("acme", id_, DATE)
+    assert (first.stored, first.duplicates, first.rejected, first.pages) == (21, 0, {}, 4)
     before = house.stored("*")
-    again = house.engine.ingest_day("acme", id_, DATE)
-    assert (again["stored"], again["corrected"], again["duplicates"]) == (0, 0, 21)
+    again = house.engine.fetching.day("acme", id_, DATE)
+    assert (again.stored, again.corrected, again.duplicates) == (0, 0, 21)
     assert house.stored("*") == before
-    assert house.engine.integration("acme", id_)["last_ok"] == DATE
-    assert json.loads(json.dumps(first)) == first
+    assert plain(house.engine.integrations.get("acme", id_).last_ok) == DATE
+    assert json.loads(json.dumps(plain(first))) == plain(first)
 
 
 def test_a_counter_that_moved_is_corrected_either_way(house: House) -> None:
     """A counter that rose and one that fell are replaced, by a higher revision; all others stay as they were."""
     id_ = house.page()
-    house.engine.ingest_day("acme", id_, DATE)
+    house.engine.fetching.day("acme", id_, DATE)
     house.graph.posts[1]["comments"], house.graph.posts[4]["comments"] = 50, 0
-    again = house.engine.ingest_day("acme", id_, DATE)
-    assert (again["stored"], again["corrected"], again["duplicates"]) == (0, 2, 19)
+    again = house.engine.fetching.day("acme", id_, DATE)
+    assert (again.stored, again.corrected, again.duplicates) == (0, 2, 19)
     values = dict(house.stored("id", "value"))
     assert [values[f"7_{n}:num_comments"] for n in range(5)] == [0, 50, 2, 3, 0]
 
@@ -171,47 +174,47 @@ def test_what_came_before_a_failure_stays_and_the_rest_follows(house: House) -> 
 
     house.page_service.answer = limited_once
     with pytest.raises(UpstreamUnavailableError) as caught:
-        house.engine.ingest_day("acme", id_, DATE)
+        house.engine.fetching.day("acme", id_, DATE)
     assert caught.value.retry_after == 30
     assert len(house.stored("id")) == 8
-    assert house.engine.integration("acme", id_)["state"] == "active"
-    assert house.engine.integration("acme", id_)["last_ok"] is None
-    assert house.engine.ingest_day("acme", id_, DATE)["stored"] == 13
+    assert house.engine.integrations.get("acme", id_).state == "active"
+    assert house.engine.integrations.get("acme", id_).last_ok is None
+    assert house.engine.fetching.day("acme", id_, DATE).stored == 13
 
 
 def test_a_dead_token_breaks_the_integration_until_a_person_acts(house: House) -> None:
     """Reason and action are kept, nobody calls again, and a new secret or resuming mends it."""
     id_ = house.page(secret="expired-token")
     with pytest.raises(UpstreamRefusedError, match="Reconnect"):
-        house.engine.ingest_day("acme", id_, DATE)
-    row = house.engine.integration("acme", id_)
-    assert (row["state"], "463" in row["reason"], "Reconnect" in row["action"]) == ("broken", True, True)
+        house.engine.fetching.day("acme", id_, DATE)
+    row = house.engine.integrations.get("acme", id_)
+    assert (row.state, "463" in row.reason, "Reconnect" in row.action) == ("broken", True, True)
     calls = len(house.page_service.calls)
     with pytest.raises(UpstreamRefusedError, match="Reconnect"):
-        house.engine.ingest_day("acme", id_, DATE)
+        house.engine.fetching.day("acme", id_, DATE)
     assert len(house.page_service.calls) == calls
-    assert [r["id"] for r in house.engine.integrations(state="broken")["rows"]] == [id_]
-    house.engine.rotate_integration("acme", id_, TOKEN)
-    assert house.engine.ingest_day("acme", id_, DATE)["stored"] == 21
+    assert [r.id for r in house.engine.integrations.of(state="broken").rows] == [id_]
+    house.engine.integrations.rotate("acme", id_, TOKEN)
+    assert house.engine.fetching.day("acme", id_, DATE).stored == 21
 
 
 def test_a_paused_integration_is_left_alone(house: House) -> None:
     """Nothing is fetched while it is paused, the refusal says how to resume, and resuming fetches."""
     id_ = house.page()
-    house.engine.pause_integration("acme", id_)
+    house.engine.integrations.pause("acme", id_)
     with pytest.raises(UpstreamRefusedError, match="hubbub integrations resume"):
-        house.engine.ingest_day("acme", id_, DATE)
+        house.engine.fetching.day("acme", id_, DATE)
     assert house.page_service.calls == []
-    house.engine.resume_integration("acme", id_)
-    assert house.engine.ingest_day("acme", id_, DATE)["stored"] == 21
+    house.engine.integrations.resume("acme", id_)
+    assert house.engine.fetching.day("acme", id_, DATE).stored == 21
 
 
 def test_a_backfill_takes_days_older_than_raw_events_are_kept(house: House) -> None:
     """Such a day is refused event by event when it comes as daily work, and taken as a backfill."""
     house.engine.tenants.change("acme", retention={"raw": 5})
     id_ = house.page()
-    assert house.engine.ingest_day("acme", id_, DATE)["rejected"] == {"too_old": 21}
-    assert house.engine.ingest_day("acme", id_, DATE, is_backfill=True)["stored"] == 21
+    assert house.engine.fetching.day("acme", id_, DATE).rejected == {"too_old": 21}
+    assert house.engine.fetching.day("acme", id_, DATE, is_backfill=True).stored == 21
 
 
 def test_odd_days_and_other_tenants_are_refused(house: House) -> None:
@@ -219,11 +222,11 @@ def test_odd_days_and_other_tenants_are_refused(house: House) -> None:
     id_ = house.page()
     for date in ("2026-13-01", "yesterday", "2026-08-21", ""):
         with pytest.raises(BadInputError, match="date"):
-            house.engine.ingest_day("acme", id_, date)
+            house.engine.fetching.day("acme", id_, date)
     told = set()
     for tenant, one in (("beta", id_), ("acme", "int_none")):
         with pytest.raises(NotFoundError) as caught:
-            house.engine.ingest_day(tenant, one, DATE)
+            house.engine.fetching.day(tenant, one, DATE)
         told.add(caught.value.message.replace(one, "ID"))
     assert len(told) == 1
     assert house.page_service.calls == []
@@ -234,9 +237,9 @@ def test_an_address_inside_the_network_breaks_the_integration(house: House) -> N
     id_ = house.page()
     house.open(allow_private_hosts=[])
     with pytest.raises(UpstreamRefusedError, match="encryption"):
-        house.engine.ingest_day("acme", id_, DATE)
+        house.engine.fetching.day("acme", id_, DATE)
     assert house.page_service.calls == []
-    assert house.engine.integration("acme", id_)["state"] == "broken"
+    assert house.engine.integrations.get("acme", id_).state == "broken"
 
 
 # --- replies
@@ -249,18 +252,18 @@ def test_a_reply_is_written_stored_counted_and_handed_over(house: House) -> None
     there = house.with_ai(completion("Sure."))
     workspace = Workspace({})
     house.workspace(workspace, workspace_id="T1")
-    reference = house.engine.prepare_reply("acme", MESSAGE | {"thread_ts": "1785585500.000100"})
+    reference = house.engine.replies.prepare("acme", MESSAGE | {"thread_ts": "1785585500.000100"})
     heard: list[int] = []
-    answer = house.engine.reply("acme", reference, heard.append)
+    answer = house.engine.replies.reply("acme", reference, heard.append)
     assert heard == [90, 100]
-    assert (answer["delivered"], answer["delivery"]) == (True, "ephemeral")
-    assert house.engine.suggestion("acme", answer["suggestion_id"])["suggestion"] == "Sure."
+    assert (answer.delivered, answer.delivery) == (True, "ephemeral")
+    assert house.engine.replies.suggestion("acme", answer.suggestion_id).suggestion == "Sure."
     assert workspace.posted == [{"channel": "C1", "user": "U1", "text": "Sure.", "thread_ts": "1785585500.000100"}]
     assert house.stored("type", "id", "duration_ms") == [
-        ("response.ai_generated", f"ai-reply:{reference}", answer["processing_time_ms"])
+        ("response.ai_generated", f"ai-reply:{reference}", answer.processing_time_ms)
     ]
     assert len(there.calls) == 1
-    assert "Sure" not in json.dumps(answer)
+    assert "Sure" not in json.dumps(plain(answer))
 
 
 def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
@@ -268,12 +271,12 @@ def test_a_reply_that_is_run_again_does_nothing_twice(house: House) -> None:
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
     house.workspace(workspace)
-    reference = house.engine.prepare_reply("acme", MESSAGE)
-    first = house.engine.reply("acme", reference)
-    assert house.engine.reply("acme", reference) == first
+    reference = house.engine.replies.prepare("acme", MESSAGE)
+    first = house.engine.replies.reply("acme", reference)
+    assert house.engine.replies.reply("acme", reference) == first
     assert (len(there.calls), len(house.stored("id")), len(workspace.posted)) == (1, 1, 1)
-    other = house.engine.reply("acme", house.engine.prepare_reply("acme", MESSAGE))
-    assert other["suggestion_id"] != first["suggestion_id"]
+    other = house.engine.replies.reply("acme", house.engine.replies.prepare("acme", MESSAGE))
+    assert other.suggestion_id != first.suggestion_id
     assert len(house.stored("id")) == 2
 
 
@@ -283,19 +286,19 @@ def test_a_reply_broken_off_goes_on_where_it_was(house: House, step: str, monkey
     there = house.with_ai(completion("first"), completion("second"))
     workspace = Workspace({})
     house.workspace(workspace)
-    reference = house.engine.prepare_reply("acme", MESSAGE)
+    reference = house.engine.replies.prepare("acme", MESSAGE)
     if step == "deliver":
         workspace.errors = [Reply({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": "9"})]
         with pytest.raises(UpstreamUnavailableError) as caught:
-            house.engine.reply("acme", reference)
+            house.engine.replies.reply("acme", reference)
         assert caught.value.retry_after == 9
     else:
         with monkeypatch.context() as broken:
             broken.setattr(house.engine.replies, "_record", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
             with pytest.raises(RuntimeError):
-                house.engine.reply("acme", reference)
-    answer = house.engine.reply("acme", reference)
-    assert house.engine.suggestion("acme", answer["suggestion_id"])["suggestion"] == "first"
+                house.engine.replies.reply("acme", reference)
+    answer = house.engine.replies.reply("acme", reference)
+    assert house.engine.replies.suggestion("acme", answer.suggestion_id).suggestion == "first"
     assert (len(there.calls), len(house.stored("id")), len(workspace.posted)) == (1, 1, 1)
 
 
@@ -303,22 +306,26 @@ def test_a_response_address_is_used_when_there_is_one(house: House) -> None:
     """The text is posted there as an ephemeral answer; an address that is used up is a refusal."""
     house.with_ai(completion("Sure."))
     hook = house.run(in_turn(Reply(b"ok"), Reply({"ok": False, "error": "used_url"}, 404)))
-    answer = house.engine.reply("acme", house.engine.prepare_reply("acme", MESSAGE | {"response_url": f"{hook.url}/x"}))
-    assert answer["delivery"] == "response_url"
+    answer = house.engine.replies.reply(
+        "acme", house.engine.replies.prepare("acme", MESSAGE | {"response_url": f"{hook.url}/x"})
+    )
+    assert answer.delivery == "response_url"
     assert hook.calls[0].told == {"response_type": "ephemeral", "replace_original": False, "text": "Sure."}
     with pytest.raises(UpstreamRefusedError):
-        house.engine.reply("acme", house.engine.prepare_reply("acme", MESSAGE | {"response_url": f"{hook.url}/x"}))
+        house.engine.replies.reply(
+            "acme", house.engine.replies.prepare("acme", MESSAGE | {"response_url": f"{hook.url}/x"})
+        )
 
 
 def test_without_an_active_slack_integration_it_is_stored_only(house: House) -> None:
     """No integration, a paused one, another tenant's and another workspace's deliver nothing, and the answer says so."""
     house.with_ai(completion("Sure."))
     workspace = Workspace({})
-    house.engine.pause_integration("acme", house.workspace(workspace))
+    house.engine.integrations.pause("acme", house.workspace(workspace))
     house.workspace(workspace, workspace_id="T9")
-    answer = house.engine.reply("acme", house.engine.prepare_reply("acme", MESSAGE))
-    assert not answer["delivered"] and "no active slack integration" in answer["delivery"]
-    assert house.engine.suggestion("acme", answer["suggestion_id"])["suggestion"] == "Sure."
+    answer = house.engine.replies.reply("acme", house.engine.replies.prepare("acme", MESSAGE))
+    assert not answer.delivered and "no active slack integration" in answer.delivery
+    assert house.engine.replies.suggestion("acme", answer.suggestion_id).suggestion == "Sure."
     assert workspace.posted == []
 
 
@@ -329,54 +336,54 @@ def test_a_dead_slack_token_breaks_its_integration_and_a_wrong_channel_does_not(
     id_ = house.workspace(workspace)
     for error, state in (("channel_not_found", "active"), ("token_revoked", "broken")):
         workspace.errors = [Reply({"ok": False, "error": error})]
-        reference = house.engine.prepare_reply("acme", MESSAGE)
+        reference = house.engine.replies.prepare("acme", MESSAGE)
         with pytest.raises(UpstreamRefusedError, match=error) as caught:
-            house.engine.reply("acme", reference)
+            house.engine.replies.reply("acme", reference)
         assert caught.value.action
-        assert house.engine.integration("acme", id_)["state"] == state
-        assert house.engine.suggestion("acme", reference.replace("pay_", "sug_"))["suggestion"] == "Sure."
+        assert house.engine.integrations.get("acme", id_).state == state
+        assert house.engine.replies.suggestion("acme", reference.replace("pay_", "sug_")).suggestion == "Sure."
 
 
 def test_without_an_endpoint_a_reply_fails_at_once(house: House) -> None:
     """Accepting works, the reply is refused for good and names the settings; nothing is counted."""
-    reference = house.engine.prepare_reply("acme", MESSAGE)
+    reference = house.engine.replies.prepare("acme", MESSAGE)
     with pytest.raises(UpstreamRefusedError, match="HUBBUB_AI__URL"):
-        house.engine.reply("acme", reference)
+        house.engine.replies.reply("acme", reference)
     assert house.stored("id") == []
 
 
 def test_replies_belong_to_their_tenant(house: House) -> None:
     """Another tenant finds neither the request nor the suggestion, in the words for one that does not exist."""
     house.with_ai(completion("Sure."))
-    reference = house.engine.prepare_reply("acme", MESSAGE)
-    suggestion = house.engine.reply("acme", reference)["suggestion_id"]
+    reference = house.engine.replies.prepare("acme", MESSAGE)
+    suggestion = house.engine.replies.reply("acme", reference).suggestion_id
     calls: tuple[tuple[Callable[..., object], str], ...] = (
-        (house.engine.reply, reference),
-        (house.engine.suggestion, suggestion),
+        (house.engine.replies.reply, reference),
+        (house.engine.replies.suggestion, suggestion),
     )
     for call, id_ in calls:
         for tenant, one in (("beta", id_), ("acme", "pay_none"), ("acme", "odd")):
             with pytest.raises(NotFoundError):
                 call(tenant, one)
     with pytest.raises(BadRequestError):
-        house.engine.prepare_reply("acme", {"text": "x"})
+        house.engine.replies.prepare("acme", {"text": "x"})
 
 
 def test_forgotten_replies_leave_nothing(house: House) -> None:
     """Deleting by reference takes request, suggestion and note of delivery; deleting by age takes the rest."""
     house.with_ai(completion("Sure."))
     house.workspace(Workspace({}))
-    first, second = (house.engine.prepare_reply("acme", MESSAGE) for _ in range(2))
-    suggestion = house.engine.reply("acme", first)["suggestion_id"]
-    assert house.engine.forget_replies([first]) == {"deleted": 3}
+    first, second = (house.engine.replies.prepare("acme", MESSAGE) for _ in range(2))
+    suggestion = house.engine.replies.reply("acme", first).suggestion_id
+    assert house.engine.replies.forget([first]) == 3
     with pytest.raises(NotFoundError):
-        house.engine.reply("acme", first)
+        house.engine.replies.reply("acme", first)
     with pytest.raises(NotFoundError):
-        house.engine.suggestion("acme", suggestion)
-    assert house.engine.forget_payloads("2000-01-01") == {"deleted": 0}
-    assert house.engine.forget_payloads("2100-01-01") == {"deleted": 1}
+        house.engine.replies.suggestion("acme", suggestion)
+    assert house.engine.payload_store.delete_older(datetime(2000, 1, 1, tzinfo=UTC)) == 0
+    assert house.engine.payload_store.delete_older(datetime(2100, 1, 1, tzinfo=UTC)) == 1
     with pytest.raises(NotFoundError):
-        house.engine.reply("acme", second)
+        house.engine.replies.reply("acme", second)
 
 
 def test_no_secret_and_no_text_reaches_a_file_or_a_log(house: House, capfd: pytest.CaptureFixture[str]) -> None:
@@ -391,17 +398,17 @@ def test_no_secret_and_no_text_reaches_a_file_or_a_log(house: House, capfd: pyte
             house.page(),
             house.workspace(Workspace({"general": [{"ts": f"{NOON}.0", "user": "U1", "text": "canary"}]})),
         )
-        house.engine.ingest_day("acme", page, DATE)
-        house.engine.ingest_day("acme", slack, DATE)
+        house.engine.fetching.day("acme", page, DATE)
+        house.engine.fetching.day("acme", slack, DATE)
         for _ in range(3):
             try:
-                house.engine.reply("acme", house.engine.prepare_reply("acme", MESSAGE))
+                house.engine.replies.reply("acme", house.engine.replies.prepare("acme", MESSAGE))
             except HubbubError as error:
                 assert "canary" not in str(error)
-        house.engine.rotate_integration("acme", page, TOKEN + "-2")
+        house.engine.integrations.rotate("acme", page, TOKEN + "-2")
         house.graph.errors = [graph_error(190)]
         with pytest.raises(UpstreamRefusedError):
-            house.engine.ingest_day("acme", page, DATE)
+            house.engine.fetching.day("acme", page, DATE)
     finally:
         structlog.configure(**before)
     printed = "".join(capfd.readouterr())

@@ -48,7 +48,7 @@ def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) 
 def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A promise that was written and not kept becomes one job, however often promises are kept; then none is left."""
     promise = Promise(new_reference(), "acme", delay=60.0)
-    reference = engine.prepare_reply("acme", QUESTION, promise)
+    reference = engine.replies.prepare("acme", QUESTION, promise)
     assert reference == promise.reference
     assert rows(engine) == []
     with monkeypatch.context() as dies:  # after the start, before the note of it

@@ -18,6 +18,7 @@ from hubbub.clock import fixed
 from hubbub.errors import NotFoundError
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.model.event import Event, record_from
+from hubbub.operations.integrations import made_for
 
 RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food", "breakfast"]}}}
 NOW = fixed(datetime(2026, 8, 20, 12, tzinfo=UTC))
@@ -279,9 +280,9 @@ def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine)
 def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine) -> None:
     """With `labels: yes` a delivered message is labelled by its text, which is stored nowhere; without, it is not."""
     for tenant, setting in (("acme", {"labels": "yes"}), ("other", {})):
-        row = engine.add_integration(tenant, "telegram", settings={"bot_id": "99", **setting})
-        integration = engine.receiving.find("telegram", row["id"])
-        headers = {"x-telegram-bot-api-secret-token": row["made"]["secret_token"]}
+        row = engine.integrations.add(tenant, "telegram", settings={"bot_id": "99", **setting})
+        integration = engine.receiving.find("telegram", row.id)
+        headers = {"x-telegram-bot-api-secret-token": made_for(row)["secret_token"]}
         told = {
             "message_id": 7,
             "from": {"id": 41},

@@ -100,15 +100,15 @@ def test_refused_records_are_counted_shown_and_tried_again(visitor: Visitor) -> 
 
 def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
     """An account's secret is nowhere on the page; pausing and resuming change its state."""
-    made = visitor.engine.add_integration("acme", "facebook_page", "EAAGcanary", name=f"Page {XSS}", settings=SETTINGS)
+    made = visitor.engine.integrations.add("acme", "facebook_page", "EAAGcanary", name=f"Page {XSS}", settings=SETTINGS)
     page = visitor.page(f"{ON}/accounts")
     assert "canary" not in page and XSS not in page and "active" in page
-    named = {"tenant": "acme", "integration": made["id"]}
+    named = {"tenant": "acme", "integration": made.id}
     assert "is paused" in visitor.act(f"{ON}/pause", f"{ON}/accounts", status=200, **named).text
-    assert visitor.engine.integration("acme", made["id"])["state"] == "paused"
+    assert visitor.engine.integrations.get("acme", made.id).state == "paused"
     assert "No account is active." in part(visitor, "accounts", "state=active")
     visitor.act(f"{ON}/resume", f"{ON}/accounts", status=200, **named)
-    assert visitor.engine.integration("acme", made["id"])["state"] == "active"
+    assert visitor.engine.integrations.get("acme", made.id).state == "active"
     assert (
         "there is no integration"
         in visitor.act(f"{ON}/pause", f"{ON}/accounts", 404, tenant="acme", integration="int_x").text
@@ -117,12 +117,18 @@ def test_accounts_can_be_paused_and_resumed(visitor: Visitor) -> None:
 
 def test_a_service_that_sends_says_what_to_do_until_it_has(visitor: Visitor) -> None:
     """The address, the steps and the scopes stand there while it waits; one that only fetches is not among them."""
-    row = visitor.engine.add_integration("acme", "slack", name=f"Team{XSS}", secrets={"signing_secret": "s"})
-    visitor.engine.add_integration("acme", "facebook_page", "t", settings=SETTINGS)
+    row = visitor.engine.integrations.add("acme", "slack", name=f"Team{XSS}", secrets={"signing_secret": "s"})
+    visitor.engine.integrations.add("acme", "facebook_page", "t", settings=SETTINGS)
     page = visitor.page(f"{ON}/receiving")
     assert XSS not in page
     text = part(visitor, "receiving")
-    assert row["address"] in text and "waiting" in text and "1. At api.slack.com" in text and "channels:history" in text
+    assert (
+        row.address
+        and row.address in text
+        and "waiting" in text
+        and "1. At api.slack.com" in text
+        and "channels:history" in text
+    )
     assert text.count("waiting") == 1
 
 
@@ -130,9 +136,9 @@ def test_a_service_is_connected_by_a_form(visitor: Visitor) -> None:
     """The form does what `hubbub integrations add` does: what is wrong is said, secrets of our making are shown once."""
     sent = {"tenant": "acme", "provider": "telegram", "secrets": ""}
     text = secret(visitor.act(f"{ON}/connect", ON, 200, **sent, settings="bot_id=99").text)
-    (row,) = visitor.engine.integrations("acme")["rows"]
-    assert (row["provider"], row["settings"]) == ("telegram", {"bot_id": "99"})
+    (row,) = visitor.engine.integrations.of("acme").rows
+    assert (row.provider, row.settings) == ("telegram", {"bot_id": "99"})
     assert text.startswith("secret_token=") and text not in visitor.page(f"{ON}/receiving")
     assert "write NAME=VALUE" in visitor.act(f"{ON}/connect", ON, 400, **sent, settings="bot_id").text
     assert "needs app_secret" in visitor.act(f"{ON}/connect", ON, 400, **{**sent, "provider": "whatsapp"}).text
-    assert len(visitor.engine.integrations("acme")["rows"]) == 1
+    assert len(visitor.engine.integrations.of("acme").rows) == 1

@@ -11,7 +11,7 @@ def test_a_tenant_sees_its_own_sources(face: Face) -> None:
     """The reading key of a tenant gets the days and gaps of its integrations alone; an odd range is refused."""
     face.engine.add_tenant("other")
     for tenant in ("acme", "other"):
-        face.engine.add_integration(
+        face.engine.integrations.add(
             tenant, "facebook_page", "token", f"Page of {tenant}", {**SETTINGS, "since": "2026-08-18"}
         )
     answer = face.http.get("/v1/coverage?from=2026-08-17&to=2026-08-21", headers=face.auth)

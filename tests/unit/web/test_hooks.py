@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
+from hubbub.operations.integrations import made_for
 from tests.unit.web.conftest import NOW, Face
 
 SECRET = "canary-secret-5b1e"
@@ -55,8 +56,8 @@ class Hook:
 
     def __init__(self, face: Face, provider: str, sign: Callable[..., dict[str, str]], **how: Any) -> None:
         self.face, self.sign = face, sign
-        self.row = face.engine.add_integration("acme", provider, **how)
-        self.path = f"/v1/hooks/{provider}/{self.row['id']}"
+        self.row = face.engine.integrations.add("acme", provider, **how)
+        self.path = f"/v1/hooks/{provider}/{self.row.id}"
 
     def send(self, body: bytes, **headers: str) -> httpx2.Response:
         """Send a signed body."""
@@ -105,7 +106,7 @@ def test_a_forged_body_is_401_and_leaves_no_word(hook: Hook, headers: dict[str, 
     engine = hook.face.engine
     assert hook.face.stored() == [] and engine.quarantine.of("acme").rows == []
     forged = [line for line in logs if line["event"] == "forged delivery"]
-    assert [(line["integration"], line["reason"]) for line in forged] == [(hook.row["id"], reason)]
+    assert [(line["integration"], line["reason"]) for line in forged] == [(hook.row.id, reason)]
     noted = engine.deliveries("acme")["rows"]
     assert [(row["outcome"], row["reason"], row["origin"], row["accepted"]) for row in noted] == [
         ("forged", reason, "slack", 0)
@@ -125,28 +126,28 @@ def test_every_byte_of_a_body_is_signed(hook: Hook, phone: Hook) -> None:
 
 def test_an_address_that_is_not_there_is_404(hook: Hook, face: Face) -> None:
     """No integration, another service's, and one that only fetches answer in the same words."""
-    only = face.engine.add_integration("acme", "slack", "xoxb-1")
+    only = face.engine.integrations.add("acme", "slack", "xoxb-1")
     told = set()
     for path in (
         "/v1/hooks/slack/int_0",
-        f"/v1/hooks/twilio/{hook.row['id']}",
-        f"/v1/hooks/slack/{only['id']}",
+        f"/v1/hooks/twilio/{hook.row.id}",
+        f"/v1/hooks/slack/{only.id}",
         "/v1/hooks/x",
     ):
         answer = face.http.post(path, content=message(), headers=slack(message()))
         told.add((answer.status_code, answer.json()["detail"]))
     assert {status for status, _ in told} == {404}
-    assert only["address"] is None
+    assert only.address is None
 
 
 def test_a_paused_integration_takes_nothing_until_it_is_resumed(hook: Hook) -> None:
     """503, so that the service sends again; what is forged is 401 as before."""
-    hook.face.engine.pause_integration("acme", hook.row["id"])
+    hook.face.engine.integrations.pause("acme", hook.row.id)
     answer = hook.send(message())
     assert (answer.status_code, answer.json()["code"]) == (503, "integration_paused")
     assert answer.headers["retry-after"]
     assert hook.face.http.post(hook.path, content=message(), headers=slack(b"other")).status_code == 401
-    hook.face.engine.resume_integration("acme", hook.row["id"])
+    hook.face.engine.integrations.resume("acme", hook.row.id)
     assert hook.send(message()).json()["accepted"] == 1
 
 
@@ -197,12 +198,12 @@ def test_an_edit_and_a_deletion_change_the_message_that_is_stored(phone: Hook) -
 def test_texts_are_kept_only_where_the_integration_says_so(face: Face) -> None:
     """Then encrypted, by a reference in the event; an edit replaces the text, a deletion takes it, an erasure finds it."""
     phone = Hook(face, "whatsapp", meta, secrets={"app_secret": SECRET}, settings={"keep_text_days": "30"})
-    assert phone.row["made"]["verify_token"]
+    assert made_for(phone.row)["verify_token"]
     phone.send(whatsapp(text()))
     (row,) = face.stored()
     reference = json.loads(row["attributes"])["text_ref"]
     assert CANARY not in json.dumps(row)
-    kind = f"text:{phone.row['id']}"
+    kind = f"text:{phone.row.id}"
     kept = face.engine.payload_store
     assert kept.get("acme", reference, kind)["text"] == CANARY
     assert kept.naming("acme", lambda body: "39123" in body) == [reference]
@@ -229,10 +230,10 @@ def test_texts_go_when_their_days_are_over_and_with_their_integration(face: Face
     for n, phone in enumerate(phones):
         phone.send(whatsapp(text(f"wamid.{n}")))
     kept = face.engine.payload_store
-    face.engine.clock = lambda: datetime.now(UTC) + timedelta(days=2)
-    assert face.engine.forget_texts() == {"deleted": 1}
+    face.engine.fetching._clock = face.engine.integrations._clock = lambda: datetime.now(UTC) + timedelta(days=2)
+    assert face.engine.fetching.forget_texts() == 1
     assert len(kept.naming("acme", lambda _: True)) == 1
-    face.engine.remove_integration("acme", phones[1].row["id"])
+    face.engine.integrations.remove("acme", phones[1].row.id)
     assert kept.naming("acme", lambda _: True) == []
     assert len(face.stored()) == 2
 
@@ -275,7 +276,7 @@ def test_a_minute_that_slack_left_out_is_a_gap(hook: Hook) -> None:
     for _ in range(2):
         assert hook.send(lost).json()["ignored"] == {"app_rate_limited": 1}
     (gap,) = hook.face.engine.ledger.gaps("acme", NOW)
-    assert (gap.integration, gap.reason, gap.end - gap.start) == (hook.row["id"], "rate_limited", timedelta(minutes=1))
+    assert (gap.integration, gap.reason, gap.end - gap.start) == (hook.row.id, "rate_limited", timedelta(minutes=1))
     assert gap.start == NOW - timedelta(minutes=10)
     answer = hook.face.ask(**{"from": "2026-08-20", "to": "2026-08-21"}).json()
     assert answer["freshness"]["complete"] is False
@@ -288,8 +289,8 @@ def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPath
         signed = url + "".join(name + value for name, value in sorted(fields.items()))
         return base64.b64encode(hmac.new(SECRET.encode(), signed.encode(), hashlib.sha1).digest()).decode()
 
-    row = face.engine.add_integration("acme", "twilio", secrets={"auth_token": SECRET})
-    path = f"/v1/hooks/twilio/{row['id']}"
+    row = face.engine.integrations.add("acme", "twilio", secrets={"auth_token": SECRET})
+    path = f"/v1/hooks/twilio/{row.id}"
     fields = {
         "MessageSid": "SM1",
         "From": "whatsapp:+39123",
@@ -310,14 +311,14 @@ def test_twilio_signs_the_address_and_the_form(tmp_path_factory: pytest.TempPath
 
 def test_the_setup_turns_green_with_the_first_body(hook: Hook) -> None:
     """It waits, says why something was refused, and is received once a body was taken; it names address, steps and scopes."""
-    engine, id_ = hook.face.engine, hook.row["id"]
-    found = engine.integration_setup("acme", id_)
-    assert (found["state"], found["received_at"]) == ("waiting", None)
-    assert found["address"].endswith(hook.path) and found["address"] in " ".join(found["steps"])
-    assert "channels:history" in found["scopes"]
+    engine, id_ = hook.face.engine, hook.row.id
+    found = engine.integrations.setup("acme", id_)
+    assert (found.state, found.received_at) == ("waiting", None)
+    assert found.address and found.address.endswith(hook.path) and found.address in " ".join(found.steps)
+    assert "channels:history" in found.scopes
     hook.face.http.post(hook.path, content=message(), headers=slack(b"other"))
-    assert engine.integration_setup("acme", id_)["state"] == "refused"
-    assert "secret" in engine.integration_setup("acme", id_)["reason"]
+    assert engine.integrations.setup("acme", id_).state == "refused"
+    assert "secret" in engine.integrations.setup("acme", id_).reason
     hook.send(message())
-    found = engine.integration_setup("acme", id_)
-    assert found["state"] == "received" and found["received_at"]
+    found = engine.integrations.setup("acme", id_)
+    assert found.state == "received" and found.received_at

@@ -83,4 +83,4 @@ def test_a_reading_key_is_not_enough(face: Face) -> None:
     """A key without the scope admin gets 403 and changes nothing."""
     for method, body in (("GET", None), ("POST", NEW)):
         assert send(face, method, body=body).status_code == 403
-    assert face.engine.integrations()["rows"] == []
+    assert face.engine.integrations.of().rows == []

@@ -74,7 +74,7 @@ def test_lists_are_read_page_by_page_while_they_grow(face: Face) -> None:
     owner = face.engine.keys.add("acme", ["admin"]).key
     for n in range(5):
         face.engine.add_tenant(f"t{n}")
-        face.engine.add_integration("acme", "facebook_page", "secret", f"p{n}", {"page_id": "7"})
+        face.engine.integrations.add("acme", "facebook_page", "secret", f"p{n}", {"page_id": "7"})
     for path, key, name in (
         ("/v1/tenants", chief, "tenant"), ("/v1/keys", chief, "id"), ("/v1/integrations", owner, "id"),
     ):  # fmt: skip

@@ -65,7 +65,7 @@ def thing(engine: Engine, name: str) -> str:
         case "key":
             return str(engine.keys.add("acme").id)
         case "integration_id":
-            return str(engine.add_integration("acme", "facebook_page", "secret", "", {"page_id": "7"})["id"])
+            return str(engine.integrations.add("acme", "facebook_page", "secret", "", {"page_id": "7"}).id)
         case "job":
             payload = {"integration_id": "x", "date": "2026-08-01"}
             return str(engine.desk.start_job("analytics-ingest", payload, "acme")["id"])

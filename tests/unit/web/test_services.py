@@ -39,8 +39,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 def connected(face: Face, name: str, **settings: Any) -> str:
     """Connect a service; returns the path that it sends to."""
-    row = face.engine.add_integration("acme", name, secrets=dict(SERVICES[name].secrets), settings=settings)
-    return f"/v1/hooks/{name}/{row['id']}"
+    row = face.engine.integrations.add("acme", name, secrets=dict(SERVICES[name].secrets), settings=settings)
+    return f"/v1/hooks/{name}/{row.id}"
 
 
 def contents(name: str) -> list[tuple[bytes, str]]:
@@ -214,19 +214,19 @@ def test_what_webhooks_lost_is_fetched(tmp_path: Path) -> None:
     with service(desk) as there, serving(tmp_path / "data", allow_private_hosts=[there.place]) as face:
         settings = {"account_id": "3", "base_url": there.url}
         secrets = {"secret": SECRET, "token": TOKEN}
-        row = face.engine.add_integration("acme", "chatwoot", secrets=secrets, settings=settings)
+        row = face.engine.integrations.add("acme", "chatwoot", secrets=secrets, settings=settings)
         sent = [one for talk in desk.messages.values() for one in talk]
         chance.shuffle(sent)
         lost = {f"chatwoot:{one['id']}" for one in sent if one["id"] % 5 == 0}
         for one in [*sent, *sent[:10]]:
             if f"chatwoot:{one['id']}" not in lost:
-                path = f"/v1/hooks/chatwoot/{row['id']}"
+                path = f"/v1/hooks/chatwoot/{row.id}"
                 assert send(face, "chatwoot", path, webhook(one, desk), "application/json").status_code == 200
         everything = {f"chatwoot:{one['id']}" for one in sent}
         assert {event["id"] for event in face.stored()} == everything - lost
-        done = face.engine.ingest_day("acme", row["id"], "2026-08-19")
+        done = face.engine.fetching.day("acme", row.id, "2026-08-19")
         begun = {f"conversation:chatwoot:3:{talk}:started" for talk in desk.messages}
-        assert (done["stored"], done["corrected"], done["rejected"]) == (len(lost) + len(begun), 0, {})
+        assert (done.stored, done.corrected, done.rejected) == (len(lost) + len(begun), 0, {})
         assert {event["id"] for event in face.stored()} == everything | begun
         asked = {
             "metrics": ["messages", "conversations_started"],

@@ -112,13 +112,13 @@ def engine(tmp_path: Path, slack: Slack) -> Iterator[Engine]:
     with open_engine(tmp_path / "data", allow_private_hosts=["127.0.0.1"]) as made:
         made.add_tenant("acme")
         settings = {"base_url": f"http://127.0.0.1:{slack.port}/api/"}
-        made.add_integration("acme", "slack", settings=settings, secrets={"app_token": "xapp-1"})
+        made.integrations.add("acme", "slack", settings=settings, secrets={"app_token": "xapp-1"})
         yield made
 
 
 def test_an_event_is_stored_before_it_is_acknowledged(engine: Engine, slack: Slack) -> None:
     """Events count once; what cannot be stored is not acknowledged, what is no event or cannot be read is."""
-    sockets = Sockets(engine.integration_store, engine.socket_of, pause=0.05)
+    sockets = Sockets(engine.integration_store, engine.listening.open, pause=0.05)
     sockets.start()
     try:
         eventually(lambda: slack.links)
@@ -127,8 +127,8 @@ def test_an_event_is_stored_before_it_is_acknowledged(engine: Engine, slack: Sla
         slack.send("e2", EVENT)
         slack.send("e3", {}, "slash_commands")
         eventually(lambda: len(slack.acknowledged) == 3)
-        (row,) = engine.integration_setups("acme")["rows"]
-        assert (row["state"], row["address"]) == ("received", None) and "Socket Mode" in row["steps"][0]
+        (row,) = engine.integrations.setups("acme").rows
+        assert (row.state, row.address) == ("received", None) and "Socket Mode" in row.steps[0]
         assert engine.refresh()["events"] == 1
         off = engine.settings.collection.model_copy(update={"enabled": False})
         engine.settings = engine.settings.model_copy(update={"collection": off})
@@ -142,14 +142,14 @@ def test_an_event_is_stored_before_it_is_acknowledged(engine: Engine, slack: Sla
 
 def test_connections_follow_the_integrations(engine: Engine, slack: Slack) -> None:
     """A paused integration's connection is closed, a resumed one's is opened again."""
-    id_ = engine.integrations("acme")["rows"][0]["id"]
-    sockets = Sockets(engine.integration_store, engine.socket_of, pause=0.05)
+    id_ = engine.integrations.of("acme").rows[0].id
+    sockets = Sockets(engine.integration_store, engine.listening.open, pause=0.05)
     sockets.start()
     try:
         eventually(lambda: len(slack.links) == 1)
-        engine.pause_integration("acme", id_)
+        engine.integrations.pause("acme", id_)
         eventually(lambda: not sockets.connected)
-        engine.resume_integration("acme", id_)
+        engine.integrations.resume("acme", id_)
         eventually(lambda: len(slack.links) == 2)
     finally:
         sockets.stop()
@@ -161,7 +161,7 @@ def test_only_an_address_of_slacks_is_connected_to(engine: Engine, slack: Slack)
     one = engine.integration_store.page("acme")[0]
     for url in ("ws://wss-primary.slack.com/link", "wss://slack.com.example.com/link", "wss://10.0.0.1/", "x"):
         slack.url = url
-        connection = engine.socket_of(engine.integration_store.get("acme", one.id))
+        connection = engine.listening.open(engine.integration_store.get("acme", one.id))
         with pytest.raises(UpstreamRefusedError, match="not an address of Slack"):
             connection.connect()
         connection.close()
