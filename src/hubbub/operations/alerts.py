@@ -6,7 +6,7 @@ Tenants come first in every method: what is another's is not found, in the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -171,10 +171,9 @@ class AlertService:
             return replay(Facts(tenant, ask, reading), rule, now)
 
     def _shown(self, stored: StoredRule) -> dict[str, Any]:
-        """Return the fields of an `AlertView`."""
-        rule = rule_from(stored.document)
+        """Return the fields of an `AlertView`; those of the rule as they were stored, since 10 is not to become 10.0."""
         return {
-            **{one.name: getattr(rule, one.name) for one in fields(rule)},
+            **stored.document,
             "id": stored.id,
             "paused": stored.paused,
             "judged_to": utc_naive(stored.judged_to).replace(microsecond=0),

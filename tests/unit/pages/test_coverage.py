@@ -17,7 +17,7 @@ def fetched(visitor: Visitor) -> Visitor:
     """Serve a page's account of which days were fetched, were empty and failed."""
     engine = visitor.engine
     settings = {"page_id": "7", "since": "2026-08-10"}
-    id_ = engine.add_integration("acme", "facebook_page", "secret", "Page", settings)["id"]
+    id_ = engine.integrations.add("acme", "facebook_page", "secret", "Page", settings).id
     one = engine.integration_store.get("acme", id_)
     for day, found in ((10, 40), (11, 4), (12, 0)):
         at = Day.of(date(2026, 8, day), "Europe/Rome")
