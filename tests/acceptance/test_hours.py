@@ -42,7 +42,7 @@ def test_the_median_first_response_is_that_of_the_files(engine: Engine, data: Pa
     for feasts in (frozenset[date](), frozenset({feast})):
         holidays: dict[str, list[str]] = {day.isoformat(): [] for day in feasts}
         told = engine.calendar.set("hours", {"versions": [{**HOURS["versions"][0], "holidays": holidays}]})
-        assert told.changed_from == (feast.isoformat() if feasts else "2020-01-01")
+        assert told.changed_from == (feast if feasts else date(2020, 1, 1))
         mine = [office(*wait, feasts) for wait in waits]
         median = statistics.median(mine)
         assert feasts or median == MEDIAN
