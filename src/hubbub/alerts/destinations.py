@@ -55,7 +55,8 @@ def _checked_url(http: Outgoing, url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if not host or parts.scheme not in ("http", "https") or parts.username is not None or len(url) > LONGEST_URL:
+    odd = " " in url or not url.isprintable()
+    if odd or not host or parts.scheme not in ("http", "https") or parts.username is not None or len(url) > LONGEST_URL:
         raise BadInputError("to: not an https address like https://host/path")
     if parts.scheme == "http" and not http.is_allowed(host, port or 80):
         raise BadInputError("to: write an https address; what is sent is for the receiver's eyes")

@@ -5,6 +5,7 @@ All kinds but `sla` judge windows that have ended; `sla` judges who waits now.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
@@ -42,6 +43,9 @@ def rule_from(values: Mapping[str, Any]) -> Rule:
     for name in values:
         if name not in known:
             raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
+    for name, kinds in (("kind", Kind), ("grain", Grain), ("direction", Direction)):
+        if isinstance(given := values.get(name), str) and given not in list(kinds):
+            raise BadInputError(f"{name}: {given[:40]!r} is not one of {', '.join(kinds)}")
     where = values.get("where") or {}
     spelled = {name: [value] if isinstance(value, str) else value for name, value in where.items()}
     try:
@@ -78,6 +82,8 @@ def checked(rule: Rule) -> Asked:
             raise BadQuestionError(f"metric '{asked.name}' has no dimension {name[:80]!r}{nearest(name, allowed)}")
     if rule.grain not in CLOSE_AFTER:
         raise BadInputError(f"grain: {rule.grain} is not one of {', '.join(CLOSE_AFTER)}")
+    if rule.limit is not None and not math.isfinite(rule.limit):
+        raise BadInputError("limit: a finite number")
     _check_kind(rule, asked)
     for name, low, high in (("at_least", 0, 1e9), ("times", 1, 1000), ("close_after", 0, 100), ("most", 1, 1000)):
         if not low <= getattr(rule, name) <= high:

@@ -214,7 +214,7 @@ _LEFT_OUT = {
     "when": "{n} rows fit no 'when' of the mapping's events",
     "each": "{n} rows have nothing in the list that 'each' of the mapping names",
     "again": "{n} rows tell of an event of which a later row tells too",
-    "files": "{n} files without messages were not read: {files}",
+    "files": "Files without messages, which were not read: {n} ({files})",
 }
 """What gave no event although nothing is wrong with it, by the reasons of `Tally.left_out`."""
 
@@ -241,6 +241,9 @@ def _say_what_was_left(source: Import, run: Run) -> None:
 
 
 def _next(tenant: str, first: str, last: str) -> str:
-    """Return a question that shows what was imported; the day after the last holds it in every zone."""
-    after = date.fromisoformat(last[:10]) + timedelta(days=2)
-    return f"Next: hubbub query messages --tenant {tenant} --from {first[:10]} --to {after} --grain month"
+    """Return a question that shows what was imported; in every zone the first and last lie between these days."""
+    before, after = (
+        date.fromisoformat(first[:10]) - timedelta(days=1),
+        date.fromisoformat(last[:10]) + timedelta(days=2),
+    )
+    return f"Next: hubbub query messages --tenant {tenant} --from {before} --to {after} --grain month"

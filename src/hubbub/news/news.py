@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import askable, find
 from hubbub.metrics.definition import Unit
+from hubbub.model.event import nearest
 from hubbub.model.question import NONE, Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
@@ -129,10 +131,21 @@ def news(
     span = answer.get("compared_with")
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [one for one in numbers if not one.dimension and one.judged.verdict is not Verdict.UNKNOWN]
+    begun = question.start < now
     return News(
-        question.start, min(question.end, max(now, question.start)), before, sentences.lead(points, known), points,
+        question.start, min(question.end, now) if begun else question.end, before,
+        sentences.lead(points, known) if begun else "These days have not begun.", points,
         sentences.rest(points, known), tuple(numbers), answer,
     )  # fmt: skip
+
+
+def check_dimensions(question: Question) -> None:
+    """Raise BadQuestionError for a filter or a split that no number knows."""
+    metrics = {*question.metrics, *(one.metric for one in CANDIDATES)}
+    known = {name for metric in metrics for name in askable(find(metric).rollup)}
+    for name in (*question.where, *question.by):
+        if name not in known:
+            raise BadQuestionError(f"no number of the news has a dimension {name[:80]!r}{nearest(name, known)}")
 
 
 def compared(question: Question, now: datetime) -> str:

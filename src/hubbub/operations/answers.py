@@ -15,12 +15,12 @@ from hubbub.metrics import catalogue
 from hubbub.model.name import KIND_OF
 from hubbub.model.question import Question, parse_grain, parse_moment
 from hubbub.model.tenant import Tenant
-from hubbub.news.news import LONGEST, News, news
+from hubbub.news.news import LONGEST, News, check_dimensions, news
 from hubbub.operations.names import NameService
 from hubbub.query.changes import TOP, changes
 from hubbub.query.dashboard import dashboard, states
 from hubbub.query.explain import PAGE, explain
-from hubbub.query.queries import Queries
+from hubbub.query.queries import Queries, check_range
 from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, hotspots, trends
 from hubbub.query.usual import usual
 from hubbub.store.control import Control
@@ -138,6 +138,8 @@ class AnswerOperations(ABC):
             kind = KIND_OF.get(dimension, "")
             return self.names.called(tenant, {kind: [value]} if kind else {}).get((kind, value), value)
 
+        check_range(question, tenant)
+        check_dimensions(question)
         if question.end - question.start > LONGEST:
             raise BadQuestionError(f"news are of up to {LONGEST.days} days; eight weeks say nothing of more")
         with self.queries.asking(tenant, question.as_of) as (ask, reading, now):

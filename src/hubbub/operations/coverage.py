@@ -118,6 +118,7 @@ class CoverageService:
         connected; `gaps` are the ranges that are open now, with reason and what to do. Raises BadQuestionError, NotFoundError.
         """
         after, now = (place_of(cursor, str) or ("",))[0], self._clock()
+        _check_days(start, end)
         if tenant is not None:
             self._control.tenant(tenant)
         self._control.keep_up()
@@ -183,6 +184,13 @@ class CoverageService:
             [_gap(gap) for gap in sorted(open_, key=lambda gap: gap.start)],
             [_day(one, day, by_day.get(day), gaps) for day in days],
         )  # fmt: skip
+
+
+def _check_days(start: str | None, end: str | None) -> None:
+    """Raise BadQuestionError for what is no date, and an empty range: also where there is nothing to look at."""
+    first, after = (parse_date(text) if text is not None else None for text in (start, end))
+    if first is not None and after is not None and first >= after:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
 
 
 def _days(one: Integration, start: str | None, end: str | None, now: datetime) -> list[date_]:

@@ -114,17 +114,22 @@ class Queries:
         return {}
 
 
+def check_range(question: Question, tenant: Tenant) -> None:
+    """Raise BadQuestionError for a range that is empty, or lies where no event can."""
+    if question.start >= question.end:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
+    if question.start < first or question.end >= after:
+        raise BadQuestionError("the range must lie between 2000 and 2100")
+
+
 def check(question: Question, asked: Sequence[Asked], tenant: Tenant) -> None:
     """Raise BadQuestionError for anything that cannot be asked: empty ranges, unknown or forbidden dimensions."""
     if not asked:
         raise BadQuestionError("ask for at least one metric; 'hubbub metrics' lists them")
     if question.compare not in (None, *PERIODS):
         raise BadQuestionError(f"compare {str(question.compare)[:40]!r} is not one of {', '.join(PERIODS)}")
-    if question.start >= question.end:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-    first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
-    if question.start < first or question.end >= after:
-        raise BadQuestionError("the range must lie between 2000 and 2100")
+    check_range(question, tenant)
     span = (question.end - question.start).total_seconds()
     count = int(span / _SECONDS.get(question.grain, span))
     if count > MAX_WINDOWS:

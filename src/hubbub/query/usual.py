@@ -19,7 +19,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
-from hubbub.query.queries import Queries
+from hubbub.query.queries import Queries, check_range
 from hubbub.query.result import Answer, Cell, State, with_state
 from hubbub.storage.transaction import Transaction
 
@@ -98,6 +98,7 @@ def usual_of(ask: Ask, reading: Transaction, tenant: Tenant, question: Question)
     """Do the same at the one moment that `Queries.asking` gives."""
     if len(question.metrics) != 1 or question.compare is not None:
         raise BadQuestionError("ask what is usual of one metric, without a comparison")
+    check_range(question, tenant)
     (answer,) = usual_of_each(ask, reading, tenant, question)
     return answer
 
