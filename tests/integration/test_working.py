@@ -203,10 +203,8 @@ def connect(here: House, graph: Service, pages: int) -> None:
     for n in range(4):
         here.engine.tenants.add(f"shop-{n}")
     for n in range(pages):
-        here.do(
-            "add_integration", tenant=f"shop-{n % 4}", provider="facebook_page", secret=TOKEN, name=f"page {n}",
-            settings={"page_id": str(n), "base_url": f"{graph.url}/v24.0"},
-        )  # fmt: skip
+        settings = {"page_id": str(n), "base_url": f"{graph.url}/v24.0"}
+        here.engine.integrations.add(f"shop-{n % 4}", "facebook_page", TOKEN, f"page {n}", settings)
 
 
 def published(here: House) -> int:
@@ -247,8 +245,8 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
         assert sum('"job started"' in path.read_text() for path in here.folder.parent.glob("*.log")) == 3, (
             "all three worked"
         )
-        broken = here.do("integrations", state="broken")["rows"]
-        assert [(one["name"], "Reconnect the page" in one["action"]) for one in broken] == [("page 7", True)]
+        broken = here.engine.integrations.of(state="broken").rows
+        assert [(one.name, "Reconnect the page" in str(one.action)) for one in broken] == [("page 7", True)]
         dead = [call for call in graph.calls if "/7/" in call.path]
         assert len(dead) == 1
         aggregated = here.ask("GET", "/v1/jobs?queue=analytics-aggregate")["rows"]
