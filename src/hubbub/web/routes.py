@@ -162,7 +162,7 @@ async def changes(
     return await cached(request, engine, "changes", tenant, **asked, limit=limit)
 
 
-@api.get("/usual", summary="A metric beside what is usual of it", response_model=shapes.Rows)
+@api.get("/usual", summary="A metric beside what is usual of it", response_model=shapes.Usual)
 async def usual(
     request: Request,
     engine: EngineOf,
@@ -243,7 +243,7 @@ async def states(request: Request, engine: EngineOf, tenant: Reads, account: Acc
     return await cached(request, engine, "states", tenant, account=account, at=at)
 
 
-@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=shapes.Rows)
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=shapes.Ruled)
 async def trends(
     request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
 ) -> Response:
@@ -251,7 +251,7 @@ async def trends(
     return await cached(request, engine, "trends", tenant, start=start, end=end, grain=grain)
 
 
-@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=shapes.Rows)
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=shapes.Ruled)
 async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Response:
     """Return every channel id with classified messages, worst first."""
     return await cached(request, engine, "hotspots", tenant, start=start, end=end)

@@ -77,7 +77,9 @@ class MetricRow(Shape):
     kind: str
     statistics: list[str] = Field(description="Asked for as <name>.<statistic>; empty: it is asked for by its name.")
     dimensions: list[str]
-    grains: list[str] = Field(description="Those of kept rollups.")
+    grains: list[str]
+    rollup: str = Field(description="What is counted together with it, by one statement.")
+    state: bool = Field(description="Whether it is about a moment, and not about a range.")
     definition_version: int
 
 
@@ -94,6 +96,29 @@ class RowsAnswer(Shape):
     freshness: dict[str, Any] = Field(description="Which part came from stored windows and which from raw events.")
 
 
+class RuleShape(Shape):
+    """What counts as a complaint: which topics and tones, and from how many messages and which share on a channel is hot."""
+
+    topics: list[str]
+    tones: list[str]
+    minimum: int
+    ratio: float
+
+
+class RuledAnswer(RowsAnswer):
+    """Rows by a rule, and how fresh they are."""
+
+    tenant: str
+    rule: RuleShape
+
+
+class UsualAnswer(RowsAnswer):
+    """Windows of a metric, each beside what is usual of it."""
+
+    metric: str
+    unit: str
+
+
 class Behind(Shape):
     """A page of the events behind a number."""
 
@@ -107,11 +132,17 @@ class ExplanationAnswer(Shape):
 
     metric: str
     definition: str
+    definition_version: int
     unit: str
+    fact: str = Field(description="What a row of the fact is that it counts.")
     formula: str
     numerator_of: str = Field("", description="What the numerator of a share or mean counts, in words.")
     denominator_of: str = Field("", description="What its denominator counts.")
     value: Any
+    numerator: float | None = Field(None, description="Of a share or mean.")
+    denominator: float | None = Field(None, description="Of a share or mean.")
+    n: int | None = Field(description="How many things the value is of.")
+    state: str = Field(description="Whether the value is settled, and else why not.")
     parts: dict[str, Any]
     windows: dict[str, Any]
     events: Behind
@@ -135,6 +166,7 @@ class StatesAnswer(Shape):
     """What is the case at a moment."""
 
     tenant: str
+    account: str | None = Field(description="null: all.")
     at: str
     now: dict[str, float | str | None] = Field(
         description="By metric; null with `<metric>.state` beside it where it is not known."
@@ -158,6 +190,7 @@ class ChangesAnswer(Shape):
     before: float | None
     after: float | None
     difference: float | None
+    periods: dict[str, list[str]] = Field(description="`before` and `after`, each from and to in the tenant's zone.")
     dimensions: dict[str, Contributions]
 
 
@@ -169,6 +202,18 @@ class UsualShape(Shape):
     n: int = Field(description="Weeks that it is known of.")
     low: float | None = Field(description="From here to `high` is noise.")
     high: float | None
+
+
+class CourseRow(Shape):
+    """A window of a number, beside what is usual of it."""
+
+    window: str = Field(description="When it begins, in the tenant's zone.")
+    value: float | None
+    n: int | None
+    state: str
+    low: float | None
+    high: float | None
+    median: float | None
 
 
 class NewsNumber(Shape):
@@ -186,6 +231,7 @@ class NewsNumber(Shape):
     verdict: str = Field(description="news, beyond (but of little), usual or unknown.")
     way: str | None = Field(description="better, worse, up or down; null: within its noise.")
     size: float = Field(description="How many times as far from the median as its noise reaches.")
+    course: list[CourseRow] = Field(default_factory=list, description="With a grain: its windows; else absent.")
 
 
 class NewsCause(Shape):
@@ -198,12 +244,14 @@ class NewsCause(Shape):
     n: int
     contribution: float
     share: float = Field(description="Of the difference.")
+    same: str | None = Field(description="The value of another dimension that is the same rows.")
 
 
 class NewsPoint(NewsNumber):
     """A number that is news, in words, with its cause."""
 
     head: str
+    things: str = Field(description="What it goes over: ratings, conversations; empty: it counts.")
     change: str = Field(description="Against the period before, or what is usual.")
     in_words: str | None = Field(description="What is usual, where `change` does not say so.")
     because: str | None
@@ -215,13 +263,14 @@ class NewsPoint(NewsNumber):
 class NewsAnswer(Shape):
     """What is unusual of some days."""
 
-    start: Moment = Field(alias="from")
-    end: Moment = Field(alias="to")
-    before: list[str] | None = Field(description="The period compared with.")
+    start: str = Field(alias="from", description="RFC 3339, in the tenant's zone.")
+    end: str = Field(alias="to", description="Where the days end, or now.")
+    before: list[str] | None = Field(description="The period compared with: from and to.")
     lead: str = Field(description="The sentence on top.")
     points: list[NewsPoint] = Field(description="At most three, the worst first.")
     rest: str = Field(description="What is within its usual range, in words.")
     numbers: list[NewsNumber]
+    freshness: dict[str, Any]
 
 
 class Snapshot(Shape):
@@ -231,7 +280,15 @@ class Snapshot(Shape):
     date: str
     account_id: str | None = Field(description="null: the whole team.")
     state: str
+    zone: str
+    definition_version: int
     made_at: Moment
+    messages: dict[str, float | None]
+    campaigns: dict[str, float | None]
+    contacts: dict[str, float | None]
+    conversations: dict[str, Any]
+    complete: bool = Field(description="Whether no gap of a source lies in it.")
+    gaps: list[dict[str, Any]]
 
 
 class SnapshotsAnswer(Shape):
@@ -243,6 +300,9 @@ class SnapshotsAnswer(Shape):
 class MadeSnapshotAnswer(Shape):
     """A snapshot made now."""
 
+    processed: int = Field(description="Tenants that were looked at.")
+    created: int
+    kept: int = Field(description="Tenants whose kept ones stay.")
     rows: list[Snapshot]
     errors: dict[str, str]
 
@@ -257,9 +317,13 @@ class JobRow(Shape):
     attempts: int
     progress: float = Field(ge=0, le=100)
     error: str | None
+    error_class: str | None = Field(description="Whether trying again can help.")
+    action: str | None = Field(description="What a person can do.")
     created_at: Moment
     started_at: Moment
     ended_at: Moment
+    next_try_at: Moment
+    seconds: float | None = Field(description="How long it worked, once it has ended.")
 
 
 class JobAnswer(JobRow):
@@ -293,6 +357,7 @@ class ScheduleAnswer(Shape):
     next_run: Moment
     last_run: Moment
     paused: bool
+    doc: str = Field(description="What its jobs do.")
 
 
 class SchedulesAnswer(Shape):
@@ -332,6 +397,8 @@ class ReadyAnswer(Shape):
 
 Catalogue = Annotated[dict[str, Any], Like(CatalogueAnswer)]
 Rows = Annotated[dict[str, Any], Like(RowsAnswer)]
+Ruled = Annotated[dict[str, Any], Like(RuledAnswer)]
+Usual = Annotated[dict[str, Any], Like(UsualAnswer)]
 Explanation = Annotated[dict[str, Any], Like(ExplanationAnswer)]
 States = Annotated[dict[str, Any], Like(StatesAnswer)]
 Changes = Annotated[dict[str, Any], Like(ChangesAnswer)]

@@ -20,6 +20,7 @@ from hubbub.app import Engine
 from hubbub.store.control import SCOPES
 from tests.extent import REQUESTS
 from tests.unit.web.conftest import NOW, Face, event, serving
+from tests.unit.web.undescribed import undescribed
 
 LEAST_ANSWERED = {"operator": 18, "tenant": 30}
 """Routes that at least one request reached: a document that only refuses would conform too."""
@@ -99,7 +100,7 @@ def sensible(case: Any, engine: Engine) -> None:
 
 @pytest.mark.parametrize("who", ["operator", "tenant"])
 def test_the_application_is_as_described(face: Face, who: str) -> None:
-    """No request, as described or not, gets a 500, or a status, media type or body that its route does not describe."""
+    """No request, as described or not, gets a 500, or a status, media type, body or field that its route does not describe."""
     key = face.operator if who == "operator" else face.engine.keys.add("acme", SCOPES).key
     document = schemathesis.openapi.from_asgi("/openapi.json", face.http.app)
     faults: dict[str, str] = {}
@@ -125,6 +126,12 @@ def test_the_application_is_as_described(face: Face, who: str) -> None:
             excluded = [positive_data_acceptance, ignored_auth, *([negative_data_rejection] if mended else [])]
             answer = case.call_and_validate(excluded_checks=excluded)
             told[case.operation.label, answer.status_code] += 1
+            if answer.status_code < 300 and answer.headers.get("content-type", [""])[0] == "application/json":
+                described = case.operation.definition.raw["responses"][str(answer.status_code)]
+                beside = list(
+                    undescribed(answer.json(), described["content"]["application/json"]["schema"], document.raw_schema)
+                )
+                assert not beside, f"fields that nothing describes: {beside}"
 
         try:
             ask()
