@@ -222,6 +222,7 @@ def news(
 ) -> None:
     """Say what is unusual of some days, the worst first, with its cause; nothing within its own noise."""
     from hubbub.cli import show
+    from hubbub.reports.words import near
 
     answer = _ask(
         "news", data, tenant=tenant, metrics=metric or [], start=start, end=end, where=pairs(where), compare=compare
@@ -238,9 +239,9 @@ def news(
             typer.echo(line)
     rows = [
         {
-            "metric": one["metric"], "value": show.text(one["value"], one["metric"]),
-            "before": show.text(one["previous"], one["metric"]),
-            **{name: show.text(one["usual"][name], one["metric"]) for name in ("median", "low", "high")},
+            "metric": one["metric"], "value": near(one["value"], one["unit"]),
+            "before": near(one["previous"], one["unit"]),
+            **{name: near(one["usual"][name], one["unit"]) for name in ("median", "low", "high")},
             "verdict": one["verdict"],
         }
         for one in answer["numbers"] if not one["dimension"]

@@ -93,15 +93,38 @@ def lead(points: Sequence[Point], known: Sequence[Number]) -> str:
         return "What is usual is not known yet: that takes four weeks before these days."
     count = "The one number" if len(known) == 1 else f"All {len(known)} numbers"
     verb = "is within its usual range" if len(known) == 1 else "are within their usual range"
-    if any(one.judged.verdict is Verdict.BEYOND for one in known):
-        return f"{QUIET}. No number is far from its usual range."
+    if beyond := [_called(one) for one in known if one.judged.verdict is Verdict.BEYOND]:
+        lies = "lie beyond their usual range" if _many(beyond) else "lies beyond its usual range"
+        return f"{QUIET}. {_sentence(beyond)} {lies}, by little or of few things."
     return f"{QUIET}. {count} {verb}."
 
 
 def rest(points: Sequence[Point], known: Sequence[Number]) -> str:
-    """Say which numbers are within their usual range, beside points; empty where there is no point."""
-    names = [_CALLED[one.metric] for one in known if one.judged.verdict is Verdict.USUAL and one.metric in _CALLED]
-    if not points or not names:
+    """Say, beside points, which other numbers are unusual, and which within their usual range; empty where there is no point."""
+    if not points:
         return ""
+    said = {_kind(point.number.metric) for point in points}
+    news = [_called(one) for one in known if one.judged.verdict is Verdict.NEWS and _kind(one.metric) not in said]
+    usual_ = [_CALLED[one.metric] for one in known if one.judged.verdict is Verdict.USUAL and one.metric in _CALLED]
+    texts = ((news, "unusual, too"), (usual_, "within the usual range"))
+    return " ".join(f"{_sentence(names)} {'are' if _many(names) else 'is'} {text}." for names, text in texts if names)
+
+
+def _called(number: Number) -> str:
+    return _CALLED.get(number.metric, number.metric)
+
+
+def _kind(metric: str) -> str:
+    """Return what statistics of a metric have in common: one of them is a point, and stands for the others."""
+    return metric.partition(".")[0]
+
+
+def _many(names: Sequence[str]) -> bool:
+    """Whether a verb of these names is in the plural."""
+    return len(names) > 1 or names[0].endswith("s")
+
+
+def _sentence(names: Sequence[str]) -> str:
+    """Return names as the beginning of a sentence."""
     text = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
-    return f"{text[:1].upper()}{text[1:]} {'are' if len(names) > 1 else 'is'} within the usual range."
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,53 @@
+"""The news in words: what stands beside points, and what a quiet stretch says of numbers that are a little beyond usual."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.metrics.catalogue import find
+from hubbub.news import sentences
+from hubbub.news.judge import Judged, Verdict
+from hubbub.news.news import Number, Point
+from hubbub.query.result import Cell
+from hubbub.query.usual import Usual
+
+USUAL = Usual(1.0, 0.1, 8, 0.5, 1.5)
+
+
+def number(metric: str, verdict: Verdict) -> Number:
+    """Return a number with a verdict."""
+    return Number(metric, "", "", find(metric).unit, Cell(2.0), None, USUAL, Judged(verdict))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ({"csat": Verdict.USUAL}, "Nothing unusual. The one number is within its usual range."),
+        (
+            {"csat": Verdict.USUAL, "messages": Verdict.USUAL},
+            "Nothing unusual. All 2 numbers are within their usual range.",
+        ),
+        (
+            {"csat": Verdict.BEYOND, "messages": Verdict.USUAL},
+            "Nothing unusual. Satisfaction lies beyond its usual range, by little or of few things.",
+        ),
+        (
+            {"csat": Verdict.BEYOND, "messages": Verdict.BEYOND},
+            "Nothing unusual. Satisfaction and messages lie beyond their usual range, by little or of few things.",
+        ),
+    ],
+)
+def test_a_quiet_stretch_claims_no_more_than_is_so(verdicts: dict[str, Verdict], said: str) -> None:
+    """A number beyond its usual range is named, though it is no news."""
+    assert sentences.lead((), [number(metric, verdict) for metric, verdict in verdicts.items()]) == said
+
+
+def test_what_stands_beside_points() -> None:
+    """Numbers that are unusual beside the points are named once: another statistic of a point is not; then those that are usual."""
+    first = number("first_response_ms.p50", Verdict.NEWS)
+    known = [
+        first, number("first_response_ms.p90", Verdict.NEWS), number("messages", Verdict.NEWS), number("csat", Verdict.USUAL),
+    ]  # fmt: skip
+    point = Point(first, "", "", "", "", None, {})
+    assert sentences.rest((point,), known) == "Messages are unusual, too. Satisfaction is within the usual range."
+    assert sentences.rest((), known) == ""
