@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 
 from hubbub.model.page import Page
 from hubbub.store.access import Access, Link, Session
 
 
 @dataclass(frozen=True, slots=True)
-class LinkView:
-    """A sign-in link or a shared link; never its token."""
-
-    id: str
-    kind: str
-    role: str
-    tenant: str | None
-    label: str
-    view: str
-    """Query string that a shared link holds fast."""
-    created_at: datetime
-    expires_at: datetime
-    used_at: datetime | None
-    revoked_at: datetime | None
-    page: str
-    """The page that a shared link opens."""
-    alone: bool
-    """It shows no other page."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewLink(LinkView):
+class NewLink(Link):
     """A link that was made."""
 
     path: str
@@ -92,21 +70,21 @@ class AccessService:
         link, token = self._store.share(tenant, view, label, seconds, page, alone=alone)
         return _new(link, f"/s/{token}")
 
-    def links(self, tenant: str | None = None, kind: str | None = None) -> Page[LinkView]:
+    def links(self, tenant: str | None = None, kind: str | None = None) -> Page[Link]:
         """Return the links of a tenant, or of operators, newest first."""
-        return Page([LinkView(**_shown(one, LinkView)) for one in self._store.links(tenant, kind)])
+        return Page(self._store.links(tenant, kind))
 
-    def revoke_link(self, link: str, tenant: str | None = None) -> LinkView:
+    def revoke_link(self, link: str, tenant: str | None = None) -> Link:
         """Make a link useless from now on, and end the session that was come in to by it."""
-        return LinkView(**_shown(self._store.revoke(link, tenant), LinkView))
+        return self._store.revoke(link, tenant)
 
     def sessions(self, tenant: str | None = None) -> Page[SessionView]:
         """Return who of a tenant, or of operators, is signed in, newest first."""
-        return Page([SessionView(**_shown(one, SessionView)) for one in self._store.sessions(tenant)])
+        return Page([_view(one) for one in self._store.sessions(tenant)])
 
     def end_session(self, session: str, tenant: str | None = None) -> SessionView:
         """End a session of a tenant's, or of an operator's, by its id."""
-        return SessionView(**_shown(self._store.end(session, tenant), SessionView))
+        return _view(self._store.end(session, tenant))
 
     def end_sessions(self, tenant: str | None = None, besides: str = "") -> Ended:
         """End all sessions of a tenant, or of operators, besides the one with an id."""
@@ -114,9 +92,8 @@ class AccessService:
 
 
 def _new(link: Link, path: str) -> NewLink:
-    return NewLink(**_shown(link, LinkView), path=path)
+    return NewLink(**{one.name: getattr(link, one.name) for one in fields(link)}, path=path)
 
 
-def _shown(one: Link | Session, view: type[LinkView | SessionView]) -> dict[str, Any]:
-    """Return what a stored row has for each field of what is shown of it."""
-    return {field.name: getattr(one, field.name) for field in fields(view)}
+def _view(one: Session) -> SessionView:
+    return SessionView(one.id, one.role, one.tenant, one.label, one.created_at, one.expires_at, one.link, one.seen_at)

@@ -13,14 +13,13 @@ from urllib.parse import parse_qsl
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 from hubbub.model.window import utc_naive
-from hubbub.operations.access import LinkView
 from hubbub.operations.keys import KeyView
 from hubbub.pages.ask import Ask
 from hubbub.pages.forms import Act, Field, asked, data_table
 from hubbub.pages.numbers import FIRST, NUMBERS
 from hubbub.pages.parts import Column, Done, Form, Shown
 from hubbub.pages.view import FILTERS, PRESETS
-from hubbub.store.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS
+from hubbub.store.access import ID_DIGITS, LONGEST_SHARE, LONGEST_SIGN_IN, ROLES, SEEN_SECONDS, Link
 from hubbub.store.control import SCOPES
 
 PAGE_SIZE = 50
@@ -45,11 +44,11 @@ Whose = Callable[[Ask, Form], str | None]
 """Whose entrances a page or a form is about: a tenant's, or (None) the operators'."""
 
 
-def state_of(one: KeyView | LinkView, now: datetime) -> str:
+def state_of(one: KeyView | Link, now: datetime) -> str:
     """Say whether a key or a link still lets somebody in."""
     if one.revoked_at:
         return "revoked"
-    if isinstance(one, LinkView) and one.used_at:
+    if isinstance(one, Link) and one.used_at:
         return "used"
     return "ended" if one.expires_at and one.expires_at <= utc_naive(now) else "works"
 

@@ -60,10 +60,7 @@ sessions = sa.Table(
 
 @dataclass(frozen=True)
 class Link:
-    """A link as it may be listed: never its token. `view` is the query string that a shared link holds fast.
-
-    `page` is the one that a shared link opens; `alone`: it shows no other.
-    """
+    """A sign-in link or a shared link; never its token."""
 
     id: str
     kind: str
@@ -71,12 +68,15 @@ class Link:
     tenant: str | None
     label: str
     view: str
+    """Query string that a shared link holds fast."""
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
     page: str
+    """The page that a shared link opens."""
     alone: bool
+    """It shows no other page."""
 
 
 @dataclass(frozen=True)
