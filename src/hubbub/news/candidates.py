@@ -63,4 +63,4 @@ CANDIDATES: tuple[Candidate, ...] = (
         1.2,
     ),
 )  # fmt: skip
-"""Of numbers that are as far from usual by their weight, the first one is told first."""
+"""Of numbers that are as far from usual by their weight, the first one comes first."""

@@ -1,7 +1,7 @@
 """What moved a number, for people: the rows of one dimension, each thing once, out of what `changes` answers.
 
 Left out, and said so: dimensions that have one row, which is the whole; rows of a channel that are one room's; parts that move the
-number less than chance would; and whoever has no name.
+number less than chance would; and rows without a name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.query.distributions import QUANTILES
 MOST = 6
 """Rows that are shown."""
 LEAST_SHARE = 0.1
-"""Of the difference: what moved the number less is not told."""
+"""Of the difference: what moved the number less is left out."""
 CHANCE = 3
 """Standard errors below which the change of a part is chance."""
 FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
@@ -46,7 +46,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The rows of the dimension that tells most, the greatest first, and what was left out, in words."""
+    """The rows of the dimension that explains most, the greatest first, and what was left out, in words."""
 
     dimension: str
     rows: tuple[Cause, ...]

@@ -61,9 +61,9 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
         return Judged(Verdict.USUAL)
     half = (usual.high if rises else usual.median) - (usual.median if rises else usual.low)
     size = min(FURTHEST, abs(value - usual.median) / half) if half > 0 else FURTHEST
-    told = candidate is not None and bool(candidate.up if rises else candidate.down)
+    has_words = candidate is not None and bool(candidate.up if rises else candidate.down)
     near = usual.median if previous is None else min(usual.median, previous, key=lambda one: abs(value - one))
-    matters = told and candidate is not None and _matters(candidate, find(metric).unit, cell, near)
+    matters = has_words and candidate is not None and _matters(candidate, find(metric).unit, cell, near)
     return Judged(Verdict.NEWS if matters else Verdict.BEYOND, way_of(metric, rises=rises), size)
 
 

@@ -29,9 +29,9 @@ from hubbub.query.usual_stretch import Stretch, usual_of_stretch
 from hubbub.storage.transaction import Transaction
 
 MOST = 3
-"""Points that are told."""
+"""Points at most."""
 LEAST_CAUSE = 0.3
-"""Of the difference: a cause that explains less is not told."""
+"""Of the difference: a cause that explains less is left out."""
 ROOM = "channel_id"
 LONGEST = timedelta(days=366)
 """A longer stretch has no news: eight weeks say nothing of years."""
@@ -121,13 +121,13 @@ def news(
 ) -> News:
     """Return the news of a question's range under its filters, compared with what its `compare` names.
 
-    Its metrics are judged beside those of `CANDIDATES`, and none of them is told of. What does not know a filter is left out.
+    Its metrics are judged beside those of `CANDIDATES`, and none of them becomes a point. What does not know a filter is left out.
     With a `grain` they have their course; each dimension of `by` has numbers for each of its values, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
     numbers, answer = _judge_all(ask, reading, tenant, question, now)
-    told = sorted(_once([one for one in numbers if one.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
-    points = tuple(_point_of(ask, tenant, question, now, one, label) for one in told)
+    worst = sorted(_once([one for one in numbers if one.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
+    points = tuple(_point_of(ask, tenant, question, now, one, label) for one in worst)
     span = answer.get("compared_with")
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [one for one in numbers if not one.dimension and one.judged.verdict is not Verdict.UNKNOWN]

@@ -119,9 +119,9 @@ class FetchService:
             raise BadInputError(f"date {date}: this day has not begun")
         with structlog.contextvars.bound_contextvars(tenant=tenant, integration_id=found.id, date=date):
             fetched = self._fetch(one, found, day, history=is_backfill, catching_up=catching_up)
-            told = plain(fetched)
+            row = plain(fetched)
             log.info(
-                "day fetched", **{name: told[name] for name in told if name not in ("tenant", "integration_id", "date")}
+                "day fetched", **{name: row[name] for name in row if name not in ("tenant", "integration_id", "date")}
             )
         return fetched
 

@@ -13,7 +13,7 @@ from hubbub.model.question import parse_moment
 from hubbub.store.control import Control, Key
 
 LONGEST_OVERLAP = 30 * 86_400
-"""Seconds that an old key may work beside the one in its stead."""
+"""Seconds that an old key may still work after it was rotated."""
 
 
 @dataclass(frozen=True, slots=True)

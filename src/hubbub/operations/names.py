@@ -1,6 +1,6 @@
 """Names: what ids are called, as sources say it, or as somebody set it by hand.
 
-Ids stay the identity of everything; why/0034-names-are-labels.md tells what was decided.
+Ids stay the identity of everything; why/0034-names-are-labels.md says what was decided.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class AwaitedReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportFile:
-    """A report in a format: where it is, and what whoever saves it elsewhere calls it."""
+    """A report in a format: where it is, and its name for saving it elsewhere."""
 
     path: Path
     media_type: str

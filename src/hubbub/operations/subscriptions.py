@@ -209,12 +209,12 @@ class SubscriptionService:
             f"{base}{stop}" if base else "",
         )
         rows = [row for section in data["sections"] if section["name"] == "summary" for row in section["rows"]]
-        told = {
+        content = {
             "tenant": tenant.id, "kind": one.kind, "from": data["from"], "to": data["to"], "report": report,
             "numbers": [{name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in rows],
         }  # fmt: skip
         files = tuple((report, format_) for format_ in one.formats)
-        return Notice("digest", made.title, made.lines, path, told, made.html, stop, files)
+        return Notice("digest", made.title, made.lines, path, content, made.html, stop, files)
 
 
 def _notes(one: Subscription, due: datetime, now: datetime, lacking: str) -> list[str]:

@@ -23,7 +23,7 @@ Number = Mapping[str, Any]
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any] | None:
-    """Return the news of the view's days, with the course of some metrics; None of more days than news are told of."""
+    """Return the news of the view's days, with the course of some metrics; None where the days are too many for news."""
     try:
         return ask.once("news", lambda: _asked(ask, metrics))
     except BadQuestionError:
@@ -42,7 +42,7 @@ def _asked(ask: Ask, metrics: Sequence[str], by: Sequence[str] = ()) -> dict[str
 
 
 def sliced(ask: Ask, metrics: Sequence[str], by: Sequence[str]) -> dict[tuple[str, str, str], Number]:
-    """Return numbers of slices beside what is usual, by metric, dimension and value; none of more days than news are told of."""
+    """Return numbers of slices beside what is usual, by metric, dimension and value; none where the days are too many for news."""
     try:
         answer = _asked(ask, metrics, by)
     except BadQuestionError:
@@ -57,8 +57,8 @@ def by_metric(answer: Mapping[str, Any] | None) -> dict[str, Number]:
 
 def leading(answer: Mapping[str, Any] | None, metrics: Sequence[str]) -> str | None:
     """Return the first of some metrics that the news are about: it is shown first."""
-    told = [one["metric"] for one in answer["points"] if one["dimension"] is None] if answer else []
-    return next((name for name in told if name in metrics), None)
+    metrics_of_points = [one["metric"] for one in answer["points"] if one["dimension"] is None] if answer else []
+    return next((name for name in metrics_of_points if name in metrics), None)
 
 
 def shown(ask: Ask, answer: Mapping[str, Any] | None) -> Shown:
@@ -98,7 +98,7 @@ def _no_rows(ask: Ask) -> Shown:
 
 def _nothing(ask: Ask, answer: Mapping[str, Any] | None) -> str:
     if answer is None:
-        return "News are told of up to a year: take fewer days to see what is unusual."
+        return "News cover up to a year: take fewer days to see what is unusual."
     if ask.view.where:
         return "What is unusual is not known by these filters."
     return "These days have not begun."

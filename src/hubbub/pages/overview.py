@@ -59,8 +59,7 @@ def _found(ask: Ask) -> Mapping[str, Any] | None:
 
 def _metrics(ask: Ask) -> list[str]:
     """Return the metrics of the cards; where the news are about the slowest first responses, these take the median's place."""
-    told = news.leading(_found(ask), [ask.timed(SLOWEST)])
-    swap = {FIRST: SLOWEST} if told else {}
+    swap = {FIRST: SLOWEST} if news.leading(_found(ask), [ask.timed(SLOWEST)]) else {}
     return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
 
 

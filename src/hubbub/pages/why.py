@@ -22,7 +22,7 @@ def why(ask: Ask, metric: str, number: Mapping[str, Any] | None) -> Shown:
     """Show what moved a metric between the view's days and those it is compared with."""
     if ask.view.compared is None:
         nothing = "All time has nothing before it." if ask.view.range == "all" else "Choose a comparison."
-        return Shown(empty=f"{nothing} What moved a number is told between two periods.")
+        return Shown(empty=f"{nothing} What moved a number is a question of two periods: choose a comparison.")
     name = made_of(metric, (number["previous"] or number["value"]) if number else None)
     try:
         answer = ask.kept(

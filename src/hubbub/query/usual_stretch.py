@@ -1,4 +1,4 @@
-"""What is usual of a whole stretch of days: the noise that its numbers have anyway, by which a change is told from chance.
+"""What is usual of a whole stretch of days: the noise that its numbers have anyway, which a change has to exceed.
 
 A stretch of up to seven days is compared with the same weekdays and hours of the weeks before, window by window, as
 `query/usual.py` does with days. A longer one is compared with the eight settled weeks before it begins: what adds up is their
@@ -6,7 +6,7 @@ median and spread for as many weeks as the stretch has, what does not (shares, m
 shrinks by the root of that number. Of distinct members weeks do not add up: their middle is the stretch before, their spread the
 weeks'.
 
-The band is never narrower than chance alone: a count of n is told from another by more than three times the root of n, a share of n
+The band is never narrower than chance alone: a count of n differs by more than three times the root of n, a share of n
 things by more than three times its standard error. Of up to a week it takes in what there was in each of these weeks: of a few days
 eight numbers say too little about the spread.
 """

@@ -2,7 +2,7 @@
 
 A server that hangs, or is cut off, says nothing, and no time-out of its own ends a statement. Who waits for an answer in silence
 therefore asks whether the server still takes a connection. Where it does the statement is a long one, and is waited for; where it
-does not, everybody who waits is told, and until it is back one caller at a time finds out whether it is.
+does not, every waiting caller gets an error, and until it is back one caller at a time tries again.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Server:
             self.hangs = False
         except psycopg.errors.ConnectionTimeout:
             self.hangs = True
-        except psycopg.Error:  # it answers, or is down: whoever has a connection to it will hear so
+        except psycopg.Error:  # it answers, or is down: those that have a connection to it will hear so
             self.hangs = False
         self._known_until = time.monotonic() + KNOWN_SECONDS
 
