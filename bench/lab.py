@@ -22,11 +22,11 @@ import duckdb
 
 from bench import workload
 from hubbub.app import Engine
+from hubbub.control import control
+from hubbub.control.database import now
 from hubbub.model.event import read_events
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.settings import load
-from hubbub.store import control
-from hubbub.store.database import now
 
 WORK = Path(__file__).parent / "work"
 NOW = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)

@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from hubbub.api import app as web
 from hubbub.app import Engine
 from hubbub.cli.main import app as commands
-from hubbub.web import app as web
 
 _create_app = web.create_app
 

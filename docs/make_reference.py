@@ -20,6 +20,7 @@ import typer
 from pydantic import BaseModel
 
 from hubbub import errors, settings
+from hubbub.api.app import create_app
 from hubbub.app import open_engine
 from hubbub.cli.main import app as command_line
 from hubbub.ingest import accept
@@ -32,7 +33,6 @@ from hubbub.model import event
 from hubbub.publishing.tables import TABLES
 from hubbub.storage.published import ROWS, VIEWS
 from hubbub.storage.store import Store
-from hubbub.web.app import create_app
 
 TARGET = Path(__file__).parent / "reference"
 

@@ -15,6 +15,19 @@ from typing import Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
+from hubbub.control.access import Access
+from hubbub.control.alerts import Alerts
+from hubbub.control.cache import Cache, Following, Redis, space_of
+from hubbub.control.control import Control
+from hubbub.control.coverage import Coverage
+from hubbub.control.database import Database
+from hubbub.control.deliveries import Deliveries
+from hubbub.control.doctor import doctor
+from hubbub.control.encryption import Encryption
+from hubbub.control.idempotency import Idempotency
+from hubbub.control.integrations import Integrations
+from hubbub.control.outbox import Outbox
+from hubbub.control.payloads import Payloads
 from hubbub.errors import NOT_NOW, BadQuestionError, CollectionOffError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
@@ -30,59 +43,46 @@ from hubbub.model.event import Event, Item, nearest, record_from
 from hubbub.model.plain import plain
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
-from hubbub.operations.access import AccessService
-from hubbub.operations.alerts import AlertService
-from hubbub.operations.answers import OPERATIONS as ANSWERING
-from hubbub.operations.answers import AnswerOperations
-from hubbub.operations.calendar import CalendarService
-from hubbub.operations.coverage import CoverageService
-from hubbub.operations.destinations import DestinationService
-from hubbub.operations.erasing import OPERATIONS as ERASING
-from hubbub.operations.erasing import EraseOperations
-from hubbub.operations.fetching import FetchService, feed_of
-from hubbub.operations.incidents import IncidentService
-from hubbub.operations.integrations import IntegrationService
-from hubbub.operations.jobs import DESK_OPERATIONS, JobOperations, checked
-from hubbub.operations.jobs import OPERATIONS as WORKING
-from hubbub.operations.judging import JudgingService
-from hubbub.operations.keeping import OPERATIONS as KEEPING
-from hubbub.operations.keeping import KeepingOperations
-from hubbub.operations.keys import KeyService
-from hubbub.operations.labels import OPERATIONS as LABELLING
-from hubbub.operations.labels import Labels, without_texts
-from hubbub.operations.listening import ListeningService
-from hubbub.operations.messages import MessageService
-from hubbub.operations.names import NameService
-from hubbub.operations.quarantine import QuarantineService
-from hubbub.operations.reports import ReportService
-from hubbub.operations.restatements import RestatementService
-from hubbub.operations.snapshots import SnapshotService
-from hubbub.operations.standing import OPERATIONS as STANDING
-from hubbub.operations.standing import StandingOperations
-from hubbub.operations.subscriptions import SubscriptionService
-from hubbub.operations.tenants import TenantService
-from hubbub.operations.workflows import Workflows
 from hubbub.outgoing.http import Outgoing
 from hubbub.query.cached import CachedAnswers, Part
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
 from hubbub.replies.reply import Replies
+from hubbub.services.access import AccessService
+from hubbub.services.alerts import AlertService
+from hubbub.services.answers import OPERATIONS as ANSWERING
+from hubbub.services.answers import AnswerOperations
+from hubbub.services.calendar import CalendarService
+from hubbub.services.coverage import CoverageService
+from hubbub.services.destinations import DestinationService
+from hubbub.services.erasing import OPERATIONS as ERASING
+from hubbub.services.erasing import EraseOperations
+from hubbub.services.fetching import FetchService, feed_of
+from hubbub.services.incidents import IncidentService
+from hubbub.services.integrations import IntegrationService
+from hubbub.services.jobs import DESK_OPERATIONS, JobOperations, checked
+from hubbub.services.jobs import OPERATIONS as WORKING
+from hubbub.services.judging import JudgingService
+from hubbub.services.keeping import OPERATIONS as KEEPING
+from hubbub.services.keeping import KeepingOperations
+from hubbub.services.keys import KeyService
+from hubbub.services.labels import OPERATIONS as LABELLING
+from hubbub.services.labels import Labels, without_texts
+from hubbub.services.listening import ListeningService
+from hubbub.services.messages import MessageService
+from hubbub.services.names import NameService
+from hubbub.services.quarantine import QuarantineService
+from hubbub.services.reports import ReportService
+from hubbub.services.restatements import RestatementService
+from hubbub.services.snapshots import SnapshotService
+from hubbub.services.standing import OPERATIONS as STANDING
+from hubbub.services.standing import StandingOperations
+from hubbub.services.subscriptions import SubscriptionService
+from hubbub.services.tenants import TenantService
+from hubbub.services.workflows import Workflows
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
-from hubbub.store.access import Access
-from hubbub.store.alerts import Alerts
-from hubbub.store.cache import Cache, Following, Redis, space_of
-from hubbub.store.control import Control
-from hubbub.store.coverage import Coverage
-from hubbub.store.database import Database
-from hubbub.store.deliveries import Deliveries
-from hubbub.store.doctor import doctor
-from hubbub.store.integrations import Integrations
-from hubbub.store.outbox import Outbox
-from hubbub.store.payloads import Payloads
-from hubbub.store.repeats import Repeats
-from hubbub.store.vault import Vault
 from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
 
 Step = Callable[[str], None]
@@ -124,14 +124,15 @@ class Engine(
         self._open_keeping()
         self.access_store = Access(self.database, self.control)
         self.delivered = Deliveries(self.database, self.clock)
-        self.vault = Vault(self.settings.data, secret)
+        self.encryption = Encryption(self.settings.data, secret)
         self.http = Outgoing(self.settings.allow_private_hosts)
-        self.integration_store = Integrations(self.database, self.vault)
+        self.integration_store = Integrations(self.database, self.encryption)
         self.ledger = Coverage(self.database, self.integration_store, feed_of)
         self.control.followers.append(self.ledger.follow)
-        self.payload_store, self.repeats = Payloads(self.database, self.vault), Repeats(self.database, self.vault)
+        self.payload_store = Payloads(self.database, self.encryption)
+        self.idempotency = Idempotency(self.database, self.encryption)
         self._open_erasing()
-        self.outbox, self.alert_store = Outbox(self.database, self.vault), Alerts(self.database)
+        self.outbox, self.alert_store = Outbox(self.database, self.encryption), Alerts(self.database)
 
     def _open_data(self) -> None:
         """Open what events go in by, and answers come out by."""
@@ -156,14 +157,8 @@ class Engine(
         self.listening = ListeningService(self.clock, self.http, self.integration_store, self.receiving, self.delivered)
         self.sockets = Sockets(self.integration_store, self.listening.open)
         self.replies = Replies(
-            self.http,
-            self.settings.ai,
-            self.control,
-            self.payload_store,
-            self.integration_store,
-            self.record,
-            self.clock,
-        )
+            self.http, self.settings.ai, self.control, self.payload_store, self.integration_store, self.record, self.clock
+        )  # fmt: skip
 
     def _compose(self) -> None:
         """Make the services, each of what it needs."""
@@ -178,7 +173,9 @@ class Engine(
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(clock, store, control, integrations, self.ledger)
-        self.labels = Labels(store, control, self.database, self.vault, self._accept_labels, clock, settings.ai, http)
+        self.labels = Labels(
+            store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, http
+        )
         self.integrations = IntegrationService(
             settings, clock, control, integrations, self.payload_store, self.ledger, self.delivered
         )

@@ -10,10 +10,10 @@ from typing import Any
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from hubbub.api.app import create_app
 from hubbub.cli.main import app as commands
 from hubbub.ingest.sources import slack
 from hubbub.model.tenant import KEEP_EVERYTHING
-from hubbub.web.app import create_app
 from tests.acceptance.conftest import DATA, needs, open_engine
 
 FIRST = datetime.now(UTC) - timedelta(days=3)

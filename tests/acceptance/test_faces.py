@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.cli.main import run
 from hubbub.clock import fixed
@@ -29,8 +30,7 @@ from hubbub.metrics.snapshots import SECTIONS
 from hubbub.model.tenant import KEEP_EVERYTHING
 from hubbub.model.window import Grain
 from hubbub.publishing.tables import TABLES
-from hubbub.reports.words import shown
-from hubbub.web.app import create_app
+from hubbub.reports.formatting import shown
 from tests.acceptance.conftest import open_engine
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

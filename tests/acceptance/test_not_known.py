@@ -18,10 +18,10 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.cli import answers as commands
 from hubbub.cli.main import app
-from hubbub.web.app import create_app
 from tests.acceptance.conftest import open_engine
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from hubbub.pages.every import OPERATOR, TENANT
+from hubbub.dashboard.registry import OPERATOR, TENANT
 from tests.browser.conftest import EVIL, HOTEL, Server, Visitor, visiting
 
 pytestmark = pytest.mark.timeout(900)

@@ -225,7 +225,7 @@ def test_a_worker_is_well_while_its_heart_beats(
     """The check of a worker wants a young heartbeat of its own host: none, an old one and another host's do not count."""
     monkeypatch.setenv("HUBBUB_DATA", str(tmp_path))
     ledger, now = Ledger(f"sqlite:///{tmp_path / 'jobs.db'}"), datetime.now(UTC)
-    ledger.beat("elsewhere-7-abc", now)
+    ledger.heartbeat("elsewhere-7-abc", now)
     assert "no heartbeat" in healthy("worker")
     with open_engine(tmp_path) as engine:
         running = engine.worker()
@@ -233,6 +233,6 @@ def test_a_worker_is_well_while_its_heart_beats(
         assert healthy("worker") == ""
         mine = next(process for process in ledger.beats() if not process.startswith("elsewhere"))
         running.stop()
-    ledger.beat(mine, now - timedelta(minutes=5))
+    ledger.heartbeat(mine, now - timedelta(minutes=5))
     assert "no heartbeat" in healthy("worker")
     ledger.close()

@@ -17,18 +17,18 @@ import structlog
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.clock import fixed
+from hubbub.control.alerts import Decision, Entry, Incident, new_id
+from hubbub.control.control import SCOPES
+from hubbub.dashboard import unsubscribe
+from hubbub.dashboard.files import files
+from hubbub.dashboard.routes import routes as pages
 from hubbub.metrics import catalogue
 from hubbub.model.event import TEXT_FIELDS, TYPES
-from hubbub.pages import unsubscribe
-from hubbub.pages.files import files
-from hubbub.pages.routes import routes as pages
 from hubbub.settings import load
-from hubbub.store.alerts import Decision, Entry, Incident, new_id
-from hubbub.store.control import SCOPES
 from hubbub.telemetry import configure_logs
-from hubbub.web.app import create_app
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 CANARY = "canary7f3a"
@@ -271,7 +271,7 @@ def everything(answer: httpx2.Response) -> str:
 
 
 def test_every_route_says_who_may_ask(house: House) -> None:
-    """The routes of the application are those of the table above, described or not; of pages see tests/unit/pages."""
+    """The routes of the application are those of the table above, described or not; of pages see tests/unit/dashboard."""
     app: FastAPI = house.http.app  # type: ignore[assignment]
     there = {f"{method} {path}" for path, methods in served(app.routes) for method in methods if method != "HEAD"}
     there -= {

@@ -14,10 +14,10 @@ from unittest.mock import patch
 
 from hubbub.alerts import deliver
 from hubbub.app import Engine
-from hubbub.operations import messages
+from hubbub.control.alerts import Alerts
+from hubbub.control.outbox import Outbox
+from hubbub.services import messages
 from hubbub.settings import load
-from hubbub.store.alerts import Alerts
-from hubbub.store.outbox import Outbox
 
 
 def main(folder: str, place: str, now: str, step: str) -> None:

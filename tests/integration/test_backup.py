@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from hubbub.api.app import create_app
 from hubbub.app import Engine, open_engine
 from hubbub.cli.main import app
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, WrongInstallationError
-from hubbub.web.app import create_app
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ASKED = ["messages", "conversations_started", "first_response_ms.p50"]

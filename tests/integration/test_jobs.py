@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hubbub.control.database import postgresql
 from hubbub.errors import DatabaseUnavailableError
 from hubbub.jobs.queue import Jobs
-from hubbub.store.database import postgresql
 from tests.acceptance.conftest import ROOT
 from tests.extent import AWAY, KILLS_OF_WORKERS
 from tests.integration.job_child import EVERY_MINUTE, open_effects

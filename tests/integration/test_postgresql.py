@@ -17,6 +17,8 @@ import pytest
 from starlette.testclient import TestClient
 
 import hubbub
+from hubbub.api.app import create_app
+from hubbub.control.control import SCOPES
 from hubbub.demo import sample
 from hubbub.errors import BadQuestionError, StoreDamagedError, StoreNewerError, StoreUnavailableError
 from hubbub.facts.refresh import refresh
@@ -31,9 +33,7 @@ from hubbub.query.queries import Queries
 from hubbub.storage import postgresql_schema, schema
 from hubbub.storage.postgresql import CHECK_SECONDS, LOCKS, MAKING, Database
 from hubbub.storage.store import Store
-from hubbub.store.control import SCOPES
 from hubbub.version import __version__
-from hubbub.web.app import create_app
 from tests.conftest import empty_database
 from tests.extent import ALL
 from tests.integration.store_child import BATCH, NOW, TENANTS

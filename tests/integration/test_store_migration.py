@@ -17,8 +17,8 @@ from hubbub.demo import sample
 from hubbub.errors import ConflictError, NotFoundError, StoreBusyError
 from hubbub.metrics.catalogue import names
 from hubbub.model.tenant import KEEP_EVERYTHING
-from hubbub.operations import store_migration
-from hubbub.operations.store_migration import migrate_store
+from hubbub.services import store_migration
+from hubbub.services.store_migration import migrate_store
 from hubbub.settings import Settings, load
 from hubbub.storage import tenant_copy
 from tests.conftest import empty_database

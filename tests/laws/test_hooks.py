@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.extent import WORLDS_OF_DELIVERIES
+from tests.unit.api.conftest import Face, serving
+from tests.unit.api.test_hooks import SECRET, Hook, meta, slack
 from tests.unit.ingest.receivers.bodies import AT
-from tests.unit.web.conftest import Face, serving
-from tests.unit.web.test_hooks import SECRET, Hook, meta, slack
 
 TALKS = 4
 ARRIVAL = ("seq", "tenant", "received_at", "ident")

@@ -8,11 +8,11 @@ from datetime import datetime
 from html import escape
 
 from hubbub.alerts.notice import Notice, notice_of
+from hubbub.control.outbox import Destination, Message
 from hubbub.outgoing import mail as mail_
 from hubbub.outgoing import webhook
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL, SlackClient, ask
-from hubbub.store.outbox import Destination, Message
 
 LONGEST_SLACK = 2900
 """Characters of a Slack text; Slack cuts at 3000."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from hubbub.control.outbox import KINDS
 from hubbub.errors import BadInputError
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.mail import is_address
 from hubbub.outgoing.webhook import key_of, new_secret
-from hubbub.store.outbox import KINDS
 
 LONGEST_URL = 2000
 

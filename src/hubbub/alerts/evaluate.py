@@ -15,13 +15,13 @@ from hubbub.alerts.notice import number, sentence, title, when
 from hubbub.alerts.rules import TICK, checked, delay, windows_to_close
 from hubbub.alerts.run import Run, step
 from hubbub.alerts.series import Facts, now_waiting, series_of
+from hubbub.control.alerts import Entry, Incident, Skipped, StoredRule, new_id
 from hubbub.errors import StoreUnavailableError
 from hubbub.metrics.catalogue import Asked
 from hubbub.model.alert import Kind, Rule
 from hubbub.model.question import Question
 from hubbub.model.window import windows
 from hubbub.query.result import Answer, Cell
-from hubbub.store.alerts import Entry, Incident, Skipped, StoredRule, new_id
 
 BACK = timedelta(days=7)
 """How far back windows are judged that were not when their time came: a server that was down, a source that caught up."""

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from hubbub.alerts.judge import Judged
+from hubbub.control.alerts import Incident
 from hubbub.metrics.catalogue import Asked, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.alert import Direction, Kind, Rule
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
-from hubbub.reports.words import near, plain
-from hubbub.store.alerts import Incident
+from hubbub.reports.formatting import near, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from hubbub.alerts.evaluate import Evaluation
 from hubbub.alerts.notice import Notice, closed, opened
 from hubbub.alerts.rules import quiet_hours
+from hubbub.control.alerts import Entry, StoredRule, new_id
+from hubbub.control.outbox import Destination, Draft
 from hubbub.model.alert import Rule
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of, local_midnight
-from hubbub.store.alerts import Entry, StoredRule, new_id
-from hubbub.store.outbox import Destination, Draft
 
 Count = Callable[[str, str, datetime], int]
 """How many messages of a rule went to a destination since a moment."""

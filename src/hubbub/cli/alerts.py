@@ -11,7 +11,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName, Where, pairs
 
 if TYPE_CHECKING:
-    from hubbub.operations.alerts import Tried
+    from hubbub.services.alerts import Tried
 
 alerts = typer.Typer(help="Alert rules.", no_args_is_help=True)
 incidents = typer.Typer(help="What alert rules found.", no_args_is_help=True)

@@ -222,7 +222,7 @@ def news(
 ) -> None:
     """Say what is unusual of some days, the worst first, with its cause; nothing within its own noise."""
     from hubbub.cli import show
-    from hubbub.reports.words import near
+    from hubbub.reports.formatting import near
 
     answer = _ask(
         "news", data, tenant=tenant, metrics=metric or [], start=start, end=end, where=pairs(where), compare=compare

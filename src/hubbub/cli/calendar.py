@@ -10,7 +10,7 @@ import typer
 from hubbub.cli.options import Data, Json
 
 if TYPE_CHECKING:
-    from hubbub.operations.calendar import CalendarView
+    from hubbub.services.calendar import CalendarView
 
 calendar = typer.Typer(help="A tenant's business hours.", no_args_is_help=True)
 

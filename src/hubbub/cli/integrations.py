@@ -15,7 +15,7 @@ from hubbub.cli.options import AnyTenant, Data, Json, TenantName
 from hubbub.cli.options import pairs as read_pairs
 
 if TYPE_CHECKING:
-    from hubbub.operations.integrations import SetupView
+    from hubbub.services.integrations import SetupView
 
 group = typer.Typer(help="Accounts with other services.", no_args_is_help=True)
 
@@ -74,7 +74,7 @@ def add(
     """Connect an account, and say what to do at its service; secrets are read from a file or stdin and never shown again."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
-    from hubbub.operations.integrations import made_for
+    from hubbub.services.integrations import made_for
 
     if not (chosen := service or provider):
         raise typer.BadParameter("name the service, like: hubbub integrations add slack", param_hint="PROVIDER")

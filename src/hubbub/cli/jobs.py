@@ -105,7 +105,7 @@ def worker(data: Data = None) -> None:
 
     from hubbub.app import open_engine
     from hubbub.cli import show
-    from hubbub.operations.jobs import working
+    from hubbub.services.jobs import working
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
 

@@ -84,7 +84,7 @@ def restore(
     """
     from hubbub.app import open_engine
     from hubbub.cli import show
-    from hubbub.operations import keeping
+    from hubbub.services import keeping
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
 
@@ -181,7 +181,7 @@ def migrate_control(
     What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it again.
     """
     from hubbub.cli import show
-    from hubbub.operations.keeping import carry
+    from hubbub.services.keeping import carry
     from hubbub.settings import load, masked
 
     settings = load(data, control_url=None)
@@ -206,7 +206,7 @@ def migrate_store(
     Stop servers and workers first. What was in use stays as it is; cut short, the same command goes on.
     """
     from hubbub.cli import show
-    from hubbub.operations import store_migration
+    from hubbub.services import store_migration
     from hubbub.settings import load, masked
 
     settings = load(data)
@@ -228,7 +228,7 @@ def rebind(
     stored tokens and texts have to be made again, and erased contacts are taken again.
     """
     from hubbub.cli import show
-    from hubbub.operations.keeping import bind_again
+    from hubbub.services.keeping import bind_again
     from hubbub.settings import load
 
     show.emit(bind_again(load(data), really=yes), as_json=as_json)

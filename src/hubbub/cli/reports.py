@@ -11,7 +11,7 @@ from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
 if TYPE_CHECKING:
-    from hubbub.operations.reports import ReportFile
+    from hubbub.services.reports import ReportFile
 
 reports = typer.Typer(help="Kept reports.", no_args_is_help=True)
 ReportId = Annotated[str, typer.Argument(help="The report's id, as 'hubbub reports list' shows it.")]

@@ -11,8 +11,8 @@ from hubbub.cli.options import Data, Json, TenantName
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
+    from hubbub.control.restatements import Restatement
     from hubbub.model.page import Page
-    from hubbub.store.restatements import Restatement
 
 COLUMNS = ("at", "window", "metric", "channel", "old", "new", "cause", "events")
 

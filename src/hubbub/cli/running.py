@@ -23,12 +23,12 @@ def serve(
     data: Data = None,
 ) -> None:
     """Serve the pages and the API and run its jobs, until Ctrl-C."""
+    from hubbub.api.app import serve as serve_
+    from hubbub.api.connection import listener
     from hubbub.app import open_engine
     from hubbub.cli import show
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
-    from hubbub.web.app import serve as serve_
-    from hubbub.web.connection import listener
 
     settings = load(data, host=host, port=port)
     with listener(settings.host, settings.port) as listening:

@@ -21,7 +21,7 @@ from hubbub.model.page import Page
 from hubbub.model.plain import plain
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
-from hubbub.reports.words import duration
+from hubbub.reports.formatting import duration
 
 UNITS = {"coverage": Unit.SHARE, "tenant_ratio": Unit.SHARE, "lower_bound": Unit.SHARE}
 """Units of columns that are no metrics; what ends in `_ms` is a duration."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hubbub.control.erasures import Erased
 from hubbub.facts.survey import valid
 from hubbub.model.event import (
     FIELDS,
@@ -29,7 +30,6 @@ from hubbub.model.event import (
 )
 from hubbub.model.tenant import Tenant, kept_from
 from hubbub.model.window import utc_naive
-from hubbub.store.erasures import Erased
 
 EARLIEST, LATEST = (utc_naive(datetime(year, 1, 1, tzinfo=UTC)) for year in (2000, 2100))
 FUTURE = timedelta(hours=24)

@@ -13,6 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from hubbub.control.coverage import Coverage, Range
+from hubbub.control.integrations import Integration
 from hubbub.facts.moments import micros
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.accept import Outcome
@@ -23,8 +25,6 @@ from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.storage.store import Store
-from hubbub.store.coverage import Coverage, Range
-from hubbub.store.integrations import Integration
 
 Accept = Callable[[list[Item]], Outcome]
 TakeNames = Callable[[list[Name]], object]

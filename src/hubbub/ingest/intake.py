@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from hubbub.clock import Clock
+from hubbub.control.erasures import Erased
 from hubbub.facts.moments import micros
 from hubbub.ingest.accept import DEFAULT_SOURCE, UNKEPT, Outcome, bounds, check, notes
 from hubbub.ingest.stored import changed_rows, contradicting
@@ -24,7 +25,6 @@ from hubbub.model.window import EPOCH
 from hubbub.storage.identity import ident_of
 from hubbub.storage.log import EVENT, Batch, Verdict
 from hubbub.storage.store import Store
-from hubbub.store.erasures import Erased
 
 _EPOCH = EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hubbub.control.integrations import TOKEN
 from hubbub.errors import BadInputError
 from hubbub.ingest.connectors.base import LABELS, Connector, Setting, check_settings
 from hubbub.ingest.connectors.catalogue import CONNECTORS
 from hubbub.ingest.receivers.base import Receiver, Secret
 from hubbub.ingest.receivers.catalogue import RECEIVERS
-from hubbub.store.integrations import TOKEN
 
 IDS = r"[^\s,]{1,200}"
 RECEIVING = (

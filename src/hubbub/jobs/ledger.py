@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hubbub.store.database import Database, metadata
+from hubbub.control.database import Database, metadata
 
 schedules = sa.Table(
     "hubbub_schedules", metadata,
@@ -148,7 +148,7 @@ class Ledger:
 
     # --- processes
 
-    def beat(self, process: str, now: datetime) -> None:
+    def heartbeat(self, process: str, now: datetime) -> None:
         """Say that a process is alive."""
         with self._database.write() as con:
             values = {"beat": _naive(now)}

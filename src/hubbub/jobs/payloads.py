@@ -1,4 +1,4 @@
-"""What the jobs of each queue take, and whose they are. What they do stands above, in `operations/workflows.py`."""
+"""What the jobs of each queue take, and whose they are. What they do stands above, in `services/workflows.py`."""
 
 from __future__ import annotations
 

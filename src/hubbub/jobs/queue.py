@@ -18,12 +18,12 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, _serialization
 from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 
+from hubbub.control.database import Answering, answering, file_of, postgresql
 from hubbub.errors import ConflictError, NotFoundError
-from hubbub.jobs.calm import calm
+from hubbub.jobs.dbos_logging import log_as_ours
 from hubbub.jobs.ledger import Ledger
 from hubbub.jobs.policies import QUEUES, Queue
 from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
-from hubbub.store.database import Answering, answering, file_of, postgresql
 
 APPLICATION = "hubbub"
 VERSION = "1"
@@ -48,7 +48,7 @@ class Jobs:
     """
 
     def __init__(self, url: str) -> None:
-        calm()
+        log_as_ours()
         self.url = url
         with answering(url):
             self.ledger = Ledger(url)

@@ -128,14 +128,14 @@ class Worker:
         self._duties: list[tuple[float, Callable[[], None], float]] = [
             (every, duty, -every)
             for every, duty in (
-                (3.0, self._beat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
+                (3.0, self._heartbeat), (1.0, self._tick), (1.0, self._retry), (3.0, self._adopt), (15.0, self._measure),
                 (60.0, self._prune), (30.0, self._keep_promises), (5.0, self._rest),
             )
         ]  # fmt: skip
 
     def start(self) -> None:
         """Begin."""
-        self._beat()
+        self._heartbeat()
         self._runner.start()
         self._thread.start()
         log.info("worker started", process=self._runner.process)
@@ -262,8 +262,8 @@ class Worker:
             self._runner.rest()
             self._written = None
 
-    def _beat(self) -> None:
-        self._jobs.ledger.beat(self._runner.process, self._clock())
+    def _heartbeat(self) -> None:
+        self._jobs.ledger.heartbeat(self._runner.process, self._clock())
 
     def _tick(self) -> None:
         """Start what is due of every schedule; one that cannot be started keeps no other from it."""

@@ -10,7 +10,7 @@ from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause
 from hubbub.news.judge import Verdict
-from hubbub.reports.words import near, plain
+from hubbub.reports.formatting import near, plain
 
 if TYPE_CHECKING:
     from hubbub.news.news import Number, Point

@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 
 from hubbub.clock import Clock
+from hubbub.control.cache import Cache, Kept, Stamp
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
-from hubbub.store.cache import Cache, Kept, Stamp
 from hubbub.telemetry import CACHE
 
 

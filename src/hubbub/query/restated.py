@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 
+from hubbub.control.restatements import Closed, Numbers, Restatement
 from hubbub.facts.moments import micros
 from hubbub.metrics.catalogue import DEFINITION_VERSION, METRICS, askable
 from hubbub.metrics.definition import Distinct, Quantiles, Ratio, Stored
@@ -17,7 +18,6 @@ from hubbub.model.window import Grain, day_of, local_midnight
 from hubbub.query.result import State
 from hubbub.query.usual import Ask
 from hubbub.storage.transaction import Transaction
-from hubbub.store.restatements import Closed, Numbers, Restatement
 
 AT_ONCE = 31
 """Days that one question asks for."""

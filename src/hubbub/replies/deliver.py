@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hubbub.control.integrations import FETCHED, Integration, Integrations
 from hubbub.errors import UpstreamRefusedError
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL, DEAD_TOKEN, SlackClient, ask
 from hubbub.replies.request import ReplyRequest
-from hubbub.store.integrations import FETCHED, Integration, Integrations
 
 
 def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: ReplyRequest, text: str) -> str | None:

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbub.clock import Clock
+from hubbub.control.control import Control
+from hubbub.control.integrations import Integrations
+from hubbub.control.payloads import Payloads, Promise
 from hubbub.errors import NotFoundError
 from hubbub.outgoing.http import Outgoing
 from hubbub.replies.deliver import deliver
 from hubbub.replies.generate import generate
 from hubbub.replies.request import ReplyRequest, read_request
 from hubbub.settings import Ai
-from hubbub.store.control import Control
-from hubbub.store.integrations import Integrations
-from hubbub.store.payloads import Payloads, Promise
 
 REQUEST, SUGGESTION, DELIVERY = "reply request", "suggestion", "delivery"
 Record = Callable[[str, Mapping[str, Any]], object]

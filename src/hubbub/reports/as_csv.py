@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.reports.document import Document
-from hubbub.reports.words import spreadsheet
+from hubbub.reports.formatting import spreadsheet
 
 
 def write(document: Document, path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from hubbub.reports import charts
 from hubbub.reports.document import Document, drawn, labelled_by, named, points
+from hubbub.reports.formatting import plain, reason, shown, unit_of
 from hubbub.reports.sections import SECTIONS, Ranking
-from hubbub.reports.words import plain, reason, shown, unit_of
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }

@@ -21,8 +21,8 @@ from fpdf.fonts import FontFace, TTFFont
 
 from hubbub.reports import charts
 from hubbub.reports.document import Document, drawn, labelled_by, named, points
+from hubbub.reports.formatting import plain, shown, unit_of
 from hubbub.reports.sections import SECTIONS, Ranking, Series
-from hubbub.reports.words import plain, shown, unit_of
 
 FONT, STYLES = "FiraGO", {"": "figo", "B": "figbo", "I": "figit"}
 TITLE, HEADING, TEXT, SMALL = 16, 12, 8.5, 7

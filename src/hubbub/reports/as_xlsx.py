@@ -16,8 +16,8 @@ from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from hubbub.reports.document import Document, named, points
+from hubbub.reports.formatting import reason, spreadsheet, unit_of
 from hubbub.reports.sections import SECTIONS, Ranking
-from hubbub.reports.words import reason, spreadsheet, unit_of
 
 NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
 LONGEST = 32_767

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from hubbub.reports.words import moment, plain, shown
+from hubbub.reports.formatting import moment, plain, shown
 
 WIDTH, HEIGHT, LEFT, BAR = 720, 180, 70, 18
 COLORS = ("#2563eb", "#d97706", "#059669")

@@ -13,7 +13,7 @@ from typing import Any
 from hubbub.metrics.catalogue import title_of
 from hubbub.query.result import State
 from hubbub.query.usual import Usual
-from hubbub.reports.words import near, plain, shown
+from hubbub.reports.formatting import near, plain, shown
 
 CELL = "padding:4px 10px;border-bottom:1px solid #ddd"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.reports.words import NAMES, moment
+from hubbub.reports.formatting import NAMES, moment
 
 
 @dataclass(frozen=True)

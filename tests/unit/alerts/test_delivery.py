@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from hubbub.alerts.notifications import after_quiet
 from hubbub.alerts.rules import rule_from
 from hubbub.app import Engine
+from hubbub.control.outbox import PATIENCE
 from hubbub.errors import BadInputError
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
-from hubbub.operations.destinations import NewDestination
 from hubbub.outgoing.webhook import signature
+from hubbub.services.destinations import NewDestination
 from hubbub.settings import load
-from hubbub.store.outbox import PATIENCE
 from tests.services import Call, Reply, Service, service
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

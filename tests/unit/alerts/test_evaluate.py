@@ -14,14 +14,14 @@ import pytest
 from hubbub.alerts.judge import Number
 from hubbub.alerts.series import series_of
 from hubbub.app import Engine
+from hubbub.control.alerts import Decision
 from hubbub.errors import BadInputError, BadQuestionError, StoreFullError
 from hubbub.model.tenant import KEEP_EVERYTHING
-from hubbub.operations.incidents import IncidentView
-from hubbub.operations.judging import JudgedRules
 from hubbub.query import queries
 from hubbub.query.result import State
+from hubbub.services.incidents import IncidentView
+from hubbub.services.judging import JudgedRules
 from hubbub.settings import load
-from hubbub.store.alerts import Decision
 from tests.extent import ALL
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from hubbub.api.app import create_app
 from hubbub.app import Engine
+from hubbub.control.subscriptions import Subscription
 from hubbub.errors import BadInputError, NotFoundError, StoreFullError
-from hubbub.operations.subscriptions import Digests
 from hubbub.query import queries
+from hubbub.services.subscriptions import Digests
 from hubbub.settings import load
-from hubbub.store.subscriptions import Subscription
-from hubbub.web.app import create_app
 from tests.services import Reply, service
 from tests.unit.alerts.test_delivery import mail_server
 

@@ -86,9 +86,9 @@ def test_retries_come_due_in_order(ledger: Ledger) -> None:
 
 def test_beats_are_seen_until_a_process_leaves(ledger: Ledger) -> None:
     """A beat is the last one told; a process that left has none."""
-    ledger.beat("a", NOW)
-    ledger.beat("b", NOW)
-    ledger.beat("a", NOW + HOUR)
+    ledger.heartbeat("a", NOW)
+    ledger.heartbeat("b", NOW)
+    ledger.heartbeat("a", NOW + HOUR)
     assert ledger.beats() == {"a": (NOW + HOUR).replace(tzinfo=None), "b": NOW.replace(tzinfo=None)}
     ledger.leave("a")
     assert set(ledger.beats()) == {"b"}

@@ -14,9 +14,9 @@ import pytest
 from hubbub.errors import BadRequestError, TenantsFailedError
 from hubbub.jobs.payloads import WORK, checked, owner
 from hubbub.model.page import Page
-from hubbub.operations.fetching import DueDays, FetchedDay
-from hubbub.operations.integrations import IntegrationView
-from hubbub.operations.workflows import Workflows
+from hubbub.services.fetching import DueDays, FetchedDay
+from hubbub.services.integrations import IntegrationView
+from hubbub.services.workflows import Workflows
 
 SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name not in ("ask", "return")}
 

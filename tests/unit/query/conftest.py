@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from hubbub.control.control import Control
 from hubbub.model.event import record_from
 from hubbub.model.tenant import Tenant
-from hubbub.operations.answers import AnswerOperations
+from hubbub.services.answers import AnswerOperations
 from hubbub.storage.names import Names
-from hubbub.store.control import Control
 from tests.laws.conftest import Lab
 
 

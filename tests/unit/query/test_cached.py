@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from hubbub.app import OPERATIONS, Engine
+from hubbub.control.cache import Cache, Memory, Redis
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.query.cached import RULES, Asked, CachedAnswers, Part
 from hubbub.settings import CacheTiers, load
-from hubbub.store.cache import Cache, Memory, Redis
-from tests.unit.web.conftest import NOW, event, open_engine
+from tests.unit.api.conftest import NOW, event, open_engine
 
 SECONDS = CacheTiers.model_construct().model_dump()
 

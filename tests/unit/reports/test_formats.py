@@ -21,8 +21,8 @@ import pytest
 from hubbub.app import Engine
 from hubbub.reports.document import Document
 from hubbub.reports.formats import FORMATS
+from hubbub.reports.formatting import NAMES, duration, harmless, moment, plain, shown, spreadsheet
 from hubbub.reports.make import data_hash
-from hubbub.reports.words import NAMES, duration, harmless, moment, plain, shown, spreadsheet
 from hubbub.settings import REPORT_FORMATS, Reports
 from tests.unit.reports.conftest import whole
 

@@ -25,7 +25,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.reports import as_pdf
 from hubbub.reports.document import Document, named
 from hubbub.reports.formats import FORMATS
-from hubbub.reports.words import shown, unit_of
+from hubbub.reports.formatting import shown, unit_of
 from tests.unit.reports.conftest import whole
 from tests.unit.reports.test_formats import HOSTILE
 

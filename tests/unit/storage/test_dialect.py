@@ -199,14 +199,14 @@ ONE_ENGINE = re.compile(
 )
 """What only one of the engines understands, or understands otherwise, in a statement."""
 OWN = ("sqlite", "postgresql", "dialect", "intact", "published")
-"""Files of `storage` that speak to one engine, or are given what it says; beside them `store/` has SQLAlchemy."""
+"""Files of `storage` that speak to one engine, or are given what it says; beside them `control/` has SQLAlchemy."""
 
 
 def test_no_statement_says_what_one_engine_knows_alone() -> None:
     """Outside the files of the engines no text of the source holds a function or word that only one of them has."""
     found = []
     for path in SOURCE.rglob("*.py"):
-        if path.parent.name == "store" or (path.parent.name == "storage" and path.stem.startswith(OWN)):
+        if path.parent.name == "control" or (path.parent.name == "storage" and path.stem.startswith(OWN)):
             continue
         texts = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
         found += [

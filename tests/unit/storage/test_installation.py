@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hubbub.control import installation
+from hubbub.control.control import Control
+from hubbub.control.database import Database
 from hubbub.errors import NotFoundError, UnauthenticatedError, WrongInstallationError
 from hubbub.facts.refresh import refresh
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import record_from
 from hubbub.storage.store import Store
-from hubbub.store import installation
-from hubbub.store.control import Control
-from hubbub.store.database import Database
 
 
 class Opened:

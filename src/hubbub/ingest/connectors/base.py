@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from hubbub.control.integrations import Integration
 from hubbub.errors import BadInputError
 from hubbub.model.coverage import Day, Feed
 from hubbub.model.event import Item
@@ -21,7 +22,6 @@ from hubbub.model.question import parse_date
 from hubbub.model.tenant import check_zone
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
-from hubbub.store.integrations import Integration
 
 LONGEST_LIST = 1000
 Batch = Sequence[Item | Name]

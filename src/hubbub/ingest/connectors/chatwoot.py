@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Batch, Connector, Notes, Setting
 from hubbub.ingest.receivers.base import Options, Received
@@ -27,7 +28,6 @@ from hubbub.model.event import Item, record_from
 from hubbub.model.name import Name
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
-from hubbub.store.integrations import Integration
 
 MOST_PAGES = 10_000
 SET_ACCOUNT = "Set account_id: the number behind /accounts/ in the address of your Chatwoot"

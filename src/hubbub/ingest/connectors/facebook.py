@@ -23,13 +23,13 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from hubbub.clock import system_clock
+from hubbub.control.integrations import Integration
 from hubbub.errors import HubbubError, UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.ingest.connectors.base import BASE_URL, SINCE, ZONE, Connector, Notes, Setting
 from hubbub.model.coverage import Day
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.window import Window
 from hubbub.outgoing.http import LONGEST_WAIT, Answer
-from hubbub.store.integrations import Integration
 
 SOURCE = "facebook"
 PAGE = 100

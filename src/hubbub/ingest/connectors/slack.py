@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from hubbub.control.integrations import Integration
 from hubbub.errors import UpstreamRefusedError, UpstreamUnavailableError
 from hubbub.ingest.connectors.base import BASE_URL, LABELS, SINCE, ZONE, Batch, Connector, Notes, Setting
 from hubbub.ingest.sources.slack_message import (
@@ -40,7 +41,6 @@ from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL as SLACK
 from hubbub.outgoing.slack import SlackClient, ask
-from hubbub.store.integrations import Integration
 from hubbub.telemetry import log
 
 PAGE = 200

@@ -13,6 +13,8 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from hubbub.control.integrations import Integration, Integrations
+from hubbub.control.payloads import Payloads
 from hubbub.errors import ForgedError, IntegrationPausedError, NotFoundError
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.providers import PROVIDERS
@@ -23,8 +25,6 @@ from hubbub.model.event import Item, Rejection, as_json, record_from
 from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
 from hubbub.storage.store import Store
-from hubbub.store.integrations import Integration, Integrations
-from hubbub.store.payloads import Payloads
 from hubbub.telemetry import log
 
 Accept = Callable[[str, list[Item], str], Outcome]

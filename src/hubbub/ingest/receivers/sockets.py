@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Protocol
 
+from hubbub.control.integrations import Integration, Integrations
 from hubbub.errors import HubbubError
 from hubbub.ingest.providers import PROVIDERS
-from hubbub.store.integrations import Integration, Integrations
 from hubbub.telemetry import log, seldom
 
 PAUSE = 5.0

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.store.integrations import Integration
-from hubbub.store.payloads import Payloads, new_reference
+from hubbub.control.integrations import Integration
+from hubbub.control.payloads import Payloads, new_reference
 
 Event = dict[str, Any]
 

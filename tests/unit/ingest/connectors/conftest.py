@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from hubbub.control.integrations import Integration
 from hubbub.ingest.connectors.base import Connector, Notes
 from hubbub.model.coverage import Day
 from hubbub.model.event import Event, Item
 from hubbub.model.name import Name
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
-from hubbub.store.integrations import Integration
 from tests.platforms import TOKEN
 
 DAY = Day.of(date(2026, 8, 1), "UTC")

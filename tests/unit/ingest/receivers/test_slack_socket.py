@@ -18,7 +18,7 @@ import pytest
 from hubbub.app import Engine
 from hubbub.errors import UpstreamRefusedError
 from hubbub.ingest.receivers.sockets import Sockets
-from tests.unit.web.conftest import open_engine
+from tests.unit.api.conftest import open_engine
 
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 EVENT = {

@@ -1,0 +1,102 @@
+"""The API page: what OpenAPI says of every route, as one page that needs no script and nothing from other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from hubbub.dashboard import render
+
+api_page = APIRouter(include_in_schema=False)
+
+
+@api_page.get("/docs")
+def docs(request: Request) -> Response:
+    """Return the page."""
+    document = request.app.openapi()
+    return render.page("api.html", about=document["info"], groups=list(groups(document)))
+
+
+def groups(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the tags of an OpenAPI document with their operations, as the template shows them."""
+    schemas = document.get("components", {}).get("schemas", {})
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            found.setdefault(operation["tags"][0], []).append(_operation(path, method, operation, schemas))
+    for tag in document["tags"]:
+        yield {"name": tag["name"], "about": tag["description"], "operations": found.get(tag["name"], [])}
+
+
+def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
+    body = operation.get("requestBody", {})
+    return {
+        "method": method.upper(), "path": path, "summary": operation.get("summary", ""), "id": operation.get("operationId", path),
+        "about": operation.get("description", ""),
+        "scopes": [scope for one in operation.get("security", []) for scopes in one.values() for scope in scopes],
+        "parameters": [
+            {
+                "name": one["name"], "where": one["in"], "kind": kind(one["schema"], schemas), "needed": one.get("required", False),
+                "about": one.get("description", ""),
+            }
+            for one in operation.get("parameters", [])
+        ],
+        "body": {"about": body.get("description", ""), "forms": _forms(body, schemas)} if body else None,
+        "answers": [
+            {"status": status, "about": one.get("description", ""), "forms": _forms(one, schemas)}
+            for status, one in operation.get("responses", {}).items()
+        ],
+    }  # fmt: skip
+
+
+def _forms(holder: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each media type of a body or answer with its fields."""
+    return [
+        {
+            "media": media,
+            "kind": kind(one.get("schema", {}), schemas),
+            "fields": _fields(one.get("schema", {}), schemas),
+        }
+        for media, one in holder.get("content", {}).items()
+    ]
+
+
+def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[dict[str, Any]]:
+    whole = _whole(schema, schemas)
+    needed = whole.get("required", [])
+    return [
+        {
+            "name": name,
+            "kind": kind(one, schemas),
+            "needed": name in needed,
+            "about": _whole(one, schemas).get("description", ""),
+        }
+        for name, one in whole.get("properties", {}).items()
+    ]
+
+
+def kind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    """Return in words what a schema takes, like `list of text, or null`."""
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return ", or ".join(dict.fromkeys(kind(one, schemas) for one in choices))
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    if "$ref" in schema:
+        return _name(schema["$ref"])
+    if schema.get("type") == "array":
+        return f"list of {kind(schema.get('items', {}), schemas)}"
+    words = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    plain = str(schema.get("type", "anything"))
+    return words.get(plain, plain)
+
+
+def _whole(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    return schemas.get(_name(schema["$ref"]), {}) if "$ref" in schema else schema
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]

@@ -1,0 +1,260 @@
+"""The web application and the server process: routes, request ids, the refresh that runs beside them, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hubbub.api import problems
+from hubbub.api.admission import Admission
+from hubbub.api.alerts import router as alerts
+from hubbub.api.api_page import api_page
+from hubbub.api.auth import KeyRing
+from hubbub.api.based import Based
+from hubbub.api.body import Bounded
+from hubbub.api.calendar import router as calendar
+from hubbub.api.connection import Patient
+from hubbub.api.coverage import router as coverage
+from hubbub.api.deliveries import Noted, keep_writing
+from hubbub.api.described import ABOUT, Described
+from hubbub.api.erasing import router as erasing
+from hubbub.api.exports import router as exports
+from hubbub.api.hooks import router as hooks
+from hubbub.api.integrations import router as integrations
+from hubbub.api.jobs import jobs_routes
+from hubbub.api.keys import router as keys
+from hubbub.api.labels import router as labels
+from hubbub.api.limits import Limiter
+from hubbub.api.names import router as names
+from hubbub.api.reports import router as reports
+from hubbub.api.restatements import router as restatements
+from hubbub.api.routes import api, open_routes
+from hubbub.api.subscriptions import router as subscriptions
+from hubbub.api.tenants import router as tenants
+from hubbub.app import Engine
+from hubbub.dashboard.files import files as page_files
+from hubbub.dashboard.routes import House
+from hubbub.dashboard.routes import routes as pages
+from hubbub.dashboard.unsubscribe import routes as unsubscribe
+from hubbub.errors import HubbubError
+from hubbub.jobs.worker import Worker, end
+from hubbub.telemetry import REQUEST_SECONDS, log, seldom
+from hubbub.version import __version__
+
+STUCK_AFTER = 300.0
+REST = 3.0
+"""How many times as long as it took a refresh is followed by rest: the processor is there for requests and jobs first."""
+LONGEST_REST = 30.0
+PUBLISH_SECONDS = 60.0
+"""Seconds between looks at what is stale of the published tables."""
+
+
+class RefreshLoop:
+    """Stores and folds what comes in, and publishes it, again and again on a thread of its own, until stopped.
+
+    Several servers on one folder may all do so: what one has folded the others find done.
+    """
+
+    def __init__(self, engine: Engine, pause: float) -> None:
+        self._engine = engine
+        self._pause = pause
+        self._stop = threading.Event()
+        self._ended = time.monotonic()
+        self._published = -PUBLISH_SECONDS
+        self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
+        self.error: str | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the refresh that runs."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def alive(self) -> bool:
+        """Say whether a refresh ended lately, or none has to run."""
+        return self._stop.is_set() or (self._thread.is_alive() and time.monotonic() - self._ended < STUCK_AFTER)
+
+    def _run(self) -> None:
+        while True:
+            begun, rest = time.monotonic(), REST
+            try:
+                self._engine.control.follow()
+                self._engine.refresh()
+                if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
+                    self._published = begun
+                    self._engine.publish()
+                self.error = None
+            except Exception as error:  # the next round may go well: a full disk is emptied
+                self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work
+                if seldom(("refresh", type(error))):
+                    log.error("refresh failed", error=self.error)
+            took, self._ended = time.monotonic() - begun, time.monotonic()
+            if self._stop.wait(min(max(self._pause, rest * took), LONGEST_REST)):
+                return
+
+
+class Observe:
+    """Gives every request an id, on its problem, its log lines and its answer, and counts how long it took.
+
+    Plain ASGI: Starlette's own middleware helper costs more than storing an event.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an HTTP request on, observed."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
+        request_id = f"req_{uuid.uuid4().hex[:20]}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        begun, status, begun_answer = time.perf_counter(), 500, False
+
+        async def observed(message: Message) -> None:
+            nonlocal status, begun_answer
+            if message["type"] == "http.response.start":
+                status, begun_answer = message["status"], True
+                told = scope["state"].get("limit_headers", ())
+                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode()), *told]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, observed)
+            except Exception as error:
+                if begun_answer:
+                    raise
+                await problems.unexpected(Request(scope), error)(scope, receive, observed)
+        route = getattr(scope.get("route"), "path", "unmatched")
+        REQUEST_SECONDS.labels(route, f"{status // 100}xx").observe(time.perf_counter() - begun)
+
+
+ROUTERS = (
+    api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, tenants, keys,
+    names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page, unsubscribe, pages, page_files,
+)  # fmt: skip
+"""The routes of the API by subject, then the pages'."""
+
+
+def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = None) -> FastAPI:
+    """Build the application over an engine; without `refresh`, folding is left to others and to reading.
+
+    `worker`: takes jobs while the application runs.
+    """
+    refreshing = RefreshLoop(engine, engine.settings.refresh_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(_noted)
+        if refresh:
+            refreshing.start()
+        else:
+            refreshing.stop()
+        await run_in_threadpool(engine.cached.drop_all)
+        engine.warmer.start()
+        if worker is not None:
+            engine.sockets.start()
+            await run_in_threadpool(worker.start)
+        writing = asyncio.create_task(keep_writing(engine.delivered))
+        yield
+        writing.cancel()
+        if worker is not None:
+            app.state.handed_back = await run_in_threadpool(worker.stop)
+        await run_in_threadpool(engine.sockets.stop)
+        await run_in_threadpool(engine.warmer.stop)
+        refreshing.stop()
+
+    app = Described(
+        title="Hubbub", version=__version__, description=ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        responses=problems.RESPONSES, servers=[{"url": engine.settings.base_path}] if engine.settings.base_path else None,
+    )  # fmt: skip
+    app.state.engine, app.state.keys, app.state.refreshing = engine, KeyRing(engine), refreshing
+    app.state.limiter = Limiter(engine.settings.limits)
+    app.state.worker, app.state.handed_back = worker, []
+    app.state.house = House(engine, engine.settings.refresh_seconds if refresh else 0)
+    problems.install(app)
+
+    app.add_middleware(Bounded, limit=engine.settings.max_body_mb << 20)
+    app.add_middleware(Admission, ring=app.state.keys, limiter=app.state.limiter, find=engine.receiving.find)
+    app.add_middleware(Observe)
+    app.add_middleware(Noted, log=engine.delivered)
+    app.add_middleware(Based, base=engine.settings.base_path)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _noted(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what goes wrong outside of requests: where no file can be opened any more, asyncio says so thousands of times."""
+    if seldom(("server", context["message"])):
+        log.error("server", note=context["message"], error=repr(context.get("exception"))[:300])
+
+
+def configured(app: FastAPI) -> uvicorn.Config:
+    """Return how a server of the application handles connections."""
+    return uvicorn.Config(
+        app, http=Patient, log_config=None, access_log=False, timeout_graceful_shutdown=10, server_header=False
+    )
+
+
+def serve(
+    engine: Engine, listening: socket.socket, *, jobs: bool = True, ready: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C, then finish requests and close. `ready` hears the address at the start."""
+    # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
+    sys.setswitchinterval(0.0005)
+    app = create_app(engine, refresh=jobs, worker=engine.worker() if jobs else None)
+    host, port = engine.settings.host, engine.settings.port
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn raises it again when it is done: there is still a store to close
+        signal.signal(number, lambda *_: None)
+    server = _Server(configured(app), f"http://{_reachable(host)}:{port}", ready)
+    try:
+        with suppress(SystemExit):  # uvicorn's way to say that it could not begin
+            server.run(sockets=[listening])
+    finally:
+        engine.close()
+    if not server.started:
+        raise HubbubError(f"the server could not begin on {host}:{port}: the log says why")
+    end(app.state.handed_back)
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says so when it listens."""
+
+    def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._url, self._ready = url, ready
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Listen, then say so."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            self._ready(self._url)

@@ -1,0 +1,109 @@
+"""The one place that notes deliveries: what became of every body that is sent to the events' address or an integration's,
+whoever answered it.
+
+It stands around all other layers and reads what they left in the request's state: the `key` (gate and auth), the `problem` with
+its `details`, the `outcome` of a batch (its route) and how many bytes were `received`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hubbub.api.limits import EVENTS, HOOKS
+from hubbub.control.control import Key
+from hubbub.control.deliveries import Deliveries, Delivery
+from hubbub.ingest.accept import Outcome
+from hubbub.telemetry import log as logs
+
+SECONDS = 3.0
+"""After which what was counted is written."""
+WARN_EVERY = 60.0
+REFUSED = "refused"
+LARGEST = 1 << 40
+"""Bytes that are counted of a body that was announced and not read."""
+
+
+class Noted:
+    """Notes each delivery before its sender hears of it."""
+
+    def __init__(self, app: ASGIApp, log: Deliveries) -> None:
+        self._app, self._log = app, log
+        self._warned: dict[str, float] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; note what is answered when it is a delivery."""
+        if scope["type"] != "http" or not _is_delivery(scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                delivery = _delivery(scope, message["status"])
+                self._log.note(delivery)
+                self._warn(delivery)
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+    def _warn(self, delivery: Delivery) -> None:
+        """Say in the log, once a minute for each key, that of a body that was taken every event was refused."""
+        now = time.monotonic()
+        if delivery.outcome == REFUSED and now - self._warned.get(delivery.key, -WARN_EVERY) >= WARN_EVERY:
+            self._warned[delivery.key] = now
+            logs.warning(
+                "every event of a delivery was refused", key=delivery.key, tenant=delivery.tenant, reason=delivery.reason,
+                field=delivery.field, events=delivery.rejected,
+            )  # fmt: skip
+
+
+def _is_delivery(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" and (path == EVENTS or path.startswith(HOOKS))
+
+
+def _delivery(scope: Scope, status: int) -> Delivery:
+    """Return what became of a request's body."""
+    state: dict[str, Any] = scope["state"]
+    details = state.get("details", {})
+    key: Key | None = state.get("key") or details.get("key")
+    whose: dict[str, Any] = {"key": key.id, "tenant": key.tenant or ""} if key is not None else {}
+    if "integration" in state:
+        whose["origin"] = state["integration"].provider
+    size = state.get("received") or _announced(scope)
+    outcome: Outcome | None = state.get("outcome")
+    if outcome is None or "problem" in state:
+        reason = details.get("reason", "")
+        return Delivery(status, state.get("problem", "internal"), reason=reason, bytes=size, **whose)
+    first = outcome.rejected[0] if outcome.rejected else None
+    taken = outcome.accepted + outcome.duplicates
+    return Delivery(
+        status, "accepted" if first is None else "partly_refused" if taken else REFUSED,
+        reason=first.code if first else "", field=(first.field or "") if first else "", bytes=size,
+        accepted=outcome.accepted, duplicates=outcome.duplicates, corrected=outcome.corrected,
+        rejected=len(outcome.rejected), **whose,
+    )  # fmt: skip
+
+
+def _announced(scope: Scope) -> int:
+    """Return how long a body that was not read was said to be."""
+    told = dict(scope["headers"]).get(b"content-length", b"")
+    return min(int(told), LARGEST) if told.isdigit() and len(told) < 20 else 0
+
+
+async def keep_writing(log: Deliveries) -> None:
+    """Write what was counted every few seconds, on one of the threads of requests; a database that is away is waited for."""
+    away = False
+    while True:
+        await asyncio.sleep(SECONDS)
+        try:
+            await run_in_threadpool(log.write)
+            away = False
+        except Exception as error:  # the next time may go well
+            if not away:
+                logs.warning("the delivery log waits to be written", error=type(error).__name__)
+            away = True

@@ -1,0 +1,112 @@
+"""The routes of integrations. They need an admin key of the tenant; another tenant's integration is not found."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from hubbub.api.auth import Administers, EngineOf
+from hubbub.api.idempotency import Once
+from hubbub.api.work import Counted
+from hubbub.control.integrations import MAX_SECRET
+from hubbub.model.answers import Removed
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.services.integrations import IntegrationView, NewIntegration
+
+router = APIRouter(prefix="/v1/integrations", route_class=Counted)
+
+Id = Annotated[str, Path(max_length=100, description="Id of the integration.")]
+Secret = Annotated[SecretStr, Field(max_length=MAX_SECRET, description="Token of the service; never shown again.")]
+
+Secrets = Annotated[
+    dict[Annotated[str, Field(max_length=40)], Annotated[SecretStr, Field(max_length=MAX_SECRET)]], Field(max_length=10)
+]
+
+
+class IntegrationBody(BaseModel):
+    """An account to connect."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    provider: str = Field(max_length=40, description="The service, like slack or whatsapp.")
+    name: str = Field("", max_length=200, description="Name for people.")
+    settings: dict[str, str | list[str]] = Field(default_factory=dict, description="Settings of the provider.")
+    secret: Secret | None = None
+    secrets: Secrets = Field(
+        default_factory=dict, description="Secrets by name, to verify with what the service sends."
+    )
+
+
+class NewSecret(BaseModel):
+    """A new token, or new secrets."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    secret: Secret | None = None
+    secrets: Secrets = Field(default_factory=dict, description="Secrets by name; others stay.")
+
+
+def _shown(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+def _all(secrets: Secrets) -> dict[str, str]:
+    return {name: secret.get_secret_value() for name, secret in secrets.items()}
+
+
+@router.get("", summary="A page of integrations")
+def page(
+    engine: EngineOf,
+    tenant: Administers,
+    state: Annotated[
+        str | None,
+        Query(max_length=20, description="active, degraded, paused, broken; fetched: active or degraded."),
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+) -> Page[IntegrationView]:
+    """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
+    return engine.integrations.of(tenant, state, cursor, limit)
+
+
+@router.post("", status_code=201, summary="Connect an account")
+def add(engine: EngineOf, tenant: Administers, body: IntegrationBody, once: Once) -> IntegrationView | NewIntegration:
+    """Store an integration, encrypting its secrets; it is active at once."""
+    secret, secrets = _shown(body.secret), _all(body.secrets)
+    return once(
+        tenant,
+        lambda: engine.integrations.add(tenant, body.provider, secret, body.name, body.settings, secrets),
+        hide=["made"],
+    )
+
+
+@router.get("/{integration_id}", summary="One integration")
+def one(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
+    """Return an integration: state, settings, last day fetched whole, and what a person has to do when it is broken."""
+    return engine.integrations.get(tenant, integration_id)
+
+
+@router.post("/{integration_id}/pause", summary="Pause an integration")
+def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
+    """Fetch nothing from it until it is resumed."""
+    return engine.integrations.pause(tenant, integration_id)
+
+
+@router.post("/{integration_id}/resume", summary="Resume an integration")
+def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
+    """Fetch from it again, also when it was broken."""
+    return engine.integrations.resume(tenant, integration_id)
+
+
+@router.post("/{integration_id}/secret", summary="Give an integration a new secret")
+def rotate(engine: EngineOf, tenant: Administers, integration_id: Id, body: NewSecret) -> IntegrationView:
+    """Replace its secret; a broken one is active again."""
+    return engine.integrations.rotate(tenant, integration_id, _shown(body.secret), _all(body.secrets))
+
+
+@router.delete("/{integration_id}", summary="Remove an integration")
+def remove(engine: EngineOf, tenant: Administers, integration_id: Id) -> Removed:
+    """Delete it with its secret; events that it brought stay."""
+    return engine.integrations.remove(tenant, integration_id)

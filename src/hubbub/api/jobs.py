@@ -1,0 +1,162 @@
+"""The routes of jobs and schedules. A tenant's key sees and moves that tenant's jobs; schedules are the operator's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.api import shapes
+from hubbub.api.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
+from hubbub.api.idempotency import Once
+from hubbub.api.work import Counted
+from hubbub.jobs.rows import STATES
+from hubbub.model.page import MAX_CURSOR
+from hubbub.replies.request import ReplyRequest
+
+jobs_routes = APIRouter(prefix="/v1", route_class=Counted)
+JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
+QueueName = Annotated[str, Path(max_length=200, description="The queue's name.")]
+ScheduleName = Annotated[str, Path(max_length=200, description="The schedule's name.")]
+
+
+def _schema(form: type[Any]) -> dict[str, Any]:
+    """Return the JSON schema of a form, with what it refers to put in place, as OpenAPI wants it in a body."""
+    (top,), parts = msgspec.json.schema_components([form], ref_template="{name}")
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, dict):
+            return whole(parts[node["$ref"]]) if "$ref" in node else {key: whole(value) for key, value in node.items()}
+        return [whole(one) for one in node] if isinstance(node, list) else node
+
+    found: dict[str, Any] = whole(top)
+    return found
+
+
+REPLY_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The message that wants a reply, with those before it.",
+        "content": {"application/json": {"schema": _schema(ReplyRequest)}},
+    }
+}
+
+
+class JobBody(BaseModel):
+    """A job to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payload: dict[str, Any] = Field(default_factory=dict, description="What the queue's jobs need; see the reference.")
+    priority: int | None = Field(None, ge=1, le=100, description="1 is first.")
+    delay: float | None = Field(None, ge=0, le=366 * 86_400, description="Seconds to wait before it may start.")
+    id: str | None = Field(
+        None,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="An id of your own, under which the job starts once.",
+    )
+
+
+class TriggerBody(BaseModel):
+    """Which date to run a schedule for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    date: str | None = Field(None, max_length=10, description="A date; without it, what the next tick would do.")
+
+
+class RangeBody(BaseModel):
+    """Which dates to run a schedule for."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    start: str = Field(alias="from", max_length=10, description="First date.")
+    end: str = Field(alias="to", max_length=10, description="Date after the last.")
+
+
+@jobs_routes.get("/jobs", summary="Jobs, newest first")
+def jobs(
+    engine: EngineOf,
+    tenant: MayRead,
+    queue: Annotated[str | None, Query(max_length=100, description="Only this queue.")] = None,
+    state: Annotated[str | None, Query(max_length=20, description=f"One of {', '.join(STATES)}.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Jobs on this page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+) -> shapes.Jobs:  # fmt: skip
+    """Return the tenant's jobs, or all of them to an operator."""
+    return engine.desk.jobs(queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
+
+
+@jobs_routes.post("/jobs/{queue}", status_code=202, summary="Start a job")
+def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody, once: Once) -> shapes.Job:
+    """Start a job; under the same `id` it starts once."""
+    own = f"{tenant or 'operator'}:{body.id}" if body.id is not None else None
+    return once(tenant, lambda: engine.desk.start_job(queue, body.payload, tenant, body.priority, body.delay, own))
+
+
+@jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
+def job(engine: EngineOf, tenant: MayRead, job: JobId) -> shapes.Job:
+    """Return one job: state, progress, attempts, result, and what went wrong."""
+    return engine.job(job, tenant=tenant)
+
+
+@jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
+def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
+    """Return the job, waiting again."""
+    return engine.desk.retry_job(job, tenant=tenant)
+
+
+@jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
+def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
+    """Return the job, cancelled; one that runs stops at its next report of progress."""
+    return engine.desk.cancel_job(job, tenant=tenant)
+
+
+@jobs_routes.post("/ai/responses", status_code=202, summary="Ask for a suggested reply", openapi_extra=REPLY_BODY)
+def ask_for_reply(
+    engine: EngineOf,
+    tenant: Ingests,
+    body: Annotated[dict[str, Any], Body()],
+    once: Once,
+    priority: Annotated[int | None, Query(ge=1, le=100, description="1 is first.")] = None,
+    delay: Annotated[float | None, Query(ge=0, le=366 * 86_400, description="Seconds before it may start.")] = None,
+) -> shapes.Promised:
+    """Store the question and start its job; `GET /v1/jobs/{job}` gives progress and the suggestion."""
+    return once(tenant, lambda: engine.ask_for_reply(tenant, body, priority, delay))
+
+
+@jobs_routes.get("/schedules", summary="Schedules: cron, next and last run (operators only)")
+def schedules(engine: EngineOf, _: Operates) -> shapes.Schedules:
+    """Return every schedule."""
+    return engine.desk.schedules()
+
+
+@jobs_routes.post("/schedules/{name}/trigger", status_code=202, summary="Run a schedule now (operators only)")
+def trigger(
+    engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
+) -> shapes.Job:
+    """Return the job that was started."""
+    return engine.desk.trigger_schedule(name, body.date if body is not None else None)
+
+
+@jobs_routes.post(
+    "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
+)
+def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> shapes.Job:
+    """Return the job that was started; it covers every date."""
+    return engine.desk.backfill_schedule(name, body.start, body.end)
+
+
+@jobs_routes.post("/schedules/{name}/pause", summary="Start no more jobs of a schedule (operators only)")
+def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
+    """Return the schedule."""
+    return engine.desk.pause_schedule(name)
+
+
+@jobs_routes.post("/schedules/{name}/resume", summary="Go on with a schedule (operators only)")
+def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
+    """Return the schedule."""
+    return engine.desk.resume_schedule(name)

@@ -1,0 +1,121 @@
+"""How often one API key may ask, and how much work one tenant may cause: buckets of tokens, in this process's memory.
+
+A bucket fills at its rate and holds a burst's worth. Each request takes a token of its key, and one that finds none is refused
+before its body is read. Work (events, bytes, processor time) is known afterwards: it is taken from the tenant's buckets when the
+request was answered, and while one of them is overdrawn the tenant's requests are refused. Several processes count each on its
+own. Headers: draft-ietf-httpapi-ratelimit-headers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from hubbub.control.control import Key
+from hubbub.errors import RateLimitedError
+from hubbub.settings import Limits
+
+Headers = list[tuple[bytes, bytes]]
+MOST_BUCKETS = 20_000
+EVENTS = "/v1/events"
+"""Where events are sent to."""
+HOOKS = "/v1/hooks/"
+"""Below which services send what happens."""
+WORK = {"events": "events", "megabytes": "MB of bodies", "seconds": "seconds of processor time"}
+"""Kinds of work, and their units for people."""
+WORK_BURST = 10.0
+"""Seconds' worth of work that may be done at once; as much may be overdrawn, so nobody waits longer than this."""
+
+
+def kind_of(path: str) -> str:
+    """Return the kind of request that a path is: `ingests` stores events, all else counts as `reads`."""
+    return "ingests" if path == EVENTS or path.startswith(HOOKS) else "reads"
+
+
+class Limiter:
+    """The buckets of all keys and tenants. Runs in the server's event loop alone, so it needs no lock."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rates = {kind: float(getattr(limits, kind)) for kind in ("reads", "ingests", *WORK)}
+        self._sizes = {
+            kind: rate * WORK_BURST if kind in WORK else max(1.0, rate * limits.burst)
+            for kind, rate in self._rates.items()
+        }
+        self._policies = {
+            kind: f'"{kind}";q={math.floor(size)};w={math.ceil(size / self._rates[kind])}'.encode()
+            for kind, size in self._sizes.items()
+            if self._rates[kind]
+        }
+        self._work = [kind for kind in WORK if self._rates[kind]]
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def take(self, key: Key, kind: str) -> Headers:
+        """Take a token of a key for a request of a kind, `reads` or `ingests`; returns the headers that tell what is left.
+
+        Raises RateLimitedError with the seconds until the next request is let in.
+        """
+        self.check(key)
+        now = self._clock()
+        rate, size = self._rates[kind], self._sizes[kind]
+        if not rate:
+            return []
+        tokens = self._level(key.id, kind, now)
+        if tokens < 1:
+            message = f"key {key.id} may send {rate:g} requests a second and {math.floor(size)} at once"
+            self._refuse(message, kind, tokens, (1 - tokens) / rate)
+        self._put(key.id, kind, tokens - 1, now)
+        return self._headers(kind, tokens - 1)
+
+    def check(self, key: Key) -> None:
+        """Raise RateLimitedError while the work of a key's tenant is overdrawn."""
+        now, owner = self._clock(), _owner(key)
+        for work in self._work:
+            left = self._level(owner, work, now)
+            if left < 0:
+                rate, size = self._rates[work], self._sizes[work]
+                message = f"{owner} may cause {rate:g} {WORK[work]} a second and {size:g} at once"
+                self._refuse(message, work, left, -left / rate)
+
+    def spend(self, key: Key, work: Mapping[str, float]) -> None:
+        """Take the work of a request that was answered, by kind, from its tenant's buckets."""
+        now = self._clock()
+        owner = _owner(key)
+        for kind in self._work:
+            if amount := work.get(kind):
+                self._put(owner, kind, max(self._level(owner, kind, now) - amount, -self._sizes[kind]), now)
+
+    def _level(self, owner: str, kind: str, now: float) -> float:
+        size = self._sizes[kind]
+        tokens, then = self._buckets.get((owner, kind), (size, now))
+        return min(size, tokens + (now - then) * self._rates[kind])
+
+    def _put(self, owner: str, kind: str, tokens: float, now: float) -> None:
+        if len(self._buckets) >= MOST_BUCKETS and (owner, kind) not in self._buckets:
+            self._forget_fullest(now)
+        self._buckets[owner, kind] = tokens, now
+
+    def _refuse(self, message: str, kind: str, tokens: float, wait: float) -> None:
+        raise RateLimitedError(
+            f"{message}; wait {wait:.2f} s", retry_after=wait, headers=self._headers(kind, tokens)
+        ) from None
+
+    def _headers(self, kind: str, tokens: float) -> Headers:
+        seconds = math.ceil((self._sizes[kind] - tokens) / self._rates[kind])
+        told = f'"{kind}";r={max(0, math.floor(tokens))};t={seconds}'
+        return [(b"ratelimit-policy", self._policies[kind]), (b"ratelimit", told.encode())]
+
+    def _forget_fullest(self, now: float) -> None:
+        """Drop the fuller half of the buckets: one that is full is as if it had never been."""
+
+        def level(at: tuple[str, str]) -> float:
+            return self._level(*at, now) / self._sizes[at[1]]
+
+        for at in sorted(self._buckets, key=level, reverse=True)[: MOST_BUCKETS // 2]:
+            del self._buckets[at]
+
+
+def _owner(key: Key) -> str:
+    """Return whose work a key's is: its tenant's, or an operator's own."""
+    return f"tenant {key.tenant}" if key.tenant is not None else f"key {key.id}"

@@ -1,0 +1,59 @@
+"""The routes of names: what the ids in events are called. Reading needs the scope `read`, setting by hand `admin`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.api.auth import Administers, EngineOf, Reads
+from hubbub.api.work import Counted
+from hubbub.model.name import LONGEST_ID, LONGEST_NAME
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.services.names import MOST_AT_ONCE, NamesSet, NameView
+
+router = APIRouter(prefix="/v1/names", route_class=Counted)
+
+Kind = Annotated[str, Field(max_length=20, description="staff, contact, room, account or campaign.")]
+
+
+class NameBody(BaseModel):
+    """What an id is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
+    id: str = Field(min_length=1, max_length=LONGEST_ID, description="As in events.")
+    name: str | None = Field(
+        max_length=4 * LONGEST_NAME, description="For people, on one line; null: what sources say."
+    )
+
+
+class NamesBody(BaseModel):
+    """Names to set by hand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    names: list[NameBody] = Field(min_length=1, max_length=MOST_AT_ONCE)
+
+
+@router.get("", summary="What ids are called, by kind and id")
+def names(
+    engine: EngineOf,
+    tenant: Reads,
+    kind: Annotated[
+        str | None, Query(max_length=20, description="Only staff, contact, room, account or campaign.")
+    ] = None,
+    find: Annotated[str, Query(max_length=LONGEST_NAME, description="Only where the name or id holds this text.")] = "",
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+) -> Page[NameView]:
+    """Return names as sources gave them or somebody set them; an id without a name is not listed."""
+    return engine.names.of(tenant, kind, find, limit, cursor)
+
+
+@router.put("", summary="Set names by hand")
+def put_names(engine: EngineOf, tenant: Administers, body: NamesBody) -> NamesSet:
+    """Set names that no source changes again, or with null give them back to the sources. All of them, or none."""
+    return engine.names.set(tenant, [one.model_dump() for one in body.names])

@@ -1,0 +1,157 @@
+"""RFC 9457 problem documents: every error leaves as one shape, with a stable code and the id of its request."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import traceback
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as PathParam
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from hubbub import errors
+from hubbub.dashboard.base import at
+from hubbub.errors import HubbubError, NotFoundError, RateLimitedError
+from hubbub.telemetry import log, seldom
+
+MEDIA_TYPE = "application/problem+json"
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "A problem (RFC 9457): what was wrong with the request.", "content": _CONTENT},
+    "5XX": {"description": "A problem (RFC 9457): what is wrong with the server, or behind it.", "content": _CONTENT},
+}
+"""What OpenAPI says of every route's errors."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its code, HTTP status, whether trying again can help, and what it means."""
+
+    code: str
+    status: int
+    retry: bool
+    meaning: str
+
+    @property
+    def title(self) -> str:
+        """The same for every problem of the kind."""
+        return self.code.replace("_", " ").capitalize()
+
+    @property
+    def to_do(self) -> str:
+        """What who asked can do."""
+        if self.retry:
+            return "Send the same request again after the seconds that the header Retry-After says."
+        if self.status >= 500:
+            return "Tell whoever runs this server; the log names the request id."
+        return "Sending the same request again gives the same answer: change what the detail names."
+
+
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("method_not_allowed", 405, False, "This address has no such method; the header Allow says which it has."),
+        *(
+            Kind(error.code, error.status, error.retry, inspect.getdoc(error) or "")
+            for error in vars(errors).values()
+            if isinstance(error, type) and issubclass(error, errors.HubbubError)
+        ),
+    )
+}
+"""Every kind of problem, by its code: those of `errors`, and what only HTTP knows."""
+
+problem_routes = APIRouter()
+
+
+@problem_routes.get("/problems/{code}", summary="What a problem means", response_class=HTMLResponse, tags=["problems"])
+def meaning(code: Annotated[str, PathParam(max_length=60, description="Code of the problem.")]) -> HTMLResponse:
+    """Return a page that says what a problem's code means and what to do; a problem's `type` leads here."""
+    kind = KINDS.get(code)
+    if kind is None:
+        raise NotFoundError
+    again = "yes" if kind.retry else "no"
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(kind.title)}</title><h1>{escape(kind.title)}</h1>"
+        f"<p>{escape(kind.meaning)}<p>{escape(kind.to_do)}<dl><dt>code<dd><code>{kind.code}</code>"
+        f"<dt>HTTP status<dd>{kind.status}<dt>try again<dd>{again}</dl></html>",
+        headers={"Content-Security-Policy": "default-src 'none'"},
+    )
+
+
+_JSON = re.compile(r"\s*application/(?:json|[\w.-]+\+json)\s*(?:;|$)", re.IGNORECASE)
+
+
+def problem(
+    request: Request, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return a problem document, and leave its code in the request's state."""
+    request.state.problem = code
+    body = {
+        "type": at(f"/problems/{code}"),
+        "title": KINDS[code].title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", None),
+    }
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def refusal(request: Request, error: HubbubError) -> JSONResponse:
+    """Return the problem that an error of Hubbub is; its details stay in the request's state, for the delivery log."""
+    headers = {"Retry-After": str(math.ceil(getattr(error, "retry_after", None) or 5))} if error.retry else None
+    request.state.details = error.details
+    if isinstance(error, RateLimitedError):
+        request.state.limit_headers = error.details.get("headers", ())
+    if error.status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
+    if error.status >= 500 and seldom(("request", error.code)):
+        log.error("request failed", code=error.code, error=error.message)
+    return problem(request, error.status, error.code, error.message, headers)
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
+"""Of what only HTTP finds wrong."""
+
+
+def install(app: FastAPI) -> None:
+    """Give an app the handlers that turn every error into a problem."""
+
+    @app.exception_handler(HubbubError)
+    async def known(request: Request, error: HubbubError) -> JSONResponse:
+        return refusal(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        kind = request.headers.get("content-type", "")
+        if any(e["loc"][:1] == ("body",) for e in error.errors()) and not _JSON.match(kind):
+            told = f"its Content-Type is {kind[:80]!r}" if kind else "it has no Content-Type"
+            detail = f"the body was not read, since {told}: send it with the header 'Content-Type: application/json'"
+            return problem(request, 400, "bad_request", detail)
+        faults = "; ".join(f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()[:10])
+        return problem(request, 400, "bad_request", faults)
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def halved(request: Request, error: UnicodeEncodeError) -> JSONResponse:  # only what was sent can hold one
+        return problem(request, 400, "bad_request", "a text holds half a character (a lone surrogate): send whole ones")
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        code = _CODES.get(error.status_code, "bad_request")
+        detail = "There is no such thing here." if error.status_code == 404 else str(error.detail)
+        return problem(request, error.status_code, code, detail, dict(error.headers or {}))
+
+
+def unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Log where an unforeseen error came from (places only: values may hold keys or a tenant's texts); return its problem."""
+    places = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)[-12:]]
+    log.error("request failed", path=request.url.path, error=type(error).__name__, at=places)
+    return problem(request, 500, "internal", "Something went wrong inside Hubbub; the log names this request id.")

@@ -1,0 +1,325 @@
+"""The routes of the public contract. Each asks the engine and gives its plain answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.api import shapes
+from hubbub.api.auth import EngineOf, Ingests, Reads
+from hubbub.api.body import is_lines, read_body
+from hubbub.api.cached import cached
+from hubbub.api.idempotency import Once
+from hubbub.api.work import Counted, counted
+from hubbub.app import Engine
+from hubbub.errors import NOT_NOW, BadRequestError, TooLargeError
+from hubbub.model.event import UnreadableBodyError, read_events
+from hubbub.model.page import MAX_CURSOR
+from hubbub.reports.as_csv import answer_table
+
+api = APIRouter(prefix="/v1", route_class=Counted)
+open_routes = APIRouter()
+
+Text = Annotated[str, Field(max_length=200)]
+"""What OpenAPI says of answers that go out as the bytes that were kept."""
+EVENTS_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "One event, an array of events, NDJSON, or CloudEvents (single or batch); gzip is read.",
+        "content": {"application/json": {"schema": {}}, "application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class QueryBody(BaseModel):
+    """A question: the same as the command line's `query`."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    metrics: list[Text] = Field(min_length=1, max_length=200)
+    start: Text = Field(alias="from", description="Date in the tenant's zone, or RFC 3339 time; inclusive.")
+    end: Text = Field(alias="to", description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
+    grain: Text = "total"
+    by: list[Text] = Field(default_factory=list, max_length=10)
+    where: dict[Text, Text | list[Text]] = Field(default_factory=dict)
+    compare: Text | None = None
+    include_bots: bool = False
+    as_of: Text | None = Field(
+        None, description="Answer with what was known at this moment; absent: with all that is known."
+    )
+    details: bool = False
+    names: bool = Field(False, description="Put what ids are called beside them, as `<dimension>.name`.")
+
+
+@api.post(
+    "/events", status_code=202, openapi_extra=EVENTS_BODY, responses={202: {"model": shapes.VerdictAnswer}},
+    summary="Store events; answers once they are on disk",
+)  # fmt: skip
+async def events(request: Request, engine: EngineOf, tenant: Ingests) -> JSONResponse:
+    """Store one event or many; each record gets its own verdict, one bad record refuses itself alone."""
+    body = await read_body(request, engine.settings.max_body_mb << 20)
+    return JSONResponse(await run_in_threadpool(_store, request, engine, tenant, body), 202)
+
+
+@counted
+def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[str, Any]:
+    try:
+        items = read_events(body, lines=is_lines(request), tenant=tenant)
+    except UnreadableBodyError as error:
+        raise BadRequestError(str(error), reason="unreadable") from None
+    if len(items) > engine.settings.max_batch:
+        raise TooLargeError(
+            f"the batch has {len(items)} events, {engine.settings.max_batch} are allowed; send smaller batches",
+            reason="too_many_events",
+        )
+    outcome = engine.accept(tenant, items)
+    request.state.outcome = outcome
+    return outcome.answer()
+
+
+@api.get("/metrics", summary="The catalogue of metrics", response_model=shapes.Catalogue)
+def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
+    """Return every metric with its definition, unit, dimensions and grains."""
+    return engine.metrics()
+
+
+@api.post(
+    "/query", summary="Answer a question", response_model=shapes.Rows,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)  # fmt: skip
+async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
+    """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table.
+
+    With `Accept: text/csv; charset=utf-8-sig` the table begins with a byte order mark, which spreadsheets need.
+    """
+    answer = await cached(request, engine, "query", tenant, **body.model_dump())
+    accept = request.headers.get("accept", "").lower()
+    if not accept.startswith("text/csv"):
+        return answer
+    told = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+    table = answer_table(json.loads(bytes(answer.body))["rows"], mark="utf-8-sig" in accept)
+    return Response(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
+
+
+From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
+To = Annotated[
+    str, Query(alias="to", max_length=60, description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
+]
+
+
+Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
+
+
+@api.get("/explain", summary="Explain one number, down to its events", response_model=shapes.Explanation)
+def explain(
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[str, Query(max_length=200, description="One metric, like csat or response_ms.p95.")],
+    start: From,
+    end: To,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    as_of: Annotated[str | None, Query(max_length=60, description="Explain what was known at this moment.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+) -> dict[str, Any]:
+    """Return definition, formula, parts, windows used, and a page of the events behind a number."""
+    return engine.explain(tenant, metric, start, end, _where(where), as_of=as_of, limit=limit, cursor=cursor)
+
+
+def _where(pairs: list[str] | None) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise BadRequestError(f"where {pair[:80]!r} is not DIMENSION=VALUE")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@api.get("/changes", summary="What contributed to the change of a number", response_model=shapes.Changes)
+async def changes(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[
+        str, Query(max_length=200, description="One count, share or mean, like csat or response_ms.avg.")
+    ],
+    start: From,
+    end: To,
+    by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions; absent: the usual ones.")] = None,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    compare: Annotated[str, Query(max_length=20, description="previous, day, week, weekdays or year.")] = "previous",
+    limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
+) -> Response:
+    """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""
+    asked = {"metrics": metric, "start": start, "end": end, "by": by or [], "where": _where(where), "compare": compare}
+    return await cached(request, engine, "changes", tenant, **asked, limit=limit)
+
+
+@api.get("/usual", summary="A metric beside what is usual of it", response_model=shapes.Usual)
+async def usual(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[str, Query(max_length=200, description="One metric, like messages or response_ms.p50.")],
+    start: From,
+    end: To,
+    grain: Annotated[str, Query(max_length=20, description="hour, day or week.")] = "day",
+    by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions to split by.")] = None,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+) -> Response:
+    """Return each window's number, and median and spread of the same weekday (and hour) of the last eight settled weeks."""
+    asked = {"metrics": metric, "start": start, "end": end, "grain": grain, "by": by or [], "where": _where(where)}
+    return await cached(request, engine, "usual", tenant, **asked)
+
+
+@api.get("/news", summary="What is unusual of some days, and why", response_model=shapes.NewsAnswer)
+async def news(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    start: From,
+    end: To,
+    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    compare: Annotated[
+        str | None,
+        Query(
+            max_length=20, description="previous, day, week, weekdays or year; absent: weekdays of less than a week."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None, Query(max_length=20, description="Metrics that are judged beside the declared ones.")
+    ] = None,
+    by: Annotated[
+        list[Text] | None,
+        Query(max_length=10, description="Dimensions of which each value is judged by these metrics."),
+    ] = None,
+    grain: Annotated[
+        str, Query(max_length=20, description="hour, day or week: with the course of these metrics; total: without.")
+    ] = "total",
+    include_bots: Annotated[bool, Query(description="Count bots too.")] = False,
+) -> Response:
+    """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
+    asked = {"metrics": metric or [], "start": start, "end": end, "where": _where(where), "compare": compare}
+    asked |= {"by": by or [], "grain": grain}
+    return await cached(request, engine, "news", tenant, **asked, include_bots=include_bots)
+
+
+Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
+At = Annotated[
+    str | None, Query(max_length=60, description="A past moment: date in the tenant's zone, or RFC 3339 time.")
+]
+
+
+@api.get(
+    "/dashboard",
+    summary="Today so far, or the last days, against as much before; and now",
+    response_model=shapes.Dashboard,
+)
+async def dashboard(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    days: Annotated[int, Query(ge=1, le=366, description="Local days, today among them.")] = 1,
+    against: Annotated[
+        str, Query(max_length=20, description="Of a single day: yesterday, or week (same weekday).")
+    ] = "yesterday",
+    account: Account = None,
+    at: At = None,
+) -> Response:
+    """Return numbers with the same elapsed part of an earlier stretch, and what is the case now, or was at a moment."""
+    return await cached(request, engine, "dashboard", tenant, days=days, against=against, account=account, at=at)
+
+
+@api.get("/dashboard/now", summary="What is the case now, or was at a moment", response_model=shapes.States)
+async def states(request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> Response:
+    """Return open, waiting, unassigned, oldest waiting, staff online, pending tasks, active campaigns."""
+    return await cached(request, engine, "states", tenant, account=account, at=at)
+
+
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=shapes.Ruled)
+async def trends(
+    request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
+) -> Response:
+    """Return one row per window."""
+    return await cached(request, engine, "trends", tenant, start=start, end=end, grain=grain)
+
+
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=shapes.Ruled)
+async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Response:
+    """Return every channel id with classified messages, worst first."""
+    return await cached(request, engine, "hotspots", tenant, start=start, end=end)
+
+
+class SnapshotBody(BaseModel):
+    """Which snapshot to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Text = Field("daily", description="daily, weekly or monthly.")
+    date: Text | None = Field(None, description="A day of the period, in the tenant's zone; absent: the last one over.")
+
+
+@api.post("/snapshots", summary="Make the snapshot of a day, week or month now", response_model=shapes.MadeSnapshot)
+def make_snapshot(engine: EngineOf, tenant: Reads, body: SnapshotBody, once: Once) -> dict[str, Any]:
+    """Make it for the whole team and each account, instead of the kept one; return it and how many documents it has."""
+    return once(tenant, lambda: engine.snapshot(body.kind, body.date, tenant))
+
+
+@api.get("/snapshots", summary="Kept snapshots", response_model=shapes.Snapshots)
+async def snapshots(
+    request: Request,
+    engine: EngineOf,
+    tenant: Reads,
+    start: Annotated[str, Query(alias="from", max_length=60, description="First date, in the tenant's zone.")],
+    end: Annotated[str, Query(alias="to", max_length=60, description="Date after the last.")],
+    kind: Annotated[str | None, Query(max_length=20, description="Only daily, weekly or monthly.")] = None,
+    account: Annotated[
+        str | None, Query(max_length=200, description="Only this account; empty is the whole team alone.")
+    ] = None,
+) -> Response:
+    """Return the snapshots of periods that begin in a range, as they were made."""
+    return await cached(request, engine, "snapshots", tenant, start=start, end=end, kind=kind, account=account)
+
+
+@open_routes.get("/healthz", summary="The process is alive")
+async def healthz() -> shapes.Health:
+    """Return ok, without waiting for one of the threads that ask the store."""
+    return {"status": "ok"}
+
+
+@open_routes.get(
+    "/readyz",
+    summary="The store answers and refreshing goes on",
+    responses={200: {"model": shapes.ReadyAnswer}, 503: {"model": shapes.ReadyAnswer, "description": "It is stuck."}},
+)
+def readyz(request: Request, engine: EngineOf) -> Response:
+    """Return 200 when the store answers and the refresher is alive, 503 otherwise, with what is wrong as `error`.
+
+    While every refresh fails, answers go on from what is stored: 200, with the status `ready, refresh fails` and its `error`.
+    """
+    refreshing = request.app.state.refreshing
+    worker = request.app.state.worker
+    stuck = [
+        name for name, part in (("refresher", refreshing), ("worker", worker)) if part is not None and not part.alive()
+    ]
+    status = f"stuck: {', '.join(stuck)}" if stuck else "ready" if refreshing.error is None else "ready, refresh fails"
+    body: dict[str, Any] = {"status": status, "behind_batches": None, "error": refreshing.error}
+    try:
+        body["behind_batches"] = engine.store.log.behind()
+        engine.control.follow()
+    except NOT_NOW as error:
+        stuck, body = ["store"], body | {"status": "the store does not answer", "error": error.message}
+    return Response(json.dumps(body), 503 if stuck else 200, media_type="application/json")
+
+
+@open_routes.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
+def prometheus() -> Response:
+    """Return this process's metrics."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

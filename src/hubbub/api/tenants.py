@@ -1,0 +1,104 @@
+"""The routes of tenants. An operator makes, lists and changes them; a tenant's key sees its own alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from hubbub.api.auth import EngineOf, MayRead, Operates
+from hubbub.api.idempotency import Once
+from hubbub.api.work import Counted
+from hubbub.errors import NotFoundError
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
+from hubbub.services.tenants import TenantView
+
+router = APIRouter(prefix="/v1/tenants", route_class=Counted)
+
+Id = Annotated[str, Path(max_length=63, description="Id of the tenant.")]
+Name = Annotated[str, Field(max_length=200, description="Name for people.")]
+Zone = Annotated[str, Field(max_length=64, description="IANA time zone of its days, like Europe/Rome.")]
+Days = Annotated[int | None, Field(ge=1, le=36_500, description="Days; null keeps for ever.")]
+
+
+Tones = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST_TONE)]],
+    Field(max_length=MOST_TONES, description="Tones that hotspots count beside the topics complaint and escalation."),
+]
+
+
+class RetentionChange(BaseModel):
+    """Days that texts, snapshots of each grain and facts are kept; what is absent stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    raw: Days = None
+    hour: Days = None
+    day: Days = None
+    week: Days = None
+    month: Days = None
+    facts: Days = None
+
+
+class NewTenant(BaseModel):
+    """A tenant to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str = Field(max_length=63, description="Its id: a-z, 0-9 and inner hyphens.")
+    zone: Zone | None = Field(None, description="IANA time zone of its days; absent: the setting `default_zone`.")
+    name: Name = ""
+    retention: RetentionChange | None = Field(None, description="What differs from the setting `retention`.")
+
+
+class TenantChange(BaseModel):
+    """What to change of a tenant; what is absent stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    zone: Zone | None = None
+    name: Name | None = None
+    retention: RetentionChange | None = None
+    hotspot_tones: Tones | None = None
+    contact_names: bool | None = Field(
+        None, description="Whether what contacts are called is kept; false deletes what is."
+    )
+
+
+def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
+    return change.model_dump(exclude_unset=True) if change is not None else None
+
+
+@router.get("", summary="Tenants, oldest first")
+def tenants(
+    engine: EngineOf,
+    tenant: MayRead,
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+) -> Page[TenantView]:
+    """Return all tenants to an operator, and to a tenant's key its own."""
+    return engine.tenants.of(tenant, cursor, limit)
+
+
+@router.post("", status_code=201, summary="Make a tenant (operators only)")
+def add(engine: EngineOf, _: Operates, body: NewTenant, once: Once) -> TenantView:
+    """Make a tenant with the default retention, but for what is given."""
+    return once(None, lambda: engine.tenants.add(body.tenant, body.zone, body.name, _days(body.retention)))
+
+
+@router.get("/{tenant}", summary="One tenant")
+def one(engine: EngineOf, own: MayRead, tenant: Id) -> TenantView:
+    """Return zone, name and retention; a tenant's key finds its own alone."""
+    if own not in (None, tenant):
+        raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
+    return engine.tenants.get(tenant)
+
+
+@router.patch("/{tenant}", summary="Change a tenant (operators only)")
+def change(engine: EngineOf, _: Operates, tenant: Id, body: TenantChange) -> TenantView:
+    """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept."""
+    return engine.tenants.change(
+        tenant, body.zone, body.name, _days(body.retention), body.hotspot_tones, body.contact_names
+    )

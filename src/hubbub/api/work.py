@@ -1,0 +1,90 @@
+"""What all routes of the API share: their work is counted, their answers are typed, unknown query parameters are refused."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from hubbub.api.typed import answer_of, in_plain_values, shaped
+from hubbub.errors import BadRequestError
+from hubbub.model.event import nearest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Account:
+    """Seconds of processor time that a request has taken so far."""
+
+    seconds: float = 0.0
+
+
+account: ContextVar[Account | None] = ContextVar("account", default=None)
+"""Of the request that is being answered; threads that work for it see the same."""
+
+
+def counted(call: Callable[P, T]) -> Callable[P, T]:
+    """Return a function whose processor time is put to the account of the request that it works for."""
+
+    @wraps(call)
+    def counting(*args: P.args, **kwargs: P.kwargs) -> T:
+        begun = time.thread_time()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            if (open_ := account.get()) is not None:
+                open_.seconds += time.thread_time() - begun
+
+    return counting
+
+
+class Counted(APIRoute):
+    """A route whose work is counted, and whose answer is typed: see `typed`. A query parameter that it does not know is refused.
+
+    One that is async counts what it hands to threads itself.
+    """
+
+    strict = True
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        is_async = inspect.iscoroutinefunction(endpoint)
+        if (kind := answer_of(endpoint)) is not None:
+            options["response_model"] = shaped(kind)
+            endpoint = in_plain_values(endpoint)
+        super().__init__(path, endpoint if is_async else counted(endpoint), **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request, which says 400 to a parameter that would be ignored: its answer would be another one."""
+        handle = super().get_route_handler()
+        known = frozenset(_parameters(self.dependant))
+
+        async def checked(request: Request) -> Response:
+            if unknown := sorted(set(request.query_params) - known):
+                hint = nearest(unknown[0], known) or f"; it has {', '.join(sorted(known)) or 'none'}"
+                raise BadRequestError(f"{self.path} has no query parameter {unknown[0][:40]!r}{hint}")
+            return await handle(request)
+
+        return checked if self.strict else handle
+
+
+def _parameters(needed: Dependant) -> Iterator[str]:
+    """Yield the query parameters of a route and of what it depends on."""
+    yield from (parameter.alias for parameter in needed.query_params)
+    for other in needed.dependencies:
+        yield from _parameters(other)
+
+
+class Open(Counted):
+    """A route that others call with parameters of their own."""
+
+    strict = False

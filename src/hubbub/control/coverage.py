@@ -1,0 +1,370 @@
+"""The ledger of coverage: which days of each integration were fetched, and which ranges of what it sends are lost, and why.
+
+A day without a row was never tried. What is known is kept in memory by tenant and followed: whoever changes integrations or the
+ledger counts a change, and every process reads again what it needs after one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata
+from hubbub.control.integrations import Integration, Integrations, changes, count_change
+from hubbub.model.coverage import WORDS, Day, Feed, Gap, Reason
+from hubbub.model.window import day_of, utc_naive
+
+FETCHED, EMPTY, PARTIAL, MISSING = STATES = ("fetched", "empty", "partial", "missing")
+"""Of a range: there whole, there and nothing in it, there but for named parts, not there."""
+LATE = timedelta(hours=12)
+_Known = tuple[int, tuple[Gap, ...], str]
+ANY = Feed()
+"""What a service may bring of which nothing is known."""
+
+coverage = sa.Table(
+    "coverage", metadata,
+    sa.Column("integration", sa.String(40), primary_key=True),
+    sa.Column("start", sa.DateTime, primary_key=True),
+    sa.Column("end", sa.DateTime, primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("day", sa.Date, nullable=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("reason", sa.String(20), nullable=False, default=""),
+    sa.Column("detail", sa.String(500), nullable=False, default=""),
+    sa.Column("action", sa.String(500), nullable=False, default=""),
+    sa.Column("parts", sa.Text, nullable=False, default=""),
+    sa.Column("place", sa.Text, nullable=False, default=""),
+    sa.Column("found", sa.BigInteger, nullable=False, default=0),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("tried_at", sa.DateTime, nullable=False),
+    sa.Index("coverage_of_tenant", "tenant", "integration", "start"),
+)  # fmt: skip
+"""One row per range that something is known of. `day`: it is a day to fetch; else a range of what the service sends. `parts`: the
+dimension values (JSON) that what is missing has. `place`: where fetching goes on. `found`: events in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A row of the ledger; moments are UTC without zone."""
+
+    integration: str
+    start: datetime
+    end: datetime
+    tenant: str
+    day: date | None
+    state: Literal["fetched", "empty", "partial", "missing"]
+    reason: str
+    detail: str
+    action: str
+    parts: Mapping[str, frozenset[str]]
+    place: Any
+    found: int
+    attempts: int
+    tried_at: datetime
+
+    @property
+    def open(self) -> bool:
+        """Whether something of it is missing."""
+        return self.state in (PARTIAL, MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An integration, the days of it that are there whole, and its open ranges."""
+
+    integration: Integration
+    feed: Feed
+    done: frozenset[date]
+    open: tuple[Range, ...]
+
+
+class Coverage:
+    """The ledger. May be used from any thread; `feed_of` says what an integration can bring."""
+
+    def __init__(self, database: Database, integrations: Integrations, feed_of: Callable[[Integration], Feed]) -> None:
+        self._database, self._integrations, self._feed_of = database, integrations, feed_of
+        database.make(coverage)
+        self._number = -1
+        self._sources: dict[str, tuple[_Source, ...]] = {}
+        self._gaps: dict[str, _Known] = {}
+
+    # --- what is missing
+
+    def follow(self, con: sa.Connection) -> None:
+        """Forget what is known when integrations or the ledger were changed since this was asked last."""
+        number = changes(con)
+        if number != self._number:
+            self._number, self._sources, self._gaps = number, {}, {}
+
+    def gaps(self, tenant: str, now: datetime) -> tuple[Gap, ...]:
+        """Return the gaps of a tenant's sources as of a moment (aware), by integration; from memory."""
+        return self._known(tenant, now)[1]
+
+    def told(self, tenant: str, now: datetime) -> str:
+        """Return a text that is another one when the gaps are others."""
+        return self._known(tenant, now)[2]
+
+    def lost(self, tenant: str, now: datetime) -> list[str]:
+        """Return in words the gaps of a tenant's sources that ended more than `LATE` ago, which a night should have closed."""
+        return [
+            f"{gap.name} of {tenant}: {gap.start:%Y-%m-%d %H:%M} to {gap.end:%Y-%m-%d %H:%M} UTC: {WORDS[gap.reason]}"
+            for gap in self.gaps(tenant, now) if gap.end < now - LATE
+        ]  # fmt: skip
+
+    def _known(self, tenant: str, now: datetime) -> _Known:
+        quarter = int(now.timestamp()) // 900  # days begin on quarter hours, in every zone
+        known = self._gaps.get(tenant)
+        if known is None or known[0] != quarter:
+            number = self._number
+            found = tuple(gap for source in self._of(tenant) for gap in _gaps(source, now))
+            known = quarter, found, hashlib.blake2b(repr(found).encode(), digest_size=16).hexdigest() if found else ""
+            if number == self._number:
+                self._gaps[tenant] = known
+        return known
+
+    def _of(self, tenant: str) -> tuple[_Source, ...]:
+        found = self._sources.get(tenant)
+        if found is None:
+            number = self._number
+            found = tuple(self._read(tenant))
+            if number == self._number:
+                self._sources[tenant] = found
+        return found
+
+    def _read(self, tenant: str) -> Iterator[_Source]:
+        done: dict[str, set[date]] = {}
+        open_: dict[str, list[Range]] = {}
+        with self._database.read() as con:
+            mine = sa.select(coverage).where(coverage.c.tenant == tenant).order_by(coverage.c.start)
+            for row in con.execute(mine.where(coverage.c.state.in_((PARTIAL, MISSING)))):
+                open_.setdefault(row.integration, []).append(_range(row))
+            whole = sa.select(coverage.c.integration, coverage.c.day).where(
+                coverage.c.tenant == tenant, coverage.c.day.is_not(None), coverage.c.state.in_((FETCHED, EMPTY))
+            )
+            for integration, day in con.execute(whole):
+                done.setdefault(integration, set()).add(day)
+        for one in self._all(tenant):
+            yield _Source(one, self._feed_of(one), frozenset(done.get(one.id, ())), tuple(open_.get(one.id, ())))
+
+    def _all(self, tenant: str) -> Iterator[Integration]:
+        after = ""
+        while page := self._integrations.page(tenant, after=after):
+            yield from page
+            after = page[-1].id
+
+    def due(self, integration: Integration, now: datetime, again: timedelta) -> list[date]:
+        """Return the days that are over at a moment (aware) and not there whole, newest first.
+
+        A day of which parts cannot be read is due again for as long as it is no older than `again`.
+        """
+        source = next((one for one in self._of(integration.tenant) if one.integration.id == integration.id), None)
+        if source is None or not source.feed.daily:
+            return []
+        today = _today(integration, now)
+        partial = {one.day for one in source.open if one.state == PARTIAL and one.day and one.day < today - again}
+        return [
+            day for day in reversed(list(_expected(source, today))) if day not in source.done and day not in partial
+        ]
+
+    # --- days that are fetched
+
+    def begin(self, integration: Integration, day: Day, now: datetime) -> Range:
+        """Note an attempt to fetch a day, and return what is known of it: `place` and `found` where an earlier one broke off."""
+        key = _key(integration, day.start, day.end)
+        with self._database.write() as con:
+            row = con.execute(sa.select(coverage).where(*key)).first()
+            if row is None:
+                con.execute(coverage.insert().values(
+                    integration=integration.id, tenant=integration.tenant, start=utc_naive(day.start), end=utc_naive(day.end),
+                    day=day.on, state=MISSING, reason=Reason.FAILED.value, attempts=1, tried_at=utc_naive(now),
+                ))  # fmt: skip
+                count_change(con)
+            else:
+                again = {} if row.state == MISSING else {"place": ""}
+                con.execute(
+                    coverage.update().where(*key).values(attempts=row.attempts + 1, tried_at=utc_naive(now), **again)
+                )
+            return _range(con.execute(sa.select(coverage).where(*key)).one())
+
+    def advance(self, integration: Integration, day: Day, place: Any, found: int) -> None:
+        """Remember where fetching a day goes on, after what came before was stored."""
+        with self._database.write() as con:
+            con.execute(
+                coverage.update().where(*_key(integration, day.start, day.end)).values(place=_json(place), found=found)
+            )
+
+    def end(
+        self,
+        integration: Integration,
+        day: Day,
+        found: int,
+        missing: Mapping[str, Iterable[str]],
+        detail: str,
+        action: str,
+    ) -> str:
+        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state.
+
+        What the service did not send of a day that is there whole is there now.
+        """
+        state = PARTIAL if missing else FETCHED if found else EMPTY
+        self._set(
+            integration, day, state=state, reason=Reason.UNREADABLE.value if missing else "", detail=detail[:500],
+            action=action[:500], parts=_json({k: sorted(v) for k, v in missing.items()}), place="", found=found,
+        )  # fmt: skip
+        if state != PARTIAL:
+            self.close(integration, day.start, day.end, found)
+        return state
+
+    def fail(self, integration: Integration, day: Day, reason: Reason, detail: str, action: str = "") -> None:
+        """Note why a day could not be fetched; one that was there whole before stays so."""
+        self._set(integration, day, only_missing=True, reason=reason.value, detail=detail[:500], action=action[:500])
+
+    def _set(self, integration: Integration, day: Day, *, only_missing: bool = False, **values: Any) -> None:
+        where = [*_key(integration, day.start, day.end), *([coverage.c.state == MISSING] if only_missing else [])]
+        with self._database.write() as con:
+            con.execute(coverage.update().where(*where).values(**values))
+            count_change(con)
+
+    # --- ranges of what a service sends
+
+    def note(
+        self,
+        integration: Integration,
+        start: datetime,
+        end: datetime,
+        reason: Reason,
+        detail: str = "",
+        action: str = "",
+    ) -> None:
+        """Note a range (aware) of which deliveries are missing, once; ranges of a kind that touch become one."""
+        low, high = utc_naive(start), utc_naive(end)
+        near = (
+            coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING,
+            coverage.c.reason == reason.value, coverage.c.start <= high, coverage.c.end >= low,
+        )  # fmt: skip
+        with self._database.write() as con:
+            old = con.execute(sa.select(coverage.c.start, coverage.c.end).where(*near)).all()
+            if any(a <= low and b >= high for a, b in old):
+                return
+            low, high = min([low, *(a for a, _ in old)]), max([high, *(b for _, b in old)])
+            con.execute(coverage.delete().where(*near))
+            con.execute(coverage.delete().where(
+                coverage.c.integration == integration.id, coverage.c.start == low, coverage.c.end == high
+            ))  # fmt: skip
+            con.execute(coverage.insert().values(
+                integration=integration.id, tenant=integration.tenant, start=low, end=high, state=MISSING, reason=reason.value,
+                detail=detail[:500], action=action[:500], tried_at=utc_naive(datetime.now(UTC)),
+            ))  # fmt: skip
+            count_change(con)
+
+    def close(self, integration: Integration, start: datetime, end: datetime, found: int) -> None:
+        """Note that what was missing between two moments (aware) is there now: `found` events of it came later."""
+        inside = (
+            coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING,
+            coverage.c.start >= utc_naive(start), coverage.c.end <= utc_naive(end),
+        )  # fmt: skip
+        with self._database.write() as con:
+            con.execute(coverage.update().where(*inside).values(state=FETCHED if found else EMPTY, found=found))
+            count_change(con)
+
+    # --- for people
+
+    def page(self, tenant: str, integration: str, start: date, end: date, zone: str) -> list[Range]:
+        """Return the rows of an integration that touch local days `[start, end)` of a zone, oldest first."""
+        low, high = (utc_naive(Day.of(day, zone).start) for day in (start, end))
+        query = sa.select(coverage).where(
+            coverage.c.tenant == tenant,
+            coverage.c.integration == integration,
+            coverage.c.end > low,
+            coverage.c.start < high,
+        )
+        with self._database.read() as con:
+            return [_range(row) for row in con.execute(query.order_by(coverage.c.start, coverage.c.end))]
+
+    def forget(self, integration: str) -> None:
+        """Delete the ledger of an integration."""
+        with self._database.write() as con:
+            con.execute(coverage.delete().where(coverage.c.integration == integration))
+            count_change(con)
+
+
+def _expected(source: _Source, today: date) -> Iterator[date]:
+    """Yield the days that are over and should be there, oldest first."""
+    day = source.integration.since or today
+    while day < today:
+        yield day
+        day += timedelta(days=1)
+
+
+def _today(integration: Integration, now: datetime) -> date:
+    return day_of(now, ZoneInfo(zone_of(integration)))
+
+
+def zone_of(integration: Integration) -> str:
+    """Return the zone that an integration's days are cut in."""
+    return str(integration.settings.get("zone", "UTC"))
+
+
+def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
+    one = source.integration
+    rows = {row.day: row for row in source.open if row.day is not None}
+    since = one.since or now.date()
+    if source.feed.daily:
+        today = _today(one, now)
+        untried = [day for day in _expected(source, today) if day not in source.done and day not in rows]
+        for first, last in _stretches(untried):
+            yield _untried(source, Day(first, Day.of(first, zone_of(one)).start, Day.of(last, zone_of(one)).end))
+        if not source.feed.live:
+            yield _gap(source, Day.of(today, zone_of(one)), Reason.NOT_OVER)
+    for row in source.open:
+        if row.day is None or row.day >= since:
+            feed = source.feed.narrowed(row.parts) if row.parts else source.feed
+            start, end = row.start.replace(tzinfo=UTC), row.end.replace(tzinfo=UTC)
+            yield Gap(one.id, one.name, one.provider, start, end, Reason(row.reason), feed, row.detail, row.action)
+
+
+def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:
+    """Yield the first and last day of each run of days that follow on each other."""
+    first = last = None
+    for day in days:
+        if first is not None and last is not None and day - last > timedelta(days=1):
+            yield first, last
+            first = None
+        first, last = first or day, day
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _untried(source: _Source, day: Day) -> Gap:
+    one = source.integration
+    if one.state == "broken":
+        return _gap(source, day, Reason.REFUSED, one.reason, one.action)
+    return _gap(source, day, Reason.PAUSED if one.state == "paused" else Reason.NOT_TRIED)
+
+
+def _gap(source: _Source, day: Day, reason: Reason, detail: str = "", action: str = "") -> Gap:
+    one = source.integration
+    return Gap(one.id, one.name, one.provider, day.start, day.end, reason, source.feed, detail, action)
+
+
+def _key(integration: Integration, start: datetime, end: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        coverage.c.integration == integration.id, coverage.c.start == utc_naive(start), coverage.c.end == utc_naive(end),
+    )  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value) if value else ""
+
+
+def _range(row: sa.Row[Any]) -> Range:
+    found = dict(row._mapping)
+    parts = {name: frozenset(values) for name, values in json.loads(found["parts"] or "{}").items()}
+    return Range(**{**found, "parts": parts, "place": json.loads(found["place"] or "null")})

@@ -1,0 +1,150 @@
+"""Look an installation over: what an operator should know before users do, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hubbub.control.control import Control
+from hubbub.control.integrations import Integrations
+from hubbub.errors import NOT_NOW, StoreDamagedError
+from hubbub.settings import Settings
+from hubbub.storage.store import Store
+
+MOST = 1000
+"""More than so many of a kind are not counted."""
+
+SHOWN = 5
+"""So many of a kind are named."""
+
+LATELY = 7
+"""Days that what was refused, and jobs that failed, are something to look at; before that they are history."""
+
+PATIENCE = 300
+"""Seconds after which a batch has waited too long in the log; while a server runs it takes about one."""
+
+
+def doctor(
+    store: Store,
+    settings: Settings,
+    control: Control,
+    integrations: Integrations,
+    lost: list[str],
+    jobs: Callable[[float], Mapping[str, int] | None],
+    now: float,
+) -> list[dict[str, Any]]:
+    """Return rows of check, ok, found, advice. Everything is read, nothing changed. `lost` names gaps of sources.
+
+    `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
+    None when there never was a job. `now` is in seconds since 1970.
+    """
+    since = now - LATELY * 86_400
+    free = shutil.disk_usage(settings.data).free >> 20
+    with store.facts.read() as reading:
+        events, owners = reading.rows("SELECT count(*), count(DISTINCT tenant) FROM event")[0]
+        units = reading.value("SELECT count(*) FROM todo")
+        refused, lately, example = reading.rows(
+            "SELECT count(*), count(*) FILTER (WHERE received_at >= :since), max(code) FILTER (WHERE received_at >= :since) "
+            "FROM quarantine", {"since": since * 1e6},
+        )[0]  # fmt: skip
+    batches = store.log.behind()
+    tenants = len(control.tenants())
+    broken = integrations.page(state=("broken", "degraded"), limit=MOST)
+    rows = [
+        _row("store", True, f"{events} events of {owners} tenants in {store.facts.name}", ""),
+        _row("tenants", tenants > 0, f"{tenants} tenants", "make one: hubbub tenants add NAME --zone ZONE"),
+        _row(
+            "disk", free > settings.free_floor_mb, f"{free} MiB free",
+            f"free space: below {settings.free_floor_mb} MiB events are refused",
+        ),
+        _row(
+            "freshness", not batches and not units, f"{batches} batches in the log and {units} units not folded yet",
+            "hubbub refresh, or let 'hubbub serve' run",
+        ),
+        _files(store),
+        _identities(store),
+        _durable(store),
+        _log(store, now),
+        _row(
+            "quarantine", not lately,
+            f"{lately} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
+            + f"; {refused} are kept",
+            "hubbub quarantine list --tenant NAME, mend the sender, then: hubbub quarantine replay",
+        ),
+        _row(
+            "integrations", not broken, _some([f"{i.id} of {i.tenant}: {i.reason}" for i in broken], "integrations to mend"),
+            "; ".join(dict.fromkeys(f"{i.action} (hubbub integrations rotate or resume {i.id})" for i in broken[:SHOWN])),
+        ),
+        _row(
+            "coverage", not lost, _some(lost, "gaps of sources"),
+            "hubbub coverage says which days; what can be fetched comes in the next night",
+        ),
+    ]  # fmt: skip
+    return [*rows, *_jobs(lambda: jobs(since))]
+
+
+def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[dict[str, Any]]:
+    """See that no job waits for somebody, and that their database is whole."""
+    try:
+        ways = ended()
+    except (StoreDamagedError, *NOT_NOW) as error:
+        return [_row("jobs", False, error.message, "restore it, or delete it: schedules begin with their next moment")]
+    if ways is None:
+        return []
+    some = [f"{_many(n)} {way}" for way, n in ways.items() if n]
+    found = ", ".join(some) or f"none is parked, none failed in the last {LATELY} days"
+    return [_row("jobs", not some, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
+
+
+def _files(store: Store) -> dict[str, Any]:
+    """See that nobody else may read the folder's files."""
+    ours = [
+        file for file in store.folder.rglob("*") if file.is_file() and not file.is_relative_to(store.folder / "cache")
+    ]
+    open_ = sorted(str(file.relative_to(store.folder)) for file in ours if file.stat().st_mode & 0o077)
+    return _row(
+        "files", not open_, _some([f"{name} may be read by others" for name in open_], "open files"),
+        f"chmod 600 these files in {store.folder}, unless a program that you gave them to reads them",
+    )  # fmt: skip
+
+
+def _identities(store: Store) -> dict[str, Any]:
+    """See that every event that was ever stored is known: what is not would be counted again."""
+    known, bad = store.identities.standing()
+    return _row(
+        "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events are known again when they are resent",
+        "restore the folder from a backup",
+    )  # fmt: skip
+
+
+def _durable(store: Store) -> dict[str, Any]:
+    """See that what was acknowledged outlasts a power failure."""
+    bad = store.facts.concerns()
+    return _row(
+        "durable", not bad, _some(bad, "settings of the server lose what was acknowledged") if bad else "commits are on disk",
+        "turn them on in postgresql.conf, for the database and for its user",
+    )  # fmt: skip
+
+
+def _log(store: Store, now: float) -> dict[str, Any]:
+    """See that what was accepted does not wait in the log for long."""
+    batches, oldest = store.log.standing()
+    waits = now - oldest / 1e6 if oldest is not None else 0
+    return _row(
+        "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",
+        "hubbub refresh says what is in the way; events are safe meanwhile",
+    )  # fmt: skip
+
+
+def _some(found: list[str], what: str) -> str:
+    """Name the first of what was found, and say how many there are."""
+    return f"{_many(len(found))} {what}" + "".join(f"; {one}" for one in found[:SHOWN])
+
+
+def _many(count: int) -> str:
+    return str(count) if count < MOST else f"{MOST} or more"
+
+
+def _row(check: str, ok: bool, found: str, advice: str) -> dict[str, Any]:
+    return {"check": check, "ok": ok, "found": found, "advice": "" if ok else advice}

@@ -1,0 +1,147 @@
+"""Which contacts were erased: that it can be shown, and that what was erased does not come back.
+
+An id is kept as a keyed digest alone. What a contact did until its erasure is known again by the digest of its id; events that
+only named it, by that of their source and id. What the contact does from then on is taken like anybody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from hubbub.control.control import count_change
+from hubbub.control.database import Database, metadata
+
+DIGEST = 16
+
+erasures = sa.Table(
+    "erasures", metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("contact", sa.String(2 * DIGEST), nullable=False),
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("until", sa.DateTime, nullable=False),
+    sa.Column("counts", sa.Text, nullable=True),
+)  # fmt: skip
+"""One row per erasure. Events of the contact from before `until` are not taken; `counts` is null until it is done."""
+erased_events = sa.Table(
+    "erased_events", metadata,
+    sa.Column("event", sa.LargeBinary(DIGEST), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+)  # fmt: skip
+
+
+class Incoming(Protocol):
+    """What is looked at of an event that comes in."""
+
+    id: str | None
+    source: str | None
+    contact_id: str | None
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What of one tenant was erased and is not taken again."""
+
+    digest: Callable[[str, str], bytes]
+    contacts: Mapping[bytes, datetime]
+    events: frozenset[bytes]
+
+    def person(self, id_: str) -> bool:
+        """Say whether a contact of this id was erased, whatever it does now."""
+        return bool(self.contacts) and self.digest("contact", id_) in self.contacts
+
+    def holds(self, event: Incoming, when: datetime, source: str) -> bool:
+        """Say whether an event (its time UTC without zone, its source or the default one) was erased, or is from before."""
+        if event.contact_id:
+            until = self.contacts.get(self.digest("contact", event.contact_id))
+            if until is not None and when < until:
+                return True
+        return bool(event.id and self.events) and self.digest("event", f"{source}\0{event.id}") in self.events
+
+
+class Erasures:
+    """Erasures of an installation. May be used from any thread."""
+
+    def __init__(self, database: Database, key: bytes, changes: Callable[[], int]) -> None:
+        """`key` makes digests; `changes` returns another number whenever tenants, or what was erased, may be others."""
+        self._database, self._key, self._changes = database, key, changes
+        self._known: tuple[int, dict[str, Erased]] = (-1, {})
+        database.make(erasures, erased_events)
+
+    def digest(self, tenant: str, kind: str, text: str) -> bytes:
+        """Return the digest of a contact's id, or of an event's source and id."""
+        named = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # what is looked at may not be checked yet
+        return hashlib.blake2b(named, key=self._key, digest_size=DIGEST).digest()
+
+    def contact(self, tenant: str, contact: str) -> str:
+        """Return the digest under which a contact is kept, as text."""
+        return self.digest(tenant, "contact", contact).hex()
+
+    def begin(self, tenant: str, contact: str, at: datetime, until: datetime, events: Iterable[tuple[str, str]]) -> str:
+        """Note an erasure that begins and return its id. From now on nothing of it is taken any more: no event of the contact from
+        before `until` (UTC without zone), and none of these by source and id. Others hear of it with the next key they check.
+        """
+        id_ = f"era_{secrets.token_hex(12)}"
+        with self._database.write() as con:
+            for source, event in events:
+                one = self.digest(tenant, "event", f"{source}\0{event}")
+                con.execute(erased_events.delete().where(erased_events.c.event == one))
+                con.execute(erased_events.insert().values(event=one, tenant=tenant))
+            values = {"id": id_, "tenant": tenant, "contact": self.contact(tenant, contact)}
+            con.execute(erasures.insert().values(**values, at=at.astimezone(UTC).replace(tzinfo=None), until=until))
+            count_change(con)
+        return id_
+
+    def done(self, id_: str, counts: Mapping[str, int]) -> None:
+        """Note what an erasure came to."""
+        with self._database.write() as con:
+            con.execute(erasures.update().where(erasures.c.id == id_).values(counts=json.dumps(dict(counts))))
+
+    def of(self, tenant: str) -> Erased | None:
+        """Return what of a tenant is not taken again, or None."""
+        changes = self._changes()
+        if self._known[0] != changes:
+            self._known = changes, self._read()
+        return self._known[1].get(tenant)
+
+    def _read(self) -> dict[str, Erased]:
+        contacts: dict[str, dict[bytes, datetime]] = {}
+        events: dict[str, set[bytes]] = {}
+        with self._database.read() as con:
+            for row in con.execute(sa.select(erasures).order_by(erasures.c.until)):
+                contacts.setdefault(row.tenant, {})[bytes.fromhex(row.contact)] = row.until
+            for row in con.execute(sa.select(erased_events)):
+                events.setdefault(row.tenant, set()).add(bytes(row.event))
+        return {
+            tenant: Erased(self._digester(tenant), contacts.get(tenant, {}), frozenset(events.get(tenant, ())))
+            for tenant in contacts.keys() | events.keys()
+        }
+
+    def _digester(self, tenant: str) -> Callable[[str, str], bytes]:
+        return lambda kind, text: self.digest(tenant, kind, text)
+
+    def page(
+        self, tenant: str, contact: str | None = None, after: tuple[datetime, str] | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Return a tenant's erasures, oldest first, or those of one contact: at most `limit`, begun `after` a moment and id."""
+        query = sa.select(erasures).where(erasures.c.tenant == tenant).order_by(erasures.c.at, erasures.c.id)
+        if contact is not None:
+            query = query.where(erasures.c.contact == self.contact(tenant, contact))
+        if after is not None:
+            query = query.where(sa.tuple_(erasures.c.at, erasures.c.id) > after)
+        with self._database.read() as con:
+            return [
+                {
+                    "id": row.id, "tenant": row.tenant, "contact": row.contact, "at": row.at.isoformat() + "Z",
+                    "counts": json.loads(row.counts) if row.counts else None,
+                }
+                for row in con.execute(query.limit(limit))
+            ]  # fmt: skip

@@ -1,0 +1,122 @@
+"""What was answered under an Idempotency-Key, so that a request sent again is answered again and not done again.
+
+A request claims its key with a row before it begins, and leaves its answer there when it went well; one that failed gives its key
+back. Rows live a day and are pruned as new ones come. Keys are kept as digests, answers encrypted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata, now
+from hubbub.control.encryption import Encryption
+from hubbub.errors import KeyReusedError, RateLimitedError, RequestRunningError
+from hubbub.model.plain import plain
+
+KEPT = timedelta(hours=24)
+CLAIMED = timedelta(minutes=5)
+"""After which a claim without an answer counts as left behind by a process that died; the next request does it again."""
+MOST_KEYS = 10_000
+"""Keys of one tenant within a day."""
+LARGEST_ANSWER = 1 << 20
+"""Characters; a larger answer is not kept, and its request is done again."""
+
+repeats = sa.Table(
+    "repeats", metadata,
+    sa.Column("owner", sa.String(63), primary_key=True),
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False, index=True),
+)  # fmt: skip
+
+
+class Idempotency:
+    """Answers by owner (a tenant, or "" for operators) and Idempotency-Key."""
+
+    def __init__(self, database: Database, encryption: Encryption) -> None:
+        self._database, self._encryption = database, encryption
+        database.make(repeats)
+
+    def once(
+        self, owner: str, key: str, fingerprint: str, work: Callable[[], Any], hide: Iterable[str] = ()
+    ) -> tuple[Any, bool]:
+        """Do `work` and return its answer, or as JSON that of the request that did it before; and whether it was done before.
+
+        `fingerprint` says what is asked for. Fields named in `hide` are shown once and not kept: they come back as None.
+        Raises KeyReusedError when the key was used for something else, RequestRunningError while that is still being done,
+        RateLimitedError for too many keys, and what `work` raises.
+        """
+        name = hashlib.sha256(key.encode()).hexdigest()
+        claimed = self._claim(owner, name, fingerprint)
+        if not isinstance(claimed, datetime):
+            return json.loads(self._encryption.open(claimed, owner, name)), True
+        mine = _row(owner, name), repeats.c.created_at == claimed
+        try:
+            answer = work()
+        except BaseException:
+            with self._database.write() as con:
+                con.execute(repeats.delete().where(*mine))
+            raise
+        told = json.dumps({field: None if field in hide else value for field, value in plain(answer).items()})
+        with self._database.write() as con:
+            if len(told) > LARGEST_ANSWER:
+                con.execute(repeats.delete().where(*mine))
+            else:
+                con.execute(repeats.update().where(*mine).values(answer=self._encryption.seal(told, owner, name)))
+        return answer, False
+
+    def forget(self, owners: Iterable[str], names: Callable[[str], bool]) -> int:
+        """Forget the answers of these owners whose JSON text says yes to `names`; returns how many."""
+        gone = 0
+        with self._database.write() as con:
+            kept = sa.select(repeats).where(repeats.c.owner.in_(list(owners)), repeats.c.answer.is_not(None))
+            for row in con.execute(kept).all():
+                if names(self._encryption.open(bytes(row.answer), row.owner, row.key)):
+                    gone += con.execute(repeats.delete().where(_row(row.owner, row.key))).rowcount
+        return gone
+
+    def _claim(self, owner: str, name: str, fingerprint: str) -> datetime | bytes:
+        """Return when this request claimed the key, or the answer of the one that had it before."""
+        moment = now()
+        try:
+            with self._database.write() as con:
+                con.execute(repeats.delete().where(repeats.c.created_at < moment - KEPT))
+                count = sa.select(sa.func.count()).select_from(repeats).where(repeats.c.owner == owner)
+                if con.execute(count).scalar_one() >= MOST_KEYS and self._find(con, owner, name) is None:
+                    raise RateLimitedError(f"{MOST_KEYS} Idempotency-Keys were used within a day", retry_after=3600)
+                values = {"owner": owner, "key": name, "fingerprint": fingerprint, "created_at": moment}
+                con.execute(repeats.insert().values(values))
+            return moment
+        except sa.exc.IntegrityError:
+            return self._claimed(owner, name, fingerprint, moment)
+
+    def _claimed(self, owner: str, name: str, fingerprint: str, moment: datetime) -> datetime | bytes:
+        """The same, of a key that somebody has."""
+        with self._database.write() as con:
+            row = self._find(con, owner, name)
+            if row is None:  # it failed just now and gave the key back
+                raise RequestRunningError
+            if row.fingerprint != fingerprint:
+                raise KeyReusedError
+            if row.answer is not None:
+                return bytes(row.answer)
+            left = _row(owner, name), repeats.c.answer.is_(None), repeats.c.created_at == row.created_at
+            dead = row.created_at < moment - CLAIMED
+            if dead and con.execute(repeats.update().where(*left).values(created_at=moment)).rowcount == 1:
+                return moment
+            raise RequestRunningError
+
+    @staticmethod
+    def _find(con: sa.Connection, owner: str, name: str) -> sa.Row[Any] | None:
+        return con.execute(sa.select(repeats).where(_row(owner, name))).first()
+
+
+def _row(owner: str, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(repeats.c.owner == owner, repeats.c.key == name)

@@ -1,0 +1,307 @@
+"""Integrations: a tenant's accounts with other services, each with settings, encrypted secrets and a state.
+
+Ids grow with time, so that a page that begins after the last id of the page before misses none that was added meanwhile.
+Secrets have names, like token or signing_secret. They leave only through `secrets()` and `secret()`; nothing else here holds
+them in the clear.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata, now
+from hubbub.control.encryption import Encryption
+from hubbub.errors import BadInputError, NotFoundError
+
+State = Literal["active", "degraded", "paused", "broken"]
+STATES: tuple[State, ...] = ("active", "degraded", "paused", "broken")
+"""Degraded: it is fetched from, and a part of it cannot be read; broken: nothing can, until a person acts."""
+FETCHED = ("active", "degraded")
+"""States in which an integration is fetched from."""
+MAX_SECRET = 4096
+MAX_SETTINGS = 16_384
+TRUSTED, MOST_FOUND = 1.0, 10_000
+"""Seconds for which an integration is known that was looked up by its address, and how many."""
+TOKEN = "token"
+"""The secret that days are fetched with. Before version 0.3 it was the only one, and sealed without a name."""
+
+integrations = sa.Table(
+    "integrations", metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("provider", sa.String(40), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False, default=""),
+    sa.Column("action", sa.String(500), nullable=False, default=""),
+    sa.Column("last_ok", sa.Date, nullable=True),
+    sa.Column("since", sa.Date, nullable=True),
+    sa.Column("memory", sa.Text, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("changed_at", sa.DateTime, nullable=False),
+    sa.Column("secret_names", sa.String(400), nullable=True),
+    sa.Index("integrations_of_tenant", "tenant", "id"),
+    sa.Index("integrations_in_state", "state", "id"),
+)  # fmt: skip
+source_changes = sa.Table("source_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
+"""One row: how often integrations, or what is known of their completeness, were changed, by whatever process."""
+_SHOWN = [c for c in integrations.c if c.name != "secret"]
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What is known of an integration; never its secrets, only their names.
+
+    `last_ok`: the latest day that was fetched whole. `since`: the first day that is to be fetched. `memory`: what its connector
+    remembers from one day to the next.
+    """
+
+    id: str
+    tenant: str
+    provider: str
+    name: str
+    settings: Mapping[str, Any]
+    state: State
+    reason: str
+    action: str
+    last_ok: date | None
+    created_at: datetime
+    changed_at: datetime
+    secret_names: tuple[str, ...] = (TOKEN,)
+    since: date | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    sealed: bytes = field(repr=False, default=b"")
+
+
+class Integrations:
+    """All integrations of all tenants, read one by one or page by page."""
+
+    def __init__(self, database: Database, encryption: Encryption) -> None:
+        self._database, self._encryption = database, encryption
+        self._found: dict[str, tuple[float, Integration]] = {}
+        database.make(integrations, source_changes)
+        self._begin_ledgers()
+
+    def _begin_ledgers(self) -> None:
+        """Let integrations of versions that noted the latest day alone begin after it: what lies before is not known."""
+        without = integrations.c.since.is_(None)
+        with self._database.read() as con:
+            rows = con.execute(
+                sa.select(integrations.c.id, integrations.c.last_ok, integrations.c.created_at).where(without)
+            ).all()
+        if rows:
+            with self._database.write() as con:
+                for id_, last_ok, created_at in rows:
+                    since = last_ok + timedelta(days=1) if last_ok else created_at.date()
+                    con.execute(integrations.update().where(integrations.c.id == id_, without).values(since=since))
+
+    def add(
+        self,
+        tenant: str,
+        provider: str,
+        name: str,
+        settings: Mapping[str, Any],
+        secret: str | Mapping[str, str],
+        since: date | None = None,
+    ) -> Integration:
+        """Store an integration, active from now on, whose days are to be fetched from `since` on (today if None).
+
+        `secret`: a token, or secrets by name.
+
+        Raises BadInputError for a secret or settings that cannot be kept.
+        """
+        id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
+        told = json.dumps(settings)
+        if len(told) > MAX_SETTINGS:
+            raise BadInputError(f"settings: {len(told)} characters, {MAX_SETTINGS} are allowed")
+        if not name.isprintable() or len(name) > 200:
+            raise BadInputError("name: at most 200 printable characters")
+        values = {
+            "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": told, "state": "active",
+            **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(), "since": since or now().date(),
+        }  # fmt: skip
+        with self._database.write() as con:
+            con.execute(integrations.insert().values(values))
+            count_change(con)
+        return self.get(tenant, id_)
+
+    def _sealed(self, secrets_: Mapping[str, str], tenant: str, id_: str) -> dict[str, Any]:
+        """Return the columns that keep secrets."""
+        for name, secret in secrets_.items():
+            if (
+                not secret
+                or len(secret) > MAX_SECRET
+                or not (secret.isascii() and secret.isprintable())
+                or " " in secret
+            ):
+                raise BadInputError(
+                    f"{'secret' if name == TOKEN else name}: 1 to {MAX_SECRET} printable ASCII characters without spaces, "
+                    "as the service gave it"
+                )
+        return {
+            "secret": self._encryption.seal(json.dumps(dict(secrets_)), tenant, id_),
+            "secret_names": ",".join(sorted(secrets_)),
+        }
+
+    def get(self, tenant: str, id_: str) -> Integration:
+        """Return an integration of a tenant. Raises NotFoundError, the same for none and for somebody else's."""
+        with self._database.read() as con:
+            row = con.execute(sa.select(integrations).where(_is(tenant, id_))).first()
+        if row is None:
+            raise NotFoundError(f"there is no integration {id_[:40]!r}")
+        return _integration(row)
+
+    def find(self, id_: str) -> Integration | None:
+        """Return an integration, whosever it is: for what is sent to its address, which names no tenant.
+
+        What was found is trusted for a second, unless this process changes it: bodies may come by the hundred.
+        """
+        known = self._found.get(id_)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        with self._database.read() as con:
+            row = con.execute(sa.select(integrations).where(integrations.c.id == id_)).first()
+        if row is None:
+            return None
+        found = _integration(row)
+        if len(self._found) >= MOST_FOUND:
+            self._found.clear()
+        self._found[id_] = time.monotonic() + TRUSTED, found
+        return found
+
+    def page(
+        self,
+        tenant: str | None = None,
+        state: str | Sequence[str] | None = None,
+        provider: str | None = None,
+        after: str = "",
+        limit: int = 100,
+    ) -> list[Integration]:
+        """Return up to `limit` integrations, in one of these states, whose id comes after `after`, oldest first.
+
+        Fewer than `limit` means that there are no more.
+        """
+        query = sa.select(*_SHOWN).where(integrations.c.id > after).order_by(integrations.c.id).limit(limit)
+        states = [state] if isinstance(state, str) else state
+        for name, values in {
+            "tenant": tenant and [tenant],
+            "state": states,
+            "provider": provider and [provider],
+        }.items():
+            if values is not None:
+                query = query.where(integrations.c[name].in_(values))
+        with self._database.read() as con:
+            return [_integration(row) for row in con.execute(query)]
+
+    def secrets(self, integration: Integration) -> dict[str, str]:
+        """Return the secrets of an integration that `get` or `find` returned, by name."""
+        text = self._encryption.open(integration.sealed, integration.tenant, integration.id)
+        return dict(json.loads(text)) if text.startswith("{") else {TOKEN: text}
+
+    def secret(self, integration: Integration) -> str:
+        """Return the token of an integration that `get` returned; "" where it has none."""
+        return self.secrets(integration).get(TOKEN, "")
+
+    def pause(self, tenant: str, id_: str) -> Integration:
+        """Fetch nothing more until resumed."""
+        return self._change(tenant, id_, state="paused")
+
+    def resume(self, tenant: str, id_: str) -> Integration:
+        """Fetch again; what was wrong counts as mended, and what its connector remembers is forgotten."""
+        return self._change(tenant, id_, state="active", reason="", action="", memory=None)
+
+    def rotate(self, tenant: str, id_: str, secret: str | Mapping[str, str]) -> Integration:
+        """Give an integration a new token, or new secrets by name; others stay. A broken one is active again."""
+        sealed = self._sealed(self.secrets(self.get(tenant, id_)) | _named(secret), tenant, id_)
+        mended = sa.case((integrations.c.state == "broken", "active"), else_=integrations.c.state)
+        return self._change(tenant, id_, **sealed, state=mended, reason="", action="")
+
+    def _change(self, tenant: str, id_: str, **values: Any) -> Integration:
+        with self._database.write() as con:
+            con.execute(integrations.update().where(_is(tenant, id_)).values(**values, changed_at=now()))
+            count_change(con)
+        self._found.pop(id_, None)
+        return self.get(tenant, id_)
+
+    def remove(self, tenant: str, id_: str) -> None:
+        """Delete an integration and its secret."""
+        self.get(tenant, id_)
+        with self._database.write() as con:
+            con.execute(integrations.delete().where(_is(tenant, id_)))
+            count_change(con)
+        self._found.pop(id_, None)
+
+    def fetched(self, integration: Integration, day: date) -> None:
+        """Remember a day that was fetched whole, if it is the latest."""
+        later = sa.or_(integrations.c.last_ok.is_(None), integrations.c.last_ok < day)
+        with self._database.write() as con:
+            con.execute(integrations.update().where(_is(integration.tenant, integration.id), later).values(last_ok=day))
+
+    def worked(
+        self, integration: Integration, reason: str, action: str, memory: Mapping[str, Any], *, whole: bool
+    ) -> None:
+        """Mark an integration that was fetched from as active, or where not all of it can be read as degraded.
+
+        `reason` and `action` say what is to be mended, `memory` is kept for its connector. One that was paused or broken meanwhile
+        stays so.
+        """
+        values = {
+            "state": "active" if whole else "degraded", "reason": reason[:500], "action": action[:500],
+            "memory": json.dumps(memory) if memory else None,
+        }  # fmt: skip
+        shown = {"state": integration.state, "reason": integration.reason, "action": integration.action}
+        if all(values[name] == value for name, value in shown.items()) and dict(memory) == dict(integration.memory):
+            return
+        with self._database.write() as con:
+            same = _is(integration.tenant, integration.id), integrations.c.state.in_(FETCHED)
+            con.execute(integrations.update().where(*same).values(**values, changed_at=now()))
+            count_change(con)
+
+    def broken(self, integration: Integration, reason: str, action: str) -> None:
+        """Mark an integration that is fetched from as broken, unless it got another secret since it was read."""
+        same = _is(integration.tenant, integration.id), integrations.c.secret == integration.sealed
+        values = {"state": "broken", "reason": reason[:500], "action": action[:500], "changed_at": now()}
+        with self._database.write() as con:
+            con.execute(integrations.update().where(*same, integrations.c.state.in_(FETCHED)).values(values))
+            count_change(con)
+
+
+def count_change(con: sa.Connection) -> None:
+    """Tell other processes that integrations, or what is known of their completeness, were changed."""
+    if not con.execute(source_changes.update().values(number=source_changes.c.number + 1)).rowcount:
+        con.execute(source_changes.insert().values(number=1))
+
+
+def changes(con: sa.Connection) -> int:
+    """Return how many changes there were."""
+    return con.execute(sa.select(source_changes.c.number)).scalar() or 0
+
+
+def _named(secret: str | Mapping[str, str]) -> dict[str, str]:
+    return {TOKEN: secret} if isinstance(secret, str) else dict(secret)
+
+
+def _is(tenant: str, id_: str) -> sa.ColumnElement[bool]:
+    return sa.and_(integrations.c.tenant == tenant, integrations.c.id == id_)
+
+
+def _integration(row: sa.Row[Any]) -> Integration:
+    found = dict(row._mapping)
+    sealed = bytes(found.pop("secret", b""))
+    names = tuple((found["secret_names"] or TOKEN).split(","))
+    read = {
+        "settings": json.loads(found["settings"]),
+        "memory": json.loads(found["memory"] or "{}"),
+        "secret_names": names,
+    }
+    return Integration(**{**found, **read}, sealed=sealed)

@@ -1,0 +1,165 @@
+"""What people said of messages: the label of a set, or that they skipped it. Classifiers are trained by these alone.
+
+The text of each is kept here, encrypted, since whoever labels a message chose to keep it as an example: it outlives the message.
+It goes with its contact's erasure, with the tenant, or by undoing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata, now
+from hubbub.control.encryption import Encryption
+
+Value = TypeVar("Value")
+
+label_examples = sa.Table(
+    "label_examples", metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("label_set", sa.String(20), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("label", sa.String(200), nullable=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("suggested", sa.String(200), nullable=True),
+    sa.Column("suggested_by", sa.String(20), nullable=True),
+    sa.Column("confidence", sa.Float, nullable=True),
+    sa.Column("made_by", sa.String(200), nullable=False),
+    sa.Column("made_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("tenant", "label_set", "digest"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+"""`digest` stands for the message; `label` null: it was skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is encrypted of an example: the message's key, contact, time in microseconds, and text. None of a file's."""
+
+    key: str
+    text: str
+    contact_id: str | None = None
+    time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What somebody said of a message, and what was suggested to them, by whom and how surely. `number` orders them by time."""
+
+    number: int
+    label_set: str
+    label: str | None
+    body: Sealed
+    suggested: str | None
+    suggested_by: str | None
+    confidence: float | None
+    made_by: str
+    made_at: datetime
+
+
+class LabelExamples:
+    """Examples of tenants. `digest` stands for a message without saying which."""
+
+    def __init__(self, database: Database, encryption: Encryption, digest: Callable[[str, str], str]) -> None:
+        self._database, self._encryption, self._digest = database, encryption, digest
+        database.make(label_examples)
+
+    def put(
+        self, tenant: str, label_set: str, label: str | None, body: Sealed, by: str, *,
+        suggested: str | None = None, suggested_by: str | None = None, confidence: float | None = None,
+    ) -> int:  # fmt: skip
+        """Keep what somebody said of a message, in place of what was said before; returns its number."""
+        digest = self._digest(tenant, body.key)
+        table = label_examples
+        values = {
+            "tenant": tenant, "label_set": label_set, "digest": digest, "label": label,
+            "body": self._encryption.seal(json.dumps(asdict(body)), tenant, label_set, digest), "suggested": suggested,
+            "suggested_by": suggested_by, "confidence": confidence, "made_by": by[:200], "made_at": now(),
+        }  # fmt: skip
+        with self._database.write() as con:
+            con.execute(table.delete().where(*_same(tenant, label_set, digest)))
+            return int(con.execute(table.insert().values(values).returning(table.c.number)).scalar_one())
+
+    def of(self, tenant: str, label_set: str | None = None, limit: int | None = None) -> list[Example]:
+        """Return a tenant's examples, newest first, of all sets or one."""
+        table = label_examples
+        query = sa.select(table).where(table.c.tenant == tenant).order_by(table.c.number.desc()).limit(limit)
+        if label_set is not None:
+            query = query.where(table.c.label_set == label_set)
+        with self._database.read() as con:
+            return [self._example(row) for row in con.execute(query)]
+
+    def labels_of(self, tenant: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return what people said of messages: by key, the label by set; skipped ones are not there."""
+        by_digest = {self._digest(tenant, key): key for key in keys}
+        found: dict[str, dict[str, str]] = {}
+        table = label_examples
+        with self._database.read() as con:
+            for some in _slices(list(by_digest)):
+                query = sa.select(table.c.digest, table.c.label_set, table.c.label).where(
+                    table.c.tenant == tenant, table.c.digest.in_(some), table.c.label.is_not(None)
+                )
+                for row in con.execute(query):
+                    found.setdefault(by_digest[row.digest], {})[row.label_set] = row.label
+        return found
+
+    def seen(self, tenant: str, label_set: str, keys: Iterable[str]) -> set[str]:
+        """Return the messages that somebody labelled or skipped in a set."""
+        by_digest = {self._digest(tenant, key): key for key in keys}
+        table = label_examples
+        found: set[str] = set()
+        with self._database.read() as con:
+            for some in _slices(list(by_digest)):
+                query = sa.select(table.c.digest).where(
+                    table.c.tenant == tenant, table.c.label_set == label_set, table.c.digest.in_(some)
+                )
+                found |= {by_digest[digest] for digest in con.execute(query).scalars()}
+        return found
+
+    def rename(self, tenant: str, label_set: str, old: str, new: str) -> int:
+        """Give a label another name in all examples; returns in how many."""
+        table = label_examples
+        mine = table.c.tenant == tenant, table.c.label_set == label_set, table.c.label == old
+        with self._database.write() as con:
+            return con.execute(table.update().where(*mine).values(label=new)).rowcount
+
+    def remove(self, tenant: str, number: int) -> None:
+        """Forget one example."""
+        with self._database.write() as con:
+            con.execute(
+                label_examples.delete().where(label_examples.c.tenant == tenant, label_examples.c.number == number)
+            )
+
+    def forget(self, tenant: str, names: Callable[[str], bool], *, dry_run: bool = False) -> int:
+        """Forget the examples whose JSON text says yes to `names`, or count them; returns how many."""
+        table = label_examples
+        with self._database.write() as con:
+            rows = con.execute(sa.select(table).where(table.c.tenant == tenant)).all()
+            gone = [row.number for row in rows if names(self._opened(row))]
+            for some in _slices(gone) if not dry_run else ():
+                con.execute(table.delete().where(table.c.number.in_(some)))
+        return len(gone)
+
+    def _example(self, row: sa.Row[tuple[object, ...]]) -> Example:
+        return Example(
+            row.number, row.label_set, row.label, Sealed(**json.loads(self._opened(row))), row.suggested, row.suggested_by,
+            row.confidence, row.made_by, row.made_at,
+        )  # fmt: skip
+
+    def _opened(self, row: sa.Row[tuple[object, ...]]) -> str:
+        return self._encryption.open(bytes(row.body), row.tenant, row.label_set, row.digest)
+
+
+def _same(tenant: str, label_set: str, digest: str) -> tuple[sa.ColumnElement[bool], ...]:
+    table = label_examples
+    return table.c.tenant == tenant, table.c.label_set == label_set, table.c.digest == digest
+
+
+def _slices(many: Sequence[Value]) -> list[Sequence[Value]]:
+    return [many[start : start + 500] for start in range(0, len(many), 500)]

@@ -1,0 +1,316 @@
+"""The outbox: where messages go, and one row for each message until it was handed over, or given up after eight hours.
+
+A message is written in the transaction of what it tells of, and sent afterwards under its own id, again and again until the
+receiver said yes. A process that dies between sending and noting it sends the same message again: receivers know it by its id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata, now
+from hubbub.control.encryption import Encryption
+from hubbub.errors import BadInputError, ConflictError, NotFoundError
+from hubbub.model.window import utc_naive
+
+KINDS = ("mail", "slack", "webhook")
+MOST_DESTINATIONS = 100
+MOST_SECRET = 4096
+PATIENCE = timedelta(hours=8)
+"""How long a message is tried."""
+LEASE = timedelta(minutes=3)
+"""How long a message belongs to whoever sends it; longer than a try may take."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=30)
+
+destinations = sa.Table(
+    "destinations", metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False, index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("shown", sa.String(200), nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+messages = sa.Table(
+    "outbox", metadata,
+    sa.Column("id", sa.String(60), primary_key=True),
+    sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), nullable=False),
+    sa.Column("destination", sa.String(40), nullable=False),
+    sa.Column("cause", sa.String(40), nullable=False, default=""),
+    sa.Column("about", sa.String(40), nullable=False, default=""),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("why", sa.String(500), nullable=False, default=""),
+    sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("next_try", sa.DateTime, nullable=False),
+    sa.Column("give_up_at", sa.DateTime, nullable=False),
+    sa.Column("leased_until", sa.DateTime, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("sent_at", sa.DateTime, nullable=True),
+    sa.Index("outbox_due", "state", "next_try"),
+    sa.Index("outbox_of_tenant", "tenant", "id"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a tenant's messages go: a mail address, a Slack channel or a webhook. `shown` is its address without secrets."""
+
+    id: str
+    tenant: str
+    kind: str
+    name: str
+    shown: str
+    created_at: datetime
+    sealed: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to be sent to a destination not before a moment. Its id names it for ever; the same id again is the same message.
+
+    `cause` is the rule or subscription behind it, `about` the incident or report. `held` says why it is never sent by itself.
+    """
+
+    id: str
+    tenant: str
+    destination: str
+    kind: str
+    document: Mapping[str, Any]
+    at: datetime
+    not_before: datetime
+    cause: str = ""
+    about: str = ""
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in the outbox: waiting, sent, held (only in a summary) or failed, with the reason in words. Moments are aware."""
+
+    id: str
+    tenant: str
+    destination: str
+    cause: str
+    about: str
+    kind: str
+    document: Mapping[str, Any]
+    state: Literal["waiting", "sent", "held", "failed"]
+    why: str
+    tries: int
+    next_try: datetime
+    give_up_at: datetime
+    created_at: datetime
+    sent_at: datetime | None
+
+
+def enqueue(con: sa.Connection, draft: Draft) -> bool:
+    """Write a message within a transaction, once for its id; says whether it was new."""
+    if con.execute(sa.select(messages.c.id).where(messages.c.id == draft.id)).first() is not None:
+        return False
+    con.execute(messages.insert().values(
+        id=draft.id, tenant=draft.tenant, destination=draft.destination, cause=draft.cause, about=draft.about, kind=draft.kind,
+        document=json.dumps(draft.document), state="held" if draft.held else "waiting", why=draft.held, tries=0,
+        next_try=utc_naive(draft.not_before), give_up_at=utc_naive(draft.not_before + PATIENCE), created_at=utc_naive(draft.at),
+    ))  # fmt: skip
+    return True
+
+
+def pause(tries: int) -> timedelta:
+    """Return how long to wait after so many tries that failed: 1, 2, 4, ... up to 30 minutes."""
+    return min(FIRST_PAUSE * (1 << min(tries - 1, 10)), LONGEST_PAUSE)
+
+
+class Outbox:
+    """Destinations and messages of all tenants."""
+
+    def __init__(self, database: Database, encryption: Encryption) -> None:
+        self._database, self._encryption = database, encryption
+        database.make(destinations, messages)
+
+    # --- destinations
+
+    def add_destination(
+        self, id_: str, tenant: str, kind: str, name: str, shown: str, secret: Mapping[str, str]
+    ) -> Destination:
+        """Store a destination; what is secret of its address is encrypted. Raises BadInputError beyond `MOST_DESTINATIONS`."""
+        text = json.dumps(dict(secret))
+        if len(text) > MOST_SECRET:
+            raise BadInputError(f"the address: {len(text)} characters, {MOST_SECRET} are allowed")
+        count = len(self.destinations(tenant))
+        if count >= MOST_DESTINATIONS:
+            raise BadInputError(f"this tenant has {count} destinations, {MOST_DESTINATIONS} are allowed; remove some")
+        sealed = self._encryption.seal(text, tenant, id_)
+        with self._database.write() as con:
+            con.execute(destinations.insert().values(
+                id=id_, tenant=tenant, kind=kind, name=name, shown=shown, sealed=sealed, created_at=now()
+            ))  # fmt: skip
+        return self.destination(tenant, id_)
+
+    def destination(self, tenant: str, id_: str) -> Destination:
+        """Return a destination of a tenant. Raises NotFoundError."""
+        found = [one for one in self.destinations(tenant) if one.id == id_]
+        if not found:
+            raise NotFoundError(f"there is no destination {id_[:40]!r}")
+        return found[0]
+
+    def destinations(self, tenant: str) -> list[Destination]:
+        """Return a tenant's destinations, oldest first."""
+        query = sa.select(destinations).where(destinations.c.tenant == tenant).order_by(destinations.c.id)
+        with self._database.read() as con:
+            return [
+                Destination(
+                    row.id, row.tenant, row.kind, row.name, row.shown, _aware(row.created_at), bytes(row.sealed)
+                )
+                for row in con.execute(query)
+            ]
+
+    def secret(self, destination: Destination) -> dict[str, str]:
+        """Return what is secret of a destination's address."""
+        found: dict[str, str] = json.loads(
+            self._encryption.open(destination.sealed, destination.tenant, destination.id)
+        )
+        return found
+
+    def remove_destination(self, tenant: str, id_: str) -> None:
+        """Delete a destination; what waits to be sent there is given up. Raises NotFoundError."""
+        self.destination(tenant, id_)
+        waiting = messages.c.destination == id_, messages.c.tenant == tenant, messages.c.state == "waiting"
+        with self._database.write() as con:
+            con.execute(messages.update().where(*waiting).values(state="failed", why="its destination was removed"))
+            con.execute(destinations.delete().where(destinations.c.id == id_, destinations.c.tenant == tenant))
+
+    # --- messages
+
+    def put(self, draft: Draft) -> bool:
+        """Write a message, on disk when this returns; says whether it was new."""
+        with self._database.write() as con:
+            return enqueue(con, draft)
+
+    def due(self, moment: datetime, limit: int = 100) -> list[str]:
+        """Return the ids of messages that are to be tried at a moment, those that wait longest first."""
+        at = utc_naive(moment)
+        free = sa.or_(messages.c.leased_until.is_(None), messages.c.leased_until <= at)
+        query = sa.select(messages.c.id).where(messages.c.state == "waiting", messages.c.next_try <= at, free)
+        with self._database.read() as con:
+            return list(con.execute(query.order_by(messages.c.next_try).limit(limit)).scalars())
+
+    def take(self, id_: str, moment: datetime) -> Message | None:
+        """Return a message to be sent by the caller alone for `LEASE`, None where somebody else has it or it is done."""
+        at = utc_naive(moment)
+        free = sa.or_(messages.c.leased_until.is_(None), messages.c.leased_until <= at)
+        mine = messages.update().where(
+            messages.c.id == id_, messages.c.state == "waiting", messages.c.next_try <= at, free
+        )
+        with self._database.write() as con:
+            if con.execute(mine.values(leased_until=at + LEASE)).rowcount != 1:
+                return None
+        return self.message(id_)
+
+    def sent(self, message: Message, moment: datetime) -> None:
+        """Note that a message was handed over."""
+        self._end(message, state="sent", why="", tries=message.tries + 1, sent_at=utc_naive(moment))
+
+    def failed(
+        self, message: Message, moment: datetime, why: str, *, again: bool, retry_after: float | None = None
+    ) -> None:
+        """Note that a try failed; the next one is after a pause, none when that would be too late or `again` is False."""
+        wait = max(pause(message.tries + 1), timedelta(seconds=retry_after or 0))
+        following = moment + wait
+        if again and following < message.give_up_at:
+            self._end(message, why=why, tries=message.tries + 1, next_try=utc_naive(following))
+        else:
+            self._end(message, state="failed", why=why, tries=message.tries + 1)
+
+    def _end(self, message: Message, **values: Any) -> None:
+        if "why" in values:
+            values["why"] = values["why"][:500]
+        waiting = messages.c.id == message.id, messages.c.state == "waiting"
+        with self._database.write() as con:
+            con.execute(messages.update().where(*waiting).values(**values, leased_until=None))
+
+    def message(self, id_: str) -> Message:
+        """Return a message. Raises NotFoundError."""
+        found = self._messages(messages.c.id == id_)
+        if not found:
+            raise NotFoundError(f"there is no message {id_[:60]!r}")
+        return found[0]
+
+    def page(
+        self, tenant: str, *, about: str | None = None, cause: str | None = None, before: str = "", limit: int = 100
+    ) -> list[Message]:
+        """Return a tenant's messages, newest first, those before an id."""
+        where = [messages.c.tenant == tenant]
+        where += [
+            column == value
+            for column, value in ((messages.c.about, about), (messages.c.cause, cause))
+            if value is not None
+        ]
+        if before:
+            where.append(messages.c.id < before)
+        return self._messages(*where, limit=limit)
+
+    def count(self, cause: str, destination: str, since: datetime) -> int:
+        """Return how many messages of a rule or subscription to a destination were written since a moment and not held."""
+        mine = messages.c.cause == cause, messages.c.destination == destination, messages.c.state != "held"
+        query = sa.select(sa.func.count()).select_from(messages).where(*mine, messages.c.created_at >= utc_naive(since))
+        with self._database.read() as con:
+            return int(con.execute(query).scalar_one())
+
+    def held(self, before: datetime) -> list[Message]:
+        """Return held messages that were written before a moment and are in no summary yet."""
+        return self._messages(
+            messages.c.state == "held", messages.c.sent_at.is_(None), messages.c.created_at < utc_naive(before)
+        )
+
+    def summed_up(self, held: Sequence[Message], summary: Draft) -> None:
+        """Write the summary of held messages, and note that they are in one."""
+        with self._database.write() as con:
+            enqueue(con, summary)
+            ids = [one.id for one in held]
+            con.execute(messages.update().where(messages.c.id.in_(ids)).values(sent_at=utc_naive(summary.at)))
+
+    def again(self, tenant: str, id_: str, moment: datetime) -> Message:
+        """Try a failed message again, for another eight hours. Raises NotFoundError, ConflictError where it did not fail."""
+        found = self.message(id_)
+        if found.tenant != tenant:
+            raise NotFoundError(f"there is no message {id_[:60]!r}")
+        if found.state != "failed":
+            raise ConflictError(f"this message is {found.state}; only one that failed can be tried again")
+        with self._database.write() as con:
+            con.execute(messages.update().where(messages.c.id == id_).values(
+                state="waiting", next_try=utc_naive(moment), give_up_at=utc_naive(moment + PATIENCE), leased_until=None
+            ))  # fmt: skip
+        return self.message(id_)
+
+    def forget(self, before: datetime) -> None:
+        """Delete messages that were written before a moment and do not wait."""
+        old = messages.c.created_at < utc_naive(before), messages.c.state != "waiting"
+        with self._database.write() as con:
+            con.execute(messages.delete().where(*old))
+
+    def _messages(self, *where: sa.ColumnElement[bool], limit: int = 1000) -> list[Message]:
+        left_out = ("document", "leased_until")
+        with self._database.read() as con:
+            found = con.execute(
+                sa.select(messages).where(*where).order_by(messages.c.id.desc()).limit(limit)
+            ).mappings()
+            return [
+                Message(
+                    **{name: _aware(value) for name, value in row.items() if name not in left_out},
+                    document=json.loads(row["document"]),
+                )
+                for row in found
+            ]
+
+
+def _aware(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

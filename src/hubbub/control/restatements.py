@@ -1,0 +1,152 @@
+"""Restatements: the numbers of days that are closed, and a ledger of those that changed later: what, from, to, when and why.
+
+Numbers alone are kept, of whole tenants and channels: nobody can be read from them. The old value and the changes after it lead to
+the new value without a gap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+
+from hubbub.control.database import Database, metadata
+from hubbub.model.window import utc_naive
+
+Numbers = Mapping[str, Mapping[str, float | int | None]]
+"""Metric -> slice ("" for the whole, else a channel) -> value."""
+
+closed_days = sa.Table(
+    "closed_days", metadata,
+    sa.Column("tenant", sa.String(63), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("definition_version", sa.Integer, nullable=False),
+    sa.Column("seen_at", sa.DateTime, nullable=False),
+    sa.Column("numbers", sa.Text, nullable=False),
+)  # fmt: skip
+restatements = sa.Table(
+    "restatements", metadata,
+    sa.Column("no", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("metric", sa.String(80), nullable=False),
+    sa.Column("slice", sa.String(512), nullable=False),
+    sa.Column("old", sa.Text, nullable=False),
+    sa.Column("new", sa.Text, nullable=False),
+    sa.Column("cause", sa.String(40), nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Index("restatements_of_tenant", "tenant", "no"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A closed day: its numbers as they were seen last, in which zone and by which definitions. `seen_at` is aware."""
+
+    day: date
+    zone: str
+    definition_version: int
+    seen_at: datetime
+    numbers: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """A number of a closed day that changed."""
+
+    at: datetime
+    """When it was found."""
+    window: date
+    """The day, in the tenant's zone."""
+    metric: str
+    channel: str | None
+    """null: the whole tenant."""
+    old: float | int | None
+    new: float | int | None
+    delta: float | int | None = field(init=False)
+    """null where either is null."""
+    cause: str
+    events: int
+    """That came for the day since it was seen before."""
+
+    def __post_init__(self) -> None:
+        delta = None if self.old is None or self.new is None else self.new - self.old
+        object.__setattr__(self, "delta", delta)
+
+
+class Restatements:
+    """Closed days and restatements of all tenants."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.make(closed_days, restatements)
+
+    def closed(self, tenant: str, first: date, after: date) -> dict[date, Closed]:
+        """Return a tenant's closed days in `[first, after)`."""
+        mine = closed_days.c.tenant == tenant, closed_days.c.day >= first, closed_days.c.day < after
+        with self._database.read() as con:
+            return {
+                row.day: Closed(
+                    row.day, row.zone, row.definition_version, row.seen_at.replace(tzinfo=UTC), json.loads(row.numbers)
+                )
+                for row in con.execute(sa.select(closed_days).where(*mine))
+            }
+
+    def write(self, tenant: str, days: Sequence[Closed], changes: Sequence[Restatement]) -> None:
+        """Store days as they are seen now, and what changed of them, together."""
+        with self._database.write() as con:
+            for one in days:
+                same = closed_days.c.tenant == tenant, closed_days.c.day == one.day
+                con.execute(closed_days.delete().where(*same))
+                con.execute(closed_days.insert().values(
+                    tenant=tenant, day=one.day, zone=one.zone, definition_version=one.definition_version,
+                    seen_at=utc_naive(one.seen_at), numbers=json.dumps(one.numbers),
+                ))  # fmt: skip
+            for change in changes:
+                con.execute(restatements.insert().values(
+                    tenant=tenant, at=utc_naive(change.at), day=change.window, metric=change.metric,
+                    slice=(change.channel or "")[:512], old=json.dumps(change.old), new=json.dumps(change.new),
+                    cause=change.cause, events=change.events,
+                ))  # fmt: skip
+
+    def page(
+        self, tenant: str, since: datetime | None, metric: str | None, before: int | None, limit: int
+    ) -> list[tuple[int, Restatement]]:
+        """Return a tenant's restatements since a moment by their numbers, newest first, those before a number."""
+        where = [restatements.c.tenant == tenant]
+        if since is not None:
+            where.append(restatements.c.at >= utc_naive(since))
+        if metric is not None:
+            where.append(restatements.c.metric == metric)
+        if before is not None:
+            where.append(restatements.c.no < before)
+        query = sa.select(restatements).where(*where).order_by(restatements.c.no.desc()).limit(limit)
+        with self._database.read() as con:
+            return [
+                (
+                    row.no,
+                    Restatement(
+                        row.at.replace(tzinfo=UTC), row.day, row.metric, row.slice or None, json.loads(row.old),
+                        json.loads(row.new), row.cause, row.events,
+                    ),
+                )
+                for row in con.execute(query)
+            ]  # fmt: skip
+
+    def count(self, tenant: str, since: datetime, first: date, after: date) -> int:
+        """Return how many numbers of the days `[first, after)` changed since a moment; one that changed twice is one."""
+        t = restatements.c
+        mine = t.tenant == tenant, t.at > utc_naive(since), t.day >= first, t.day < after
+        numbers = sa.select(t.metric, t.day, t.slice).where(*mine).distinct().subquery()
+        with self._database.read() as con:
+            return int(con.execute(sa.select(sa.func.count()).select_from(numbers)).scalar_one())
+
+    def forget(self, tenant: str, before: date) -> None:
+        """Drop closed days whose facts are gone: they can change no more. The ledger stays."""
+        with self._database.write() as con:
+            con.execute(closed_days.delete().where(closed_days.c.tenant == tenant, closed_days.c.day < before))

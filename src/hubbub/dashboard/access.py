@@ -1,0 +1,48 @@
+"""Access: a tenant's keys and what was sent with them, who may sign in, who is, and what is shared; for its admins."""
+
+from __future__ import annotations
+
+from hubbub.dashboard import access_admin
+from hubbub.dashboard.arrivals import ABOUT, arrivals
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Form, Group, Page, Role, Shown, Widget
+
+
+def _keys(ask: Ask) -> Shown:
+    return access_admin.keys(ask, ask.tenant.id)
+
+
+def _delivered(ask: Ask) -> Shown:
+    return arrivals(ask, ask.tenant.id)
+
+
+def _sign_in_links(ask: Ask) -> Shown:
+    return access_admin.sign_in_links(ask, ask.tenant.id)
+
+
+def _sessions(ask: Ask) -> Shown:
+    return access_admin.sessions(ask, ask.tenant.id)
+
+
+def _shared_links(ask: Ask) -> Shown:
+    return access_admin.shared_links(ask, ask.tenant.id, offers=True)
+
+
+def _own(ask: Ask, _: Form) -> str:
+    """Whose it is: the page's tenant, whatever a form says."""
+    return ask.tenant.id
+
+
+PAGE = Page(
+    "access", "Access",
+    (
+        Widget("shared", "Shared links", _shared_links, size="small", wide=True,
+               about="Page, days and filters are those that you came from: choose them there, then share them here."),
+        Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("sessions", "Signed in", _sessions, size="small", wide=True),
+        Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
+        Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
+    ),
+    role=Role.ADMIN, header=False, comes_from=True, actions={**access_admin.actions(_own), "share": access_admin.share},
+    group=Group.SET_UP,
+)  # fmt: skip

@@ -1,0 +1,222 @@
+"""Alerts: rules, a new one tried on the past year before it is added, and the destinations that messages go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hubbub.alerts.replay import Variant
+from hubbub.control.outbox import KINDS
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.errors import HubbubError
+from hubbub.metrics.catalogue import find, names, title_of
+from hubbub.model.alert import Direction, Kind
+from hubbub.model.plain import plain
+from hubbub.reports.formatting import near, shown
+from hubbub.services.alerts import AlertView
+
+GRAINS = {"day": "day", "hour": "hour", "week": "week"}
+DIRECTIONS = {
+    Direction.ABOVE.value: "rises above",
+    Direction.BELOW.value: "falls below",
+    Direction.EITHER.value: "goes either way",
+}
+RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
+"""What the form of a rule asks, which is also what the address of a tried rule says."""
+NUMBERS = ("limit", "at_least", "times")
+MOST_RUNS = 25
+
+
+def _rules(ask: Ask) -> Shown:
+    rows = ask.engine.alerts.of(ask.tenant.id).rows
+    told = [{**plain(row), "state": _state(row), "title": title_of(row.metric)} for row in rows]
+    columns = [
+        Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
+        Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
+        Column("error", "Error", "long"),
+    ]  # fmt: skip
+    acts = [
+        [
+            Act("resume", "Resume", {"alert": row.id}) if row.paused else Act("pause", "Pause", {"alert": row.id}),
+            Act("remove", "Remove", {"alert": row.id}, danger=True),
+        ]
+        for row in rows
+    ]
+    return data_table(ask, columns, told, acts=acts if _may(ask) else [], nothing="There is no alert rule.")
+
+
+def _state(row: AlertView) -> str:
+    return "look" if row.error else "paused" if row.paused else "active"
+
+
+def _may(ask: Ask) -> bool:
+    return ask.person.may(Role.ADMIN)
+
+
+def _new(ask: Ask) -> Shown:
+    there = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
+    fields = (
+        Field("name", "Name", value=ask.param("name"), required=True),
+        Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), {kind.value: kind.value for kind in Kind}),
+        Field("metric", "Metric", value=ask.param("metric", "messages"), hint="of threshold, change and budget"),
+        Field("grain", "Each", "select", ask.param("grain", "day"), GRAINS),
+        Field("direction", "Fires when it", "select", ask.param("direction", Direction.ABOVE), DIRECTIONS),
+        Field("limit", "Limit", value=ask.param("limit"), hint="in the metric's unit; none for change and source"),
+        Field("at_least", "At least", value=ask.param("at_least", "10"), hint="how many, before it can fire"),
+        Field("times", "Times usual", value=ask.param("times", "2")),
+        Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: the whole"),
+        Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **there}),
+        Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
+    )
+    return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
+
+
+def _read(values: Mapping[str, str]) -> dict[str, Any]:
+    """Return a rule as operations take it, from what was typed; what was left empty has the value that is right for most."""
+    given: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
+    for name in NUMBERS:
+        if name in given:
+            given[name] = float(given[name])
+    if destination := given.pop("destination", None):
+        given["destinations"] = [destination]
+    if find_kind(given.get("kind", "")) not in (Kind.THRESHOLD, Kind.CHANGE, Kind.BUDGET):
+        given.pop("metric", None)
+    if given.get("kind") in (Kind.CHANGE, Kind.SOURCE):
+        given.pop("limit", None)
+    return given
+
+
+def find_kind(text: str) -> Kind | None:
+    """Return the kind of this name, or None."""
+    return Kind(text) if text in list(Kind) else None
+
+
+def _tried(ask: Ask) -> Shown:
+    if not ask.param("name"):
+        return Shown(empty="Try a rule, and it is shown here when it would have fired.")
+    rule = _read(ask.view.rest)
+    answer = ask.engine.alerts.try_(ask.tenant.id, rule)
+    unit = find(rule["metric"]).unit if rule.get("metric") in names() else ""
+    rows = [
+        {**plain(row), **{name: near(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
+        for row in answer.rows[:MOST_RUNS]
+    ]
+    columns = [
+        Column("from", "From", "moment"), Column("to", "To", "moment"), Column("slice", "Of"), Column("value", "Value"),
+        Column("usual", "Usual"), Column("peak", "Farthest"),
+    ]  # fmt: skip
+    sends = {name: value for name, value in ask.view.rest.items() if name in RULE}
+    floors = "; ".join(f"{_floors(one)}: {one.incidents} a year{_found(one)}" for one in answer.variants if not one.own)
+    missed = "".join(f" {count} windows were not judged: {why}." for why, count in answer.not_judged.items())
+    return data_table(
+        ask, columns, rows, forms=[Act("add", "Save the rule", sends)] if _may(ask) else [],
+        nothing="It would not have fired.",
+        note=f"It would have fired {answer.incidents} times in the past year. With others, {floors}.{missed}",
+    )  # fmt: skip
+
+
+def _floors(one: Variant) -> str:
+    return f"limit {one.limit:g}" if one.limit is not None else f"at least {one.at_least:g} and {one.times:g} times"
+
+
+def _found(one: Variant) -> str:
+    return f", finds {shown(one.tripled, 'share')} of tripled" if one.tripled is not None else ""
+
+
+def _destinations(ask: Ask) -> Shown:
+    rows = ask.engine.destinations.of(ask.tenant.id).rows
+    columns = [Column("name", "Destination", "long"), Column("kind", "Kind"), Column("to", "To")]
+    acts = [
+        [Act("test", "Send a test", {"id": row.id}), Act("drop", "Remove", {"id": row.id}, danger=True)] for row in rows
+    ]
+    fields = (
+        Field("kind", "Kind", "select", "mail", {kind: kind for kind in KINDS}),
+        Field("to", "Address", "password", required=True, hint="mail address, Slack webhook, or https address"),
+        Field("name", "Name"),
+    )
+    return data_table(
+        ask, columns, plain(rows), acts=acts if _may(ask) else [],
+        forms=[Act("destination", "Add", fields=fields, title="Add a destination")] if _may(ask) else [],
+        nothing="There is no destination: nobody is notified of anything.",
+    )  # fmt: skip
+
+
+# --- what forms do
+
+
+def _do_try(ask: Ask, form: Form) -> Done:
+    rule = _typed(form)
+    if isinstance(rule, Done):
+        return rule
+    try:
+        ask.engine.alerts.try_(ask.tenant.id, rule)
+    except HubbubError as error:
+        return Done(error.message, failed=True)
+    kept = {name: form[name] for name in RULE if form.get(name)}
+    return Done("Below is when it would have fired.", ask.link("alerts", ask.view.on(rest=kept)))
+
+
+def _do_add(ask: Ask, form: Form) -> Done:
+    rule = _typed(form)
+    if isinstance(rule, Done):
+        return rule
+    made = ask.engine.alerts.add(ask.tenant.id, rule)
+    return Done(f"{made.name} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
+
+
+def _typed(form: Form) -> dict[str, Any] | Done:
+    try:
+        return _read(form)
+    except ValueError:
+        return Done("Limit, at least and times are numbers.", failed=True)
+
+
+def _do_pause(ask: Ask, form: Form) -> Done:
+    ask.engine.alerts.change(ask.tenant.id, form.get("alert", ""), {"paused": True})
+    return Done("The rule is paused: it judges nothing.")
+
+
+def _do_resume(ask: Ask, form: Form) -> Done:
+    ask.engine.alerts.change(ask.tenant.id, form.get("alert", ""), {"paused": False})
+    return Done("The rule judges windows that end from now on.")
+
+
+def _do_remove(ask: Ask, form: Form) -> Done:
+    ask.engine.alerts.remove(ask.tenant.id, form.get("alert", ""))
+    return Done("The rule is removed, with its incidents.")
+
+
+def _do_destination(ask: Ask, form: Form) -> Done:
+    to = form.get("to", "").strip()
+    made = ask.engine.destinations.add(ask.tenant.id, form.get("kind", ""), to, form.get("name", ""))
+    return Done(f"{made.name} is added. Send it a test.", secret=made.secret or "")
+
+
+def _do_test(ask: Ask, form: Form) -> Done:
+    sent = ask.engine.destinations.test(ask.tenant.id, form.get("id", ""))
+    if sent.state == "sent":
+        return Done("The test has arrived.")
+    return Done(f"The test did not arrive: {sent.why}", failed=True)
+
+
+def _do_drop(ask: Ask, form: Form) -> Done:
+    ask.engine.destinations.remove(ask.tenant.id, form.get("id", ""))
+    return Done("The destination is removed; what waited for it is given up.")
+
+
+PAGE = Page(
+    "alerts", "Alerts",
+    (
+        Widget("rules", "Rules", _rules, size="list", wide=True),
+        Widget("new", "A new rule", _new, size="form", wide=True, role=Role.ADMIN, still=True),
+        Widget("tried", "The past year with this rule", _tried, size="list", wide=True, role=Role.ADMIN, lazy=True),
+        Widget("destinations", "Who can be notified", _destinations, size="list", wide=True, role=Role.ADMIN),
+    ),
+    role=Role.ANALYST, header=False, group=Group.SET_UP,
+    actions={
+        "try": _do_try, "add": _do_add, "pause": _do_pause, "resume": _do_resume, "remove": _do_remove,
+        "destination": _do_destination, "test": _do_test, "drop": _do_drop,
+    },
+)  # fmt: skip

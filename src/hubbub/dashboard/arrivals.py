@@ -1,0 +1,47 @@
+"""Whether what is sent over HTTP arrives, and why it was refused: for operators, and for a tenant's admins their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hubbub.control.deliveries import STATES, why_refused
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Shown
+from hubbub.dashboard.forms import asked, choice, data_table
+
+PAGE_SIZE = 50
+ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key and outcome the newest hundred."
+
+
+def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
+    """Show the deliveries of a tenant, or all; on a page of many tenants `of` leads to one's."""
+    state = asked(ask, "arrived", STATES)
+    found = ask.engine.operation("deliveries")(
+        tenant=tenant, state=state, cursor=asked(ask, "delivered"), limit=PAGE_SIZE
+    )
+    rows = [{**row, "why": _why(row)} for row in found["rows"]]
+    columns = [
+        Column("minute", "Minute (UTC)", "utc"), Column("tenant", "Tenant"), Column("key", "Key"),
+        Column("state", "State", "state"), Column("status", "Answer"), Column("why", "Why", "long"),
+        Column("bodies", "Requests", "count"), Column("accepted", "Events taken", "count"),
+        Column("duplicates", "Known already", "count"), Column("rejected", "Refused", "count"), Column("bytes", "Bytes", "count"),
+    ]  # fmt: skip
+    if of is None:
+        columns = [column for column in columns if column.name != "tenant"]
+    return data_table(
+        ask, columns, rows, links=[{"tenant": of(row["tenant"])} if of and row["tenant"] else {} for row in rows],
+        choices=[choice(ask, "arrived", "State", {state: state for state in STATES})],
+        following=found["next"], cursor="delivered", nothing=_nothing(tenant, state),
+    )  # fmt: skip
+
+
+def _nothing(tenant: str | None, state: str | None) -> str:
+    whose = f" of {tenant}" if tenant is not None else ""
+    return f"Nothing{whose} was sent lately." if state is None else f"No delivery{whose} was {state}."
+
+
+def _why(row: Mapping[str, Any]) -> str | None:
+    """Say why a delivery was refused: of a problem what it means, of events the first one's reason and field."""
+    why = why_refused(row["outcome"], row["reason"])
+    return f"{why} in {row['field']}" if row["field"] else why

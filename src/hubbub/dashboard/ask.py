@@ -1,0 +1,280 @@
+"""What widgets ask with: the engine's own answers, kept like the API's, under the days and filters of the view.
+
+A number on a page is the API's number because it is the same operation's: `Ask.query` is `POST /v1/query`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from hubbub.app import Engine
+from hubbub.dashboard.base import at
+from hubbub.dashboard.components import Page, Refused, Role
+from hubbub.dashboard.view import FILTERS, View
+from hubbub.facts.moments import micros, moment
+from hubbub.metrics.catalogue import MEMBERS_ALLOWED, dimensions_of, find
+from hubbub.metrics.definition import Rollup
+from hubbub.model.name import KIND_OF, KINDS
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
+from hubbub.query.gaps import sentences
+
+T = TypeVar("T")
+BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
+"""Measures that have a twin counted in business hours."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """The person at a page, with a role in one tenant or (None) in all. `session`: digest of the cookie's token, or empty."""
+
+    role: Role
+    tenant: str | None
+    label: str = ""
+    session: str = ""
+    csrf: str = ""
+    share: str = ""
+    """The token of the shared link that was followed, which is part of every address then."""
+    locked: str = ""
+    """The query string that a shared link holds fast."""
+    only: str = ""
+    """The name of the one page that a shared link shows; empty: every page of numbers."""
+
+    def may(self, role: Role) -> bool:
+        """Whether this person may do what a role may."""
+        return self.role >= role
+
+    def may_open(self, page: Page) -> bool:
+        """Whether this person may see a page."""
+        return self.may(page.role) and self.only in ("", page.name)
+
+
+@dataclass
+class Found:
+    """An answer's rows as the API gives them, with how fresh it is, and what of the question could not be filtered."""
+
+    rows: list[dict[str, Any]]
+    freshness: Mapping[str, Any]
+    unfiltered: Mapping[str, str] = field(default_factory=dict)
+    """By metric: the filter that it does not know. It is not in the rows."""
+
+    def cell(self, name: str, row: int = 0) -> Mapping[str, Any]:
+        """Return a number with its n and state; nothing of all that when the metric could not be asked."""
+        if name in self.unfiltered or not self.rows:
+            return {"value": None, "n": None, "state": "unknown"}
+        details: Mapping[str, Any] = self.rows[row]["details"][name]
+        return details
+
+    def change(self, name: str, row: int = 0) -> Mapping[str, Any]:
+        """Return `previous` and `change` of a number, where it was compared."""
+        if name in self.unfiltered or not self.rows:
+            return {}
+        compared: Mapping[str, Any] = (self.rows[row].get("compare") or {}).get(name) or {}
+        return compared
+
+
+class Ask:
+    """One request's questions. `tenant` is None on pages about the whole installation."""
+
+    def __init__(
+        self, engine: Engine, person: Person, tenant: Tenant | None, view: View, page: str, now: datetime,
+        refused: Refused | None = None,
+    ) -> None:  # fmt: skip
+        self.engine = engine
+        self.person = person
+        self._tenant = tenant
+        self.view = view
+        self.page = page
+        self.now = now
+        self.freshness: Mapping[str, Any] = {}
+        """Of the newest answer, for the header."""
+        self.kept_from = ""
+        """Where facts begin (RFC 3339), when an answer since this was emptied has numbers that are not known."""
+        self.gaps: list[str] = []
+        """What answers since this was emptied say of gaps in sources, in words."""
+        self.lost: list[str] = []
+        """The same without days that are not over, of which nobody expects all yet."""
+        self._known: dict[str, Any] = {}
+        self.ended: date | None = None
+        """The last day with data, where the view was moved there because the last four weeks have none."""
+        self.refused = refused
+        """A form that was just answered with an error; None as soon as it is shown again."""
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant that the page is about."""
+        if self._tenant is None:
+            raise LookupError("this page is about no single tenant")
+        return self._tenant
+
+    @property
+    def period_after(self) -> View | None:
+        """The view of the period after, once that has begun."""
+        after = self.view.moved(1)
+        return after if after.first <= day_of(self.now, self.tenant.tz) else None
+
+    def param(self, name: str, default: str = "") -> str:
+        """Return a parameter of the page's own."""
+        return self.view.rest.get(name, default)
+
+    # --- answers
+
+    def query(
+        self,
+        metrics: Sequence[str],
+        *,
+        grain: str = "total",
+        by: Sequence[str] = (),
+        compare: str | None = None,
+        where: Mapping[str, Sequence[str]] | None = None,
+        span: tuple[date, date] | None = None,
+    ) -> Found:
+        """Ask under the view. Metrics that do not know one of its filters are left out, and named."""
+        wanted = {
+            **{name: list(values) for name, values in self.view.where.items()},
+            **{k: list(v) for k, v in (where or {}).items()},
+        }
+        unfiltered = {name: missing for name in metrics if (missing := self.unfiltered(name, wanted))}
+        known = [name for name in metrics if name not in unfiltered]
+        if not known:
+            return Found([], {}, unfiltered)
+        first, after = span or (self.view.first, self.view.after)
+        answer = self.kept(
+            "query", metrics=known, start=first.isoformat(), end=after.isoformat(), grain=grain, by=list(by), where=wanted,
+            compare=compare, include_bots=self.view.bots, details=True,
+        )  # fmt: skip
+        self.freshness = answer["freshness"]
+        return Found(answer["rows"], answer["freshness"], unfiltered)
+
+    def kept(self, operation: str, **params: Any) -> dict[str, Any]:
+        """Ask an operation whose answers are kept (`query.cached.RULES`), of this tenant."""
+        cached = self.engine.cached
+        found: dict[str, Any] = msgspec.json.decode(
+            cached.answer(cached.asked(operation, self.tenant.id, **params)).body
+        )
+        self.see(found)
+        return found
+
+    def see(self, answer: Mapping[str, Any]) -> None:
+        """Remember where facts begin, when an answer reaches back before that, and the gaps that it overlaps."""
+        freshness = answer.get("freshness", {})
+        self.kept_from = freshness.get("kept_from", self.kept_from)
+        self.gaps += [text for text in sentences(freshness) if text not in self.gaps]
+        self.lost += [text for text in sentences(freshness, daily=False) if text not in self.lost]
+
+    def once(self, name: str, work_out: Callable[[], T]) -> T:
+        """Return what several parts of one page need and is not kept, worked out by the first of them."""
+        if name not in self._known:
+            self._known[name] = work_out()
+        found: T = self._known[name]
+        return found
+
+    def unfiltered(self, metric: str, where: Mapping[str, Any] | None = None) -> str:
+        """Return the first filter (of the view, or others) that a metric does not know, by its name for people, or nothing."""
+        rollup = find(metric).rollup
+        known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
+        return next((FILTERS.get(n, n) for n in (self.view.where if where is None else where) if n not in known), "")
+
+    def timed(self, metric: str) -> str:
+        """Return a wait's metric as the view counts time: all of it, or business hours."""
+        name, dot, statistic = metric.partition(".")
+        return (BUSINESS.get(name, name) if self.view.business else name) + dot + statistic
+
+    @property
+    def grain(self) -> str:
+        """The view's grain of a chart."""
+        return self.view.grain
+
+    @cached_property
+    def oldest(self) -> datetime | None:
+        """The moment of the tenant's first event (UTC without zone), or None when there is none."""
+        return first_event(self.engine, self.tenant)
+
+    def called(self, wanted: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], str]:
+        """Return what ids are called, given by kind (`model.name.KINDS`); other kinds, and ids without a name, are left out."""
+        if self._tenant is None:
+            return {}
+        return self.engine.names.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
+
+    def label(self, dimension: str, value: str) -> str:
+        """Return what a dimension's value is called, or the value."""
+        kind = KIND_OF.get(dimension, "")
+        return self.called({kind: [value]}).get((kind, value), value)
+
+    # --- addresses
+
+    @property
+    def base(self) -> str:
+        """The beginning of every address of this tenant's pages."""
+        if self.person.share:
+            return at(f"/s/{self.person.share}")
+        return at(f"/t/{self.tenant.id}" if self._tenant is not None else "/operate")
+
+    def link(self, page: str = "", view: View | None = None, **changes: str | None) -> str:
+        """Return the address of a page (this one when empty) under a view (this one's when None).
+
+        It is empty, and so no link, where a shared link shows another page alone.
+        """
+        if page and self.person.only not in ("", page):
+            return ""
+        shown = view or (self.view if not page or page == self.page else self.view.on(rest={}))
+        return f"{self.base}/{page or self.page}?{shown.query(**changes)}"
+
+    @staticmethod
+    def address(path: str, params: Mapping[str, str]) -> str:
+        """Return the address of a page about the whole installation, which has no days."""
+        return f"{path}?{urlencode(params)}" if params else path
+
+    def explained(
+        self,
+        metric: str,
+        span: tuple[date | datetime, date | datetime] | None = None,
+        where: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> str:
+        """Return the address of a number's explanation, for the view's days or others, with dimension values.
+
+        It is empty where a shared link shows one page alone: an explanation can be asked of any number.
+        """
+        if self.person.only:
+            return ""
+        view = self.view
+        first, after = span or (view.first, view.after)
+        pairs = [("metric", metric), ("start", first.isoformat()), ("end", after.isoformat())]
+        for name, value in where.items():
+            if name in FILTERS and value is not None:
+                view = view.on(where={**view.where, name: (value,)})
+            elif value is not None:
+                pairs.append((f"d.{name}", value))
+        return f"{self.base}/explain?{view.on(rest={}).query()}&{urlencode(pairs)}"
+
+
+def last_event(engine: Engine, tenant: Tenant) -> datetime | None:
+    """Return the moment of a tenant's last event that is kept, up to now (UTC without zone), or None when there is none."""
+    with engine.queries.reading(tenant) as (reading, now):
+        last: int | None = reading.value(
+            "SELECT max(time) FROM event WHERE tenant = ? AND time <= ?", (tenant.no, micros(now))
+        )
+    return moment(last).replace(tzinfo=None) if last is not None else None
+
+
+def _asked_by(rollup: Rollup, column: str) -> bool:
+    """Whether a dimension's column may be asked by: not what holds the entities that are counted."""
+    return column not in rollup.hidden or column in MEMBERS_ALLOWED
+
+
+def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
+    """Return the moment of a tenant's first event that is kept (UTC without zone), or where facts begin; None before any."""
+    with engine.queries.reading(tenant) as (reading, _):
+        first: int | None = reading.value(
+            "SELECT since FROM kept WHERE tenant = :no AND what = 'facts' "
+            "UNION ALL SELECT min(time) FROM event WHERE tenant = :no LIMIT 1", {"no": tenant.no},
+        )  # fmt: skip
+    return moment(first).replace(tzinfo=None) if first is not None else None

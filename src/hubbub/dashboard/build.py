@@ -1,0 +1,404 @@
+"""How answers become what widgets show: cards, lines over time, breakdowns. Every page is made with these few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from markupsafe import Markup
+
+from hubbub.calculations import change
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask, Found
+from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.names import labels
+from hubbub.dashboard.sparks import share_bar, sparkline
+from hubbub.dashboard.view import FILTERS
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.definition import Better, Score, Unit
+from hubbub.model.question import NONE
+from hubbub.model.window import day_of
+from hubbub.news.sentences import about
+from hubbub.query.result import UNKNOWN, State
+from hubbub.reports.formatting import moment, shown
+
+NOTHING_HERE = "Nothing in these days and filters."
+NOT_KNOWN = "Nothing is known of these days and filters."
+FEW = 10
+"""Things below which a share or duration has no color: it says little."""
+MOST_GAPS = 3
+"""Gaps that a widget names."""
+
+
+def beyond(part: Shown, kept_from: str) -> Shown:
+    """Say of what a widget shows that numbers before a moment are not known, and never nothing."""
+    said = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
+    if part.empty:
+        return replace(part, empty=said if part.empty == NOTHING_HERE else f"{part.empty} {said}")
+    return replace(part, note=" ".join(filter(None, (part.note, said))))
+
+
+def lacking(part: Shown, gaps: Sequence[str]) -> Shown:
+    """Say of what a widget shows which sources have gaps in its days."""
+    more = f" {len(gaps) - MOST_GAPS} more gaps: see Sources." if len(gaps) > MOST_GAPS else ""
+    said = f"{'. '.join(gaps[:MOST_GAPS])}.{more}"
+    if part.empty:
+        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {said}")
+    return replace(part, note=" ".join(filter(None, (part.note, said))))
+
+
+def chosen(ask: Ask, metrics: Sequence[str]) -> str:
+    """Return which of some metrics the address chooses (`metric=`), as it is timed on this page; else the first."""
+    timed = [ask.timed(name) for name in metrics]
+    asked = ask.timed(ask.param("metric"))
+    return asked if asked in timed else timed[0]
+
+
+def unit_of(metric: str) -> str:
+    """Return a metric's unit."""
+    return find(metric).unit.value
+
+
+def cards(
+    ask: Ask,
+    metrics: Sequence[str],
+    *,
+    driving: str | None = None,
+    page: str = "",
+    beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> Shown:
+    """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below.
+
+    `beside` are the same numbers beside what is usual (`news`), where they are known: then they are drawn from these, and noise
+    decides their color. `titles` are cards' own.
+    """
+    total = _of_news(ask, metrics, beside) if beside else ask.query(metrics, compare=ask.view.compared)
+    lines = _courses(ask, beside) if beside else _sparks(ask, metrics)
+    found = [
+        _card(ask, name, total, lines.get(name, ""), driving, page)
+        | ({"title": titles[name]} if name in titles else {})
+        | (_noise(beside[name]) if name in beside else {})
+        for name in metrics
+    ]
+    return shown_cards(found)
+
+
+def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, Mapping[str, Any]]) -> Found:
+    """Return numbers of the news as an answer to the same question."""
+    row: dict[str, Any] = {"details": {}, "compare": {}}
+    for name, one in beside.items():
+        row["details"][name] = {part: one[part] for part in ("value", "n", "state")}
+        if ask.view.compared:
+            moved = change(one["value"], one["previous"], unit_of(name) == Unit.SHARE)
+            row["compare"][name] = {"previous": one["previous"], "change": asdict(moved)}
+    return Found([row], ask.freshness, {name: why for name in metrics if (why := ask.unfiltered(name))})
+
+
+def _courses(ask: Ask, beside: Mapping[str, Mapping[str, Any]]) -> dict[str, Markup]:
+    """Draw the course of numbers on what was usual."""
+    return {
+        name: sparkline(
+            [row["value"] for row in one["course"]], _open_at(one["course"], ask),
+            [(row["low"], row["high"]) for row in one["course"]],
+        )
+        for name, one in beside.items() if one.get("course")
+    }  # fmt: skip
+
+
+def _noise(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a card of a number is colored, and what stands at its foot: beyond its noise it has color, or is bold."""
+    low, high, unit = one["usual"]["low"], one["usual"]["high"], one["unit"]
+    usual = f"usual {about(low, unit)} – {about(high, unit)}" if low is not None else ""
+    n = f"n = {one['n']:,}" if unit != Unit.COUNT and one["n"] else ""
+    return {"way": way_beyond(one), "foot": " · ".join(filter(None, (usual, n)))}
+
+
+def way_beyond(one: Mapping[str, Any]) -> str:
+    """Return the class of a change: better, worse or just beyond its noise, where it is; a change the other way has none."""
+    if one["verdict"] not in ("news", "beyond") or (one["unit"] != Unit.COUNT and (one["n"] or 0) < FEW):
+        return ""
+    rises = one["value"] > one["usual"]["median"]
+    if one["previous"] is not None and (one["value"] > one["previous"]) != rises:
+        return ""
+    way = one["way"] if one["way"] in ("better", "worse") else "beyond"
+    return f"{way} {'rises' if rises else 'falls'}"
+
+
+def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
+    found: dict[str, Markup] = {}
+    for grain, names in _by_grain(ask, metrics).items():
+        answer = ask.query(names, grain=grain)
+        for name in names:
+            if name not in answer.unfiltered:
+                found[name] = sparkline([row[name] for row in answer.rows], _open_at(answer.rows, ask))
+    return found
+
+
+def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
+    grains: dict[str, list[str]] = {}
+    for name in metrics:
+        if isinstance(find(name).metric, Score):  # is one number at the end of all days
+            continue
+        grains.setdefault(ask.grain, []).append(name)
+    return grains
+
+
+def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, page: str) -> dict[str, Any]:
+    cell, compared, unit = total.cell(name), total.change(name), unit_of(name)
+    return {
+        "name": name,
+        "title": title_of(name),
+        "value": cell["value"],
+        "unit": unit,
+        "shown": shown(cell["value"], unit),
+        "previous": compared.get("previous"),
+        "n": cell["n"],
+        "state": cell["state"],
+        "why": UNKNOWN.get(cell["state"], ""),
+        "incomplete": cell["state"] == State.INCOMPLETE,
+        "spark": spark,
+        "unfiltered": total.unfiltered.get(name, ""),
+        "explained": "" if name in total.unfiltered else ask.explained(name),
+        "chosen": name == driving,
+        "chart": ask.link(page, metric=name) if driving is not None else "",
+        "foot": None,
+        **change_of(name, compared, unit),
+    }
+
+
+def plain_card(
+    name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "", why: str = ""
+) -> dict[str, Any]:
+    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change.
+
+    `why` says in words why the number is not known.
+    """
+    unit = unit_of(name)
+    return {
+        "name": name, "title": title_of(name), "value": value, "unit": unit, "shown": shown(value, unit), "previous": None,
+        "n": None, "state": "", "why": why, "incomplete": False, "spark": "", "unfiltered": unfiltered,
+        "explained": "" if unfiltered else explained, "chosen": False, "chart": "", "change": note, "way": "", "foot": None,
+    }  # fmt: skip
+
+
+def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
+    """Show cards with their table and their sentence."""
+    columns = [
+        Column("metric", "Metric"),
+        Column("value", "Value", "row"),
+        Column("previous", "Before", "row"),
+        Column("n", "n", "count"),
+    ]
+    rows = [
+        {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
+        for c in found
+    ]
+    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
+    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+
+
+def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """Return `change` in words and `way` (better, worse, or only up, down, same) of a compared number."""
+    moved = compared.get("change")
+    if not moved or moved["absolute"] is None:
+        return {"change": "", "way": ""}
+    step = moved["absolute"]
+    label = "same" if step == 0 else "up" if step > 0 else "down"
+    if unit == Unit.SHARE:
+        words = f"{100 * step:+.1f} points"
+    elif unit == Unit.MS:
+        words = f"{'+' if step > 0 else '-'}{about(abs(step), unit)}" if step else "0"
+    elif unit == Unit.COUNT:
+        share = f" ({moved['relative']:+.0%})" if moved["relative"] else ""
+        words = f"{step:+,.0f}{share}"
+    elif moved["relative"] is not None:
+        words = f"{moved['relative']:+.0%}"
+    else:
+        words = f"{step:+,.2f}"
+    if not words.strip("+-0.% pointsm()"):  # a change too small to be written is none to a reader
+        return {"change": words[1:], "way": "same"}
+    return {"change": words.replace("-", "−"), "way": _way(metric, label)}
+
+
+def _way(metric: str, label: str) -> str:
+    """Return whether up or down is better or worse for a metric, or just the word where it is neither."""
+    better = find(metric).better
+    if better is None or label == "same":
+        return label
+    return "better" if (label == "up") == (better is Better.HIGHER) else "worse"
+
+
+def over_time(
+    ask: Ask,
+    metrics: Sequence[str],
+    *,
+    titles: Sequence[str] | None = None,
+    mark: str = "line",
+    stacked: bool = False,
+    compare: bool = False,
+    usual: Mapping[str, Any] | None = None,
+    grain: str = "",
+) -> Shown:
+    """Show metrics of one unit over the view's windows, one of them beside the compared period.
+
+    `usual` is the first one's number of the news, with what was usual in each window. `mark` is that of Vega-Lite, or `bands`: the
+    first as a line, with the space up to each next one.
+    """
+    unit = unit_of(metrics[0])
+    answer = ask.query(metrics, grain=grain or ask.grain, compare=ask.view.compared if compare else None)
+    known = [name for name in metrics if name not in answer.unfiltered]
+    if not known:
+        return Shown(empty=_unfiltered(metrics[0], answer))
+    names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
+    rows = [_point(row, known, unit) for row in answer.rows]
+    course = {one["window"]: one for one in (usual or {}).get("course", ()) if one["low"] is not None}
+    for row in rows if course else ():
+        row |= {part: (course.get(row["window"]) or {}).get(part) for part in ("low", "high")}
+    before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
+    there = [row[name] for row in rows for name in known if row[name] is not None]
+    if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
+        return Shown(empty=NOTHING_HERE)
+    if before and all(row[before] is None for row in rows):
+        before = ""
+    series = [(name, names[name]) for name in known]
+    if mark == "bands":
+        spec = charts.bands(rows, series, unit)
+    else:
+        spec = charts.over_time(
+            rows,
+            series,
+            unit,
+            mark=mark,
+            stacked=stacked,
+            before=before,
+            open_at=_open_at(rows, ask),
+            usual=bool(course),
+        )
+    columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
+    if before:
+        columns.append(Column(before, "Before", unit))
+    if course:
+        columns += [Column("low", "Usual from", unit), Column("high", "to", unit)]
+    span = windows_of(rows, ask)
+    links = [{name: ask.explained(name, span[i]) for name in known} for i in range(len(rows))]
+    data = {"spec": spec, "title": names[known[0]] if compare else "", "before": bool(before), "usual": bool(course)}
+    return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
+
+
+def _open_at(rows: Sequence[Mapping[str, Any]], ask: Ask) -> int | None:
+    """Return the number of the row whose window is not over, if one is."""
+    begun = [n for n, row in enumerate(rows) if datetime.fromisoformat(row["window"]) <= ask.now]
+    if not begun or (begun[-1] == len(rows) - 1 and ask.view.after <= day_of(ask.now, ask.tenant.tz)):
+        return None
+    return begun[-1]
+
+
+def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:
+    """Return `[start, end)` of rows that follow one another."""
+    starts = [datetime.fromisoformat(row["window"]) for row in rows]
+    return list(zip(starts, [*starts[1:], ask.view.after], strict=True))
+
+
+def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
+    point: dict[str, Any] = {"window": row["window"], "at": moment(row["window"])}
+    for name in names:
+        state = row.get(f"{name}.state", "")
+        point[name] = row[name]
+        point[f"{name}_shown"] = UNKNOWN.get(state) or shown(row[name], unit) + (" (incomplete)" if state else "")
+        point["gap"] = point.get("gap") or state in (State.NOT_FETCHED, State.INCOMPLETE)
+        if "compare" in row:
+            point[f"{name}_before"] = row["compare"][name]["previous"]
+    return point
+
+
+def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Mapping[str, Any]], unit: str) -> str:
+    """Say a chart in words: where each line begins and ends, and its highest."""
+    parts = []
+    for name in known:
+        there = [row for row in rows if row[name] is not None]
+        if there:
+            top = max(there, key=lambda row: row[name])
+            parts.append(
+                f"{names[name]}: {there[0][f'{name}_shown']} at first ({there[0]['at']}), {there[-1][f'{name}_shown']} at last "
+                f"({there[-1]['at']}), most {top[f'{name}_shown']} ({top['at']})"
+            )
+    return ". ".join(parts)
+
+
+def breakdown(
+    ask: Ask,
+    dimension: str,
+    metrics: Sequence[str],
+    *,
+    title: str = "",
+    most: int = 12,
+    rank: str | None = None,
+    compare: bool = True,
+    where: Mapping[str, Sequence[str]] | None = None,
+    titles: Mapping[str, str] = MappingProxyType({}),
+    nothing: str = NOTHING_HERE,
+    only_ranked: bool = False,
+) -> Shown:
+    """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page.
+
+    `titles` are columns' own; `nothing` says why there is no row;
+    `only_ranked` leaves rows out that have nothing to be ranked by.
+    """
+    rank = rank or metrics[0]
+    answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
+    if rank in answer.unfiltered:
+        return Shown(empty=_unfiltered(rank, answer))
+    known = [name for name in metrics if name not in answer.unfiltered]
+    found = [row for row in answer.rows if any(row[name] for name in ([rank] if only_ranked else known))]
+    if not found:
+        return Shown(empty=nothing)
+    found.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
+    top, whole = max((row[rank] or 0) for row in found) or 1, sum(row[rank] or 0 for row in found)
+    rows, links = [], []
+    for row in found:
+        value = row[dimension]
+        filtered = (
+            ask.link(view=ask.view.with_filter(dimension, value if value is not None else NONE))
+            if dimension in FILTERS
+            else ""
+        )
+        rows.append(
+            {
+                "name": value if value is not None else NONE,
+                **{name: row[name] for name in known},
+                **{f"{name}_n": row["details"][name]["n"] for name in known},
+                "bar": share_bar((row[rank] or 0) / top),
+                "changes": {name: change_of(name, (row.get("compare") or {}).get(name, {}), unit_of(name)) for name in known},
+            }
+        )  # fmt: skip
+        asked = {dimension: value if value is not None else NONE}
+        links.append({"name": filtered, **{name: ask.explained(name, where=asked) for name in known}})
+    columns = [
+        Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
+        *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
+    ]
+    called = labels(ask, dimension, [row["name"] for row in rows[:3]])
+    said = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
+        f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
+    )
+    left = len(rows) - most
+    note = f"{left} more in the table below" if left > 0 else ""
+    return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), said, note)
+
+
+def filter_first(metric: str, answer: Found) -> Shown:
+    """Say that a metric does not know a filter of the page."""
+    return Shown(empty=_unfiltered(metric, answer))
+
+
+def _unfiltered(metric: str, answer: Found) -> str:
+    return f"{title_of(metric)} is not known by {answer.unfiltered[metric].lower()}: take that filter away to see it."
+
+
+def days(first: date, count: int) -> list[date]:
+    """Return so many days from the first on."""
+    return [first + timedelta(days=i) for i in range(count)]

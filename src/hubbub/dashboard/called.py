@@ -1,0 +1,62 @@
+"""Names: what ids are called, searched, and set by hand by an admin; names from sources come by themselves."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.model.name import KINDS
+from hubbub.model.plain import plain
+
+TITLES = {"staff": "Staff", "contact": "Contact", "room": "Room", "account": "Account", "campaign": "Campaign"}
+MOST = 100
+
+
+def _names(ask: Ask) -> Shown:
+    found = ask.engine.names.of(
+        ask.tenant.id, asked(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
+    )
+    rows = [
+        {**plain(row), "kind": TITLES[row.kind], "from": "set by hand" if row.by_hand else "its source"}
+        for row in found.rows
+    ]
+    columns = [
+        Column("name", "Name"), Column("kind", "What"), Column("id", "Id"), Column("from", "From"),
+        Column("valid_from", "Since (UTC)", "utc"),
+    ]  # fmt: skip
+    may = ask.person.may(Role.ADMIN)
+    acts = [
+        [Act("forget", "Back to the source", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
+        for row in found.rows
+    ]
+    give = Act(
+        "call", "Set", title="Set a name by hand",
+        fields=(
+            Field("kind", "What", "select", options=TITLES), Field("id", "Id, as in events", required=True),
+            Field("name", "Name", required=True),
+        ),
+    )  # fmt: skip
+    return data_table(
+        ask, columns, rows, acts=acts, forms=[give] if may else [], following=found.next,
+        choices=[choice(ask, "kind", "What", TITLES), Field("find", "Name or id", value=ask.param("find"))],
+        nothing="Nothing is called so. Names come with Slack exports, mails and integrations, or are set by hand.",
+    )  # fmt: skip
+
+
+def _call(ask: Ask, form: Form) -> Done:
+    name = {"kind": form.get("kind", ""), "id": form.get("id", ""), "name": form.get("name", "")}
+    ask.engine.names.set(ask.tenant.id, [name])
+    return Done(f"{name['id']} is called {name['name']} from now on; no source changes that.")
+
+
+def _forget(ask: Ask, form: Form) -> Done:
+    ask.engine.names.set(ask.tenant.id, [{"kind": form.get("kind", ""), "id": form.get("id", ""), "name": None}])
+    return Done(f"{form.get('id', '')} is called what its source says, once that says it again.")
+
+
+PAGE = Page(
+    "names", "Names",
+    (Widget("names", "What ids are called", _names, size="tall", wide=True,
+            about="Ids are the identity: a name can change, and no number does with it."),),
+    role=Role.ANALYST, header=False, actions={"call": _call, "forget": _forget}, group=Group.SET_UP,
+)  # fmt: skip

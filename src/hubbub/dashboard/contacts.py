@@ -1,0 +1,66 @@
+"""Contacts: how many people there are, come, act and block; how engaged they are; and, for analysts, who most."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.reports.formatting import shown
+
+SCORE = "contact_engagement_score"
+DRIVING = ("active_contacts", "new_contacts", "total_contacts", "blocked_contacts")
+TOP = 20
+
+
+def _cards(ask: Ask) -> Shown:
+    return cards(ask, (*DRIVING, SCORE), driving=chosen(ask, (*DRIVING, SCORE)))
+
+
+def _chart(ask: Ask) -> Shown:
+    name = chosen(ask, (*DRIVING, SCORE))
+    if name == SCORE:
+        return Shown(
+            empty="The engagement score is a number at the end of these days: choose another one to see it over time."
+        )
+    return over_time(ask, [name], compare=True)
+
+
+def _channels(ask: Ask) -> Shown:
+    return breakdown(ask, "channel", ["active_contacts", "new_contacts"])
+
+
+def _accounts(ask: Ask) -> Shown:
+    return breakdown(ask, "account_id", ["active_contacts", "new_contacts"], title="Account")
+
+
+def _top(ask: Ask) -> Shown:
+    answer = ask.query([SCORE], by=["contact_id"])
+    if answer.unfiltered:
+        return filter_first(SCORE, answer)
+    found = sorted((row for row in answer.rows if row[SCORE]), key=lambda row: (-row[SCORE], row["contact_id"]))[:TOP]
+    if not found:
+        return Shown(empty=NOTHING_HERE)
+    columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "score")]
+    links = [
+        {
+            "contact_id": ask.link("conversations", find=row["contact_id"]),
+            SCORE: ask.explained(SCORE, where={"contact_id": row["contact_id"]}),
+        }
+        for row in found
+    ]
+    said = f"The {len(found)} most engaged contacts; the first has {shown(found[0][SCORE], 'score')} of 100"
+    return Shown("table", {}, Table(columns, found, links), said)
+
+
+PAGE = Page(
+    "contacts", "Contacts",
+    (
+        Widget("cards", "People", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("channels", "By channel", _channels, size="list", lazy=True),
+        Widget("accounts", "By account", _accounts, size="list", lazy=True),
+        Widget("top", "Most engaged", _top, size="list", lazy=True, wide=True, role=Role.ANALYST,
+               about="By the score at the end of these days: recent messages, clicks, reads, good ratings and conversions."),
+    ),
+    group=Group.ROWS,
+)  # fmt: skip

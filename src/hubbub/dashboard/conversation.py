@@ -1,0 +1,175 @@
+"""One conversation: who, where and how it stands, its episodes, and all that happened in it, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
+from hubbub.dashboard.forms import Fact, facts
+from hubbub.dashboard.view import FILTERS
+from hubbub.errors import BadRequestError
+from hubbub.query.conversations import state_of
+from hubbub.query.timeline import attributes_of, episodes, facts_of, timeline
+from hubbub.reports.formatting import moment, shown
+
+GONE = "No event of a conversation of this id is stored here."
+LONGEST_TEXT, MOST_DETAILS = 4_000, 8
+"""Characters of a message, and facts of an event, that the timeline shows; its raw event has all."""
+
+TITLES = {
+    "response.staff_sent": "Answer by staff", "response.ai_generated": "Answer by AI", "topic.classified": "Topic found",
+    "intent.classified": "Intent found", "intent.confidence_low": "Intent uncertain", "intent.action_taken": "Action taken",
+    "satisfaction.survey_sent": "Survey sent", "satisfaction.rating_received": "Rating",
+    "satisfaction.feedback_received": "Feedback", "escalation.raised": "Escalation alert",
+}  # fmt: skip
+"""Event types whose own words do not read as a sentence."""
+
+_QUIET = frozenset(
+    {"message.delivered", "message.read", "topic.classified", "intent.classified", "intent.confidence_low",
+     "response.staff_sent", "response.ai_generated", "response.time_recorded", "satisfaction.survey_sent"}
+)  # fmt: skip
+"""What accompanies a conversation and is no turn of it."""
+_LOUD = frozenset({"conversation.escalated", "escalation.raised", "message.failed"})
+_DETAILS = ("topic", "sentiment", "intent", "severity", "status", "name", "confidence", "duration_ms")
+_PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "the system"}
+
+
+def _id(ask: Ask) -> str:
+    found = ask.param("id")
+    if not found:
+        raise BadRequestError("this address names no conversation: come here from the list of them")
+    return found
+
+
+def _about(ask: Ask) -> Shown:
+    found = facts_of(ask.engine.queries, ask.tenant, _id(ask))
+    if found is None:
+        return Shown(empty=GONE)
+    stands = state_of(ask.engine.queries, ask.tenant, _id(ask))
+    state = STATE_TITLES.get(stands["state"] or "none", "Nothing tells")
+    if stands["since"] is not None:
+        waits = shown((ask.now - stands["since"]).total_seconds() * 1000, "ms")
+        state += f", since {moment(local(ask, stands['since']))} ({waits})"
+    known = [Fact("Id", _id(ask)), Fact("State", state)]
+    if found["contact_id"] is not None:
+        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=found["contact_id"])
+        known.append(Fact("Contact", _called(ask, "contact_id", found["contact_id"]), link=everywhere))
+    for name, title in FILTERS.items():
+        if found.get(name) is not None:
+            view = ask.view.on(rest={}).with_filter(name, found[name])
+            known.append(Fact(title, _called(ask, name, found[name]), link=ask.link("conversations", view)))
+    raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
+    known += [
+        Fact("First event", local(ask, found["first_at"]), "moment"),
+        Fact("Last event", local(ask, found["last_at"]), "moment"),
+        Fact("Messages", found["messages"], "count"),
+        Fact("Raw events", f"{found['events']:,}, as lines of JSON", link=raw),
+    ]
+    return facts(ask, known)
+
+
+def _called(ask: Ask, dimension: str, id_: str) -> str:
+    """Return an id with its name before it, where it has one."""
+    name = ask.label(dimension, id_)
+    return id_ if name == id_ else f"{name} ({id_})"
+
+
+_EPISODE = (
+    Column("began", "Began", "moment"), Column("first_response_ms", "First answer after", "ms"),
+    Column("responder", "Answered by"), Column("first_person_response_ms", "First person after", "ms"),
+    Column("resolved", "Resolved", "moment"), Column("resolution_ms", "Resolved after", "ms"), Column("escalated", "Escalated"),
+    Column("ai", "AI"),
+)  # fmt: skip
+
+
+def _episodes(ask: Ask) -> Shown:
+    found = episodes(ask.engine.queries, ask.tenant, _id(ask))
+    if not found:
+        return Shown(empty="Nobody wrote in or opened it, so that it has no episode.")
+    rows = [
+        {
+            "began": local(ask, row["anchor"]),
+            "first_response_ms": row["first_response_ms"],
+            "responder": row["first_staff_id"] or row["responder"] if row["first_response_ms"] is not None else None,
+            "first_person_response_ms": row["first_person_response_ms"],
+            "resolved": local(ask, row["resolved_at"]) if row["resolved_at"] is not None else None,
+            "resolution_ms": row["resolution_ms"] if row["resolved_at"] is not None else None,
+            "escalated": "yes" if row["escalated"] else "no",
+            "ai": "alone" if row["ai_resolved"] else "took part" if row["ai_involved"] else "no",
+        }
+        for row in found
+    ]
+    return Shown("table", {}, Table(_EPISODE, rows), f"{len(rows)} episodes, as the metrics count them")
+
+
+def _timeline(ask: Ask) -> Shown:
+    found = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
+    if not found["rows"]:
+        return Shown(empty=GONE)
+    people = ask.called(
+        {kind: {row[f"{kind}_id"] for row in found["rows"] if row[f"{kind}_id"]} for kind in ("contact", "staff")}
+    )
+    entries = [_entry(ask, row, people) for row in found["rows"]]
+    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    columns = [
+        Column("at", "Time", "moment"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
+        Column("told", "Facts"), Column("text", "Text"),
+    ]  # fmt: skip
+    rows = [{**entry, "told": "; ".join(f"{name}: {value}" for name, value in entry["details"])} for entry in entries]
+    said = f"{len(entries)} events, from {moment(entries[0]['at'])} to {moment(entries[-1]['at'])}"
+    return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), said)
+
+
+def _entry(ask: Ask, row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Return what the timeline shows of an event; texts are whatever somebody sent."""
+    said = attributes_of(row)
+    text = said.pop("text", None)
+    details = [(name.removesuffix("_ms"), _fact(name, row[name])) for name in _DETAILS if row[name] is not None]
+    if row["value"] is not None:
+        details.append(("value", f"{row['value']:g} of {row['scale']}" if row["scale"] else f"{row['value']:g}"))
+    details += [(name, value if isinstance(value, str) else repr(value)) for name, value in said.items()]
+    name = row["type"]
+    words = name.removeprefix("custom.").replace(".", " ").replace("_", " ").capitalize()
+    return {
+        "at": local(ask, row["time"]), "type": name, "title": TITLES.get(name, words), "who": _who(row, people),
+        "way": "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
+        "private": row["status"] == "private",
+        "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
+        "details": [(name, value[:200]) for name, value in details[:MOST_DETAILS]],
+        "waited_ms": row.get("waited_ms"),
+        "raw": raw_event(ask, row),
+    }  # fmt: skip
+
+
+def _fact(name: str, value: Any) -> str:
+    return shown(value, "ms" if name == "duration_ms" else "")
+
+
+def _who(row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
+    """Say who is behind an event: the contact of what came in, else whoever is known of who did it, by name where there is one."""
+    contact, staff = (people.get((kind, row[f"{kind}_id"]), row[f"{kind}_id"] or "") for kind in ("contact", "staff"))
+    if row["type"] == "message.received":
+        return str(contact or staff or _PROGRAMS.get(row["kind"], ""))
+    return _PROGRAMS.get(row["kind"]) or str(staff)
+
+
+def _by_day(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    days: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        days.setdefault(entry["at"][:10], []).append(entry)
+    return list(days.items())
+
+
+PAGE = Page(
+    "conversation", "Conversation",
+    (
+        Widget("about", "This conversation", _about, size="list", wide=True),
+        Widget("episodes", "Episodes", _episodes, size="small", wide=True, about="From first message to last resolve."),
+        Widget("timeline", "What happened", _timeline, size="tall", wide=True),
+    ),
+    role=Role.ANALYST, header=False,
+)  # fmt: skip

@@ -1,0 +1,106 @@
+"""Conversations: searched by who is in them, where they are and what was said, the newest first; each leads to its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import NOTHING_HERE
+from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.model.window import local_midnight
+from hubbub.query.conversations import STATES, Wanted, conversations
+
+STATE_TITLES = {"": "Any", "open": "Open", "waiting": "Waiting for an answer", "resolved": "Resolved or closed"}
+_COLUMNS = (
+    Column("conversation_id", "Conversation"),
+    Column("last_at", "Last event", "moment"),
+    Column("contact_id", "Contact"),
+    Column("channel", "Channel"),
+    Column("channel_id", "Room"),
+    Column("staff_id", "Staff"),
+    Column("messages", "Messages", "count"),
+    Column("escalated", "Escalated"),
+    Column("state", "State"),
+    Column("waits_ms", "Waits", "ms"),
+)
+
+
+def local(ask: Ask, moment: datetime) -> str:
+    """Return a moment in the tenant's zone, as `words.moment` reads it."""
+    return moment.astimezone(ask.tenant.tz).isoformat(timespec="seconds")
+
+
+def raw_event(ask: Ask, row: Mapping[str, Any]) -> str:
+    """Return the address of an event as it is stored; a row has its `source` and `id`."""
+    return f"{ask.base}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
+
+
+def _wanted(ask: Ask) -> Wanted:
+    view, tz = ask.view, ask.tenant.tz
+    return Wanted(
+        local_midnight(view.first, tz), local_midnight(view.after, tz), view.where, view.bots, ask.param("find").strip(),
+        ask.param("state"),
+    )  # fmt: skip
+
+
+def _search(ask: Ask) -> Shown:
+    kept = parse_qsl(ask.view.query(find=None, state=None, cursor=None))
+    everywhere = ask.link(view=ask.view.on(range="all")) if ask.param("find") and ask.view.range != "all" else ""
+    return Shown(
+        "search",
+        {"kept": kept, "find": ask.param("find"), "state": ask.param("state"), "states": STATE_TITLES, "everywhere": everywhere},
+    )  # fmt: skip
+
+
+def _list(ask: Ask) -> Shown:
+    wanted = _wanted(ask)
+    found = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
+    if not found["rows"]:
+        return Shown(empty=_why_none(wanted))
+    until = min(wanted.end, ask.now)
+    rows = [_row(ask, row, until) for row in found["rows"]]
+    links = [_links(ask, row) for row in found["rows"]]
+    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    waiting = sum(row["state"] == "waiting" for row in rows)
+    said = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
+    return Shown("rows", {"next": following, "total": None}, Table(_COLUMNS, rows, links), said, _note(wanted))
+
+
+def _row(ask: Ask, row: Mapping[str, Any], until: datetime) -> dict[str, Any]:
+    waits = (until - row["since"]).total_seconds() * 1000 if row["since"] is not None else None
+    return {
+        **row, "last_at": local(ask, row["last_at"]), "escalated": "yes" if row["escalated"] else None, "waits_ms": waits,
+    }  # fmt: skip
+
+
+def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
+    links = {"conversation_id": ask.link("conversation", id=row["conversation_id"])}
+    if row["contact_id"] is not None:
+        links["contact_id"] = ask.link(find=row["contact_id"], cursor=None)
+    return links
+
+
+def _why_none(wanted: Wanted) -> str:
+    if wanted.text:
+        return "No conversation of these days and filters holds that text. Ids, names, and stored texts are looked through."
+    return f"No conversation is {wanted.state} at the end of these days." if wanted.state in STATES else NOTHING_HERE
+
+
+def _note(wanted: Wanted) -> str:
+    if wanted.state in ("open", "waiting"):
+        return "The state is that at the end of these days, or now; these may have begun long before them."
+    return "The state is that at the end of these days, or now."
+
+
+PAGE = Page(
+    "conversations", "Conversations",
+    (
+        Widget("search", "Find", _search, size="form", wide=True),
+        Widget("list", "Conversations", _list, size="tall", lazy=True, wide=True),
+    ),
+    role=Role.ANALYST,
+    group=Group.ROWS,
+)  # fmt: skip

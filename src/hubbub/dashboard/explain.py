@@ -1,0 +1,137 @@
+"""Explain: one number, how it is counted, from what parts, and the events behind it. Every number leads here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import unit_of
+from hubbub.dashboard.components import Column, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversations import raw_event
+from hubbub.errors import BadRequestError
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.metrics.definition import State
+from hubbub.model.question import parse_moment
+from hubbub.query.result import UNKNOWN
+from hubbub.reports.formatting import shown
+
+PAGE_SIZE = 50
+TITLES = {"counts": "Part", "time": "Time", "value": "Value"}
+
+
+def _where(ask: Ask) -> dict[str, list[str]]:
+    """Return what is counted: the address's dimension values under the view's filters, of which a shared link holds some."""
+    where = {name[2:]: [value] for name, value in ask.view.rest.items() if name.startswith("d.")}
+    view = {name: list(values) for name, values in ask.view.where.items()}
+    return view | where | {name: values for name, values in view.items() if name in ask.view.locked}
+
+
+def _span(ask: Ask) -> tuple[str, str]:
+    """Return the days or moments that the address names, or the view's; of those that a shared link holds, no others."""
+    view, zone = ask.view, ask.tenant.zone
+    days = view.first.isoformat(), view.after.isoformat()
+    asked = ask.param("start", days[0]), ask.param("end", days[1])
+    if "range" not in view.locked:
+        return asked
+    start = max(asked[0], days[0], key=lambda text: parse_moment(text, zone))
+    return start, min(asked[1], days[1], key=lambda text: parse_moment(text, zone))
+
+
+def _metric(ask: Ask) -> str:
+    metric = ask.param("metric")
+    if not metric:
+        raise BadRequestError("this address names no metric: come here from a number")
+    return metric
+
+
+def _explained(ask: Ask) -> dict[str, Any]:
+    """Return the explanation with a page of its events, worked out once for both parts of the page."""
+    start, end = _span(ask)
+    return ask.once(
+        "explain",
+        lambda: ask.engine.explain(
+            ask.tenant.id, _metric(ask), start, end, _where(ask), limit=PAGE_SIZE, cursor=ask.param("cursor") or None
+        ),
+    )
+
+
+def _number(ask: Ask) -> Shown:
+    start, end = _span(ask)
+    metric = _metric(ask)
+    found = _explained(ask)
+    ask.freshness = found["freshness"]
+    ask.see(found)
+    unit = unit_of(metric)
+    facts = {
+        "value": shown(found["value"], unit),
+        "numerator": found["numerator"],
+        "denominator": found["denominator"],
+        "numerator_of": found.get("numerator_of", ""),
+        "denominator_of": found.get("denominator_of", ""),
+        "n": found["n"],
+        "why": UNKNOWN.get(found["state"], ""),
+    }
+    return Shown(
+        "number",
+        {
+            "metric": metric, "title": title_of(metric), "found": found, "facts": facts, "where": _where(ask),
+            "start": start, "end": end,
+        },
+        summary=f"{title_of(metric)}: {facts['value']}",
+    )  # fmt: skip
+
+
+def _events(ask: Ask) -> Shown:
+    found = _explained(ask)["events"]
+    if not found["rows"]:
+        return Shown(empty="No event of these days is behind this number.")
+    split = "numerator_of" in _explained(ask)
+    unit = find(_metric(ask)).metric.unit.value
+    rows = [
+        {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
+        for row in found["rows"]
+    ]
+    given = dict.fromkeys(name for row in found["rows"] for name in row)
+    names = [*(["counts"] if split else []), *(name for name in given if name != "counts")]
+    units = {"time": "moment", "value": unit}
+    columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
+    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    first = f", {sum(row['counts'] for row in found['rows'])} of them in the numerator, first" if split else ""
+    return Shown(
+        "rows", {"next": following, "total": found["total"]}, Table(columns, rows, [_links(ask, row) for row in found["rows"]]),
+        f"{found['total']} rows behind it; {len(rows)} on this page{first}",
+    )  # fmt: skip
+
+
+def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a row leads: to its event as it is stored, and to its conversation."""
+    links = {}
+    if row.get("source") is not None:
+        name = "event" if "event" in row else "id"
+        links[name] = raw_event(ask, {"source": row["source"], "id": row[name]})
+    if conversation := row.get("conversation_id") or (row["id"] if _of_conversations(ask) else None):
+        links["conversation_id" if "conversation_id" in row else "id"] = ask.link("conversation", id=conversation)
+    return links
+
+
+def _of_conversations(ask: Ask) -> bool:
+    """Whether what the number counts are conversations in a state, whose ids are theirs."""
+    metric = find(_metric(ask)).metric
+    return isinstance(metric, State) and metric.held[0] == "conversation"
+
+
+def _local(ask: Ask, time: str) -> str:
+    """Return a time (RFC 3339) on the wall clock of the tenant's zone, to the second."""
+    return datetime.fromisoformat(time).astimezone(ask.tenant.tz).isoformat(timespec="seconds")
+
+
+PAGE = Page(
+    "explain", "Explanation",
+    (
+        Widget("number", "How it is counted", _number, size="list", wide=True),
+        Widget("events", "Events behind it", _events, size="tall", wide=True, role=Role.ANALYST),
+    ),
+    header=False,
+)  # fmt: skip

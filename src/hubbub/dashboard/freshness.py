@@ -1,0 +1,82 @@
+"""Freshness: what waits to be folded, by tenant and by kind; bringing a tenant up to date, and folding days of it again."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.facts.rebuild import FOLDED_BY
+from hubbub.services.standing import STATES
+
+PAGE_SIZE = 50
+
+
+def _tenants(ask: Ask) -> Shown:
+    found = ask.engine.operation("freshness")(
+        state=asked(ask, "state", STATES), tenant=asked(ask, "like"), cursor=asked(ask, "cursor"), limit=PAGE_SIZE
+    )
+    columns = [
+        Column("tenant", "Tenant"), Column("state", "State", "state"), Column("behind", "Waiting", "count"),
+        Column("newest", "Newest day"),
+    ]  # fmt: skip
+    choices = [
+        choice(ask, "state", "Is", {state: state for state in STATES}),
+        Field("like", "Tenant", value=ask.param("like"), hint="part of its name"),
+    ]
+    return data_table(
+        ask, columns, found["rows"],
+        links=[{"tenant": ask.link(tenant=row["tenant"], cursor=None)} for row in found["rows"]], choices=choices,
+        nothing="No tenant is like this.", following=found["next"],
+        note=f"{found['tenants']} tenants, what is behind first. Choose a tenant to fold its days again.",
+    )  # fmt: skip
+
+
+def _units(ask: Ask) -> Shown:
+    found = ask.engine.operation("freshness")(limit=1)
+    columns = [Column("unit", "Folded by"), Column("waiting", "Waiting", "count")]
+    forms = []
+    if tenant := asked(ask, "tenant"):
+        facts = {"": "All", **{fact: fact for fact in FOLDED_BY}}
+        again = Act(
+            "refold", "Fold again", {"tenant": tenant}, title=f"Fold days of {tenant} again",
+            fields=(
+                Field("from", "From", "date", required=True), Field("to", "Until before", "date", required=True),
+                Field("fact", "Fact", "select", options=facts),
+            ),
+        )  # fmt: skip
+        forms = [Act("refresh", "Bring up to date", {"tenant": tenant}), again]
+    return data_table(
+        ask, columns, found["units"], forms=forms,
+        note=f"{found['batches']} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
+    )  # fmt: skip
+
+
+def _refold(ask: Ask, form: Form) -> Done:
+    tenant = form.get("tenant", "")
+    found = ask.engine.operation("backfill")(
+        start=form.get("from", ""), end=form.get("to", ""), tenant=tenant, fact=form.get("fact") or None
+    )
+    return _done(f"Folded {found['folded']} units of {tenant} again.", found["errors"])
+
+
+def _refresh(ask: Ask, form: Form) -> Done:
+    tenant = form.get("tenant", "")
+    found = ask.engine.operation("refresh")(tenant=tenant)
+    return _done(f"{tenant} is up to date: {sum(found['units'].values())} units were due.", found["errors"])
+
+
+def _done(told: str, errors: dict[str, str]) -> Done:
+    if errors:
+        return Done("; ".join(f"{name}: {error}" for name, error in errors.items()), failed=True)
+    return Done(told)
+
+
+PAGE = Page(
+    "freshness", "Freshness",
+    (
+        Widget("facts", "By kind", _units, size="list", wide=True, lazy=True),
+        Widget("tenants", "By tenant", _tenants, size="list", wide=True, lazy=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR, actions={"refold": _refold, "refresh": _refresh},
+    group=Group.OPERATOR,
+)  # fmt: skip

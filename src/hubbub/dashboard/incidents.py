@@ -1,0 +1,237 @@
+"""Incidents: what alert rules found; and one of them: its number beside what is usual, who still waits, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.errors import HubbubError
+from hubbub.metrics.catalogue import find, title_of
+from hubbub.model.plain import plain
+from hubbub.model.question import Question
+from hubbub.query.live import members
+from hubbub.reports.formatting import moment, shown
+from hubbub.services.incidents import IncidentView, OneIncident
+
+PAGE = 50
+MOST_WAITING = 50
+AROUND = {"hour": timedelta(days=3), "day": timedelta(days=42), "week": timedelta(weeks=26)}
+"""How much of a metric is drawn before an incident."""
+OPEN = ("open", "acknowledged", "snoozed")
+
+
+def _list(ask: Ask) -> Shown:
+    state = asked(ask, "state", ("open", "closed"))
+    found = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=asked(ask, "cursor"))
+    units = _units(ask)
+    rows = [_row(row, units.get(row.rule, "")) for row in found.rows]
+    columns = [
+        Column("title", "Incident", "long"), Column("state", "State", "state"), Column("value", "When it opened"),
+        Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "moment"), Column("to", "To", "moment"),
+    ]  # fmt: skip
+    return data_table(
+        ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in found.rows],
+        acts=[_acts(row) for row in found.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
+        following=found.next, nothing="No alert rule has found anything. Rules are on the page Alerts.",
+    )  # fmt: skip
+
+
+def _units(ask: Ask) -> dict[str, str]:
+    """Return the unit of each rule's metric."""
+    return {rule.id: find(rule.metric).unit.value for rule in ask.engine.alerts.of(ask.tenant.id).rows}
+
+
+def _row(row: IncidentView, unit: str) -> dict[str, Any]:
+    return {**plain(row), **{name: _shown(getattr(row, name), unit) for name in ("value", "usual", "peak")}}
+
+
+def _shown(value: float | None, unit: str) -> str:
+    return shown(int(value) if value is not None and float(value).is_integer() else value, unit)
+
+
+def still_open(ask: Ask, most: int = 3) -> list[dict[str, Any]]:
+    """Return open incidents for other pages, newest first, each with the way to it."""
+    found = ask.engine.incidents.of(ask.tenant.id, "open", limit=most).rows
+    units = _units(ask) if found else {}
+    return [
+        {
+            **_row(row, units.get(row.rule, "")),
+            "link": ask.link("incident", None, id=row.id),
+            "known": row.usual is not None,
+        }
+        for row in found
+    ]
+
+
+# --- one incident
+
+
+def _incident(ask: Ask) -> OneIncident:
+    return ask.once("incident", lambda: ask.engine.incidents.get(ask.tenant.id, ask.param("id")))
+
+
+def _facts(ask: Ask) -> Shown:
+    row = _incident(ask)
+    unit = find(row.alert.metric).unit.value
+    moments = {
+        "From": row.from_, "To": row.to, "Opened": row.opened_at, "Closed": row.closed_at,
+        "Acknowledged": row.acknowledged_at, "Snoozed until": row.snoozed_until,
+    }  # fmt: skip
+    known = [
+        Fact("Incident", row.title), Fact("State", row.state, "state"), Fact("Rule", row.alert.name),
+        Fact("Watches", title_of(row.alert.metric)), Fact("When it opened", _shown(row.value, unit), link=_explained(ask, row)),
+        Fact("Usual", _shown(row.usual, unit)), Fact("Farthest", _shown(row.peak, unit)),
+        *(Fact(title, plain(moment), "moment") for title, moment in moments.items()),
+    ]  # fmt: skip
+    return facts(ask, [one for one in known if one.value is not None], forms=_acts(row, more=True))
+
+
+def _explained(ask: Ask, row: OneIncident) -> str:
+    rule = row.alert
+    if rule.kind in ("sla", "source"):
+        return ""
+    where = {rule.by: row.slice} if rule.by and row.slice else {}
+    span = (row.from_, row.to)
+    return ask.explained(rule.metric, span, where)
+
+
+def _acts(row: IncidentView, *, more: bool = False) -> Sequence[Act]:
+    """Return what can be done with an incident that is open."""
+    if row.state not in OPEN:
+        return []
+    sends = {"id": row.id}
+    acts = [Act("acknowledge", "Acknowledge", sends)] if row.state != "acknowledged" else []
+    if more:
+        acts += [
+            Act("snooze", "Snooze 4 hours", {**sends, "hours": "4"}),
+            Act(
+                "snooze",
+                "Snooze",
+                sends,
+                (Field("until", "Until", "date", required=True),),
+                title="Snooze until a date",
+            ),
+        ]
+    return acts
+
+
+def _drawn(ask: Ask) -> Shown:
+    """Draw the metric around the incident, beside what was usual."""
+    row = _incident(ask)
+    rule = row.alert
+    if rule.kind in ("sla", "source"):
+        return Shown(empty="This rule judges what is so now, not a metric's windows.")
+    first, last = row.from_, row.to
+    where = {name: list(values) for name, values in rule.where.items()}
+    if rule.by:
+        where[rule.by] = [row.slice or "(none)"]
+    answer = ask.kept(
+        "usual", metrics=rule.metric, start=(first - AROUND[rule.grain]).isoformat(),
+        end=min(last + AROUND[rule.grain] / 6, ask.now).isoformat(), grain=rule.grain, where=where,
+    )  # fmt: skip
+    rows = [
+        {
+            "window": one["window"],
+            "at": moment(one["window"]),
+            "value": one[rule.metric],
+            "usual": one["usual"]["median"],
+            "to": one["usual"]["high"],
+            **{
+                f"{name}_shown": shown(worth, answer["unit"])
+                for name, worth in (("value", one[rule.metric]), ("to", one["usual"]["high"]))
+            },
+        }
+        for one in answer["rows"]
+    ]
+    unit = answer["unit"]
+    title = title_of(rule.metric)
+    spec = charts.over_time(rows, [("value", title), ("to", "Usual up to")], unit)
+    columns = [
+        Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
+        Column("to", "Usual up to", unit),
+    ]  # fmt: skip
+    said = f"{title} around the incident, beside what was usual"
+    return Shown("chart", {"spec": spec}, Table(columns, rows), said)
+
+
+def _waiting(ask: Ask) -> Shown:
+    """Show who of the incident's slice still waits for an answer."""
+    row = _incident(ask)
+    rule = row.alert
+    where = {name: tuple(values) for name, values in rule.where.items()}
+    if rule.by and row.slice:
+        where[rule.by] = (row.slice,)
+    question = Question(("oldest_waiting_ms",), ask.now - timedelta(days=1), ask.now, where=where)
+    try:
+        found = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
+    except HubbubError:
+        return Shown(empty=f"Waiting conversations are not known by {', '.join(where)}.")
+    if not found:
+        return Shown(empty="Nobody waits for an answer.")
+    now = ask.now.replace(tzinfo=None)
+    rows = [{**one, "waits": (now - datetime.fromisoformat(one["since"][:-1])).total_seconds() * 1000} for one in found]
+    columns = [Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
+    links = [{"id": ask.link("conversation", id=one["id"])} for one in rows]
+    return Shown(
+        "table", {}, Table(columns, rows, links), f"{len(rows)} conversations wait for an answer, the longest first"
+    )
+
+
+def _entries(ask: Ask) -> Shown:
+    rows = plain(_incident(ask).entries)
+    columns = [Column("at", "When", "moment"), Column("what", "What"), Column("text", "In words", "long")]
+    return Shown("table", {}, Table(columns, rows), f"{len(rows)} things happened, the newest first")
+
+
+def _messages(ask: Ask) -> Shown:
+    rows = plain(_incident(ask).messages)
+    if not rows:
+        return Shown(empty="No message was written about it: above it says why.")
+    columns = [
+        Column("type", "Message"),
+        Column("destination", "To"),
+        Column("state", "State", "state"),
+        Column("why", "Why", "long"),
+    ]
+    return Shown("table", {}, Table(columns, rows), f"{len(rows)} messages about it")
+
+
+# --- what forms do
+
+
+def _acknowledge(ask: Ask, form: Form) -> Done:
+    ask.engine.incidents.acknowledge(ask.tenant.id, form.get("id", ""), ask.person.label)
+    return Done("It is acknowledged: nobody is reminded of it.")
+
+
+def _snooze(ask: Ask, form: Form) -> Done:
+    hours = form.get("hours")
+    until = (ask.now + timedelta(hours=4)).isoformat() if hours else form.get("until", "")
+    ask.engine.incidents.snooze(ask.tenant.id, form.get("id", ""), until)
+    return Done("It is snoozed.")
+
+
+ACTIONS = {"acknowledge": _acknowledge, "snooze": _snooze}
+
+LIST = Page(
+    "incidents", "Incidents",
+    (Widget("list", "Incidents", _list, size="list", wide=True),),
+    role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
+    group=Group.NOW,
+)  # fmt: skip
+ONE = Page(
+    "incident", "Incident",
+    (
+        Widget("facts", "This incident", _facts, size="list", wide=True),
+        Widget("drawn", "The number, and what is usual", _drawn, wide=True),
+        Widget("waiting", "Who still waits", _waiting, size="list", wide=True),
+        Widget("entries", "What happened", _entries, size="list", wide=True),
+        Widget("messages", "Who was notified", _messages, size="list", wide=True),
+    ),
+    role=Role.ANALYST, header=False, actions=ACTIONS, acts=Role.ANALYST, fresh_seconds=60,
+)  # fmt: skip

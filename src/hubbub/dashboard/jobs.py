@@ -1,0 +1,149 @@
+"""Jobs: how many wait, run and failed, by queue; all of them, newest first; and one with its payload, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.base import at
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.jobs.policies import QUEUES
+from hubbub.jobs.rows import STATES
+from hubbub.reports.formatting import duration
+
+AGAIN = ("failed", "retrying", "cancelled", "parked")
+RUNNING = ("waiting", "delayed", "active", "retrying")
+PAGE = 50
+MOMENTS = {
+    "created_at": "Asked for", "started_at": "Started", "ended_at": "Ended", "next_try_at": "Tries again",
+}  # fmt: skip
+LONGEST = 20_000
+"""Characters of a payload or a result that are shown."""
+
+
+def _counts(ask: Ask) -> Shown:
+    tenant = asked(ask, "tenant")
+    found = ask.engine.operation("job_counts")(tenant=tenant)
+    counts = {(row["queue"], row["state"]): row["jobs"] for row in found["rows"]}
+    states = [state for state in STATES if any(state == known for _, known in counts)]
+    rows, links = [], []
+    for queue, policy in QUEUES.items():
+        mine = {state: counts[queue, state] for state in states if (queue, state) in counts}
+        if mine:
+            rows.append({"queue": queue, **mine, "doc": policy.doc})
+            links.append({state: those_jobs(tenant=tenant, queue=queue, state=state) for state in mine})
+            links[-1]["queue"] = those_jobs(tenant=tenant, queue=queue)
+    columns = [
+        Column("queue", "Queue"), *(Column(state, state.capitalize(), "count") for state in states),
+        Column("doc", "What it does", "long"),
+    ]  # fmt: skip
+    note = "Only the newest jobs were counted." if found["more"] else ""
+    return data_table(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
+
+
+def those_jobs(**params: str | None) -> str:
+    """Return the address of the list under some filters."""
+    return Ask.address(at("/operate/jobs"), {name: value for name, value in params.items() if value})
+
+
+def one_job(id_: str) -> str:
+    """Return the address of a job."""
+    return Ask.address(at("/operate/job"), {"job": id_})
+
+
+def _jobs(ask: Ask) -> Shown:
+    queue, state = asked(ask, "queue", QUEUES), asked(ask, "state", STATES)
+    found = ask.engine.operation("jobs")(
+        queue=queue, state=state, tenant=asked(ask, "tenant"), limit=PAGE, cursor=asked(ask, "cursor")
+    )
+    rows = [{**row, "took": _took(row["seconds"]), "done": _done(row)} for row in found["rows"]]
+    columns = [
+        Column("id", "Job", "long"), Column("queue", "Queue"), Column("state", "State", "state"), Column("tenant", "Tenant"),
+        Column("attempts", "Attempts", "count"), Column("done", "Progress"), Column("created_at", "Asked for (UTC)", "utc"),
+        Column("took", "Took"), Column("error", "Error", "long"),
+    ]  # fmt: skip
+    choices = [
+        choice(ask, "queue", "Queue", {name: name for name in QUEUES}),
+        choice(ask, "state", "State", {name: name for name in STATES}),
+        Field("tenant", "Tenant", value=ask.param("tenant"), hint="all"),
+    ]
+    return data_table(
+        ask, columns, rows,
+        links=[{"id": one_job(row["id"])} for row in rows],
+        acts=[_acts(row) for row in rows], choices=choices, following=found["next"],
+        nothing="No job is like this." if any(one.value for one in choices) else "No job was ever started.",
+    )  # fmt: skip
+
+
+def _took(seconds: float | None) -> str | None:
+    """Write how long a job took; the times that it comes from are whole seconds."""
+    return None if seconds is None else "under 1 s" if seconds < 1 else duration(1000 * seconds)
+
+
+def _done(row: Mapping[str, Any]) -> str | None:
+    return f"{row['progress']} %" if row["state"] in RUNNING else None
+
+
+def _acts(row: Mapping[str, Any]) -> Sequence[Act]:
+    """Return what can be done with a job as it is."""
+    sends = {"job": row["id"]}
+    acts = []
+    if row["state"] in AGAIN:
+        acts.append(Act("retry", "Retry", sends))
+    if row["state"] in RUNNING:
+        acts.append(Act("cancel", "Cancel", sends, danger=True))
+    return acts
+
+
+def _job(ask: Ask) -> Shown:
+    row = ask.engine.operation("job")(job=ask.param("job"))
+    tries = QUEUES[row["queue"]].attempts
+    known = [
+        Fact("Job", row["id"]), Fact("Queue", row["queue"], link=those_jobs(queue=row["queue"])),
+        Fact("State", row["state"], "state"), Fact("Tenant", row["tenant"] or "all"),
+        Fact("Attempts", f"{row['attempts']} of {tries}"), Fact("Progress", f"{row['progress']} %"),
+        Fact("Error", row["error"]), Fact("Class of error", row["error_class"]), Fact("What to do", row["action"] or None),
+        *(Fact(title, row[name], "utc") for name, title in MOMENTS.items()), Fact("Took", _took(row["seconds"])),
+    ]  # fmt: skip
+    texts = {"Payload": _text(row["payload"])}
+    if row["result"] is not None:
+        texts["Result"] = _text(row["result"])
+    shown = [one for one in known if one.value is not None]
+    return facts(
+        ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload."
+    )
+
+
+def _text(value: Any) -> str:
+    told = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return told if len(told) <= LONGEST else f"{told[:LONGEST]}\n…"
+
+
+def _retry(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("retry_job")(job=form.get("job", ""))
+    return Done(f"{row['id']} runs again.")
+
+
+def _cancel(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("cancel_job")(job=form.get("job", ""))
+    return Done(f"{row['id']} is cancelled.")
+
+
+ACTIONS = {"retry": _retry, "cancel": _cancel}
+
+LIST = Page(
+    "jobs", "Jobs",
+    (
+        Widget("counts", "By queue and state", _counts, size="small", wide=True),
+        Widget("list", "Jobs", _jobs, size="list", wide=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=15,
+    group=Group.OPERATOR,
+)  # fmt: skip
+ONE = Page(
+    "job", "Job", (Widget("job", "This job", _job, size="list", wide=True),),
+    role=Role.OPERATOR, tenant=False, header=False, actions=ACTIONS, acts=Role.OPERATOR, fresh_seconds=5,
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""Label review: is this label right? One key for each label; the next message comes at once, and nothing is final."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversations import local
+from hubbub.dashboard.forms import asked, choice, data_table
+from hubbub.labels.configuration import LabelSet
+from hubbub.reports.formatting import shown
+
+LISTED = 20
+KEYS = "123456789"
+"""Digits stand for labels in their fixed places, so that fingers learn them; further labels are clicked."""
+NOTHING = (
+    "No label waits to be reviewed. Messages come here whose text is stored and that were looked at: keep texts ('--keep-text'), "
+    "then 'hubbub labels run'."
+)
+
+
+def _set(ask: Ask) -> LabelSet:
+    return LabelSet(asked(ask, "set", list(LabelSet)) or LabelSet.TOPIC)
+
+
+def _next(ask: Ask) -> Shown:
+    chosen = _set(ask)
+    found = ask.engine.labels.review_labels(ask.tenant.id, chosen, 1)
+    sets = choice(ask, "set", "Label set", {one.value: one.value.capitalize() for one in LabelSet})
+    data = {
+        "choices": [sets], "stays": [], "set": chosen.value, "left": found["left"], "done": found["done"], "message": None,
+        "labels": [], "nothing": NOTHING if found["labels"] else f"There are no labels of {chosen} yet.",
+    }  # fmt: skip
+    if found["rows"]:
+        row = found["rows"][0]
+        at = local(ask, datetime.fromisoformat(row["time"]))
+        place = [one for one in (row["channel"], row["channel_id"]) if one]
+        link = ask.link("conversation", id=row["conversation_id"]) if row["conversation_id"] else ""
+        data |= {
+            "message": row, "at": at, "place": place, "conversation": link,
+            "sure": "" if row["confidence"] is None else shown(row["confidence"], "share"),
+            "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(found["labels"])],
+        }  # fmt: skip
+    summary = f"{found['left']} to review, {found['done']} done"
+    return Shown("label_review", data, Table([], []), summary)
+
+
+def _done(ask: Ask) -> Shown:
+    found = ask.engine.labels.reviewed_labels(ask.tenant.id, _set(ask), LISTED)
+    rows = [{**row, "text": row["text"][:200], "said": _said(row["was"], row["label"])} for row in found["rows"]]
+    columns = [
+        Column("text", "Message", "long"),
+        Column("label", "Label"),
+        Column("said", "Suggestion"),
+        Column("by", "By"),
+    ]
+    return data_table(ask, columns, rows, nothing="Nothing was labelled by people yet.")
+
+
+def _said(was: str | None, label: str) -> str:
+    return "accepted" if was == label else f"was {was or 'unlabelled'}"
+
+
+def _right(ask: Ask) -> Shown:
+    chosen = _set(ask)
+    found = ask.engine.labels.reviewed_labels(ask.tenant.id, chosen, 1)["right"]
+    labels = ask.engine.labels.labels(ask.tenant.id)
+    number = labels["in_use"].get(chosen.value)
+    used_from = {
+        label["label"]: label["used_from"]
+        for one in labels["classifiers"] if one["classifier"] == number for label in one["labels"]
+    }  # fmt: skip
+    rows = [
+        {
+            **row,
+            "range": f"{shown(row['low'], 'share')} – {shown(row['high'], 'share')}",
+            "used_from": used_from.get(row["label"]),
+        }
+        for row in found
+    ]
+    columns = [
+        Column("label", "Label"), Column("checked", "Checked", "count"), Column("right", "Right", "share"),
+        Column("range", "95 % range"), Column("used_from", "Used from", "number"),
+    ]  # fmt: skip
+    return data_table(
+        ask, columns, rows, nothing="No suggestion was checked yet.",
+        note="Under “used from”, a classifier's suggestion is not counted in any number but comes here.",
+    )  # fmt: skip
+
+
+def _by(ask: Ask) -> str:
+    return ask.person.label or ask.person.role.name.lower()
+
+
+def _say(ask: Ask, form: Form) -> Done:
+    label = form.get("label") or None
+    ask.engine.labels.review_label(ask.tenant.id, form.get("set", ""), form.get("message", ""), label, _by(ask))
+    return Done(f"Labelled: {label}." if label else "Skipped.")
+
+
+def _undo(ask: Ask, form: Form) -> Done:
+    found = ask.engine.labels.undo_label(ask.tenant.id, form.get("set", ""), _by(ask))
+    return Done(f"Taken back: {found['label'] or 'skipped'}; {found['left']} more can be.")
+
+
+PAGE = Page(
+    "labels", "Label review",
+    (
+        Widget("next", "Is this label right?", _next, size="list", wide=True, still=True),
+        Widget("done", "Just labelled", _done, size="list"),
+        Widget("right", "How often suggestions are right", _right, size="list"),
+    ),
+    role=Role.ANALYST, acts=Role.ANALYST, header=False, dated=False, group=Group.ROWS, actions={"say": _say, "undo": _undo},
+)  # fmt: skip

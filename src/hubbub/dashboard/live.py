@@ -1,0 +1,146 @@
+"""Live: the last half hour by the minute, who waits and for how long, who is there to answer. It asks again by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import plain_card, shown_cards
+from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.model.question import Question
+from hubbub.model.window import day_of
+from hubbub.query.live import lately, members
+from hubbub.reports.formatting import reason, shown
+
+STATES = (
+    "waiting_conversations", "oldest_waiting_ms", "unassigned_conversations", "open_conversations", "staff_online",
+    "tasks_pending",
+)  # fmt: skip
+MESSAGES = ("messages_received", "messages_sent")
+MINUTES, MOST, MOST_STAFF = 30, 20, 100
+OTHER_DAYS = "This link shows other days than today."
+
+
+def _shows_today(ask: Ask) -> bool:
+    """Say whether the viewer may see today: a shared link can hold other days."""
+    return "range" not in ask.view.locked or ask.view.first <= day_of(ask.now, ask.tenant.tz) < ask.view.after
+
+
+def _today(ask: Ask) -> tuple[Any, Any]:
+    today = day_of(ask.now, ask.tenant.tz)
+    return today, today + timedelta(days=1)
+
+
+def _states(ask: Ask) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the states, with `<metric>.state` of one that is not known, and which of them do not know a filter.
+
+    Without a filter they are the API's kept ones.
+    """
+    if not ask.view.where:
+        answer = ask.kept("states")
+        ask.freshness = answer["freshness"]
+        return answer["now"], {}
+    found = ask.query(STATES, span=_today(ask))
+    return dict(found.rows[0]) if found.rows else {}, dict(found.unfiltered)
+
+
+def _cards(ask: Ask) -> Shown:
+    if not _shows_today(ask):
+        return Shown(empty=OTHER_DAYS)
+    values, unfiltered = _states(ask)
+    return shown_cards(
+        [
+            plain_card(
+                name,
+                values.get(name),
+                ask.explained(name, _today(ask)),
+                unfiltered=unfiltered.get(name, ""),
+                why=reason(values, name),
+            )
+            for name in STATES
+        ]
+    )
+
+
+def _question(ask: Ask, metrics: tuple[str, ...], start: datetime, end: datetime) -> Question | None:
+    """Return a question about the present under the page's filters; None when a metric does not know one of them."""
+    if any(ask.unfiltered(name) for name in metrics):
+        return None
+    return Question(metrics, start, end, where=ask.view.where, include_bots=ask.view.bots)
+
+
+def _minutes(ask: Ask) -> Shown:
+    end = ask.now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    question = _question(ask, MESSAGES, end - timedelta(minutes=MINUTES), end)
+    if not _shows_today(ask):
+        return Shown(empty=OTHER_DAYS)
+    if question is None:
+        return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: take that filter away.")
+    rows = [{**row, "at": row["window"][11:16]} for row in lately(ask.engine.queries, ask.tenant, question)]
+    received, sent = (sum(row[name] for row in rows) for name in MESSAGES)
+    if not received + sent:
+        return Shown(empty=f"No message came or went in the last {MINUTES} minutes.")
+    spec = charts.over_time(rows, [(MESSAGES[0], "Received"), (MESSAGES[1], "Sent")], "count", mark="bar", stacked=True)
+    columns = [Column("at", "Minute"), Column(MESSAGES[0], "Received", "count"), Column(MESSAGES[1], "Sent", "count")]
+    starts = [datetime.fromisoformat(row["window"]) for row in rows]
+    spans = [(start, start + timedelta(minutes=1)) for start in starts]
+    links = [{name: ask.explained(name, span) for name in MESSAGES} for span in spans]
+    said = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said, said)
+
+
+def _named(ask: Ask, metric: str, limit: int) -> list[dict[str, Any]] | None:
+    question = _question(ask, (metric,), ask.now - timedelta(days=1), ask.now)
+    if question is None:
+        return None
+    return members(ask.engine.queries, ask.tenant, question, limit=limit)
+
+
+def _waiting(ask: Ask) -> Shown:
+    if not _shows_today(ask):
+        return Shown(empty=OTHER_DAYS)
+    found = _named(ask, "oldest_waiting_ms", MOST)
+    if found is None:
+        return Shown(empty="Waiting conversations do not know this filter: take it away to see them.")
+    if not found:
+        return Shown(empty="Nobody waits for an answer.")
+    now = ask.now.replace(tzinfo=None)
+    rows = [{**row, "waits": (now - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in found]
+    columns = [
+        Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel"),
+        Column("account_id", "Account"),
+    ]  # fmt: skip
+    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
+    said = f"Conversations that wait for an answer; the longest waits {shown(rows[0]['waits'], 'ms')}"
+    note = f"The {MOST} that wait longest; the first number above says how many do." if len(rows) == MOST else ""
+    return Shown("table", {}, Table(columns, rows, links), said, note)
+
+
+def online(ask: Ask) -> Shown:
+    """Show who of the staff is logged in now."""
+    if not _shows_today(ask):
+        return Shown(empty=OTHER_DAYS)
+    found = _named(ask, "staff_online", MOST_STAFF)
+    if found is None:
+        return Shown(empty="Who is online does not know this filter: take it away to see them.")
+    if not found:
+        return Shown(empty="Nobody is logged in.")
+    columns = [Column("id", "Staff", of="staff_id"), Column("account_id", "Account")]
+    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", row["id"]).on(rest={}))} for row in found]
+    return Shown("table", {}, Table(columns, found, links), f"{len(found)} of the staff are logged in")
+
+
+PAGE = Page(
+    "live", "Live",
+    (
+        Widget("now", "Right now", _cards, size="cards", wide=True),
+        Widget("minutes", f"Messages in the last {MINUTES} minutes", _minutes, wide=True),
+        Widget("waiting", "Waiting for an answer", _waiting, size="list", role=Role.ANALYST,
+               about="Open conversations that wait for a reply, the longest waiting first."),
+        Widget("online", "Staff online", online, size="list"),
+    ),
+    dated=False, fresh_seconds=30,
+    group=Group.NOW,
+)  # fmt: skip

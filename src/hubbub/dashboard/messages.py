@@ -1,0 +1,100 @@
+"""Messages and campaigns: what became of what was sent, on which channels it failed, and how well each campaign did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.reports.formatting import shown
+
+CARDS = ("messages_attempted", "delivery_rate", "read_rate", "reply_rate", "failure_rate", "engagement_rate")
+STEPS = {
+    "messages_attempted": ("Sent", ""), "messages_delivered": ("Delivered", "delivery_rate"),
+    "messages_read": ("Read", "read_rate"), "messages_replied": ("Replied", "reply_rate"),
+    "messages_failed": ("Failed", "failure_rate"),
+}  # fmt: skip
+"""Steps of a sent message by metric: title, and the rate that leads to it."""
+STATES = ("campaigns_total", "campaigns_active", "campaigns_completed", "campaigns_failed")
+RECEIPTS = (
+    "Delivered and failed are shares of what was sent on channels that give receipts; read and replied, of what was delivered. "
+    "The last 72 hours may still change."
+)
+NO_RECEIPTS = (
+    "No channel here gives receipts: what was delivered and read is not known, and replies are not counted without it."
+)
+NOT_SENT = "No message was sent in these days and filters."
+
+
+def _cards(ask: Ask) -> Shown:
+    return cards(ask, CARDS, driving=chosen(ask, CARDS))
+
+
+def _chart(ask: Ask) -> Shown:
+    return over_time(ask, [chosen(ask, CARDS)], compare=True)
+
+
+def _funnel(ask: Ask) -> Shown:
+    rates = [rate for _, rate in STEPS.values() if rate]
+    answer = ask.query([*STEPS, *rates])
+    if answer.unfiltered:
+        return filter_first("messages_attempted", answer)
+    if not answer.cell("messages_attempted")["value"]:
+        return Shown(empty=NOT_SENT)
+    rows, links = [], []
+    for name, (title, rate) in STEPS.items():
+        n, share = answer.cell(name)["value"], answer.cell(rate)["value"] if rate else None
+        told = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
+        rows.append({"step": title, "n": n, "n_shown": told, "rate": share})
+        links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
+    columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
+    said = ", ".join(f"{row['step'].lower()} {row['n_shown']}" for row in rows)
+    spec = charts.bars(rows, "step", "n", "count", order=[title for title, _ in STEPS.values()])
+    note = RECEIPTS if answer.cell("delivery_rate")["value"] is not None else NO_RECEIPTS
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {said}", note)
+
+
+def _channels(ask: Ask) -> Shown:
+    names = ["messages_attempted", "delivery_rate", "read_rate", "reply_rate", "messages_failed", "failure_rate"]
+    return breakdown(ask, "channel", names, titles={"messages_attempted": "Sent"}, nothing=NOT_SENT)
+
+
+def _failures(ask: Ask) -> Shown:
+    found = over_time(ask, ["messages_failed"], mark="bar")
+    return (
+        replace(found, empty="No message failed in these days and filters.") if found.empty == NOTHING_HERE else found
+    )
+
+
+def _states(ask: Ask) -> Shown:
+    return cards(ask, STATES)
+
+
+def _campaigns(ask: Ask) -> Shown:
+    titles = {
+        "campaign_messages_sent": "Sent", "campaign_recipients": "Recipients", "campaign_delivery_rate": "Delivered",
+        "campaign_read_rate": "Read", "reply_rate": "Replied", "conversion_rate": "Converted", "campaign_score": "Score",
+    }  # fmt: skip
+    nothing = "No campaign sent a message in these days and filters."
+    return breakdown(
+        ask, "campaign_id", list(titles), title="Campaign", titles=titles, most=30, compare=False, only_ranked=True,
+        nothing=nothing,
+    )  # fmt: skip
+
+
+PAGE = Page(
+    "messages", "Messages",
+    (
+        Widget("cards", "What was sent", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("funnel", "What became of it", _funnel),
+        Widget("failures", "Failed", _failures, lazy=True),
+        Widget("channels", "By channel", _channels, size="list", wide=True, lazy=True),
+        Widget("states", "Campaigns at the end of these days", _states, size="small", wide=True, lazy=True),
+        Widget("campaigns", "Campaigns that sent", _campaigns, size="list", wide=True, lazy=True,
+               about="The score, 0 to 100, weighs delivery, reading, engagement, conversion and blocks: of 30 messages on."),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip

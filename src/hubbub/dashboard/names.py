@@ -1,0 +1,68 @@
+"""Names on pages: the ids in a table's cells as people call them, and beside each other in its CSV.
+
+Widgets work with ids. What they show is named at the end, by one look-up for each column; an id without a name stays as it is, and
+where several ids of a column have one name each says its id, too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Table
+from hubbub.model.name import KIND_OF
+
+
+def labels(ask: Ask, dimension: str, ids: Iterable[str]) -> Mapping[str, str]:
+    """Return values of a dimension as they are shown: by name, with the id where several have the same."""
+    kind, known = KIND_OF.get(dimension, ""), list(dict.fromkeys(ids))
+    names = ask.called({kind: known})
+    often = Counter(names.get((kind, id_), id_) for id_ in known)
+    return {
+        id_: name if often[name] == 1 or name == id_ else f"{name} ({id_})"
+        for id_ in known
+        for name in [names.get((kind, id_), id_)]
+    }
+
+
+def named(ask: Ask, table: Table | None) -> Table | None:
+    """Return a table with names in place of ids."""
+    if table is None:
+        return None
+    shown = {column.name: labels(ask, column.holds, _ids(table, column)) for column in _of_ids(table)}
+    if not shown:
+        return table
+    rows = [
+        {**row, **{name: known.get(str(row.get(name)), row.get(name)) for name, known in shown.items()}}
+        for row in table.rows
+    ]
+    return replace(table, rows=rows)
+
+
+def with_names(ask: Ask, table: Table) -> list[dict[str, Any]]:
+    """Return the rows of a table's columns, with `<column>.name` behind each id column of which some id has a name."""
+    named: dict[str, Mapping[tuple[str, str], str]] = {}
+    for column in _of_ids(table):
+        named[column.name] = ask.called({KIND_OF[column.holds]: _ids(table, column)})
+    rows = []
+    for row in table.rows:
+        found: dict[str, Any] = {}
+        for column in table.columns:
+            found[column.name] = row.get(column.name)
+            if named.get(column.name):
+                found[f"{column.name}.name"] = named[column.name].get(
+                    (KIND_OF[column.holds], str(row.get(column.name)))
+                )
+        rows.append(found)
+    return rows
+
+
+def _of_ids(table: Table) -> Sequence[Column]:
+    return [column for column in table.columns if column.holds in KIND_OF]
+
+
+def _ids(table: Table, column: Column) -> list[str]:
+    return [row[column.name] for row in table.rows if isinstance(row.get(column.name), str)]

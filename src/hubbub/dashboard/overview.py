@@ -1,0 +1,183 @@
+"""Overview: the news with their cause, the numbers beside what is usual, where they come from, and when it is busy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from hubbub.dashboard import news
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import NOTHING_HERE, cards, over_time, unit_of
+from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Shown, Table, Widget
+from hubbub.dashboard.places import places
+from hubbub.dashboard.waiting import unanswered
+from hubbub.dashboard.why import why
+from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.definition import Unit
+from hubbub.model.window import Grain, day_of, first_day, next_first_day
+
+CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
+FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
+TEAM = (
+    "messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_15min", "csat", "ratings",
+)  # fmt: skip
+FEW_A_DAY = 10
+"""Things a day below which a share is drawn by week: of a few things it jumps."""
+SLACK = "slack"
+SLACK_CARDS = ("messages", "conversations_started", "waiting_conversations", "first_response_ms.p50", "active_contacts")
+SLACK_ROOMS = ("messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_1d")
+SLACK_TITLES: Mapping[str, str] = {
+    "conversations_started": "Threads",
+    "waiting_conversations": "Threads without a reply",
+    FIRST: "First reply, median",
+    SLOWEST: "First reply, 90 %",
+    "first_response_ms.within_1d": "Replied within a day",
+    "active_contacts": "Members who wrote",
+}
+"""What the numbers are called of a tenant who has Slack alone: there a conversation is a thread."""
+HEAT_DAYS = 366
+"""Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
+LEVELS = 5
+
+
+def _is_slack(ask: Ask) -> bool:
+    """Whether all messages of these days came by Slack."""
+
+    def only() -> bool:
+        found = ask.query(["messages"], by=["channel"])
+        return {row["channel"] for row in found.rows if row["messages"]} == {SLACK}
+
+    return ask.once("slack", only)
+
+
+def _found(ask: Ask) -> Mapping[str, Any] | None:
+    """Return the news of these days, with the course of whatever a card may show."""
+    return news.found(ask, [ask.timed(name) for name in (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST)])
+
+
+def _metrics(ask: Ask) -> list[str]:
+    """Return the metrics of the cards; where the news are about the slowest first responses, these take the median's place."""
+    swap = {FIRST: SLOWEST} if news.leading(_found(ask), [ask.timed(SLOWEST)]) else {}
+    return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
+
+
+def _titles(ask: Ask) -> Mapping[str, str]:
+    return {ask.timed(name): title for name, title in SLACK_TITLES.items()} if _is_slack(ask) else {}
+
+
+def _chosen(ask: Ask) -> str:
+    """Return the metric that the address chooses, else the one that leads the news, else the first."""
+    metrics = _metrics(ask)
+    asked = ask.timed(ask.param("metric"))
+    return asked if asked in metrics else news.leading(_found(ask), metrics) or metrics[0]
+
+
+def _beside(ask: Ask) -> dict[str, news.Number]:
+    metrics = _metrics(ask)
+    known = news.by_metric(_found(ask))
+    return {name: known[name] for name in metrics if name in known}
+
+
+def _news(ask: Ask) -> Shown:
+    return news.shown(ask, _found(ask))
+
+
+def _cards(ask: Ask) -> Shown:
+    return cards(ask, _metrics(ask), driving=_chosen(ask), beside=_beside(ask), titles=_titles(ask))
+
+
+def _chart(ask: Ask) -> Shown:
+    name = _chosen(ask)
+    number = _beside(ask).get(name)
+    days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
+    if (
+        number
+        and number["unit"] == Unit.SHARE
+        and ask.grain == "day"
+        and days > 7
+        and (number["n"] or 0) < FEW_A_DAY * days
+    ):
+        shown = over_time(ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True, grain="week")
+        about = f"Drawn by week: a day has {(number['n'] or 0) / days:.0f} on average."
+        return shown if shown.empty else replace(shown, note=about)
+    return over_time(
+        ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True,
+        mark="bar" if unit_of(name) == Unit.COUNT else "line", usual=number,
+    )  # fmt: skip
+
+
+def _why(ask: Ask) -> Shown:
+    name = _chosen(ask)
+    return why(ask, name, _beside(ask).get(name))
+
+
+def _places(ask: Ask) -> Shown:
+    slack = _is_slack(ask)
+    names = [ask.timed(name) for name in (SLACK_ROOMS if slack else TEAM)]
+    return places(ask, names, _titles(ask), alone=SLACK if slack else "")
+
+
+def _unanswered(ask: Ask) -> Shown:
+    return unanswered(ask, "Thread" if _is_slack(ask) else "Conversation")
+
+
+def _heat_days(ask: Ask) -> tuple[date, date]:
+    """Return the days that the heatmap shows, `[first, after)`: all, or of more than it can show a year up to
+    the last month with messages."""
+    first, after = ask.view.first, ask.view.after
+    if (after - first).days > HEAT_DAYS:
+        months = ask.query(["messages_received"], grain="month").rows
+        busy = [date.fromisoformat(row["window"][:10]) for row in months if row["messages_received"]]
+        if busy:
+            after = min(after, next_first_day(first_day(busy[-1], Grain.MONTH), Grain.MONTH))
+        first = max(first, after - timedelta(days=HEAT_DAYS))
+    return first, after
+
+
+def _heat(ask: Ask) -> Shown:
+    span = _heat_days(ask)
+    answer = ask.query(["messages_received"], grain="hour", span=span)
+    if answer.unfiltered:
+        return Shown(empty="Messages are not known by that filter.")
+    found: dict[tuple[int, int], int] = {}
+    for row in answer.rows:
+        if row["messages_received"] is not None:  # an hour that is not known is none of those that are added up
+            at = datetime.fromisoformat(row["window"])
+            found[at.weekday(), at.hour] = found.get((at.weekday(), at.hour), 0) + row["messages_received"]
+    top = max(found.values(), default=0)
+    if not top:
+        return Shown(empty=NOTHING_HERE)
+    rows: list[tuple[str, list[int]]] = [
+        (day, [found.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
+    ]
+    busiest = max(found, key=lambda key: found[key])
+    said = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {found[busiest]} messages received."
+    columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
+    table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
+    whole = span == (ask.view.first, ask.view.after)
+    note = "" if whole else f"From {span[0]} to before {span[1]}: a year up to the last month with messages."
+    return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, said, note)
+
+
+PAGE = Page(
+    "overview", "Overview",
+    (
+        Widget("news", "The news", _news, size="news", wide=True),
+        Widget("cards", "At a glance", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart),
+        Widget("why", "Why", _why, size="list", lazy=True),
+        Widget(
+            "unanswered", "Waiting for a reply", _unanswered, size="list", lazy=True,
+            about="Begun in these days, the longest first.",
+        ),
+        Widget("heat", "When people write", _heat, size="list", lazy=True, about="Received, by weekday and hour."),
+        Widget(
+            "places", "Channels and rooms", _places, size="list", wide=True, lazy=True,
+            about="A channel with one room is one row. A change is shown where it is beyond the noise of its row; what is of "
+            "fewer than 20 is grey.",
+        ),
+    ),
+    group=Group.NOW,
+)  # fmt: skip

@@ -1,0 +1,68 @@
+"""Services that send by themselves: the address to give each, what to do there, and whether anything has arrived."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Shown
+from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.errors import BadInputError
+from hubbub.ingest.providers import PROVIDERS
+from hubbub.model.plain import plain
+from hubbub.services.integrations import SetupView, made_for
+
+PAGE_SIZE = 50
+CONNECT = Act(
+    "connect", "Connect", title="Connect a service",
+    fields=(
+        Field("tenant", "Tenant", required=True), Field("name", "Name for people"),
+        Field("provider", "Service", "select", options={one.name: one.title for one in PROVIDERS.values()}, required=True),
+        Field("secrets", "Secrets", "password", hint="app_secret=… verify_token=…"),
+        Field("settings", "Settings", hint="bot_id=123 keep_text_days=30"),
+    ),
+)  # fmt: skip
+"""Connects an account: its service's steps stand in the list then, and secrets that were made for it are shown this once."""
+
+
+def receiving(ask: Ask) -> Shown:
+    """Show each integration that receives, with the steps of those that still wait for their first body."""
+    tenant = asked(ask, "tenant")
+    found = ask.engine.integrations.setups(tenant, asked(ask, "receiving"), PAGE_SIZE)
+    rows = [{**plain(one), "to_do": _to_do(one)} for one in found.rows]
+    columns = [
+        Column("name", "Account"), Column("tenant", "Tenant"), Column("title", "Service"), Column("state", "State", "state"),
+        Column("received_at", "Newest body (UTC)", "utc"), Column("address", "Address to give", "long"),
+        Column("to_do", "What to do", "long"),
+    ]  # fmt: skip
+    return data_table(
+        ask, columns, rows, following=found.next, cursor="receiving", forms=[CONNECT],
+        nothing="No service sends by itself: hubbub integrations add says how.",
+    )  # fmt: skip
+
+
+def connect(ask: Ask, form: Form) -> Done:
+    """Connect an account as `hubbub integrations add` does."""
+    row = ask.engine.integrations.add(
+        form.get("tenant", ""), form.get("provider", ""), name=form.get("name", ""),
+        settings=_pairs("settings", form.get("settings", "")), secrets=_pairs("secrets", form.get("secrets", "")),
+    )  # fmt: skip
+    made = " ".join(f"{name}={secret}" for name, secret in made_for(row).items())
+    return Done(f"{row.name} is connected. What to do at the service stands in its row.", secret=made)
+
+
+def _pairs(title: str, text: str) -> dict[str, str]:
+    """Read NAME=VALUE, several with spaces between. Raises BadInputError."""
+    pairs = [part.partition("=") for part in text.split()]
+    for name, sign, _ in pairs:
+        if not sign:
+            raise BadInputError(f"{title}: write NAME=VALUE, several with spaces between, not {name[:40]!r}")
+    return {name: value for name, _, value in pairs}
+
+
+def _to_do(one: SetupView) -> str:
+    """Return what a person has to do until the state is received."""
+    if one.state == "refused":
+        return one.reason
+    if one.state == "received":
+        return ""
+    numbered = " ".join(f"{number}. {step}" for number, step in enumerate(one.steps, 1))
+    return f"{numbered} It needs: {', '.join(one.scopes)}." if one.scopes else numbered

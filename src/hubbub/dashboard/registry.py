@@ -1,0 +1,48 @@
+"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `numbers.py`."""
+
+from __future__ import annotations
+
+from hubbub.dashboard import (
+    access,
+    alerts,
+    called,
+    conversation,
+    conversations,
+    coverage,
+    explain,
+    freshness,
+    incidents,
+    jobs,
+    label_review,
+    reports,
+    schedules,
+    sources,
+    system,
+    tenants,
+)  # fmt: skip
+from hubbub.dashboard.components import Page
+from hubbub.dashboard.shareable import NUMBERS
+
+TENANT: dict[str, Page] = NUMBERS | {
+    page.name: page
+    for page in (
+        incidents.LIST,
+        conversations.PAGE,
+        label_review.PAGE,
+        reports.PAGE,
+        alerts.PAGE,
+        called.PAGE,
+        coverage.PAGE,
+        access.PAGE,
+        conversation.PAGE,
+        explain.PAGE,
+        incidents.ONE,
+    )
+}
+"""Pages of one tenant, under `/t/<tenant>/<name>`."""
+
+OPERATOR: dict[str, Page] = {
+    page.name: page
+    for page in (jobs.LIST, schedules.PAGE, freshness.PAGE, sources.PAGE, tenants.PAGE, system.PAGE, jobs.ONE)
+}  # fmt: skip
+"""Pages about the whole installation, under `/operate/<name>`."""

@@ -1,0 +1,128 @@
+"""Templates, static files and the headers of every page: strict CSP, no caching of what is somebody's, no framing."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hubbub.dashboard.base import at
+from hubbub.dashboard.runtime import VEGA, vega
+from hubbub.reports.formatting import moment, plain, shown
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "private, no-store",
+}
+KEYS = {"today": "d", "7d": "w", "28d": "m"}
+"""Ranges that a key chooses."""
+
+_FOLDER = files("hubbub.dashboard") / "static"
+
+
+@dataclass(frozen=True)
+class Static:
+    """A file as it is sent: its bytes, the same compressed, and its type."""
+
+    body: bytes
+    packed: bytes
+    media_type: str
+
+
+def _static(name: str, body: bytes) -> Static:
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    text = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+    return Static(body, gzip.compress(body, 9, mtime=0), text)
+
+
+@cache
+def statics() -> Mapping[str, Static]:
+    """Return our own files by the name in their address: what is in them is part of it, so they are kept for ever."""
+    found = {}
+    for file in sorted(_FOLDER.iterdir(), key=lambda one: one.name):
+        body = file.read_bytes()
+        found[_address(file.name, body)] = _static(file.name, body)
+    return found
+
+
+def _address(name: str, body: bytes) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}.{hashlib.blake2b(body, digest_size=6).hexdigest()}{dot}{ending}"
+
+
+@cache
+def static_url(name: str) -> str:
+    """Return the address of one of our files. Modules import one another by the names that `importmap` gives."""
+    if name == VEGA:
+        return f"/static/{VEGA}"
+    return f"/static/{_address(name, (_FOLDER / name).read_bytes())}"
+
+
+def static_response(name: str, request: Request, vega_folder: Any) -> Response | None:
+    """Return a file, compressed for who reads that; None when there is none of this name."""
+    packs = "gzip" in request.headers.get("accept-encoding", "")
+    kept = {
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if name == VEGA:
+        packed = vega(vega_folder)
+        body = packed if packs else gzip.decompress(packed)
+        return Response(body, media_type="text/javascript; charset=utf-8", headers=kept | _packed(packs))
+    found = statics().get(name)
+    if found is None:
+        return None
+    return Response(found.packed if packs else found.body, media_type=found.media_type, headers=kept | _packed(packs))
+
+
+def _packed(packs: bool) -> dict[str, str]:
+    return {"Content-Encoding": "gzip"} if packs else {}
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates: everything that is put into them is escaped."""
+    made = Environment(
+        loader=PackageLoader("hubbub.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, auto_reload=False,
+    )  # fmt: skip
+    made.filters |= {"shown": _shown, "moment": moment, "plain": plain}
+    made.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
+    return made
+
+
+def _shown(value: Any, unit: str) -> str:
+    """Write a value for people: like a report does, with moments to the minute (`utc`: of a column whose title says so)."""
+    if unit == "moment":
+        return moment(str(value)) if value else "–"
+    if unit == "utc":
+        return str(value)[:16].replace("T", " ") if value else "–"
+    return shown(value, unit if unit not in ("text", "row") else "")
+
+
+def text(template: str, **data: Any) -> str:
+    """Fill a template."""
+    return environment().get_template(template).render(data)
+
+
+def page(template: str, status: int = 200, **data: Any) -> Response:
+    """Answer with a filled template under the headers of all pages."""
+    return Response(text(template, **data), status, media_type="text/html; charset=utf-8", headers=dict(HEADERS))

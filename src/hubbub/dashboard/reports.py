@@ -1,0 +1,101 @@
+"""Reports: have one made, see how far it is, look at it, take it home; what is kept, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, data_table, facts
+from hubbub.errors import BadRequestError, ForbiddenError
+from hubbub.jobs.rows import STATES
+from hubbub.reports.formats import FORMATS
+from hubbub.reports.period import KINDS
+from hubbub.reports.store import Report
+
+QUEUE = "reports"
+MOST = 30
+UNDER_WAY = tuple(state for state in STATES if state not in ("completed", "cancelled"))
+NOTHING = "No report was made yet. Have one made of a day, a week or a month: it is kept until somebody deletes it."
+_KINDS = {"daily": "Day", "weekly": "Week", "monthly": "Month"}
+
+
+def _make(ask: Ask) -> Shown:
+    fields = (
+        Field("kind", "Of a", "select", "daily", _KINDS),
+        Field("date", "Any day of it; empty: the last that is over", "date"),
+    )
+    return facts(ask, (), forms=[Act("make", "Make a report", fields=fields)])
+
+
+def _under_way(ask: Ask) -> Shown:
+    found = [
+        row
+        for state in UNDER_WAY
+        for row in ask.engine.operation("jobs")(queue=QUEUE, state=state, tenant=ask.tenant.id, limit=MOST)["rows"]
+    ]
+    found.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    columns = [
+        Column("report", "Report"), Column("state", "State", "state"), Column("progress", "Done, %", "count"),
+        Column("created_at", "Asked for (UTC)", "utc"), Column("error", "What went wrong", "long"),
+    ]  # fmt: skip
+    rows = [{**row, "report": row["id"].partition(":")[2] or row["id"]} for row in found]
+    return data_table(ask, columns, rows, nothing="No report is being made.")
+
+
+def _kept(ask: Ask) -> Shown:
+    found = ask.engine.reports.kept(ask.tenant.id, MOST, ask.param("cursor") or None)
+    columns = [
+        Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"),
+        Column("changed_since", "Changed since", "count"), Column("shown", "Look"),
+        *(Column(name, name.upper()) for name in FORMATS if any(name in row.formats for row in found.rows)),
+    ]  # fmt: skip
+    rows = [_row(row) for row in found.rows]
+    links = [_links(ask, row) for row in found.rows]
+    deletes = ask.person.may(Role.ADMIN)
+    acts = [[Act("delete", "Delete", {"report": row.id}, danger=True)] for row in found.rows] if deletes else []
+    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found.next)
+
+
+def _row(one: Report) -> dict[str, Any]:
+    looks = "open" if "html" in one.formats else None
+    return {
+        "days": f"{one.from_} to before {one.to}", "kind": _KINDS.get(one.kind, one.kind), "shown": looks,
+        "made_at": one.made_at.isoformat(), "changed_since": one.changed_since,
+        **{name: "save" if name in one.formats else None for name in FORMATS},
+    }  # fmt: skip
+
+
+def _links(ask: Ask, one: Report) -> dict[str, str]:
+    file = f"{ask.base}/files/reports/{one.id}"
+    links = {name: f"{file}?format={name}" for name in one.formats}
+    return links | ({"shown": f"{file}?shown=1"} if "html" in one.formats else {})
+
+
+def _do_make(ask: Ask, form: Form) -> Done:
+    kind = form.get("kind", "")
+    if kind not in KINDS:
+        raise BadRequestError(f"a report is one of {', '.join(KINDS)}, and not {kind[:40]!r}")
+    started = ask.engine.reports.start(ask.tenant.id, kind, date=form.get("date") or None)
+    return Done(
+        f"The {kind} report of {started.from_} to before {started.to} is being made. It is listed below when it is ready."
+    )
+
+
+def _do_delete(ask: Ask, form: Form) -> Done:
+    if not ask.person.may(Role.ADMIN):
+        raise ForbiddenError(f"deleting a report needs the role admin; yours is {ask.person.role.name.lower()}")
+    ask.engine.reports.delete(ask.tenant.id, form.get("report", ""))
+    return Done("The report and its files are deleted.")
+
+
+PAGE = Page(
+    "reports", "Reports",
+    (
+        Widget("make", "New report", _make, size="form", wide=True, still=True),
+        Widget("progress", "Under way or failed", _under_way, size="small", wide=True),
+        Widget("kept", "Kept reports", _kept, size="list", wide=True),
+    ),
+    role=Role.ANALYST, header=False, actions={"make": _do_make, "delete": _do_delete}, acts=Role.ANALYST, fresh_seconds=5,
+    group=Group.SET_UP,
+)  # fmt: skip

@@ -1,0 +1,424 @@
+"""The addresses of all pages: a page, one widget of it, a widget's CSV, and what its forms post; signing in and out.
+
+`/t/<tenant>/<page>` for who signed in, `/s/<token>/<page>` for who follows a shared link, `/operate/<page>` for operators. They are
+plain functions: they work in threads, and one slow page holds up nobody else's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from hubbub.app import Engine
+from hubbub.dashboard import people, render
+from hubbub.dashboard.ask import Ask, Person, first_event, last_event
+from hubbub.dashboard.base import at
+from hubbub.dashboard.build import beyond, lacking
+from hubbub.dashboard.components import Done, Form, Page, Refused, Role, Shown, Widget
+from hubbub.dashboard.names import labels, named, with_names
+from hubbub.dashboard.navigation import navigation
+from hubbub.dashboard.registry import OPERATOR, TENANT
+from hubbub.dashboard.shareable import FIRST, NUMBERS
+from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS, View, chooses_days, last_days, read_view
+from hubbub.errors import ForbiddenError, HubbubError, NotFoundError, UnauthenticatedError
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
+from hubbub.reports.as_csv import answer_table
+from hubbub.telemetry import log
+
+routes = APIRouter(include_in_schema=False)
+
+
+@dataclass
+class House:
+    """What all pages share: the engine, and which tenants are known to have events."""
+
+    engine: Engine
+    refresh_seconds: float
+
+    def __post_init__(self) -> None:
+        self._known: set[int] = set()
+        self._lock = threading.Lock()
+
+    def has_events(self, tenant: Tenant) -> bool:
+        """Say whether a tenant has any event."""
+        if tenant.no not in self._known:
+            if first_event(self.engine, tenant) is None:
+                return False
+            with self._lock:
+                self._known.add(tenant.no)
+        return True
+
+
+def house_of(request: Request) -> House:
+    """Return what the pages of this application share."""
+    found: House = request.app.state.house
+    return found
+
+
+def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
+    """Answer errors with a page: who is not signed in is led there, and comes back."""
+
+    @wraps(handler)
+    def answered(request: Request, *args: Any, **kwargs: Any) -> Response:
+        try:
+            return handler(request, *args, **kwargs)
+        except UnauthenticatedError as error:
+            back = f"{request.url.path}?{request.url.query}" if request.method == "GET" else "/"
+            if request.headers.get("hubbub-part"):
+                return _error(error)
+            return RedirectResponse(
+                at(f"/sign-in?next={quote(back, safe='')}"), 303, headers={"Cache-Control": "no-store"}
+            )
+        except HubbubError as error:
+            return _error(error)
+
+    return answered
+
+
+def _error(error: HubbubError) -> Response:
+    return render.page(
+        "error.html", error.status, title=error.code.replace("_", " ").capitalize(), message=error.message
+    )
+
+
+# --- who and where
+
+
+def of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
+    """Return who asks, and the tenant, if it is one of theirs. Raises UnauthenticatedError, NotFoundError."""
+    engine = house_of(request).engine
+    person = people.person_of(request, engine.access_store)
+    people.may_see(person, tenant)
+    return person, engine.control.tenant(tenant)
+
+
+def _of_guest(request: Request) -> tuple[Person, Tenant]:
+    engine = house_of(request).engine
+    person = people.guest_of(request.path_params["token"], engine.access_store)
+    return person, engine.control.tenant(str(person.tenant))
+
+
+def _operator(request: Request) -> tuple[Person, None]:
+    person = people.person_of(request, house_of(request).engine.access_store)
+    if not person.may(Role.OPERATOR):
+        raise NotFoundError("there is no such page")
+    return person, None
+
+
+def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, refused: Refused | None = None) -> Ask:
+    engine = house_of(request).engine
+    now = engine.clock()
+    params = parse_qsl(request.url.query, keep_blank_values=False, max_num_fields=200)
+    if tenant is None:
+        return Ask(engine, person, tenant, read_view(params, _NOBODY, now), page.name, now, refused)
+    first = first_event(engine, tenant) if ("range", "all") in params else None
+    view = read_view(params, tenant, now, oldest=first.date() if first else None)
+    if person.locked:
+        view = _held(view, read_view(parse_qsl(person.locked), tenant, now))
+    ended = (
+        None
+        if person.locked or chooses_days(params) or not (page.header and page.dated)
+        else _ended(engine, tenant, view)
+    )
+    ask = Ask(engine, person, tenant, last_days(view, ended) if ended else view, page.name, now, refused)
+    ask.ended = ended
+    return ask
+
+
+def _ended(engine: Engine, tenant: Tenant, view: View) -> date | None:
+    """Return the last day with data where it lies before a view's days."""
+    last = last_event(engine, tenant)
+    day = day_of(last.replace(tzinfo=UTC), tenant.tz) if last else None
+    return day if day and day < view.first else None
+
+
+_NOBODY = Tenant(0, "", "UTC")
+
+
+def _held(view: View, locked: View) -> View:
+    """Return a view as a shared link allows it: its days, and of its filters what the address says, but nothing beyond."""
+    held = frozenset(locked.where) | {"range"}
+    where = dict(view.where)
+    for name, values in locked.where.items():
+        where[name] = tuple(one for one in where.get(name, ()) if one in values) or values
+    return replace(
+        locked,
+        where=where,
+        compare=view.compare,
+        rest=view.rest,
+        locked=held,
+        bots=locked.bots,
+        business=locked.business,
+    )
+
+
+def _page(pages: Mapping[str, Page], name: str, person: Person) -> Page:
+    page = pages.get(name)
+    if page is None or not person.may_open(page):
+        raise NotFoundError("there is no such page")
+    return page
+
+
+# --- pages
+
+
+def _show(
+    request: Request,
+    person: Person,
+    tenant: Tenant | None,
+    page: Page,
+    done: Done | None = None,
+    refused: Refused | None = None,
+) -> Response:
+    """Show a page, also as the answer to a form: what it did, or the form again as it was typed, with what was wrong."""
+    ask = _asked(request, person, tenant, page, refused)
+    if tenant is not None and page.header and not house_of(request).has_events(tenant):
+        return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
+    lazy = refused is None  # else the form can be in any part
+    parts = [(one, "" if one.lazy and lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
+    if ask.refused is not None:  # no form shows it
+        done = Done(ask.refused.error.message, failed=True)
+    posted, status = bool(done or refused), refused.error.status if refused else 200
+    return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted)
+
+
+def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
+    """Return what the page around the widgets shows."""
+    person, house = ask.person, house_of(request)
+    return {
+        "ask": ask, "page": page, "person": person, "view": ask.view,
+        "tenant": ask.tenant if page.tenant else None,
+        "tenants": list(house.engine.control.tenants().values())[:200] if person.tenant is None and person.session else [],
+        "groups": navigation(ask, page),
+        "presets": PRESETS, "compared": COMPARED, "filters": FILTERS, "roles": Role,
+        "refreshes": house.refresh_seconds,
+        "theme": request.cookies.get("theme", ""),
+    }  # fmt: skip
+
+
+def _part(ask: Ask, widget: Widget) -> str:
+    """Return a widget as HTML; an error of its own stays in it."""
+    ask.kept_from, ask.gaps, ask.lost = "", [], []
+    try:
+        shown = widget.answer(ask)
+    except HubbubError as error:
+        return render.text("parts/error.html", message=error.message, widget=widget, ask=ask)
+    except Exception as error:
+        log.error("a widget failed", page=ask.page, widget=widget.name, error=type(error).__name__, exc_info=True)
+        return render.text("parts/error.html", message="This part could not be worked out.", widget=widget, ask=ask)
+    return _drawn(ask, widget, shown)
+
+
+def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
+    if ask.kept_from:
+        shown = beyond(shown, ask.kept_from)
+    if gaps := ask.gaps if shown.empty else ask.lost:
+        shown = lacking(shown, gaps)
+    part, table = "empty" if shown.empty else shown.part, named(ask, shown.table)
+    return render.text(f"parts/{part}.html", ask=ask, widget=widget, shown=shown, table=table, **shown.data)
+
+
+def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page, name: str) -> Response:
+    stem, _, ending = name.partition(".")
+    widget = next((one for one in page.widgets if one.name == stem and person.may(one.role)), None)
+    if widget is None or ending not in ("", "csv"):
+        raise NotFoundError("there is no such part of this page")
+    ask = _asked(request, person, tenant, page)
+    if ending == "csv":
+        return _csv(ask, widget)
+    return Response(_part(ask, widget), media_type="text/html; charset=utf-8", headers=dict(render.HEADERS))
+
+
+def _csv(ask: Ask, widget: Widget) -> Response:
+    table = widget.answer(ask).table
+    if table is None:
+        raise NotFoundError("this part of the page has no table")
+    whose = ask.tenant.id if ask.person.tenant is not None or ask.base.startswith(at("/t/")) else "hubbub"
+    name = f"{whose}-{ask.page}-{widget.name}-{ask.view.first}.csv"
+    headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(
+        answer_table(with_names(ask, table), mark=True), media_type="text/csv; charset=utf-8", headers=headers
+    )
+
+
+def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, action: str, form: Form) -> Response:
+    engine, fields = house_of(request).engine, dict(form)
+    people.signed(person, fields, engine.access_store)
+    if action not in page.actions:
+        raise NotFoundError("there is no such action on this page")
+    if not person.may(page.acts):
+        raise ForbiddenError(f"this needs the role {page.acts.name.lower()}; yours is {person.role.name.lower()}")
+    ask = _asked(request, person, tenant, page)
+    try:
+        done = page.actions[action](ask, fields)
+    except HubbubError as error:
+        return _show(request, person, tenant, page, refused=Refused(action, fields, error))
+    if done.secret.startswith("/"):  # the page that posted this was ours: its origin is how people reach the server
+        done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + at(done.secret))
+    log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
+    return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
+
+
+@routes.get("/t/{tenant}/arrived")
+@guarded
+def arrived(request: Request, tenant: str) -> Response:
+    """Say whether a tenant has any event by now."""
+    _, one = of_tenant(request, tenant)
+    return JSONResponse({"arrived": house_of(request).has_events(one)}, headers=dict(render.HEADERS))
+
+
+@routes.get("/t/{tenant}/values/{dimension}")
+@guarded
+def values(request: Request, tenant: str, dimension: str) -> Response:
+    """Name the values of a filter that occur in the view's days, the most frequent first."""
+    person, one = of_tenant(request, tenant)
+    metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
+    if dimension not in FILTERS:
+        raise NotFoundError("there is no such filter")
+    ask = _asked(request, person, one, NUMBERS[FIRST])
+    found = ask.query([metric], by=[dimension])
+    rows = sorted(found.rows, key=lambda row: -(row[metric] or 0))[:200]
+    known = labels(ask, dimension, [row[dimension] for row in rows if row[dimension]])
+    return JSONResponse({"values": list(known), "labels": list(known.values())}, headers=dict(render.HEADERS))
+
+
+@routes.get("/s/{token}")
+@guarded
+def guest_home(request: Request, token: str) -> Response:
+    """Lead who follows a shared link to the page that it was made on."""
+    link = house_of(request).engine.access_store.shared(token)
+    return RedirectResponse(at(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}"), 303)
+
+
+@dataclass(frozen=True)
+class Area:
+    """Pages under one kind of address; `who` finds out who asks, and of which tenant (None: the whole installation)."""
+
+    path: str
+    pages: Mapping[str, Page]
+    who: Callable[[Request], tuple[Person, Tenant | None]]
+    posts: bool = True
+
+
+AREAS = (
+    Area("/t/{tenant}", TENANT, lambda request: of_tenant(request, request.path_params["tenant"])),
+    Area("/s/{token}", TENANT, _of_guest, posts=False),
+    Area("/operate", OPERATOR, _operator),
+)
+
+
+def _open(area: Area) -> None:
+    """Give an area its three routes: a page, a part of one (or its table as CSV), and what a form posts."""
+
+    def asked(request: Request) -> tuple[Request, Person, Tenant | None, Page]:
+        person, tenant = area.who(request)
+        return request, person, tenant, _page(area.pages, request.path_params["name"], person)
+
+    def page(request: Request) -> Response:
+        return _show(*asked(request))
+
+    def part(request: Request) -> Response:
+        return _widget(*asked(request), request.path_params["part"])
+
+    async def post(request: Request) -> Response:
+        act = guarded(lambda request, form: _act(*asked(request), request.path_params["action"], form))
+        return await _posted(request, act)
+
+    routes.add_api_route(area.path + "/{name}", guarded(page), methods=["GET"])
+    routes.add_api_route(area.path + "/{name}/{part}", guarded(part), methods=["GET"])
+    if area.posts:
+        routes.add_api_route(area.path + "/{name}/{action}", post, methods=["POST"])
+
+
+for _area in AREAS:
+    _open(_area)
+
+
+async def _posted(request: Request, act: Callable[..., Response]) -> Response:
+    try:
+        form = await people.read_form(request)
+    except HubbubError as error:
+        return _error(error)
+    return await run_in_threadpool(act, request, form)
+
+
+# --- coming and going
+
+
+@routes.get("/")
+@guarded
+def home(request: Request) -> Response:
+    """Lead to the first page of the one tenant that somebody may see, or of the first one."""
+    engine = house_of(request).engine
+    person = people.person_of(request, engine.access_store)
+    tenants = engine.control.tenants()
+    wanted = person.tenant or next(iter(tenants), None)
+    if wanted is None:
+        return render.page("nobody.html")
+    return RedirectResponse(at(f"/t/{wanted}/{FIRST}"), 303)
+
+
+@routes.get("/sign-in")
+@guarded
+def sign_in_page(request: Request) -> Response:
+    """Say how to sign in; with a link's token, offer to: only the button uses it up, not a program that looks at the address."""
+    token, back = request.query_params.get("token", ""), request.query_params.get("next", "")
+    return render.page("sign_in.html", token=token, back=_local(back))
+
+
+@routes.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Sign in by the token of a link."""
+
+    @guarded
+    def act(request: Request, form: Form) -> Response:
+        engine = house_of(request).engine
+        try:
+            _, token = engine.access_store.enter(form.get("token", ""))
+        except UnauthenticatedError as error:
+            raise ForbiddenError(error.message) from None
+        return people.with_session(RedirectResponse(at(_local(form.get("next", ""))), 303), token, request)
+
+    return await _posted(request, act)
+
+
+@routes.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+
+    @guarded
+    def act(request: Request, form: Form) -> Response:
+        access = house_of(request).engine.access_store
+        person = people.person_of(request, access)
+        people.signed(person, dict(form), access)
+        access.leave(person.session)
+        gone = RedirectResponse(at("/sign-in"), 303)
+        gone.delete_cookie(people.COOKIE, path="/")
+        return gone
+
+    return await _posted(request, act)
+
+
+def _local(path: str) -> str:
+    """Return an address of ours to go back to; anything else is the first page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path else "/"
+
+
+@routes.get("/static/{name}")
+@guarded
+def static(request: Request, name: str) -> Response:
+    """Return a file of ours."""
+    found = render.static_response(name, request, house_of(request).engine.settings.data / "cache")
+    if found is None:
+        raise NotFoundError("there is no such file")
+    return found

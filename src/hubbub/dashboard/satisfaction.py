@@ -1,0 +1,72 @@
+"""Satisfaction: what people say when they are asked, how many answer, and about which channels and whom."""
+
+from __future__ import annotations
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import breakdown, cards, chosen, filter_first, over_time
+from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+
+CARDS = ("csat", "rating_avg", "nps_score", "survey_response_rate", "ratings", "surveys_sent")
+TRUE_NPS = "nps10_score"
+RATINGS = {f"rating_{n}": str(n) for n in range(1, 6)}
+NOT_RATED = "Nobody gave a rating in these days and filters."
+
+
+def _cards(ask: Ask) -> Shown:
+    """Show the numbers, with the NPS on its own scale where people were asked on that."""
+    asked = ask.query(["nps_answers"]).cell("nps_answers")["value"]
+    return cards(ask, [*CARDS, TRUE_NPS] if asked else CARDS, driving=_chosen(ask))
+
+
+def _chosen(ask: Ask) -> str:
+    return chosen(ask, (*CARDS, TRUE_NPS))
+
+
+def _chart(ask: Ask) -> Shown:
+    return over_time(ask, [_chosen(ask)], compare=True)
+
+
+def _ratings(ask: Ask) -> Shown:
+    answer = ask.query([*RATINGS, "ratings"])
+    if answer.unfiltered:
+        return filter_first("ratings", answer)
+    whole = answer.cell("ratings")["value"]
+    if not whole:
+        return Shown(empty=NOT_RATED)
+    counts = {title: answer.cell(name)["value"] for name, title in RATINGS.items()}
+    rows = [
+        {"rating": title, "n": n, "n_shown": f"{n:,} ({n / whole:.1%})", "share": n / whole}
+        for title, n in counts.items()
+    ]
+    columns = [Column("rating", "Rating"), Column("n", "Ratings", "count"), Column("share", "Share", "share")]
+    links = [{"n": ask.explained(name)} for name in RATINGS]
+    said = f"{whole:,} ratings: " + ", ".join(f"{row['n']:,} of {row['rating']}" for row in rows)
+    spec = charts.bars(rows, "rating", "n", "count", order=list(RATINGS.values()))
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said)
+
+
+def _by(ask: Ask, dimension: str) -> Shown:
+    names = ["ratings", "csat", "rating_avg", "survey_response_rate"]
+    return breakdown(ask, dimension, names, titles={"survey_response_rate": "Answered"}, nothing=NOT_RATED)
+
+
+def _channels(ask: Ask) -> Shown:
+    return _by(ask, "channel")
+
+
+def _staff(ask: Ask) -> Shown:
+    return _by(ask, "staff_id")
+
+
+PAGE = Page(
+    "satisfaction", "Satisfaction",
+    (
+        Widget("cards", "What people say", _cards, size="cards", wide=True),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("ratings", "Ratings from 1 to 5", _ratings, wide=True),
+        Widget("channels", "By channel", _channels, size="list", lazy=True),
+        Widget("staff", "By staff", _staff, size="list", lazy=True),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip

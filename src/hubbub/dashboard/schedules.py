@@ -1,0 +1,88 @@
+"""Schedules: what starts by itself, in plain words; pause, resume, run now, run for dates that are past."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, data_table
+from hubbub.dashboard.jobs import one_job, those_jobs
+
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
+
+
+def in_words(cron: str) -> str:
+    """Say when a cron line (UTC) is due; one that is not of the usual kinds is told as it is."""
+    minute, hour, day, month, weekday = cron.split()
+    if re.fullmatch(r"\*/\d+", minute) and (hour, day, month, weekday) == ("*", "*", "*", "*"):
+        return f"every {minute[2:]} minutes"
+    if month == "*" and minute.isdigit():
+        if (hour, day, weekday) == ("*", "*", "*"):
+            return "every hour" if int(minute) == 0 else f"every hour at minute {int(minute)}"
+        at = f"at {int(hour):02}:{int(minute):02} UTC" if hour.isdigit() else ""
+        if at and (day, weekday) == ("*", "*"):
+            return f"every day {at}"
+        if at and day == "*" and re.fullmatch("[0-7]", weekday):
+            return f"every {WEEKDAYS[int(weekday)]} {at}"
+        if at and weekday == "*" and day.isdigit():
+            return f"on the {int(day)}{ENDINGS.get(int(day), 'th')} of every month {at}"
+    return f"by the cron line {cron} (UTC)"
+
+
+def _schedules(ask: Ask) -> Shown:
+    found = ask.engine.operation("schedules")()["rows"]
+    rows = [{**row, "when": in_words(row["cron"]), "state": "paused" if row["paused"] else "active"} for row in found]
+    columns = [
+        Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
+        Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
+        Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
+    ]  # fmt: skip
+    names = {row["name"]: row["name"] for row in found}
+    which = Field("schedule", "Schedule", "select", options=names)
+    past = Act(
+        "backfill", "Run for these days", title="Run for days that are past",
+        fields=(which, Field("from", "From", "date", required=True), Field("to", "Until before", "date", required=True)),
+    )  # fmt: skip
+    return data_table(
+        ask, columns, rows,
+        links=[{"queue": those_jobs(queue=row["queue"])} for row in rows],
+        acts=[_acts(row["name"], paused=row["paused"]) for row in rows], forms=[past],
+    )  # fmt: skip
+
+
+def _acts(name: str, *, paused: bool) -> Sequence[Act]:
+    sends = {"schedule": name}
+    return [Act("run", "Run now", sends), Act("resume", "Resume", sends) if paused else Act("pause", "Pause", sends)]
+
+
+def _run(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("trigger_schedule")(name=form.get("schedule", ""))
+    return Done("", to=one_job(row["id"]))
+
+
+def _backfill(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("backfill_schedule")(
+        name=form.get("schedule", ""), start=form.get("from", ""), end=form.get("to", "")
+    )
+    return Done("", to=one_job(row["id"]))
+
+
+def _pause(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("pause_schedule")(name=form.get("schedule", ""))
+    return Done(f"{row['name']} is paused: it starts nothing until it is resumed.")
+
+
+def _resume(ask: Ask, form: Form) -> Done:
+    row = ask.engine.operation("resume_schedule")(name=form.get("schedule", ""))
+    return Done(f"{row['name']} goes on. What fell into the pause was left out: run it for those days.")
+
+
+PAGE = Page(
+    "schedules", "Schedules", (Widget("list", "What starts by itself", _schedules, size="list", wide=True),),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    actions={"run": _run, "backfill": _backfill, "pause": _pause, "resume": _resume},
+    group=Group.OPERATOR,
+)  # fmt: skip

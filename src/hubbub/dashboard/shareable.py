@@ -1,0 +1,15 @@
+"""The pages of numbers, in the order of the navigation: what a viewer sees, and what a link can share."""
+
+from __future__ import annotations
+
+from hubbub.dashboard import contacts, live, messages, overview, satisfaction, speed, team, topics
+from hubbub.dashboard.components import Page
+
+NUMBERS: dict[str, Page] = {
+    page.name: page
+    for page in (
+        overview.PAGE, live.PAGE, speed.PAGE, topics.PAGE, satisfaction.PAGE, team.PAGE, messages.PAGE, contacts.PAGE,
+    )
+}  # fmt: skip
+FIRST = overview.PAGE.name
+"""The page that one sees first."""

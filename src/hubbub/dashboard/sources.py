@@ -1,0 +1,137 @@
+"""Sources: what sends events and what is silent, what arrived and what was refused and why, and accounts that are fetched from."""
+
+from __future__ import annotations
+
+from hubbub.control.integrations import STATES
+from hubbub.dashboard.arrivals import ABOUT, arrivals
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
+from hubbub.dashboard.jobs import those_jobs
+from hubbub.dashboard.receiving import connect, receiving
+from hubbub.model.plain import plain
+
+PAGE_SIZE = 50
+LONGEST = 600
+"""Characters of a refused record that are shown."""
+
+
+def _sources(ask: Ask) -> Shown:
+    tenant = asked(ask, "tenant")
+    found = ask.engine.operation("sources")(tenant=tenant, cursor=asked(ask, "cursor"), limit=PAGE_SIZE)
+    rows = [
+        {**row, "silent": 1000 * row["silent_seconds"], "late": 1000 * row["late_seconds"]} for row in found["rows"]
+    ]
+    columns = [
+        Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
+        Column("late", "Came after", "ms"), Column("last_received", "Last received (UTC)", "utc"),
+        Column("silent", "Silent for", "ms"), Column("events_day", "Events in 24 h", "count"),
+    ]  # fmt: skip
+    return data_table(
+        ask, columns, rows, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
+        links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=found["next"],
+        nothing="No event was ever received.", note="The longest silent first.",
+    )  # fmt: skip
+
+
+def _of(ask: Ask, tenant: str) -> str:
+    return ask.link(tenant=tenant, cursor=None, delivered=None, refused=None, accounts=None, receiving=None)
+
+
+def _delivered(ask: Ask) -> Shown:
+    return arrivals(ask, asked(ask, "tenant"), lambda tenant: _of(ask, tenant))
+
+
+def _refused(ask: Ask) -> Shown:
+    if tenant := asked(ask, "tenant"):
+        return _records(ask, tenant)
+    rows = ask.engine.operation("refusals")()["rows"]
+    columns = [
+        Column("tenant", "Tenant"), Column("origin", "Came by"), Column("code", "Reason"), Column("field", "Field"),
+        Column("records", "Records", "count"), Column("last_received", "Last (UTC)", "utc"),
+        Column("message", "For example", "long"),
+    ]  # fmt: skip
+    return data_table(
+        ask, columns, rows, links=[{"tenant": _of(ask, row["tenant"])} for row in rows],
+        nothing="Nothing was refused.", note="Choose a tenant to see its records, and to try them again." if rows else "",
+    )  # fmt: skip
+
+
+def _records(ask: Ask, tenant: str) -> Shown:
+    found = ask.engine.quarantine.of(tenant, PAGE_SIZE, asked(ask, "refused"))
+    rows = [{**plain(one), "raw": _cut(one.raw or "")} for one in found.rows]
+    columns = [
+        Column("received_at", "Received (UTC)", "utc"), Column("origin", "Came by"), Column("code", "Reason"),
+        Column("field", "Field"), Column("message", "What is wrong", "long"), Column("raw", "Record", "long"),
+    ]  # fmt: skip
+    every = Act("replay", "Try all again", {"tenant": tenant})
+    return data_table(
+        ask, columns, rows, acts=[[Act("replay", "Try again", {"tenant": tenant, "id": str(row["id"])})] for row in rows],
+        forms=[every] if rows else [], following=found.next, cursor="refused", nothing=f"Nothing of {tenant} is refused.",
+    )  # fmt: skip
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _accounts(ask: Ask) -> Shown:
+    tenant, state = asked(ask, "tenant"), asked(ask, "state", STATES)
+    found = ask.engine.integrations.of(tenant, state, asked(ask, "accounts"), PAGE_SIZE)
+    rows = found.rows
+    columns = [
+        Column("name", "Account"), Column("tenant", "Tenant"), Column("provider", "Service"), Column("state", "State", "state"),
+        Column("last_ok", "Last day fetched"), Column("reason", "Reason", "long"), Column("action", "What to do", "long"),
+        Column("changed_at", "Changed (UTC)", "utc"),
+    ]  # fmt: skip
+    if not any(row.reason for row in rows):
+        columns = [column for column in columns if column.name not in ("reason", "action")]
+    links = [
+        {"name": those_jobs(queue="analytics-ingest", tenant=row.tenant), "tenant": _of(ask, row.tenant)}
+        for row in rows
+    ]
+    return data_table(
+        ask, columns, plain(rows), links=links, acts=[_acts(row.tenant, row.id, row.state) for row in rows],
+        choices=[choice(ask, "state", "State", {state: state for state in STATES})],
+        following=found.next, cursor="accounts",
+        nothing="No account of a service is connected." if state is None else f"No account is {state}.",
+    )  # fmt: skip
+
+
+def _acts(tenant: str, id_: str, state: str) -> list[Act]:
+    sends = {"tenant": tenant, "integration": id_}
+    return [Act("pause", "Pause", sends) if state == "active" else Act("resume", "Resume", sends)]
+
+
+def _replay(ask: Ask, form: Form) -> Done:
+    id_ = form.get("id", "")
+    found = ask.engine.quarantine.replay(form.get("tenant", ""), [int(id_)] if id_.isdecimal() else None)
+    refused = found.rejected
+    told = f"{found.accepted} taken now, {found.duplicates} known already, {len(refused)} refused again"
+    return Done(f"{told}: {refused[0].message}" if refused else f"{told}.", failed=bool(refused))
+
+
+def _pause(ask: Ask, form: Form) -> Done:
+    row = ask.engine.integrations.pause(form.get("tenant", ""), form.get("integration", ""))
+    return Done(f"{row.name} is paused: nothing is fetched from it until it is resumed.")
+
+
+def _resume(ask: Ask, form: Form) -> Done:
+    row = ask.engine.integrations.resume(form.get("tenant", ""), form.get("integration", ""))
+    return Done(f"{row.name} is fetched from again.")
+
+
+PAGE = Page(
+    "sources", "Sources",
+    (
+        Widget("sources", "What sends events", _sources, size="list", wide=True, lazy=True),
+        Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
+        Widget("refused", "Refused records", _refused, size="list", wide=True, lazy=True,
+               about="Records that could not be read as events. They wait until they are stored or deleted."),
+        Widget("receiving", "Services that send by themselves", receiving, size="list", wide=True, lazy=True),
+        Widget("accounts", "Accounts that are fetched from", _accounts, size="list", wide=True, lazy=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    actions={"connect": connect, "replay": _replay, "pause": _pause, "resume": _resume},
+    group=Group.OPERATOR,
+)  # fmt: skip

@@ -1,0 +1,64 @@
+"""System: what should be looked at and what to do about it, this process, and all settings without their secrets."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Fact, data_table, facts
+from hubbub.reports.formatting import duration
+
+MIB = 1 << 20
+
+
+def _checks(ask: Ask) -> Shown:
+    found = ask.engine.operation("doctor")()["rows"]
+    rows = [{**row, "state": "ok" if row["ok"] else "look"} for row in found]
+    columns = [
+        Column("check", "Check"), Column("state", "State", "state"), Column("found", "Found", "long"),
+        Column("advice", "What to do", "long"),
+    ]  # fmt: skip
+    if all(row["ok"] for row in rows):
+        columns.pop()
+    wanting = sum(not row["ok"] for row in rows)
+    return data_table(
+        ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well."
+    )
+
+
+def _process(ask: Ask) -> Shown:
+    found = ask.engine.operation("system")()
+    process, folder = found["process"], found["folder"]
+    return facts(
+        ask,
+        [
+            Fact("Runs for", duration(1000 * process["seconds"])), Fact("Memory", _mib(process["memory"])),
+            Fact("Threads", process["threads"], "count"), Fact("Process", str(process["id"])),
+            Fact("Data folder", folder["path"]), Fact("It takes", _mib(folder["bytes"])),
+            Fact("Free beside it", _mib(folder["free"])),
+            *(Fact(name.capitalize(), version) for name, version in found["versions"].items()),
+        ],
+    )  # fmt: skip
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:,.0f} MiB"
+
+
+def _settings(ask: Ask) -> Shown:
+    rows = ask.engine.operation("system")()["settings"]
+    columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "What it is", "long")]
+    return data_table(
+        ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."
+    )
+
+
+PAGE = Page(
+    "system", "System",
+    (
+        Widget("checks", "Checks", _checks, size="list", wide=True, lazy=True),
+        Widget("process", "This server", _process, size="list", wide=True),
+        Widget("settings", "Settings", _settings, size="list", wide=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    group=Group.OPERATOR,
+)  # fmt: skip

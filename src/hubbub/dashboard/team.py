@@ -1,0 +1,55 @@
+"""Team: who does how much, then how fast and how well; who is there now."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import breakdown, cards, chosen, over_time
+from hubbub.dashboard.components import Group, Page, Shown, Widget
+from hubbub.dashboard.live import online
+
+CARDS = (
+    "conversations_handled", "responses", "tasks_completed", "open_conversations", "waiting_conversations", "staff_online",
+)  # fmt: skip
+
+
+def _cards(ask: Ask) -> Shown:
+    return cards(ask, CARDS, driving=chosen(ask, CARDS))
+
+
+def _chart(ask: Ask) -> Shown:
+    return over_time(ask, [chosen(ask, CARDS)], compare=True)
+
+
+def _workload(ask: Ask) -> Shown:
+    names = ["conversations_handled", "responses", "tasks_completed", "sla_breaches"]
+    return breakdown(
+        ask, "staff_id", names, most=30, nothing="Nobody of the staff answered or did a task in these days."
+    )
+
+
+def _speed(ask: Ask) -> Shown:
+    titles = {
+        ask.timed("response_ms.count"): "Answers", ask.timed("response_ms.p50"): "Median", ask.timed("response_ms.p90"): "90 %",
+        ask.timed("first_response_ms.p50"): "First, median",
+    }  # fmt: skip
+    return breakdown(ask, "staff_id", list(titles), most=30, titles=titles)
+
+
+def _satisfaction(ask: Ask) -> Shown:
+    nothing = "Nobody was rated in these days and filters."
+    return breakdown(ask, "staff_id", ["ratings", "csat", "rating_avg"], most=30, nothing=nothing)
+
+
+PAGE = Page(
+    "team", "Team",
+    (
+        Widget("cards", "At a glance", _cards, size="cards", wide=True),
+        Widget("workload", "Workload", _workload, size="list", wide=True,
+               about="Answers that no person is named for, like those of AI, are (none)."),
+        Widget("chart", "Over time", _chart, wide=True),
+        Widget("speed", "Speed", _speed, size="list", lazy=True, about="Waits that ended with an answer of theirs."),
+        Widget("satisfaction", "Satisfaction", _satisfaction, size="list", lazy=True),
+        Widget("online", "Online now", online, size="small", lazy=True),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip

@@ -1,0 +1,116 @@
+"""Tenants and keys: who there is, with zone and retention; and of one, or of the installation, its keys, links and sessions."""
+
+from __future__ import annotations
+
+from hubbub.dashboard import access_admin
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
+from hubbub.dashboard.forms import Act, Field, asked, data_table
+from hubbub.errors import BadInputError
+from hubbub.model.plain import plain
+
+PAGE_SIZE = 50
+GRAINS = {"raw": "Texts", "hour": "Hourly", "day": "Daily", "week": "Weekly", "month": "Monthly", "facts": "Facts"}
+FOR_EVER = "for ever"
+
+
+def _tenants(ask: Ask) -> Shown:
+    chosen = asked(ask, "tenant")
+    found = ask.engine.tenants.of(chosen, asked(ask, "cursor"), PAGE_SIZE)
+    rows = [
+        {
+            **plain(one), **{grain: days if days is not None else FOR_EVER for grain, days in plain(one.retention).items()},
+            "tones": ", ".join(one.hotspot_tones) or None,
+        }
+        for one in found.rows
+    ]  # fmt: skip
+    columns = [
+        Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
+        *(Column(grain, title, "count") for grain, title in GRAINS.items()), Column("tones", "Hotspot tones"),
+    ]  # fmt: skip
+    links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
+    return data_table(
+        ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
+        forms=[_change(rows[0]) if chosen else _ADD], following=found.next, nothing="There is no tenant yet.",
+        note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
+    )  # fmt: skip
+
+
+_ADD = Act(
+    "add", "Make", title="Make a tenant",
+    fields=(
+        Field("new", "Id (a-z, 0-9, hyphens)", required=True), Field("name", "Name"),
+        Field("zone", "Time zone", hint="Europe/Rome"),
+    ),
+)  # fmt: skip
+
+
+def _change(row: dict[str, object]) -> Act:
+    kept = tuple(
+        Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
+    )
+    named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
+    tones = Field("tones", "Tones that hotspots count too", value=str(row["tones"] or ""), hint="negative, angry")
+    return Act(
+        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *kept, tones), title=f"Change {row['tenant']}"
+    )
+
+
+def _keys(ask: Ask) -> Shown:
+    return access_admin.keys(ask, asked(ask, "tenant"))
+
+
+def _sign_in_links(ask: Ask) -> Shown:
+    return access_admin.sign_in_links(ask, asked(ask, "tenant"))
+
+
+def _sessions(ask: Ask) -> Shown:
+    return access_admin.sessions(ask, asked(ask, "tenant"))
+
+
+def _shared_links(ask: Ask) -> Shown:
+    if (tenant := asked(ask, "tenant")) is None:
+        return Shown(empty="Choose a tenant to see what of it is shared.")
+    return access_admin.shared_links(ask, tenant, offers=False)
+
+
+def _add(ask: Ask, form: Form) -> Done:
+    row = ask.engine.tenants.add(form.get("new", ""), form.get("zone") or None, form.get("name", ""))
+    return Done(f"The tenant {row.tenant} is made, in the zone {row.zone}.")
+
+
+def _changed(ask: Ask, form: Form) -> Done:
+    row = ask.engine.tenants.change(
+        form.get("tenant", ""), name=form.get("name"), zone=form.get("zone") or None,
+        retention={grain: _days(title, form[grain]) for grain, title in GRAINS.items() if grain in form},
+        hotspot_tones=[tone for tone in form["tones"].split(",") if tone.strip()] if "tones" in form else None,
+    )  # fmt: skip
+    return Done(f"{row.tenant} is changed. A new zone and other tones count at once.")
+
+
+def _days(title: str, text: str) -> int | None:
+    """Read a number of days; nothing, or the words for it, is for ever."""
+    if text.strip() in ("", FOR_EVER):
+        return None
+    if not (text.strip().isascii() and text.strip().isdecimal()):
+        raise BadInputError(f"{title}: {text[:40]!r} is not a number of days; empty keeps them {FOR_EVER}")
+    return int(text[:9])
+
+
+def _named(_: Ask, form: Form) -> str | None:
+    return form.get("tenant") or None
+
+
+PAGE = Page(
+    "tenants", "Tenants and keys",
+    (
+        Widget("tenants", "Tenants", _tenants, size="list", wide=True),
+        Widget("keys", "Keys", _keys, size="list", wide=True),
+        Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
+        Widget("sessions", "Signed in", _sessions, size="small", wide=True),
+        Widget("shared", "Shared links", _shared_links, size="small", wide=True),
+    ),
+    role=Role.OPERATOR, tenant=False, header=False, acts=Role.OPERATOR,
+    actions={"add": _add, "change": _changed, **access_admin.actions(_named)},
+    group=Group.OPERATOR,
+)  # fmt: skip

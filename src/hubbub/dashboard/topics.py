@@ -1,0 +1,290 @@
+"""Topics: what people write about and in what tone, what moved, where complaints gather and which messages they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask, Found
+from hubbub.dashboard.build import NOTHING_HERE, breakdown, windows_of
+from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.conversations import local, raw_event
+from hubbub.dashboard.view import FILTERS
+from hubbub.errors import BadQuestionError
+from hubbub.model.question import NONE
+from hubbub.model.window import local_midnight
+from hubbub.query.classified import flagged
+from hubbub.query.trends import HOTSPOT_MIN, HOTSPOT_RATIO, rule_text
+from hubbub.reports.formatting import moment, plain, shown
+
+METRIC = "classifications"
+MOST_SERIES, MOST_BARS = 7, 12
+"""Topics or tones, and bars, that a chart tells apart; its table has all."""
+OTHERS = "all others"
+NO_TOPICS = "Nothing was classified in these days and filters. Topics come with events of the type topic.classified."
+TONES = ("positive", "neutral", "negative")
+LONGEST_TEXT = 300
+
+
+def _share(ask: Ask) -> Shown:
+    grain = ask.grain
+    found, whole = ask.query([METRIC], grain=grain, by=["topic"]), ask.query([METRIC], grain=grain)
+    if found.unfiltered:
+        return Shown(empty=_unknown("Topics", found))
+    counts: dict[str, Counter[str]] = {}
+    for row in found.rows:
+        counts.setdefault(row["window"], Counter())[_name(row["topic"])] += (
+            row[METRIC] or 0
+        )  # of a window that is not known no row says anything
+    most, others = _ranked(sum(counts.values(), Counter()))
+    if not most:
+        return Shown(empty=NO_TOPICS)
+    names = [*most, OTHERS] if others else most
+    series = [(f"s{number}", name) for number, name in enumerate(names)]
+    rows = []
+    for window in whole.rows:
+        mine = counts.get(window["window"], Counter())
+        rows.append(
+            {"window": window["window"], "at": moment(window["window"])} | _counted(series, mine, window[METRIC])
+        )
+    spans = windows_of(rows, ask)
+    links = [
+        {key: ask.explained(METRIC, spans[i], {"topic": name}) for key, name in series if name != OTHERS}
+        for i in range(len(rows))
+    ]
+    spec = charts.shares(rows, "at", series, windows=True)
+    columns = [Column("window", "From", "moment"), *(Column(key, name, "count") for key, name in series)]
+    said = "Share of classified messages over all days: " + _shares(series, rows)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said)
+
+
+def _tones(ask: Ask) -> Shown:
+    found = ask.query([METRIC], by=["topic", "sentiment"])
+    if found.unfiltered:
+        return Shown(empty=_unknown("Topics", found))
+    counts: dict[str, Counter[str]] = {}
+    for row in found.rows:
+        if row[METRIC]:
+            counts.setdefault(_name(row["topic"]), Counter())[_name(row["sentiment"])] += row[METRIC]
+    if not counts:
+        return Shown(empty=NO_TOPICS)
+    most, others = _ranked(sum(counts.values(), Counter()))
+    tones = [*(tone for tone in TONES if tone in most), *(tone for tone in most if tone not in TONES)]
+    series = [(f"s{number}", name) for number, name in enumerate([*tones, OTHERS] if others else tones)]
+    ranked = sorted(counts, key=lambda topic: (-counts[topic].total(), topic))
+    rows: list[dict[str, Any]] = [
+        {"topic": topic, "n": counts[topic].total()} | _counted(series, counts[topic], counts[topic].total())
+        for topic in ranked
+    ]
+    links = [
+        {
+            "topic": ask.link(view=ask.view.with_filter("topic", row["topic"])),
+            "n": ask.explained(METRIC, where={"topic": row["topic"]}),
+        }
+        | {
+            key: ask.explained(METRIC, where={"topic": row["topic"], "sentiment": name})
+            for key, name in series
+            if name != OTHERS
+        }
+        for row in rows
+    ]
+    columns = [Column("topic", "Topic"), Column("n", "Messages", "count"), *(Column(k, n, "count") for k, n in series)]
+    note = f"The {MOST_BARS} topics with most messages; the table has all." if len(rows) > MOST_BARS else ""
+    return Shown(
+        "chart", {"spec": charts.shares(rows[:MOST_BARS], "topic", series)}, Table(columns, rows, links),
+        "Tone of classified messages: " + _shares(series, rows), note,
+    )  # fmt: skip
+
+
+def _topics(ask: Ask) -> Shown:
+    found = breakdown(ask, "topic", [METRIC, "topic_confidence"])
+    return Shown(empty=NO_TOPICS) if found.empty == NOTHING_HERE else found
+
+
+def _name(value: str | None) -> str:
+    return value if value is not None else NONE
+
+
+def _ranked(counts: Counter[str]) -> tuple[list[str], bool]:
+    """Return the names that a chart tells apart, the most frequent first, and whether there are others."""
+    ranked = sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
+    others = len(ranked) > MOST_SERIES + 1  # one alone is told by its name
+    return ranked[:MOST_SERIES] if others else ranked, others
+
+
+def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int | None) -> dict[str, Any]:
+    """Return a row's counts by series, and each as its tooltip says it; None where the row is not known."""
+    if whole is None:
+        return {name: value for key, _ in series for name, value in ((key, None), (f"{key}_shown", "–"))}
+    known = {key: counts.get(name, 0) for key, name in series if name != OTHERS}
+    values = {key: known[key] if key in known else whole - sum(known.values()) for key, _ in series}
+    said = {f"{key}_shown": f"{n:,} of {whole:,} ({n / whole:.0%})" if whole else "0" for key, n in values.items()}
+    return values | said
+
+
+def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
+    counts = {name: sum(row[key] for row in rows if row[key] is not None) for key, name in series}
+    whole = sum(counts.values()) or 1
+    return ", ".join(f"{plain(name)} {count / whole:.0%}" for name, count in counts.items())
+
+
+def _unknown(what: str, found: Found) -> str:
+    return (
+        f"{what} are not known by {next(iter(found.unfiltered.values())).lower()}: take that filter away to see them."
+    )
+
+
+# --- what moved, and where complaints gather: answers about the whole tenant
+
+
+def _unfilterable(ask: Ask) -> str:
+    """Say why an answer that knows no filter is not shown under one; empty when there is none."""
+    names = [FILTERS[name].lower() for name in ask.view.where]
+    return f"This is worked out over everything, and not by {', '.join(names)}: take filters away." if names else ""
+
+
+def _span(ask: Ask) -> dict[str, str]:
+    return {"start": ask.view.first.isoformat(), "end": ask.view.after.isoformat()}
+
+
+def _movers(ask: Ask) -> Shown:
+    if why := _unfilterable(ask):
+        return Shown(empty=why)
+    answer = ask.kept("trends", **_span(ask), grain="total")
+    moved = answer["rows"][0]["movers"] if answer["rows"] else []
+    if not moved:
+        return Shown(
+            empty="There are no classified messages in both these days and as many before: nothing to compare."
+        )
+    columns = [
+        Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
+        Column("points", "Change, points", "number"), Column("count", "Messages", "count"),
+    ]  # fmt: skip
+    rows = [{**row, "points": round(100 * row["change"], 1)} for row in moved]
+    links = [
+        {
+            "topic": ask.link(view=ask.view.with_filter("topic", row["topic"])),
+            "count": ask.explained(METRIC, where={"topic": row["topic"]}),
+        }
+        for row in rows
+    ]
+    said = "Topics whose share changed most: " + ", ".join(
+        f"{plain(row['topic'])} {row['points']:+.1f} points" for row in rows
+    )
+    return Shown(
+        "table",
+        {},
+        Table(columns, rows, links),
+        said,
+        "Compared with the stretch just before: as many whole months, or days.",
+    )
+
+
+def _hotspots(ask: Ask) -> Shown:
+    if why := _unfilterable(ask):
+        return Shown(empty=why)
+    found = ask.kept("hotspots", **_span(ask))["rows"]
+    if not found:
+        return Shown(empty=NO_TOPICS)
+    columns = [
+        Column("channel_id", "Room"), Column("flagged_count", _flagged_as(ask).capitalize(), "count"),
+        Column("total_count", "Classified", "count"), Column("hotspot_ratio", "Share", "share"),
+        Column("lower_bound", "At least (95 %)", "share"), Column("verdict", "Verdict"),
+    ]  # fmt: skip
+    rows = [
+        {**row, "verdict": "strong hotspot" if row["strong"] else "hotspot" if row["hotspot"] else None}
+        for row in found
+    ]
+    links = [
+        {"hotspot_ratio": ask.explained("hotspot_ratio", where={"channel_id": row["channel_id"]})}
+        | (
+            {"channel_id": f"{ask.link(room=row['channel_id'], cursor=None)}#messages"}
+            if ask.person.may(Role.ANALYST)
+            else {}
+        )
+        for row in rows
+    ]
+    hot = sum(row["hotspot"] for row in rows)
+    note = (
+        f"A hotspot has {HOTSPOT_MIN} classified messages or more and a share above {HOTSPOT_RATIO:.0%}; a strong one's share lies "
+        f"above the tenant's own ({shown(found[0]['tenant_ratio'], 'share')}) even at its least (95 %). "
+        f"{rule_text(ask.tenant.hotspot_tones)}"
+    )
+    said = (
+        f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(ask.label('channel_id', rows[0]['channel_id']))}"
+    )
+    return Shown("table", {}, Table(columns, rows, links), said, note)
+
+
+def _flagged_as(ask: Ask) -> str:
+    """Return what hotspots count, for people."""
+    return ", ".join(("complaints", "escalations", *ask.tenant.hotspot_tones))
+
+
+def _where(ask: Ask) -> Mapping[str, Sequence[str]]:
+    """Return whose messages are shown: the filter's, of the room that was chosen; without either those of the worst room."""
+    if ask.param("room"):
+        return {**ask.view.where, "channel_id": (ask.param("room"),)}
+    if ask.view.where:
+        return ask.view.where
+    worst = ask.kept("hotspots", **_span(ask))["rows"][:1]
+    return {"channel_id": (str(worst[0]["channel_id"]),)} if worst else {}
+
+
+def _messages(ask: Ask) -> Shown:
+    tz, cursor, where = ask.tenant.tz, ask.param("cursor") or None, _where(ask)
+    span = local_midnight(ask.view.first, tz), local_midnight(ask.view.after, tz)
+    try:
+        found = flagged(ask.engine.queries, ask.tenant, *span, where, cursor=cursor)
+    except BadQuestionError as error:
+        return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
+    if not found["rows"]:
+        return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
+    columns = [
+        Column("time", "Time", "moment"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
+        Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
+        Column("id", "Event"),
+    ]  # fmt: skip
+    rows = [{**row, "time": local(ask, row["time"]), "text": _text(row["text"])} for row in found["rows"]]
+    links = [
+        {"id": raw_event(ask, row)}
+        | ({"conversation_id": ask.link("conversation", id=row["conversation_id"])} if row["conversation_id"] else {})
+        for row in rows
+    ]
+    told = [column for column in columns if any(row[column.name] is not None for row in rows)]
+    following = f"{ask.link(cursor=found['next'])}#messages" if found["next"] else ""
+    rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or ["all rooms"]
+    said = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
+    return Shown("rows", {"next": following, "total": None}, Table(told, rows, links), said)
+
+
+def _text(text: Any) -> str | None:
+    return text if not isinstance(text, str) or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
+def _escalations(ask: Ask) -> Shown:
+    found = breakdown(ask, "severity", ["escalation_alerts"])
+    return (
+        Shown(empty="No escalation alert was raised in these days and filters.")
+        if found.empty == NOTHING_HERE
+        else found
+    )
+
+
+PAGE = Page(
+    "topics", "Topics",
+    (
+        Widget("share", "Share of topics", _share, wide=True, about="Of the classified messages, by topic."),
+        Widget("topics", "Topics", _topics, size="list"),
+        Widget("tones", "Tone by topic", _tones, lazy=True),
+        Widget("movers", "What moved", _movers, size="list", lazy=True),
+        Widget("escalations", "Escalations by severity", _escalations, size="list", lazy=True),
+        Widget("hotspots", "Where complaints gather", _hotspots, size="small", lazy=True, wide=True),
+        Widget(
+            "messages", "Complaints and escalations", _messages, size="list", lazy=True, wide=True, role=Role.ANALYST
+        ),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""Who waits for a reply, of the conversations that began to wait in the view's days."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Column, Role, Shown, Table
+from hubbub.errors import HubbubError
+from hubbub.model.question import Question
+from hubbub.model.window import local_midnight
+from hubbub.query.live import MOST, members
+
+SHOWN = 8
+
+
+def unanswered(ask: Ask, what: str) -> Shown:
+    """Show conversations (called `what`) that wait at the end of the view's days, the longest first, with where they are."""
+    first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
+    where = {name: tuple(values) for name, values in ask.view.where.items()}
+    if why := ask.unfiltered("oldest_waiting_ms"):
+        return Shown(empty=f"Waiting conversations are not known by {why.lower()}.")
+    if first >= ask.now:
+        return Shown(empty="These days have not begun.")
+    try:
+        found = members(
+            ask.engine.queries, ask.tenant, Question(("oldest_waiting_ms",), first, after, where=where), limit=MOST
+        )
+    except HubbubError as error:
+        return Shown(empty=error.message)
+    begun = first.replace(tzinfo=None).isoformat()
+    since = [one for one in found if one["since"] is not None and one["since"] >= begun]
+    older = len(found) - len(since)
+    also = f"{older}{'' if len(found) < MOST else ' or more'} have waited since before these days." if older else ""
+    if not since:
+        return Shown(empty=f"Nobody who wrote in these days waits for a reply. {also}".strip())
+    end = min(after, ask.now).replace(tzinfo=None)
+    rows = [{**one, "waits": (end - datetime.fromisoformat(one["since"][:-1])).total_seconds() * 1000} for one in since]
+    columns = [Column("id", what), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
+    if any(one.get("account_id") for one in rows):
+        columns.append(Column("account_id", "Account"))
+    links = [{"id": ask.link("conversation", id=one["id"])} for one in rows] if ask.person.may(Role.ANALYST) else []
+    said = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
+    note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
+    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), said, note.strip())

@@ -1,0 +1,81 @@
+"""Why: what moved the chosen number, by the parts of one dimension, each thing once, with bars from the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import unit_of
+from hubbub.dashboard.components import Column, Shown, Table
+from hubbub.dashboard.sparks import middle_bar
+from hubbub.dashboard.view import FILTERS
+from hubbub.errors import BadQuestionError
+from hubbub.metrics.catalogue import title_of
+from hubbub.metrics.definition import Unit
+from hubbub.news.causes import Cause, causes, made_of
+from hubbub.news.sentences import step
+from hubbub.reports.formatting import near
+
+
+def why(ask: Ask, metric: str, number: Mapping[str, Any] | None) -> Shown:
+    """Show what moved a metric between the view's days and those it is compared with."""
+    if ask.view.compared is None:
+        nothing = "All time has nothing before it." if ask.view.range == "all" else "Choose a comparison."
+        return Shown(empty=f"{nothing} What moved a number is a question of two periods: choose a comparison.")
+    name = made_of(metric, (number["previous"] or number["value"]) if number else None)
+    try:
+        answer = ask.kept(
+            "changes", metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
+            where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared, include_bots=ask.view.bots,
+            limit=100,
+        )  # fmt: skip
+    except BadQuestionError as error:
+        return Shown(empty=error.message)
+    if answer["difference"] is None:
+        return Shown(empty="There is nothing to compare with.")
+    found, unit = causes(answer), unit_of(name)
+    said = _said(name, answer, unit)
+    if number is not None and number["verdict"] == "usual":
+        said = f"{said}, which is within its usual range"
+    if not found.rows:
+        return Shown(empty=f"{said}. {found.left_out}" if found.left_out else f"{said}.")
+    top = max(abs(row.contribution) for row in found.rows)
+    rows = [_row(ask, row, unit, top) for row in found.rows]
+    columns = [
+        Column("what", FILTERS.get(found.dimension, found.dimension).capitalize(), of=found.dimension),
+        Column("before", "Before", unit), Column("after", "Now", unit), Column("n", "n", "count"),
+        Column("moved", "Moved it by", unit),
+    ]  # fmt: skip
+    links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in found.rows]
+    data = {"said": said, "unit": unit, "left_out": found.left_out}
+    return Shown("why", data, Table(columns, rows, links), said)
+
+
+def _said(name: str, answer: Mapping[str, Any], unit: str) -> str:
+    difference = answer["difference"]
+    there = f"from {near(answer['before'], unit)} to {near(answer['after'], unit)}"
+    return (
+        f"{title_of(name)} went {there}, {step(difference, unit)}"
+        if difference
+        else f"{title_of(name)} is the same as before"
+    )
+
+
+def _row(ask: Ask, row: Cause, unit: str, top: float) -> dict[str, Any]:
+    return {
+        "what": row.value, "before": _whole(row.before, unit), "after": _whole(row.after, unit), "n": row.n,
+        "moved": _whole(row.contribution, unit), "bar": middle_bar(row.contribution / top),
+        "same": ask.label("channel", row.same) if row.same else "", "shown": _signed(row.contribution, unit),
+    }  # fmt: skip
+
+
+def _signed(value: float, unit: str) -> str:
+    """Write a contribution in the unit of the change: points of shares, else the number's own."""
+    sign = "+" if value > 0 else "−"
+    return f"{sign}{100 * abs(value):.1f}" if unit == Unit.SHARE else f"{sign}{near(abs(value), unit)}"
+
+
+def _whole(value: float | None, unit: str) -> float | int | None:
+    """Return a count as the whole number that it is; contributions come as fractions."""
+    return round(value) if value is not None and unit == Unit.COUNT and value == round(value) else value

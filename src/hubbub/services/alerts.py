@@ -1,0 +1,196 @@
+"""Alert rules: tried on the past year, added, changed and removed.
+
+Tenants come first in every method: what is another's is not found, in the same words as what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hubbub.alerts.replay import Replay, Variant, replay
+from hubbub.alerts.rules import plain, rule_from
+from hubbub.alerts.series import Facts
+from hubbub.clock import Clock
+from hubbub.control.alerts import Alerts, StoredRule
+from hubbub.control.control import Control
+from hubbub.control.outbox import Outbox
+from hubbub.errors import BadInputError
+from hubbub.model.alert import Rule
+from hubbub.model.answers import Removed
+from hubbub.model.page import Page
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import utc_naive
+from hubbub.query.queries import Queries
+
+MOST_RUNS = 200
+"""Runs of a replay that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertView(Rule):
+    """A rule."""
+
+    id: str
+    paused: bool
+    judged_to: datetime
+    """Windows that ended by then are judged."""
+    error: str | None
+    """Why it cannot be judged now."""
+    open_incidents: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotJudged:
+    """A window that could not be judged when its time came."""
+
+    window: datetime
+    slice: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneAlert(AlertView):
+    """A rule with what it could not judge."""
+
+    not_judged: Sequence[NotJudged]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """An incident that a rule would have opened."""
+
+    from_: datetime
+    to: datetime
+    slice: str | None
+    value: float
+    usual: float | None
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a rule would have done in the past year."""
+
+    from_: datetime
+    to: datetime
+    incidents: int
+    rows: Sequence[RunView]
+    """Newest first, 200 at most."""
+    judged: int
+    """Windows that could be judged."""
+    not_judged: Mapping[str, int]
+    """Windows that could not, by reason."""
+    variants: Sequence[Variant]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAlert(AlertView):
+    """A rule that was added, and what it would have done."""
+
+    replay: Tried
+
+
+class AlertService:
+    """Keeps alert rules."""
+
+    def __init__(self, clock: Clock, control: Control, queries: Queries, store: Alerts, outbox: Outbox) -> None:
+        self._clock, self._control, self._queries = clock, control, queries
+        self._store, self._outbox = store, outbox
+
+    def try_(self, tenant: str, rule: Mapping[str, Any]) -> Tried:
+        """Return what a rule would have done in the past year: when it fires, and how often with other floors. Stores nothing.
+
+        Raises BadInputError and BadQuestionError for a rule that cannot work, with the reason.
+        """
+        one = self._control.tenant(tenant)
+        return _tried(self._replay(one, self._read(one, rule)), one)
+
+    def add(self, tenant: str, rule: Mapping[str, Any]) -> NewAlert:
+        """Try a rule on the past year and store it; it judges windows that end from now on. Returns both."""
+        one = self._control.tenant(tenant)
+        read = self._read(one, rule)
+        tried = self._replay(one, read)
+        stored = self._store.add(one.id, plain(read), self._clock())
+        return NewAlert(**self._shown(stored), replay=_tried(tried, one))
+
+    def of(self, tenant: str) -> Page[AlertView]:
+        """Return a tenant's rules, oldest first."""
+        return Page([self.view(one) for one in self._store.rules(self._control.tenant(tenant).id)])
+
+    def get(self, tenant: str, alert: str) -> OneAlert:
+        """Return a rule, and the windows that it could not judge when their time came, newest first, with the reasons."""
+        one = self._control.tenant(tenant)
+        stored = self._store.rule(one.id, alert)
+        skipped = [
+            NotJudged(skip.start.astimezone(one.tz), skip.slice or None, skip.why)
+            for skip in reversed(self._store.skipped(stored.id)[-MOST_RUNS:])
+        ]
+        return OneAlert(**self._shown(stored), not_judged=skipped)
+
+    def change(self, tenant: str, alert: str, changes: Mapping[str, Any]) -> AlertView:
+        """Change fields of a rule, or pause it (`paused`); one that is resumed judges windows that end from then on."""
+        one = self._control.tenant(tenant)
+        stored = self._store.rule(one.id, alert)
+        given = {name: value for name, value in changes.items() if name != "paused"}
+        paused = changes.get("paused", stored.paused)
+        if not isinstance(paused, bool):
+            raise BadInputError("paused: true or false")
+        values: dict[str, Any] = {"paused": paused}
+        if given:
+            read = self._read(one, {**stored.document, **given})
+            self._replay(one, read)
+            values["document"] = plain(read)
+        resumed = stored.paused and not paused
+        return self.view(self._store.change(one.id, alert, judged_to=self._clock() if resumed else None, **values))
+
+    def remove(self, tenant: str, alert: str) -> Removed:
+        """Delete a rule with its incidents."""
+        self._store.remove(self._control.tenant(tenant).id, alert)
+        return Removed(alert)
+
+    def view(self, stored: StoredRule) -> AlertView:
+        """Return what people see of a rule."""
+        return AlertView(**self._shown(stored))
+
+    def _read(self, tenant: Tenant, rule: Mapping[str, Any]) -> Rule:
+        read = rule_from(rule)
+        if "contact_id" in (read.by, *read.where):
+            raise BadInputError(
+                "by, where: a rule is not about single contacts, whose ids messages would carry elsewhere"
+            )
+        for id_ in read.destinations:
+            self._outbox.destination(tenant.id, id_)
+        return read
+
+    def _replay(self, tenant: Tenant, rule: Rule) -> Replay:
+        with self._queries.asking(tenant) as (ask, reading, now):
+            return replay(Facts(tenant, ask, reading), rule, now)
+
+    def _shown(self, stored: StoredRule) -> dict[str, Any]:
+        """Return the fields of an `AlertView`; those of the rule as they were stored, since 10 is not to become 10.0."""
+        return {
+            **stored.document,
+            "id": stored.id,
+            "paused": stored.paused,
+            "judged_to": utc_naive(stored.judged_to).replace(microsecond=0),
+            "error": stored.error or None,
+            "open_incidents": sum(one.closed_at is None for one in self._store.last(stored.id).values()),
+            "created_at": utc_naive(stored.created_at).replace(microsecond=0),
+        }
+
+
+def _tried(found: Replay, tenant: Tenant) -> Tried:
+    runs = [
+        RunView(
+            run.start.astimezone(tenant.tz), run.fired_to.astimezone(tenant.tz), run.slice or None, run.value, run.usual, run.peak
+        )
+        for run in found.runs[:MOST_RUNS]
+    ]  # fmt: skip
+    return Tried(
+        found.start.astimezone(tenant.tz), found.end.astimezone(tenant.tz), len(found.runs), runs, found.judged, found.unknown,
+        found.variants,
+    )  # fmt: skip

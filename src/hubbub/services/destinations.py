@@ -1,0 +1,91 @@
+"""Destinations: where a tenant's messages may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hubbub.alerts.destinations import address
+from hubbub.alerts.notice import Notice
+from hubbub.clock import Clock
+from hubbub.control.alerts import new_id
+from hubbub.control.control import Control
+from hubbub.control.integrations import Integrations
+from hubbub.control.outbox import Destination, Draft, Outbox
+from hubbub.errors import BadInputError
+from hubbub.model.answers import Removed
+from hubbub.model.page import Page
+from hubbub.outgoing.http import Outgoing
+from hubbub.services.messages import MessageService, MessageView
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationView:
+    """A destination."""
+
+    id: str
+    kind: str
+    """mail, slack or webhook."""
+    name: str
+    to: str
+    """The address, without what is secret of it."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewDestination(DestinationView):
+    """A destination that was added."""
+
+    secret: str | None
+    """Of a webhook; not shown again."""
+
+
+class DestinationService:
+    """Stores destinations, what is secret of their addresses encrypted."""
+
+    def __init__(
+        self, clock: Clock, control: Control, http: Outgoing, integrations: Integrations, outbox: Outbox, messages: MessageService
+    ) -> None:  # fmt: skip
+        self._clock, self._control, self._http = clock, control, http
+        self._integrations, self._outbox, self._messages = integrations, outbox, messages
+
+    def add(
+        self, tenant: str, kind: str, to: str, name: str = "", secret: str = "", integration: str = ""
+    ) -> NewDestination:
+        """Store where messages may go; of a webhook the answer holds its secret, which is not shown again. Raises BadInputError."""
+        one = self._control.tenant(tenant)
+        if integration and self._integrations.get(one.id, integration).provider != "slack":
+            raise BadInputError(f"integration: {integration[:40]} is not one of Slack")
+        where = address(self._http, kind, to, secret, integration)
+        if not name.isprintable() or len(name) > 200:
+            raise BadInputError("name: at most 200 printable characters")
+        made = self._outbox.add_destination(
+            new_id("dst"), one.id, kind, name or where.shown, where.shown[:200], where.secret
+        )
+        return NewDestination(
+            made.id, made.kind, made.name, made.shown, made.created_at, where.secret["secret"] if kind == "webhook" else None
+        )  # fmt: skip
+
+    def of(self, tenant: str) -> Page[DestinationView]:
+        """Return a tenant's destinations, oldest first, without what is secret of them."""
+        return Page([_view(one) for one in self._outbox.destinations(self._control.tenant(tenant).id)])
+
+    def remove(self, tenant: str, destination: str) -> Removed:
+        """Delete a destination; what waits to be sent there is given up."""
+        self._outbox.remove_destination(self._control.tenant(tenant).id, destination)
+        return Removed(destination)
+
+    def test(self, tenant: str, destination: str) -> MessageView:
+        """Send a test now; the message says whether it arrived, and why not."""
+        one = self._control.tenant(tenant)
+        found, now = self._outbox.destination(one.id, destination), self._clock()
+        notice = Notice(
+            "test", "A test from Hubbub", (f"Messages for {one.name or one.id} arrive here.",), "", {"tenant": one.id}
+        )
+        return self._messages.send_now(
+            Draft(new_id("msg"), one.id, found.id, notice.type, notice.document(), now, now, about=found.id)
+        )
+
+
+def _view(one: Destination) -> DestinationView:
+    return DestinationView(one.id, one.kind, one.name, one.shown, one.created_at)

@@ -1,0 +1,147 @@
+"""What was erased after a backup was taken, so that it does not come back with the backup.
+
+Erasures are kept as digests of ids, under a key that the backup has too: the ids in the restored store are tried against them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hubbub.control.control import count_change, tenants
+from hubbub.control.database import Database
+from hubbub.control.erasures import erased_events, erasures
+from hubbub.control.installation import installation
+from hubbub.errors import BadInputError, NotFoundError, WrongInstallationError
+from hubbub.facts.moments import moment
+from hubbub.facts.refresh import refresh
+from hubbub.model.tenant import Tenant
+from hubbub.storage.store import Store
+
+CONTACTS = """
+SELECT contact_id FROM event WHERE tenant = :tenant AND contact_id IS NOT NULL
+UNION SELECT name FROM event WHERE tenant = :tenant AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')
+UNION SELECT id FROM state WHERE tenant = :tenant AND entity = 'contact' UNION SELECT contact_id FROM person WHERE tenant = :tenant
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure: whose contact by its digest, when it began, and until when the contact's events are not taken (UTC)."""
+
+    id: str
+    tenant: str
+    contact: str
+    at: datetime
+    until: datetime
+    counts: str | None
+
+
+@dataclass(slots=True)
+class Later:
+    """What another copy of the installation erased: the erasures, and the digests of events that are not taken again."""
+
+    erasures: list[Erasure] = field(default_factory=list)
+    events: list[tuple[bytes, str]] = field(default_factory=list)
+
+
+def later_erasures(database: Database, as_of: int) -> list[Erasure]:
+    """Return the erasures of a control database that began at a moment (microseconds) or later, or were never done."""
+    since = moment(as_of).replace(tzinfo=None)
+    late = sa.or_(erasures.c.at >= since, erasures.c.counts.is_(None))
+    with database.read() as con:
+        return [Erasure(*row) for row in con.execute(sa.select(*_COLUMNS).where(late).order_by(erasures.c.at))]
+
+
+_COLUMNS = [erasures.c[name] for name in ("id", "tenant", "contact", "at", "until", "counts")]
+
+
+def erasures_of(source: str | Path, own: str | None, as_of: int) -> Later:
+    """Read later erasures from a data folder, a control database's URL, or a file that `hubbub erasures --json` wrote.
+
+    Raises NotFoundError, BadInputError, WrongInstallationError when they are of another installation than `own`.
+    """
+    text = str(source)
+    path = Path(text)
+    if "://" not in text and path.is_file() and path.suffix != ".db":
+        return _from_json(path, as_of)
+    file = path / "control.db" if path.is_dir() else path
+    if "://" not in text and not file.is_file():
+        raise NotFoundError(f"{source} is no data folder with a control.db, no file, and no URL of a control database")
+    with closing(Database(text if "://" in text else f"sqlite:///{file}")) as database:
+        with database.read() as con:
+            if not sa.inspect(con).has_table(installation.name):
+                raise BadInputError(f"{source} holds no control data of Hubbub")
+            whose = con.execute(sa.select(installation.c.id)).scalar()
+            if whose != own:
+                raise WrongInstallationError(
+                    f"{source} is of another installation: its erasures say nothing about this one"
+                )
+            there = sa.inspect(con).has_table(erased_events.name)
+            events = [(bytes(row.event), row.tenant) for row in con.execute(sa.select(erased_events))] if there else []
+        return Later(later_erasures(database, as_of) if there else [], events)
+
+
+def _from_json(path: Path, as_of: int) -> Later:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        rows: list[Mapping[str, Any]] = said["rows"] if isinstance(said, dict) else said
+        found = [
+            Erasure(
+                row["id"], row["tenant"], row["contact"], at := _naive(row["at"]), at,
+                json.dumps(row["counts"]) if row["counts"] is not None else None,
+            )
+            for row in rows
+        ]  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{path} is not what 'hubbub erasures --json' prints ({error})") from None
+    since = moment(as_of).replace(tzinfo=None)
+    return Later([one for one in found if one.at >= since or one.counts is None])
+
+
+def _naive(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def adopt(database: Database, later: Later) -> None:
+    """Note erasures here that this control database does not know, so that what they name is not taken again."""
+    with database.write() as con:
+        known = set(con.execute(sa.select(tenants.c.id)).scalars())
+        here = set(con.execute(sa.select(erasures.c.id)).scalars())
+        for one in later.erasures:
+            if one.tenant in known and one.id not in here:
+                values = {name: getattr(one, name) for name in ("id", "tenant", "contact", "at", "until", "counts")}
+                con.execute(erasures.insert().values(values))
+        for event, tenant in later.events:
+            if tenant in known:
+                con.execute(erased_events.delete().where(erased_events.c.event == event))
+                con.execute(erased_events.insert().values(event=event, tenant=tenant))
+        count_change(con)
+
+
+def found_again(
+    store: Store, known: Mapping[str, Tenant], wanted: Sequence[Erasure], digest: Callable[[str, str], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield tenant and id of each contact in the store whose digest is that of an erasure."""
+    by_tenant: dict[str, set[str]] = {}
+    for one in wanted:
+        by_tenant.setdefault(one.tenant, set()).add(one.contact)
+    for name, digests in by_tenant.items():
+        if name in known:
+            refresh(store, known[name].no)
+            for contact in _contacts(store, known[name].no):
+                if digest(name, contact) in digests:
+                    yield name, contact
+
+
+def _contacts(store: Store, tenant: int) -> Iterable[str]:
+    with store.facts.read() as reading:
+        return [contact for (contact,) in reading.each(CONTACTS, {"tenant": tenant})]

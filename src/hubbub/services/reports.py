@@ -1,0 +1,217 @@
+"""Reports: make one now, have a job make it, list, show and delete them, hand out a file.
+
+Tenants come first in every method: what is another's is not found, in the same words as what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date as date_
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubbub.clock import Clock
+from hubbub.control.control import Control
+from hubbub.control.restatements import Restatements
+from hubbub.errors import BadQuestionError, BadRequestError, ForbiddenError, NotFoundError
+from hubbub.model.answers import Deleted
+from hubbub.model.page import LARGEST_PAGE, Page, check_limit
+from hubbub.model.plain import plain
+from hubbub.model.tenant import Tenant
+from hubbub.query.queries import Queries
+from hubbub.reports import formats as formats_
+from hubbub.reports import sections as sections_
+from hubbub.reports.document import Document
+from hubbub.reports.make import data_hash, make
+from hubbub.reports.period import Period, period_of
+from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
+from hubbub.settings import Settings
+from hubbub.storage.names import Names
+
+if TYPE_CHECKING:
+    from hubbub.jobs.desk import Desk
+
+
+def _unheard(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StartedReport:
+    """A report that a job makes."""
+
+    id: str
+    """The report's id."""
+    job: str
+    """The id of the job that makes it."""
+    state: str
+    """The job's state."""
+    from_: date_
+    """First day."""
+    to: date_
+    """Day after the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedReport:
+    """A report that is not made yet, and how far its job is."""
+
+    id: str
+    tenant: str
+    job: str
+    """The id of the job that makes it."""
+    state: str
+    """The job's state."""
+    progress: int
+    """In percent."""
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A report in a format: where it is, and its name for saving it elsewhere."""
+
+    path: Path
+    media_type: str
+    name: str
+
+
+class ReportService:
+    """Makes and keeps reports. `desk` gives what starts jobs, `called` the names of some ids, given by kind."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
+        desk: Callable[[], Desk], called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names],
+    ) -> None:  # fmt: skip
+        self._settings, self._clock, self._control, self._queries = settings, clock, control, queries
+        self._restatements, self._desk, self._called = restatements, desk, called
+        self.store = ReportStore(settings.reports.folder or settings.data / "reports")
+
+    def make(
+        self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
+        sections: Sequence[str] | None = None, formats: Sequence[str] | None = None, report: str | None = None,
+        progress: Callable[[int], None] = _unheard,
+    ) -> Report:  # fmt: skip
+        """Make a report (kind daily, weekly, monthly) now and keep it.
+
+        `date` is any day of the period; None takes the last one that is over. `start` and `end` are dates instead of it. No
+        `sections` are all, no `formats` those of the settings. Under the id `report` it is made once. `progress` hears
+        percent. Raises BadQuestionError, BadRequestError, NotFoundError, ForbiddenError when reports are off.
+        """
+        one = self._control.tenant(tenant)
+        period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
+        report = check_report_id(report) if report else new_report_id(self._clock())
+        try:
+            return self.store.about(tenant, report)
+        except NotFoundError:
+            pass
+        steps = len(chosen) + len(written)
+        data = make(
+            self._queries, one, period, chosen, lambda done: progress(95 * done // steps), partial(self._called, one)
+        )
+        about = About(
+            report, tenant, kind, period.start, period.end, one.zone,
+            self._clock().astimezone(one.tz).replace(microsecond=0), data_hash(data), data["definition_version"],
+            tuple(section.name for section in chosen), tuple(format_.name for format_ in written),
+        )  # fmt: skip
+
+        def write(folder: Path) -> About:
+            document = Document(plain(about), data)
+            for number, format_ in enumerate(written):
+                format_.write(document, folder / format_.file)
+                progress(95 * (len(chosen) + number + 1) // steps)
+            return about
+
+        return self.store.put(tenant, report, write)
+
+    def start(
+        self, tenant: str, kind: str, date: str | None = None, start: str | None = None, end: str | None = None,
+        sections: Sequence[str] | None = None, formats: Sequence[str] | None = None,
+    ) -> StartedReport:  # fmt: skip
+        """Have a job make a report, of the period that is meant now. See `make`."""
+        period, chosen, written = self._asked(tenant, kind, date, start, end, sections, formats)
+        report = new_report_id(self._clock())
+        payload = {
+            "report": report, "kind": kind, "start": period.start.isoformat(), "end": period.end.isoformat(),
+            "sections": [section.name for section in chosen], "formats": [format_.name for format_ in written],
+        }  # fmt: skip
+        job = self._desk().start_job("reports", payload, tenant=tenant, job=_job_of(report))
+        return StartedReport(report, job["id"], job["state"], period.start, period.end)
+
+    def kept(self, tenant: str, limit: int = 50, cursor: str | None = None) -> Page[Report]:
+        """Return a tenant's kept reports, newest first."""
+        found = self.store.page(self._control.tenant(tenant).id, check_limit(limit), cursor)
+        return replace(found, rows=[self._with_changes(row) for row in found.rows])
+
+    def show(self, tenant: str, report: str) -> Report | AwaitedReport:
+        """Return a report, or until it is made how far its job is; raises NotFoundError."""
+        try:
+            return self._with_changes(self.store.about(self._control.tenant(tenant).id, report))
+        except NotFoundError:
+            pass
+        try:
+            job: Mapping[str, Any] = self._desk().job(_job_of(report), tenant)
+        except NotFoundError:
+            raise missing(report) from None
+        if job["state"] == "completed":  # made, and deleted since
+            raise missing(report)
+        return AwaitedReport(report, tenant, job["id"], job["state"], job["progress"], job["error"])
+
+    def _with_changes(self, one: Report) -> Report:
+        return replace(one, changed_since=self._restatements.count(one.tenant, one.made_at, one.from_, one.to))
+
+    def delete(self, tenant: str, report: str) -> Deleted:
+        """Delete a report and its files; raises NotFoundError."""
+        self.store.delete(self._control.tenant(tenant).id, report)
+        return Deleted(report)
+
+    def touched(self, tenant: str, days: Sequence[date_]) -> list[Report]:
+        """Return a tenant's kept reports whose period holds one of these days (UTC: the zone's own lie within a day of them)."""
+        page = self.store.page(tenant, LARGEST_PAGE)
+        found = list(page.rows)
+        while page.next is not None:
+            page = self.store.page(tenant, LARGEST_PAGE, page.next)
+            found += page.rows
+        aside = timedelta(days=1)
+        return [one for one in found if any(one.from_ - aside <= day < one.to + aside for day in days)]
+
+    def make_again(self, one: Report) -> bool:
+        """Make a kept report again, under its id, from what is stored now; one that cannot be made is deleted. Says which."""
+        self.store.delete(one.tenant, one.id)
+        try:
+            self.make(
+                one.tenant, one.kind, start=one.from_.isoformat(), end=one.to.isoformat(), sections=one.sections,
+                formats=one.formats, report=one.id,
+            )  # fmt: skip
+        except (BadQuestionError, BadRequestError, ForbiddenError):
+            return False
+        return True
+
+    def file(self, tenant: str, report: str, format: str) -> ReportFile:
+        """Return a report in a format.
+
+        Raises NotFoundError when there is no such report, or it was not made in this format; BadQuestionError.
+        """
+        (chosen,) = formats_.chosen([format])
+        about = self.store.about(self._control.tenant(tenant).id, report)
+        path = self.store.file(tenant, report, chosen.file)
+        if path is None:
+            raise NotFoundError(f"this report was made as {', '.join(about.formats)}, not as {format}")
+        name = f"{tenant}-{about.kind}-{about.from_}-to-{about.to}{''.join(path.suffixes)}"
+        return ReportFile(path.absolute(), chosen.media_type, name)
+
+    def _asked(
+        self, tenant: str, kind: str, date: str | None, start: str | None, end: str | None,
+        sections: Sequence[str] | None, formats: Sequence[str] | None,
+    ) -> tuple[Period, list[sections_.Section], list[formats_.Format]]:  # fmt: skip
+        if not self._settings.reports.enabled:
+            raise ForbiddenError("reports are switched off here: the setting 'reports.enabled' is false")
+        period = period_of(self._control.tenant(tenant), kind, self._clock(), date, start, end)
+        return period, sections_.chosen(sections), formats_.writable(formats or self._settings.reports.formats)
+
+
+def _job_of(report: str) -> str:
+    return f"reports:{report}"

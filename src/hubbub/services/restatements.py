@@ -1,0 +1,94 @@
+"""Restatements: closing the numbers of days that are over, and saying which changed later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from hubbub.control.control import Control
+from hubbub.control.erasures import Erasures
+from hubbub.control.restatements import Restatement, Restatements
+from hubbub.errors import HubbubError
+from hubbub.facts.moments import moment
+from hubbub.metrics.catalogue import find
+from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.question import parse_moment
+from hubbub.model.tenant import Tenant
+from hubbub.model.window import day_of
+from hubbub.query.queries import Queries
+from hubbub.query.restated import AT_ONCE, compare, seen
+
+LONGEST = timedelta(days=400)
+"""How far back closed days are looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """What a look at the closed days did: tenants looked at, days that were stored, numbers that changed, errors by tenant."""
+
+    tenants: int
+    days: int
+    changed: int
+    errors: Mapping[str, str]
+
+
+class RestatementService:
+    """Closes days, and keeps the ledger of what changed."""
+
+    def __init__(self, control: Control, queries: Queries, erasures: Erasures) -> None:
+        self._control, self._queries, self._erasures = control, queries, erasures
+        self.store = Restatements(control.database)
+
+    def of(
+        self,
+        tenant: str,
+        since: str | None = None,
+        metric: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Restatement]:
+        """Return a tenant's closed numbers that changed since a moment (date or RFC 3339), newest first.
+
+        Raises BadQuestionError.
+        """
+        one = self._control.tenant(tenant)
+        if metric is not None:
+            find(metric)
+        place = place_of(cursor, int)
+        found = self.store.page(
+            one.id, parse_moment(since, one.zone) if since is not None else None, metric, place[0] if place else None,
+            check_limit(limit) + 1,
+        )  # fmt: skip
+        return paged(found, limit, lambda row: (row[0],), lambda row: row[1])
+
+    def restate(self, tenant: str | None = None) -> Restated:
+        """Look at the days that are over of all tenants or one: close what is settled, and note what changed since it was closed.
+
+        One tenant's error stops no other.
+        """
+        self._control.follow()
+        done, errors = [], {}
+        for one in [self._control.tenant(tenant)] if tenant is not None else list(self._control.tenants().values()):
+            try:
+                done.append(self._restate(one))
+            except HubbubError as error:
+                errors[one.id] = error.message
+        return Restated(len(done), sum(days for days, _ in done), sum(changed for _, changed in done), errors)
+
+    def _restate(self, tenant: Tenant) -> tuple[int, int]:
+        erased = self._erasures.of(tenant.id)
+        erased_at = max(erased.contacts.values()).replace(tzinfo=UTC) if erased and erased.contacts else None
+        stored = changed = 0
+        with self._queries.asking(tenant) as (ask, reading, now):
+            since = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
+            today = day_of(now, tenant.tz)
+            first = max(day_of(moment(since), tenant.tz), today - LONGEST) if since is not None else today
+            while first < today:
+                after = min(first + timedelta(days=AT_ONCE), today)
+                was = self.store.closed(tenant.id, first, after)
+                days, changes = compare(reading, tenant, was, seen(ask, tenant, first, after), erased_at, now)
+                self.store.write(tenant.id, days, changes)
+                stored, changed, first = stored + len(days), changed + len(changes), after
+        self.store.forget(tenant.id, today - LONGEST)
+        return stored, changed

@@ -1,0 +1,246 @@
+"""Subscriptions: digests of days, weeks and months that arrive by themselves.
+
+A digest that is due waits until its period is complete, up to some hours, and then
+says what is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hubbub.alerts.notice import Notice
+from hubbub.alerts.rules import GRACE
+from hubbub.clock import Clock
+from hubbub.control.alerts import new_id
+from hubbub.control.control import Control
+from hubbub.control.outbox import Draft, Outbox
+from hubbub.control.subscriptions import Subscription, Subscriptions
+from hubbub.errors import BadInputError, HubbubError, NotFoundError
+from hubbub.model.answers import Removed
+from hubbub.model.page import Page
+from hubbub.model.question import Question
+from hubbub.model.tenant import Tenant, check_zone
+from hubbub.news.news import News
+from hubbub.reports import formats as formats_
+from hubbub.reports import sections as sections_
+from hubbub.reports.digest import digest, missing
+from hubbub.reports.period import KINDS, Period, period_of
+from hubbub.services.reports import ReportService
+from hubbub.settings import Settings
+from hubbub.telemetry import log
+
+LONGEST_WAIT = 24
+"""Hours."""
+_HOUR = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What became of the digests that were due: how many were written or wait, and errors by subscription."""
+
+    written: int
+    waiting: int
+    errors: Mapping[str, str]
+
+
+class SubscriptionService:
+    """Sends digests of days, weeks and months; `news_of` gives the news of a question's range."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        control: Control,
+        outbox: Outbox,
+        reports: ReportService,
+        news_of: Callable[[Tenant, Question], News],
+    ) -> None:
+        self._settings, self._clock, self._control = settings, clock, control
+        self._outbox, self._reports, self._news_of = outbox, reports, news_of
+        self._store = Subscriptions(control.database)
+
+    def add(
+        self, tenant: str, destination: str, kind: str, zone: str | None = None, at: str = "07:00", wait_hours: int = 4,
+        sections: Sequence[str] = (), formats: Sequence[str] = (),
+    ) -> Subscription:  # fmt: skip
+        """Send a digest of every period (kind daily, weekly, monthly) that ends from now on to a destination.
+
+        It goes out at `at` in `zone` (None: the tenant's) on the day after the period, or up to `wait_hours` later where the
+        period is not complete. `sections` are those of the report behind it (none: all), `formats` the files that go with a mail.
+        """
+        one = self._control.tenant(tenant)
+        found = self._outbox.destination(one.id, destination)
+        if kind not in KINDS:
+            raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
+        if not 0 <= wait_hours <= LONGEST_WAIT:
+            raise BadInputError(f"wait_hours: 0 to {LONGEST_WAIT}")
+        if formats and found.kind != "mail":
+            raise BadInputError("formats: only a mail has files with it")
+        chosen = [section.name for section in sections_.chosen(list(sections) or None)] if sections else []
+        written = [one.name for one in formats_.writable(list(formats))] if formats else []
+        return self._store.add(
+            new_id("sub"), one.id, destination, kind, check_zone(zone or one.zone), _hour(at), wait_hours, chosen, written,
+            period_of(one, kind, self._clock()).end,
+        )  # fmt: skip
+
+    def of(self, tenant: str) -> Page[Subscription]:
+        """Return a tenant's subscriptions, oldest first: what is sent when, up to which period, and what one waits for."""
+        return Page(self._store.of(self._control.tenant(tenant).id))
+
+    def stop(self, tenant: str, subscription: str) -> Subscription:
+        """Send nothing more of a subscription."""
+        found = self._store.get(self._control.tenant(tenant).id, subscription)
+        self._store.stop(found.id)
+        return self._store.get(found.tenant, found.id)
+
+    def remove(self, tenant: str, subscription: str) -> Removed:
+        """Delete a subscription."""
+        self._store.remove(self._control.tenant(tenant).id, subscription)
+        return Removed(subscription)
+
+    # --- without signing in
+
+    def unsubscribe(self, token: str, *, stop: bool = False) -> Subscription:
+        """Return the subscription that a link out of a message names, and stop it if asked to. Raises NotFoundError."""
+        id_, _, mac = token.partition(".")
+        if not hmac.compare_digest(mac, self._mac(id_)):
+            raise NotFoundError("this link names no subscription: it may have been cut")
+        self._store.find(id_)
+        if stop:
+            self._store.stop(id_)
+        return self._store.find(id_)
+
+    def _mac(self, id_: str) -> str:
+        key = self._control.derived("unsubscribe")
+        return hmac.new(key, id_.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:40]
+
+    # --- when one is due
+
+    def send(self) -> Digests:
+        """Write the digests that are due into the outbox."""
+        self._control.follow()
+        states: Counter[str] = Counter()
+        errors: dict[str, str] = {}
+        for one in self._store.active():
+            tenant = self._control.tenants().get(one.tenant)
+            if tenant is None:
+                continue
+            try:
+                states[self._send(one, tenant)] += 1
+            except HubbubError as error:
+                errors[one.id] = error.message
+                self._store.waits(one.id, error.message)
+        return Digests(states["written"], states["waiting"], errors)
+
+    def _send(self, one: Subscription, tenant: Tenant) -> str:
+        """Write the digest of the last period that is over, if it is due, complete or late enough; says what became of it."""
+        now, zone = self._clock(), ZoneInfo(one.zone)
+        period = period_of(tenant, one.kind, now)
+        due = max(datetime.combine(period.end, _time(one.at), zone), period.window(tenant).end + GRACE)
+        if period.end <= one.done_to or now < due:
+            return ""
+        report = _report_id(one, period, tenant)
+        data = self._data(one, period, report)
+        news = self._news(tenant, period, data)
+        lacking = str(news.freshness.get("behind", "")) or missing(data)
+        if lacking and now < due + timedelta(hours=one.wait_hours):
+            self._reports.delete(tenant.id, report)
+            self._store.waits(one.id, lacking)
+            return "waiting"
+        notes = _notes(one, due.astimezone(zone), now.astimezone(zone), lacking)
+        notice = self._notice(one, tenant, report, data, news, notes)
+        draft = Draft(
+            f"{one.id}.{period.start}",
+            tenant.id,
+            one.destination,
+            notice.type,
+            notice.document(),
+            now,
+            now,
+            one.id,
+            report,
+        )
+        if not self._store.sent(one, period.end, draft):
+            return ""
+        log.info("digest written", tenant=tenant.id, subscription=one.id, report=report)
+        return "written"
+
+    def _data(self, one: Subscription, period: Period, report: str) -> dict[str, Any]:
+        """Make the report behind a digest, or find it made, and return its data."""
+        sections = list(dict.fromkeys(["summary", *one.sections])) if one.sections else None
+        formats = list(dict.fromkeys(["json", "html", *one.formats]))
+        self._reports.make(
+            one.tenant, one.kind, start=period.start.isoformat(), end=period.end.isoformat(), sections=sections,
+            formats=formats, report=report,
+        )  # fmt: skip
+        found = json.loads(self._reports.file(one.tenant, report, "json").path.read_text("ascii"))
+        data: dict[str, Any] = found["data"]
+        return data
+
+    def _news(self, tenant: Tenant, period: Period, data: Mapping[str, Any]) -> News:
+        """Return the news of a period, with what is usual of the numbers of its report."""
+        window = period.window(tenant)
+        metrics = tuple(
+            row["metric"] for section in data["sections"] if section["name"] == "summary" for row in section["rows"]
+        )
+        return self._news_of(tenant, Question(metrics, window.start, window.end))
+
+    def _notice(
+        self, one: Subscription, tenant: Tenant, report: str, data: Mapping[str, Any], news: News, notes: Sequence[str]
+    ) -> Notice:
+        path, stop = f"/t/{tenant.id}/reports", f"/unsubscribe/{one.id}.{self._mac(one.id)}"
+        base = self._settings.address("") if self._settings.public_url else ""
+        usual = {number.metric: number.usual for number in news.numbers if not number.dimension}
+        made = digest(
+            data,
+            usual,
+            [point.whole for point in news.points] or [news.lead],
+            notes,
+            f"{base}{path}" if base else "",
+            f"{base}{stop}" if base else "",
+        )
+        rows = [row for section in data["sections"] if section["name"] == "summary" for row in section["rows"]]
+        content = {
+            "tenant": tenant.id, "kind": one.kind, "from": data["from"], "to": data["to"], "report": report,
+            "numbers": [{name: row[name] for name in ("metric", "unit", "value", "previous", "state")} for row in rows],
+        }  # fmt: skip
+        files = tuple((report, format_) for format_ in one.formats)
+        return Notice("digest", made.title, made.lines, path, content, made.html, stop, files)
+
+
+def _notes(one: Subscription, due: datetime, now: datetime, lacking: str) -> list[str]:
+    """Say when a digest is late, and what of it is not complete."""
+    notes = []
+    if now - due >= timedelta(minutes=15):
+        why = f": {one.waits_for}" if one.waits_for and not lacking else ""
+        notes.append(f"Sent at {now:%H:%M} instead of {due:%H:%M}{why}.")
+    if lacking:
+        notes.append(f"It was not waited for any longer; {lacking}.")
+    return notes
+
+
+def _report_id(one: Subscription, period: Period, tenant: Tenant) -> str:
+    """Return the one id of a subscription's report of a period; ids sort by the end of the period."""
+    ended = int(period.window(tenant).end.timestamp() * 1000)
+    return f"rep_{ended:012x}{hashlib.sha256(f'{one.id} {period.start}'.encode()).hexdigest()[:12]}"
+
+
+def _hour(text: str) -> str:
+    _time(text)
+    return text
+
+
+def _time(text: str) -> time:
+    found = _HOUR.match(text)
+    if found is None:
+        raise BadInputError(f"at: {text[:20]!r} is not a time of day like 07:00")
+    return time(int(found[1]), int(found[2]))

@@ -1,0 +1,191 @@
+"""Import of an exported tenant: its facts as they were, so that every number, tie and duplicate is the same here.
+
+The tenant is closed until all is there. Where its import is cut short it is deleted with whatever came, at the latest next night.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hubbub.control.control import Control
+from hubbub.errors import BadInputError, ConflictError, NotFoundError
+from hubbub.facts.refresh import refresh
+from hubbub.model import calendar
+from hubbub.model.calendar import Calendar
+from hubbub.model.tenant import Retention, Tenant, check_tenant_id, check_tones, check_zone
+from hubbub.services.tenant_export import AT_ONCE, FORM, IDENTITIES, MANIFEST, Exported
+from hubbub.storage import schema
+from hubbub.storage.backup import File, Progress, check_files
+from hubbub.storage.store import Store
+from hubbub.storage.tenant_tables import Owner, Table, tables
+
+LEFT_AFTER = timedelta(hours=12)
+"""After which a tenant whose import was cut short is deleted."""
+LARGEST_SEQ = 1 << 60
+"""Places in the order of arrival that leave room for all that will come."""
+Remove = Callable[[int, str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a tenant is made with."""
+
+    id: str
+    zone: str
+    name: str
+    retention: Retention
+    calendar: Calendar
+    hotspot_tones: tuple[str, ...] = ()
+    contact_names: bool = True
+
+
+def import_tenant(
+    store: Store,
+    control: Control,
+    source: Path,
+    now: datetime,
+    remove: Remove,
+    progress: Progress,
+    name: str | None = None,
+) -> tuple[Tenant, Exported]:
+    """Make the tenant that a folder holds, under its own id or `name`, with everything it had; returns both.
+
+    `remove` takes a tenant away again, by number and id, when something fails. Raises NotFoundError, BadInputError, ConflictError
+    when there is such a tenant, StoreDamagedError that names each damaged file.
+    """
+    exported = read_export(source)
+    check_files({one: source / one for one in exported.files}, exported.files, progress)
+    settings = _settings(exported.tenant, name)
+    tenant = _make(control, settings, now + LEFT_AFTER)
+    try:
+        last, owner = 0, Owner(tenant.no, tenant.id)
+        for table in _exported(exported):
+            last = max(last, _take_in(store, owner, table, _file(source, table), progress))
+        with store.log.exclusive():
+            store.identities.take_in(tenant.no, _identities(source / IDENTITIES))
+        store.log.go_on_behind(last >> 20)
+        refresh(store, progress=progress)
+        _compare(store, owner, exported)
+    except BaseException:
+        with suppress(Exception):
+            remove(tenant.no, tenant.id)
+        raise
+    return control.reopen_tenant(tenant.id), exported
+
+
+def read_export(source: Path) -> Exported:
+    """Return what an export says of itself. Raises NotFoundError, BadInputError."""
+    try:
+        found: dict[str, Any] = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
+        files = {name: File(**one) for name, one in found.pop("files").items()}
+        exported = Exported(**found, files=files)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(
+            f"{source} is no export of a tenant: there is no {MANIFEST} in it; unpack a ZIP first"
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BadInputError(f"{source / MANIFEST} is damaged, or not of an export of a tenant") from None
+    if (exported.form, exported.layout) != (FORM, schema.VERSION):
+        raise BadInputError(
+            f"{source} has the layout {exported.form}.{exported.layout}, this Hubbub reads {FORM}.{schema.VERSION}: it was "
+            f"written by Hubbub {exported.hubbub}"
+        )
+    wanted = {IDENTITIES, *(_file(source, table).relative_to(source).as_posix() for table in _exported(exported))}
+    if missing := sorted(wanted - set(files)):
+        raise BadInputError(f"{source / MANIFEST} does not name {', '.join(missing)}")
+    return exported
+
+
+def _exported(exported: Exported) -> list[Table]:
+    """Return the tables that an export holds: one of an earlier version has none of those that came later. Events it always has."""
+    return [table for table in tables() if table.name == "event" or table.name in exported.rows]
+
+
+def _settings(said: Mapping[str, Any], name: str | None) -> Settings:
+    try:
+        retention, hours = Retention(**said["retention"]), calendar.read(said["calendar"]) if said["calendar"] else None
+        return Settings(
+            check_tenant_id(name or said["id"]), check_zone(said["zone"]), str(said["name"]), retention,
+            hours or calendar.NO_CALENDAR, check_tones(said.get("hotspot_tones", ())), bool(said.get("contact_names", True)),
+        )  # fmt: skip
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"{MANIFEST}: the tenant's settings are damaged ({error})") from None
+
+
+def _make(control: Control, settings: Settings, left_after: datetime) -> Tenant:
+    """Make the tenant, and close it."""
+    try:
+        tenant = control.add_tenant(settings.id, settings.zone, settings.name, settings.retention)
+    except ConflictError:
+        raise ConflictError(
+            f"tenant {settings.id!r} exists already, or waits to be deleted: import it under another name with --as, or first "
+            f"'hubbub tenants delete {settings.id} --grace 0'"
+        ) from None
+    control.change_tenant(tenant.id, hotspot_tones=settings.hotspot_tones, contact_names=settings.contact_names)
+    if settings.calendar:
+        control.set_calendar(tenant.id, settings.calendar)
+    control.close_tenant(tenant.id, left_after)
+    return tenant
+
+
+def _file(source: Path, table: Table) -> Path:
+    return source / ("events.parquet" if table.name == "event" else f"tables/{table.name}.parquet")
+
+
+def _take_in(store: Store, owner: Owner, table: Table, file: Path, progress: Progress) -> int:
+    """Store the rows of a table as a tenant's; returns the last place in the order of arrival."""
+    count = last = 0
+    for batch in _batches(file, table):
+        with store.facts.write() as writing:
+            if table.name == "quarantine":  # its ids are the store's own
+                low = min(writing.value("SELECT min(id) FROM quarantine") or 0, 0)
+                batch["id"] = range(low - len(batch["id"]), low)
+            table.add(writing, owner, list(zip(*batch.values(), strict=True)))
+        if table.name == "event":
+            last = max(last, *batch["seq"])
+            if last > LARGEST_SEQ:
+                raise BadInputError(f"{file.name}: an event's seq is {last}, which no store gives")
+        count += len(next(iter(batch.values())))
+        progress(f"{table.name}: {count} rows")
+    return last
+
+
+def _batches(file: Path, table: Table) -> Iterator[dict[str, Sequence[Any]]]:
+    """Yield the rows of a file, some thousand at a time, as columns."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as opened:
+        if missing := set(opened.schema_arrow.names) - set(table.columns):
+            raise BadInputError(
+                f"{file.name}: this Hubbub knows no column {', '.join(sorted(missing))} of {table.name}"
+            )
+        for batch in opened.iter_batches(AT_ONCE):
+            there = batch.to_pydict()
+            if batch.num_rows:
+                yield {name: there.get(name) or [None] * batch.num_rows for name in table.columns}
+
+
+def _identities(file: Path) -> memoryview:
+    """Return the identities of a file, sorted."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    idents = pq.read_table(file, columns=["ident"])["ident"].combine_chunks()
+    ordered = idents.take(pc.array_sort_indices(idents))
+    whole = memoryview(ordered.buffers()[1]).cast("b").cast("q") if len(ordered) else memoryview(b"").cast("q")
+    return whole[ordered.offset : ordered.offset + len(ordered)]
+
+
+def _compare(store: Store, owner: Owner, exported: Exported) -> None:
+    """Check that there are as many rows here as there were."""
+    with store.facts.read() as reading:
+        for table in _exported(exported):
+            here = table.count(reading, owner)
+            if here != exported.rows[table.name]:
+                raise BadInputError(f"{table.name}: {exported.rows[table.name]} rows were exported, {here} came in")

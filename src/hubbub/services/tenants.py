@@ -1,0 +1,93 @@
+"""Tenants: who there is, made and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hubbub.control.control import Control
+from hubbub.errors import NotFoundError
+from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.tenant import Retention, Tenant
+from hubbub.services.names import NameService
+from hubbub.settings import Settings
+
+_GRAINS = ("raw", "hour", "day", "week", "month", "facts")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantView:
+    """A tenant."""
+
+    tenant: str
+    """Its id."""
+    zone: str
+    """IANA time zone of its days."""
+    name: str
+    """For people."""
+    retention: Retention
+    hotspot_tones: Sequence[str]
+    """Tones that hotspots count beside the topics complaint and escalation."""
+    contact_names: bool
+    """Whether what contacts are called is kept."""
+
+
+class TenantService:
+    """Makes and changes tenants."""
+
+    def __init__(self, settings: Settings, control: Control, names: NameService) -> None:
+        self._settings, self._control, self._names = settings, control, names
+
+    def of(self, tenant: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[TenantView]:
+        """Return all tenants, oldest first, or one alone; `limit` cuts them into pages."""
+        after = (place_of(cursor, int) or (0,))[0]
+        self._control.follow()
+        chosen = [self._control.tenant(tenant)] if tenant is not None else self._control.tenants().values()
+        found = [one for one in chosen if one.no > after]
+        return paged(found, limit and check_limit(limit), lambda one: (one.no,), _view)
+
+    def get(self, tenant: str) -> TenantView:
+        """Return one tenant."""
+        return _view(self._control.tenant(tenant))
+
+    def add(
+        self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
+    ) -> TenantView:
+        """Make a tenant with the default retention, or the given one."""
+        kept = Retention(**(self._settings.retention.model_dump() | dict(retention or {})))
+        return _view(self._control.add_tenant(tenant, zone or self._settings.default_zone, name, kept))
+
+    def change(
+        self,
+        tenant: str,
+        zone: str | None = None,
+        name: str | None = None,
+        retention: Mapping[str, int | None] | None = None,
+        hotspot_tones: Sequence[str] | None = None,
+        contact_names: bool | None = None,
+    ) -> TenantView:
+        """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept.
+
+        All count at once; names of contacts that are no longer kept are deleted.
+        """
+        current = self._control.tenant(tenant)
+        kept = None
+        if retention is not None:
+            kept = Retention(**({g: getattr(current.retention, g) for g in _GRAINS} | dict(retention)))
+        changed = self._control.change_tenant(
+            tenant, zone=zone, name=name, retention=kept, hotspot_tones=hotspot_tones, contact_names=contact_names
+        )
+        if not changed.contact_names:
+            self._names.forget(changed, "contact")
+        return _view(changed)
+
+    def ensure(self, tenant: str, zone: str | None, *, retention: Retention | None = None) -> tuple[Tenant, bool]:
+        """Return a tenant, made with `retention` when there was none; and whether it was made."""
+        try:
+            return self._control.tenant(tenant), False
+        except NotFoundError:
+            return self._control.add_tenant(tenant, zone or self._settings.default_zone, retention=retention), True
+
+
+def _view(one: Tenant) -> TenantView:
+    return TenantView(one.id, one.zone, one.name, one.retention, one.hotspot_tones, one.contact_names)

@@ -1,0 +1,299 @@
+"""What the jobs of each queue do. Every job may run again from its start, and does no harm by it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from hubbub.errors import BadRequestError, TenantsFailedError
+from hubbub.jobs.payloads import (
+    DAY,
+    AggregateDay,
+    Aggregation,
+    CatchUp,
+    Ingest,
+    Labels,
+    Payload,
+    Reply,
+    Report,
+    Snapshots,
+    Task,
+)
+from hubbub.model.page import Page
+from hubbub.model.plain import plain
+from hubbub.replies.reply import Replies
+from hubbub.services.coverage import CoverageService
+from hubbub.services.fetching import FetchService
+from hubbub.services.integrations import IntegrationService
+from hubbub.services.judging import JudgingService
+from hubbub.services.messages import MessageService
+from hubbub.services.reports import ReportService
+from hubbub.services.restatements import RestatementService
+from hubbub.services.snapshots import SnapshotService
+from hubbub.services.subscriptions import SubscriptionService
+
+PAGE = 200
+Row = TypeVar("Row")
+
+
+class Workflows:
+    """What jobs do, by the services that do it. `ask` runs an operation that is still called by its name."""
+
+    def __init__(
+        self,
+        ask: Callable[..., Any],
+        reports: ReportService,
+        restatements: RestatementService,
+        subscriptions: SubscriptionService,
+        judging: JudgingService,
+        messages: MessageService,
+        coverage: CoverageService,
+        integrations: IntegrationService,
+        fetching: FetchService,
+        replies: Replies,
+        snapshots: SnapshotService,
+    ) -> None:
+        self._snapshots = snapshots
+        self._integrations, self._fetching, self._replies = integrations, fetching, replies
+        self._coverage = coverage
+        self._judging, self._messages = judging, messages
+        self._ask = ask
+        self._subscriptions = subscriptions
+        self._reports = reports
+        self._restatements = restatements
+
+    def run(self, task: Task, queue: str, payload: Any) -> Any:
+        """Do a job of a queue; returns its result as JSON has it."""
+        work: Mapping[str, Callable[[Task, Any], Any]] = {
+            "trend-aggregation": self.trends,
+            "aggregation": self.aggregation,
+            "snapshots": self.snapshots,
+            "fan-out": self.fan_out,
+            "analytics-ingest": self.ingest,
+            "catch-up": self.catch_up,
+            "analytics-aggregate": self.aggregate_day,
+            "ai-responses": self.reply,
+            "watch-sources": self.watch_sources,
+            "retention": self.retention,
+            "labels": self.labels,
+            "reports": self.report,
+            "alerts": self.alerts,
+            "restatements": self.restatements,
+        }
+        return plain(work[queue](task, payload))
+
+    def keep_promises(self) -> None:
+        """Start promised jobs that were not started, of processes that died."""
+        self._ask("keep_promises")
+
+    def forget_replies(self, references: Sequence[str]) -> None:
+        """Delete what jobs that are no more referred to."""
+        self._replies.forget(references)
+
+    def aggregation(self, task: Task, payload: Aggregation) -> Any:
+        """Publish a table where it is stale, or write the given days again."""
+        return self._by_days(task, payload, "aggregate", relation=payload.relation)
+
+    def trends(self, task: Task, payload: Payload) -> Any:
+        """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`, also in the old spelling."""
+        days = payload.days()
+        answer = _checked(
+            self._ask("aggregate_trends", dates=[day.isoformat() for day in days], again=bool(payload.dates))
+        )
+        spelled = {"organizationsProcessed": "tenants_processed", "trendsCreated": "trends_created"}
+        return {**answer, **{theirs: answer[ours] for theirs, ours in spelled.items() if ours in answer}}
+
+    def snapshots(self, task: Task, payload: Snapshots) -> Any:
+        """Make the snapshots of each date, or of the last whole period before each tick; daily ticks settle earlier ones too."""
+        moments = (
+            [{"date": day.isoformat()} for day in _firsts(payload)]
+            or [{"at": t.isoformat()} for t in payload.ticks]
+            or [{}]
+        )
+        total: dict[str, Any] = {"processed": 0, "created": 0, "errors": {}}
+        for number, moment in enumerate(moments):
+            answer = self._snapshots.make(payload.kind, tenant=task.tenant, **moment)
+            total = _add(total, answer)
+            task.progress(100 * (number + 1) // len(moments))
+        if payload.kind == "daily" and not payload.dates:
+            total = _add(total, plain(self._snapshots.settle()))
+        return _checked(total)
+
+    def fan_out(self, task: Task, payload: Payload) -> Any:
+        """Start one job per integration that is fetched from and day; when all of a day have ended, aggregate it.
+
+        A tick fetches the last day that was over in the integration's own zone, and after that starts a job for what is still not
+        there of each, which nobody waits for. A day that is over is fetched once, whoever asks for it first; a backfill, and a day
+        that is not over yet, are fetched under ids of their own, and leave the night to come.
+        """
+        report: dict[str, Any] = {}
+        asked: list[dt.date] | list[dt.datetime] = payload.dates or payload.ticks
+        for number, moment in enumerate(sorted(set(asked))):
+            prefixes: dict[dt.date, set[str]] = {}
+            for one in _all(lambda cursor: self._integrations.of(task.tenant, "fetched", cursor, PAGE)):
+                if not one.fetches:
+                    continue
+                zone = ZoneInfo(one.settings.get("zone", "UTC"))
+                day = (moment.astimezone(zone) - DAY).date() if isinstance(moment, dt.datetime) else moment
+                is_over = dt.datetime.now(zone).date() > day
+                prefix = f"ingest:{day}:" if is_over and not payload.is_backfill else f"ingest-again:{task.id}:{day}:"
+                task.start(
+                    "analytics-ingest",
+                    {"integration_id": one.id, "date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
+                    job_id=f"{prefix}{one.tenant}:{one.id}", tenant=one.tenant,
+                )  # fmt: skip
+                prefixes.setdefault(day, set()).add(prefix if task.tenant is None else f"{prefix}{task.tenant}:")
+            for day, waited in sorted(prefixes.items()):
+                while any(map(task.busy, waited)):
+                    time.sleep(1)
+                    task.progress(100 * number // len(asked))
+                report[day.isoformat()] = dict(sum(map(Counter, map(task.ended, waited)), Counter()))
+                task.start(
+                    "analytics-aggregate",
+                    {"date": day.isoformat(), "job_id": task.id, "is_backfill": payload.is_backfill},
+                    job_id=f"aggregate:{day}:{task.id}",
+                    tenant=task.tenant,
+                )
+        return {"days": report, "catching_up": 0 if payload.dates else self._catch_up(task)}
+
+    def _catch_up(self, task: Task) -> int:
+        """Start a job for each integration with days that are not there, unless one still runs; returns how many."""
+        count = 0
+        for one in _all(lambda cursor: self._fetching.due(cursor, PAGE, task.tenant)):
+            prefix = f"catch-up:{one.tenant}:{one.integration_id}:"
+            if one.dates and not task.busy(prefix):
+                payload = {"integration_id": one.integration_id, "dates": plain(one.dates)}
+                task.start("catch-up", payload, job_id=f"{prefix}{task.id}", tenant=one.tenant)
+                count += 1
+        return count
+
+    def catch_up(self, task: Task, payload: CatchUp) -> Any:
+        """Fetch the days of an integration one after the other; a day that fails ends the job, which is tried again."""
+        total: dict[str, Any] = {"days": 0}
+        for number, day in enumerate(payload.dates):
+            fetched = self._fetching.day(owner_of(task), payload.integration_id, day.isoformat(), catching_up=True)
+            total = {"days": number + 1, "stored": total.get("stored", 0) + fetched.stored}
+            task.progress(100 * (number + 1) // len(payload.dates))
+        return total
+
+    def ingest(self, task: Task, payload: Ingest) -> Any:
+        """Fetch one day of one integration."""
+        return self._fetching.day(
+            owner_of(task), payload.integration_id, payload.date.isoformat(), is_backfill=payload.is_backfill
+        )
+
+    def aggregate_day(self, task: Task, payload: AggregateDay) -> Any:
+        """Publish a day after its ingestion; a backfill writes it again."""
+        days = Payload(dates=[payload.date] if payload.is_backfill else [])
+        return self._by_days(task, days, "aggregate", tenant=task.tenant)
+
+    def reply(self, task: Task, payload: Reply) -> Any:
+        """Have a suggestion made and handed over."""
+        task.progress(10)  # the worker may sit beside the server, which does the work and cannot report from afar
+        return self._replies.reply(owner_of(task), payload.reference, task.progress)
+
+    def report(self, task: Task, payload: Report) -> Any:
+        """Make a report and keep it; one that an earlier try has made stays."""
+        return self._reports.make(
+            owner_of(task), payload.kind, start=payload.start.isoformat(), end=payload.end.isoformat(),
+            sections=payload.sections, formats=payload.formats, report=payload.report, progress=task.progress,
+        )  # fmt: skip
+
+    def labels(self, task: Task, payload: Labels) -> Any:
+        """Train a classifier of a set, or label stored messages: one tenant's, or those of all that have labels of their own."""
+        if task.tenant is None:
+            if payload.task != "run":
+                raise BadRequestError(
+                    "the payload does not fit the queue 'labels': say whose classifier it is - at `$.tenant`"
+                )
+            return _checked(self._ask("label_everything"))
+        if payload.task == "train":
+            trained = self._ask("train_labels", tenant=task.tenant, label_set=payload.label_set, by="job")
+            if not trained["used"]:
+                return trained
+            return {**trained, "labelled": self._ask("run_labels", tenant=task.tenant)}
+        days = {"start": payload.start and payload.start.isoformat(), "end": payload.end and payload.end.isoformat()}
+        return self._ask("run_labels", tenant=task.tenant, **days)
+
+    def retention(self, task: Task, payload: Payload) -> Any:
+        """Delete what is past its retention."""
+        return self._ask("retention")
+
+    def alerts(self, task: Task, payload: Payload) -> Any:
+        """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""
+        judged, digests = self._judging.judge(), self._subscriptions.send()
+        return {**plain(judged), "digests": digests, "messages": self._messages.deliver()}
+
+    def restatements(self, task: Task, payload: Payload) -> Any:
+        """Close what is settled of the days that are over, and note which closed numbers changed."""
+        return _checked(self._restatements.restate())
+
+    def watch_sources(self, task: Task, payload: Payload) -> Any:
+        """Look for silences."""
+        return self._coverage.watch()
+
+    def _by_days(self, task: Task, payload: Payload, operation: str, **params: Any) -> Any:
+        """Ask for what is due, or for each day that was asked for; adds up what came back."""
+        if not payload.dates:
+            return _checked(self._ask(operation, **params))
+        total: dict[str, Any] = {}
+        days = sorted(set(payload.dates))
+        for number, day in enumerate(days):
+            total = _add(total, self._ask(operation, start=day.isoformat(), end=(day + DAY).isoformat(), **params))
+            task.progress(100 * (number + 1) // len(days))
+        return _checked(total)
+
+
+def _all(ask: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
+    """Yield the rows of a list, read page by page."""
+    cursor: str | None = None
+    while True:
+        page = ask(cursor)
+        yield from page.rows
+        if (cursor := page.next) is None:
+            return
+
+
+def owner_of(task: Task) -> str:
+    """Return the tenant of a job of a queue whose jobs are one tenant's each."""
+    if task.tenant is None:
+        raise BadRequestError("a job of this queue is for one tenant, and this one names none")
+    return task.tenant
+
+
+def _firsts(payload: Snapshots) -> list[dt.date]:
+    """One date of every asked period."""
+
+    def first(day: dt.date) -> dt.date:
+        if payload.kind == "weekly":
+            return day - DAY * day.weekday()
+        return day.replace(day=1) if payload.kind == "monthly" else day
+
+    return sorted({first(day) for day in payload.dates})
+
+
+def _add(total: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Add up the counts of two answers; who was processed is the same in both, errors are joined."""
+    joined = dict(total)
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            joined[name] = {**joined.get(name, {}), **value}
+        elif isinstance(value, int):
+            joined[name] = (
+                max(joined.get(name, 0), value) if name.endswith("processed") else joined.get(name, 0) + value
+            )
+        else:
+            joined[name] = value
+    return joined
+
+
+def _checked(answer: Any) -> Any:
+    """Return an answer without errors; one with errors is a failure, so that the failed tenants are tried again."""
+    answer = plain(answer)
+    if answer.get("errors"):
+        raise TenantsFailedError(result=answer)
+    return answer

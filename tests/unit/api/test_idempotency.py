@@ -1,0 +1,114 @@
+"""`Idempotency-Key` over HTTP: answered again, not done again, and nobody else's."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from hubbub.control.control import SCOPES
+from tests.unit.api.conftest import Face
+from tests.unit.api.test_abuse import INGEST, REPLY
+
+KEY = '"8e03978e-40d5-43e8-bc93-6894a57f9324"'
+CREATE: dict[str, tuple[dict[str, Any], bool]] = {
+    "/v1/tenants": ({"tenant": "new"}, True),
+    "/v1/keys": ({"scopes": ["read"]}, False),
+    "/v1/jobs/analytics-ingest": ({"payload": INGEST}, False),
+    "/v1/ai/responses": (REPLY, False),
+    "/v1/integrations": ({"provider": "facebook_page", "settings": {"page_id": "7"}, "secret": "s"}, False),
+    "/v1/snapshots": ({"kind": "daily", "date": "2026-08-01"}, False),
+}
+"""Routes that create, with a body; and whether it is the operator who may."""
+
+
+@pytest.fixture
+def admin(face: Face) -> Face:
+    """Give the tenant a key that may do everything."""
+    return Face(face.engine, face.http, face.engine.keys.add("acme", SCOPES).key)
+
+
+def send(face: Face, path: str, body: Any, key: str | None = KEY, **headers: str) -> httpx2.Response:
+    """Post with an Idempotency-Key."""
+    headers = face.auth | ({"Idempotency-Key": key} if key is not None else {}) | headers
+    return face.http.post(path, json=body, headers=headers)
+
+
+def boss(face: Face) -> Face:
+    """The same with an operator's key."""
+    return Face(face.engine, face.http, face.operator)
+
+
+@pytest.mark.parametrize("path", CREATE)
+def test_a_repeated_request_is_answered_as_before(admin: Face, path: str) -> None:
+    """The same status and answer come back, marked as repeated, but for a secret; quoted or not, the key is the same."""
+    body, operators = CREATE[path]
+    face = boss(admin) if operators else admin
+    first = send(face, path, body)
+    assert first.status_code < 300, first.text
+    assert "idempotent-replayed" not in first.headers
+    for key in (KEY, KEY.strip('"')):
+        again = send(face, path, body, key)
+        assert (again.status_code, again.headers["idempotent-replayed"]) == (first.status_code, "true")
+        assert again.json() == first.json() | ({"key": None} if path == "/v1/keys" else {})
+    assert "idempotent-replayed" not in send(face, path, body, "another-key").headers
+
+
+def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
+    """Another body, or the same one to another route, is refused with its own code, and not done."""
+    assert send(admin, "/v1/keys", {"scopes": ["read"]}).status_code == 201
+    count = len(admin.engine.keys.of().rows)
+    for path, body in (("/v1/keys", {"scopes": ["ingest"]}), ("/v1/jobs/analytics-ingest", {"payload": INGEST})):
+        answer = send(admin, path, body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert len(admin.engine.keys.of().rows) == count
+    assert admin.engine.desk.jobs()["rows"] == []
+
+
+def test_what_failed_may_be_tried_again(admin: Face) -> None:
+    """A refusal is not kept: the same key is good for the mended request."""
+    assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "Mars/Olympus"}).status_code == 400
+    assert send(boss(admin), "/v1/tenants", {"tenant": "new", "zone": "UTC"}).status_code == 201
+
+
+def test_keys_of_tenants_are_apart(admin: Face) -> None:
+    """Two tenants that use the same key get an answer each; a key without the scope gets none of what was kept."""
+    body = {"payload": {"integration_id": "x", "date": "2026-08-01"}}
+    mine = send(admin, "/v1/jobs/analytics-ingest", body).json()
+    admin.engine.add_tenant("other")
+    other = Face(admin.engine, admin.http, admin.engine.keys.add("other", SCOPES).key)
+    assert send(other, "/v1/jobs/analytics-ingest", body).json()["id"] != mine["id"]
+    reader = Face(admin.engine, admin.http, admin.engine.keys.add("acme", ["read"]).key)
+    refused = send(reader, "/v1/jobs/analytics-ingest", body)
+    assert refused.status_code == 403
+    assert mine["id"] not in refused.text
+
+
+def test_many_at_once_do_it_once(admin: Face) -> None:
+    """Of eight requests at the same time one does it; the others get its answer, or a 409 that says to ask again."""
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda _: send(admin, "/v1/jobs/analytics-ingest", {"payload": INGEST}), range(8)))
+    assert {a.status_code for a in told} <= {202, 409}
+    assert {a.json()["code"] for a in told if a.status_code == 409} <= {"request_running"}
+    assert len({a.json()["id"] for a in told if a.status_code == 202}) == 1
+    assert len(admin.engine.desk.jobs()["rows"]) == 1
+
+
+def test_a_key_that_is_none_is_a_400(admin: Face) -> None:
+    """An empty, overlong or unprintable key is refused; without one nothing is remembered."""
+    for bad in ("", '""', "x" * 256, "a\tb"):
+        assert send(admin, "/v1/keys", {}, bad).status_code == 400, bad
+    ids = {send(admin, "/v1/keys", {}, None).json()["id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_a_secret_is_kept_nowhere(admin: Face) -> None:
+    """Neither the text of a key nor an integration's secret is in any file after a request with an Idempotency-Key."""
+    text = send(admin, "/v1/keys", {}).json()["key"].split("_", 3)[3]
+    send(admin, "/v1/integrations", {**CREATE["/v1/integrations"][0], "secret": "canary-of-a-secret"}, "other")
+    for path in admin.engine.settings.data.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert text.encode() not in content and b"canary-of-a-secret" not in content, path.name

@@ -1,0 +1,215 @@
+"""Limits per key and tenant: buckets that fill at a rate, 429 with the seconds to wait, and nobody else's business."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.api import limits as limits_
+from hubbub.api.limits import Limiter
+from hubbub.control.control import Key
+from hubbub.errors import RateLimitedError
+from hubbub.settings import Limits
+from tests.unit.api.conftest import Face, event, serving
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def limits(**given: float) -> Limits:
+    """Return limits, those that are not given as they are by default."""
+    return Limits.model_validate(given)
+
+
+def taken(limiter: Limiter, key: str, kind: str = "reads") -> int:
+    """Take until refused; returns how many were given."""
+    for n in range(10_000):
+        try:
+            limiter.take(Key(key, "acme", ()), kind)
+        except RateLimitedError:
+            return n
+    return 10_000
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    """A key may send a burst at once and its rate from then on; a pause never saves up more than the burst."""
+    clock = Clock()
+    limiter = Limiter(limits(reads=10, ingests=100, burst=2), clock)
+    assert taken(limiter, "a") == 20
+    clock.now += 0.5
+    assert taken(limiter, "a") == 5
+    clock.now += 3600
+    assert taken(limiter, "a") == 20
+
+
+def test_keys_and_kinds_have_their_own() -> None:
+    """What one key has used up is there for another, and for the same key's other kind of request."""
+    limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
+    assert [taken(limiter, "a"), taken(limiter, "b"), taken(limiter, "a", "ingests")] == [20, 20, 200]
+
+
+def test_the_headers_say_what_is_left() -> None:
+    """Policy, remaining requests and seconds until all are back stand in the headers, and when to come back in the error."""
+    limiter = Limiter(limits(reads=10, ingests=100, burst=2), Clock())
+    assert limiter.take(Key("a", "acme", ()), "reads") == [
+        (b"ratelimit-policy", b'"reads";q=20;w=2'),
+        (b"ratelimit", b'"reads";r=19;t=1'),
+    ]
+    taken(limiter, "a")
+    with pytest.raises(RateLimitedError) as refused:
+        limiter.take(Key("a", "acme", ()), "reads")
+    assert refused.value.retry_after == pytest.approx(0.1)
+    assert refused.value.details["headers"] == [
+        (b"ratelimit-policy", b'"reads";q=20;w=2'), (b"ratelimit", b'"reads";r=0;t=2'),
+    ]  # fmt: skip
+
+
+def test_no_limit_is_no_header() -> None:
+    """A rate of 0 lets everything through and says nothing."""
+    limiter = Limiter(limits(reads=0, ingests=0, burst=1), Clock())
+    assert taken(limiter, "a") == 10_000
+    assert limiter.take(Key("a", "acme", ()), "reads") == []
+
+
+def test_slow_rates_let_one_through_at_a_time() -> None:
+    """A rate below one a second still gives a first request, and the next when its time has come."""
+    clock = Clock()
+    limiter = Limiter(limits(reads=0.1, ingests=0, burst=1), clock)
+    assert taken(limiter, "a") == 1
+    clock.now += 10
+    assert taken(limiter, "a") == 1
+
+
+def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys there are, the fullest buckets are forgotten, and a used one stays used."""
+    monkeypatch.setattr(limits_, "MOST_BUCKETS", 100)
+    clock = Clock()
+    limiter = Limiter(limits(reads=1, ingests=0, burst=10), clock)
+    for n in range(1000):
+        clock.now += 0.02
+        limiter.take(Key(f"k{n}", "acme", ()), "reads")
+    assert len(limiter._buckets) <= 100
+    taken(limiter, "busy")
+    for n in range(50):
+        limiter.take(Key(f"more{n}", "acme", ()), "reads")
+    assert taken(limiter, "busy") == 0
+
+
+@pytest.mark.parametrize("kind", ["events", "megabytes", "seconds"])
+def test_work_is_taken_from_the_tenant(kind: str) -> None:
+    """Work overdraws the bucket of the tenant, whichever of its keys caused it, and its requests wait until that is made up for."""
+    clock, unlimited = Clock(), {"reads": 0, "ingests": 0, "events": 0, "megabytes": 0, "seconds": 0}
+    limiter = Limiter(limits(**{**unlimited, kind: 2}), clock)
+    one, other, neighbour = Key("a", "acme", ()), Key("b", "acme", ()), Key("c", "zoo", ())
+    limiter.spend(one, {kind: 26})  # 20 may be done at once
+    for key in (one, other):
+        with pytest.raises(RateLimitedError, match="tenant acme may cause 2") as refused:
+            limiter.take(key, "reads")
+        assert refused.value.retry_after == pytest.approx(3)
+    assert limiter.take(neighbour, "reads") == []
+    clock.now += 3
+    assert limiter.take(one, "ingests") == []
+    limiter.spend(one, {kind: 1e9})  # nobody waits longer than a burst takes
+    clock.now += 10
+    assert limiter.take(other, "reads") == []
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Face]:
+    """Serve an engine whose keys may ask three times at once, and store thirty."""
+    with serving(tmp_path / "data", limits={"reads": 3, "ingests": 30, "burst": 1}) as made:
+        yield made
+
+
+def test_one_beyond_the_limit_is_a_429(slow: Face) -> None:
+    """The fourth request is a problem with Retry-After and the limit headers; other keys, storing and an operator go on."""
+    answers = [slow.get("/v1/metrics") for _ in range(3)]
+    assert [a.status_code for a in answers] == [200] * 3
+    assert [a.headers["ratelimit"].split(";")[1] for a in answers] == ["r=2", "r=1", "r=0"]
+    refused = slow.get("/v1/metrics")
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (429, "rate_limited", "1")
+    assert refused.headers["ratelimit-policy"] == '"reads";q=3;w=1'
+    assert refused.headers["ratelimit"].startswith('"reads";r=0;')
+    assert slow.post(event("1")).status_code == 202
+    other = Face(slow.engine, slow.http, slow.engine.keys.add("acme").key)
+    assert other.get("/v1/metrics").status_code == 200
+    assert slow.get("/healthz").status_code == 200
+    assert slow.http.get("/v1/tenants", headers={"Authorization": f"Bearer {slow.operator}"}).status_code == 200
+
+
+def mistyped(n: int, distinct: bool = False) -> list[dict[str, Any]]:
+    """Return events with a mistyped type, the same in each or another in each."""
+    return [{**event(str(i)), "type": f"mesage.recieved{i if distinct else ''}"} for i in range(n)]
+
+
+def test_events_bytes_and_time_count(tmp_path: Path) -> None:
+    """What a tenant sends and has worked on is counted whatever becomes of it, and ends in a 429 that names the kind."""
+    for kind, limit in (("events", 100), ("megabytes", 0.01), ("seconds", 0.001)):
+        with serving(tmp_path / kind, limits={kind: limit}) as made:
+            answers = [made.post(mistyped(500, distinct=True)) for _ in range(6)]
+            assert [a.status_code for a in answers[:2]] == [202, 202 if kind == "events" else answers[1].status_code]
+            assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "rate_limited")
+            assert answers[-1].headers["ratelimit"].startswith(f'"{kind}";r=0')
+            made.engine.add_tenant("zoo")
+            assert Face(made.engine, made.http, made.engine.keys.add("zoo").key).post(event("1")).status_code == 202
+
+
+def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3,000 events with the same mistyped type cost one suggestion, 3,000 others fifty a second, a huge name none."""
+    compared: list[str] = []
+
+    def close(word: str, *_: object, **__: object) -> list[str]:
+        compared.append(word)
+        return ["message.received"]
+
+    monkeypatch.setattr("difflib.get_close_matches", close)
+    monkeypatch.setattr("hubbub.model.event._hints", {})
+    monkeypatch.setattr("hubbub.model.event._worked_out", deque(maxlen=50))
+    told = face.post(mistyped(3000)).json()
+    assert len(told["rejected"]) == 3000
+    assert "did you mean 'message.received'" in told["rejected"][2999]["message"]
+    face.post({"x" * 250_000: 1})
+    assert compared == ["mesage.recieved"]
+    begun = time.monotonic()
+    assert len(face.post(mistyped(3000, distinct=True)).json()["rejected"]) == 3000
+    took = time.monotonic() - begun
+    assert len(compared) <= 50 * (2 + took)
+
+
+def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a tenant's requests hold all of its share, its others wait, and those of another tenant are answered."""
+    monkeypatch.setattr("hubbub.api.admission.SHARE", 2)
+    entered, go_on = threading.Semaphore(0), threading.Event()
+    running = 0
+
+    def held() -> dict[str, Any]:
+        nonlocal running
+        running += 1
+        entered.release()
+        assert go_on.wait(30)
+        return {"metrics": []}
+
+    monkeypatch.setattr(face.engine, "metrics", held)
+    face.engine.add_tenant("zoo")
+    zoo = Face(face.engine, face.http, face.engine.keys.add("zoo").key)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(face.get, "/v1/metrics") for _ in range(5)]
+        assert all(entered.acquire(timeout=30) for _ in range(2))
+        assert zoo.get("/v1/dashboard").status_code == 200
+        assert running == 2
+        go_on.set()
+        assert [one.result().status_code for one in waiting] == [200] * 5

@@ -1,0 +1,109 @@
+"""The refresh that runs beside a server: it folds what comes, goes on after a failure, and ends when it is to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub.api.app import RefreshLoop, create_app
+from hubbub.app import Engine
+from hubbub.errors import StoreFullError
+from tests.unit.api.conftest import event, open_engine
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a data folder with a tenant."""
+    with open_engine(tmp_path / "data") as engine:
+        engine.add_tenant("acme")
+    return tmp_path / "data"
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true, for some 30 seconds at most."""
+    for _ in range(3000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def folded(engine: Engine) -> bool:
+    """Say whether nothing waits to be stored or folded."""
+    with engine.store.facts.read() as reading:
+        return not engine.store.log.behind() and not reading.value("SELECT count(*) FROM todo")
+
+
+def test_two_servers_fold_what_comes(folder: Path) -> None:
+    """Two processes' loops on one folder fold everything once, whoever took it, and neither fails."""
+    with open_engine(folder) as one, open_engine(folder) as other:
+        loops = [RefreshLoop(engine, 0.01) for engine in (one, other)]
+        for loop in loops:
+            loop.start()
+        for n in range(20):
+            (one if n % 2 else other).record("acme", event(str(n)))
+        until(lambda: folded(one))
+        for loop in loops:
+            loop.stop()
+        assert [loop.error for loop in loops] == [None, None]
+        with one.store.facts.read() as reading:
+            assert reading.value("SELECT count(*) FROM event") == 20
+        assert one.verify()["clean"]
+
+
+def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went wrong is said, the loop is alive, and the next round folds what waits and takes the error back."""
+    with open_engine(folder) as engine:
+        refresh, full = engine.refresh, [True]
+
+        def failing() -> dict[str, Any]:
+            if full[0]:
+                raise StoreFullError
+            return refresh()
+
+        monkeypatch.setattr(engine, "refresh", failing)
+        engine.record("acme", event("a"))
+        loop = RefreshLoop(engine, 0.01)
+        loop.start()
+        until(lambda: loop.error is not None)
+        assert loop.error is not None and loop.error.startswith("StoreFullError") and loop.alive()
+        full[0] = False
+        until(lambda: loop.error is None and folded(engine))
+        loop.stop()
+
+
+def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every refresh fails, the server is ready to answer and says what is wrong; when one goes well, that is gone."""
+    with open_engine(folder, refresh_seconds=0.01) as engine:
+        refresh, full = engine.refresh, [True]
+
+        def failing() -> dict[str, Any]:
+            if full[0]:
+                raise StoreFullError
+            return refresh()
+
+        monkeypatch.setattr(engine, "refresh", failing)
+        with TestClient(create_app(engine)) as http:
+            until(lambda: http.get("/readyz").json()["status"] == "ready, refresh fails")
+            told = http.get("/readyz")
+            assert told.status_code == 200 and told.json()["error"].startswith("StoreFullError")
+            full[0] = False
+            until(lambda: http.get("/readyz").json()["status"] == "ready")
+            assert http.get("/readyz").json()["error"] is None
+
+
+def test_a_loop_that_hangs_is_not_alive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is started, and when no refresh ended for minutes, a loop is not alive; one that was stopped has nothing to do."""
+    monkeypatch.setattr("hubbub.api.app.STUCK_AFTER", 0.2)
+    with open_engine(folder) as engine:
+        loop = RefreshLoop(engine, 30)
+        assert not loop.alive()
+        loop.start()
+        until(lambda: not loop.alive())
+        loop.stop()
+        assert loop.alive()

@@ -1,0 +1,46 @@
+"""Contacts: how many there are is the engine's; who they are is for analysts."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.contacts import DRIVING, SCORE
+from tests.unit.dashboard.busy import VIEW, agree, asked, numbers, read, rows
+from tests.unit.dashboard.conftest import Pages
+
+
+def test_its_numbers_are_the_engines(busy: Pages) -> None:
+    """Cards, days and tables equal the engine's answers; the score has no line over time, and says so."""
+    http = busy.sign_in()
+    answer = asked(busy.engine, *DRIVING, SCORE)[0]
+    assert numbers(read(http, "/t/a/contacts", **VIEW)) == {name: answer[name] for name in (*DRIVING, SCORE)}
+    assert answer["blocked_contacts"] == 1
+    days = asked(busy.engine, "new_contacts", grain="day")
+    found = rows(http, "/t/a/contacts/chart", **VIEW, metric="new_contacts")
+    assert [int(row["new_contacts"]) for row in found] == [row["new_contacts"] for row in days]
+    assert "number at the end" in read(http, "/t/a/contacts/chart", **VIEW, metric=SCORE)
+    for part, dimension in (("channels", "channel"), ("accounts", "account_id")):
+        names = ("active_contacts", "new_contacts")
+        agree(
+            rows(http, f"/t/a/contacts/{part}", **VIEW), asked(busy.engine, *names, by=[dimension]), dimension, *names
+        )
+
+
+def test_who_they_are_is_for_analysts(busy: Pages) -> None:
+    """The most engaged stand there by score, highest first, for analysts; for a viewer or a guest there is no such part."""
+    found = rows(busy.sign_in("analyst", "a"), "/t/a/contacts/top", **VIEW)
+    scores = [float(row[SCORE]) for row in found]
+    known = {row["contact_id"]: row[SCORE] for row in asked(busy.engine, SCORE, by=["contact_id"])}
+    assert scores == sorted((value for value in known.values() if value), reverse=True)[:20]
+    assert all(known[row["contact_id"]] == float(row[SCORE]) for row in found)
+    assert "p3" not in [row["contact_id"] for row in found]
+    link = busy.engine.access.share_link("a", "range=28d").path
+    for http, path in ((busy.sign_in("viewer", "a"), "/t/a"), (busy.window(), link)):
+        assert http.get(f"{path}/contacts/top").status_code == http.get(f"{path}/contacts/top.csv").status_code == 404
+        assert "Most engaged" not in read(http, f"{path}/contacts")
+
+
+def test_under_a_filter_that_contacts_do_not_know(busy: Pages) -> None:
+    """By staff no contact is counted, and each part says so instead of a number without the filter."""
+    http = busy.sign_in()
+    html = read(http, "/t/a/contacts", **VIEW, staff_id="x")
+    assert not numbers(html) and "not known by staff" in html
+    assert "not known by staff" in read(http, "/t/a/contacts/top", **VIEW, staff_id="x")

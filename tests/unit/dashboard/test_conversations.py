@@ -1,0 +1,104 @@
+"""The conversations' pages: lists, search, one timeline and its files; for analysts, of their tenant, with every text escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+VIEW = "from=2026-08-18&to=2026-08-20"
+
+
+@pytest.fixture
+def talk(visitor: Visitor) -> Visitor:
+    """Two conversations whose every name and text is markup: one is answered, one waits."""
+    common = {
+        "channel": "web",
+        "channel_id": XSS,
+        "contact_id": XSS,
+        "source": "test",
+        "attributes": {"text": XSS, XSS: XSS},
+    }
+    events = [
+        {"type": "message.received", "id": f"{XSS}1", "time": "2026-08-19T08:00:00Z", "conversation_id": XSS},
+        {"type": "message.sent", "id": "2", "time": "2026-08-19T08:04:02Z", "conversation_id": XSS, "staff_id": XSS},
+        {"type": "conversation.escalated", "id": "3", "time": "2026-08-19T08:05:00Z", "conversation_id": XSS},
+        {
+            "type": "message.received",
+            "id": "4",
+            "time": "2026-08-19T09:00:00Z",
+            "conversation_id": "waits",
+            "contact_id": "bo",
+        },
+    ]
+    visitor.engine.record("acme", [{**common, **one} for one in events], history=True)
+    return visitor
+
+
+def test_the_list_leads_to_the_timeline_and_its_raw_events(talk: Visitor) -> None:
+    """A conversation's link shows who said what after which wait; each event, and all of them, as they are stored."""
+    listed = talk.page(f"/t/acme/conversations/list?{VIEW}")
+    one = unescape(next(a for a in re.findall(r'href="([^"]*/conversation\?[^"]*)"', listed) if "waits" not in a))
+    text = talk.see(one)
+    assert "after a wait of 4 min 2 s" in text and "Conversation escalated" in text and "Began" in text
+    page = talk.page(one)
+    assert XSS not in page and XSS not in listed and XSS in text
+    raw = [unescape(a) for a in re.findall(r'class="raw" href="([^"]+)"', page)]
+    first = talk.http.get(raw[0])
+    assert (len(raw), first.json()["attributes"], first.json()["time"]) == (
+        3,
+        {"text": XSS, XSS: XSS},
+        "2026-08-19T08:00:00Z",
+    )
+    assert first.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    (every,) = {unescape(a) for a in re.findall(r'href="([^"]*/files/conversation/events[^"]*)"', page)}
+    whole = talk.http.get(every)
+    assert [json.loads(line)["type"] for line in whole.text.splitlines()][1:] == [
+        "message.sent",
+        "conversation.escalated",
+    ]
+    assert whole.headers["content-disposition"].startswith("attachment")
+
+
+def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
+    """Each chooses what is listed; the form keeps the days; nothing found says what was asked for."""
+    assert "waits" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=waiting")
+    assert "conversation?" not in talk.page(f"/t/acme/conversations/list?{VIEW}&state=resolved")
+    assert "No conversation is resolved" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=resolved")
+    assert "holds that text" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
+    assert "Nothing in these days" in talk.see(f"/t/acme/conversations/list?{VIEW}&channel=fax")
+    assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 1
+    form = talk.page(f"/t/acme/conversations?{VIEW}&find=bo&channel=web")
+    assert 'name="from" value="2026-08-18"' in form and 'name="channel" value="web"' in form and 'value="bo"' in form
+    csv = talk.http.get(f"/t/acme/conversations/list.csv?{VIEW}").content.decode("utf-8-sig").splitlines()
+    assert len(csv) == 3 and csv[1].startswith("waits,2026-08-19T11:00:00+02:00,bo,web")
+
+
+def test_what_is_not_there_is_said(talk: Visitor) -> None:
+    """Unknown conversations, events and addresses without one are told, and never a page of another tenant's."""
+    talk.engine.add_tenant("other")
+    assert "No event of a conversation of this id" in talk.see("/t/acme/conversation?id=none")
+    assert "No event of a conversation of this id" in talk.see("/t/other/conversation?id=waits")
+    assert "names no conversation" in talk.see("/t/acme/conversation")
+    for tenant, path in (("acme", "event/json?source=test&id=9"), ("other", "event/json?source=test&id=4"),
+                         ("other", "conversation/events?id=waits")):  # fmt: skip
+        assert talk.http.get(f"/t/{tenant}/files/{path}").status_code == 404
+
+
+def test_viewers_and_other_tenants_see_none_of_it(talk: Visitor) -> None:
+    """A viewer has neither the pages nor the files; an analyst of another tenant finds no such tenant."""
+    paths = ("/t/acme/files/event/json?source=test&id=4", "/t/acme/files/conversation/events?id=waits")
+    talk.engine.add_tenant("other")
+    for tenant, role, pages, files in (
+        ("acme", "viewer", 404, 403), ("other", "analyst", 404, 404), ("acme", "analyst", 200, 200),
+    ):  # fmt: skip
+        talk.enter(tenant, role)
+        for path in ("/t/acme/conversations", f"/t/acme/conversations/list?{VIEW}", "/t/acme/conversation?id=waits"):
+            assert talk.http.get(path, follow_redirects=False).status_code == pages
+        assert {talk.http.get(path, follow_redirects=False).status_code for path in paths} == {files}
+    talk.http.cookies.clear()
+    assert {talk.http.get(path, follow_redirects=False).status_code for path in paths} == {303}

@@ -1,0 +1,59 @@
+"""The page Coverage: a calendar of each source, in which a zero looks other than what is not known, and the open gaps."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from hubbub.model.coverage import Day, Reason
+from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.visiting import Visitor
+
+
+@pytest.fixture
+def fetched(visitor: Visitor) -> Visitor:
+    """Serve a page's account of which days were fetched, were empty and failed."""
+    engine = visitor.engine
+    settings = {"page_id": "7", "since": "2026-08-10"}
+    id_ = engine.integrations.add("acme", "facebook_page", "secret", "Page", settings).id
+    one = engine.integration_store.get("acme", id_)
+    for day, found in ((10, 40), (11, 4), (12, 0)):
+        at = Day.of(date(2026, 8, day), "Europe/Rome")
+        engine.ledger.begin(one, at, NOW)
+        engine.ledger.end(one, at, found, {}, "", "")
+    at = Day.of(date(2026, 8, 13), "Europe/Rome")
+    engine.ledger.begin(one, at, NOW)
+    engine.ledger.fail(one, at, Reason.REFUSED, "(#4) too many calls", "Wait an hour")
+    return visitor
+
+
+def kinds(html: str) -> dict[str, str]:
+    """Return what a calendar's days look like: class by date."""
+    return {day: kind for kind, day in re.findall(r'<td class="(\w+)" title="(\d{4}-\d\d-\d\d):', html)}
+
+
+def test_a_calendar_tells_a_zero_from_what_is_not_known(fetched: Visitor) -> None:
+    """Days are shaded by their events, an empty one is outlined, failed, missing and open ones look so."""
+    found = kinds(fetched.page("/t/acme/coverage/days"))
+    told = {
+        f"2026-08-{day}": kind for day, kind in ((10, "h5"), (11, "h1"), (12, "none"), (13, "failed"), (14, "missing"))
+    }
+    assert {day: found.get(day) for day in told} == told
+    assert (found["2026-08-20"], "2026-08-09" in found, "2026-08-21" in found) == ("open", False, False)
+    assert "2026-08-12: 0 events" in fetched.see("/t/acme/coverage/days")
+
+
+def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
+    """The day that was refused stands with its reason and what to do, and the days that nobody tried are one range."""
+    shown = fetched.see("/t/acme/coverage")
+    assert "the service refused: (#4) too many calls" in shown
+    assert "Wait an hour" in shown
+    assert shown.count("not fetched yet") == 1
+
+
+def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
+    """Nothing connected is said in words, not as an empty calendar."""
+    assert "No source is connected" in visitor.see("/t/acme/coverage")
+    assert "No source is connected" in visitor.see("/t/acme/coverage/days")

@@ -1,0 +1,80 @@
+"""A form that was refused comes back as it was typed, open, with what was wrong beside it; what is secret does not."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import cast
+
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.components import Refused
+from hubbub.dashboard.forms import Act, Field, as_typed
+from hubbub.errors import BadInputError
+from tests.unit.dashboard.visiting import XSS, Visitor, plain
+
+ON = "/operate/tenants"
+
+
+def form_of(html: str, action: str) -> str:
+    """Return the folded form of an action as it is sent."""
+    forms: list[str] = re.findall(r"<details.*?</details>", html, re.DOTALL)
+    return next(one for one in forms if f"/{action}?" in one)
+
+
+def test_what_was_typed_comes_back(visitor: Visitor) -> None:
+    """Texts, choices and ticks stay, escaped; the error is in the form, once, and the field it is about has the focus."""
+    html = visitor.act(f"{ON}/add", ON, status=400, new="beta", name=XSS, zone="Mars/Phobos").text
+    form = form_of(html, "add")
+    assert form.startswith('<details class="act" open>') and XSS not in html
+    assert 'name="new" value="beta"' in form and 'value="&lt;img' in form
+    assert re.findall(r'name="(\w+)"[^>]* autofocus aria-invalid="true" aria-describedby="refused"', html) == ["zone"]
+    assert re.findall(r'role="alert"', html) == ['role="alert"'] and "Mars/Phobos" in plain(form)
+    assert html.count('<details class="act" open>') == 1 and "data-here" in html
+    typed = {"label": "till", "expires": "2027-01-01"}
+    form = form_of(visitor.act(f"{ON}/add-key", ON, status=400, tenant="", **typed).text, "add-key")
+    assert 'value="till"' in form and 'value="2027-01-01"' in form and "checked" not in form
+    assert re.findall(r'name="([\w-]+)"[^>]* autofocus', form) == ["scope-ingest"]
+    asked = {"label": "Ada", "role": "operator", "hours": "168"}
+    form = form_of(
+        visitor.act(f"{ON}/invite?tenant=acme", f"{ON}?tenant=acme", 400, tenant="acme", **asked).text, "invite"
+    )
+    assert 'value="Ada"' in form and '<option value="168" selected>' in form
+
+
+def test_of_many_forms_the_one_that_was_posted(visitor: Visitor) -> None:
+    """Of rows with the same form only the one that was sent opens, and the others stay as they were."""
+    keys = [visitor.engine.keys.add(None, scopes=["admin"]).id for _ in range(3)]
+    html = visitor.act(f"{ON}/rotate-key", ON, status=400, key=keys[1], tenant="", overlap="soon").text
+    opened = re.findall(r'<details class="act" open>.*?</details>', html, re.DOTALL)
+    assert len(opened) == 1 and keys[1] in opened[0] and "is not a number" in plain(opened[0])
+
+
+def test_an_error_of_no_form_is_said_above_the_page(visitor: Visitor) -> None:
+    """A button's error, and that of a form which is not there, stand at the top."""
+    html = visitor.act(f"{ON}/revoke-key", ON, status=404, key="none", tenant="").text
+    assert 'class="done not" role="alert"' in html and "there is no key" in plain(html)
+    assert html.count('role="alert"') == 1 and "autofocus" not in html
+
+
+def test_a_form_in_a_later_part_comes_back_at_once(visitor: Visitor) -> None:
+    """A part that comes after its page is in the answer to its own form."""
+    on = "/operate/freshness?tenant=acme"
+    html = visitor.http.get("/operate/freshness/facts?tenant=acme").text
+    token = re.findall(r'name="form" value="([^"]+)"', html)[0]
+    answer = visitor.http.post(
+        on.replace("?", "/refold?"),
+        data={"form": token, "tenant": "acme", "from": "2026-09-02", "to": "2026-09-01", "fact": ""},
+        headers={"Origin": "http://testserver"},
+    )
+    form = form_of(answer.text, "refold")
+    assert answer.status_code == 400 and 'name="from" value="2026-09-02"' in form and 'role="alert"' in form
+
+
+def test_a_password_is_never_echoed() -> None:
+    """What was typed into a field for passwords is left out of the form that comes back."""
+    act = Act("enter", "Enter", {"tenant": "a"}, (Field("name", "Name"), Field("word", "Password", "password")))
+    typed = {"tenant": "a", "name": "Ada", "word": "canary"}
+    ask = SimpleNamespace(refused=Refused("enter", typed, BadInputError("password: too short")))
+    again = as_typed(cast(Ask, ask), act)
+    assert [(one.value, one.fault) for one in again.fields] == [("Ada", False), ("", True)]
+    assert again.error == "password: too short" and ask.refused is None

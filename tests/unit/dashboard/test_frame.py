@@ -1,0 +1,55 @@
+"""The frame of all pages: what the navigation names, in which group, and how what is not over yet is drawn."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hubbub.dashboard import render
+from hubbub.dashboard.charts import over_time
+from hubbub.dashboard.components import Group, Page
+from hubbub.dashboard.registry import OPERATOR, TENANT
+from hubbub.dashboard.sparks import sparkline
+
+PAGES = [*TENANT.values(), *OPERATOR.values()]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.group], ids=lambda page: page.name)
+def test_a_page_of_the_navigation_has_a_drawing(page: Page) -> None:
+    """Each drawing is found by the page's name, and is there once."""
+    drawn = re.findall(r'<symbol id="icon-(\w+)"', render.text("icons.html"))
+    assert drawn.count(page.name) == 1
+
+
+def test_pages_about_the_installation_stand_in_a_group_of_their_own() -> None:
+    """Operators' pages are in the last group and no tenant's page is."""
+    assert {page.group for page in OPERATOR.values()} <= {Group.OPERATOR, None}
+    assert Group.OPERATOR not in {page.group for page in TENANT.values()}
+
+
+def test_what_is_open_is_drawn_as_open() -> None:
+    """A sparkline and a chart end with a dotted way to a hollow point, and the compared period stops before it."""
+    spark = str(sparkline([1, 2, 3, 1], open_at=3))
+    assert 'class="open"' in spark and 'class="hole"' in spark and "open" not in str(sparkline([1, 2, 3, 1]))
+    rows = [
+        {
+            "window": f"2026-08-0{day}T00:00:00+00:00",
+            "at": f"{day} August",
+            "n": day,
+            "n_shown": str(day),
+            "n_before": 5,
+        }
+        for day in (1, 2, 3)
+    ]
+    spec = over_time(rows, [("n", "Messages")], "count", before="n_before", open_at=2)
+    before, solid, dotted, hollow = spec["layer"]
+    assert len(before["data"]["values"]) == 2
+    assert solid["transform"] == [{"filter": "!datum.open"}] and hollow["transform"] == [{"filter": "datum.open"}]
+    assert [row["ends"] for row in spec["data"]["values"]] == [False, True, True] and dotted["mark"]["strokeDash"]
+    assert spec["data"]["values"][-1]["at"] == "3 August, still open"
+
+
+def test_a_gap_before_what_is_open_leaves_its_end_alone() -> None:
+    """Where the value before is not known there is no way to the open end."""
+    assert 'class="open" d=""' in str(sparkline([1, 2, None, 1], open_at=3))

@@ -1,0 +1,103 @@
+"""The pages of incidents: what was found, who still waits, what happened; acknowledged and snoozed by who may."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hubbub.control.alerts import Decision, Entry, Incident, new_id
+from tests.unit.api.conftest import NOW
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+LIST = "/t/acme/incidents"
+
+
+def opened(visitor: Visitor) -> str:
+    """Add a rule and let it have found something; returns the incident's id."""
+    engine = visitor.engine
+    rule = {"name": f"Many {XSS}", "kind": "threshold", "metric": "messages", "limit": 5, "by": "channel"}
+    stored = engine.alert_store.rule("acme", engine.alerts.add("acme", rule).id)
+    id_, day = new_id("inc"), NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    found = Incident(
+        id_, "acme", stored.id, "chat", f"Many {XSS}: chat", day - timedelta(days=1), day, 9, None, 9, day, 0, NOW
+    )
+    assert engine.alert_store.decide(stored, Decision(NOW, [found], [Entry(id_, NOW, "opened", "Messages: 9.")]))
+    engine.record("acme", {
+        "type": "message.received", "time": NOW - timedelta(hours=2), "id": "w", "channel": "chat", "conversation_id": "c-waits",
+    })  # fmt: skip
+    return id_
+
+
+def test_a_tenant_without_incidents_is_told_where_rules_are(visitor: Visitor) -> None:
+    """Without rules the page says that nothing was found, and where a rule is added."""
+    assert "No alert rule has found anything. Rules are on the page Alerts." in visitor.see(LIST)
+
+
+def test_a_rule_is_tried_before_it_is_saved(visitor: Visitor) -> None:
+    """The form leads to the past year with that rule, whose button saves it; what cannot work is refused with its reason."""
+    page = "/t/acme/alerts"
+    rule: dict[str, Any] = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": "5", "by": "channel"}
+    led = visitor.act(f"{page}/try", page, status=303, **rule).headers["location"]
+    assert "It would have fired 0 times in the past year." in visitor.see(led.replace("/alerts?", "/alerts/tried?"))
+    assert visitor.engine.alerts.of("acme").rows == []
+    visitor.act(f"{page}/add", page, status=303, **rule)
+    made = visitor.engine.alerts.of("acme").rows[0]
+    assert (made.name, made.limit, made.by) == ("Many", 5, "channel")
+    assert "Many" in visitor.see(page)
+    refused = visitor.act(f"{page}/try", page, **{**rule, "metric": "mesages"})
+    assert "not in the catalogue" in refused.text
+
+
+def test_a_destination_is_added_and_tested(visitor: Visitor) -> None:
+    """The form adds one; its button says whether a test arrived and why not."""
+    page = "/t/acme/alerts"
+    visitor.act(f"{page}/destination", page, kind="mail", to="marta@acme.example", name="Marta")
+    (made,) = visitor.engine.destinations.of("acme").rows
+    assert "no mail server is set" in visitor.act(f"{page}/test", page, id=made.id).text
+
+
+def test_an_incident_shows_who_still_waits_and_what_happened(visitor: Visitor) -> None:
+    """Its page has the number, the conversations of its slice that wait, and what happened; texts from outside are escaped."""
+    id_ = opened(visitor)
+    assert "Many" in visitor.see(LIST)
+    page = visitor.page(f"/t/acme/incident?id={id_}")
+    assert "c-waits" in page
+    assert "Messages: 9." in page
+    assert "<img src=x" not in page
+    assert 'href="/t/acme/explain?' in page
+
+
+def test_incidents_are_acknowledged_and_snoozed_by_analysts_alone(visitor: Visitor) -> None:
+    """An analyst's button acknowledges it; a viewer does not see the page; pausing a rule is an admin's."""
+    id_ = opened(visitor)
+    one = f"/t/acme/incident?id={id_}"
+    visitor.enter("acme", "viewer")
+    visitor.see(LIST, 404)
+    visitor.enter("acme", "analyst")
+    visitor.act(f"/t/acme/incident/snooze?id={id_}", one, id=id_, hours="4")
+    assert visitor.engine.incidents.get("acme", id_).state == "snoozed"
+    visitor.act(f"/t/acme/incident/acknowledge?id={id_}", one, id=id_)
+    assert visitor.engine.incidents.get("acme", id_).state == "acknowledged"
+    rule = visitor.engine.alerts.of("acme").rows[0].id
+    assert ">Pause</button>" not in visitor.page("/t/acme/alerts")
+    visitor.enter("acme", "admin")
+    visitor.act("/t/acme/alerts/pause", "/t/acme/alerts", alert=rule)
+    assert visitor.engine.alerts.of("acme").rows[0].paused is True
+
+
+def test_open_incidents_stand_beside_the_news(visitor: Visitor) -> None:
+    """Who may see incidents finds open ones on the Overview, with the way to each; a viewer, and when all are closed, no box."""
+    id_ = opened(visitor)
+    page = visitor.page("/t/acme/overview")
+    assert "1 open incident" in visitor.see("/t/acme/overview") and f"id={id_}" in page and XSS not in page
+    visitor.act("/t/acme/incidents/acknowledge", "/t/acme/overview", id=id_)
+    assert visitor.engine.incidents.get("acme", id_).state == "acknowledged"
+    assert "/incidents/acknowledge" not in visitor.page("/t/acme/overview")
+    visitor.enter("acme", "viewer")
+    assert "open incident" not in visitor.see("/t/acme/overview")
+    visitor.enter("acme", "analyst")
+    stored = visitor.engine.alert_store
+    rule, closed = stored.rule("acme", stored.incident("acme", id_).rule), stored.incident("acme", id_)
+    assert stored.decide(rule, Decision(NOW, [replace(closed, closed_at=NOW)]))
+    assert "open incident" not in visitor.see("/t/acme/overview")

@@ -1,0 +1,80 @@
+"""The jobs page: counts, filters, paging and what can be done are the jobs' own; only operators see it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+
+def start(visitor: Visitor, number: int, **payload: object) -> list[str]:
+    """Start some retention jobs that nobody runs; returns their ids."""
+    ask = visitor.engine.operation("start_job")
+    return [ask(queue="retention", payload=payload, job=f"job-{i}")["id"] for i in range(number)]
+
+
+def test_an_installation_without_jobs_says_so(visitor: Visitor) -> None:
+    """Before the first job there is a sentence, and no table."""
+    assert "No job was ever started." in visitor.see("/operate/jobs")
+    assert "<table" not in visitor.page("/operate/jobs")
+
+
+def test_counts_and_list_are_the_desks(visitor: Visitor) -> None:
+    """The page counts by queue and state what the operation counts, and lists the newest jobs page by page."""
+    start(visitor, 60)
+    visitor.engine.operation("cancel_job")(job="job-3")
+    counted = visitor.engine.operation("job_counts")()
+    assert counted["rows"] == [
+        {"queue": "retention", "state": "cancelled", "jobs": 1}, {"queue": "retention", "state": "waiting", "jobs": 59},
+    ]  # fmt: skip
+    page = visitor.page("/operate/jobs")
+    assert ">59<" in page and ">1<" in page
+    assert page.count(">Cancel</button>") + page.count(">Retry</button>") == 50
+    csv = visitor.http.get("/operate/jobs/counts.csv").content.decode("utf-8-sig")
+    assert csv.splitlines()[1].startswith("retention,59,1")
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "hidden"),
+    [("state=cancelled", "job-1", "job-2"), ("queue=retention&state=waiting", "job-2", "job-1"), ("tenant=acme", "", "job-")],
+)  # fmt: skip
+def test_filters_are_in_the_address(visitor: Visitor, query: str, shown: str, hidden: str) -> None:
+    """Queue, state and tenant of the address choose what is listed."""
+    start(visitor, 3)
+    visitor.engine.operation("cancel_job")(job="job-1")
+    page = visitor.http.get(f"/operate/jobs/list?{query}").text
+    assert f"/operate/job?job={shown}" in page if shown else "No job is like this." in page
+    assert f"/operate/job?job={hidden}" not in page
+
+
+def test_a_job_can_be_cancelled_and_retried(visitor: Visitor) -> None:
+    """The buttons do it, the page says so; what cannot be done is said in the page, and not done."""
+    start(visitor, 1)
+    assert "is cancelled" in visitor.act("/operate/job/cancel?job=job-0", "/operate/job?job=job-0", job="job-0").text
+    assert visitor.engine.job("job-0")["state"] == "cancelled"
+    visitor.act("/operate/job/retry?job=job-0", "/operate/job?job=job-0", job="job-0")
+    assert visitor.engine.job("job-0")["state"] == "waiting"
+    refused = visitor.act("/operate/jobs/retry", "/operate/jobs", status=409, job="job-0")
+    assert "only a failed, cancelled or parked job can be retried" in refused.text and "job-0" in refused.text
+
+
+def test_one_job_shows_payload_and_attempts(visitor: Visitor) -> None:
+    """A job's own page has its payload, which holds references and names only; an unknown one is an error in its place."""
+    start(visitor, 1, dates=["2026-08-01"])
+    text = visitor.see("/operate/job?job=job-0")
+    assert '"2026-08-01"' in text and "Attempts 0 of 3" in text and "waiting" in text
+    assert "there is no job" in visitor.see("/operate/job?job=none")
+
+
+def test_only_operators_see_jobs(visitor: Visitor) -> None:
+    """Others get the page of one that does not exist, for looking and for doing."""
+    visitor.enter("acme", "admin")
+    assert visitor.http.get("/operate/jobs").status_code == 404
+    assert visitor.http.post("/operate/jobs/cancel", data={"job": "x"}).status_code == 404
+
+
+def test_a_name_from_the_address_is_escaped(visitor: Visitor) -> None:
+    """What an address says comes back as text, in fields and in errors."""
+    for path in ("/operate/jobs", "/operate/job"):
+        answer = visitor.http.get(path, params={"tenant": XSS, "job": XSS, "queue": XSS}).text
+        assert XSS not in answer

@@ -1,0 +1,54 @@
+"""Label review: the least sure message first, one key for each label, undo, and nobody's markup."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.errors import BadInputError
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+ON = "/t/acme/labels"
+
+
+@pytest.fixture
+def reviewing(visitor: Visitor) -> Visitor:
+    """Two messages with texts, one of them labelled by rules; the texts and labels are markup."""
+    said = {"type": "message.received", "channel": "web", "contact_id": "guest-0001"}
+    visitor.engine.record("acme", [
+        {**said, "id": "m1", "time": "2026-08-19T10:00:00Z", "attributes": {"text": f"wifi {XSS}"}},
+        {**said, "id": "m2", "time": "2026-08-19T11:00:00Z", "attributes": {"text": "hello there"}},
+    ])  # fmt: skip
+    visitor.engine.labels.set_labels("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None, XSS[:60]: None}})
+    visitor.engine.labels.run_labels("acme")
+    return visitor
+
+
+def test_the_least_sure_comes_first_and_keys_stand_in_their_places(reviewing: Visitor) -> None:
+    """The unlabelled message comes before the labelled one; labels have digits in the tenant's order."""
+    page = reviewing.page(ON)
+    assert "hello there" in page and XSS not in page
+    assert 'value="wifi" data-key="1"' in page and 'value="food" data-key="2"' in page
+    assert "2 to review, 0 done" in page
+
+
+def test_what_is_said_counts_at_once_and_is_taken_back(reviewing: Visitor) -> None:
+    """A key labels the message and brings the next, with its suggestion to accept; Undo steps back; an unknown label is refused."""
+    answer = reviewing.act(f"{ON}/say", ON, set="topic", message="m2", label="food")
+    assert "Labelled: food." in answer.text and 'data-key="Enter"' in answer.text and "Accept" in answer.text
+    assert "was unlabelled" in answer.text
+    reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="food")
+    page = reviewing.page(ON)
+    assert "No label waits" in page and "was wifi" in page
+    assert "Taken back: food; 1 more" in reviewing.act(f"{ON}/undo", ON, set="topic").text
+    assert "1 to review, 1 done" in reviewing.page(ON)
+    refused = reviewing.act(f"{ON}/say", ON, BadInputError.status, set="topic", message="m1", label="x")
+    assert "has no label" in refused.text
+    assert "Skipped" in reviewing.act(f"{ON}/say", ON, set="topic", message="m1", label="").text
+
+
+def test_viewers_see_no_texts(reviewing: Visitor) -> None:
+    """Texts are for analysts and above."""
+    reviewing.enter("acme", "viewer")
+    assert reviewing.http.get(ON).status_code == 404
+    reviewing.enter("acme", "analyst")
+    assert reviewing.http.get(ON).status_code == 200

@@ -1,0 +1,67 @@
+"""Live: its numbers are the API's, its minutes add up, and it shows to nobody what he may not see."""
+
+from __future__ import annotations
+
+from hubbub.dashboard.live import OTHER_DAYS, STATES
+from tests.unit.dashboard.busy import EVIL, numbers, read, rows
+from tests.unit.dashboard.conftest import Pages
+
+
+def test_states_are_the_api_s(busy: Pages) -> None:
+    """The cards show what `states` answers; under a filter, what a question with it does, and which do not know it."""
+    http = busy.sign_in()
+    now = busy.engine.states("a")["now"]
+    assert numbers(read(http, "/t/a/live")) == {name: now[name] for name in STATES}
+    assert now["waiting_conversations"] == 3 and now["staff_online"] == 1 and now["tasks_pending"] == 1
+    html = read(http, "/t/a/live", channel="web")
+    known = [name for name in STATES if name != "staff_online"]
+    answer = busy.engine.query("a", metrics=known, start="2026-08-20", end="2026-08-21", where={"channel": "web"})[
+        "rows"
+    ][0]
+    assert numbers(html) == {name: answer[name] for name in known}
+    assert "not known by channel" in html
+
+
+def test_minutes_are_the_raw_events(busy: Pages) -> None:
+    """Half an hour by the minute holds what the same question over it counts, under filters too."""
+    http = busy.sign_in()
+    for where in ({}, {"channel": "web"}):
+        found = rows(http, "/t/a/live/minutes", **where)
+        answer = busy.engine.query(
+            "a", metrics=["messages_received", "messages_sent"], where=where,
+            start="2026-08-20T11:31:00Z", end="2026-08-20T12:01:00Z",
+        )["rows"][0]  # fmt: skip
+        assert len(found) == 30 and answer["messages_received"] == 2
+        for name in ("messages_received", "messages_sent"):
+            assert sum(int(row[name]) for row in found) == answer[name]
+    assert "No message came or went" in read(http, "/t/a/live/minutes", channel="fax")
+    assert "not known by topic" in read(http, "/t/a/live/minutes", topic="x")
+
+
+def test_who_waits_is_for_analysts(busy: Pages) -> None:
+    """Waiting conversations stand there longest first and lead to their own pages; a viewer sees only how many they are."""
+    html = read(busy.sign_in("analyst", "a"), "/t/a/live")
+    assert html.index(">k1</a>") < html.index(">now</a>") < html.index(">late ")
+    assert "/t/a/conversation?range=28d&amp;id=k1" in html
+    viewer = busy.sign_in("viewer", "a")
+    assert ">k1</a>" not in read(viewer, "/t/a/live")
+    assert viewer.get("/t/a/live/waiting").status_code == 404
+    found = rows(busy.sign_in(), "/t/a/live/waiting")
+    assert [row["id"] for row in found] == ["k1", "now", f"late {EVIL}"]
+    assert float(found[0]["waits"]) == busy.engine.states("a")["now"]["oldest_waiting_ms"]
+
+
+def test_a_link_to_other_days_says_nothing_of_today(busy: Pages) -> None:
+    """A shared link that holds days without today shows no present; one with today does, under its filter."""
+    old = busy.engine.access.share_link("a", "from=2026-08-01&to=2026-08-02").path
+    html = read(busy.window(), f"{old}/live")
+    assert html.count(OTHER_DAYS) == 3 and not numbers(html) and "bob" not in html
+    today = busy.engine.access.share_link("a", "range=7d&channel=web").path
+    assert numbers(read(busy.window(), f"{today}/live"))["waiting_conversations"] == 2
+
+
+def test_an_idle_tenant_has_a_calm_page(pages: Pages) -> None:
+    """Without anything in the last half hour each part says so."""
+    html = read(pages.sign_in(), "/t/b/live")
+    assert "No message came or went" in html and "Nobody is logged in" in html
+    assert 'data-again="30"' in html

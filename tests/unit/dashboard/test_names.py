@@ -1,0 +1,89 @@
+"""Names on pages: shown in place of ids everywhere, beside them in CSV, searched, and as harmless as any text from outside."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from hubbub.model.name import Name
+from tests.unit.dashboard.visiting import XSS, Visitor, plain
+
+VIEW = "from=2026-08-18&to=2026-08-20"
+
+
+@pytest.fixture
+def named(visitor: Visitor) -> Visitor:
+    """A conversation in a room with a name between people with names; two rooms have the same one."""
+    common = {"source": "test", "channel": "slack", "channel_id": "C1", "conversation_id": "k1", "contact_id": "U1"}
+    again = {**common, "type": "message.received"}
+    events = [
+        {**common, "type": "message.received", "id": "1", "time": "2026-08-19T08:00:00Z"},
+        {**common, "type": "message.sent", "id": "2", "time": "2026-08-19T08:04:02Z", "staff_id": "U2"},
+        {**again, "id": "3", "time": "2026-08-19T08:05:00Z", "channel_id": "C2", "conversation_id": "k2"},
+        {**again, "id": "4", "time": "2026-08-19T08:06:00Z", "channel_id": "C3", "conversation_id": "k3"},
+        {**common, "type": "topic.classified", "id": "5", "time": "2026-08-19T08:06:00Z", "topic": "complaint"},
+    ]  # fmt: skip
+    visitor.engine.record("acme", events, history=True)
+    given = (
+        ("room", "C1", "front desk"),
+        ("room", "C2", "same"),
+        ("room", "C3", "same"),
+        ("contact", "U1", f"Zoë {XSS}"),
+    )
+    visitor.engine.names.take("acme", [Name(*one) for one in (*given, ("staff", "U2", "Bo"))])
+    return visitor
+
+
+def test_tables_show_names_and_their_csv_both(named: Visitor) -> None:
+    """A breakdown shows names, with the id where two rooms have the same one; its CSV has a column for each."""
+    shown = named.see(f"/t/acme/overview/places?{VIEW}")
+    assert "front desk" in shown and "same (C2)" in shown and "same (C3)" in shown and "front desk (C1)" not in shown
+    answer = named.http.get(f"/t/acme/overview/places.csv?{VIEW}")
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert {row["room"]: row["room.name"] for row in rows if row["room"]} == {
+        "C1": "front desk",
+        "C2": "same",
+        "C3": "same",
+    }
+    assert "Bo" in named.see(f"/t/acme/team/speed?{VIEW}")
+    assert "front desk" in named.see(f"/t/acme/topics/hotspots?{VIEW}")
+
+
+def test_conversations_are_found_and_told_by_name(named: Visitor) -> None:
+    """A search finds who is called so; the list and the timeline say names, with ids on the conversation's own page."""
+    for text, found in (("zoe", 3), ("BO", 1), ("front desk", 1), ("nobody", 0)):
+        page = named.page(f"/t/acme/conversations/list?{VIEW}&find={text}")
+        assert page.count("/t/acme/conversation?") == found, text
+        assert XSS not in page
+    told = named.see(f"/t/acme/conversation?{VIEW}&id=k1")
+    assert f"Zoë {XSS} (U1)" in told and "front desk (C1)" in told and "Bo (U2)" in told
+    assert XSS not in named.page(f"/t/acme/conversation?{VIEW}&id=k1")
+
+
+def test_filters_are_chosen_and_shown_by_name(named: Visitor) -> None:
+    """The values of a filter come with what they are called, and a chosen one is shown by name; its address keeps the id."""
+    answer = named.http.get(f"/t/acme/values/channel_id?{VIEW}").json()
+    assert dict(zip(answer["values"], answer["labels"], strict=True)) == {
+        "C1": "front desk", "C2": "same (C2)", "C3": "same (C3)",
+    }  # fmt: skip
+    assert "Room: front desk" in " ".join(named.see(f"/t/acme/overview?{VIEW}&channel_id=C1").split())
+
+
+def test_names_are_searched_and_set_on_their_page(named: Visitor) -> None:
+    """An analyst sees and searches names; an admin sets one by hand, and gives it back to its source."""
+    named.enter("acme", "analyst")
+    assert "Set a name by hand" not in named.see("/t/acme/names")
+    assert "front desk" in named.see("/t/acme/names/names?find=FRONT") and "Bo" not in named.see(
+        "/t/acme/names/names?find=FRONT"
+    )
+    named.enter("acme", "admin")
+    named.act("/t/acme/names/call", "/t/acme/names", kind="room", id="C1", name="Reception")
+    assert "Reception" in named.see(f"/t/acme/overview/places?{VIEW}")
+    assert "names[0].name" in plain(
+        named.act("/t/acme/names/call", "/t/acme/names", 400, kind="room", id="C1", name=" ").text
+    )
+    named.act("/t/acme/names/forget", "/t/acme/names", kind="room", id="C1")
+    assert "Reception" not in named.see("/t/acme/names")
+    assert XSS not in named.page("/t/acme/names")

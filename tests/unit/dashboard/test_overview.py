@@ -1,0 +1,165 @@
+"""The overview: the news and their cause, numbers beside what is usual, channels and rooms, and days that have data."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+from fastapi.testclient import TestClient
+
+from tests.unit.dashboard.busy import read, rows
+from tests.unit.dashboard.conftest import NOW, Pages
+
+
+def _heat(pages: Pages, **view: str) -> tuple[int, str]:
+    """Return how many messages the heatmap of tenant b shows, and the part's text."""
+    http = pages.sign_in()
+    text = read(http, "/t/b/overview/heat", **view)
+    if "as-table" not in text:
+        return 0, text
+    found = rows(http, "/t/b/overview/heat", **view)
+    return sum(int(n) for row in found for name, n in row.items() if name != "day"), text
+
+
+def test_the_heatmap_shows_the_days_that_were_asked(pages: Pages) -> None:
+    """Old messages are found in All time, in a short range, and in a quarter; of more than a year the note names the days."""
+    at = ["2021-03-01T09:00:00Z", "2022-05-01T09:00:00Z", "2022-05-30T09:00:00Z"]
+    old = [{"type": "message.received", "time": time, "id": f"old{n}"} for n, time in enumerate(at)]
+    pages.engine.record("b", old, history=True)
+    assert _heat(pages, **{"from": "2022-04-01", "to": "2022-07-01"})[0] == 2
+    assert _heat(pages, **{"from": "2021-03-01", "to": "2021-03-02"})[0] == 1
+    shown, text = _heat(pages, **{"from": "2021-01-01", "to": "2026-01-01"})
+    assert (shown, "From 2021-05-31 to before 2022-06-01" in text) == (2, True)
+    shown, text = _heat(pages, range="all")
+    assert (shown, "From 2025-08-20 to before 2026-08-21" in text) == (1, True)
+    assert "Nothing" in _heat(pages, **{"from": "2023-01-01", "to": "2025-12-31"})[1]
+
+
+def _weeks(pages: Pages, bad: int) -> None:
+    """Give tenant b twelve weeks of ratings by two channels; in the last four so many of five by web are bad."""
+    made = []
+    for back in range(84, 0, -1):
+        for channel in ("web", "mail"):
+            for number in range(5):
+                at, id_ = NOW - timedelta(days=back), f"{channel}-{back}-{number}"
+                low = number < (bad if channel == "web" and back <= 28 else 1)
+                made.append({
+                    "type": "satisfaction.rating_received", "time": at, "id": id_, "survey_id": id_, "channel": channel,
+                    "value": 1.0 if low else 5.0,
+                })  # fmt: skip
+                made.append(
+                    {"type": "message.received", "time": at, "id": f"m{id_}", "channel": channel, "channel_id": channel}
+                )
+    pages.engine.record("b", made, history=True)
+
+
+def _plain(http: TestClient, path: str, **view: str) -> str:
+    return (
+        " ".join(unescape(re.sub(r"<[^>]*>", " ", read(http, path, **view))).split())
+        .replace(" ,", ",")
+        .replace(" .", ".")
+    )
+
+
+def test_the_news_stands_on_top(pages: Pages) -> None:
+    """The sentence is the API's, its number is red, it leads to the rows, and its card is the one that is chosen."""
+    _weeks(pages, 4)
+    http = pages.sign_in()
+    told = pages.engine.news("b", start="2026-07-24", end="2026-08-21")
+    assert told["lead"].startswith("Satisfaction fell to") and told["points"][0]["cause"]["value"] == "web"
+    text, html = _plain(http, "/t/b/overview"), http.get("/t/b/overview").text
+    assert told["lead"].replace("Satisfaction fell to ", "") in text
+    assert '<em class="worse">' in html and "channel=web" in html
+    chosen = re.findall(r'class="card chosen">.*?data-number="([^"]+)"', html, re.S)
+    assert chosen == ["csat"]
+    assert re.search(r'change worse falls">−3\d\.\d points', html)
+
+
+def test_a_quiet_day_is_one_line(pages: Pages) -> None:
+    """Where nothing lies beyond its noise there is no list, and no card has color."""
+    _weeks(pages, 1)
+    html = pages.sign_in().get("/t/b/overview").text
+    assert "Nothing unusual" in html and 'class="points"' not in html
+    assert "change worse" not in html and "change better" not in html
+
+
+def test_what_moved_a_number_is_told_once(pages: Pages) -> None:
+    """Why names the channel with its share and n, and says what it left out; its table is what `changes` answers."""
+    _weeks(pages, 4)
+    http = pages.sign_in()
+    found = rows(http, "/t/b/overview/why", metric="csat")
+    answer = pages.engine.changes("b", metrics="csat", start="2026-07-24", end="2026-08-21")
+    told = answer["dimensions"]["channel"]["rows"][0]
+    assert [(row["what"], float(row["moved"]), int(row["n"])) for row in found] == [
+        ("web", told["contribution"], told["n"])
+    ]
+    text = _plain(http, "/t/b/overview/why", metric="csat")
+    assert "Left out:" in text and "1 of the channels, no more than chance" in text
+    assert "is within its usual range" in _plain(http, "/t/b/overview/why", metric="messages")
+
+
+def test_channels_and_rooms_are_one_table(pages: Pages) -> None:
+    """A channel with one room is one row; others have their rooms below; a metric that rooms do not know is empty there."""
+    _weeks(pages, 4)
+    more = {
+        "type": "message.received",
+        "time": NOW - timedelta(days=1),
+        "channel": "mail",
+        "channel_id": "second",
+        "id": "r2",
+    }
+    pages.engine.record("b", more, history=True)
+    http = pages.sign_in()
+    found = [(row["channel"], row["room"]) for row in rows(http, "/t/b/overview/places")]
+    assert found == [("mail", ""), ("mail", "mail"), ("mail", "second"), ("web", "web"), ("only-b", "")]
+    assert re.search(r'change worse falls">−\d+\.\d points', read(http, "/t/b/overview/places"))
+
+
+def test_it_opens_on_days_with_data(pages: Pages) -> None:
+    """A tenant whose last event is long ago opens on its last four weeks, says so, and leads to today; an address that says
+    its days is left as it is."""
+    pages.engine.add_tenant("old", zone="Europe/Rome")
+    old = [{"type": "message.received", "time": f"2021-03-{day:02}T09:00:00Z", "id": f"o{day}"} for day in range(1, 20)]
+    pages.engine.record("old", old, history=True)
+    http = pages.sign_in()
+    text = _plain(http, "/t/old/overview")
+    assert "The data of old ends on 19 March 2021. You see its last 28 days. Go to today" in text
+    assert re.search(r'data-number="messages" data-value="19"', http.get("/t/old/overview").text)
+    assert "ends on" not in _plain(http, "/t/old/overview", range="28d") and "ends on" not in _plain(
+        http, "/t/b/overview"
+    )
+
+
+def test_a_filter_without_rows_offers_the_way_back(pages: Pages) -> None:
+    """Where filters leave nothing the page says which, and each can be taken away."""
+    http = pages.sign_in()
+    html = http.get("/t/b/overview?range=28d&channel=pigeon").text
+    assert "Nothing of channel pigeon in these days." in html and "Remove “Channel: pigeon”" in html
+
+
+def test_slack_alone_speaks_of_threads(pages: Pages) -> None:
+    """A tenant whose messages all came by Slack reads of threads, replies and members; its channels stand without `slack`."""
+    pages.engine.add_tenant("chat", zone="Europe/Rome")
+    sent = [
+        {"type": "message.received", "time": f"2026-08-1{day}T09:00:00Z", "id": f"k{day}", "conversation_id": f"k{day}",
+         "channel": "slack", "channel_id": f"C{day % 2}", "contact_id": f"U{day}", "kind": "person"}
+        for day in range(6)
+    ]  # fmt: skip
+    pages.engine.record("chat", sent, history=True)
+    http = pages.sign_in()
+    text = _plain(http, "/t/chat/overview")
+    assert "Members who wrote" in text and "Threads without a reply" in text and "Satisfied" not in text
+    assert [row["room"] for row in rows(http, "/t/chat/overview/places")] == ["C0", "C1"]
+    assert "slack" not in _plain(http, "/t/chat/overview/places").partition("View as table")[0]
+    waiting = rows(http, "/t/chat/overview/unanswered")
+    assert [row["id"] for row in waiting] == [f"k{day}" for day in range(6)]
+
+
+def test_a_chart_without_earlier_weeks_has_no_usual_range(pages: Pages) -> None:
+    """Where nothing is usual yet there is neither a wash, which would be of no values, nor its legend."""
+    html = pages.sign_in().get("/t/b/overview").text
+    assert '"style": "usual"' not in html and "mark wash" not in html
+    _weeks(pages, 1)
+    html = pages.sign_in().get("/t/b/overview").text
+    assert '"style": "usual"' in html and "mark wash" in html

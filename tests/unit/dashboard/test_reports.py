@@ -1,0 +1,77 @@
+"""The reports page: what it starts is a job of the tenant, what is kept can be looked at and saved, admins delete."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from tests.unit.api.conftest import event
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+PAGE = "/t/acme/reports"
+
+
+def kept(visitor: Visitor, tenant: str = "acme", **asked: Any) -> str:
+    """Keep a report of a room whose name is markup; returns its id."""
+    visitor.engine.record(tenant, [event("1", channel_id=XSS, conversation_id="c")], history=True)
+    report: str = visitor.engine.reports.make(tenant, "daily", date="2026-08-01", **asked).id
+    return report
+
+
+def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
+    """The form starts a job of the week that holds the date; until it is done the page shows how far it is."""
+    assert "No report was made yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
+    answer = visitor.act(f"{PAGE}/make", PAGE, kind="weekly", date="2026-08-05").text
+    assert "report of 2026-08-03 to before 2026-08-10 is being made" in answer
+    (job,) = visitor.engine.operation("jobs")(queue="reports", tenant="acme")["rows"]
+    assert job["state"] == "waiting" and job["id"].partition(":")[2] in answer
+    assert "yearly" in visitor.act(f"{PAGE}/make", PAGE, status=400, kind="yearly").text
+    visitor.act(f"{PAGE}/make", PAGE, status=400, kind="daily", date="2026-02-31")
+    visitor.engine.add_tenant("other")
+    assert "No report is being made" in visitor.see("/t/other/reports")
+
+
+def test_a_kept_report_is_shown_and_saved(visitor: Visitor) -> None:
+    """Every format it was made in is saved as the file it is; its page is shown by itself, where nothing runs."""
+    report = kept(visitor)
+    page = visitor.page(PAGE)
+    links = [unescape(a) for a in re.findall(rf'href="([^"]*{report}[^"]*)"', page)]
+    assert len(links) == 5
+    for link in links:
+        answer = visitor.http.get(link)
+        shown = link.endswith("shown=1")
+        assert answer.headers["content-disposition"].startswith("inline" if shown else "attachment")
+        assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+        assert "allow-" not in answer.headers["content-security-policy"]
+        file = visitor.engine.reports.file("acme", report, "html" if shown else link.partition("format=")[2])
+        assert answer.content == Path(file.path).read_bytes()
+    assert "<img" not in visitor.http.get(links[0]).text
+
+
+def test_a_report_without_a_page_of_its_own_is_only_saved(visitor: Visitor) -> None:
+    """What was not made as HTML has nothing to look at, and its file in that format is not there."""
+    report = kept(visitor, formats=["json"])
+    page = visitor.page(PAGE)
+    assert f"{report}?format=json" in page and "shown=1" not in page
+    assert visitor.http.get(f"/t/acme/files/reports/{report}?shown=1").status_code == 404
+
+
+def test_who_may_do_what(visitor: Visitor) -> None:
+    """Admins delete, analysts make and look, viewers and other tenants find nothing."""
+    report = kept(visitor)
+    visitor.engine.add_tenant("other")
+    file = f"/t/acme/files/reports/{report}?format=json"
+    visitor.enter("acme", "viewer")
+    assert (visitor.http.get(PAGE).status_code, visitor.http.get(file).status_code) == (404, 403)
+    visitor.enter("other", "admin")
+    assert visitor.http.get(file).status_code == 404
+    assert visitor.http.get(file.replace("/acme/", "/other/")).status_code == 404
+    visitor.enter("acme", "analyst")
+    assert ">Delete</button>" not in visitor.page(PAGE) and visitor.http.get(file).status_code == 200
+    assert "role admin" in visitor.act(f"{PAGE}/delete", PAGE, status=403, report=report).text
+    visitor.enter("acme", "admin")
+    assert "are deleted" in visitor.act(f"{PAGE}/delete", PAGE, report=report).text
+    assert visitor.engine.reports.kept("acme").rows == [] and visitor.http.get(file).status_code == 404
+    visitor.act(f"{PAGE}/delete", PAGE, status=404, report=report)

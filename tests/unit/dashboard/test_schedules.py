@@ -1,0 +1,55 @@
+"""The schedules page: crons in plain words, and every schedule can be paused, resumed, run now and for past days."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.dashboard.schedules import in_words
+from hubbub.jobs.schedule import SCHEDULES
+from tests.unit.dashboard.visiting import Visitor
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 2 * * *", "every day at 02:00 UTC"), ("30 4 * * *", "every day at 04:30 UTC"), ("0 * * * *", "every hour"),
+        ("5 * * * *", "every hour at minute 5"), ("0 3 * * 1", "every Monday at 03:00 UTC"),
+        ("0 2 * * 0", "every Sunday at 02:00 UTC"), ("0 4 1 * *", "on the 1st of every month at 04:00 UTC"),
+        ("0 4 22 * *", "on the 22nd of every month at 04:00 UTC"), ("*/5 2 * * *", "by the cron line */5 2 * * * (UTC)"),
+        ("0 2 1 * 1", "by the cron line 0 2 1 * 1 (UTC)"), ("0 2 * 6 *", "by the cron line 0 2 * 6 * (UTC)"),
+    ],
+)  # fmt: skip
+def test_crons_in_words(cron: str, words: str) -> None:
+    """The usual crons are said as people say them, others as they are: never something that is not so."""
+    assert in_words(cron) == words
+
+
+def test_every_schedule_of_ours_has_words(visitor: Visitor) -> None:
+    """None of the schedules is shown as a cron line, and all are there with their next run."""
+    text = visitor.see("/operate/schedules")
+    for one in SCHEDULES:
+        assert one.name in text and in_words(one.cron) in text
+    assert "cron line" not in text
+    assert "2026-08-21 02:00" in text
+
+
+def test_pause_and_resume(visitor: Visitor) -> None:
+    """A paused schedule says so and can be resumed."""
+    told = visitor.act("/operate/schedules/pause", "/operate/schedules", schedule="retention").text
+    assert "retention is paused" in told and ">Resume</button>" in told
+    told = visitor.act("/operate/schedules/resume", "/operate/schedules", schedule="retention").text
+    assert ">Resume</button>" not in told
+
+
+def test_run_now_and_for_past_days_lead_to_the_job(visitor: Visitor) -> None:
+    """Both start one job and lead to it; a range that is none starts nothing and says why."""
+    on = "/operate/schedules"
+    led = visitor.act(f"{on}/run", on, status=303, schedule="retention").headers["location"]
+    assert "waiting" in visitor.see(led)
+    days = {"schedule": "daily-snapshots", "from": "2026-08-01", "to": "2026-08-03"}
+    led = visitor.act(f"{on}/backfill", on, status=303, **days).headers["location"]
+    text = visitor.see(led)
+    assert '"2026-08-01", "2026-08-02" ]' in text
+    refused = visitor.act(f"{on}/backfill", on, status=400, **(days | {"to": "2026-08-01"}))
+    assert "must lie before" in refused.text
+    assert len(visitor.engine.operation("jobs")()["rows"]) == 2

@@ -1,0 +1,68 @@
+"""Speed: percentiles, the spread of waits and its parts are the engine's; business hours are said to be missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.dashboard.speed import BANDS, CARDS, NO_HOURS, STEPS
+from hubbub.metrics.definition import WITHIN
+from tests.unit.dashboard.busy import EVIL, VIEW, agree, asked, numbers, read, rows
+from tests.unit.dashboard.conftest import Pages
+
+
+def test_its_numbers_are_the_engines(busy: Pages) -> None:
+    """Cards, bands and tables equal what the engine answers for the same days and filters."""
+    http = busy.sign_in()
+    for where in ({}, {"channel": "sms"}, {"staff_id": EVIL}):
+        answer = asked(busy.engine, *CARDS, where=where)[0]
+        assert numbers(read(http, "/t/a/speed", **VIEW, **where)) == {name: answer[name] for name in CARDS}
+    bands = [f"response_ms.{name}" for name in BANDS]
+    days = asked(busy.engine, *bands, grain="day")
+    shown = rows(http, "/t/a/speed/bands", **VIEW, metric="response_ms.p50")
+    assert [[float(row[n]) if row[n] else None for n in bands] for row in shown] == [
+        [row[n] for n in bands] for row in days
+    ]
+    for part, dimension in (("channels", "channel"), ("staff", "staff_id")):
+        wanted = [f"response_ms.{name}" for name in ("count", "p50", "p90", "within_1h")]
+        table = rows(http, f"/t/a/speed/{part}", **VIEW, metric="response_ms.p50")
+        agree(table, asked(busy.engine, *wanted, by=[dimension]), dimension, *wanted)
+
+
+def test_the_spread_is_all_of_the_waits(busy: Pages) -> None:
+    """Bars count every wait once, and up to each limit as many as the engine says lie within it."""
+    http = busy.sign_in()
+    found = rows(http, "/t/a/speed/spread", **VIEW, metric="response_ms.p90")
+    limits = [f"response_ms.{name}" for name in WITHIN]
+    answer = asked(busy.engine, *limits, "response_ms.count")[0]
+    assert [row["step"] for row in found] == list(STEPS)
+    assert [int(row["n"]) for row in found] == [1, 1, 0, 1, 1, 0, 0]
+    assert sum(int(row["n"]) for row in found) == answer["response_ms.count"] == 4
+    assert [float(row["upto"]) for row in found] == pytest.approx([*(answer[name] for name in limits), 1.0])
+    assert "metric=response_ms.within_1h" in read(http, "/t/a/speed/spread", **VIEW, metric="response_ms.p90")
+
+
+def test_without_business_hours_it_says_so(busy: Pages) -> None:
+    """A tenant without a calendar has no waits in business hours; one with a calendar has those of the engine."""
+    http = busy.sign_in()
+    assert NO_HOURS in read(http, "/t/a/speed", **VIEW, business="1")
+    hours = {"valid_from": "2026-01-01", "week": {"tuesday": ["09:00-18:00"], "wednesday": ["09:00-18:00"]}}
+    busy.engine.calendar.set("a", {"versions": [hours]})
+    names = [name.replace("_ms", "_business_ms") for name in CARDS]
+    shown = numbers(read(http, "/t/a/speed", **VIEW, business="1"))
+    assert shown == {name: asked(busy.engine, name)[0][name] for name in names}
+    assert shown["response_business_ms.p50"] is not None
+
+
+def test_filters_that_a_wait_does_not_know_hide_it(busy: Pages) -> None:
+    """Under a topic no wait is shown, only that it is not known by topic."""
+    http = busy.sign_in()
+    html = read(http, "/t/a/speed", **VIEW, topic="x")
+    assert not numbers(html) and "not known by topic" in html
+    assert "not known by topic" in read(http, "/t/a/speed/spread", **VIEW, topic="x")
+
+
+def test_nothing_reads_as_nothing(pages: Pages) -> None:
+    """A tenant that answered nobody has no waits, and each part says so."""
+    http = pages.sign_in()
+    for part in ("bands", "spread", "channels", "staff"):
+        assert "Nothing in these days and filters." in read(http, f"/t/b/speed/{part}", **VIEW)

@@ -1,0 +1,106 @@
+"""The topics page: its numbers are the engine's, filters that an answer does not know empty it, names are escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.unit.dashboard.visiting import XSS, Visitor
+
+DAYS = {"start": "2026-08-17", "end": "2026-08-20"}
+VIEW = "from=2026-08-17&to=2026-08-20"
+
+
+@pytest.fixture
+def classified(visitor: Visitor) -> Visitor:
+    """Three days of classified messages in two rooms, one of them a hotspot, after three calm days; names are markup."""
+    events: list[dict[str, Any]] = []
+    for number in range(60):
+        hot = number % 3 == 0
+        events.append(
+            {
+                "type": "topic.classified", "time": f"2026-08-{14 + number % 6}T10:00:00Z", "id": f"e{number}", "source": "test",
+                "topic": ("complaint", "billing", XSS if number % 4 == 1 else None)[number % 3], "channel": "web",
+                "sentiment": "negative" if hot else "neutral", "channel_id": XSS if hot else "calm", "message_id": f"m{number}",
+                "conversation_id": f"c{number}", "confidence": 0.9,
+            }
+        )  # fmt: skip
+    events.append({"type": "escalation.raised", "time": "2026-08-18T10:00:00Z", "severity": XSS, "id": "alert"})
+    said = {
+        "type": "message.received",
+        "conversation_id": "c57",
+        "message_id": "m57",
+        "attributes": {"text": XSS},
+        "id": "said",
+    }
+    events.append({**said, "time": "2026-08-17T09:00:00Z"})
+    visitor.engine.record("acme", events, history=True)
+    return visitor
+
+
+def table(visitor: Visitor, widget: str, query: str = VIEW) -> list[dict[str, str]]:
+    """Return a part's table, by its titles or names."""
+    answer = visitor.http.get(f"/t/acme/topics/{widget}.csv?{query}")
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+
+
+def test_every_number_is_the_engines(classified: Visitor) -> None:
+    """Topics by day, tones, movers, hotspots and alerts add up to what the API's operations answer."""
+    engine = classified.engine
+    asked = engine.query("acme", metrics=["classifications"], by=["topic"], start=DAYS["start"], end=DAYS["end"])[
+        "rows"
+    ]
+    counts = sorted(row["classifications"] for row in asked if row["classifications"])
+    days = table(classified, "share")
+    assert sorted(sum(int(row[name]) for row in days) for name in list(days[0])[1:]) == counts
+    assert sorted(int(row["n"]) for row in table(classified, "tones")) == counts
+    assert sorted(int(row["classifications"]) for row in table(classified, "topics")) == counts
+    moved = engine.trends("acme", DAYS["start"], DAYS["end"], "total")["rows"][0]["movers"]
+    assert [(int(row["count"]), float(row["share"])) for row in table(classified, "movers")] == [
+        (one["count"], one["share"]) for one in moved
+    ]
+    spots = engine.hotspots("acme", DAYS["start"], DAYS["end"])["rows"]
+    assert [int(row["flagged_count"]) for row in table(classified, "hotspots")] == [
+        one["flagged_count"] for one in spots
+    ]
+    assert [row["verdict"] for row in table(classified, "hotspots")] == ["strong hotspot", ""]
+    assert [row["escalation_alerts"] for row in table(classified, "escalations")] == ["1"]
+
+
+def test_a_hotspots_messages_lead_to_their_conversations(classified: Visitor) -> None:
+    """The worst room's messages are shown with what they say, or a chosen room's; each leads to its conversation and event."""
+    page = classified.page(f"/t/acme/topics/messages?{VIEW}")
+    assert page.count("/t/acme/conversation?") == 10 and page.count("/files/event/json?") == 10
+    assert page.count("&lt;img src=x") > 10
+    assert "No message was classified" in classified.see(f"/t/acme/topics/messages?{VIEW}&room=calm")
+
+
+def test_under_a_filter_no_unfiltered_number_is_shown(classified: Visitor) -> None:
+    """Topics know channels and not staff; movers and hotspots know no filter, and say so."""
+    assert sum(int(row["n"]) for row in table(classified, "tones", f"{VIEW}&topic=billing")) == 10
+    for widget in ("share", "tones", "topics", "escalations"):
+        assert "staff" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&staff_id=ann")
+    for widget in ("movers", "hotspots"):
+        assert "take filters away" in classified.see(f"/t/acme/topics/{widget}?{VIEW}&channel=web")
+    assert "no dimension 'staff_id'" in classified.see(f"/t/acme/topics/messages?{VIEW}&staff_id=ann")
+
+
+def test_nothing_classified_says_why(classified: Visitor) -> None:
+    """Days without a classification have a sentence in every part, and no table."""
+    for widget in ("share", "topics", "tones", "movers", "escalations", "hotspots", "messages"):
+        part = classified.page(f"/t/acme/topics/{widget}?from=2026-01-01&to=2026-01-03")
+        assert 'class="empty"' in part and "<table" not in part
+
+
+def test_names_are_escaped_and_viewers_see_no_messages(classified: Visitor) -> None:
+    """Markup as a topic, room or severity is text; a viewer has the numbers, and neither the messages nor a link to them."""
+    for role in ("analyst", "viewer"):
+        classified.enter("acme", role)
+        for widget in ("share", "topics", "tones", "movers", "escalations", "hotspots"):
+            assert "<img" not in classified.page(f"/t/acme/topics/{widget}?{VIEW}")
+    assert "room=" not in classified.page(f"/t/acme/topics/hotspots?{VIEW}")
+    assert classified.http.get(f"/t/acme/topics/messages?{VIEW}").status_code == 404

@@ -1,0 +1,349 @@
+"""Coverage: which days of a source are there, what an answer says of those that are not, and how they come by themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.errors import BadQuestionError, HubbubError, UpstreamRefusedError
+from hubbub.ingest.connectors.catalogue import CONNECTORS
+from hubbub.ingest.connectors.slack import Slack
+from hubbub.ingest.receivers.base import Gap as Lost
+from hubbub.model.coverage import Reason
+from hubbub.model.plain import plain
+from hubbub.outgoing.http import Outgoing
+from hubbub.services.coverage import Watched
+from hubbub.settings import load
+from tests.platforms import TOKEN, Graph, Workspace, graph_error, insight, post
+from tests.services import Call, Reply, Service, service
+
+FIRST = date(2026, 8, 1)
+
+
+class Nights:
+    """An engine whose clock goes from night to night beside services of the test."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.now = datetime(2026, 8, 1, 12, tzinfo=UTC)
+        self.stack = stack
+        options = {"free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
+        self.engine = stack.enter_context(Engine(load(data=folder, **options), lambda: self.now))
+        self.engine.add_tenant("acme")
+
+    def run(self, answer: Any) -> Service:
+        """Run a service until the test ends."""
+        return self.stack.enter_context(service(answer))
+
+    def page(self, there: Service, **settings: str) -> str:
+        """Connect a page."""
+        settings = {"page_id": "7", "base_url": there.url, **settings}
+        return str(self.engine.integrations.add("acme", "facebook_page", TOKEN, "Page", settings).id)
+
+    def workspace(self, there: Service, **settings: str) -> str:
+        """Connect a workspace."""
+        settings = {"base_url": there.url, **settings}
+        return str(self.engine.integrations.add("acme", "slack", TOKEN, "Talk", settings).id)
+
+    def night(self) -> list[str]:
+        """Go to the next night, and fetch what is due as its jobs do; returns the days that came."""
+        self.now = self.now.replace(hour=2) + timedelta(days=1)
+        came: list[str] = []
+        for row in self.engine.fetching.due().rows:
+            for number, day in enumerate(map(str, row.dates)):
+                try:
+                    self.engine.fetching.day("acme", row.integration_id, day, catching_up=number > 0)
+                    came.append(day)
+                except HubbubError:
+                    break
+        return came
+
+    def ask(self, *metrics: str, start: str = "2026-08-01", end: str = "2026-08-08", **more: Any) -> dict[str, Any]:
+        """Ask by day."""
+        return self.engine.query("acme", metrics=metrics, start=start, end=end, grain="day", **more)
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Iterator[Nights]:
+    """Open them."""
+    with ExitStack() as stack:
+        yield Nights(tmp_path / "data", stack)
+
+
+def at(day: int, hour: int = 12) -> int:
+    """Return a moment of August 2026 in seconds since 1970."""
+    return int(datetime(2026, 8, day, hour, tzinfo=UTC).timestamp())
+
+
+def posts() -> Graph:
+    """Return a page with a post on each day but the fourth."""
+    return Graph([post(f"7_{day}", at(day)) for day in range(1, 29) if day != 4], [])
+
+
+def states(answer: dict[str, Any], metric: str) -> list[tuple[str, Any, Any]]:
+    """Return day of month, value and state of each row."""
+    return [(row["window"][8:10], row[metric], row.get(f"{metric}.state")) for row in answer["rows"]]
+
+
+def test_a_token_that_is_dead_for_four_days_leaves_no_zero_and_is_caught_up(nights: Nights) -> None:
+    """Days that nobody could fetch are null and named with what to do, also while nobody tries; the night after the new token
+    brings all of them, newest first, and a day without posts is a true zero.
+    """
+    graph = posts()
+    there = nights.run(graph)
+    id_ = nights.page(there)
+    assert nights.night() == ["2026-08-01"]
+    there.answer = lambda _: graph_error(190, 401, error_subcode=463)
+    for _ in range(4):
+        assert nights.night() == []
+    where = {"type": "content.published"}
+    answer = nights.ask("events", where=where)
+    assert states(answer, "events") == [
+        ("01", 1, None), *((f"0{day}", None, "not_fetched") for day in (2, 3, 4, 5, 6)), ("07", 0, None),
+    ]  # fmt: skip
+    fresh = answer["freshness"]
+    assert (fresh["complete"], fresh["complete_to"]) == (False, "2026-08-02T00:00:00+00:00")
+    named = [
+        (gap["source"], gap["from"][:10], gap["to"][:10], gap["reason"], bool(gap["action"])) for gap in fresh["gaps"]
+    ]
+    assert named == [
+        ("Page", "2026-08-02", "2026-08-06", "refused", True), ("Page", "2026-08-06", "2026-08-07", "not_over", False),
+    ]  # fmt: skip
+    there.answer = graph
+    nights.engine.integrations.rotate("acme", id_, TOKEN)
+    assert nights.night() == ["2026-08-06", "2026-08-05", "2026-08-04", "2026-08-03", "2026-08-02"]
+    answer = nights.ask("events", where=where, end="2026-08-07")
+    assert [value for _, value, _ in states(answer, "events")] == [1, 1, 1, 0, 1, 1]
+    assert answer["freshness"]["complete"] is True
+    assert "gaps" not in answer["freshness"]
+
+
+def test_a_gap_is_about_what_its_source_can_bring(nights: Nights) -> None:
+    """Posts that were not fetched say nothing of messages; other channels and pages stay known, and so do days before the
+    connection; what came in some other way is counted, and incomplete.
+    """
+    nights.page(nights.run(posts()))
+    nights.now += timedelta(days=2)
+    assert nights.ask("messages", "first_response_ms.p50", "open_conversations")["freshness"]["complete"] is True
+    assert nights.ask("events", where={"channel": "sms"})["freshness"]["complete"] is True
+    assert nights.ask("events", where={"account_id": "8"})["freshness"]["complete"] is True
+    before = nights.ask("events", start="2026-07-20", end="2026-08-01")
+    assert before["freshness"]["complete"] is True
+    nights.engine.record("acme", [
+        {"type": "content.published", "time": "2026-08-01T10:00:00Z", "id": "a", "channel": "facebook", "account_id": "7"},
+        {"type": "message.received", "time": "2026-08-01T10:00:00Z", "id": "b", "channel": "sms"},
+    ])  # fmt: skip
+    answer = nights.ask("events", end="2026-08-03")
+    assert states(answer, "events") == [("01", 2, "incomplete"), ("02", None, "not_fetched")]
+    by = nights.ask("events", end="2026-08-02", by=["channel"])
+    assert [(row["channel"], row["events"], row.get("events.state")) for row in by["rows"]] == [
+        ("facebook", 1, "incomplete"), ("sms", 1, None),
+    ]  # fmt: skip
+    total = nights.engine.query("acme", metrics="events", start="2026-08-01", end="2026-08-03", compare="previous")
+    assert total["rows"][0]["events.state"] == "incomplete"
+
+
+def test_another_process_fetches_and_this_one_knows(nights: Nights, tmp_path: Path) -> None:
+    """What is known of gaps follows what any process writes, before the next question."""
+    id_ = nights.page(nights.run(posts()))
+    nights.now += timedelta(days=1)
+    assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is False
+    options = {"free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
+    with Engine(load(data=tmp_path / "data", **options), lambda: nights.now) as other:
+        other.fetching.day("acme", id_, "2026-08-01")
+    assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is True
+    nights.engine.integrations.remove("acme", id_)
+    nights.now += timedelta(days=5)
+    assert nights.ask("events")["freshness"]["complete"] is True
+
+
+def test_a_paused_integration_leaves_days_unknown_and_catches_up(nights: Nights) -> None:
+    """Days that passed while it was paused are not fetched, say so, and come after it was resumed."""
+    id_ = nights.page(nights.run(posts()))
+    nights.engine.integrations.pause("acme", id_)
+    for _ in range(3):
+        assert nights.night() == []
+    assert {gap["reason"] for gap in nights.ask("events")["freshness"]["gaps"]} == {"paused", "not_over"}
+    nights.engine.integrations.resume("acme", id_)
+    assert len(nights.night()) == 4
+
+
+def test_what_is_missing_of_a_channel_is_missing_there_alone(nights: Nights) -> None:
+    """The app was thrown out of one of two channels: that one's numbers are incomplete, the other's are known; the integration is
+    degraded with what to do, and the day is whole once the app is back.
+    """
+    workspace = Workspace({name: [{"ts": f"{at(day)}.0", "user": "U1"} for day in (1, 2)] for name in ("a", "b")})
+    there = nights.run(workspace)
+    id_ = nights.workspace(there)
+    nights.night()
+
+    def out_of_a(call: Call) -> Reply:
+        refused = call.path.endswith("history") and call.told["channel"] == "C0000"
+        return Reply({"ok": False, "error": "not_in_channel"}) if refused else workspace(call)
+
+    there.answer = out_of_a
+    assert nights.night() == ["2026-08-02"]
+    row = nights.engine.integrations.get("acme", id_)
+    assert (row.state, "#a" in row.reason, "Invite" in row.action) == ("degraded", True, True)
+    by = nights.ask("messages", start="2026-08-02", end="2026-08-03", by=["channel_id"])
+    assert [(r["channel_id"], r["messages"], r.get("messages.state")) for r in by["rows"]] == [("C0001", 1, None)]
+    assert by["freshness"]["complete"] is False
+    assert nights.ask("messages", end="2026-08-03", where={"channel_id": "C0001"})["freshness"]["complete"] is True
+    answer = nights.ask("messages", end="2026-08-03", where={"channel_id": "C0000"})
+    assert states(answer, "messages") == [("01", 1, None), ("02", None, "not_fetched")]
+    there.answer = workspace
+    assert nights.night() == ["2026-08-03", "2026-08-02"]
+    assert nights.engine.integrations.get("acme", id_).state == "active"
+    assert nights.ask("messages", end="2026-08-04")["freshness"]["complete"] is True
+
+
+def test_a_metric_that_was_taken_away_leaves_nothing_open(nights: Nights) -> None:
+    """Facebook knows one of four metrics no more: the day is there, the integration is degraded and names it."""
+    graph = Graph([post("7_1", at(1))], [insight("page_follows", d2026_08_01=5)])
+
+    def without(call: Call) -> Reply:
+        gone = "page_video_views" in call.query.get("metric", "").split(",")
+        return graph_error(100) if gone else graph(call)
+
+    id_ = nights.page(nights.run(without))
+    assert nights.night() == ["2026-08-01"]
+    row = nights.engine.integrations.get("acme", id_)
+    assert (row.state, "page_video_views" in row.reason) == ("degraded", True)
+    assert nights.ask("events", end="2026-08-02")["freshness"]["complete"] is True
+    assert nights.night() == ["2026-08-02"]
+    with pytest.raises(UpstreamRefusedError):  # a page that is not there is refused with the same code, and breaks
+        nights.engine.fetching.day("acme", nights.page(nights.run(lambda _: graph_error(100))), "2026-08-01")
+
+
+@pytest.mark.slow
+def test_sixty_days_of_history_come_at_one_call_a_minute(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Slack workspace that lets an app ask once a minute: every message of two months comes, newest days first, at most 31 days a
+    night, and no page is asked for twice.
+    """
+    first = datetime(2026, 6, 2, 9, tzinfo=UTC).timestamp()
+    said: list[dict[str, Any]] = []
+    for day in range(60):
+        root = f"{first + day * 86_400:.6f}"
+        reply = {"ts": f"{float(root) + 60:.6f}", "user": "U2", "thread_ts": root, "parent_user_id": "U1"}
+        said += [{"ts": root, "user": "U1", "thread_ts": root, "reply_count": 1, "latest_reply": reply["ts"]}, reply]
+        said += [{"ts": f"{float(root) + 600 + n:.6f}", "user": "U3"} for n in range(3)]
+    workspace, elapsed, last = Workspace({"a": said}, page=15), 0.0, -60.0
+
+    def once_a_minute(call: Call) -> Reply:
+        nonlocal last
+        if call.path.endswith(("history", "replies")):
+            if elapsed - last < 60:
+                return Reply(
+                    {"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(math.ceil(60 - elapsed + last))}
+                )
+            last = elapsed
+        return workspace(call)
+
+    def pause(seconds: float) -> None:
+        nonlocal elapsed
+        elapsed += seconds
+
+    class Patient(Slack):
+        """Slack, whose pauses take no time."""
+
+        def __init__(self, http: Outgoing) -> None:
+            super().__init__(http, pause)
+
+    monkeypatch.setitem(CONNECTORS, "slack", Patient)
+    there = nights.run(once_a_minute)
+    nights.workspace(there, since="2026-06-02")
+    nights.now = datetime(2026, 7, 31, 12, tzinfo=UTC)
+    came = [nights.night() for _ in range(2)]
+    assert [len(days) for days in came] == [31, 30]
+    assert all(days == sorted(days, reverse=True) for days in came)
+    answer = nights.ask("messages", start="2026-06-02", end="2026-08-01")
+    assert {value for _, value, _ in states(answer, "messages")} == {5}
+    assert answer["freshness"]["complete"] is True
+    assert elapsed < 4 * 3600
+
+
+def test_what_a_service_left_out_is_a_gap_until_the_day_is_fetched(nights: Nights) -> None:
+    """A minute that Slack says was left out makes its hour incomplete; fetching the day closes it."""
+    id_ = nights.workspace(nights.run(Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})))
+    one = nights.engine.integration_store.get("acme", id_)
+    minute = datetime(2026, 8, 1, 12, 7, tzinfo=UTC)
+    for start in (minute, minute, minute + timedelta(minutes=1)):
+        nights.engine.coverage.note(one, [Lost(start, start + timedelta(minutes=1), Reason.RATE_LIMITED)])
+    gaps = nights.engine.coverage.of("acme").rows[0].gaps
+    assert [(f"{gap.from_:%H:%M}", f"{gap.to:%H:%M}", gap.reason) for gap in gaps] == [
+        ("12:07", "12:09", "rate_limited")
+    ]
+    nights.night()
+    assert nights.engine.coverage.of("acme").rows[0].gaps == []
+
+
+def test_a_source_that_falls_silent_is_found(nights: Nights) -> None:
+    """A service that sends ten messages an hour for three weeks and none for four hours has a gap there; doctor names it."""
+    secrets = {"secret_token": "x" * 20}
+    id_ = nights.engine.integrations.add("acme", "telegram", name="Bot", settings={"bot_id": "1"}, secrets=secrets).id
+    nights.now = datetime(2026, 8, 22, 12, tzinfo=UTC)
+    quiet = range(4, 8)
+    nights.engine.record("acme", [
+        {"type": "message.received", "time": (nights.now - timedelta(hours=hour, minutes=n * 6)).isoformat(), "id": f"{hour}-{n}",
+         "source": "telegram", "channel": "telegram"}
+        for hour in range(1, 21 * 24) if hour not in quiet for n in range(10)
+    ], history=True)  # fmt: skip
+    assert nights.engine.coverage.watch() == Watched(1)
+    (row,) = nights.engine.coverage.of("acme", integration=id_).rows
+    assert [gap.reason for gap in row.gaps] == ["silent"]
+    assert nights.engine.coverage.watch() == Watched(1)
+    assert len(nights.engine.coverage.of("acme", integration=id_).rows[0].gaps) == 1
+    nights.now += timedelta(days=1)
+    (check,) = [row for row in nights.engine.doctor()["rows"] if row["check"] == "coverage"]
+    assert (check["ok"], "Bot" in check["found"]) == (False, True)
+
+
+def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
+    """Days before the connection, fetched, empty, missing and not over are told apart, of one tenant, all, or one integration."""
+    graph = posts()
+    there = nights.run(graph)
+    id_ = nights.page(there, since="2026-08-03")
+    nights.now += timedelta(days=3)
+    assert nights.night() == ["2026-08-04", "2026-08-03"]
+    there.answer = lambda _: graph_error(4, 403)
+    assert nights.night() == []
+    (row,) = nights.engine.coverage.of("acme", "2026-08-01", "2026-08-08").rows
+    assert [(f"{day.date:%d}", day.state, day.reason, day.found) for day in row.days] == [
+        ("01", "before", None, None), ("02", "before", None, None), ("03", "fetched", None, 4), ("04", "empty", None, 0),
+        ("05", "missing", "failed", 0), ("06", "not_over", "not_over", None), ("07", "fetched", None, None),
+    ]  # fmt: skip
+    assert plain(row.complete_to) == "2026-08-05T00:00:00+00:00"
+    assert [(gap["from"], gap["to"], gap["reason"]) for gap in plain(row.gaps)] == [
+        ("2026-08-05T00:00:00Z", "2026-08-06T00:00:00Z", "failed")
+    ]
+    assert nights.engine.coverage.of().rows[0].integration == id_
+    assert nights.engine.coverage.of("acme", integration=id_).rows == nights.engine.coverage.of("acme").rows
+    odd: list[dict[str, Any]] = [
+        {"start": "2026-08-02", "end": "2026-08-01"},
+        {"start": "2020-01-01"},
+        {"integration": id_},
+    ]
+    for bad in odd:
+        with pytest.raises(BadQuestionError):
+            nights.engine.coverage.of(**bad)
+
+
+def test_a_snapshot_of_a_gap_says_so_and_is_made_again(nights: Nights) -> None:
+    """A day's snapshot over a gap is incomplete, its numbers null and not 0, and settling makes it again once the day is there."""
+    talk = Workspace({"a": [{"ts": f"{at(1)}.0", "user": "U1"}]})
+    there = nights.run(talk)
+    nights.workspace(there)
+    nights.now += timedelta(days=20)
+    made = nights.engine.snapshot("daily", "2026-08-01", "acme")["rows"][0]
+    assert (made["state"], made["complete"], made["messages"]["total"]) == ("incomplete", False, None)
+    assert made["gaps"][0]["source"] == "Talk"
+    nights.engine.fetching.day("acme", nights.engine.integrations.of("acme").rows[0].id, "2026-08-01")
+    nights.engine.snapshot_service.settle()
+    (kept,) = nights.engine.snapshots("acme", "2026-08-01", "2026-08-02")["rows"]
+    assert (kept["state"], kept["complete"], kept["messages"]["total"]) == ("settled", True, 1)

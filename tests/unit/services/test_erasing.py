@@ -1,0 +1,284 @@
+"""Erasing a contact: what goes, what stays, what does not come back, and an erasure that is cut short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine, open_engine
+from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.facts import erase as erasure
+from hubbub.facts.retention import cut_at
+from hubbub.reports.store import Report
+from hubbub.settings import load
+
+NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
+GUEST = "guest-7f3a91"
+SPAN: dict[str, Any] = {"start": "2026-06-01", "end": "2026-08-21"}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on an empty store, with the tenants acme and beta."""
+    with Engine(load(data=tmp_path, free_floor_mb=0), lambda: NOW) as made:
+        for tenant in ("acme", "beta"):
+            made.add_tenant(tenant, retention={"raw": None, "hour": None})
+        yield made
+
+
+def event(id_: str, contact: str | None = GUEST, days: float = 1, **fields: Any) -> dict[str, Any]:
+    """A message of a contact some days ago."""
+    told = {"type": "message.received", "time": (NOW - timedelta(days=days)).isoformat(), "id": id_, "channel": "sms"}
+    return told | ({"contact_id": contact, "conversation_id": f"with {contact}"} if contact else {}) | fields
+
+
+def record(engine: Engine, *events: dict[str, Any], tenant: str = "acme") -> None:
+    """Store events, all of which are good."""
+    assert engine.record(tenant, events, history=True)["rejected"] == []
+
+
+def ids(engine: Engine) -> list[str]:
+    """What is stored."""
+    engine.refresh()
+    with engine.store.facts.read() as reading:
+        return [id_ for (id_,) in reading.rows("SELECT id FROM event ORDER BY id")]
+
+
+def named(engine: Engine) -> dict[str, int]:
+    """Count what names the guest, by kind."""
+    who = erasure.find(engine.store, engine.control.tenant("acme"), GUEST, "")
+    return {kind: count for kind, count in erasure.count(engine.store, who).items() if count}
+
+
+# --- what is found
+
+
+def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
+    """Its events, others that name it in any field or attribute, its conversations' ids; not longer ids, not other tenants'."""
+    record(
+        engine,
+        event("own"),
+        event("mention", None, conversation_id=f"sms:{GUEST}"),
+        event("attribute", "guest-2", attributes={"a": [{"said": f"call {GUEST}!"}]}),
+        event("key", None, attributes={GUEST: 1}),
+        event("glued", conversation_id=f"wax{GUEST}x"),
+        event("answer", None, type="message.sent", conversation_id=f"wax{GUEST}x", staff_id="anna"),
+        event("longer", f"{GUEST}0"),
+        event("inside", None, attributes={"a": f"x{GUEST}"}),
+        event("other", "guest-2"),
+    )
+    record(engine, event("theirs"), tenant="beta")
+    told = engine.erase("acme", GUEST, dry_run=True)
+    assert (told["events"], told["mentions"], told["dry_run"], told["erasure"]) == (2, 4, True, None)
+    assert len(ids(engine)) == 10
+    done = engine.erase("acme", GUEST)
+    assert (done["events"], done["mentions"], done["dry_run"]) == (2, 4, False)
+    assert ids(engine) == ["inside", "longer", "other", "theirs"]
+    assert named(engine) == {}
+    assert engine.verify()["clean"]
+
+
+def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
+    """One of fewer than six characters takes no event that has it as a word, a number, or in an id."""
+    record(
+        engine,
+        event("own", "7"),
+        event("whole", None, staff_id="7"),
+        event("text", None, attributes={"guest": "7"}),
+        event("number", None, attributes={"n": 7}),
+        event("word", None, attributes={"text": "room 7 please"}),
+        event("id-7", "17", conversation_id="c-7"),
+    )
+    assert engine.erase("acme", "7")["mentions"] == 2
+    assert ids(engine) == ["id-7", "number", "word"]
+
+
+def test_every_place_forgets_it(engine: Engine) -> None:
+    """Corrected events, refused records, numbers, snapshots of its account, reports and replies; the rest of each stays."""
+    record(engine, event("a"), event("b", "guest-2"), event("c", "guest-2", account_id=GUEST))
+    record(engine, event("a", revision=2, days=2), event("b", "guest-2", revision=2, attributes={"was": GUEST}))
+    for bad in ({"contact_id": GUEST}, {"contact_id": "guest-2"}):
+        engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), **bad})
+    engine.refresh()
+    engine.snapshot("daily", "2026-08-19", "acme")
+    report = engine.reports.make("acme", "monthly", "2026-08-01", sections=["summary"], formats=["json"])
+    said = {"workspace_id": "w", "channel_id": "c", "message_ts": "1.0", "triggered_by": "mention"}
+    asked = {"trigger_message_text": "hello", **said}
+    context = [{"user_id": GUEST, "text": "secret", "ts": "1"}]
+    references = [
+        engine.replies.prepare("acme", {**asked, "user_id": GUEST}),
+        engine.replies.prepare("acme", {**asked, "user_id": "u", "context_messages": context}),
+        engine.replies.prepare("acme", {**asked, "user_id": "u"}),
+    ]
+    engine.idempotency.once("acme", "key", "f", lambda: {"contact": GUEST})
+    done = engine.erase("acme", GUEST)
+    counts = ("events", "mentions", "superseded", "quarantine", "reports", "payloads")
+    assert {name: done[name] for name in counts} == {
+        "events": 1, "mentions": 2, "superseded": 0, "quarantine": 1, "reports": 1, "payloads": 2,
+    }  # fmt: skip
+    assert named(engine) == {}
+    assert ids(engine) == []
+    kept = [reference for reference in references if engine.payload_store.find("acme", reference, "ai_request")]
+    assert len(kept) <= 1
+    assert engine.payload_store.naming("acme", lambda _: True) == references[2:]
+    assert [json.loads(row.raw or "")["contact_id"] for row in engine.quarantine.of("acme").rows] == ["guest-2"]
+    assert {row["account_id"] for row in engine.snapshots("acme", "2026-08-19", "2026-08-20")["rows"]} == {None}
+    again = engine.reports.show("acme", report.id)
+    assert isinstance(again, Report) and again.hash != report.hash
+    assert (again.from_, again.sections, again.formats) == (report.from_, ("summary",), ("json",))
+    assert engine.idempotency.once("acme", "key", "f", dict)[1] is False
+    assert engine.verify()["clean"]
+
+
+# --- after retention
+
+
+def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
+    """Where events are gone, rows and boundaries that name the contact go, and states of others stay."""
+    record(
+        engine,
+        *(event(f"g{n}", days=40, channel_id=f"room:{GUEST}", account_id=GUEST) for n in range(3)),
+        *(event(f"o{n}", "guest-2", days=40) for n in range(2)),
+    )  # fmt: skip
+    at = int((NOW - timedelta(days=30)).replace(hour=0).timestamp() * 1_000_000)
+    engine.refresh()
+    cut_at(engine.store, engine.control.tenant("acme"), at)
+    assert ids(engine) == []
+    assert named(engine)["facts"] > 0
+    done = engine.erase("acme", GUEST)
+    assert (done["events"], done["facts"] > 0) == (0, True)
+    assert named(engine) == {}
+    (row,) = engine.query("acme", metrics=["total_contacts"], start="2026-08-20", end="2026-08-21")["rows"]
+    assert row["total_contacts"] == 1
+    assert engine.verify()["clean"]
+    assert engine.erase("acme", GUEST)["facts"] == 0
+
+
+# --- what arrives later
+
+
+def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
+    """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
+    record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    engine.erase("acme", GUEST)
+    again = [
+        event("own"), event("own", revision=3), event("never seen", days=3), event("mention", None, attributes={"to": GUEST}),
+    ]  # fmt: skip
+    answer = engine.record("acme", again, history=True)
+    assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 4
+    assert engine.quarantine.of("acme").rows == []
+    record(engine, event("from now on", days=-0.1), event("other 2", "guest-2"))
+    record(engine, event("own"), tenant="beta")
+    assert ids(engine) == ["from now on", "other", "other 2", "own"]
+
+
+def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
+    """Whoever has the folder open refuses what was erased elsewhere a moment ago, and what it had taken before is gone."""
+    with open_engine(engine.settings.data, clock=lambda: NOW) as other:
+        assert other.record("acme", event("own"), history=True)["accepted"] == 1
+        engine.erase("acme", GUEST)
+        answer = other.record("acme", [event("own"), event("never seen", days=3)], history=True)
+        assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 2
+    assert ids(engine) == []
+
+
+def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
+    """A conversation named after the contact is forgotten too, where only a former version of an event says so."""
+    glued = f"xx{GUEST}yy"
+    record(engine, event("own", conversation_id=glued), event("reply", None, conversation_id=glued))
+    with open_engine(engine.settings.data, clock=lambda: NOW + timedelta(minutes=1)) as later:
+        record(later, event("own", conversation_id="c9", revision=1))
+    engine.erase("acme", GUEST)
+    assert ids(engine) == []
+
+
+def test_an_erasure_can_be_shown(engine: Engine) -> None:
+    """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
+    record(engine, event("own"))
+    first = engine.erase("acme", GUEST)
+    engine.clock = lambda: NOW + timedelta(hours=1)
+    second = engine.erase("acme", "guest-2")
+    rows = engine.erasures("acme")["rows"]
+    assert [row["id"] for row in rows] == [first["erasure"], second["erasure"]]
+    assert [row["at"] for row in rows] == ["2026-08-20T12:00:00Z", "2026-08-20T13:00:00Z"]
+    assert [row["counts"]["events"] for row in rows] == [1, 0]
+    assert GUEST not in json.dumps(rows)
+    assert engine.erasures("acme", GUEST)["rows"] == rows[:1]
+    page = engine.erasures("acme", limit=1)
+    assert engine.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
+    assert engine.erasures("beta")["rows"] == []
+    assert engine.erase("beta", GUEST)["contact"] != first["contact"]
+
+
+def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
+    """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
+    with pytest.raises(NotFoundError):
+        engine.erase("nobody", GUEST)
+    for bad in ("", "x" * 513, "a\0b"):
+        with pytest.raises(BadInputError, match="contact_id"):
+            engine.erase("acme", bad)
+
+
+# --- cut short
+
+
+@pytest.mark.parametrize("step", ["erase", "finish"])
+def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Ended by an error at any step, the next one of the same contact leaves what an undisturbed one does."""
+    record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
+    engine.record("acme", {"type": "no.such", "time": NOW.isoformat(), "contact_id": GUEST})
+    engine.refresh()
+
+    def fails(*_: object) -> None:
+        raise StoreFullError
+
+    monkeypatch.setattr(erasure, step, fails)
+    with pytest.raises(StoreFullError):
+        engine.erase("acme", GUEST)
+    monkeypatch.undo()
+    engine.erase("acme", GUEST)
+    assert ids(engine) == ["other"]
+    assert named(engine) == {}
+    with engine.store.facts.read() as reading:
+        assert reading.rows("SELECT value FROM meta WHERE key LIKE 'erasing%'") == []
+    assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
+    assert engine.verify()["clean"]
+
+
+# --- persons
+
+
+def link(id_: str, one: str, other: str, days: float, *, joins: bool = True) -> dict[str, Any]:
+    """A link between two ids, or its end, some days ago."""
+    type_ = "contact.linked" if joins else "contact.unlinked"
+    return {
+        "type": type_,
+        "time": (NOW - timedelta(days=days)).isoformat(),
+        "id": id_,
+        "contact_id": one,
+        "name": other,
+    }
+
+
+def test_a_person_is_erased_under_every_id(engine: Engine, tmp_path: Path) -> None:
+    """Erasing one id takes all that are linked to it, by whatever way, and none comes back; who was unlinked stays."""
+    mail, phone, stays = "ada-4711@example.org", "+39-555-0104711", "bo-0815@example.org"
+    record(engine, event("1"), event("2", mail), event("3", phone), event("4", stays), event("5", "guest-other"))
+    record(engine, link("l1", GUEST, mail, 5), link("l2", phone, mail, 4), link("l3", GUEST, stays, 3))
+    record(engine, link("l4", stays, GUEST, 2, joins=False))
+    counts = engine.erase("acme", GUEST, dry_run=True)
+    assert (counts["contacts"], counts["events"]) == (3, 6)
+    assert engine.erase("acme", GUEST)["contacts"] == 3
+    assert ids(engine) == ["4", "5"]
+    again = engine.record("acme", [event("2", mail), event("6", phone, 2), event("7", stays, 2)], history=True)
+    assert ids(engine) == ["4", "5", "7"] and again["accepted"] == 1
+    assert len(engine.erasures("acme")["rows"]) == 3
+    assert engine.verify("acme")["clean"]
+    engine.close()
+    for file in (one for one in tmp_path.rglob("*") if one.is_file()):
+        assert not any(one.encode() in file.read_bytes() for one in (GUEST, mail, phone)), file.name

@@ -1,0 +1,298 @@
+"""Labels of an engine: on arrival and of what is stored, once for each message, revised and never doubled, each tenant's own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hubbub.app import Engine, open_engine
+from hubbub.clock import fixed
+from hubbub.errors import NotFoundError
+from hubbub.ingest.receivers.base import Delivery
+from hubbub.model.event import Event, record_from
+from hubbub.services.integrations import made_for
+
+RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food", "breakfast"]}}}
+NOW = fixed(datetime(2026, 8, 20, 12, tzinfo=UTC))
+DAY: dict[str, Any] = {"start": "2026-08-20", "end": "2026-08-21"}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with the tenants acme, which has rules of its own, and other."""
+    with open_engine(tmp_path, clock=NOW) as made:
+        for name in ("acme", "other"):
+            made.add_tenant(name)
+        made.labels.set_labels("acme", RULES)
+        yield made
+
+
+def message(n: int, text: str, **more: Any) -> dict[str, Any]:
+    """Return an incoming message with a text."""
+    return {
+        "type": "message.received", "time": f"2026-08-20T10:00:{n:02}Z", "id": f"m{n}", "source": "test", "channel": "chat",
+        "channel_id": "room", "contact_id": f"guest-{n:04}", "conversation_id": f"c{n}", "attributes": {"text": text}, **more,
+    }  # fmt: skip
+
+
+def ask(engine: Engine, *metrics: str, tenant: str = "acme", by: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """Ask for metrics of the day."""
+    rows: list[dict[str, Any]] = engine.query(tenant, metrics=list(metrics), by=list(by), **DAY)["rows"]
+    return rows
+
+
+def topics(engine: Engine, tenant: str = "acme") -> dict[str | None, int]:
+    """Return the number of classifications by topic."""
+    return {
+        row["topic"]: row["classifications"] for row in ask(engine, "classifications", tenant=tenant, by=("topic",))
+    }
+
+
+def stored(engine: Engine, columns: str = "type, topic, sentiment, revision, attributes") -> list[tuple[Any, ...]]:
+    """Return the stored label events, in order."""
+    engine.refresh()
+    with engine.store.facts.read() as reading:
+        return reading.rows(f"SELECT {columns} FROM event WHERE source = 'labels' ORDER BY time, id")
+
+
+def test_stored_messages_are_labelled_once_with_coverage_and_who_did_it(engine: Engine) -> None:
+    """Each message with a text has one label event with labeller, version and confidence; a second run changes nothing."""
+    engine.record(
+        "acme", [message(0, "wifi is bad"), message(1, "Great food, thanks"), message(2, "hello"), message(3, " ")]
+    )
+    engine.record("acme", message(4, "wifi", type="message.sent", staff_id="anna"))
+    engine.record("acme", message(5, "wifi", kind="bot"))
+    first = engine.labels.run_labels("acme")
+    assert (first["looked_at"], first["changed"], first["topic"]) == (3, 3, {"rules": 2})
+    assert engine.labels.run_labels("acme")["changed"] == 0
+    assert topics(engine) == {"wifi": 1, "food": 1}
+    (numbers,) = ask(engine, "classifications", "labelable", "topic_coverage", "tone_coverage")
+    assert (numbers["labelable"], numbers["topic_coverage"], numbers["tone_coverage"]) == (3, 2 / 3, 1 / 3)
+    assert [row["labeller"] for row in ask(engine, "classifications", by=("labeller",))] == ["rules"]
+    said = [json.loads(row[-1]) for row in stored(engine)]
+    assert said[1]["labels"]["topic"] == {"by": "rules", "version": 1, "confidence": 1.0}
+    assert said[2]["labels"]["topic"] == {"by": "rules", "version": 1}
+    assert engine.verify("acme")["clean"]
+
+
+def test_other_rules_revise_the_same_events(engine: Engine) -> None:
+    """New rules change labels by revision: none is doubled, one that nothing says any more is unlabelled, and verify is clean."""
+    engine.record(
+        "acme", [message(0, "wifi and a manager: speak to a manager"), message(1, "breakfast"), message(2, "pool")]
+    )
+    engine.labels.run_labels("acme")
+    assert ask(engine, "escalation_alerts")[0]["escalation_alerts"] == 1
+    engine.labels.set_labels(
+        "acme", {"topic": {"pool": {"words": ["pool"]}, "wlan": {"words": ["wifi"]}}, "escalation": {}}
+    )
+    assert engine.labels.run_labels("acme")["changed"] == 4
+    assert topics(engine) == {"wlan": 1, "pool": 1}
+    assert ask(engine, "labelable")[0]["labelable"] == 3
+    assert ask(engine, "escalation_alerts")[0]["escalation_alerts"] == 0
+    assert engine.verify("acme")["clean"]
+
+
+def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
+    """A renamed label is renamed in all that was labelled, without its texts; a merged one is counted with the other."""
+    engine.record("acme", [message(0, "wifi"), message(1, "food"), message(2, "breakfast")])
+    engine.labels.run_labels("acme")
+    assert engine.labels.rename_label("acme", "topic", "wifi", "internet")["changed"] == 1
+    assert topics(engine) == {"internet": 1, "food": 2}
+    assert engine.labels.rename_label("acme", "topic", "internet", "food")["changed"] == 1
+    assert topics(engine) == {"food": 3}
+    assert engine.labels.run_labels("acme")["topic"] == {"rules": 3}
+    assert topics(engine) == {"food": 3}
+    assert engine.verify("acme")["clean"]
+
+
+def test_texts_that_are_not_kept_label_on_arrival(engine: Engine) -> None:
+    """A message is labelled by a text that is stored nowhere; an edit revises its label, an older export does not."""
+    first = record_from(message(0, "wifi", revision=1))
+    edited = record_from(message(0, "breakfast", revision=2))
+    for item, changed in ((first, 1), (first, 0), (edited, 1), (edited, 0), (first, 0)):
+        answer = engine.load("acme", [item], labels=True, keep_text=False)
+        assert answer["labels"]["changed"] == changed
+    assert topics(engine) == {"food": 1}
+    with engine.store.facts.read() as reading:
+        kept = reading.rows("SELECT attributes FROM event WHERE source = 'test'")
+    assert kept == [(None,)]
+
+
+def test_what_a_source_classified_is_its_own(engine: Engine) -> None:
+    """A message that its source classified, also later, is counted once, with the source's word."""
+    engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
+    engine.record(
+        "acme", {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}
+    )
+    engine.labels.run_labels("acme")
+    assert topics(engine) == {"network": 1, "wifi": 1}
+    engine.record(
+        "acme", {**message(1, ""), "type": "topic.classified", "id": "t1", "topic": "network", "message_id": "m1"}
+    )
+    engine.labels.run_labels("acme")
+    assert topics(engine) == {"network": 2}
+    assert ask(engine, "labelable")[0]["labelable"] == 2
+
+
+def test_tenants_never_mix(engine: Engine) -> None:
+    """The same messages of another tenant are labelled by its own rules, and none of them by acme's."""
+    for tenant in ("acme", "other"):
+        engine.record(tenant, [message(0, "wifi"), message(1, "a complaint")])
+        engine.labels.run_labels(tenant)
+    assert topics(engine) == {"wifi": 1}
+    assert topics(engine, "other") == {"complaint": 1}
+    assert engine.labels.labels("other")["version"] == 0
+
+
+def test_an_erased_contact_leaves_no_label(engine: Engine) -> None:
+    """Erasing a contact takes its labels along."""
+    engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
+    engine.labels.run_labels("acme")
+    engine.erase("acme", "guest-0001")
+    assert topics(engine) == {"wifi": 1}
+    assert len(stored(engine)) == 1
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.lists(st.sampled_from(["old", "new", "again"]), min_size=1, max_size=5))
+def test_the_newest_version_holds_in_whatever_order_runs_end(
+    tmp_path_factory: pytest.TempPathFactory, order: list[str]
+) -> None:
+    """A run that began under older rules and ends late changes nothing that a newer one said."""
+    with open_engine(tmp_path_factory.mktemp("order"), clock=NOW) as engine:
+        engine.add_tenant("acme")
+        engine.labels.set_labels("acme", RULES)
+        engine.record("acme", message(0, "wifi"))
+        one = engine.control.tenant("acme")
+        old = engine.labels.labelling(one)
+        engine.labels.set_labels("acme", {"topic": {"net": {"words": ["wifi"]}}})
+        new = engine.labels.labelling(one)
+        item = record_from(message(0, "wifi"))
+        assert isinstance(item, Event)
+        for which in order:
+            engine.labels.label([item], one, old if which == "old" else new)
+        assert topics(engine) == ({"wifi": 1} if set(order) == {"old"} else {"net": 1})
+        assert len(stored(engine)) == 1
+
+
+def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> None:
+    """What a person says is the label at once, whatever rules say, also after other rules; undoing gives back what they say."""
+    engine.record("acme", [message(0, "wifi"), message(1, "hello"), message(2, "the pool")])
+    engine.labels.run_labels("acme")
+    queue = engine.labels.review_labels("acme", "topic")
+    assert [row["message"] for row in queue["rows"]] == ["m2", "m1", "m0"]
+    assert (queue["left"], queue["done"], queue["labels"]) == (3, 0, ["wifi", "food"])
+    assert engine.labels.review_label("acme", "topic", "m0", "food", "anna")["was"] == "wifi"
+    engine.labels.review_label("acme", "topic", "m1", None, "anna")
+    assert [row["message"] for row in engine.labels.review_labels("acme", "topic")["rows"]] == ["m2"]
+    assert topics(engine) == {"food": 1}
+    engine.labels.set_labels("acme", {"topic": {"food": None, "net": {"words": ["wifi"]}, "wifi": None}})
+    engine.labels.run_labels("acme")
+    assert topics(engine) == {"food": 1}
+    assert engine.labels.reviewed_labels("acme", "topic")["right"][0] == {
+        "label": "wifi", "checked": 1, "right": 0.0, "low": 0.0, "high": pytest.approx(0.79, abs=0.01),
+    }  # fmt: skip
+    assert engine.labels.undo_label("acme", "topic", "anna")["label"] is None
+    assert engine.labels.undo_label("acme", "topic", "anna")["label"] == "food"
+    assert topics(engine) == {"net": 1}
+    with pytest.raises(NotFoundError):
+        engine.labels.undo_label("acme", "topic", "anna")
+    assert engine.verify("acme")["clean"]
+
+
+def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:
+    """An example goes with its contact, and is counted."""
+    engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
+    engine.labels.run_labels("acme")
+    for key in ("m0", "m1"):
+        engine.labels.review_label("acme", "topic", key, "food", "anna")
+    assert engine.erase("acme", "guest-0001")["examples"] == 1
+    assert [row["message"] for row in engine.labels.reviewed_labels("acme", "topic")["rows"]] == ["m0"]
+
+
+SAID = {
+    "wifi": ["connection", "internet", "router", "signal", "network", "password", "laptop", "online"],
+    "food": ["breakfast", "coffee", "eggs", "croissants", "buffet", "bread", "dinner", "kitchen"],
+}
+
+
+def taught(engine: Engine, tenant: str = "acme") -> dict[str, Any]:
+    """Teach a tenant two topics by two dozen texts each, and train."""
+    examples = [
+        (f"There is a problem with the {one} and the {other} in our room, please help", label)
+        for label, words in SAID.items()
+        for one, other in itertools.combinations(words, 2)
+    ]
+    engine.labels.teach_labels(tenant, "topic", examples)
+    trained: dict[str, Any] = engine.labels.train_labels(tenant, "topic")
+    return trained
+
+
+def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> None:
+    """It labels what people did not see; unsure texts and other languages stay unlabelled; another tenant has nothing of it."""
+    pytest.importorskip("wordllama")
+    engine.labels.set_labels("other", RULES)
+    trained = taught(engine)
+    assert trained["used"] and trained["accuracy"] == 1
+    texts = (
+        "Please help, there is a problem with our router and the signal",
+        "There is a problem with the coffee and the bread, please",
+        "zzz qqq", "Es gibt ein Problem mit dem Internet und dem Router in unserem Zimmer",
+    )  # fmt: skip
+    for tenant in ("acme", "other"):
+        engine.record(tenant, [message(n, text) for n, text in enumerate(texts)])
+        engine.labels.run_labels(tenant)
+    assert topics(engine) == {"wifi": 1, "food": 1}
+    assert topics(engine, "other") == {}
+    said = [json.loads(row[-1])["labels"]["topic"] for row in stored(engine, "attributes") if row]
+    assert {one["by"] for one in said} == {"classifier", "rules"}
+    assert engine.labels.run_labels("acme")["changed"] == 0
+    assert engine.verify()["clean"]
+
+
+def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine) -> None:
+    """A new one is used if it is not worse on enough examples that neither learned from; a switch chooses by hand."""
+    pytest.importorskip("wordllama")
+    first = taught(engine)
+    again = engine.labels.train_labels("acme", "topic")
+    assert (again["used"], again["compared"]["examples"]) == (False, 0)
+    more = [(f"router and password in room {n}", "wifi") for n in range(6)] + [
+        (f"bread and butter {n}", "food") for n in range(6)
+    ]
+    engine.labels.teach_labels("acme", "topic", more)
+    better = engine.labels.train_labels("acme", "topic")
+    assert better["compared"]["examples"] == 12
+    assert better["used"] == (better["compared"]["right"] >= better["compared"]["right_in_use"])
+    engine.labels.switch_labels("acme", "topic", first["classifier"])
+    assert engine.labels.labels("acme")["in_use"] == {"topic": first["classifier"]}
+    with pytest.raises(NotFoundError):
+        engine.labels.switch_labels("other", "topic", first["classifier"])
+
+
+def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine) -> None:
+    """With `labels: yes` a delivered message is labelled by its text, which is stored nowhere; without, it is not."""
+    for tenant, setting in (("acme", {"labels": "yes"}), ("other", {})):
+        row = engine.integrations.add(tenant, "telegram", settings={"bot_id": "99", **setting})
+        integration = engine.receiving.find("telegram", row.id)
+        headers = {"x-telegram-bot-api-secret-token": made_for(row)["secret_token"]}
+        told = {
+            "message_id": 7,
+            "from": {"id": 41},
+            "chat": {"id": 41, "type": "private"},
+            "date": 1787212800,
+            "text": "the wifi",
+        }
+        body = json.dumps({"update_id": 1, "message": told}).encode()
+        taken = engine.receiving.take(integration, Delivery("POST", "https://x/", {}, headers, body, NOW()))
+        assert taken.outcome.stored == 1
+    assert [row[1] for row in stored(engine)] == ["wifi"]
+    with engine.store.facts.read() as reading:
+        assert reading.rows("SELECT count(*) FROM event WHERE attributes LIKE '%the wifi%'") == [(0,)]

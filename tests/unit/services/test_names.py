@@ -1,0 +1,188 @@
+"""Names of ids: from sources, set by hand, searched, switched off, erased with the contact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import hubbub
+from hubbub.app import Engine
+from hubbub.errors import BadInputError
+from hubbub.model.name import Name
+from hubbub.services.names import NamesSet
+
+T = "acme"
+
+
+def day(n: int) -> datetime:
+    """Return a day of 2026."""
+    return datetime(2026, 1, n, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with one tenant."""
+    with hubbub.open(tmp_path, log_level="error") as one:
+        one.add_tenant(T)
+        yield one
+
+
+def kept(engine: Engine, **asked: Any) -> dict[tuple[str, str], str]:
+    """Return the names that are kept."""
+    return {(row.kind, row.id): row.name for row in engine.names.of(T, **asked).rows}
+
+
+def test_the_latest_name_holds_in_any_order(engine: Engine) -> None:
+    """A name of an older source never takes the place of a newer one; the same moment goes to who comes later."""
+    assert engine.names.take(T, [Name("room", "C1", "new", day(5))]) == 1
+    assert engine.names.take(T, [Name("room", "C1", "old", day(2))]) == 0
+    assert engine.names.take(T, [Name("room", "C1", "new", day(6))]) == 0
+    assert kept(engine) == {("room", "C1"): "new"}
+    assert engine.names.take(T, [Name("room", "C1", "other", day(5))]) == 0
+    assert engine.names.take(T, [Name("room", "C1", "other", day(6))]) == 1
+    assert kept(engine) == {("room", "C1"): "other"}
+
+
+def test_a_name_set_by_hand_stays(engine: Engine) -> None:
+    """No source changes a name set by hand; removed, the next source gives it again."""
+    engine.names.take(T, [Name("staff", "U1", "u1-handle")])
+    assert engine.names.set(T, [{"kind": "staff", "id": "U1", "name": "Ada"}]) == NamesSet(1, 0)
+    assert engine.names.take(T, [Name("staff", "U1", "u1-handle")]) == 0
+    assert kept(engine) == {("staff", "U1"): "Ada"}
+    assert engine.names.set(T, [{"kind": "staff", "id": "U1", "name": None}]) == NamesSet(0, 1)
+    assert kept(engine) == {}
+    assert engine.names.take(T, [Name("staff", "U1", "u1-handle")]) == 1
+
+
+def test_what_cannot_be_a_name_is_left_out(engine: Engine) -> None:
+    """A source's empty name, one that is the id, and an id that no event can have are no labels, and stop nothing."""
+    odd = [
+        Name("room", "C1", " \0 "),
+        Name("room", "C2", "C2"),
+        Name("room", "x" * 513, "x"),
+        Name("room", "\ud800", "x"),
+    ]
+    assert engine.names.take(T, [*odd, Name("room", "C3", "desk")]) == 1
+    assert kept(engine) == {("room", "C3"): "desk"}
+
+
+def test_all_is_set_or_nothing(engine: Engine) -> None:
+    """An entry that cannot be is refused with its number, and the others are not set."""
+    good = {"kind": "room", "id": "C1", "name": "desk"}
+    for bad, said in (
+        ({"kind": "rooms", "id": "C1", "name": "x"}, "did you mean 'room'"),
+        ({"kind": "room", "id": "", "name": "x"}, r"names\[1\].id"),
+        ({"kind": "room", "id": "C2", "name": "\n"}, r"names\[1\].name"),
+    ):
+        with pytest.raises(BadInputError, match=said):
+            engine.names.set(T, [good, bad])
+    assert kept(engine) == {}
+
+
+def test_names_are_searched_and_paged(engine: Engine) -> None:
+    """A search finds names without case and accents, and ids; pages follow on each other; kinds part what has one id."""
+    engine.names.take(
+        T, [Name("contact", "U1", "Zoë Ünal"), Name("staff", "U1", "Zoë Ünal"), Name("room", "C1", "front desk")]
+    )
+    assert set(kept(engine, find="zoe u")) == {("contact", "U1"), ("staff", "U1")}
+    assert set(kept(engine, find="C1")) == {("room", "C1")}
+    assert set(kept(engine, kind="staff")) == {("staff", "U1")}
+    found, cursor = [], None
+    while True:
+        page = engine.names.of(T, limit=1, cursor=cursor)
+        found += [(row.kind, row.id) for row in page.rows]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert found == [("contact", "U1"), ("room", "C1"), ("staff", "U1")]
+
+
+def test_names_of_contacts_can_be_switched_off(engine: Engine) -> None:
+    """Switched off, what contacts are called is deleted, taken from no source and set by nobody; staff keep their names."""
+    both = [Name("contact", "U1", "Ada"), Name("staff", "U2", "Bo")]
+    engine.names.take(T, both)
+    assert engine.tenants.change(T, contact_names=False).contact_names is False
+    engine.names.take(T, both)
+    assert kept(engine) == {("staff", "U2"): "Bo"}
+    with pytest.raises(BadInputError, match="keeps no names of contacts"):
+        engine.names.set(T, [{"kind": "contact", "id": "U1", "name": "Ada"}])
+    engine.tenants.change(T, contact_names=True)
+    engine.names.take(T, both)
+    assert len(kept(engine)) == 2
+
+
+def test_names_go_with_the_erased_contact(engine: Engine) -> None:
+    """Erasing a contact deletes what it was called; a source gives the name again only once an event names it again."""
+    message = {"type": "message.received", "time": "2026-01-05T10:00:00Z", "contact_id": "guest-17"}
+    engine.record(T, {**message, "id": "1"})
+    names = [Name("contact", "guest-17", "Ada"), Name("staff", "guest-17", "Ada"), Name("contact", "guest-1", "Bo")]
+    engine.names.take(T, names)
+    assert engine.erase(T, "guest-17", dry_run=True)["names"] == 2
+    assert engine.erase(T, "guest-17")["names"] == 2
+    engine.names.take(T, names)
+    assert kept(engine) == {("contact", "guest-1"): "Bo"}
+    engine.record(T, {**message, "id": "2", "time": datetime.now(UTC).isoformat()})
+    engine.refresh(T)
+    engine.names.take(T, names)
+    assert kept(engine)["contact", "guest-17"] == "Ada"
+
+
+given_names = st.builds(
+    Name, st.sampled_from(("room", "staff")), st.sampled_from(("A", "B")), st.sampled_from(("x", "y", "z")),
+    st.integers(1, 6).map(day),
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(st.lists(st.lists(given_names, max_size=6), max_size=4))
+def test_batches_of_names_are_one_stream(engine: Engine, batches: list[list[Name]]) -> None:
+    """However names are cut into batches, each id has the name of the latest moment, of several the one that came last."""
+    engine.names.set(T, [{"kind": kind, "id": id_, "name": None} for kind in ("room", "staff") for id_ in "AB"])
+    right: dict[tuple[str, str], Name] = {}
+    for batch in batches:
+        engine.names.take(T, batch)
+        for one in batch:
+            held = right.get((one.kind, one.id))
+            if held is None or (one.valid_from or day(1)) >= (held.valid_from or day(1)):
+                right[one.kind, one.id] = one
+    assert kept(engine) == {place: one.name for place, one in right.items()}
+
+
+def test_names_are_set_from_a_csv_file(engine: Engine, tmp_path: Path) -> None:
+    """All rows of a file are set by hand, an empty name removed; a row that cannot be is named by its line, and nothing is set."""
+    file = tmp_path / "names.csv"
+    file.write_text("\ufeffkind,id,name\nroom,C1,desk\nstaff,U1,Zoë\n", encoding="utf-8")
+    assert engine.names.set_from(T, file) == NamesSet(2, 0)
+    assert kept(engine) == {("room", "C1"): "desk", ("staff", "U1"): "Zoë"}
+    file.write_text("kind,id,name\nroom,C1,\nroom,,x\n")
+    with pytest.raises(BadInputError, match=r"names.csv line 3: names\[1\].id"):
+        engine.names.set_from(T, file)
+    file.write_text("id,name\nC1,x\n")
+    with pytest.raises(BadInputError, match="line 1: there is no column 'kind'"):
+        engine.names.set_from(T, file)
+    assert len(kept(engine)) == 2
+
+
+def test_answers_say_names_where_they_are_asked_for(engine: Engine) -> None:
+    """`names` puts what ids are called behind them, in every row; a question without it, or without ids, is as it was."""
+    for n, staff in enumerate(("U1", "U2", None)):
+        message = {"type": "message.sent", "time": "2026-01-05T10:00:00Z", "conversation_id": "k", "channel_id": "C1"}
+        engine.record(T, {**message, "id": str(n), **({"staff_id": staff} if staff else {})}, history=True)
+    asked: dict[str, Any] = {
+        "metrics": ["messages_sent"],
+        "start": "2026-01-01",
+        "end": "2026-02-01",
+        "by": ["channel_id"],
+    }
+    plain = engine.query(T, **asked)["rows"]
+    assert engine.query(T, **asked, names=True)["rows"] == plain
+    engine.names.take(T, [Name("room", "C1", "desk"), Name("staff", "C1", "nobody")])
+    (row,) = engine.query(T, **asked, names=True)["rows"]
+    assert list(row)[:3] == ["window", "channel_id", "channel_id.name"] and row["channel_id.name"] == "desk"
+    assert engine.query(T, **asked)["rows"] == plain

@@ -1,0 +1,180 @@
+"""Restatements: the ledger leads from what was said to what is true now, holds nothing where nothing changed, and names nobody."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubbub.app import Engine
+from hubbub.control.restatements import Restatement
+from hubbub.metrics.catalogue import DEFINITION_VERSION
+from hubbub.reports.store import Report
+from hubbub.services.restatements import Restated
+from hubbub.settings import load
+from tests.extent import ALL
+
+NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+METRICS = ("messages", "active_contacts", "conversations_started", "response_ms.p50", "response_ms.avg", "responses")
+
+
+class Clocked:
+    """An engine with a tenant and a clock that a test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it."""
+        self.now = NOW
+        self.engine = Engine(load(folder, free_floor_mb=0), lambda: self.now)
+        self.engine.add_tenant("hotel")
+        self.sent = 0
+
+    def send(self, day: int, *, contact: str = "", channel: str = "chat", type_: str = "message.received") -> None:
+        """Record a message of a day of March."""
+        self.sent += 1
+        event = {
+            "type": type_, "time": datetime(2026, 3, day, 9, self.sent % 60, tzinfo=UTC), "id": f"e{self.sent}", "channel": channel,
+            "conversation_id": f"c{self.sent % 5}", "contact_id": contact or f"contact-{self.sent % 4}",
+        }  # fmt: skip
+        assert self.engine.record("hotel", event, history=True)["rejected"] == []
+
+    def rows(self, **how: Any) -> Sequence[Restatement]:
+        """The ledger, oldest first."""
+        found = self.engine.restatements.of("hotel", limit=1000, **how).rows
+        return found[::-1]
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Iterator[Clocked]:
+    """An engine of one test."""
+    made = Clocked(tmp_path / "data")
+    yield made
+    made.engine.close()
+
+
+def _values(engine: Engine, by: tuple[str, ...]) -> dict[tuple[str, str, str], Any]:
+    asked = engine.query("hotel", metrics=list(METRICS), start="2026-03-01", end="2026-03-20", grain="day", by=list(by))
+    return {
+        (row["window"][:10], name, row.get("channel") or "" if not by else row["channel"] or "(none)"): row[name]
+        for row in asked["rows"] for name in METRICS
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8 if ALL else 1))
+def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: int) -> None:
+    """Over random late events, corrections, links and erasures: each number of a closed day is what was said first, and then each
+    change begins where the one before it ended, and the last one ends at the answer of today; unchanged ones have none."""
+    chance = random.Random(seed)
+    for _ in range(40):
+        clocked.send(
+            chance.randint(2, 18), type_=chance.choice(["message.received", "message.received", "message.sent"])
+        )
+    clocked.engine.restatements.restate()
+    said = {by: _values(clocked.engine, by) for by in ((), ("channel",))}
+    for round_ in range(4):
+        clocked.now += timedelta(hours=1)
+        for _ in range(chance.randint(0, 3)):
+            clocked.send(chance.randint(2, 18), channel=chance.choice(["chat", "email"]), type_="message.sent")
+        if round_ == 1:
+            link = {"type": "contact.linked", "time": NOW - 9 * DAY, "id": "l1", "contact_id": "contact-1",
+                    "attributes": {"linked_contact_id": "contact-2"}}  # fmt: skip
+            clocked.engine.record("hotel", link, history=True)
+        if round_ == 2:
+            clocked.engine.erase("hotel", "contact-3")
+        clocked.engine.restatements.restate()
+        assert clocked.engine.restatements.restate().changed == 0
+    told: dict[tuple[str, str, str], list[Restatement]] = {}
+    for row in clocked.rows():
+        told.setdefault((row.window.isoformat(), row.metric, row.channel or ""), []).append(row)
+    assert told
+    for by, first in said.items():
+        now = _values(clocked.engine, by)
+        for key in now.keys() | first.keys():
+            nothing = (
+                0
+                if isinstance(next(iter(v for k, v in now.items() if k[1] == key[1] and v is not None), None), int)
+                else None
+            )
+            chain = told.get(key, [])
+            value = first.get(key, nothing)
+            for row in chain:
+                assert row.old == value, key
+                assert row.delta == (None if row.old is None or row.new is None else row.new - row.old)
+                value = row.new
+            assert value == now.get(key, nothing), key
+
+
+def test_a_check_that_finds_nothing_writes_nothing(clocked: Clocked) -> None:
+    """Closed twice, folded again whole, and with new events of today: the ledger stays empty and no day is stored again."""
+    for day in range(2, 19):
+        clocked.send(day)
+    assert clocked.engine.restatements.restate().days > 15
+    clocked.engine.backfill("2026-03-01", "2026-03-20", "hotel")
+    clocked.send(20)
+    assert clocked.engine.restatements.restate() == Restated(1, 0, 0, {})
+    assert clocked.rows() == []
+
+
+def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late events are counted, an erasure, another zone and another definition are named, and no row names the erased contact."""
+    for day in range(2, 19):
+        clocked.send(day, contact="guest-secret-7")
+        clocked.send(day)
+    clocked.engine.restatements.restate()
+    clocked.now += timedelta(hours=1)
+    clocked.send(5)
+    clocked.send(5)
+    clocked.engine.restatements.restate()
+    late = [row for row in clocked.rows() if row.metric == "messages" and row.channel is None]
+    assert [(row.window.isoformat(), row.old, row.new, row.delta, row.cause, row.events) for row in late] == [
+        ("2026-03-05", 2, 4, 2, "late events", 2)
+    ]
+    clocked.now += timedelta(hours=1)
+    since = clocked.now.isoformat()
+    clocked.engine.erase("hotel", "guest-secret-7")
+    clocked.engine.restatements.restate()
+    assert {row.cause for row in clocked.rows(since=since)} == {"erasure"}
+    clocked.now += timedelta(hours=1)
+    monkeypatch.setattr("hubbub.query.restated.DEFINITION_VERSION", DEFINITION_VERSION + 1)
+    clocked.send(6)
+    clocked.engine.restatements.restate()
+    assert {row.cause for row in clocked.rows(since=clocked.now.isoformat())} == {"definition"}
+    stored = b"".join(file.read_bytes() for file in clocked.engine.settings.data.glob("control.db*"))
+    assert b"guest-secret-7" not in stored
+
+
+def test_the_old_value_is_what_was_known_then(clocked: Clocked) -> None:
+    """`as_of` the moment before a late event gives the old value of its restatement; today's answer is the new one."""
+    for day in range(2, 19):
+        clocked.send(day)
+    clocked.engine.restatements.restate()
+    before = clocked.now
+    clocked.now += timedelta(hours=1)
+    clocked.send(5)
+    clocked.engine.restatements.restate()
+    (row,) = [row for row in clocked.rows(metric="messages") if row.channel is None]
+    span: dict[str, Any] = {"metrics": ["messages"], "start": "2026-03-05", "end": "2026-03-06"}
+    assert clocked.engine.query("hotel", **span)["rows"][0]["messages"] == row.new
+    assert clocked.engine.query("hotel", **span, as_of=before)["rows"][0]["messages"] == row.old
+
+
+def test_a_kept_report_says_how_many_of_its_numbers_changed(clocked: Clocked) -> None:
+    """A report of the first days says 0, then as many as the ledger has for its days since it was made; one of other days 0."""
+    for day in range(2, 19):
+        clocked.send(day)
+    clocked.engine.restatements.restate()
+    made = [
+        clocked.engine.reports.make("hotel", "daily", start=first, end=after, sections=["summary"], formats=["json"]).id
+        for first, after in (("2026-03-05", "2026-03-06"), ("2026-03-07", "2026-03-08"))
+    ]
+    clocked.now += timedelta(hours=1)
+    clocked.send(5)
+    clocked.engine.restatements.restate()
+    found = {row.id: row.changed_since for row in clocked.engine.reports.kept("hotel").rows}
+    assert found == {made[0]: len(clocked.rows()), made[1]: 0}
+    shown = clocked.engine.reports.show("hotel", made[0])
+    assert isinstance(shown, Report) and shown.changed_since == len(clocked.rows()) > 0
