@@ -66,8 +66,7 @@ from hubbub.services.judging import JudgingService
 from hubbub.services.keeping import OPERATIONS as KEEPING
 from hubbub.services.keeping import KeepingOperations
 from hubbub.services.keys import KeyService
-from hubbub.services.labels import OPERATIONS as LABELLING
-from hubbub.services.labels import Labels, without_texts
+from hubbub.services.labels import LabelService, without_texts
 from hubbub.services.listening import ListeningService
 from hubbub.services.messages import MessageService
 from hubbub.services.names import NameService
@@ -173,7 +172,7 @@ class Engine(
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(clock, store, control, integrations, self.ledger)
-        self.labels = Labels(
+        self.labels = LabelService(
             store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, http
         )
         self.integrations = IntegrationService(
@@ -204,6 +203,7 @@ class Engine(
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
         self.workflows = Workflows(
             self._by_name,
+            self.labels,
             self.reports,
             self.restatements,
             self.subscriptions,
@@ -234,8 +234,6 @@ class Engine(
             return cast(Callable[..., Any], getattr(self, name))
         if name in DESK_OPERATIONS:
             return cast(Callable[..., Any], getattr(self.desk, name))
-        if name in LABELLING:
-            return cast(Callable[..., Any], getattr(self.labels, name))
         raise NotFoundError
 
     def close(self) -> None:
@@ -405,7 +403,7 @@ class Engine(
         self.tenants.ensure(tenant, zone, retention=KEEP_EVERYTHING)
         kept = items if keep_text else without_texts(items)
         answer = self.accept(tenant, kept, history=True, origin="import", origins=origins, changed=changed).answer()
-        return answer | ({"labels": self.labels.label_arrived(tenant, items).answer()} if labels else {})
+        return answer | ({"labels": plain(self.labels.label_arrived(tenant, items))} if labels else {})
 
     def _accept_labels(self, tenant: str, items: Iterable[Item]) -> Outcome:
         return self.accept(tenant, items, history=True, origin="labels")

@@ -33,7 +33,7 @@ def said(n: int) -> dict[str, Any]:
 def labels(folder: Path) -> list[tuple[Any, ...]]:
     """Label what is left, and return all label events of a clean store."""
     with open_engine(folder, clock=NOW) as engine:
-        engine.labels.run_labels("acme")
+        engine.labels.run("acme")
         assert engine.verify()["clean"]
         with engine.store.facts.read() as reading:
             return reading.rows(
@@ -45,7 +45,7 @@ def filled(folder: Path) -> Path:
     """Make a store of messages that wait to be labelled."""
     with open_engine(folder, clock=NOW) as engine:
         engine.add_tenant("acme")
-        engine.labels.set_labels("acme", RULES)
+        engine.labels.replace("acme", RULES)
         engine.accept("acme", [record_from(said(n)) for n in range(MESSAGES)], history=True)
         engine.refresh()
     return folder

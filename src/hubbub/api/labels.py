@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.api import label_shapes as shapes
 from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.work import Counted
 from hubbub.model.page import LARGEST_PAGE
+from hubbub.services.label_review import Reviewed, ReviewHistory, ReviewQueue, Undone
+from hubbub.services.label_views import LabelsView, Renamed, Tried
 
 router = APIRouter(prefix="/v1/labels", route_class=Counted)
 
@@ -65,48 +66,48 @@ class SetBody(BaseModel):
 
 
 @router.get("", summary="Labels, rules, classifiers")
-def labels(engine: EngineOf, tenant: Reads) -> shapes.Labels:
+def labels(engine: EngineOf, tenant: Reads) -> LabelsView:
     """Return what the tenant labels, the classifiers it has and uses, and the versions of all that."""
-    return engine.labels.labels(tenant)
+    return engine.labels.of(tenant)
 
 
 @router.put("", summary="Replace labels and rules")
-def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> shapes.Labels:
+def set_labels(engine: EngineOf, tenant: Administers, body: LabelsBody) -> LabelsView:
     """Give the tenant its labels; sets that are not named are the starter's. A job of the queue `labels` labels by them."""
-    return engine.labels.set_labels(tenant, body.labels, "api")
+    return engine.labels.replace(tenant, body.labels, "api")
 
 
 @router.post("/rename", summary="Rename or merge a label")
-def rename(engine: EngineOf, tenant: Administers, body: RenameBody) -> shapes.Renamed:
+def rename(engine: EngineOf, tenant: Administers, body: RenameBody) -> Renamed:
     """Rename it in all that was ever labelled; what a source sent keeps the source's word."""
-    return engine.labels.rename_label(tenant, body.set, body.label, body.to, "api")
+    return engine.labels.rename(tenant, body.set, body.label, body.to, "api")
 
 
 @router.post("/try", summary="How a text would be labelled")
-def try_labels(engine: EngineOf, tenant: Reads, body: TryBody) -> shapes.Tried:
+def try_labels(engine: EngineOf, tenant: Reads, body: TryBody) -> Tried:
     """Say who would label it how, and how surely; nothing of it is kept."""
-    return engine.labels.try_labels(tenant, body.text)
+    return engine.labels.try_text(tenant, body.text)
 
 
 @router.get("/review", summary="Messages to be reviewed")
-def review(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> shapes.Review:
+def review(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewQueue:
     """Return messages whose text is stored, the least sure label first, and how far the review is."""
-    return engine.labels.review_labels(tenant, chosen, limit)
+    return engine.labels.review.queue(tenant, chosen, limit)
 
 
 @router.post("/review", summary="Say which label a message has")
-def say(engine: EngineOf, tenant: Administers, body: ReviewBody) -> shapes.Reviewed:
+def say(engine: EngineOf, tenant: Administers, body: ReviewBody) -> Reviewed:
     """Take a person's word for a message: it is the label from now on, and an example for classifiers."""
-    return engine.labels.review_label(tenant, body.set, body.message, body.label, "api")
+    return engine.labels.review.say(tenant, body.set, body.message, body.label, "api")
 
 
 @router.post("/undo", summary="Take back the last word")
-def undo(engine: EngineOf, tenant: Administers, body: SetBody) -> shapes.Undone:
+def undo(engine: EngineOf, tenant: Administers, body: SetBody) -> Undone:
     """Take back what was last said through the API of a message of the set."""
-    return engine.labels.undo_label(tenant, body.set, "api")
+    return engine.labels.review.undo(tenant, body.set, "api")
 
 
 @router.get("/reviewed", summary="What was reviewed")
-def reviewed(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> shapes.ReviewedList:
+def reviewed(engine: EngineOf, tenant: Administers, chosen: Chosen = "topic", limit: Most = 20) -> ReviewHistory:
     """Return what was said last, and how often suggestions were right."""
-    return engine.labels.reviewed_labels(tenant, chosen, limit)
+    return engine.labels.review.done(tenant, chosen, limit)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubbub.cli.manage import ask
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
 if TYPE_CHECKING:
-    from hubbub.cli.backend import Backend
+    from hubbub.services.label_review import ReviewQueue
+    from hubbub.services.labels import LabelService
 
 group = typer.Typer(help="Topic, tone, intent and escalation of messages.", no_args_is_help=True)
+BY = "command line"
+"""Who says something of a label here."""
 SetName = Annotated[str, typer.Argument(help="topic, tone, intent or escalation.", metavar="SET")]
 
 
@@ -28,18 +30,18 @@ def register(app: typer.Typer) -> None:
 def show_(tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
     """Show a tenant's labels and rules, and the versions that they had; --json is what 'hubbub labels set' reads."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        answer = there.call("labels", tenant=tenant)
+    with opened(data) as engine:
+        answer = engine.labels.of(tenant)
     if as_json:
         show.emit(answer, as_json=True)
         return
     rows = [
         {"set": name, "label": label, "words": len(said.get("words", ())), "patterns": len(said.get("patterns", ()))}
-        for name, labels in answer["labels"].items() if isinstance(labels, dict) for label, said in labels.items()
+        for name, labels in answer.labels.items() if isinstance(labels, dict) for label, said in labels.items()
     ]  # fmt: skip
-    show.table(rows, title=f"version {answer['version']}" + (", the starter" if answer["starter"] else ""))
+    show.table(rows, title=f"version {answer.version}" + (", the starter" if answer.starter else ""))
 
 
 @group.command("set")
@@ -51,14 +53,14 @@ def set_(
 ) -> None:
     """Give a tenant its labels and rules, in place of those it had; 'hubbub labels run' labels what is stored by them."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
     from hubbub.labels.configuration import read_file
 
     document = read_file(file).document()
-    with backend(data) as there:
-        answer = there.call("set_labels", tenant=tenant, document=document)
-    counts = {name: len(labels) for name, labels in answer["labels"].items() if isinstance(labels, dict)}
-    show.emit({"tenant": tenant, "version": answer["version"], **counts}, as_json=as_json)
+    with opened(data) as engine:
+        answer = engine.labels.replace(tenant, document)
+    counts = {name: len(labels) for name, labels in answer.labels.items() if isinstance(labels, dict)}
+    show.emit({"tenant": tenant, "version": answer.version, **counts}, as_json=as_json)
 
 
 @group.command("add")
@@ -70,7 +72,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add a label without rules, to be given by people and learned from them."""
-    ask("add_label", data, as_json, tenant=tenant, label_set=label_set, label=label)
+    show_answer(data, as_json, lambda engine: engine.labels.add(tenant, label_set, label))
 
 
 @group.command("rename")
@@ -83,7 +85,7 @@ def rename(
     as_json: Json = False,
 ) -> None:
     """Rename a label, or merge it into another, in all that was ever labelled."""
-    ask("rename_label", data, as_json, tenant=tenant, label_set=label_set, label=label, to=to)
+    show_answer(data, as_json, lambda engine: engine.labels.rename(tenant, label_set, label, to))
 
 
 @group.command("try")
@@ -95,7 +97,7 @@ def try_(
 ) -> None:
     """Say how a text would be labelled now, by whom and how surely; nothing of it is kept."""
     said = sys.stdin.read() if text == "-" else text
-    ask("try_labels", data, as_json, tenant=tenant, text=said)
+    show_answer(data, as_json, lambda engine: engine.labels.try_text(tenant, said))
 
 
 @group.command("run")
@@ -107,7 +109,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Label stored messages whose text was kept; running it again changes nothing."""
-    ask("run_labels", data, as_json, tenant=tenant, start=start, end=end)
+    show_answer(data, as_json, lambda engine: engine.labels.run(tenant, start, end))
 
 
 @group.command("train")
@@ -125,20 +127,19 @@ def train(
 ) -> None:
     """Train a classifier by what people said (extra 'labels'), and use it unless it is worse than the one in use."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
+    from hubbub.model.plain import plain
 
-    with backend(data) as there:
+    with opened(data) as engine:
         if examples is not None:
-            there.call(
-                "teach_labels", tenant=tenant, label_set=label_set, examples=_examples(examples), by="command line"
-            )
-        answer = there.call("train_labels", tenant=tenant, label_set=label_set, by="command line")
+            engine.labels.review.teach(tenant, label_set, _examples(examples), BY)
+        answer = engine.labels.train(tenant, label_set, BY)
     if as_json:
         show.emit(answer, as_json=True)
         return
-    show.table(answer["labels"])
-    show.emit({k: v for k, v in answer.items() if k != "labels"}, as_json=False)
-    if answer["used"]:
+    show.table(plain(answer.labels))
+    show.emit({name: value for name, value in plain(answer).items() if name != "labels"}, as_json=False)
+    if answer.used:
         show.say(f"It is used from now on. Next: hubbub labels run --tenant {tenant}")
 
 
@@ -153,7 +154,7 @@ def switch(
     as_json: Json = False,
 ) -> None:
     """Use another classifier of a set, or none."""
-    ask("switch_labels", data, as_json, tenant=tenant, label_set=label_set, classifier=classifier, by="command line")
+    show_answer(data, as_json, lambda engine: engine.labels.switch(tenant, label_set, classifier, BY))
 
 
 @group.command("review")
@@ -170,47 +171,42 @@ def review(
 ) -> None:
     """Say whether labels are right, the least sure first: one key for each label; --json lists them without asking."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
     from hubbub.cli.options import pairs
 
     said = {key: values[-1] for key, values in pairs(label, "--say", "MESSAGE=LABEL").items()}
-    with backend(data) as there:
+    with opened(data) as engine:
         if said:
-            rows = [
-                there.call(
-                    "review_label", tenant=tenant, label_set=label_set, message=key, label=name, by="command line"
-                )
-                for key, name in said.items()
-            ]
+            rows = [engine.labels.review.say(tenant, label_set, key, name, BY) for key, name in said.items()]
             show.emit({"rows": rows}, as_json=as_json)
             return
-        answer = there.call("review_labels", tenant=tenant, label_set=label_set, limit=limit)
+        queue = engine.labels.review.queue(tenant, label_set, limit)
         if as_json or not sys.stdin.isatty():
-            show.emit(answer, as_json=as_json, columns=("message", "text", "suggested", "confidence", "by"))
+            show.emit(queue, as_json=as_json, columns=("message", "text", "suggested", "confidence", "by"))
             return
-        _ask_each(there, tenant, label_set, answer)
+        _ask_each(engine.labels, queue)
 
 
-def _ask_each(there: Backend, tenant: str, label_set: str, answer: Mapping[str, Any]) -> None:
+def _ask_each(labels: LabelService, queue: ReviewQueue) -> None:
     """Show messages one by one and take a number, Enter for what is suggested, s to skip, u to undo, q to end."""
     from hubbub.cli import show
 
-    labels = answer["labels"]
-    menu = "  ".join(f"{number} {name}" for number, name in enumerate(labels, 1))
-    params = {"tenant": tenant, "label_set": label_set, "by": "command line"}
-    for row in answer["rows"]:
-        show.say(f"\n{row['text'][:500]}\n{menu}  Enter {row['suggested'] or '-'}  s skip  u undo  q end")
+    menu = "  ".join(f"{number} {name}" for number, name in enumerate(queue.labels, 1))
+    for row in queue.rows:
+        show.say(f"\n{row.text[:500]}\n{menu}  Enter {row.suggested or '-'}  s skip  u undo  q end")
         while True:
             key = input("> ").strip()
             if key == "q":
                 return
             if key == "u":
-                show.say(f"Taken back: {there.call('undo_label', **params)['message']}")
+                show.say(f"Taken back: {labels.review.undo(queue.tenant, queue.set, BY).message}")
                 continue
-            chosen = labels[int(key) - 1] if key.isdigit() and 0 < int(key) <= len(labels) else row["suggested"]
+            chosen = (
+                queue.labels[int(key) - 1] if key.isdigit() and 0 < int(key) <= len(queue.labels) else row.suggested
+            )
             if (key and key != "s" and not key.isdigit()) or not (key == "s" or chosen):
                 continue
-            there.call("review_label", message=row["message"], label=None if key == "s" else chosen, **params)
+            labels.review.say(queue.tenant, queue.set, row.message, None if key == "s" else chosen, BY)
             break
 
 

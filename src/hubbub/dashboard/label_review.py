@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
@@ -26,29 +26,32 @@ def _set(ask: Ask) -> LabelSet:
 
 def _next(ask: Ask) -> Shown:
     chosen = _set(ask)
-    found = ask.engine.labels.review_labels(ask.tenant.id, chosen, 1)
+    found = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1)
     sets = choice(ask, "set", "Label set", {one.value: one.value.capitalize() for one in LabelSet})
-    data = {
-        "choices": [sets], "stays": [], "set": chosen.value, "left": found["left"], "done": found["done"], "message": None,
-        "labels": [], "nothing": NOTHING if found["labels"] else f"There are no labels of {chosen} yet.",
+    data: dict[str, Any] = {
+        "choices": [sets], "stays": [], "set": chosen.value, "left": found.left, "done": found.done, "message": None,
+        "labels": [], "nothing": NOTHING if found.labels else f"There are no labels of {chosen} yet.",
     }  # fmt: skip
-    if found["rows"]:
-        row = found["rows"][0]
-        at = local(ask, datetime.fromisoformat(row["time"]))
-        place = [one for one in (row["channel"], row["channel_id"]) if one]
-        link = ask.link("conversation", id=row["conversation_id"]) if row["conversation_id"] else ""
+    if found.rows:
+        row = found.rows[0]
+        at = local(ask, row.time)
+        place = [one for one in (row.channel, row.channel_id) if one]
+        link = ask.link("conversation", id=row.conversation_id) if row.conversation_id else ""
         data |= {
             "message": row, "at": at, "place": place, "conversation": link,
-            "sure": "" if row["confidence"] is None else shown(row["confidence"], "share"),
-            "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(found["labels"])],
+            "sure": "" if row.confidence is None else shown(row.confidence, "share"),
+            "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(found.labels)],
         }  # fmt: skip
-    summary = f"{found['left']} to review, {found['done']} done"
+    summary = f"{found.left} to review, {found.done} done"
     return Shown("label_review", data, Table([], []), summary)
 
 
 def _done(ask: Ask) -> Shown:
-    found = ask.engine.labels.reviewed_labels(ask.tenant.id, _set(ask), LISTED)
-    rows = [{**row, "text": row["text"][:200], "said": _said(row["was"], row["label"])} for row in found["rows"]]
+    found = ask.engine.labels.review.done(ask.tenant.id, _set(ask), LISTED)
+    rows = [
+        {"text": row.text[:200], "label": row.label, "said": _said(row.was, row.label), "by": row.by}
+        for row in found.rows
+    ]
     columns = [
         Column("text", "Message", "long"),
         Column("label", "Label"),
@@ -64,18 +67,20 @@ def _said(was: str | None, label: str) -> str:
 
 def _right(ask: Ask) -> Shown:
     chosen = _set(ask)
-    found = ask.engine.labels.reviewed_labels(ask.tenant.id, chosen, 1)["right"]
-    labels = ask.engine.labels.labels(ask.tenant.id)
-    number = labels["in_use"].get(chosen.value)
+    found = ask.engine.labels.review.done(ask.tenant.id, chosen, 1).right
+    labels = ask.engine.labels.of(ask.tenant.id)
+    number = labels.in_use.get(chosen.value)
     used_from = {
-        label["label"]: label["used_from"]
-        for one in labels["classifiers"] if one["classifier"] == number for label in one["labels"]
+        label.label: label.used_from
+        for one in labels.classifiers if one.classifier == number for label in one.labels
     }  # fmt: skip
     rows = [
         {
-            **row,
-            "range": f"{shown(row['low'], 'share')} – {shown(row['high'], 'share')}",
-            "used_from": used_from.get(row["label"]),
+            "label": row.label,
+            "checked": row.checked,
+            "right": row.right,
+            "range": f"{shown(row.low, 'share')} – {shown(row.high, 'share')}",
+            "used_from": used_from.get(row.label),
         }
         for row in found
     ]
@@ -95,13 +100,13 @@ def _by(ask: Ask) -> str:
 
 def _say(ask: Ask, form: Form) -> Done:
     label = form.get("label") or None
-    ask.engine.labels.review_label(ask.tenant.id, form.get("set", ""), form.get("message", ""), label, _by(ask))
+    ask.engine.labels.review.say(ask.tenant.id, form.get("set", ""), form.get("message", ""), label, _by(ask))
     return Done(f"Labelled: {label}." if label else "Skipped.")
 
 
 def _undo(ask: Ask, form: Form) -> Done:
-    found = ask.engine.labels.undo_label(ask.tenant.id, form.get("set", ""), _by(ask))
-    return Done(f"Taken back: {found['label'] or 'skipped'}; {found['left']} more can be.")
+    found = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), _by(ask))
+    return Done(f"Taken back: {found.label or 'skipped'}; {found.left} more can be.")
 
 
 PAGE = Page(

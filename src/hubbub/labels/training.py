@@ -16,6 +16,7 @@ import numpy as np
 from hubbub.errors import BadInputError
 from hubbub.labels.classifier import NEVER, Classifier, Floats, softmax, terms_of, weighted
 from hubbub.labels.extra import language, missing, vectors
+from hubbub.labels.report import LabelReport, Report
 from hubbub.labels.rules import LONGEST_TEXT
 
 FEWEST = 8
@@ -28,32 +29,6 @@ SURENESS = 10.0
 FEWEST_JUDGED, FEWEST_OF_LABEL = 10, 20
 """Held-out texts that a threshold needs, of all labels together and to be a label's own."""
 FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE = 2, 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class LabelReport:
-    """How a label did on held-out texts: how many it was said of, how often rightly, and from which confidence on it counts."""
-
-    label: str
-    examples: int
-    said: int
-    right: int
-    used_from: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a classifier did on held-out texts: right of all, how many are sure enough to count, and right of those."""
-
-    examples: int
-    right: int
-    sure: int
-    sure_right: int
-    labels: tuple[LabelReport, ...]
-    left_out: tuple[str, ...]
-    """Labels with too few examples to be learned."""
-    judged: tuple[bool, ...]
-    """Whether each learned example was judged rightly when it was held out, in their order; see `learned`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
 from hubbub.replies.reply import Replies
-from hubbub.services.labels import Labels
+from hubbub.services.labels import LabelService
 from hubbub.services.reports import ReportService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.storage.store import Store
@@ -51,7 +51,7 @@ class EraseOperations(ABC):
     payload_store: Payloads
     idempotency: Idempotency
     replies: Replies
-    labels: Labels
+    labels: LabelService
     reports: ReportService
     snapshot_service: SnapshotService
 

@@ -32,7 +32,7 @@ from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
 from hubbub.outgoing.http import Outgoing
-from hubbub.services.labels import Labels, without_texts
+from hubbub.services.labels import LabelService, without_texts
 from hubbub.services.names import NameService
 from hubbub.storage.store import Store
 from hubbub.telemetry import log
@@ -78,7 +78,7 @@ class FetchService:
 
     def __init__(
         self, clock: Clock, store: Store, control: Control, http: Outgoing, integrations: Integrations, ledger: Coverage,
-        payloads: Payloads, names: NameService, labels: Labels, accept: Callable[..., Outcome],
+        payloads: Payloads, names: NameService, labels: LabelService, accept: Callable[..., Outcome],
     ) -> None:  # fmt: skip
         self._clock, self._store, self._control, self._http = clock, store, control, http
         self._integrations, self._ledger, self._payloads = integrations, ledger, payloads

@@ -1,6 +1,6 @@
 """Review: people say whether labels are right, the least sure first; what they say is the label, and what classifiers learn from.
 
-`Labels` (labels.py) has one as `review`. Only messages whose text is stored come up.
+`LabelService` (labels.py) has one as `review`. Only messages whose text is stored come up.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 from hubbub.calculations import wilson_lower
 from hubbub.control.control import Control
@@ -42,18 +42,140 @@ class Suggestion:
     confidence: float | None
 
 
-class Review:
+@dataclass(frozen=True, slots=True)
+class ToReview:
+    """A message to be reviewed, and what is suggested for it."""
+
+    message: str
+    """Its key."""
+    text: str
+    """What it says."""
+    time: datetime
+    """When it came."""
+    channel: str | None
+    """Its medium."""
+    channel_id: str | None
+    """Its room, page or number."""
+    conversation_id: str | None
+    """Its conversation."""
+    suggested: str | None
+    """The label that is suggested; null: unlabelled."""
+    by: str | None
+    """Who suggests it: rules, classifier or endpoint."""
+    confidence: float | None
+    """How sure that is, from 0 to 1; null: nobody guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewQueue:
+    """Messages of a label set to be reviewed, and how far the review is."""
+
+    tenant: str
+    """The tenant."""
+    set: str
+    """The label set."""
+    labels: Sequence[str]
+    """Of the set, in their order."""
+    left: int
+    """Messages that wait for review."""
+    done: int
+    """Messages that people labelled."""
+    rows: Sequence[ToReview]
+    """The next ones, the least sure first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What became of a person's word."""
+
+    message: str
+    """Key of the message."""
+    label: str | None
+    """What was said; null: it was skipped."""
+    was: str | None
+    """What was suggested."""
+    changed: int
+    """Labels that are others now."""
+    number: int
+    """Number of the example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back."""
+
+    message: str
+    """Key of the message."""
+    label: str | None
+    """What had been said of it; null: it had been skipped."""
+    left: int
+    """How many more can be taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidLabel:
+    """What a person said of a message."""
+
+    message: str
+    """Key of the message."""
+    text: str
+    """What it says."""
+    label: str
+    """What was said."""
+    was: str | None
+    """What was suggested."""
+    suggested_by: str | None
+    """Who suggested it."""
+    by: str
+    """Who said it."""
+    at: datetime
+    """When."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionScore:
+    """How often suggestions of a label were right."""
+
+    label: str
+    """The label."""
+    checked: int
+    """Suggestions that people looked at."""
+    right: float
+    """Share of them that people said too."""
+    low: float
+    """Lower end of its 95 % range."""
+    high: float
+    """Upper end of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewHistory:
+    """What was said last, newest first, and how often suggestions were right."""
+
+    rows: Sequence[SaidLabel]
+    """What people said."""
+    right: Sequence[SuggestionScore]
+    """By label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """How many examples a set has now."""
+
+    tenant: str
+    set: str
+    examples: int
+
+
+class LabelReview:
     """Review of all tenants' labels. `names` gives a set's labels, `relabel` labels a message as things are now."""
 
     def __init__(self, store: Store, control: Control, examples: LabelExamples, names: Names, relabel: Relabel) -> None:
         self._store, self._control, self._examples = store, control, examples
         self._names, self._relabel = names, relabel
 
-    def queue(self, tenant: str, label_set: str, limit: int = 20) -> dict[str, Any]:
-        """Return the messages of a set to be reviewed, the least sure first, and how far the review is.
-
-        Of each: key, text, time, place, and what is suggested, by whom and how surely. `labels` are the set's, in their order.
-        """
+    def queue(self, tenant: str, label_set: str, limit: int = 20) -> ReviewQueue:
+        """Return the messages of a set to be reviewed, the least sure first, and how far the review is."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         refresh(self._store, one.no)
         found = self._unsure(one, chosen)
@@ -62,12 +184,10 @@ class Review:
         messages = stored.of_keys(self._store, one.no, left[: check_limit(limit)])
         rows = [_row(message, found[message.key]) for message in messages]
         done = self._examples.of(one.id, chosen)
-        return {
-            "tenant": one.id, "set": chosen.value, "labels": self._names(one, chosen), "left": len(left),
-            "done": sum(example.label is not None for example in done), "rows": rows,
-        }  # fmt: skip
+        labelled = sum(example.label is not None for example in done)
+        return ReviewQueue(one.id, chosen.value, self._names(one, chosen), len(left), labelled, rows)
 
-    def say(self, tenant: str, label_set: str, message: str, label: str | None, by: str = "") -> dict[str, Any]:
+    def say(self, tenant: str, label_set: str, message: str, label: str | None, by: str = "") -> Reviewed:
         """Say which label a message has, or with None skip it; numbers follow at once.
 
         Raises NotFoundError for a message whose text is not stored, BadInputError for an unknown label.
@@ -85,9 +205,9 @@ class Review:
             confidence=suggested.confidence,
         )  # fmt: skip
         changed = self._relabel(one, found) if label is not None else 0
-        return {"message": found.key, "label": label, "was": suggested.label, "changed": changed, "number": number}
+        return Reviewed(found.key, label, suggested.label, changed, number)
 
-    def undo(self, tenant: str, label_set: str, by: str = "") -> dict[str, Any]:
+    def undo(self, tenant: str, label_set: str, by: str = "") -> Undone:
         """Take back the last thing that somebody said of a set's messages. Raises NotFoundError where there is none."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         mine = [
@@ -100,10 +220,10 @@ class Review:
         self._examples.remove(one.id, mine[0].number)
         for message in stored.of_keys(self._store, one.no, [mine[0].body.key]):
             self._relabel(one, message)
-        return {"message": mine[0].body.key, "label": mine[0].label, "left": len(mine) - 1}
+        return Undone(mine[0].body.key, mine[0].label, len(mine) - 1)
 
-    def teach(self, tenant: str, label_set: str, examples: Sequence[tuple[str, str]], by: str = "") -> dict[str, Any]:
-        """Keep texts with their labels as examples, of no message; the same text twice is one. Returns how many there are now."""
+    def teach(self, tenant: str, label_set: str, examples: Sequence[tuple[str, str]], by: str = "") -> Taught:
+        """Keep texts with their labels as examples, of no message; the same text twice is one."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         names = set(self._names(one, chosen))
         if len(examples) > MOST_EXAMPLES:
@@ -115,13 +235,14 @@ class Review:
         for text, label in examples:
             key = f"text:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
             self._examples.put(one.id, chosen, label, Sealed(key, text), by)
-        return {"tenant": one.id, "set": chosen.value, "examples": len(self._examples.of(one.id, chosen))}
+        return Taught(one.id, chosen.value, len(self._examples.of(one.id, chosen)))
 
-    def done(self, tenant: str, label_set: str, limit: int = 20) -> dict[str, Any]:
+    def done(self, tenant: str, label_set: str, limit: int = 20) -> ReviewHistory:
         """Return what was said last, newest first, and how often suggestions were right, by label with a 95 % range."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
-        found = [example for example in self._examples.of(one.id, chosen) if example.label is not None]
-        return {"rows": [_said(example) for example in found[: check_limit(limit)]], "right": _right(found)}
+        found = [(example, example.label) for example in self._examples.of(one.id, chosen) if example.label is not None]
+        rows = [_said(example, label) for example, label in found[: check_limit(limit)]]
+        return ReviewHistory(rows, _right([example for example, _ in found]))
 
     def _unsure(self, tenant: Tenant, label_set: LabelSet) -> dict[str, Suggestion]:
         """Return labels that no person gave, by message, the least sure first."""
@@ -154,22 +275,20 @@ class Review:
         return found[0]
 
 
-def _row(message: Message, suggested: Suggestion) -> dict[str, Any]:
-    return {
-        "message": message.key, "text": message.text, "time": moment(message.time).isoformat(), "channel": message.channel,
-        "channel_id": message.channel_id, "conversation_id": message.conversation_id, "suggested": suggested.label,
-        "by": suggested.by, "confidence": suggested.confidence,
-    }  # fmt: skip
+def _row(message: Message, suggested: Suggestion) -> ToReview:
+    return ToReview(
+        message.key, message.text, moment(message.time), message.channel, message.channel_id, message.conversation_id,
+        suggested.label, suggested.by, suggested.confidence,
+    )  # fmt: skip
 
 
-def _said(example: Example) -> dict[str, Any]:
-    return {
-        "message": example.body.key, "text": example.body.text, "label": example.label, "was": example.suggested,
-        "suggested_by": example.suggested_by, "by": example.made_by, "at": example.made_at.isoformat() + "Z",
-    }  # fmt: skip
+def _said(example: Example, label: str) -> SaidLabel:
+    return SaidLabel(
+        example.body.key, example.body.text, label, example.suggested, example.suggested_by, example.made_by, example.made_at
+    )  # fmt: skip
 
 
-def _right(examples: Sequence[Example]) -> list[dict[str, Any]]:
+def _right(examples: Sequence[Example]) -> list[SuggestionScore]:
     checked, right = Counter[str](), Counter[str]()
     for example in examples:
         if example.suggested is not None:
@@ -178,5 +297,5 @@ def _right(examples: Sequence[Example]) -> list[dict[str, Any]]:
     rows = []
     for label, n in checked.most_common():
         low, wrong = wilson_lower(right[label], n) or 0.0, wilson_lower(n - right[label], n) or 0.0
-        rows.append({"label": label, "checked": n, "right": right[label] / n, "low": low, "high": 1 - wrong})
+        rows.append(SuggestionScore(label, n, right[label] / n, low, 1 - wrong))
     return rows

@@ -1,4 +1,4 @@
-"""Training a tenant's classifiers, comparing them with those in use, and switching. `Labels` (labels.py) has one as `training`.
+"""Training a tenant's classifiers, comparing them with those in use, and switching. `LabelService` (labels.py) has one.
 
 A new classifier is used from the start where there was none. Otherwise both are held against the examples that came after the one
 in use was trained: neither learned from these, since the new one judges each as held out. The better one is used; `switch` chooses
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from cachetools import LRUCache
@@ -21,11 +22,64 @@ from hubbub.control.label_examples import Example, LabelExamples
 from hubbub.errors import BadInputError, NotFoundError
 from hubbub.labels.configuration import LabelSet, set_named
 from hubbub.labels.labelling import Guess, Guesser
+from hubbub.labels.report import LabelReport
 
 FEWEST_COMPARED = 10
 """Examples that both have not learned from, which a comparison needs."""
 IN_MEMORY = 8
 """Classifiers that are held ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierView:
+    """A trained classifier, and how it did on messages that it had not seen."""
+
+    classifier: int
+    """Its number."""
+    set: str
+    """The label set."""
+    made_at: datetime
+    """When it was trained."""
+    examples: int
+    """Messages labelled by people that it learned from."""
+    accuracy: float | None
+    """Share of the held-out messages that it labelled rightly."""
+    counted: float | None
+    """Share of them of which it is sure enough to count."""
+    precision: float | None
+    """Share of those that it labelled rightly."""
+    labels: Sequence[LabelReport]
+    """How each label did."""
+    left_out: Sequence[str]
+    """Labels with too few examples to be learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How often a new classifier and the one in use are right of examples that neither learned from."""
+
+    examples: int
+    right: int
+    classifier_in_use: int
+    right_in_use: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedClassifier(ClassifierView):
+    """A classifier that was just trained: whether it is used, and how it compares with the one before, if there was one."""
+
+    used: bool
+    compared: Compared | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Which classifier of a set is used now (None: none), and the version that says so."""
+
+    tenant: str
+    set: str
+    classifier: int | None
+    version: int
 
 
 class Ready:
@@ -80,11 +134,11 @@ class Training:
 
     def train(
         self, tenant: str, label_set: str, precision: float, names: Sequence[str], by: str = ""
-    ) -> dict[str, Any]:
+    ) -> TrainedClassifier:
         """Train a classifier by what people said, and use it where it is not worse than the one in use.
 
-        `names` are the set's labels: an example of another is left out. Returns its number, report, comparison, and whether it is
-        used. Raises BadInputError for too few examples, BadSettingError without the extra.
+        `names` are the set's labels: an example of another is left out.
+        Raises BadInputError for too few examples, BadSettingError without the extra.
         """
         from hubbub.labels.training import train
 
@@ -99,12 +153,11 @@ class Training:
         number = self._store.put(tenant, chosen, learned.classifier.as_bytes(), report, last)
         version = self._configurations.current(tenant)
         compared = self._compared(tenant, version, chosen, found, judged)
-        used = compared is None or (
-            compared["examples"] >= FEWEST_COMPARED and compared["right"] >= compared["right_in_use"]
-        )
+        used = compared is None or (compared.examples >= FEWEST_COMPARED and compared.right >= compared.right_in_use)
         if used:
             self._use(tenant, version, chosen, number, by)
-        return {"classifier": number, "set": chosen.value, "used": used, "compared": compared, **_shares(report)}
+        made = next(one for one in self._store.of(tenant) if one.number == number)
+        return TrainedClassifier(**_values(made), used=used, compared=compared)
 
     def _compared(
         self,
@@ -113,7 +166,7 @@ class Training:
         label_set: LabelSet,
         examples: Sequence[Example],
         judged: Mapping[int, bool],
-    ) -> dict[str, int] | None:
+    ) -> Compared | None:
         """Return how often the new classifier and the one in use are right of examples that neither learned from."""
         number = version.classifiers.get(label_set.value)
         if number is None:
@@ -121,19 +174,19 @@ class Training:
         before = next(one for one in self._store.of(tenant) if one.number == number)
         later = [place for place, one in enumerate(examples) if one.number > before.last_example and place in judged]
         guesses = self.in_use(tenant, version)[label_set].guess([examples[place].body.text for place in later])
-        return {
-            "examples": len(later), "right": sum(judged[place] for place in later), "classifier_in_use": number,
-            "right_in_use": sum(g.label == examples[p].label for g, p in zip(guesses, later, strict=True)),
-        }  # fmt: skip
+        return Compared(
+            len(later), sum(judged[place] for place in later), number,
+            sum(g.label == examples[p].label for g, p in zip(guesses, later, strict=True)),
+        )  # fmt: skip
 
-    def switch(self, tenant: str, label_set: str, number: int | None, by: str = "") -> dict[str, Any]:
+    def switch(self, tenant: str, label_set: str, number: int | None, by: str = "") -> Switched:
         """Use a classifier for a set, or none. Raises NotFoundError."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         mine = {trained.number: trained for trained in self._store.of(one.id) if trained.label_set == chosen}
         if number is not None and number not in mine:
             raise NotFoundError(f"there is no classifier {number} of {chosen}")
         version = self._use(one.id, self._configurations.current(one.id), chosen, number, by)
-        return {"tenant": one.id, "set": chosen.value, "classifier": number, "version": version.number}
+        return Switched(one.id, chosen.value, number, version.number)
 
     def _use(self, tenant: str, version: Version, label_set: LabelSet, number: int | None, by: str) -> Version:
         if not version.number:
@@ -145,22 +198,18 @@ class Training:
         what = f"{label_set}: classifier {number}" if number is not None else f"{label_set}: no classifier"
         return self._configurations.add(tenant, version, version.document, used, what, by)
 
-    def classifiers(self, tenant: str) -> list[dict[str, Any]]:
+    def classifiers(self, tenant: str) -> list[ClassifierView]:
         """Return a tenant's classifiers, newest first, with their reports."""
-        return [_row(one) for one in self._store.of(self._control.tenant(tenant).id)]
+        return [ClassifierView(**_values(one)) for one in self._store.of(self._control.tenant(tenant).id)]
 
 
-def _row(one: Trained) -> dict[str, Any]:
-    return {
-        "classifier": one.number, "set": one.label_set, "made_at": one.made_at.isoformat() + "Z", **_shares(one.report),
-    }  # fmt: skip
-
-
-def _shares(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report with the shares that people ask for: right of all, counted of all, right of those that count."""
+def _values(one: Trained) -> dict[str, Any]:
+    """Return the fields of a classifier's view, with the shares that people ask for."""
+    report = one.report
     examples, sure = report["examples"], report["sure"]
     return {
-        "examples": examples, "accuracy": report["right"] / examples if examples else None,
-        "counted": sure / examples if examples else None, "precision": report["sure_right"] / sure if sure else None,
-        "labels": report["labels"], "left_out": report["left_out"],
+        "classifier": one.number, "set": one.label_set, "made_at": one.made_at, "examples": examples,
+        "accuracy": report["right"] / examples if examples else None, "counted": sure / examples if examples else None,
+        "precision": report["sure_right"] / sure if sure else None,
+        "labels": [LabelReport(**label) for label in report["labels"]], "left_out": report["left_out"],
     }  # fmt: skip

@@ -1,14 +1,10 @@
-"""The engine's operations on labels: what a tenant labels, trying it, labelling what arrives and what is stored.
-
-`Engine` (app.py) has one as `labels`; it is composed of what it needs. What people do with labels is in `label_review.py`.
-"""
+"""Labels: what a tenant labels, labelling what arrives and what is stored. What people say of labels is in `label_review.py`."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -29,47 +25,35 @@ from hubbub.ingest.accept import Outcome
 from hubbub.labels import stored
 from hubbub.labels.as_events import FIELDS, Stored, renamed, revised
 from hubbub.labels.configuration import Configuration, LabelSet, read, set_named, starter
-from hubbub.labels.decision import Decision, Decisions, Labeller, Message
+from hubbub.labels.decision import Decisions, Labeller, Message
 from hubbub.labels.labelling import Labelling
 from hubbub.model.event import NOTHING, Event, Item
 from hubbub.model.question import parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.outgoing.http import Outgoing
 from hubbub.services.label_endpoint import LabelEndpoint
-from hubbub.services.label_review import Review
-from hubbub.services.label_training import Training
+from hubbub.services.label_review import LabelReview
+from hubbub.services.label_training import Switched, TrainedClassifier, Training
+from hubbub.services.label_views import (
+    Labelled,
+    LabelRun,
+    LabelRuns,
+    LabelsView,
+    Renamed,
+    Tried,
+    TriedLabel,
+    VersionView,
+)
 from hubbub.settings import Ai
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
-
-OPERATIONS = (
-    "labels", "set_labels", "add_label", "rename_label", "try_labels", "run_labels", "train_labels", "switch_labels",
-    "review_labels", "review_label", "undo_label", "reviewed_labels", "teach_labels", "label_everything",
-)  # fmt: skip
-"""Those that a command, or a worker beside a running server, may ask it to do."""
 
 MOST_TEXT = 20_000
 Accept = Callable[[str, Sequence[Item]], Outcome]
 """Stores events of a tenant as history."""
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """What labelling came to: messages looked at, and of each set how many have a label, by whom."""
-
-    looked_at: int
-    by: Mapping[LabelSet, Mapping[Labeller, int]]
-    changed: int
-
-    def answer(self) -> dict[str, Any]:
-        """Return the public form; `changed`: labels that are others now, new ones too."""
-        return {
-            "looked_at": self.looked_at, "changed": self.changed,
-            **{one.value: {by.value: n for by, n in counts.items()} for one, counts in self.by.items()},
-        }  # fmt: skip
-
-
-class Labels:
+class LabelService:
     """Labels of all tenants. `accept` stores events as history."""
 
     def __init__(
@@ -83,52 +67,42 @@ class Labels:
         classifiers = LabelClassifiers(database, encryption)
         self._training = Training(control, self.configurations, self.examples, classifiers)
         self._endpoint = LabelEndpoint(ai, http, LabelAnswers(database), self._digest, clock)
-        self._review = Review(store, control, self.examples, self._names, self._relabel)
-        self.review_labels, self.review_label = self._review.queue, self._review.say
-        self.undo_label, self.reviewed_labels, self.teach_labels = (
-            self._review.undo,
-            self._review.done,
-            self._review.teach,
-        )
+        self.review = LabelReview(store, control, self.examples, self._names, self._relabel)
 
     # --- what is labelled
 
-    def labels(self, tenant: str) -> dict[str, Any]:
+    def of(self, tenant: str) -> LabelsView:
         """Return a tenant's label sets with their labels and rules, in order, and the versions that they had, newest first."""
         one = self._control.tenant(tenant)
         version = self.configurations.current(one.id)
-        return {
-            "tenant": one.id, "version": version.number, "starter": version.number == 0,
-            "labels": self.configuration(version).document(), "in_use": dict(version.classifiers),
-            "classifiers": self._training.classifiers(one.id),
-            "versions": [
-                {"version": v.number, "what": v.what, "made_by": v.made_by, "made_at": _utc(v)}
-                for v in self.configurations.versions(one.id)
-            ],
-        }  # fmt: skip
+        versions = [VersionView(v.number, v.what, v.made_by, v.made_at) for v in self.configurations.versions(one.id)]
+        return LabelsView(
+            one.id, version.number, version.number == 0, self.configuration(version).document(), version.classifiers,
+            self._training.classifiers(one.id), versions,
+        )  # fmt: skip
 
-    def set_labels(self, tenant: str, document: Mapping[str, Any], by: str = "") -> dict[str, Any]:
+    def replace(self, tenant: str, document: Mapping[str, Any], by: str = "") -> LabelsView:
         """Give a tenant its labels and rules, in place of those it had; sets that it does not name are the starter's.
 
-        Numbers follow when `run_labels` has labelled what is stored. Raises BadInputError naming the place.
+        Numbers follow when `run` has labelled what is stored. Raises BadInputError naming the place.
         """
         one = self._control.tenant(tenant)
         before = self.configurations.current(one.id)
         self._change(one, before, read(document), "labels and rules", by)
-        return self.labels(one.id)
+        return self.of(one.id)
 
-    def add_label(self, tenant: str, label_set: str, label: str, by: str = "") -> dict[str, Any]:
+    def add(self, tenant: str, label_set: str, label: str, by: str = "") -> LabelsView:
         """Add a label without rules to a set; one that is there stays."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         before = self.configurations.current(one.id)
         after = self.configuration(before).with_label(chosen, label)
         self._change(one, before, after, f"{chosen}: {label!r} was added", by)
-        return self.labels(one.id)
+        return self.of(one.id)
 
-    def rename_label(self, tenant: str, label_set: str, label: str, to: str, by: str = "") -> dict[str, Any]:
+    def rename(self, tenant: str, label_set: str, label: str, to: str, by: str = "") -> Renamed:
         """Give a label another name, in all that was ever labelled here; one that is there already takes it in.
 
-        What a source classified itself keeps the source's word. Returns how many labels were `changed`.
+        What a source classified itself keeps the source's word.
         """
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         before = self.configurations.current(one.id)
@@ -138,7 +112,7 @@ class Labels:
         refresh(self._store, one.no)
         rows = list(stored.labelled(self._store, one.no, chosen, 0, FOREVER, label))
         changed = self._take(one, renamed(rows, chosen, to, version.number))
-        return {"tenant": one.id, "version": version.number, "changed": changed, "examples": examples}
+        return Renamed(one.id, version.number, changed, examples)
 
     def configuration(self, version: Version) -> Configuration:
         """Return the configuration of a version; the starter's where a tenant has none of its own."""
@@ -152,14 +126,15 @@ class Labels:
 
     # --- labelling
 
-    def try_labels(self, tenant: str, text: str) -> dict[str, Any]:
+    def try_text(self, tenant: str, text: str) -> Tried:
         """Say how a text would be labelled now, by whom and how surely; nothing of it is kept."""
         one = self._control.tenant(tenant)
         if not text.strip() or len(text) > MOST_TEXT:
             raise BadInputError(f"text: give 1 to {MOST_TEXT} characters")
         labelling = self.labelling(one)
         (decisions,) = labelling.decide([Message("", 0, text)])
-        return {"version": labelling.version, "rows": [_row(one, decision) for one, decision in decisions.items()]}
+        rows = [TriedLabel(set_, d.label, d.by, d.confidence, d.guess) for set_, d in decisions.items()]
+        return Tried(labelling.version, rows)
 
     def labelling(self, tenant: Tenant, *, asks: bool = False) -> Labelling:
         """Return what decides for a tenant under the version in force; `asks`: a model may be asked, within the budget."""
@@ -170,28 +145,28 @@ class Labels:
             lambda keys: self.examples.labels_of(tenant.id, keys), self._endpoint.guessers(tenant.id, own, asks=asks),
         )  # fmt: skip
 
-    def train_labels(self, tenant: str, label_set: str, by: str = "") -> dict[str, Any]:
-        """Train a classifier of a set by what people said; see `Training.train`. Labelling again is for `run_labels`."""
+    def train(self, tenant: str, label_set: str, by: str = "") -> TrainedClassifier:
+        """Train a classifier of a set by what people said; see `Training.train`. Labelling again is for `run`."""
         one, chosen = self._control.tenant(tenant), set_named(label_set)
         own = self.configuration(self.configurations.current(one.id))
         return self._training.train(one.id, chosen, own.precision, own.names(chosen), by)
 
-    def switch_labels(self, tenant: str, label_set: str, classifier: int | None, by: str = "") -> dict[str, Any]:
-        """Use another classifier of a set, or none; labelling again is for `run_labels`."""
+    def switch(self, tenant: str, label_set: str, classifier: int | None, by: str = "") -> Switched:
+        """Use another classifier of a set, or none; labelling again is for `run`."""
         return self._training.switch(tenant, label_set, classifier, by)
 
-    def label_everything(self) -> dict[str, Any]:
+    def run_all(self) -> LabelRuns:
         """Label the stored messages of all tenants that have labels of their own; one that fails stops no other."""
         tenants = [one for one in self.configurations.tenants() if one in self._control.tenants()]
         changed, errors = 0, {}
         for tenant in tenants:
             try:
-                changed += self.run_labels(tenant)["changed"]
+                changed += self.run(tenant).changed
             except HubbubError as error:
                 errors[tenant] = error.message
-        return {"tenants_processed": len(tenants) - len(errors), "changed": changed, "errors": errors}
+        return LabelRuns(len(tenants) - len(errors), changed, errors)
 
-    def run_labels(self, tenant: str, start: str | None = None, end: str | None = None) -> dict[str, Any]:
+    def run(self, tenant: str, start: str | None = None, end: str | None = None) -> LabelRun:
         """Label all messages of a range whose text is stored, under the version in force; dates are the tenant's days.
 
         Without dates all of them. What is labelled so already stays; running it again changes nothing. Raises BadQuestionError.
@@ -203,9 +178,15 @@ class Labels:
             raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
         refresh(self._store, one.no)
         labelling = self.labelling(one, asks=True)
-        parts = [self._label(one, labelling, some) for some in stored.messages(self._store, one.no, low, high)]
+        looked_at = changed = 0
+        by = _no_labels()
+        for some in stored.messages(self._store, one.no, low, high):
+            found = self._label(one, labelling, some)
+            looked_at, changed = looked_at + found.looked_at, changed + found.changed
+            for label_set, counts in by.items():
+                counts.update(getattr(found, label_set))
         refresh(self._store, one.no)
-        return {"tenant": one.id, "version": labelling.version, **_sum(parts).answer()}
+        return LabelRun(looked_at, changed, **_by_name(by), tenant=one.id, version=labelling.version)
 
     def label_arrived(self, tenant: str, items: Sequence[Item]) -> Labelled:
         """Label messages that were just accepted, by texts that may not be stored."""
@@ -231,7 +212,7 @@ class Labels:
             for message, decided in zip(messages, decisions, strict=True)
             for event in self.events_of(tenant, message, decided, there.get(message.key, {}), labelling.version)
         ]
-        return Labelled(len(messages), _counted(decisions), self._take(tenant, events))
+        return Labelled(len(messages), self._take(tenant, events), **_by_name(_counted(decisions)))
 
     def events_of(
         self, tenant: Tenant, message: Message, decided: Decisions, there: Mapping[str, Stored], version: int
@@ -279,8 +260,12 @@ def _without_text(event: Event) -> Event:
     return msgspec.structs.replace(event, attributes=msgspec.Raw(msgspec.json.encode(left)) if left else NOTHING)
 
 
+def _no_labels() -> dict[LabelSet, Counter[Labeller]]:
+    return {one: Counter() for one in FIELDS}
+
+
 def _counted(decisions: Sequence[Decisions]) -> dict[LabelSet, Counter[Labeller]]:
-    found: dict[LabelSet, Counter[Labeller]] = {one: Counter() for one in FIELDS}
+    found = _no_labels()
     for decided in decisions:
         for label_set, decision in decided.items():
             if decision.label is not None:
@@ -288,20 +273,5 @@ def _counted(decisions: Sequence[Decisions]) -> dict[LabelSet, Counter[Labeller]
     return found
 
 
-def _sum(parts: Sequence[Labelled]) -> Labelled:
-    by: dict[LabelSet, Counter[Labeller]] = {one: Counter() for one in FIELDS}
-    for part in parts:
-        for label_set, counts in part.by.items():
-            by[label_set].update(counts)
-    return Labelled(sum(part.looked_at for part in parts), by, sum(part.changed for part in parts))
-
-
-def _row(label_set: LabelSet, decision: Decision) -> dict[str, Any]:
-    return {
-        "set": label_set.value, "label": decision.label, "by": decision.by.value, "confidence": decision.confidence,
-        "guess": decision.guess,
-    }  # fmt: skip
-
-
-def _utc(version: Version) -> str | None:
-    return None if version.made_at is None else version.made_at.isoformat() + "Z"
+def _by_name(counts: Mapping[LabelSet, Mapping[Labeller, int]]) -> dict[str, Mapping[Labeller, int]]:
+    return {label_set.value: by for label_set, by in counts.items()}

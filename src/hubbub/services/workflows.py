@@ -30,6 +30,7 @@ from hubbub.services.coverage import CoverageService
 from hubbub.services.fetching import FetchService
 from hubbub.services.integrations import IntegrationService
 from hubbub.services.judging import JudgingService
+from hubbub.services.labels import LabelService
 from hubbub.services.messages import MessageService
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
@@ -46,6 +47,7 @@ class Workflows:
     def __init__(
         self,
         ask: Callable[..., Any],
+        labels: LabelService,
         reports: ReportService,
         restatements: RestatementService,
         subscriptions: SubscriptionService,
@@ -61,7 +63,7 @@ class Workflows:
         self._integrations, self._fetching, self._replies = integrations, fetching, replies
         self._coverage = coverage
         self._judging, self._messages = judging, messages
-        self._ask = ask
+        self._ask, self._labels = ask, labels
         self._subscriptions = subscriptions
         self._reports = reports
         self._restatements = restatements
@@ -210,14 +212,12 @@ class Workflows:
                 raise BadRequestError(
                     "the payload does not fit the queue 'labels': say whose classifier it is - at `$.tenant`"
                 )
-            return _checked(self._ask("label_everything"))
+            return _checked(self._labels.run_all())
         if payload.task == "train":
-            trained = self._ask("train_labels", tenant=task.tenant, label_set=payload.label_set, by="job")
-            if not trained["used"]:
-                return trained
-            return {**trained, "labelled": self._ask("run_labels", tenant=task.tenant)}
-        days = {"start": payload.start and payload.start.isoformat(), "end": payload.end and payload.end.isoformat()}
-        return self._ask("run_labels", tenant=task.tenant, **days)
+            trained = self._labels.train(task.tenant, payload.label_set, by="job")
+            return {**plain(trained), "labelled": self._labels.run(task.tenant)} if trained.used else trained
+        start, end = (day.isoformat() if day else None for day in (payload.start, payload.end))
+        return self._labels.run(task.tenant, start, end)
 
     def retention(self, task: Task, payload: Payload) -> Any:
         """Delete what is past its retention."""

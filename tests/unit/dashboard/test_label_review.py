@@ -18,8 +18,8 @@ def reviewing(visitor: Visitor) -> Visitor:
         {**said, "id": "m1", "time": "2026-08-19T10:00:00Z", "attributes": {"text": f"wifi {XSS}"}},
         {**said, "id": "m2", "time": "2026-08-19T11:00:00Z", "attributes": {"text": "hello there"}},
     ])  # fmt: skip
-    visitor.engine.labels.set_labels("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None, XSS[:60]: None}})
-    visitor.engine.labels.run_labels("acme")
+    visitor.engine.labels.replace("acme", {"topic": {"wifi": {"words": ["wifi"]}, "food": None, XSS[:60]: None}})
+    visitor.engine.labels.run("acme")
     return visitor
 
 

@@ -86,21 +86,21 @@ def labels(budget: dict[str, Any] | None) -> dict[str, Any]:
 @pytest.mark.parametrize("budget", [{"calls": 1}, {"calls": 9, "money": 1.5}])
 def test_the_budget_of_a_day_stops_by_itself(engine: Engine, budget: dict[str, Any]) -> None:
     """Calls end with the budget of calls or of money, the rest stays unlabelled, and what was answered is not asked again."""
-    engine.labels.set_labels("acme", labels(budget))
+    engine.labels.replace("acme", labels(budget))
     for _ in range(2):
-        found = engine.labels.run_labels("acme")
-        assert found["topic"] == {"rules": 1, "endpoint": 20}
+        found = engine.labels.run("acme")
+        assert found.topic == {"rules": 1, "endpoint": 20}
     assert len(Model.asked) == 1
     assert engine.verify()["clean"]
 
 
 def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
     """A label outside the list is refused, also where a text asked for it; a second run asks about what got no answer alone."""
-    engine.labels.set_labels("acme", labels({"calls": 10}))
-    assert engine.labels.run_labels("acme")["topic"] == {"rules": 1, "endpoint": 45}
+    engine.labels.replace("acme", labels({"calls": 10}))
+    assert engine.labels.run("acme").topic == {"rules": 1, "endpoint": 45}
     assert len(Model.asked) == 3
     assert "FREE REFUND" not in Model.asked[0]["messages"][0]["content"]
-    assert engine.labels.run_labels("acme")["changed"] == 0
+    assert engine.labels.run("acme").changed == 0
     assert [json.loads(one["messages"][1]["content"])[0]["text"] for one in Model.asked[3:]] == [INJECTED]
     day: dict[str, Any] = {"start": "2026-08-20", "end": "2026-08-21"}
     rows = engine.query("acme", metrics=["classifications"], by=["topic", "labeller"], **day)["rows"]
@@ -110,8 +110,8 @@ def test_injected_words_are_data_and_answers_are_kept(engine: Engine) -> None:
 
 def test_without_a_budget_nobody_is_asked(engine: Engine) -> None:
     """An endpoint in the settings writes replies; labels ask it only where the tenant gave a budget."""
-    engine.labels.set_labels("acme", labels(None))
-    engine.labels.run_labels("acme")
+    engine.labels.replace("acme", labels(None))
+    engine.labels.run("acme")
     assert Model.asked == []
 
 

@@ -19,6 +19,8 @@ from hubbub.errors import NotFoundError
 from hubbub.ingest.receivers.base import Delivery
 from hubbub.model.event import Event, record_from
 from hubbub.services.integrations import made_for
+from hubbub.services.label_review import SuggestionScore
+from hubbub.services.label_training import TrainedClassifier
 
 RULES = {"topic": {"wifi": {"words": ["wifi"]}, "food": {"words": ["food", "breakfast"]}}}
 NOW = fixed(datetime(2026, 8, 20, 12, tzinfo=UTC))
@@ -31,7 +33,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     with open_engine(tmp_path, clock=NOW) as made:
         for name in ("acme", "other"):
             made.add_tenant(name)
-        made.labels.set_labels("acme", RULES)
+        made.labels.replace("acme", RULES)
         yield made
 
 
@@ -70,9 +72,9 @@ def test_stored_messages_are_labelled_once_with_coverage_and_who_did_it(engine: 
     )
     engine.record("acme", message(4, "wifi", type="message.sent", staff_id="anna"))
     engine.record("acme", message(5, "wifi", kind="bot"))
-    first = engine.labels.run_labels("acme")
-    assert (first["looked_at"], first["changed"], first["topic"]) == (3, 3, {"rules": 2})
-    assert engine.labels.run_labels("acme")["changed"] == 0
+    first = engine.labels.run("acme")
+    assert (first.looked_at, first.changed, first.topic) == (3, 3, {"rules": 2})
+    assert engine.labels.run("acme").changed == 0
     assert topics(engine) == {"wifi": 1, "food": 1}
     (numbers,) = ask(engine, "classifications", "labelable", "topic_coverage", "tone_coverage")
     assert (numbers["labelable"], numbers["topic_coverage"], numbers["tone_coverage"]) == (3, 2 / 3, 1 / 3)
@@ -88,12 +90,12 @@ def test_other_rules_revise_the_same_events(engine: Engine) -> None:
     engine.record(
         "acme", [message(0, "wifi and a manager: speak to a manager"), message(1, "breakfast"), message(2, "pool")]
     )
-    engine.labels.run_labels("acme")
+    engine.labels.run("acme")
     assert ask(engine, "escalation_alerts")[0]["escalation_alerts"] == 1
-    engine.labels.set_labels(
+    engine.labels.replace(
         "acme", {"topic": {"pool": {"words": ["pool"]}, "wlan": {"words": ["wifi"]}}, "escalation": {}}
     )
-    assert engine.labels.run_labels("acme")["changed"] == 4
+    assert engine.labels.run("acme").changed == 4
     assert topics(engine) == {"wlan": 1, "pool": 1}
     assert ask(engine, "labelable")[0]["labelable"] == 3
     assert ask(engine, "escalation_alerts")[0]["escalation_alerts"] == 0
@@ -103,12 +105,12 @@ def test_other_rules_revise_the_same_events(engine: Engine) -> None:
 def test_renaming_and_merging_take_the_past_along(engine: Engine) -> None:
     """A renamed label is renamed in all that was labelled, without its texts; a merged one is counted with the other."""
     engine.record("acme", [message(0, "wifi"), message(1, "food"), message(2, "breakfast")])
-    engine.labels.run_labels("acme")
-    assert engine.labels.rename_label("acme", "topic", "wifi", "internet")["changed"] == 1
+    engine.labels.run("acme")
+    assert engine.labels.rename("acme", "topic", "wifi", "internet").changed == 1
     assert topics(engine) == {"internet": 1, "food": 2}
-    assert engine.labels.rename_label("acme", "topic", "internet", "food")["changed"] == 1
+    assert engine.labels.rename("acme", "topic", "internet", "food").changed == 1
     assert topics(engine) == {"food": 3}
-    assert engine.labels.run_labels("acme")["topic"] == {"rules": 3}
+    assert engine.labels.run("acme").topic == {"rules": 3}
     assert topics(engine) == {"food": 3}
     assert engine.verify("acme")["clean"]
 
@@ -132,12 +134,12 @@ def test_what_a_source_classified_is_its_own(engine: Engine) -> None:
     engine.record(
         "acme", {**message(0, ""), "type": "topic.classified", "id": "t0", "topic": "network", "message_id": "m0"}
     )
-    engine.labels.run_labels("acme")
+    engine.labels.run("acme")
     assert topics(engine) == {"network": 1, "wifi": 1}
     engine.record(
         "acme", {**message(1, ""), "type": "topic.classified", "id": "t1", "topic": "network", "message_id": "m1"}
     )
-    engine.labels.run_labels("acme")
+    engine.labels.run("acme")
     assert topics(engine) == {"network": 2}
     assert ask(engine, "labelable")[0]["labelable"] == 2
 
@@ -146,16 +148,16 @@ def test_tenants_never_mix(engine: Engine) -> None:
     """The same messages of another tenant are labelled by its own rules, and none of them by acme's."""
     for tenant in ("acme", "other"):
         engine.record(tenant, [message(0, "wifi"), message(1, "a complaint")])
-        engine.labels.run_labels(tenant)
+        engine.labels.run(tenant)
     assert topics(engine) == {"wifi": 1}
     assert topics(engine, "other") == {"complaint": 1}
-    assert engine.labels.labels("other")["version"] == 0
+    assert engine.labels.of("other").version == 0
 
 
 def test_an_erased_contact_leaves_no_label(engine: Engine) -> None:
     """Erasing a contact takes its labels along."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
-    engine.labels.run_labels("acme")
+    engine.labels.run("acme")
     engine.erase("acme", "guest-0001")
     assert topics(engine) == {"wifi": 1}
     assert len(stored(engine)) == 1
@@ -169,11 +171,11 @@ def test_the_newest_version_holds_in_whatever_order_runs_end(
     """A run that began under older rules and ends late changes nothing that a newer one said."""
     with open_engine(tmp_path_factory.mktemp("order"), clock=NOW) as engine:
         engine.add_tenant("acme")
-        engine.labels.set_labels("acme", RULES)
+        engine.labels.replace("acme", RULES)
         engine.record("acme", message(0, "wifi"))
         one = engine.control.tenant("acme")
         old = engine.labels.labelling(one)
-        engine.labels.set_labels("acme", {"topic": {"net": {"words": ["wifi"]}}})
+        engine.labels.replace("acme", {"topic": {"net": {"words": ["wifi"]}}})
         new = engine.labels.labelling(one)
         item = record_from(message(0, "wifi"))
         assert isinstance(item, Event)
@@ -186,36 +188,35 @@ def test_the_newest_version_holds_in_whatever_order_runs_end(
 def test_people_review_the_least_sure_first_and_take_it_back(engine: Engine) -> None:
     """What a person says is the label at once, whatever rules say, also after other rules; undoing gives back what they say."""
     engine.record("acme", [message(0, "wifi"), message(1, "hello"), message(2, "the pool")])
-    engine.labels.run_labels("acme")
-    queue = engine.labels.review_labels("acme", "topic")
-    assert [row["message"] for row in queue["rows"]] == ["m2", "m1", "m0"]
-    assert (queue["left"], queue["done"], queue["labels"]) == (3, 0, ["wifi", "food"])
-    assert engine.labels.review_label("acme", "topic", "m0", "food", "anna")["was"] == "wifi"
-    engine.labels.review_label("acme", "topic", "m1", None, "anna")
-    assert [row["message"] for row in engine.labels.review_labels("acme", "topic")["rows"]] == ["m2"]
+    engine.labels.run("acme")
+    queue = engine.labels.review.queue("acme", "topic")
+    assert [row.message for row in queue.rows] == ["m2", "m1", "m0"]
+    assert (queue.left, queue.done, queue.labels) == (3, 0, ["wifi", "food"])
+    assert engine.labels.review.say("acme", "topic", "m0", "food", "anna").was == "wifi"
+    engine.labels.review.say("acme", "topic", "m1", None, "anna")
+    assert [row.message for row in engine.labels.review.queue("acme", "topic").rows] == ["m2"]
     assert topics(engine) == {"food": 1}
-    engine.labels.set_labels("acme", {"topic": {"food": None, "net": {"words": ["wifi"]}, "wifi": None}})
-    engine.labels.run_labels("acme")
+    engine.labels.replace("acme", {"topic": {"food": None, "net": {"words": ["wifi"]}, "wifi": None}})
+    engine.labels.run("acme")
     assert topics(engine) == {"food": 1}
-    assert engine.labels.reviewed_labels("acme", "topic")["right"][0] == {
-        "label": "wifi", "checked": 1, "right": 0.0, "low": 0.0, "high": pytest.approx(0.79, abs=0.01),
-    }  # fmt: skip
-    assert engine.labels.undo_label("acme", "topic", "anna")["label"] is None
-    assert engine.labels.undo_label("acme", "topic", "anna")["label"] == "food"
+    (score,) = engine.labels.review.done("acme", "topic").right
+    assert score == SuggestionScore("wifi", 1, 0.0, 0.0, score.high) and score.high == pytest.approx(0.79, abs=0.01)
+    assert engine.labels.review.undo("acme", "topic", "anna").label is None
+    assert engine.labels.review.undo("acme", "topic", "anna").label == "food"
     assert topics(engine) == {"net": 1}
     with pytest.raises(NotFoundError):
-        engine.labels.undo_label("acme", "topic", "anna")
+        engine.labels.review.undo("acme", "topic", "anna")
     assert engine.verify("acme")["clean"]
 
 
 def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:
     """An example goes with its contact, and is counted."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
-    engine.labels.run_labels("acme")
+    engine.labels.run("acme")
     for key in ("m0", "m1"):
-        engine.labels.review_label("acme", "topic", key, "food", "anna")
+        engine.labels.review.say("acme", "topic", key, "food", "anna")
     assert engine.erase("acme", "guest-0001")["examples"] == 1
-    assert [row["message"] for row in engine.labels.reviewed_labels("acme", "topic")["rows"]] == ["m0"]
+    assert [row.message for row in engine.labels.review.done("acme", "topic").rows] == ["m0"]
 
 
 SAID = {
@@ -224,24 +225,23 @@ SAID = {
 }
 
 
-def taught(engine: Engine, tenant: str = "acme") -> dict[str, Any]:
+def taught(engine: Engine, tenant: str = "acme") -> TrainedClassifier:
     """Teach a tenant two topics by two dozen texts each, and train."""
     examples = [
         (f"There is a problem with the {one} and the {other} in our room, please help", label)
         for label, words in SAID.items()
         for one, other in itertools.combinations(words, 2)
     ]
-    engine.labels.teach_labels(tenant, "topic", examples)
-    trained: dict[str, Any] = engine.labels.train_labels(tenant, "topic")
-    return trained
+    engine.labels.review.teach(tenant, "topic", examples)
+    return engine.labels.train(tenant, "topic")
 
 
 def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> None:
     """It labels what people did not see; unsure texts and other languages stay unlabelled; another tenant has nothing of it."""
     pytest.importorskip("wordllama")
-    engine.labels.set_labels("other", RULES)
+    engine.labels.replace("other", RULES)
     trained = taught(engine)
-    assert trained["used"] and trained["accuracy"] == 1
+    assert trained.used and trained.accuracy == 1
     texts = (
         "Please help, there is a problem with our router and the signal",
         "There is a problem with the coffee and the bread, please",
@@ -249,12 +249,12 @@ def test_a_classifier_learns_abstains_and_stays_its_tenants(engine: Engine) -> N
     )  # fmt: skip
     for tenant in ("acme", "other"):
         engine.record(tenant, [message(n, text) for n, text in enumerate(texts)])
-        engine.labels.run_labels(tenant)
+        engine.labels.run(tenant)
     assert topics(engine) == {"wifi": 1, "food": 1}
     assert topics(engine, "other") == {}
     said = [json.loads(row[-1])["labels"]["topic"] for row in stored(engine, "attributes") if row]
     assert {one["by"] for one in said} == {"classifier", "rules"}
-    assert engine.labels.run_labels("acme")["changed"] == 0
+    assert engine.labels.run("acme").changed == 0
     assert engine.verify()["clean"]
 
 
@@ -262,19 +262,19 @@ def test_a_classifier_is_compared_before_it_takes_anothers_place(engine: Engine)
     """A new one is used if it is not worse on enough examples that neither learned from; a switch chooses by hand."""
     pytest.importorskip("wordllama")
     first = taught(engine)
-    again = engine.labels.train_labels("acme", "topic")
-    assert (again["used"], again["compared"]["examples"]) == (False, 0)
+    again = engine.labels.train("acme", "topic")
+    assert again.compared is not None and (again.used, again.compared.examples) == (False, 0)
     more = [(f"router and password in room {n}", "wifi") for n in range(6)] + [
         (f"bread and butter {n}", "food") for n in range(6)
     ]
-    engine.labels.teach_labels("acme", "topic", more)
-    better = engine.labels.train_labels("acme", "topic")
-    assert better["compared"]["examples"] == 12
-    assert better["used"] == (better["compared"]["right"] >= better["compared"]["right_in_use"])
-    engine.labels.switch_labels("acme", "topic", first["classifier"])
-    assert engine.labels.labels("acme")["in_use"] == {"topic": first["classifier"]}
+    engine.labels.review.teach("acme", "topic", more)
+    better = engine.labels.train("acme", "topic")
+    assert better.compared is not None and better.compared.examples == 12
+    assert better.used == (better.compared.right >= better.compared.right_in_use)
+    engine.labels.switch("acme", "topic", first.classifier)
+    assert engine.labels.of("acme").in_use == {"topic": first.classifier}
     with pytest.raises(NotFoundError):
-        engine.labels.switch_labels("other", "topic", first["classifier"])
+        engine.labels.switch("other", "topic", first.classifier)
 
 
 def test_an_integration_labels_what_it_receives_and_keeps_no_text(engine: Engine) -> None:
