@@ -28,6 +28,7 @@ from hubbub.control.idempotency import Idempotency
 from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
+from hubbub.control.presence import Presence
 from hubbub.errors import NOT_NOW, BadQuestionError, CollectionOffError, NotFoundError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
@@ -38,7 +39,6 @@ from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.ingest.receivers.receive import Receiving
 from hubbub.ingest.receivers.sockets import Sockets
-from hubbub.model.coverage import Reason
 from hubbub.model.event import Event, Item, nearest, record_from
 from hubbub.model.plain import plain
 from hubbub.model.question import parse_moment
@@ -150,7 +150,7 @@ class Engine(
             self.integration_store, self.payload_store, self.store, self.control.tenant,
             lambda tenant, items, origin: self.accept(tenant, items, origin=origin),
             lambda tenant, names: self.names.take(tenant, names),
-            lambda one, gap: self.ledger.note(one, gap.from_, gap.to, Reason.RATE_LIMITED, gap.reason),
+            lambda one, gaps: self.coverage.note(one, gaps),
             lambda tenant, items: self.labels.label_arrived(tenant, items),
         )  # fmt: skip
         self.listening = ListeningService(self.clock, self.http, self.integration_store, self.receiving, self.delivered)
@@ -171,7 +171,9 @@ class Engine(
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
-        self.coverage = CoverageService(clock, store, control, integrations, self.ledger)
+        self.coverage = CoverageService(
+            clock, store, control, integrations, self.ledger, Presence(self.database), self.delivered
+        )
         self.labels = LabelService(
             store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, http
         )

@@ -29,7 +29,7 @@ from hubbub.api.body import Bounded
 from hubbub.api.calendar import router as calendar
 from hubbub.api.connection import Patient
 from hubbub.api.coverage import router as coverage
-from hubbub.api.deliveries import Noted, keep_writing
+from hubbub.api.deliveries import Noted, keep_watch, keep_writing
 from hubbub.api.described import ABOUT, Described
 from hubbub.api.erasing import router as erasing
 from hubbub.api.exports import router as exports
@@ -176,9 +176,13 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
         if worker is not None:
             engine.sockets.start()
             await run_in_threadpool(worker.start)
-        writing = asyncio.create_task(keep_writing(engine.delivered))
+        beside = [
+            asyncio.create_task(keep_writing(engine.delivered)),
+            asyncio.create_task(keep_watch(engine.coverage.here)),
+        ]
         yield
-        writing.cancel()
+        for one in beside:
+            one.cancel()
         if worker is not None:
             app.state.handed_back = await run_in_threadpool(worker.stop)
         await run_in_threadpool(engine.sockets.stop)

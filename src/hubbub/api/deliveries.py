@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hubbub.api.limits import EVENTS, HOOKS
 from hubbub.control.control import Key
 from hubbub.control.deliveries import Deliveries, Delivery
+from hubbub.control.presence import SECONDS as PRESENT
 from hubbub.ingest.accept import Outcome
 from hubbub.telemetry import log as logs
 
@@ -96,14 +98,26 @@ def _announced(scope: Scope) -> int:
 
 
 async def keep_writing(log: Deliveries) -> None:
-    """Write what was counted every few seconds, on one of the threads of requests; a database that is away is waited for."""
-    away = False
+    """Write what was counted every few seconds."""
+    await _keep(log.write, SECONDS, "the delivery log waits to be written")
+
+
+async def keep_watch(here: Callable[[], None]) -> None:
+    """Say every few seconds that a server is there, by `here`; at once for the first time."""
+    await _keep(here, PRESENT, "nobody hears that this server is there", at_once=True)
+
+
+async def _keep(work: Callable[[], None], seconds: float, away: str, *, at_once: bool = False) -> None:
+    """Do something again and again, on one of the threads of requests; a database that is away is waited for."""
+    well = True
+    pause = 0.0 if at_once else seconds
     while True:
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(pause)
+        pause = seconds
         try:
-            await run_in_threadpool(log.write)
-            away = False
+            await run_in_threadpool(work)
+            well = True
         except Exception as error:  # the next time may go well
-            if not away:
-                logs.warning("the delivery log waits to be written", error=type(error).__name__)
-            away = True
+            if well:
+                logs.warning(away, error=type(error).__name__)
+            well = False

@@ -8,8 +8,12 @@ import typer
 
 from hubbub.cli.options import AnyTenant, Data, Json
 
-MARKS = {"fetched": "█", "empty": "·", "partial": "▒", "missing": "✗", "not_over": "…", "before": " "}
-"""A day in one character."""
+MARKS = {
+    "fetched": ("█", "there"), "empty": ("·", "there, with nothing in it"), "partial": ("▒", "in part"),
+    "missing": ("✗", "missing"), "unknown": ("?", "nothing came: not known"), "not_over": ("…", "not over yet"),
+    "before": (" ", ""),
+}  # fmt: skip
+"""A day in one character, and what that means."""
 COLUMNS = ("tenant", "name", "provider", "state", "complete_to", "days", "missing", "action")
 
 
@@ -46,7 +50,7 @@ def coverage(
         return
     rows = [
         {
-            **plain(one), "days": "".join(MARKS[day.state] for day in one.days),
+            **plain(one), "days": "".join(MARKS[day.state][0] for day in one.days),
             "missing": sum(day.state in ("partial", "missing") for day in one.days),
         }
         for one in page.rows
@@ -56,5 +60,5 @@ def coverage(
         for gap in one.gaps:
             action = f". {gap.action}" if gap.action else ""
             show.say(f"{one.name}: {plain(gap.from_)} to {plain(gap.to)}: {gap.message}{action}")
-    show.say("  ".join(f"{mark} {state}" for state, mark in MARKS.items() if mark.strip()))
+    show.say("  ".join(f"{mark} {meaning}" for mark, meaning in MARKS.values() if meaning))
     show.more(page)

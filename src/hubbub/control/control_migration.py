@@ -31,6 +31,7 @@ from hubbub.control import (
     label_examples,
     outbox,
     payloads,
+    presence,
     removal,
     restatements,
     subscriptions,
@@ -50,7 +51,7 @@ DBOS = (
 """DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, idempotency, integrations, label_answers, label_classifiers,
-    label_configurations, label_examples, outbox, payloads, removal, restatements, subscriptions,
+    label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions,
 )  # fmt: skip
 """Modules whose tables are control data: they are imported so that `metadata` knows them."""
 Progress = Callable[[str], None]

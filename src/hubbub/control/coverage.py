@@ -209,17 +209,12 @@ class Coverage:
         detail: str,
         action: str,
     ) -> str:
-        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state.
-
-        What the service did not send of a day that is there whole is there now.
-        """
+        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state."""
         state = PARTIAL if missing else FETCHED if found else EMPTY
         self._set(
             integration, day, state=state, reason=Reason.UNREADABLE.value if missing else "", detail=detail[:500],
             action=action[:500], parts=_json({k: sorted(v) for k, v in missing.items()}), place="", found=found,
         )  # fmt: skip
-        if state != PARTIAL:
-            self.close(integration, day.start, day.end, found)
         return state
 
     def fail(self, integration: Integration, day: Day, reason: Reason, detail: str, action: str = "") -> None:
@@ -243,16 +238,22 @@ class Coverage:
         detail: str = "",
         action: str = "",
     ) -> None:
-        """Note a range (aware) of which deliveries are missing, once; ranges of a kind that touch become one."""
+        """Note a range (aware) of which deliveries are missing, once; ranges of a kind that touch become one.
+
+        A range that is known stays as it is, also one that was closed since.
+        """
         low, high = utc_naive(start), utc_naive(end)
-        near = (
-            coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING,
-            coverage.c.reason == reason.value, coverage.c.start <= high, coverage.c.end >= low,
+        touching = (
+            coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.reason == reason.value,
+            coverage.c.start <= high, coverage.c.end >= low,
         )  # fmt: skip
+        near = *touching, coverage.c.state == MISSING
+        with self._database.read() as con:
+            known = con.execute(sa.select(coverage.c.start, coverage.c.end).where(*touching)).all()
+        if any(a <= low and b >= high for a, b in known):
+            return
         with self._database.write() as con:
             old = con.execute(sa.select(coverage.c.start, coverage.c.end).where(*near)).all()
-            if any(a <= low and b >= high for a, b in old):
-                return
             low, high = min([low, *(a for a, _ in old)]), max([high, *(b for _, b in old)])
             con.execute(coverage.delete().where(*near))
             con.execute(coverage.delete().where(
@@ -273,6 +274,19 @@ class Coverage:
         with self._database.write() as con:
             con.execute(coverage.update().where(*inside).values(state=FETCHED if found else EMPTY, found=found))
             count_change(con)
+
+    def lacking(self, integration: Integration) -> list[Range]:
+        """Return the ranges of what a service sends that are missing, oldest first."""
+        mine = coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING
+        with self._database.read() as con:
+            return [_range(row) for row in con.execute(sa.select(coverage).where(*mine).order_by(coverage.c.start))]
+
+    def lacking_of(self) -> list[tuple[str, str]]:
+        """Return tenant and id of the integrations of whose deliveries some are missing."""
+        mine = coverage.c.day.is_(None), coverage.c.state == MISSING
+        query = sa.select(coverage.c.tenant, coverage.c.integration).where(*mine).distinct()
+        with self._database.read() as con:
+            return [(tenant, id_) for tenant, id_ in con.execute(query.order_by(*query.selected_columns))]
 
     # --- for people
 
@@ -325,7 +339,7 @@ def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
             yield _gap(source, Day.of(today, zone_of(one)), Reason.NOT_OVER)
     for row in source.open:
         if row.day is None or row.day >= since:
-            feed = source.feed.narrowed(row.parts) if row.parts else source.feed
+            feed = source.feed.sent if row.day is None else source.feed.narrowed(row.parts)
             start, end = row.start.replace(tzinfo=UTC), row.end.replace(tzinfo=UTC)
             yield Gap(one.id, one.name, one.provider, start, end, Reason(row.reason), feed, row.detail, row.action)
 

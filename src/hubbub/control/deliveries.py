@@ -34,6 +34,8 @@ KEY_LENGTH = 16
 STATES = ("accepted", "partly refused", "refused")
 """What became of the events of a delivery: all taken, some, none."""
 REFUSED = STATES[2]
+READ = ("accepted", "partly_refused", "refused")
+"""Outcomes of bodies that were read; every other one is the code of a problem."""
 
 deliveries = sa.Table(
     "deliveries", metadata,
@@ -153,6 +155,13 @@ class Deliveries:
             for row in con.execute(query):
                 found.setdefault(row.outcome, Latest(row.outcome, row.minute, row.reason))
         return list(found.values())
+
+    def unread(self, since: datetime) -> list[Row]:
+        """Return the rows, from a moment (aware) on, of bodies that were not read. What this process counted is written before."""
+        self.write()
+        query = sa.select(deliveries).where(deliveries.c.minute >= utc_naive(since), deliveries.c.outcome.not_in(READ))
+        with self._database.read() as con:
+            return [dict(row._mapping) for row in con.execute(query)]
 
     def page(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -142,7 +142,7 @@ class Subscriptions:
                 Subscription(
                     row.id, row.tenant, row.destination, row.kind, row.zone, row.at, row.wait_hours,
                     tuple(json.loads(row.sections)), tuple(json.loads(row.formats)), row.done_to, row.waits_for or None,
-                    "stopped" if row.stopped_at else "active", row.created_at.replace(tzinfo=UTC),
+                    "stopped" if row.stopped_at else "active", row.created_at,
                 )
                 for row in rows
             ]  # fmt: skip

@@ -19,6 +19,10 @@ WEEKS = 26
 PAGE_SIZE = 10
 LEVELS = 5
 """Shades of a day with events, as in the style sheet."""
+KINDS = {"fetched": "there", "empty": "none", "partial": "failed", "unknown": "missing", "not_over": "open"}
+"""Classes of days in the style sheet, by state."""
+NAMES = {"fetched": "there", "not_over": "not over yet", "unknown": "not known"}
+"""States of days in words, where the name is none."""
 FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
 
 
@@ -85,8 +89,8 @@ def _square(day: CoveredDay, most: int) -> Square:
     elif day.state == "fetched" and day.found:
         kind = f"h{max(1, math.ceil(LEVELS * day.found / most))}"
     else:
-        kind = {"fetched": "there", "empty": "none", "partial": "failed", "not_over": "open"}[day.state]
-    events = f"{day.found} events" if day.found is not None else day.state.replace("_", " ")
+        kind = KINDS[day.state]
+    events = f"{day.found} events" if day.found is not None else NAMES.get(day.state, day.state)
     return Square(kind, f"{day.date}: {day.message or events}")
 
 

@@ -60,6 +60,10 @@ class Provider:
         """Say whether days are fetched with secrets of these names."""
         return self.connector is not None and TOKEN in names
 
+    def mends(self, names: tuple[str, ...]) -> bool:
+        """Say whether, with secrets of these names, what was sent and lost can be fetched: it is messages that are fetched."""
+        return self.fetches(names) and self.connector is not None and "message" in self.connector.subjects
+
     def receives(self, names: tuple[str, ...]) -> bool:
         """Say whether what is sent can be verified with secrets of these names."""
         return self.receiver is not None and {one.name for one in self._verifying} <= set(names)

@@ -89,6 +89,12 @@ class CatchUp(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     dates: list[dt.date]
 
 
+class Reconcile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An integration of whose deliveries some are missing."""
+
+    integration_id: str
+
+
 class AggregateDay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A day whose ingestion has ended."""
 
@@ -146,6 +152,7 @@ WORK = {
     "fan-out": Work(Payload, Whose.ANY),
     "analytics-ingest": Work(Ingest, Whose.ONE),
     "catch-up": Work(CatchUp, Whose.ONE),
+    "reconcile": Work(Reconcile, Whose.ONE),
     "analytics-aggregate": Work(AggregateDay, Whose.ANY),
     "ai-responses": Work(Reply, Whose.ONE),
     "watch-sources": Work(Payload),

@@ -51,7 +51,13 @@ SCHEDULES = (
         "restatements", "15 5 * * *", "restatements", "Closes the numbers of days; notes which changed later.", {}
     ),
     Schedule("alerts", "*/5 * * * *", "alerts", "Judges alert rules, and sends what waits.", {}),
-    Schedule("watch-sources", "20 * * * *", "watch-sources", "Looks for sources that fell silent.", {}),
+    Schedule(
+        "watch-sources",
+        "20 * * * *",
+        "watch-sources",
+        "Looks for sources that fell silent, and mends what was lost.",
+        {},
+    ),
     Schedule(
         "labels",
         "40 * * * *",

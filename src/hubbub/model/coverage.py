@@ -24,6 +24,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     UNVERIFIED = "unverified"
     DOWN = "down"
+    NOT_TAKEN = "not_taken"
     SILENT = "silent"
     LOST = "lost"
 
@@ -37,7 +38,8 @@ WORDS: Mapping[Reason, str] = {
     Reason.UNREADABLE: "a part could not be read",
     Reason.RATE_LIMITED: "the service left deliveries out: too many at once",
     Reason.UNVERIFIED: "deliveries could not be verified",
-    Reason.DOWN: "Hubbub was not running",
+    Reason.DOWN: "no server was running",
+    Reason.NOT_TAKEN: "what was sent could not be taken",
     Reason.SILENT: "nothing came where messages were expected",
     Reason.LOST: "the service says that deliveries were lost",
 }  # fmt: skip
@@ -70,6 +72,12 @@ class Feed:
     dims: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     daily: bool = False
     live: bool = False
+
+    @property
+    def sent(self) -> Feed:
+        """Return what the service sends by itself: as much as is fetched, or anything where no messages are fetched."""
+        fetched = self.daily and self.subjects is not None and "message" in self.subjects
+        return self if fetched else replace(self, subjects=None)
 
     def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:
         """Return what is left of a feed where more is known of its events."""

@@ -15,6 +15,7 @@ from hubbub.control.outbox import Destination, Draft, Outbox
 from hubbub.errors import BadInputError
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
+from hubbub.model.window import utc_naive
 from hubbub.outgoing.http import Outgoing
 from hubbub.services.messages import MessageService, MessageView
 
@@ -63,7 +64,8 @@ class DestinationService:
             new_id("dst"), one.id, kind, name or where.shown, where.shown[:200], where.secret
         )
         return NewDestination(
-            made.id, made.kind, made.name, made.shown, made.created_at, where.secret["secret"] if kind == "webhook" else None
+            made.id, made.kind, made.name, made.shown, utc_naive(made.created_at),
+            where.secret["secret"] if kind == "webhook" else None,
         )  # fmt: skip
 
     def of(self, tenant: str) -> Page[DestinationView]:
@@ -88,4 +90,4 @@ class DestinationService:
 
 
 def _view(one: Destination) -> DestinationView:
-    return DestinationView(one.id, one.kind, one.name, one.shown, one.created_at)
+    return DestinationView(one.id, one.kind, one.name, one.shown, utc_naive(one.created_at))

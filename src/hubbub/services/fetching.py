@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from datetime import date as date_
-from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -26,7 +26,8 @@ from hubbub.ingest.daily import DayFetch, changed
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.texts import kind_of
 from hubbub.model.coverage import Day, Feed, Reason
-from hubbub.model.event import Item
+from hubbub.model.event import Event, Item
+from hubbub.model.name import Name
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
@@ -53,6 +54,26 @@ class DueDays:
     tenant: str
     integration_id: str
     dates: Sequence[date_]
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """An integration of whose deliveries some are missing."""
+
+    tenant: str
+    integration_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What came of reading again what an integration did not deliver."""
+
+    tenant: str
+    integration_id: str
+    closed: int
+    """Ranges of which nothing is missing any more."""
+    stored: int
+    """Events that were not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +169,60 @@ class FetchService:
         self._integrations.worked(found, notes.reason, notes.action, notes.memory, whole=notes.whole)
         if state != PARTIAL:
             self._integrations.fetched(found, day.on)
-            if "message" in kind.subjects:  # what a service did not send of this day is there now
+            if PROVIDERS[found.provider].mends(
+                found.secret_names
+            ):  # what a service did not send of this day is there now
                 self._ledger.close(found, day.start, day.end, fetch.done.stored)
         done = fetch.done
         return FetchedDay(
             tenant.id, found.id, day.on, done.stored, done.duplicates, done.corrected, done.rejected, done.pages, state,
             notes.reason or None, notes.action or None,
         )  # fmt: skip
+
+    def lacking(self) -> list[Lacking]:
+        """Return the integrations of whose deliveries some are missing, and that have an API to read them again from."""
+        found = []
+        for tenant, id_ in self._ledger.lacking_of():
+            one = self._integrations.get(tenant, id_)
+            if one.state in FETCHED and PROVIDERS[one.provider].mends(one.secret_names):
+                found.append(Lacking(tenant, id_))
+        return found
+
+    def reconcile(self, tenant: str, integration: str) -> Reconciled:
+        """Read again, through its service's API, the ranges in which deliveries of an integration were lost, and close them.
+
+        A range of which a part cannot be read stays open. Raises UpstreamUnavailableError (try again), UpstreamRefusedError, after
+        which the integration is broken, NotFoundError, and BadInputError where there is no such API.
+        """
+        one, found = self._control.tenant(tenant), self._integrations.get(tenant, integration)
+        if not PROVIDERS[found.provider].mends(found.secret_names):
+            raise BadInputError(f"integration {found.id} has no API here that what it did not deliver can be read from")
+        stored = closed = 0
+        for lost in self._ledger.lacking(found):
+            window = Window(lost.start.replace(tzinfo=UTC), lost.end.replace(tzinfo=UTC))
+            try:
+                outcome, whole = self._read_again(one, found, window)
+            except UpstreamRefusedError as error:
+                self._integrations.broken(found, error.reason, error.action)
+                raise
+            stored, closed = stored + outcome, closed + whole
+        return Reconciled(one.id, found.id, closed, stored)
+
+    def _read_again(self, tenant: Tenant, found: Integration, lost: Window) -> tuple[int, bool]:
+        """Store what a service has of a range; returns how many events were new, and whether the range is closed now."""
+        notes = Notes(memory={**found.memory}, patience=NIGHT)
+        stored = inside = 0
+        connector = CONNECTORS[found.provider](self._http)
+        for batch in connector.reconcile(found, self._integrations.secret(found), lost, notes):
+            self._names.take(tenant.id, [item for item in batch if isinstance(item, Name)])
+            items = [item for item in batch if not isinstance(item, Name)]
+            inside += sum(isinstance(item, Event) and lost.start <= item.time < lost.end for item in items)
+            if items:
+                stored += self._accept_fetched(tenant.id, found, history=False, items=items).stored
+        if notes.whole:
+            self._ledger.close(found, lost.start, lost.end, inside)
+        log.info("deliveries read again", tenant=tenant.id, integration_id=found.id, stored=stored, whole=notes.whole)
+        return stored, notes.whole
 
     def _accept_fetched(self, tenant: str, found: Integration, history: bool, items: list[Item]) -> Outcome:
         """Store what was fetched; where its integration says so, label it by texts that are not stored."""

@@ -15,6 +15,7 @@ from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Destination, Draft, Message, Outbox
 from hubbub.errors import HubbubError, NotFoundError
 from hubbub.model.page import Page, check_limit, paged, place_of
+from hubbub.model.window import utc_naive
 from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.mail import Attachment, Server
 from hubbub.services.reports import ReportService
@@ -144,5 +145,6 @@ def message_view(one: Message) -> MessageView:
     """Return what people see of a message."""
     return MessageView(
         one.id, one.destination, one.kind, one.document["title"], one.about or None, one.state, one.why, one.tries,
-        one.created_at, one.next_try if one.state == "waiting" else None, one.sent_at if one.state == "sent" else None,
+        utc_naive(one.created_at), utc_naive(one.next_try) if one.next_try and one.state == "waiting" else None,
+        utc_naive(one.sent_at) if one.sent_at and one.state == "sent" else None,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from hubbub.jobs.payloads import (
     Ingest,
     Labels,
     Payload,
+    Reconcile,
     Reply,
     Report,
     Snapshots,
@@ -77,6 +78,7 @@ class Workflows:
             "fan-out": self.fan_out,
             "analytics-ingest": self.ingest,
             "catch-up": self.catch_up,
+            "reconcile": self.reconcile,
             "analytics-aggregate": self.aggregate_day,
             "ai-responses": self.reply,
             "watch-sources": self.watch_sources,
@@ -233,8 +235,21 @@ class Workflows:
         return _checked(self._restatements.restate())
 
     def watch_sources(self, task: Task, payload: Payload) -> Any:
-        """Look for silences."""
-        return self._coverage.watch()
+        """Look at what came by itself, and start a job for each integration whose lost deliveries can be read again."""
+        watched = self._coverage.watch()
+        count = 0
+        for one in self._fetching.lacking():
+            prefix = f"reconcile:{one.tenant}:{one.integration_id}:"
+            if not task.busy(prefix):
+                task.start(
+                    "reconcile", {"integration_id": one.integration_id}, job_id=f"{prefix}{task.id}", tenant=one.tenant
+                )
+                count += 1
+        return {**plain(watched), "reconciling": count}
+
+    def reconcile(self, task: Task, payload: Reconcile) -> Any:
+        """Read again what an integration was not delivered."""
+        return self._fetching.reconcile(owner_of(task), payload.integration_id)
 
     def _by_days(self, task: Task, payload: Payload, operation: str, **params: Any) -> Any:
         """Ask for what is due, or for each day that was asked for; adds up what came back."""

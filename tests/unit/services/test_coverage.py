@@ -316,7 +316,7 @@ def test_coverage_says_of_each_day_what_is_known_of_it(nights: Nights) -> None:
     (row,) = nights.engine.coverage.of("acme", "2026-08-01", "2026-08-08").rows
     assert [(f"{day.date:%d}", day.state, day.reason, day.found) for day in row.days] == [
         ("01", "before", None, None), ("02", "before", None, None), ("03", "fetched", None, 4), ("04", "empty", None, 0),
-        ("05", "missing", "failed", 0), ("06", "not_over", "not_over", None), ("07", "fetched", None, None),
+        ("05", "missing", "failed", None), ("06", "not_over", "not_over", None), ("07", "not_over", "not_over", None),
     ]  # fmt: skip
     assert plain(row.complete_to) == "2026-08-05T00:00:00+00:00"
     assert [(gap["from"], gap["to"], gap["reason"]) for gap in plain(row.gaps)] == [

@@ -159,6 +159,12 @@ class Connector(ABC):
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
         """Yield what changed in a stretch, or came to what began before it, of what is older than the stretch."""
 
+    def reconcile(self, integration: Integration, secret: str, lost: Window, notes: Notes) -> Iterator[Batch]:
+        """Yield what happened in a stretch in which the service's own deliveries were lost, and what came to older things in it."""
+        yield from self.fetch(integration, secret, Day(lost.start.date(), lost.start, lost.end), notes)
+        notes.place = None
+        yield from self.look_back(integration, secret, lost, notes)
+
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""

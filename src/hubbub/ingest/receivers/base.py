@@ -111,7 +111,8 @@ class Setup:
     """How a service is connected: steps for a person, in order, where {address} and {secret name} are put in.
 
     `scopes` are what the service has to grant. `quiet`: it takes a body for an answer to be sent on, so it gets none. `connected`
-    are the steps in place of the others where it sends over a connection of ours.
+    are the steps in place of the others where it sends over a connection of ours. `retries`: how long after the first attempt the
+    service makes the last one with a body that was not taken, as it publishes; zero where it sends once, or does not say.
     """
 
     title: str
@@ -121,6 +122,7 @@ class Setup:
     settings: tuple[Setting, ...] = ()
     quiet: bool = False
     connected: tuple[str, ...] = ()
+    retries: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

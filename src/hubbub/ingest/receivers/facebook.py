@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Setup
 from hubbub.ingest.receivers.messenger import read_page
-from hubbub.ingest.receivers.meta import APP, CALLBACK, SECRETS, Meta
+from hubbub.ingest.receivers.meta import APP, CALLBACK, RETRIES, SECRETS, Meta
 
 
 class FacebookFeed(Meta):
@@ -23,6 +23,7 @@ class FacebookFeed(Meta):
         ),
         SECRETS,
         scopes=("pages_manage_metadata", "pages_read_engagement", "pages_read_user_content"),
+        retries=RETRIES,
     )
 
     def read(self, delivery: Delivery, options: Options) -> Received:

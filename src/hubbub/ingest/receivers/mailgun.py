@@ -51,6 +51,7 @@ class Mailgun:
             "For mails that come in make a route under Receive whose action forwards to the same address.",
         ),
         secrets=(Secret("signing_key", "the HTTP webhook signing key of the account"),),
+        retries=timedelta(hours=8),
     )
     challenge = staticmethod(no_challenge)
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Setup, UpTo
 from hubbub.ingest.receivers.fields import Fields, filled, object_of
-from hubbub.ingest.receivers.meta import APP, CALLBACK, SECRETS, Meta
+from hubbub.ingest.receivers.meta import APP, CALLBACK, RETRIES, SECRETS, Meta
 from hubbub.ingest.receivers.page_feed import Feed
 
 MILLISECOND = 0.001
@@ -40,6 +40,7 @@ class Messenger(Meta):
         ),
         SECRETS,
         scopes=("pages_messaging", "pages_manage_metadata"),
+        retries=RETRIES,
     )
 
     def read(self, delivery: Delivery, options: Options) -> Received:
@@ -61,6 +62,7 @@ class Instagram(Meta):
         ),
         SECRETS,
         scopes=("instagram_business_basic", "instagram_business_manage_messages", "instagram_business_manage_comments"),
+        retries=RETRIES,
     )
 
     def read(self, delivery: Delivery, options: Options) -> Received:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from hubbub.errors import ForgedError
 from hubbub.ingest.receivers.base import Delivery, Reply, Secret, check_same, hmac_hex
@@ -13,6 +14,9 @@ SECRETS = (
 )
 APP = "At developers.facebook.com/apps open your app, and copy its App Secret (App settings, Basic) into 'app_secret' here."
 CALLBACK = "Under {product}, Webhooks, paste {address} as the callback URL and {verify_token} as the verify token."
+
+RETRIES = timedelta(hours=36)
+"""For how long Meta sends again what Messenger, Instagram and pages send; WhatsApp's bodies longer."""
 
 
 class Meta:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from hubbub.ingest.receivers import mail_report
@@ -43,6 +44,7 @@ class Postmark:
             "For mails that come in open the inbound stream, Settings, and paste the same address as the webhook.",
         ),
         secrets=(Secret("password", "the password in the address", ours=True),),
+        retries=timedelta(hours=10),
     )
     challenge = staticmethod(no_challenge)
 

@@ -31,7 +31,7 @@ Accept = Callable[[str, list[Item], str], Outcome]
 Label = Callable[[str, Sequence[Item]], object]
 """Labels messages that were just accepted, by texts that may not be stored."""
 TakeNames = Callable[[str, Sequence[Name]], object]
-NoteGap = Callable[[Integration, Gap], None]
+NoteGaps = Callable[[Integration, Sequence[Gap]], object]
 MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
 """Names that are known to be kept, and for how long that is trusted."""
 
@@ -44,7 +44,6 @@ class Taken:
     outcome: Outcome = field(default_factory=Outcome)
     ignored: Mapping[str, int] = field(default_factory=dict)
     names: tuple[Name, ...] = ()
-    gaps: tuple[Gap, ...] = ()
 
     def answer(self) -> dict[str, object]:
         """Return the public form: counts of events, those refused, and what was ignored, by name."""
@@ -62,12 +61,12 @@ class Receiving:
         tenant_of: Callable[[str], Tenant],
         accept: Accept,
         take_names: TakeNames,
-        note_gap: NoteGap,
+        note_gaps: NoteGaps,
         label: Label,
     ) -> None:
         self._integrations, self._payloads, self._label = integrations, payloads, label
         self._store, self._tenant_of, self._accept, self._take_names = store, tenant_of, accept, take_names
-        self._note_gap = note_gap
+        self._note_gaps = note_gaps
         self._heard: TTLCache[tuple[str, Name], None] = TTLCache(MOST_HEARD, HEARD_SECONDS)
         self._hearing = Lock()
 
@@ -136,8 +135,8 @@ class Receiving:
         if _labelled(integration):
             self._label(tenant, [_item(event, index, tenant) for index, (event, _) in enumerate(events)])
         self._hear(tenant, read.names)
+        self._note_gaps(integration, read.gaps)
         for gap in read.gaps:
-            self._note_gap(integration, gap)
             log.warning(
                 "a service lost events", integration=integration.id, tenant=tenant, since=gap.from_.isoformat(),
                 until=gap.to.isoformat(), reason=gap.reason,
@@ -146,7 +145,7 @@ class Receiving:
         for index, (_, text) in enumerate(both):
             if text is not None and index not in refused:
                 store(self._payloads, integration, text)
-        return Taken(None, outcome, ignored, tuple(read.names), tuple(read.gaps))
+        return Taken(None, outcome, ignored, tuple(read.names))
 
     def _hear(self, tenant: str, names: Sequence[Name]) -> None:
         """Hand names on, each at most once in a while: every message brings its sender's."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from hubbub.ingest.receivers import mail_report
@@ -34,6 +35,7 @@ class Resend:
             "Select all email events, save, copy the signing secret, and give it here as 'secret'.",
         ),
         secrets=(Secret("secret", "the signing secret of the webhook, whsec_..."),),
+        retries=timedelta(hours=17),
     )
     challenge = staticmethod(no_challenge)
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import ClassVar
 
 from hubbub.errors import BadRequestError
@@ -45,6 +46,7 @@ class SendGrid:
             "policy with the same key.",
         ),
         secrets=(Secret("public_key", "the verification key that SendGrid shows"),),
+        retries=timedelta(hours=24),
     )
     challenge = staticmethod(no_challenge)
 

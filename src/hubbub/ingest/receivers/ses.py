@@ -15,6 +15,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -66,6 +67,7 @@ class Ses:
             "For mails that come in add the action 'Publish to Amazon SNS topic' with the same topic to the receipt rule.",
         ),
         secrets=(Secret("topic_arn", "the ARN of the topic, arn:aws:sns:..."),),
+        retries=timedelta(minutes=1),
     )
 
     def __init__(self, http: Outgoing) -> None:

@@ -64,6 +64,7 @@ class SlackEvents:
             "channels:read", "users:read",
         ),
         settings=(WORKSPACE,),
+        retries=timedelta(minutes=5),
         connected=(
             "At api.slack.com/apps open your app, or create one, and switch Socket Mode on: its app-level token with the scope "
             "connections:write goes into 'app_token' here.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from hubbub.ingest.connectors.base import Setting
@@ -43,6 +43,7 @@ class Telegram:
         settings=(
             Setting("bot_id", "number of the bot: what stands before the colon of its token", r"\d{1,20}", required=True),
         ),
+        retries=timedelta(hours=24),
     )  # fmt: skip
     challenge = staticmethod(no_challenge)
 

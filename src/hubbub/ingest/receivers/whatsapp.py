@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from hubbub.ingest.receivers.base import Change, Delivery, Options, Received, Setup
@@ -45,6 +45,7 @@ class WhatsApp(Meta):
         ),
         SECRETS,
         scopes=("whatsapp_business_management", "whatsapp_business_messaging"),
+        retries=timedelta(days=7),
     )
 
     def read(self, delivery: Delivery, options: Options) -> Received:

@@ -1,0 +1,283 @@
+"""What services send while no server is there, and what is refused: a gap, until the service has sent again or its API was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from hubbub.api.app import create_app
+from hubbub.app import Engine
+from hubbub.control.deliveries import KEY_LENGTH, Delivery
+from hubbub.errors import BadInputError, UpstreamRefusedError
+from hubbub.jobs.payloads import Payload
+from hubbub.model.coverage import Reason
+from hubbub.services.coverage import Watched
+from hubbub.settings import load
+from tests.platforms import TOKEN, Workspace
+from tests.services import Reply, Service, service
+from tests.unit.api.test_hooks import SECRET, meta, slack, text, whatsapp
+
+MINUTE = timedelta(minutes=1)
+META = {"app_secret": SECRET, "verify_token": "word"}
+
+
+class Place:
+    """A server whose clock the test moves, and what services send to it."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.now = datetime(2026, 8, 20, 10, tzinfo=UTC)
+        self.stack = stack
+        options = {"free_floor_mb": 0, "allow_private_hosts": ["127.0.0.1"]}
+        self.engine = stack.enter_context(Engine(load(data=folder, **options), lambda: self.now))
+        self.engine.add_tenant("acme", zone="UTC")
+        self.http = TestClient(create_app(self.engine, refresh=False), raise_server_exceptions=False)
+        self.engine.coverage.here()
+
+    def connect(self, provider: str, **how: Any) -> str:
+        """Connect an account of a service; returns its id."""
+        return str(self.engine.integrations.add("acme", provider, name=provider, **how).id)
+
+    def phone(self) -> str:
+        """Connect a WhatsApp number that has sent a message."""
+        id_ = self.connect("whatsapp", secrets=META)
+        assert self.message(id_, "first") == 200
+        return id_
+
+    def message(self, id_: str, name: str, secret: str = SECRET) -> int:
+        """Send a WhatsApp message of now; returns the status."""
+        body = whatsapp(text(name, int(self.now.timestamp())))
+        return self.http.post(f"/v1/hooks/whatsapp/{id_}", content=body, headers=meta(body, secret)).status_code
+
+    def away(self, for_: timedelta) -> None:
+        """Let time pass without any server, and come back."""
+        self.now += for_
+        self.engine.coverage.here()
+
+    def pass_(self, for_: timedelta) -> None:
+        """Let time pass with a server that is there."""
+        end = self.now + for_
+        while self.now < end:
+            self.now = min(self.now + timedelta(seconds=20), end)
+            self.engine.coverage.here()
+
+    def gaps(self, id_: str) -> list[tuple[str, str, str]]:
+        """Return the open gaps of an integration: from, to, why."""
+        (row,) = self.engine.coverage.of("acme", integration=id_).rows
+        return [(f"{gap.from_:%d %H:%M}", f"{gap.to:%d %H:%M}", gap.reason.value) for gap in row.gaps]
+
+    def complete(self) -> bool:
+        """Say whether today's messages are complete."""
+        answer = self.engine.query("acme", metrics=["messages"], start="2026-08-20", end="2026-08-21")
+        return bool(answer["freshness"]["complete"])
+
+    def run(self, answer: Any) -> Service:
+        """Run a service until the test ends."""
+        return self.stack.enter_context(service(answer))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Open it."""
+    with ExitStack() as stack:
+        yield Place(tmp_path / "data", stack)
+
+
+def test_a_time_without_a_server_is_a_gap_of_each_source_that_sends(place: Place) -> None:
+    """Two hours without a server: answers over them are incomplete with source and reason; a pause of seconds is none, and a
+    source that never sent anything has lost nothing.
+    """
+    phone, unused = place.phone(), place.connect("whatsapp", secrets=META)
+    place.away(timedelta(seconds=25))
+    assert place.gaps(phone) == [] and place.complete()
+    begun = place.now
+    place.away(timedelta(hours=2))
+    assert place.gaps(phone) == [(f"{begun:%d %H:%M}", f"{place.now:%d %H:%M}", "down")]
+    assert place.gaps(unused) == []
+    answer = place.engine.query("acme", metrics=["messages"], start="2026-08-20", end="2026-08-21")
+    (gap,) = answer["freshness"]["gaps"]
+    assert (answer["freshness"]["complete"], gap["source"], gap["reason"]) == (False, "whatsapp", "down")
+    assert gap["message"] == "no server was running" and "sends again" in gap["action"]
+
+
+def test_a_gap_that_is_shorter_than_its_service_tries_closes_by_itself(place: Place) -> None:
+    """WhatsApp tries for seven days: once they are over, nothing more of two hours can come. Twilio sends once: its gap stays."""
+    phone = place.phone()
+    sms = place.connect("twilio", secrets={"auth_token": SECRET})
+    place.engine.delivered.note(_taken(sms))
+    place.away(timedelta(hours=2))
+    place.now += timedelta(days=6)
+    assert place.engine.coverage.watch().closed == 0
+    place.now += timedelta(days=2)
+    assert place.engine.coverage.watch() == Watched(0, 1)
+    assert (place.gaps(phone), [why for _, _, why in place.gaps(sms)]) == ([], ["down"])
+
+
+def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place: Place) -> None:
+    """A wrong secret here: the minutes in which bodies came are incomplete, and say what to do. They close when the secret is
+    right, the service has tried to the end, and something was taken; what bears no signature at all changes nothing.
+    """
+    phone = place.phone()
+    place.pass_(timedelta(minutes=5))
+    stranger = place.http.post(f"/v1/hooks/whatsapp/{phone}", content=b"{}")
+    place.engine.coverage.here()
+    assert stranger.status_code == 401 and place.gaps(phone) == []
+    assert place.message(phone, "lost", "another") == 401
+    place.engine.coverage.here()
+    assert place.gaps(phone) == [("20 10:04", "20 10:06", "unverified")] and not place.complete()
+    (row,) = place.engine.coverage.of("acme", integration=phone).rows
+    assert "rotate" in str(row.gaps[0].action)
+    place.now += timedelta(days=8)
+    assert place.engine.coverage.watch().closed == 0
+    assert place.message(phone, "again") == 200
+    assert place.engine.coverage.watch().closed == 1
+    assert place.gaps(phone) == []
+
+
+def test_what_a_paused_integration_was_sent_is_a_gap(place: Place) -> None:
+    """Bodies that came while it was paused were refused: their minutes are incomplete, with the reason."""
+    phone = place.phone()
+    place.pass_(timedelta(minutes=5))
+    place.engine.integrations.pause("acme", phone)
+    assert place.message(phone, "refused") == 503
+    place.engine.coverage.here()
+    assert [why for _, _, why in place.gaps(phone)] == ["paused"]
+
+
+def test_a_gap_is_read_again_through_the_api(place: Place) -> None:
+    """Slack with a token: the messages of a time without a server are read from its API by the job of the hour, once, with the
+    replies to older threads, and the gap is closed; where a channel cannot be read, it stays open.
+    """
+    began = place.now.timestamp()
+    root = {"ts": f"{began - 7200:.6f}", "user": "U1", "thread_ts": f"{began - 7200:.6f}", "reply_count": 1}
+    reply = {"ts": f"{began + 1800:.6f}", "user": "U2", "thread_ts": root["ts"], "parent_user_id": "U1"}
+    talk = Workspace({"a": [{**root, "latest_reply": reply["ts"]}, reply, {"ts": f"{began + 600:.6f}", "user": "U3"}]})
+    there = place.run(talk)
+    settings = {"base_url": there.url}
+    id_ = place.connect("slack", secrets={"signing_secret": SECRET, "token": TOKEN}, settings=settings)
+    place.engine.delivered.note(_taken(id_, "slack"))
+    place.away(timedelta(hours=1))
+    assert [why for _, _, why in place.gaps(id_)] == ["down"]
+    assert [one.integration_id for one in place.engine.fetching.lacking()] == [id_]
+    there.answer = lambda call: (
+        Reply({"ok": False, "error": "not_in_channel"}) if call.path.endswith("history") else talk(call)
+    )
+    assert place.engine.fetching.reconcile("acme", id_).closed == 0
+    there.answer = lambda _: Reply({"ok": False, "error": "invalid_auth"})
+    with pytest.raises(UpstreamRefusedError):
+        place.engine.fetching.reconcile("acme", id_)
+    place.engine.integrations.rotate("acme", id_, TOKEN)
+    there.answer = talk
+    done = place.engine.fetching.reconcile("acme", id_)
+    assert (done.closed, done.stored) == (1, 3)
+    assert place.engine.fetching.reconcile("acme", id_).closed == 0
+    assert place.gaps(id_) == [] and place.engine.fetching.lacking() == []
+
+
+def test_the_job_of_the_hour_starts_one_for_each_integration_that_lost_something(place: Place) -> None:
+    """It starts none where there is no API to read, and none beside one that runs."""
+    phone = place.phone()
+    talk = place.run(Workspace({"a": []}))
+    id_ = place.connect("slack", secrets={"signing_secret": SECRET, "token": TOKEN}, settings={"base_url": talk.url})
+    place.engine.delivered.note(_taken(id_, "slack"))
+    place.away(timedelta(hours=1))
+    started: list[tuple[str, Any]] = []
+
+    class Task:
+        """A job as it sees itself."""
+
+        id, tenant = "1", None
+
+        def busy(self, prefix: str) -> bool:
+            """Say whether one was started before."""
+            return any(job.startswith(prefix) for job, _ in started)
+
+        def start(self, queue: str, payload: Any, *, job_id: str, tenant: str | None = None) -> str:
+            """Note what is started."""
+            started.append((job_id, payload))
+            return job_id
+
+    task: Any = Task()
+    assert place.engine.workflows.watch_sources(task, Payload())["reconciling"] == 1
+    assert place.engine.workflows.watch_sources(task, Payload())["reconciling"] == 0
+    assert [payload for _, payload in started] == [{"integration_id": id_}]
+    with pytest.raises(BadInputError):
+        place.engine.fetching.reconcile("acme", phone)
+
+
+def test_a_gap_that_was_closed_is_not_opened_again(place: Place) -> None:
+    """What is noted once more of a range that was closed since changes nothing; what goes beyond it is a gap."""
+    one = place.engine.integration_store.get("acme", place.phone())
+    ledger, start = place.engine.ledger, place.now
+    ledger.note(one, start, start + 5 * MINUTE, Reason.SILENT)
+    ledger.close(one, start, start + 5 * MINUTE, 0)
+    ledger.note(one, start, start + 5 * MINUTE, Reason.SILENT)
+    ledger.note(one, start + MINUTE, start + 2 * MINUTE, Reason.SILENT)
+    assert ledger.lacking(one) == []
+    ledger.note(one, start, start + 6 * MINUTE, Reason.SILENT)
+    assert len(ledger.lacking(one)) == 1
+
+
+def test_a_quiet_day_of_a_source_that_sends_is_unknown(place: Place) -> None:
+    """A day on which something came is there with its count; one on which nothing came proves nothing, and has no zero."""
+    phone = place.phone()
+    place.now += timedelta(days=2)
+    place.engine.coverage.here()
+    assert place.message(phone, "later") == 200
+    place.now += timedelta(days=1)
+    (row,) = place.engine.coverage.of("acme", "2026-08-19", "2026-08-25", integration=phone).rows
+    assert [(f"{day.date:%d}", day.state, day.found) for day in row.days] == [
+        ("19", "before", None), ("20", "partial", 1), ("21", "missing", None), ("22", "partial", 1), ("23", "not_over", None),
+        ("24", "not_over", None),
+    ]  # fmt: skip
+    place.engine.integrations.remove("acme", phone)
+    quiet = place.phone()
+    place.pass_(timedelta(hours=40))
+    (row,) = place.engine.coverage.of("acme", "2026-08-23", "2026-08-26", integration=quiet).rows
+    assert [(day.state, day.found, day.message) for day in row.days][1:2] == [
+        ("unknown", None, "nothing came, and nobody looked whether there was something")
+    ]
+
+
+def test_late_events_end_a_silence(place: Place) -> None:
+    """A silence in which the service's events came later, since it sent again, is none any more."""
+    bot = place.connect("telegram", settings={"bot_id": "1"}, secrets={"secret_token": "x" * 20})
+
+    def said(hours: range) -> None:
+        place.engine.record("acme", [
+            {"type": "message.received", "time": (place.now - timedelta(hours=hour, minutes=n * 6)).isoformat(),
+             "id": f"{hour}-{n}", "source": "telegram", "channel": "telegram"}
+            for hour in hours for n in range(1, 10)
+        ], history=True)  # fmt: skip
+
+    place.now = datetime(2026, 8, 22, 12, tzinfo=UTC)
+    said(range(8, 21 * 24))
+    said(range(4))
+    assert place.engine.coverage.watch() == Watched(1, 0)
+    assert [why for _, _, why in place.gaps(bot)] == ["silent"]
+    said(range(4, 8))
+    assert place.engine.coverage.watch() == Watched(0, 1)
+    assert place.gaps(bot) == []
+
+
+def _taken(id_: str, origin: str = "twilio") -> Delivery:
+    return Delivery(200, "accepted", id_[-KEY_LENGTH:], "acme", accepted=1, origin=origin)
+
+
+def test_slack_says_once_what_it_left_out(place: Place) -> None:
+    """A minute that Slack names is noted with its reason and nothing else."""
+    id_ = place.connect("slack", secrets={"signing_secret": SECRET})
+    body = json.dumps({"type": "app_rate_limited", "minute_rate_limited": int(place.now.timestamp())}).encode()
+    stamp = str(int(place.now.timestamp()))
+    sent = place.http.post(f"/v1/hooks/slack/{id_}", content=body, headers=slack(body, stamp=stamp))
+    assert sent.status_code == 200
+    (row,) = place.engine.coverage.of("acme", integration=id_).rows
+    assert [(gap.reason, gap.message) for gap in row.gaps] == [
+        (Reason.RATE_LIMITED, "the service left deliveries out: too many at once")
+    ]
