@@ -1,0 +1,121 @@
+"""Posts: what people did about those of these days, which ones most, and how many follow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hubbub.dashboard import charts
+from hubbub.dashboard.ask import Ask
+from hubbub.dashboard.build import filter_first
+from hubbub.dashboard.components import Column, Group, Page, Shown, Table, Widget
+from hubbub.model.window import Grain, local_midnight, windows
+from hubbub.query.posts import COUNTERS, LEVELS, Level, levels, posts
+from hubbub.reports.formatting import moment, shown
+
+OBSERVED = "observed_sum"
+TOP = 20
+MOST_LINES = 5
+NO_POSTS = (
+    "No post of these days and filters is counted. Connect a page, or import its posts: see the how-to on sources."
+)
+NO_LEVELS = "Nobody counted followers in these days and filters."
+LAST = "As the service counted last: counters of posts are read again every night for 28 days."
+
+
+def _over_time(ask: Ask) -> Shown:
+    where = {"name": list(COUNTERS)}
+    answer = ask.query([OBSERVED], grain=ask.grain, by=["name"], where=where)
+    if answer.unfiltered:
+        return filter_first(OBSERVED, answer)
+    if not any(row[OBSERVED] for row in answer.rows):
+        return Shown(empty=NO_POSTS)
+    by_window: dict[str, dict[str, float | None]] = {}
+    for row in answer.rows:
+        by_window.setdefault(row["window"], {})[row["name"]] = row[OBSERVED]
+    rows = [
+        {
+            "window": window, "at": moment(window), **{name: found.get(name) for name in COUNTERS},
+            **{f"{name}_shown": shown(found.get(name), "count") for name in COUNTERS},
+        }
+        for window, found in by_window.items()
+    ]  # fmt: skip
+    columns = [Column("window", "From", "moment"), *(Column(name, title, "count") for name, title in COUNTERS.items())]
+    spec = charts.over_time(rows, list(COUNTERS.items()), "count", mark="bar", stacked=True)
+    totals = {name: sum(found.get(name) or 0 for found in by_window.values()) for name in COUNTERS}
+    said = ", ".join(f"{shown(totals[name], 'count')} {title.lower()}" for name, title in COUNTERS.items())
+    data = {"spec": spec, "title": "", "before": False, "usual": False}
+    return Shown("chart", data, Table(columns, rows), f"About posts of these days: {said}", LAST)
+
+
+def _top(ask: Ask) -> Shown:
+    answer = ask.query([OBSERVED])
+    if answer.unfiltered:
+        return filter_first(OBSERVED, answer)
+    start, end = _span(ask)
+    found = posts(ask.engine.queries, ask.tenant, start, end, ask.view.where, TOP)
+    if not found:
+        return Shown(empty=NO_POSTS)
+    rows = [
+        {
+            "message_id": one.message_id, "account_id": one.account_id, "channel": one.channel,
+            "published_at": one.published_at.astimezone(ask.tenant.tz).isoformat(timespec="seconds"),
+            "engagement": one.engagement, **one.counters,
+        }
+        for one in found
+    ]  # fmt: skip
+    columns = [
+        Column("message_id", "Post"), Column("published_at", "Published", "moment"), Column("account_id", "Account"),
+        Column("channel", "Channel"), Column("engagement", "Together", "count"),
+        *(Column(name, title, "count") for name, title in COUNTERS.items()),
+    ]  # fmt: skip
+    said = f"{len(rows)} posts that most was done about; the first has {shown(found[0].engagement, 'count')}"
+    return Shown("table", {}, Table(columns, rows), said)
+
+
+def _levels(ask: Ask) -> Shown:
+    answer = ask.query([OBSERVED])
+    if answer.unfiltered:
+        return filter_first(OBSERVED, answer)
+    start, end = _span(ask)
+    found = levels(ask.engine.queries, ask.tenant, start, end, ask.view.where)[:MOST_LINES]
+    if not found:
+        return Shown(empty=NO_LEVELS)
+    series = [(f"level_{number}", _title(ask, one)) for number, one in enumerate(found)]
+    rows = []
+    for window in windows(start, min(end, ask.now), Grain(ask.grain), ask.tenant.tz):
+        text = window.start.astimezone(ask.tenant.tz).isoformat()
+        row: dict[str, str | float | None] = {"window": text, "at": moment(text)}
+        for (name, _), one in zip(series, found, strict=True):
+            inside = [value for at, value in one.observed if window.start <= at < window.end]
+            row |= {
+                name: inside[-1] if inside else None,
+                f"{name}_shown": shown(inside[-1] if inside else None, "count"),
+            }
+        rows.append(row)
+    columns = [Column("window", "From", "moment"), *(Column(name, title, "count") for name, title in series)]
+    said = "; ".join(
+        f"{title}: {shown(one.observed[-1][1], 'count')} at last" for (_, title), one in zip(series, found, strict=True)
+    )
+    data = {"spec": charts.over_time(rows, series, "count"), "title": "", "before": False, "usual": False}
+    return Shown("chart", data, Table(columns, rows), said)
+
+
+def _title(ask: Ask, one: Level) -> str:
+    account = ask.label("account_id", one.account_id) if one.account_id is not None else ""
+    return f"{LEVELS[one.name]}{f' of {account}' if account else ''}"
+
+
+def _span(ask: Ask) -> tuple[datetime, datetime]:
+    return local_midnight(ask.view.first, ask.tenant.tz), local_midnight(ask.view.after, ask.tenant.tz)
+
+
+PAGE = Page(
+    "posts", "Posts",
+    (
+        Widget("chart", "What people did, by the day of the post", _over_time, wide=True),
+        Widget("top", "Posts that most was done about", _top, size="list", wide=True, lazy=True, about=LAST),
+        Widget("levels", "Followers", _levels, wide=True, lazy=True,
+               about="The last value that was observed in each step; a step without one has none."),
+    ),
+    group=Group.NUMBERS,
+)  # fmt: skip

@@ -1,0 +1,116 @@
+"""Posts of a tenant's pages: what people did about each, and levels, like followers, as they were observed last.
+
+A post's counters are dated by the post, and replaced by each later reading. A level is one of an account: adding up what was
+observed of it would count the same people every day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hubbub.errors import BadQuestionError
+from hubbub.facts.moments import micros, moment
+from hubbub.model.question import NONE
+from hubbub.model.tenant import Tenant
+from hubbub.query.queries import Queries
+
+COUNTERS = {"num_reactions": "Reactions", "num_comments": "Comments", "num_shares": "Shares"}
+"""Observed numbers of a post that together are its engagement, and what people call them."""
+LEVELS = {
+    "page_follows": "Followers", "page_fans": "Fans", "followers": "Followers", "followers_count": "Followers",
+    "fan_count": "Fans", "subscribers": "Subscribers", "members": "Members",
+}  # fmt: skip
+"""Observed numbers of an account that are levels, and what people call them."""
+FILTERED = ("channel", "channel_id", "account_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A post, and how often people did what about it, as its service counted last; None where it did not count that."""
+
+    message_id: str
+    channel: str | None
+    account_id: str | None
+    published_at: datetime
+    counters: Mapping[str, int | None]
+
+    @property
+    def engagement(self) -> int:
+        """All of it together."""
+        return sum(value or 0 for value in self.counters.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What was observed of a level of an account, in order of time."""
+
+    name: str
+    account_id: str | None
+    observed: Sequence[tuple[datetime, int]]
+
+
+def posts(
+    queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], limit: int
+) -> list[Post]:
+    """Return the posts of `[start, end)` that most was done about, the most first. Raises BadQuestionError for a filter."""
+    filtered, params = _filtered(where)
+    sums = ", ".join(f"sum(CASE WHEN name = '{name}' THEN value END) AS {name}" for name in COUNTERS)
+    with queries.reading(tenant) as (reading, _):
+        rows = reading.dicts(
+            f"""SELECT message_id, min(channel) AS channel, min(account_id) AS account_id, min(time) AS time, {sums}
+            FROM event WHERE tenant = :tenant AND time >= :low AND time < :high AND type = 'metric.observed'
+                AND message_id IS NOT NULL AND name IN ({_among(COUNTERS)}) AND {filtered}
+            GROUP BY message_id ORDER BY sum(value) DESC, message_id LIMIT :limit""",
+            {"tenant": tenant.no, "low": micros(start), "high": micros(end), "limit": limit, **params},
+        )
+    return [
+        Post(
+            row["message_id"], row["channel"], row["account_id"], moment(row["time"]), _whole(row)
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def levels(
+    queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]]
+) -> list[Level]:
+    """Return the levels observed in `[start, end)`, the highest last value first. Raises BadQuestionError for a filter."""
+    filtered, params = _filtered(where)
+    with queries.reading(tenant) as (reading, _):
+        rows = reading.rows(
+            f"""SELECT name, account_id, time, value FROM event WHERE tenant = :tenant AND time >= :low AND time < :high
+                AND type = 'metric.observed' AND message_id IS NULL AND value IS NOT NULL AND name IN ({_among(LEVELS)})
+                AND {filtered}
+            ORDER BY time, ident""",
+            {"tenant": tenant.no, "low": micros(start), "high": micros(end), **params},
+        )
+    found: dict[tuple[str, str | None], list[tuple[datetime, int]]] = {}
+    for name, account, time, value in rows:
+        found.setdefault((name, account), []).append((moment(time), round(value)))
+    made = [Level(name, account, observed) for (name, account), observed in found.items()]
+    return sorted(made, key=lambda one: (-one.observed[-1][1], one.name, one.account_id or ""))
+
+
+def _whole(row: Mapping[str, Any]) -> dict[str, int | None]:
+    return {name: round(row[name]) if row[name] is not None else None for name in COUNTERS}
+
+
+def _among(names: Mapping[str, str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _filtered(where: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, Any]]:
+    """Return the condition of some filters, and its parameters."""
+    parts: list[str] = ["TRUE"]
+    params: dict[str, Any] = {}
+    for number, (name, values) in enumerate(where.items()):
+        if name not in FILTERED:
+            raise BadQuestionError(f"posts have no dimension {name[:40]!r}")
+        given = {f"where_{number}_{place}": value for place, value in enumerate(v for v in values if v != NONE)}
+        params |= given
+        among = ", ".join(f":{key}" for key in given) or "NULL"
+        parts.append(f"({name} IN ({among}){f' OR {name} IS NULL' if NONE in values else ''})")
+    return " AND ".join(parts), params

@@ -1,0 +1,90 @@
+"""Posts: what people did about them as it was counted last, which ones most, and levels that are never added up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hubbub.dashboard.posts import NO_LEVELS, NO_POSTS
+from hubbub.errors import BadQuestionError
+from hubbub.query.posts import levels, posts
+from tests.unit.dashboard.busy import VIEW, asked, read, rows
+from tests.unit.dashboard.conftest import NOW, Pages
+
+PAGE: dict[str, Any] = {"source": "facebook", "channel": "facebook"}
+
+
+def observed(id_: str, days: int, name: str, value: float, account: str = "7", **fields: Any) -> dict[str, Any]:
+    """Return a number that was observed so many days ago."""
+    time = (NOW - timedelta(days=days)).isoformat()
+    return {**PAGE, "type": "metric.observed", "time": time, "id": f"{id_}:{name}", "name": name, "value": value,
+            "account_id": account, **fields}  # fmt: skip
+
+
+def counted(
+    post: str, days: int, reactions: int, comments: int, account: str = "7", revision: int = 1
+) -> list[dict[str, Any]]:
+    """Return what was counted of a post."""
+    numbers = {"num_reactions": reactions, "num_comments": comments, "num_likes": reactions}
+    return [
+        observed(post, days, name, value, account, message_id=post, revision=revision)
+        for name, value in numbers.items()
+    ]
+
+
+@pytest.fixture
+def page(pages: Pages) -> Pages:
+    """Three posts of two accounts, of which one is counted again, and followers on three days."""
+    events = [*counted("7_1", 3, 10, 2), *counted("7_2", 2, 4, 1), *counted("8_1", 2, 1, 0, "8")]
+    events += [observed(f"7:{days}", days, "page_follows", value) for days, value in ((4, 100), (3, 90), (1, 95))]
+    events += [observed("8:4", 4, "page_follows", 900, "8"), *counted("7_2", 2, 30, 5, revision=2)]
+    pages.engine.record("a", events)
+    pages.engine.cached.drop_all()
+    return pages
+
+
+def test_the_posts_that_most_was_done_about_stand_first(page: Pages) -> None:
+    """The last reading of a counter counts, likes are among the reactions, and a filter of the page holds."""
+    http = page.sign_in()
+    table = rows(http, "/t/a/posts/top", **VIEW)
+    assert [(row["message_id"], float(row["engagement"])) for row in table] == [("7_2", 35), ("7_1", 12), ("8_1", 1)]
+    assert (table[0]["num_reactions"], table[0]["num_shares"]) == ("30", "")
+    alone = rows(http, "/t/a/posts/top", **VIEW, account_id="8")
+    assert [row["message_id"] for row in alone] == ["8_1"]
+
+
+def test_engagement_over_time_is_the_engines(page: Pages) -> None:
+    """Each day says what the engine says of the counters of its posts."""
+    answer = asked(page.engine, "observed_sum", by=["name"], grain="day")
+    expected = {
+        (row["window"][:10], row["name"]): row["observed_sum"] for row in answer if row["name"].startswith("num_")
+    }
+    found = rows(page.sign_in(), "/t/a/posts/chart", **VIEW, grain="day")
+    for row in found:
+        for name in ("num_reactions", "num_comments"):
+            assert float(row[name] or 0) == (expected.get((row["window"][:10], name)) or 0)
+    assert sum(float(row["num_reactions"] or 0) for row in found) == 41
+
+
+def test_a_level_is_its_last_value(page: Pages) -> None:
+    """Followers of an account are what was observed last in each step, not a sum; a step without an observation has none."""
+    found = rows(page.sign_in(), "/t/a/posts/levels", **VIEW, grain="day")
+    assert [row["level_1"] for row in found if row["level_1"]] == ["100", "90", "95"]
+    assert [row["level_0"] for row in found if row["level_0"]] == ["900"]
+    weeks = rows(page.sign_in(), "/t/a/posts/levels", **VIEW, grain="week")
+    assert [row["level_1"] for row in weeks if row["level_1"]][-1] == "95"
+
+
+def test_nothing_reads_as_nothing(pages: Pages) -> None:
+    """Without posts each part says what to do; under a filter that counters do not know it says that; others are refused."""
+    http = pages.sign_in()
+    assert NO_POSTS in read(http, "/t/b/posts/chart", **VIEW) and NO_POSTS in read(http, "/t/b/posts/top", **VIEW)
+    assert NO_LEVELS in read(http, "/t/b/posts/levels", **VIEW)
+    assert "not known by staff" in read(http, "/t/b/posts/top", **VIEW, staff_id="x")
+    engine, tenant = pages.engine, pages.engine.control.tenant("a")
+    with pytest.raises(BadQuestionError):
+        levels(engine.queries, tenant, NOW, NOW, {"topic": ["x"]})
+    with pytest.raises(BadQuestionError):
+        posts(engine.queries, tenant, NOW, NOW, {"topic": ["x"]}, 1)
