@@ -10,12 +10,15 @@ import argparse
 import asyncio
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bench import client, ingest, lab
 
@@ -95,6 +98,22 @@ def neighbour(port: int, key: str) -> list[float]:
     return times
 
 
+def wait_until_folded(folder: Path) -> None:
+    """Wait until what a flood sent is stored and folded, which goes on after it: without it nothing is to be beside the neighbour.
+
+    Raises RuntimeError after ten minutes.
+    """
+    begun = time.perf_counter()
+    with closing(sqlite3.connect(folder / "log.db")) as log, closing(sqlite3.connect(folder / "hubbub.db")) as facts:
+        while (
+            log.execute("SELECT 1 FROM log LIMIT 1").fetchone()
+            or facts.execute("SELECT 1 FROM todo LIMIT 1").fetchone()
+        ):
+            if time.perf_counter() - begun > 600:
+                raise RuntimeError("what was sent is still not folded")
+            time.sleep(1)
+
+
 def measure(size: lab.Size) -> lab.Findings:
     """Watch the neighbour with and without each kind of flood, in turns."""
     folder = ingest.fresh(size.path("-noisy"))
@@ -107,6 +126,7 @@ def measure(size: lab.Size) -> lab.Findings:
         neighbour(server.port, keys[0])
         for _ in range(size.rounds):
             for kind, key in zip(KINDS, keys[1:], strict=True):
+                wait_until_folded(folder)
                 alone[kind] += [lab.p95(neighbour(server.port, keys[0]))]
                 given = [str(server.port), key, kind]
                 noise = subprocess.Popen(

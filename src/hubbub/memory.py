@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not in the middle of work on thousands of plain rows."""
+"""When Python looks for garbage: not in the middle of work on thousands of plain rows, nor among what stays anyway."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def keep_what_is_loaded() -> None:
+    """Let Python never look again at what is loaded now: while it looks through all of it, no request goes on for 0.2 s."""
+    gc.collect()
+    gc.freeze()

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from hubbub.memory import uncollected
+from hubbub.memory import keep_what_is_loaded, uncollected
 
 
 def test_the_collector_pauses_and_goes_on() -> None:
@@ -29,3 +29,16 @@ def test_who_has_turned_it_off_finds_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_is_loaded_is_looked_through_no_more() -> None:
+    """What is there when a server begins is not looked at again; garbage of later is still found."""
+    try:
+        keep_what_is_loaded()
+        assert gc.get_freeze_count() > 10_000
+        cycle: list[object] = []
+        cycle.append(cycle)
+        del cycle
+        assert gc.collect() >= 1
+    finally:
+        gc.unfreeze()

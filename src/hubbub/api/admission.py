@@ -25,8 +25,13 @@ from hubbub.control.deliveries import KEY_LENGTH
 from hubbub.control.integrations import Integration
 from hubbub.errors import ForgedError, HubbubError, RateLimitedError
 
-SHARE = 10
-"""Requests of one tenant that are worked on at once; the server has 40 threads for requests."""
+SHARE, HEAVY = 10, 3
+"""Requests of one tenant that are worked on at once, small bodies of events and all others; the server has 40 threads for requests.
+
+Small bodies wait for the disk, most of them for the same commit. All else takes the processor, which threads share: more of them at
+once would get no more done, and leave the less to other tenants."""
+SMALL = 1 << 16
+"""Bytes of a body that is small."""
 LOOP_SECONDS = 0.0005
 """What a request takes in the event loop, about: it is not measured, since all requests are there in turns."""
 MOST_WAITING = 200
@@ -39,6 +44,13 @@ def _has_body(scope: Scope) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
 
+def _share(scope: Scope) -> int:
+    """Return how many requests like this one of a tenant are worked on at once."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    is_small = length.isdigit() and len(length) < 20 and int(length) <= SMALL
+    return SHARE if is_small and kind_of(scope["path"]) == "ingests" else HEAVY
+
+
 class Admission:
     """Finds out the key of each request to the API, counts it and the work that it causes, and gives tenants their turns.
 
@@ -47,7 +59,7 @@ class Admission:
 
     def __init__(self, app: ASGIApp, ring: KeyRing, limiter: Limiter, find: Callable[[str, str], Integration]) -> None:
         self._app, self._ring, self._limiter, self._find = app, ring, limiter, find
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[tuple[str, int], asyncio.Semaphore] = WeakValueDictionary()
         self._here: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +73,8 @@ class Admission:
             await problems.refusal(Request(scope), error)(scope, receive, send)
             return
         owner = key.tenant or key.id
-        turn = self._turns.setdefault(owner, asyncio.Semaphore(SHARE))
+        share = _share(scope)
+        turn = self._turns.setdefault((owner, share), asyncio.Semaphore(share))
         self._here[owner] += 1
         taken = False
 

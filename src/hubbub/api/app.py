@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,6 +53,7 @@ from hubbub.dashboard.routes import routes as pages
 from hubbub.dashboard.unsubscribe import routes as unsubscribe
 from hubbub.errors import HubbubError
 from hubbub.jobs.worker import Worker, end
+from hubbub.memory import keep_what_is_loaded
 from hubbub.telemetry import REQUEST_SECONDS, log, seldom
 from hubbub.version import __version__
 
@@ -167,6 +169,8 @@ def create_app(engine: Engine, *, refresh: bool = True, worker: Worker | None = 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_exception_handler(_noted)
+        threads = current_default_thread_limiter()  # requests are worked on in these
+        engine.store.settling.requests = lambda: threads.borrowed_tokens > 0
         if refresh:
             refreshing.start()
         else:
@@ -229,6 +233,7 @@ def serve(
     # Requests share this process with jobs and refreshes; Python would hand the turn on every 5 ms only
     sys.setswitchinterval(0.0005)
     app = create_app(engine, refresh=jobs, worker=engine.worker() if jobs else None)
+    keep_what_is_loaded()
     host, port = engine.settings.host, engine.settings.port
     for number in (
         signal.SIGTERM,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from random import sample
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from hubbub.facts import whole
@@ -32,11 +32,10 @@ MANY, EACH, MOST = 20, 10, 2
 than others should wait for is folded so only where most of it is new: fewer than `MOST` events for each unit."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
 """Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
-EVENTS_AT_ONCE = 5_000
+EVENTS_AT_ONCE, EVENTS_IN_TURNS = 5_000, 500
+"""Events that are stored in one transaction, or folded whole: where nobody else waits, and where others do."""
 TURN = 0.05
 """Seconds that a turn of folding takes: others who want to write wait no longer, also where a unit costs more."""
-YIELD = 0.0005
-"""Seconds that somebody else has to begin when it is their turn."""
 _ADD = schema.upsert("event", EVENT)
 _TODO = schema.insert_new("todo")
 _REFUSE = (
@@ -83,11 +82,11 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
             with store.settling:
                 for what in work:
                     progress(what)
-                    if store.settling.due:
+                    if store.settling.is_over(background=tenant is None):
                         break
                 else:
                     return done
-            sleep(YIELD)
+            store.settling.step_aside(background=tenant is None)
     finally:  # what was committed before an error has changed
         if done.tenants:
             store.announce(done.tenants)
@@ -141,17 +140,21 @@ def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
 
     Of one tenant, its own batches, each tenant's in their order: whoever asks does not wait for what others sent.
     """
-    with uncollected(), store.log.moving(tenant, upto, EVENTS_AT_ONCE) as moving:
+    with uncollected(), store.log.moving(tenant, upto, _at_once(store)) as moving:
         if moving is None:
             return 0
         units: Touched = set()
         for entry in moving.entries():
             done.events += _store_batch(moving.writing, entry, units)
             done.tenants.add(entry.tenant)
-            if store.settling.due:
+            if store.settling.is_over(background=tenant is None):
                 break
         moving.writing.many(_TODO, sorted(units))
     return len(moving.moved)
+
+
+def _at_once(store: Store) -> int:
+    return EVENTS_IN_TURNS if store.settling.contended else EVENTS_AT_ONCE
 
 
 def _store_batch(writing: Transaction, entry: Entry, units: Touched) -> int:
@@ -233,7 +236,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None)
         until = monotonic() + TURN
 
         def over() -> bool:
-            return store.settling.due or monotonic() >= until
+            return store.settling.is_over(background=tenant is None) or monotonic() >= until
 
         while some := _fold_some(writing, tenant, done, only, over):
             count += some
@@ -295,7 +298,10 @@ def _units_of(store: Store, tenant: int) -> Units:
 
 
 def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[int]:
-    """Fold at once the tenants where that is cheaper than key by key; yields how many units, transaction by transaction."""
+    """Fold at once the tenants where that is cheaper than key by key; yields how many units, transaction by transaction.
+
+    While others wait for their turn, a tenant with many events is left to be folded key by key, which can be interrupted.
+    """
     mine, params = ("", ()) if tenant is None else ("AND tenant = ?", (tenant,))
     with store.facts.read() as reading:
         many = reading.rows(  # where retention cut, a fold begins at the boundary of each key
@@ -317,8 +323,10 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
     while chosen:
         events = count = 0
         with uncollected(), store.facts.write(tenant) as writing:
-            while chosen and events < EVENTS_AT_ONCE:
+            while chosen and events < (at_once := _at_once(store)):
                 no, units = chosen.pop()
+                if at_once < EVENTS_AT_ONCE and sizes[no] > at_once:
+                    continue
                 whole.write(writing, no, whole.fold(whole.read(writing, no)))
                 writing.many("DELETE FROM todo WHERE unit = ? AND tenant = ?", [(unit, no) for unit in WHOLE])
                 done.units["whole"] = done.units.get("whole", 0) + 1

@@ -16,21 +16,48 @@ from hubbub.storage.sqlite import errors_of
 FILE = sqlite_store.FILE
 HOLD = 0.005
 """Seconds of folding after which others may take their turn."""
+YIELD, ASIDE = 0.0005, 0.02
+"""Seconds that somebody else has to begin when it is their turn, and for which requests go first, one after the other."""
+LATELY = 5.0
+"""Seconds for which turns stay short after somebody waited for theirs."""
 
 
 class Settling:
-    """A lock, held by whoever moves the log on or folds, who releases it when it is due. May be taken twice."""
+    """A lock, held by whoever moves the log on or folds, who releases it when it is due. May be taken twice.
+
+    Whoever works for all in the background also releases it for requests that need no lock: threads of one process share a
+    processor, and a fold that goes on beside a question makes it take three times as long. `requests` says whether any are
+    worked on; the server sets it.
+    """
 
     def __init__(self) -> None:
+        self.requests: Callable[[], bool] = lambda: False
         self._lock = threading.RLock()
         self._counting = threading.Lock()
         self._waiting = 0
         self._since = 0.0
+        self._waited = -LATELY
 
     @property
     def due(self) -> bool:
         """Whether its holder has had it for a while, and somebody waits for it."""
         return self._waiting > 0 and time.monotonic() - self._since > HOLD
+
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits for it or did lately: what cannot be interrupted is then done in small pieces, or another way."""
+        return self._waiting > 0 or time.monotonic() - self._waited < LATELY
+
+    def is_over(self, *, background: bool) -> bool:
+        """Whether its holder ends its turn now."""
+        return self.due or (background and time.monotonic() - self._since > HOLD and self.requests())
+
+    def step_aside(self, *, background: bool) -> None:
+        """Let others begin; in the background, wait while requests are worked on, and no longer than a little."""
+        time.sleep(YIELD)
+        until = time.monotonic() + ASIDE
+        while background and self.requests() and time.monotonic() < until:
+            time.sleep(YIELD)
 
     def __enter__(self) -> None:
         if not self._lock.acquire(blocking=False):
@@ -47,6 +74,7 @@ class Settling:
     def _count(self, change: int) -> None:
         with self._counting:
             self._waiting += change
+            self._waited = time.monotonic()
 
 
 class Store:

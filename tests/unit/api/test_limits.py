@@ -191,8 +191,8 @@ def test_a_word_is_compared_once(face: Face, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a tenant's requests hold all of its share, its others wait, and those of another tenant are answered."""
-    monkeypatch.setattr("hubbub.api.admission.SHARE", 2)
+    """While a tenant's requests hold all of its share, its others wait; small bodies of its own and other tenants' are answered."""
+    monkeypatch.setattr("hubbub.api.admission.HEAVY", 2)
     entered, go_on = threading.Semaphore(0), threading.Event()
     running = 0
 
@@ -210,6 +210,7 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
         waiting = [threads.submit(face.get, "/v1/metrics") for _ in range(5)]
         assert all(entered.acquire(timeout=30) for _ in range(2))
         assert zoo.get("/v1/dashboard").status_code == 200
+        assert face.post(event("small")).status_code == 202
         assert running == 2
         go_on.set()
         assert [one.result().status_code for one in waiting] == [200] * 5

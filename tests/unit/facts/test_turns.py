@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hubbub.facts.refresh import refresh, waits
 from hubbub.ingest.intake import Intake
 from hubbub.model.event import Event
 from hubbub.model.tenant import KEEP_EVERYTHING, Tenant
-from hubbub.storage.store import Store
+from hubbub.storage.store import Settling, Store
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
 BUSY, CALM = (Tenant(no, name, "UTC", "", KEEP_EVERYTHING) for no, name in ((1, "busy"), (2, "calm")))
@@ -92,4 +93,64 @@ def test_an_answer_comes_between_the_steps_of_a_refresh_for_all(
     assert not waits(store, CALM.no)
     assert whole.is_alive()
     whole.join()
+    store.close()
+
+
+def test_many_events_are_not_folded_whole_while_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole fold cannot be interrupted: where others wait for their turn, a tenant with many events is folded key by key."""
+    store = Store(tmp_path)
+    send(store, BUSY, 0, 1500)
+    assert refresh(store).units.get("whole") == 1
+    send(store, BUSY, 1500, 1500)
+    monkeypatch.setattr(type(store.settling), "contended", property(lambda _: True))
+    done = refresh(store)
+    assert done.events == 1500
+    assert "whole" not in done.units
+    assert not waits(store, BUSY.no)
+    store.close()
+
+
+def test_a_turn_is_contended_while_others_wait_and_shortly_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits at first; whoever had to wait is remembered for a few seconds."""
+    settling = Settling()
+    at_first = settling.contended
+    with settling:
+        other = threading.Thread(target=settling.__enter__)
+        other.start()
+        while not settling.contended:
+            time.sleep(0.001)
+    other.join()
+    shortly_after = settling.contended
+    monkeypatch.setattr("hubbub.storage.store.LATELY", 0.0)
+    assert (at_first, shortly_after, settling.contended) == (False, True, False)
+
+
+def test_requests_go_before_a_fold_in_the_background(tmp_path: Path) -> None:
+    """While requests run, a refresh for all steps aside again and again; a tenant's own, which is waited for, does not."""
+    store = Store(tmp_path)
+    asked = 0
+
+    def requests() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked % 3 > 0
+
+    store.settling.requests = requests
+    send(store, CALM, 0, 1500)
+    assert refresh(store, CALM.no).events == 1500
+    assert asked == 0
+    send(store, BUSY, 0, 1500)
+    assert refresh(store).events == 1500
+    assert asked > 3
+    assert not waits(store, BUSY.no)
+    store.close()
+
+
+def test_requests_without_end_do_not_stop_a_fold(tmp_path: Path) -> None:
+    """However busy the server is, what was sent is folded in the end."""
+    store = Store(tmp_path)
+    store.settling.requests = lambda: True
+    send(store, BUSY, 0, 1500)
+    assert refresh(store).events == 1500
+    assert not waits(store, BUSY.no)
     store.close()
