@@ -1,1 +1,1 @@
-"""Alerts: rules are judged on complete windows, incidents open and close, and somebody is notified once."""
+"""Alerts: judge rules on complete windows, open and close incidents, and notify once."""

@@ -1,4 +1,4 @@
-"""Delivering: one message of the outbox as a mail, a Slack message or a signed webhook, handed over under its own id."""
+"""Deliver a message of the outbox under its own id: as a mail, a Slack message or a signed webhook."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hubbub.outgoing.http import Outgoing
 from hubbub.outgoing.slack import BASE_URL, SlackClient, ask
 
 LONGEST_SLACK = 2900
-"""Characters of a Slack text; Slack cuts at 3000."""
+"""Longest Slack text in characters; Slack cuts at 3000."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """Everything that messages leave by.
+    """What delivery needs.
 
-    `base`: the dashboard's address, empty where nobody set one: then messages hold no links. `slack` gives the token and API
-    address of a tenant's integration, `file` what is attached of a report.
+    `base`: the dashboard's address; messages hold no links where it is empty. `slack` returns the token and API address of a
+    tenant's integration, `file` a report as an attachment.
     """
 
     http: Outgoing
@@ -34,7 +34,7 @@ class Ways:
 
 
 def deliver(ways: Ways, destination: Destination, secret: Mapping[str, str], message: Message, now: datetime) -> None:
-    """Hand a message over. Raises UpstreamUnavailableError, UpstreamRefusedError, NotFoundError."""
+    """Send a message to its destination. Raises UpstreamUnavailableError, UpstreamRefusedError, NotFoundError."""
     notice = notice_of(message.document)
     if destination.kind == "mail":
         mail_.send(ways.mail_server, as_mail(ways, notice, secret["address"], message))
@@ -49,7 +49,7 @@ def deliver(ways: Ways, destination: Destination, secret: Mapping[str, str], mes
 
 
 def link(ways: Ways, path: str) -> str:
-    """Return the address of a page, empty where there is none."""
+    """Return the address of a page; empty without a base or path."""
     return f"{ways.base}{path}" if ways.base and path else ""
 
 
@@ -73,7 +73,7 @@ def _page(notice: Notice, page: str, stop: str) -> str:
 
 
 def as_slack(ways: Ways, notice: Notice) -> str:
-    """Return a notice as Slack's mrkdwn; what comes from outside can mention nobody and link nowhere."""
+    """Return a notice as Slack's mrkdwn; text from outside is escaped, so it cannot mention anybody or hold a link."""
     page = link(ways, notice.path)
     text = "\n".join([f"*{_mrkdwn(notice.title)}*", *map(_mrkdwn, notice.lines)])[:LONGEST_SLACK]
     return f"{text}\n<{page}|Open in Hubbub>" if page else text

@@ -1,4 +1,4 @@
-"""Destinations: what an address has to be like, and how it is shown without what is secret of it."""
+"""Destinations: check an address, and show it without its secret part."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ LONGEST_URL = 2000
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address as it is stored: what is shown of it, and what is encrypted."""
+    """A stored address: `shown` in the clear, `secret` encrypted."""
 
     shown: str
     secret: dict[str, str]
 
 
 def address(http: Outgoing, kind: str, to: str, secret: str = "", integration: str = "") -> Address:
-    """Read where a destination of a kind is: a mail address, the URL of a webhook or of a Slack webhook, or a Slack channel.
+    """Check the address of a destination: a mail address, the URL of a webhook or Slack webhook, or a Slack channel.
 
-    A Slack channel is written to by the tenant's `integration`. A webhook without a `secret` gets one. Raises BadInputError.
+    A Slack channel needs the tenant's `integration`. A webhook without a `secret` gets a new one. Raises BadInputError.
     """
     if kind not in KINDS:
         raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}")

@@ -1,7 +1,7 @@
-"""One evaluation of a rule: the windows that became ripe are judged, incidents open, go on and close, and messages are drafted.
+"""Evaluate a rule once: judge the windows that are due, and open, update and close incidents.
 
-A window opens an incident once: when its time comes, or, where something was missing then, when that is there. What events change
-in windows that were judged before is written into their incident, and rings nobody.
+A window opens an incident once: when it is due or, where data was missing then, when the data has arrived. When late events change
+a judged window, its incident notes the change, and nobody is notified.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from hubbub.model.window import windows
 from hubbub.query.result import Answer, Cell
 
 BACK = timedelta(days=7)
-"""How far back windows are judged that were not when their time came: a server that was down, a source that caught up."""
+"""How far back missed windows are still judged: the server was down, or a source caught up."""
 INTEGRATION = "integration:"
-"""What the slice of an integration's incident begins with."""
+"""Prefix of the slice of an integration's incident."""
 LATE = timedelta(days=31)
-"""For how long windows of an open incident are looked at again."""
+"""How far back windows of an open incident are judged again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An integration of the tenant that is broken, and why."""
+    """A broken integration of the tenant, with the reason."""
 
     id: str
     name: str
@@ -42,7 +42,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of it: incidents as they are now with what happened to them, those that opened and closed with a sentence each."""
+    """The result: changed incidents, their new entries, and those that opened or closed with a sentence each."""
 
     judged_to: datetime
     incidents: Mapping[str, Incident] = field(default_factory=dict)
@@ -54,15 +54,15 @@ class Evaluation:
 
 
 def folded(ask: Callable[[Question], Answer]) -> Callable[[Question], Answer]:
-    """Return what answers from facts that hold all that came; raises StoreUnavailableError where some waits to be folded."""
+    """Return `ask` with a check: the answer raises StoreUnavailableError while events wait to be folded."""
 
-    def asked(question: Question) -> Answer:
+    def answered(question: Question) -> Answer:
         answer = ask(question)
         if "behind" in answer.freshness:
             raise StoreUnavailableError(f"nothing is judged: {answer.freshness['behind']}")
         return answer
 
-    return asked
+    return answered
 
 
 def evaluate(
@@ -74,15 +74,15 @@ def evaluate(
     broken: Sequence[Broken],
     now: datetime,
 ) -> Evaluation | None:
-    """Judge what became ripe of a rule by a moment; None where nothing did. `last`: the newest incident of each slice.
+    """Judge the windows of a rule that are due at `now`; None where none is.
 
-    `broken` are all integrations of the tenant that are.
+    `last`: the newest incident of each slice. `broken`: all broken integrations of the tenant.
 
-    Raises what answers raise, and StoreUnavailableError where not all is folded.
+    Raises what answers raise, and StoreUnavailableError while events wait to be folded.
     """
-    asked = checked(rule)
+    metric = checked(rule)
     facts = replace(facts, ask=folded(facts.ask))
-    work = _Work(facts, stored, rule, asked, dict(last), now)
+    work = _Work(facts, stored, rule, metric, dict(last), now)
     if rule.kind is Kind.SLA:
         return work.of_states()
     if rule.kind is Kind.SOURCE:
@@ -94,9 +94,9 @@ class _Work:
     """The incidents of a rule while it is judged."""
 
     def __init__(
-        self, facts: Facts, stored: StoredRule, rule: Rule, asked: Asked, last: dict[str, Incident], now: datetime
+        self, facts: Facts, stored: StoredRule, rule: Rule, metric: Asked, last: dict[str, Incident], now: datetime
     ) -> None:
-        self._facts, self._stored, self._rule, self._asked, self._now = facts, stored, rule, asked, now
+        self._facts, self._stored, self._rule, self._metric, self._now = facts, stored, rule, metric, now
         self._last = last
         self._changed: dict[str, Incident] = {}
         self._entries: list[Entry] = []
@@ -104,110 +104,112 @@ class _Work:
         self._closed: dict[str, str] = {}
 
     def of_states(self) -> Evaluation | None:
-        """Judge what is so now, at most once a tick; a slice that is not there any more is quiet."""
+        """Judge the present state, at most once a tick; a slice that is gone is quiet."""
         if self._now - self._stored.judged_to < TICK * 0.9:
             return None
         start = self._now - TICK
-        found = list(now_waiting(self._facts, self._rule, start, self._now))
-        there = {one.slice for one in found}
-        gone = [one.slice for one in self._last.values() if one.closed_at is None and one.slice not in there]
-        for one in (*found, *(Number(start, self._now, slice_, Cell(None)) for slice_ in gone)):
-            self._go_on(judged(self._rule, self._asked.unit, one))
+        waiting = list(now_waiting(self._facts, self._rule, start, self._now))
+        slices = {waiter.slice for waiter in waiting}
+        gone = [last.slice for last in self._last.values() if last.closed_at is None and last.slice not in slices]
+        for value in (*waiting, *(Number(start, self._now, slice_, Cell(None)) for slice_ in gone)):
+            self._go_on(judged(self._rule, self._metric.unit, value))
         return self._done(self._now, (), ())
 
     def of_integrations(self, broken: Sequence[Broken]) -> None:
-        """Open an incident for each integration that is broken, and close those of integrations that are not any more."""
-        found = {f"{INTEGRATION}{one.id}": one for one in broken}
-        for slice_, one in found.items():
+        """Open an incident for each broken integration, and close those of integrations that work again or were removed."""
+        by_slice = {f"{INTEGRATION}{integration.id}": integration for integration in broken}
+        for slice_, integration in by_slice.items():
             if self._open(slice_) is None:
-                text = f"The integration {one.name} is broken: {one.reason or 'see the page Sources'}."
-                self._begin(Run(slice_, self._now, self._now, 1.0, None, 1.0, self._now), text, one.name)
+                text = f"The integration {integration.name} is broken: {integration.reason or 'see the page Sources'}."
+                self._begin(Run(slice_, self._now, self._now, 1.0, None, 1.0, self._now), text, integration.name)
         for about in list(self._last.values()):
-            if about.slice.startswith(INTEGRATION) and about.closed_at is None and about.slice not in found:
+            if about.slice.startswith(INTEGRATION) and about.closed_at is None and about.slice not in by_slice:
                 self._close(about, "The integration works again, or was removed.")
 
     def of_windows(self, skipped: Sequence[Skipped]) -> Evaluation | None:
-        """Judge the windows that ended long enough ago, and those that could not be judged before."""
+        """Judge the windows that ended long enough ago, and the skipped ones."""
         to = self._stored.judged_to
-        ripe = self._now - delay(self._asked)
+        ripe = self._now - delay(self._metric)
         since = max(to, self._now - BACK)
         cut = [
             w for w in windows(since, max(since, ripe), self._rule.grain, self._facts.tenant.tz) if to < w.end <= ripe
         ]
-        again = {(one.start, one.slice): one for one in skipped if one.start >= self._now - BACK}
+        again = {(skip.start, skip.slice): skip for skip in skipped if skip.start >= self._now - BACK}
         if not cut and not again:
             return self._done(to, (), ()) if self._changed else None
         judged_to = cut[-1].end if cut else to
         open_ = [
-            one.peak_at for one in self._last.values() if one.closed_at is None and one.peak_at >= self._now - LATE
+            last.peak_at for last in self._last.values() if last.closed_at is None and last.peak_at >= self._now - LATE
         ]
         low = min([w.start for w in cut[:1]] + [start for start, _ in again] + open_)
         new = {w.start for w in cut}
         left: dict[datetime, list[Judged]] = {}
-        for one in sorted(self._judged(low, judged_to), key=lambda one: (one.start, one.slice)):
-            missed = (one.start, one.slice) in again or (one.start, "") in again
-            if one.start not in new and not missed:
-                self._look_again(one)
+        for verdict in sorted(self._judged(low, judged_to), key=lambda verdict: (verdict.start, verdict.slice)):
+            missed = (verdict.start, verdict.slice) in again or (verdict.start, "") in again
+            if verdict.start not in new and not missed:
+                self._look_again(verdict)
                 continue
-            if one.verdict is Verdict.UNKNOWN:
-                left.setdefault(one.start, []).append(one)
-            elif one.start in new:
-                self._go_on(one)
+            if verdict.verdict is Verdict.UNKNOWN:
+                left.setdefault(verdict.start, []).append(verdict)
+            elif verdict.start in new:
+                self._go_on(verdict)
             else:
-                self._catch_up(one)
+                self._catch_up(verdict)
         unknown = [skip for start, some in left.items() for skip in _skipped(start, some)]
-        still = {(one.start, one.slice) for one in unknown}
-        return self._done(judged_to, unknown, [one for key, one in again.items() if key not in still])
+        still = {(skip.start, skip.slice) for skip in unknown}
+        return self._done(judged_to, unknown, [skip for key, skip in again.items() if key not in still])
 
     def _judged(self, low: datetime, high: datetime) -> Iterator[Judged]:
-        for one in series_of(self._facts, self._rule, low, high):
-            yield judged(self._rule, self._asked.unit, one)
+        for value in series_of(self._facts, self._rule, low, high):
+            yield judged(self._rule, self._metric.unit, value)
 
     # --- one verdict
 
-    def _go_on(self, one: Judged) -> None:
-        """Let an incident of a slice open, go on, or close by the verdict on its next window."""
-        before = self._open(one.slice)
-        run = step(_run(before) if before else None, one, windows_to_close(self._rule), self._rule.direction)
+    def _go_on(self, verdict: Judged) -> None:
+        """Open, update or close a slice's incident by the verdict on its next window."""
+        before = self._open(verdict.slice)
+        run = step(_run(before) if before else None, verdict, windows_to_close(self._rule), self._rule.direction)
         if run is None:
             return
         if before is None:
-            self._begin(run, self._sentence(one))
+            self._begin(run, self._sentence(verdict))
             return
         after = replace(
             before, fired_to=run.fired_to, peak=run.peak, peak_at=run.peak_at, quiet=run.quiet,
         )  # fmt: skip
         self._keep(after)
         if after.peak != before.peak:
-            self._note(after, "updated", f"{self._sentence(one)} Nobody was notified again.")
+            self._note(after, "updated", f"{self._sentence(verdict)} Nobody was notified again.")
         if run.closed_at is not None:
             count = windows_to_close(self._rule)
             windows_ = "A quiet window" if count == 1 else f"{count} quiet windows in a row"
             self._close(after, f"{windows_}; the farthest was {self._number(after.peak)}.")
 
-    def _catch_up(self, one: Judged) -> None:
-        """Judge a window whose time was before: it opens an incident where none is about it, and closes none."""
-        if one.verdict is Verdict.QUIET or one.value is None:
+    def _catch_up(self, verdict: Judged) -> None:
+        """Judge a skipped window: it opens an incident where none covers it, and closes none."""
+        if verdict.verdict is Verdict.QUIET or verdict.value is None:
             return
-        about = self._last.get(one.slice)
-        if about is None or (about.closed_at is not None and one.start >= about.fired_to):
-            run = step(None, one, 1, self._rule.direction)
+        about = self._last.get(verdict.slice)
+        if about is None or (about.closed_at is not None and verdict.start >= about.fired_to):
+            run = step(None, verdict, 1, self._rule.direction)
             assert run is not None
-            self._begin(run, self._sentence(one))
+            self._begin(run, self._sentence(verdict))
         elif about.closed_at is None:
-            self._keep(replace(about, start=min(about.start, one.start)))
-            self._note(about, "late", f"{self._sentence(one)} It came late; nobody was notified again.")
+            self._keep(replace(about, start=min(about.start, verdict.start)))
+            self._note(about, "late", f"{self._sentence(verdict)} It came late; nobody was notified again.")
 
-    def _look_again(self, one: Judged) -> None:
-        """Write down that events changed the farthest window of an open incident after it was judged."""
-        about = self._open(one.slice)
-        if about is None or one.start != about.peak_at or one.value is None or one.value == about.peak:
+    def _look_again(self, verdict: Judged) -> None:
+        """Note that late events changed the peak window of an open incident."""
+        about = self._open(verdict.slice)
+        if about is None or verdict.start != about.peak_at or verdict.value is None or verdict.value == about.peak:
             return
         text = (
-            f"Late events changed it from {self._number(about.peak)} to {self._number(one.value)} "
-            f"{when(one.start, self._rule.grain, self._facts.tenant)}. Same incident; nobody was notified again."
+            f"Late events changed it from {self._number(about.peak)} to {self._number(verdict.value)} "
+            f"{when(verdict.start, self._rule.grain, self._facts.tenant)}. Same incident; nobody was notified again."
         )
-        self._keep(replace(about, peak=one.value, value=one.value if about.start == one.start else about.value))
+        self._keep(
+            replace(about, peak=verdict.value, value=verdict.value if about.start == verdict.start else about.value)
+        )
         self._note(about, "late", text)
 
     def _begin(self, run: Run, text: str, name: str = "") -> None:
@@ -225,8 +227,8 @@ class _Work:
         self._note(incident, "closed", text)
 
     def _open(self, slice_: str) -> Incident | None:
-        found = self._last.get(slice_)
-        return found if found is not None and found.closed_at is None else None
+        incident = self._last.get(slice_)
+        return incident if incident is not None and incident.closed_at is None else None
 
     def _keep(self, incident: Incident) -> None:
         self._last[incident.slice] = self._changed[incident.id] = incident
@@ -234,11 +236,11 @@ class _Work:
     def _note(self, incident: Incident, what: str, text: str) -> None:
         self._entries.append(Entry(incident.id, self._now, what, text))
 
-    def _sentence(self, one: Judged) -> str:
-        return sentence(self._rule, self._asked, one, self._facts.tenant)
+    def _sentence(self, verdict: Judged) -> str:
+        return sentence(self._rule, self._metric, verdict, self._facts.tenant)
 
     def _number(self, value: float) -> str:
-        return number(value, self._asked.unit)
+        return number(value, self._metric.unit)
 
     def _done(self, to: datetime, skipped: Sequence[Skipped], caught_up: Sequence[Skipped]) -> Evaluation:
         def of(texts: Mapping[str, str]) -> list[tuple[Incident, str]]:
@@ -255,8 +257,8 @@ def _run(incident: Incident) -> Run:
 
 
 def _skipped(start: datetime, some: Sequence[Judged]) -> list[Skipped]:
-    """Return what is written down of a window's slices that could not be judged: one line where all have the same reason."""
-    reasons = {one.why for one in some}
+    """Return the skipped slices of a window: one row for all where they share the reason."""
+    reasons = {verdict.why for verdict in some}
     if len(reasons) == 1:
         return [Skipped(start, "", reasons.pop())]
-    return [Skipped(start, one.slice, one.why) for one in some]
+    return [Skipped(start, verdict.slice, verdict.why) for verdict in some]

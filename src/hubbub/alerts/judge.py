@@ -1,7 +1,7 @@
-"""Judging one number: whether a rule fires there, stays quiet, or cannot say, and why.
+"""Judge a number by a rule: fired, quiet, or unknown with a reason.
 
-Pure functions of a number and what is usual of it. A number is judged only when nothing is missing from it: its window has ended,
-was folded, and no source has a gap there.
+Pure functions of a number and its usual range. A number is judged only when it is complete: its window has ended and is folded,
+and no source has a gap in it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from hubbub.query.result import UNKNOWN, Cell, State
 from hubbub.query.usual import Usual
 
 FEWEST = 7
-"""Expected things below which their absence says nothing: e^-7 is one in a thousand."""
+"""Fewest expected things whose absence is no chance: e^-7 is one in a thousand."""
 
 
 class Verdict(StrEnum):
-    """What a rule says of a window."""
+    """The result of a rule for a window."""
 
     FIRED = "fired"
     QUIET = "quiet"
@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A rule's verdict on a slice (`""`: the whole) of a window `[start, end)`; `why` says it in words where it is unknown."""
+    """A rule's verdict on a slice (`""`: the whole) of a window `[start, end)`; `why` is the reason of an unknown one."""
 
     start: datetime
     end: datetime
@@ -43,7 +43,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number to be judged: the window it is of, its slice, its cell, and what is usual of it where that is known."""
+    """A number to judge: window, slice, cell, and its usual range where known."""
 
     start: datetime
     end: datetime
@@ -63,7 +63,7 @@ def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
     )  # fmt: skip
     if unknown.why:
         return unknown
-    if cell.value is None:  # a share of nothing, a duration of none: complete, and nothing to be told of
+    if cell.value is None:  # a share or duration of nothing is complete, and no news
         return replace(unknown, verdict=Verdict.QUIET)
     if rule.kind is Kind.SOURCE:
         fired = cell.value == 0 and number.usual is not None and _is_silence(number.usual)
@@ -78,12 +78,12 @@ def judged(rule: Rule, unit: Unit, number: Number) -> Judged:
 
 
 def _is_silence(expected: Usual) -> bool:
-    """Whether so many events were expected that none is no chance, and none of the weeks before was silent then."""
+    """Whether enough events were expected for their absence to be no chance, and no earlier week was silent then."""
     return (expected.median or 0) >= FEWEST and (expected.low or 0) > 0
 
 
 def _beyond(rule: Rule, unit: Unit, value: float, n: int | None) -> bool:
-    """Whether a value lies beyond the limit; a share of fewer than `at_least` things says nothing."""
+    """Whether a value lies beyond the limit; a share of fewer than `at_least` things does not count."""
     assert rule.limit is not None
     if unit is Unit.SHARE and (n or 0) < rule.at_least:
         return False
@@ -91,7 +91,7 @@ def _beyond(rule: Rule, unit: Unit, value: float, n: int | None) -> bool:
 
 
 def _unusual(rule: Rule, unit: Unit, value: float, n: int | None, usual: Usual) -> bool:
-    """Whether a value lies outside of its noise band and beyond both floors, in the direction of the rule."""
+    """Whether a value lies outside its noise band and beyond both floors, in the direction of the rule."""
     assert usual.median is not None and usual.low is not None and usual.high is not None
     rises, falls = value > usual.high, value < usual.low
     if rule.direction is Direction.ABOVE:
@@ -108,13 +108,13 @@ def _unusual(rule: Rule, unit: Unit, value: float, n: int | None, usual: Usual) 
 
 
 def _is_many(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
-    """Whether the absolute floor is passed: so many things happened or were usual; of shares, so many are other than usual."""
+    """Whether the absolute floor is passed: by the count or its usual value; for shares, by the number of things that differ."""
     if unit is Unit.SHARE:
         return abs(value - middle) * (n or 0) >= rule.at_least
     return (max(value, middle) if unit in (Unit.COUNT, Unit.NUMBER) else (n or 0)) >= rule.at_least
 
 
 def _is_much(rule: Rule, unit: Unit, value: float, n: int | None, middle: float) -> bool:
-    """Whether the relative floor is passed; of a share, by itself or by what is left to the whole."""
+    """Whether the relative floor is passed; for a share, by itself or by its complement."""
     rests = ((1 - value, 1 - middle),) if unit is Unit.SHARE else ()
-    return any(max(one, other) >= rule.times * min(one, other) for one, other in ((value, middle), *rests))
+    return any(max(first, second) >= rule.times * min(first, second) for first, second in ((value, middle), *rests))

@@ -1,4 +1,4 @@
-"""What a message says, before it is a mail, a Slack message or a webhook: a title, lines, a page, and the same as data."""
+"""The content of a message before it becomes a mail, a Slack message or a webhook: title, lines, page, data."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from hubbub.reports.formatting import near, plain
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message: its `type` for programs, what it says, the page it leads to, and what it is about as plain values.
+    """A message: `type` for programs, text, the path of its page, and `data` as plain values.
 
-    A digest also has a page of HTML, the address that ends it, and `files`: reports to be attached, as id and format.
+    A digest also has HTML, the path to unsubscribe, and `files`: reports to attach, as id and format.
     """
 
     type: str
@@ -34,7 +34,7 @@ class Notice:
     files: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return it as the outbox keeps it."""
+        """Return the form that the outbox stores."""
         return asdict(self)
 
 
@@ -45,7 +45,7 @@ def notice_of(document: Mapping[str, Any]) -> Notice:
 
 
 def title(rule: Rule, slice_: str) -> str:
-    """Return what an incident is called."""
+    """Return the title of an incident."""
     return plain(f"{rule.name}: {slice_}" if slice_ else rule.name)
 
 
@@ -54,30 +54,32 @@ def number(value: float | None, unit: Unit) -> str:
     return near(value, unit)
 
 
-def sentence(rule: Rule, asked: Asked, judged: Judged, tenant: Tenant) -> str:
-    """Say in one sentence what fired."""
-    name, value = title_of(asked.name), number(judged.value, asked.unit)
+def sentence(rule: Rule, metric: Asked, judged: Judged, tenant: Tenant) -> str:
+    """Return one sentence on what fired."""
+    name, value = title_of(metric.name), number(judged.value, metric.unit)
     if rule.kind is Kind.SOURCE:
         expected = number(judged.usual.median if judged.usual else None, Unit.COUNT)
         return (
             f"No event came since before {when(judged.end, Grain.HOUR, tenant)}, where about {expected} were expected."
         )
     if rule.kind is Kind.SLA:
-        return f"Somebody has waited {value} for a reply; the limit is {number(rule.limit, asked.unit)}."
+        return f"Somebody has waited {value} for a reply; the limit is {number(rule.limit, metric.unit)}."
     span = when(judged.start, rule.grain, tenant)
     if rule.kind is Kind.CHANGE and judged.usual is not None:
         usual = judged.usual
         return (
-            f"{name}: {value} {span}, where {number(usual.median, asked.unit)} is usual "
-            f"({number(usual.low, asked.unit)} – {number(usual.high, asked.unit)})."
+            f"{name}: {value} {span}, where {number(usual.median, metric.unit)} is usual "
+            f"({number(usual.low, metric.unit)} – {number(usual.high, metric.unit)})."
         )
     side = "below" if rule.direction is Direction.BELOW else "above"
     since = "since the month began, up to and with" if rule.kind is Kind.BUDGET else ""
-    return f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {number(rule.limit, asked.unit)}."
+    return (
+        f"{name}: {value} {since}{' ' if since else ''}{span}, {side} the limit of {number(rule.limit, metric.unit)}."
+    )
 
 
 def when(start: datetime, grain: Grain, tenant: Tenant) -> str:
-    """Say which window it is: its beginning in the tenant's zone."""
+    """Return the beginning of a window in the tenant's zone, in words."""
     local = start.astimezone(tenant.tz)
     if grain is Grain.HOUR:
         return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
@@ -85,22 +87,24 @@ def when(start: datetime, grain: Grain, tenant: Tenant) -> str:
     return f"{prefix}{local:%a} {local.day} {local:%b}"
 
 
-def opened(rule: Rule, tenant: Tenant, found: Sequence[tuple[Incident, str]]) -> Notice:
+def opened(rule: Rule, tenant: Tenant, incidents: Sequence[tuple[Incident, str]]) -> Notice:
     """Return the notice of incidents that opened together, each with its sentence."""
-    if len(found) == 1:
-        incident, text = found[0]
+    if len(incidents) == 1:
+        incident, text = incidents[0]
         return Notice("incident.opened", incident.title, (text,), _path(incident), _data(tenant, rule, [incident]))
-    lines = tuple(f"{incident.slice or incident.title}: {text}" for incident, text in found)
-    head = f"{rule.name}: {len(found)} incidents"
-    return Notice("incident.opened", plain(head), lines, _all(tenant), _data(tenant, rule, [one for one, _ in found]))
+    lines = tuple(f"{incident.slice or incident.title}: {text}" for incident, text in incidents)
+    head = f"{rule.name}: {len(incidents)} incidents"
+    return Notice(
+        "incident.opened", plain(head), lines, _all(tenant), _data(tenant, rule, [each for each, _ in incidents])
+    )
 
 
-def closed(rule: Rule, tenant: Tenant, found: Sequence[tuple[Incident, str]]) -> Notice:
+def closed(rule: Rule, tenant: Tenant, incidents: Sequence[tuple[Incident, str]]) -> Notice:
     """Return the notice of incidents that closed together."""
-    lines = tuple(f"{incident.title}: {text}" if len(found) > 1 else text for incident, text in found)
-    head = f"Over: {found[0][0].title}" if len(found) == 1 else f"Over: {rule.name}, {len(found)} incidents"
-    path = _path(found[0][0]) if len(found) == 1 else _all(tenant)
-    return Notice("incident.closed", plain(head), lines, path, _data(tenant, rule, [one for one, _ in found]))
+    lines = tuple(f"{incident.title}: {text}" if len(incidents) > 1 else text for incident, text in incidents)
+    head = f"Over: {incidents[0][0].title}" if len(incidents) == 1 else f"Over: {rule.name}, {len(incidents)} incidents"
+    path = _path(incidents[0][0]) if len(incidents) == 1 else _all(tenant)
+    return Notice("incident.closed", plain(head), lines, path, _data(tenant, rule, [each for each, _ in incidents]))
 
 
 def reminder(rule: Rule, tenant: Tenant, incident: Incident) -> Notice:
@@ -120,16 +124,17 @@ def _path(incident: Incident) -> str:
     return f"/t/{incident.tenant}/incident?id={incident.id}"
 
 
-def _data(tenant: Tenant, rule: Rule, found: Sequence[Incident]) -> dict[str, Any]:
+def _data(tenant: Tenant, rule: Rule, incidents: Sequence[Incident]) -> dict[str, Any]:
     return {
         "tenant": tenant.id, "rule": rule.name, "kind": rule.kind.value, "metric": rule.metric, "grain": rule.grain.value,
         "incidents": [
             {
-                "id": one.id, "title": one.title, "slice": one.slice or None, "state": one.state, "value": one.value,
-                "usual": one.usual, "peak": one.peak, "from": _text(one.start), "to": _text(one.fired_to),
-                "opened_at": _text(one.opened_at), "closed_at": _text(one.closed_at) if one.closed_at else None,
+                "id": incident.id, "title": incident.title, "slice": incident.slice or None, "state": incident.state,
+                "value": incident.value, "usual": incident.usual, "peak": incident.peak,
+                "from": _text(incident.start), "to": _text(incident.fired_to),
+                "opened_at": _text(incident.opened_at), "closed_at": _text(incident.closed_at) if incident.closed_at else None,
             }
-            for one in found
+            for incident in incidents
         ],
     }  # fmt: skip
 

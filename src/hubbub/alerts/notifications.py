@@ -1,4 +1,4 @@
-"""Who is notified when: destinations, quiet hours, and a limit a day; where nobody is notified now, the incident says why."""
+"""Who is notified when: destinations, quiet hours, a daily limit; the incident says why nobody is notified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Count = Callable[[str, str, datetime], int]
 
 
 def after_quiet(rule: Rule, tenant: Tenant, now: datetime) -> datetime:
-    """Return when a message of a rule may go out: now, or when the quiet hours end in which it is now."""
+    """Return when a message of a rule may go out: now, or at the end of the present quiet hours."""
     hours = quiet_hours(rule.quiet)
     if hours is None or rule.urgent:
         return now
@@ -38,61 +38,61 @@ def notify(
     stored: StoredRule,
     tenant: Tenant,
     done: Evaluation,
-    there: Sequence[Destination],
+    destinations: Sequence[Destination],
     count: Count,
     now: datetime,
 ) -> tuple[list[Draft], list[Entry]]:
-    """Return the messages that an evaluation sends, and what is written into its incidents about that.
+    """Return the messages of an evaluation, and the entries about them for its incidents.
 
-    `there` are the tenant's destinations; one that a rule names and is not there any more is named in the incident.
+    `destinations` are the tenant's; a removed one that the rule still names is noted in the incident.
     """
-    notices = [(found, notice) for found, notice in (
+    notices = [(incidents, notice) for incidents, notice in (
         (done.opened, opened(rule, tenant, done.opened) if done.opened else None),
         (done.closed, closed(rule, tenant, done.closed) if done.closed else None),
     ) if notice is not None]  # fmt: skip
     drafts: list[Draft] = []
     entries: list[Entry] = []
-    for found, notice in notices:
-        made, said = _to_all(rule, stored, tenant, notice, found[0][0].id, there, count, len(drafts), now)
-        drafts += made
-        entries += [Entry(incident.id, now, what, text) for incident, _ in found for what, text in said]
+    for incidents, notice in notices:
+        new, notes = _to_all(rule, stored, tenant, notice, incidents[0][0].id, destinations, count, len(drafts), now)
+        drafts += new
+        entries += [Entry(incident.id, now, what, text) for incident, _ in incidents for what, text in notes]
     return drafts, entries
 
 
 def _to_all(
-    rule: Rule, stored: StoredRule, tenant: Tenant, notice: Notice, about: str, there: Sequence[Destination], count: Count,
+    rule: Rule, stored: StoredRule, tenant: Tenant, notice: Notice, about: str, destinations: Sequence[Destination], count: Count,
     before: int, now: datetime,
 ) -> tuple[list[Draft], list[tuple[str, str]]]:  # fmt: skip
-    """Return a notice's messages, and in words who is notified and who is not; `before` were drafted in the same evaluation."""
-    known = {one.id: one for one in there}
+    """Return a notice's messages, and notes on who is notified; `before`: messages drafted earlier in this evaluation."""
+    known = {destination.id: destination for destination in destinations}
     drafts: list[Draft] = []
-    said: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     if not rule.destinations:
-        said.append(("not_notified", "Nobody was notified: the rule names no destination."))
+        notes.append(("not_notified", "Nobody was notified: the rule names no destination."))
     at = after_quiet(rule, tenant, now)
     midnight = local_midnight(day_of(now, tenant.tz), tenant.tz)
     for id_ in rule.destinations:
         if id_ not in known:
-            said.append(("not_notified", f"The destination {id_} of the rule was removed: nobody was notified there."))
+            notes.append(("not_notified", f"The destination {id_} of the rule was removed: nobody was notified there."))
             continue
         name, held = known[id_].name, ""
         if count(stored.id, id_, midnight) + before // max(len(rule.destinations), 1) >= rule.most:
             held = f"more than {rule.most} messages of this rule that day; the rest is in a summary"
-            said.append(("not_notified", f"{name} was not notified: {held}."))
+            notes.append(("not_notified", f"{name} was not notified: {held}."))
         elif at > now:
-            said.append(
+            notes.append(
                 ("notified", f"{name} is notified when its quiet hours end, {at.astimezone(tenant.tz):%a %H:%M}.")
             )
         else:
-            said.append(("notified", f"{name} is notified."))
+            notes.append(("notified", f"{name} is notified."))
         drafts.append(Draft(
             new_id("msg"), tenant.id, id_, notice.type, notice.document(), now, at, cause=stored.id, about=about, held=held
         ))  # fmt: skip
-    return drafts, said
+    return drafts, notes
 
 
 def summary(rule_name: str, tenant: Tenant, titles: Sequence[str]) -> Notice:
-    """Return the notice that sums up messages that were held."""
+    """Return the notice that sums up held messages."""
     return Notice(
         "incident.summary", f"{rule_name}: {len(titles)} more messages", tuple(titles), f"/t/{tenant.id}/incidents",
         {"tenant": tenant.id, "rule": rule_name, "titles": list(titles)},

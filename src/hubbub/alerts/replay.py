@@ -1,6 +1,6 @@
-"""A rule tried on the past year: when it would have opened an incident, how often with other floors, and what it would have missed.
+"""Try a rule on the past year: its incidents, how many other floors would open, and what it would miss.
 
-The windows of the past are judged by the same code as those to come, with all that is known of them today.
+The same code judges past and future windows; past ones with all that is known today.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from hubbub.query.usual import WEEKS
 
 YEAR = timedelta(days=365)
 FLOORS = ((0.0, 1.0), (5.0, 1.5), (10.0, 2.0), (20.0, 3.0))
-"""Absolute and relative floors that are shown beside a rule's own."""
+"""Absolute and relative floors to compare with the rule's own."""
 LIMITS = (0.5, 0.75, 1.5, 2.0)
-"""The same of limits: parts of a rule's own."""
+"""Limits to compare, as multiples of the rule's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A rule with other floors or another limit: incidents a year, and of counts the share of tripled windows that it finds."""
+    """A rule with other floors or another limit: incidents a year and, for counts, the share of tripled windows that fire."""
 
     at_least: float
     times: float
@@ -41,9 +41,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a rule would have done over `[start, end)`: its runs, newest first, how many windows it judged, and other floors.
+    """What a rule would have done over `[start, end)`: runs (newest first), number of judged windows, variants.
 
-    `unknown` counts by reason the windows that were not judged.
+    `unknown` counts the windows that were not judged, by reason.
     """
 
     start: datetime
@@ -56,37 +56,37 @@ class Replay:
 
 def replay(facts: Facts, rule: Rule, now: datetime) -> Replay:
     """Try a rule on the past year. Raises BadQuestionError, and BadInputError for a rule that cannot work."""
-    asked = checked(rule)
+    metric = checked(rule)
     tried = replace(rule, grain=Grain.HOUR) if rule.kind is Kind.SLA else rule
-    end = window_of(now - delay(asked), tried.grain, facts.tenant.tz).start
+    end = window_of(now - delay(metric), tried.grain, facts.tenant.tz).start
     start = end - YEAR
-    found = list(series_of(facts, tried, start, end)) if start < end else []
-    refuse(rule, asked, found)
-    verdicts = [judged(tried, asked.unit, number) for number in found]
+    numbers = list(series_of(facts, tried, start, end)) if start < end else []
+    refuse(rule, metric, numbers)
+    verdicts = [judged(tried, metric.unit, number) for number in numbers]
     unknown: dict[str, int] = {}
-    for one in verdicts:
-        if one.verdict is Verdict.UNKNOWN:
-            unknown[one.why] = unknown.get(one.why, 0) + 1
-    mine = _runs(tried, verdicts)
+    for verdict in verdicts:
+        if verdict.verdict is Verdict.UNKNOWN:
+            unknown[verdict.why] = unknown.get(verdict.why, 0) + 1
+    runs_ = _runs(tried, verdicts)
     return Replay(
-        start, end, tuple(reversed(mine)), len(verdicts) - sum(unknown.values()), unknown,
-        tuple(_tried(other, asked, found, own=other == tried) for other in _variants(tried)),
+        start, end, tuple(reversed(runs_)), len(verdicts) - sum(unknown.values()), unknown,
+        tuple(_tried(other, metric, numbers, own=other == tried) for other in _variants(tried)),
     )  # fmt: skip
 
 
-def refuse(rule: Rule, asked: Asked, found: Sequence[Number]) -> None:
-    """Raise BadInputError for a rule on falling counts where so few are expected lately that a low number says nothing."""
+def refuse(rule: Rule, metric: Asked, numbers: Sequence[Number]) -> None:
+    """Raise BadInputError for a rule on falling counts where too few are usual for a low number to mean anything."""
     falls = rule.kind is Kind.CHANGE and rule.direction is not Direction.ABOVE
-    if not falls or not counts_things(asked):
+    if not falls or not counts_things(metric):
         return
-    recent = found[-1].start - WEEKS * timedelta(weeks=1) if found else None
+    recent = numbers[-1].start - WEEKS * timedelta(weeks=1) if numbers else None
     most = max(
-        (n.usual.median for n in found if n.usual and n.usual.median is not None and recent and n.start >= recent), default=0.0
+        (n.usual.median for n in numbers if n.usual and n.usual.median is not None and recent and n.start >= recent), default=0.0
     )  # fmt: skip
     if most < FEWEST:
         each = f" of each {rule.by}" if rule.by else ""
         raise BadInputError(
-            f"direction: fewer than {FEWEST} {asked.name} a {rule.grain} are expected{each} (at most {most:g} are usual), so a "
+            f"direction: fewer than {FEWEST} {metric.name} a {rule.grain} are expected{each} (at most {most:g} are usual), so a "
             f"quiet {rule.grain} says nothing; take a longer grain, more of the whole, or the direction above"
         )
 
@@ -104,21 +104,21 @@ def _variants(rule: Rule) -> list[Rule]:
     return [rule]
 
 
-def _tried(rule: Rule, asked: Asked, found: Sequence[Number], *, own: bool) -> Variant:
-    verdicts = [judged(rule, asked.unit, number) for number in found]
+def _tried(rule: Rule, metric: Asked, numbers: Sequence[Number], *, own: bool) -> Variant:
+    verdicts = [judged(rule, metric.unit, number) for number in numbers]
     return Variant(
-        rule.at_least, rule.times, rule.limit, len(_runs(rule, verdicts)), _tripled(rule, asked.unit, found), own
+        rule.at_least, rule.times, rule.limit, len(_runs(rule, verdicts)), _tripled(rule, metric.unit, numbers), own
     )
 
 
-def _tripled(rule: Rule, unit: Unit, found: Sequence[Number]) -> float | None:
-    """Return the share of windows in which a count, had it been three times as high, would have fired; None where none counted."""
+def _tripled(rule: Rule, unit: Unit, numbers: Sequence[Number]) -> float | None:
+    """Return the share of windows that would fire with three times their count; None where no window has a count."""
     if rule.kind is not Kind.CHANGE or rule.direction is Direction.BELOW or unit is not Unit.COUNT:
         return None
     higher = [
         judged(rule, unit, replace(number, cell=replace(number.cell, value=3 * number.cell.value)))
-        for number in found
+        for number in numbers
         if number.cell.value
     ]
-    known = [one for one in higher if one.verdict is not Verdict.UNKNOWN]
-    return sum(one.verdict is Verdict.FIRED for one in known) / len(known) if known else None
+    known = [verdict for verdict in higher if verdict.verdict is not Verdict.UNKNOWN]
+    return sum(verdict.verdict is Verdict.FIRED for verdict in known) / len(known) if known else None

@@ -1,6 +1,6 @@
-"""What a rule means: which metric, in which windows, and whether it can work at all.
+"""What a rule means: its metric, its windows, and whether it can work.
 
-All kinds but `sla` judge windows that have ended; `sla` judges who waits now.
+Rules of the kind `sla` judge who waits now; all others judge windows that have ended.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from hubbub.model.event import nearest
 from hubbub.model.window import Grain
 
 GRACE = timedelta(minutes=15)
-"""How long after its end a window is judged: what came at its last moment is stored and folded by then."""
+"""How long after its end a window is judged: its last events are stored and folded by then."""
 SHORTER_HORIZON = timedelta(days=1)
-"""After how long metrics are judged that later events can still change, like read rates: most of it has come by then."""
+"""The same for metrics that later events change, like read rates: most receipts have arrived by then."""
 TICK = timedelta(minutes=5)
-"""How often rules are judged, and the length of a window of a state."""
+"""How often rules are judged, and the window of a state."""
 CLOSE_AFTER = {Grain.HOUR: 3, Grain.DAY: 2, Grain.WEEK: 1}
 """Quiet windows after which an incident closes."""
 CLOSE_STATE_AFTER = 3
-"""The same of waits, which are looked at each tick: a quarter of an hour."""
+"""The same for waits, which are judged each tick: a quarter of an hour."""
 HOTSPOT_RATIO = 0.30
 _QUIET = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)\Z")
 _FIXED = {Kind.HOTSPOT: "hotspot_ratio", Kind.SLA: "oldest_waiting_ms", Kind.SOURCE: "events"}
-"""Metrics of kinds that have one of their own."""
+"""Kinds with a fixed metric."""
 
 
 def rule_from(values: Mapping[str, Any]) -> Rule:
-    """Read a rule from plain values, and fill in what its kind fixes. Raises BadInputError naming the field."""
-    known = [one.name for one in fields(Rule)]
+    """Read a rule from plain values, with the fields that its kind fixes. Raises BadInputError naming the field."""
+    known = [field.name for field in fields(Rule)]
     for name in values:
         if name not in known:
             raise BadInputError(f"a rule has no field {str(name)[:80]!r}{nearest(str(name), known)}")
     for name, kinds in (("kind", Kind), ("grain", Grain), ("direction", Direction)):
-        if isinstance(given := values.get(name), str) and given not in list(kinds):
-            raise BadInputError(f"{name}: {given[:40]!r} is not one of {', '.join(kinds)}")
+        if isinstance(member := values.get(name), str) and member not in list(kinds):
+            raise BadInputError(f"{name}: {member[:40]!r} is not one of {', '.join(kinds)}")
     where = values.get("where") or {}
     spelled = {name: [value] if isinstance(value, str) else value for name, value in where.items()}
     try:
@@ -64,35 +64,35 @@ def rule_from(values: Mapping[str, Any]) -> Rule:
 
 
 def plain(rule: Rule) -> dict[str, Any]:
-    """Return a rule as plain values, which `rule_from` reads."""
-    found: dict[str, Any] = msgspec.to_builtins(asdict(rule))
-    return found
+    """Return a rule as plain values for `rule_from`."""
+    values: dict[str, Any] = msgspec.to_builtins(asdict(rule))
+    return values
 
 
 def checked(rule: Rule) -> Asked:
-    """Return the metric of a rule that can work. Raises BadQuestionError for unknown names, BadInputError for the rest."""
+    """Check a rule and return its metric. Raises BadQuestionError for unknown names, BadInputError for the rest."""
     if not rule.name.strip() or len(rule.name) > 200 or not rule.name.isprintable():
         raise BadInputError("name: 1 to 200 printable characters")
     if not rule.metric:
         raise BadInputError("metric: name what the rule watches; 'hubbub metrics' lists them")
-    asked = find(rule.metric)
-    allowed = askable(asked.rollup)
+    metric = find(rule.metric)
+    allowed = askable(metric.rollup)
     for name in (*([rule.by] if rule.by else []), *rule.where):
         if name not in allowed:
-            raise BadQuestionError(f"metric '{asked.name}' has no dimension {name[:80]!r}{nearest(name, allowed)}")
+            raise BadQuestionError(f"metric '{metric.name}' has no dimension {name[:80]!r}{nearest(name, allowed)}")
     if rule.grain not in CLOSE_AFTER:
         raise BadInputError(f"grain: {rule.grain} is not one of {', '.join(CLOSE_AFTER)}")
     if rule.limit is not None and not math.isfinite(rule.limit):
         raise BadInputError("limit: a finite number")
-    _check_kind(rule, asked)
+    _check_kind(rule, metric)
     for name, low, high in (("at_least", 0, 1e9), ("times", 1, 1000), ("close_after", 0, 100), ("most", 1, 1000)):
         if not low <= getattr(rule, name) <= high:
             raise BadInputError(f"{name}: a number from {low:g} to {high:g}")
     quiet_hours(rule.quiet)
-    return asked
+    return metric
 
 
-def _check_kind(rule: Rule, asked: Asked) -> None:
+def _check_kind(rule: Rule, metric: Asked) -> None:
     if rule.kind is Kind.CHANGE:
         if rule.limit is not None:
             raise BadInputError("limit: a rule of the kind change has no limit but floors: at_least and times")
@@ -104,18 +104,20 @@ def _check_kind(rule: Rule, asked: Asked) -> None:
             )
         return
     if rule.limit is None:
-        raise BadInputError(f"limit: a rule of the kind {rule.kind} needs one, in the metric's unit ({asked.unit})")
-    if rule.kind is Kind.BUDGET and not (isinstance(asked.metric, Stored) and asked.unit in (Unit.COUNT, Unit.NUMBER)):
-        raise BadInputError(f"metric: a budget adds up days, and {asked.name} is not a count")
+        raise BadInputError(f"limit: a rule of the kind {rule.kind} needs one, in the metric's unit ({metric.unit})")
+    if rule.kind is Kind.BUDGET and not (
+        isinstance(metric.metric, Stored) and metric.unit in (Unit.COUNT, Unit.NUMBER)
+    ):
+        raise BadInputError(f"metric: a budget adds up days, and {metric.name} is not a count")
     if rule.kind is not Kind.THRESHOLD and rule.direction is not Direction.ABOVE:
         raise BadInputError(f"direction: a rule of the kind {rule.kind} fires above its limit alone")
     if rule.direction is Direction.EITHER:
         raise BadInputError("direction: a limit is passed above or below; 'either' is for rules of the kind change")
 
 
-def delay(asked: Asked) -> timedelta:
-    """Return how long after its end a window of a metric is judged."""
-    ahead = asked.rollup.source.look_ahead
+def delay(metric: Asked) -> timedelta:
+    """Return how long after its end a window of this metric is judged."""
+    ahead = metric.rollup.source.look_ahead
     return GRACE if not ahead else max(GRACE, min(ahead, SHORTER_HORIZON))
 
 
@@ -129,15 +131,15 @@ def quiet_hours(text: str) -> tuple[time, time] | None:
     """Read quiet hours like "22:00-07:00"; None for none. Raises BadInputError."""
     if not text:
         return None
-    found = _QUIET.match(text)
-    if found is None:
+    match = _QUIET.match(text)
+    if match is None:
         raise BadInputError(f"quiet: {text[:40]!r} is not a span of hours like 22:00-07:00")
-    first, last = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    first, last = time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))
     if first == last:
         raise BadInputError("quiet: the hours begin and end at the same time")
     return first, last
 
 
-def counts_things(asked: Asked) -> bool:
+def counts_things(metric: Asked) -> bool:
     """Whether a metric counts, so that a low number may be chance."""
-    return asked.unit is Unit.COUNT and isinstance(asked.metric, Stored | Distinct | First | Quantiles)
+    return metric.unit is Unit.COUNT and isinstance(metric.metric, Stored | Distinct | First | Quantiles)

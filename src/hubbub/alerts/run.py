@@ -1,6 +1,6 @@
-"""A run: the windows that are one incident, from the first that fired until enough quiet ones followed.
+"""A run: the windows of one incident, from the first that fired until enough quiet ones followed.
 
-Quiet windows close a run only when several follow each other, so that a number that swings around its limit rings once.
+Only several quiet windows in a row close a run, so a number that swings around its limit notifies once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from hubbub.model.alert import Direction
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """From the beginning of its first window to the end of the last that fired; `quiet` windows followed.
+    """From the start of its first window to the end of the last that fired; `quiet` windows followed.
 
-    `value` and `usual` are those of the first window, `peak` is the farthest value, of the window that begins at `peak_at`.
+    `value` and `usual` are of the first window; `peak` is the farthest value, in the window that begins at `peak_at`.
     """
 
     slice: str
@@ -32,7 +32,7 @@ class Run:
 
 
 def step(run: Run | None, judged: Judged, close_after: int, direction: Direction) -> Run | None:
-    """Return what becomes of a slice's run (None: there is none) by the verdict on the window after; unknown changes nothing."""
+    """Return a slice's run (None: no run) after the verdict on its next window; unknown changes nothing."""
     if judged.verdict is Verdict.UNKNOWN:
         return run
     if judged.verdict is Verdict.QUIET or judged.value is None:
@@ -57,13 +57,13 @@ def _farther(value: float, run: Run, direction: Direction) -> bool:
 
 
 def runs(judged: Iterable[Judged], close_after: int, direction: Direction) -> list[Run]:
-    """Return the runs of windows that come slice by slice in order of time, each slice's last one maybe still open."""
-    found: list[Run] = []
+    """Return the runs of windows given slice by slice in order of time; the last run of a slice may be open."""
+    closed: list[Run] = []
     open_: dict[str, Run] = {}
-    for one in judged:
-        run = step(open_.pop(one.slice, None), one, close_after, direction)
+    for verdict in judged:
+        run = step(open_.pop(verdict.slice, None), verdict, close_after, direction)
         if run is not None and run.closed_at is not None:
-            found.append(run)
+            closed.append(run)
         elif run is not None:
-            open_[one.slice] = run
-    return sorted([*found, *open_.values()], key=lambda run: (run.start, run.slice))
+            open_[verdict.slice] = run
+    return sorted([*closed, *open_.values()], key=lambda run: (run.start, run.slice))

@@ -1,6 +1,6 @@
-"""The numbers that a rule judges: one for each window and slice, read from the same answers as everybody's.
+"""The numbers that a rule judges: one for each window and slice, from ordinary queries.
 
-A budget adds up the days of a month; of a silent source the hours without an event are taken together.
+A budget adds up the days of a month; for a silent source the hours without an event are added up.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from hubbub.query.usual import LEAST, LOOK_BACK, WEEKS, Ask, History, Usual, usu
 from hubbub.storage.transaction import Transaction
 
 LONGEST_SILENCE = 168
-"""Hours that are taken together at most; a source from which fewer than 7 events a week come is never called silent."""
+"""Most hours to add up; a source with fewer than 7 events a week is never called silent."""
 SEEN = timedelta(weeks=4)
-"""A slice that was seen in this time is judged, whether anything of it is in the window or not."""
+"""A slice seen in this time before the window is judged, even if the window has nothing of it."""
 MOST_SLICES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A tenant's facts at one moment: what answers questions, and what they are read from (see `Queries.asking`)."""
+    """A tenant's facts at one moment: how to ask, and the transaction to read from (see `Queries.asking`)."""
 
     tenant: Tenant
     ask: Ask
@@ -39,7 +39,7 @@ class Facts:
 def series_of(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Iterator[Number]:
     """Yield the numbers of a rule over the windows that begin in `[start, end)` (aware), slice by slice in order of time.
 
-    The windows at both ends are whole; whether they have ended is what each number's state says.
+    The windows at both ends are whole; each number's state says whether its window has ended.
     """
     question = Question(
         (rule.metric,), window_of(start, rule.grain, facts.tenant.tz).start, _end(end, rule, facts.tenant), rule.grain,
@@ -57,14 +57,14 @@ def series_of(facts: Facts, rule: Rule, start: datetime, end: datetime) -> Itera
 
 
 def now_waiting(facts: Facts, rule: Rule, start: datetime, now: datetime) -> Iterator[Number]:
-    """Yield how long the longest waiting conversation of each slice has waited at a moment, in ms."""
-    asked = Question((rule.metric,), start, now, Grain.TOTAL, (rule.by,) if rule.by else (), rule.where)
-    for row in facts.ask(asked).each():
+    """Yield the longest present wait of each slice, in ms."""
+    question = Question((rule.metric,), start, now, Grain.TOTAL, (rule.by,) if rule.by else (), rule.where)
+    for row in facts.ask(question).each():
         yield Number(start, now, slice_of(tuple(row.dims.values())), row.cells[rule.metric])
 
 
 def slice_of(dims: tuple[str | None, ...]) -> str:
-    """Return how a slice is called: the value of its dimension, `(none)` where it has none, "" for the whole."""
+    """Return the name of a slice: the value of its dimension, `(none)` without a value, "" for the whole."""
     return NONE if dims == (None,) else "".join(value or "" for value in dims)
 
 
@@ -73,7 +73,7 @@ def _end(end: datetime, rule: Rule, tenant: Tenant) -> datetime:
 
 
 def _pieces(facts: Facts, question: Question, rule: Rule) -> Iterator[Question]:
-    """Yield the question, in pieces of some slices each where it would have more rows than an answer may."""
+    """Yield the question, split by slices where its answer would have too many rows."""
     if not rule.by:
         yield question
         return
@@ -88,7 +88,7 @@ def _pieces(facts: Facts, question: Question, rule: Rule) -> Iterator[Question]:
 
 
 def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Number, tuple[str | None, ...]]]:
-    """Yield an answer's numbers from a moment on."""
+    """Yield an answer's numbers from `start` on, with their dimensions."""
     (name,) = answer.question.metrics
     for row in answer.each():
         if row.start >= start:
@@ -98,8 +98,8 @@ def _rows(facts: Facts, answer: Answer, start: datetime) -> Iterator[tuple[Numbe
 
 
 def _as_they_are(facts: Facts, question: Question) -> Iterator[Number]:
-    asked = replace(question, start=question.start - SEEN) if question.by else question
-    yield from (number for number, _ in _rows(facts, facts.ask(asked), question.start))
+    wider = replace(question, start=question.start - SEEN) if question.by else question
+    yield from (number for number, _ in _rows(facts, facts.ask(wider), question.start))
 
 
 def _beside_usual(facts: Facts, question: Question) -> Iterator[Number]:
@@ -109,7 +109,7 @@ def _beside_usual(facts: Facts, question: Question) -> Iterator[Number]:
 
 
 def _added_up(facts: Facts, question: Question) -> Iterator[Number]:
-    """Yield the sums since the month began, day by day; one that lacks a day is as incomplete as that day."""
+    """Yield the sum since the month began, day by day; a sum takes the state of a missing day in it."""
     tz = facts.tenant.tz
     month = window_of(question.start, Grain.MONTH, tz).start
     sums: dict[tuple[datetime, str], Cell] = {}
@@ -127,7 +127,7 @@ def _sum(sofar: Cell, day: Cell) -> Cell:
 
 
 def _silences(facts: Facts, question: Question) -> Iterator[Number]:
-    """Yield each hour's count; of an hour without an event, `usual.median` is what was expected since the last one came."""
+    """Yield each hour's count; without an event, `usual.median` is the number expected since the last one."""
     since = question.start - timedelta(hours=LONGEST_SILENCE)
     answer, history = with_history(facts.ask, facts.reading, facts.tenant, replace(question, start=since))
     quiet: dict[str, list[datetime]] = {}
@@ -142,19 +142,19 @@ def _silences(facts: Facts, question: Question) -> Iterator[Number]:
 
 
 def _expected(history: History, hours: Sequence[datetime], dims: tuple[str | None, ...]) -> Usual:
-    """Return how many events were expected in these hours: median and least of what came in the same ones of earlier weeks.
+    """Return how many events were expected in these hours: median and least of the same hours in earlier weeks.
 
-    Hours are taken together from the last one backwards, until enough were expected and no week was silent in them.
+    Hours are added up backwards, until enough events were expected and no week was silent in them.
     """
     sums: list[float | None] = [0.0] * LOOK_BACK
-    found = Usual(None, None, 0)
+    expected = Usual(None, None, 0)
     for hour in reversed(hours[-LONGEST_SILENCE:]):
         earlier = history.earlier(hour, dims)
         sums = [None if a is None or b is None else a + b for a, b in zip(sums, earlier, strict=True)]
-        known = [one for one in sums if one is not None][:WEEKS]
+        known = [total for total in sums if total is not None][:WEEKS]
         if len(known) < LEAST:
             break
-        found = Usual(float(median(known)), None, len(known), min(known))
+        expected = Usual(float(median(known)), None, len(known), min(known))
         if median(known) >= FEWEST and min(known) > 0:
             break
-    return found
+    return expected

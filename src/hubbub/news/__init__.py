@@ -1,1 +1,1 @@
-"""The news: which numbers of a stretch of days are unusual, how much, and what made them so; for pages, mails and programs."""
+"""The news: which numbers of some days are unusual, by how much, and why; for pages, mails and programs."""

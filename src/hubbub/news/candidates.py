@@ -1,7 +1,7 @@
-"""What can be news: a table of numbers, with the words for each way it may go, and how much of it there must be.
+"""What can be news: a table of numbers, with a sentence for each direction and floors.
 
-A number is news beyond its own noise alone (`query/usual_stretch.py`). The floors here say from where on that matters to people:
-`least_n` things that it goes over, and `least`, how far from usual it must be. Which way is bad is said by the metric itself.
+A number is news only beyond its noise (`query/usual_stretch.py`) and beyond these floors: `least_n` things in it, and `least`
+distance from usual. The metric itself says which direction is bad.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A number that can be news. `up` and `down` begin its sentence, with `{value}` and `{slice}`; empty: that way is none.
+    """A number that can be news. `up` and `down` begin its sentence, with `{value}` and `{slice}`; empty: never news.
 
-    `least`: of shares as much more or less (0.05 is 5 points), of all else so many times as much or as little as usual.
-    `by` is a dimension of which each value is judged for itself, `weight` how much people mind. `name` is what it is called among
-    others, `things` what it goes over.
+    `least`: for shares the difference from usual (0.05 is 5 points), for all else the ratio. `by`: a dimension whose values are
+    judged one by one. `weight`: how much people mind. `name`: its name in a list. `things`: what it counts or averages over.
     """
 
     metric: str
@@ -63,4 +62,4 @@ CANDIDATES: tuple[Candidate, ...] = (
         1.2,
     ),
 )  # fmt: skip
-"""Of numbers that are as far from usual by their weight, the first one comes first."""
+"""The order breaks ties in weighted distance from usual."""

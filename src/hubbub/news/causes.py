@@ -1,7 +1,7 @@
-"""What moved a number, for people: the rows of one dimension, each thing once, out of what `changes` answers.
+"""What moved a number: the rows of one dimension, from an answer of `changes`.
 
-Left out, and said so: dimensions that have one row, which is the whole; rows of a channel that are one room's; parts that move the
-number less than chance would; and rows without a name.
+Left out, with a note: dimensions with one row, which is the whole; a channel with the same numbers as a room; parts that moved the
+number less than chance would; rows without a name.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hubbub.metrics.definition import WITHIN, Unit
 from hubbub.query.distributions import QUANTILES
 
 MOST = 6
-"""Rows that are shown."""
+"""Most rows shown."""
 LEAST_SHARE = 0.1
-"""Of the difference: what moved the number less is left out."""
+"""Smallest share of the difference that is shown."""
 CHANCE = 3
 """Standard errors below which the change of a part is chance."""
 FINE = ("channel_id", "staff_id", "topic", "intent", "account_id", "channel")
-"""Of dimensions that tell nearly as much, the first one is taken: a room says more than its channel."""
+"""The first of the dimensions that explain nearly as much is shown: a room says more than its channel."""
 NEARLY = 0.8
 NAMES = {
     "channel": "channels", "channel_id": "rooms", "account_id": "accounts", "staff_id": "staff", "topic": "topics",
@@ -31,7 +31,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A part of a number, and how much of the difference it made; `same` is another dimension's value with the same rows."""
+    """A part of a number and its contribution to the difference; `same`: a value of another dimension with the same rows."""
 
     dimension: str
     value: str
@@ -40,13 +40,13 @@ class Cause:
     n: int
     contribution: float
     share: float
-    """Of the difference; below 0 it worked against it."""
+    """Part of the difference, 1 for all of it; negative against it."""
     same: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """The rows of the dimension that explains most, the greatest first, and what was left out, in words."""
+    """The rows of the dimension that explains most, greatest first; `left_out` in words."""
 
     dimension: str
     rows: tuple[Cause, ...]
@@ -54,7 +54,7 @@ class Causes:
 
 
 def made_of(metric: str, near: float | None) -> str:
-    """Return the metric whose parts say what moved a metric: itself, or of a percentile the share within the limit next to it."""
+    """Return the metric whose parts explain a change: itself or, for a percentile, the share within the limit nearest to `near`."""
     name, _, statistic = metric.partition(".")
     if statistic not in QUANTILES:
         return metric
@@ -64,7 +64,7 @@ def made_of(metric: str, near: float | None) -> str:
 
 
 def causes(changes: Mapping[str, Any]) -> Causes:
-    """Return what moved a number, out of an answer of `changes`."""
+    """Return the causes in an answer of `changes`."""
     difference, unit = changes["difference"], changes["unit"]
     if not difference:
         return Causes("", (), "")
@@ -74,25 +74,25 @@ def causes(changes: Mapping[str, Any]) -> Causes:
     able = [name for name in _in_order(known) if name not in wholes and known[name]]
     if not able:
         return Causes("", (), _wholes(wholes))
-    most = max(_told(known[name], difference) for name in able)
-    dimension = next(name for name in able if _told(known[name], difference) >= min(most, NEARLY * most))
+    most = max(_greatest_share(known[name], difference) for name in able)
+    dimension = next(name for name in able if _greatest_share(known[name], difference) >= min(most, NEARLY * most))
     rows = known[dimension]
-    kept = [row for row in rows if _matters(row, difference, unit)]
+    moving = [row for row in rows if _matters(row, difference, unit)]
     doubles = {_key(row): row["value"] for row in known.get("channel", [])} if dimension == "channel_id" else {}
-    found = tuple(
+    top = tuple(
         Cause(
             dimension, row["value"], row["before"], row["after"], row["n"], row["contribution"], row["contribution"] / difference,
             str(doubles.get(_key(row), "")),
         )
-        for row in kept[:MOST]
+        for row in moving[:MOST]
     )  # fmt: skip
     others = (dimensions[dimension]["others"] or {}).get("count", 0)
-    quiet = len(dimensions[dimension]["rows"]) - len(found) + others
-    return Causes(dimension, found, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
+    quiet = len(dimensions[dimension]["rows"]) - len(top) + others
+    return Causes(dimension, top, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
 
 
 def only(changes: Mapping[str, Any], dimension: str) -> Cause | None:
-    """Return the one value of a dimension, where all of a number is in it."""
+    """Return the only value of a dimension that has all of a number, else None."""
     rows = changes["dimensions"].get(dimension, {}).get("rows", [])
     if len(rows) != 1 or rows[0]["value"] is None:
         return None
@@ -104,8 +104,8 @@ def _in_order(known: Mapping[str, Sequence[Any]]) -> list[str]:
     return sorted(known, key=lambda name: FINE.index(name) if name in FINE else len(FINE))
 
 
-def _told(rows: Sequence[Mapping[str, Any]], difference: float) -> float:
-    """Return how much of the difference the greatest part made."""
+def _greatest_share(rows: Sequence[Mapping[str, Any]], difference: float) -> float:
+    """Return the greatest share of the difference among the rows."""
     return max((float(row["contribution"]) / difference for row in rows), default=0.0)
 
 
@@ -114,13 +114,13 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _matters(row: Mapping[str, Any], difference: float, unit: str) -> bool:
-    """Whether a part moved the number more than a tenth of the difference, and more than chance would."""
+    """Whether a part made at least a tenth of the difference, and more than chance would."""
     moved = abs(float(row["contribution"]))
     return moved >= LEAST_SHARE * abs(difference) and moved > CHANCE * _error(row, difference, unit)
 
 
 def _error(row: Mapping[str, Any], difference: float, unit: str) -> float:
-    """Return the standard error of what a part did to the whole: of counts, and of shares and durations by its weight in it."""
+    """Return the standard error of a contribution: for counts, or for shares and durations by their weight in the whole."""
     if unit == Unit.COUNT:
         return math.sqrt(max(1.0, row["n"] + row["n_before"]) / 2)
     if row["before"] is None or row["after"] is None:

@@ -1,4 +1,4 @@
-"""Judging one number: whether it is news, and which way it went."""
+"""Judge a number: whether it is news, and its direction."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hubbub.query.result import Cell
 from hubbub.query.usual import Usual
 
 FURTHEST = 99.0
-"""The size of what is not comparable with its noise, because there was none."""
+"""Size of a number without noise."""
 
 
 class Verdict(StrEnum):
-    """What is said of a number."""
+    """How a number compares with its usual range."""
 
     NEWS = "news"
     """It lies beyond its noise, and far enough for people to care."""
     BEYOND = "beyond"
-    """It lies beyond its noise, but is of few things, or hardly other than usual."""
+    """It lies beyond its noise, but is about few things or close to usual."""
     USUAL = "usual"
     UNKNOWN = "unknown"
-    """It has no value, or what is usual of it is not known."""
+    """It has no value, or its usual range is not known."""
 
 
 class Way(StrEnum):
-    """Which way a number went; better or worse where one of them is."""
+    """Direction of a number; better or worse where the metric says so."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -39,7 +39,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict, the way, and how many times as far from the middle as its noise reaches."""
+    """Verdict, direction, and `size`: distance from the median in widths of its noise."""
 
     verdict: Verdict
     way: Way = Way.NONE
@@ -47,9 +47,9 @@ class Judged:
 
 
 def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candidate: Candidate | None) -> Judged:
-    """Return what is said of a number. `previous` is the one that it is compared with: what was so before is no news.
+    """Judge a number. `previous` is its comparison, None without: what was so before is no news.
 
-    Without a candidate nothing is news: a number is beyond its noise, or it is not.
+    Without a candidate no number is news, only beyond its noise or not.
     """
     value = cell.value
     if value is None or usual.median is None or usual.low is None or usual.high is None:
@@ -62,13 +62,13 @@ def judged(metric: str, cell: Cell, usual: Usual, previous: float | None, candid
     half = (usual.high if rises else usual.median) - (usual.median if rises else usual.low)
     size = min(FURTHEST, abs(value - usual.median) / half) if half > 0 else FURTHEST
     has_words = candidate is not None and bool(candidate.up if rises else candidate.down)
-    near = usual.median if previous is None else min(usual.median, previous, key=lambda one: abs(value - one))
+    near = usual.median if previous is None else min(usual.median, previous, key=lambda other: abs(value - other))
     matters = has_words and candidate is not None and _matters(candidate, find(metric).unit, cell, near)
     return Judged(Verdict.NEWS if matters else Verdict.BEYOND, way_of(metric, rises=rises), size)
 
 
 def way_of(metric: str, *, rises: bool) -> Way:
-    """Return whether up or down is better or worse for a metric, or just that where it is neither."""
+    """Return the direction of a metric: better or worse where it has one, else up or down."""
     better = find(metric).better
     if better is None:
         return Way.UP if rises else Way.DOWN

@@ -1,7 +1,6 @@
-"""The news of a stretch of days: its numbers beside what is usual of them, and the worst that lie beyond, with their cause.
+"""The news of some days: their numbers beside the usual range, and the worst outliers with their cause.
 
-One mechanism for pages, digests and programs. At most three points, those that went the wrong way first; of a quiet stretch none,
-and a sentence that says so.
+One mechanism for pages, digests and programs. At most three points, worse ones first; quiet days have none, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from hubbub.query.usual_stretch import Stretch, usual_of_stretch
 from hubbub.storage.transaction import Transaction
 
 MOST = 3
-"""Points at most."""
+"""Most points."""
 LEAST_CAUSE = 0.3
-"""Of the difference: a cause that explains less is left out."""
+"""Smallest share of the difference that a cause must explain."""
 ROOM = "channel_id"
 LONGEST = timedelta(days=366)
 """A longer stretch has no news: eight weeks say nothing of years."""
 Label = Callable[[str, str], str]
-"""Gives what a dimension's value is called."""
+"""Dimension and value to display name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the stretch beside what is usual of it, and the one before it; `slice` is empty for the whole."""
+    """A number of the days beside its usual range and its comparison; `slice` is empty for the whole."""
 
     metric: str
     dimension: str
@@ -52,15 +51,15 @@ class Number:
     usual: Usual
     judged: Judged
     course: tuple[UsualRow, ...] = ()
-    """Its windows, each beside what is usual there, where a grain was asked for."""
+    """Its windows with their usual ranges, if the question has a grain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A number that is news: in words, with its cause, and under which filters its rows are found.
+    """A number that is news: in words, with its cause, and the filters that find its rows.
 
-    `head` says what happened, `change` how far it is from before, or else from usual, `usual` what is usual where `change` does
-    not say so, `because` what made it so.
+    `head` says what happened, `change` the distance from before or else from usual, `usual` the usual range where `change` does
+    not, `because` the cause.
     """
 
     number: Number
@@ -71,7 +70,7 @@ class Point:
     cause: Cause | None
     where: Mapping[str, tuple[str, ...]]
     things: str = ""
-    """What the number goes over: ratings, conversations."""
+    """What the number counts or averages over: ratings, conversations."""
 
     @property
     def sentence(self) -> str:
@@ -81,13 +80,13 @@ class Point:
 
     @property
     def whole(self) -> str:
-        """The same, with what is usual."""
+        """The same, with the usual range."""
         return f"{self.sentence} {self.usual}." if self.usual else self.sentence
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The news of `[start, end)`: a sentence, its points, the worst first, and every number that was judged."""
+    """The news of `[start, end)`: a sentence, points (worst first), and every judged number."""
 
     start: datetime
     end: datetime
@@ -99,8 +98,8 @@ class News:
     freshness: Mapping[str, Any]
 
     def number(self, metric: str) -> Number | None:
-        """Return the whole's number of a metric, where it was judged."""
-        return next((one for one in self.numbers if one.metric == metric and not one.dimension), None)
+        """Return the judged number of a metric for the whole, or None."""
+        return next((n for n in self.numbers if n.metric == metric and not n.dimension), None)
 
     def public(self, tenant: Tenant) -> dict[str, Any]:
         """Return the public form: plain values, moments in the tenant's zone."""
@@ -110,8 +109,8 @@ class News:
             "before": [at.astimezone(tenant.tz).isoformat() for at in self.before] if self.before else None,
             "lead": self.lead,
             "rest": self.rest,
-            "points": [_point(one) for one in self.points],
-            "numbers": [{**_number(one), **_course(one, tenant)} for one in self.numbers],
+            "points": [_point(point) for point in self.points],
+            "numbers": [{**_number(number), **_course(number, tenant)} for number in self.numbers],
             "freshness": dict(self.freshness),
         }
 
@@ -119,18 +118,18 @@ class News:
 def news(
     ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime, label: Label, *, most: int = MOST
 ) -> News:
-    """Return the news of a question's range under its filters, compared with what its `compare` names.
+    """Return the news of a question's range under its filters, compared as its `compare` says.
 
-    Its metrics are judged beside those of `CANDIDATES`, and none of them becomes a point. What does not know a filter is left out.
-    With a `grain` they have their course; each dimension of `by` has numbers for each of its values, too.
+    Its metrics are judged beside `CANDIDATES`, but become no points. Metrics that do not have a filter's dimension are left out.
+    With a `grain` its metrics have a course; each value of a dimension of `by` has a number, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
     numbers, answer = _judge_all(ask, reading, tenant, question, now)
-    worst = sorted(_once([one for one in numbers if one.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
-    points = tuple(_point_of(ask, tenant, question, now, one, label) for one in worst)
+    worst = sorted(_once([number for number in numbers if number.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
+    points = tuple(_point_of(ask, tenant, question, now, number, label) for number in worst)
     span = answer.get("compared_with")
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
-    known = [one for one in numbers if not one.dimension and one.judged.verdict is not Verdict.UNKNOWN]
+    known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
     begun = question.start < now
     return News(
         question.start, min(question.end, now) if begun else question.end, before,
@@ -140,8 +139,8 @@ def news(
 
 
 def check_dimensions(question: Question) -> None:
-    """Raise BadQuestionError for a filter or a split that no number knows."""
-    metrics = {*question.metrics, *(one.metric for one in CANDIDATES)}
+    """Raise BadQuestionError for a dimension in `where` or `by` that no number has."""
+    metrics = {*question.metrics, *(candidate.metric for candidate in CANDIDATES)}
     known = {name for metric in metrics for name in askable(find(metric).rollup)}
     for name in (*question.where, *question.by):
         if name not in known:
@@ -149,12 +148,12 @@ def check_dimensions(question: Question) -> None:
 
 
 def compared(question: Question, now: datetime) -> str:
-    """Return what a range is compared with where nothing is said: less than a week with the same weekdays."""
+    """Return the default comparison of a range: `weekdays` for less than a week, else `previous`."""
     return "weekdays" if min(question.end, now) - question.start < timedelta(days=6) else "previous"
 
 
 def _candidates(question: Question) -> list[Candidate]:
-    return [one for one in CANDIDATES if _knows(one.metric, [*question.where, *([one.by] if one.by else [])])]
+    return [c for c in CANDIDATES if _knows(c.metric, [*question.where, *([c.by] if c.by else [])])]
 
 
 def _knows(metric: str, dimensions: Sequence[str]) -> bool:
@@ -165,50 +164,50 @@ def _knows(metric: str, dimensions: Sequence[str]) -> bool:
 def _judge_all(
     ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime
 ) -> tuple[list[Number], Mapping[str, Any]]:
-    """Return every judged number, the whole's and those of slices, and how fresh they are."""
+    """Return every judged number, of the whole and of slices, and the freshness."""
     candidates = _candidates(question)
-    by_metric = {one.metric: one for one in candidates if not one.by}
-    asked = [
+    by_metric = {candidate.metric: candidate for candidate in candidates if not candidate.by}
+    of_whole = [
         *by_metric,
         *(name for name in question.metrics if name not in by_metric and _knows(name, list(question.where))),
     ]
     comparable = _is_comparable(question, now)
-    if not asked or question.start >= now or question.end - question.start > LONGEST:
+    if not of_whole or question.start >= now or question.end - question.start > LONGEST:
         return [], {}
-    groups = [(tuple(asked), ()), *(((one.metric,), (one.by,)) for one in candidates if one.by), *_slices(question)]
+    groups = [(tuple(of_whole), ()), *(((c.metric,), (c.by,)) for c in candidates if c.by), *_slices(question)]
     question, grain = replace(question, grain=Grain.TOTAL, by=()), question.grain
-    found: list[Number] = []
+    numbers: list[Number] = []
     freshness: Mapping[str, Any] = {}
     for metrics, by in groups:
-        one = replace(question, metrics=metrics, by=by)
-        answer = ask(one)
+        split = replace(question, metrics=metrics, by=by)
+        answer = ask(split)
         freshness = freshness or answer.freshness
         rows = {tuple(row.dims.values()): row for row in answer.each()}
         for stretch in usual_of_stretch(ask, reading, tenant, answer, now):
             of_slice = next((c for c in candidates if c.by and (c.by,) == by and c.metric == stretch.metric), None)
             candidate = of_slice if by else by_metric.get(stretch.metric)
-            found.append(_judged(stretch, by, rows.get(stretch.dims), candidate, comparable=comparable))
+            numbers.append(_judged(stretch, by, rows.get(stretch.dims), candidate, comparable=comparable))
     if grain is Grain.TOTAL or not question.metrics:
-        return found, freshness
+        return numbers, freshness
     courses = _courses(ask, reading, tenant, replace(question, grain=grain, compare=None))
-    return [one if one.dimension else replace(one, course=courses.get(one.metric, ())) for one in found], freshness
+    return [n if n.dimension else replace(n, course=courses.get(n.metric, ())) for n in numbers], freshness
 
 
 def _slices(question: Question) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield, for each dimension of a question, the metrics that know it."""
+    """Yield, for each dimension in `by`, the question's metrics that have it."""
     for name in question.by:
-        if metrics := tuple(one for one in question.metrics if _knows(one, [*question.where, name])):
+        if metrics := tuple(metric for metric in question.metrics if _knows(metric, [*question.where, name])):
             yield metrics, (name,)
 
 
 def _courses(ask: Ask, reading: Transaction, tenant: Tenant, question: Question) -> dict[str, tuple[UsualRow, ...]]:
     known = tuple(name for name in question.metrics if _knows(name, list(question.where)))
-    found = usual_of_each(ask, reading, tenant, replace(question, metrics=known)) if known else []
-    return {one.question.metrics[0]: one.rows for one in found}
+    series = usual_of_each(ask, reading, tenant, replace(question, metrics=known)) if known else []
+    return {usual.question.metrics[0]: usual.rows for usual in series}
 
 
 def _is_comparable(question: Question, now: datetime) -> bool:
-    """Whether the period before has the same weekdays, so that a number may be held against it."""
+    """Whether the period before has the same weekdays, so that numbers are comparable."""
     days = (min(question.end, now) - question.start) / timedelta(days=1)
     return question.compare in ("week", "weekdays") or days >= 27 or abs(days - 7 * round(days / 7)) <= 1
 
@@ -225,88 +224,90 @@ def _judged(
     return Number(stretch.metric, by[0] if by else "", slice_, unit, stretch.cell, previous, stretch.usual, verdict)
 
 
-_ORDER = {one.metric: (place, one.weight) for place, one in enumerate(CANDIDATES)}
+_ORDER = {candidate.metric: (place, candidate.weight) for place, candidate in enumerate(CANDIDATES)}
 _FAR = 3.0
-"""Times its noise from where on a number is just far from usual."""
+"""Size from which numbers count as equally far from usual."""
 
 
-def _rank(one: Number) -> tuple[int, float, int]:
-    """Worse comes first, then what is of single slices, then what is neither, then better; of these the farther by weight."""
-    level = 0 if one.judged.way is Way.WORSE else 1 if one.dimension else 3 if one.judged.way is Way.BETTER else 2
-    place, weight = _ORDER[one.metric]
-    return level, -weight * min(one.judged.size, _FAR), place
+def _rank(number: Number) -> tuple[int, float, int]:
+    """Sort key: worse first, then slices, then neutral, then better; within each by weighted size."""
+    way = number.judged.way
+    level = 0 if way is Way.WORSE else 1 if number.dimension else 3 if way is Way.BETTER else 2
+    place, weight = _ORDER[number.metric]
+    return level, -weight * min(number.judged.size, _FAR), place
 
 
 def _once(numbers: Sequence[Number]) -> list[Number]:
-    """Return one number of each kind, the farthest from usual: of a duration's statistics, and of a dimension's values."""
-    found: dict[tuple[str, str], Number] = {}
-    for one in sorted(numbers, key=lambda one: -one.judged.size):
-        found.setdefault((one.metric.partition(".")[0], one.dimension), one)
-    return list(found.values())
+    """Return the farthest number of each kind: one of a duration's statistics, one of a dimension's values."""
+    farthest: dict[tuple[str, str], Number] = {}
+    for number in sorted(numbers, key=lambda number: -number.judged.size):
+        farthest.setdefault((number.metric.partition(".")[0], number.dimension), number)
+    return list(farthest.values())
 
 
-def _point_of(ask: Ask, tenant: Tenant, question: Question, now: datetime, one: Number, label: Label) -> Point:
-    candidate = next(c for c in CANDIDATES if c.metric == one.metric and bool(c.by) == bool(one.dimension))
-    where = dict(question.where) | ({one.dimension: (one.slice,)} if one.dimension else {})
-    metric = made_of(one.metric, one.previous or one.usual.median)
-    asked = replace(question, metrics=(metric,), where=where, by=(), cut=())
-    row = _cause(ask, tenant, asked, now, one)
-    rises = one.usual.median is not None and (one.cell.value or 0) > one.usual.median
-    named = label(one.dimension, one.slice) if one.dimension else ""
-    by = sentences.within(metric) if metric != one.metric else ""
+def _point_of(ask: Ask, tenant: Tenant, question: Question, now: datetime, number: Number, label: Label) -> Point:
+    candidate = next(c for c in CANDIDATES if c.metric == number.metric and bool(c.by) == bool(number.dimension))
+    where = dict(question.where) | ({number.dimension: (number.slice,)} if number.dimension else {})
+    metric = made_of(number.metric, number.previous or number.usual.median)
+    narrowed = replace(question, metrics=(metric,), where=where, by=(), cut=())
+    row = _cause(ask, tenant, narrowed, now, number)
+    rises = number.usual.median is not None and (number.cell.value or 0) > number.usual.median
+    named = label(number.dimension, number.slice) if number.dimension else ""
+    by = sentences.within(metric) if metric != number.metric else ""
     because = sentences.because(row, label(row.dimension, row.value), by) if row else ""
     rows_of = {**where, **({row.dimension: (row.value,)} if row else {})}
-    change = sentences.change(one)
+    change = sentences.change(number)
     return Point(
-        one, sentences.head(candidate, one, named, rises=rises), change or sentences.expected(one),
-        sentences.usual(candidate, one) if change else "", because, row,
-        rows_of if _knows(one.metric, list(rows_of)) else where, candidate.things,
+        number, sentences.head(candidate, number, named, rises=rises), change or sentences.expected(number),
+        sentences.usual(candidate, number) if change else "", because, row,
+        rows_of if _knows(number.metric, list(rows_of)) else where, candidate.things,
     )  # fmt: skip
 
 
-def _cause(ask: Ask, tenant: Tenant, asked: Question, now: datetime, one: Number) -> Cause | None:
-    """Return the part that made most of a change, where it made enough; of a slice also the one room that all of it is in."""
-    if not _knows(asked.metrics[0], list(asked.where)):
+def _cause(ask: Ask, tenant: Tenant, narrowed: Question, now: datetime, number: Number) -> Cause | None:
+    """Return the cause that explains most of a change, if enough; for a slice also the only room it is in."""
+    if not _knows(narrowed.metrics[0], list(narrowed.where)):
         return None
-    found = changes_of(ask, now, tenant, asked)
-    if one.dimension:
-        everything = {name: values for name, values in asked.where.items() if name != one.dimension}
-        known = ask(replace(asked, where=everything, by=(ROOM,), compare=None)) if _knows(one.metric, [ROOM]) else None
-        whole = only(found, ROOM) if known is not None and len(known.dims) > 1 else None
+    change = changes_of(ask, now, tenant, narrowed)
+    if number.dimension:
+        everything = {name: values for name, values in narrowed.where.items() if name != number.dimension}
+        by_room = replace(narrowed, where=everything, by=(ROOM,), compare=None)
+        known = ask(by_room) if _knows(number.metric, [ROOM]) else None
+        whole = only(change, ROOM) if known is not None and len(known.dims) > 1 else None
         if whole is not None:
             return whole
-    return next((row for row in causes(found).rows if row.share >= LEAST_CAUSE), None)
+    return next((row for row in causes(change).rows if row.share >= LEAST_CAUSE), None)
 
 
-def _number(one: Number) -> dict[str, Any]:
-    cell, usual = one.cell, one.usual
+def _number(number: Number) -> dict[str, Any]:
+    cell, usual = number.cell, number.usual
     return {
-        "metric": one.metric, "dimension": one.dimension or None, "slice": one.slice or None, "unit": one.unit.value,
-        "value": cell.value, "n": cell.n, "state": cell.state, "previous": one.previous,
+        "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,
+        "value": cell.value, "n": cell.n, "state": cell.state, "previous": number.previous,
         "usual": {"median": usual.median, "spread": usual.spread, "n": usual.n, "low": usual.low, "high": usual.high},
-        "verdict": one.judged.verdict.value, "way": one.judged.way.value or None, "size": round(one.judged.size, 3),
+        "verdict": number.judged.verdict.value, "way": number.judged.way.value or None, "size": round(number.judged.size, 3),
     }  # fmt: skip
 
 
-def _course(one: Number, tenant: Tenant) -> dict[str, Any]:
+def _course(number: Number, tenant: Tenant) -> dict[str, Any]:
     rows = [
         {
             "window": row.start.astimezone(tenant.tz).isoformat(), "value": row.cell.value, "n": row.cell.n,
             "state": row.cell.state, "low": row.usual.low, "high": row.usual.high, "median": row.usual.median,
         }
-        for row in one.course
+        for row in number.course
     ]  # fmt: skip
     return {"course": rows} if rows else {}
 
 
-def _point(one: Point) -> dict[str, Any]:
-    cause = one.cause
+def _point(point: Point) -> dict[str, Any]:
+    cause = point.cause
     return {
-        **_number(one.number), "head": one.head, "things": one.things, "change": one.change, "in_words": one.usual or None,
-        "because": one.because or None, "sentence": one.sentence,
+        **_number(point.number), "head": point.head, "things": point.things, "change": point.change,
+        "in_words": point.usual or None, "because": point.because or None, "sentence": point.sentence,
         "cause": {
             "dimension": cause.dimension, "value": cause.value, "before": cause.before, "after": cause.after, "n": cause.n,
             "contribution": cause.contribution, "share": cause.share, "same": cause.same or None,
         } if cause else None,
-        "where": {name: list(values) for name, values in one.where.items()},
+        "where": {name: list(values) for name, values in point.where.items()},
     }  # fmt: skip

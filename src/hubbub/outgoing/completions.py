@@ -1,4 +1,4 @@
-"""Chat completions, as OpenAI's API and all that speak like it give them: asked once, and read with care."""
+"""Chat completions of OpenAI's API and compatible ones: one request, and a checked answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUOTA = "Add credit to the account of the endpoint, or use another one"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model answers: the base address, its key or an empty text, the model's name, and seconds to wait."""
+    """Where a model answers: base address, key (may be empty), model name, timeout in seconds."""
 
     url: str
     key: str
@@ -27,7 +27,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A model's text, whole, and the tokens that were read and written; 0 where it does not say."""
+    """A model's whole text, and the tokens read and written; 0 if unknown."""
 
     text: str
     tokens_in: int = 0
@@ -35,7 +35,7 @@ class Completion:
 
 
 def complete(http: Outgoing, endpoint: Endpoint, messages: Sequence[dict[str, str]]) -> Completion:
-    """Return what a model says next. Raises UpstreamUnavailableError or UpstreamRefusedError, without any text in them."""
+    """Complete a conversation. Raises UpstreamUnavailableError or UpstreamRefusedError, which hold no texts."""
     answer = http.send(
         "POST", f"{endpoint.url.rstrip('/')}/chat/completions", body={"model": endpoint.model, "messages": list(messages)},
         headers={"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}, timeout=endpoint.timeout,

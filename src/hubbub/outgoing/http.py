@@ -1,11 +1,11 @@
-"""The one way out: HTTP calls to other services, bounded in time and size, and never into the private network.
+"""All HTTP calls to other services: bounded in time and size, and never into a private network.
 
-A host name is resolved once, every address is looked at, and the connection goes to an address that was looked at, so that
-a name whose address changes meanwhile (rebinding) leads nowhere. Redirects are not followed, proxies of the environment
-not used, and tokens travel over https alone; `allow_private_hosts` names the hosts for which this does not hold.
+A host name is resolved once, every address is checked, and the connection goes to a checked address, so DNS rebinding does not
+work. Redirects are not followed, proxies of the environment not used, and tokens travel over https only; `allow_private_hosts`
+names the exceptions.
 
-What went wrong ends as one of two errors: `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to
-act). Neither names more of an address than its host, nor anything that was sent or answered.
+There are two errors: `UpstreamUnavailableError` (try again) and `UpstreamRefusedError` (a person has to act). They name the host,
+never the rest of an address nor any content.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logging.getLogger("httpx2").setLevel(
 TIMEOUT = 30.0
 MAX_BYTES = 16 << 20
 LONGEST_WAIT = 3600.0
-"""Seconds; a service that asks for a longer pause is asked again after this."""
+"""Longest pause in seconds, even if a service asks for more."""
 
 _NO_ADDRESS, _SET_ONE = "the address is no http or https address", "Set one like https://host/path"
 _BUSY = frozenset({408, 425, 429})
@@ -50,7 +50,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class Answer:
-    """What a service answered."""
+    """The answer of a service."""
 
     host: str
     status: int
@@ -58,16 +58,16 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises UpstreamUnavailableError when it is none: a gateway spoke, not the service."""
+        """Return the body as JSON. Raises UpstreamUnavailableError for anything else: a gateway answered, not the service."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             raise UpstreamUnavailableError(
-                f"{self.host} answered {self.status} with something that is no JSON"
+                f"{self.host} answered {self.status} with something that is not JSON"
             ) from None
 
     def checked(self) -> Answer:
-        """Return this answer when it is a good one, else raise the error that its status means."""
+        """Return this answer if its status is below 300, else raise the matching error."""
         if self.status < 300:
             return self
         if self.status >= 500 or self.status in _BUSY:
@@ -86,12 +86,12 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the service asks to wait, 0 to 3600, or None."""
+        """Seconds to wait as the service says, 0 to 3600, or None."""
         return retry_after(self.headers.get("retry-after"))
 
 
 def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
-    """Read a Retry-After header, in seconds or as a date; returns seconds from 0 to 3600, None when it says nothing."""
+    """Read a Retry-After header (seconds or a date); returns 0 to 3600 seconds, None without a valid value."""
     if not text:
         return None
     try:
@@ -106,9 +106,9 @@ def retry_after(text: str | None, now: Callable[[], datetime] = lambda: datetime
 
 
 class Outgoing:
-    """A pool of connections to the outside; safe to use from several threads.
+    """A pool of outgoing connections; thread-safe.
 
-    `allowed`: hosts, as host or host:port, that may be private and be spoken to without encryption.
+    `allowed`: hosts, as host or host:port, that may be private and unencrypted.
     """
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
@@ -119,7 +119,7 @@ class Outgoing:
         return httpx2.Client(transport=_Transport(_Guard(self.is_allowed)), trust_env=False)
 
     def is_allowed(self, host: str, port: int | None) -> bool:
-        """Say whether the settings name this host as one that may be private."""
+        """Whether the settings allow this host to be private."""
         return not self._allowed.isdisjoint({(host.lower(), None), (host.lower(), port)})
 
     def send(
@@ -177,7 +177,7 @@ class Outgoing:
             raise UpstreamRefusedError(_NO_ADDRESS, action=_SET_ONE)
         if parts.scheme == "http" and not self.is_allowed(host, port or 80):
             raise UpstreamRefusedError(
-                f"{host} would be spoken to without encryption",
+                f"{host}: the connection would not be encrypted",
                 action="Use https, or name the host in allow_private_hosts",
             )
         return host
@@ -189,7 +189,7 @@ class Outgoing:
 
 
 def _distrusted(error: BaseException | None) -> bool:
-    """Say whether a certificate that failed its check lies behind an error."""
+    """Whether a failed certificate check caused an error."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -206,7 +206,7 @@ def _place(entry: str) -> tuple[str, int | None]:
 
 
 def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host: str) -> bytes:
-    """Collect a body within its bounds; what is packed is unpacked piece by piece, so that a bomb ends at the limit."""
+    """Collect a body within its bounds; gzip is unpacked piece by piece, so that a bomb ends at the limit."""
     unzip = Gunzip(limit) if packed else None
     parts: list[bytes] = []
     size = 0
@@ -231,7 +231,7 @@ def _read(chunks: Iterator[bytes], packed: bool, limit: int, until: float, host:
 
 
 def is_public(address: Address) -> bool:
-    """Say whether an address lies in the public internet, also when it wraps another one (v4-mapped, 6to4, NAT64)."""
+    """Whether an address is public, also one that wraps another (v4-mapped, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in _NAT64:
@@ -246,7 +246,7 @@ def is_public(address: Address) -> bool:
 
 
 class _Guard(httpcore2.SyncBackend):
-    """Opens connections to addresses that it has looked at itself."""
+    """Connects only to addresses that it has checked."""
 
     def __init__(self, allowed: Callable[[str, int | None], bool]) -> None:
         self._is_allowed = allowed
@@ -261,10 +261,10 @@ class _Guard(httpcore2.SyncBackend):
     ) -> httpcore2.NetworkStream:
         """Resolve, check every address, connect to the first that answers."""
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as unknown:
             raise httpcore2.ConnectError(f"{host} has no address") from unknown
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = [str(entry[4][0]) for entry in resolved]
         if not self._is_allowed(host, port):
             for text in addresses:
                 if not is_public(ipaddress.ip_address(text.partition("%")[0])):
@@ -282,7 +282,7 @@ class _Guard(httpcore2.SyncBackend):
 
 
 class _Transport(httpx2.HTTPTransport):
-    """httpx2's transport over connections that the guard opens; TLS goes on checking the name of the host."""
+    """httpx2's transport over the guard's connections; TLS still checks the host name."""
 
     def __init__(self, guard: _Guard) -> None:
         super().__init__(trust_env=False)

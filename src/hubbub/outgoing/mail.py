@@ -1,6 +1,6 @@
-"""Mail through one SMTP server. A message has an id of its own, so that one that is sent twice is known as the same.
+"""Mail through one SMTP server. A message keeps its id, so that mail programs recognise a repeated one.
 
-What went wrong ends as one of two errors: `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to act).
+There are two errors: `UpstreamUnavailableError` (try again) and `UpstreamRefusedError` (a person has to act).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_ADDRESS = 254
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An SMTP server: `security` is starttls, tls (from the first byte) or none; `sender` is the address that mails come from."""
+    """An SMTP server: `security` is starttls, tls (from the first byte) or none; `sender` is the From address."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file to be sent along: where it lies, its media type, and its name for the recipient."""
+    """A file to attach: path, media type, and name for the recipient."""
 
     path: Path
     media_type: str
@@ -44,7 +44,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to one address; `html` empty: text alone. `headers` are further ones."""
+    """A mail to one address; plain text where `html` is empty; `headers` are extra ones."""
 
     id: str
     to: str
@@ -57,32 +57,32 @@ class Mail:
 
 
 def is_address(text: str) -> bool:
-    """Say whether a text is one plain mail address, like marta@hotel.example."""
+    """Whether a text is one plain mail address, like marta@hotel.example."""
     name, at, host = text.rpartition("@")
     plain = text.isascii() and text.isprintable() and " " not in text and parseaddr(text) == ("", text)
     return bool(name and at and "." in host and plain and len(text) <= LONGEST_ADDRESS)
 
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
-    """Return a mail as it travels."""
-    found = EmailMessage()
-    found["From"], found["To"], found["Subject"] = sender, mail.to, " ".join(mail.subject.split())
-    found["Message-ID"] = f"<{mail.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
-    found["Date"] = format_datetime(mail.at)
-    found["Auto-Submitted"] = "auto-generated"
+    """Return a mail in its SMTP form."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, mail.to, " ".join(mail.subject.split())
+    message["Message-ID"] = f"<{mail.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    message["Date"] = format_datetime(mail.at)
+    message["Auto-Submitted"] = "auto-generated"
     for name, value in mail.headers.items():
-        found[name] = value
-    found.set_content(mail.text)
+        message[name] = value
+    message.set_content(mail.text)
     if mail.html:
-        found.add_alternative(mail.html, subtype="html")
-    for one in mail.attachments:
-        kind, _, sub = one.media_type.partition(";")[0].partition("/")
-        found.add_attachment(one.path.read_bytes(), maintype=kind, subtype=sub, filename=one.name)
-    return found
+        message.add_alternative(mail.html, subtype="html")
+    for attachment in mail.attachments:
+        kind, _, sub = attachment.media_type.partition(";")[0].partition("/")
+        message.add_attachment(attachment.path.read_bytes(), maintype=kind, subtype=sub, filename=attachment.name)
+    return message
 
 
 def send(server: Server | None, mail: Mail) -> None:
-    """Hand a mail to the server. Raises UpstreamUnavailableError, UpstreamRefusedError (also where there is no server)."""
+    """Hand a mail to the server. Raises UpstreamUnavailableError, UpstreamRefusedError (also without a server)."""
     if server is None:
         raise UpstreamRefusedError("no mail server is set", action="Set mail.host and mail.sender in the settings")
     try:
@@ -118,9 +118,9 @@ def _connected(server: Server) -> smtplib.SMTP:
 
 
 def _meaning(host: str, code: int, words: bytes | str) -> Exception:
-    """Return the error that an answer means: 4xx passes, 5xx stays. The words of the server may name an address: they are cut."""
+    """Return the error of an answer: 4xx is temporary, 5xx permanent. The server's text may name an address, so it is cut."""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
-    said = f"{host} answered {code} {' '.join(text.split())[:120]}"
+    reason = f"{host} answered {code} {' '.join(text.split())[:120]}"
     if code < 500:
-        return UpstreamUnavailableError(said)
-    return UpstreamRefusedError(said, action="Check the address, and what the mail server lets this sender do")
+        return UpstreamUnavailableError(reason)
+    return UpstreamRefusedError(reason, action="Check the address, and what the mail server lets this sender do")

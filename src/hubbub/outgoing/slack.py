@@ -1,6 +1,6 @@
-"""Slack's own client (slack-sdk) over our way out, and what its errors mean.
+"""Slack's own client (slack-sdk) over `Outgoing`, and what its errors mean.
 
-The SDK builds requests and reads answers; the bytes go through `Outgoing`, with its bounds, and nothing is tried again here.
+The SDK builds requests and reads answers; `Outgoing` sends them within its bounds. Nothing is retried here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PASSING = frozenset({
     "ratelimited", "rate_limited", "message_limit_exceeded", "internal_error", "fatal_error", "service_unavailable",
     "request_timeout", "team_added_to_org", "accesslimited",
 })  # fmt: skip
-"""Errors that go away by themselves."""
+"""Temporary errors."""
 
 ACTIONS = {
     **dict.fromkeys(("invalid_auth", "not_authed"), "Give the integration a valid token of the Slack app"),
@@ -35,17 +35,17 @@ ACTIONS = {
     "access_denied": "Let a Slack administrator allow the app",
     "org_login_required": "Wait until the workspace has moved, then install the app again",
 }  # fmt: skip
-"""What a person has to do about an error that stays."""
+"""What a person has to do about a permanent error."""
 
 
 DEAD_TOKEN = frozenset({
     "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "team_access_not_granted", "missing_scope",
 })  # fmt: skip
-"""Errors that every call with this token will give."""
+"""Errors of every call with this token."""
 
 
 class SlackClient(WebClient):
-    """A WebClient whose requests take our way out. Raises Hubbub's errors from `ask`."""
+    """A WebClient that sends through `Outgoing`. Call it by `ask`, which raises Hubbub's errors."""
 
     def __init__(self, http: Outgoing, token: str, base_url: str = BASE_URL) -> None:
         super().__init__(token=token, base_url=f"{base_url.rstrip('/')}/", retry_handlers=[])
@@ -74,15 +74,15 @@ def ask(method: Callable[..., SlackResponse], **params: Any) -> dict[str, Any]:
 
 
 def meaning(error: SlackApiError) -> HubbubError:
-    """Return the error that a Slack error means: passing, or one that a person has to mend; `details["slack"]` is its name."""
+    """Return the error of a Slack error: temporary or permanent; `details["slack"]` is its name."""
     response = error.response
-    told = response.data if isinstance(response.data, dict) else {}
-    name = str(told.get("error") or f"status {response.status_code}")[:80]
+    data = response.data if isinstance(response.data, dict) else {}
+    name = str(data.get("error") or f"status {response.status_code}")[:80]
     headers = {key.lower(): value for key, value in response.headers.items()}
     if name in PASSING or response.status_code >= 500 or response.status_code == 429:
         return UpstreamUnavailableError(f"Slack: {name}", retry_after=retry_after(headers.get("retry-after")))
     if name == "missing_scope":
-        needed = str(told.get("needed") or "of the documentation")[:200]
+        needed = str(data.get("needed") or "of the documentation")[:200]
         return UpstreamRefusedError(
             f"Slack: {name}", action=f"Give the Slack app the scope {needed} and install it again", slack=name
         )

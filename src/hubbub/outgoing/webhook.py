@@ -1,4 +1,4 @@
-"""Webhooks signed after the Standard Webhooks specification: one id for a message however often it is sent, a time, a signature."""
+"""Webhooks signed by the Standard Webhooks specification: a message id that repeats keep, a time, a signature."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY_BYTES = (24, 64)
 
 
 def new_secret() -> str:
-    """Return a secret as the receiver is given it."""
+    """Return a new secret in the form for the receiver."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -46,7 +46,7 @@ def signature(secret: str, id_: str, timestamp: int, body: bytes) -> str:
 
 
 def send(http: Outgoing, url: str, secret: str, id_: str, at: datetime, body: Mapping[str, Any]) -> None:
-    """Send a signed body. Raises UpstreamUnavailableError or UpstreamRefusedError for every answer but a good one."""
+    """Send a signed body. Raises UpstreamUnavailableError or UpstreamRefusedError unless the answer is below 300."""
     content, timestamp = msgspec.json.encode(body), int(at.timestamp())
     headers = {
         "Content-Type": "application/json", "webhook-id": id_, "webhook-timestamp": str(timestamp),

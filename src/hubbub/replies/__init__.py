@@ -1,1 +1,1 @@
-"""Suggested replies: what is asked for, how it is written, how it reaches Slack."""
+"""Suggested replies: the request, writing them, delivery to Slack."""

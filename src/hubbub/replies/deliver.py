@@ -1,4 +1,4 @@
-"""Hand a suggestion to the person in Slack: where the trigger said so, else as an ephemeral message in the channel."""
+"""Deliver a suggestion in Slack: to the response URL of the trigger, else as an ephemeral message in the channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubbub.replies.request import ReplyRequest
 
 
 def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: ReplyRequest, text: str) -> str | None:
-    """Hand the text over; returns how, `response_url` or `ephemeral`, or None without an active Slack integration.
+    """Deliver the text; returns how, `response_url` or `ephemeral`, or None without an active Slack integration.
 
     Raises UpstreamUnavailableError or UpstreamRefusedError; a dead token marks the integration as broken.
     """
@@ -34,7 +34,7 @@ def deliver(http: Outgoing, integrations: Integrations, tenant: str, request: Re
 
 def _slack_of(integrations: Integrations, tenant: str, workspace: str) -> Integration | None:
     """Return the tenant's active Slack integration: the one that names the workspace, else the first that names none."""
-    found = integrations.page(tenant, FETCHED, "slack")
-    named = [i for i in found if i.settings.get("workspace_id") == workspace]
-    chosen = (named or [i for i in found if not i.settings.get("workspace_id")])[:1]
+    active = integrations.page(tenant, FETCHED, "slack")
+    named = [i for i in active if i.settings.get("workspace_id") == workspace]
+    chosen = (named or [i for i in active if not i.settings.get("workspace_id")])[:1]
     return integrations.get(tenant, chosen[0].id) if chosen else None

@@ -1,4 +1,4 @@
-"""Write a reply: ask the configured endpoint, which speaks OpenAI's chat completions, and read its answer with care."""
+"""Write a reply with the configured endpoint of OpenAI's chat completions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNSET = "Set ai.url and ai.model (HUBBUB_AI__URL and HUBBUB_AI__MODEL; HUBBUB_AI
 
 
 def check_configured(ai: Ai) -> None:
-    """Raise UpstreamRefusedError, saying what to set, unless replies can be written."""
+    """Raise UpstreamRefusedError, with what to set, unless an endpoint is configured."""
     if not (ai.url and ai.model):
         raise UpstreamRefusedError("No endpoint for AI replies is configured", action=UNSET)
 
@@ -33,14 +33,14 @@ def generate(http: Outgoing, ai: Ai, request: ReplyRequest) -> str:
 
 def messages(request: ReplyRequest) -> list[dict[str, str]]:
     """Return the conversation in the endpoint's form, oldest first."""
-    said = [(one.user_id, one.text) for one in request.context_messages]
-    said.append((request.user_id, request.trigger_message_text))
+    turns = [(earlier.user_id, earlier.text) for earlier in request.context_messages]
+    turns.append((request.user_id, request.trigger_message_text))
     return [
         {"role": "system", "content": INSTRUCTIONS},
-        *({"role": "user", "content": whole(f"{who}: {text}")} for who, text in said),
+        *({"role": "user", "content": whole(f"{who}: {text}")} for who, text in turns),
     ]
 
 
 def whole(text: str) -> str:
-    """Return a text in which half characters (lone surrogates) are question marks, so that it can be sent."""
+    """Return a text with question marks for lone surrogates, which cannot be sent."""
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """A suggested reply from request to delivery, in steps that can be repeated after a crash.
 
-What was done lies in the payload store under ids made from the request's: the suggestion, and that it was delivered. So a
-repeated run asks the model once, counts one `response.ai_generated`, and hands over what was not handed over.
+The payload store keeps the suggestion and its delivery under ids derived from the request's. So a repeated run asks the model
+once, counts one `response.ai_generated`, and delivers only what was not delivered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _unheard(_: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """A reply that was suggested."""
+    """A suggested reply."""
 
     suggestion_id: str
     suggestion_ref: str
@@ -41,7 +41,7 @@ class Suggested:
     processing_time_ms: int
     delivered: bool
     delivery: str
-    """How it was handed over, or why not."""
+    """How it was delivered, or why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +65,18 @@ class Replies:
         self._control, self._payloads, self._integrations = control, payloads, integrations
 
     def prepare(self, tenant: str, payload: Mapping[str, Any], promise: Promise | None = None) -> str:
-        """Check and store what a reply is asked for, and a promise of its job; returns its reference.
+        """Check and store a request, with a promise of its job; returns its reference.
 
         Raises BadRequestError naming the field.
         """
-        one = self._control.tenant(tenant)
+        tenant_id = self._control.tenant(tenant).id
         read_request(payload)
-        return self._payloads.put(one.id, REQUEST, payload, promise=promise)
+        return self._payloads.put(tenant_id, REQUEST, payload, promise=promise)
 
     def reply(self, tenant: str, reference: str, progress: Progress = _unheard) -> Suggested:
-        """Write the reply of a reference, store it as a suggestion, count it, hand it to Slack.
+        """Write the reply of a reference, store it as a suggestion, count it, deliver it to Slack.
 
-        `progress` hears 90 and 100. Running it again writes, counts and delivers nothing that is done. Raises
+        `progress` is called with 90 and 100. A repeated run skips what is done. Raises
         NotFoundError, UpstreamUnavailableError (try again), UpstreamRefusedError (a person has to act).
         """
         self._control.tenant(tenant)
@@ -102,7 +102,7 @@ class Replies:
         return {"text": text, "at": self._clock().isoformat(), "took_ms": took, "model": self._ai.model}
 
     def _delivered(self, tenant: str, reference: str, request: ReplyRequest, text: str) -> str | None:
-        """Deliver unless that is done; a crash between Slack's answer and the note of it delivers once more."""
+        """Deliver unless done; a crash between Slack's answer and its note delivers once more."""
         note = _made_from(reference, "dlv")
         done = self._payloads.find(tenant, note, DELIVERY)
         how = done["how"] if done else deliver(self._http, self._integrations, tenant, request, text)
@@ -112,12 +112,12 @@ class Replies:
 
     def suggestion(self, tenant: str, suggestion_id: str) -> Suggestion:
         """Return a stored suggestion. Raises NotFoundError."""
-        found = self._payloads.get(tenant, suggestion_id, SUGGESTION)
-        return Suggestion(suggestion_id, found["text"], found["took_ms"], found["at"])
+        stored = self._payloads.get(tenant, suggestion_id, SUGGESTION)
+        return Suggestion(suggestion_id, stored["text"], stored["took_ms"], stored["at"])
 
     def forget(self, references: Sequence[str]) -> int:
-        """Delete requests with all that was made from them; returns how many payloads went."""
-        return self._payloads.delete([id_ for one in references for id_ in _all_of(one)])
+        """Delete requests with their suggestions and deliveries; returns the number of deleted payloads."""
+        return self._payloads.delete([id_ for reference in references for id_ in _all_of(reference)])
 
 
 def _made_from(reference: str, prefix: str) -> str:
@@ -131,7 +131,7 @@ def _all_of(reference: str) -> tuple[str, str, str]:
 
 
 def _event(reference: str, request: ReplyRequest, suggestion: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event that counts a suggestion; private, since only one person sees it: it answers nobody's wait."""
+    """Return the event that counts a suggestion; private, so it ends no wait: only one person sees it."""
     return {
         "type": "response.ai_generated", "time": suggestion["at"], "id": f"ai-reply:{reference}", "source": "hubbub",
         "channel": "slack", "account_id": request.workspace_id, "channel_id": request.channel_id, "staff_id": request.user_id,

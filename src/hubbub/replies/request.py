@@ -1,4 +1,4 @@
-"""What a reply is asked for: the message that triggered it, and what was said before."""
+"""The request of a reply: the message that triggered it, and the messages before."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_TEXT = 12_000
 MAX_CONTEXT = 100
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
-# a pattern and not a Literal: what was sent must not be part of the error
+# a pattern, not a Literal: the error must not quote the payload
 Trigger = Annotated[str, msgspec.Meta(pattern=r"^(mention|reply|thread|message_action)$")]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 
 
 class Said(msgspec.Struct, forbid_unknown_fields=True):
-    """A message that came before."""
+    """An earlier message."""
 
     user_id: Id
     text: Text
@@ -28,7 +28,7 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The payload of a reply job. `response_url` and `thread_ts`, which Slack gives with some triggers, are optional."""
+    """The payload of a reply job. `response_url` and `thread_ts` come only with some triggers."""
 
     workspace_id: Id
     user_id: Id
@@ -42,17 +42,21 @@ class ReplyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def natural_key(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a message of Slack is known by (workspace, channel, ts), under which it is answered once.
+    """Return the key (workspace, channel, ts) under which a message is answered once.
 
-    Slack tells of a message more than once, and as a mention and a reply too. A `message_action` is somebody's wish for another
-    suggestion, so it has no such key. Raises BadRequestError naming the field.
+    Slack reports a message repeatedly, and both as mention and reply. A `message_action` asks for another suggestion, so its key is
+    empty. Raises BadRequestError naming the field.
     """
-    asked = read_request(payload)
-    return () if asked.triggered_by == "message_action" else (asked.workspace_id, asked.channel_id, asked.message_ts)
+    request = read_request(payload)
+    return (
+        ()
+        if request.triggered_by == "message_action"
+        else (request.workspace_id, request.channel_id, request.message_ts)
+    )
 
 
 def read_request(payload: Mapping[str, Any]) -> ReplyRequest:
-    """Check a payload, also in camelCase. Raises BadRequestError naming the field; texts are never part of the message."""
+    """Check a payload, also in camelCase. Raises BadRequestError naming the field; the error never quotes texts."""
     try:
         return msgspec.convert(snake_keys(payload), ReplyRequest)
     except (ValueError, UnicodeEncodeError) as error:
