@@ -204,6 +204,6 @@ def folded(size: Size) -> Path:
         making = copy(waiting(size), "-folding")
         with engine(making) as hub:
             hub.refresh()
-            hub.publish()
+            hub.published.publish()
         making.rename(folder)
     return folder

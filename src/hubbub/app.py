@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
@@ -29,19 +28,15 @@ from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
 from hubbub.control.presence import Presence
-from hubbub.errors import NOT_NOW, BadQuestionError, CollectionOffError, NotFoundError, WindowFrozenError
-from hubbub.facts.moments import micros
-from hubbub.facts.rebuild import FOLDED_BY, backfill
+from hubbub.errors import NOT_NOW, CollectionOffError, NotFoundError
 from hubbub.facts.refresh import refresh
 from hubbub.facts.retention import gone_until, retention
-from hubbub.facts.verify import verify
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.ingest.receivers.receive import Receiving
 from hubbub.ingest.receivers.sockets import Sockets
-from hubbub.model.event import Event, Item, nearest, record_from
+from hubbub.model.event import Event, Item, record_from
 from hubbub.model.plain import plain
-from hubbub.model.question import parse_moment
 from hubbub.model.tenant import KEEP_EVERYTHING, Retention, Tenant
 from hubbub.outgoing.http import Outgoing
 from hubbub.query.cached import CachedAnswers, Part
@@ -53,15 +48,17 @@ from hubbub.services.alerts import AlertService
 from hubbub.services.answers import OPERATIONS as ANSWERING
 from hubbub.services.answers import AnswerOperations
 from hubbub.services.calendar import CalendarService
+from hubbub.services.checked import checked
 from hubbub.services.coverage import CoverageService
 from hubbub.services.destinations import DestinationService
 from hubbub.services.erasing import OPERATIONS as ERASING
 from hubbub.services.erasing import EraseOperations
+from hubbub.services.facts import FactService, Step, silent
 from hubbub.services.fetching import FetchService, feed_of
 from hubbub.services.incidents import IncidentService
 from hubbub.services.integrations import IntegrationService
-from hubbub.services.jobs import DESK_OPERATIONS, JobOperations, checked
-from hubbub.services.jobs import OPERATIONS as WORKING
+from hubbub.services.job_queues import JobQueues
+from hubbub.services.jobs import JobService
 from hubbub.services.judging import JudgingService
 from hubbub.services.keeping import OPERATIONS as KEEPING
 from hubbub.services.keeping import KeepingOperations
@@ -70,29 +67,28 @@ from hubbub.services.labels import LabelService, without_texts
 from hubbub.services.listening import ListeningService
 from hubbub.services.messages import MessageService
 from hubbub.services.names import NameService
+from hubbub.services.publishing import PublishingService
 from hubbub.services.quarantine import QuarantineService
+from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
+from hubbub.services.schedules import ScheduleService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.services.standing import OPERATIONS as STANDING
 from hubbub.services.standing import StandingOperations
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.tenants import TenantService
 from hubbub.services.workflows import Workflows
-from hubbub.storage.schema import FOREVER
 from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
-from hubbub.telemetry import BEHIND, EVENTS, REFRESH_SECONDS, REFRESHES
+from hubbub.telemetry import EVENTS
 
-Step = Callable[[str], None]
-
-
-def _silent(_: str) -> None:
-    pass
+if TYPE_CHECKING:
+    from hubbub.jobs.worker import Worker
 
 
 class Engine(
-    AnswerOperations, JobOperations,
+    AnswerOperations,
     StandingOperations, EraseOperations, KeepingOperations,
 ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
@@ -112,7 +108,6 @@ class Engine(
             opened.callback(self.store.close)
             self._open_stores()
             self._open_data()
-            self._open_jobs()
             self._compose()
             opened.pop_all()
 
@@ -163,6 +158,12 @@ class Engine(
         """Make the services, each of what it needs."""
         settings, clock, store, control, queries = self.settings, self.clock, self.store, self.control, self.queries
         outbox, rules, integrations, http = self.outbox, self.alert_store, self.integration_store, self.http
+        self.queues = JobQueues(settings)
+        self.reply_jobs = ReplyJobs(self.queues, self.payload_store, self.replies)
+        self.jobs = JobService(self.queues, self.reply_jobs)
+        self.schedules = ScheduleService(settings, clock, self.queues)
+        self.facts = FactService(store, control)
+        self.published = PublishingService(clock, store, control, queries, self.facts)
         self.access, self.keys, self.calendar = (
             AccessService(self.access_store),
             KeyService(control),
@@ -195,7 +196,7 @@ class Engine(
         self.snapshot_service = SnapshotService(clock, store, control, queries, self.cached, self.warmer)
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
-            settings, clock, control, queries, self.restatements.store, lambda: self.desk, self.names.called
+            settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called
         )
         self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.news_of)
         self.messages = MessageService(settings, clock, control, http, integrations, outbox, self.reports)
@@ -205,6 +206,8 @@ class Engine(
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
         self.workflows = Workflows(
             self._by_name,
+            self.published,
+            self.reply_jobs,
             self.labels,
             self.reports,
             self.restatements,
@@ -234,13 +237,12 @@ class Engine(
         """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
         if name in OPERATIONS:
             return cast(Callable[..., Any], getattr(self, name))
-        if name in DESK_OPERATIONS:
-            return cast(Callable[..., Any], getattr(self.desk, name))
         raise NotFoundError
 
     def close(self) -> None:
         """Finish what waits and close the store."""
-        self._close_jobs()
+        self.reply_jobs.close()
+        self.queues.close()
         self._close_keeping()
         with suppress(*NOT_NOW):  # the log of the last seconds is not worth a store that is not closed
             self.delivered.write()
@@ -304,59 +306,33 @@ class Engine(
 
     # --- facts
 
-    def refresh(self, tenant: str | None = None, *, step: Step = _silent) -> dict[str, Any]:
-        """Store what waits in the log and fold what it touches, of all tenants or one; counts events, and units by kind."""
-        only = self.control.tenant(tenant).no if tenant is not None else None
-        begun = time.perf_counter()
-        try:
-            done = refresh(self.store, only, progress=step)
-        except Exception:
-            REFRESHES.labels("errors").inc()
-            raise
-        finally:
-            REFRESH_SECONDS.observe(time.perf_counter() - begun)
-            BEHIND.set(self.store.log.behind())
-        REFRESHES.labels("ok").inc()
-        return {"events": done.events, "units": done.units, "errors": {}}
+    def refresh(self, tenant: str | None = None, *, step: Step = silent) -> dict[str, Any]:
+        """Store what waits in the log and fold what it touches, of all tenants or one; see `FactService.refresh`."""
+        return cast("dict[str, Any]", plain(self.facts.refresh(tenant, step=step)))
 
     def backfill(
-        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = _silent
+        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = silent
     ) -> dict[str, Any]:
-        """Fold everything again that has an event in a range; dates are read in each tenant's zone. Counts units by kind.
-
-        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact, and
-        for one tenant WindowFrozenError where all of the range is gone; of several it is among the errors.
-        """
-        if fact is not None and fact not in FOLDED_BY:
-            raise BadQuestionError(f"there is no fact {fact[:80]!r}{nearest(fact, list(FOLDED_BY))}")
-        units: dict[str, int] = {}
-        errors: dict[str, str] = {}
-        for one in self._chosen(tenant):
-            low, high = _range(one, start, end)
-            try:
-                for unit, count in backfill(self.store, [one], low, high, fact, step).items():
-                    units[unit] = units.get(unit, 0) + count
-            except WindowFrozenError as error:
-                if tenant is not None:
-                    raise
-                errors[one.id] = error.message
-        return {"folded": sum(units.values()), "units": units, "errors": errors}
+        """Fold everything again that has an event in a range; see `FactService.backfill`."""
+        return cast("dict[str, Any]", plain(self.facts.backfill(start, end, tenant, fact, step=step)))
 
     def verify(
-        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = _silent
+        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = silent
     ) -> dict[str, Any]:
-        """Fold everything once more beside what is stored, and count what differs."""
-        tenants = self._chosen(tenant)
-        low, high = _range(tenants[0], start, end) if tenants else (0, FOREVER)
-        return dict(verify(self.store, tenants, low, high, step).answer())
+        """Fold everything once more beside what is stored, and count what differs; see `FactService.verify`."""
+        return cast("dict[str, Any]", plain(self.facts.verify(tenant, start, end, step=step)))
+
+    def worker(self) -> Worker:
+        """Return what takes jobs and keeps the clock in this process; start it, and stop it before closing."""
+        return self.queues.worker(self.workflows, self.schedules.known, self.clock)
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
         """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
         if tenant is None and not dry_run:
             self.purge_tenants()
             self.fetching.forget_texts()
-        rows = retention(self.store, self._chosen(tenant), self.clock(), dry_run=dry_run)
-        self.cached.drop([] if dry_run else self._chosen(tenant))
+        rows = retention(self.store, self.control.chosen(tenant), self.clock(), dry_run=dry_run)
+        self.cached.drop([] if dry_run else self.control.chosen(tenant))
         return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
 
     def snapshot(
@@ -371,20 +347,13 @@ class Engine(
         """Return kept snapshots; see `SnapshotService.of`."""
         return self.snapshot_service.of(tenant, start, end, kind, account)
 
-    def _chosen(self, tenant: str | None) -> list[Tenant]:
-        return [self.control.tenant(tenant)] if tenant is not None else self._all_tenants()
-
-    def _all_tenants(self) -> list[Tenant]:
-        self.control.follow()
-        return list(self.control.tenants().values())
-
     # --- the whole
 
     def doctor(self) -> dict[str, Any]:
         """Check this installation; one row per check with ok, what was found, and what to do."""
         now = self.clock().timestamp()
-        lost = [text for tenant in self._all_tenants() for text in self.ledger.lost(tenant.id, self.clock())]
-        rows = doctor(self.store, self.settings, self.control, self.integration_store, lost, self.unfinished_jobs, now)
+        lost = [text for tenant in self.control.chosen(None) for text in self.ledger.lost(tenant.id, self.clock())]
+        rows = doctor(self.store, self.settings, self.control, self.integration_store, lost, self.jobs.unfinished, now)
         return {"rows": rows}
 
     def load(
@@ -413,19 +382,10 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *WORKING, *STANDING, *ERASING, *KEEPING,
+    *ANSWERING, *STANDING, *ERASING, *KEEPING,
 
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""
-
-
-def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int]:
-    """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for one that holds nothing."""
-    low = micros(parse_moment(start, tenant.zone)) if start else 0
-    high = micros(parse_moment(end, tenant.zone)) if end else FOREVER
-    if low >= high:
-        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-    return low, high
 
 
 def _texts(value: Mapping[str, Any]) -> dict[str, Any]:

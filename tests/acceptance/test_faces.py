@@ -102,7 +102,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faces]:
         assert engine.refresh()["errors"] == {}
         for day in sorted({one.first for one in STORIES}):
             assert engine.snapshot("Daily", day.isoformat())["errors"] == {}
-        assert engine.publish()["errors"] == {}
+        assert engine.published.publish().errors == {}
         with TestClient(create_app(engine, refresh=False)) as http:
             path = engine.access.sign_in_link(None, "operator").path
             site = {"Origin": "http://testserver"}
@@ -331,7 +331,7 @@ def test_hours_end_with_their_day_on_every_face(faces: Faces) -> None:
     assert {row["window"]: row["messages"] for row in hours if row["messages"]} == {
         "2018-05-04T23:00:00+08:30": 2, "2018-05-05T00:00:00+09:00": 2,
     }  # fmt: skip
-    assert engine.publish()["errors"] == {}
+    assert engine.published.publish().errors == {}
     with engine.store.facts.read() as reading:
         table = reading.rows(
             "SELECT period_start, count FROM agg_message_counts_hourly WHERE tenant = ? ORDER BY 1", (tenant,)
@@ -352,7 +352,7 @@ def test_a_tenants_tones_count_on_every_face_as_soon_as_they_are_set(faces: Face
     span = {"from": "2026-03-02", "to": "2026-03-03"}
 
     def said() -> list[Any]:
-        assert engine.publish()["errors"] == {}
+        assert engine.published.publish().errors == {}
         with engine.store.facts.read() as reading:
             (hot,) = reading.rows("SELECT channel_hotspots FROM communication_trends WHERE tenant = ?", (tenant,))
         question = {"metrics": ["hotspot_ratio"], **span}

@@ -146,7 +146,7 @@ def integration(engine: Engine) -> str:
 def job(engine: Engine) -> str:
     """Start a job of tenant A that waits; returns its id."""
     payload = {"integration_id": "int_x", "date": "2026-08-01"}
-    return str(engine.desk.start_job("analytics-ingest", payload, "a-canary7f3a")["id"])
+    return str(engine.jobs.start("analytics-ingest", payload, "a-canary7f3a").id)
 
 
 def key(engine: Engine) -> str:
@@ -349,7 +349,7 @@ def test_an_object_of_another_tenant_is_one_that_is_not_there(house: House, name
     if name == "key":
         assert house.engine.keys.get(theirs).revoked_at is house.engine.keys.get(theirs).expires_at is None
     if name == "job":
-        assert house.engine.job(theirs)["state"] == "waiting"
+        assert house.engine.jobs.get(theirs).state == "waiting"
 
 
 def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: House) -> None:

@@ -60,7 +60,7 @@ class Place:
     def states(self) -> dict[str, str]:
         """Return each job's state by its reference."""
         rows = self.jobs.rows(queue="ai-responses", limit=1000)
-        return {self.jobs.row(row["id"])["payload"]["reference"]: row["state"] for row in rows}
+        return {self.jobs.row(row.id).payload["reference"]: row.state for row in rows}
 
     def done(self) -> list[str]:
         """Return what jobs did that were started here, each once; what schedules started beside them is left out."""
@@ -126,7 +126,7 @@ def test_kills_lose_nothing_and_double_nothing(place: Place) -> None:
         if victim is survivor:
             survivor = place.work()
     until(lambda: not place.jobs.in_flight(), "all jobs ended")
-    parked = [row["id"] for row in place.jobs.rows(state="parked", limit=1000)]
+    parked = [row.id for row in place.jobs.rows(state="parked", limit=1000)]
     for job in parked:  # three random kills met the same job: a person retries it
         place.jobs.retry(job)
     until(lambda: not place.jobs.in_flight(), "parked jobs ended")
@@ -155,7 +155,7 @@ def test_a_job_that_kills_its_worker_is_parked_and_its_neighbours_finish(place: 
     assert len(place.runs("kill-me")) == 3
     assert place.done() == [f"long-{n}@1.5" for n in range(3)]
     row = place.jobs.rows(state="parked")[0]
-    assert "died 3 times" in row["error"]
+    assert "died 3 times" in (row.error or "")
 
 
 @pytest.mark.slow
@@ -198,7 +198,7 @@ def test_failures_follow_their_class(place: Place) -> None:
     assert len(place.runs("flaky")) == 3
     assert len(place.runs("broken")) == 1
     row = place.jobs.row(broken)
-    assert (row["error"], row["error_class"], row["attempts"]) == ("this can never work", "permanent", 1)
+    assert (row.error, row.error_class, row.attempts) == ("this can never work", "permanent", 1)
     place.jobs.retry(broken)
     until(lambda: len(place.runs("broken")) == 2, "tried by hand")
 
@@ -223,7 +223,7 @@ def test_two_that_tick_start_each_period_once(place: Place) -> None:
     time.sleep(3)
     covered: dict[str, list[str]] = {}
     for row in place.jobs.rows(queue="aggregation"):
-        payload = place.jobs.row(row["id"])["payload"]
+        payload = place.jobs.row(row.id).payload
         covered.setdefault(payload["relation"], []).extend(payload["ticks"])
     for name in EVERY_MINUTE:
         ticks = sorted(datetime.fromisoformat(tick) for tick in covered[name])
@@ -240,9 +240,7 @@ def test_a_started_job_that_was_only_noted_is_started(place: Place) -> None:
     assert place.jobs.ledger.claim("s0", begin, begin + timedelta(seconds=1), noted)
     place.work()
     done = "s0:noted"
-    until(
-        lambda: done in [r["id"] for r in place.jobs.rows(queue="aggregation", state="completed")], "started and done"
-    )
+    until(lambda: done in [r.id for r in place.jobs.rows(queue="aggregation", state="completed")], "started and done")
     assert place.jobs.ledger.progress({"s0": begin})["s0"].pending is None
 
 
@@ -252,10 +250,10 @@ def test_cancelling_and_order(place: Place) -> None:
     cancelled = place.reply("cancelled")
     place.jobs.start("ai-responses", {"reference": "first"}, tenant="acme", priority=1)
     delayed = place.jobs.start("ai-responses", {"reference": "delayed"}, tenant="acme", delay=3600)
-    assert place.jobs.cancel(cancelled)["state"] == "cancelled"
-    assert place.jobs.row(delayed)["state"] == "delayed"
+    assert place.jobs.cancel(cancelled).state == "cancelled"
+    assert place.jobs.row(delayed).state == "delayed"
     place.work()
-    until(lambda: all(place.jobs.row(job)["state"] == "completed" for job in late), "done")
+    until(lambda: all(place.jobs.row(job).state == "completed" for job in late), "done")
     assert place.done() == ["first", *(f"late-{n}@0.5" for n in range(8))]
     begun = sorted(place.runs(what)[0][1] for what in place.done())
     assert place.runs("first")[0][1] in begun[:4], "four of a tenant run at once, and it is among the first four"
@@ -334,7 +332,7 @@ def test_a_worker_ends_while_postgres_is_away(place: Place, postgres: Any) -> No
     """SIGTERM ends a worker in order though its jobs cannot be handed back; another finishes them, each once."""
     worker = place.work()
     place.reply("long@3")
-    until(lambda: place.jobs.in_flight()[0]["state"] == "active", "it runs")
+    until(lambda: place.jobs.in_flight()[0].state == "active", "it runs")
     postgres.stop()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=40) == 0

@@ -136,7 +136,7 @@ def check(place: Place, acknowledged: dict[tuple[int, int], int], sent: set[tupl
     assert len(found) == len(there)
     assert {key for key, revision in acknowledged.items() if there.get(key, -1) < revision} == set()
     assert set(there) <= sent
-    assert verify(store, TENANTS).answer()["differences"] == 0
+    assert verify(store, TENANTS).differences == {}
     store.close()
 
 

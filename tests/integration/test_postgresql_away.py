@@ -124,8 +124,8 @@ def test_processes_outlive_it(postgres: Any, here: Cluster, trouble: Trouble) ->
         check_problem(problem)
     assert server.alive and worker.alive
     with here.engine() as engine:
-        job = engine.desk.trigger_schedule("trend-aggregation")["id"]
-        until(lambda: engine.job(job)["state"] == "completed", "the worker works again")
+        job = engine.schedules.trigger("trend-aggregation").id
+        until(lambda: engine.jobs.get(job).state == "completed", "the worker works again")
         (row,) = engine.query("acme", metrics=["messages"], start="2026-01-01", end="2099-12-31")["rows"]
         assert row["messages"] == len(senders.acknowledged)
         assert engine.verify()["clean"]

@@ -39,7 +39,7 @@ def here(postgres: Any, tmp_path: Path) -> Iterator[Cluster]:
 
 def states(engine: Engine, jobs: Sequence[str]) -> set[str]:
     """Return the states in which jobs are."""
-    return {engine.job(job)["state"] for job in jobs}
+    return {engine.jobs.get(job).state for job in jobs}
 
 
 @pytest.mark.timeout(2_400)
@@ -56,7 +56,7 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
         pause = threading.Event()
         with clients.sending():
             for turn in range(KILLS_OF_SHARING):
-                jobs.append(engine.desk.trigger_schedule("trend-aggregation")["id"])
+                jobs.append(engine.schedules.trigger("trend-aggregation").id)
                 for victim in (servers[turn % 2], workers[turn % 2]):
                     pause.wait(draw.uniform(0.3, 2.0))
                     killed[victim.folder.name] += 1
@@ -65,8 +65,10 @@ def test_processes_that_share_a_database_are_killed(here: Cluster, tmp_path: Pat
             pause.wait(0.5)
         assert all(one.alive for one in here.processes)
         until(lambda: states(engine, jobs) <= {"completed", "parked"}, "all jobs are done")
-        for job in [job for job in jobs if engine.job(job)["state"] == "parked"]:  # three of its processes were killed
-            engine.desk.retry_job(job)
+        for job in [
+            job for job in jobs if engine.jobs.get(job).state == "parked"
+        ]:  # three of its processes were killed
+            engine.jobs.retry(job)
         until(lambda: states(engine, jobs) == {"completed"}, "those that were parked are done, too")
         for one in here.processes:
             assert one.running is not None

@@ -173,7 +173,7 @@ def test_without_an_endpoint_a_reply_fails_at_once_and_says_what_to_set(tmp_path
     with house(tmp_path / "data") as here:
         here.serve()
         here.engine.tenants.add("acme")
-        done = here.ended(here.do("ask_for_reply", tenant="acme", payload=QUESTION)["id"])
+        done = here.ended(here.engine.reply_jobs.ask("acme", QUESTION).id)
         assert (done["state"], done["attempts"], done["error_class"]) == ("failed", 1, "permanent")
         assert "HUBBUB_AI__URL" in done["action"]
 
@@ -232,7 +232,7 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
         workers = [here.start("worker") for _ in range(2)]
         until(lambda: here.logs().count("worker started") == 3, "workers started")
         date = DAY.date().isoformat()
-        done = here.ended(here.do("trigger_schedule", name="analytics-ingest", date=date)["id"])
+        done = here.ended(here.engine.schedules.trigger("analytics-ingest", date).id)
         assert done["state"] == "completed", done
         assert done["result"]["days"][date] == {"completed": 39, "failed": 1}
         assert published(here) == 39 * 3
@@ -252,13 +252,12 @@ def test_a_night_of_ingestion_shared_by_a_server_and_two_workers(tmp_path: Path,
         aggregated = here.ask("GET", "/v1/jobs?queue=analytics-aggregate")["rows"]
         until(lambda: here.ended(aggregated[0]["id"])["state"] == "completed", "aggregated")
         calls = len(graph.calls)
-        again = here.ended(here.do("trigger_schedule", name="analytics-ingest", date=date)["id"])
+        again = here.ended(here.engine.schedules.trigger("analytics-ingest", date).id)
         assert again["state"] == "completed"
         assert len(graph.calls) == calls, "the same job is not done twice"
-        refetched = here.do(
-            "backfill_schedule", name="analytics-ingest", start=date, end=(DAY + timedelta(days=1)).date().isoformat()
-        )
-        assert here.ended(refetched["id"])["result"]["days"][date] == {"completed": 39}
+        after = (DAY + timedelta(days=1)).date().isoformat()
+        refetched = here.engine.schedules.backfill("analytics-ingest", date, after)
+        assert here.ended(refetched.id)["result"]["days"][date] == {"completed": 39}
         assert len(graph.calls) > calls
         assert published(here) == 39 * 3
         assert len([call for call in graph.calls if "/7/" in call.path]) == 1
@@ -289,19 +288,19 @@ def test_a_failing_tenant_is_reported_tried_again_and_healed(
         worker = engine.worker()
         worker.start()
         try:
-            job = engine.desk.trigger_schedule("trend-aggregation")["id"]
-            row = until(lambda: r if (r := engine.job(job))["state"] == "retrying" else None, "tried")
-            assert (row["attempts"], row["error_class"]) == (1, "transient")
-            assert row["result"]["tenants_processed"] == 20
-            assert list(row["result"]["errors"]) == ["shop-7"]
-            assert "its rows cannot be read" in row["error"]
+            job = engine.schedules.trigger("trend-aggregation").id
+            row = until(lambda: r if (r := engine.jobs.get(job)).state == "retrying" else None, "tried")
+            assert (row.attempts, row.error_class) == (1, "transient")
+            assert row.result["tenants_processed"] == 20
+            assert list(row.result["errors"]) == ["shop-7"]
+            assert "its rows cannot be read" in (row.error or "")
             with engine.store.facts.read() as reading:
                 stale = reading.rows("SELECT DISTINCT tenant FROM stale")
             assert stale == [(bad,)]
             monkeypatch.setattr(publish, "_read", real)
-            engine.desk.retry_job(job)
-            row = until(lambda: r if (r := engine.job(job))["state"] == "completed" else None, "healed")
-            assert row["result"] == {
+            engine.jobs.retry(job)
+            row = until(lambda: r if (r := engine.jobs.get(job)).state == "completed" else None, "healed")
+            assert row.result == {
                 "tenants_processed": 20, "trends_created": 0, "errors": {}, "organizationsProcessed": 20, "trendsCreated": 0,
             }  # fmt: skip
             assert engine.verify()["clean"]
@@ -317,8 +316,8 @@ def test_a_worker_starts_where_an_event_loop_runs(tmp_path: Path, jobs_url: str)
         worker = engine.worker()
         worker.start()
         try:
-            job = engine.desk.trigger_schedule("trend-aggregation")["id"]
-            await asyncio.to_thread(until, lambda: engine.job(job)["state"] == "completed", "done")
+            job = engine.schedules.trigger("trend-aggregation").id
+            await asyncio.to_thread(until, lambda: engine.jobs.get(job).state == "completed", "done")
         finally:
             assert worker.stop() == []
 

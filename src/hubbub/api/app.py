@@ -99,10 +99,10 @@ class RefreshLoop:
             begun, rest = time.monotonic(), REST
             try:
                 self._engine.control.follow()
-                self._engine.refresh()
+                self._engine.facts.refresh()
                 if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
                     self._published = begun
-                    self._engine.publish()
+                    self._engine.published.publish()
                 self.error = None
             except Exception as error:  # the next round may go well: a full disk is emptied
                 self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work

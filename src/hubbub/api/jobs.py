@@ -8,13 +8,14 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.api import shapes
 from hubbub.api.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
 from hubbub.api.idempotency import Once
 from hubbub.api.work import Counted
-from hubbub.jobs.rows import STATES
-from hubbub.model.page import MAX_CURSOR
+from hubbub.jobs.rows import STATES, JobRow, JobView
+from hubbub.model.page import MAX_CURSOR, Page
 from hubbub.replies.request import ReplyRequest
+from hubbub.services.reply_jobs import PromisedJob
+from hubbub.services.schedules import ScheduleView
 
 jobs_routes = APIRouter(prefix="/v1", route_class=Counted)
 JobId = Annotated[str, Path(max_length=200, description="The job's id.")]
@@ -85,34 +86,34 @@ def jobs(
     state: Annotated[str | None, Query(max_length=20, description=f"One of {', '.join(STATES)}.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs on this page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-) -> shapes.Jobs:  # fmt: skip
+) -> Page[JobRow]:  # fmt: skip
     """Return the tenant's jobs, or all of them to an operator."""
-    return engine.desk.jobs(queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
+    return engine.jobs.of(queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
 
 
 @jobs_routes.post("/jobs/{queue}", status_code=202, summary="Start a job")
-def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody, once: Once) -> shapes.Job:
+def start_job(engine: EngineOf, tenant: MayAdminister, queue: QueueName, body: JobBody, once: Once) -> JobView:
     """Start a job; under the same `id` it starts once."""
     own = f"{tenant or 'operator'}:{body.id}" if body.id is not None else None
-    return once(tenant, lambda: engine.desk.start_job(queue, body.payload, tenant, body.priority, body.delay, own))
+    return once(tenant, lambda: engine.jobs.start(queue, body.payload, tenant, body.priority, body.delay, own))
 
 
 @jobs_routes.get("/jobs/{job}", summary="One job, with progress, result or error")
-def job(engine: EngineOf, tenant: MayRead, job: JobId) -> shapes.Job:
+def job(engine: EngineOf, tenant: MayRead, job: JobId) -> JobView:
     """Return one job: state, progress, attempts, result, and what went wrong."""
-    return engine.job(job, tenant=tenant)
+    return engine.jobs.get(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/retry", summary="Let a failed, cancelled or parked job run again")
-def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
+def retry_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
     """Return the job, waiting again."""
-    return engine.desk.retry_job(job, tenant=tenant)
+    return engine.jobs.retry(job, tenant=tenant)
 
 
 @jobs_routes.post("/jobs/{job}/cancel", summary="Cancel a job that has not ended")
-def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> shapes.Job:
+def cancel_job(engine: EngineOf, tenant: MayAdminister, job: JobId) -> JobView:
     """Return the job, cancelled; one that runs stops at its next report of progress."""
-    return engine.desk.cancel_job(job, tenant=tenant)
+    return engine.jobs.cancel(job, tenant=tenant)
 
 
 @jobs_routes.post("/ai/responses", status_code=202, summary="Ask for a suggested reply", openapi_extra=REPLY_BODY)
@@ -123,40 +124,40 @@ def ask_for_reply(
     once: Once,
     priority: Annotated[int | None, Query(ge=1, le=100, description="1 is first.")] = None,
     delay: Annotated[float | None, Query(ge=0, le=366 * 86_400, description="Seconds before it may start.")] = None,
-) -> shapes.Promised:
+) -> PromisedJob:
     """Store the question and start its job; `GET /v1/jobs/{job}` gives progress and the suggestion."""
-    return once(tenant, lambda: engine.ask_for_reply(tenant, body, priority, delay))
+    return once(tenant, lambda: engine.reply_jobs.ask(tenant, body, priority, delay))
 
 
 @jobs_routes.get("/schedules", summary="Schedules: cron, next and last run (operators only)")
-def schedules(engine: EngineOf, _: Operates) -> shapes.Schedules:
+def schedules(engine: EngineOf, _: Operates) -> Page[ScheduleView]:
     """Return every schedule."""
-    return engine.desk.schedules()
+    return engine.schedules.of()
 
 
 @jobs_routes.post("/schedules/{name}/trigger", status_code=202, summary="Run a schedule now (operators only)")
 def trigger(
     engine: EngineOf, _: Operates, name: ScheduleName, body: Annotated[TriggerBody | None, Body()] = None
-) -> shapes.Job:
+) -> JobView:
     """Return the job that was started."""
-    return engine.desk.trigger_schedule(name, body.date if body is not None else None)
+    return engine.schedules.trigger(name, body.date if body is not None else None)
 
 
 @jobs_routes.post(
     "/schedules/{name}/backfill", status_code=202, summary="Run a schedule for many dates (operators only)"
 )
-def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> shapes.Job:
+def backfill(engine: EngineOf, _: Operates, name: ScheduleName, body: RangeBody) -> JobView:
     """Return the job that was started; it covers every date."""
-    return engine.desk.backfill_schedule(name, body.start, body.end)
+    return engine.schedules.backfill(name, body.start, body.end)
 
 
 @jobs_routes.post("/schedules/{name}/pause", summary="Start no more jobs of a schedule (operators only)")
-def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
+def pause(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
     """Return the schedule."""
-    return engine.desk.pause_schedule(name)
+    return engine.schedules.pause(name)
 
 
 @jobs_routes.post("/schedules/{name}/resume", summary="Go on with a schedule (operators only)")
-def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> shapes.Schedule:
+def resume(engine: EngineOf, _: Operates, name: ScheduleName) -> ScheduleView:
     """Return the schedule."""
-    return engine.desk.resume_schedule(name)
+    return engine.schedules.resume(name)

@@ -307,65 +307,6 @@ class MadeSnapshotAnswer(Shape):
     errors: dict[str, str]
 
 
-class JobRow(Shape):
-    """A job."""
-
-    id: str
-    queue: str
-    state: str = Field(description="waiting, delayed, active, retrying, completed, failed, cancelled or parked.")
-    tenant: str | None
-    attempts: int
-    progress: float = Field(ge=0, le=100)
-    error: str | None
-    error_class: str | None = Field(description="Whether trying again can help.")
-    action: str | None = Field(description="What a person can do.")
-    created_at: Moment
-    started_at: Moment
-    ended_at: Moment
-    next_try_at: Moment
-    seconds: float | None = Field(description="How long it worked, once it has ended.")
-
-
-class JobAnswer(JobRow):
-    """A job with what it was started with and what it came to."""
-
-    payload: dict[str, Any] | None
-    result: Any
-
-
-class PromisedAnswer(Shape):
-    """A job that will be in its queue, also when this process dies now."""
-
-    id: str
-    queue: str
-    state: str
-
-
-class JobsAnswer(Shape):
-    """A page of jobs, newest first."""
-
-    rows: list[JobRow]
-    next: Next
-
-
-class ScheduleAnswer(Shape):
-    """A schedule."""
-
-    name: str
-    queue: str
-    cron: str = Field(description="UTC.")
-    next_run: Moment
-    last_run: Moment
-    paused: bool
-    doc: str = Field(description="What its jobs do.")
-
-
-class SchedulesAnswer(Shape):
-    """All schedules."""
-
-    rows: list[ScheduleAnswer]
-
-
 class RemovedAnswer(Shape):
     """What was removed."""
 
@@ -405,11 +346,6 @@ Changes = Annotated[dict[str, Any], Like(ChangesAnswer)]
 Dashboard = Annotated[dict[str, Any], Like(DashboardAnswer)]
 Snapshots = Annotated[dict[str, Any], Like(SnapshotsAnswer)]
 MadeSnapshot = Annotated[dict[str, Any], Like(MadeSnapshotAnswer)]
-Job = Annotated[dict[str, Any], Like(JobAnswer)]
-Jobs = Annotated[dict[str, Any], Like(JobsAnswer)]
-Promised = Annotated[dict[str, Any], Like(PromisedAnswer)]
-Schedule = Annotated[dict[str, Any], Like(ScheduleAnswer)]
-Schedules = Annotated[dict[str, Any], Like(SchedulesAnswer)]
 Removed = Annotated[dict[str, Any], Like(RemovedAnswer)]
 Deleted = Annotated[dict[str, Any], Like(DeletedAnswer)]
 Health = Annotated[dict[str, Any], Like(HealthAnswer)]

@@ -122,7 +122,7 @@ class Run:
         asked = {tenant} if tenant else set()
         touched = sorted((self.made | asked) & {one.tenant for one in self.there.engine.tenants.of().rows})
         with show.progress("bringing numbers up to date", None, quiet=quiet):
-            self.there.call("refresh", tenant=touched[0] if len(touched) == 1 else None)
+            self.there.engine.facts.refresh(touched[0] if len(touched) == 1 else None)
         return tenant if tenant in touched or not touched else touched[0]
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.cli.manage import ask
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import AnyTenant, Data, Json
 
 jobs = typer.Typer(help="Work in the queues.", no_args_is_help=True)
@@ -36,31 +36,32 @@ def list_jobs(
 ) -> None:
     """Show jobs, newest first."""
     columns = ("id", "queue", "state", "tenant", "attempts", "progress", "created_at", "seconds", "error")
-    ask("jobs", data, as_json, columns, queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.jobs.of(queue, state, tenant, limit, cursor), columns)
 
 
 @jobs.command("show")
 def show_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
     """Show one job with payload, result, and what went wrong."""
-    ask("job", data, as_json, job=job)
+    show_answer(data, as_json, lambda engine: engine.jobs.get(job))
 
 
 @jobs.command("retry")
 def retry_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
     """Let a failed, cancelled or parked job run again."""
-    ask("retry_job", data, as_json, job=job)
+    show_answer(data, as_json, lambda engine: engine.jobs.retry(job))
 
 
 @jobs.command("cancel")
 def cancel_job(job: JobId, data: Data = None, as_json: Json = False) -> None:
     """Cancel a job that has not ended."""
-    ask("cancel_job", data, as_json, job=job)
+    show_answer(data, as_json, lambda engine: engine.jobs.cancel(job))
 
 
 @schedules.command("list")
 def list_schedules(data: Data = None, as_json: Json = False) -> None:
     """Show schedules: cron (UTC), next and last run."""
-    ask("schedules", data, as_json, ("name", "queue", "cron", "next_run", "last_run", "paused"))
+    columns = ("name", "queue", "cron", "next_run", "last_run", "paused")
+    show_answer(data, as_json, lambda engine: engine.schedules.of(), columns)
 
 
 @schedules.command("trigger")
@@ -71,7 +72,7 @@ def trigger(
     as_json: Json = False,
 ) -> None:
     """Run a schedule's job now."""
-    ask("trigger_schedule", data, as_json, name=name, date=date)
+    show_answer(data, as_json, lambda engine: engine.schedules.trigger(name, date))
 
 
 @schedules.command("backfill")
@@ -83,19 +84,19 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Run a schedule's job for every date of a range."""
-    ask("backfill_schedule", data, as_json, name=name, start=start, end=end)
+    show_answer(data, as_json, lambda engine: engine.schedules.backfill(name, start, end))
 
 
 @schedules.command("pause")
 def pause(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Start no more jobs of a schedule."""
-    ask("pause_schedule", data, as_json, name=name)
+    show_answer(data, as_json, lambda engine: engine.schedules.pause(name))
 
 
 @schedules.command("resume")
 def resume(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Go on with a schedule; what fell into the pause is left out."""
-    ask("resume_schedule", data, as_json, name=name)
+    show_answer(data, as_json, lambda engine: engine.schedules.resume(name))
 
 
 def worker(data: Data = None) -> None:
@@ -105,7 +106,7 @@ def worker(data: Data = None) -> None:
 
     from hubbub.app import open_engine
     from hubbub.cli import show
-    from hubbub.services.jobs import working
+    from hubbub.jobs.worker import working
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
 

@@ -212,7 +212,7 @@ def show_config(data: Data = None, as_json: Json = False) -> None:
 def check_config(data: Data = None, as_json: Json = False) -> None:
     """Check the settings as 'hubbub serve' does; exits 1 and says why when one cannot work."""
     from hubbub.cli import show
-    from hubbub.services.jobs import checked
+    from hubbub.services.checked import checked
     from hubbub.settings import load
 
     settings = checked(load(data))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from hubbub.cli.options import AnyTenant, Data, From, Json, To
+
+if TYPE_CHECKING:
+    from hubbub.services.facts import FactService, Step
 
 
 def register(app: typer.Typer) -> None:
@@ -45,21 +49,24 @@ def serve(
         serve_(engine, listening, jobs=not no_jobs, ready=ready)
 
 
-def _work(name: str, as_json: bool, data: Path | None, /, **params: Any) -> Any:
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
+Answer = TypeVar("Answer")
 
-    with backend(data) as there, show.progress(name, None, quiet=as_json) as move:
-        return there.call(name, step=lambda note: move(None, note), **params)
+
+def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactService, Step], Answer]) -> Answer:
+    """Print what `work` returns of the facts, and show how far it is meanwhile."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine, show.progress(name, None, quiet=as_json) as move:
+        answer = work(engine.facts, lambda note: move(None, note))
+    show.emit(answer, as_json=as_json)
+    return answer
 
 
 def refresh(tenant: AnyTenant = None, data: Data = None, as_json: Json = False) -> None:
     """Fold what is due now."""
-    from hubbub.cli import show
-
-    answer = _work("refresh", as_json, data, tenant=tenant)
-    show.emit(answer, as_json=as_json)
-    if answer["errors"]:
+    answer = _work("refresh", as_json, data, lambda facts, step: facts.refresh(tenant, step=step))
+    if answer.errors:
         raise typer.Exit(1)
 
 
@@ -72,11 +79,8 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Fold everything again that has an event in a range."""
-    from hubbub.cli import show
-
-    answer = _work("backfill", as_json, data, start=start, end=end, tenant=tenant, fact=fact)
-    show.emit(answer, as_json=as_json)
-    if answer["errors"]:
+    answer = _work("backfill", as_json, data, lambda facts, step: facts.backfill(start, end, tenant, fact, step=step))
+    if answer.errors:
         raise typer.Exit(1)
 
 
@@ -88,11 +92,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Fold everything once more and compare; exits 1 on any difference."""
-    from hubbub.cli import show
-
-    answer = _work("verify", as_json, data, tenant=tenant, start=start, end=end)
-    show.emit(answer, as_json=as_json)
-    if not answer["clean"]:
+    answer = _work("verify", as_json, data, lambda facts, step: facts.verify(tenant, start, end, step=step))
+    if not answer.clean:
         raise typer.Exit(1)
 
 

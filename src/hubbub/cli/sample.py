@@ -12,6 +12,7 @@ from hubbub import demo
 from hubbub.cli import show
 from hubbub.cli.backend import Backend, backend
 from hubbub.errors import ConflictError
+from hubbub.model.plain import plain
 
 BATCH = 5000
 
@@ -21,7 +22,7 @@ def fill(data: Path | None, as_json: bool) -> None:
     now = datetime.now(UTC)
     with backend(data) as there:
         answer = {"tenants": [_tenant(there, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
-        answer["refresh"] = there.call("refresh")
+        answer["refresh"] = plain(there.engine.facts.refresh())
         if as_json:
             show.emit(answer, as_json=True)
             return

@@ -166,6 +166,13 @@ class Control:
             raise NotFoundError(f"there is no tenant {tenant_id[:80]!r}")
         return found
 
+    def chosen(self, tenant_id: str | None) -> list[Tenant]:
+        """Return one tenant, or (None) all, as they are now. Raises NotFoundError."""
+        if tenant_id is not None:
+            return [self.tenant(tenant_id)]
+        self.follow()
+        return list(self.tenants().values())
+
     def add_tenant(
         self, tenant_id: str, zone: str = "UTC", name: str = "", retention: Retention | None = None
     ) -> Tenant:

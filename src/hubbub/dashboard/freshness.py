@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
@@ -53,19 +55,17 @@ def _units(ask: Ask) -> Shown:
 
 def _refold(ask: Ask, form: Form) -> Done:
     tenant = form.get("tenant", "")
-    found = ask.engine.operation("backfill")(
-        start=form.get("from", ""), end=form.get("to", ""), tenant=tenant, fact=form.get("fact") or None
-    )
-    return _done(f"Folded {found['folded']} units of {tenant} again.", found["errors"])
+    found = ask.engine.facts.backfill(form.get("from", ""), form.get("to", ""), tenant, form.get("fact") or None)
+    return _done(f"Folded {found.folded} units of {tenant} again.", found.errors)
 
 
 def _refresh(ask: Ask, form: Form) -> Done:
     tenant = form.get("tenant", "")
-    found = ask.engine.operation("refresh")(tenant=tenant)
-    return _done(f"{tenant} is up to date: {sum(found['units'].values())} units were due.", found["errors"])
+    found = ask.engine.facts.refresh(tenant)
+    return _done(f"{tenant} is up to date: {sum(found.units.values())} units were due.", found.errors)
 
 
-def _done(told: str, errors: dict[str, str]) -> Done:
+def _done(told: str, errors: Mapping[str, str]) -> Done:
     if errors:
         return Done("; ".join(f"{name}: {error}" for name, error in errors.items()), failed=True)
     return Done(told)

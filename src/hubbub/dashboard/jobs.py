@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
@@ -11,7 +11,8 @@ from hubbub.dashboard.base import at
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
 from hubbub.jobs.policies import QUEUES
-from hubbub.jobs.rows import STATES
+from hubbub.jobs.rows import STATES, JobRow
+from hubbub.model.plain import plain
 from hubbub.reports.formatting import duration
 
 AGAIN = ("failed", "retrying", "cancelled", "parked")
@@ -26,8 +27,8 @@ LONGEST = 20_000
 
 def _counts(ask: Ask) -> Shown:
     tenant = asked(ask, "tenant")
-    found = ask.engine.operation("job_counts")(tenant=tenant)
-    counts = {(row["queue"], row["state"]): row["jobs"] for row in found["rows"]}
+    found = ask.engine.jobs.counts(tenant)
+    counts = {(row.queue, row.state): row.jobs for row in found.rows}
     states = [state for state in STATES if any(state == known for _, known in counts)]
     rows, links = [], []
     for queue, policy in QUEUES.items():
@@ -40,7 +41,7 @@ def _counts(ask: Ask) -> Shown:
         Column("queue", "Queue"), *(Column(state, state.capitalize(), "count") for state in states),
         Column("doc", "What it does", "long"),
     ]  # fmt: skip
-    note = "Only the newest jobs were counted." if found["more"] else ""
+    note = "Only the newest jobs were counted." if found.more else ""
     return data_table(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
 
 
@@ -56,10 +57,8 @@ def one_job(id_: str) -> str:
 
 def _jobs(ask: Ask) -> Shown:
     queue, state = asked(ask, "queue", QUEUES), asked(ask, "state", STATES)
-    found = ask.engine.operation("jobs")(
-        queue=queue, state=state, tenant=asked(ask, "tenant"), limit=PAGE, cursor=asked(ask, "cursor")
-    )
-    rows = [{**row, "took": _took(row["seconds"]), "done": _done(row)} for row in found["rows"]]
+    found = ask.engine.jobs.of(queue, state, asked(ask, "tenant"), PAGE, asked(ask, "cursor"))
+    rows = [{**plain(row), "took": _took(row.seconds), "done": _done(row)} for row in found.rows]
     columns = [
         Column("id", "Job", "long"), Column("queue", "Queue"), Column("state", "State", "state"), Column("tenant", "Tenant"),
         Column("attempts", "Attempts", "count"), Column("done", "Progress"), Column("created_at", "Asked for (UTC)", "utc"),
@@ -72,8 +71,8 @@ def _jobs(ask: Ask) -> Shown:
     ]
     return data_table(
         ask, columns, rows,
-        links=[{"id": one_job(row["id"])} for row in rows],
-        acts=[_acts(row) for row in rows], choices=choices, following=found["next"],
+        links=[{"id": one_job(row.id)} for row in found.rows],
+        acts=[_acts(row) for row in found.rows], choices=choices, following=found.next,
         nothing="No job is like this." if any(one.value for one in choices) else "No job was ever started.",
     )  # fmt: skip
 
@@ -83,34 +82,34 @@ def _took(seconds: float | None) -> str | None:
     return None if seconds is None else "under 1 s" if seconds < 1 else duration(1000 * seconds)
 
 
-def _done(row: Mapping[str, Any]) -> str | None:
-    return f"{row['progress']} %" if row["state"] in RUNNING else None
+def _done(row: JobRow) -> str | None:
+    return f"{row.progress} %" if row.state in RUNNING else None
 
 
-def _acts(row: Mapping[str, Any]) -> Sequence[Act]:
+def _acts(row: JobRow) -> Sequence[Act]:
     """Return what can be done with a job as it is."""
-    sends = {"job": row["id"]}
+    sends = {"job": row.id}
     acts = []
-    if row["state"] in AGAIN:
+    if row.state in AGAIN:
         acts.append(Act("retry", "Retry", sends))
-    if row["state"] in RUNNING:
+    if row.state in RUNNING:
         acts.append(Act("cancel", "Cancel", sends, danger=True))
     return acts
 
 
 def _job(ask: Ask) -> Shown:
-    row = ask.engine.operation("job")(job=ask.param("job"))
-    tries = QUEUES[row["queue"]].attempts
+    row = ask.engine.jobs.get(ask.param("job"))
+    tries = QUEUES[row.queue].attempts
     known = [
-        Fact("Job", row["id"]), Fact("Queue", row["queue"], link=those_jobs(queue=row["queue"])),
-        Fact("State", row["state"], "state"), Fact("Tenant", row["tenant"] or "all"),
-        Fact("Attempts", f"{row['attempts']} of {tries}"), Fact("Progress", f"{row['progress']} %"),
-        Fact("Error", row["error"]), Fact("Class of error", row["error_class"]), Fact("What to do", row["action"] or None),
-        *(Fact(title, row[name], "utc") for name, title in MOMENTS.items()), Fact("Took", _took(row["seconds"])),
+        Fact("Job", row.id), Fact("Queue", row.queue, link=those_jobs(queue=row.queue)),
+        Fact("State", row.state, "state"), Fact("Tenant", row.tenant or "all"),
+        Fact("Attempts", f"{row.attempts} of {tries}"), Fact("Progress", f"{row.progress} %"),
+        Fact("Error", row.error), Fact("Class of error", row.error_class), Fact("What to do", row.action or None),
+        *(Fact(title, plain(getattr(row, name)), "utc") for name, title in MOMENTS.items()), Fact("Took", _took(row.seconds)),
     ]  # fmt: skip
-    texts = {"Payload": _text(row["payload"])}
-    if row["result"] is not None:
-        texts["Result"] = _text(row["result"])
+    texts = {"Payload": _text(row.payload)}
+    if row.result is not None:
+        texts["Result"] = _text(row.result)
     shown = [one for one in known if one.value is not None]
     return facts(
         ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload."
@@ -123,13 +122,13 @@ def _text(value: Any) -> str:
 
 
 def _retry(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("retry_job")(job=form.get("job", ""))
-    return Done(f"{row['id']} runs again.")
+    row = ask.engine.jobs.retry(form.get("job", ""))
+    return Done(f"{row.id} runs again.")
 
 
 def _cancel(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("cancel_job")(job=form.get("job", ""))
-    return Done(f"{row['id']} is cancelled.")
+    row = ask.engine.jobs.cancel(form.get("job", ""))
+    return Done(f"{row.id} is cancelled.")
 
 
 ACTIONS = {"retry": _retry, "cancel": _cancel}

@@ -9,6 +9,7 @@ from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, S
 from hubbub.dashboard.forms import Act, Field, data_table, facts
 from hubbub.errors import BadRequestError, ForbiddenError
 from hubbub.jobs.rows import STATES
+from hubbub.model.plain import plain
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.period import KINDS
 from hubbub.reports.store import Report
@@ -29,17 +30,13 @@ def _make(ask: Ask) -> Shown:
 
 
 def _under_way(ask: Ask) -> Shown:
-    found = [
-        row
-        for state in UNDER_WAY
-        for row in ask.engine.operation("jobs")(queue=QUEUE, state=state, tenant=ask.tenant.id, limit=MOST)["rows"]
-    ]
-    found.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    found = [row for state in UNDER_WAY for row in ask.engine.jobs.of(QUEUE, state, ask.tenant.id, MOST).rows]
+    found.sort(key=lambda row: str(row.created_at), reverse=True)
     columns = [
         Column("report", "Report"), Column("state", "State", "state"), Column("progress", "Done, %", "count"),
         Column("created_at", "Asked for (UTC)", "utc"), Column("error", "What went wrong", "long"),
     ]  # fmt: skip
-    rows = [{**row, "report": row["id"].partition(":")[2] or row["id"]} for row in found]
+    rows = [{**plain(row), "report": row.id.partition(":")[2] or row.id} for row in found]
     return data_table(ask, columns, rows, nothing="No report is being made.")
 
 

@@ -9,6 +9,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, data_table
 from hubbub.dashboard.jobs import one_job, those_jobs
+from hubbub.model.plain import plain
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
@@ -33,14 +34,14 @@ def in_words(cron: str) -> str:
 
 
 def _schedules(ask: Ask) -> Shown:
-    found = ask.engine.operation("schedules")()["rows"]
-    rows = [{**row, "when": in_words(row["cron"]), "state": "paused" if row["paused"] else "active"} for row in found]
+    found = ask.engine.schedules.of().rows
+    rows = [{**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in found]
     columns = [
         Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
         Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
         Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
     ]  # fmt: skip
-    names = {row["name"]: row["name"] for row in found}
+    names = {row.name: row.name for row in found}
     which = Field("schedule", "Schedule", "select", options=names)
     past = Act(
         "backfill", "Run for these days", title="Run for days that are past",
@@ -48,8 +49,8 @@ def _schedules(ask: Ask) -> Shown:
     )  # fmt: skip
     return data_table(
         ask, columns, rows,
-        links=[{"queue": those_jobs(queue=row["queue"])} for row in rows],
-        acts=[_acts(row["name"], paused=row["paused"]) for row in rows], forms=[past],
+        links=[{"queue": those_jobs(queue=row.queue)} for row in found],
+        acts=[_acts(row.name, paused=row.paused) for row in found], forms=[past],
     )  # fmt: skip
 
 
@@ -59,25 +60,23 @@ def _acts(name: str, *, paused: bool) -> Sequence[Act]:
 
 
 def _run(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("trigger_schedule")(name=form.get("schedule", ""))
-    return Done("", to=one_job(row["id"]))
+    row = ask.engine.schedules.trigger(form.get("schedule", ""))
+    return Done("", to=one_job(row.id))
 
 
 def _backfill(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("backfill_schedule")(
-        name=form.get("schedule", ""), start=form.get("from", ""), end=form.get("to", "")
-    )
-    return Done("", to=one_job(row["id"]))
+    row = ask.engine.schedules.backfill(form.get("schedule", ""), form.get("from", ""), form.get("to", ""))
+    return Done("", to=one_job(row.id))
 
 
 def _pause(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("pause_schedule")(name=form.get("schedule", ""))
-    return Done(f"{row['name']} is paused: it starts nothing until it is resumed.")
+    row = ask.engine.schedules.pause(form.get("schedule", ""))
+    return Done(f"{row.name} is paused: it starts nothing until it is resumed.")
 
 
 def _resume(ask: Ask, form: Form) -> Done:
-    row = ask.engine.operation("resume_schedule")(name=form.get("schedule", ""))
-    return Done(f"{row['name']} goes on. What fell into the pause was left out: run it for those days.")
+    row = ask.engine.schedules.resume(form.get("schedule", ""))
+    return Done(f"{row.name} goes on. What fell into the pause was left out: run it for those days.")
 
 
 PAGE = Page(

@@ -53,17 +53,6 @@ class Verdicts:
         if where not in named and len(named) < NAMED:
             named.append(where)
 
-    def answer(self) -> dict[str, object]:
-        """Return the public form."""
-        return {
-            "clean": self.clean,
-            "units": self.units,
-            "rows": self.rows,
-            "differences": sum(self.differences.values()),
-            "by_table": self.differences,
-            "examples": self.examples,
-        }
-
 
 class _Dry(Transaction):
     """Reads like a transaction, and notes rows of facts that would be written by table instead of writing them."""

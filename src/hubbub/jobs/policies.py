@@ -10,9 +10,11 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, NotFoundError
 
 Class = Literal["transient", "permanent", "unknown"]
+PRIORITIES = (1, 100)
+"""Of a job, first to last."""
 LONGEST_PAUSE = 3600.0
 """Seconds; a Retry-After beyond it is cut, so that no job sleeps for days on somebody's word."""
 
@@ -80,6 +82,13 @@ QUEUES = {
     )
 }  # fmt: skip
 """Of five jobs at once one place stays free of any single tenant, so that a tenant at its limit never holds up another."""
+
+
+def policy_of(queue: str) -> Queue:
+    """Return a queue's policy, or raise NotFoundError."""
+    if queue not in QUEUES:
+        raise NotFoundError(f"there is no queue {queue[:80]!r} (there are {', '.join(QUEUES)})")
+    return QUEUES[queue]
 
 
 @dataclass(frozen=True)

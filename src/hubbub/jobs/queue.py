@@ -22,13 +22,12 @@ from hubbub.control.database import Answering, answering, file_of, postgresql
 from hubbub.errors import ConflictError, NotFoundError
 from hubbub.jobs.dbos_logging import log_as_ours
 from hubbub.jobs.ledger import Ledger
-from hubbub.jobs.policies import QUEUES, Queue
-from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, payload_of, row_of
+from hubbub.jobs.policies import PRIORITIES, QUEUES, Queue, policy_of
+from hubbub.jobs.rows import IN_FLIGHT, STATES, TRIES, JobRow, JobView, payload_of, row_of, state_of, view_of
 
 APPLICATION = "hubbub"
 VERSION = "1"
 """Changes with the form of arguments only: DBOS's own hashes the code, and would strand queued jobs at every edit."""
-PRIORITIES = (1, 100)
 CONNECTIONS, MORE = 6, 14
 """Connections to PostgreSQL that DBOS keeps in one process, to start jobs and to take them, and has more for a while."""
 
@@ -103,9 +102,9 @@ class Jobs:
         self._client.enqueue(options, dict(payload))  # type: ignore[arg-type]
         return str(options["workflow_id"])
 
-    def row(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+    def row(self, job_id: str, tenant: str | None = None) -> JobView:
         """Return one job; raises NotFoundError when there is none, or it is another tenant's."""
-        return row_of(self.status(job_id, tenant), whole=True)
+        return view_of(self.status(job_id, tenant))
 
     def rows(
         self,
@@ -115,7 +114,7 @@ class Jobs:
         tenant: str | None = None,
         limit: int = 50,
         after: tuple[int, int] = (0, 0),
-    ) -> list[dict[str, Any]]:
+    ) -> list[JobRow]:
         """Return jobs, newest first. Raises NotFoundError for an unknown queue or state.
 
         `after` (milliseconds since 1970, n) leaves out what was started later, and the first n of that very moment.
@@ -140,13 +139,13 @@ class Jobs:
         if state == "failed":  # among errors, those to be tried again are few
             asked["limit"] = shown + limit + len(self.ledger.retrying())
             rows = [row_of(one) for one in self._client.list_workflows(status="ERROR", **asked)]
-            return [row for row in rows if row["state"] == "failed"][shown : shown + limit]
+            return [row for row in rows if row.state == "failed"][shown : shown + limit]
         found = self._client.list_workflows(
             status=STATES[state] if state is not None else None, limit=limit, offset=shown, **asked
         )
         return [row_of(one) for one in found]
 
-    def in_flight(self) -> list[dict[str, Any]]:
+    def in_flight(self) -> list[JobRow]:
         """Return every job that waits or runs (for gauges)."""
         found = self._client.list_workflows(name=list(QUEUES), status=IN_FLIGHT, load_input=False, load_output=False)
         return [row_of(one) for one in found]
@@ -169,14 +168,14 @@ class Jobs:
         """Return how many jobs whose id begins with `prefix` there are, by state."""
         counts: dict[str, int] = {}
         for one in self._client.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False):
-            state = row_of(one)["state"]
+            state = state_of(one)
             counts[state] = counts.get(state, 0) + 1
         return counts
 
-    def cancel(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+    def cancel(self, job_id: str, tenant: str | None = None) -> JobView:
         """Cancel a job that has not ended; one that runs stops at its next report of progress."""
         status = self.status(job_id, tenant)
-        state = row_of(status)["state"]
+        state = state_of(status)
         if state == "retrying":
             self.ledger.no_retry(job_id)
             self.note(job_id, retrying=False)
@@ -186,9 +185,9 @@ class Jobs:
             raise ConflictError(f"job {job_id} is {state}: it cannot be cancelled any more")
         return self.row(job_id)
 
-    def retry(self, job_id: str, tenant: str | None = None) -> dict[str, Any]:
+    def retry(self, job_id: str, tenant: str | None = None) -> JobView:
         """Let a job that failed, was cancelled or parked run again from its first attempt."""
-        state = row_of(self.status(job_id, tenant))["state"]
+        state = state_of(self.status(job_id, tenant))
         if state not in ("failed", "retrying", "cancelled", "parked"):
             raise ConflictError(f"job {job_id} is {state}: only a failed, cancelled or parked job can be retried")
         self.note(job_id, failures=0, progress=0, retrying=False)
@@ -311,13 +310,6 @@ class Jobs:
         if not found:
             raise NotFoundError(f"there is no job {job_id[:80]!r}")
         return found[0]
-
-
-def policy_of(queue: str) -> Queue:
-    """Return a queue's policy, or raise NotFoundError."""
-    if queue not in QUEUES:
-        raise NotFoundError(f"there is no queue {queue[:80]!r} (there are {', '.join(QUEUES)})")
-    return QUEUES[queue]
 
 
 def _age(status: WorkflowStatus) -> tuple[int, int]:

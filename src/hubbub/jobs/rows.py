@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbos import WorkflowStatus
+if TYPE_CHECKING:
+    from dbos import WorkflowStatus
 
 TRIES = 3
 """How often a job may end the process that runs it, before it is parked."""
@@ -26,27 +28,83 @@ NAMES = {status: state for state, status in STATES.items()}
 IN_FLIGHT = ["ENQUEUED", "DELAYED", "PENDING"]
 
 
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job."""
+
+    id: str
+    """Its id."""
+    queue: str
+    """The queue that it is in."""
+    state: str
+    """waiting, delayed, active, retrying, completed, failed, cancelled or parked."""
+    tenant: str | None
+    """Whose it is; null: it is about all."""
+    attempts: int
+    """How often it was begun."""
+    progress: int
+    """In percent."""
+    error: str | None
+    """What went wrong."""
+    error_class: str | None
+    """Whether trying again can help: transient, permanent or unknown."""
+    action: str | None
+    """What a person can do."""
+    created_at: datetime | None
+    """When it was asked for."""
+    started_at: datetime | None
+    """When it was last begun."""
+    ended_at: datetime | None
+    """When it ended."""
+    next_try_at: datetime | None
+    """When it is tried again."""
+    seconds: float | None
+    """How long it worked, once it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobView(JobRow):
+    """A job with what it was started with and what it came to."""
+
+    payload: Mapping[str, Any]
+    """What it was started with."""
+    result: Any
+    """What it came to."""
+
+
 def payload_of(status: WorkflowStatus) -> Mapping[str, Any]:
     """Return what a job was started with."""
     args = (status.input or {"args": ()})["args"]
     return args[0] if args else {}
 
 
-def _moment(milliseconds: float | None) -> str | None:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat() if milliseconds else None
+def state_of(status: WorkflowStatus) -> str:
+    """Return a job's state."""
+    retrying = status.status == "ERROR" and (status.attributes or {}).get("retrying")
+    return "retrying" if retrying else NAMES[str(status.status)]
 
 
-def row_of(status: WorkflowStatus, *, whole: bool = False) -> dict[str, Any]:
-    """Return a job as faces show it; `whole` adds payload and result, which were loaded."""
-    noted = status.attributes or {}
-    state = "retrying" if status.status == "ERROR" and noted.get("retrying") else NAMES[str(status.status)]
+def row_of(status: WorkflowStatus) -> JobRow:
+    """Return a job as lists show it."""
+    return JobRow(**_values(status))
+
+
+def view_of(status: WorkflowStatus) -> JobView:
+    """Return a job with payload and result, which were loaded."""
+    done = state_of(status) == "completed"
+    result = status.output if done else (status.attributes or {}).get("result")
+    return JobView(**_values(status), payload=payload_of(status), result=result)
+
+
+def _values(status: WorkflowStatus) -> dict[str, Any]:
+    noted, state = status.attributes or {}, state_of(status)
     error = noted.get("error") if state in ("failed", "retrying", "parked", "active", "waiting") else None
     if state == "parked":
         error = f"its process died {TRIES} times while it ran; 'hubbub jobs retry' gives it another chance"
     seconds = None
     if status.completed_at and status.dequeued_at:
         seconds = round((status.completed_at - status.dequeued_at) / 1000, 3)
-    row: dict[str, Any] = {
+    return {
         "id": status.workflow_id, "queue": status.name, "state": state,
         "tenant": status.authenticated_user or None, "attempts": noted.get("attempts", 0),
         "progress": 100 if state == "completed" else noted.get("progress", 0), "error": error,
@@ -56,7 +114,7 @@ def row_of(status: WorkflowStatus, *, whole: bool = False) -> dict[str, Any]:
         "next_try_at": _moment(noted["retry_at"] * 1000) if state == "retrying" and noted.get("retry_at") else None,
         "seconds": seconds if state in ("completed", "failed") else None,
     }  # fmt: skip
-    if whole:
-        row["payload"] = payload_of(status)
-        row["result"] = status.output if state == "completed" else noted.get("result")
-    return row
+
+
+def _moment(milliseconds: float | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -106,6 +107,21 @@ def end(handed_back: Sequence[str]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+@contextmanager
+def working(worker: Worker, close: Callable[[], None]) -> Iterator[Worker]:
+    """Run a worker, then close what it works with; ends the process when jobs had to be handed back."""
+    handed: list[str] = []
+    try:
+        worker.start()
+        try:
+            yield worker
+        finally:
+            handed = worker.stop()
+    finally:
+        close()
+        end(handed)
 
 
 class Worker:
@@ -325,10 +341,10 @@ class Worker:
         waiting: dict[tuple[str, str], int] = {}
         oldest: dict[str, float] = {}
         for row in self._jobs.in_flight():
-            waiting[row["queue"], row["state"]] = waiting.get((row["queue"], row["state"]), 0) + 1
-            if row["state"] == "waiting":
-                age = (now - datetime.fromisoformat(row["created_at"])).total_seconds()
-                oldest[row["queue"]] = max(oldest.get(row["queue"], 0.0), age)
+            waiting[row.queue, row.state] = waiting.get((row.queue, row.state), 0) + 1
+            if row.state == "waiting" and row.created_at is not None:
+                age = (now - row.created_at).total_seconds()
+                oldest[row.queue] = max(oldest.get(row.queue, 0.0), age)
         for queue in QUEUES:
             QUEUE_OLDEST.labels(queue).set(oldest.get(queue, 0.0))
             for state in ("waiting", "delayed", "active"):

@@ -6,8 +6,7 @@ What is found, what is not, and what becomes of what arrives later is told in wh
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -26,8 +25,8 @@ from hubbub.model.naming import pattern
 from hubbub.model.page import check_limit, cut, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.query.cached import CachedAnswers
-from hubbub.replies.reply import Replies
 from hubbub.services.labels import LabelService
+from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.storage.store import Store
@@ -40,7 +39,7 @@ LONGEST = 512
 """Characters of an event's field."""
 
 
-class EraseOperations(ABC):
+class EraseOperations:
     """What an engine does to forget a contact."""
 
     clock: Clock
@@ -50,17 +49,13 @@ class EraseOperations(ABC):
     cached: CachedAnswers
     payload_store: Payloads
     idempotency: Idempotency
-    replies: Replies
+    reply_jobs: ReplyJobs
     labels: LabelService
     reports: ReportService
     snapshot_service: SnapshotService
 
     def _open_erasing(self) -> None:
         self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
-
-    @abstractmethod
-    def _drop_replies(self, references: Sequence[str]) -> None:
-        """Forget the promises and jobs of replies."""
 
     def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]:
         """Remove a contact from everything that is kept of a tenant, and leave no byte of it; `dry_run` only counts.
@@ -91,8 +86,7 @@ class EraseOperations(ABC):
                 self.snapshot_service.again(one, kind, day)
             for report in reports:
                 self.reports.make_again(report)
-            self._drop_replies(references)
-            self.replies.forget(references)
+            self.reply_jobs.forget(references)
             erasure.finish(self.store, who)
         self.idempotency.forget((one.id, ""), _naming(who))
         self.labels.examples.forget(one.id, _naming(who))

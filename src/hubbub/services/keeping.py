@@ -24,7 +24,8 @@ from hubbub.query.cached import CachedAnswers
 from hubbub.services import tenant_deletion, tenant_export, tenant_import
 from hubbub.services.erased_since import adopt, erasures_of, found_again, later_erasures
 from hubbub.services.exports import Exports
-from hubbub.services.jobs import jobs_of
+from hubbub.services.job_queues import jobs_of
+from hubbub.services.jobs import JobService
 from hubbub.services.reports import ReportService
 from hubbub.settings import Settings
 from hubbub.storage import backup
@@ -33,9 +34,6 @@ from hubbub.storage.store import FILE, Store
 from hubbub.storage.tenant_tables import Owner, count
 from hubbub.telemetry import log
 from hubbub.version import __version__
-
-if TYPE_CHECKING:
-    from hubbub.jobs.queue import Jobs
 
 OPERATIONS = (
     "backup", "erase_again", "export_tenant", "import_tenant", "delete_tenant", "undelete_tenant", "closed_tenants",
@@ -60,18 +58,13 @@ class KeepingOperations:
     database: Database
     cached: CachedAnswers
     reports: ReportService
+    jobs: JobService
 
     erasure_store: Erasures
 
     if TYPE_CHECKING:
 
         def erase(self, tenant: str, contact: str, *, dry_run: bool = False) -> dict[str, Any]: ...
-
-        @property
-        def jobs_store(self) -> Jobs:
-            """The queues."""
-
-        def _had_jobs(self) -> bool: ...
 
     def _open_keeping(self) -> None:
         installation.bind(self.store, self.database, self._keys(), self.clock)
@@ -264,18 +257,12 @@ class KeepingOperations:
         return {"deleted": [id_ for _, id_ in due], "exports": self.exports.prune()}
 
     def _delete(self, no: int, tenant: str, progress: Progress) -> None:
-        self._drop_jobs(tenant)
+        self.jobs.forget_tenant(tenant)
         for folder in (self.reports.store.folder, self.exports.folder):
             backup.remove_folder(folder / tenant)
         tenant_deletion.remove(self.store, self.database, no, tenant, progress)
         self.cached.drop_all()
         log.info("tenant deleted", no=no)
-
-    def _drop_jobs(self, tenant: str) -> None:
-        if not self._had_jobs():
-            return
-        while rows := self.jobs_store.rows(tenant=tenant, limit=1000):
-            self.jobs_store.forget([row["id"] for row in rows])
 
 
 # --- without an open engine

@@ -11,7 +11,7 @@ from datetime import date as date_
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
@@ -28,11 +28,12 @@ from hubbub.reports.document import Document
 from hubbub.reports.make import data_hash, make
 from hubbub.reports.period import Period, period_of
 from hubbub.reports.store import About, Report, ReportStore, check_report_id, missing, new_report_id
+from hubbub.services.jobs import JobService
 from hubbub.settings import Settings
 from hubbub.storage.names import Names
 
 if TYPE_CHECKING:
-    from hubbub.jobs.desk import Desk
+    pass
 
 
 def _unheard(_: int) -> None:
@@ -80,14 +81,14 @@ class ReportFile:
 
 
 class ReportService:
-    """Makes and keeps reports. `desk` gives what starts jobs, `called` the names of some ids, given by kind."""
+    """Makes and keeps reports. `called` gives the names of some ids, given by kind."""
 
     def __init__(
         self, settings: Settings, clock: Clock, control: Control, queries: Queries, restatements: Restatements,
-        desk: Callable[[], Desk], called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names],
+        jobs: JobService, called: Callable[[Tenant, Mapping[str, Iterable[str]]], Names],
     ) -> None:  # fmt: skip
         self._settings, self._clock, self._control, self._queries = settings, clock, control, queries
-        self._restatements, self._desk, self._called = restatements, desk, called
+        self._restatements, self._jobs, self._called = restatements, jobs, called
         self.store = ReportStore(settings.reports.folder or settings.data / "reports")
 
     def make(
@@ -138,8 +139,8 @@ class ReportService:
             "report": report, "kind": kind, "start": period.start.isoformat(), "end": period.end.isoformat(),
             "sections": [section.name for section in chosen], "formats": [format_.name for format_ in written],
         }  # fmt: skip
-        job = self._desk().start_job("reports", payload, tenant=tenant, job=_job_of(report))
-        return StartedReport(report, job["id"], job["state"], period.start, period.end)
+        job = self._jobs.start("reports", payload, tenant=tenant, job=_job_of(report))
+        return StartedReport(report, job.id, job.state, period.start, period.end)
 
     def kept(self, tenant: str, limit: int = 50, cursor: str | None = None) -> Page[Report]:
         """Return a tenant's kept reports, newest first."""
@@ -153,12 +154,12 @@ class ReportService:
         except NotFoundError:
             pass
         try:
-            job: Mapping[str, Any] = self._desk().job(_job_of(report), tenant)
+            job = self._jobs.get(_job_of(report), tenant)
         except NotFoundError:
             raise missing(report) from None
-        if job["state"] == "completed":  # made, and deleted since
+        if job.state == "completed":  # made, and deleted since
             raise missing(report)
-        return AwaitedReport(report, tenant, job["id"], job["state"], job["progress"], job["error"])
+        return AwaitedReport(report, tenant, job.id, job.state, job.progress, job.error)
 
     def _with_changes(self, one: Report) -> Report:
         return replace(one, changed_since=self._restatements.count(one.tenant, one.made_at, one.from_, one.to))

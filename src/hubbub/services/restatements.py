@@ -67,9 +67,8 @@ class RestatementService:
 
         One tenant's error stops no other.
         """
-        self._control.follow()
         done, errors = [], {}
-        for one in [self._control.tenant(tenant)] if tenant is not None else list(self._control.tenants().values()):
+        for one in self._control.chosen(tenant):
             try:
                 done.append(self._restate(one))
             except HubbubError as error:

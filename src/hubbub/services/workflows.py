@@ -33,6 +33,8 @@ from hubbub.services.integrations import IntegrationService
 from hubbub.services.judging import JudgingService
 from hubbub.services.labels import LabelService
 from hubbub.services.messages import MessageService
+from hubbub.services.publishing import PublishingService
+from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
 from hubbub.services.snapshots import SnapshotService
@@ -48,6 +50,8 @@ class Workflows:
     def __init__(
         self,
         ask: Callable[..., Any],
+        published: PublishingService,
+        reply_jobs: ReplyJobs,
         labels: LabelService,
         reports: ReportService,
         restatements: RestatementService,
@@ -64,7 +68,7 @@ class Workflows:
         self._integrations, self._fetching, self._replies = integrations, fetching, replies
         self._coverage = coverage
         self._judging, self._messages = judging, messages
-        self._ask, self._labels = ask, labels
+        self._ask, self._published, self._reply_jobs, self._labels = ask, published, reply_jobs, labels
         self._subscriptions = subscriptions
         self._reports = reports
         self._restatements = restatements
@@ -92,7 +96,7 @@ class Workflows:
 
     def keep_promises(self) -> None:
         """Start promised jobs that were not started, of processes that died."""
-        self._ask("keep_promises")
+        self._reply_jobs.keep_promises()
 
     def forget_replies(self, references: Sequence[str]) -> None:
         """Delete what jobs that are no more referred to."""
@@ -100,14 +104,11 @@ class Workflows:
 
     def aggregation(self, task: Task, payload: Aggregation) -> Any:
         """Publish a table where it is stale, or write the given days again."""
-        return self._by_days(task, payload, "aggregate", relation=payload.relation)
+        return self._by_days(task, payload, relation=payload.relation)
 
     def trends(self, task: Task, payload: Payload) -> Any:
         """Bring the trend rows of the days up to date: `{tenants_processed, trends_created, errors}`, also in the old spelling."""
-        days = payload.days()
-        answer = _checked(
-            self._ask("aggregate_trends", dates=[day.isoformat() for day in days], again=bool(payload.dates))
-        )
+        answer = _checked(self._published.trends([day.isoformat() for day in payload.days()]))
         spelled = {"organizationsProcessed": "tenants_processed", "trendsCreated": "trends_created"}
         return {**answer, **{theirs: answer[ours] for theirs, ours in spelled.items() if ours in answer}}
 
@@ -193,7 +194,7 @@ class Workflows:
     def aggregate_day(self, task: Task, payload: AggregateDay) -> Any:
         """Publish a day after its ingestion; a backfill writes it again."""
         days = Payload(dates=[payload.date] if payload.is_backfill else [])
-        return self._by_days(task, days, "aggregate", tenant=task.tenant)
+        return self._by_days(task, days, tenant=task.tenant)
 
     def reply(self, task: Task, payload: Reply) -> Any:
         """Have a suggestion made and handed over."""
@@ -251,14 +252,15 @@ class Workflows:
         """Read again what an integration was not delivered."""
         return self._fetching.reconcile(owner_of(task), payload.integration_id)
 
-    def _by_days(self, task: Task, payload: Payload, operation: str, **params: Any) -> Any:
-        """Ask for what is due, or for each day that was asked for; adds up what came back."""
+    def _by_days(self, task: Task, payload: Payload, **params: str | None) -> Any:
+        """Publish what is due, or each day that was asked for; adds up what came back."""
         if not payload.dates:
-            return _checked(self._ask(operation, **params))
+            return _checked(self._published.aggregate(**params))
         total: dict[str, Any] = {}
         days = sorted(set(payload.dates))
         for number, day in enumerate(days):
-            total = _add(total, self._ask(operation, start=day.isoformat(), end=(day + DAY).isoformat(), **params))
+            found = self._published.aggregate(start=day.isoformat(), end=(day + DAY).isoformat(), **params)
+            total = _add(total, plain(found))
             task.progress(100 * (number + 1) // len(days))
         return _checked(total)
 

@@ -64,7 +64,7 @@ def test_another_request_under_the_same_key_is_a_422(admin: Face) -> None:
         answer = send(admin, path, body)
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
     assert len(admin.engine.keys.of().rows) == count
-    assert admin.engine.desk.jobs()["rows"] == []
+    assert admin.engine.jobs.of().rows == []
 
 
 def test_what_failed_may_be_tried_again(admin: Face) -> None:
@@ -93,7 +93,7 @@ def test_many_at_once_do_it_once(admin: Face) -> None:
     assert {a.status_code for a in told} <= {202, 409}
     assert {a.json()["code"] for a in told if a.status_code == 409} <= {"request_running"}
     assert len({a.json()["id"] for a in told if a.status_code == 202}) == 1
-    assert len(admin.engine.desk.jobs()["rows"]) == 1
+    assert len(admin.engine.jobs.of().rows) == 1
 
 
 def test_a_key_that_is_none_is_a_400(admin: Face) -> None:

@@ -69,7 +69,7 @@ def thing(engine: Engine, name: str) -> str:
             return str(engine.integrations.add("acme", "facebook_page", "secret", "", {"page_id": "7"}).id)
         case "job":
             payload = {"integration_id": "x", "date": "2026-08-01"}
-            return str(engine.desk.start_job("analytics-ingest", payload, "acme")["id"])
+            return str(engine.jobs.start("analytics-ingest", payload, "acme").id)
         case "export":
             return export(engine)
         case "report":

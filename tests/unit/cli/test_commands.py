@@ -329,8 +329,8 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
         one = engine.integration_store.get("acme", row.id)
         engine.integration_store.broken(one, "the token is expired", "Give it a new token")
         engine.record("acme", EVENTS[0], history=True)
-        engine.desk.start_job("trend-aggregation", {}, job="stuck")
-        engine.desk.cancel_job("stuck")
+        engine.jobs.start("trend-aggregation", {}, job="stuck")
+        engine.jobs.cancel("stuck")
     told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
     assert not told["freshness"]["ok"] and told["freshness"]["found"].startswith("1 batches in the log")
     assert "hubbub refresh" in told["freshness"]["advice"]
@@ -346,7 +346,9 @@ def test_doctor_names_what_needs_somebody(hubbub: Run) -> None:
 def test_doctor_counts_jobs_that_ended_badly(hubbub: Run, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
     """Failed and parked jobs are counted, with the commands that show them and let them run again."""
     hubbub("tenants", "add", "acme")
-    monkeypatch.setattr("hubbub.app.Engine.unfinished_jobs", lambda *_: {"failed": 0, "parked": 0} | {ended: 3})
+    monkeypatch.setattr(
+        "hubbub.services.jobs.JobService.unfinished", lambda *_: {"failed": 0, "parked": 0} | {ended: 3}
+    )
     told = {row["check"]: row for row in hubbub("doctor", "--json").told["rows"]}
     assert (told["jobs"]["ok"], told["jobs"]["found"]) == (False, f"3 {ended}")
     assert "hubbub jobs retry" in told["jobs"]["advice"]

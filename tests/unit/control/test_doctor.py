@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -47,14 +48,14 @@ def test_doctor_counts_by_age(tmp_path: Path) -> None:
         engine.add_tenant("acme")
         engine.record("acme", {"type": "mesage.sent"})
         engine.refresh()
-        engine.jobs_store.start("trend-aggregation", {}, job_id="one")
-        engine.jobs_store.cancel("one")
+        engine.queues.open().start("trend-aggregation", {}, job_id="one")
+        engine.queues.open().cancel("one")
         rows = {row["check"]: row for row in engine.doctor()["rows"]}
         assert not rows["quarantine"]["ok"] and rows["quarantine"]["found"].startswith(
             "1 records refused in the last 7 days"
         )
         asked: list[float] = []
-        engine.unfinished_jobs = lambda since: asked.append(since) or {}  # type: ignore[method-assign, func-returns-value]
+        engine.jobs.unfinished = lambda since: asked.append(since) or {}  # type: ignore[method-assign, func-returns-value]
         now[0] += timedelta(days=8)
         rows = {row["check"]: row for row in engine.doctor()["rows"]}
         assert rows["quarantine"]["ok"] and rows["quarantine"]["found"].endswith("1 are kept")
@@ -63,12 +64,15 @@ def test_doctor_counts_by_age(tmp_path: Path) -> None:
 
 def test_failed_jobs_count_from_a_moment_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of failed jobs those count that ended since; parked ones wait for somebody however long ago they were parked."""
-    ended = [{"ended_at": "2026-11-01T00:00:00+00:00"}, {"ended_at": "2026-11-20T00:00:00+00:00"}, {"ended_at": None}]
+    ended = [
+        Mock(ended_at=moment)
+        for moment in (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 20, tzinfo=UTC), None)
+    ]
     with open_engine(tmp_path, free_floor_mb=0) as engine:
-        assert engine.unfinished_jobs(0.0) is None
-        monkeypatch.setattr(engine.jobs_store, "rows", lambda **_: ended)
+        assert engine.jobs.unfinished(0.0) is None
+        monkeypatch.setattr(engine.queues.open(), "rows", lambda **_: ended)
         since = datetime(2026, 11, 10, tzinfo=UTC).timestamp()
-        assert engine.unfinished_jobs(since) == {"failed": 2, "parked": 3}
+        assert engine.jobs.unfinished(since) == {"failed": 2, "parked": 3}
 
 
 def test_doctor_knows_a_whole_file_of_identities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

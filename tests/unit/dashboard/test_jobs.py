@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from hubbub.services.jobs import JobCount
 from tests.unit.dashboard.visiting import XSS, Visitor
 
 
 def start(visitor: Visitor, number: int, **payload: object) -> list[str]:
     """Start some retention jobs that nobody runs; returns their ids."""
-    ask = visitor.engine.operation("start_job")
-    return [ask(queue="retention", payload=payload, job=f"job-{i}")["id"] for i in range(number)]
+    return [visitor.engine.jobs.start("retention", payload, job=f"job-{i}").id for i in range(number)]
 
 
 def test_an_installation_without_jobs_says_so(visitor: Visitor) -> None:
@@ -19,14 +19,12 @@ def test_an_installation_without_jobs_says_so(visitor: Visitor) -> None:
     assert "<table" not in visitor.page("/operate/jobs")
 
 
-def test_counts_and_list_are_the_desks(visitor: Visitor) -> None:
-    """The page counts by queue and state what the operation counts, and lists the newest jobs page by page."""
+def test_counts_and_list_are_the_services(visitor: Visitor) -> None:
+    """The page counts by queue and state what the service counts, and lists the newest jobs page by page."""
     start(visitor, 60)
-    visitor.engine.operation("cancel_job")(job="job-3")
-    counted = visitor.engine.operation("job_counts")()
-    assert counted["rows"] == [
-        {"queue": "retention", "state": "cancelled", "jobs": 1}, {"queue": "retention", "state": "waiting", "jobs": 59},
-    ]  # fmt: skip
+    visitor.engine.jobs.cancel("job-3")
+    counted = visitor.engine.jobs.counts()
+    assert counted.rows == [JobCount("retention", "cancelled", 1), JobCount("retention", "waiting", 59)]
     page = visitor.page("/operate/jobs")
     assert ">59<" in page and ">1<" in page
     assert page.count(">Cancel</button>") + page.count(">Retry</button>") == 50
@@ -41,7 +39,7 @@ def test_counts_and_list_are_the_desks(visitor: Visitor) -> None:
 def test_filters_are_in_the_address(visitor: Visitor, query: str, shown: str, hidden: str) -> None:
     """Queue, state and tenant of the address choose what is listed."""
     start(visitor, 3)
-    visitor.engine.operation("cancel_job")(job="job-1")
+    visitor.engine.jobs.cancel("job-1")
     page = visitor.http.get(f"/operate/jobs/list?{query}").text
     assert f"/operate/job?job={shown}" in page if shown else "No job is like this." in page
     assert f"/operate/job?job={hidden}" not in page
@@ -51,9 +49,9 @@ def test_a_job_can_be_cancelled_and_retried(visitor: Visitor) -> None:
     """The buttons do it, the page says so; what cannot be done is said in the page, and not done."""
     start(visitor, 1)
     assert "is cancelled" in visitor.act("/operate/job/cancel?job=job-0", "/operate/job?job=job-0", job="job-0").text
-    assert visitor.engine.job("job-0")["state"] == "cancelled"
+    assert visitor.engine.jobs.get("job-0").state == "cancelled"
     visitor.act("/operate/job/retry?job=job-0", "/operate/job?job=job-0", job="job-0")
-    assert visitor.engine.job("job-0")["state"] == "waiting"
+    assert visitor.engine.jobs.get("job-0").state == "waiting"
     refused = visitor.act("/operate/jobs/retry", "/operate/jobs", status=409, job="job-0")
     assert "only a failed, cancelled or parked job can be retried" in refused.text and "job-0" in refused.text
 

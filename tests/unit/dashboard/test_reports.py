@@ -25,8 +25,8 @@ def test_a_report_is_started_as_the_api_starts_it(visitor: Visitor) -> None:
     assert "No report was made yet" in visitor.see(PAGE) and "No report is being made" in visitor.see(PAGE)
     answer = visitor.act(f"{PAGE}/make", PAGE, kind="weekly", date="2026-08-05").text
     assert "report of 2026-08-03 to before 2026-08-10 is being made" in answer
-    (job,) = visitor.engine.operation("jobs")(queue="reports", tenant="acme")["rows"]
-    assert job["state"] == "waiting" and job["id"].partition(":")[2] in answer
+    (job,) = visitor.engine.jobs.of("reports", tenant="acme").rows
+    assert job.state == "waiting" and job.id.partition(":")[2] in answer
     assert "yearly" in visitor.act(f"{PAGE}/make", PAGE, status=400, kind="yearly").text
     visitor.act(f"{PAGE}/make", PAGE, status=400, kind="daily", date="2026-02-31")
     visitor.engine.add_tenant("other")

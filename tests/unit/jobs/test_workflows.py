@@ -85,9 +85,9 @@ def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:
     """With ticks it brings what is due up to date, with dates it writes each day again, and counts are added up."""
-    task = Recorder({"aggregate": {"processed": 3, "created": 5, "errors": {}}})
+    task = Recorder({"published.aggregate": {"processed": 3, "created": 5, "errors": {}}})
     run("aggregation", {"relation": "monthly_summary", "ticks": ["2026-03-01T03:00:00Z"]}, task)
-    assert task.asked == [("aggregate", {"relation": "monthly_summary"})]
+    assert task.asked == [("published.aggregate", {"relation": "monthly_summary"})]
     task.asked.clear()
     told = run("aggregation", {"relation": "monthly_summary", "dates": ["2026-02-27", "2026-02-28"]}, task)
     assert [(p["start"], p["end"]) for _, p in task.asked] == [
@@ -101,9 +101,9 @@ def test_trends_are_about_the_day_before_each_tick() -> None:
     """Two missed nights are two days in one job; a given date is written again."""
     task = Recorder()
     run("trend-aggregation", {"ticks": ["2026-03-01T03:00:00Z", "2026-03-02T03:00:00Z"]}, task)
-    assert task.asked == [("aggregate_trends", {"dates": ["2026-02-28", "2026-03-01"], "again": False})]
+    assert task.asked == [("published.trends", {"dates": ["2026-02-28", "2026-03-01"]})]
     run("trend-aggregation", {"dates": ["2026-01-05"]}, task)
-    assert task.asked[1][1] == {"dates": ["2026-01-05"], "again": True}
+    assert task.asked[1][1] == {"dates": ["2026-01-05"]}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_errors_of_tenants_fail_the_job_and_keep_what_was_done() -> None:
     """A report with errors is a failure that is tried again, and carries the report."""
     report = {"processed": 1000, "created": 999, "errors": {"bad": "conversations: overflow"}}
     with pytest.raises(TenantsFailedError, match="bad: conversations: overflow") as caught:
-        run("aggregation", {"relation": "monthly_summary"}, Recorder({"aggregate": report}))
+        run("aggregation", {"relation": "monthly_summary"}, Recorder({"published.aggregate": report}))
     assert caught.value.details["result"] == report
 
 
@@ -314,5 +314,5 @@ def test_a_payload_that_says_something_twice_is_refused() -> None:
 def test_a_result_of_trends_is_told_in_both_spellings() -> None:
     """What the replaced system called `organizationsProcessed` and `trendsCreated` is there under these names too."""
     answer = {"tenants_processed": 3, "trends_created": 2, "errors": {}}
-    told = run("trend-aggregation", {"dates": ["2026-08-01"]}, Recorder({"aggregate_trends": answer}))
+    told = run("trend-aggregation", {"dates": ["2026-08-01"]}, Recorder({"published.trends": answer}))
     assert told == answer | {"organizationsProcessed": 3, "trendsCreated": 2}

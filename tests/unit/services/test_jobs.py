@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hubbub.app import Engine
 from hubbub.control.payloads import Promise, new_reference
 from hubbub.errors import BadRequestError, NotFoundError
-from hubbub.services import jobs as working
+from hubbub.jobs.rows import JobRow
+from hubbub.services import reply_jobs
 from tests.unit.api.conftest import open_engine
 
 QUESTION = {
@@ -23,26 +23,25 @@ QUESTION = {
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Open an engine with the tenant acme, in which every unkept promise is old enough."""
-    monkeypatch.setattr(working, "UNSTARTED_AFTER", -1.0)
+    monkeypatch.setattr(reply_jobs, "UNSTARTED_AFTER", -1.0)
     with open_engine(tmp_path / "data") as one:
         one.add_tenant("acme")
         yield one
 
 
-def rows(engine: Engine) -> list[dict[str, Any]]:
+def rows(engine: Engine) -> Sequence[JobRow]:
     """Return all jobs."""
-    found: list[dict[str, Any]] = engine.desk.jobs()["rows"]
-    return found
+    return engine.jobs.of().rows
 
 
 def test_a_promised_job_can_be_read_at_once_and_is_started_once(engine: Engine) -> None:
     """The id of the answer is that of the job, also when it is asked for before the job is in its queue."""
-    told = engine.ask_for_reply("acme", QUESTION, priority=3)
-    assert engine.job(told["id"], "acme")["state"] == told["state"] == "waiting"
-    assert engine.keep_promises()["started"] in (0, 1)
-    assert [row["id"] for row in rows(engine)] == [told["id"]]
+    told = engine.reply_jobs.ask("acme", QUESTION, priority=3)
+    assert engine.jobs.get(told.id, "acme").state == told.state == "waiting"
+    assert engine.reply_jobs.keep_promises() in (0, 1)
+    assert [row.id for row in rows(engine)] == [told.id]
     with pytest.raises(NotFoundError):
-        engine.job(told["id"], "other")
+        engine.jobs.get(told.id, "other")
 
 
 def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,20 +52,20 @@ def test_a_promise_of_a_process_that_died_is_kept_once(engine: Engine, monkeypat
     assert rows(engine) == []
     with monkeypatch.context() as dies:  # after the start, before the note of it
         dies.setattr(engine.payload_store, "kept", lambda _: None)
-        assert engine.keep_promises() == {"started": 1}
-    assert engine.keep_promises() == {"started": 1}
-    assert engine.keep_promises() == {"started": 0}
-    assert [(row["id"], row["state"], row["tenant"]) for row in rows(engine)] == [
+        assert engine.reply_jobs.keep_promises() == 1
+    assert engine.reply_jobs.keep_promises() == 1
+    assert engine.reply_jobs.keep_promises() == 0
+    assert [(row.id, row.state, row.tenant) for row in rows(engine)] == [
         (f"ai-responses:{reference}", "delayed", "acme")
     ]
 
 
 def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) -> None:
     """The same workspace, channel and ts are one job and one stored question, also as a reply or in a thread."""
-    told = [engine.ask_for_reply("acme", QUESTION | {"triggered_by": why}) for why in ("mention", "mention", "thread")]
-    assert len({one["id"] for one in told}) == 1
+    told = [engine.reply_jobs.ask("acme", QUESTION | {"triggered_by": why}) for why in ("mention", "mention", "thread")]
+    assert len({one.id for one in told}) == 1
     for one in told:
-        engine.job(one["id"], "acme")
+        engine.jobs.get(one.id, "acme")
     assert len(rows(engine)) == 1
     assert engine.payload_store.promises() == []
 
@@ -77,19 +76,19 @@ def test_a_message_that_slack_tells_of_again_is_answered_once(engine: Engine) ->
 )
 def test_another_message_or_wish_is_another_question(engine: Engine, other: dict[str, str]) -> None:
     """What differs in any part of the key, or is asked for by a person, is a job of its own, as another tenant's is."""
-    first = engine.ask_for_reply("acme", QUESTION)["id"]
+    first = engine.reply_jobs.ask("acme", QUESTION).id
     engine.add_tenant("beta")
     assert first not in (
-        engine.ask_for_reply("acme", QUESTION | other)["id"],
-        engine.ask_for_reply("beta", QUESTION)["id"],
+        engine.reply_jobs.ask("acme", QUESTION | other).id,
+        engine.reply_jobs.ask("beta", QUESTION).id,
     )
-    twice = [engine.ask_for_reply("acme", QUESTION | {"triggered_by": "message_action"})["id"] for _ in range(2)]
+    twice = [engine.reply_jobs.ask("acme", QUESTION | {"triggered_by": "message_action"}).id for _ in range(2)]
     assert twice[0] != twice[1]
 
 
 def test_a_question_that_cannot_be_read_promises_nothing(engine: Engine) -> None:
     """A bad payload is refused before anything is written."""
     with pytest.raises(BadRequestError):
-        engine.ask_for_reply("acme", {"text": "hello"})
-    assert engine.keep_promises() == {"started": 0}
+        engine.reply_jobs.ask("acme", {"text": "hello"})
+    assert engine.reply_jobs.keep_promises() == 0
     assert rows(engine) == []

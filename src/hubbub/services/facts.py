@@ -1,0 +1,121 @@
+"""Facts: refreshed, folded again for a range, and verified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hubbub.control.control import Control
+from hubbub.errors import BadQuestionError, WindowFrozenError
+from hubbub.facts.moments import micros
+from hubbub.facts.rebuild import FOLDED_BY, backfill
+from hubbub.facts.refresh import refresh
+from hubbub.facts.verify import verify
+from hubbub.model.event import nearest
+from hubbub.model.question import parse_moment
+from hubbub.model.tenant import Tenant
+from hubbub.storage.schema import FOREVER
+from hubbub.storage.store import Store
+from hubbub.telemetry import BEHIND, REFRESH_SECONDS, REFRESHES
+
+Step = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Take a note of progress and do nothing with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did: events that were stored, units that were folded by kind."""
+
+    events: int
+    units: Mapping[str, int]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refolded:
+    """What folding a range again did: units in all and by kind, errors by tenant."""
+
+    folded: int
+    units: Mapping[str, int]
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What folding everything beside what is stored found: units and rows compared, rows that differ in all and by table."""
+
+    clean: bool
+    units: int
+    rows: int
+    differences: int
+    by_table: Mapping[str, int]
+    examples: Mapping[str, Sequence[str]]
+    """Of each table, the units of a few rows that differ."""
+
+
+class FactService:
+    """Facts of all tenants, or of one."""
+
+    def __init__(self, store: Store, control: Control) -> None:
+        self._store, self._control = store, control
+
+    def refresh(self, tenant: str | None = None, *, step: Step = silent) -> Refreshed:
+        """Store what waits in the log and fold what it touches. Raises NotFoundError."""
+        only = self._control.tenant(tenant).no if tenant is not None else None
+        begun = time.perf_counter()
+        try:
+            done = refresh(self._store, only, progress=step)
+        except Exception:
+            REFRESHES.labels("errors").inc()
+            raise
+        finally:
+            REFRESH_SECONDS.observe(time.perf_counter() - begun)
+            BEHIND.set(self._store.log.behind())
+        REFRESHES.labels("ok").inc()
+        return Refreshed(done.events, done.units)
+
+    def backfill(
+        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = silent
+    ) -> Refolded:
+        """Fold everything again that has an event in a range; dates are read in each tenant's zone.
+
+        `fact` names what to fold, None everything. Raises BadQuestionError for a range without days, or an unknown fact, and
+        for one tenant WindowFrozenError where all of the range is gone; of several it is among the errors.
+        """
+        if fact is not None and fact not in FOLDED_BY:
+            raise BadQuestionError(f"there is no fact {fact[:80]!r}{nearest(fact, list(FOLDED_BY))}")
+        units: dict[str, int] = {}
+        errors: dict[str, str] = {}
+        for one in self._control.chosen(tenant):
+            low, high = _range(one, start, end)
+            try:
+                for unit, count in backfill(self._store, [one], low, high, fact, step).items():
+                    units[unit] = units.get(unit, 0) + count
+            except WindowFrozenError as error:
+                if tenant is not None:
+                    raise
+                errors[one.id] = error.message
+        return Refolded(sum(units.values()), units, errors)
+
+    def verify(
+        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = silent
+    ) -> Verified:
+        """Fold everything once more beside what is stored, and count what differs. Raises NotFoundError, BadQuestionError."""
+        tenants = self._control.chosen(tenant)
+        low, high = _range(tenants[0], start, end) if tenants else (0, FOREVER)
+        found = verify(self._store, tenants, low, high, step)
+        differences = sum(found.differences.values())
+        return Verified(found.clean, found.units, found.rows, differences, found.differences, found.examples)
+
+
+def _range(tenant: Tenant, start: str | None, end: str | None) -> tuple[int, int]:
+    """Return a range in microseconds; dates are days of the tenant. Raises BadQuestionError for one that holds nothing."""
+    low = micros(parse_moment(start, tenant.zone)) if start else 0
+    high = micros(parse_moment(end, tenant.zone)) if end else FOREVER
+    if low >= high:
+        raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
+    return low, high

@@ -1,0 +1,53 @@
+"""The queues of an installation, opened when they are first asked for: DBOS takes a second to load, and most commands need none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hubbub.clock import Clock
+from hubbub.settings import Settings
+
+if TYPE_CHECKING:
+    from hubbub.jobs.queue import Jobs
+    from hubbub.jobs.schedule import Schedule
+    from hubbub.jobs.worker import Does, Worker
+
+
+class JobQueues:
+    """Opens the jobs database once. May be used from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._jobs: Jobs | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> Jobs:
+        """Return the queues; raises DatabaseUnavailableError."""
+        with self._lock:
+            if self._jobs is None:
+                self._jobs = jobs_of(self._settings)
+            return self._jobs
+
+    def exist(self) -> bool:
+        """Whether a jobs database was ever made."""
+        return not self._settings.jobs_address.startswith("sqlite") or (self._settings.data / "jobs.db").exists()
+
+    def worker(self, does: Does, schedules: Mapping[str, Schedule], clock: Clock) -> Worker:
+        """Return what takes jobs and keeps the clock in this process."""
+        from hubbub.jobs.worker import Worker
+
+        return Worker(self.open(), does, schedules, clock)
+
+    def close(self) -> None:
+        """Release connections."""
+        if self._jobs is not None:
+            self._jobs.close()
+
+
+def jobs_of(settings: Settings) -> Jobs:
+    """Open the jobs database of an installation, made when absent; raises DatabaseUnavailableError."""
+    from hubbub.jobs.queue import Jobs
+
+    return Jobs(settings.jobs_address)
