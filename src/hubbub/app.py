@@ -23,14 +23,15 @@ from hubbub.control.database import Database
 from hubbub.control.deliveries import Deliveries
 from hubbub.control.doctor import doctor
 from hubbub.control.encryption import Encryption
+from hubbub.control.erasures import Erasures
 from hubbub.control.idempotency import Idempotency
 from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
 from hubbub.control.presence import Presence
 from hubbub.errors import NOT_NOW, CollectionOffError, NotFoundError
-from hubbub.facts.refresh import refresh
-from hubbub.facts.retention import gone_until, retention
+from hubbub.facts.refresh import Progress, quiet, refresh
+from hubbub.facts.retention import gone_until
 from hubbub.ingest.accept import Outcome
 from hubbub.ingest.intake import Intake
 from hubbub.ingest.receivers.receive import Receiving
@@ -47,21 +48,22 @@ from hubbub.services.access import AccessService
 from hubbub.services.alerts import AlertService
 from hubbub.services.answers import OPERATIONS as ANSWERING
 from hubbub.services.answers import AnswerOperations
+from hubbub.services.backups import BackupService
+from hubbub.services.binding import bind
 from hubbub.services.calendar import CalendarService
 from hubbub.services.checked import checked
 from hubbub.services.coverage import CoverageService
+from hubbub.services.deletion import DeletionService
 from hubbub.services.destinations import DestinationService
-from hubbub.services.erasing import OPERATIONS as ERASING
-from hubbub.services.erasing import EraseOperations
-from hubbub.services.facts import FactService, Step, silent
+from hubbub.services.erasures import ErasureService
+from hubbub.services.exports import Exports
+from hubbub.services.facts import FactService
 from hubbub.services.fetching import FetchService, feed_of
 from hubbub.services.incidents import IncidentService
 from hubbub.services.integrations import IntegrationService
 from hubbub.services.job_queues import JobQueues
 from hubbub.services.jobs import JobService
 from hubbub.services.judging import JudgingService
-from hubbub.services.keeping import OPERATIONS as KEEPING
-from hubbub.services.keeping import KeepingOperations
 from hubbub.services.keys import KeyService
 from hubbub.services.labels import LabelService, without_texts
 from hubbub.services.listening import ListeningService
@@ -72,12 +74,14 @@ from hubbub.services.quarantine import QuarantineService
 from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
+from hubbub.services.retention import RetentionService
 from hubbub.services.schedules import ScheduleService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.services.standing import OPERATIONS as STANDING
 from hubbub.services.standing import StandingOperations
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.tenants import TenantService
+from hubbub.services.transfer import TransferService
 from hubbub.services.workflows import Workflows
 from hubbub.storage.sqlite import errors_of
 from hubbub.storage.store import Store
@@ -89,8 +93,7 @@ if TYPE_CHECKING:
 
 class Engine(
     AnswerOperations,
-    StandingOperations, EraseOperations, KeepingOperations,
-):  # fmt: skip
+    StandingOperations, ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: Store
@@ -115,7 +118,8 @@ class Engine(
         """Open control data, and what needs nothing else."""
         secret = self.settings.secret_key.get_secret_value()
         self.control = Control(self.database, self.settings.data, secret)
-        self._open_keeping()
+        bind(self.settings, self.store, self.control, self.clock)
+        self.exports = Exports(self.settings.data / "exports", self.clock)
         self.access_store = Access(self.database, self.control)
         self.delivered = Deliveries(self.database, self.clock)
         self.encryption = Encryption(self.settings.data, secret)
@@ -125,7 +129,7 @@ class Engine(
         self.control.followers.append(self.ledger.follow)
         self.payload_store = Payloads(self.database, self.encryption)
         self.idempotency = Idempotency(self.database, self.encryption)
-        self._open_erasing()
+        self.erasure_store = Erasures(self.database, self.control.derived("erasures"), lambda: self.control.changes)
         self.outbox, self.alert_store = Outbox(self.database, self.encryption), Alerts(self.database)
 
     def _open_data(self) -> None:
@@ -156,66 +160,80 @@ class Engine(
 
     def _compose(self) -> None:
         """Make the services, each of what it needs."""
-        settings, clock, store, control, queries = self.settings, self.clock, self.store, self.control, self.queries
-        outbox, rules, integrations, http = self.outbox, self.alert_store, self.integration_store, self.http
-        self.queues = JobQueues(settings)
+        self._compose_jobs()
+        self._compose_tenants()
+        self._compose_reports()
+        self._compose_keeping()
+        self._compose_alerts()
+        self.workflows = Workflows(
+            self._by_name, self.retained, self.published, self.reply_jobs, self.labels, self.reports, self.restatements,
+            self.subscriptions, self.judging, self.messages, self.coverage, self.integrations, self.fetching, self.replies,
+            self.snapshot_service,
+        )  # fmt: skip
+
+    def _compose_jobs(self) -> None:
+        """Jobs, and the facts and tables that they bring up to date."""
+        self.queues = JobQueues(self.settings)
         self.reply_jobs = ReplyJobs(self.queues, self.payload_store, self.replies)
         self.jobs = JobService(self.queues, self.reply_jobs)
-        self.schedules = ScheduleService(settings, clock, self.queues)
-        self.facts = FactService(store, control)
-        self.published = PublishingService(clock, store, control, queries, self.facts)
-        self.access, self.keys, self.calendar = (
-            AccessService(self.access_store),
-            KeyService(control),
-            CalendarService(control),
-        )
+        self.schedules = ScheduleService(self.settings, self.clock, self.queues)
+        self.facts = FactService(self.store, self.control)
+        self.published = PublishingService(self.clock, self.store, self.control, self.queries, self.facts)
+
+    def _compose_tenants(self) -> None:
+        """Tenants, what they may do and are called, where their events come from, and what is labelled in them."""
+        settings, clock, store, control = self.settings, self.clock, self.store, self.control
+        self.access = AccessService(self.access_store)
+        self.keys = KeyService(control)
+        self.calendar = CalendarService(control)
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
-            clock, store, control, integrations, self.ledger, Presence(self.database), self.delivered
+            clock, store, control, self.integration_store, self.ledger, Presence(self.database), self.delivered
         )
         self.labels = LabelService(
-            store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, http
+            store, control, self.database, self.encryption, self._accept_labels, clock, settings.ai, self.http
         )
         self.integrations = IntegrationService(
-            settings, clock, control, integrations, self.payload_store, self.ledger, self.delivered
+            settings, clock, control, self.integration_store, self.payload_store, self.ledger, self.delivered
         )
         self.fetching = FetchService(
-            clock,
-            store,
-            control,
-            http,
-            integrations,
-            self.ledger,
-            self.payload_store,
-            self.names,
-            self.labels,
+            clock, store, control, self.http, self.integration_store, self.ledger, self.payload_store, self.names, self.labels,
             self.accept,
-        )
-        self.snapshot_service = SnapshotService(clock, store, control, queries, self.cached, self.warmer)
+        )  # fmt: skip
+
+    def _compose_reports(self) -> None:
+        """What is kept of numbers: snapshots, closed days, reports."""
+        clock, control, queries = self.clock, self.control, self.queries
+        self.snapshot_service = SnapshotService(clock, self.store, control, queries, self.cached, self.warmer)
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
-            settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called
+            self.settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called
         )
+
+    def _compose_keeping(self) -> None:
+        """What keeps data safe and movable, and what deletes it."""
+        clock, store, control = self.clock, self.store, self.control
+        self.erasures = ErasureService(
+            clock, store, control, self.cached, self.erasure_store, self.payload_store, self.idempotency, self.reply_jobs,
+            self.labels, self.reports, self.snapshot_service,
+        )  # fmt: skip
+        self.backups = BackupService(self.settings, clock, store, control, self.reports.store.folder)
+        self.transfer = TransferService(clock, store, control, self.exports)
+        self.deletion = DeletionService(clock, store, control, self.cached, self.reports, self.jobs, self.exports)
+        self.retained = RetentionService(clock, store, control, self.cached, self.deletion, self.fetching)
+
+    def _compose_alerts(self) -> None:
+        """What is watched, and the messages that go out."""
+        settings, clock, control, queries = self.settings, self.clock, self.control, self.queries
+        outbox, rules, integrations = self.outbox, self.alert_store, self.integration_store
         self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.news_of)
-        self.messages = MessageService(settings, clock, control, http, integrations, outbox, self.reports)
-        self.destinations = DestinationService(clock, control, http, integrations, outbox, self.messages)
+        self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
+        self.destinations = DestinationService(clock, control, self.http, integrations, outbox, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)
         self.incidents = IncidentService(clock, control, rules, outbox, self.alerts)
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
-        self.workflows = Workflows(
-            self._by_name,
-            self.published,
-            self.reply_jobs,
-            self.labels,
-            self.reports,
-            self.restatements,
-            self.subscriptions,
-            self.judging,
-            self.messages, self.coverage,
-            self.integrations, self.fetching, self.replies, self.snapshot_service,
-        )  # fmt: skip
 
     def _by_name(self, name: str, /, **params: Any) -> Any:
         return self.operation(name)(**params)
@@ -243,7 +261,7 @@ class Engine(
         """Finish what waits and close the store."""
         self.reply_jobs.close()
         self.queues.close()
-        self._close_keeping()
+        self.exports.close()
         with suppress(*NOT_NOW):  # the log of the last seconds is not worth a store that is not closed
             self.delivered.write()
         self.store.close()
@@ -306,18 +324,18 @@ class Engine(
 
     # --- facts
 
-    def refresh(self, tenant: str | None = None, *, step: Step = silent) -> dict[str, Any]:
+    def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> dict[str, Any]:
         """Store what waits in the log and fold what it touches, of all tenants or one; see `FactService.refresh`."""
         return cast("dict[str, Any]", plain(self.facts.refresh(tenant, step=step)))
 
     def backfill(
-        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = silent
+        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
         """Fold everything again that has an event in a range; see `FactService.backfill`."""
         return cast("dict[str, Any]", plain(self.facts.backfill(start, end, tenant, fact, step=step)))
 
     def verify(
-        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = silent
+        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Progress = quiet
     ) -> dict[str, Any]:
         """Fold everything once more beside what is stored, and count what differs; see `FactService.verify`."""
         return cast("dict[str, Any]", plain(self.facts.verify(tenant, start, end, step=step)))
@@ -327,13 +345,8 @@ class Engine(
         return self.queues.worker(self.workflows, self.schedules.known, self.clock)
 
     def retention(self, tenant: str | None = None, *, dry_run: bool = False) -> dict[str, Any]:
-        """Delete what each tenant's retention says, or count it; what is gone is null from then on, never 0."""
-        if tenant is None and not dry_run:
-            self.purge_tenants()
-            self.fetching.forget_texts()
-        rows = retention(self.store, self.control.chosen(tenant), self.clock(), dry_run=dry_run)
-        self.cached.drop([] if dry_run else self.control.chosen(tenant))
-        return {"rows": [one.answer() for one in rows], "dry_run": dry_run}
+        """Delete what each tenant's retention says, or count it; see `RetentionService.apply`."""
+        return cast("dict[str, Any]", plain(self.retained.apply(tenant, dry_run=dry_run)))
 
     def snapshot(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
@@ -382,7 +395,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *STANDING, *ERASING, *KEEPING,
+    *ANSWERING, *STANDING,
 
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""

@@ -163,9 +163,9 @@ def report(engine: Engine) -> str:
 @cache
 def export(engine: Engine) -> str:
     """Have one export of A made, which no route removes; returns its id once it is there."""
-    made = str(engine.start_export("a-canary7f3a")["id"])
+    made = str(engine.transfer.start("a-canary7f3a").id)
     for _ in range(1200):
-        if engine.show_export("a-canary7f3a", made)["state"] == "made":
+        if engine.transfer.get("a-canary7f3a", made).state == "made":
             return made
         time.sleep(0.05)
     raise AssertionError("the export was not made")

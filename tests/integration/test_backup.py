@@ -21,6 +21,7 @@ from hubbub.api.app import create_app
 from hubbub.app import Engine, open_engine
 from hubbub.cli.main import app
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, WrongInstallationError
+from hubbub.model.plain import plain
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ASKED = ["messages", "conversations_started", "first_response_ms.p50"]
@@ -84,10 +85,10 @@ def test_a_backup_of_a_running_engine_restores_everything(engine: Engine, tmp_pa
     """Numbers, tenants, keys, secrets and reports are there; verify is clean; the copy opens as the same installation."""
     key = engine.keys.add("hotel", ["read"]).key
     engine.refresh()
-    made = engine.backup(tmp_path / "backup")
-    assert made["events"] == 120 and made["reports"] == 1 and made["keys"] == ["keys/pepper", "keys/secret.key"]
+    made = engine.backups.make(tmp_path / "backup")
+    assert made.events == 120 and made.reports == 1 and made.keys == ["keys/pepper", "keys/secret.key"]
     with pytest.raises(ConflictError, match="exists already"):
-        engine.backup(tmp_path / "backup")
+        engine.backups.make(tmp_path / "backup")
     result = CliRunner().invoke(app, ["restore", str(tmp_path / "backup"), "--data", str(tmp_path / "back"), "--json"])
     assert result.exit_code == 0, result.output
     with open_engine(tmp_path / "back", clock=clock) as back:
@@ -104,12 +105,12 @@ def test_an_erased_contact_does_not_come_back_with_an_older_backup(
     engine: Engine, tmp_path: Path, clock: Clock
 ) -> None:
     """Restored with the list of later erasures, a contact is erased again, stays refused, and others stay as they are."""
-    engine.backup(tmp_path / "backup")
+    engine.backups.make(tmp_path / "backup")
     clock.now += timedelta(hours=1)
-    engine.erase("hotel", "hotel-contact-1")
+    engine.erasures.erase("hotel", "hotel-contact-1")
     later = numbers(engine, "hotel")
     listed = tmp_path / "erasures.json"
-    listed.write_text(json.dumps(engine.erasures("hotel")))
+    listed.write_text(json.dumps(plain(engine.erasures.of("hotel"))))
     for number, source in enumerate((tmp_path / "data", listed)):
         place = tmp_path / f"back{number}"
         arguments = ["restore", str(tmp_path / "backup"), "--data", str(place), "--erased-since", str(source), "--json"]
@@ -124,7 +125,7 @@ def test_an_erased_contact_does_not_come_back_with_an_older_backup(
     with open_engine(tmp_path / "other", clock=clock) as other:
         other.add_tenant("hotel")
     with open_engine(tmp_path / "back0", clock=clock) as back, pytest.raises(WrongInstallationError):
-        back.erase_again(0, tmp_path / "other")
+        back.erasures.again(0, tmp_path / "other")
 
 
 def test_halves_of_two_installations_do_not_open(engine: Engine, tmp_path: Path, clock: Clock) -> None:
@@ -174,20 +175,20 @@ def test_a_deleted_tenant_leaves_no_byte(engine: Engine, tmp_path: Path, clock: 
     before, key = numbers(engine, "bank"), engine.keys.add("hotel", ["ingest"]).key
     engine.refresh()
     assert b"CANARYhotel" in everything(tmp_path / "data")
-    counted = engine.delete_tenant("hotel", dry_run=True)
-    assert counted["rows"]["event"] == 60 and counted["rows"]["api_keys"] == 1
+    counted = engine.deletion.delete("hotel", dry_run=True)
+    assert counted.rows["event"] == 60 and counted.rows["api_keys"] == 1
     with pytest.raises(BadInputError, match="once more"):
-        engine.delete_tenant("hotel", "bank")
-    assert engine.delete_tenant("hotel", "hotel")["state"] == "closed"
+        engine.deletion.delete("hotel", "bank")
+    assert engine.deletion.delete("hotel", "hotel").state == "closed"
     with pytest.raises(NotFoundError):
         engine.query("hotel", metrics=["messages"], start="2026-05-01", end="2026-06-03")
     engine.retention()
-    assert engine.undelete_tenant("hotel")["state"] == "open"
+    assert engine.deletion.undelete("hotel").state == "open"
     assert engine.control.authenticate(key).tenant == "hotel"
-    engine.delete_tenant("hotel", "hotel", grace=1)
+    engine.deletion.delete("hotel", "hotel", grace=1)
     clock.now += timedelta(days=2)
     engine.retention()
-    assert engine.closed_tenants()["rows"] == []
+    assert engine.deletion.closed().rows == []
     left = everything(tmp_path / "data")
     for word in (b"CANARYhotel", b"hotel-contact", b"hotel-1", b"xoxb-secret"):
         assert word not in left
@@ -220,11 +221,11 @@ def test_an_export_is_made_and_downloaded_over_http(engine: Engine, tmp_path: Pa
     assert whole.status_code == 200 and whole.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(whole.content)) as packed:
         packed.extractall(tmp_path / "unpacked")
-    assert engine.import_tenant(tmp_path / "unpacked", "copy")["tenant"] == "copy"
+    assert engine.transfer.take_in(tmp_path / "unpacked", "copy").tenant == "copy"
     disconnect(engine)
     assert numbers(engine, "copy") == numbers(engine, "hotel")
     clock.now += timedelta(days=8)
-    engine.purge_tenants()
+    engine.deletion.purge()
     assert client.get(place, headers=mine).status_code == 404
 
 
@@ -232,19 +233,19 @@ def test_control_data_is_carried_by_a_command(engine: Engine, tmp_path: Path, cl
     """`migrate-control` carries it to PostgreSQL; the folder opens with it; a backup of that is whole; and it goes back."""
     before = numbers(engine, "hotel")
     engine.close()
-    plain = postgres.get_uri()
-    driver = sa.create_engine(plain.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
+    address = postgres.get_uri()
+    driver = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:", 1), isolation_level="AUTOCOMMIT")
     with driver.connect() as con:
         con.execute(sa.text("CREATE DATABASE moved"))
     driver.dispose()
-    url, data = plain.replace("/postgres?", "/moved?", 1), str(tmp_path / "data")
+    url, data = address.replace("/postgres?", "/moved?", 1), str(tmp_path / "data")
     result = CliRunner().invoke(app, ["migrate-control", url, "--data", data, "--json"])
     assert result.exit_code == 0, result.output
     assert {row["table"]: row["rows"] for row in json.loads(result.stdout)["rows"]}["tenants"] == 2
     with open_engine(tmp_path / "data", clock=clock, control_url=url) as moved:
         assert numbers(moved, "hotel") == before
-        said = moved.backup(tmp_path / "backup")
-        assert any("PostgreSQL" in note for note in said["left_out"])
+        said = moved.backups.make(tmp_path / "backup")
+        assert any("PostgreSQL" in note for note in said.left_out)
     again = CliRunner().invoke(app, ["migrate-control", url, "--data", data])
     assert isinstance(again.exception, ConflictError)
     assert (

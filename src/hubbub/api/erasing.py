@@ -5,16 +5,17 @@ An erasure takes no Idempotency-Key: sent again it finds nothing any more, and w
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from hubbub.api import shapes
 from hubbub.api.auth import EngineOf, MayErase
 from hubbub.api.work import Counted
+from hubbub.control.erasures import Erasure
 from hubbub.errors import BadRequestError, NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.services.erasures import ErasedContact
 
 router = APIRouter(prefix="/v1", route_class=Counted)
 
@@ -33,51 +34,10 @@ class EraseBody(BaseModel):
     tenant: Whose = None
 
 
-class ErasedAnswer(shapes.Shape):
-    """What an erasure took out, or would."""
-
-    tenant: str
-    contact: str = Field(description="A digest of the id, by which it is known from now on.")
-    dry_run: bool
-    erasure: str | None = Field(description="Its id; null: nothing was done.")
-    contacts: int = Field(ge=1, description="Ids of the person: those that are linked go together.")
-    events: int = Field(ge=0, description="Events of the contact.")
-    mentions: int = Field(ge=0, description="Other events that named it.")
-    superseded: int = Field(ge=0, description="Events that were replaced by corrections.")
-    quarantine: int = Field(ge=0, description="Refused records.")
-    facts: int = Field(ge=0, description="Rows of facts under its id.")
-    snapshots: int = Field(ge=0, description="Deleted, or made again without it.")
-    reports: int = Field(ge=0, description="Made again without it, or deleted.")
-    payloads: int = Field(ge=0, description="Replies that were asked for.")
-    names: int = Field(ge=0, description="What it was called.")
-    examples: int = Field(ge=0, description="Messages that people labelled.")
-
-
-class ErasureRow(shapes.Shape):
-    """An erasure."""
-
-    id: str
-    tenant: str
-    contact: str = Field(description="A digest of the id.")
-    at: shapes.Moment
-    counts: dict[str, int] | None = Field(description="What it took out; null: it is not done.")
-
-
-class ErasuresAnswer(shapes.Shape):
-    """A page of erasures, oldest first."""
-
-    rows: list[ErasureRow]
-    next: shapes.Next
-
-
-Erased = Annotated[dict[str, Any], shapes.Like(ErasedAnswer)]
-Erasures = Annotated[dict[str, Any], shapes.Like(ErasuresAnswer)]
-
-
 @router.post("/erase", summary="Remove a contact from everything that is kept")
-def erase(engine: EngineOf, own: MayErase, body: EraseBody) -> Erased:
+def erase(engine: EngineOf, own: MayErase, body: EraseBody) -> ErasedContact:
     """Answer when no file holds anything of it any more, which may take minutes; cut short, the same request goes on."""
-    return engine.erase(_tenant(own, body.tenant), body.contact_id, dry_run=body.dry_run)
+    return engine.erasures.erase(_tenant(own, body.tenant), body.contact_id, dry_run=body.dry_run)
 
 
 @router.get("/erasures", summary="Erasures, oldest first")
@@ -87,9 +47,9 @@ def erasures(
     tenant: Annotated[str | None, Query(max_length=63, description="The tenant, for operators.")] = None,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-) -> Erasures:
+) -> Page[Erasure]:
     """Return when contacts were erased and what it came to; `contact` is a digest of the id, as `POST /v1/erase` answers it."""
-    return engine.erasures(_tenant(own, tenant), limit=limit, cursor=cursor)
+    return engine.erasures.of(_tenant(own, tenant), limit=limit, cursor=cursor)
 
 
 def _tenant(own: str | None, named: str | None) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Response, Security
 from fastapi.responses import FileResponse
-from pydantic import Field
 
 from hubbub.api.auth import EngineOf, OfTenant
 from hubbub.api.idempotency import Once
-from hubbub.api.shapes import Shape
 from hubbub.api.work import Counted
 from hubbub.dashboard.base import at
+from hubbub.model.plain import plain
+from hubbub.services.exports import Export
 
 router = APIRouter(prefix="/v1/exports", route_class=Counted)
 
@@ -26,38 +26,25 @@ FILE: dict[int | str, dict[str, Any]] = {
 }
 
 
-class ExportAnswer(Shape):
-    """An export of all that a tenant owns."""
-
-    id: str = Field(description="The export's id.")
-    tenant: str = Field(description="The tenant.")
-    state: str = Field(description="running, made or failed.")
-    progress: int = Field(description="Percent.")
-    started_at: str = Field(description="When it was asked for.")
-    ends_at: str = Field(description="When it will be deleted.")
-    bytes: int | None = Field(description="Size of the file, once it is made.")
-    rows: dict[str, int] | None = Field(description="Rows by table, once it is made.")
-    identities: int | None = Field(description="Events that are known to have been stored, once it is made.")
-    error: str | None = Field(description="Why it failed.")
-
-
 @router.post("", status_code=202, summary="Have an export made")
-def start(engine: EngineOf, tenant: Exports, response: Response, once: Once) -> ExportAnswer:
+def start(engine: EngineOf, tenant: Exports, response: Response, once: Once) -> Export:
     """Begin an export; `Location` says how far it is."""
-    answer = once(tenant, lambda: engine.start_export(tenant))
-    response.headers["Location"] = at(f"/v1/exports/{answer['id']}")
-    return ExportAnswer(**answer)
+    begun: Export | dict[str, Any] = once(
+        tenant, lambda: engine.transfer.start(tenant)
+    )  # repeated, it is what was answered
+    response.headers["Location"] = at(f"/v1/exports/{plain(begun)['id']}")
+    return cast(Export, begun)
 
 
 @router.get("/{export}", summary="One export")
-def show(engine: EngineOf, tenant: Exports, export: Id) -> ExportAnswer:
+def show(engine: EngineOf, tenant: Exports, export: Id) -> Export:
     """Return its state and progress."""
-    return ExportAnswer(**engine.show_export(tenant, export))
+    return engine.transfer.get(tenant, export)
 
 
 @router.get("/{export}/download", summary="An export as a ZIP file", response_class=FileResponse, responses=FILE)
 def download(engine: EngineOf, tenant: Exports, export: Id) -> FileResponse:
     """Return the file; unpacked it is what `hubbub import tenant` reads."""
-    found = engine.export_file(tenant, export)
+    found = engine.transfer.file(tenant, export)
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
-    return FileResponse(found["path"], media_type="application/zip", filename=found["name"], headers=headers)
+    return FileResponse(found.path, media_type="application/zip", filename=found.name, headers=headers)

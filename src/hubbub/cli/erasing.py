@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.cli.manage import ask
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import Data, Json, TenantName
 
 
@@ -28,7 +28,7 @@ def erase(
     Look at --dry-run first: 'contacts' are the ids that are linked to it, which go with it, and 'mentions' events of others that
     name it, which go too. Backups are yours to look after.
     """
-    ask("erase", data, as_json, tenant=tenant, contact=contact, dry_run=dry_run)
+    show_answer(data, as_json, lambda engine: engine.erasures.erase(tenant, contact, dry_run=dry_run))
 
 
 def erasures(
@@ -44,4 +44,4 @@ def erasures(
     as_json: Json = False,
 ) -> None:
     """List erasures: when, of whom (a digest of the id) and what each came to."""
-    ask("erasures", data, as_json, tenant=tenant, contact=contact, limit=limit, cursor=cursor)
+    show_answer(data, as_json, lambda engine: engine.erasures.of(tenant, contact, limit, cursor))

@@ -7,13 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.importing import group as importing
-from hubbub.cli.manage import ask, tenants
+from hubbub.cli.manage import tenants
 from hubbub.cli.options import Data, Json, TenantName
+
+if TYPE_CHECKING:
+    from hubbub.app import Engine
+    from hubbub.facts.refresh import Progress
 
 Name = Annotated[str, typer.Argument(help="The tenant.")]
 
@@ -32,13 +37,16 @@ def register(app: typer.Typer) -> None:
     tenants.command("closed")(closed_tenants)
 
 
-def _long(name: str, label: str, data: Path | None, as_json: bool, /, **params: Any) -> dict[str, Any]:
-    """Run an operation that takes a while, and show how far it is."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
+Answer = TypeVar("Answer")
 
-    with backend(data) as there, show.progress(label, None, quiet=as_json) as move:
-        answer: dict[str, Any] = there.call(name, **params, progress=lambda note: move(None, note))
+
+def _long(label: str, data: Path | None, as_json: bool, work: Callable[[Engine, Progress], Answer]) -> Answer:
+    """Print what `work` returns, and show how far it is meanwhile."""
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine, show.progress(label, None, quiet=as_json) as move:
+        answer = work(engine, lambda note: move(None, note))
     show.emit(answer, as_json=as_json)
     return answer
 
@@ -54,10 +62,10 @@ def backup(
     """
     from hubbub.cli import show
 
-    answer = _long("backup", "backing up", data, as_json, target=target.absolute())
-    if answer["keys"]:
+    answer = _long("backing up", data, as_json, lambda engine, note: engine.backups.make(target.absolute(), note))
+    if answer.keys:
         show.say(f"{target}/keys opens what is encrypted in the rest: keep it elsewhere, and safe.")
-    for note in answer["left_out"]:
+    for note in answer.left_out:
         show.say(note)
 
 
@@ -84,24 +92,26 @@ def restore(
     """
     from hubbub.app import open_engine
     from hubbub.cli import show
-    from hubbub.services import keeping
+    from hubbub.model.plain import plain
+    from hubbub.services import backups
     from hubbub.settings import load
     from hubbub.telemetry import configure_logs
 
     folder = load(data).data
     with show.progress("restoring", None, quiet=as_json) as move:
         note: Callable[[str], None] = lambda text: move(None, text)  # noqa: E731
-        answer = keeping.restore(source, folder, note, keys)
-        as_of = answer.pop("as_of")
+        restored = backups.restore(source, folder, note, keys)
         with open_engine(folder, store_url="", control_url="", jobs_url="") as engine:
             configure_logs(engine.settings.log_level)
-            answer |= engine.erase_again(as_of, erased_since, note)
+            again = engine.erasures.again(restored.as_of, erased_since, note)
+    answer = plain(restored) | plain(again)
+    del answer["as_of"]  # a number that only programs here can read
     show.emit(answer, as_json=as_json)
     if erased_since is None:
         show.say(
             "Whoever was erased after this backup is back: give the list with --erased-since, or erase them again."
         )
-    for text in answer["left_out"]:
+    for text in restored.left_out:
         show.say(text)
 
 
@@ -112,7 +122,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write all that a tenant owns into a new folder, as JSON lines and Parquet; 'hubbub import tenant' reads it elsewhere."""
-    _long("export_tenant", "exporting", data, as_json, tenant=tenant, target=target.absolute())
+    _long("exporting", data, as_json, lambda engine, note: engine.transfer.export(tenant, target.absolute(), note))
 
 
 def import_tenant(
@@ -127,7 +137,7 @@ def import_tenant(
 
     API keys, integrations and erasures stay behind: they belong to the other installation.
     """
-    _long("import_tenant", "importing", data, as_json, source=source.absolute(), name=name)
+    _long("importing", data, as_json, lambda engine, note: engine.transfer.take_in(source.absolute(), name, note))
 
 
 def delete_tenant(
@@ -149,17 +159,20 @@ def delete_tenant(
     """
     if not dry_run and yes is None:
         yes = typer.prompt(f"Everything of {tenant} will be deleted. Type its name")
-    _long("delete_tenant", "deleting", data, as_json, tenant=tenant, confirm=yes, grace=grace, dry_run=dry_run)
+    _long(
+        "deleting", data, as_json,
+        lambda engine, note: engine.deletion.delete(tenant, yes, grace, dry_run=dry_run, progress=note),
+    )  # fmt: skip
 
 
 def undelete_tenant(tenant: Name, data: Data = None, as_json: Json = False) -> None:
     """Bring back a tenant that waits to be deleted, with all it had."""
-    ask("undelete_tenant", data, as_json, tenant=tenant)
+    show_answer(data, as_json, lambda engine: engine.deletion.undelete(tenant))
 
 
 def closed_tenants(data: Data = None, as_json: Json = False) -> None:
     """List tenants that wait to be deleted, and when that will be."""
-    ask("closed_tenants", data, as_json)
+    show_answer(data, as_json, lambda engine: engine.deletion.closed())
 
 
 def migrate_control(
@@ -181,7 +194,7 @@ def migrate_control(
     What was in use stays as it is. DBOS's list of queues and versions is not carried: workers write it again.
     """
     from hubbub.cli import show
-    from hubbub.services.keeping import carry
+    from hubbub.services.control_carrying import carry
     from hubbub.settings import load, masked
 
     settings = load(data, control_url=None)
@@ -228,7 +241,7 @@ def rebind(
     stored tokens and texts have to be made again, and erased contacts are taken again.
     """
     from hubbub.cli import show
-    from hubbub.services.keeping import bind_again
+    from hubbub.services.binding import bind_again
     from hubbub.settings import load
 
     show.emit(bind_again(load(data), really=yes), as_json=as_json)

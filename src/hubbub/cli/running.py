@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from hubbub.cli.ask import show_answer
 from hubbub.cli.options import AnyTenant, Data, From, Json, To
 
 if TYPE_CHECKING:
-    from hubbub.services.facts import FactService, Step
+    from hubbub.facts.refresh import Progress
+    from hubbub.services.facts import FactService
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +54,7 @@ def serve(
 Answer = TypeVar("Answer")
 
 
-def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactService, Step], Answer]) -> Answer:
+def _work(name: str, as_json: bool, data: Path | None, work: Callable[[FactService, Progress], Answer]) -> Answer:
     """Print what `work` returns of the facts, and show how far it is meanwhile."""
     from hubbub.cli import show
     from hubbub.cli.backend import opened
@@ -104,11 +106,7 @@ def retention(
     as_json: Json = False,
 ) -> None:
     """Delete what is past its tenant's retention; what is gone is null from then on, never 0."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
-
-    with backend(data) as there:
-        show.emit(there.call("retention", tenant=tenant, dry_run=dry_run), as_json=as_json)
+    show_answer(data, as_json, lambda engine: engine.retained.apply(tenant, dry_run=dry_run))
 
 
 def demo(data: Data = None, as_json: Json = False) -> None:

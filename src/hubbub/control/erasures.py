@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -44,6 +44,22 @@ class Incoming(Protocol):
     id: str | None
     source: str | None
     contact_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An erasure."""
+
+    id: str
+    """Its id."""
+    tenant: str
+    """The tenant."""
+    contact: str
+    """A digest of the contact's id, made with this installation's own key."""
+    at: datetime
+    """When it began."""
+    counts: Mapping[str, int] | None
+    """What it took out; null: it is not done."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +146,7 @@ class Erasures:
 
     def page(
         self, tenant: str, contact: str | None = None, after: tuple[datetime, str] | None = None, limit: int = 100
-    ) -> list[dict[str, Any]]:
+    ) -> list[Erasure]:
         """Return a tenant's erasures, oldest first, or those of one contact: at most `limit`, begun `after` a moment and id."""
         query = sa.select(erasures).where(erasures.c.tenant == tenant).order_by(erasures.c.at, erasures.c.id)
         if contact is not None:
@@ -139,9 +155,6 @@ class Erasures:
             query = query.where(sa.tuple_(erasures.c.at, erasures.c.id) > after)
         with self._database.read() as con:
             return [
-                {
-                    "id": row.id, "tenant": row.tenant, "contact": row.contact, "at": row.at.isoformat() + "Z",
-                    "counts": json.loads(row.counts) if row.counts else None,
-                }
+                Erasure(row.id, row.tenant, row.contact, row.at, json.loads(row.counts) if row.counts else None)
                 for row in con.execute(query.limit(limit))
-            ]  # fmt: skip
+            ]

@@ -33,7 +33,7 @@ UNION SELECT id FROM state WHERE tenant = :tenant AND entity = 'contact' UNION S
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class NotedErasure:
     """An erasure: whose contact by its digest, when it began, and until when the contact's events are not taken (UTC)."""
 
     id: str
@@ -48,16 +48,16 @@ class Erasure:
 class Later:
     """What another copy of the installation erased: the erasures, and the digests of events that are not taken again."""
 
-    erasures: list[Erasure] = field(default_factory=list)
+    erasures: list[NotedErasure] = field(default_factory=list)
     events: list[tuple[bytes, str]] = field(default_factory=list)
 
 
-def later_erasures(database: Database, as_of: int) -> list[Erasure]:
+def later_erasures(database: Database, as_of: int) -> list[NotedErasure]:
     """Return the erasures of a control database that began at a moment (microseconds) or later, or were never done."""
     since = moment(as_of).replace(tzinfo=None)
     late = sa.or_(erasures.c.at >= since, erasures.c.counts.is_(None))
     with database.read() as con:
-        return [Erasure(*row) for row in con.execute(sa.select(*_COLUMNS).where(late).order_by(erasures.c.at))]
+        return [NotedErasure(*row) for row in con.execute(sa.select(*_COLUMNS).where(late).order_by(erasures.c.at))]
 
 
 _COLUMNS = [erasures.c[name] for name in ("id", "tenant", "contact", "at", "until", "counts")]
@@ -94,7 +94,7 @@ def _from_json(path: Path, as_of: int) -> Later:
         said = json.loads(path.read_text(encoding="utf-8"))
         rows: list[Mapping[str, Any]] = said["rows"] if isinstance(said, dict) else said
         found = [
-            Erasure(
+            NotedErasure(
                 row["id"], row["tenant"], row["contact"], at := _naive(row["at"]), at,
                 json.dumps(row["counts"]) if row["counts"] is not None else None,
             )
@@ -128,7 +128,7 @@ def adopt(database: Database, later: Later) -> None:
 
 
 def found_again(
-    store: Store, known: Mapping[str, Tenant], wanted: Sequence[Erasure], digest: Callable[[str, str], str]
+    store: Store, known: Mapping[str, Tenant], wanted: Sequence[NotedErasure], digest: Callable[[str, str], str]
 ) -> Iterator[tuple[str, str]]:
     """Yield tenant and id of each contact in the store whose digest is that of an erasure."""
     by_tenant: dict[str, set[str]] = {}

@@ -6,7 +6,6 @@ A folder is locked while its export is made, so that what a killed process left 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import secrets
@@ -14,9 +13,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from hubbub.clock import Clock
 from hubbub.errors import ConflictError, HubbubError, NotFoundError, StoreUnavailableError
@@ -30,7 +31,51 @@ KEPT = timedelta(days=7)
 MOST = 5
 """Kept exports of one tenant."""
 _ID = re.compile(r"exp_[0-9a-f]{24}\Z")
-Write = Callable[[Path, Callable[[int], None]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an export holds: rows by table, and events that are known to have been stored."""
+
+    rows: Mapping[str, int]
+    identities: int
+
+
+Write = Callable[[Path, Callable[[int], None]], Contents]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export of all that a tenant owns."""
+
+    id: str
+    """Its id."""
+    tenant: str
+    """The tenant."""
+    state: str
+    """running, made or failed."""
+    progress: int
+    """In percent."""
+    started_at: datetime
+    """When it was asked for."""
+    ends_at: datetime
+    """When it will be deleted."""
+    bytes: int | None = None
+    """Size of the file, once it is made."""
+    rows: Mapping[str, int] | None = None
+    """Rows by table, once it is made."""
+    identities: int | None = None
+    """Events that are known to have been stored, once it is made."""
+    error: str | None = None
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """An export as a ZIP file, and a name for whoever saves it."""
+
+    path: Path
+    name: str
 
 
 class Exports:
@@ -42,14 +87,14 @@ class Exports:
         self._closing = False
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hubbub-exports")
 
-    def start(self, tenant: str, write: Write) -> dict[str, Any]:
+    def start(self, tenant: str, write: Write) -> Export:
         """Have an export made: `write` fills a folder that is not there yet, says how far it is in percent, and what it wrote.
 
         Raises ConflictError when the tenant has as many as it may.
         """
         self.prune()
         mine = self.folder / check_tenant_id(tenant)
-        if sum(self.show(tenant, one.name)["state"] != "failed" for one in mine.glob("exp_*")) >= MOST:
+        if sum(self.show(tenant, one.name).state != "failed" for one in mine.glob("exp_*")) >= MOST:
             raise ConflictError(
                 f"{MOST} exports are kept already: download them; each goes {KEPT.days} days after it was made"
             )
@@ -57,69 +102,66 @@ class Exports:
         id_ = f"exp_{int(moment.timestamp() * 1000):012x}{secrets.token_hex(6)}"
         place = mine / id_
         place.mkdir(mode=0o700, parents=True)
-        about = {
-            "id": id_, "tenant": tenant, "state": "running", "progress": 0, "started_at": moment.isoformat(),
-            "ends_at": (moment + KEPT).isoformat(), "bytes": None, "rows": None, "identities": None, "error": None,
-        }  # fmt: skip
+        about = Export(id_, tenant, "running", 0, moment, moment + KEPT)
         lock = os.open(place, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
         _say(place, about)
         self._worker.submit(self._make, place, about, write, lock)
         return about
 
-    def _make(self, place: Path, about: dict[str, Any], write: Write, lock: int) -> None:
+    def _make(self, place: Path, about: Export, write: Write, lock: int) -> None:
+        said = [0]
+
         def heard(percent: int) -> None:
             if self._closing:
                 raise StoreUnavailableError("the server was stopped: ask for another")
-            if percent > about["progress"]:
-                _say(place, about | {"progress": percent})
-                about["progress"] = percent
+            if percent > said[0]:
+                _say(place, replace(about, progress=percent))
+                said[0] = percent
 
         try:
-            about |= write(place / "whole", heard)
+            held = write(place / "whole", heard)
             pack(place / "whole", place / "making.zip")
             (place / "making.zip").rename(place / ZIP)
-            about |= {"state": "made", "progress": 100, "bytes": (place / ZIP).stat().st_size}
+            size = (place / ZIP).stat().st_size
+            ended = replace(about, state="made", progress=100, bytes=size, rows=held.rows, identities=held.identities)
         except Exception as error:
-            log.error("export failed", export=about["id"], error=f"{type(error).__name__}: {error}"[:300])
-            about |= {
-                "state": "failed",
-                "error": error.message if isinstance(error, HubbubError) else "see the server's log",
-            }
+            log.error("export failed", export=about.id, error=f"{type(error).__name__}: {error}"[:300])
+            why = error.message if isinstance(error, HubbubError) else "see the server's log"
+            ended = replace(about, state="failed", progress=said[0], error=why)
         finally:
             shutil.rmtree(place / "whole", ignore_errors=True)
             (place / "making.zip").unlink(missing_ok=True)
-            with suppress(OSError):  # deleted meanwhile, with its tenant
-                _say(place, about)
-            os.close(lock)
+        with suppress(OSError):  # deleted meanwhile, with its tenant
+            _say(place, ended)
+        os.close(lock)
 
-    def show(self, tenant: str, export: str) -> dict[str, Any]:
-        """Return what is said of an export; raises NotFoundError."""
+    def show(self, tenant: str, export: str) -> Export:
+        """Return an export; raises NotFoundError."""
         place = self._place(tenant, export)
         try:
-            about: dict[str, Any] = json.loads((place / ABOUT).read_text())
-            if about["state"] == "running" and not _locked(place):
-                about = json.loads((place / ABOUT).read_text())  # it may have ended just now
-                if about["state"] == "running":
-                    return about | {"state": "failed", "error": "its server was stopped: ask for another"}
+            about = _read(place)
+            if about.state == "running" and not _locked(place):
+                about = _read(place)  # it may have ended just now
+                if about.state == "running":
+                    return replace(about, state="failed", error="its server was stopped: ask for another")
         except FileNotFoundError:
             raise _missing(export) from None
         return about
 
-    def file(self, tenant: str, export: str) -> dict[str, Any]:
-        """Return path and name of an export's ZIP file; raises NotFoundError when it is not made (yet)."""
+    def file(self, tenant: str, export: str) -> ExportFile:
+        """Return an export's ZIP file; raises NotFoundError when it is not made (yet)."""
         about = self.show(tenant, export)
-        if about["state"] != "made":
-            raise NotFoundError(f"export {export} is {about['state']}: there is nothing to download")
-        return {"path": str(self._place(tenant, export) / ZIP), "name": f"{tenant}-{about['started_at'][:10]}.zip"}
+        if about.state != "made":
+            raise NotFoundError(f"export {export} is {about.state}: there is nothing to download")
+        return ExportFile(self._place(tenant, export) / ZIP, f"{tenant}-{about.started_at:%Y-%m-%d}.zip")
 
     def prune(self) -> int:
         """Delete exports that are kept long enough; returns how many."""
         gone = 0
         for place in self.folder.glob("*/exp_*"):
             with suppress(OSError, ValueError, NotFoundError):
-                about = self.show(place.parent.name, place.name)
-                if datetime.fromisoformat(about["ends_at"]) <= self._clock():
+                if self.show(place.parent.name, place.name).ends_at <= self._clock():
                     shutil.rmtree(place)
                     gone += 1
         return gone
@@ -151,9 +193,13 @@ def _locked(place: Path) -> bool:
     return False
 
 
-def _say(place: Path, about: Mapping[str, Any]) -> None:
+def _read(place: Path) -> Export:
+    return msgspec.json.decode((place / ABOUT).read_bytes(), type=Export)
+
+
+def _say(place: Path, about: Export) -> None:
     """Write down how far an export is, at once for whoever reads."""
     draft = place / f"{ABOUT}.{secrets.token_hex(4)}"
-    draft.write_text(json.dumps(about))
+    draft.write_bytes(msgspec.json.encode(about))
     draft.chmod(0o600)
     draft.rename(place / ABOUT)

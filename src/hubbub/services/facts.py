@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hubbub.control.control import Control
 from hubbub.errors import BadQuestionError, WindowFrozenError
 from hubbub.facts.moments import micros
 from hubbub.facts.rebuild import FOLDED_BY, backfill
-from hubbub.facts.refresh import refresh
+from hubbub.facts.refresh import Progress, quiet, refresh
 from hubbub.facts.verify import verify
 from hubbub.model.event import nearest
 from hubbub.model.question import parse_moment
@@ -18,12 +18,6 @@ from hubbub.model.tenant import Tenant
 from hubbub.storage.schema import FOREVER
 from hubbub.storage.store import Store
 from hubbub.telemetry import BEHIND, REFRESH_SECONDS, REFRESHES
-
-Step = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Take a note of progress and do nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ class FactService:
     def __init__(self, store: Store, control: Control) -> None:
         self._store, self._control = store, control
 
-    def refresh(self, tenant: str | None = None, *, step: Step = silent) -> Refreshed:
+    def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> Refreshed:
         """Store what waits in the log and fold what it touches. Raises NotFoundError."""
         only = self._control.tenant(tenant).no if tenant is not None else None
         begun = time.perf_counter()
@@ -79,7 +73,7 @@ class FactService:
         return Refreshed(done.events, done.units)
 
     def backfill(
-        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Step = silent
+        self, start: str, end: str, tenant: str | None = None, fact: str | None = None, *, step: Progress = quiet
     ) -> Refolded:
         """Fold everything again that has an event in a range; dates are read in each tenant's zone.
 
@@ -102,7 +96,7 @@ class FactService:
         return Refolded(sum(units.values()), units, errors)
 
     def verify(
-        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Step = silent
+        self, tenant: str | None = None, start: str | None = None, end: str | None = None, *, step: Progress = quiet
     ) -> Verified:
         """Fold everything once more beside what is stored, and count what differs. Raises NotFoundError, BadQuestionError."""
         tenants = self._control.chosen(tenant)

@@ -16,7 +16,7 @@ from hubbub.control.control import Control
 from hubbub.control.database import Database
 from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreBusyError
 from hubbub.facts.refresh import refresh
-from hubbub.services.keeping import carry
+from hubbub.services.control_carrying import carry
 from hubbub.settings import Settings
 from hubbub.storage import backup, schema
 from hubbub.storage.store import FILE, Store

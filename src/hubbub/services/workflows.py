@@ -37,6 +37,7 @@ from hubbub.services.publishing import PublishingService
 from hubbub.services.reply_jobs import ReplyJobs
 from hubbub.services.reports import ReportService
 from hubbub.services.restatements import RestatementService
+from hubbub.services.retention import RetentionService
 from hubbub.services.snapshots import SnapshotService
 from hubbub.services.subscriptions import SubscriptionService
 
@@ -50,6 +51,7 @@ class Workflows:
     def __init__(
         self,
         ask: Callable[..., Any],
+        retained: RetentionService,
         published: PublishingService,
         reply_jobs: ReplyJobs,
         labels: LabelService,
@@ -68,7 +70,13 @@ class Workflows:
         self._integrations, self._fetching, self._replies = integrations, fetching, replies
         self._coverage = coverage
         self._judging, self._messages = judging, messages
-        self._ask, self._published, self._reply_jobs, self._labels = ask, published, reply_jobs, labels
+        self._ask, self._retained, self._published, self._reply_jobs, self._labels = (
+            ask,
+            retained,
+            published,
+            reply_jobs,
+            labels,
+        )
         self._subscriptions = subscriptions
         self._reports = reports
         self._restatements = restatements
@@ -224,7 +232,7 @@ class Workflows:
 
     def retention(self, task: Task, payload: Payload) -> Any:
         """Delete what is past its retention."""
-        return self._ask("retention")
+        return self._retained.apply()
 
     def alerts(self, task: Task, payload: Payload) -> Any:
         """Judge what became ripe of every rule, write digests that are due, then hand over what waits: also from earlier tries."""

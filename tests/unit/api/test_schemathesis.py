@@ -57,7 +57,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 @cache
 def export(engine: Engine) -> str:
     """Start one export, which no route removes; returns its id."""
-    return str(engine.start_export("acme")["id"])
+    return str(engine.transfer.start("acme").id)
 
 
 def thing(engine: Engine, name: str) -> str:

@@ -158,7 +158,7 @@ def test_an_erased_contact_leaves_no_label(engine: Engine) -> None:
     """Erasing a contact takes its labels along."""
     engine.record("acme", [message(0, "wifi"), message(1, "wifi")])
     engine.labels.run("acme")
-    engine.erase("acme", "guest-0001")
+    engine.erasures.erase("acme", "guest-0001")
     assert topics(engine) == {"wifi": 1}
     assert len(stored(engine)) == 1
 
@@ -215,7 +215,7 @@ def test_erasing_forgets_what_people_said_of_a_contact(engine: Engine) -> None:
     engine.labels.run("acme")
     for key in ("m0", "m1"):
         engine.labels.review.say("acme", "topic", key, "food", "anna")
-    assert engine.erase("acme", "guest-0001")["examples"] == 1
+    assert engine.erasures.erase("acme", "guest-0001").examples == 1
     assert [row.message for row in engine.labels.review.done("acme", "topic").rows] == ["m0"]
 
 

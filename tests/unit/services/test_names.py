@@ -123,8 +123,8 @@ def test_names_go_with_the_erased_contact(engine: Engine) -> None:
     engine.record(T, {**message, "id": "1"})
     names = [Name("contact", "guest-17", "Ada"), Name("staff", "guest-17", "Ada"), Name("contact", "guest-1", "Bo")]
     engine.names.take(T, names)
-    assert engine.erase(T, "guest-17", dry_run=True)["names"] == 2
-    assert engine.erase(T, "guest-17")["names"] == 2
+    assert engine.erasures.erase(T, "guest-17", dry_run=True).names == 2
+    assert engine.erasures.erase(T, "guest-17").names == 2
     engine.names.take(T, names)
     assert kept(engine) == {("contact", "guest-1"): "Bo"}
     engine.record(T, {**message, "id": "2", "time": datetime.now(UTC).isoformat()})

@@ -84,7 +84,7 @@ def test_old_and_the_changes_lead_to_what_is_true_now(clocked: Clocked, seed: in
                     "attributes": {"linked_contact_id": "contact-2"}}  # fmt: skip
             clocked.engine.record("hotel", link, history=True)
         if round_ == 2:
-            clocked.engine.erase("hotel", "contact-3")
+            clocked.engine.erasures.erase("hotel", "contact-3")
         clocked.engine.restatements.restate()
         assert clocked.engine.restatements.restate().changed == 0
     told: dict[tuple[str, str, str], list[Restatement]] = {}
@@ -135,7 +135,7 @@ def test_a_change_says_why(clocked: Clocked, monkeypatch: pytest.MonkeyPatch) ->
     ]
     clocked.now += timedelta(hours=1)
     since = clocked.now.isoformat()
-    clocked.engine.erase("hotel", "guest-secret-7")
+    clocked.engine.erasures.erase("hotel", "guest-secret-7")
     clocked.engine.restatements.restate()
     assert {row.cause for row in clocked.rows(since=since)} == {"erasure"}
     clocked.now += timedelta(hours=1)

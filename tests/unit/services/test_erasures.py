@@ -73,11 +73,11 @@ def test_what_names_a_contact_goes_and_nothing_else(engine: Engine) -> None:
         event("other", "guest-2"),
     )
     record(engine, event("theirs"), tenant="beta")
-    told = engine.erase("acme", GUEST, dry_run=True)
-    assert (told["events"], told["mentions"], told["dry_run"], told["erasure"]) == (2, 4, True, None)
+    told = engine.erasures.erase("acme", GUEST, dry_run=True)
+    assert (told.events, told.mentions, told.dry_run, told.erasure) == (2, 4, True, None)
     assert len(ids(engine)) == 10
-    done = engine.erase("acme", GUEST)
-    assert (done["events"], done["mentions"], done["dry_run"]) == (2, 4, False)
+    done = engine.erasures.erase("acme", GUEST)
+    assert (done.events, done.mentions, done.dry_run) == (2, 4, False)
     assert ids(engine) == ["inside", "longer", "other", "theirs"]
     assert named(engine) == {}
     assert engine.verify()["clean"]
@@ -94,7 +94,7 @@ def test_a_short_id_is_found_as_a_whole_value_alone(engine: Engine) -> None:
         event("word", None, attributes={"text": "room 7 please"}),
         event("id-7", "17", conversation_id="c-7"),
     )
-    assert engine.erase("acme", "7")["mentions"] == 2
+    assert engine.erasures.erase("acme", "7").mentions == 2
     assert ids(engine) == ["id-7", "number", "word"]
 
 
@@ -116,9 +116,9 @@ def test_every_place_forgets_it(engine: Engine) -> None:
         engine.replies.prepare("acme", {**asked, "user_id": "u"}),
     ]
     engine.idempotency.once("acme", "key", "f", lambda: {"contact": GUEST})
-    done = engine.erase("acme", GUEST)
+    done = engine.erasures.erase("acme", GUEST)
     counts = ("events", "mentions", "superseded", "quarantine", "reports", "payloads")
-    assert {name: done[name] for name in counts} == {
+    assert {name: getattr(done, name) for name in counts} == {
         "events": 1, "mentions": 2, "superseded": 0, "quarantine": 1, "reports": 1, "payloads": 2,
     }  # fmt: skip
     assert named(engine) == {}
@@ -150,13 +150,13 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
     cut_at(engine.store, engine.control.tenant("acme"), at)
     assert ids(engine) == []
     assert named(engine)["facts"] > 0
-    done = engine.erase("acme", GUEST)
-    assert (done["events"], done["facts"] > 0) == (0, True)
+    done = engine.erasures.erase("acme", GUEST)
+    assert (done.events, done.facts > 0) == (0, True)
     assert named(engine) == {}
     (row,) = engine.query("acme", metrics=["total_contacts"], start="2026-08-20", end="2026-08-21")["rows"]
     assert row["total_contacts"] == 1
     assert engine.verify()["clean"]
-    assert engine.erase("acme", GUEST)["facts"] == 0
+    assert engine.erasures.erase("acme", GUEST).facts == 0
 
 
 # --- what arrives later
@@ -165,7 +165,7 @@ def test_what_was_carried_over_a_cut_forgets_it_too(engine: Engine) -> None:
 def test_what_was_erased_does_not_come_back(engine: Engine) -> None:
     """Resent, corrected, or told late under its name it is refused and not kept; what the contact does from then on is stored."""
     record(engine, event("own"), event("mention", None, attributes={"to": GUEST}), event("other", "guest-2"))
-    engine.erase("acme", GUEST)
+    engine.erasures.erase("acme", GUEST)
     again = [
         event("own"), event("own", revision=3), event("never seen", days=3), event("mention", None, attributes={"to": GUEST}),
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_another_process_hears_of_an_erasure_at_once(engine: Engine) -> None:
     """Whoever has the folder open refuses what was erased elsewhere a moment ago, and what it had taken before is gone."""
     with open_engine(engine.settings.data, clock=lambda: NOW) as other:
         assert other.record("acme", event("own"), history=True)["accepted"] == 1
-        engine.erase("acme", GUEST)
+        engine.erasures.erase("acme", GUEST)
         answer = other.record("acme", [event("own"), event("never seen", days=3)], history=True)
         assert [one["code"] for one in answer["rejected"]] == ["contact_erased"] * 2
     assert ids(engine) == []
@@ -193,35 +193,35 @@ def test_a_name_that_a_correction_moved_away_is_found(engine: Engine) -> None:
     record(engine, event("own", conversation_id=glued), event("reply", None, conversation_id=glued))
     with open_engine(engine.settings.data, clock=lambda: NOW + timedelta(minutes=1)) as later:
         record(later, event("own", conversation_id="c9", revision=1))
-    engine.erase("acme", GUEST)
+    engine.erasures.erase("acme", GUEST)
     assert ids(engine) == []
 
 
 def test_an_erasure_can_be_shown(engine: Engine) -> None:
     """Each is noted with its moment and counts, under a digest and never the id; of one contact, page by page, a tenant's own."""
     record(engine, event("own"))
-    first = engine.erase("acme", GUEST)
+    first = engine.erasures.erase("acme", GUEST)
     engine.clock = lambda: NOW + timedelta(hours=1)
-    second = engine.erase("acme", "guest-2")
-    rows = engine.erasures("acme")["rows"]
-    assert [row["id"] for row in rows] == [first["erasure"], second["erasure"]]
-    assert [row["at"] for row in rows] == ["2026-08-20T12:00:00Z", "2026-08-20T13:00:00Z"]
-    assert [row["counts"]["events"] for row in rows] == [1, 0]
+    second = engine.erasures.erase("acme", "guest-2")
+    rows = engine.erasures.of("acme").rows
+    assert [row.id for row in rows] == [first.erasure, second.erasure]
+    assert [row.at for row in rows] == [datetime(2026, 8, 20, 12), datetime(2026, 8, 20, 13)]  # noqa: DTZ001 - UTC
+    assert [(row.counts or {})["events"] for row in rows] == [1, 0]
     assert GUEST not in json.dumps(rows)
-    assert engine.erasures("acme", GUEST)["rows"] == rows[:1]
-    page = engine.erasures("acme", limit=1)
-    assert engine.erasures("acme", limit=1, cursor=page["next"])["rows"] == rows[1:]
-    assert engine.erasures("beta")["rows"] == []
-    assert engine.erase("beta", GUEST)["contact"] != first["contact"]
+    assert engine.erasures.of("acme", GUEST).rows == rows[:1]
+    page = engine.erasures.of("acme", limit=1)
+    assert engine.erasures.of("acme", limit=1, cursor=page.next).rows == rows[1:]
+    assert engine.erasures.of("beta").rows == []
+    assert engine.erasures.erase("beta", GUEST).contact != first.contact
 
 
 def test_names_that_cannot_be_are_refused(engine: Engine) -> None:
     """An unknown tenant, and an id that is empty or longer than a field, erase nothing."""
     with pytest.raises(NotFoundError):
-        engine.erase("nobody", GUEST)
+        engine.erasures.erase("nobody", GUEST)
     for bad in ("", "x" * 513, "a\0b"):
         with pytest.raises(BadInputError, match="contact_id"):
-            engine.erase("acme", bad)
+            engine.erasures.erase("acme", bad)
 
 
 # --- cut short
@@ -239,14 +239,14 @@ def test_an_erasure_that_is_cut_short_goes_on(engine: Engine, monkeypatch: pytes
 
     monkeypatch.setattr(erasure, step, fails)
     with pytest.raises(StoreFullError):
-        engine.erase("acme", GUEST)
+        engine.erasures.erase("acme", GUEST)
     monkeypatch.undo()
-    engine.erase("acme", GUEST)
+    engine.erasures.erase("acme", GUEST)
     assert ids(engine) == ["other"]
     assert named(engine) == {}
     with engine.store.facts.read() as reading:
         assert reading.rows("SELECT value FROM meta WHERE key LIKE 'erasing%'") == []
-    assert sorted(row["counts"] is None for row in engine.erasures("acme")["rows"]) == [False, True]
+    assert sorted(row.counts is None for row in engine.erasures.of("acme").rows) == [False, True]
     assert engine.verify()["clean"]
 
 
@@ -271,13 +271,13 @@ def test_a_person_is_erased_under_every_id(engine: Engine, tmp_path: Path) -> No
     record(engine, event("1"), event("2", mail), event("3", phone), event("4", stays), event("5", "guest-other"))
     record(engine, link("l1", GUEST, mail, 5), link("l2", phone, mail, 4), link("l3", GUEST, stays, 3))
     record(engine, link("l4", stays, GUEST, 2, joins=False))
-    counts = engine.erase("acme", GUEST, dry_run=True)
-    assert (counts["contacts"], counts["events"]) == (3, 6)
-    assert engine.erase("acme", GUEST)["contacts"] == 3
+    counts = engine.erasures.erase("acme", GUEST, dry_run=True)
+    assert (counts.contacts, counts.events) == (3, 6)
+    assert engine.erasures.erase("acme", GUEST).contacts == 3
     assert ids(engine) == ["4", "5"]
     again = engine.record("acme", [event("2", mail), event("6", phone, 2), event("7", stays, 2)], history=True)
     assert ids(engine) == ["4", "5", "7"] and again["accepted"] == 1
-    assert len(engine.erasures("acme")["rows"]) == 3
+    assert len(engine.erasures.of("acme").rows) == 3
     assert engine.verify("acme")["clean"]
     engine.close()
     for file in (one for one in tmp_path.rglob("*") if one.is_file()):

@@ -1,0 +1,60 @@
+"""Which data folder, control database and keys belong together: bound when an installation is opened, and again on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from hubbub.clock import Clock, system_clock
+from hubbub.control import installation
+from hubbub.control.control import Control
+from hubbub.control.database import Database
+from hubbub.errors import NotFoundError
+from hubbub.settings import Settings
+from hubbub.storage.store import FILE, Store
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTenant:
+    """A number of a tenant: its name where control data knows it, and whether the folder has events of it."""
+
+    number: int
+    tenant: str | None
+    has_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The id of an installation, whether its parts were bound again, and its tenants."""
+
+    installation: str | None
+    bound: bool
+    tenants: Sequence[BoundTenant]
+
+
+def bind(settings: Settings, store: Store, control: Control, clock: Clock) -> None:
+    """Check that folder, control database and keys belong together; new ones do from now on. Raises WrongInstallationError."""
+    installation.bind(store, control.database, _keys(settings, control), clock)
+
+
+def bind_again(settings: Settings, *, really: bool) -> Bound:
+    """Let folder, control database and keys of an installation belong together from now on; or only say what they are."""
+    folder = settings.data
+    if not settings.store_url and not (folder / FILE).is_file():
+        raise NotFoundError(f"{folder} holds no store: there is nothing to bind")
+    secret = settings.secret_key.get_secret_value()
+    with closing(Store(folder, settings.store_url)) as store, closing(Database(settings.control_address)) as database:
+        control = Control(database, folder, secret)
+        with store.facts.read() as reading:
+            numbers = [no for (no,) in reading.rows("SELECT DISTINCT tenant FROM event")]
+        known = {one.no: one.id for one in control.tenants().values()}
+        if really:
+            installation.rebind(store, database, _keys(settings, control), system_clock)
+        tenants = [BoundTenant(no, known.get(no), no in numbers) for no in sorted({*numbers, *known})]
+        return Bound(store.installation(), really, tenants)
+
+
+def _keys(settings: Settings, control: Control) -> dict[str, str]:
+    secret = settings.secret_key.get_secret_value()
+    return installation.digests(control.derived("installation"), settings.data, secret)

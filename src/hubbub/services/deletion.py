@@ -1,0 +1,135 @@
+"""Deletion of tenants: closed first, and gone with all they had when some days of grace are over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from hubbub.clock import Clock
+from hubbub.control import removal
+from hubbub.control.control import Control
+from hubbub.errors import BadInputError
+from hubbub.facts.refresh import Progress, quiet
+from hubbub.model.page import Page
+from hubbub.query.cached import CachedAnswers
+from hubbub.services import tenant_deletion
+from hubbub.services.exports import Exports
+from hubbub.services.jobs import JobService
+from hubbub.services.reports import ReportService
+from hubbub.storage import backup
+from hubbub.storage.store import Store
+from hubbub.storage.tenant_tables import Owner
+from hubbub.telemetry import log
+
+LONGEST_GRACE = 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedTenant:
+    """What became of a tenant: its rows by table, its state (open, closed, deleted), and when a closed one goes."""
+
+    tenant: str
+    dry_run: bool
+    rows: Mapping[str, int]
+    state: str
+    delete_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenedTenant:
+    """A tenant that is there again."""
+
+    tenant: str
+    state: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedTenant:
+    """A tenant that waits to be deleted, and when that will be."""
+
+    tenant: str
+    delete_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was deleted because its time was over: tenants, and how many exports that nobody fetched."""
+
+    deleted: Sequence[str]
+    exports: int
+
+
+class DeletionService:
+    """Closes, reopens and deletes tenants."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: Store,
+        control: Control,
+        cached: CachedAnswers,
+        reports: ReportService,
+        jobs: JobService,
+        exports: Exports,
+    ) -> None:
+        self._clock, self._store, self._control, self._cached = clock, store, control, cached
+        self._reports, self._jobs, self._exports = reports, jobs, exports
+
+    def delete(
+        self,
+        tenant: str,
+        confirm: str | None = None,
+        grace: float = 7.0,
+        *,
+        dry_run: bool = False,
+        progress: Progress = quiet,
+    ) -> DeletedTenant:
+        """Close a tenant, and delete it when so many days of grace are over; with none, now. `dry_run` only counts its rows.
+
+        `confirm` has to be its name once more. Closed, its keys are refused and it is not found; `undelete` opens it.
+        Raises NotFoundError, BadInputError.
+        """
+        if not 0 <= grace <= LONGEST_GRACE:
+            raise BadInputError(f"grace: {grace} is not a number of days from 0 to {LONGEST_GRACE:.0f}")
+        closed = {id_: no for no, id_, _ in self._control.closed_tenants()}
+        no = closed[tenant] if tenant in closed else self._control.tenant(tenant).no
+        rows = tenant_deletion.rows_of(self._store, self._control.database, no, tenant)
+        if dry_run:
+            return DeletedTenant(tenant, dry_run, rows, "closed" if tenant in closed else "open", None)
+        if confirm != tenant:
+            raise BadInputError(f"confirm: write {tenant!r} once more; all it has will be deleted")
+        moment = self._clock() + timedelta(days=grace)
+        if tenant not in closed:
+            self._control.close_tenant(tenant, moment)
+        log.info("tenant closed", tenant=tenant, delete_at=moment.isoformat())
+        if grace > 0:
+            return DeletedTenant(tenant, dry_run, rows, "closed", moment.astimezone(UTC))
+        self._delete(no, tenant, progress)
+        return DeletedTenant(tenant, dry_run, rows, "deleted", None)
+
+    def undelete(self, tenant: str) -> ReopenedTenant:
+        """Let a closed tenant be there again, with all it had. Raises NotFoundError when none of this name is closed."""
+        return ReopenedTenant(self._control.reopen_tenant(tenant).id)
+
+    def closed(self) -> Page[ClosedTenant]:
+        """Return the tenants that wait to be deleted, soonest first."""
+        return Page([ClosedTenant(id_, at) for _, id_, at in self._control.closed_tenants()])
+
+    def purge(self, progress: Progress = quiet) -> Purged:
+        """Delete closed tenants whose time is over, what came late of those deleted before, and exports that nobody fetched."""
+        moment = self._clock().astimezone(UTC).replace(tzinfo=None)
+        due = [(no, id_) for no, id_, at in self._control.closed_tenants() if at <= moment]
+        for no, id_ in due:
+            self._delete(no, id_, progress)
+        for no in removal.lately(self._control.database, moment):
+            tenant_deletion.remove_rows(self._store, Owner(no), progress)
+        return Purged([id_ for _, id_ in due], self._exports.prune())
+
+    def _delete(self, no: int, tenant: str, progress: Progress) -> None:
+        self._jobs.forget_tenant(tenant)
+        for folder in (self._reports.store.folder, self._exports.folder):
+            backup.remove_folder(folder / tenant)
+        tenant_deletion.remove(self._store, self._control.database, no, tenant, progress)
+        self._cached.drop_all()
+        log.info("tenant deleted", no=no)
