@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,6 +12,7 @@ from starlette.testclient import TestClient
 from hubbub.api.app import RefreshLoop, create_app
 from hubbub.app import Engine
 from hubbub.errors import StoreFullError
+from hubbub.services.facts import Refreshed
 from tests.unit.api.conftest import event, open_engine
 
 
@@ -59,14 +59,14 @@ def test_two_servers_fold_what_comes(folder: Path) -> None:
 def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What went wrong is said, the loop is alive, and the next round folds what waits and takes the error back."""
     with open_engine(folder) as engine:
-        refresh, full = engine.refresh, [True]
+        refresh, full = engine.facts.refresh, [True]
 
-        def failing() -> dict[str, Any]:
+        def failing() -> Refreshed:
             if full[0]:
                 raise StoreFullError
             return refresh()
 
-        monkeypatch.setattr(engine, "refresh", failing)
+        monkeypatch.setattr(engine.facts, "refresh", failing)
         engine.record("acme", event("a"))
         loop = RefreshLoop(engine, 0.01)
         loop.start()
@@ -80,14 +80,14 @@ def test_a_failed_refresh_is_tried_again(folder: Path, monkeypatch: pytest.Monke
 def test_readyz_says_that_refreshing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While every refresh fails, the server is ready to answer and says what is wrong; when one goes well, that is gone."""
     with open_engine(folder, refresh_seconds=0.01) as engine:
-        refresh, full = engine.refresh, [True]
+        refresh, full = engine.facts.refresh, [True]
 
-        def failing() -> dict[str, Any]:
+        def failing() -> Refreshed:
             if full[0]:
                 raise StoreFullError
             return refresh()
 
-        monkeypatch.setattr(engine, "refresh", failing)
+        monkeypatch.setattr(engine.facts, "refresh", failing)
         with TestClient(create_app(engine)) as http:
             until(lambda: http.get("/readyz").json()["status"] == "ready, refresh fails")
             told = http.get("/readyz")

@@ -220,7 +220,9 @@ def test_names_of_rows_can_be_names_of_values(tmp_path: Path) -> None:
 
 def at(engine: Engine, day: str) -> None:
     """Let it be noon of a day."""
-    engine.clock = engine.intake._clock = engine.queries._clock = fixed(datetime.fromisoformat(f"{day}T12:00:00Z"))
+    engine.clock = engine.retained._clock = engine.intake._clock = engine.queries._clock = fixed(
+        datetime.fromisoformat(f"{day}T12:00:00Z")
+    )
 
 
 def test_hours_that_are_past_retention_are_not_shown_as_nothing(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_hours_of_what_is_gone_have_no_value(tmp_path: Path) -> None:
         engine.add_tenant("acme", zone="Europe/Berlin")
         engine.calendar.set("acme", {"versions": [office("2026-01-01")]})
         engine.record("acme", talk(1, "2026-11-09T16:00", "2026-11-10T09:00"))
-        engine.clock = engine.intake._clock = engine.queries._clock = fixed(NOW)
+        engine.clock = engine.retained._clock = engine.intake._clock = engine.queries._clock = fixed(NOW)
         engine.record("acme", talk(2, "2026-11-16T16:00", "2026-11-18T09:00"))
         assert waits(engine) == [1, 9]
         engine.tenants.change("acme", retention={"facts": 7})

@@ -73,7 +73,7 @@ def test_retention_gives_space_back(tmp_path: Path) -> None:
         engine.store.facts.checkpoint()
         full = facts_of(engine.store).path.stat().st_size
         engine.tenants.change("acme", retention={"raw": 1, "facts": 1})
-        engine.clock = lambda: datetime(2027, 12, 1, tzinfo=UTC)
+        engine.retained._clock = lambda: datetime(2027, 12, 1, tzinfo=UTC)
         engine.retention("acme")
         assert (
             engine.query("acme", metrics="messages", start="2026-08-01", end="2026-08-02")["rows"][0]["messages"]
