@@ -244,7 +244,7 @@ def test_tables_are_completed_and_old_processes_are_told(place: Place, monkeypat
     with pytest.raises(StoreNewerError, match="changed the tables while this process ran"), old.facts.read():
         pass
     for key, value, error, says in (
-        ("version", "0.10.0", StoreNewerError, f"brought up to date by Hubbub 0.10.0, this is {__version__}"),
+        ("version", "0.10.0", StoreNewerError, f"upgraded by Hubbub 0.10.0, this is {__version__}"),
         ("layout", "2", StoreDamagedError, "has the layout 2, this Hubbub reads 1"),
     ):
         with new.facts.write() as writing:

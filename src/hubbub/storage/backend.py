@@ -1,4 +1,4 @@
-"""What an engine gives a store: where events and facts are, the log before them, and the identities of all that ever was."""
+"""What an engine gives a store: the database of events and facts, the log, and the identities of all events ever stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.storage.transaction import Database
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The parts of a store. `databases`: all that is to be asked, rewritten and closed, the log's before the facts'."""
+    """The parts of a store. `databases`: each to poll for changes, rewrite and close, the log's before the facts'."""
 
     facts: Database
     identities: Identities

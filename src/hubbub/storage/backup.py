@@ -1,8 +1,8 @@
 """Backup and restore of a folder: one consistent set of files, taken while everything runs, with a hash of each.
 
-The log is copied first, then events and facts, each in one step. What moved from the log to the facts between the two is in both,
-and leaves the copied log again; what was acknowledged later may be in neither. So a restored folder is a prefix of what was
-acknowledged. A backup has its name only when it is whole and on disk.
+The log is copied first, then events and facts, each in one step. Batches that moved from the log to the facts between the two
+steps are in both copies, and are deleted from the copied log. Batches acknowledged later may be in neither: a restored folder is a
+prefix of what was acknowledged. A backup gets its name once it is whole and on disk.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hubbub.storage.store import FILE
 
 MANIFEST = "manifest.json"
 KEYS = "keys"
-"""The part of a backup that opens what is encrypted in the rest."""
+"""The folder of a backup with the keys that decrypt the rest."""
 KEY_FILES = ("pepper", "secret.key", "hubbub.yaml")
 LOG = "log.db"
 FORM = 1
@@ -46,7 +46,7 @@ class File:
 
 @dataclass(slots=True)
 class Manifest:
-    """What a backup holds. `as_of`: when events and facts were copied, in microseconds; `left_out`: what it does not hold."""
+    """What a backup holds. `as_of`: when events and facts were copied, in microseconds; `left_out`: what it lacks."""
 
     hubbub: str
     as_of: int
@@ -60,9 +60,9 @@ class Manifest:
 
 @contextmanager
 def making(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `target`, on disk, when the block ends well; else nothing of it is left.
+    """Yield an empty folder that becomes `target`, synced to disk, when the block succeeds; else delete it.
 
-    Raises ConflictError when the target exists, or somebody makes it.
+    Raises ConflictError when the target exists or another process makes it.
     """
     if target.exists() or target.is_symlink():
         raise ConflictError(f"{target} exists already: name one that does not")
@@ -75,7 +75,7 @@ def making(target: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConflictError(f"{target} is being made by another process") from None
-        _empty(new)  # what a killed process left
+        _empty(new)  # remains of a killed process
         try:
             yield new
             for path in (*new.rglob("*"), new):
@@ -90,22 +90,22 @@ def making(target: Path) -> Iterator[Path]:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite file as it is at one moment, whoever writes to it; the copy is one file that only its owner may read."""
+    """Copy a SQLite file as of one moment, also while it is written; the copy is one file, readable by its owner only."""
     target.touch(mode=0o600)
     with (
         errors_of(source),
         closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as out,
         closing(sqlite3.connect(target, isolation_level=None)) as into,
     ):
-        into.execute("PRAGMA synchronous = OFF")  # the whole is put on disk before it gets its name
+        into.execute("PRAGMA synchronous = OFF")  # the whole backup is synced before it gets its name
         out.backup(into, pages=-1)
         into.execute("PRAGMA journal_mode = DELETE")
 
 
 def copy_store(folder: Path, target: Path, clock: Callable[[], int], progress: Progress) -> tuple[int, dict[str, int]]:
-    """Copy log, events and facts, and identities of a folder that may be in use; returns when, and counts of what there is.
+    """Copy log, events, facts and identities of a folder that may be in use; returns `as_of` and counts by kind.
 
-    `clock` returns the moment in microseconds. Raises StoreDamagedError, StoreUnavailableError.
+    `clock` returns the time in microseconds. Raises StoreDamagedError, StoreUnavailableError.
     """
     for _ in range(TRIES):
         for path in (target / LOG, target / FILE):
@@ -118,7 +118,7 @@ def copy_store(folder: Path, target: Path, clock: Callable[[], int], progress: P
         progress(f"{FILE} copied, {(target / FILE).stat().st_size >> 20} MB")
         try:
             _copy_identities(folder, target)
-        except FileNotFoundError:  # merged with others since: a newer copy names the newer file
+        except FileNotFoundError:  # merged since: the next copy of the database names the merged file
             continue
         return as_of, _settle(target)
     raise StoreDamagedError(f"{folder / IDENTITIES} lacks files that {FILE} names: restore it from a backup")
@@ -133,10 +133,10 @@ def _copy_identities(folder: Path, target: Path) -> None:
 
 
 def _settle(target: Path) -> dict[str, int]:
-    """Take out of the copied log what the copied facts hold, and let its numbers go on behind them; returns counts."""
+    """Delete batches from the copied log that the copied facts hold, and continue its numbers after them; returns counts."""
     with closing(sqlite3.connect(target / FILE)) as con:
-        found = con.execute("SELECT value FROM meta WHERE key = 'stored'").fetchone()
-        stored = int(found[0]) if found else 0
+        row = con.execute("SELECT value FROM meta WHERE key = 'stored'").fetchone()
+        stored = int(row[0]) if row else 0
         early = con.execute("SELECT n FROM stored_early").fetchall()
         (events,) = con.execute("SELECT count(*) FROM event").fetchone()
     with closing(sqlite3.connect(target / LOG, isolation_level=None)) as con:
@@ -160,7 +160,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def copy_keys(folder: Path, target: Path) -> list[str]:
-    """Copy the keys and settings of a folder into a part of their own; returns their names."""
+    """Copy the keys and settings of a folder into the backup's key folder; returns their names."""
     names = [name for name in KEY_FILES if (folder / name).is_file()]
     if names:
         (target / KEYS).mkdir(mode=0o700)
@@ -170,14 +170,14 @@ def copy_keys(folder: Path, target: Path) -> list[str]:
 
 
 def copy_folders(source: Path, target: Path) -> int:
-    """Copy folders whose files never change once they are there; what is deleted meanwhile, or half made, is left out."""
+    """Copy folders of immutable files, without those deleted meanwhile or unfinished; returns how many."""
     count = 0
-    for one in sorted(source.glob("*/*")):
-        if one.is_dir() and not one.name.startswith("."):
-            place = target / one.relative_to(source)
+    for folder in sorted(source.glob("*/*")):
+        if folder.is_dir() and not folder.name.startswith("."):
+            place = target / folder.relative_to(source)
             place.mkdir(mode=0o700, parents=True)
             try:
-                for file in one.iterdir():
+                for file in folder.iterdir():
                     copy_file(file, place / file.name)
                 count += 1
             except FileNotFoundError:
@@ -186,13 +186,13 @@ def copy_folders(source: Path, target: Path) -> int:
 
 
 def one_file(path: Path) -> None:
-    """Leave nothing of a SQLite database beside its file."""
+    """Merge the write-ahead log of a SQLite database into its file."""
     with errors_of(path), closing(sqlite3.connect(path, isolation_level=None)) as con:
         con.execute("PRAGMA journal_mode = DELETE")
 
 
 def write_manifest(target: Path, manifest: Manifest, progress: Progress) -> None:
-    """Write down what a folder holds, with the hash of every file."""
+    """Write the manifest of a folder, with the hash of every file."""
     for path in sorted(target.rglob("*")):
         if path.is_file():
             name = path.relative_to(target).as_posix()
@@ -211,13 +211,13 @@ def hash_of(path: Path) -> File:
 
 
 def read_manifest(source: Path) -> Manifest:
-    """Return what a backup says of itself. Raises NotFoundError when it is none, BadInputError for one of another version."""
+    """Return the manifest of a backup. Raises NotFoundError without one, BadInputError for a damaged one or another version."""
     try:
-        found: dict[str, Any] = json.loads((source / MANIFEST).read_text())
-        files = {name: File(**one) for name, one in found.pop("files").items()}
-        manifest = Manifest(**found, files=files)
+        document: dict[str, Any] = json.loads((source / MANIFEST).read_text())
+        files = {name: File(**entry) for name, entry in document.pop("files").items()}
+        manifest = Manifest(**document, files=files)
     except FileNotFoundError:
-        raise NotFoundError(f"{source} is no finished backup: there is no {MANIFEST} in it") from None
+        raise NotFoundError(f"{source} is no finished backup: it has no {MANIFEST}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BadInputError(f"{source / MANIFEST} is damaged, or of another version of Hubbub") from None
     if (manifest.form, manifest.layout) != (FORM, schema.VERSION):
@@ -229,10 +229,10 @@ def read_manifest(source: Path) -> Manifest:
 
 
 def restore(source: Path, folder: Path, progress: Progress, keys: Path | None = None) -> Manifest:
-    """Fill an empty folder from a backup whose files are all whole; `keys`: where its keys lie, if not in it.
+    """Fill an empty folder from a backup after checking all its files; `keys`: the folder of its keys, if not in the backup.
 
-    Raises NotFoundError, BadInputError, ConflictError for a folder that holds something, StoreDamagedError that names each
-    damaged file. Interrupted, the folder does not open; empty it and begin again.
+    Raises NotFoundError, BadInputError, ConflictError for a folder that is not empty, StoreDamagedError naming each damaged
+    file. A folder whose restore was interrupted does not open: empty it and restore again.
     """
     manifest = read_manifest(source)
     if folder.exists() and any(folder.iterdir()):
@@ -241,8 +241,8 @@ def restore(source: Path, folder: Path, progress: Progress, keys: Path | None = 
     check_files(places, manifest.files, progress)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, place in sorted(
-        places.items(), key=lambda one: one[0] == FILE
-    ):  # without this one, the rest does not open
+        places.items(), key=lambda item: item[0] == FILE
+    ):  # without FILE the folder does not open
         to = folder / name.removeprefix(f"{KEYS}/")
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = to.with_name(f"{to.name}.part")
@@ -250,13 +250,13 @@ def restore(source: Path, folder: Path, progress: Progress, keys: Path | None = 
         _to_disk(part)
         part.rename(to)
         progress(f"{name} restored")
-    for path in (*(one for one in folder.rglob("*") if one.is_dir()), folder, folder.absolute().parent):
+    for path in (*(path for path in folder.rglob("*") if path.is_dir()), folder, folder.absolute().parent):
         _to_disk(path)
     return manifest
 
 
 def check_files(places: Mapping[str, Path], expected: Mapping[str, File], progress: Progress) -> None:
-    """Check that files are those that were written. Raises StoreDamagedError that names each that is not."""
+    """Check the hashes of files. Raises StoreDamagedError naming each missing or damaged file."""
     damaged: list[str] = []
     for name, place in places.items():
         progress(f"{name}: checking")
@@ -269,13 +269,13 @@ def check_files(places: Mapping[str, Path], expected: Mapping[str, File], progre
 
 
 def _hint(damaged: Sequence[str]) -> str:
-    if all(one.startswith(f"{KEYS}/") for one in damaged):
-        return "say where the keys lie with --keys"
+    if all(problem.startswith(f"{KEYS}/") for problem in damaged):
+        return "name the folder of the keys with --keys"
     return "take another backup"
 
 
 def _place(source: Path, name: str, keys: Path | None) -> Path:
-    """Return where a file of a backup lies; a name that leads out of it is refused."""
+    """Return the path of a backup's file; refuse a name that leads out of the backup."""
     path = Path(name)
     if path.is_absolute() or ".." in path.parts:
         raise BadInputError(f"{source / MANIFEST}: {name!r} is no file of a backup")
@@ -285,7 +285,7 @@ def _place(source: Path, name: str, keys: Path | None) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder with all that is in it, if it is there."""
+    """Delete a folder and its content, if it exists."""
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
 

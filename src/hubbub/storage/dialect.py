@@ -1,7 +1,7 @@
-"""What the two engines call differently: all of it. Every other statement of Hubbub is one text that both understand.
+"""All SQL that differs between the two engines. Every other statement is one text that both understand.
 
 A statement names its parameters `?` or `:name`. Both engines take `ON CONFLICT (key) DO …`, `FILTER`, `TRUE`, row values and CTEs.
-What they share and what they do not is written down in docs/why/0031, and tested one by one.
+docs/why/0031 lists what they share; tests check each entry.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one engine says what the other says otherwise; each function takes SQL and returns SQL.
+    """The SQL of one engine where the two differ; each function takes SQL and returns SQL.
 
-    `row`: the place of a row in a table without a key, good within one transaction. `whole`: a number without what follows its
-    point. `numbers`, `texts`: what is in a JSON list that is bound as text. `text_at`, `number_at`: what a JSON document says below
-    these names, null where it says nothing or something else. `by_index`: follows a table's name where the planner would take a
-    worse index than the named one.
+    `row`: the place of a row in a table without a key, valid within one transaction. `whole`: a number cut to its whole part.
+    `numbers`, `texts`: the items of a JSON list that is bound as text. `text_at`, `number_at`: the value of a JSON document at a
+    path, null where it is missing or of another type. `by_index`: follows a table's name to make the planner take this index.
     """
 
     name: str
@@ -39,7 +38,7 @@ def _sqlite_at(sql: str, names: Sequence[str], types: str) -> str:
 
 
 def _postgresql_at(sql: str, names: Sequence[str], type_: str) -> str:
-    document = f"CAST(replace({sql}, '\\u0000', '\\ufffd') AS JSON)"  # it refuses a document with a NUL anywhere
+    document = f"CAST(replace({sql}, '\\u0000', '\\ufffd') AS JSON)"  # PostgreSQL refuses a document with a NUL
     place = f"'{{{','.join(names)}}}'"
     return f"CASE WHEN json_typeof({document} #> {place}) = '{type_}' THEN {document} #>> {place} END"
 

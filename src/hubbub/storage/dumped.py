@@ -1,4 +1,4 @@
-"""Backup of a store in PostgreSQL: by the server's own means, which know how to do it while everything runs."""
+"""Backup of a store in PostgreSQL: done with pg_dump, which needs no pause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hubbub.storage.postgresql import Database
 
 
 def advice(url: str, folder: Path, target: Path) -> str:
-    """Return what to run in place of `hubbub backup`, and what would be in its way. Raises StoreUnavailableError."""
+    """Return what to run in place of `hubbub backup`, and what would prevent it. Raises StoreUnavailableError."""
     address = sa.make_url(url).render_as_string(hide_password=True)
     dump = shlex.join(["pg_dump", "--format=custom", f"--file={target}.dump", address])
     missing = _in_the_way(url)
@@ -26,16 +26,16 @@ def advice(url: str, folder: Path, target: Path) -> str:
 
 
 def _in_the_way(url: str) -> str:
-    """Say whether the pg_dump of this machine can read the server; an older one cannot."""
+    """Return a hint where pg_dump is missing or older than the server, which it then cannot read; else an empty text."""
     program = shutil.which("pg_dump")
     if program is None:
-        return "; there is no pg_dump on this machine"
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    ours = next((int(word.split(".")[0]) for word in said.split() if word[0].isdigit()), 0)
+        return "; this machine has no pg_dump"
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    ours = next((int(word.split(".")[0]) for word in output.split() if word[0].isdigit()), 0)
     with closing(Database(url)) as database, database.read() as reading:
         theirs = int(reading.value("SHOW server_version_num")) // 10_000
     return (
         ""
         if ours >= theirs
-        else f"; the pg_dump of this machine is of {ours}, the server of {theirs}: take a newer one"
+        else f"; this machine's pg_dump is version {ours}, the server {theirs}: use a newer pg_dump"
     )

@@ -1,6 +1,6 @@
-"""Which events were ever stored: one 64-bit number for each source and id of a tenant, so that a resent event counts once for ever.
+"""Identities: a 64-bit number for each source and id ever stored of a tenant, so that a resent event always counts once.
 
-Each engine keeps them in its own way: `sqlite_identity.py` in files of sorted numbers, `postgresql_log.py` in a table.
+`sqlite_identity.py` keeps them in files of sorted numbers, `postgresql_log.py` in a table.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Numbers: TypeAlias = "memoryview | array[int]"
 
 
 def ident_of(source: str, id_: str) -> int:
-    """Return the 64-bit number (signed) that stands for a source and an id; the same in every installation."""
+    """Return the 64-bit number (signed) of a source and an id; the same in every installation."""
     digest = hashlib.blake2b(f"{source}\0{id_}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
 def key_of(tenant: int, ident: int) -> int:
-    """Return the key of an identity among those of all tenants."""
+    """Return the key of an identity, unique across tenants."""
     return (tenant << 64) | (ident & _MASK)
 
 
@@ -35,15 +35,15 @@ def parts_of(key: int) -> tuple[int, int]:
 
 
 class Identities(ABC):
-    """The identities of a store. Whoever changes them by hand holds `Log.exclusive`."""
+    """The identities of a store. Changes outside the log need `Log.exclusive`."""
 
     @abstractmethod
     def stored(self, keys: Iterable[int]) -> set[int]:
-        """Return those of some keys that are stored, by whichever process."""
+        """Return which of these keys are stored, by any process."""
 
     @abstractmethod
     def standing(self) -> tuple[int, list[str]]:
-        """Return how many there are, and the names of files that should hold some and do not."""
+        """Return the number of identities, and the names of missing or damaged files."""
 
     @abstractmethod
     def of(self, tenant: int) -> Iterator[Numbers]:
@@ -51,8 +51,8 @@ class Identities(ABC):
 
     @abstractmethod
     def take_in(self, tenant: int, idents: Numbers) -> None:
-        """Store the sorted identities that a tenant brings along; its events are there already."""
+        """Store the sorted identities of an imported tenant, whose events are stored already."""
 
     @abstractmethod
     def forget(self, tenant: int) -> None:
-        """Leave no identity of a tenant."""
+        """Delete all identities of a tenant."""

@@ -1,7 +1,7 @@
-"""The log: what was accepted is on disk here before anybody hears of it, and waits until it is stored with its facts.
+"""The log: accepted batches are on disk here before they are acknowledged, and wait until they are stored with their facts.
 
-Callers that come at once share one commit: one thread writes for all that wait. Verdicts are given here too, since only here is
-known what is still on its way. `sqlite_log.py` and `postgresql_log.py` are the logs of the two engines.
+Callers that wait at the same time share one commit, by one writing thread. The log also decides the verdicts, since only it
+knows the events that are not stored yet. `sqlite_log.py` and `postgresql_log.py` are the logs of the two engines.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ EVENT = tuple(schema.SENT)
 TIME, IDENT, SEQ, SOURCE, ID, REVISION = (EVENT.index(c) for c in ("time", "ident", "seq", "source", "id", "revision"))
 Row = tuple[Any, ...]
 ROWS = 250
-"""Events of a batch in the log: as many are stored in one go, while others wait; what was sent is cut into such batches."""
+"""Events of a batch in the log, at most: longer batches are cut, since others wait while one is stored."""
 
 
 class Verdict(IntEnum):
-    """What became of one event of a batch."""
+    """The outcome of one event of a batch."""
 
     STORED = 0
     DUPLICATE = 1
@@ -41,7 +41,7 @@ class Verdict(IntEnum):
 class Batch:
     """Events of one tenant, as rows of `EVENT` with `seq` 0, and refused records to keep.
 
-    `given[i]` says whether the id of row i came with the event: an id made by us cannot be a duplicate.
+    `given[i]`: whether the id of row i came with the event; a generated id cannot be a duplicate.
     """
 
     tenant: int
@@ -53,7 +53,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A batch as it waits in the log: what is new, and for each correction the time of what it replaces."""
+    """A batch waiting in the log: its new rows; `replaced`: place of a correction -> time of the old event in microseconds."""
 
     n: int
     tenant: int
@@ -61,32 +61,32 @@ class Entry:
     replaced: Mapping[int, int]
     rejected: Sequence[Mapping[str, Any]]
     emptied: bool = False
-    """Stored before its turn, and only its number is left."""
+    """Stored out of turn; only its number is left."""
 
 
 @dataclass(slots=True)
 class Moving:
-    """Batches that leave the log in a transaction, which stores what is in them; nobody else moves these tenants' meanwhile."""
+    """Batches that leave the log in the transaction that stores them; no other process moves these tenants' batches meanwhile."""
 
     writing: Transaction
     waiting: Iterator[Entry]
     moved: list[Entry] = field(default_factory=list)
 
     def entries(self) -> Iterator[Entry]:
-        """Yield batches in their order; those that were yielded have left the log when the transaction commits."""
+        """Yield batches in order; those yielded leave the log when the transaction commits."""
         for entry in self.waiting:
             self.moved.append(entry)
             yield entry
 
     @property
     def identities(self) -> list[tuple[int, int]]:
-        """Tenant and identity of every event that was moved."""
+        """Tenant and identity of every moved event."""
         return [(entry.tenant, row[IDENT]) for entry in self.moved for row in entry.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """A batch that somebody handed in, and waits to hear of."""
+    """A batch and the future of its verdicts."""
 
     batch: Batch
     verdicts: Future[list[Verdict]]
@@ -99,7 +99,7 @@ def revision_of(row: Row) -> int:
 
 
 def unpacked(n: int, tenant: int, events: bytes, rejected: bytes, name: str) -> Entry:
-    """Return a batch as it was packed. Raises StoreDamagedError."""
+    """Return a batch from its packed form; `name`: the log's, for the error. Raises StoreDamagedError."""
     try:
         rows, replaced = msgspec.msgpack.decode(events)
         return Entry(n, tenant, rows, dict(replaced), msgspec.msgpack.decode(rejected))
@@ -108,37 +108,37 @@ def unpacked(n: int, tenant: int, events: bytes, rejected: bytes, name: str) -> 
 
 
 Held = tuple[int, int]
-"""Of an event: its revision (-1: none) and its time in microseconds."""
+"""An event's revision (-1: none) and time in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What becomes of a batch: a verdict for each row, the rows to store, and for each that replaces one its place and old time."""
+    """The outcome of a batch: a verdict for each row, the rows to store, and (place, old time) of each correction among them."""
 
     verdicts: list[Verdict]
-    kept: Sequence[Row]
+    new: Sequence[Row]
     replaced: Sequence[tuple[int, int]] = ()
 
 
 def judge(
     batch: Batch, keys: Sequence[int], hits: Set[int], held: Mapping[int, Held], known: dict[int, Held]
 ) -> Judged:
-    """Compare a batch with what is stored: `hits` are the keys that are, `held` what is known of those whose event is still there.
+    """Compare a batch with what is stored: `hits` are its stored keys, `held` says more of those whose event still exists.
 
-    `known`: what this commit stores, by key; each batch adds its own.
+    `known`: what this commit stores, by key; each call adds its batch.
     """
-    asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
-    if not hits and len(set(asked)) == len(asked):
+    identified = [key for key, has_id in zip(keys, batch.given, strict=True) if has_id]
+    if not hits and len(set(identified)) == len(identified):
         for key, row in zip(keys, batch.rows, strict=True):
             known[key] = revision_of(row), row[TIME]
         return Judged([Verdict.STORED] * len(keys), batch.rows)
     verdicts: list[Verdict] = []
-    kept: list[Row] = []
+    new: list[Row] = []
     replaced: list[tuple[int, int]] = []
     places: dict[int, int] = {}
-    for key, row, given in zip(keys, batch.rows, batch.given, strict=True):
-        before = (known.get(key) or held.get(key)) if given else None
-        if before is None and key in hits:  # its event is gone: what was counted once is not counted again
+    for key, row, has_id in zip(keys, batch.rows, batch.given, strict=True):
+        before = (known.get(key) or held.get(key)) if has_id else None
+        if before is None and key in hits:  # its event was deleted, and still counts once
             verdicts.append(Verdict.DUPLICATE)
             continue
         if before is not None and revision_of(row) <= before[0]:
@@ -147,24 +147,21 @@ def judge(
         verdicts.append(Verdict.STORED if before is None else Verdict.CORRECTED)
         known[key] = revision_of(row), row[TIME]
         if key in places:  # corrected within one batch: the newer row stands in the older one's place
-            kept[places[key]] = row
+            new[places[key]] = row
             continue
         if before is not None:
-            replaced.append((len(kept), before[1]))
-        places[key] = len(kept)
-        kept.append(row)
-    return Judged(verdicts, kept, replaced)
+            replaced.append((len(new), before[1]))
+        places[key] = len(new)
+        new.append(row)
+    return Judged(verdicts, new, replaced)
 
 
 def packed(batch: Batch, judged: Judged) -> Iterator[tuple[int, int, bytes, bytes]]:
-    """Yield what a log keeps of a batch, in pieces: tenant, time of receipt, what is new of it, and what was refused.
-
-    What was refused goes with the first.
-    """
-    rejected, kept = batch.rejected, judged.kept
-    for first in range(0, len(kept) or bool(rejected), ROWS):
+    """Yield the rows of the log for a batch: tenant, time of receipt, new events, and refused records (all in the first)."""
+    rejected, new = batch.rejected, judged.new
+    for first in range(0, len(new) or bool(rejected), ROWS):
         places = [(place - first, time) for place, time in judged.replaced if first <= place < first + ROWS]
-        body = msgspec.msgpack.encode((kept[first : first + ROWS], places))
+        body = msgspec.msgpack.encode((new[first : first + ROWS], places))
         yield batch.tenant, batch.received_at, body, msgspec.msgpack.encode(rejected)
         rejected = ()
 
@@ -173,7 +170,7 @@ class Log(ABC):
     """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
 
     def __init__(self, name: str) -> None:
-        """`name`: what errors call it."""
+        """`name`: its name in errors."""
         self._name = name
         self._queue: list[Submitted] = []
         self._arrived = threading.Condition()
@@ -185,21 +182,21 @@ class Log(ABC):
         return self.submit(batch).result()
 
     def submit(self, batch: Batch) -> Future[list[Verdict]]:
-        """Let a batch be stored durably; its verdicts, or what `append` raises, are there once it is."""
-        mine = Submitted(batch, Future())
-        mine.verdicts.set_running_or_notify_cancel()  # what is handed in is stored: nobody takes it back
+        """Queue a batch; the future gives its verdicts once it is durable, or raises what `append` raises."""
+        submitted = Submitted(batch, Future())
+        submitted.verdicts.set_running_or_notify_cancel()  # a submitted batch cannot be cancelled
         with self._arrived:
             if self._closed:
                 raise StoreUnavailableError(f"{self._name} is closed")
-            self._queue.append(mine)
-            if self._writer is None or not self._writer.is_alive():  # a process that was forked has none any more
+            self._queue.append(submitted)
+            if self._writer is None or not self._writer.is_alive():  # a forked process has no thread
                 self._writer = threading.Thread(target=self._write, name="hubbub-log", daemon=True)
                 self._writer.start()
             self._arrived.notify()
-        return mine.verdicts
+        return submitted.verdicts
 
     def _write(self) -> None:
-        """Write what waits, all of it at once, until closed."""
+        """Write all waiting batches in one commit, again and again, until closed."""
         while True:
             with self._arrived:
                 while not self._queue:
@@ -208,13 +205,13 @@ class Log(ABC):
                     self._arrived.wait()
                 waiting, self._queue = self._queue, []
             try:
-                verdicts = self._commit([one.batch for one in waiting])
-            except BaseException as error:  # reaches whoever waits: this thread goes on
-                for one in waiting:
-                    one.verdicts.set_exception(error)
+                verdicts = self._commit([submitted.batch for submitted in waiting])
+            except BaseException as error:  # raised by the futures: this thread continues
+                for submitted in waiting:
+                    submitted.verdicts.set_exception(error)
                 continue
-            for one, said in zip(waiting, verdicts, strict=True):
-                one.verdicts.set_result(said)
+            for submitted, outcome in zip(waiting, verdicts, strict=True):
+                submitted.verdicts.set_result(outcome)
 
     @abstractmethod
     def _commit(self, batches: Sequence[Batch]) -> list[list[Verdict]]:
@@ -222,11 +219,11 @@ class Log(ABC):
 
     @abstractmethod
     def last(self) -> int:
-        """Return the number of the newest batch that was accepted, 0 where none ever was."""
+        """Return the number of the newest accepted batch, 0 for none."""
 
     @abstractmethod
     def last_of(self, tenant: int) -> int:
-        """Return the number of a tenant's newest batch that waits, 0 where none does."""
+        """Return the number of a tenant's newest waiting batch, 0 for none."""
 
     @abstractmethod
     def tenants(self) -> set[int]:
@@ -238,14 +235,14 @@ class Log(ABC):
 
     @abstractmethod
     def moving(self, tenant: int | None, upto: int, limit: int) -> AbstractContextManager[Moving | None]:
-        """Give some batches up to a number, of a tenant or of all, about `limit` events; None where none waits any more.
+        """Yield batches up to a number, of one tenant or all, of about `limit` events; None when none waits.
 
-        They have left the log, with the transaction, when the block ends well. More than one tenant's may come along.
+        They leave the log with the transaction, when the block succeeds. Other tenants' batches may be among them.
         """
 
     @abstractmethod
     def standing(self) -> tuple[int, int | None]:
-        """Return how many batches wait, and when the oldest came (microseconds)."""
+        """Return how many batches wait, and when the oldest was received (microseconds)."""
 
     @abstractmethod
     def highest_tenant(self) -> int:
@@ -253,18 +250,18 @@ class Log(ABC):
 
     @abstractmethod
     def forget_tenant(self, tenant: int) -> int:
-        """Take out what waits of a tenant, unseen; returns how many batches."""
+        """Delete a tenant's waiting batches; returns how many."""
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[None]:
-        """Let nothing be accepted here while something changes the identities by hand."""
+        """Accept nothing while the block changes the identities."""
 
     @abstractmethod
     def go_on_behind(self, number: int) -> None:
-        """Give the next batches higher numbers than this: what a tenant brings along came before what it will send."""
+        """Number the next batches higher than this: an imported tenant's batches come before those it will send."""
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the waiting batches, and stop."""
         with self._arrived:
             self._closed = True
             self._arrived.notify()

@@ -1,6 +1,6 @@
-"""The table `name`: what ids of a tenant are called. One row an id, the latest name that a source gave, or the one set by hand.
+"""The table `name`: names of a tenant's ids. One row an id: the latest name that a source gave, or the one set by hand.
 
-Answers never join it: names are looked up for the rows that are shown.
+Queries never join it: names are looked up for the rows shown.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ DAY = 86_400_000_000
 AT_ONCE = 500
 """Ids in one statement."""
 MOST_FOUND = 200
-"""Ids that a search by name leads to."""
+"""Ids that a search by name returns, at most."""
 Names = Mapping[tuple[str, str], str]
 """(kind, id) -> name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row: `valid_from` in microseconds; `by_hand`, and no source changes it."""
+    """A row: `valid_from` in microseconds; `by_hand`: no source changes it."""
 
     kind: str
     id: str
@@ -35,7 +35,7 @@ class Kept:
 def look_up(reading: Transaction, tenant: int, wanted: Mapping[str, Iterable[str]]) -> Names:
     """Return the names of some ids by kind; an id without one is left out."""
     return {
-        (one.kind, one.id): one.name for kind, ids in wanted.items() for one in _of(reading, tenant, kind, set(ids))
+        (name.kind, name.id): name.name for kind, ids in wanted.items() for name in _of(reading, tenant, kind, set(ids))
     }
 
 
@@ -49,21 +49,21 @@ def _of(reading: Transaction, tenant: int, kind: str, ids: Collection[str]) -> I
             yield Kept(kind_, id_, name, since, bool(by_hand))
 
 
-def newer(reading: Transaction, tenant: int, given: Iterable[Kept]) -> tuple[list[Kept], int]:
-    """Return what of the given names is to take the place of what is kept, one for each id, and how many are other names.
+def newer(reading: Transaction, tenant: int, names: Iterable[Kept]) -> tuple[list[Kept], int]:
+    """Return the names that replace stored ones, one for each id, and how many of them differ from the stored name.
 
-    What is set by hand holds against sources; of sources the latest `valid_from` holds, and of the same moment who comes later.
+    A name set by hand wins over sources; among sources the latest `valid_from` wins, at the same moment the later one in order.
     """
     latest: dict[tuple[str, str], Kept] = {}
-    for one in given:
-        held = latest.get((one.kind, one.id))
-        if held is None or _holds(one, held):
-            latest[one.kind, one.id] = one
+    for name in names:
+        held = latest.get((name.kind, name.id))
+        if held is None or _holds(name, held):
+            latest[name.kind, name.id] = name
     known: dict[tuple[str, str], Kept] = {}
     for kind in {kind for kind, _ in latest}:
-        known |= {(kind, one.id): one for one in _of(reading, tenant, kind, {id_ for k, id_ in latest if k == kind})}
-    rows = [one for place, one in latest.items() if _replaces(one, known.get(place))]
-    return rows, sum((held := known.get((one.kind, one.id))) is None or held.name != one.name for one in rows)
+        known |= {(kind, name.id): name for name in _of(reading, tenant, kind, {id_ for k, id_ in latest if k == kind})}
+    rows = [name for place, name in latest.items() if _replaces(name, known.get(place))]
+    return rows, sum((held := known.get((name.kind, name.id))) is None or held.name != name.name for name in rows)
 
 
 def _holds(new: Kept, old: Kept) -> bool:
@@ -75,29 +75,32 @@ def _replaces(new: Kept, old: Kept | None) -> bool:
 
 
 def put(writing: Transaction, tenant: int, rows: Iterable[Kept]) -> int:
-    """Write names over those that are there; returns how many."""
+    """Write names, replacing stored ones; returns how many."""
     return writing.many(
         schema.upsert("name", ("tenant", "kind", "id", "name", "searched", "valid_from", "by_hand")),
-        [(tenant, one.kind, one.id, one.name, searched(one.name), one.valid_from, int(one.by_hand)) for one in rows],
+        [
+            (tenant, name.kind, name.id, name.name, searched(name.name), name.valid_from, int(name.by_hand))
+            for name in rows
+        ],
     )
 
 
 def drop(writing: Transaction, tenant: int, places: Iterable[tuple[str, str]]) -> int:
-    """Delete the names of ids, given by kind and id; returns how many there were."""
+    """Delete names by (kind, id); returns how many."""
     return writing.many(
         "DELETE FROM name WHERE tenant = ? AND kind = ? AND id = ?", [(tenant, *place) for place in places]
     )
 
 
 def drop_kind(writing: Transaction, tenant: int, kind: str) -> int:
-    """Delete all names of a kind; returns how many there were."""
+    """Delete all names of a kind; returns how many."""
     return writing.run("DELETE FROM name WHERE tenant = ? AND kind = ?", (tenant, kind))
 
 
 def page(
     reading: Transaction, tenant: int, kind: str | None, find: str, after: tuple[str, str] | None, limit: int
 ) -> list[Kept]:
-    """Return names of a kind or all, whose name or id holds a text, by kind and id, after a place."""
+    """Return names, of one kind or all, whose name or id contains a text, ordered by kind and id, after the (kind, id) `after`."""
     rows = reading.rows(
         "SELECT kind, id, name, valid_from, by_hand FROM name WHERE tenant = :tenant AND kind = coalesce(:kind, kind) "
         "AND (:find = '' OR replace(searched, :searched, '') <> searched OR replace(id, :find, '') <> id) "
@@ -112,7 +115,7 @@ def page(
 
 
 def find(reading: Transaction, tenant: int, text: str, kinds: Iterable[str]) -> list[str]:
-    """Return ids of these kinds whose name holds a text, at most MOST_FOUND."""
+    """Return ids of these kinds whose name contains a text, at most MOST_FOUND."""
     wanted = tuple(kinds)
     rows = reading.rows(
         f"SELECT DISTINCT id FROM name WHERE tenant = ? AND kind IN ({', '.join('?' * len(wanted))}) "
@@ -124,17 +127,17 @@ def find(reading: Transaction, tenant: int, text: str, kinds: Iterable[str]) -> 
 
 
 def kept(name: Name, now: int, *, by_hand: bool = False) -> Kept | None:
-    """Return a name as a row; None for one that says nothing or cannot be kept.
+    """Return a name as a row; None when it is empty, equals the id, or cannot be stored.
 
-    One that its source does not date holds since the beginning of the day `now` (microseconds): heard again, it stays as it is.
+    A name without a date is valid from the start (UTC) of the day `now` (microseconds): sent again that day, nothing changes.
     """
-    said = plain(name.name)
-    if not said or said == name.id or not 0 < len(name.id) <= LONGEST_ID or "\0" in name.id or not _writable(name.id):
+    text = plain(name.name)
+    if not text or text == name.id or not 0 < len(name.id) <= LONGEST_ID or "\0" in name.id or not _writable(name.id):
         return None
     since = now - now % DAY if name.valid_from is None else int(name.valid_from.timestamp() * 1_000_000)
-    return Kept(name.kind, name.id, said, min(since, now), by_hand)
+    return Kept(name.kind, name.id, text, min(since, now), by_hand)
 
 
 def _writable(text: str) -> bool:
-    """Whether a text has no half character."""
+    """Whether a text has no lone surrogate."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

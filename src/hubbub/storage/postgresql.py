@@ -1,7 +1,7 @@
 """PostgreSQL: connections for many readers and writers, in any number of processes, and errors that say what to do.
 
-A reader sees one moment (REPEATABLE READ). A writer holds a lock of its tenant until it commits, or of all of them, so that it
-sees all that was committed before, and nobody folds the same key beside it. Locks end with the process that holds them.
+A reader sees one moment (REPEATABLE READ). A writer holds a lock on its tenant, or on all, until it commits: it sees everything
+committed before, and no other process folds the same key. Locks end with the process that holds them.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from hubbub.storage.postgresql_connection import IDLE_SECONDS, LONG, STATEMENT_S
 from hubbub.storage.transaction import Params
 
 LOCKS = zlib.crc32(b"hubbub store") - (1 << 31)
-"""What tells our advisory locks from others' in the same database: the first of their two numbers, the second is a tenant's."""
+"""The first of the two numbers of Hubbub's advisory locks, which keeps them apart from others'; the second is a tenant's."""
 MADE_BY = "SELECT value FROM meta WHERE key = 'made'"
 CHECK_SECONDS = 1.0
-"""How long a process that reads, or takes events, may not know that the tables were changed; who writes facts knows at once."""
+"""Seconds after which a process that reads or appends notices a changed schema; one that writes facts notices at once."""
 ALL, MAKING = 0, -1
-"""Locks beside those of tenants: of all tenants, and of whoever makes tables."""
+"""Locks beside those of tenants: on all tenants, and for creating tables."""
 MOST_IDLE = 8
 AT_ONCE = 5_000
-"""Rows of a scan that are in memory."""
+"""Rows of a scan in memory."""
 _numbers = itertools.count()
 
 
 class _Flag(Dumper):
-    """Truth as the number that the other engine has for it."""
+    """A boolean as 1 or 0, as SQLite stores it."""
 
     oid = Int8Dumper.oid
 
@@ -60,10 +60,10 @@ class _Flag(Dumper):
 
 
 class _Number(Loader):
-    """A sum of whole numbers is one, however large."""
+    """A sum of whole numbers is a whole number, however large."""
 
     def load(self, data: Buffer) -> int | float:
-        """Return a whole number where there is no point."""
+        """Return an int, or a float where there is a decimal point."""
         text = bytes(data).decode()
         return float(text) if "." in text or "N" in text else int(text)
 
@@ -73,12 +73,12 @@ _TOKENS = re.compile(r"'(?:[^']|'')*'|::|\?|:([A-Za-z_]\w*)|%")
 
 @lru_cache(maxsize=4096)
 def translated(sql: str) -> str:
-    """Return a statement as the driver wants it: `?` and `:name` become `%s` and `%(name)s`, and a percent sign is doubled."""
+    """Return a statement in the driver's syntax: `?` and `:name` become `%s` and `%(name)s`, and a percent sign is doubled."""
 
-    def token(found: re.Match[str]) -> str:
-        text = found[0]
-        if found[1]:
-            return f"%({found[1]})s"
+    def token(match: re.Match[str]) -> str:
+        text = match[0]
+        if match[1]:
+            return f"%({match[1]})s"
         return "%s" if text == "?" else text.replace("%", "%%")
 
     return _TOKENS.sub(token, sql)
@@ -105,11 +105,11 @@ class Transaction(transaction.Transaction):
         return self._run(sql, params).fetchall()
 
     def each(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
-        """Run a statement and yield its rows, which are in memory."""
+        """Run a statement and yield its rows, all in memory."""
         yield from self._run(sql, params)
 
     def scan(self, sql: str, params: Params = ()) -> Iterator[tuple[Any, ...]]:
-        """Run a statement and yield its rows, some thousand in memory at a time."""
+        """Run a statement and yield its rows, `AT_ONCE` in memory at a time."""
         try:
             with psycopg.ServerCursor(self._con, f"scan_{next(_numbers)}") as cursor:
                 cursor.itersize = AT_ONCE
@@ -134,7 +134,7 @@ class Transaction(transaction.Transaction):
         return self._run(sql, params).rowcount
 
     def many(self, sql: str, rows: Sequence[Params]) -> int:
-        """Run a statement once for each row of parameters, all on their way at once; returns how many rows it changed."""
+        """Run a statement once for each row of parameters, pipelined; returns how many rows it changed."""
         if not rows:
             return 0
         try:
@@ -188,7 +188,7 @@ class Database(transaction.Database):
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Transaction]:
-        """Open a transaction that writes what is a tenant's, or anything, with nobody beside it who could write the same."""
+        """Open a transaction that writes a tenant's rows (None: any), while no other process writes the same."""
         con = self._begin(f"BEGIN; {LONG}")
         try:
             writing = Transaction(con, self.name)
@@ -203,30 +203,30 @@ class Database(transaction.Database):
             self._end(con)
 
     def _take_turn(self, writing: Transaction, tenant: int | None) -> None:
-        """Wait for whoever writes the same, and see that the tables are those that this process knows."""
+        """Wait for the lock, then check that the schema is the one this process knows."""
         if tenant is None:
-            locks, mine = "pg_advisory_xact_lock(?, ?)", (LOCKS, ALL)
+            locks, params = "pg_advisory_xact_lock(?, ?)", (LOCKS, ALL)
         else:
             locks = "pg_advisory_xact_lock_shared(?, ?), pg_advisory_xact_lock(?, ?)"
-            mine = (LOCKS, ALL, LOCKS, tenant)  # type: ignore[assignment]
+            params = (LOCKS, ALL, LOCKS, tenant)  # type: ignore[assignment]
         locks = locks.replace("?", "CAST(? AS INTEGER)")
-        writing.run(f"SELECT {locks}", mine)
-        if self._made is not None:  # whoever changed them was waited for
+        writing.run(f"SELECT {locks}", params)
+        if self._made is not None:  # a change of the schema holds the lock waited for above
             self._check(writing.value(MADE_BY))
 
     def know(self, made: str) -> None:
-        """Work from now on only while the tables are as these declarations made them: old processes stop where a newer one came."""
+        """Refuse to work once the schema is another than `made`: old processes stop when a newer version changed it."""
         self._made = made
 
     def _check(self, made: str | None) -> None:
         if made != self._made:
             raise StoreNewerError(
-                f"{self.name}: another version of Hubbub changed the tables while this process ran; end it, and start that version"
+                f"{self.name}: another version of Hubbub changed the tables while this process ran; stop it, and start that version"
             )
 
     @contextmanager
     def append(self) -> Iterator[Transaction]:
-        """Open a transaction that only adds to the log: nobody is waited for but for the same event."""
+        """Open a transaction that only adds to the log: it waits only for transactions that add the same event."""
         con = self._begin("BEGIN")
         try:
             yield (writing := Transaction(con, self.name))
@@ -235,15 +235,15 @@ class Database(transaction.Database):
             self._end(con)
 
     def concerns(self) -> list[str]:
-        """Return the server's settings by which it may forget what it has committed."""
+        """Return the server's settings that may lose committed data, one line each."""
         with self.read() as reading:
-            found = {
+            settings = {
                 name: reading.value(f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")
             }
-        return [f"{name} is off" for name, value in found.items() if value == "off"]
+        return [f"{name} is off" for name, value in settings.items() if value == "off"]
 
     def changed(self) -> int:
-        """Return a number that is another one after another process has written."""
+        """Return a number that changes when another process has written."""
         with self.read() as reading:
             numbers = reading.value(
                 "SELECT string_agg(CAST(number AS TEXT), ',' ORDER BY id) FROM writer WHERE id <> ?", (self._me,)
@@ -251,16 +251,16 @@ class Database(transaction.Database):
         return zlib.crc32((numbers or "").encode())
 
     def checkpoint(self) -> None:
-        """Nothing is left for later: the server sees to it."""
+        """Do nothing: the server makes its own checkpoints."""
 
     def shrink(self) -> None:
-        """Let what comes next take the place of deleted rows; the server's own vacuum does so too, later."""
+        """Make the space of deleted rows reusable, as the server's own vacuum does later."""
         self._vacuum("VACUUM")
 
     def rewrite(self) -> None:
-        """Write all tables again, so that no byte of what was deleted is left in them.
+        """Write all tables again, so that they hold no byte of deleted rows.
 
-        The server's write-ahead log holds it until its segments are used again, and so do archives of it.
+        The server's write-ahead log holds them until its segments are reused, and its archives do.
         """
         self._vacuum("VACUUM (FULL)")
 
@@ -282,7 +282,7 @@ class Database(transaction.Database):
             con.close()
 
     def _begin(self, how: str) -> Connection:
-        """Give a connection in a transaction; one that broke while it was idle is replaced, and with it all others."""
+        """Return a connection in a transaction; a connection that broke while idle is replaced, as are all idle ones."""
         con = self._borrow()
         try:
             self._say(con, how)
@@ -290,8 +290,8 @@ class Database(transaction.Database):
             con.close()
             with self._lock:
                 idle, self._idle = self._idle, []
-            for one in idle:
-                one.close()
+            for broken in idle:
+                broken.close()
             con = self._connect()
             try:
                 self._say(con, how)
@@ -301,7 +301,7 @@ class Database(transaction.Database):
         return con
 
     def _say(self, con: Connection, how: str) -> None:
-        """Begin a transaction, and see now and then, in the same round trip, that the tables are those that this process knows."""
+        """Begin a transaction, and every CHECK_SECONDS check the schema in the same round trip."""
         if self._made is None or time.monotonic() < self._checked + CHECK_SECONDS:
             con.execute(how)
             return
@@ -314,7 +314,7 @@ class Database(transaction.Database):
         self._checked = time.monotonic()
 
     def _end(self, con: Connection) -> None:
-        """Undo what was not committed, and keep the connection if it is whole."""
+        """Roll back what was not committed, and keep the connection if it is healthy."""
         with suppress(psycopg.Error):
             if con.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
                 con.execute("ROLLBACK")
@@ -338,29 +338,31 @@ class Database(transaction.Database):
 
 
 def error_of(error: psycopg.Error, name: str) -> Exception:
-    """Return Hubbub's error for PostgreSQL's, by its code: full, busy, damaged, or not to be had now.
+    """Return Hubbub's error for PostgreSQL's, by its code: full, busy, damaged or unavailable.
 
-    A statement that is wrong is a fault of ours whatever the server, and stays as it is.
+    The error of a wrong statement is a fault in Hubbub, and is returned as it is.
     """
-    said = " ".join(str(error).split())[:200]
+    detail = " ".join(str(error).split())[:200]
     if isinstance(error, state.DiskFull):
         return StoreFullError(f"{name}: the server's disk is full; free space and try again")
     if isinstance(error, state.LockNotAvailable | state.DeadlockDetected | state.SerializationFailure):
-        return StoreBusyError(f"{name} is being written by another process ({said}): try again in a moment")
+        return StoreBusyError(f"{name} is being written by another process ({detail}): try again in a moment")
     if isinstance(error, state.QueryCanceled):
         return StoreBusyError(
-            f"{name} ended a statement ({said}; {STATEMENT_SECONDS} s are given to one): ask for less, or later"
+            f"{name} ended a statement ({detail}; the limit is {STATEMENT_SECONDS} s): ask for less, or later"
         )
     if isinstance(error, state.IdleInTransactionSessionTimeout):
         return StoreUnavailableError(
-            f"{name} undid a transaction whose process stood still for {IDLE_SECONDS} s, so that others can go on: try again"
+            f"{name} rolled back a transaction that was idle for {IDLE_SECONDS} s, so that others can continue: try again"
         )
     if isinstance(error, state.DataCorrupted | state.IndexCorrupted):
-        return StoreDamagedError(f"{name} is damaged ({said}): restore it from a dump")
+        return StoreDamagedError(f"{name} is damaged ({detail}): restore it from a dump")
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
-        return BadInputError(f"a text holds what PostgreSQL cannot hold ({said})")
+        return BadInputError(f"a text holds characters that PostgreSQL cannot store ({detail})")
     if isinstance(error, state.InsufficientPrivilege | state.ReadOnlySqlTransaction):
-        return StoreUnavailableError(f"{name} may not be written ({said}): give the user of 'store_url' the right to")
+        return StoreUnavailableError(
+            f"{name} may not be written ({detail}): grant the user of 'store_url' the right to"
+        )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return StoreUnavailableError(f"{name} does not answer ({said}): see whether it is running, and try again")
+        return StoreUnavailableError(f"{name} does not answer ({detail}): check that it is running, and try again")
     return error

@@ -1,8 +1,8 @@
-"""A connection to PostgreSQL, the same for events, control data and jobs: how long it waits, and when it gives a server up.
+"""A connection to PostgreSQL, for events, control data and jobs: its time-outs, and when a server counts as hanging.
 
-A server that hangs, or is cut off, says nothing, and no time-out of its own ends a statement. Who waits for an answer in silence
-therefore asks whether the server still takes a connection. Where it does the statement is a long one, and is waited for; where it
-does not, every waiting caller gets an error, and until it is back one caller at a time tries again.
+No server time-out ends a statement when the server hangs or is cut off. A caller that waits in silence therefore checks whether
+the server still takes a connection. If it does, the statement is a long one, and the wait goes on; if not, every waiting caller
+gets an error, and one caller at a time tries again until the server is back.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CONNECT_SECONDS = 5
 SILENT_SECONDS = 3.0
-"""How long an answer is waited for until the server is asked whether it is there."""
+"""Seconds without an answer before the server is checked."""
 KNOWN_SECONDS = 1.0
-"""How long what it said to that is good for everybody."""
+"""Seconds for which the result of a check holds for all callers."""
 LOCK_SECONDS = 60
-"""How long a statement waits for somebody else's lock."""
+"""Seconds that a statement waits for a lock."""
 STATEMENT_SECONDS = 300
-"""How long a statement may take that is not said to be long."""
+"""Seconds that a statement may take, except after LONG."""
 IDLE_SECONDS = 120
-"""How long a process may stand still within a transaction, until the server takes its locks away."""
+"""Seconds that a process may be idle within a transaction before the server ends it."""
 _NETWORK = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
-"""When a network counts as cut, which takes a connection along that nobody waits on."""
+"""When the network counts as cut, for connections on which nothing waits."""
 DEFAULTS = {"connect_timeout": CONNECT_SECONDS, **_NETWORK}
-"""What a URL does not say itself."""
+"""Defaults for what the URL leaves out."""
 _LIMITS = (
     f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = '{STATEMENT_SECONDS}s'; "
     f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 )
 LONG = "SET LOCAL statement_timeout = 0"
-"""Said within a transaction whose statements may take long."""
+"""Run first in a transaction whose statements may take long."""
 T = TypeVar("T")
 
 
 class HangingError(psycopg.errors.ConnectionTimeout):
-    """The server says nothing, and takes no connection either."""
+    """The server neither answers nor takes a connection."""
 
 
 class Server:
-    """What this process knows of the server at an address: whether it takes connections. May be used from any thread."""
+    """Whether the server at an address takes connections. May be used from any thread."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._asking = threading.Lock()
         self._known_until = 0.0
         self.hangs = False
-        """It took no connection when it was asked last."""
+        """It took no connection at the last check."""
 
     def check(self, *, wait: bool) -> None:
-        """Ask whether it takes a connection, unless that was asked just now. Raises HangingError.
+        """Try a connection, unless the last check was just now. Raises HangingError.
 
-        One thread asks; the others wait for what it finds, or without `wait` go by what is known.
+        One thread tries; the others wait for its result, or without `wait` use the last one.
         """
         if self._asking.acquire(blocking=wait):
             try:
@@ -74,7 +74,7 @@ class Server:
             self.hangs = False
         except psycopg.errors.ConnectionTimeout:
             self.hangs = True
-        except psycopg.Error:  # it answers, or is down: those that have a connection to it will hear so
+        except psycopg.Error:  # it answers, or is down: open connections raise their own error
             self.hangs = False
         self._known_until = time.monotonic() + KNOWN_SECONDS
 
@@ -92,7 +92,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def wait(
         self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None
     ) -> T:  # every statement of the driver goes through here
-        """Wait for what the server answers. Raises HangingError; then the connection is closed."""
+        """Wait for the server's answer. Raises HangingError and then closes the connection."""
         if self.server is None:
             return super().wait(gen, interval, timeout)
         if self.server.hangs:
@@ -100,7 +100,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(self._watched(gen, self.server), interval, timeout)
 
     def _watched(self, gen: Generator[Any, Any, T], server: Server) -> Generator[Any, Any, T]:
-        """Yield what a generator of the driver waits for, and look at the server when nothing came for a while."""
+        """Yield what the driver's generator waits for, and check the server after SILENT_SECONDS without an answer."""
         due = time.monotonic() + SILENT_SECONDS
         try:
             wanted = next(gen)
@@ -111,12 +111,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
                     due = time.monotonic() + SILENT_SECONDS
                 wanted = gen.send(ready)
         except StopIteration as end:
-            found: T = end.value
-            return found
+            value: T = end.value
+            return value
 
     @property
     def _asks(self) -> bool:
-        """Whether it waits for an answer, and not for what others may have to say."""
+        """Whether it waits for the answer to a statement, not for notifications."""
         return self.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE
 
     def _check(self, server: Server, *, wait: bool) -> None:
@@ -128,7 +128,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def connect(url: str, **how: Any) -> Connection:
-    """Connect to the server of a URL, with `how` the driver wants it. Raises psycopg.Error, at once while the server hangs."""
+    """Connect to the server of a URL; `how`: arguments of the driver. Raises psycopg.Error, at once while the server hangs."""
     address = make_conninfo("", **(DEFAULTS | conninfo_to_dict(url)))
     server = _server(address)
     if server.hangs:

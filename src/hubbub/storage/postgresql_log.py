@@ -1,7 +1,7 @@
-"""The log and the identities of a store in PostgreSQL: what comes in is one transaction for all callers that wait.
+"""The log and the identities of a store in PostgreSQL: one transaction stores the batches of all waiting callers.
 
-An event is known by the unique key of `identity`, so that duplicates are found across processes: who sends the same at the same
-time waits for the other's commit. A batch gets its number after that: a correction has a higher one than what it corrects.
+The unique key of `identity` detects duplicates across processes: a process that sends the same event at the same time waits for
+the other's commit. A batch gets its number after that, so a correction has a higher number than what it corrects.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from hubbub.storage.postgresql import Database
 from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 20_000
-"""Identities that are bound to one statement."""
+"""Identities in one statement."""
 BATCHES = 256
-"""Batches of a tenant that leave the log in one transaction, at most."""
+"""Batches of a tenant in one transaction, at most."""
 _APPEND = "INSERT INTO log (batches, tenant, received_at, events, rejected) VALUES (?, ?, ?, ?, ?)"
 _EVENTS = (
     "unnest(CAST(:tenants AS BIGINT[]), CAST(:idents AS BIGINT[]), CAST(:revisions AS BIGINT[]), CAST(:times AS BIGINT[])) "
@@ -45,7 +45,7 @@ _ADD = (
     f"SELECT u.tenant, u.ident, u.revision, u.time, CAST(:batches AS BIGINT) FROM {_EVENTS} ORDER BY u.tenant, u.ident "
     "ON CONFLICT DO NOTHING RETURNING tenant, ident"
 )
-"""In the order of the key, so that two processes never wait for each other."""
+"""In the order of the key, so that two processes cannot deadlock."""
 _AMONG = "(i.tenant, i.ident) IN (SELECT * FROM unnest(CAST(:tenants AS BIGINT[]), CAST(:idents AS BIGINT[])))"
 _LOCK = f"SELECT 1 FROM identity AS i WHERE {_AMONG} ORDER BY i.tenant, i.ident FOR UPDATE"
 _HELD = (
@@ -75,24 +75,24 @@ class Log(log.Log):
         with self._database.append() as writing:
             number = writing.value("SELECT nextval('log_batches_number')")
             known: dict[int, Held] = {}
-            asked = [[key_of(batch.tenant, row[IDENT]) for row in batch.rows] for batch in batches]
-            first = _first(batches, asked)
+            keys = [[key_of(batch.tenant, row[IDENT]) for row in batch.rows] for batch in batches]
+            first = _first(batches, keys)
             fresh = _added(writing, first, number)
-            judged = [self._judge(writing, *one, fresh, known) for one in zip(batches, asked, strict=True)]
+            judged = [self._judge(writing, *pair, fresh, known) for pair in zip(batches, keys, strict=True)]
             changed = {key: held for key, held in known.items() if key not in fresh or held != first[key]}
             if changed:
                 writing.run(_CORRECT, _bound(changed) | {"batches": number})
-            for batch, one in zip(batches, judged, strict=True):
-                writing.many(_APPEND, [(number, *piece) for piece in packed(batch, one)])
-        return [one.verdicts for one in judged]
+            for batch, outcome in zip(batches, judged, strict=True):
+                writing.many(_APPEND, [(number, *piece) for piece in packed(batch, outcome)])
+        return [outcome.verdicts for outcome in judged]
 
     def _judge(
         self, writing: Transaction, batch: Batch, keys: Sequence[int], fresh: Mapping[int, Held], known: dict[int, Held]
     ) -> Judged:
-        """Say what becomes of a batch; `fresh`: keys that this commit is the first to have, `known` those that it stores."""
-        asked = {key for key, given in zip(keys, batch.given, strict=True) if given}
-        hits = {key for key in asked if key not in fresh or key in known}
-        # what has no revision is a duplicate of whatever is stored, which need not be read
+        """Return the outcome of a batch; `fresh`: keys that this commit is the first to have, `known`: what it stores."""
+        identified = {key for key, has_id in zip(keys, batch.given, strict=True) if has_id}
+        hits = {key for key in identified if key not in fresh or key in known}
+        # an event without a revision is a duplicate of any stored one, which need not be read
         revised = {key for key, row in zip(keys, batch.rows, strict=True) if row[REVISION] is not None}
         return judge(batch, keys, hits, _held(writing, (hits & revised) - known.keys()), known)
 
@@ -100,7 +100,7 @@ class Log(log.Log):
 
     @contextmanager
     def moving(self, tenant: int | None, upto: int, limit: int) -> Iterator[Moving | None]:
-        """Give some batches of a tenant in the order of their numbers."""
+        """Yield batches of a tenant in the order of their numbers."""
         assert tenant is not None, "stores that are written by tenant are refreshed by tenant"
         if not 0 < self._oldest(tenant) <= upto:
             yield None
@@ -114,11 +114,11 @@ class Log(log.Log):
             writing.many("DELETE FROM log WHERE n = ?", [(entry.n,) for entry in moving.moved])
 
     def _some(self, rows: Sequence[tuple[Any, ...]], limit: int) -> Iterator[Entry]:
-        given = 0
+        count = 0
         for n, tenant, events, rejected in rows:
             yield (entry := unpacked(n, tenant, events, rejected, self._name))
-            given += len(entry.rows)
-            if given >= limit:
+            count += len(entry.rows)
+            if count >= limit:
                 return
 
     def _oldest(self, tenant: int) -> int:
@@ -126,12 +126,12 @@ class Log(log.Log):
             return reading.value("SELECT min(n) FROM log WHERE tenant = ?", (tenant,)) or 0
 
     def last(self) -> int:
-        """Return the number of the newest batch that waits, 0 where none does."""
+        """Return the number of the newest waiting batch, 0 for none."""
         with self._database.read() as reading:
             return reading.value("SELECT max(n) FROM log") or 0
 
     def last_of(self, tenant: int) -> int:
-        """Return the number of a tenant's newest batch that waits, 0 where none does."""
+        """Return the number of a tenant's newest waiting batch, 0 for none."""
         with self._database.read() as reading:
             return reading.value("SELECT max(n) FROM log WHERE tenant = ?", (tenant,)) or 0
 
@@ -145,7 +145,7 @@ class Log(log.Log):
         return self.standing()[0]
 
     def standing(self) -> tuple[int, int | None]:
-        """Return how many batches wait, and when the oldest came (microseconds)."""
+        """Return how many batches wait, and when the oldest was received (microseconds)."""
         with self._database.read() as reading:
             batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
         return batches, oldest
@@ -156,17 +156,17 @@ class Log(log.Log):
             return reading.value("SELECT max(tenant) FROM log") or 0
 
     def forget_tenant(self, tenant: int) -> int:
-        """Take out what waits of a tenant, unseen; returns how many batches."""
+        """Delete a tenant's waiting batches; returns how many."""
         with self._database.write(tenant) as writing:
             return writing.run("DELETE FROM log WHERE tenant = ?", (tenant,))
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Nothing is kept in this process that could be out of date: the key of the table sees to it."""
+        """Lock nothing: this process caches no identities, and the table's key prevents duplicates."""
         yield
 
     def go_on_behind(self, number: int) -> None:
-        """Give the next batches higher numbers than this."""
+        """Number the next batches higher than this."""
         with self._database.append() as writing:
             writing.run(
                 "SELECT setval(pg_get_serial_sequence('log', 'n'), greatest(nextval(pg_get_serial_sequence('log', 'n')), ?))",
@@ -174,17 +174,17 @@ class Log(log.Log):
             )
 
 
-def _first(batches: Sequence[Batch], asked: Sequence[Sequence[int]]) -> dict[int, Held]:
-    """Return what the first event of each key says."""
-    found: dict[int, Held] = {}
-    for batch, keys in zip(batches, asked, strict=True):
+def _first(batches: Sequence[Batch], keys_of: Sequence[Sequence[int]]) -> dict[int, Held]:
+    """Return revision and time of the first event of each key."""
+    first: dict[int, Held] = {}
+    for batch, keys in zip(batches, keys_of, strict=True):
         for key, row in zip(keys, batch.rows, strict=True):
-            found.setdefault(key, (revision_of(row), row[TIME]))
-    return found
+            first.setdefault(key, (revision_of(row), row[TIME]))
+    return first
 
 
 def _added(writing: Transaction, first: Mapping[int, Held], number: int) -> dict[int, Held]:
-    """Store identities; returns those that were not there before."""
+    """Store identities; returns the new ones."""
     if not first:
         return {}
     rows = writing.rows(_ADD, _bound(first) | {"batches": number})
@@ -192,16 +192,16 @@ def _added(writing: Transaction, first: Mapping[int, Held], number: int) -> dict
 
 
 def _held(writing: Transaction, keys: set[int]) -> dict[int, Held]:
-    """Return what is known of those keys whose event waits or is stored, once nobody else changes them any more."""
+    """Lock these keys; return revision and time of those whose event waits or is stored."""
     if not keys:
         return {}
     bound = _bound(dict.fromkeys(keys, (0, 0)))
-    writing.run(_LOCK, bound)  # what follows sees what was committed meanwhile
+    writing.run(_LOCK, bound)  # the next statement sees what was committed meanwhile
     return {key_of(tenant, ident): (revision, time) for tenant, ident, revision, time in writing.each(_HELD, bound)}
 
 
 def _bound(known: Mapping[int, Held]) -> dict[str, Any]:
-    """Return keys and what is known of them as the arrays that statements name."""
+    """Return keys with revision and time as the arrays that statements name."""
     pairs = [parts_of(key) for key in known]
     return {
         "tenants": [tenant for tenant, _ in pairs], "idents": [ident for _, ident in pairs],
@@ -210,41 +210,41 @@ def _bound(known: Mapping[int, Held]) -> dict[str, Any]:
 
 
 class Identities(identity.Identities):
-    """Which keys are stored: a table with all of them."""
+    """Identities in a table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def stored(self, keys: Iterable[int]) -> set[int]:
-        """Return those of some keys that are stored."""
+        """Return which of these keys are stored."""
         wanted = list(keys)
-        found: set[int] = set()
+        known: set[int] = set()
         with self._database.read() as reading:
             for start in range(0, len(wanted), AT_ONCE):
                 bound = _bound(dict.fromkeys(wanted[start : start + AT_ONCE], (0, 0)))
                 rows = reading.each(f"SELECT i.tenant, i.ident FROM identity AS i WHERE {_AMONG}", bound)
-                found.update(key_of(*row) for row in rows)
-        return found
+                known.update(key_of(*row) for row in rows)
+        return known
 
     def standing(self) -> tuple[int, list[str]]:
-        """Return how many there are; no file holds them."""
+        """Return the number of identities; there are no files."""
         with self._database.read() as reading:
             return reading.value("SELECT count(*) FROM identity"), []
 
     def of(self, tenant: int) -> Iterator[Numbers]:
         """Yield a tenant's identities in one piece, sorted."""
         with self._database.read() as reading:
-            found = array("q", (row[0] for row in reading.scan(_OF_TENANT, (tenant,))))
-        yield found
+            idents = array("q", (row[0] for row in reading.scan(_OF_TENANT, (tenant,))))
+        yield idents
 
     def take_in(self, tenant: int, idents: Numbers) -> None:
-        """Store the identities that a tenant brings along, with what its events say."""
+        """Store the identities of an imported tenant, with revision and time of its events."""
         with self._database.write(tenant) as writing:
             for start in range(0, len(idents), AT_ONCE):
                 writing.run(_TAKE_IN, {"tenant": tenant, "idents": list(idents[start : start + AT_ONCE])})
 
     def forget(self, tenant: int) -> None:
-        """Leave no identity of a tenant."""
+        """Delete all identities of a tenant."""
         with self._database.write(tenant) as writing:
             writing.run("DELETE FROM identity WHERE tenant = ?", (tenant,))
 

@@ -1,4 +1,4 @@
-"""PostgreSQL as the engine of a store: events, facts, log and identities in one database that any number of processes share."""
+"""PostgreSQL as the engine of a store: events, facts, log and identities in one database, shared by any number of processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hubbub.storage.postgresql_log import Identities, Log
 
 
 def connect(url: str) -> Backend:
-    """Open the store behind a URL, and make its tables. Raises StoreUnavailableError, StoreDamagedError, StoreBusyError."""
+    """Open the store at a URL, and create its tables. Raises StoreUnavailableError, StoreDamagedError, StoreBusyError."""
     database = Database(url)
     try:
         postgresql_schema.create(database)

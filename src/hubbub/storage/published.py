@@ -1,7 +1,8 @@
-"""What other programs read in the store's file: the published tables, two views over the store's own, and what makes rows stale.
+"""What other programs read in the store: the published tables, two views over the store's own tables, and the days that are stale.
 
-`publishing/tables.py` says which metric each column is. The names and columns are those of the systems that Hubbub replaces; the
-tenant's name stands beside their own word for it, and `published_at` says as of when a row is true. Times are ISO text in UTC.
+`publishing/tables.py` maps each column to a metric. Names and columns are those of the systems that Hubbub replaces; `tenant` is
+the tenant's name under every name they have for it, and `published_at` is the time as of which a row is true. Times are ISO text
+in UTC.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ ROWS: Mapping[str, Mapping[str, str]] = {
     "agg_conversation_metrics_daily": {
         "period_date": _NEEDED, **_OWNED, "channel": "TEXT",
         **dict.fromkeys(("conversations_started", "conversations_resolved", "conversations_escalated"), _COUNT),
-        **{f"{one}_first_response_ms": _MEAN for one in ("avg", "p50", "p95")},
-        **{f"{one}_resolution_minutes": _MEAN for one in ("avg", "p50", "p95")},
+        **{f"{part}_first_response_ms": _MEAN for part in ("avg", "p50", "p95")},
+        **{f"{part}_resolution_minutes": _MEAN for part in ("avg", "p50", "p95")},
         "ai_handled_count": _COUNT, "ai_escalated_count": _COUNT,
     },
     "agg_staff_performance_daily": {
@@ -68,22 +69,22 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "stale": ({"tenant": "INTEGER NOT NULL", "day": "INTEGER NOT NULL", "taken": "INTEGER"}, "tenant, day"),
     **{name: ({**columns, **_PUBLISHED}, "") for name, columns in ROWS.items()},
 }  # fmt: skip
-"""As in `schema.TABLES`. `seen`: the day on which rows past their retention were last looked for; `tones`: those that hotspots
-count. `stale`: days (since 1970 in UTC) with facts that changed after they were published; `taken`: by whom the rows are being
-written, null when nobody began since the last change."""
+"""As in `schema.TABLES`. `seen`: the day on which rows past retention were last deleted; `tones`: those that hotspots count.
+`stale`: days (since 1970 in UTC) whose facts changed after publishing; `taken`: the process that writes their rows, null when
+none began since the last change."""
 
 PERIOD: Mapping[str, str] = {
     name: next(c for c in columns if c.startswith(("period_", "trend_date"))) for name, columns in ROWS.items()
 }
-"""Published table -> the column that says of which window a row is."""
+"""Published table -> the column of a row's window."""
 
 INDEXES: Mapping[str, str] = {f"{name}_period": f"{name} (tenant, {PERIOD[name]})" for name in ROWS}
 
 
 def views(iso: Callable[[str], str], day: Callable[[str], str], now: str) -> dict[str, str]:
-    """Return name -> SELECT of the views that are always up to date, for tenants that were published once.
+    """Return name -> SELECT of the views, which are always up to date, for tenants published at least once.
 
-    `iso` and `day` say microseconds as text in an engine's SQL, `now` is the moment of reading. A snapshot's day is of its
+    `iso` and `day` turn microseconds into text in an engine's SQL; `now`: SQL of the current time. A snapshot's day is in its
     tenant's zone.
     """
     return {
@@ -110,11 +111,11 @@ MOMENTS: Mapping[str, tuple[str, ...]] = {
     "event": ("time",), "response": ("anchor",), "episode": ("anchor", "first_reply_at", "resolved_at"),
     "survey": ("sent_at", "rated_at"),
 }  # fmt: skip
-"""Fact table -> the columns whose days are published: where a row comes, changes or goes, they are stale."""
+"""Fact table -> the columns whose days become stale when a row is added, changed or deleted."""
 
 
 def mark(writing: Transaction, tenant: int, moments: Iterable[int | None]) -> None:
-    """Mark the days of moments (microseconds) as stale, in the transaction that writes the facts with these moments."""
+    """Mark the days of moments (microseconds) as stale, in the transaction that writes these facts."""
     days = {at // DAY for at in moments if at is not None}
     writing.many(
         "INSERT INTO stale VALUES (?, ?, NULL) ON CONFLICT (tenant, day) DO UPDATE SET taken = NULL WHERE stale.taken IS NOT NULL",
@@ -123,6 +124,6 @@ def mark(writing: Transaction, tenant: int, moments: Iterable[int | None]) -> No
 
 
 def moments_of(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[int | None]:
-    """Yield the moments of rows of a fact table whose days are published; of other tables none."""
+    """Yield the moments of rows whose days become stale; none for a table that is not published."""
     places = [columns.index(name) for name in MOMENTS.get(table, ())]
     return (row[place] for place in places for row in rows)

@@ -1,9 +1,8 @@
-"""What a store holds: every table with its columns, key and indexes, whatever the engine.
+"""The tables of a store with columns, keys and indexes, for both engines.
 
 `docs/facts.md` says what each table means. Times are whole microseconds since 1970 in UTC. Types are those of SQLite;
-`sqlite_schema.py` and `postgresql_schema.py` make the tables. An additive change (a table, a column) is made when a store is opened
-and keeps every row, and an index, view or trigger that is another today is made again. Anything else raises the version and is
-refused by name.
+`sqlite_schema.py` and `postgresql_schema.py` create the tables. Opening a store adds missing tables and columns, keeps every row,
+and creates changed indexes, views and triggers again. Any other change raises the version, and older stores are refused.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from hubbub.storage import published
 
 VERSION = 1
-"""Raised only by a change that an added column, table or index cannot express; such a store is refused until it is migrated."""
+"""Raised only for a change that is not additive; a store of another version is refused."""
 
 SENT: Mapping[str, str] = {
     "tenant": "INTEGER NOT NULL", "time": "INTEGER NOT NULL", "ident": "INTEGER NOT NULL", "seq": "INTEGER NOT NULL",
@@ -27,13 +26,13 @@ SENT: Mapping[str, str] = {
     "value": "REAL", "scale": "INTEGER", "duration_ms": "INTEGER", "confidence": "REAL", "revision": "INTEGER",
     "attributes": "TEXT", "received_at": "INTEGER NOT NULL",
 }  # fmt: skip
-"""Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq` the place in the order of arrival."""
+"""Columns of `event` as it was sent. `ident` is a 64-bit hash of source and id; `seq`: the place in the order of arrival."""
 
 FOLDED: Mapping[str, str] = {
     "repeats": "INTEGER", "delivered_at": "INTEGER", "receipts": "INTEGER", "answered_at": "INTEGER", "escalated": "INTEGER",
     "credited_staff_id": "TEXT",
 }  # fmt: skip
-"""Columns of `event` that folds write: see `facts/message.py` (the first three) and `facts/conversation.py`."""
+"""Columns of `event` written by folds: see `facts/message.py` (the first three) and `facts/conversation.py`."""
 
 TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "meta": ({"key": "TEXT NOT NULL", "value": "TEXT NOT NULL"}, "key"),
@@ -122,10 +121,10 @@ TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     ),
     **published.TABLES,
 }  # fmt: skip
-"""Table -> (column -> type, primary key); without one, rows are told apart by all they say."""
+"""Table -> (column -> type, primary key; empty: none)."""
 
 EMBEDDED = ("identity_run", "stored_early")
-"""Tables that a store in files has alone."""
+"""Tables of the embedded store only."""
 
 OF_MESSAGES = "type BETWEEN 'link.clicked' AND 'message.sent'"
 OF_SURVEYS = "type BETWEEN 'satisfaction.rating_received' AND 'satisfaction.survey_sent'"
@@ -133,7 +132,7 @@ OF_TASKS = "task_id IS NOT NULL AND type BETWEEN 'task.assigned' AND 'task.creat
 OF_CAMPAIGNS = "campaign_id IS NOT NULL AND type BETWEEN 'campaign.completed' AND 'campaign.started'"
 OF_STAFF = "staff_id IS NOT NULL AND type BETWEEN 'staff.login' AND 'staff.status_changed'"
 OF_LINKS = "contact_id IS NOT NULL AND name IS NOT NULL AND type IN ('contact.linked', 'contact.unlinked')"
-"""Conditions of the partial indexes; a statement that is to use one repeats it word for word. Every event that is stored is held
+"""Conditions of the partial indexes; a statement that uses an index repeats its condition exactly. Every stored event is checked
 against all of them: a range of types takes a third of the time of a list."""
 
 INDEXES: Mapping[str, str] = {
@@ -179,12 +178,12 @@ def insert(table: str, columns: Sequence[str] = ()) -> str:
 
 
 def insert_new(table: str, columns: Sequence[str] = ()) -> str:
-    """Return the statement that adds a row unless there is one with its key."""
+    """Return the statement that adds a row unless its key exists."""
     return f"{insert(table, columns)} ON CONFLICT DO NOTHING"
 
 
 def upsert(table: str, columns: Sequence[str] = ()) -> str:
-    """Return the statement that adds a row, in place of the one with its key where there is one."""
+    """Return the statement that adds a row or replaces the one with its key."""
     key = key_columns(table)
     others = [name for name in (columns or TABLES[table][0]) if name not in key]
     change = ", ".join(f"{name} = excluded.{name}" for name in others)

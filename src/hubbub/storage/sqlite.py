@@ -22,11 +22,13 @@ from hubbub.storage.transaction import Params
 LEAST_FREE = 1 << 16
 """Bytes: a write-ahead log's index takes 32 KiB."""
 BUSY_SECONDS = 60
-"""How long a statement waits for another process that writes."""
+"""Seconds that a statement waits for another process that writes."""
 GLANCE = 0.02
-"""How long who asks whether others have written waits for who writes here."""
+"""Seconds that `changed` waits for a writer of this process."""
 _NULLS: dict[None, None] = {}
-sqlite3.register_adapter(type(None), _NULLS.get)  # without one, each NULL that is bound costs seven times a number
+sqlite3.register_adapter(
+    type(None), _NULLS.get
+)  # without an adapter, binding NULL costs seven times as much as a number
 
 
 class Transaction(transaction.Transaction):
@@ -96,13 +98,13 @@ class Transaction(transaction.Transaction):
 class Database(transaction.Database):
     """An SQLite file in write-ahead mode, durable at every commit. May be used from any thread, and by several processes.
 
-    A file that may not be written is read (`writable` is False), and every write raises StoreUnavailableError.
+    A read-only file can be read (`writable` is False); every write raises StoreUnavailableError.
     """
 
     by_tenant = False
 
     def __init__(self, path: Path, *, cache_mb: int = 64) -> None:
-        """Open or make the file (mode 0600). Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
+        """Open or create the file (mode 0600). Raises StoreDamagedError, StoreFullError, StoreUnavailableError."""
         self.path = path
         self._cache_mb = cache_mb
         self._idle: list[sqlite3.Connection] = []
@@ -131,7 +133,7 @@ class Database(transaction.Database):
             "wal_autocheckpoint = 4000", "journal_size_limit = 16777216",
         )  # fmt: skip
         read = ("temp_store = MEMORY", f"cache_size = -{self._cache_mb * 1024}", "mmap_size = 1073741824")
-        for pragma in (*written, *read) if writes and self.writable else read:  # what is written counts as a change
+        for pragma in (*written, *read) if writes and self.writable else read:  # pragmas that write count as a change
             con.execute(f"PRAGMA {pragma}")
         return con
 
@@ -150,11 +152,11 @@ class Database(transaction.Database):
 
     @contextmanager
     def write(self, tenant: int | None = None) -> Iterator[Transaction]:
-        """Open the one transaction that writes, whosever rows; it commits when the block ends well, and else changes nothing."""
+        """Open the only writing transaction, whatever the tenant; it commits when the block succeeds, else changes nothing."""
         with self._writing:
             self._check_open()
             if not self.writable:
-                raise StoreUnavailableError(f"{self.path} may only be read: see who owns it and its folder")
+                raise StoreUnavailableError(f"{self.path} is read-only: check the owner of the file and of its folder")
             with errors_of(self.path):
                 self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -167,7 +169,7 @@ class Database(transaction.Database):
                 raise
 
     def exclusive(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do something with the writing connection outside a transaction, as making tables, a backup or a checkpoint."""
+        """Run `work` with the writing connection outside a transaction, to create tables or make a checkpoint."""
         with self._writing, errors_of(self.path):
             self._check_open()
             work(self._writer)
@@ -177,10 +179,10 @@ class Database(transaction.Database):
         return []
 
     def changed(self) -> int:
-        """Return a number that is another one after a commit that this object did not make: by another process.
+        """Return a number that changes after a commit of another process.
 
-        While this process writes, no other one can: then it is the number of before. Asked in the middle of a transaction that
-        begins, the question would keep that from waiting for others.
+        While this process writes, no other can: the last number is returned then. Asking SQLite while a transaction begins would
+        stop that transaction from waiting for other processes.
         """
         self._check_open()
         if self._writing.acquire(timeout=GLANCE):
@@ -192,19 +194,19 @@ class Database(transaction.Database):
         return self._version
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file, and leave nothing in it; a closed one has nothing left."""
+        """Move the write-ahead log into the file and empty it; does nothing once closed."""
         if self.writable and not self._closed:
             self.exclusive(lambda con: con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
 
     def rewrite(self) -> None:
-        """Write the file again, so that no byte of what was deleted is left, nor in the write-ahead log.
+        """Write the file again, so that neither it nor the write-ahead log holds a byte of deleted rows.
 
-        `secure_delete` is not enough: it leaves bytes in pages that are balanced. Needs free space of twice the file, once among
-        temporary files. Raises StoreBusyError while somebody reads for longer than a minute.
+        `secure_delete` is not enough: it leaves bytes when pages are balanced. Needs free space of twice the file, half of it among
+        temporary files. Raises StoreBusyError when a reader holds on for BUSY_SECONDS.
         """
         with self._writing, errors_of(self.path):
             self._check_open()
-            self._writer.execute("PRAGMA temp_store = FILE")  # else all of it is in memory for a while
+            self._writer.execute("PRAGMA temp_store = FILE")  # else the whole copy is in memory
             try:
                 self._writer.execute("VACUUM")
             finally:
@@ -212,24 +214,24 @@ class Database(transaction.Database):
         until = time.monotonic() + BUSY_SECONDS
         while self._emptied():
             if time.monotonic() > until:
-                raise StoreBusyError(f"{self.path} is being read: run the same again to leave no byte behind")
+                raise StoreBusyError(f"{self.path} is being read: run it again, so that no deleted byte is left")
             time.sleep(0.05)
 
     def _emptied(self) -> int:
-        """Empty the write-ahead log, which holds pages as they were; returns 1 when somebody reads from it."""
+        """Empty the write-ahead log, which holds old pages; returns 1 when a reader prevents it."""
         with self._writing, errors_of(self.path):
             busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             return busy
 
     def free_pages(self) -> int:
-        """Return how many pages of the file nothing uses."""
+        """Return how many pages of the file are free."""
         with self._writing, errors_of(self.path):
             count: int = self._writer.execute("PRAGMA freelist_count").fetchone()[0]
             return count
 
     def shrink(self, at_most: int = 0) -> None:
-        """Give pages that nothing uses back to the disk, `at_most` so many (0: all)."""
-        with self._writing, errors_of(self.path):  # `execute` would take one step, which is one page
+        """Return free pages to the disk, `at_most` this many (0: all)."""
+        with self._writing, errors_of(self.path):  # `execute` would free a single page
             self._writer.executescript(f"PRAGMA incremental_vacuum({at_most})")
 
     def close(self) -> None:
@@ -262,14 +264,14 @@ class Database(transaction.Database):
 
 
 def writable(path: Path) -> bool:
-    """Whether a file and its folder may be written: SQLite needs both."""
+    """Whether a file and its folder are writable: SQLite needs both."""
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def read_only(path: Path) -> str:
-    """Return the URI by which a file that may not be written is read.
+    """Return the URI to open a read-only file.
 
-    Without a write-ahead log nobody can be writing, and it is read as it is; with one SQLite reads the log too, or refuses.
+    Without a write-ahead log no process can be writing, and the file is opened as immutable; with one, SQLite reads both or fails.
     """
     log = path.with_name(f"{path.name}-wal")
     how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
@@ -278,7 +280,7 @@ def read_only(path: Path) -> str:
 
 @contextmanager
 def errors_of(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises, and what the folder of its file does, into errors of Hubbub."""
+    """Turn errors of SQLite and of the file system into Hubbub's."""
     try:
         yield
     except sqlite3.Error as error:
@@ -286,21 +288,23 @@ def errors_of(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise StoreFullError(f"{path}: the disk is full; free space and try again") from error
-        raise StoreUnavailableError(f"{path} cannot be made ({error.strerror}): see who owns its folder") from error
+        raise StoreUnavailableError(
+            f"{path} cannot be created ({error.strerror}): check the owner of its folder"
+        ) from error
 
 
 def _is_full(path: Path) -> bool:
-    """Say whether the disk of a file has no space for the little that SQLite writes to open one."""
+    """Whether the disk lacks the space that SQLite needs to open a file."""
     with suppress(OSError):
         return shutil.disk_usage(path.parent).free < LEAST_FREE
     return False
 
 
 def error_of(error: sqlite3.Error, path: Path) -> Exception:
-    """Return Hubbub's error for SQLite's, by its code: busy, full, damaged, or not to be had now.
+    """Return Hubbub's error for SQLite's, by its code: busy, full, damaged or unavailable.
 
-    A statement that is wrong is a fault of ours whatever the file, and stays as it is. What SQLite gave and Python cannot read
-    as text has no code.
+    The error of a wrong statement is a fault in Hubbub, and is returned as it is. Text that Python cannot decode raises an error
+    without a code: the file is damaged.
     """
     if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
         return StoreDamagedError(f"{path} is damaged ({error}): restore it from a backup")
@@ -312,7 +316,9 @@ def error_of(error: sqlite3.Error, path: Path) -> Exception:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamagedError(f"{path} is damaged ({error}): restore it from a backup")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StoreUnavailableError(f"{path} cannot be written ({error}): see who owns it and its folder")
+        return StoreUnavailableError(
+            f"{path} cannot be written ({error}): check the owner of the file and of its folder"
+        )
     if code == sqlite3.SQLITE_IOERR:
         return StoreUnavailableError(f"{path}: the disk does not read or write ({error})")
     return error

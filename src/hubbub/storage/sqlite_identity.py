@@ -1,8 +1,8 @@
 """The identities of an embedded store, in a table and in files.
 
-Those of the last hundred thousand events are in a table; older ones in files of sorted numbers that are looked up by bisection in
-mapped memory, so that 20 million of them cost 8 bytes each on disk and none in the process. See `docs/why/0019`. A file holds
-each tenant's numbers together, so that they can leave with it: a count of tenants, a (tenant, count) for each, the numbers.
+The last hundred thousand are in a table; older ones in files of sorted numbers, looked up by bisection in mapped memory, so that
+20 million cost 8 bytes each on disk and none in the process. See `docs/why/0019`. A file holds each tenant's numbers together,
+so that they can be deleted with the tenant: the number of tenants, a (tenant, count) for each, the numbers.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ FOLDER = "identities"
 RECENT = 100_000
 """Identities in the table before they become a file."""
 RUNS = 6
-"""Files before the smallest ones are merged: each look-up asks all of them."""
+"""Files before the smallest are merged: each look-up searches all files."""
 
 
 def _damaged(file: Path) -> StoreDamagedError:
-    return StoreDamagedError(f"{file} is gone or cut off: restore the folder from a backup")
+    return StoreDamagedError(f"{file} is missing or truncated: restore the folder from a backup")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A file of identities, mapped: the places of each tenant's numbers, which are sorted."""
+    """A mapped file of identities: the sorted numbers, and where each tenant's begin and end."""
 
     places: Mapping[int, tuple[int, int]]
     numbers: memoryview
 
     @classmethod
     def open(cls, file: Path) -> Run:
-        """Map a file. Raises StoreDamagedError where it is not there or not whole."""
+        """Map a file. Raises StoreDamagedError when it is missing or truncated."""
         try:
             with file.open("rb") as opened:
                 whole = memoryview(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)).cast("q")
@@ -74,7 +74,7 @@ class Run:
 
 
 def whole(file: Path, keys: int) -> bool:
-    """Say whether a file is there and holds as many keys as it should."""
+    """Whether a file exists and holds this many keys."""
     try:
         return len(Run.open(file)) == keys
     except StoreDamagedError:
@@ -82,7 +82,7 @@ def whole(file: Path, keys: int) -> bool:
 
 
 class Identities(identity.Identities):
-    """Which keys are stored. Belongs to one `Database`; whoever asks what is `known` holds the lock of the log."""
+    """Identities in a table and files of one `Database`. Callers of `known` hold the log's lock."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
@@ -92,7 +92,7 @@ class Identities(identity.Identities):
         self.reload()
 
     def reload(self) -> None:
-        """Read again what other processes may have changed, and drop files that nothing names."""
+        """Read again what other processes may have changed, and drop files no longer listed."""
         with self._database.read() as reading:
             self._recent = {key_of(*row) for row in reading.rows("SELECT tenant, ident FROM identity")}
             self._runs = {name: self._run(name) for (name,) in reading.rows("SELECT file FROM identity_run")}
@@ -101,13 +101,13 @@ class Identities(identity.Identities):
         return self._runs.get(name) or Run.open(self._folder / name)
 
     def stored(self, keys: Iterable[int]) -> set[int]:
-        """Return those of some keys that are stored, by this process or another one."""
+        """Return which of these keys are stored, by any process."""
         keys = set(keys)
         known = self.known(keys)
         return known if known == keys else Identities(self._database, self._folder.parent).known(keys)
 
     def standing(self) -> tuple[int, list[str]]:
-        """Return how many there are, and which files are not there or not whole."""
+        """Return the number of identities, and the names of missing or truncated files."""
         with self._database.read() as reading:
             runs = reading.rows("SELECT file, keys FROM identity_run ORDER BY file")
             recent = reading.value("SELECT count(*) FROM identity")
@@ -115,19 +115,19 @@ class Identities(identity.Identities):
         return recent + sum(keys for _, keys in runs), bad
 
     def known(self, keys: Iterable[int]) -> set[int]:
-        """Return those of some keys that are stored, as far as this process knows."""
+        """Return which of these keys are stored, as of the last `reload`."""
         keys = set(keys)
-        found = self._recent.intersection(keys)
+        stored = self._recent.intersection(keys)
         for run in list(self._runs.values()):
-            found.update(key for key in keys if key in run)
-        return found
+            stored.update(key for key in keys if key in run)
+        return stored
 
     def add(self, writing: Transaction, identities: Iterable[tuple[int, int]]) -> None:
-        """Store tenants and idents in a transaction; when it has committed, `added` is to be called with their keys."""
+        """Store (tenant, ident) pairs in a transaction; after its commit, call `added` with their keys."""
         writing.many("INSERT INTO identity VALUES (?, ?) ON CONFLICT DO NOTHING", sorted(identities))
 
     def added(self, keys: Iterable[int]) -> None:
-        """Know keys whose transaction has committed; makes a file of them when there are many."""
+        """Take note of committed keys; write recent ones to a file when they are many."""
         self._recent.update(keys)
         if len(self._recent) >= RECENT:
             self._replace(self._to_merge, _recent)
@@ -141,12 +141,12 @@ class Identities(identity.Identities):
         yield from (run.of(tenant) for run in runs if tenant in run.places)
 
     def take_in(self, tenant: int, idents: Numbers) -> None:
-        """Store the sorted identities that a tenant brings along, as a file of their own."""
+        """Store the sorted identities of an imported tenant in a file."""
         if len(idents):
             self._replace(lambda _: [], lambda _: {tenant: idents})
 
     def forget(self, tenant: int) -> None:
-        """Leave no identity of a tenant: files that hold some are written again without them."""
+        """Delete all identities of a tenant; files that hold some are written again without them."""
 
         def holding(runs: Mapping[str, int]) -> list[str]:
             return [name for name in runs if tenant in self._run(name).places]
@@ -157,7 +157,7 @@ class Identities(identity.Identities):
             self._replace(holding, lambda _: {}, without=tenant)
 
     def _to_merge(self, runs: Mapping[str, int]) -> list[str]:
-        """Return the files to merge with the recent ones: those no larger than what is merged already, and beyond RUNS."""
+        """Return the files to merge with the recent identities: each no larger than the merge so far, or beyond RUNS."""
         size = RECENT
         merged: list[str] = []
         for name, count in sorted(runs.items(), key=lambda run: run[1]):
@@ -172,7 +172,7 @@ class Identities(identity.Identities):
         fresh: Callable[[Transaction], Mapping[int, Numbers]],
         without: int | None = None,
     ) -> None:
-        """Make one file of some files and what is fresh, leaving out a tenant; the manifest changes at once."""
+        """Write one file from the chosen files and fresh identities, without a tenant; one transaction replaces the list."""
         with self._database.write() as writing:
             runs: dict[str, int] = dict(writing.rows("SELECT file, keys FROM identity_run"))
             merged = choose(runs)
@@ -180,42 +180,41 @@ class Identities(identity.Identities):
             number = max((int(name.split(".")[0]) for name in runs), default=0) + 1
             name = f"{number:08}.keys"
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            size = _write(self._folder / name, new, [self._run(one) for one in merged], without)
-            writing.many("DELETE FROM identity_run WHERE file = ?", [(one,) for one in merged])
+            size = _write(self._folder / name, new, [self._run(old) for old in merged], without)
+            writing.many("DELETE FROM identity_run WHERE file = ?", [(old,) for old in merged])
             if size:
                 writing.run("INSERT INTO identity_run VALUES (?, ?)", (name, size))
         self.reload()
-        for one in (*merged, *(() if size else (name,))):
-            (self._folder / one).unlink(missing_ok=True)
+        for old in (*merged, *(() if size else (name,))):
+            (self._folder / old).unlink(missing_ok=True)
 
 
 _OF_TENANT = "SELECT ident FROM identity WHERE tenant = ? ORDER BY ident"
 
 
 def _recent(writing: Transaction) -> dict[int, Numbers]:
-    """Take the identities out of the table, by tenant."""
+    """Remove the identities from the table; returns them by tenant."""
     rows = writing.each("SELECT tenant, ident FROM identity ORDER BY tenant, ident")
-    found: dict[int, Numbers] = {
+    recent: dict[int, Numbers] = {
         tenant: array("q", (ident for _, ident in pairs)) for tenant, pairs in groupby(rows, key=lambda row: row[0])
     }
     writing.run("DELETE FROM identity")
-    return found
+    return recent
 
 
 def _write(file: Path, fresh: Mapping[int, Numbers], runs: Sequence[Run], without: int | None) -> int:
-    """Write identities as a file that is on disk when it has its name; returns how many."""
+    """Write identities to a file, synced before it gets its name; returns how many."""
     tenants = sorted(({*fresh} | {tenant for run in runs for tenant in run.places}) - {without})
     parts: dict[int, list[Numbers]] = {
-        one: [part for part in (fresh.get(one, array("q")), *(run.of(one) for run in runs)) if len(part)]
-        for one in tenants
+        no: [part for part in (fresh.get(no, array("q")), *(run.of(no) for run in runs)) if len(part)] for no in tenants
     }
-    sizes = {one: sum(map(len, parts[one])) for one in tenants}
-    head = array("q", [len(tenants), *(number for one in tenants for number in (one, sizes[one]))])
+    sizes = {no: sum(map(len, parts[no])) for no in tenants}
+    head = array("q", [len(tenants), *(number for no in tenants for number in (no, sizes[no]))])
     new = file.with_suffix(".new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as opened:
         opened.write(head)
-        for one in tenants:
-            _write_sorted(opened, parts[one])
+        for no in tenants:
+            _write_sorted(opened, parts[no])
         opened.flush()
         os.fsync(opened.fileno())
     new.rename(file)

@@ -1,6 +1,6 @@
-"""The log of an embedded store: a file of its own, so that no fold ever holds an acknowledgement back.
+"""The log of an embedded store: a separate file, so that no fold delays an acknowledgement.
 
-What waits is known to this process by identity, so that verdicts need no look at what is still on its way.
+The process holds waiting events in memory by identity, so that verdicts need not read the log.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from hubbub.storage.waiting import Waiting
 
 _APPEND = "INSERT INTO log (tenant, received_at, events, rejected) VALUES (?, ?, ?, ?)"
 FREE_PAGES = 2_000
-"""Pages of the log that stay for what comes next. An import leaves more: at each time so many go, and what was just taken out."""
+"""Free pages that stay in the log. An import leaves more: each `forget` returns this many of them, and those it freed itself."""
 
 
 class Log(log.Log):
     """Appends batches durably and gives them back in order. May be used from any thread, and by several processes."""
 
     def __init__(self, folder: Path, facts: Database, identities: Identities, free_floor: int) -> None:
-        """Open the log of a folder; `free_floor`: bytes of the disk that are left to everything else."""
+        """Open the log of a folder; `free_floor`: bytes of the disk to leave free."""
         super().__init__(LOG)
         self._database = Database(folder / LOG, cache_mb=8)
         if self._database.writable:
@@ -72,52 +72,52 @@ class Log(log.Log):
             try:
                 return self._stored_in_one(batches)
             except BaseException:
-                self._others = None  # whether it was stored is looked up at the next commit
+                self._others = None  # the next commit looks up whether it was stored
                 raise
 
     def _stored_in_one(self, batches: Sequence[Batch]) -> list[list[Verdict]]:
         self._check_space()
-        said = []
+        verdicts = []
         known: dict[int, Held] = {}
         with self._database.write() as writing:
             self._follow(writing)
             for batch in batches:
                 judged = self._judge(batch, known)
-                said.append(judged.verdicts)
+                verdicts.append(judged.verdicts)
                 writing.many(_APPEND, list(packed(batch, judged)))
             last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
         self._mark.set(last)
         if known:
             self._waiting.add(last, known)
-        return said
+        return verdicts
 
     def _check_space(self) -> None:
         free = shutil.disk_usage(self._folder).free
         if free < self._free_floor:
             raise StoreFullError(
-                f"{free >> 20} MB are free where {self._folder} lies, {self._free_floor >> 20} MB are left untouched: "
+                f"{free >> 20} MB are free on the disk of {self._folder}, and {self._free_floor >> 20} MB must stay free: "
                 "free space and send again"
             )
 
     def _judge(self, batch: Batch, known: dict[int, Held]) -> Judged:
-        """Say what becomes of a batch, as far as this process knows; `known`: what this commit stores."""
+        """Return the outcome of a batch; `known`: what this commit stores, by key."""
         keys = [key_of(batch.tenant, row[IDENT]) for row in batch.rows]
-        asked = [key for key, given in zip(keys, batch.given, strict=True) if given]
-        hits = self._identities.known(asked)
-        hits.update(key for key in asked if key in self._waiting or key in known)
+        identified = [key for key, has_id in zip(keys, batch.given, strict=True) if has_id]
+        hits = self._identities.known(identified)
+        hits.update(key for key in identified if key in self._waiting or key in known)
         if not hits:
             return judge(batch, keys, hits, {}, known)
-        # what has no revision is a duplicate of whatever is stored, which need not be read
+        # an event without a revision is a duplicate of any stored one, which need not be read
         revised = {key for key, row in zip(keys, batch.rows, strict=True) if row[REVISION] is not None}
         held = self._stored(batch, keys, {k for k in hits & revised if k not in self._waiting and k not in known})
         held.update((key, waiting) for key in hits if (waiting := self._waiting.get(key)) is not None)
         return judge(batch, keys, hits, held, known)
 
     def _stored(self, batch: Batch, keys: Sequence[int], wanted: set[int]) -> dict[int, tuple[int, int]]:
-        """Return revision and time of stored events by key: looked up where a resent one says, else in one pass."""
-        found: dict[int, tuple[int, int]] = {}
+        """Return revision and time of stored events by key: first by the resent event's time, the rest in one query."""
+        held: dict[int, tuple[int, int]] = {}
         if not wanted:
-            return found
+            return held
         rows = {key: row for key, row in zip(keys, batch.rows, strict=True) if key in wanted}
         with self._facts.read() as reading:
             for key, row in rows.items():
@@ -126,32 +126,34 @@ class Log(log.Log):
                     (batch.tenant, row[TIME], row[IDENT]),
                 )
                 if at:
-                    found[key] = (-1 if at[0][0] is None else at[0][0], at[0][1])
-            elsewhere = [row[IDENT] for key, row in rows.items() if key not in found]
+                    held[key] = (-1 if at[0][0] is None else at[0][0], at[0][1])
+            elsewhere = [row[IDENT] for key, row in rows.items() if key not in held]
             if elsewhere:
                 numbers = reading.dialect.numbers("?")
                 for ident, revision, time in reading.each(
                     f"SELECT ident, revision, time FROM event WHERE tenant = ? AND ident IN {numbers}",
                     (batch.tenant, json.dumps(elsewhere)),
                 ):
-                    found[key_of(batch.tenant, ident)] = (-1 if revision is None else revision, time)
-        return found
+                    held[key_of(batch.tenant, ident)] = (-1 if revision is None else revision, time)
+        return held
 
     # --- what waits
 
     @contextmanager
     def moving(self, tenant: int | None, upto: int, limit: int) -> Iterator[Moving | None]:
-        """Give some batches, each tenant's in the order in which they came."""
+        """Yield batches, each tenant's in order of arrival."""
         with self._facts.read() as reading:
             stored = _stored(reading)
         if stored >= upto:
-            if tenant is None and self.forgotten() < stored:  # whoever stored them died before they left
+            if tenant is None and self.forgotten() < stored:  # the process that stored them died before it deleted them
                 self.forget(stored, (), ())
             yield None
             return
         with self._facts.write() as writing:
             stored, early = _stored(writing), _early(writing)
-            with closing(self.waiting(stored, limit, early, tenant, upto)) as waiting:  # an error would keep it reading
+            with closing(
+                self.waiting(stored, limit, early, tenant, upto)
+            ) as waiting:  # else an error would leave it open
                 yield (moving := Moving(writing, waiting))
             self._identities.add(writing, moving.identities)
             numbers = [entry.n for entry in moving.moved]
@@ -160,16 +162,16 @@ class Log(log.Log):
             else:
                 ahead = set(numbers)
             stored = _advance(writing, stored, early | ahead)
-        self.forget(stored, numbers, [key_of(*one) for one in moving.identities])
+        self.forget(stored, numbers, [key_of(*identity) for identity in moving.identities])
 
     def waiting(
         self, after: int, limit: int, early: Collection[int] = (), tenant: int | None = None, upto: int = 2**62
     ) -> Generator[Entry, None, None]:
-        """Yield what waits after number `after`, of all tenants or of one, oldest first, until about `limit` events were given.
+        """Yield batches after number `after`, of all tenants or one, oldest first, about `limit` events in all.
 
-        `early`: numbers after it that are stored already. Raises StoreDamagedError.
+        `early`: later numbers that are stored already. Raises StoreDamagedError.
         """
-        given = 0
+        count = 0
         for entry in self._entries(after, tenant):
             if entry.n in early:
                 continue
@@ -178,15 +180,15 @@ class Log(log.Log):
             if entry.emptied:
                 raise intact.facts_behind(self._facts.path, after, entry.n)
             yield entry
-            given += len(entry.rows)
-            if given >= limit:
+            count += len(entry.rows)
+            if count >= limit:
                 return
 
     def _entries(self, after: int, tenant: int | None = None) -> Iterator[Entry]:
-        mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+        of_tenant, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
         with self._database.read() as reading:
             for n, owner, events, rejected in reading.each(
-                f"SELECT n, tenant, events, rejected FROM log WHERE n > ?{mine} ORDER BY n", (after, *params)
+                f"SELECT n, tenant, events, rejected FROM log WHERE n > ?{of_tenant} ORDER BY n", (after, *params)
             ):
                 if events:
                     yield unpacked(n, owner, events, rejected, self._database.name)
@@ -194,12 +196,12 @@ class Log(log.Log):
                     yield Entry(n, owner, (), {}, (), emptied=True)
 
     def last(self) -> int:
-        """Return the number of the newest batch that was ever accepted."""
+        """Return the number of the newest accepted batch, 0 for none."""
         with self._database.read() as reading:
             return reading.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
 
     def last_of(self, tenant: int) -> int:
-        """Return the number of a tenant's newest batch that waits, 0 where none does."""
+        """Return the number of a tenant's newest waiting batch, 0 for none."""
         with self._facts.read() as facts:
             stored = _stored(facts)
         with self._database.read() as reading:
@@ -207,7 +209,7 @@ class Log(log.Log):
             last: int = reading.value(sql, (stored, tenant)) or 0
         if not last:
             return 0
-        with self._facts.read() as facts:  # what was stored meanwhile is in `todo`, which is looked at after this
+        with self._facts.read() as facts:  # a batch stored meanwhile is in `todo`, which callers read after this
             return last if last > _stored(facts) and last not in _early(facts) else 0
 
     def tenants(self) -> set[int]:
@@ -223,7 +225,7 @@ class Log(log.Log):
             return len({n for (n,) in reading.rows("SELECT n FROM log WHERE n > ?", (stored,))} - early)
 
     def standing(self) -> tuple[int, int | None]:
-        """Return how many batches are in the file, and when the oldest came (microseconds)."""
+        """Return how many batches are in the file, and when the oldest was received (microseconds)."""
         with self._database.read() as reading:
             batches, oldest = reading.rows("SELECT count(*), min(received_at) FROM log")[0]
         return batches, oldest
@@ -234,19 +236,19 @@ class Log(log.Log):
             return reading.value("SELECT max(tenant) FROM log") or 0
 
     def forget_tenant(self, tenant: int) -> int:
-        """Take out what waits of a tenant, unseen; returns how many batches."""
+        """Delete a tenant's waiting batches; returns how many."""
         with self._database.write() as writing:
             return writing.run("DELETE FROM log WHERE tenant = ?", (tenant,))
 
     def forgotten(self) -> int:
-        """Return the number up to which batches were stored and taken out."""
+        """Return the number up to which batches were stored and deleted here."""
         with self._database.read() as reading:
             return int(reading.value("SELECT value FROM meta WHERE key = 'forgotten'") or 0)
 
     def forget(self, upto: int, early: Iterable[int], keys: Iterable[int]) -> None:
-        """Take out what is stored now: all up to a number, and of batches after it their events.
+        """Delete stored batches: all up to a number, and the events of `early` ones after it.
 
-        An emptied batch stays until all before it are stored: facts that do not have it are noticed by it.
+        The row of an early batch stays until all before it are stored: it reveals facts that lack the batch.
         """
         with self._commit_lock:
             self._identities.added(keys)
@@ -255,20 +257,20 @@ class Log(log.Log):
                 writing.run("DELETE FROM log WHERE n <= ?", (upto,))
                 writing.many("UPDATE log SET events = x'', rejected = x'' WHERE n = ?", [(n,) for n in early])
                 writing.run(schema.upsert("meta"), ("forgotten", str(upto)))
-            if (free := self._database.free_pages()) > FREE_PAGES:  # whoever sends waits meanwhile
+            if (free := self._database.free_pages()) > FREE_PAGES:  # senders wait meanwhile
                 self._database.shrink(FREE_PAGES + free - before)
             self._waiting.drop(upto)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Let nothing be accepted here while something changes the identities by hand; others look at them again afterwards."""
+        """Accept nothing while the block changes the identities; other processes reload them afterwards."""
         with self._commit_lock:
             yield
             with self._database.write() as writing:
                 writing.run(schema.upsert("meta"), ("identities", uuid.uuid4().hex))
 
     def go_on_behind(self, number: int) -> None:
-        """Give the next batches higher numbers than this: what a tenant brings along came before what it will send."""
+        """Number the next batches higher than this: an imported tenant's batches come before those it will send."""
         nothing = msgspec.msgpack.encode(((), ()))
         with self._commit_lock, self._database.write() as writing:
             last = writing.value("SELECT seq FROM sqlite_sequence WHERE name = 'log'") or 0
@@ -276,9 +278,9 @@ class Log(log.Log):
             writing.run("INSERT INTO log (n, tenant, received_at, events, rejected) VALUES (?, ?, ?, ?, ?)", row)
 
     def _follow(self, writing: Transaction) -> None:
-        """Know what other processes accepted or stored since this one looked: both change the log's file.
+        """Load what other processes accepted or stored since the last call: both change the log's file.
 
-        The first look knows nothing yet. It is taken when something is accepted: who only reads need not know what waits.
+        Called when something is accepted: a process that only reads needs no waiting events in memory.
         """
         now = writing.value("PRAGMA data_version")
         if now == self._others:
@@ -291,7 +293,7 @@ class Log(log.Log):
         self._others = now
 
     def close(self) -> None:
-        """Write what waits, and close the file."""
+        """Write the waiting batches, and close the file."""
         super().close()
         with suppress(Exception):
             self._database.checkpoint()
@@ -305,12 +307,12 @@ def _stored(facts: Transaction) -> int:
 
 
 def _early(facts: Transaction) -> set[int]:
-    """Return the numbers of batches that were stored before others that came before them."""
+    """Return the numbers of batches stored before some earlier ones."""
     return {n for (n,) in facts.rows("SELECT n FROM stored_early")}
 
 
 def _advance(writing: Transaction, stored: int, early: set[int]) -> int:
-    """Write down up to where all batches are stored, and which of them are after it; returns the former."""
+    """Save the number up to which all batches are stored, and the stored ones after it; returns the number."""
     while stored + 1 in early:
         stored += 1
     writing.run("DELETE FROM stored_early WHERE n <= ?", (stored,))

@@ -1,4 +1,4 @@
-"""The tables of an embedded store: how its file is made, and how an older one becomes one of today."""
+"""The tables of an embedded store: created, and upgraded from older versions."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ STATISTICS: Mapping[str, Mapping[str, str]] = {
     "state": {"state_entity": "400000 4000 2000 4", "state_until": "400000 4000 2000 800 2 1"},
     "todo": {"todo": "10000 1000 10 1"},
 }  # fmt: skip
-"""Table -> index -> rows in all, and rows for each value of its first columns, as SQLite's planner wants to know them.
+"""Table -> index -> rows in all, and rows for each value of its first columns, in the form of SQLite's planner.
 
-They are given and not measured, so that a statement has the same plan in every installation, on the first day too.
+They are fixed and not measured, so that a statement has the same plan in every installation from the first day.
 """
 
 LOG = """
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS log (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
-"""The log's file: what is acknowledged and not stored yet, one row a batch."""
+"""The log's file: acknowledged batches that are not stored yet, one row each."""
 
 
 TRIGGERS: Mapping[str, str] = {
@@ -47,8 +47,8 @@ TRIGGERS: Mapping[str, str] = {
     for table, moments in MOMENTS.items()
     for moment in moments
 }
-"""What marks the days of rows that go, whoever deletes them: few rows do. Whoever writes rows calls `mark` for all of them at once,
-in the same transaction: a trigger for each row made storing and folding a tenth slower."""
+"""Mark the days of deleted rows as stale: deletions are few. Code that inserts rows calls `published.mark` once for all of them, in
+the same transaction: a trigger for each row made storing and folding a tenth slower."""
 
 VIEWS: Mapping[str, str] = published.views(
     iso=lambda us: f"strftime('%Y-%m-%dT%H:%M:%S', {us} / 1000000, 'unixepoch') || printf('.%06dZ', {us} % 1000000)",
@@ -58,9 +58,9 @@ VIEWS: Mapping[str, str] = published.views(
 
 
 def create(con: sqlite3.Connection, path: str) -> None:
-    """Make the tables, or bring those of an older file up to date by adding what they lack; one transaction.
+    """Create the tables, or upgrade those of an older file by adding what they lack; one transaction.
 
-    Raises StoreDamagedError for a file whose version is not this one, or that has a table which adding cannot mend.
+    Raises StoreDamagedError for a file of another version, or with a table that additions cannot upgrade.
     """
     con.execute("BEGIN IMMEDIATE")
     try:
@@ -72,7 +72,7 @@ def create(con: sqlite3.Connection, path: str) -> None:
         for name, select in VIEWS.items():
             _defined(con, "VIEW", name, f"AS {select}")
         for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            if name not in TRIGGERS:  # an older Hubbub made more of them
+            if name not in TRIGGERS:  # made by an older Hubbub
                 con.execute(f"DROP TRIGGER {name}")
         for name, body in TRIGGERS.items():
             _defined(con, "TRIGGER", name, body)
@@ -82,33 +82,33 @@ def create(con: sqlite3.Connection, path: str) -> None:
         con.execute("ROLLBACK")
         raise
     con.execute("COMMIT")
-    con.execute("ANALYZE sqlite_schema")  # this connection reads them now
+    con.execute("ANALYZE sqlite_schema")  # this connection loads the statistics
 
 
 def check(con: sqlite3.Connection, path: str) -> None:
-    """Raise StoreDamagedError where a file that may only be read is not of today's layout: nothing can be added to it."""
+    """Raise StoreDamagedError where a read-only file lacks columns: nothing can be added to it."""
     _check_version(con, path, VERSION)
     for table, (columns, _) in TABLES.items():
         missing = set(columns) - {row[1] for row in con.execute(f'PRAGMA table_info("{table}")')}
         if missing:
             raise StoreDamagedError(
-                f"{path}: table {table!r} has no column {min(missing)!r}: open it once where it may be written"
+                f"{path}: table {table!r} has no column {min(missing)!r}: open it once where it is writable"
             )
 
 
 def _check_version(con: sqlite3.Connection, path: str, *known: int) -> None:
-    (there,) = con.execute("PRAGMA user_version").fetchone()
-    if there not in known:
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    if version not in known:
         raise StoreDamagedError(
-            f"{path} has the layout {there}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
+            f"{path} has the layout {version}, this Hubbub reads {VERSION}: open it with the Hubbub that wrote it, "
             "'hubbub export' its tenants, and import them here"
         )
 
 
 def _advise(con: sqlite3.Connection) -> None:
-    """Tell the planner what tables hold; connections that are opened later read it."""
+    """Store STATISTICS for the planner; connections opened later load them."""
     con.execute("ANALYZE sqlite_schema")
-    rows = {(table, index, found) for table, indexes in STATISTICS.items() for index, found in indexes.items()}
+    rows = {(table, index, numbers) for table, indexes in STATISTICS.items() for index, numbers in indexes.items()}
     if rows != set(con.execute("SELECT tbl, idx, stat FROM sqlite_stat1")):
         con.execute("DELETE FROM sqlite_stat1")
         con.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", sorted(rows))
@@ -136,10 +136,10 @@ def _table(con: sqlite3.Connection, path: str, table: str, columns: Mapping[str,
 
 
 def _defined(con: sqlite3.Connection, kind: str, name: str, body: str) -> None:
-    """Make an index, view or trigger what it is today; nothing is written where it is."""
+    """Create an index, view or trigger, or replace one that differs; else write nothing."""
     wanted = f"CREATE {kind} {name} {body}"
-    there = con.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    if there is None or there[0] != wanted:
+    existing = con.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    if existing is None or existing[0] != wanted:
         con.execute(f"DROP {kind} IF EXISTS {name}")
         con.execute(wanted)
 

@@ -1,4 +1,4 @@
-"""The embedded engine: one folder with the log, the events and facts, and the identities of all that was ever stored."""
+"""The embedded engine: one folder with the log, the events and facts, and the identities of all events ever stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "hubbub.db"
 
 
 def connect(folder: Path, free_floor: int) -> Backend:
-    """Open the files of a folder, or make them; those that may not be written are read.
+    """Open the files of a folder, or create them; read-only files are opened for reading.
 
     Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
     """
@@ -30,8 +30,8 @@ def connect(folder: Path, free_floor: int) -> Backend:
 
 
 def _check(facts: Database, log: Log) -> None:
-    """Raise StoreDamagedError where one of the two files is emptied or older: each says how far the other was."""
-    forgotten = log.forgotten()  # first what may only be passed by what is read after it
+    """Raise StoreDamagedError where one of the two files is empty or older: each holds the progress of the other."""
+    forgotten = log.forgotten()  # read first: it never exceeds a `stored` that is read later
     with facts.read() as reading:
         stored = int(reading.value("SELECT value FROM meta WHERE key = 'stored'") or 0)
     last = log.last()

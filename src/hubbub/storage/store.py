@@ -1,4 +1,4 @@
-"""The store: events and facts of all tenants, in the data folder or in PostgreSQL. What the rooms above see of storage."""
+"""The store: events and facts of all tenants, in the data folder or in PostgreSQL. The interface of storage to the rooms above."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from hubbub.storage.sqlite import errors_of
 
 FILE = sqlite_store.FILE
 HOLD = 0.005
-"""Seconds of folding after which others may take their turn."""
+"""Seconds of folding after which others may take the lock."""
 YIELD, ASIDE = 0.0005, 0.02
-"""Seconds that somebody else has to begin when it is their turn, and for which requests go first, one after the other."""
+"""Seconds that another thread has to take the lock, and for which the background waits at most for requests."""
 LATELY = 5.0
-"""Seconds for which turns stay short after somebody waited for theirs."""
+"""Seconds for which turns stay short after another thread waited for the lock."""
 
 
 class Settling:
-    """A lock, held by whoever moves the log on or folds, who releases it when it is due. May be taken twice.
+    """A reentrant lock, held while the log is moved or facts are folded. Its holder releases it when it is due.
 
-    Whoever works for all in the background also releases it for requests that need no lock: threads of one process share a
-    processor, and a fold that goes on beside a question makes it take three times as long. `requests` says whether any are
-    worked on; the server sets it.
+    Background work also releases it for requests that need no lock: threads of one process share a processor, and a fold makes
+    a question beside it take three times as long. `requests` returns whether any are in progress; the server sets it.
     """
 
     def __init__(self) -> None:
@@ -40,20 +39,20 @@ class Settling:
 
     @property
     def due(self) -> bool:
-        """Whether its holder has had it for a while, and somebody waits for it."""
+        """Whether the lock was held for HOLD seconds, and another thread waits for it."""
         return self._waiting > 0 and time.monotonic() - self._since > HOLD
 
     @property
     def contended(self) -> bool:
-        """Whether somebody waits for it or did lately: what cannot be interrupted is then done in small pieces, or another way."""
+        """Whether another thread waits for it or did within LATELY seconds: work without interruption is then kept short."""
         return self._waiting > 0 or time.monotonic() - self._waited < LATELY
 
     def is_over(self, *, background: bool) -> bool:
-        """Whether its holder ends its turn now."""
+        """Whether its holder should release it now."""
         return self.due or (background and time.monotonic() - self._since > HOLD and self.requests())
 
     def step_aside(self, *, background: bool) -> None:
-        """Let others begin; in the background, wait while requests are worked on, and no longer than a little."""
+        """Let others take the lock; in the background, also wait for requests, at most ASIDE seconds."""
         time.sleep(YIELD)
         until = time.monotonic() + ASIDE
         while background and self.requests() and time.monotonic() < until:
@@ -81,9 +80,9 @@ class Store:
     """Events and facts of all tenants. May be used from any thread; several processes may have one open."""
 
     def __init__(self, folder: Path, url: str = "", *, free_floor: int = 0) -> None:
-        """Open the store behind a URL, or without one that of a folder, and make it where there is none.
+        """Open or create the store at a URL, or without one in a folder.
 
-        A folder that may not be written is read; below `free_floor` bytes of free space its log takes nothing more.
+        A read-only folder is opened for reading; below `free_floor` bytes of free space the log accepts nothing.
         Raises StoreDamagedError, StoreFullError, StoreUnavailableError.
         """
         with errors_of(folder):
@@ -97,42 +96,42 @@ class Store:
         self._listeners: list[Callable[[Iterable[int]], None]] = []
 
     def listen(self, changed: Callable[[Iterable[int]], None]) -> None:
-        """Call a function with the tenants whose facts were changed by this process, after each change."""
+        """Register a function that gets the tenants whose facts this process changed, after each change."""
         self._listeners.append(changed)
 
     def announce(self, tenants: Iterable[int]) -> None:
-        """Say that the facts of these tenants have changed."""
+        """Call the listeners: the facts of these tenants have changed."""
         for changed in self._listeners:
             changed(tenants)
 
     def others(self) -> tuple[int, ...]:
-        """Return numbers that are others after another process has accepted or folded something."""
+        """Return numbers that change when another process has accepted or folded something."""
         return tuple(database.changed() for database in self._databases)
 
     def rewrite(self) -> None:
-        """Leave no byte of what was deleted. Raises StoreBusyError while somebody reads for longer than a minute."""
+        """Write all files again without a byte of deleted rows. Raises StoreBusyError when a reader prevents it for a minute."""
         for database in self._databases:
             database.rewrite()
 
     def installation(self) -> str | None:
         """Return the id of the installation that this store belongs to; None before it is bound to control data."""
         with self.facts.read() as reading:
-            found: str | None = reading.value("SELECT value FROM meta WHERE key = 'installation'")
-            return found
+            id_: str | None = reading.value("SELECT value FROM meta WHERE key = 'installation'")
+            return id_
 
     def close(self) -> None:
-        """Finish and close everything; once is enough."""
+        """Write the waiting batches and close everything; later calls do nothing."""
         if self._closed:
             return
         self._closed = True
         self.log.close()
-        with suppress(*NOT_NOW):  # what is committed is in the write-ahead log, and read from there
+        with suppress(*NOT_NOW):  # commits stay in the write-ahead log, and are read from there
             self.facts.checkpoint()
         self.facts.close()
 
 
 def _postgresql(url: str) -> Backend:
-    """Open the store of a server, whose driver an embedded one does not load."""
+    """Open the store of a server; the embedded store does not load its driver."""
     from hubbub.storage import postgresql_store
 
     return postgresql_store.connect(url)

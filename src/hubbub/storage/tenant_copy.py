@@ -1,6 +1,6 @@
-"""Copy what a tenant has from one store into another, whatever their engines, and prove that nothing differs.
+"""Copy a tenant from one store to another, whatever their engines, and prove that both are equal.
 
-A tenant's rows are written in one transaction that also notes that they are there, so what is cut short goes on where it was.
+One transaction writes a tenant's rows and a note that they are there, so that an interrupted copy resumes.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 5_000
 PASSING = ("identity",)
-"""Tables whose rows are not copied: identities go as numbers."""
+"""Tables whose rows are not copied: identities are copied as numbers."""
 DATED = {
     "event": "time", "former_version": "time", "response": "anchor", "episode": "anchor", "state": "since",
     "quarantine": "received_at", "snapshot": "window_start",
 }  # fmt: skip
-"""Table -> the moment by which its rows are counted by month."""
+"""Table -> the column by which its rows are counted by month."""
 Progress = Callable[[str], None]
 Counted = dict[tuple[str, str], tuple[int, int]]
-"""Month (empty: of tables without a moment) and table -> rows, and a number made of them that no order changes."""
+"""(Month, table) -> rows, and a checksum independent of their order; month is empty for tables without a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What was proved of a tenant's month: rows of the source, and that the target has the same."""
+    """A tenant's month that is equal in both stores, with its number of rows."""
 
     tenant: str
     month: str
@@ -40,13 +40,13 @@ class Month:
 
 
 def copied(target: Store, owner: Owner) -> bool:
-    """Say whether a tenant is there as a whole."""
+    """Whether a tenant was copied completely."""
     with target.facts.read() as reading:
         return bool(reading.rows("SELECT 1 FROM meta WHERE key = ? AND value = 'whole'", (_note(owner),)))
 
 
 def copy(source: Store, target: Store, owner: Owner, progress: Progress) -> None:
-    """Copy a tenant's rows and identities; nothing may wait in the source's log, and nobody may write to either."""
+    """Copy a tenant's rows and identities; the source's log must be empty, and nothing may write to either store."""
     with source.facts.read() as reading, target.facts.write(owner.no) as writing:
         if writing.value("SELECT value FROM meta WHERE key = ?", (_note(owner),)) is None:
             for table in _tables():
@@ -63,7 +63,7 @@ def copy(source: Store, target: Store, owner: Owner, progress: Progress) -> None
 
 
 def prove(source: Store, target: Store, owner: Owner) -> tuple[list[Month], list[str]]:
-    """Compare a tenant's rows and identities in both; returns what is equal by month, and what differs in words."""
+    """Compare a tenant's rows and identities in both stores; returns the months, and a sentence for each difference."""
     ours, theirs = (_counted(store, owner) for store in (source, target))
     wrong = [
         f"{owner.id}, {month or 'whole'}, {table}: {ours.get((month, table), (0, 0))[0]} rows and "
@@ -78,7 +78,7 @@ def prove(source: Store, target: Store, owner: Owner) -> tuple[list[Month], list
 
 
 def forget_notes(target: Store) -> None:
-    """Leave no note of copying in a store that is whole."""
+    """Delete the notes of copying from a complete store."""
     with target.facts.write() as writing:
         writing.run("DELETE FROM meta WHERE key LIKE 'copied %'")
 
@@ -110,22 +110,22 @@ def _some(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def _counted(store: Store, owner: Owner) -> Counted:
-    found: Counted = {}
+    counted: Counted = {}
     with store.facts.read() as reading:
         for table in _tables():
             place = list(table.columns).index(DATED[table.name]) if table.name in DATED else None
             for row in table.rows(reading, owner):
-                _add(found, "" if place is None else _month(row[place]), table.name, repr(row))
+                _add(counted, "" if place is None else _month(row[place]), table.name, repr(row))
     for piece in store.identities.of(owner.no):
         for ident in piece:
-            _add(found, "", "identities", str(ident))
-    return found
+            _add(counted, "", "identities", str(ident))
+    return counted
 
 
-def _add(found: Counted, month: str, table: str, text: str) -> None:
-    rows, digest = found.get((month, table), (0, 0))
+def _add(counted: Counted, month: str, table: str, text: str) -> None:
+    rows, digest = counted.get((month, table), (0, 0))
     new = int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
-    found[month, table] = rows + 1, digest + new
+    counted[month, table] = rows + 1, digest + new
 
 
 def _month(us: int) -> str:

@@ -1,4 +1,4 @@
-"""Which rows of the store are a tenant's, table by table: what an export carries, an import writes, and a deletion takes away."""
+"""The rows of a tenant, table by table: those that are exported, imported and deleted."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hubbub.storage import published, schema
 from hubbub.storage.transaction import Transaction
 
 PASSING = ("todo", "identity", "stale", "published_tenant")
-"""Tables that are not carried: what is to be folded is folded before, identities go as numbers, the rest is made again."""
+"""Tables that are not exported: `todo` is folded before, identities are exported as numbers, the rest is computed again."""
 _OWNERS = ("tenant", "property_id", "organization_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A tenant by its number, as the store's own tables name it, and by its id, as published ones do (None: in none of them)."""
+    """A tenant: its number in the store's own tables, and its id in published ones (None: in none of them)."""
 
     no: int
     id: str | None = None
@@ -25,7 +25,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with rows of tenants: its columns with their SQL types, those that say whose a row is, its key (empty: none)."""
+    """A table with rows of tenants: its columns with SQL types, those that name the owner, its key (empty: none)."""
 
     name: str
     columns: Mapping[str, str]
@@ -39,7 +39,7 @@ class Table:
         return ", ".join(f'"{name}"' for name in self.columns)
 
     def owned(self, owner: Owner) -> int | str | None:
-        """Return what the table calls a tenant."""
+        """Return the tenant's number or id, whichever the table uses."""
         return owner.id if self.by_id else owner.no
 
     def rows(self, reading: Transaction, owner: Owner) -> Iterator[tuple[Any, ...]]:
@@ -47,7 +47,7 @@ class Table:
         return reading.scan(f"SELECT {self.names} FROM {self.name} WHERE tenant = ?", (self.owned(owner),))
 
     def add(self, writing: Transaction, owner: Owner, rows: Sequence[Sequence[Any]]) -> None:
-        """Store rows as a tenant's, whose days are stale with that."""
+        """Store rows as a tenant's, and mark their days as stale."""
         whose = (self.owned(owner),) * len(self.owners)
         writing.many(schema.insert(self.name, (*self.owners, *self.columns)), [(*whose, *row) for row in rows])
         published.mark(writing, owner.no, published.moments_of(self.name, tuple(self.columns), rows))
@@ -66,21 +66,21 @@ class Table:
 
 
 def tables(*, passing: bool = False) -> list[Table]:
-    """Return the tables with rows of tenants, with or without those that pass; facts before what they leave marks in."""
-    found = []
+    """Return the tables with rows of tenants, with or without PASSING; facts before the tables that their triggers write to."""
+    result = []
     for name, (columns, key) in schema.TABLES.items():
         if "tenant" in columns and (passing or name not in PASSING):
             by_id = columns["tenant"].startswith("TEXT")
-            owners = tuple(one for one in _OWNERS if one in columns) if by_id else ("tenant",)
+            owners = tuple(owner for owner in _OWNERS if owner in columns) if by_id else ("tenant",)
             own = {column: type_ for column, type_ in columns.items() if column not in owners}
-            found.append(Table(name, own, owners, tuple(key.split(", ")) if key else (), by_id))
-    return found
+            result.append(Table(name, own, owners, tuple(key.split(", ")) if key else (), by_id))
+    return result
 
 
 def count(reading: Transaction, owner: Owner) -> dict[str, int]:
-    """Return how many rows a tenant has in each table that has some."""
-    found = {table.name: table.count(reading, owner) for table in tables(passing=True)}
-    return {table: rows for table, rows in found.items() if rows}
+    """Return how many rows a tenant has in each table, without empty ones."""
+    counts = {table.name: table.count(reading, owner) for table in tables(passing=True)}
+    return {table: rows for table, rows in counts.items() if rows}
 
 
 CONVERSATION = {
@@ -89,7 +89,7 @@ CONVERSATION = {
     "first_inbound": "INTEGER", "first_reply_at": "INTEGER", "first_person_at": "INTEGER", "last_resolved_at": "INTEGER",
     "escalated": "INTEGER", "ai_involved": "INTEGER", "rating": "REAL", "scale": "INTEGER",
 }  # fmt: skip
-"""Columns of an exported conversation; moments are microseconds, messages that were reported twice count once."""
+"""Columns of an exported conversation; times are microseconds, messages reported twice count once."""
 _FIRST = "FROM episode p WHERE p.tenant = e.tenant AND p.conversation_id = e.conversation_id"
 _RATED = (
     "FROM event r WHERE r.tenant = e.tenant AND r.conversation_id = e.conversation_id AND "
@@ -114,7 +114,7 @@ def conversations(reading: Transaction, tenant: int) -> Iterator[tuple[Any, ...]
 
 
 def parsed(text: str | None) -> object:
-    """Return what an event's attributes hold, or the text where it is no JSON."""
+    """Return an event's attributes as parsed JSON, or the text where it is not JSON."""
     try:
         return json.loads(text) if text is not None else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What everybody sees of a database that holds events and facts: transactions that read or write, whatever the engine.
+"""The interface of a database of events and facts: transactions that read or write, for both engines.
 
 `sqlite.py` and `postgresql.py` are the two engines. A statement is one text for both, see `dialect.py`.
 """
@@ -52,8 +52,8 @@ class Transaction(ABC):
 class Database(ABC):
     """Tables of events and facts, durable at every commit. May be used from any thread, and by several processes.
 
-    `writable`: whether anything may be written; else every write raises StoreUnavailableError. `by_tenant`: whether different
-    tenants are written at the same time, so that whoever writes for many does best to write for one after the other.
+    `writable`: whether writes are possible; else every write raises StoreUnavailableError. `by_tenant`: whether different tenants
+    can be written at the same time, so that work for many is best split by tenant.
     """
 
     writable: bool
@@ -62,7 +62,7 @@ class Database(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What errors call it: a file, or an address without its password."""
+        """Its name in errors: a file, or an address without its password."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[Transaction]:
@@ -70,9 +70,9 @@ class Database(ABC):
 
     @abstractmethod
     def write(self, tenant: int | None = None) -> AbstractContextManager[Transaction]:
-        """Open a transaction that writes; it commits when the block ends well and changes nothing when it raises.
+        """Open a transaction that writes; it commits when the block succeeds and changes nothing when it raises.
 
-        Nobody else writes meanwhile; where only rows of one `tenant` change, nobody else writes that one's.
+        Nothing else writes meanwhile; with a `tenant`, only its rows may change, and nothing else writes those.
         """
 
     @abstractmethod
@@ -81,19 +81,19 @@ class Database(ABC):
 
     @abstractmethod
     def changed(self) -> int:
-        """Return a number that is another one after a commit that this object did not make: by another process."""
+        """Return a number that changes after a commit of another process."""
 
     @abstractmethod
     def checkpoint(self) -> None:
-        """Bring what was written to where it stays, as far as an engine leaves that for later."""
+        """Move committed changes to their final place, where an engine does that later."""
 
     @abstractmethod
     def shrink(self) -> None:
-        """Give the disk back what deleted rows took."""
+        """Free the space of deleted rows."""
 
     @abstractmethod
     def rewrite(self) -> None:
-        """Write everything again, so that no byte of what was deleted is left. Raises StoreBusyError while somebody reads long."""
+        """Write everything again without a byte of deleted rows. Raises StoreBusyError when a reader prevents it."""
 
     @abstractmethod
     def close(self) -> None:

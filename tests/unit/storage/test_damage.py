@@ -1,4 +1,4 @@
-"""Damaged files, a full disk, and a folder that may only be read: one line says which file and what to do, and nothing is lost."""
+"""Damaged files, a full disk, and a read-only folder: one line says which file and what to do, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -163,10 +163,10 @@ def test_a_folder_that_may_only_be_read_answers(disk: Path) -> None:
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
         answer = engine.query("acme", **question)
         assert answer["rows"][0]["messages"] == 20
-        assert "hubbub.db may only be read" in answer["freshness"]["behind"]
-        with pytest.raises(StoreUnavailableError, match=r"log\.db may only be read: see who owns it"):
+        assert "hubbub.db is read-only" in answer["freshness"]["behind"]
+        with pytest.raises(StoreUnavailableError, match=r"log\.db is read-only: check the owner"):
             engine.record("acme", {**sent, "id": "new"})
-    with pytest.raises(StoreUnavailableError, match="see who owns"):
+    with pytest.raises(StoreUnavailableError, match="check the owner"):
         Engine(load(disk / "other", free_floor_mb=0), fixed(NOW))
     _remount(disk, "rw")
     with Engine(load(folder, free_floor_mb=0), fixed(NOW)) as engine:
