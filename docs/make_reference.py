@@ -152,16 +152,16 @@ def metrics() -> str:
     ]
     entries = catalogue.entries()
     for rollup in catalogue.ROLLUPS:
-        own = [e for e in entries if e["rollup"] == rollup.name]
+        own = [entry for entry in entries if entry.rollup == rollup.name]
         if own:
-            grains, dimensions = own[0]["grains"], own[0]["dimensions"]
+            grains, dimensions = own[0].grains, own[0].dimensions
             parts.append(f"## {rollup.name}\n\n{rollup.doc} {rollup.source.doc}\n")
             parts.append(
                 f"Asked for by {', '.join(grains)}, or in total. Dimensions: {', '.join(f'`{d}`' for d in dimensions) or 'none'}.\n"
             )
             rows = (
-                (f"`{e['name']}`", e["unit"], "distribution" if e["statistics"] else e["kind"], e["definition"])
-                for e in own
+                (f"`{entry.name}`", entry.unit, "distribution" if entry.statistics else entry.kind, entry.definition)
+                for entry in own
             )
             parts.append(table(("metric", "unit", "kind", "definition"), rows) + "\n")
             parts.extend(_examples(worked, rollup))

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, cast
 
 from hubbub import settings as settings_
 from hubbub.clock import Clock, system_clock
@@ -46,8 +47,7 @@ from hubbub.query.warm import Warmer
 from hubbub.replies.reply import Replies
 from hubbub.services.access import AccessService
 from hubbub.services.alerts import AlertService
-from hubbub.services.answers import OPERATIONS as ANSWERING
-from hubbub.services.answers import AnswerOperations
+from hubbub.services.answers import AnswerService
 from hubbub.services.backups import BackupService
 from hubbub.services.binding import bind
 from hubbub.services.calendar import CalendarService
@@ -91,8 +91,22 @@ if TYPE_CHECKING:
     from hubbub.jobs.worker import Worker
 
 
+P = ParamSpec("P")
+
+
+def _plainly(
+    method: Callable[Concatenate[AnswerService, P], object],
+) -> Callable[Concatenate[Engine, P], dict[str, Any]]:
+    """Return the same question as a method of the engine, with an answer of plain values."""
+
+    @wraps(method)
+    def ask(engine: Engine, /, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        return cast("dict[str, Any]", plain(method(engine.answers, *args, **kwargs)))
+
+    return ask
+
+
 class Engine(
-    AnswerOperations,
     StandingOperations, ):  # fmt: skip
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
@@ -187,6 +201,7 @@ class Engine(
         self.keys = KeyService(control)
         self.calendar = CalendarService(control)
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
+        self.answers = AnswerService(control, self.queries, self.names)
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
@@ -206,7 +221,9 @@ class Engine(
     def _compose_reports(self) -> None:
         """What is kept of numbers: snapshots, closed days, reports."""
         clock, control, queries = self.clock, self.control, self.queries
-        self.snapshot_service = SnapshotService(clock, self.store, control, queries, self.cached, self.warmer)
+        self.snapshot_service = SnapshotService(
+            clock, self.store, control, queries, self.answers, self.cached, self.warmer
+        )
         self.restatements = RestatementService(control, queries, self.erasure_store)
         self.reports = ReportService(
             self.settings, clock, control, queries, self.restatements.store, self.jobs, self.names.called
@@ -228,7 +245,7 @@ class Engine(
         """What is watched, and the messages that go out."""
         settings, clock, control, queries = self.settings, self.clock, self.control, self.queries
         outbox, rules, integrations = self.outbox, self.alert_store, self.integration_store
-        self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.news_of)
+        self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.answers.news_of)
         self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
         self.destinations = DestinationService(clock, control, self.http, integrations, outbox, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)
@@ -243,7 +260,7 @@ class Engine(
         seconds = {name: value if tiers.enabled else 0 for name, value in tiers.model_dump().items()}
         shared = tiers.enabled and url != "mem://"
         cache: Cache = Redis(url, space_of(self.store)) if shared else Following(tiers.size_mb << 20, self.store)
-        return CachedAnswers(cache, seconds, self.operation, self.control.tenant, self.clock, self._fold, self._gaps_of)
+        return CachedAnswers(cache, seconds, self.control.tenant, self.clock, self._fold, self._gaps_of)
 
     def _fold(self, tenant: Tenant) -> None:
         refresh(self.store, tenant.no)
@@ -322,6 +339,19 @@ class Engine(
         EVENTS.labels("rejected").inc(len(outcome.rejected))
         return outcome
 
+    # --- answers, as plain values
+
+    query = _plainly(AnswerService.query)
+    explain = _plainly(AnswerService.explain)
+    changes = _plainly(AnswerService.changes)
+    usual = _plainly(AnswerService.usual)
+    news = _plainly(AnswerService.news)
+    dashboard = _plainly(AnswerService.dashboard)
+    states = _plainly(AnswerService.states)
+    trends = _plainly(AnswerService.trends)
+    hotspots = _plainly(AnswerService.hotspots)
+    metrics = _plainly(AnswerService.metrics)
+
     # --- facts
 
     def refresh(self, tenant: str | None = None, *, step: Progress = quiet) -> dict[str, Any]:
@@ -395,7 +425,7 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *ANSWERING, *STANDING,
+    *STANDING,
 
 )  # fmt: skip
 """What commands, jobs and cached answers ask for by name, with plain values in and out."""

@@ -50,9 +50,9 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_metric_and_dimension_is_in_the_reference(pages: dict[str, str]) -> None:
     """Each metric has a definition and is named with its unit; each dimension is named."""
     for entry in catalogue.entries():
-        assert len(entry["definition"]) > 10, entry["name"]
-        assert f"| `{entry['name']}` | {entry['unit']} |" in pages["metrics"]
-        for dimension in entry["dimensions"]:
+        assert len(entry.definition) > 10, entry.name
+        assert f"| `{entry.name}` | {entry.unit} |" in pages["metrics"]
+        for dimension in entry.dimensions:
             assert f"`{dimension}`" in pages["metrics"]
     for rollup in catalogue.ROLLUPS:
         assert rollup.doc and rollup.source.doc, rollup.name

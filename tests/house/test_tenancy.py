@@ -357,8 +357,8 @@ def test_every_metric_by_every_dimension_tells_another_tenant_nothing(house: Hou
     span = {"from": "2026-08-01", "to": "2026-08-20"}
     seen = 0
     for entry in catalogue.entries():
-        metric = entry["name"] + (".p50" if entry["statistics"] else "")
-        asked = {"metrics": [metric], **span, "by": entry["dimensions"], "details": True}
+        metric = entry.name + (".p50" if entry.statistics else "")
+        asked = {"metrics": [metric], **span, "by": list(entry.dimensions), "details": True}
         answer = house.ask("POST", "/v1/query", "tenant B", json=asked)
         assert answer.status_code == 200, answer.text
         assert CANARY not in everything(answer), metric

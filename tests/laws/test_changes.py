@@ -13,7 +13,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import METRICS, dimensions_of, find
 from hubbub.metrics.definition import Count, Quantiles, Ratio, Stored, Sum
 from hubbub.model.question import Question
-from hubbub.query.changes import USUAL, _of_mean, changes
+from hubbub.query.changes import USUAL, Others, Part, _of_mean, changes
 from hubbub.query.result import Cell
 from tests.laws.conftest import Lab
 from tests.laws.strategies import World, worlds
@@ -39,22 +39,22 @@ def test_contributions_add_up_to_the_difference(lab: Lab, world: World, data: st
         _, rollup = METRICS[name.partition(".")[0]]
         question = Question((name,), middle, middle + timedelta(days=4))
         found = changes(lab.queries, tenant, question, limit=data.draw(st.integers(1, 4)))
-        assert set(found["dimensions"]) == {d for d in USUAL if d in dimensions_of(rollup)}
+        assert set(found.dimensions) == {d for d in USUAL if d in dimensions_of(rollup)}
         (before,), (after,) = (
             [r.cells[name].value for r in lab.ask(tenant, [name], start, start + timedelta(days=4)).rows]
             for start in (middle - timedelta(days=4), middle)
         )
-        assert (found["before"], found["after"]) == (before, after)
-        for dimension in found["dimensions"].values():
-            parts = [*dimension["rows"], *([dimension["others"]] if dimension["others"] else [])]
-            assert all(math.isclose(p["volume"] + p["rate"], p["contribution"], abs_tol=1e-9) for p in parts)
-            if None in (before, after):
-                assert found["difference"] is None
+        assert (found.before, found.after) == (before, after)
+        for dimension in found.dimensions.values():
+            parts: list[Part | Others] = [*dimension.rows, *([dimension.others] if dimension.others else [])]
+            assert all(math.isclose(p.volume + p.rate, p.contribution, abs_tol=1e-9) for p in parts)
+            assert (found.difference is None) == (None in (before, after))
+            if found.difference is None:
                 assert parts == []
                 continue
-            assert dimension["unexplained"] == 0, (name, found)  # these metrics' parts never overlap
-            whole = sum(p["contribution"] for p in parts)
-            assert math.isclose(whole, found["difference"], rel_tol=1e-9, abs_tol=1e-6)
+            assert dimension.unexplained == 0, (name, found)  # these metrics' parts never overlap
+            whole = sum(p.contribution for p in parts)
+            assert math.isclose(whole, found.difference, rel_tol=1e-9, abs_tol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["response_ms.p50", "campaign_score", "oldest_waiting_ms", "observed_max"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hubbub.errors import BadQuestionError
 from hubbub.facts import erase
 from hubbub.model.event import Event
+from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from hubbub.query.result import Answer, State
@@ -35,7 +36,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LastingLab]:
 
 def said(answer: Answer) -> dict[str, Any]:
     """Return all that an answer says."""
-    return answer.public(details=True)
+    found: dict[str, Any] = plain(answer.public(details=True))
+    return found
 
 
 def told(lab: LastingLab, tenant: Tenant, batches: Iterable[list[Event]], world: World, grain: Grain) -> list[Any]:

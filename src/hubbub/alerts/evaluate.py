@@ -58,8 +58,8 @@ def folded(ask: Callable[[Question], Answer]) -> Callable[[Question], Answer]:
 
     def answered(question: Question) -> Answer:
         answer = ask(question)
-        if "behind" in answer.freshness:
-            raise StoreUnavailableError(f"nothing is judged: {answer.freshness['behind']}")
+        if answer.freshness.behind:
+            raise StoreUnavailableError(f"nothing is judged: {answer.freshness.behind}")
         return answer
 
     return answered

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Concatenate, ParamSpec, TypeVar
 
-from fastapi import Request, Response
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from hubbub.api.typed import Sent
 from hubbub.api.work import counted
 from hubbub.app import Engine
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-async def cached(request: Request, engine: Engine, name: str, tenant: str, /, **params: Any) -> Response:
-    """Answer with an operation of `query.cached.RULES`, kept or worked out now."""
+
+async def cached(
+    request: Request, engine: Engine, method: Callable[Concatenate[str, P], R], tenant: str, /,
+    *args: P.args, **params: P.kwargs,
+) -> Sent[R]:  # fmt: skip
+    """Answer with what a `cacheable` method of a service returns, cached or worked out now."""
     answers = engine.cached
-    asked = answers.asked(name, tenant, **params)
+    asked = answers.asked(method, tenant, *args, **params)
     fresh = "no-cache" in request.headers.get("cache-control", "").lower()
     found = answers.look(asked) if answers.cache.inline and not fresh else None
     if found is None:
@@ -29,4 +37,4 @@ async def cached(request: Request, engine: Engine, name: str, tenant: str, /, **
         "Cache-Control": f"private, max-age={int(keep)}",
         "Vary": "Authorization",
     }
-    return Response(found.body, media_type="application/json", headers=headers)
+    return Sent(found.body, media_type="application/json", headers=headers)

@@ -16,11 +16,20 @@ from hubbub.api.auth import EngineOf, Ingests, Reads
 from hubbub.api.body import is_lines, read_body
 from hubbub.api.cached import cached
 from hubbub.api.idempotency import Once
+from hubbub.api.typed import Sent
 from hubbub.api.work import Counted, counted
 from hubbub.app import Engine
 from hubbub.errors import NOT_NOW, BadRequestError, TooLargeError
+from hubbub.metrics.catalogue import MetricEntry
 from hubbub.model.event import UnreadableBodyError, read_events
-from hubbub.model.page import MAX_CURSOR
+from hubbub.model.page import MAX_CURSOR, Page
+from hubbub.news.answer import NewsAnswer
+from hubbub.query.changes import Changes
+from hubbub.query.dashboard import Dashboard, States
+from hubbub.query.explain import Explanation
+from hubbub.query.result import Rows
+from hubbub.query.trends import Hotspots, Trends
+from hubbub.query.usual import UsualTable
 from hubbub.reports.as_csv import answer_table
 
 api = APIRouter(prefix="/v1", route_class=Counted)
@@ -83,28 +92,28 @@ def _store(request: Request, engine: Engine, tenant: str, body: bytes) -> dict[s
     return outcome.answer()
 
 
-@api.get("/metrics", summary="The catalogue of metrics", response_model=shapes.Catalogue)
-def metrics(engine: EngineOf, tenant: Reads) -> dict[str, Any]:
+@api.get("/metrics", summary="The catalogue of metrics")
+def metrics(engine: EngineOf, tenant: Reads) -> Page[MetricEntry]:
     """Return every metric with its definition, unit, dimensions and grains."""
-    return engine.metrics()
+    return engine.answers.metrics()
 
 
 @api.post(
-    "/query", summary="Answer a question", response_model=shapes.Rows,
+    "/query", summary="Answer a question",
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )  # fmt: skip
-async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Response:
+async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBody) -> Sent[Rows]:
     """Return rows of windows, dimensions and values, and how fresh they are; with `Accept: text/csv` the rows as a table.
 
     With `Accept: text/csv; charset=utf-8-sig` the table begins with a byte order mark, which spreadsheets need.
     """
-    answer = await cached(request, engine, "query", tenant, **body.model_dump())
+    answer = await cached(request, engine, engine.answers.query, tenant, **body.model_dump())
     accept = request.headers.get("accept", "").lower()
     if not accept.startswith("text/csv"):
         return answer
     told = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
     table = answer_table(json.loads(bytes(answer.body))["rows"], mark="utf-8-sig" in accept)
-    return Response(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
+    return Sent(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
 
 
 From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
@@ -116,7 +125,7 @@ To = Annotated[
 Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
 
 
-@api.get("/explain", summary="Explain one number, down to its events", response_model=shapes.Explanation)
+@api.get("/explain", summary="Explain one number, down to its events")
 def explain(
     engine: EngineOf,
     tenant: Reads,
@@ -127,9 +136,9 @@ def explain(
     as_of: Annotated[str | None, Query(max_length=60, description="Explain what was known at this moment.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-) -> dict[str, Any]:
+) -> Explanation:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
-    return engine.explain(tenant, metric, start, end, _where(where), as_of=as_of, limit=limit, cursor=cursor)
+    return engine.answers.explain(tenant, metric, start, end, _where(where), as_of=as_of, limit=limit, cursor=cursor)
 
 
 def _where(pairs: list[str] | None) -> dict[str, list[str]]:
@@ -142,7 +151,7 @@ def _where(pairs: list[str] | None) -> dict[str, list[str]]:
     return found
 
 
-@api.get("/changes", summary="What contributed to the change of a number", response_model=shapes.Changes)
+@api.get("/changes", summary="What contributed to the change of a number")
 async def changes(
     request: Request,
     engine: EngineOf,
@@ -156,13 +165,24 @@ async def changes(
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
     compare: Annotated[str, Query(max_length=20, description="previous, day, week, weekdays or year.")] = "previous",
     limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
-) -> Response:
+) -> Sent[Changes]:
     """Return the difference to an earlier period, and each value's contribution, split into volume and rate."""
-    asked = {"metrics": metric, "start": start, "end": end, "by": by or [], "where": _where(where), "compare": compare}
-    return await cached(request, engine, "changes", tenant, **asked, limit=limit)
+    return await cached(
+        request,
+        engine,
+        engine.answers.changes,
+        tenant,
+        metric,
+        start,
+        end,
+        by or [],
+        _where(where),
+        compare,
+        limit=limit,
+    )
 
 
-@api.get("/usual", summary="A metric beside what is usual of it", response_model=shapes.Usual)
+@api.get("/usual", summary="A metric beside what is usual of it")
 async def usual(
     request: Request,
     engine: EngineOf,
@@ -173,13 +193,14 @@ async def usual(
     grain: Annotated[str, Query(max_length=20, description="hour, day or week.")] = "day",
     by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions to split by.")] = None,
     where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
-) -> Response:
+) -> Sent[UsualTable]:
     """Return each window's number, and median and spread of the same weekday (and hour) of the last eight settled weeks."""
-    asked = {"metrics": metric, "start": start, "end": end, "grain": grain, "by": by or [], "where": _where(where)}
-    return await cached(request, engine, "usual", tenant, **asked)
+    return await cached(
+        request, engine, engine.answers.usual, tenant, metric, start, end, grain, by or [], _where(where)
+    )
 
 
-@api.get("/news", summary="What is unusual of some days, and why", response_model=shapes.NewsAnswer)
+@api.get("/news", summary="What is unusual of some days, and why")
 async def news(
     request: Request,
     engine: EngineOf,
@@ -204,11 +225,12 @@ async def news(
         str, Query(max_length=20, description="hour, day or week: with the course of these metrics; total: without.")
     ] = "total",
     include_bots: Annotated[bool, Query(description="Count bots too.")] = False,
-) -> Response:
+) -> Sent[NewsAnswer]:
     """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
-    asked = {"metrics": metric or [], "start": start, "end": end, "where": _where(where), "compare": compare}
-    asked |= {"by": by or [], "grain": grain}
-    return await cached(request, engine, "news", tenant, **asked, include_bots=include_bots)
+    return await cached(
+        request, engine, engine.answers.news, tenant, start, end, metric or [], grain, by or [], _where(where), compare,
+        include_bots,
+    )  # fmt: skip
 
 
 Account = Annotated[str | None, Query(max_length=200, description="Only this account.")]
@@ -220,7 +242,6 @@ At = Annotated[
 @api.get(
     "/dashboard",
     summary="Today so far, or the last days, against as much before; and now",
-    response_model=shapes.Dashboard,
 )
 async def dashboard(
     request: Request,
@@ -232,29 +253,33 @@ async def dashboard(
     ] = "yesterday",
     account: Account = None,
     at: At = None,
-) -> Response:
+) -> Sent[Dashboard]:
     """Return numbers with the same elapsed part of an earlier stretch, and what is the case now, or was at a moment."""
-    return await cached(request, engine, "dashboard", tenant, days=days, against=against, account=account, at=at)
+    return await cached(
+        request, engine, engine.answers.dashboard, tenant, days=days, against=against, account=account, at=at
+    )
 
 
-@api.get("/dashboard/now", summary="What is the case now, or was at a moment", response_model=shapes.States)
-async def states(request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None) -> Response:
+@api.get("/dashboard/now", summary="What is the case now, or was at a moment")
+async def states(
+    request: Request, engine: EngineOf, tenant: Reads, account: Account = None, at: At = None
+) -> Sent[States]:
     """Return open, waiting, unassigned, oldest waiting, staff online, pending tasks, active campaigns."""
-    return await cached(request, engine, "states", tenant, account=account, at=at)
+    return await cached(request, engine, engine.answers.states, tenant, account=account, at=at)
 
 
-@api.get("/trends", summary="Topics, tone, escalations and hotspots per window", response_model=shapes.Ruled)
+@api.get("/trends", summary="Topics, tone, escalations and hotspots per window")
 async def trends(
     request: Request, engine: EngineOf, tenant: Reads, start: From, end: To, grain: Grain = "day"
-) -> Response:
+) -> Sent[Trends]:
     """Return one row per window."""
-    return await cached(request, engine, "trends", tenant, start=start, end=end, grain=grain)
+    return await cached(request, engine, engine.answers.trends, tenant, start=start, end=end, grain=grain)
 
 
-@api.get("/hotspots", summary="Channels by their share of complaints and escalations", response_model=shapes.Ruled)
-async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Response:
+@api.get("/hotspots", summary="Channels by their share of complaints and escalations")
+async def hotspots(request: Request, engine: EngineOf, tenant: Reads, start: From, end: To) -> Sent[Hotspots]:
     """Return every channel id with classified messages, worst first."""
-    return await cached(request, engine, "hotspots", tenant, start=start, end=end)
+    return await cached(request, engine, engine.answers.hotspots, tenant, start=start, end=end)
 
 
 class SnapshotBody(BaseModel):
@@ -285,7 +310,9 @@ async def snapshots(
     ] = None,
 ) -> Response:
     """Return the snapshots of periods that begin in a range, as they were made."""
-    return await cached(request, engine, "snapshots", tenant, start=start, end=end, kind=kind, account=account)
+    return await cached(
+        request, engine, engine.snapshot_service.of, tenant, start=start, end=end, kind=kind, account=account
+    )
 
 
 @open_routes.get("/healthz", summary="The process is alive")

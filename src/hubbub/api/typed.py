@@ -10,14 +10,16 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import wraps
 from types import GenericAlias, UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
+from fastapi import Response
 from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hubbub.model.plain import plain, wire_name
 
+T = TypeVar("T")
 _CONFIG = ConfigDict(use_attribute_docstrings=True, alias_generator=wire_name, extra="allow")
 
 
@@ -38,9 +40,15 @@ def shaped(kind: Any) -> Any:
     return Annotated[Any, Shaped(kind)]
 
 
+class Sent(Response, Generic[T]):
+    """An answer that goes out as the bytes that were made of it."""
+
+
 def answer_of(endpoint: Callable[..., Any]) -> Any:
-    """Return the dataclass that an endpoint returns, or one of which it does; None for any other endpoint."""
+    """Return the dataclass that an endpoint returns or sends, or one of which it does; None for any other endpoint."""
     kind = get_type_hints(endpoint, include_extras=True).get("return")
+    if get_origin(kind) is Sent:
+        (kind,) = get_args(kind)
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     return kind if all(is_dataclass(get_origin(one) or one) for one in kinds) else None
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from hubbub.cli.options import AsOf, Data, From, Json, TenantName, To, Where, pairs
+
+if TYPE_CHECKING:
+    from hubbub.query.changes import Others, Part
+    from hubbub.query.trends import TrendRow
+    from hubbub.services.answers import AnswerService
+
+T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
@@ -17,30 +25,32 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _ask(name: str, data: Path | None, /, **params: Any) -> Any:
-    from hubbub.cli.backend import backend
+def _ask(data: Path | None, ask: Callable[[AnswerService], T]) -> T:
+    """Ask the engine over a data folder."""
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        return there.call(name, **params)
+    with opened(data) as engine:
+        return ask(engine.answers)
 
 
 def metrics(data: Data = None, as_json: Json = False) -> None:
     """List everything that can be asked for."""
     from hubbub.cli import show
     from hubbub.metrics.catalogue import entries
+    from hubbub.model.page import Page
 
     rows = entries()
     if as_json:
-        show.emit({"rows": rows}, as_json=True)
+        show.emit(Page(rows), as_json=True)
         return
     shown = [
         {
-            "metric": r["name"],
-            "unit": r["unit"],
-            "by": ", ".join(map(str, r["dimensions"])),
-            "definition": r["definition"],
+            "metric": row.name,
+            "unit": row.unit,
+            "by": ", ".join(row.dimensions),
+            "definition": row.definition,
         }
-        for r in rows
+        for row in rows
     ]
     show.table(shown)
 
@@ -64,36 +74,34 @@ def query(
     from hubbub.cli import show
 
     answer = _ask(
-        "query", data, tenant=tenant, metrics=metrics, start=start, end=end, grain=grain, by=by or [], where=pairs(where),
-        compare=compare, include_bots=include_bots, as_of=as_of, names=True,
-    )  # fmt: skip
+        data,
+        lambda answers: answers.query(
+            tenant, metrics, start, end, grain, by or [], pairs(where), compare, include_bots, as_of, names=True
+        ),
+    )
     if as_csv:
+        from hubbub.model.plain import plain
         from hubbub.reports.as_csv import answer_table
 
-        typer.echo(answer_table(answer["rows"]), nl=False)
+        typer.echo(answer_table(plain(answer.rows)), nl=False)
         return
     if as_json:
         show.emit(answer, as_json=True)
         return
     rows = []
-    for row in answer["rows"]:
-        changes = row.get("compare")
-        if changes:
-            row = {name: value for name, value in row.items() if name != "compare"}
-            for name, pair in changes.items():
-                row[f"{name} before"] = pair["previous"]
-                relative = (pair["change"] or {}).get("relative")
-                label = (pair["change"] or {}).get("label", "n/a")
-                row[f"{name} change"] = f"{relative:+.1%}" if relative is not None else label
+    for row in answer.rows:
+        shown = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
+        for name, compared in row.get("compare", {}).items():
+            relative = compared.change.relative
+            shown[f"{name} before"] = compared.previous
+            shown[f"{name} change"] = f"{relative:+.1%}" if relative is not None else compared.change.label
         if grain != "hour":
-            row["window"] = row["window"][:10]
-        rows.append({name: value for name, value in row.items() if not name.endswith(".state")})
+            shown["window"] = shown["window"][:10]
+        rows.append(shown)
     show.table(rows)
-    fresh = answer["freshness"]
-    show.why(answer["rows"], fresh)
-    show.say(
-        f"from {fresh['source']}, complete to {fresh['complete_to']}, zone {fresh['zone']}, percentiles {fresh['quantiles']}"
-    )
+    fresh = answer.freshness
+    show.why(answer.rows, fresh)
+    show.say(f"from {fresh.source}, complete to {fresh.complete_to}, zone {fresh.zone}, percentiles {fresh.quantiles}")
 
 
 def explain(
@@ -112,18 +120,15 @@ def explain(
 ) -> None:
     """Explain one number: formula, parts, windows used and the events behind it."""
     from hubbub.cli import show
+    from hubbub.model.plain import plain
 
-    answer = _ask(
-        "explain",
-        data,
-        tenant=tenant,
-        metric=metric,
-        start=start,
-        end=end,
-        where=pairs(where),
-        as_of=as_of,
-        limit=limit,
-        cursor=cursor,
+    answer = plain(
+        _ask(
+            data,
+            lambda answers: answers.explain(
+                tenant, metric, start, end, pairs(where), as_of=as_of, limit=limit, cursor=cursor
+            ),
+        )
     )
     if not as_json:
         answer["value"] = show.text(answer["value"], metric)
@@ -150,28 +155,27 @@ def changes(
 ) -> None:
     """Say which channels, people or topics made a number change, by growing (volume) or getting better or worse (rate)."""
     from hubbub.cli import show
+    from hubbub.model.plain import plain
 
     answer = _ask(
-        "changes", data, tenant=tenant, metrics=metric, start=start, end=end, by=by or [], where=pairs(where), compare=compare,
-        limit=limit,
-    )  # fmt: skip
+        data,
+        lambda answers: answers.changes(tenant, metric, start, end, by or [], pairs(where), compare, limit=limit),
+    )
     if as_json:
         show.emit(answer, as_json=True)
         return
-    show.table([{name: show.text(answer[name], metric) for name in ("before", "after", "difference")}], title=metric)
-    show.why([answer])
-    for name, found in answer["dimensions"].items():
-        rows = [
-            {name: row["value"] or "(none)", **{k: v for k, v in row.items() if k != "value"}} for row in found["rows"]
-        ]
-        if found["others"]:
-            rows.append(
-                {
-                    name: f"{found['others']['count']} others",
-                    **{k: v for k, v in found["others"].items() if k != "count"},
-                }
-            )
+    numbers = {"before": answer.before, "after": answer.after, "difference": answer.difference}
+    show.table([{name: show.text(value, metric) for name, value in numbers.items()}], title=metric)
+    show.why([plain(answer)])
+    for name, parts in answer.dimensions.items():
+        rows = [{name: part.value or "(none)", **_without(part, "value")} for part in parts.rows]
+        if parts.others:
+            rows.append({name: f"{parts.others.count} others", **_without(parts.others, "count")})
         show.table([{k: show.text(v, metric) for k, v in row.items()} for row in rows])
+
+
+def _without(part: Part | Others, field: str) -> dict[str, Any]:
+    return {name: value for name, value in asdict(part).items() if name != field}
 
 
 def usual(
@@ -188,21 +192,19 @@ def usual(
     """Show a metric beside what is usual: the same weekday (and hour) of the last eight settled weeks."""
     from hubbub.cli import show
 
-    answer = _ask(
-        "usual", data, tenant=tenant, metrics=metric, start=start, end=end, grain=grain, by=by or [], where=pairs(where)
-    )
+    answer = _ask(data, lambda answers: answers.usual(tenant, metric, start, end, grain, by or [], pairs(where)))
     if as_json:
         show.emit(answer, as_json=True)
         return
     rows = []
-    for row in answer["rows"]:
+    for row in answer.rows:
         shown = {name: value for name, value in row.items() if name != "usual" and not name.endswith(".state")}
         usual = {name: show.text(row["usual"][name], metric) for name in ("median", "low", "high")}
         rows.append(
             shown | {"usual": usual["median"], "from": usual["low"], "to": usual["high"], "weeks": row["usual"]["n"]}
         )
     show.table(rows)
-    show.why(answer["rows"], answer["freshness"])
+    show.why(answer.rows, answer.freshness)
 
 
 def news(
@@ -225,26 +227,25 @@ def news(
     from hubbub.reports.formatting import near
 
     answer = _ask(
-        "news", data, tenant=tenant, metrics=metric or [], start=start, end=end, where=pairs(where), compare=compare
+        data,
+        lambda answers: answers.news(tenant, start, end, metric or [], where=pairs(where), compare=compare),
     )
     if as_json:
         show.emit(answer, as_json=True)
         return
     lines = [
-        " ".join(filter(None, (point["sentence"], point["in_words"] and f"{point['in_words']}.")))
-        for point in answer["points"]
-    ] or [answer["lead"]]
-    for line in [*lines, answer["rest"]]:
+        " ".join(filter(None, (point.sentence, point.in_words and f"{point.in_words}."))) for point in answer.points
+    ] or [answer.lead]
+    for line in [*lines, answer.rest]:
         if line:
             typer.echo(line)
     rows = [
         {
-            "metric": one["metric"], "value": near(one["value"], one["unit"]),
-            "before": near(one["previous"], one["unit"]),
-            **{name: near(one["usual"][name], one["unit"]) for name in ("median", "low", "high")},
-            "verdict": one["verdict"],
+            "metric": one.metric, "value": near(one.value, one.unit), "before": near(one.previous, one.unit),
+            "median": near(one.usual.median, one.unit), "low": near(one.usual.low, one.unit),
+            "high": near(one.usual.high, one.unit), "verdict": one.verdict,
         }
-        for one in answer["numbers"] if not one["dimension"]
+        for one in answer.numbers if not one.dimension
     ]  # fmt: skip
     show.table(rows)
 
@@ -261,7 +262,7 @@ def dashboard(
     """Show today so far against the same part of yesterday, and what is the case now."""
     from hubbub.cli import show
 
-    answer = _ask("dashboard", data, tenant=tenant, days=days, against=against, account=account, at=at)
+    answer = _ask(data, lambda answers: answers.dashboard(tenant, days, against, account, at))
     if as_json:
         show.emit(answer, as_json=True)
         return
@@ -270,20 +271,20 @@ def dashboard(
     )
     rows = [
         {
-            shown: name, "value": show.text(cell["value"], name),
-            before if against == "yesterday" else "a week before": show.text(cell["previous"], name),
-            "change": (cell.get("change") or {}).get("label", ""),
+            shown: name, "value": show.text(number.value, name),
+            before if against == "yesterday" else "a week before": show.text(number.previous, name),
+            "change": number.change.label,
         }
-        for name, cell in answer["today"].items()
+        for name, number in answer.today.items()
     ]  # fmt: skip
-    show.table(rows, title=f"{account or tenant}, {answer['day']} ({answer['zone']})")
-    now = {name: show.text(value, name) for name, value in answer["now"].items() if not name.endswith(".state")}
+    show.table(rows, title=f"{account or tenant}, {answer.day} ({answer.zone})")
+    now = {name: show.text(value, name) for name, value in answer.now.items() if not name.endswith(".state")}
     show.table([now], title="now" if at is None else at)
     today = {
-        key: value for name, cell in answer["today"].items()
-        for key, value in ((f"{name}.state", cell["state"]), (f"{name} before.state", cell.get("previous_state")))
+        key: value for name, number in answer.today.items()
+        for key, value in ((f"{name}.state", number.state), (f"{name} before.state", number.previous_state))
     }  # fmt: skip
-    show.why([today, answer["now"]], answer["freshness"])
+    show.why([today, answer.now], answer.freshness)
 
 
 def trends(
@@ -297,15 +298,15 @@ def trends(
     """Show topics, tone, escalations and hotspots per day, week or month."""
     from hubbub.cli import show
 
-    answer = _ask("trends", data, tenant=tenant, start=start, end=end, grain=grain)
+    answer = _ask(data, lambda answers: answers.trends(tenant, start, end, grain))
     if as_json:
         show.emit(answer, as_json=True)
         return
-    show.table([_trend(row) for row in answer["rows"]], title=f"{tenant}, by {grain}")
-    show.why([], answer["freshness"])
+    show.table([_trend(row) for row in answer.rows], title=f"{tenant}, by {grain}")
+    show.why([], answer.freshness)
 
 
-def _trend(row: Mapping[str, Any]) -> dict[str, Any]:
+def _trend(row: TrendRow) -> dict[str, Any]:
     """Write a window's trends for people: the greatest of each distribution, and what moved."""
     from hubbub.cli import show
 
@@ -317,15 +318,15 @@ def _trend(row: Mapping[str, Any]) -> dict[str, Any]:
         )
 
     return {
-        "date": row["trend_date"], "classified": row["total_classifications"],
-        "of messages": show.text(row["coverage"], "coverage"), "confidence": row["avg_confidence"],
-        "topics": greatest(row["topic_distribution"]), "tone": greatest(row["sentiment_distribution"]),
-        "movers": None if row["movers"] is None else ", ".join(
-            f"{m['topic']} {m['change'] * 100:+.1f} pp" for m in row["movers"][:3]
+        "date": row.trend_date, "classified": row.total_classifications,
+        "of messages": show.text(row.coverage, "coverage"), "confidence": row.avg_confidence,
+        "topics": greatest(row.topic_distribution), "tone": greatest(row.sentiment_distribution),
+        "movers": None if row.movers is None else ", ".join(
+            f"{mover.topic} {mover.change * 100:+.1f} pp" for mover in row.movers[:3]
         ),
-        "alerts": greatest(row["escalation_counts"]),
-        "hotspots": None if row["channel_hotspots"] is None else ", ".join(
-            f"{s['channel_id']} {s['hotspot_ratio']:.0%}" for s in row["channel_hotspots"]
+        "alerts": greatest(row.escalation_counts),
+        "hotspots": None if row.channel_hotspots is None else ", ".join(
+            f"{spot.channel_id} {spot.hotspot_ratio:.0%}" for spot in row.channel_hotspots
         ),
     }  # fmt: skip
 
@@ -345,8 +346,8 @@ def hotspots(
     from hubbub.cli import show
     from hubbub.query.trends import rule_text
 
-    answer = _ask("hotspots", data, tenant=tenant, start=start, end=end, minimum=minimum, ratio=ratio)
+    answer = _ask(data, lambda answers: answers.hotspots(tenant, start, end, minimum, ratio))
     show.emit(answer, as_json=as_json)
     if not as_json:
-        show.say(rule_text(answer["rule"]["tones"]))
-    show.why([], answer["freshness"])
+        show.say(rule_text(answer.rule.tones))
+    show.why([], answer.freshness)

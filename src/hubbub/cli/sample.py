@@ -48,19 +48,19 @@ def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) ->
 def _print(there: Backend, tenant: str, title: str, now: datetime) -> None:
     to = now.isoformat()
     week = (now - timedelta(days=7)).date().isoformat()
-    board = there.call("dashboard", tenant=tenant)
-    rows = [{"today so far": k, "value": show.text(v["value"], k), "yesterday by now": show.text(v["previous"], k)}
-            for k, v in board["today"].items()]  # fmt: skip
-    rows += [{"today so far": k, "value": show.text(v, k), "yesterday by now": ""} for k, v in board["now"].items()]
+    answers = there.engine.answers
+    board = answers.dashboard(tenant)
+    rows = [{"today so far": k, "value": show.text(v.value, k), "yesterday by now": show.text(v.previous, k)}
+            for k, v in board.today.items()]  # fmt: skip
+    rows += [{"today so far": k, "value": show.text(v, k), "yesterday by now": ""} for k, v in board.now.items()]
     show.table(rows, title=title)
-    channels = there.call(
-        "query", tenant=tenant, metrics=["messages", "conversations_started", "first_response_ms.p50", "escalation_rate"],
-        start=week, end=to, by=["channel"],
-    )  # fmt: skip
+    metrics = ["messages", "conversations_started", "first_response_ms.p50", "escalation_rate"]
+    channels = answers.query(tenant, metrics, week, to, by=["channel"])
     show.table(
-        [{k: v for k, v in r.items() if k != "window"} for r in channels["rows"]], title="Last 7 days by channel"
+        [{k: v for k, v in row.items() if k != "window"} for row in channels.rows], title="Last 7 days by channel"
     )
-    spots = there.call("hotspots", tenant=tenant, start=week, end=to)["rows"]
-    hot = [r for r in spots if r["hotspot"]]
+    hot = [spot for spot in answers.hotspots(tenant, week, to).rows if spot.hotspot]
     if hot:
-        show.table(hot, ["channel_id", "flagged_count", "total_count", "hotspot_ratio", "strong"], title="Hotspots")
+        show.table(
+            plain(hot), ["channel_id", "flagged_count", "total_count", "hotspot_ratio", "strong"], title="Hotspots"
+        )

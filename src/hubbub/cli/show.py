@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from hubbub.metrics.catalogue import find
 from hubbub.metrics.definition import Unit
 from hubbub.model.page import Page
 from hubbub.model.plain import plain
+from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
 from hubbub.query.result import reasons
 from hubbub.reports.formatting import duration
@@ -70,14 +70,15 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
     out.print(grid)
 
 
-def why(rows: Iterable[Mapping[str, Any]], freshness: Mapping[str, Any] = MappingProxyType({})) -> None:
+def why(rows: Iterable[Mapping[str, Any]], freshness: Freshness | None = None) -> None:
     """Say below a table why some of its numbers are a dash, and which gaps of sources they overlap; nothing where all are known."""
     found = reasons(rows)
     texts = [f"{', '.join(n for n, t in found.items() if t == text)}: {text}" for text in dict.fromkeys(found.values())]
-    texts += [str(freshness[name]) for name in ("gone", "gone_before", "behind") if name in freshness]
+    if freshness is not None:
+        texts += [text for text in (freshness.gone, freshness.gone_before, freshness.behind) if text]
     if texts:
         err.print(escape(f"– {'; '.join(dict.fromkeys(texts))}"), soft_wrap=True)
-    for sentence in sentences(freshness):
+    for sentence in sentences(freshness) if freshness is not None else ():
         say(sentence)
 
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 from urllib.parse import urlencode
-
-import msgspec
 
 from hubbub.app import Engine
 from hubbub.dashboard.base import at
@@ -25,9 +23,11 @@ from hubbub.metrics.definition import Rollup
 from hubbub.model.name import KIND_OF, KINDS
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
+from hubbub.query.freshness import Freshness
 from hubbub.query.gaps import sentences
 
 T = TypeVar("T")
+P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
 """Measures that have a twin counted in business hours."""
 
@@ -57,12 +57,21 @@ class Person:
         return self.may(page.role) and self.only in ("", page.name)
 
 
+@runtime_checkable
+class HasFreshness(Protocol):
+    """An answer that says how fresh it is."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """How far it is complete."""
+
+
 @dataclass
 class Found:
     """An answer's rows as the API gives them, with how fresh it is, and what of the question could not be filtered."""
 
-    rows: list[dict[str, Any]]
-    freshness: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    freshness: Freshness | None
     unfiltered: Mapping[str, str] = field(default_factory=dict)
     """By metric: the filter that it does not know. It is not in the rows."""
 
@@ -94,7 +103,7 @@ class Ask:
         self.view = view
         self.page = page
         self.now = now
-        self.freshness: Mapping[str, Any] = {}
+        self.freshness: Freshness | None = None
         """Of the newest answer, for the header."""
         self.kept_from = ""
         """Where facts begin (RFC 3339), when an answer since this was emptied has numbers that are not known."""
@@ -145,28 +154,26 @@ class Ask:
         unfiltered = {name: missing for name in metrics if (missing := self.unfiltered(name, wanted))}
         known = [name for name in metrics if name not in unfiltered]
         if not known:
-            return Found([], {}, unfiltered)
+            return Found([], None, unfiltered)
         first, after = span or (self.view.first, self.view.after)
         answer = self.kept(
-            "query", metrics=known, start=first.isoformat(), end=after.isoformat(), grain=grain, by=list(by), where=wanted,
-            compare=compare, include_bots=self.view.bots, details=True,
+            self.engine.answers.query, known, first.isoformat(), after.isoformat(), grain, list(by), wanted, compare,
+            self.view.bots, details=True,
         )  # fmt: skip
-        self.freshness = answer["freshness"]
-        return Found(answer["rows"], answer["freshness"], unfiltered)
+        self.freshness = answer.freshness
+        return Found(answer.rows, answer.freshness, unfiltered)
 
-    def kept(self, operation: str, **params: Any) -> dict[str, Any]:
-        """Ask an operation whose answers are kept (`query.cached.RULES`), of this tenant."""
+    def kept(self, method: Callable[Concatenate[str, P], T], /, *args: P.args, **params: P.kwargs) -> T:
+        """Ask a method of a service whose answers are cached (`query.cached.cacheable`), of this tenant."""
         cached = self.engine.cached
-        found: dict[str, Any] = msgspec.json.decode(
-            cached.answer(cached.asked(operation, self.tenant.id, **params)).body
-        )
-        self.see(found)
+        found = cached.value(cached.asked(method, self.tenant.id, *args, **params))
+        if isinstance(found, HasFreshness):
+            self.see(found.freshness)
         return found
 
-    def see(self, answer: Mapping[str, Any]) -> None:
+    def see(self, freshness: Freshness) -> None:
         """Remember where facts begin, when an answer reaches back before that, and the gaps that it overlaps."""
-        freshness = answer.get("freshness", {})
-        self.kept_from = freshness.get("kept_from", self.kept_from)
+        self.kept_from = freshness.kept_from or self.kept_from
         self.gaps += [text for text in sentences(freshness) if text not in self.gaps]
         self.lost += [text for text in sentences(freshness, daily=False) if text not in self.lost]
 

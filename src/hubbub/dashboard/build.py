@@ -21,6 +21,7 @@ from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import Better, Score, Unit
 from hubbub.model.question import NONE
 from hubbub.model.window import day_of
+from hubbub.news.answer import NewsNumber
 from hubbub.news.sentences import about
 from hubbub.query.result import UNKNOWN, State
 from hubbub.reports.formatting import moment, shown
@@ -68,7 +69,7 @@ def cards(
     *,
     driving: str | None = None,
     page: str = "",
-    beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    beside: Mapping[str, NewsNumber] = MappingProxyType({}),
     titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Shown:
     """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below.
@@ -87,44 +88,45 @@ def cards(
     return shown_cards(found)
 
 
-def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, Mapping[str, Any]]) -> Found:
+def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Found:
     """Return numbers of the news as an answer to the same question."""
     row: dict[str, Any] = {"details": {}, "compare": {}}
     for name, one in beside.items():
-        row["details"][name] = {part: one[part] for part in ("value", "n", "state")}
+        row["details"][name] = {"value": one.value, "n": one.n, "state": one.state}
         if ask.view.compared:
-            moved = change(one["value"], one["previous"], unit_of(name) == Unit.SHARE)
-            row["compare"][name] = {"previous": one["previous"], "change": asdict(moved)}
+            moved = change(one.value, one.previous, unit_of(name) == Unit.SHARE)
+            row["compare"][name] = {"previous": one.previous, "change": asdict(moved)}
     return Found([row], ask.freshness, {name: why for name in metrics if (why := ask.unfiltered(name))})
 
 
-def _courses(ask: Ask, beside: Mapping[str, Mapping[str, Any]]) -> dict[str, Markup]:
+def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
     """Draw the course of numbers on what was usual."""
     return {
         name: sparkline(
-            [row["value"] for row in one["course"]], _open_at(one["course"], ask),
-            [(row["low"], row["high"]) for row in one["course"]],
+            [row.value for row in one.course], _open_at([row.window for row in one.course], ask),
+            [(row.low, row.high) for row in one.course],
         )
-        for name, one in beside.items() if one.get("course")
+        for name, one in beside.items() if one.course
     }  # fmt: skip
 
 
-def _noise(one: Mapping[str, Any]) -> dict[str, Any]:
+def _noise(one: NewsNumber) -> dict[str, Any]:
     """Return how a card of a number is colored, and what stands at its foot: beyond its noise it has color, or is bold."""
-    low, high, unit = one["usual"]["low"], one["usual"]["high"], one["unit"]
+    low, high, unit = one.usual.low, one.usual.high, one.unit
     usual = f"usual {about(low, unit)} – {about(high, unit)}" if low is not None else ""
-    n = f"n = {one['n']:,}" if unit != Unit.COUNT and one["n"] else ""
+    n = f"n = {one.n:,}" if unit != Unit.COUNT and one.n else ""
     return {"way": way_beyond(one), "foot": " · ".join(filter(None, (usual, n)))}
 
 
-def way_beyond(one: Mapping[str, Any]) -> str:
+def way_beyond(one: NewsNumber) -> str:
     """Return the class of a change: better, worse or just beyond its noise, where it is; a change the other way has none."""
-    if one["verdict"] not in ("news", "beyond") or (one["unit"] != Unit.COUNT and (one["n"] or 0) < FEW):
+    if one.verdict not in ("news", "beyond") or (one.unit != Unit.COUNT and (one.n or 0) < FEW):
         return ""
-    rises = one["value"] > one["usual"]["median"]
-    if one["previous"] is not None and (one["value"] > one["previous"]) != rises:
+    value = one.value or 0
+    rises = value > (one.usual.median or 0)
+    if one.previous is not None and (value > one.previous) != rises:
         return ""
-    way = one["way"] if one["way"] in ("better", "worse") else "beyond"
+    way = one.way if one.way in ("better", "worse") else "beyond"
     return f"{way} {'rises' if rises else 'falls'}"
 
 
@@ -134,7 +136,9 @@ def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
         answer = ask.query(names, grain=grain)
         for name in names:
             if name not in answer.unfiltered:
-                found[name] = sparkline([row[name] for row in answer.rows], _open_at(answer.rows, ask))
+                found[name] = sparkline(
+                    [row[name] for row in answer.rows], _open_at([row["window"] for row in answer.rows], ask)
+                )
     return found
 
 
@@ -240,7 +244,7 @@ def over_time(
     mark: str = "line",
     stacked: bool = False,
     compare: bool = False,
-    usual: Mapping[str, Any] | None = None,
+    usual: NewsNumber | None = None,
     grain: str = "",
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
@@ -255,9 +259,10 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
-    course = {one["window"]: one for one in (usual or {}).get("course", ()) if one["low"] is not None}
+    course = {one.window: one for one in (usual and usual.course) or () if one.low is not None}
     for row in rows if course else ():
-        row |= {part: (course.get(row["window"]) or {}).get(part) for part in ("low", "high")}
+        beside = course.get(row["window"])
+        row |= {"low": beside and beside.low, "high": beside and beside.high}
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
     there = [row[name] for row in rows for name in known if row[name] is not None]
     if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
@@ -275,7 +280,7 @@ def over_time(
             mark=mark,
             stacked=stacked,
             before=before,
-            open_at=_open_at(rows, ask),
+            open_at=_open_at([row["window"] for row in rows], ask),
             usual=bool(course),
         )
     columns = [Column("window", "From", "moment"), *(Column(name, names[name], unit) for name in known)]
@@ -289,10 +294,10 @@ def over_time(
     return Shown("chart", data, Table(columns, rows, links), _said(names, known, rows, unit))
 
 
-def _open_at(rows: Sequence[Mapping[str, Any]], ask: Ask) -> int | None:
-    """Return the number of the row whose window is not over, if one is."""
-    begun = [n for n, row in enumerate(rows) if datetime.fromisoformat(row["window"]) <= ask.now]
-    if not begun or (begun[-1] == len(rows) - 1 and ask.view.after <= day_of(ask.now, ask.tenant.tz)):
+def _open_at(windows: Sequence[str], ask: Ask) -> int | None:
+    """Return the number of the window that is not over, if one is; they are given by their beginnings."""
+    begun = [n for n, window in enumerate(windows) if datetime.fromisoformat(window) <= ask.now]
+    if not begun or (begun[-1] == len(windows) - 1 and ask.view.after <= day_of(ask.now, ask.tenant.tz)):
         return None
     return begun[-1]
 

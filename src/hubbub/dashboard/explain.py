@@ -14,6 +14,7 @@ from hubbub.errors import BadRequestError
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.metrics.definition import State
 from hubbub.model.question import parse_moment
+from hubbub.query.explain import Explanation
 from hubbub.query.result import UNKNOWN
 from hubbub.reports.formatting import shown
 
@@ -46,12 +47,12 @@ def _metric(ask: Ask) -> str:
     return metric
 
 
-def _explained(ask: Ask) -> dict[str, Any]:
+def _explained(ask: Ask) -> Explanation:
     """Return the explanation with a page of its events, worked out once for both parts of the page."""
     start, end = _span(ask)
     return ask.once(
         "explain",
-        lambda: ask.engine.explain(
+        lambda: ask.engine.answers.explain(
             ask.tenant.id, _metric(ask), start, end, _where(ask), limit=PAGE_SIZE, cursor=ask.param("cursor") or None
         ),
     )
@@ -61,17 +62,17 @@ def _number(ask: Ask) -> Shown:
     start, end = _span(ask)
     metric = _metric(ask)
     found = _explained(ask)
-    ask.freshness = found["freshness"]
-    ask.see(found)
+    ask.freshness = found.freshness
+    ask.see(found.freshness)
     unit = unit_of(metric)
     facts = {
-        "value": shown(found["value"], unit),
-        "numerator": found["numerator"],
-        "denominator": found["denominator"],
-        "numerator_of": found.get("numerator_of", ""),
-        "denominator_of": found.get("denominator_of", ""),
-        "n": found["n"],
-        "why": UNKNOWN.get(found["state"], ""),
+        "value": shown(found.value, unit),
+        "numerator": found.numerator,
+        "denominator": found.denominator,
+        "numerator_of": found.numerator_of or "",
+        "denominator_of": found.denominator_of or "",
+        "n": found.n,
+        "why": UNKNOWN.get(found.state, ""),
     }
     return Shown(
         "number",
@@ -84,24 +85,25 @@ def _number(ask: Ask) -> Shown:
 
 
 def _events(ask: Ask) -> Shown:
-    found = _explained(ask)["events"]
-    if not found["rows"]:
+    explanation = _explained(ask)
+    found = explanation.events
+    if not found.rows:
         return Shown(empty="No event of these days is behind this number.")
-    split = "numerator_of" in _explained(ask)
+    split = explanation.numerator_of is not None
     unit = find(_metric(ask)).metric.unit.value
     rows = [
         {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
-        for row in found["rows"]
+        for row in found.rows
     ]
-    given = dict.fromkeys(name for row in found["rows"] for name in row)
+    given = dict.fromkeys(name for row in found.rows for name in row)
     names = [*(["counts"] if split else []), *(name for name in given if name != "counts")]
     units = {"time": "moment", "value": unit}
     columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
-    following = ask.link(cursor=found["next"]) if found["next"] else ""
-    first = f", {sum(row['counts'] for row in found['rows'])} of them in the numerator, first" if split else ""
+    following = ask.link(cursor=found.next) if found.next else ""
+    first = f", {sum(row['counts'] for row in found.rows)} of them in the numerator, first" if split else ""
     return Shown(
-        "rows", {"next": following, "total": found["total"]}, Table(columns, rows, [_links(ask, row) for row in found["rows"]]),
-        f"{found['total']} rows behind it; {len(rows)} on this page{first}",
+        "rows", {"next": following, "total": found.total}, Table(columns, rows, [_links(ask, row) for row in found.rows]),
+        f"{found.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
 
 

@@ -131,7 +131,7 @@ def _drawn(ask: Ask) -> Shown:
     if rule.by:
         where[rule.by] = [row.slice or "(none)"]
     answer = ask.kept(
-        "usual", metrics=rule.metric, start=(first - AROUND[rule.grain]).isoformat(),
+        ask.engine.answers.usual, metrics=rule.metric, start=(first - AROUND[rule.grain]).isoformat(),
         end=min(last + AROUND[rule.grain] / 6, ask.now).isoformat(), grain=rule.grain, where=where,
     )  # fmt: skip
     rows = [
@@ -142,13 +142,13 @@ def _drawn(ask: Ask) -> Shown:
             "usual": one["usual"]["median"],
             "to": one["usual"]["high"],
             **{
-                f"{name}_shown": shown(worth, answer["unit"])
+                f"{name}_shown": shown(worth, answer.unit)
                 for name, worth in (("value", one[rule.metric]), ("to", one["usual"]["high"]))
             },
         }
-        for one in answer["rows"]
+        for one in answer.rows
     ]
-    unit = answer["unit"]
+    unit = answer.unit
     title = title_of(rule.metric)
     spec = charts.over_time(rows, [("value", title), ("to", "Usual up to")], unit)
     columns = [

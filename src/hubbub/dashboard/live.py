@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,17 +34,17 @@ def _today(ask: Ask) -> tuple[Any, Any]:
     return today, today + timedelta(days=1)
 
 
-def _states(ask: Ask) -> tuple[dict[str, Any], dict[str, str]]:
+def _states(ask: Ask) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Return the states, with `<metric>.state` of one that is not known, and which of them do not know a filter.
 
     Without a filter they are the API's kept ones.
     """
     if not ask.view.where:
-        answer = ask.kept("states")
-        ask.freshness = answer["freshness"]
-        return answer["now"], {}
+        answer = ask.kept(ask.engine.answers.states)
+        ask.freshness = answer.freshness
+        return answer.now, {}
     found = ask.query(STATES, span=_today(ask))
-    return dict(found.rows[0]) if found.rows else {}, dict(found.unfiltered)
+    return found.rows[0] if found.rows else {}, found.unfiltered
 
 
 def _cards(ask: Ask) -> Shown:

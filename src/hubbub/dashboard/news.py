@@ -5,7 +5,7 @@ All parts of the page ask the operation `news` with the same words, so that one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,14 +15,14 @@ from hubbub.dashboard.incidents import still_open
 from hubbub.dashboard.view import COMPARED, FILTERS, PRESETS
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
+from hubbub.model.plain import plain
 from hubbub.model.window import Grain
+from hubbub.news.answer import NewsAnswer, NewsNumber, NewsPoint
 from hubbub.query.usual import GRAINS
 from hubbub.reports.formatting import near
 
-Number = Mapping[str, Any]
 
-
-def found(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any] | None:
+def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
     """Return the news of the view's days, with the course of some metrics; None where the days are too many for news."""
     try:
         return ask.once("news", lambda: _asked(ask, metrics))
@@ -30,55 +30,55 @@ def found(ask: Ask, metrics: Sequence[str]) -> Mapping[str, Any] | None:
         return None
 
 
-def _asked(ask: Ask, metrics: Sequence[str], by: Sequence[str] = ()) -> dict[str, Any]:
+def _asked(ask: Ask, metrics: Sequence[str], by: Sequence[str] = ()) -> NewsAnswer:
     view = ask.view
     grain = ask.grain if ask.grain in GRAINS else Grain.TOTAL.value
     answer = ask.kept(
-        "news", metrics=list(metrics), start=view.first.isoformat(), end=view.after.isoformat(), grain=grain, by=list(by),
-        where={name: list(values) for name, values in view.where.items()}, compare=view.compared, include_bots=view.bots,
+        ask.engine.answers.news, view.first.isoformat(), view.after.isoformat(), list(metrics), grain, list(by),
+        {name: list(values) for name, values in view.where.items()}, view.compared, view.bots,
     )  # fmt: skip
-    ask.freshness = answer["freshness"] or ask.freshness
+    ask.freshness = answer.freshness
     return answer
 
 
-def sliced(ask: Ask, metrics: Sequence[str], by: Sequence[str]) -> dict[tuple[str, str, str], Number]:
+def sliced(ask: Ask, metrics: Sequence[str], by: Sequence[str]) -> dict[tuple[str, str | None, str | None], NewsNumber]:
     """Return numbers of slices beside what is usual, by metric, dimension and value; none where the days are too many for news."""
     try:
         answer = _asked(ask, metrics, by)
     except BadQuestionError:
         return {}
-    return {(one["metric"], one["dimension"], one["slice"]): one for one in answer["numbers"] if one["dimension"] in by}
+    return {(one.metric, one.dimension, one.slice): one for one in answer.numbers if one.dimension in by}
 
 
-def by_metric(answer: Mapping[str, Any] | None) -> dict[str, Number]:
+def by_metric(answer: NewsAnswer | None) -> dict[str, NewsNumber]:
     """Return the whole's numbers of an answer by metric."""
-    return {one["metric"]: one for one in answer["numbers"] if one["dimension"] is None} if answer else {}
+    return {one.metric: one for one in answer.numbers if one.dimension is None} if answer else {}
 
 
-def leading(answer: Mapping[str, Any] | None, metrics: Sequence[str]) -> str | None:
+def leading(answer: NewsAnswer | None, metrics: Sequence[str]) -> str | None:
     """Return the first of some metrics that the news are about: it is shown first."""
-    metrics_of_points = [one["metric"] for one in answer["points"] if one["dimension"] is None] if answer else []
+    metrics_of_points = [one.metric for one in answer.points if one.dimension is None] if answer else []
     return next((name for name in metrics_of_points if name in metrics), None)
 
 
-def shown(ask: Ask, answer: Mapping[str, Any] | None) -> Shown:
+def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
     """Show the news: the sentence on top, up to two points more, what is usual, and open incidents beside."""
-    if answer is None or not answer["numbers"]:
+    if answer is None or not answer.numbers:
         return Shown(empty=_nothing(ask, answer))
-    if ask.view.where and not any(one["value"] for one in by_metric(answer).values()):
+    if ask.view.where and not any(one.value for one in by_metric(answer).values()):
         return _no_rows(ask)
-    points = [_point(ask, one) for one in answer["points"]]
+    points = [_point(ask, one) for one in answer.points]
     columns = [Column("what", "What"), Column("value", "Value", "row"), Column("low", "Usual from", "row"),
                Column("high", "to", "row"), Column("verdict", "Verdict")]  # fmt: skip
     rows = [
-        {"what": title_of(one["metric"]), "value": one["value"], **one["usual"], "unit": one["unit"], "verdict": one["verdict"]}
-        for one in answer["numbers"] if one["dimension"] is None
+        {"what": title_of(one.metric), "value": one.value, **plain(one.usual), "unit": one.unit, "verdict": one.verdict}
+        for one in answer.numbers if one.dimension is None
     ]  # fmt: skip
     data = {
-        "when": _when(ask, answer), "points": points, "lead": answer["lead"], "rest": answer["rest"],
+        "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
         "incidents": still_open(ask) if ask.person.may(Role.ANALYST) and ask.person.session else [],
     }  # fmt: skip
-    return Shown("news", data, Table(columns, rows), answer["lead"])
+    return Shown("news", data, Table(columns, rows), answer.lead)
 
 
 def _no_rows(ask: Ask) -> Shown:
@@ -96,7 +96,7 @@ def _no_rows(ask: Ask) -> Shown:
     return Shown("no_rows", {"said": said, "ways": ways}, summary=said)
 
 
-def _nothing(ask: Ask, answer: Mapping[str, Any] | None) -> str:
+def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:
     if answer is None:
         return "News cover up to a year: take fewer days to see what is unusual."
     if ask.view.where:
@@ -104,29 +104,29 @@ def _nothing(ask: Ask, answer: Mapping[str, Any] | None) -> str:
     return "These days have not begun."
 
 
-def _point(ask: Ask, one: Number) -> dict[str, Any]:
+def _point(ask: Ask, one: NewsPoint) -> dict[str, Any]:
     """Return a point with its head cut around its value, and the way to its rows."""
-    value = near(one["value"], one["unit"])
-    start, _, rest = one["head"].rpartition(value)
+    value = near(one.value, one.unit)
+    start, _, rest = one.head.rpartition(value)
     where = {
-        name: values[0] for name, values in one["where"].items() if tuple(values) != tuple(ask.view.where.get(name, ()))
+        name: values[0] for name, values in one.where.items() if tuple(values) != tuple(ask.view.where.get(name, ()))
     }
-    things = f"{one['n']:,} {one['things']}" if one["things"] and one["n"] else "Its rows"
+    things = f"{one.n:,} {one.things}" if one.things and one.n else "Its rows"
     return {
-        "start": start, "value": value, "end": rest, "change": one["change"], "because": one["because"],
-        "usual": (one["in_words"] or "").partition(";")[0], "way": one["way"] or "", "things": things,
-        "rows": ask.explained(one["metric"], where=where),
+        "start": start, "value": value, "end": rest, "change": one.change, "because": one.because,
+        "usual": (one.in_words or "").partition(";")[0], "way": one.way or "", "things": things,
+        "rows": ask.explained(one.metric, where=where),
     }  # fmt: skip
 
 
-def _when(ask: Ask, answer: Mapping[str, Any]) -> str:
+def _when(ask: Ask, answer: NewsAnswer) -> str:
     """Say at what moment this is so, of which days, and against which."""
     now = ask.now.astimezone(ask.tenant.tz)
     days = PRESETS[ask.view.range].lower() if ask.view.range in PRESETS else ask.view.title
     said = f"{now:%A} {now.day} {now:%B}, {now:%H:%M} · {days}"
-    if answer["before"] is None:
+    if answer.before is None:
         return said
-    first, last = (datetime.fromisoformat(text) for text in answer["before"])
+    first, last = (datetime.fromisoformat(text) for text in answer.before)
     against = _span(first, last - timedelta(microseconds=1))
     same = f" ({COMPARED[ask.view.compare].lower()})" if ask.view.compare not in ("previous", "none") else ""
     return f"{said} against {against}{same}"

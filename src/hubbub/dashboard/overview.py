@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from hubbub.dashboard import news
 from hubbub.dashboard.ask import Ask
@@ -17,6 +16,7 @@ from hubbub.dashboard.why import why
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.window import Grain, day_of, first_day, next_first_day
+from hubbub.news.answer import NewsAnswer, NewsNumber
 
 CARDS = ("messages", "conversations_started", "active_contacts", "first_response_ms.p50", "escalation_rate", "csat")
 FIRST, SLOWEST = "first_response_ms.p50", "first_response_ms.p90"
@@ -52,7 +52,7 @@ def _is_slack(ask: Ask) -> bool:
     return ask.once("slack", only)
 
 
-def _found(ask: Ask) -> Mapping[str, Any] | None:
+def _found(ask: Ask) -> NewsAnswer | None:
     """Return the news of these days, with the course of whatever a card may show."""
     return news.found(ask, [ask.timed(name) for name in (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST)])
 
@@ -74,7 +74,7 @@ def _chosen(ask: Ask) -> str:
     return asked if asked in metrics else news.leading(_found(ask), metrics) or metrics[0]
 
 
-def _beside(ask: Ask) -> dict[str, news.Number]:
+def _beside(ask: Ask) -> dict[str, NewsNumber]:
     metrics = _metrics(ask)
     known = news.by_metric(_found(ask))
     return {name: known[name] for name in metrics if name in known}
@@ -92,15 +92,9 @@ def _chart(ask: Ask) -> Shown:
     name = _chosen(ask)
     number = _beside(ask).get(name)
     days = (min(ask.view.after, day_of(ask.now, ask.tenant.tz) + timedelta(days=1)) - ask.view.first).days
-    if (
-        number
-        and number["unit"] == Unit.SHARE
-        and ask.grain == "day"
-        and days > 7
-        and (number["n"] or 0) < FEW_A_DAY * days
-    ):
+    if number and number.unit == Unit.SHARE and ask.grain == "day" and days > 7 and (number.n or 0) < FEW_A_DAY * days:
         shown = over_time(ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True, grain="week")
-        about = f"Drawn by week: a day has {(number['n'] or 0) / days:.0f} on average."
+        about = f"Drawn by week: a day has {(number.n or 0) / days:.0f} on average."
         return shown if shown.empty else replace(shown, note=about)
     return over_time(
         ask, [name], titles=[_titles(ask).get(name, title_of(name))], compare=True,

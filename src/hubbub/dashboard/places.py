@@ -9,11 +9,12 @@ from hubbub.dashboard.ask import Ask, Found
 from hubbub.dashboard.build import NOTHING_HERE, change_of, filter_first, unit_of, way_beyond
 from hubbub.dashboard.components import Column, Shown, Table
 from hubbub.dashboard.names import labels
-from hubbub.dashboard.news import Number, sliced
+from hubbub.dashboard.news import sliced
 from hubbub.dashboard.sparks import share_bar
 from hubbub.metrics.catalogue import askable, find, title_of
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import NONE
+from hubbub.news.answer import NewsNumber
 
 MOST = 40
 """Rows that are shown; the table behind has all."""
@@ -92,7 +93,10 @@ def _row(
 
 
 def _shown(
-    row: Mapping[str, Any], known: Sequence[str], noise: Mapping[tuple[str, str, str], Number], share: float
+    row: Mapping[str, Any],
+    known: Sequence[str],
+    noise: Mapping[tuple[str, str | None, str | None], NewsNumber],
+    share: float,
 ) -> dict[str, Any]:
     """Return a row as it is drawn: a change that is within the noise of its row is not shown, one beyond has its color."""
     dimension, value = ("channel_id", row["room"]) if row["level"] or row["room"] else ("channel", row["channel"])

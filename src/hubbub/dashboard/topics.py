@@ -13,6 +13,7 @@ from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table,
 from hubbub.dashboard.conversations import local, raw_event
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadQuestionError
+from hubbub.model.plain import plain as plain_values
 from hubbub.model.question import NONE
 from hubbub.model.window import local_midnight
 from hubbub.query.classified import flagged
@@ -145,15 +146,15 @@ def _unfilterable(ask: Ask) -> str:
     return f"This is worked out over everything, and not by {', '.join(names)}: take filters away." if names else ""
 
 
-def _span(ask: Ask) -> dict[str, str]:
-    return {"start": ask.view.first.isoformat(), "end": ask.view.after.isoformat()}
+def _span(ask: Ask) -> tuple[str, str]:
+    return ask.view.first.isoformat(), ask.view.after.isoformat()
 
 
 def _movers(ask: Ask) -> Shown:
     if why := _unfilterable(ask):
         return Shown(empty=why)
-    answer = ask.kept("trends", **_span(ask), grain="total")
-    moved = answer["rows"][0]["movers"] if answer["rows"] else []
+    answer = ask.kept(ask.engine.answers.trends, *_span(ask), grain="total")
+    moved = answer.rows[0].movers if answer.rows else []
     if not moved:
         return Shown(
             empty="There are no classified messages in both these days and as many before: nothing to compare."
@@ -162,7 +163,7 @@ def _movers(ask: Ask) -> Shown:
         Column("topic", "Topic"), Column("previous_share", "Share before", "share"), Column("share", "Share now", "share"),
         Column("points", "Change, points", "number"), Column("count", "Messages", "count"),
     ]  # fmt: skip
-    rows = [{**row, "points": round(100 * row["change"], 1)} for row in moved]
+    rows = [{**plain_values(row), "points": round(100 * row.change, 1)} for row in moved]
     links = [
         {
             "topic": ask.link(view=ask.view.with_filter("topic", row["topic"])),
@@ -185,7 +186,7 @@ def _movers(ask: Ask) -> Shown:
 def _hotspots(ask: Ask) -> Shown:
     if why := _unfilterable(ask):
         return Shown(empty=why)
-    found = ask.kept("hotspots", **_span(ask))["rows"]
+    found = ask.kept(ask.engine.answers.hotspots, *_span(ask)).rows
     if not found:
         return Shown(empty=NO_TOPICS)
     columns = [
@@ -194,7 +195,7 @@ def _hotspots(ask: Ask) -> Shown:
         Column("lower_bound", "At least (95 %)", "share"), Column("verdict", "Verdict"),
     ]  # fmt: skip
     rows = [
-        {**row, "verdict": "strong hotspot" if row["strong"] else "hotspot" if row["hotspot"] else None}
+        {**plain_values(row), "verdict": "strong hotspot" if row.strong else "hotspot" if row.hotspot else None}
         for row in found
     ]
     links = [
@@ -209,7 +210,7 @@ def _hotspots(ask: Ask) -> Shown:
     hot = sum(row["hotspot"] for row in rows)
     note = (
         f"A hotspot has {HOTSPOT_MIN} classified messages or more and a share above {HOTSPOT_RATIO:.0%}; a strong one's share lies "
-        f"above the tenant's own ({shown(found[0]['tenant_ratio'], 'share')}) even at its least (95 %). "
+        f"above the tenant's own ({shown(found[0].tenant_ratio, 'share')}) even at its least (95 %). "
         f"{rule_text(ask.tenant.hotspot_tones)}"
     )
     said = (
@@ -229,8 +230,8 @@ def _where(ask: Ask) -> Mapping[str, Sequence[str]]:
         return {**ask.view.where, "channel_id": (ask.param("room"),)}
     if ask.view.where:
         return ask.view.where
-    worst = ask.kept("hotspots", **_span(ask))["rows"][:1]
-    return {"channel_id": (str(worst[0]["channel_id"]),)} if worst else {}
+    worst = ask.kept(ask.engine.answers.hotspots, *_span(ask)).rows[:1]
+    return {"channel_id": (worst[0].channel_id,)} if worst else {}
 
 
 def _messages(ask: Ask) -> Shown:

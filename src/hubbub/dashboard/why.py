@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from hubbub.dashboard.ask import Ask
@@ -13,30 +12,32 @@ from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import title_of
 from hubbub.metrics.definition import Unit
+from hubbub.news.answer import NewsNumber
 from hubbub.news.causes import Cause, causes, made_of
 from hubbub.news.sentences import step
+from hubbub.query.changes import Changes
 from hubbub.reports.formatting import near
 
 
-def why(ask: Ask, metric: str, number: Mapping[str, Any] | None) -> Shown:
+def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
     """Show what moved a metric between the view's days and those it is compared with."""
     if ask.view.compared is None:
         nothing = "All time has nothing before it." if ask.view.range == "all" else "Choose a comparison."
         return Shown(empty=f"{nothing} What moved a number is a question of two periods: choose a comparison.")
-    name = made_of(metric, (number["previous"] or number["value"]) if number else None)
+    name = made_of(metric, (number.previous or number.value) if number else None)
     try:
         answer = ask.kept(
-            "changes", metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
+            ask.engine.answers.changes, metrics=name, start=ask.view.first.isoformat(), end=ask.view.after.isoformat(),
             where={k: list(v) for k, v in ask.view.where.items()}, compare=ask.view.compared, include_bots=ask.view.bots,
             limit=100,
         )  # fmt: skip
     except BadQuestionError as error:
         return Shown(empty=error.message)
-    if answer["difference"] is None:
+    if answer.difference is None:
         return Shown(empty="There is nothing to compare with.")
     found, unit = causes(answer), unit_of(name)
     said = _said(name, answer, unit)
-    if number is not None and number["verdict"] == "usual":
+    if number is not None and number.verdict == "usual":
         said = f"{said}, which is within its usual range"
     if not found.rows:
         return Shown(empty=f"{said}. {found.left_out}" if found.left_out else f"{said}.")
@@ -52,9 +53,9 @@ def why(ask: Ask, metric: str, number: Mapping[str, Any] | None) -> Shown:
     return Shown("why", data, Table(columns, rows, links), said)
 
 
-def _said(name: str, answer: Mapping[str, Any], unit: str) -> str:
-    difference = answer["difference"]
-    there = f"from {near(answer['before'], unit)} to {near(answer['after'], unit)}"
+def _said(name: str, answer: Changes, unit: str) -> str:
+    difference = answer.difference
+    there = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
     return (
         f"{title_of(name)} went {there}, {step(difference, unit)}"
         if difference

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics import (
@@ -125,22 +124,45 @@ def find(name: str) -> Asked:
     raise BadQuestionError(f"metric {name[:80]!r} is not in the catalogue{nearest(name, names())}")
 
 
-def entries() -> list[dict[str, Any]]:
-    """Return the catalogue as plain rows: name, title, definition, unit, which way is better, dimensions, grains."""
+@dataclass(frozen=True, slots=True)
+class MetricEntry:
+    """A metric of the catalogue."""
+
+    name: str
+    title: str
+    """What people call it."""
+    definition: str
+    unit: str
+    better: Better | None
+    """Which way it should go; null where neither is good by itself."""
+    kind: str
+    statistics: Sequence[str]
+    """Asked for as <name>.<statistic>; empty: it is asked for by its name."""
+    dimensions: Sequence[str]
+    grains: Sequence[str]
+    rollup: str
+    """What is counted together with it, by one statement."""
+    state: bool
+    """Whether it is about a moment, and not about a range."""
+    definition_version: int
+
+
+def entries() -> list[MetricEntry]:
+    """Return the catalogue, in the order of its declarations."""
     return [
-        {
-            "name": name,
-            "title": title_of(name),
-            "definition": metric.doc,
-            "unit": metric.unit.value,
-            "better": metric.better,
-            "kind": type(metric).__name__.lower(),
-            "statistics": list(STATISTICS) if isinstance(metric, Quantiles) else [],
-            "dimensions": askable(rollup),
-            "grains": [grain.value for grain in Grain if grain is not Grain.TOTAL],
-            "rollup": rollup.name,
-            "state": isinstance(metric, State),
-            "definition_version": DEFINITION_VERSION,
-        }
+        MetricEntry(
+            name=name,
+            title=title_of(name),
+            definition=metric.doc,
+            unit=metric.unit.value,
+            better=metric.better,
+            kind=type(metric).__name__.lower(),
+            statistics=list(STATISTICS) if isinstance(metric, Quantiles) else [],
+            dimensions=askable(rollup),
+            grains=[grain.value for grain in Grain if grain is not Grain.TOTAL],
+            rollup=rollup.name,
+            state=isinstance(metric, State),
+            definition_version=DEFINITION_VERSION,
+        )
         for name, (metric, rollup) in METRICS.items()
     ]

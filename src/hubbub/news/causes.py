@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hubbub.metrics.definition import WITHIN, Unit
+from hubbub.query.changes import Changes, Part
 from hubbub.query.distributions import QUANTILES
 
 MOST = 6
@@ -63,14 +63,14 @@ def made_of(metric: str, near: float | None) -> str:
     return f"{name}.{min(WITHIN, key=lambda limit: abs(math.log(WITHIN[limit] / near)))}"
 
 
-def causes(changes: Mapping[str, Any]) -> Causes:
+def causes(changes: Changes) -> Causes:
     """Return the causes in an answer of `changes`."""
-    difference, unit = changes["difference"], changes["unit"]
+    difference, unit = changes.difference, changes.unit
     if not difference:
         return Causes("", (), "")
-    dimensions: Mapping[str, Mapping[str, Any]] = changes["dimensions"]
-    known = {name: [row for row in dimensions[name]["rows"] if row["value"] is not None] for name in dimensions}
-    wholes = [name for name in dimensions if len(dimensions[name]["rows"]) < 2]
+    dimensions = changes.dimensions
+    known = {name: [row for row in dimensions[name].rows if row.value is not None] for name in dimensions}
+    wholes = [name for name in dimensions if len(dimensions[name].rows) < 2]
     able = [name for name in _in_order(known) if name not in wholes and known[name]]
     if not able:
         return Causes("", (), _wholes(wholes))
@@ -78,62 +78,61 @@ def causes(changes: Mapping[str, Any]) -> Causes:
     dimension = next(name for name in able if _greatest_share(known[name], difference) >= min(most, NEARLY * most))
     rows = known[dimension]
     moving = [row for row in rows if _matters(row, difference, unit)]
-    doubles = {_key(row): row["value"] for row in known.get("channel", [])} if dimension == "channel_id" else {}
+    doubles = {_key(row): row.value for row in known.get("channel", [])} if dimension == "channel_id" else {}
     top = tuple(
-        Cause(
-            dimension, row["value"], row["before"], row["after"], row["n"], row["contribution"], row["contribution"] / difference,
-            str(doubles.get(_key(row), "")),
-        )
-        for row in moving[:MOST]
-    )  # fmt: skip
-    others = (dimensions[dimension]["others"] or {}).get("count", 0)
-    quiet = len(dimensions[dimension]["rows"]) - len(top) + others
+        _cause(dimension, row, row.contribution / difference, doubles.get(_key(row)) or "") for row in moving[:MOST]
+    )
+    others = dimensions[dimension].others
+    quiet = len(dimensions[dimension].rows) - len(top) + (others.count if others else 0)
     return Causes(dimension, top, _left_out(dimension, quiet, [name for name in able if name != dimension], wholes))
 
 
-def only(changes: Mapping[str, Any], dimension: str) -> Cause | None:
+def only(changes: Changes, dimension: str) -> Cause | None:
     """Return the only value of a dimension that has all of a number, else None."""
-    rows = changes["dimensions"].get(dimension, {}).get("rows", [])
-    if len(rows) != 1 or rows[0]["value"] is None:
+    parts = changes.dimensions.get(dimension)
+    if parts is None or len(parts.rows) != 1 or parts.rows[0].value is None:
         return None
-    row = rows[0]
-    return Cause(dimension, row["value"], row["before"], row["after"], row["n"], row["contribution"], 1.0)
+    return _cause(dimension, parts.rows[0], 1.0)
 
 
-def _in_order(known: Mapping[str, Sequence[Any]]) -> list[str]:
+def _cause(dimension: str, row: Part, share: float, same: str = "") -> Cause:
+    return Cause(dimension, row.value or "", row.before, row.after, row.n, row.contribution, share, same)
+
+
+def _in_order(known: Mapping[str, Sequence[Part]]) -> list[str]:
     return sorted(known, key=lambda name: FINE.index(name) if name in FINE else len(FINE))
 
 
-def _greatest_share(rows: Sequence[Mapping[str, Any]], difference: float) -> float:
+def _greatest_share(rows: Sequence[Part], difference: float) -> float:
     """Return the greatest share of the difference among the rows."""
-    return max((float(row["contribution"]) / difference for row in rows), default=0.0)
+    return max((row.contribution / difference for row in rows), default=0.0)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("before", "after", "n", "n_before", "contribution"))
+def _key(row: Part) -> tuple[float | None, ...]:
+    return row.before, row.after, row.n, row.n_before, row.contribution
 
 
-def _matters(row: Mapping[str, Any], difference: float, unit: str) -> bool:
+def _matters(row: Part, difference: float, unit: str) -> bool:
     """Whether a part made at least a tenth of the difference, and more than chance would."""
-    moved = abs(float(row["contribution"]))
+    moved = abs(row.contribution)
     return moved >= LEAST_SHARE * abs(difference) and moved > CHANCE * _error(row, difference, unit)
 
 
-def _error(row: Mapping[str, Any], difference: float, unit: str) -> float:
+def _error(row: Part, difference: float, unit: str) -> float:
     """Return the standard error of a contribution: for counts, or for shares and durations by their weight in the whole."""
     if unit == Unit.COUNT:
-        return math.sqrt(max(1.0, row["n"] + row["n_before"]) / 2)
-    if row["before"] is None or row["after"] is None:
+        return math.sqrt(max(1.0, row.n + row.n_before) / 2)
+    if row.before is None or row.after is None:
         return 0.0
-    own = row["after"] - row["before"]
-    both = [(value, n) for value, n in ((row["after"], row["n"]), (row["before"], row["n_before"])) if n]
+    own = row.after - row.before
+    both = [(value, n) for value, n in ((row.after, row.n), (row.before, row.n_before)) if n]
     if unit == Unit.SHARE:
         spread = sum(p * (1 - p) / n for p, n in both)
     elif unit == Unit.MS:  # durations spread at least as far as their mean
         spread = sum(mean * mean / n for mean, n in both)
     else:
         return 0.0
-    return math.sqrt(spread) * abs(row["rate"] / own) if own else 0.0
+    return math.sqrt(spread) * abs(row.rate / own) if own else 0.0
 
 
 def _left_out(dimension: str, quiet: int, others: Sequence[str], wholes: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import askable, find
@@ -22,6 +21,7 @@ from hubbub.news.candidates import CANDIDATES, Candidate
 from hubbub.news.causes import Cause, causes, made_of, only
 from hubbub.news.judge import Judged, Verdict, Way, judged
 from hubbub.query.changes import changes_of
+from hubbub.query.freshness import Freshness, fresh
 from hubbub.query.result import Cell, Row
 from hubbub.query.usual import Ask, Usual, UsualRow, usual_of_each
 from hubbub.query.usual_stretch import Stretch, usual_of_stretch
@@ -95,24 +95,11 @@ class News:
     points: tuple[Point, ...]
     rest: str
     numbers: tuple[Number, ...]
-    freshness: Mapping[str, Any]
+    freshness: Freshness
 
     def number(self, metric: str) -> Number | None:
         """Return the judged number of a metric for the whole, or None."""
         return next((n for n in self.numbers if n.metric == metric and not n.dimension), None)
-
-    def public(self, tenant: Tenant) -> dict[str, Any]:
-        """Return the public form: plain values, moments in the tenant's zone."""
-        return {
-            "from": self.start.astimezone(tenant.tz).isoformat(),
-            "to": self.end.astimezone(tenant.tz).isoformat(),
-            "before": [at.astimezone(tenant.tz).isoformat() for at in self.before] if self.before else None,
-            "lead": self.lead,
-            "rest": self.rest,
-            "points": [_point(point) for point in self.points],
-            "numbers": [{**_number(number), **_course(number, tenant)} for number in self.numbers],
-            "freshness": dict(self.freshness),
-        }
 
 
 def news(
@@ -124,17 +111,18 @@ def news(
     With a `grain` its metrics have a course; each value of a dimension of `by` has a number, too.
     """
     question = replace(question, compare=question.compare or compared(question, now))
-    numbers, answer = _judge_all(ask, reading, tenant, question, now)
+    numbers, judged_by = _judge_all(ask, reading, tenant, question, now)
+    begun = question.start < now
+    freshness = judged_by or fresh(question, tenant, now, live_windows=int(question.end > now))
     worst = sorted(_once([number for number in numbers if number.judged.verdict is Verdict.NEWS]), key=_rank)[:most]
     points = tuple(_point_of(ask, tenant, question, now, number, label) for number in worst)
-    span = answer.get("compared_with")
+    span = freshness.compared_with
     before = (datetime.fromisoformat(span[0]), datetime.fromisoformat(span[1])) if span else None
     known = [number for number in numbers if not number.dimension and number.judged.verdict is not Verdict.UNKNOWN]
-    begun = question.start < now
     return News(
         question.start, min(question.end, now) if begun else question.end, before,
         sentences.lead(points, known) if begun else "These days have not begun.", points,
-        sentences.rest(points, known), tuple(numbers), answer,
+        sentences.rest(points, known), tuple(numbers), freshness,
     )  # fmt: skip
 
 
@@ -163,8 +151,8 @@ def _knows(metric: str, dimensions: Sequence[str]) -> bool:
 
 def _judge_all(
     ask: Ask, reading: Transaction, tenant: Tenant, question: Question, now: datetime
-) -> tuple[list[Number], Mapping[str, Any]]:
-    """Return every judged number, of the whole and of slices, and the freshness."""
+) -> tuple[list[Number], Freshness | None]:
+    """Return every judged number, of the whole and of slices, and the freshness; None where nothing is judged."""
     candidates = _candidates(question)
     by_metric = {candidate.metric: candidate for candidate in candidates if not candidate.by}
     of_whole = [
@@ -173,11 +161,11 @@ def _judge_all(
     ]
     comparable = _is_comparable(question, now)
     if not of_whole or question.start >= now or question.end - question.start > LONGEST:
-        return [], {}
+        return [], None
     groups = [(tuple(of_whole), ()), *(((c.metric,), (c.by,)) for c in candidates if c.by), *_slices(question)]
     question, grain = replace(question, grain=Grain.TOTAL, by=()), question.grain
     numbers: list[Number] = []
-    freshness: Mapping[str, Any] = {}
+    freshness: Freshness | None = None
     for metrics, by in groups:
         split = replace(question, metrics=metrics, by=by)
         answer = ask(split)
@@ -215,8 +203,8 @@ def _is_comparable(question: Question, now: datetime) -> bool:
 def _judged(
     stretch: Stretch, by: tuple[str, ...], row: Row | None, candidate: Candidate | None, *, comparable: bool
 ) -> Number:
-    pair = (row.compare or {}).get(stretch.metric, {}) if row is not None else {}
-    previous = pair.get("previous")
+    pair = (row.compare or {}).get(stretch.metric) if row is not None else None
+    previous = pair.previous if pair is not None else None
     slice_ = "".join(value if value is not None else NONE for value in stretch.dims)
     held = previous if comparable else None
     verdict = judged(stretch.metric, stretch.cell, stretch.usual, held, candidate if slice_ != NONE else None)
@@ -277,37 +265,3 @@ def _cause(ask: Ask, tenant: Tenant, narrowed: Question, now: datetime, number: 
         if whole is not None:
             return whole
     return next((row for row in causes(change).rows if row.share >= LEAST_CAUSE), None)
-
-
-def _number(number: Number) -> dict[str, Any]:
-    cell, usual = number.cell, number.usual
-    return {
-        "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,
-        "value": cell.value, "n": cell.n, "state": cell.state, "previous": number.previous,
-        "usual": {"median": usual.median, "spread": usual.spread, "n": usual.n, "low": usual.low, "high": usual.high},
-        "verdict": number.judged.verdict.value, "way": number.judged.way.value or None, "size": round(number.judged.size, 3),
-    }  # fmt: skip
-
-
-def _course(number: Number, tenant: Tenant) -> dict[str, Any]:
-    rows = [
-        {
-            "window": row.start.astimezone(tenant.tz).isoformat(), "value": row.cell.value, "n": row.cell.n,
-            "state": row.cell.state, "low": row.usual.low, "high": row.usual.high, "median": row.usual.median,
-        }
-        for row in number.course
-    ]  # fmt: skip
-    return {"course": rows} if rows else {}
-
-
-def _point(point: Point) -> dict[str, Any]:
-    cause = point.cause
-    return {
-        **_number(point.number), "head": point.head, "things": point.things, "change": point.change,
-        "in_words": point.usual or None, "because": point.because or None, "sentence": point.sentence,
-        "cause": {
-            "dimension": cause.dimension, "value": cause.value, "before": cause.before, "after": cause.after, "n": cause.n,
-            "contribution": cause.contribution, "share": cause.share, "same": cause.same or None,
-        } if cause else None,
-        "where": {name: list(values) for name, values in point.where.items()},
-    }  # fmt: skip

@@ -16,6 +16,7 @@ from hubbub.errors import NOT_NOW, BadQuestionError, HubbubError, WindowFrozenEr
 from hubbub.facts.moments import micros, moment
 from hubbub.metrics.catalogue import DEFINITION_VERSION
 from hubbub.metrics.snapshots import PROVISIONAL_FOR, SECTIONS, Kind
+from hubbub.model.plain import plain
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window, day_of, first_day, local_midnight, next_first_day
@@ -175,7 +176,7 @@ def _document(answer: Answer, row: int) -> dict[str, Any]:
     numbers = {
         section: {name: values[metric] for name, metric in fields.items()} for section, fields in SECTIONS.items()
     }
-    return {**numbers, "complete": answer.freshness["complete"], "gaps": answer.freshness.get("gaps", [])}
+    return {**numbers, "complete": answer.freshness.complete, "gaps": plain(answer.freshness.gaps or [])}
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:

@@ -13,16 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
 from hubbub.clock import Clock
 from hubbub.control.cache import Cache, Kept, Stamp
 from hubbub.metrics.catalogue import DEFINITION_VERSION
+from hubbub.model.plain import plain, typed
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import day_of
 from hubbub.telemetry import CACHE
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class Part(StrEnum):
@@ -38,7 +44,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """How an operation's answers are kept: the setting that says for how many seconds, and what drops them sooner."""
+    """How a method's answers are cached: the setting that says for how many seconds, and what drops them sooner."""
 
     tier: str
     parts: tuple[Part, ...]
@@ -46,28 +52,34 @@ class Rule:
     """The setting when its parameter `days` is more than one."""
 
 
-RULES: dict[str, Rule] = {
-    "states": Rule("realtime", (Part.NUMBERS,)),
-    "dashboard": Rule("dashboard", (Part.NUMBERS,), tier_of_days="period"),
-    "changes": Rule("period", (Part.NUMBERS,)),
-    "usual": Rule("period", (Part.NUMBERS,)),
-    "news": Rule("period", (Part.NUMBERS,)),
-    "trends": Rule("period", (Part.NUMBERS,)),
-    "hotspots": Rule("period", (Part.NUMBERS,)),
-    "snapshots": Rule("snapshots", (Part.SNAPSHOTS,)),
-    "query": Rule("realtime", (Part.NUMBERS, Part.EVENTS)),  # a question may be about what was sent a moment ago
-}
-"""Every operation whose answers are kept, by its name; their first parameter is the tenant."""
+def cacheable(tier: str, *parts: Part, tier_of_days: str | None = None) -> Callable[[F], F]:
+    """Declare that a method's answers may be cached. Its first parameter is the tenant, the others are plain values."""
+
+    def declare(method: F) -> F:
+        vars(method)["rule"] = Rule(tier, parts, tier_of_days)
+        return method
+
+    return declare
+
+
+def rule_of(method: Callable[..., object]) -> Rule:
+    """Return how a method's answers are cached; raises LookupError for one whose answers are not."""
+    rule: Rule | None = getattr(method, "rule", None)
+    if rule is None:
+        raise LookupError(f"the answers of {method.__qualname__} are not cached")
+    return rule
+
 
 _ALL = "all"
 """A tag of every answer."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An operation with its parameters: the key and tags that its answer is kept under, and for how many seconds."""
+class Asked(Generic[R]):
+    """A method with its parameters: the key and tags that its answer is cached under, and for how many seconds."""
 
-    name: str
+    method: Callable[..., R]
+    tenant: str
     params: Mapping[str, Any]
     key: str
     tags: tuple[str, ...]
@@ -93,13 +105,12 @@ class _Flight:
 
 
 class CachedAnswers:
-    """Asks operations, and keeps what they answer. May be used from any thread."""
+    """Asks methods of services, and caches what they answer. May be used from any thread."""
 
     def __init__(
         self,
         cache: Cache,
         seconds: Mapping[str, float],
-        operation: Callable[[str], Callable[..., Any]],
         tenant: Callable[[str], Tenant],
         clock: Clock,
         refresh: Callable[[Tenant], object] = lambda _: None,
@@ -108,39 +119,33 @@ class CachedAnswers:
         """`refresh` folds what waits of a tenant, and drops what it changes. `gaps` tells those of its sources."""
         self.cache = cache
         self._seconds = seconds
-        self._operation = operation
         self._tenant = tenant
         self._clock = clock
         self._refresh = refresh
         self._gaps = gaps
-        self._defaults: dict[str, dict[str, Any]] = {}
         self._told: dict[int, tuple[Tenant, str]] = {}
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
         self._lock = threading.Lock()
 
-    def asked(self, name: str, tenant: str, **params: Any) -> Asked:
-        """Name an answer of one of RULES; raises NotFoundError for an unknown tenant.
+    def asked(
+        self, method: Callable[Concatenate[str, P], R], tenant: str, /, *args: P.args, **params: P.kwargs
+    ) -> Asked[R]:
+        """Name the answer of a method that is `cacheable`; raises NotFoundError for an unknown tenant.
 
-        Its key holds all that the answer depends on but what is stored: operation, parameters, all that is known of the tenant
+        Its key holds all that the answer depends on but what is stored: method, parameters, all that is known of the tenant
         (number, zone, retention), the gaps of its sources, its local day, and the version of the metrics' definitions.
         """
-        rule, one = RULES[name], self._tenant(tenant)
-        params = {**self._defaults_of(name), **params}  # left out and given as it is anyway are the same question
-        tier = rule.tier_of_days if rule.tier_of_days is not None and params.get("days", 1) > 1 else rule.tier
+        rule, one = rule_of(method), self._tenant(tenant)
+        given = _parameters(method, args, params)
+        tier = rule.tier_of_days if rule.tier_of_days is not None and given.get("days", 1) > 1 else rule.tier
         day = day_of(self._clock(), one.tz).isoformat()
-        told = json.dumps([name, params, self._told_of(one), self._gaps(one), day, DEFINITION_VERSION], sort_keys=True)
+        about = [method.__qualname__, given, self._told_of(one), self._gaps(one), day, DEFINITION_VERSION]
+        told = json.dumps(about, sort_keys=True)
         digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         tags = (_ALL, *(f"{one.no}:{part}" for part in rule.parts))
         return Asked(
-            name, {"tenant": tenant, **params}, f"{one.no}:{digest}", tags, self._seconds[tier],
-            Part.EVENTS not in rule.parts,
-        )  # fmt: skip
-
-    def _defaults_of(self, name: str) -> dict[str, Any]:
-        if name not in self._defaults:
-            given = inspect.signature(self._operation(name)).parameters.values()
-            self._defaults[name] = {p.name: p.default for p in given if p.default is not p.empty}
-        return self._defaults[name]
+            method, tenant, given, f"{one.no}:{digest}", tags, self._seconds[tier], Part.EVENTS not in rule.parts
+        )
 
     def _told_of(self, tenant: Tenant) -> str:
         """Return all that is known of a tenant as text, written once for as long as it is the same object."""
@@ -149,21 +154,19 @@ class CachedAnswers:
             known = self._told[tenant.no] = tenant, repr(tenant)
         return known[1]
 
-    def look(self, asked: Asked) -> Answered | None:
+    def look(self, asked: Asked[R]) -> Answered | None:
         """Return the answer that is kept, if there is one."""
         return self._found(self.cache.get(asked.key, asked.tags)[0])
 
-    def work(self, asked: Asked, *, fresh: bool = False) -> Answered | Future[Answered]:
+    def work(self, asked: Asked[R], *, fresh: bool = False) -> Answered | Future[Answered]:
         """Return the cached answer, or work it out, or return what it will be when another thread is working it out already.
 
-        `fresh` works it out in any case, and keeps it. Raises what the operation raises; errors are not kept.
+        `fresh` works it out in any case, and keeps it. Raises what the method raises; errors are not cached.
         """
         found = None if fresh else self.look(asked)
         if found is not None:
             return found
-        self._refresh(
-            self._tenant(asked.params["tenant"])
-        )  # first: what it changes would drop the answer that asked for it
+        self._refresh(self._tenant(asked.tenant))  # first: what it changes would drop the answer that asked for it
         stamp = self.cache.get(asked.key, asked.tags)[1]
         if fresh:
             return self._compute(asked, stamp)
@@ -185,10 +188,14 @@ class CachedAnswers:
                 if self._flights.get((asked.key, stamp)) is mine:
                     del self._flights[asked.key, stamp]
 
-    def answer(self, asked: Asked, *, fresh: bool = False) -> Answered:
+    def answer(self, asked: Asked[R], *, fresh: bool = False) -> Answered:
         """Do the same, and wait for it."""
         found = self.work(asked, fresh=fresh)
         return found.result() if isinstance(found, Future) else found
+
+    def value(self, asked: Asked[R]) -> R:
+        """Do the same, and return what the method returns."""
+        return typed(_returned(asked.method), msgspec.json.decode(self.answer(asked).body))
 
     def drop(self, tenants: Iterable[Tenant | int], *parts: Part) -> None:
         """Drop the answers that depend on these parts (all when none is given) of these tenants (or their numbers)."""
@@ -217,11 +224,34 @@ class CachedAnswers:
         CACHE.labels("hit").inc()
         return Answered(kept.body, max(0.0, self._clock().timestamp() - kept.made))
 
-    def _compute(self, asked: Asked, stamp: Stamp, flight: _Flight | None = None) -> Answered:
+    def _compute(self, asked: Asked[R], stamp: Stamp, flight: _Flight | None = None) -> Answered:
         CACHE.labels("miss").inc()
         made = self._clock().timestamp()
-        body = msgspec.json.encode(self._operation(asked.name)(**asked.params))
+        body = msgspec.json.encode(plain(asked.method(asked.tenant, **asked.params)))
         dropped = flight is not None and self._flights.get((asked.key, stamp)) is not flight
         if not dropped:  # else it would be in vain, and take the place of a newer one
             self.cache.put(asked.key, stamp, Kept(body, made), asked.seconds)
         return Answered(body, 0.0)
+
+
+def _parameters(method: Callable[..., object], args: tuple[Any, ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters but the tenant: left out and given as they are anyway are the same question."""
+    names, defaults = _signature(getattr(method, "__func__", method))
+    return {**defaults, **dict(zip(names, args, strict=False)), **params}
+
+
+@cache
+def _signature(function: Callable[..., object]) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """Return the names of a method's parameters after the tenant, and their defaults."""
+    own = [one for one in inspect.signature(function).parameters.values() if one.name not in ("self", "tenant")]
+    return tuple(one.name for one in own), {one.name: one.default for one in own if one.default is not one.empty}
+
+
+def _returned(method: Callable[..., R]) -> type[R]:
+    kind: type[R] = _hints(getattr(method, "__func__", method))["return"]
+    return kind
+
+
+@cache
+def _hints(function: Callable[..., object]) -> dict[str, Any]:
+    return get_type_hints(function)

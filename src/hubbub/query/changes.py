@@ -13,19 +13,19 @@ m(R) may be taken off). A part that is missing in one period changed in volume a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from hubbub.errors import BadQuestionError
 from hubbub.metrics.catalogue import Asked, askable, find
 from hubbub.metrics.definition import WITHIN, Extreme, Quantiles, Ratio, Score, State, Stored, Unit
+from hubbub.model.plain import ABSENT
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain
 from hubbub.query.compare import earlier
 from hubbub.query.queries import Queries, check
-from hubbub.query.result import Answer, Cell, with_state
+from hubbub.query.result import STATED, Answer, Cell, Number
 
 USUAL = ("channel", "channel_id", "account_id", "staff_id", "topic", "intent")
 """Dimensions looked at when none is named."""
@@ -34,24 +34,72 @@ TOP = 10
 MOST = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
-    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`.
-
-    `n` is over how many things the number after goes, `n_before` the same of the one before.
-    """
+    """A dimension's value and what it did to the difference; `volume` and `rate` add up to `contribution`."""
 
     value: str | None
     before: float | None
     after: float | None
     contribution: float
     volume: float
+    """By growing or shrinking beside the others."""
     rate: float
+    """By getting better or worse."""
     n: int = 0
+    """How many things the number after goes over."""
     n_before: int = 0
+    """The same of the one before."""
 
 
-def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int = TOP) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The values of a dimension beyond the greatest, added up."""
+
+    count: int
+    contribution: float
+    volume: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """What the values of a dimension did to a difference, the greatest contributions first."""
+
+    rows: Sequence[Part]
+    others: Others | None
+    """null: all values are in the rows."""
+    unexplained: float | None
+    """What the parts do not add up to; null without a difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The two periods, each from and to, RFC 3339 in the tenant's zone."""
+
+    after: Sequence[str]
+    before: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What contributed to the difference of a number between two periods."""
+
+    metric: str
+    unit: str
+    periods: Periods
+    before: Number
+    after: Number
+    difference: float | None
+    """null where one of both is not known."""
+    dimensions: Mapping[str, Contributions]
+    before__state: str | None = field(default=None, metadata=ABSENT)
+    """Why the number before is not known, or known in part; absent where it is known."""
+    after__state: str | None = field(default=None, metadata=ABSENT)
+    """The same of the number after."""
+
+
+def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int = TOP) -> Changes:
     """Return the difference of one metric and the contribution of each value of `by` (or of the usual dimensions) to it.
 
     The periods are the question's range and what its `compare` names. Per dimension at most `limit` values, the greatest
@@ -66,7 +114,7 @@ def changes(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
         return changes_of(ask, now, tenant, question, limit)
 
 
-def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> dict[str, Any]:
+def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limit: int = TOP) -> Changes:
     """Do the same at the one moment that `Queries.asking` gives."""
     one = find(question.metrics[0])
     _splittable(one)
@@ -75,7 +123,7 @@ def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limi
     allowed = askable(one.rollup)
     by = question.by or tuple(d for d in USUAL if d in allowed)
     compared = earlier(question, tenant, now)
-    periods = [(question.start, min(question.end, now)), compared]
+    periods = ((question.start, min(question.end, now)), compared)
     asked = [
         replace(question, start=start, end=end, by=split, compare=None)
         for split in ((), *((d,) for d in by)) for start, end in periods
@@ -83,20 +131,18 @@ def changes_of(ask: Ask, now: datetime, tenant: Tenant, question: Question, limi
     found = map(ask, asked)
     after, before = (answer.rows[0].cells[one.name] for answer in (next(found), next(found)))
     difference = None if after.value is None or before.value is None else _number(after) - _number(before)
-    return {
-        "metric": one.name,
-        "unit": one.unit.value,
-        "periods": {
-            name: [moment.astimezone(tenant.tz).isoformat() for moment in period]
-            for name, period in zip(("after", "before"), periods, strict=True)
-        },
-        **with_state("before", before),
-        **with_state("after", after),
-        "difference": difference,
-        "dimensions": {
-            name: _dimension(name, one, next(found), next(found), after, before, difference, limit) for name in by
-        },
+    dimensions = {
+        name: _dimension(name, one, next(found), next(found), after, before, difference, limit) for name in by
     }
+    return Changes(
+        one.name, one.unit.value,
+        Periods(*([moment.astimezone(tenant.tz).isoformat() for moment in period] for period in periods)),
+        before.value, after.value, difference, dimensions, _stated(before), _stated(after),
+    )  # fmt: skip
+
+
+def _stated(cell: Cell) -> str | None:
+    return cell.state if cell.state in STATED else None
 
 
 def _splittable(one: Asked) -> None:
@@ -113,7 +159,7 @@ def _splittable(one: Asked) -> None:
 
 def _dimension(
     name: str, one: Asked, after: Answer, before: Answer, whole: Cell, old: Cell, difference: float | None, limit: int
-) -> dict[str, Any]:
+) -> Contributions:
     now, then = (
         {
             row.dims[name]: cell
@@ -124,21 +170,18 @@ def _dimension(
         for answer in (after, before)
     )
     if difference is None:
-        return {"rows": [], "others": None, "unexplained": None}
+        return Contributions([], None, None)
     split = _of_mean if _is_mean(one) else _of_sum
     parts = sorted(
         split(one, now, then, whole, old), key=lambda p: (-abs(p.contribution), p.value is None, p.value or "")
     )
     rest = parts[limit:]
     left = difference - sum(p.contribution for p in parts)
-    return {
-        "rows": [vars(p) for p in parts[:limit]],
-        "others": {
-            "count": len(rest), "contribution": sum(p.contribution for p in rest), "volume": sum(p.volume for p in rest),
-            "rate": sum(p.rate for p in rest),
-        } if rest else None,
-        "unexplained": 0.0 if abs(left) <= 1e-9 * max(1.0, abs(difference), abs(_number(whole))) else left,
-    }  # fmt: skip
+    others = Others(
+        len(rest), sum(p.contribution for p in rest), sum(p.volume for p in rest), sum(p.rate for p in rest)
+    )
+    is_noise = abs(left) <= 1e-9 * max(1.0, abs(difference), abs(_number(whole)))
+    return Contributions(parts[:limit], others if rest else None, 0.0 if is_noise else left)
 
 
 def _is_mean(one: Asked) -> bool:

@@ -6,15 +6,18 @@ Two tiers of an answer: the numbers of the days, and the states, which a screen 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+from hubbub.calculations import Change
 from hubbub.errors import BadQuestionError
+from hubbub.model.plain import ABSENT
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, Window, local_midnight, window_of
+from hubbub.query.freshness import Freshness
 from hubbub.query.queries import Queries
-from hubbub.query.result import Answer, with_state
+from hubbub.query.result import Answer, Number, with_state
 
 DAY = (
     "conversations_started", "active_conversations", "conversations_resolved", "messages_received", "messages_sent",
@@ -29,6 +32,52 @@ AGAINST = {"yesterday": "day", "week": "week"}
 MOST_DAYS = 366
 
 
+@dataclass(frozen=True, slots=True)
+class TodayNumber:
+    """A number of the days so far, and the same part of those compared with."""
+
+    value: Number
+    n: int | None
+    """How many things it goes over."""
+    state: str
+    previous: Number
+    change: Change
+    previous_state: str | None = field(default=None, metadata=ABSENT)
+    """Why the one before is not known, or known in part; absent where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Today so far, or some days, and what is the case now."""
+
+    tenant: str
+    account: str | None
+    """null: all."""
+    zone: str
+    day: str
+    """The last of the days."""
+    days: int
+    today: Mapping[str, TodayNumber]
+    """By metric."""
+    now: Mapping[str, Number | str]
+    """By metric; null with `<metric>.state` beside it where it is not known."""
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """What is the case at a moment."""
+
+    tenant: str
+    account: str | None
+    """null: all."""
+    at: str
+    """RFC 3339, in the tenant's zone."""
+    now: Mapping[str, Number | str]
+    """By metric; null with `<metric>.state` beside it where it is not known."""
+    freshness: Freshness
+
+
 def dashboard(
     queries: Queries,
     tenant: Tenant,
@@ -37,8 +86,8 @@ def dashboard(
     against: str = "yesterday",
     account: str | None = None,
     at: datetime | None = None,
-) -> dict[str, Any]:
-    """Return `today` (value, previous, change, state per metric), `now` (states), of the tenant or one account, and freshness.
+) -> Dashboard:
+    """Return the numbers of some days beside those before, and what is the case now, of the tenant or one account.
 
     `days` local days end with that of the moment `at` (aware; now when None), and are compared with as many days before (whole
     months with whole months); a single day with what `against` names. Raises BadQuestionError.
@@ -64,39 +113,25 @@ def dashboard(
         ],
     )  # fmt: skip
     row = numbers.rows[0]
-    return {
-        "tenant": tenant.id,
-        "account": account,
-        "zone": tenant.zone,
-        "day": day.start.astimezone(tenant.tz).date().isoformat(),
-        "days": days,
-        "today": {
-            name: {"value": cell.value, "n": cell.n, "state": cell.state, **(row.compare or {}).get(name, {})}
-            for name, cell in row.cells.items()
-        },
-        "now": _values(right_now),
-        "freshness": numbers.freshness,
+    before = row.compare or {}
+    today = {
+        name: TodayNumber(
+            cell.value, cell.n, cell.state, before[name].previous, before[name].change, before[name].previous_state
+        )
+        for name, cell in row.cells.items()
     }
+    last = day.start.astimezone(tenant.tz).date().isoformat()
+    return Dashboard(tenant.id, account, tenant.zone, last, days, today, _values(right_now), numbers.freshness)
 
 
-def states(
-    queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None
-) -> dict[str, Any]:
-    """Return the states alone, at a moment (aware; now when None), and when that was.
-
-    One that is not known is None, with the reason beside it as `<metric>.state`.
-    """
+def states(queries: Queries, tenant: Tenant, *, account: str | None = None, at: datetime | None = None) -> States:
+    """Return the states alone, at a moment (aware; now when None), and when that was."""
     now = queries.now()
     day = _day(tenant, now, at)
     where: Mapping[str, tuple[str, ...]] = {"account_id": (account,)} if account is not None else {}
     answer = queries.answer(tenant, Question(STATES, day.start, day.end, where=where))
-    return {
-        "tenant": tenant.id,
-        "account": account,
-        "at": min(day.end, now).astimezone(tenant.tz).isoformat(),
-        "now": _values(answer),
-        "freshness": answer.freshness,
-    }
+    moment = min(day.end, now).astimezone(tenant.tz).isoformat()
+    return States(tenant.id, account, moment, _values(answer), answer.freshness)
 
 
 def _day(tenant: Tenant, now: datetime, at: datetime | None) -> Window:
@@ -108,5 +143,5 @@ def _day(tenant: Tenant, now: datetime, at: datetime | None) -> Window:
     return Window(window_of(at - timedelta(microseconds=1), Grain.DAY, tenant.tz).start, at)
 
 
-def _values(answer: Answer) -> dict[str, Any]:
+def _values(answer: Answer) -> dict[str, Number | str]:
     return {key: value for name, cell in answer.rows[0].cells.items() for key, value in with_state(name, cell).items()}

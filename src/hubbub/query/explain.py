@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -24,22 +24,83 @@ from hubbub.metrics.definition import (
     Stored,
 )  # fmt: skip
 from hubbub.model import calendar, page
+from hubbub.model.plain import ABSENT
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
 from hubbub.query.distributions import spell_of, value_of
+from hubbub.query.freshness import Freshness
 from hubbub.query.hours import open_ms
 from hubbub.query.live import entities, rfc3339
 from hubbub.query.queries import Queries
+from hubbub.query.result import Number
 from hubbub.query.select import Context, counts, filters
 
 PAGE = 50
 MAX_PAGE = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A page of what is behind a number."""
+
+    total: int
+    rows: Sequence[Mapping[str, Any]]
+    """`id`, `time`, whether it `counts` in the numerator, and what its fact has."""
+    next: str | None
+    """Cursor of the page after; null: this is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a number was read from."""
+
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The business hours that durations were counted in."""
+
+    zone: str
+    versions: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A number, and what it is made of."""
+
+    metric: str
+    definition: str
+    definition_version: int
+    unit: str
+    fact: str
+    """What a row of the fact is that it counts."""
+    formula: str
+    numerator_of: str | None = field(default=None, metadata=ABSENT)
+    """What the numerator of a share or mean counts, in words; absent of other numbers."""
+    denominator_of: str | None = field(default=None, metadata=ABSENT)
+    """What its denominator counts."""
+    value: Number
+    numerator: Number
+    """Of a share or mean."""
+    denominator: Number
+    """Of a share or mean."""
+    n: int | None
+    """How many things the value is of."""
+    state: str
+    """Whether the value is settled, and else why not."""
+    parts: Mapping[str, Any]
+    windows: Used
+    events: Behind
+    freshness: Freshness
+    calendar: Hours | None = field(default=None, metadata=ABSENT)
+    """Of a duration in business hours; absent of other numbers."""
+
+
 def explain(
     queries: Queries, tenant: Tenant, question: Question, *, limit: int = PAGE, cursor: str | None = None
-) -> dict[str, Any]:
+) -> Explanation:
     """Explain one metric over `[start, end)`: value, formula, parts, and what it is made of.
 
     `events` are the things counted (the reply of a response, the message of a count, the conversations that are open): first those
@@ -56,32 +117,34 @@ def explain(
         answer = ask(question)
         total, rows, following = _page(Context(reading, tenant, question, (), micros(now)), one, limit, cursor)
     cell = answer.columns[one.name].cell(0)
-    return {
-        "metric": one.name,
-        "definition": one.metric.doc,
-        "definition_version": DEFINITION_VERSION,
-        "unit": one.unit.value,
-        "fact": one.rollup.source.doc,
-        "formula": _formula(one),
-        **_made_of(one),
-        "value": cell.value,
-        "numerator": cell.numerator,
-        "denominator": cell.denominator,
-        "n": cell.n,
-        "state": cell.state,
-        "parts": dict(cell.details or {}),
-        "windows": {"facts": total},
-        "events": {"total": total, "rows": rows, "next": following},
-        "freshness": answer.freshness,
-        **({"calendar": _calendar(tenant, question)} if one.rollup.in_hours else {}),
-    }
+    numerator_of, denominator_of = _made_of(one)
+    return Explanation(
+        metric=one.name,
+        definition=one.metric.doc,
+        definition_version=DEFINITION_VERSION,
+        unit=one.unit.value,
+        fact=one.rollup.source.doc,
+        formula=_formula(one),
+        value=cell.value,
+        numerator=cell.numerator,
+        denominator=cell.denominator,
+        n=cell.n,
+        state=cell.state,
+        parts=cell.details or {},
+        windows=Used(total),
+        events=Behind(total, rows, following),
+        freshness=answer.freshness,
+        numerator_of=numerator_of,
+        denominator_of=denominator_of,
+        calendar=_calendar(tenant, question) if one.rollup.in_hours else None,
+    )
 
 
-def _calendar(tenant: Tenant, question: Question) -> dict[str, Any]:
+def _calendar(tenant: Tenant, question: Question) -> Hours:
     """Return the business hours that spells which end in the range are counted in; they may reach back to any version."""
     last = day_of(question.end - timedelta(microseconds=1), tenant.tz)
     used = [calendar.version_document(v) for v in tenant.calendar.versions if v.valid_from <= last]
-    return {"zone": tenant.zone, "versions": used}
+    return Hours(tenant.zone, used)
 
 
 def _formula(one: Asked) -> str:
@@ -106,8 +169,8 @@ def _formula(one: Asked) -> str:
     return metric.doc
 
 
-def _made_of(one: Asked) -> dict[str, str]:
-    """Return in words what the numerator and the denominator of a share or mean count; nothing of other numbers."""
+def _made_of(one: Asked) -> tuple[str | None, str | None]:
+    """Return in words what the numerator and the denominator of a share or mean count; None of other numbers."""
     metric = one.metric
 
     def meaning(measure: str) -> str:
@@ -118,13 +181,13 @@ def _made_of(one: Asked) -> dict[str, str]:
             f"{'−' if weight < 0 else '+'} {'' if abs(weight) == 1 else f'{abs(weight):g} × '}{meaning(name)}"
             for name, weight in metric.over.items()
         ]
-        return {"numerator_of": " ".join(parts).removeprefix("+ "), "denominator_of": meaning(metric.under)}
+        return " ".join(parts).removeprefix("+ "), meaning(metric.under)
     if isinstance(metric, DistinctRatio):
         who = f"different {metric.member.removesuffix('_id')}s"
-        return {"numerator_of": f"{who}: {meaning(metric.over)}", "denominator_of": f"{who}: {meaning(metric.under)}"}
+        return f"{who}: {meaning(metric.over)}", f"{who}: {meaning(metric.under)}"
     if one.statistic in WITHIN:
-        return {"numerator_of": f"values {STATISTICS[str(one.statistic)]}", "denominator_of": "all values"}
-    return {}
+        return f"values {STATISTICS[str(one.statistic)]}", "all values"
+    return None, None
 
 
 def _page(context: Context, one: Asked, limit: int, cursor: str | None) -> tuple[int, list[dict[str, Any]], str | None]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hubbub.metrics.catalogue import Asked
 from hubbub.model.coverage import WORDS, Gap, Reason
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
+from hubbub.query.freshness import AnswerGap, Freshness
 from hubbub.query.result import UNKNOWN, Column, State
 from hubbub.query.select import Dims
 
@@ -102,7 +102,7 @@ def _mark(column: Column, row: int, *, mostly: bool, is_open: bool) -> None:
         column.states[row] = State.INCOMPLETE
 
 
-def told(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[dict[str, Any]]:
+def told(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[AnswerGap]:
     """Return gaps as an answer's freshness names them: source, range, why and what to do; neighbours of one kind as one."""
     joined: list[tuple[Gap, datetime]] = []
     for gap in sorted(gaps, key=lambda one: (one.integration, one.start)):
@@ -116,23 +116,22 @@ def told(gaps: Sequence[Gap], question: Question, tenant: Tenant) -> list[dict[s
         else:
             joined.append((gap, gap.end))
     return [
-        {
-            "source": gap.name, "integration": gap.integration, "provider": gap.provider,
-            "from": _local(max(gap.start, question.start), tenant), "to": _local(min(end, question.end), tenant),
-            "reason": gap.reason.value, "message": f"{WORDS[gap.reason]}{f': {gap.detail}' if gap.detail else ''}",
-            "action": gap.action or None,
-        }
+        AnswerGap(
+            gap.name, gap.integration, gap.provider,
+            _local(max(gap.start, question.start), tenant), _local(min(end, question.end), tenant),
+            gap.reason.value, f"{WORDS[gap.reason]}{f': {gap.detail}' if gap.detail else ''}", gap.action or None,
+        )
         for gap, end in joined[:MOST]
     ]  # fmt: skip
 
 
-def sentences(freshness: Mapping[str, Any], *, daily: bool = True) -> list[str]:
+def sentences(freshness: Freshness, *, daily: bool = True) -> list[str]:
     """Return what an answer's freshness says of gaps, each in words; without `daily` those of days that are not over."""
     return [
-        f"{gap['source']}: {gap['from'][:16]} to {gap['to'][:16]} is not complete: {gap['message']}"
-        f"{'. ' + gap['action'] if gap['action'] else ''}"
-        for gap in (*freshness.get("gaps", ()), *freshness.get("gaps_before", ()))
-        if daily or gap["reason"] != Reason.NOT_OVER
+        f"{gap.source}: {gap.from_[:16]} to {gap.to[:16]} is not complete: {gap.message}"
+        f"{'. ' + gap.action if gap.action else ''}"
+        for gap in (*(freshness.gaps or ()), *(freshness.gaps_before or ()))
+        if daily or gap.reason != Reason.NOT_OVER
     ]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from typing import Any
 
 from hubbub.calculations import change
 from hubbub.clock import Clock
@@ -22,11 +21,12 @@ from hubbub.model.coverage import Gap
 from hubbub.model.event import nearest
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
-from hubbub.model.window import Grain, Window, local_midnight, window_of, windows
+from hubbub.model.window import Grain, Window, local_midnight, windows
 from hubbub.query import gaps as coverage
 from hubbub.query.compare import PERIODS, earlier
+from hubbub.query.freshness import FlaggedRule, fresh
 from hubbub.query.reader import read
-from hubbub.query.result import STATED, Answer, Cell, Column
+from hubbub.query.result import STATED, Answer, Cell, Column, Compared
 from hubbub.query.result import State as Known
 from hubbub.query.select import Context, Dims, Found
 from hubbub.storage.store import Store
@@ -87,7 +87,7 @@ class Queries:
 
         def ask(question: Question) -> Answer:
             answer = _answer(reading, tenant, question, now, gaps)
-            answer.freshness |= behind
+            answer.freshness = replace(answer.freshness, behind=behind)
             return answer
 
         with ExitStack() as stack:
@@ -105,13 +105,13 @@ class Queries:
         with self._store.facts.read() as reading:
             yield reading, now
 
-    def _refreshed(self, tenant: Tenant) -> dict[str, str]:
+    def _refreshed(self, tenant: Tenant) -> str | None:
         """Refresh a tenant; where nothing can be written now, return why, since what is stored can still be read."""
         try:
             refresh(self._store, tenant.no)
         except (StoreFullError, StoreUnavailableError) as error:
-            return {"behind": f"what came last is not counted: {error.message}"}
-        return {}
+            return f"what came last is not counted: {error.message}"
+        return None
 
 
 def check_range(question: Question, tenant: Tenant) -> None:
@@ -197,13 +197,14 @@ def _mark(
     """Say of an answer whether it is complete, which gaps of sources it overlaps, and which numbers those touch."""
     question = answer.question
     mine = coverage.relevant(gaps, asked, question) if question.start < now else []
-    answer.freshness["complete"] = not mine
     if mine:
         combos = answer.dims[: len(answer.dims) // len(cut)]
         coverage.mark(answer.columns, asked, question, cut, combos, mine, now)
-        answer.freshness["gaps"] = coverage.told(mine, question, tenant)
-        known = datetime.fromisoformat(answer.freshness["complete_to"])
-        answer.freshness["complete_to"] = coverage.complete_to(mine, known).astimezone(tenant.tz).isoformat()
+        known = coverage.complete_to(mine, datetime.fromisoformat(answer.freshness.complete_to))
+        answer.freshness = replace(
+            answer.freshness, complete=False, gaps=coverage.told(mine, question, tenant),
+            complete_to=known.astimezone(tenant.tz).isoformat(),
+        )  # fmt: skip
 
 
 def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
@@ -211,26 +212,19 @@ def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
     order = {start: place for place, start in enumerate(sorted(set(old.starts)))}
     before = {(order[start], dims): row for row, (start, dims) in enumerate(zip(old.starts, old.dims, strict=True))}
     places = {start: place for place, start in enumerate(sorted(set(answer.starts)))}
-    answer.compare = []
+    compared = []
     for row, (start, dims) in enumerate(zip(answer.starts, answer.dims, strict=True)):
         was = before.get((places[start], dims))
         pairs = {}
         for name, column in answer.columns.items():
             then = old.columns[name].cell(was) if was is not None else Cell(None)
-            pairs[name] = {
-                "previous": then.value,
-                "change": asdict(change(column.values[row], then.value, column.unit is Unit.SHARE)),
-                **({"previous_state": then.state} if then.state in STATED else {}),
-            }
-        answer.compare.append(pairs)
-    if "gone" in old.freshness:
-        answer.freshness["gone_before"] = old.freshness["gone"]
-    if "gaps" in old.freshness:
-        answer.freshness["gaps_before"] = old.freshness["gaps"]
-    answer.freshness["compared_with"] = [
-        moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)
-    ]
-    return answer
+            changed = change(column.values[row], then.value, column.unit is Unit.SHARE)
+            pairs[name] = Compared(then.value, changed, then.state if then.state in STATED else None)
+        compared.append(pairs)
+    period = [moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)]
+    then_fresh = old.freshness
+    known = replace(answer.freshness, gone_before=then_fresh.gone, gaps_before=then_fresh.gaps, compared_with=period)
+    return replace(answer, compare=compared, freshness=known)
 
 
 def _laid_out(
@@ -254,13 +248,14 @@ def _laid_out(
     lost = {one.name: _lost(one, cut, now, gone) for one in asked}
     columns = {one.name: _column(one, cut, combos, found[one.name], now, lost[one.name]) for one in asked}
     starts = [start for window in cut for start in [window.start.astimezone(UTC)] * len(combos)]
-    fresh = _freshness(question, tenant, now, sum(window.end > now for window in cut))
-    if any(one.rollup.by_tones for one in asked):
-        fresh["hotspot_rule"] = {"topics": list(FLAGGED), "tones": list(tenant.hotspot_tones)}
+    rule = FlaggedRule(FLAGGED, tenant.hotspot_tones) if any(one.rollup.by_tones for one in asked) else None
+    known = fresh(question, tenant, now, sum(window.end > now for window in cut), rule)
     if gone and (nulls := len(set().union(*lost.values()))):
-        fresh["gone"] = f"{nulls} of {len(cut)} windows are null: what they count is past retention"
-        fresh["kept_from"] = moment(gone[1]).astimezone(tenant.tz).isoformat()
-    return Answer(question, tenant.zone, starts, combos * len(cut), columns, fresh)
+        known = replace(
+            known, gone=f"{nulls} of {len(cut)} windows are null: what they count is past retention",
+            kept_from=moment(gone[1]).astimezone(tenant.tz).isoformat(),
+        )  # fmt: skip
+    return Answer(question, tenant.zone, starts, combos * len(cut), columns, known)
 
 
 def _lost(one: Asked, cut: Sequence[Window], now: datetime, gone: tuple[int, int] | None) -> set[int]:
@@ -312,15 +307,3 @@ def _without_facts(one: Asked, window: Window, now: datetime) -> int | None:
     if isinstance(metric, State) and (window.start >= now or metric.age):
         counted = False
     return 0 if counted and not isinstance(metric, Score) else None
-
-
-def _freshness(question: Question, tenant: Tenant, now: datetime, live: int) -> dict[str, Any]:
-    hour = window_of(now, Grain.HOUR, tenant.tz).start.astimezone(UTC)
-    return {
-        "as_of": now.astimezone(tenant.tz).isoformat(),
-        "complete_to": min(hour, question.end).astimezone(tenant.tz).isoformat(),
-        "source": "facts",
-        "live_windows": live,
-        "zone": tenant.zone,
-        "quantiles": "exact",
-    }

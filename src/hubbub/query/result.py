@@ -5,15 +5,18 @@ A number keeps its unit, its parts and its state on the way to every face; a fac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hubbub.calculations import Change
 from hubbub.metrics.definition import Unit
+from hubbub.model.plain import ABSENT
 from hubbub.model.question import Question
+from hubbub.query.freshness import Freshness
 
 Number = float | int | None
 
@@ -40,6 +43,20 @@ class Cell:
     n: int | None = None
     state: str = State.SETTLED
     details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a number was in the period before, and how it changed."""
+
+    previous: Number
+    change: Change
+    previous_state: str | None = field(default=None, metadata=ABSENT)
+    """Why the one before is not known, or known in part; absent where it is known."""
+
+
+Comparison = Mapping[str, Compared]
+"""What each metric of a row was before."""
 
 
 @dataclass(slots=True)
@@ -69,7 +86,16 @@ class Row:
     start: datetime
     dims: dict[str, str | None]
     cells: dict[str, Cell]
-    compare: dict[str, dict[str, Any]] | None = None
+    compare: Comparison | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of windows, dimensions and values, and how fresh they are."""
+
+    rows: Sequence[Mapping[str, Any]]
+    """`window`, dimensions and metrics by their names; `<metric>.state` beside one that is not known, or in part."""
+    freshness: Freshness
 
 
 @dataclass(slots=True)
@@ -81,8 +107,8 @@ class Answer:
     starts: list[datetime]
     dims: list[tuple[str | None, ...]]
     columns: dict[str, Column]
-    freshness: dict[str, Any]
-    compare: list[dict[str, dict[str, Any]]] | None = None
+    freshness: Freshness
+    compare: Sequence[Comparison] | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -96,8 +122,8 @@ class Answer:
             cells = {name: column.cell(i) for name, column in self.columns.items()}
             yield Row(start, dict(zip(by, dims, strict=True)), cells, self.compare[i] if self.compare else None)
 
-    def public(self, *, details: bool = False) -> dict[str, Any]:
-        """Return the public form: `{"rows": [{"window": ..., <dims>, <metric>: value}], "freshness": {...}}`.
+    def public(self, *, details: bool = False) -> Rows:
+        """Return the rows as every face has them: `{"window": ..., <dims>, <metric>: value}`.
 
         A number that is not known, or known in part, says so beside it as `<metric>.state`; `details` gives each its parts.
         """
@@ -123,7 +149,7 @@ class Answer:
             if details:
                 shown["details"] = {name: _details(column.cell(i)) for name, column in self.columns.items()}
             rows.append(shown)
-        return {"rows": rows, "freshness": self.freshness}
+        return Rows(rows, self.freshness)
 
 
 UNKNOWN: Mapping[str, str] = {
@@ -142,15 +168,16 @@ def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return which numbers of public rows are not known, and why, in words by name; rows may hold a comparison."""
+    """Return which numbers of rows are not known, and why, in words by name; rows may hold a `Comparison`."""
     found: dict[str, str] = {}
     for row in rows:
         for name, value in row.items():
             if name.endswith(".state") and value in UNKNOWN:
                 found.setdefault(name.removesuffix(".state"), UNKNOWN[value])
-        for name, pair in (row.get("compare") or {}).items():
-            if pair.get("previous_state") in UNKNOWN:
-                found.setdefault(f"{name} before", UNKNOWN[pair["previous_state"]])
+        compared: Comparison = row.get("compare", {})
+        for name, pair in compared.items():
+            if pair.previous_state is not None and pair.previous_state in UNKNOWN:
+                found.setdefault(f"{name} before", UNKNOWN[pair.previous_state])
     return found
 
 

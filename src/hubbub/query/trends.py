@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from hubbub.calculations import wilson_lower
 from hubbub.metrics.topics import FLAGGED
@@ -13,13 +12,100 @@ from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant, check_tones
 from hubbub.model.window import Grain, window_of
 from hubbub.query.compare import earlier
+from hubbub.query.freshness import Freshness
 from hubbub.query.queries import Queries
-from hubbub.query.result import UNKNOWN, Answer
+from hubbub.query.result import UNKNOWN, Answer, Number
 
 HOTSPOT_MIN = 10
 HOTSPOT_RATIO = 0.30
 MOVERS = 5
 PERIODS = {Grain.DAY: "daily", Grain.WEEK: "weekly", Grain.MONTH: "monthly", Grain.TOTAL: "total"}
+
+
+@dataclass(frozen=True, slots=True)
+class HotspotRule:
+    """What a hotspot is: which messages are flagged, from how many classified ones and above which share of them."""
+
+    topics: Sequence[str]
+    tones: Sequence[str]
+    minimum: int = HOTSPOT_MIN
+    ratio: float = HOTSPOT_RATIO
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A topic and its share of the classified messages, beside the window before."""
+
+    topic: str
+    count: int
+    previous_count: int
+    share: float
+    previous_share: float
+    change: float
+    """Of the share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hotspot:
+    """A channel id with classified messages, and how many of them are flagged."""
+
+    channel_id: str
+    flagged_count: int
+    total_count: int
+    """Classified messages."""
+    hotspot_ratio: float
+    """Flagged of the classified."""
+    hotspot: bool
+    """Whether there are enough messages, and the ratio is high enough."""
+    lower_bound: float | None
+    """Of the ratio's 95 % Wilson interval."""
+    tenant_ratio: float
+    """The tenant's own ratio over the window."""
+    strong: bool
+    """Whether it is a hotspot whose lower bound lies above the tenant's own ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendRow:
+    """A window's classified messages. What is not known is null, with the reason as `state`."""
+
+    trend_date: str
+    trend_period: str
+    """daily, weekly, monthly, total or hour."""
+    topic_distribution: Mapping[str, int] | None
+    sentiment_distribution: Mapping[str, int] | None
+    movers: Sequence[Mover] | None
+    """Topics whose share changed most since the window before."""
+    escalation_counts: Mapping[str, int] | None
+    """Alerts by severity."""
+    channel_hotspots: Sequence[Hotspot] | None
+    total_classifications: Number
+    coverage: float | None
+    """Classified messages over people's messages; null where there are none."""
+    avg_confidence: Number
+    confidence_n: int | None
+    """How many classifications the average goes over."""
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """Topics, tone, escalations and hotspots per window."""
+
+    tenant: str
+    rows: Sequence[TrendRow]
+    rule: HotspotRule
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Hotspots:
+    """Channels by their share of complaints and escalations, the worst first."""
+
+    tenant: str
+    rows: Sequence[Hotspot]
+    rule: HotspotRule
+    freshness: Freshness
 
 
 def trends(
@@ -30,13 +116,8 @@ def trends(
     grain: Grain,
     *,
     tones: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots.
-
-    `coverage` is classified messages over people's messages, null where there are none; `confidence_n` says over how many
-    classifications the average goes. `movers` compares each topic's share with the window before. `rule` says what a hotspot is:
-    see `hotspots`. What is not known is null, with the reason as the row's `state`.
-    """
+) -> Trends:
+    """Return one row per window of `[start, end)` with topic and tone distribution, movers, escalations and hotspots."""
     tenant = _counting(tenant, tones)
 
     def asked(metrics: Sequence[str], *by: str) -> Question:
@@ -56,7 +137,7 @@ def trends(
     severities = _by_window(alerts, "severity", "escalation_alerts")
     spots = _hotspot_rows(ratios)
     before: Mapping[str, int] | None = None
-    if "gone" not in before_.freshness:
+    if before_.freshness.gone is None:
         before = next(iter(_by_window(before_, "topic", "classifications").values()), {})
     rows = []
     for row in totals.rows:
@@ -65,23 +146,23 @@ def trends(
         mine = topics.get(row.start, {}) if known else None
         messages = row.cells["messages"].value
         rows.append(
-            {
-                "trend_date": row.start.astimezone(tenant.tz).date().isoformat(),
-                "trend_period": PERIODS.get(grain, grain.value),
-                "topic_distribution": mine,
-                "sentiment_distribution": moods.get(row.start, {}) if known else None,
-                "movers": _movers(mine, before),
-                "escalation_counts": severities.get(row.start, {}) if known else None,
-                "channel_hotspots": [s for s in spots.get(row.start, []) if s["hotspot"]] if known else None,
-                "total_classifications": seen.value,
-                "coverage": seen.value / messages if seen.value is not None and messages else None,
-                "avg_confidence": confidence.value,
-                "confidence_n": confidence.n,
-                "state": seen.state,
-            }
+            TrendRow(
+                trend_date=row.start.astimezone(tenant.tz).date().isoformat(),
+                trend_period=PERIODS.get(grain, grain.value),
+                topic_distribution=mine,
+                sentiment_distribution=moods.get(row.start, {}) if known else None,
+                movers=_movers(mine, before),
+                escalation_counts=severities.get(row.start, {}) if known else None,
+                channel_hotspots=[spot for spot in spots.get(row.start, []) if spot.hotspot] if known else None,
+                total_classifications=seen.value,
+                coverage=seen.value / messages if seen.value is not None and messages else None,
+                avg_confidence=confidence.value,
+                confidence_n=confidence.n,
+                state=seen.state,
+            )
         )
         before = mine
-    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tenant), "freshness": totals.freshness}
+    return Trends(tenant.id, rows, _rule(tenant), totals.freshness)
 
 
 def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: datetime) -> tuple[datetime, datetime]:
@@ -93,7 +174,7 @@ def _before(tenant: Tenant, start: datetime, end: datetime, grain: Grain, now: d
     return last.start, last.end
 
 
-def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> list[dict[str, Any]] | None:
+def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> list[Mover] | None:
     """Return the topics whose share of the classified messages changed most, greatest first; none without two windows.
 
     None where a window is not known.
@@ -104,14 +185,11 @@ def _movers(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> 
     if not total or not earlier_total:
         return []
     moved = [
-        {
-            "topic": topic, "count": now.get(topic, 0), "previous_count": before.get(topic, 0),
-            "share": now.get(topic, 0) / total, "previous_share": before.get(topic, 0) / earlier_total,
-            "change": now.get(topic, 0) / total - before.get(topic, 0) / earlier_total,
-        }
+        Mover(topic, count, previous, count / total, previous / earlier_total, count / total - previous / earlier_total)
         for topic in sorted({*now, *before})
-    ]  # fmt: skip
-    return sorted(moved, key=lambda m: -abs(m["change"]))[:MOVERS]  # type: ignore[arg-type]
+        for count, previous in [(now.get(topic, 0), before.get(topic, 0))]
+    ]
+    return sorted(moved, key=lambda mover: -abs(mover.change))[:MOVERS]
 
 
 def _by_window(answer: Answer, dimension: str, metric: str) -> dict[datetime, dict[str, int]]:
@@ -132,7 +210,7 @@ def hotspots(
     minimum: int = HOTSPOT_MIN,
     ratio: float = HOTSPOT_RATIO,
     tones: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> Hotspots:
     """Return every channel id with classified messages, worst first: counts, ratio, Wilson lower bound, hotspot, strong.
 
     Flagged are messages of the topics complaint and escalation, and of `tones` (None: of the tenant's `hotspot_tones`).
@@ -142,12 +220,12 @@ def hotspots(
     tenant = _counting(tenant, tones)
     answer = queries.answer(tenant, _spots(start, end, Grain.TOTAL))
     rows = next(iter(_hotspot_rows(answer, minimum, ratio).values()), [])
-    rows.sort(key=lambda r: (not r["hotspot"], -r["hotspot_ratio"], r["channel_id"]))
-    return {"tenant": tenant.id, "rows": rows, "rule": _rule(tenant, minimum, ratio), "freshness": answer.freshness}
+    rows.sort(key=lambda row: (not row.hotspot, -row.hotspot_ratio, row.channel_id))
+    return Hotspots(tenant.id, rows, _rule(tenant, minimum, ratio), answer.freshness)
 
 
-def _rule(tenant: Tenant, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO) -> dict[str, Any]:
-    return {"topics": list(FLAGGED), "tones": list(tenant.hotspot_tones), "minimum": minimum, "ratio": ratio}
+def _rule(tenant: Tenant, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO) -> HotspotRule:
+    return HotspotRule(FLAGGED, tenant.hotspot_tones, minimum, ratio)
 
 
 def rule_text(tones: Sequence[str]) -> str:
@@ -170,14 +248,14 @@ def _spots(start: datetime, end: datetime, grain: Grain) -> Question:
 
 def _hotspot_rows(
     answer: Answer, minimum: int = HOTSPOT_MIN, ratio: float = HOTSPOT_RATIO
-) -> dict[datetime, list[dict[str, Any]]]:
+) -> dict[datetime, list[Hotspot]]:
     windows: dict[datetime, dict[str | None, tuple[int, int]]] = {}
     for row in answer.each():
         cell = row.cells["hotspot_ratio"]
         if cell.denominator:
             counted = int(cell.numerator or 0), int(cell.denominator)
             windows.setdefault(row.start, {})[row.dims["channel_id"]] = counted
-    found: dict[datetime, list[dict[str, Any]]] = {}
+    found: dict[datetime, list[Hotspot]] = {}
     for start, channels in windows.items():
         own = sum(count for count, _ in channels.values()) / sum(n for _, n in channels.values())
         for channel, (count, n) in channels.items():
@@ -186,10 +264,6 @@ def _hotspot_rows(
             share, lower = count / n, wilson_lower(count, n)
             hot = n >= minimum and share > ratio
             found.setdefault(start, []).append(
-                {
-                    "channel_id": channel, "flagged_count": count, "total_count": n, "hotspot_ratio": share, "hotspot": hot,
-                    "lower_bound": lower, "tenant_ratio": own,
-                    "strong": hot and lower is not None and lower > own,
-                }
-            )  # fmt: skip
+                Hotspot(channel, count, n, share, hot, lower, own, strong=hot and lower is not None and lower > own)
+            )
     return found

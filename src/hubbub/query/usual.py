@@ -6,7 +6,7 @@ value: null, never 0. Weeks before a tenant's first event are not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from statistics import median
@@ -19,6 +19,7 @@ from hubbub.metrics.definition import Unit
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, window_of
+from hubbub.query.freshness import Freshness
 from hubbub.query.queries import Queries, check_range
 from hubbub.query.result import Answer, Cell, State, with_state
 from hubbub.storage.transaction import Transaction
@@ -38,15 +39,15 @@ Ask = Callable[[Question], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual of a window, in the metric's unit: median, spread (median absolute deviation), and of how many weeks.
-
-    Null where fewer than `LEAST` weeks are known. From `low` to `high` is noise; `low` of a count, duration or share is 0 at least.
-    """
+    """What is usual of a number, in its unit; null where fewer than four weeks are known."""
 
     median: float | None
     spread: float | None
+    """Median absolute deviation."""
     n: int
+    """Weeks that it is known of."""
     low: float | None = None
+    """From here to `high` is noise; of a count, duration or share 0 at least."""
     high: float | None = None
 
 
@@ -61,6 +62,17 @@ class UsualRow:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualTable:
+    """Windows of a metric, each beside what is usual of it."""
+
+    metric: str
+    unit: str
+    rows: Sequence[Mapping[str, Any]]
+    """`window`, dimensions, the metric by its name, and `usual`: median, spread, n (weeks), low and high."""
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
 class UsualAnswer:
     """Rows of one metric in order of time, then slice."""
 
@@ -68,10 +80,10 @@ class UsualAnswer:
     zone: str
     unit: Unit
     rows: tuple[UsualRow, ...]
-    freshness: Mapping[str, Any]
+    freshness: Freshness
 
-    def public(self, tenant: Tenant) -> dict[str, Any]:
-        """Return the public form: rows of `window`, dimensions, the metric's value, and `usual`."""
+    def public(self, tenant: Tenant) -> UsualTable:
+        """Return the rows as every face has them."""
         name = self.question.metrics[0]
         rows = [
             {
@@ -82,7 +94,7 @@ class UsualAnswer:
             }
             for row in self.rows
         ]
-        return {"metric": name, "unit": self.unit.value, "rows": rows, "freshness": dict(self.freshness)}
+        return UsualTable(name, self.unit.value, rows, self.freshness)
 
 
 def usual(queries: Queries, tenant: Tenant, question: Question) -> UsualAnswer:

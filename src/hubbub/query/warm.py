@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from hubbub.query.cached import Asked, CachedAnswers
 from hubbub.telemetry import log
@@ -21,7 +22,7 @@ class Warmer:
     def __init__(self, answers: CachedAnswers, seconds: float) -> None:
         self._answers = answers
         self._seconds = seconds
-        self._wanted: queue.Queue[Iterable[Callable[[], Asked]]] = queue.Queue(maxsize=8)
+        self._wanted: queue.Queue[Iterable[Callable[[], Asked[Any]]]] = queue.Queue(maxsize=8)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -38,7 +39,7 @@ class Warmer:
             self._thread.join(timeout=10)
             self._thread = None
 
-    def want(self, wanted: Iterable[Callable[[], Asked]]) -> None:
+    def want(self, wanted: Iterable[Callable[[], Asked[Any]]]) -> None:
         """Have these worked out soon; nothing happens where nobody serves, or when there is more to do than can be done."""
         if self._thread is not None and not self._wanted.full():
             self._wanted.put(wanted)

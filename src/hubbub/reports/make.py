@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hubbub.errors import BadQuestionError
@@ -22,7 +22,7 @@ from hubbub.model.tenant import Tenant
 from hubbub.query.distributions import QUANTILES
 from hubbub.query.gaps import sentences
 from hubbub.query.queries import Queries
-from hubbub.query.result import UNKNOWN, Answer, Cell, Row, State, with_state
+from hubbub.query.result import UNKNOWN, Answer, Cell, Compared, Row, State, with_state
 from hubbub.reports.document import named_by
 from hubbub.reports.period import Period
 from hubbub.reports.sections import Ranking, Section, Series
@@ -157,30 +157,31 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
 def _summary(ask: Ask, base: Question, asked: Sequence[Asked], notes: list[str]) -> Iterator[dict[str, Any]]:
     answer = ask(replace(base, compare="previous"))
     _note(answer, notes)
-    start, end = answer.freshness["compared_with"]
+    start, end = answer.freshness.compared_with or ("", "")
     notes.append(f"Compared with {start} to {end}.")
     (row,) = answer.rows
     for one in asked:
         cell, compared = row.cells[one.name], (row.compare or {})[one.name]
         yield {
             "metric": one.name, "unit": one.unit.value, **with_state("value", cell),
-            "n": cell.n if _Shown.divides(one) else None, **_previous(compared), **compared["change"], "state": cell.state,
+            "n": cell.n if _Shown.divides(one) else None, **_previous(compared), **asdict(compared.change), "state": cell.state,
         }  # fmt: skip
 
 
-def _previous(compared: Mapping[str, Any]) -> dict[str, Any]:
-    state = compared.get("previous_state")
-    return {"previous": compared["previous"], **({"previous.state": state} if state else {})}
+def _previous(compared: Compared) -> dict[str, Any]:
+    state = compared.previous_state
+    return {"previous": compared.previous, **({"previous.state": state} if state else {})}
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
     """Keep what an answer says of itself: windows that are left out, gaps of sources, and how percentiles were made."""
-    told = [str(gone)] if (gone := answer.freshness.get("gone")) else []
-    if before := answer.freshness.get("gone_before"):
-        told.append(f"Of the period before, {before}.")
-    told += sentences(answer.freshness)
+    fresh = answer.freshness
+    told = [fresh.gone] if fresh.gone else []
+    if fresh.gone_before:
+        told.append(f"Of the period before, {fresh.gone_before}.")
+    told += sentences(fresh)
     if any(find(name).statistic in (*QUANTILES, *WITHIN) for name in answer.question.metrics):
-        told.append(f"Percentiles: {answer.freshness['quantiles']}.")
+        told.append(f"Percentiles: {fresh.quantiles}.")
     notes.extend(note for note in told if note not in notes)
 
 

@@ -16,9 +16,10 @@ from hubbub.model.question import parse_date, parse_moment
 from hubbub.model.tenant import Tenant
 from hubbub.publishing import snapshots
 from hubbub.publishing.snapshots import Made
-from hubbub.query.cached import Asked, CachedAnswers, Part
+from hubbub.query.cached import Asked, CachedAnswers, Part, cacheable
 from hubbub.query.queries import Queries
 from hubbub.query.warm import Warmer
+from hubbub.services.answers import AnswerService
 from hubbub.storage.store import Store
 
 
@@ -26,10 +27,17 @@ class SnapshotService:
     """Makes snapshots, and reads those that are kept."""
 
     def __init__(
-        self, clock: Clock, store: Store, control: Control, queries: Queries, cached: CachedAnswers, warmer: Warmer
+        self,
+        clock: Clock,
+        store: Store,
+        control: Control,
+        queries: Queries,
+        answers: AnswerService,
+        cached: CachedAnswers,
+        warmer: Warmer,
     ) -> None:
         self._clock, self._store, self._control, self._queries = clock, store, control, queries
-        self._cached, self._warmer = cached, warmer
+        self._answers, self._cached, self._warmer = answers, cached, warmer
 
     def make(
         self, kind: str, date: str | None = None, tenant: str | None = None, at: str | None = None
@@ -54,6 +62,7 @@ class SnapshotService:
             answer["rows"] = snapshots.read(self._store, chosen[0], made.day, made.day + timedelta(days=1), wanted)
         return answer
 
+    @cacheable("snapshots", Part.SNAPSHOTS)
     def of(
         self, tenant: str, start: str, end: str, kind: str | None = None, account: str | None = None
     ) -> dict[str, Any]:
@@ -96,14 +105,14 @@ class SnapshotService:
 
     def _asked_next(
         self, tenants: Sequence[Tenant], kind: Kind, day: date | None, over: datetime
-    ) -> Iterator[Callable[[], Asked]]:
+    ) -> Iterator[Callable[[], Asked[Any]]]:
         """Yield what is likely to be asked when snapshots were made: each tenant's dashboard, and what was made."""
         for one in tenants:
             made = snapshots.period_of(one, kind, day, over).day
-            span = {"start": made.isoformat(), "end": (made + timedelta(days=1)).isoformat(), "account": None}
-            yield partial(self._cached.asked, "dashboard", one.id)
-            yield partial(self._cached.asked, "snapshots", one.id, **span, kind=None)
-            yield partial(self._cached.asked, "snapshots", one.id, **span, kind=kind.value.lower())
+            span = made.isoformat(), (made + timedelta(days=1)).isoformat()
+            yield partial(self._cached.asked, self._answers.dashboard, one.id)
+            yield partial(self._cached.asked, self.of, one.id, *span)
+            yield partial(self._cached.asked, self.of, one.id, *span, kind.value.lower())
 
 
 def _kind(text: str) -> Kind:

@@ -151,7 +151,7 @@ class SubscriptionService:
         report = _report_id(one, period, tenant)
         data = self._data(one, period, report)
         news = self._news(tenant, period, data)
-        lacking = str(news.freshness.get("behind", "")) or missing(data)
+        lacking = news.freshness.behind or missing(data)
         if lacking and now < due + timedelta(hours=one.wait_hours):
             self._reports.delete(tenant.id, report)
             self._store.waits(one.id, lacking)

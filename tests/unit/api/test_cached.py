@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from hubbub.api.app import create_app
-from hubbub.query.cached import RULES
+from hubbub.query.dashboard import Dashboard
+from hubbub.services.answers import AnswerService
 from tests.conftest import RedisServer
 from tests.unit.api.conftest import Face, event, open_engine
 
@@ -61,12 +63,13 @@ def test_a_kept_answer_is_the_same_bytes_with_its_age(kept: Face, path: str) -> 
     asked = {"start": SPAN["from"], "end": SPAN["to"]} if params else {}
     asked |= {"metrics": "messages", "compare": "previous"} if name == "changes" else {}
     asked |= {"metrics": "messages", "grain": "day"} if name == "usual" else {}
-    assert second.json() == kept.engine.operation(name)("acme", **asked)
+    assert second.json() == getattr(kept.engine, name)("acme", **asked)
 
 
 def test_every_rule_has_a_route(kept: Face) -> None:
-    """What is declared to be kept is kept: each rule is that of a route tried here, or of questions."""
-    assert {name for name, _ in PATHS.values()} | {"query"} == set(RULES)
+    """What is declared to be cached is cached: each method is that of a route tried here, or of questions."""
+    declared = {name for name, method in vars(AnswerService).items() if hasattr(method, "rule")}
+    assert {name for name, _ in PATHS.values()} | {"query"} == declared | {"snapshots"}
 
 
 def test_a_question_counts_what_was_sent_before_it(kept: Face) -> None:
@@ -146,13 +149,14 @@ def test_errors_are_told_each_time(kept: Face) -> None:
 def test_many_at_once_get_one_answer(kept: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty requests at once are all answered alike, by one computation."""
     worked: list[str] = []
-    work = kept.engine.dashboard
+    work = kept.engine.answers.dashboard
 
-    def dashboard(tenant: str, **params: Any) -> dict[str, Any]:
+    @wraps(work)
+    def dashboard(tenant: str, **params: Any) -> Dashboard:
         worked.append(tenant)
         return work(tenant, **params)
 
-    monkeypatch.setattr(kept.engine, "dashboard", dashboard)
+    monkeypatch.setattr(kept.engine.answers, "dashboard", dashboard)
     kept.ask()  # the key is known
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(lambda _: kept.get("/v1/dashboard"), range(50)))

@@ -203,7 +203,7 @@ def test_a_tenant_has_a_share_of_the_threads(face: Face, monkeypatch: pytest.Mon
         assert go_on.wait(30)
         return {"metrics": []}
 
-    monkeypatch.setattr(face.engine, "metrics", held)
+    monkeypatch.setattr(face.engine.answers, "metrics", held)
     face.engine.add_tenant("zoo")
     zoo = Face(face.engine, face.http, face.engine.keys.add("zoo").key)
     with ThreadPoolExecutor(8) as threads:

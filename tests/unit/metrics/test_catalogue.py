@@ -95,7 +95,7 @@ def test_every_promised_metric_can_be_asked_for(name: str) -> None:
 
 def test_every_promised_dimension_belongs_to_a_metric() -> None:
     """The dimensions that the contract promises can be asked of some metric."""
-    found = {d for entry in catalogue.entries() for d in entry["dimensions"]}
+    found = {d for entry in catalogue.entries() for d in entry.dimensions}
     assert found >= PROMISED_DIMENSIONS
 
 
@@ -190,14 +190,14 @@ def test_all_names_can_be_found() -> None:
 
 def test_entries_are_plain_and_complete() -> None:
     """The catalogue as rows has one per metric, with statistics for distributions alone and no hidden dimension."""
-    entries = {str(e["name"]): e for e in catalogue.entries()}
+    entries = {entry.name: entry for entry in catalogue.entries()}
     assert set(entries) == set(METRICS)
-    assert entries["response_ms"]["statistics"] == list(STATISTICS)
-    assert entries["csat"]["statistics"] == []
-    assert entries["open_conversations"]["state"] is True
-    assert all(entry["grains"] == ["hour", "day", "week", "month"] for entry in entries.values())
-    assert entries["active_conversations"]["dimensions"] == ["channel", "account_id"]
-    assert entries["active_contacts"]["dimensions"] == ["channel", "account_id", "contact_id"]
+    assert entries["response_ms"].statistics == list(STATISTICS)
+    assert entries["csat"].statistics == []
+    assert entries["open_conversations"].state is True
+    assert all(entry.grains == ["hour", "day", "week", "month"] for entry in entries.values())
+    assert entries["active_conversations"].dimensions == ["channel", "account_id"]
+    assert entries["active_contacts"].dimensions == ["channel", "account_id", "contact_id"]
 
 
 @pytest.mark.parametrize(

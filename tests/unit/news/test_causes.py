@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from hubbub.metrics.catalogue import METRICS, find, names
 from hubbub.metrics.definition import Quantiles
 from hubbub.news.causes import causes, made_of
+from hubbub.query.changes import Changes, Contributions, Part, Periods
 
 
-def row(value: str | None, before: float, after: float, contribution: float, n: int = 100) -> dict[str, Any]:
+def row(value: str | None, before: float, after: float, contribution: float, n: int = 100) -> Part:
     """Return a part as `changes` does."""
-    return {
-        "value": value, "before": before, "after": after, "contribution": contribution, "volume": 0.0, "rate": contribution,
-        "n": n, "n_before": n,
-    }  # fmt: skip
+    return Part(value, before, after, contribution, 0.0, contribution, n, n)
 
 
-def answer(difference: float | None, unit: str = "count", **dimensions: list[dict[str, Any]]) -> dict[str, Any]:
+def answer(difference: float | None, unit: str = "count", **dimensions: list[Part]) -> Changes:
     """Return an answer of `changes`."""
-    found = {name: {"rows": rows, "others": None, "unexplained": 0.0} for name, rows in dimensions.items()}
-    return {"metric": "messages", "unit": unit, "difference": difference, "dimensions": found}
+    found = {name: Contributions(rows, None, 0.0) for name, rows in dimensions.items()}
+    return Changes("messages", unit, Periods([], []), 0, difference or 0, difference, found)
 
 
 MAIL = row("email", 100, 200, 100)
@@ -32,7 +30,7 @@ WEB = row("web", 500, 510, 10)
 def test_a_room_that_is_a_channel_is_told_once() -> None:
     """E-mail with its one room are the same rows: the room is told, and says which channel it is."""
     found = causes(
-        answer(110, channel=[MAIL, WEB], channel_id=[{**MAIL, "value": "reservations"}, row("chat", 500, 510, 10)])
+        answer(110, channel=[MAIL, WEB], channel_id=[replace(MAIL, value="reservations"), row("chat", 500, 510, 10)])
     )
     assert [(one.value, one.same) for one in found.rows] == [("reservations", "email")]
     assert "the split by channels" in found.left_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,20 +12,24 @@ import pytest
 
 from hubbub.control.control import Control
 from hubbub.model.event import record_from
+from hubbub.model.plain import plain
 from hubbub.model.tenant import Tenant
-from hubbub.services.answers import AnswerOperations
+from hubbub.services.answers import AnswerService
+from hubbub.services.names import NameService
 from hubbub.storage.names import Names
 from tests.laws.conftest import Lab
 
 
-class Desk(Lab, AnswerOperations):
-    """Answers of tenants by name, as an engine gives them."""
+class Desk(Lab):
+    """Answers of tenants by name, as plain values."""
 
     def __init__(self, folder: Path) -> None:
         """Open a store in a folder."""
         super().__init__(folder)
         self.empty()
-        self.control = cast("Control", self)  # only its `tenant` is asked, by name
+        self.answers = AnswerService(
+            cast("Control", self), self.queries, cast("NameService", self)
+        )  # only `tenant` and `called` are asked
         self._named: dict[str, Tenant] = {}
 
     def tenant(self, *args: Any, **options: Any) -> Tenant:
@@ -32,6 +37,18 @@ class Desk(Lab, AnswerOperations):
         if args and args[0] in self._named:
             return self._named[args[0]]
         return super().tenant(*args, **options)
+
+    def _plainly(self, name: str, *args: Any, **params: Any) -> Any:
+        return plain(getattr(self.answers, name)(*args, **params))
+
+    query = partialmethod(_plainly, "query")
+    explain = partialmethod(_plainly, "explain")
+    changes = partialmethod(_plainly, "changes")
+    usual = partialmethod(_plainly, "usual")
+    dashboard = partialmethod(_plainly, "dashboard")
+    states = partialmethod(_plainly, "states")
+    trends = partialmethod(_plainly, "trends")
+    hotspots = partialmethod(_plainly, "hotspots")
 
     def called(self, tenant: Tenant, wanted: Mapping[str, Iterable[str]]) -> Names:
         """Nothing has a name here."""

@@ -12,19 +12,28 @@ from typing import Any
 
 import pytest
 
-from hubbub.app import OPERATIONS, Engine
+from hubbub.app import Engine
 from hubbub.control.cache import Cache, Memory, Redis
 from hubbub.errors import BadQuestionError, NotFoundError
 from hubbub.model.tenant import Retention, Tenant
-from hubbub.query.cached import RULES, Asked, CachedAnswers, Part
+from hubbub.query.cached import Asked, CachedAnswers, Part, cacheable, rule_of
+from hubbub.services.answers import AnswerService
+from hubbub.services.snapshots import SnapshotService
 from hubbub.settings import CacheTiers, load
 from tests.unit.api.conftest import NOW, event, open_engine
 
 SECONDS = CacheTiers.model_construct().model_dump()
+RULES = {
+    name: rule_of(method)
+    for service in (AnswerService, SnapshotService)
+    for name, method in vars(service).items()
+    if hasattr(method, "rule")
+}
+"""How the answers of each method are cached that declares it."""
 
 
 class World:
-    """Two tenants, a clock, and an operation that counts how often it works, and waits for a gate."""
+    """Two tenants, a clock, and methods under each rule that count how often they work, and wait for a gate."""
 
     def __init__(self, cache: Cache) -> None:
         """Open the gate."""
@@ -35,7 +44,22 @@ class World:
         self.begun = threading.Semaphore(0)
         self.worked = 0
         self.error: Exception | None = None
-        self.answers = CachedAnswers(cache, SECONDS, lambda _: self.work, self.tenant, lambda: self.now)
+        self.answers = CachedAnswers(cache, SECONDS, self.tenant, lambda: self.now)
+        self.methods = {name: self._method(name) for name in RULES}
+
+    def _method(self, name: str) -> Callable[..., dict[str, Any]]:
+        rule = RULES[name]
+
+        @cacheable(rule.tier, *rule.parts, tier_of_days=rule.tier_of_days)
+        def work(tenant: str, **params: Any) -> dict[str, Any]:
+            return self.work(tenant, **params)
+
+        work.__qualname__ = name
+        return work
+
+    def asked(self, name: str, tenant: str, **params: Any) -> Asked[dict[str, Any]]:
+        """Name an answer of a method."""
+        return self.answers.asked(self.methods[name], tenant, **params)
 
     def tenant(self, name: str) -> Tenant:
         """Return a tenant."""
@@ -55,7 +79,7 @@ class World:
 
     def ask(self, tenant: str = "a", name: str = "trends", **params: Any) -> Mapping[str, Any]:
         """Ask, and read the answer."""
-        found: dict[str, Any] = json.loads(self.answers.answer(self.answers.asked(name, tenant, **params)).body)
+        found: dict[str, Any] = json.loads(self.answers.answer(self.asked(name, tenant, **params)).body)
         return found
 
 
@@ -107,32 +131,55 @@ def test_other_tenants_operations_and_parameters_have_other_answers(world: World
         ("a", "query", {"by": ["x", "y"]}), ("a", "query", {"by": ["x,y"]}), ("a", "query", {"by": ["y", "x"]}),
         ("a", "query", {"where": {"x": ["\ud800"]}}), ("a", "query", {"where": {"x": ["?"]}}),
     ]  # fmt: skip
-    keys = {world.answers.asked(name, tenant, **params).key for tenant, name, params in asked}
+    keys = {world.asked(name, tenant, **params).key for tenant, name, params in asked}
     assert len(keys) == len(asked)
     assert [world.ask(tenant)["tenant"] for tenant in "abab"] == ["a", "b", "a", "b"]
 
 
 def test_a_dashboard_of_days_is_kept_longer(engine: Engine) -> None:
     """One day by one setting, several by another; a parameter that is left out is its default."""
-    asked = [engine.cached.asked("dashboard", "a", **days) for days in ({}, {"days": 1}, {"days": 7})]
+    board = engine.answers.dashboard
+    asked = [
+        engine.cached.asked(board, "a"),
+        engine.cached.asked(board, "a", 1),
+        engine.cached.asked(board, "a", days=7),
+    ]
     assert [one.seconds for one in asked] == [60, 60, 300]
     assert asked[0].key == asked[1].key != asked[2].key
+
+
+def test_pages_get_what_the_method_returns(engine: Engine) -> None:
+    """The value of a cached answer equals what the method returns: rows, dataclasses in them, and what is left out."""
+    answers, span = engine.answers, ("2026-08-01", "2026-08-03")
+    board = engine.cached.value(engine.cached.asked(answers.dashboard, "a"))
+    assert board == answers.dashboard("a") and board.today["messages_received"].change.label
+    assert engine.cached.value(engine.cached.asked(answers.changes, "a", "messages", *span)) == answers.changes(
+        "a", "messages", *span
+    )
+    news = engine.cached.value(engine.cached.asked(answers.news, "a", *span))
+    assert news == answers.news("a", *span) and news.from_.startswith("2026-08-01T00:00")
+
+
+def test_a_method_that_declares_nothing_is_not_cached(engine: Engine) -> None:
+    """Its answer cannot be asked for from the cache: the error names it."""
+    with pytest.raises(LookupError, match=r"AnswerService\.explain"):
+        engine.cached.asked(engine.answers.explain, "a", "csat", "2026-08-01", "2026-08-03")
 
 
 def test_a_tenants_day_is_that_of_its_zone(world: World) -> None:
     """At 22:30 UTC it is tomorrow in Rome: the answer of 21:30 is not that of now there, and still is in UTC."""
     world.tenants["b"] = Tenant(2, "b", "Europe/Rome")
     world.now = datetime(2026, 8, 20, 21, 30, tzinfo=UTC)
-    before = [world.answers.asked("dashboard", name).key for name in "ab"]
+    before = [world.asked("dashboard", name).key for name in "ab"]
     world.now = datetime(2026, 8, 20, 22, 30, tzinfo=UTC)
-    after = [world.answers.asked("dashboard", name).key for name in "ab"]
+    after = [world.asked("dashboard", name).key for name in "ab"]
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_each_rule_names_a_setting_an_operation_and_what_lets_go(world: World, name: str) -> None:
+def test_each_rule_names_a_setting_and_what_lets_go(world: World, name: str) -> None:
     """Its parts let go of an answer, others do not; other tenants keep theirs."""
-    assert name in OPERATIONS and RULES[name].tier in SECONDS
+    assert RULES[name].tier in SECONDS
     for part in Part:
         before, theirs = world.ask("a", name), world.ask("b", name)
         world.answers.drop([1], part)
@@ -146,7 +193,7 @@ def test_each_rule_names_a_setting_an_operation_and_what_lets_go(world: World, n
 def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> None:
     """All get the same bytes, and it was worked out once."""
     world.gate.clear()
-    asked = world.answers.asked("dashboard", "a")
+    asked = world.asked("dashboard", "a")
     waiting: list[bytes] = []
     lock = threading.Lock()
 
@@ -167,7 +214,7 @@ def test_fifty_who_ask_at_once_are_answered_by_one_computation(world: World) -> 
 def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world: World) -> None:
     """A computation of before the drop answers those of before alone, and is not kept."""
     world.gate.clear()
-    asked = world.answers.asked("dashboard", "a")
+    asked = world.asked("dashboard", "a")
     with ThreadPoolExecutor(2) as pool:
         early = pool.submit(world.answers.answer, asked)
         world.begun.acquire()
@@ -183,7 +230,7 @@ def test_who_asks_after_a_drop_does_not_wait_for_what_was_begun_before_it(world:
 def test_who_joins_takes_no_thread(world: World) -> None:
     """While an answer is worked out, others are handed what it will be, at once."""
     world.gate.clear()
-    asked = world.answers.asked("dashboard", "a")
+    asked = world.asked("dashboard", "a")
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(world.answers.answer, asked)
         world.begun.acquire()
@@ -198,7 +245,7 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
     """It is raised for each; who asks later has it worked out again."""
     world.gate.clear()
     world.error = BadQuestionError("no such thing")
-    asked = world.answers.asked("dashboard", "a")
+    asked = world.asked("dashboard", "a")
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(world.answers.answer, asked)
         world.begun.acquire()
@@ -215,14 +262,14 @@ def test_an_error_reaches_all_who_wait_and_is_not_kept(world: World) -> None:
 def test_a_fresh_answer_is_worked_out_and_kept(world: World) -> None:
     """Asked for afresh, the kept answer is passed over, and the new one is what others get."""
     world.ask()
-    asked = world.answers.asked("trends", "a")
+    asked = world.asked("trends", "a")
     assert json.loads(world.answers.answer(asked, fresh=True).body)["number"] == 2
     assert world.ask()["number"] == 2
 
 
 def test_an_answer_has_an_age(world: World) -> None:
     """It counts from when it was begun; a clock that was put back makes it 0, not less."""
-    asked = world.answers.asked("trends", "a")
+    asked = world.asked("trends", "a")
     assert world.answers.answer(asked).age == 0
     world.now = NOW.replace(second=25)
     assert world.answers.answer(asked).age == 25
@@ -254,9 +301,10 @@ def kept(engine: Engine, tenant: str = "a") -> set[str]:
         "query": {"metrics": ["messages"], **span},
         "usual": {"metrics": "messages", "grain": "day", **span},
     }
-    asked: list[Asked] = [engine.cached.asked(name, tenant, **params[name]) for name in RULES]
-    found = {one.name for one in asked if engine.cached.look(one) is not None}
-    for one in asked:
+    methods = {name: getattr(engine.snapshot_service if name == "of" else engine.answers, name) for name in RULES}
+    asked = {name: engine.cached.asked(method, tenant, **params[name]) for name, method in methods.items()}
+    found = {name for name, one in asked.items() if engine.cached.look(one) is not None}
+    for one in asked.values():
         engine.cached.answer(one)
     return found
 
@@ -276,7 +324,7 @@ NUMBERS = {name for name, rule in RULES.items() if Part.NUMBERS in rule.parts}
         (lambda e: e.backfill("2026-08-01", "2026-08-02", "a"), NUMBERS),
         (lambda e: (e.tenants.change("a", zone="Asia/Tokyo"), e.refresh()), set(RULES)),
         (lambda e: e.tenants.change("a", retention={"raw": 9}), set(RULES)),
-        (lambda e: e.snapshot("daily", "2026-08-01", "a"), {"snapshots"}),
+        (lambda e: e.snapshot("daily", "2026-08-01", "a"), {"of"}),
         (lambda e: e.retention("a"), set(RULES)),
         (lambda e: e.retention("a", dry_run=True), set()),
         (lambda e: e.verify("a"), set()),
@@ -322,11 +370,9 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
     engine.warmer.start()
     try:
         engine.snapshot("daily", "2026-08-01")
-        span = {"start": "2026-08-01", "end": "2026-08-02", "account": None}
-        wanted = [engine.cached.asked("dashboard", name) for name in "ab"]
-        wanted += [
-            engine.cached.asked("snapshots", name, **span, kind=kind) for name in "ab" for kind in (None, "daily")
-        ]
+        span, snapshots = ("2026-08-01", "2026-08-02"), engine.snapshot_service.of
+        wanted: list[Asked[Any]] = [engine.cached.asked(engine.answers.dashboard, name) for name in "ab"]
+        wanted += [engine.cached.asked(snapshots, name, *span, kind) for name in "ab" for kind in (None, "daily")]
         for _ in range(600):
             if all(engine.cached.look(one) is not None for one in wanted):
                 break
@@ -340,10 +386,10 @@ def test_snapshots_warm_what_will_be_asked(engine: Engine) -> None:
 
 def test_an_answer_that_fails_holds_no_other_back(engine: Engine) -> None:
     """What cannot be worked out ahead is left to who asks for it; the tenants after it are warmed all the same."""
-    good = engine.cached.asked("dashboard", "b")
+    good = engine.cached.asked(engine.answers.dashboard, "b")
     engine.warmer.start()
     try:
-        engine.warmer.want([lambda: engine.cached.asked("dashboard", "nobody"), lambda: good])
+        engine.warmer.want([lambda: engine.cached.asked(engine.answers.dashboard, "nobody"), lambda: good])
         for _ in range(600):
             if engine.cached.look(good) is not None:
                 break

@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hubbub.calculations import Change
 from hubbub.errors import BadQuestionError
 from hubbub.model.event import Event
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, local_midnight
 from hubbub.query.compare import earlier
+from hubbub.query.result import Compared
 from tests.laws.conftest import Lab
 
 ZONE = "America/New_York"
@@ -121,7 +123,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made.store.close()
 
 
-def compared(lab: Lab, metric: str, **changes: Any) -> list[dict[str, Any]]:
+def compared(lab: Lab, metric: str, **changes: Any) -> list[Compared]:
     """The comparisons of a metric over the week after the Monday, row by row."""
     asked = Question((metric,), midnight(3, 9), midnight(3, 16), compare="previous", **changes)
     rows = lab.queries.answer(lab.tenants[0], asked).rows
@@ -130,39 +132,39 @@ def compared(lab: Lab, metric: str, **changes: Any) -> list[dict[str, Any]]:
 
 def test_a_count_changes_in_percent(lab: Lab) -> None:
     """Three after two is one more, a half more, up."""
-    assert compared(lab, "messages") == [{"previous": 2, "change": {"absolute": 1, "relative": 0.5, "label": "up"}}]
+    assert compared(lab, "messages") == [Compared(2, Change(1, 0.5, "up"))]
 
 
 def test_a_rate_changes_in_points(lab: Lab) -> None:
     """From half to all is half a share more, and no percentage of a percentage."""
-    assert compared(lab, "csat") == [{"previous": 0.5, "change": {"absolute": 0.5, "relative": None, "label": "up"}}]
+    assert compared(lab, "csat") == [Compared(0.5, Change(0.5, None, "up"))]
 
 
 def test_from_nothing_is_new_and_nothing_from_nothing_is_flat(lab: Lab) -> None:
     """Of days: 0 to more is new without a percentage, 0 to 0 is flat, more to 0 is all of it down."""
-    labels = [c["change"]["label"] for c in compared(lab, "messages", grain=Grain.DAY)]
+    labels = [c.change.label for c in compared(lab, "messages", grain=Grain.DAY)]
     assert labels == ["new", "new", "flat", "flat", "flat", "down", "flat"]
     first = compared(lab, "messages", grain=Grain.DAY)[0]
-    assert first == {"previous": 0, "change": {"absolute": 2, "relative": None, "label": "new"}}
+    assert first == Compared(0, Change(2, None, "new"))
 
 
 def test_a_missing_value_has_no_change(lab: Lab) -> None:
     """Where one of both is missing there is nothing to compare, never -100 %."""
-    nothing = {"previous": None, "change": {"absolute": None, "relative": None, "label": "n/a"}}
+    nothing = Compared(None, Change(None, None, "n/a"))
     assert compared(lab, "response_ms.avg") == [nothing]
 
 
 def test_rows_pair_up_by_position_and_dimensions(lab: Lab) -> None:
     """Split by channel, each row is compared with the same channel; a channel that was not there before has nothing."""
     by_channel = compared(lab, "messages", by=("channel",))
-    assert [c["previous"] for c in by_channel] == [None, 2]
+    assert [c.previous for c in by_channel] == [None, 2]
 
 
 def test_the_answer_names_the_period_it_was_compared_with(lab: Lab) -> None:
     """Freshness says from when to when, with the offsets of that time."""
     asked = Question(("messages",), midnight(3, 9), midnight(3, 16), compare="previous")
     answer = lab.queries.answer(lab.tenants[0], asked)
-    assert answer.freshness["compared_with"] == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
+    assert answer.freshness.compared_with == ["2026-03-02T00:00:00-05:00", "2026-03-09T00:00:00-04:00"]
 
 
 def test_what_has_not_begun_is_compared_with_nothing(lab: Lab) -> None:

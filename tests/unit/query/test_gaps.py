@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from hubbub.model.coverage import Feed, Gap, Reason
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Window
+from hubbub.query.freshness import fresh
 from hubbub.query.gaps import mark, relevant, sentences, told
 from hubbub.query.result import Column, State
 
@@ -75,7 +77,7 @@ def test_neighbouring_gaps_of_a_kind_are_told_as_one() -> None:
     """What follows on each other for the same reason is one stretch, cut to what is asked; words name source, range and reason."""
     question = Question(("messages",), at(30), at(200))
     (one,) = told([gap(60, 120), gap(0, 60)], question, ACME)
-    assert (datetime.fromisoformat(one["from"]), datetime.fromisoformat(one["to"])) == (at(30), at(120))
+    assert (datetime.fromisoformat(one.from_), datetime.fromisoformat(one.to)) == (at(30), at(120))
     assert len(told([gap(60, 120), gap(0, 59)], question, ACME)) == 2
-    (sentence,) = sentences({"gaps": [one]})
+    (sentence,) = sentences(replace(fresh(question, ACME, at(300), 0), gaps=[one]))
     assert "Page" in sentence and "did not answer" in sentence

@@ -5,32 +5,34 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from hubbub.calculations import Change
 from hubbub.metrics.definition import Unit
 from hubbub.model.question import Question
-from hubbub.query.result import Answer, Column, State
+from hubbub.model.tenant import Tenant
+from hubbub.query.freshness import fresh
+from hubbub.query.result import Answer, Column, Compared, Rows, State
 
 START, END = datetime(2026, 8, 1, tzinfo=UTC), datetime(2026, 8, 2, tzinfo=UTC)
+FRESH = fresh(Question(("csat",), START, END), Tenant(1, "acme"), END, 0)
 
 
 def _answer(column: Column, zone: str = "UTC", **options: Any) -> Answer:
     question = Question(("csat",), START, END, by=("channel",))
-    return Answer(question, zone, [START], [(None,)], {"csat": column}, {"source": "facts"}, **options)
+    return Answer(question, zone, [START], [(None,)], {"csat": column}, FRESH, **options)
 
 
 def test_rows_are_shown_in_the_tenants_zone() -> None:
     """A row shows its window with the offset of that day, its dimensions, and one value per metric."""
     column = Column(Unit.SHARE, [0.5], [1], [2], [2], [State.SETTLED])
-    assert _answer(column, "Europe/Rome").public() == {
-        "rows": [{"window": "2026-08-01T02:00:00+02:00", "channel": None, "csat": 0.5}],
-        "freshness": {"source": "facts"},
-    }
+    shown = {"window": "2026-08-01T02:00:00+02:00", "channel": None, "csat": 0.5}
+    assert _answer(column, "Europe/Rome").public() == Rows([shown], FRESH)
 
 
 def test_details_and_comparisons_are_shown_when_asked() -> None:
     """With details every cell shows its parts and state; a comparison stands beside its row."""
     column = Column(Unit.SHARE, [0.5], [1], [2], [2], [State.PROVISIONAL], {0: {"reason": "few"}})
-    before = {"csat": {"previous": None, "change": None}}
-    shown = _answer(column, compare=[before]).public(details=True)["rows"][0]
+    before = {"csat": Compared(None, Change(None, None, "n/a"))}
+    shown = _answer(column, compare=[before]).public(details=True).rows[0]
     assert shown["compare"] == before
     assert shown["details"]["csat"] == {
         "value": 0.5, "numerator": 1, "denominator": 2, "n": 2, "state": "provisional", "reason": "few",
@@ -39,5 +41,5 @@ def test_details_and_comparisons_are_shown_when_asked() -> None:
 
 def test_what_is_not_known_says_why() -> None:
     """A number that is gone is null with its reason beside it; a known one has none."""
-    gone = _answer(Column(Unit.SHARE, [None], [None], [None], [None], [State.GONE])).public()["rows"][0]
+    gone = _answer(Column(Unit.SHARE, [None], [None], [None], [None], [State.GONE])).public().rows[0]
     assert (gone["csat"], gone["csat.state"]) == (None, "gone")
