@@ -77,8 +77,7 @@ from hubbub.services.restatements import RestatementService
 from hubbub.services.retention import RetentionService
 from hubbub.services.schedules import ScheduleService
 from hubbub.services.snapshots import SnapshotService
-from hubbub.services.standing import OPERATIONS as STANDING
-from hubbub.services.standing import StandingOperations
+from hubbub.services.standing import StandingService
 from hubbub.services.subscriptions import SubscriptionService
 from hubbub.services.tenants import TenantService
 from hubbub.services.transfer import TransferService
@@ -106,8 +105,7 @@ def _plainly(
     return ask
 
 
-class Engine(
-    StandingOperations, ):  # fmt: skip
+class Engine:
     """Hubbub in this process, over one data folder. Close it, or use it in a `with` block."""
 
     store: Store
@@ -202,6 +200,7 @@ class Engine(
         self.calendar = CalendarService(control)
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
         self.answers = AnswerService(control, self.queries, self.names)
+        self.standing = StandingService(settings, clock, store, control, self.delivered)
         self.tenants = TenantService(settings, control, self.names)
         self.quarantine = QuarantineService(store, control, self.intake)
         self.coverage = CoverageService(
@@ -425,10 +424,8 @@ class Engine(
 
 OPERATIONS = (
     "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-    *STANDING,
-
 )  # fmt: skip
-"""What commands, jobs and cached answers ask for by name, with plain values in and out."""
+"""What commands ask for by name, with plain values in and out."""
 
 
 def _texts(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 
 import hubbub
+from hubbub.services.standing import DeliveryRow
 from tests.integration.test_serve import message, place, until
 
 BAD = {"type": "message.lost", "time": "2026-08-01T10:00:00Z"}
@@ -34,19 +36,19 @@ def hang_up(url: str, key: str) -> None:
         wire.sendall(head.encode())
 
 
-def operate(folder: Path, name: str, **params: Any) -> Any:
-    """Run an operation as a command beside the server does."""
-    with hubbub.open(folder, free_floor_mb=0) as engine:
-        return engine.operation(name)(**params)
-
-
-def sums(rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], int]:
+def sums(rows: Sequence[DeliveryRow]) -> dict[tuple[Any, ...], int]:
     """Return how many bodies each status, outcome and reason had, whatever the minute."""
     found: dict[tuple[Any, ...], int] = {}
     for row in rows:
-        name = row["status"], row["outcome"], row["reason"], row["tenant"]
-        found[name] = found.get(name, 0) + row["bodies"]
+        name = row.status, row.outcome, row.reason, row.tenant
+        found[name] = found.get(name, 0) + row.bodies
     return found
+
+
+def noted(folder: Path) -> dict[tuple[Any, ...], int]:
+    """Return the same as a command beside the server sees it."""
+    with hubbub.open(folder, free_floor_mb=0) as engine:
+        return sums(engine.standing.deliveries().rows)
 
 
 def settings(folder: Path, **values: Any) -> Path:
@@ -83,14 +85,14 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
             (403, "forbidden", "missing_scope", "acme"): 1, (401, "unauthenticated", "unknown_key", None): 2,
             (400, "bad_request", "sender_gone", "acme"): 1,
         }  # fmt: skip
-        until(lambda: sums(operate(here.folder, "deliveries")["rows"]) == expected, "all deliveries are noted")
+        until(lambda: noted(here.folder) == expected, "all deliveries are noted")
         answers = [send(url, key, [message(f"more-{n}")]) for n in range(20)]
         expected |= {
             (202, "accepted", None, "acme"): 1 + answers.count(202),
             (429, "rate_limited", None, "acme"): answers.count(429),
         }
         assert answers.count(429)
-        until(lambda: sums(operate(here.folder, "deliveries")["rows"]) == expected, "the limited ones are noted")
+        until(lambda: noted(here.folder) == expected, "the limited ones are noted")
         shown = page(here.folder, url)
         assert (
             shown.count(made["id"]) >= 6
@@ -100,7 +102,7 @@ def test_a_server_tells_what_became_of_every_delivery(tmp_path: Path) -> None:
         server.terminate()
         assert server.wait(timeout=60) == 0
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
-            assert sums(engine.deliveries(limit=1000)["rows"]) == expected
+            assert sums(engine.standing.deliveries(limit=1000).rows) == expected
 
 
 @pytest.mark.slow
@@ -117,7 +119,7 @@ def test_what_a_kill_takes_along_is_log_and_no_event(tmp_path: Path) -> None:
         server.wait()
         assert here.messages() == 21
         with hubbub.open(here.folder, free_floor_mb=0) as engine:
-            (bodies,) = sums(engine.deliveries()["rows"]).values()
+            (bodies,) = sums(engine.standing.deliveries().rows).values()
         assert 1 <= bodies <= 21
 
 
@@ -135,4 +137,4 @@ def test_two_servers_count_together(tmp_path: Path, jobs_url: str) -> None:
 
 def tells(folder: Path, bodies: int) -> bool:
     """Say whether an installation tells of so many deliveries that were taken, and no others."""
-    return sums(operate(folder, "deliveries")["rows"]) == {(202, "accepted", None, "acme"): bodies}
+    return noted(folder) == {(202, "accepted", None, "acme"): bodies}

@@ -80,10 +80,9 @@ def query(
         ),
     )
     if as_csv:
-        from hubbub.model.plain import plain
         from hubbub.reports.as_csv import answer_table
 
-        typer.echo(answer_table(plain(answer.rows)), nl=False)
+        typer.echo(answer_table(answer.rows), nl=False)
         return
     if as_json:
         show.emit(answer, as_json=True)
@@ -92,9 +91,11 @@ def query(
     for row in answer.rows:
         shown = {name: value for name, value in row.items() if name != "compare" and not name.endswith(".state")}
         for name, compared in row.get("compare", {}).items():
-            relative = compared.change.relative
-            shown[f"{name} before"] = compared.previous
-            shown[f"{name} change"] = f"{relative:+.1%}" if relative is not None else compared.change.label
+            change = compared["change"]
+            shown[f"{name} before"] = compared["previous"]
+            shown[f"{name} change"] = (
+                f"{change['relative']:+.1%}" if change["relative"] is not None else change["label"]
+            )
         if grain != "hour":
             shown["window"] = shown["window"][:10]
         rows.append(shown)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from hubbub.control.deliveries import STATES, why_refused
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Shown
 from hubbub.dashboard.forms import asked, choice, data_table
+from hubbub.model.plain import plain
+from hubbub.services.standing import DeliveryRow
 
 PAGE_SIZE = 50
 ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key and outcome the newest hundred."
@@ -17,10 +18,8 @@ ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key a
 def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
     """Show the deliveries of a tenant, or all; on a page of many tenants `of` leads to one's."""
     state = asked(ask, "arrived", STATES)
-    found = ask.engine.operation("deliveries")(
-        tenant=tenant, state=state, cursor=asked(ask, "delivered"), limit=PAGE_SIZE
-    )
-    rows = [{**row, "why": _why(row)} for row in found["rows"]]
+    found = ask.engine.standing.deliveries(tenant, state, asked(ask, "delivered"), PAGE_SIZE)
+    rows = [{**plain(row), "why": _why(row)} for row in found.rows]
     columns = [
         Column("minute", "Minute (UTC)", "utc"), Column("tenant", "Tenant"), Column("key", "Key"),
         Column("state", "State", "state"), Column("status", "Answer"), Column("why", "Why", "long"),
@@ -32,7 +31,7 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
     return data_table(
         ask, columns, rows, links=[{"tenant": of(row["tenant"])} if of and row["tenant"] else {} for row in rows],
         choices=[choice(ask, "arrived", "State", {state: state for state in STATES})],
-        following=found["next"], cursor="delivered", nothing=_nothing(tenant, state),
+        following=found.next, cursor="delivered", nothing=_nothing(tenant, state),
     )  # fmt: skip
 
 
@@ -41,7 +40,7 @@ def _nothing(tenant: str | None, state: str | None) -> str:
     return f"Nothing{whose} was sent lately." if state is None else f"No delivery{whose} was {state}."
 
 
-def _why(row: Mapping[str, Any]) -> str | None:
+def _why(row: DeliveryRow) -> str | None:
     """Say why a delivery was refused: of a problem what it means, of events the first one's reason and field."""
-    why = why_refused(row["outcome"], row["reason"])
-    return f"{why} in {row['field']}" if row["field"] else why
+    why = why_refused(row.outcome, row.reason or "") or None
+    return f"{why} in {row.field}" if row.field else why

@@ -8,14 +8,15 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Act, Field, asked, choice, data_table
 from hubbub.facts.rebuild import FOLDED_BY
+from hubbub.model.plain import plain
 from hubbub.services.standing import STATES
 
 PAGE_SIZE = 50
 
 
 def _tenants(ask: Ask) -> Shown:
-    found = ask.engine.operation("freshness")(
-        state=asked(ask, "state", STATES), tenant=asked(ask, "like"), cursor=asked(ask, "cursor"), limit=PAGE_SIZE
+    found = ask.engine.standing.freshness(
+        asked(ask, "state", STATES), asked(ask, "like"), asked(ask, "cursor"), PAGE_SIZE
     )
     columns = [
         Column("tenant", "Tenant"), Column("state", "State", "state"), Column("behind", "Waiting", "count"),
@@ -26,15 +27,15 @@ def _tenants(ask: Ask) -> Shown:
         Field("like", "Tenant", value=ask.param("like"), hint="part of its name"),
     ]
     return data_table(
-        ask, columns, found["rows"],
-        links=[{"tenant": ask.link(tenant=row["tenant"], cursor=None)} for row in found["rows"]], choices=choices,
-        nothing="No tenant is like this.", following=found["next"],
-        note=f"{found['tenants']} tenants, what is behind first. Choose a tenant to fold its days again.",
+        ask, columns, plain(found.rows),
+        links=[{"tenant": ask.link(tenant=row.tenant, cursor=None)} for row in found.rows], choices=choices,
+        nothing="No tenant is like this.", following=found.next,
+        note=f"{found.tenants} tenants, what is behind first. Choose a tenant to fold its days again.",
     )  # fmt: skip
 
 
 def _units(ask: Ask) -> Shown:
-    found = ask.engine.operation("freshness")(limit=1)
+    found = ask.engine.standing.freshness(limit=1)
     columns = [Column("unit", "Folded by"), Column("waiting", "Waiting", "count")]
     forms = []
     if tenant := asked(ask, "tenant"):
@@ -48,8 +49,8 @@ def _units(ask: Ask) -> Shown:
         )  # fmt: skip
         forms = [Act("refresh", "Bring up to date", {"tenant": tenant}), again]
     return data_table(
-        ask, columns, found["units"], forms=forms,
-        note=f"{found['batches']} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
+        ask, columns, plain(found.units), forms=forms,
+        note=f"{found.batches} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
     )  # fmt: skip
 
 

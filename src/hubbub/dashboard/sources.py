@@ -18,10 +18,8 @@ LONGEST = 600
 
 def _sources(ask: Ask) -> Shown:
     tenant = asked(ask, "tenant")
-    found = ask.engine.operation("sources")(tenant=tenant, cursor=asked(ask, "cursor"), limit=PAGE_SIZE)
-    rows = [
-        {**row, "silent": 1000 * row["silent_seconds"], "late": 1000 * row["late_seconds"]} for row in found["rows"]
-    ]
+    found = ask.engine.standing.sources(tenant, asked(ask, "cursor"), PAGE_SIZE)
+    rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in found.rows]
     columns = [
         Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
         Column("late", "Came after", "ms"), Column("last_received", "Last received (UTC)", "utc"),
@@ -29,7 +27,7 @@ def _sources(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
-        links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=found["next"],
+        links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=found.next,
         nothing="No event was ever received.", note="The longest silent first.",
     )  # fmt: skip
 
@@ -45,7 +43,7 @@ def _delivered(ask: Ask) -> Shown:
 def _refused(ask: Ask) -> Shown:
     if tenant := asked(ask, "tenant"):
         return _records(ask, tenant)
-    rows = ask.engine.operation("refusals")()["rows"]
+    rows = plain(ask.engine.standing.refusals().rows)
     columns = [
         Column("tenant", "Tenant"), Column("origin", "Came by"), Column("code", "Reason"), Column("field", "Field"),
         Column("records", "Records", "count"), Column("last_received", "Last (UTC)", "utc"),

@@ -26,16 +26,16 @@ def _checks(ask: Ask) -> Shown:
 
 
 def _process(ask: Ask) -> Shown:
-    found = ask.engine.operation("system")()
-    process, folder = found["process"], found["folder"]
+    found = ask.engine.standing.system()
+    process, folder = found.process, found.folder
     return facts(
         ask,
         [
-            Fact("Runs for", duration(1000 * process["seconds"])), Fact("Memory", _mib(process["memory"])),
-            Fact("Threads", process["threads"], "count"), Fact("Process", str(process["id"])),
-            Fact("Data folder", folder["path"]), Fact("It takes", _mib(folder["bytes"])),
-            Fact("Free beside it", _mib(folder["free"])),
-            *(Fact(name.capitalize(), version) for name, version in found["versions"].items()),
+            Fact("Runs for", duration(1000 * process.seconds)), Fact("Memory", _mib(process.memory)),
+            Fact("Threads", process.threads, "count"), Fact("Process", str(process.id)),
+            Fact("Data folder", folder.path), Fact("It takes", _mib(folder.bytes)),
+            Fact("Free beside it", _mib(folder.free)),
+            *(Fact(name.capitalize(), version) for name, version in found.versions.items()),
         ],
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ def _mib(size: int) -> str:
 
 
 def _settings(ask: Ask) -> Shown:
-    rows = ask.engine.operation("system")()["settings"]
+    rows = ask.engine.standing.system().settings
     columns = [Column("setting", "Setting"), Column("value", "Value", "long"), Column("meaning", "What it is", "long")]
     return data_table(
         ask, columns, rows, note="Secrets are left out. They are set by hubbub.yaml, HUBBUB_ variables, or flags."

@@ -15,6 +15,8 @@ T = TypeVar("T")
 _AS_IT_IS = {str, int, float, bool, type(None)}
 ABSENT: Mapping[str, bool] = MappingProxyType({"absent": True})
 """Metadata of a field that JSON leaves out while it is None."""
+AS_JSON: Mapping[str, bool] = MappingProxyType({"as_json": True})
+"""Metadata of a field that holds what JSON has already, and may be long: rows whose fields are named by a question."""
 
 
 def wire_name(field: str) -> str:
@@ -35,8 +37,8 @@ def plain(value: Any) -> Any:
         return value
     if names := _names(kind):
         return {
-            name: plain(held)
-            for own, name, may_be_absent in names
+            name: held if as_json else plain(held)
+            for own, name, may_be_absent, as_json in names
             if (held := getattr(value, own)) is not None or not may_be_absent
         }
     if isinstance(value, list | tuple):
@@ -51,11 +53,13 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _names(kind: Any) -> tuple[tuple[str, str, bool], ...]:
-    """Return the fields of a dataclass, what they are called in JSON, and which may be absent; of any other class none."""
+def _names(kind: Any) -> tuple[tuple[str, str, bool, bool], ...]:
+    """Return the fields of a dataclass, their names in JSON, and whether they may be absent and are JSON; of other classes none."""
     if not is_dataclass(kind):
         return ()
-    return tuple((one.name, wire_name(one.name), "absent" in one.metadata) for one in fields(kind))
+    return tuple(
+        (one.name, wire_name(one.name), "absent" in one.metadata, "as_json" in one.metadata) for one in fields(kind)
+    )
 
 
 def typed(kind: type[T], value: Any) -> T:
@@ -113,7 +117,7 @@ def _by_name(read: Read) -> Read:
 
 def _object(kind: Any) -> Read:
     hints = get_type_hints(kind)
-    parts = [(own, name, absent, _reader(hints[own]) or _same) for own, name, absent in _names(kind)]
+    parts = [(own, name, absent, _reader(hints[own]) or _same) for own, name, absent, _ in _names(kind)]
 
     def read(value: Mapping[str, Any]) -> Any:
         return kind(**{own: part(value[name]) for own, name, absent, part in parts if not absent or name in value})

@@ -24,7 +24,7 @@ from hubbub.metrics.definition import (
     Stored,
 )  # fmt: skip
 from hubbub.model import calendar, page
-from hubbub.model.plain import ABSENT
+from hubbub.model.plain import ABSENT, AS_JSON
 from hubbub.model.question import Question
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import Grain, day_of
@@ -45,7 +45,7 @@ class Behind:
     """A page of what is behind a number."""
 
     total: int
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
     """`id`, `time`, whether it `counts` in the numerator, and what its fact has."""
     next: str | None
     """Cursor of the page after; null: this is the last."""

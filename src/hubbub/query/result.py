@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from hubbub.calculations import Change
 from hubbub.metrics.definition import Unit
-from hubbub.model.plain import ABSENT
+from hubbub.model.plain import ABSENT, AS_JSON, plain
 from hubbub.model.question import Question
 from hubbub.query.freshness import Freshness
 
@@ -93,7 +93,7 @@ class Row:
 class Rows:
     """Rows of windows, dimensions and values, and how fresh they are."""
 
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
     """`window`, dimensions and metrics by their names; `<metric>.state` beside one that is not known, or in part."""
     freshness: Freshness
 
@@ -145,7 +145,7 @@ class Answer:
                 if states[i] in STATED:
                     shown[name] = states[i]
             if self.compare is not None:
-                shown["compare"] = self.compare[i]
+                shown["compare"] = plain(self.compare[i])
             if details:
                 shown["details"] = {name: _details(column.cell(i)) for name, column in self.columns.items()}
             rows.append(shown)
@@ -168,16 +168,15 @@ def with_state(name: str, cell: Cell) -> dict[str, Number | str]:
 
 
 def reasons(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return which numbers of rows are not known, and why, in words by name; rows may hold a `Comparison`."""
+    """Return which numbers of rows are not known, and why, in words by name; rows may hold a comparison."""
     found: dict[str, str] = {}
     for row in rows:
         for name, value in row.items():
             if name.endswith(".state") and value in UNKNOWN:
                 found.setdefault(name.removesuffix(".state"), UNKNOWN[value])
-        compared: Comparison = row.get("compare", {})
-        for name, pair in compared.items():
-            if pair.previous_state is not None and pair.previous_state in UNKNOWN:
-                found.setdefault(f"{name} before", UNKNOWN[pair.previous_state])
+        for name, pair in row.get("compare", {}).items():
+            if pair.get("previous_state") in UNKNOWN:
+                found.setdefault(f"{name} before", UNKNOWN[pair["previous_state"]])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The engine's operations that say how things stand: freshness, sources, the system. `Engine` (app.py) inherits them."""
+"""How things stand, for operators: freshness of facts, what sources send and how it fares, and this process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import resource
 import shutil
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hubbub.clock import Clock
 from hubbub.control.control import Control
@@ -21,7 +22,7 @@ from hubbub.errors import BadInputError
 from hubbub.facts.moments import DAY, micros, moment
 from hubbub.facts.refresh import refresh
 from hubbub.facts.units import UNITS
-from hubbub.model.page import check_limit, cursor_of, place_of
+from hubbub.model.page import Page, check_limit, cursor_of, place_of
 from hubbub.model.window import day_of
 from hubbub.settings import Settings, told
 from hubbub.storage.store import Store
@@ -29,68 +30,180 @@ from hubbub.storage.store import Store
 STATES = ("behind", "fresh", "empty")
 """Of a tenant, the worst first: something waits to be folded, nothing does, nothing was ever stored."""
 
-OPERATIONS = ("freshness", "sources", "deliveries", "refusals", "system")
-"""Those that a command beside a running server may ask it to do."""
-
 PARTS = ("hubbub", "dbos", "fastapi", "pyarrow", "sqlalchemy")
 """Packages whose versions tell most when something goes wrong."""
 _BEGUN = time.monotonic()
 """When this process loaded this file, which it does as it starts."""
 
 
-class StandingOperations:
-    """What an engine tells its operator."""
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """How far a tenant's facts have come."""
 
-    settings: Settings
-    clock: Clock
-    store: Store
-    control: Control
-    delivered: Deliveries
+    tenant: str
+    state: str
+    """behind, fresh or empty."""
+    behind: int
+    """Units (conversations, messages, …) that are to be folded."""
+    newest: date | None
+    """The local day of the newest event."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsWaiting:
+    """How many units of a kind are to be folded."""
+
+    unit: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactsFreshness:
+    """A page of tenants, what is behind first, and what waits of all."""
+
+    rows: Sequence[TenantFacts]
+    next: str | None
+    """Cursor of the page after; null: this is the last."""
+    tenants: int
+    """On all pages."""
+    batches: int
+    """Accepted batches that wait in the log."""
+    units: Sequence[UnitsWaiting]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """What a source sent to a tenant. Moments are in UTC."""
+
+    tenant: str
+    source: str
+    last_event: datetime
+    """Time of its newest event."""
+    last_received: datetime
+    late_seconds: float
+    """Between the newest event's time and its arrival."""
+    silent_seconds: float
+    events_day: int
+    """Events that came in the last 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """What was sent over HTTP within a minute, by key and outcome. Moments are in UTC."""
+
+    minute: datetime
+    tenant: str | None
+    """null where no key, or an unknown one, came along."""
+    key: str | None
+    state: str
+    """accepted, partly refused or refused."""
+    origin: str
+    status: int
+    outcome: str
+    """accepted, partly_refused, refused, or the code of a problem."""
+    bodies: int
+    bytes: int
+    """As sent."""
+    accepted: int
+    duplicates: int
+    corrected: int
+    rejected: int
+    reason: str | None
+    """Of the first refused event, or what is known beyond the problem's code."""
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRow:
+    """Records in quarantine for one reason, with the message of one of them."""
+
+    tenant: str
+    origin: str
+    code: str
+    field: str | None
+    records: int
+    last_received: datetime
+    """UTC."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What this process takes."""
+
+    id: int
+    seconds: int
+    """Since it began."""
+    memory: int
+    """Bytes."""
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What the data folder takes, in bytes."""
+
+    path: str
+    free: int
+    """Beside it."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Versions, this process, the data folder and all settings; a secret, or the password of an address, is never in it."""
+
+    versions: Mapping[str, str]
+    process: Process
+    folder: Folder
+    settings: Sequence[Mapping[str, str]]
+
+
+class StandingService:
+    """Tells operators how things stand."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: Store, control: Control, delivered: Deliveries) -> None:
+        self._settings, self._clock, self._store, self._control = settings, clock, store, control
+        self._delivered = delivered
 
     def freshness(
         self, state: str | None = None, tenant: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> dict[str, Any]:
+    ) -> FactsFreshness:
         """Return how far each tenant's facts have come, what is behind first, page by page; and what waits by kind of unit.
 
-        `behind` counts units (conversations, messages, …) that are to be folded, `newest` is the local day of the newest event.
         `state` keeps tenants in it, `tenant` those whose id holds this text. Raises BadInputError, BadRequestError.
         """
         if state is not None and state not in STATES:
             raise BadInputError(f"state {state[:40]!r} is not one of {', '.join(STATES)}")
         skipped = (place_of(cursor, int) or (0,))[0]
-        with self.store.facts.read() as reading:
+        with self._store.facts.read() as reading:
             todo = reading.rows("SELECT tenant, unit, count(*) FROM todo GROUP BY tenant, unit")
             rows = [
-                {
-                    "tenant": one.id, "state": "behind" if count else "fresh" if newest is not None else "empty", "behind": count,
-                    "newest": day_of(moment(newest), one.tz).isoformat() if newest is not None else None,
-                }
-                for one in self.control.tenants().values()
+                TenantFacts(
+                    one.id, "behind" if count else "fresh" if newest is not None else "empty", count,
+                    day_of(moment(newest), one.tz) if newest is not None else None,
+                )
+                for one in self._control.tenants().values()
                 if tenant is None or tenant in one.id
                 for count in [sum(n for no, _, n in todo if no == one.no)]
                 for newest in [reading.value("SELECT max(time) FROM event WHERE tenant = ?", (one.no,))]
             ]  # fmt: skip
-        rows = [row for row in rows if state in (None, row["state"])]
-        rows.sort(key=lambda row: (STATES.index(row["state"]), -row["behind"], row["tenant"]))
+        rows = [row for row in rows if state in (None, row.state)]
+        rows.sort(key=lambda row: (STATES.index(row.state), -row.behind, row.tenant))
         page = rows[skipped : skipped + check_limit(limit)]
-        more = len(rows) > skipped + limit
-        return {
-            "rows": page, "next": cursor_of((skipped + limit,)) if more else None, "tenants": len(rows),
-            "batches": self.store.log.behind(),
-            "units": [{"unit": unit, "waiting": sum(n for _, kind, n in todo if kind == unit)} for unit in UNITS],
-        }  # fmt: skip
+        return FactsFreshness(
+            page, cursor_of((skipped + limit,)) if len(rows) > skipped + limit else None, len(rows),
+            self._store.log.behind(),
+            [UnitsWaiting(unit, sum(n for _, kind, n in todo if kind == unit)) for unit in UNITS],
+        )  # fmt: skip
 
-    def sources(self, tenant: str | None = None, cursor: str | None = None, limit: int = 50) -> dict[str, Any]:
-        """Return what each tenant's sources sent, the longest silent first: newest event, when it came, and how late.
-
-        `late_seconds` lie between the newest event's time and its arrival; `events_day` came in the last 24 hours. `tenant` asks
-        for one alone.
-        """
-        skipped, now = (place_of(cursor, int) or (0,))[0], micros(self.clock())
-        only = self.control.tenant(tenant).no if tenant is not None else None
-        names = {one.no: one.id for one in self.control.tenants().values() if only in (None, one.no)}
-        refresh(self.store, only)
-        with self.store.facts.read() as reading:
+    def sources(self, tenant: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[SourceRow]:
+        """Return what each tenant's sources sent, the longest silent first; `tenant` asks for one alone."""
+        skipped, now = (place_of(cursor, int) or (0,))[0], micros(self._clock())
+        only = self._control.tenant(tenant).no if tenant is not None else None
+        names = {one.no: one.id for one in self._control.tenants().values() if only in (None, one.no)}
+        refresh(self._store, only)
+        with self._store.facts.read() as reading:
             found = reading.rows(
                 "WITH s AS (SELECT tenant, source, max(time) AS newest, max(received_at) AS last, "
                 "count(*) FILTER (WHERE received_at >= :since) AS day FROM event "
@@ -101,77 +214,65 @@ class StandingOperations:
             )
         known = sorted((row for row in found if row[0] in names), key=lambda row: (row[4], names[row[0]], row[1]))
         rows = [
-            {
-                "tenant": names[no], "source": source, "last_event": _utc(last), "last_received": _utc(received),
-                "late_seconds": max(0.0, (arrived - last) / 1e6), "silent_seconds": max(0.0, (now - received) / 1e6),
-                "events_day": day,
-            }
+            SourceRow(
+                names[no], source, _utc(last), _utc(received),
+                max(0.0, (arrived - last) / 1e6), max(0.0, (now - received) / 1e6), day,
+            )
             for no, source, last, arrived, received, day in known[skipped : skipped + check_limit(limit)]
         ]  # fmt: skip
-        return {"rows": rows, "next": cursor_of((skipped + limit,)) if len(known) > skipped + limit else None}
+        return Page(rows, cursor_of((skipped + limit,)) if len(known) > skipped + limit else None)
 
     def deliveries(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> dict[str, Any]:
+    ) -> Page[DeliveryRow]:
         """Return what was sent over HTTP in the last 30 days, the newest minute first: by key and outcome, and why it was refused.
 
-        A row counts `bodies`, their `bytes` as sent, and events. `outcome` is accepted, partly_refused, refused or the code of a
-        problem; `reason` and `field` are those of the first refused event, or what is known beyond the problem's code. Tenant and
-        key are null where no key, or an unknown one, came along. `state`: accepted, partly refused or refused. `tenant` asks for
-        one alone. Raises BadInputError, BadRequestError, NotFoundError.
+        `state`: accepted, partly refused or refused. `tenant` asks for one alone. Raises BadInputError, BadRequestError,
+        NotFoundError.
         """
-        only = self.control.tenant(tenant).id if tenant is not None else None
-        found, following = self.delivered.page(only, state, cursor, limit)
+        only = self._control.tenant(tenant).id if tenant is not None else None
+        found, following = self._delivered.page(only, state, cursor, limit)
         rows = [
-            {
-                "minute": utc(row["minute"]), "tenant": row["tenant"] or None, "key": row["key"] or None,
-                "state": state_of(row["outcome"]),
-                **{name: row[name] for name in ("origin", "status", "outcome", "bodies", "bytes")},
-                **{name: row[name] for name in ("accepted", "duplicates", "corrected", "rejected")},
-                "reason": row["reason"] or None, "field": row["field"] or None,
-            }
+            DeliveryRow(
+                minute=row["minute"], tenant=row["tenant"] or None, key=row["key"] or None,
+                state=state_of(row["outcome"]), origin=row["origin"], status=row["status"], outcome=row["outcome"],
+                bodies=row["bodies"], bytes=row["bytes"], accepted=row["accepted"], duplicates=row["duplicates"],
+                corrected=row["corrected"], rejected=row["rejected"],
+                reason=row["reason"] or None, field=row["field"] or None,
+            )
             for row in found
         ]  # fmt: skip
-        return {"rows": rows, "next": following}
+        return Page(rows, following)
 
-    def refusals(self, tenant: str | None = None) -> dict[str, Any]:
-        """Return how many refused records wait in quarantine, by tenant, origin and reason, with one message of each."""
-        names = {one.no: one.id for one in self.control.tenants().values()}
-        only = self.control.tenant(tenant).no if tenant is not None else None
-        refresh(self.store, only)
-        with self.store.facts.read() as reading:
+    def refusals(self, tenant: str | None = None) -> Page[RefusalRow]:
+        """Return how many refused records wait in quarantine, by tenant, origin and reason, the most first."""
+        names = {one.no: one.id for one in self._control.tenants().values()}
+        only = self._control.tenant(tenant).no if tenant is not None else None
+        refresh(self._store, only)
+        with self._store.facts.read() as reading:
             found = reading.rows(
                 "SELECT tenant, origin, code, field, count(*), max(received_at), max(message) FROM quarantine "
                 f"WHERE {'TRUE' if only is None else 'tenant = ?'} GROUP BY tenant, origin, code, field",
                 () if only is None else (only,),
             )
         rows = [
-            {
-                "tenant": names[no], "origin": origin, "code": code, "field": field, "records": n,
-                "last_received": _utc(last), "message": message,
-            }
-            for no, origin, code, field, n, last, message in found if no in names
-        ]  # fmt: skip
-        return {"rows": sorted(rows, key=lambda row: (-row["records"], row["tenant"], row["code"]))}
+            RefusalRow(names[no], origin, code, field, n, _utc(last), message)
+            for no, origin, code, field, n, last, message in found
+            if no in names
+        ]
+        return Page(sorted(rows, key=lambda row: (-row.records, row.tenant, row.code)))
 
-    def system(self) -> dict[str, Any]:
-        """Return versions, what this process takes and since when it runs, what the data folder takes, and all settings.
-
-        Sizes are in bytes. A secret is never in it, nor the password of an address.
-        """
-        folder = self.settings.data
-        return {
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in PARTS}},
-            "process": {
-                "id": os.getpid(), "seconds": round(time.monotonic() - _BEGUN), "memory": _memory(),
-                "threads": threading.active_count(),
-            },
-            "folder": {
-                "path": str(folder.absolute()), "free": shutil.disk_usage(folder).free,
-                "bytes": sum(_size(one) for one in folder.rglob("*")),
-            },
-            "settings": told(self.settings),
-        }  # fmt: skip
+    def system(self) -> System:
+        """Return versions, what this process takes and since when it runs, what the data folder takes, and all settings."""
+        folder = self._settings.data
+        return System(
+            {"python": platform.python_version(), **{name: version(name) for name in PARTS}},
+            Process(os.getpid(), round(time.monotonic() - _BEGUN), _memory(), threading.active_count()),
+            Folder(
+                str(folder.absolute()), shutil.disk_usage(folder).free, sum(_size(one) for one in folder.rglob("*"))
+            ),
+            told(self._settings),
+        )
 
 
 def _size(file: Path) -> int:
@@ -189,11 +290,6 @@ def _memory() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def _utc(us: int) -> str:
-    """Write microseconds of the store for others."""
-    return moment(us).replace(tzinfo=None).isoformat() + "Z"
-
-
-def utc(at: datetime | None) -> str | None:
-    """Write a moment of the control data (UTC without zone) for others."""
-    return at.isoformat() + "Z" if at is not None else None
+def _utc(us: int) -> datetime:
+    """Return microseconds of the store as a moment in UTC without zone, as control data has them."""
+    return moment(us).replace(tzinfo=None)

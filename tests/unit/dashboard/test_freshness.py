@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
 
 import pytest
 
 from hubbub.errors import BadInputError
+from hubbub.services.standing import TenantFacts
 from tests.unit.api.conftest import event
 from tests.unit.dashboard.visiting import Visitor
 
 
-def of(visitor: Visitor, tenant: str) -> dict[str, Any]:
+def of(visitor: Visitor, tenant: str) -> TenantFacts:
     """Return how a tenant stands."""
-    return next(row for row in visitor.engine.freshness(tenant=tenant)["rows"] if row["tenant"] == tenant)
+    return next(row for row in visitor.engine.standing.freshness(tenant=tenant).rows if row.tenant == tenant)
 
 
 def store(visitor: Visitor, tenant: str, *ids: str) -> None:
@@ -30,17 +31,17 @@ def store(visitor: Visitor, tenant: str, *ids: str) -> None:
 
 def test_states_follow_events_and_folds(visitor: Visitor) -> None:
     """Nothing is empty; what was accepted waits as a batch, what was stored as units by kind; after a refresh all is fresh."""
-    assert of(visitor, "acme") == {"tenant": "acme", "state": "empty", "behind": 0, "newest": None}
+    assert of(visitor, "acme") == TenantFacts("acme", "empty", 0, None)
     visitor.engine.record("acme", event("a"))
-    assert visitor.engine.freshness()["batches"] == 1
+    assert visitor.engine.standing.freshness().batches == 1
     store(visitor, "acme", "b", "c")
-    now, whole = of(visitor, "acme"), visitor.engine.freshness()
-    waiting = {row["unit"]: row["waiting"] for row in whole["units"]}
-    assert (now["state"], now["newest"], whole["batches"], waiting["conversation"]) == ("behind", "2026-08-01", 0, 2)
-    assert now["behind"] == sum(waiting.values())
+    now, whole = of(visitor, "acme"), visitor.engine.standing.freshness()
+    waiting = {row.unit: row.waiting for row in whole.units}
+    assert (now.state, now.newest, whole.batches, waiting["conversation"]) == ("behind", date(2026, 8, 1), 0, 2)
+    assert now.behind == sum(waiting.values())
     visitor.engine.refresh()
     now = of(visitor, "acme")
-    assert (now["state"], now["behind"], now["newest"]) == ("fresh", 0, "2026-08-01")
+    assert (now.state, now.behind, now.newest) == ("fresh", 0, date(2026, 8, 1))
 
 
 def test_the_worst_come_first_page_by_page(visitor: Visitor) -> None:
@@ -53,24 +54,24 @@ def test_the_worst_come_first_page_by_page(visitor: Visitor) -> None:
     engine.refresh()
     store(visitor, "t041", "a")
     store(visitor, "t042", "a", "b")
-    first = engine.freshness()
-    assert [(row["tenant"], row["state"]) for row in first["rows"][:4]] == [
+    first = engine.standing.freshness()
+    assert [(row.tenant, row.state) for row in first.rows[:4]] == [
         ("t042", "behind"),
         ("t041", "behind"),
         ("t007", "fresh"),
         ("acme", "empty"),
     ]
-    second = engine.freshness(cursor=first["next"])
-    assert second["next"] is None
-    assert sorted(row["tenant"] for row in first["rows"] + second["rows"]) == sorted(["acme", *names])
+    second = engine.standing.freshness(cursor=first.next)
+    assert second.next is None
+    assert sorted(row.tenant for row in (*first.rows, *second.rows)) == sorted(["acme", *names])
     page = visitor.page("/operate/freshness/tenants")
     assert page.index("t042") < page.index("t041") < page.index("t007") < page.index("acme")
     assert "Next page" in page
-    assert [row["tenant"] for row in engine.freshness("fresh")["rows"]] == ["t007"]
+    assert [row.tenant for row in engine.standing.freshness("fresh").rows] == ["t007"]
     assert "t042" not in visitor.page("/operate/freshness/tenants?state=fresh")
-    assert next(row["tenant"] for row in engine.freshness(tenant="t04")["rows"]) == "t042"
+    assert next(row.tenant for row in engine.standing.freshness(tenant="t04").rows) == "t042"
     with pytest.raises(BadInputError):
-        engine.freshness("stale")
+        engine.standing.freshness("stale")
 
 
 def test_a_tenant_is_brought_up_to_date_and_folded_again(visitor: Visitor) -> None:
@@ -78,9 +79,9 @@ def test_a_tenant_is_brought_up_to_date_and_folded_again(visitor: Visitor) -> No
     on = "/operate/freshness"
     form = f"{on}/facts?tenant=acme"
     store(visitor, "acme", "a")
-    behind = of(visitor, "acme")["behind"]
+    behind = of(visitor, "acme").behind
     told = visitor.act(f"{on}/refresh?tenant=acme", form, tenant="acme").text
-    assert f"acme is up to date: {behind} units were due." in told and of(visitor, "acme")["state"] == "fresh"
+    assert f"acme is up to date: {behind} units were due." in told and of(visitor, "acme").state == "fresh"
     range_ = {"tenant": "acme", "from": "2026-08-01", "to": "2026-08-02"}
     told = visitor.act(f"{on}/refold", form, status=200, fact="response", **range_).text
     again = visitor.engine.backfill("2026-08-01", "2026-08-02", "acme", "response")
