@@ -22,6 +22,7 @@ from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.cli import answers as commands
 from hubbub.cli.main import app
+from hubbub.services.answers import AnswerService
 from tests.acceptance.conftest import open_engine
 
 NOW = datetime(2026, 8, 20, 12, tzinfo=UTC)
@@ -143,8 +144,8 @@ def test_csv_has_an_empty_cell_and_a_column_of_reasons(world: World) -> None:
 def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a command of answers on the engine; returns all that it prints."""
 
-    def ask(name: str, _data: Path | None, /, **params: Any) -> Any:
-        return json.loads(json.dumps(world.engine.operation(name)(**params)))
+    def ask(_data: Path | None, question: Callable[[AnswerService], object]) -> object:
+        return question(world.engine.answers)
 
     monkeypatch.setattr(commands, "_ask", ask)
 
