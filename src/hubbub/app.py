@@ -178,7 +178,7 @@ class Engine:
         self._compose_keeping()
         self._compose_alerts()
         self.workflows = Workflows(
-            self._by_name, self.retained, self.published, self.reply_jobs, self.labels, self.reports, self.restatements,
+            self.retained, self.published, self.reply_jobs, self.labels, self.reports, self.restatements,
             self.subscriptions, self.judging, self.messages, self.coverage, self.integrations, self.fetching, self.replies,
             self.snapshot_service,
         )  # fmt: skip
@@ -246,13 +246,10 @@ class Engine:
         outbox, rules, integrations = self.outbox, self.alert_store, self.integration_store
         self.subscriptions = SubscriptionService(settings, clock, control, outbox, self.reports, self.answers.news_of)
         self.messages = MessageService(settings, clock, control, self.http, integrations, outbox, self.reports)
-        self.destinations = DestinationService(clock, control, self.http, integrations, outbox, self.messages)
+        self.destinations = DestinationService(clock, control, self.http, integrations, outbox, rules, self.messages)
         self.alerts = AlertService(clock, control, queries, rules, outbox)
         self.incidents = IncidentService(clock, control, rules, outbox, self.alerts)
         self.judging = JudgingService(clock, control, queries, integrations, rules, outbox)
-
-    def _by_name(self, name: str, /, **params: Any) -> Any:
-        return self.operation(name)(**params)
 
     def _open_cache(self) -> CachedAnswers:
         tiers, url = self.settings.cache, self.settings.cache_url

@@ -1,14 +1,15 @@
-"""What all routes of the API share: their work is counted, their answers are typed, unknown query parameters are refused."""
+"""What all routes of the API share: work is counted, answers are typed, unknown and repeated query parameters are refused."""
 
 from __future__ import annotations
 
 import inspect
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -49,7 +50,9 @@ def counted(call: Callable[P, T]) -> Callable[P, T]:
 
 
 class Counted(APIRoute):
-    """A route whose work is counted, and whose answer is typed: see `typed`. A query parameter that it does not know is refused.
+    """A route whose work is counted, and whose answer is typed: see `typed`.
+
+    A query parameter that it does not know, or gets twice, is refused.
 
     One that is async counts what it hands to threads itself.
     """
@@ -64,22 +67,33 @@ class Counted(APIRoute):
         super().__init__(path, endpoint if is_async else counted(endpoint), **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request, which says 400 to a parameter that would be ignored: its answer would be another one."""
+        """Return what answers a request, which says 400 to a parameter that would be ignored, or that is there twice.
+
+        The answer would be that of another question.
+        """
         handle = super().get_route_handler()
-        known = frozenset(_parameters(self.dependant))
+        parameters = dict(_parameters(self.dependant))
+        known = frozenset(parameters)
 
         async def checked(request: Request) -> Response:
             if unknown := sorted(set(request.query_params) - known):
                 hint = nearest(unknown[0], known) or f"; it has {', '.join(sorted(known)) or 'none'}"
                 raise BadRequestError(f"{self.path} has no query parameter {unknown[0][:40]!r}{hint}")
+            given = Counter(name for name, _ in request.query_params.multi_items())
+            if twice := sorted(name for name, n in given.items() if n > 1 and not parameters[name]):
+                raise BadRequestError(
+                    f"the query parameter {twice[0]!r} is there {given[twice[0]]} times: give it once"
+                )
             return await handle(request)
 
         return checked if self.strict else handle
 
 
-def _parameters(needed: Dependant) -> Iterator[str]:
-    """Yield the query parameters of a route and of what it depends on."""
-    yield from (parameter.alias for parameter in needed.query_params)
+def _parameters(needed: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the query parameters of a route and of what it depends on, and whether each is a list, which may be repeated."""
+    for parameter in needed.query_params:
+        kinds = {parameter.field_info.annotation, *get_args(parameter.field_info.annotation)}
+        yield parameter.alias, any((get_origin(kind) or kind) in (list, set, tuple) for kind in kinds)
     for other in needed.dependencies:
         yield from _parameters(other)
 

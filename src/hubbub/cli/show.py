@@ -115,8 +115,10 @@ def text(value: Any, name: str = "") -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, Mapping | list):
-        return json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {text(one, str(key))}" for key, one in value.items()) or "–"
+    if isinstance(value, list):
+        return ("; " if any(isinstance(one, Mapping) for one in value) else ", ").join(map(text, value)) or "–"
     return str(value)
 
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from hubbub.alerts.destinations import address
 from hubbub.alerts.notice import Notice
 from hubbub.clock import Clock
-from hubbub.control.alerts import new_id
+from hubbub.control.alerts import Alerts, new_id
 from hubbub.control.control import Control
 from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Destination, Draft, Outbox
-from hubbub.errors import BadInputError
+from hubbub.control.subscriptions import Subscriptions
+from hubbub.errors import BadInputError, ConflictError
 from hubbub.model.answers import Removed
 from hubbub.model.page import Page
 from hubbub.model.window import utc_naive
@@ -45,10 +46,12 @@ class DestinationService:
     """Stores destinations, what is secret of their addresses encrypted."""
 
     def __init__(
-        self, clock: Clock, control: Control, http: Outgoing, integrations: Integrations, outbox: Outbox, messages: MessageService
+        self, clock: Clock, control: Control, http: Outgoing, integrations: Integrations, outbox: Outbox, rules: Alerts,
+        messages: MessageService,
     ) -> None:  # fmt: skip
         self._clock, self._control, self._http = clock, control, http
-        self._integrations, self._outbox, self._messages = integrations, outbox, messages
+        self._integrations, self._outbox, self._rules, self._messages = integrations, outbox, rules, messages
+        self._subscriptions = Subscriptions(control.database)
 
     def add(
         self, tenant: str, kind: str, to: str, name: str = "", secret: str = "", integration: str = ""
@@ -73,8 +76,23 @@ class DestinationService:
         return Page([_view(one) for one in self._outbox.destinations(self._control.tenant(tenant).id)])
 
     def remove(self, tenant: str, destination: str) -> Removed:
-        """Delete a destination; what waits to be sent there is given up."""
-        self._outbox.remove_destination(self._control.tenant(tenant).id, destination)
+        """Delete a destination; what waits to be sent there is given up.
+
+        Raises NotFoundError, and ConflictError naming the alert rules and subscriptions that send there: nothing they find would
+        be said to anybody.
+        """
+        one = self._control.tenant(tenant)
+        self._outbox.destination(one.id, destination)
+        rules = [rule.id for rule in self._rules.rules(one.id) if destination in rule.document.get("destinations", ())]
+        digests = [
+            digest.id for digest in self._subscriptions.of(one.id)
+            if digest.destination == destination and digest.state == "active"
+        ]  # fmt: skip
+        if used := [*rules, *digests]:
+            raise ConflictError(
+                f"{', '.join(used)} send to {destination}: give them another destination, or remove them first"
+            )
+        self._outbox.remove_destination(one.id, destination)
         return Removed(destination)
 
     def test(self, tenant: str, destination: str) -> MessageView:

@@ -187,9 +187,13 @@ class IntegrationService:
     def rotate(
         self, tenant: str, integration: str, secret: str = "", secrets: Mapping[str, str] | None = None
     ) -> IntegrationView:
-        """Give it a new token, or new secrets by name; a broken one is active again."""
+        """Give it a new token, or new secrets by name; a broken one is active again. Raises NotFoundError, BadInputError."""
         kind = PROVIDERS[self._store.get(tenant, integration).provider]
         given = {TOKEN: secret, **(secrets or {})} if secret else secrets or {}
+        if not given:
+            raise BadInputError(
+                f"secret: give a new token, or new secrets by name ({', '.join(one.name for one in kind.secrets)})"
+            )
         kind.check_names(given)
         return self._view(self._store.rotate(tenant, integration, given))
 

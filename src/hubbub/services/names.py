@@ -182,6 +182,10 @@ def _read(tenant: Tenant, names: Sequence[Mapping[str, Any]], now: int) -> tuple
         if name is None:
             gone.append((kind, id_))
             continue
+        if hidden := next((c for c in str(name) if not c.isprintable()), ""):
+            raise BadInputError(
+                f"names[{number}].name: holds {hidden!r}, which cannot be seen; a name is text on one line"
+            )
         if kind == "contact" and not tenant.contact_names:
             raise BadInputError(f"names[{number}]: {tenant.id} keeps no names of contacts; it is set per tenant")
         row = table.kept(Name(kind, id_, str(name)), now, by_hand=True)

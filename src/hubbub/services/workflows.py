@@ -46,11 +46,10 @@ Row = TypeVar("Row")
 
 
 class Workflows:
-    """What jobs do, by the services that do it. `ask` runs an operation that is still called by its name."""
+    """What jobs do, by the services that do it."""
 
     def __init__(
         self,
-        ask: Callable[..., Any],
         retained: RetentionService,
         published: PublishingService,
         reply_jobs: ReplyJobs,
@@ -70,13 +69,8 @@ class Workflows:
         self._integrations, self._fetching, self._replies = integrations, fetching, replies
         self._coverage = coverage
         self._judging, self._messages = judging, messages
-        self._ask, self._retained, self._published, self._reply_jobs, self._labels = (
-            ask,
-            retained,
-            published,
-            reply_jobs,
-            labels,
-        )
+        self._retained, self._published = retained, published
+        self._reply_jobs, self._labels = reply_jobs, labels
         self._subscriptions = subscriptions
         self._reports = reports
         self._restatements = restatements

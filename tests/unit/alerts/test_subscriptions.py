@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from hubbub.api.app import create_app
 from hubbub.app import Engine
 from hubbub.control.subscriptions import Subscription
-from hubbub.errors import BadInputError, NotFoundError, StoreFullError
+from hubbub.errors import BadInputError, ConflictError, NotFoundError, StoreFullError
 from hubbub.query import queries
 from hubbub.services.subscriptions import Digests
 from hubbub.settings import load
@@ -161,6 +161,20 @@ def test_an_unusual_day_is_the_news(clocked: Clocked) -> None:
     usual, unusual = (document["title"] for document in _documents(clocked))
     assert "Messages rose to 30, 27 more than before. Usual is 0 – 8." in unusual
     assert "Nothing unusual." in usual
+
+
+def test_a_destination_that_is_sent_to_stays(clocked: Clocked) -> None:
+    """It is removed when no rule and no subscription that goes on sends there; until then the error names them."""
+    engine, daily = clocked.engine, _daily(clocked)
+    rule = {"name": "Many", "kind": "threshold", "metric": "messages", "limit": 5, "destinations": [daily.destination]}
+    alert = engine.alerts.add("hotel", rule).id
+    with pytest.raises(ConflictError, match=f"{alert}, {daily.id} send to {daily.destination}"):
+        engine.destinations.remove("hotel", daily.destination)
+    engine.alerts.remove("hotel", alert)
+    with pytest.raises(ConflictError, match=daily.id):
+        engine.destinations.remove("hotel", daily.destination)
+    engine.subscriptions.stop("hotel", daily.id)
+    assert engine.destinations.remove("hotel", daily.destination).removed == daily.destination
 
 
 def test_what_cannot_be_sent_is_refused(clocked: Clocked) -> None:

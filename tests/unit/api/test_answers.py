@@ -155,6 +155,15 @@ def test_a_parameter_that_nobody_would_read_is_refused(told: Face) -> None:
         assert hint in refused.json()["detail"]
 
 
+def test_a_parameter_that_is_there_twice_is_refused(told: Face) -> None:
+    """The last of two would be taken in silence, and the answer be that of another question; one that is a list may be repeated."""
+    asked = "/v1/changes?metric=messages&from=2026-08-01&to=2026-08-02"
+    refused = told.get(f"{asked}&metric=csat")
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+    assert "'metric' is there 2 times" in refused.json()["detail"]
+    assert told.get(f"{asked}&where=channel=sms&where=channel=chat").status_code == 200
+
+
 def test_problems_are_rfc_9457(face: Face) -> None:
     """Every error is application/problem+json with type, title, status, detail, a code and the id in its header."""
     answers = [

@@ -165,6 +165,14 @@ def test_json_has_the_keys_of_the_contract(loaded: Run) -> None:
         assert ended.err == "", words
 
 
+def test_tables_say_lists_and_mappings_in_words(loaded: Run) -> None:
+    """A cell of a table is for people: no brackets and quotes of JSON."""
+    loaded("keys", "add", "--tenant", "acme")
+    assert "ingest, read" in loaded("keys", "list").out
+    tenants = loaded("tenants", "list").out
+    assert "day –" in tenants and "{" not in tenants and "[" not in tenants
+
+
 def test_the_same_answers_as_tables(loaded: Run) -> None:
     """Without --json every answering command prints something for people, and ends with 0."""
     for words in (

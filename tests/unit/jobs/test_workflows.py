@@ -18,7 +18,7 @@ from hubbub.services.fetching import DueDays, FetchedDay
 from hubbub.services.integrations import IntegrationView
 from hubbub.services.workflows import Workflows
 
-SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name not in ("ask", "return")}
+SERVICES = {name: kind for name, kind in get_type_hints(Workflows.__init__).items() if name != "return"}
 
 
 @dataclass
@@ -80,7 +80,7 @@ def run(queue: str, payload: Mapping[str, Any], task: Recorder) -> Any:
     """Run a queue's work on a payload as it would be kept."""
     kept = checked(queue, payload)
     services: Any = {name: Service(task, name) for name in SERVICES}
-    return Workflows(task.ask, **services).run(task, queue, msgspec.convert(kept, WORK[queue].payload))
+    return Workflows(**services).run(task, queue, msgspec.convert(kept, WORK[queue].payload))
 
 
 def test_an_aggregation_asks_for_what_is_due_or_for_each_day() -> None:

@@ -135,6 +135,15 @@ def test_what_cannot_work_is_not_added(house: House) -> None:
     assert house.engine.integrations.of().rows == []
 
 
+def test_a_rotation_without_a_secret_is_refused(house: House) -> None:
+    """Nothing is changed, and so nothing is said to be well: the error names what can be given."""
+    id_ = house.engine.integrations.add("acme", "facebook_page", TOKEN, settings={"page_id": "1"}).id
+    nothing: tuple[dict[str, Any], ...] = ({}, {"secret": ""}, {"secrets": {}})
+    for given in nothing:
+        with pytest.raises(BadInputError, match="secret: give a new token"):
+            house.engine.integrations.rotate("acme", id_, **given)
+
+
 # --- a day
 
 

@@ -79,6 +79,7 @@ def test_all_is_set_or_nothing(engine: Engine) -> None:
         ({"kind": "rooms", "id": "C1", "name": "x"}, "did you mean 'room'"),
         ({"kind": "room", "id": "", "name": "x"}, r"names\[1\].id"),
         ({"kind": "room", "id": "C2", "name": "\n"}, r"names\[1\].name"),
+        ({"kind": "room", "id": "C2", "name": "front\x07desk"}, r"names\[1\].name: holds '\\x07'"),
     ):
         with pytest.raises(BadInputError, match=said):
             engine.names.set(T, [good, bad])
