@@ -36,7 +36,7 @@ FUZZ = 3_000 if ALL else 120
 WORLDS_OF_DELIVERIES = 6 if ALL else 1
 """Worlds whose deliveries are lost, doubled and late."""
 
-BODIES = 10_000 if ALL else 600
+BODIES = 10_000 if ALL else 480
 """Bodies that six services send over a lossy line."""
 
 LAWS = os.environ.get("HUBBUB_LAWS") or ("many" if ALL else "few")

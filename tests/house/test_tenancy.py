@@ -50,6 +50,7 @@ ACCESS = {
     "GET /v1/integrations/{integration_id}": "tenant admin", "DELETE /v1/integrations/{integration_id}": "tenant admin",
     "POST /v1/integrations/{integration_id}/pause": "tenant admin",
     "POST /v1/integrations/{integration_id}/resume": "tenant admin",
+    "POST /v1/integrations/{integration_id}/close-gaps": "tenant admin",
     "POST /v1/integrations/{integration_id}/secret": "tenant admin",
     "GET /v1/hooks/{provider}/{integration_id}": "service", "POST /v1/hooks/{provider}/{integration_id}": "service",
     "POST /v1/hooks/segment/{integration_id}/v1/{call}": "service",

@@ -13,6 +13,7 @@ from hubbub.api.work import Counted
 from hubbub.control.integrations import MAX_SECRET
 from hubbub.model.answers import Removed
 from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.services.coverage import ClosedGaps
 from hubbub.services.integrations import IntegrationView, NewIntegration
 
 router = APIRouter(prefix="/v1/integrations", route_class=Counted)
@@ -98,6 +99,12 @@ def pause(engine: EngineOf, tenant: Administers, integration_id: Id) -> Integrat
 def resume(engine: EngineOf, tenant: Administers, integration_id: Id) -> IntegrationView:
     """Fetch from it again, also when it was broken."""
     return engine.integrations.resume(tenant, integration_id)
+
+
+@router.post("/{integration_id}/close-gaps", summary="Say that nothing is missing")
+def close_gaps(engine: EngineOf, tenant: Administers, integration_id: Id) -> ClosedGaps:
+    """Close the gaps of what its service sends by itself; days that are to be fetched stay as they are."""
+    return engine.coverage.close(tenant, integration_id)
 
 
 @router.post("/{integration_id}/secret", summary="Give an integration a new secret")

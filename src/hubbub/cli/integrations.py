@@ -172,6 +172,12 @@ def resume(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False
     show_answer(data, as_json, lambda engine: engine.integrations.resume(tenant, id_), COLUMNS)
 
 
+@group.command("close-gaps")
+def close_gaps(id_: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Say that nothing is missing of what its service sent by itself; days that are to be fetched stay as they are."""
+    show_answer(data, as_json, lambda engine: engine.coverage.close(tenant, id_), ("integration", "closed"))
+
+
 @group.command("rotate")
 def rotate(
     id_: Id, tenant: TenantName, secret_file: SecretFile = None, data: Data = None, as_json: Json = False

@@ -41,10 +41,13 @@ LOOKED, LATELY = timedelta(minutes=90), timedelta(minutes=3)
 QUARTERS = 4
 SENT_AGAIN = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.PAUSED)
 """Why bodies were not taken that their service may send again."""
-CHECK_SECRET = "Compare the secret here with the service's, and give the right one: hubbub integrations rotate"
+CHECK_SECRET = (
+    "Compare the secret here with the service's: hubbub integrations rotate; where somebody forged a body: close-gaps"
+)
 STILL_SENDS = "See whether the service still sends"
 READ_AGAIN = "Nothing: it is read again from the service's API within the hour"
 SENDS_AGAIN = "Nothing: the service sends again what was not taken"
+CLOSE = "Where nothing is missing, close it: hubbub integrations close-gaps"
 NOTHING_CAME = "nothing came, and nobody looked whether there was something"
 DayState = Literal["fetched", "empty", "partial", "missing", "unknown", "not_over", "before"]
 SHOWN = 28
@@ -108,6 +111,14 @@ class Watched:
     """Gaps that are none any more: the service has sent again, or its events came late."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedGaps:
+    """Gaps of an integration that a person closed."""
+
+    integration: str
+    closed: int
+
+
 class CoverageService:
     """Knows how complete sources are."""
 
@@ -157,6 +168,19 @@ class CoverageService:
         """Note what a service says that it did not deliver."""
         for gap in gaps:
             self._ledger.note(integration, gap.from_, gap.to, gap.reason)
+
+    def close(self, tenant: str, integration: str) -> ClosedGaps:
+        """Say that nothing is missing of what an integration's service sent: its gaps are closed, days to fetch stay as they are.
+
+        For what a person knows: a body that somebody else forged, hours in which nobody wrote, or what is lost for good.
+        """
+        self._control.tenant(tenant)
+        one = self._integrations.get(tenant, integration)
+        gaps = self._ledger.lacking(one)
+        for gap in gaps:
+            start, end = gap.start.replace(tzinfo=UTC), gap.end.replace(tzinfo=UTC)
+            self._ledger.close(one, start, end, sum(self._events(one, start, end).values()))
+        return ClosedGaps(one.id, len(gaps))
 
     def here(self) -> None:
         """Say that a server is there to take what services send; what came while none was, or was refused since, is a gap.
@@ -348,7 +372,7 @@ def _remedy(one: Integration, lost: timedelta) -> str:
     if kind.mends(one.secret_names):
         return READ_AGAIN
     again = kind.receiver is not None and lost < kind.receiver.setup.retries
-    return SENDS_AGAIN if again else f"{kind.title} does not send again what was lost, and is not asked for it here"
+    return SENDS_AGAIN if again else f"{kind.title} does not send again. {CLOSE}"
 
 
 def _gap(gap: Gap) -> GapView:

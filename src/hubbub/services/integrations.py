@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from hubbub.clock import Clock
 from hubbub.control.control import Control
 from hubbub.control.coverage import Coverage
-from hubbub.control.deliveries import KEY_LENGTH, REFUSED, Deliveries, state_of, why_refused
+from hubbub.control.deliveries import KEY_LENGTH, REFUSED, Deliveries, Latest, state_of, why_refused
 from hubbub.control.integrations import FETCHED, STATES, TOKEN, Integration, Integrations, State
 from hubbub.control.payloads import Payloads
 from hubbub.errors import BadInputError
@@ -173,7 +173,7 @@ class IntegrationService:
             [step.format_map(_Shown(address=address or "")) for step in steps],
             "refused" if refused is not None else "received" if taken else "waiting",
             taken[0] if taken else None,
-            why_refused(refused.outcome, refused.reason) if refused is not None else "",
+            _why(refused) if refused is not None else "",
         )  # fmt: skip
 
     def pause(self, tenant: str, integration: str) -> IntegrationView:
@@ -220,6 +220,16 @@ class IntegrationService:
         """Return where an integration's service sends to; None for one that only fetches."""
         receives = PROVIDERS[one.provider].receives(one.secret_names)
         return self._settings.address(f"/v1/hooks/{one.provider}/{one.id}") if receives else None
+
+
+def _why(refused: Latest) -> str:
+    """Say why the last body was refused, or that all its events were."""
+    why = why_refused(refused.outcome, refused.reason)
+    if refused.outcome != REFUSED:
+        return why
+    return (
+        f"the body was the service's, and each of its events was refused ({why}): they wait among the refused records"
+    )
 
 
 def _receives(one: Integration) -> bool:

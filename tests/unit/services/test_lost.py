@@ -140,6 +140,29 @@ def test_bodies_that_cannot_be_verified_are_a_gap_until_one_is_taken_again(place
     assert place.gaps(phone) == []
 
 
+def test_a_person_closes_what_nobody_else_can(place: Place) -> None:
+    """Twilio sends once: the gap of a forged body goes when a person says that nothing is missing, of that source alone."""
+    sms, phone = place.connect("twilio", secrets={"auth_token": SECRET}), place.phone()
+    place.http.post(f"/v1/hooks/twilio/{sms}", content=b"a=b", headers={"X-Twilio-Signature": "forged"})
+    assert place.message(phone, "lost", "another") == 401
+    place.engine.coverage.here()
+    (row,) = place.engine.coverage.of("acme", integration=sms).rows
+    assert "close-gaps" in str(row.gaps[0].action)
+    assert place.engine.coverage.close("acme", sms).closed == 1
+    assert (place.gaps(sms), len(place.gaps(phone))) == ([], 1)
+    place.engine.coverage.here()
+    assert place.gaps(sms) == []
+
+
+def test_setup_says_that_a_body_came_whose_events_were_refused(place: Place) -> None:
+    """The service's own body with events of long ago: the walk-through says in words what became of it, and where they wait."""
+    phone = place.connect("whatsapp", secrets=META)
+    body = whatsapp(text("old", 1_500_000_000))
+    assert place.http.post(f"/v1/hooks/whatsapp/{phone}", content=body, headers=meta(body)).status_code == 200
+    found = place.engine.integrations.setup("acme", phone)
+    assert (found.state, "too_old" in found.reason, "refused records" in found.reason) == ("refused", True, True)
+
+
 def test_what_a_paused_integration_was_sent_is_a_gap(place: Place) -> None:
     """Bodies that came while it was paused were refused: their minutes are incomplete, with the reason."""
     phone = place.phone()
