@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Any
+
+import pytest
 
 from hubbub.model.page import Page, paged
-from hubbub.model.plain import plain
+from hubbub.model.plain import ABSENT, AS_JSON, plain, typed
 
 
 class Kind(StrEnum):
@@ -53,3 +56,48 @@ def test_a_page_ends_where_the_next_begins() -> None:
     assert paged([1, 2, 3], 2, lambda n: (n,), str).rows == ["1", "2"]
     assert paged([1, 2, 3], 2, lambda n: (n,), str).next is not None
     assert paged([1, 2], 2, lambda n: (n,), str) == Page(["1", "2"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """For tests."""
+
+    value: float | None
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """For tests."""
+
+    from_: str
+    cells: Mapping[str, Cell]
+    best: Cell | None
+    each: Sequence[Cell]
+    rows: Sequence[Mapping[str, Any]] = field(metadata=AS_JSON)
+    best__state: str | None = field(default=None, metadata=ABSENT)
+
+
+CELL = Cell(0.5, Kind.DAILY)
+NUMBERS = Numbers("2026-03-01", {"csat": CELL}, None, [CELL], [{"csat": 0.5}])
+
+
+def test_a_field_that_may_be_absent_is_left_out_while_it_is_none() -> None:
+    """It is in JSON with a value alone; two underscores in its name are a dot. Rows that are JSON already go out as they are."""
+    found = plain(NUMBERS)
+    assert list(found) == ["from", "cells", "best", "each", "rows"] and found["rows"] is NUMBERS.rows
+    assert plain(Numbers("", {}, CELL, [], [], "gone"))["best.state"] == "gone"
+
+
+@pytest.mark.parametrize("value", [NUMBERS, Numbers("", {}, CELL, [], [], "gone")])
+def test_a_typed_value_comes_back_from_json(value: Numbers) -> None:
+    """Dataclasses in mappings, lists and where there may be none, enums, renamed and absent fields are what they were."""
+    back = typed(Numbers, plain(value))
+    assert back == value and all(type(cell.kind) is Kind for cell in back.each)
+
+
+@pytest.mark.parametrize("kind", [Part, Page[Cell], Mapping[str, Cell | Kind]])
+def test_a_type_that_cannot_be_told_from_json_is_refused(kind: Any) -> None:
+    """Moments, generic dataclasses and unions of several classes are no values that come back: the error names the type."""
+    with pytest.raises(TypeError):
+        typed(kind, {"a": {}})
