@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import sys
-import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -47,6 +46,7 @@ from hubbub.api.routes import api, open_routes
 from hubbub.api.subscriptions import router as subscriptions
 from hubbub.api.tenants import router as tenants
 from hubbub.app import Engine
+from hubbub.background import Background
 from hubbub.dashboard.files import files as page_files
 from hubbub.dashboard.routes import House
 from hubbub.dashboard.routes import routes as pages
@@ -74,43 +74,31 @@ class RefreshLoop:
     def __init__(self, engine: Engine, pause: float) -> None:
         self._engine = engine
         self._pause = pause
-        self._stop = threading.Event()
         self._ended = time.monotonic()
         self._published = -PUBLISH_SECONDS
-        self._thread = threading.Thread(target=self._run, name="hubbub-refresh", daemon=True)
+        self._loop = Background("refresh", self._run)
+        self.start, self.stop = self._loop.start, self._loop.stop
         self.error: str | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the refresh that runs."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
 
     def alive(self) -> bool:
         """Say whether a refresh ended lately, or none has to run."""
-        return self._stop.is_set() or (self._thread.is_alive() and time.monotonic() - self._ended < STUCK_AFTER)
+        return self._loop.stopped or (self._loop.is_alive and time.monotonic() - self._ended < STUCK_AFTER)
 
-    def _run(self) -> None:
-        while True:
-            begun, rest = time.monotonic(), REST
-            try:
-                self._engine.control.follow()
-                self._engine.facts.refresh()
-                if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
-                    self._published = begun
-                    self._engine.published.publish()
-                self.error = None
-            except Exception as error:  # the next round may go well: a full disk is emptied
-                self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work
-                if seldom(("refresh", type(error))):
-                    log.error("refresh failed", error=self.error)
-            took, self._ended = time.monotonic() - begun, time.monotonic()
-            if self._stop.wait(min(max(self._pause, rest * took), LONGEST_REST)):
-                return
+    def _run(self) -> float:
+        begun, rest = time.monotonic(), REST
+        try:
+            self._engine.control.follow()
+            self._engine.facts.refresh()
+            if self._engine.settings.aggregation.enabled and begun - self._published >= PUBLISH_SECONDS:
+                self._published = begun
+                self._engine.published.publish()
+            self.error = None
+        except Exception as error:  # the next round may go well: a full disk is emptied
+            self.error, rest = f"{type(error).__name__}: {error}"[:300], 0.0  # it waited, and did not work
+            if seldom(("refresh", type(error))):
+                log.error("refresh failed", error=self.error)
+        took, self._ended = time.monotonic() - begun, time.monotonic()
+        return min(max(self._pause, rest * took), LONGEST_REST)
 
 
 class Observe:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from hubbub.background import Background
 from hubbub.clock import Clock
 from hubbub.errors import DatabaseUnavailableError, JobCancelledError, TenantsFailedError
 from hubbub.jobs.ledger import Progress
@@ -133,8 +133,7 @@ class Worker:
         self._schedules = schedules
         self._clock = clock
         self._runner = Runner(jobs, self.run)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="hubbub-clock", daemon=True)
+        self._loop = Background("clock", self._do_duties)
         self._went_well = time.monotonic()
         self._seen: dict[str, tuple[datetime, float]] = {}
         self._idle: dict[str, float] = {}
@@ -153,7 +152,7 @@ class Worker:
         """Begin."""
         self._heartbeat()
         self._runner.start()
-        self._thread.start()
+        self._loop.start()
         log.info("worker started", process=self._runner.process)
 
     def stop(self) -> list[str]:
@@ -161,8 +160,7 @@ class Worker:
 
         Their threads go on until the process ends, which must not wait for them: see `end`.
         """
-        self._stop.set()
-        self._thread.join(timeout=5)
+        self._loop.stop(5.0)
         try:
             handed = self._runner.stop(PATIENCE)
             self._jobs.ledger.leave(self._runner.process)
@@ -174,9 +172,9 @@ class Worker:
 
     def alive(self) -> bool:
         """Say whether the clock and the queues' threads go on."""
-        if self._stop.is_set():
+        if self._loop.stopped:
             return True
-        return self._thread.is_alive() and self._runner.alive() and time.monotonic() - self._went_well < STUCK_AFTER
+        return self._loop.is_alive and self._runner.alive() and time.monotonic() - self._went_well < STUCK_AFTER
 
     # --- one job
 
@@ -231,26 +229,28 @@ class Worker:
 
     # --- the clock
 
-    def _loop(self) -> None:
-        while not self._pause():
-            now, well = time.monotonic(), self._wakes
-            for number, (every, duty, last) in enumerate(self._duties):
-                if now - last < every:
-                    continue
-                try:
-                    duty()
-                    self._duties[number] = (every, duty, now)
-                except Exception as error:  # the database is away, or was cut off: the next round may go well
-                    well = False
-                    self._duties[number] = (every, duty, now + 5.0)
-                    _note(duty.__name__, error)
-            if well:
-                self._went_well = time.monotonic()
+    def _do_duties(self) -> float:
+        if self._pause():
+            return 0.0
+        now, well = time.monotonic(), self._wakes
+        for number, (every, duty, last) in enumerate(self._duties):
+            if now - last < every:
+                continue
+            try:
+                duty()
+                self._duties[number] = (every, duty, now)
+            except Exception as error:  # the database is away, or was cut off: the next round may go well
+                well = False
+                self._duties[number] = (every, duty, now + 5.0)
+                _note(duty.__name__, error)
+        if well:
+            self._went_well = time.monotonic()
+        return 0.0
 
     def _pause(self) -> bool:
         """Wait for half a second; while at rest, look now and then whether a job was started. Returns whether to stop."""
         for _ in range(5):
-            if self._stop.wait(0.1):
+            if self._loop.rest(0.1):
                 return True
             if self._runner.resting:
                 try:

@@ -7,11 +7,11 @@ nobody asked for by then would be too old, and leave no room for those that are.
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from hubbub.background import Background
 from hubbub.query.cached import Asked, CachedAnswers
 from hubbub.telemetry import log
 
@@ -23,40 +23,27 @@ class Warmer:
         self._answers = answers
         self._seconds = seconds
         self._wanted: queue.Queue[Iterable[Callable[[], Asked[Any]]]] = queue.Queue(maxsize=8)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="hubbub-warmer", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the answer that is being worked out."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=10)
-            self._thread = None
+        self._loop = Background("warmer", self._run)
+        self.start, self.stop = self._loop.start, self._loop.stop
 
     def want(self, wanted: Iterable[Callable[[], Asked[Any]]]) -> None:
         """Have these worked out soon; nothing happens where nobody serves, or when there is more to do than can be done."""
-        if self._thread is not None and not self._wanted.full():
+        if self._loop.started and not self._wanted.full():
             self._wanted.put(wanted)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def _run(self) -> float:
+        try:
+            wanted = self._wanted.get(timeout=0.5)
+        except queue.Empty:
+            return 0.0
+        until = time.monotonic() + self._seconds
+        for name in wanted:
+            begun = time.monotonic()
+            if begun > until or self._loop.stopped:
+                break
             try:
-                wanted = self._wanted.get(timeout=0.5)
-            except queue.Empty:
-                continue
-            until = time.monotonic() + self._seconds
-            for name in wanted:
-                begun = time.monotonic()
-                if begun > until or self._stop.is_set():
-                    break
-                try:
-                    self._answers.answer(name())
-                except Exception as error:  # who asks for it will hear of it; the other tenants' are worked out
-                    log.warning("an answer was not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])
-                self._stop.wait(time.monotonic() - begun)
+                self._answers.answer(name())
+            except Exception as error:  # who asks for it will hear of it; the other tenants' are worked out
+                log.warning("an answer was not worked out ahead", error=f"{type(error).__name__}: {error}"[:200])
+            self._loop.rest(time.monotonic() - begun)
+        return 0.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Protocol
 
+from hubbub.background import Background
 from hubbub.control.integrations import Integration, Integrations
 from hubbub.errors import HubbubError
 from hubbub.ingest.providers import PROVIDERS
@@ -34,32 +34,23 @@ class Sockets:
     ) -> None:
         self._integrations, self._opened, self._pause = integrations, opened, pause
         self._open: dict[tuple[str, datetime], Socket] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hubbub-sockets", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Close all connections, and end."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        self._loop = Background("sockets", self._run, self._close)
+        self.start, self.stop = self._loop.start, self._loop.stop
 
     @property
     def connected(self) -> int:
         """How many connections are open."""
         return len(self._open)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._look()
-            except HubbubError as error:  # control data may be back the next time
-                if seldom(("sockets", type(error))):
-                    log.error("connections were not looked at", error=error.message)
-            self._stop.wait(self._pause)
+    def _run(self) -> float:
+        try:
+            self._look()
+        except HubbubError as error:  # control data may be back the next time
+            if seldom(("sockets", type(error))):
+                log.error("connections were not looked at", error=error.message)
+        return self._pause
+
+    def _close(self) -> None:
         while self._open:
             self._open.popitem()[1].close()
 

@@ -1,0 +1,54 @@
+"""Work that is done again and again on a thread of its own, until it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Background:
+    """A daemon thread that calls `work` again and again; `work` returns the seconds until its next call and handles its own errors.
+
+    `ended` is called on the thread after the last call.
+    """
+
+    def __init__(self, name: str, work: Callable[[], float], ended: Callable[[], None] = lambda: None) -> None:
+        self._name, self._work, self._ended = name, work, ended
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; once stopped, it can be started again."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name=f"hubbub-{self._name}", daemon=True)
+        self._thread.start()
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Let the call that runs be the last, and wait for it up to some seconds."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    @property
+    def started(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._thread is not None and not self._stop.is_set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped: long work looks now and then."""
+        return self._stop.is_set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def rest(self, seconds: float) -> bool:
+        """Wait in the middle of work, no longer than until it is stopped; returns whether it was."""
+        return self._stop.wait(seconds)
+
+    def _run(self) -> None:
+        while not self._stop.is_set() and not self._stop.wait(self._work()):
+            pass
+        self._ended()

@@ -1,0 +1,57 @@
+"""A background thread works again and again until it is stopped, and ends properly."""
+
+from __future__ import annotations
+
+import threading
+
+from hubbub.background import Background
+
+
+def test_it_works_until_it_is_stopped_and_can_begin_again() -> None:
+    """Work is called again and again, after the stop no more; what ends it is called once for each start."""
+    calls, ended = threading.Semaphore(0), []
+
+    def work() -> float:
+        calls.release()
+        return 0.001
+
+    loop = Background("test", work, lambda: ended.append(1))
+
+    def state() -> tuple[bool, bool, bool]:
+        return loop.started, loop.stopped, loop.is_alive
+
+    assert state() == (False, False, False)
+    for times in (1, 2):
+        loop.start()
+        assert state() == (True, False, True)
+        assert all(calls.acquire(timeout=30) for _ in range(3))
+        loop.stop()
+        assert state() == (False, True, False)
+        assert len(ended) == times
+        while calls.acquire(blocking=False):
+            pass
+        assert not calls.acquire(timeout=0.05)
+
+
+def test_a_long_rest_ends_when_it_is_stopped() -> None:
+    """Whoever rests in the middle of work, or between two calls, hears of the stop at once."""
+    resting, heard = threading.Event(), []
+
+    def work() -> float:
+        resting.set()
+        heard.append(loop.rest(600))
+        return 600
+
+    loop = Background("test", work)
+    loop.start()
+    assert resting.wait(30)
+    loop.stop(30)
+    assert heard == [True]
+    assert not loop.is_alive
+
+
+def test_what_was_never_started_can_be_stopped() -> None:
+    """A stop before a start does nothing but say so."""
+    loop = Background("test", lambda: 0.0)
+    loop.stop()
+    assert (loop.stopped, loop.started) == (True, False)
