@@ -87,8 +87,7 @@ class Queries:
 
         def ask(question: Question) -> Answer:
             answer = _answer(reading, tenant, question, now, gaps)
-            answer.freshness = replace(answer.freshness, behind=behind)
-            return answer
+            return replace(answer, freshness=replace(answer.freshness, behind=behind)) if behind else answer
 
         with ExitStack() as stack:
             reading = stack.enter_context(self._store.facts.read())
@@ -186,25 +185,26 @@ def _read(
         cut = windows_of(question, tenant)
         found = read(Context(reading, tenant, question, cut, micros(now)), asked)
         answer = _laid_out(question, tenant, asked, cut, found, now, gone[0] if gone else None)
-        _mark(answer, tenant, asked, cut, gaps, now)
-        answers.append(answer)
+        answers.append(_with_gaps(answer, tenant, asked, cut, gaps, now))
     return answers
 
 
-def _mark(
+def _with_gaps(
     answer: Answer, tenant: Tenant, asked: Sequence[Asked], cut: Sequence[Window], gaps: Sequence[Gap], now: datetime
-) -> None:
-    """Say of an answer whether it is complete, which gaps of sources it overlaps, and which numbers those touch."""
+) -> Answer:
+    """Mark the numbers of an answer that gaps of sources touch, and name these gaps."""
     question = answer.question
-    mine = coverage.relevant(gaps, asked, question) if question.start < now else []
-    if mine:
-        combos = answer.dims[: len(answer.dims) // len(cut)]
-        coverage.mark(answer.columns, asked, question, cut, combos, mine, now)
-        known = coverage.complete_to(mine, datetime.fromisoformat(answer.freshness.complete_to))
-        answer.freshness = replace(
-            answer.freshness, complete=False, gaps=coverage.told(mine, question, tenant),
-            complete_to=known.astimezone(tenant.tz).isoformat(),
-        )  # fmt: skip
+    touching = coverage.relevant(gaps, asked, question) if question.start < now else []
+    if not touching:
+        return answer
+    combos = answer.dims[: len(answer.dims) // len(cut)]
+    coverage.mark(answer.columns, asked, question, cut, combos, touching, now)
+    complete_to = coverage.complete_to(touching, datetime.fromisoformat(answer.freshness.complete_to))
+    freshness = replace(
+        answer.freshness, complete=False, gaps=coverage.told(touching, question, tenant),
+        complete_to=complete_to.astimezone(tenant.tz).isoformat(),
+    )  # fmt: skip
+    return replace(answer, freshness=freshness)
 
 
 def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
@@ -222,9 +222,10 @@ def _compared(answer: Answer, old: Answer, tenant: Tenant) -> Answer:
             pairs[name] = Compared(then.value, changed, then.state if then.state in STATED else None)
         compared.append(pairs)
     period = [moment.astimezone(tenant.tz).isoformat() for moment in (old.question.start, old.question.end)]
-    then_fresh = old.freshness
-    known = replace(answer.freshness, gone_before=then_fresh.gone, gaps_before=then_fresh.gaps, compared_with=period)
-    return replace(answer, compare=compared, freshness=known)
+    freshness = replace(
+        answer.freshness, gone_before=old.freshness.gone, gaps_before=old.freshness.gaps, compared_with=period
+    )
+    return replace(answer, compare=compared, freshness=freshness)
 
 
 def _laid_out(

@@ -98,7 +98,7 @@ class Rows:
     freshness: Freshness
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Columns by the metrics' asked names; `starts` (aware, UTC) and `dims` say what each row is about, in order."""
 
