@@ -116,14 +116,14 @@ class CachedAnswers:
         refresh: Callable[[Tenant], object] = lambda _: None,
         gaps: Callable[[Tenant], str] = lambda _: "",
     ) -> None:
-        """`refresh` folds what waits of a tenant, and drops what it changes. `gaps` tells those of its sources."""
+        """`refresh` folds what waits of a tenant, and drops what it changes. `gaps` names those of its sources in a text."""
         self.cache = cache
         self._seconds = seconds
         self._tenant = tenant
         self._clock = clock
         self._refresh = refresh
         self._gaps = gaps
-        self._told: dict[int, tuple[Tenant, str]] = {}
+        self._texts: dict[int, tuple[Tenant, str]] = {}
         self._flights: dict[tuple[str, Stamp], _Flight] = {}
         self._lock = threading.Lock()
 
@@ -139,59 +139,59 @@ class CachedAnswers:
         given = _parameters(method, args, params)
         tier = rule.tier_of_days if rule.tier_of_days is not None and given.get("days", 1) > 1 else rule.tier
         day = day_of(self._clock(), one.tz).isoformat()
-        about = [method.__qualname__, given, self._told_of(one), self._gaps(one), day, DEFINITION_VERSION]
-        told = json.dumps(about, sort_keys=True)
-        digest = hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+        about = [method.__qualname__, given, self._text_of(one), self._gaps(one), day, DEFINITION_VERSION]
+        text = json.dumps(about, sort_keys=True)
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         tags = (_ALL, *(f"{one.no}:{part}" for part in rule.parts))
         return Asked(
             method, tenant, given, f"{one.no}:{digest}", tags, self._seconds[tier], Part.EVENTS not in rule.parts
         )
 
-    def _told_of(self, tenant: Tenant) -> str:
+    def _text_of(self, tenant: Tenant) -> str:
         """Return all that is known of a tenant as text, written once for as long as it is the same object."""
-        known = self._told.get(tenant.no)
+        known = self._texts.get(tenant.no)
         if known is None or known[0] is not tenant:
-            known = self._told[tenant.no] = tenant, repr(tenant)
+            known = self._texts[tenant.no] = tenant, repr(tenant)
         return known[1]
 
     def look(self, asked: Asked[R]) -> Answered | None:
-        """Return the answer that is kept, if there is one."""
-        return self._found(self.cache.get(asked.key, asked.tags)[0])
+        """Return the cached answer, if there is one."""
+        return self._read(self.cache.get(asked.key, asked.tags)[0])
 
     def work(self, asked: Asked[R], *, fresh: bool = False) -> Answered | Future[Answered]:
         """Return the cached answer, or work it out, or return what it will be when another thread is working it out already.
 
-        `fresh` works it out in any case, and keeps it. Raises what the method raises; errors are not cached.
+        `fresh` works it out in any case, and caches it. Raises what the method raises; errors are not cached.
         """
-        found = None if fresh else self.look(asked)
-        if found is not None:
-            return found
+        answered = None if fresh else self.look(asked)
+        if answered is not None:
+            return answered
         self._refresh(self._tenant(asked.tenant))  # first: what it changes would drop the answer that asked for it
         stamp = self.cache.get(asked.key, asked.tags)[1]
         if fresh:
             return self._compute(asked, stamp)
-        mine = _Flight(frozenset(asked.tags), Future())
-        mine.future.set_running_or_notify_cancel()  # who waits and goes away cancels nothing
+        own = _Flight(frozenset(asked.tags), Future())
+        own.future.set_running_or_notify_cancel()  # who waits and goes away cancels nothing
         with self._lock:
-            flight = self._flights.setdefault((asked.key, stamp), mine)
-        if flight is not mine:
+            flight = self._flights.setdefault((asked.key, stamp), own)
+        if flight is not own:
             return flight.future
         try:
-            found = self.look(asked) or self._compute(asked, stamp, mine)  # another may have been done in between
-            mine.future.set_result(found)
-            return found
+            answered = self.look(asked) or self._compute(asked, stamp, own)  # another may have been done in between
+            own.future.set_result(answered)
+            return answered
         except BaseException as error:
-            mine.future.set_exception(error)
+            own.future.set_exception(error)
             raise
         finally:
             with self._lock:
-                if self._flights.get((asked.key, stamp)) is mine:
+                if self._flights.get((asked.key, stamp)) is own:
                     del self._flights[asked.key, stamp]
 
     def answer(self, asked: Asked[R], *, fresh: bool = False) -> Answered:
         """Do the same, and wait for it."""
-        found = self.work(asked, fresh=fresh)
-        return found.result() if isinstance(found, Future) else found
+        answered = self.work(asked, fresh=fresh)
+        return answered.result() if isinstance(answered, Future) else answered
 
     def value(self, asked: Asked[R]) -> R:
         """Do the same, and return what the method returns."""
@@ -218,7 +218,7 @@ class CachedAnswers:
         with self._lock:
             self._flights = {key: one for key, one in self._flights.items() if one.tags.isdisjoint(tags)}
 
-    def _found(self, kept: Kept | None) -> Answered | None:
+    def _read(self, kept: Kept | None) -> Answered | None:
         if kept is None:
             return None
         CACHE.labels("hit").inc()
