@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from hubbub.dashboard.ask import Ask
-from hubbub.dashboard.components import WEEKDAYS, Column, Group, Page, Role, Shown, Table, Widget
-from hubbub.dashboard.forms import asked, data_table
+from hubbub.dashboard.components import WEEKDAYS, Column, Done, Form, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.forms import Act, asked, data_table
 from hubbub.model.coverage import Reason
 from hubbub.model.window import day_of
 from hubbub.services.coverage import Covered, CoveredDay, GapView
@@ -23,6 +23,8 @@ KINDS = {"fetched": "there", "empty": "none", "partial": "failed", "unknown": "m
 """Classes of days in the style sheet, by state."""
 NAMES = {"fetched": "there", "not_over": "not over yet", "unknown": "not known"}
 """States of days in words, where the name is none."""
+SENT = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.SILENT, Reason.RATE_LIMITED, Reason.LOST)
+"""Reasons of gaps in what a service sends by itself, which a person may close."""
 FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
 
 
@@ -96,16 +98,26 @@ def _square(day: CoveredDay, most: int) -> Square:
 
 def _gaps(ask: Ask) -> Shown:
     page = ask.engine.coverage.of(ask.tenant.id, limit=100)
+    found = [(one, gap) for one in page.rows for gap in _joined(one.gaps)]
     rows = [
         {"source": one.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
-        for one in page.rows for gap in _joined(one.gaps)
+        for one, gap in found
     ]  # fmt: skip
     columns = [
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
         Column("why", "Why", "long"), Column("do", "What to do", "long"),
     ]  # fmt: skip
     nothing = "No gap is open: of every source all that is over is there." if page.rows else "No source is connected."
-    return data_table(ask, columns, rows, nothing=nothing)
+    acts = [
+        [Act("close", "Nothing is missing", {"integration": one.integration})] if gap.reason in SENT else []
+        for one, gap in found
+    ]
+    return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
+
+
+def _close(ask: Ask, form: Form) -> Done:
+    closed = ask.engine.coverage.close(ask.tenant.id, form.get("integration", "")).closed
+    return Done(f"Gaps that were closed: {closed}. Their numbers count as complete from now on.")
 
 
 def _joined(gaps: Sequence[GapView]) -> list[GapView]:
@@ -127,5 +139,5 @@ PAGE = Page(
         Widget("days", "Day by day", _calendars, size="tall", wide=True, lazy=True,
                about="An outlined day was fetched and had nothing: that is a zero. A hatched day is not known."),
     ),
-    role=Role.ANALYST, header=False, group=Group.SET_UP,
+    role=Role.ANALYST, header=False, group=Group.SET_UP, actions={"close": _close},
 )  # fmt: skip

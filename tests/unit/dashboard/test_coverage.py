@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -51,6 +51,22 @@ def test_gaps_say_why_and_what_to_do(fetched: Visitor) -> None:
     assert "the service refused: (#4) too many calls" in shown
     assert "Wait an hour" in shown
     assert shown.count("not fetched yet") == 1
+
+
+def test_an_admin_closes_the_gaps_of_what_is_sent(visitor: Visitor) -> None:
+    """A gap of what a service sends has a button, and goes with it; an analyst has none, and is refused."""
+    engine = visitor.engine
+    secrets = {"app_secret": "s", "verify_token": "v"}
+    id_ = engine.integrations.add("acme", "whatsapp", name="Shop", secrets=secrets).id
+    one = engine.integration_store.get("acme", id_)
+    engine.ledger.note(one, NOW - timedelta(hours=2), NOW - timedelta(hours=1), Reason.DOWN)
+    visitor.enter("acme", "analyst")
+    assert "Nothing is missing" not in visitor.see("/t/acme/coverage")
+    visitor.enter("acme", "admin")
+    assert "no server was running" in visitor.see("/t/acme/coverage")
+    visitor.act("/t/acme/coverage/close", on="/t/acme/coverage", integration=id_)
+    assert "No gap is open" in visitor.see("/t/acme/coverage/gaps")
+    assert engine.ledger.lacking(one) == []
 
 
 def test_without_sources_both_parts_say_so(visitor: Visitor) -> None:
