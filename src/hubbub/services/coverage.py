@@ -371,8 +371,10 @@ def _remedy(one: Integration, lost: timedelta) -> str:
     kind = PROVIDERS[one.provider]
     if kind.mends(one.secret_names):
         return READ_AGAIN
-    again = kind.receiver is not None and lost < kind.receiver.setup.retries
-    return SENDS_AGAIN if again else f"{kind.title} does not send again. {CLOSE}"
+    again = (
+        kind.receiver.setup.retries if kind.receiver is not None and kind.receives(one.secret_names) else timedelta(0)
+    )
+    return SENDS_AGAIN if lost < again else f"{kind.title} does not send again. {CLOSE}"
 
 
 def _gap(gap: Gap) -> GapView:
