@@ -245,7 +245,7 @@ def test_an_address_inside_the_network_breaks_the_integration(house: House) -> N
     """Without the setting that allows it, a base address on this machine is refused before anything is sent."""
     id_ = house.page()
     house.open(allow_private_hosts=[])
-    with pytest.raises(UpstreamRefusedError, match="encryption"):
+    with pytest.raises(UpstreamRefusedError, match="encrypted"):
         house.engine.fetching.day("acme", id_, DATE)
     assert house.page_service.calls == []
     assert house.engine.integrations.get("acme", id_).state == "broken"
