@@ -22,7 +22,6 @@ from hubbub.control.control import Control
 from hubbub.control.coverage import Coverage
 from hubbub.control.database import Database
 from hubbub.control.deliveries import Deliveries
-from hubbub.control.doctor import doctor
 from hubbub.control.encryption import Encryption
 from hubbub.control.erasures import Erasures
 from hubbub.control.idempotency import Idempotency
@@ -30,7 +29,7 @@ from hubbub.control.integrations import Integrations
 from hubbub.control.outbox import Outbox
 from hubbub.control.payloads import Payloads
 from hubbub.control.presence import Presence
-from hubbub.errors import NOT_NOW, CollectionOffError, NotFoundError
+from hubbub.errors import NOT_NOW, CollectionOffError
 from hubbub.facts.refresh import Progress, quiet, refresh
 from hubbub.facts.retention import gone_until
 from hubbub.ingest.accept import Outcome
@@ -55,6 +54,7 @@ from hubbub.services.checked import checked
 from hubbub.services.coverage import CoverageService
 from hubbub.services.deletion import DeletionService
 from hubbub.services.destinations import DestinationService
+from hubbub.services.doctor import DoctorService
 from hubbub.services.erasures import ErasureService
 from hubbub.services.exports import Exports
 from hubbub.services.facts import FactService
@@ -236,6 +236,9 @@ class Engine:
             self.labels, self.reports, self.snapshot_service,
         )  # fmt: skip
         self.backups = BackupService(self.settings, clock, store, control, self.reports.store.folder)
+        self.doctoring = DoctorService(
+            self.settings, clock, store, control, self.integration_store, self.ledger, self.jobs
+        )
         self.transfer = TransferService(clock, store, control, self.exports)
         self.deletion = DeletionService(clock, store, control, self.cached, self.reports, self.jobs, self.exports)
         self.retained = RetentionService(clock, store, control, self.cached, self.deletion, self.fetching)
@@ -263,12 +266,6 @@ class Engine:
 
     def _gaps_of(self, tenant: Tenant) -> str:
         return self.ledger.told(tenant.id, self.clock())
-
-    def operation(self, name: str) -> Callable[..., Any]:
-        """Return one of OPERATIONS by its name; raises NotFoundError for any other."""
-        if name in OPERATIONS:
-            return cast(Callable[..., Any], getattr(self, name))
-        raise NotFoundError
 
     def close(self) -> None:
         """Finish what waits and close the store."""
@@ -389,11 +386,8 @@ class Engine:
     # --- the whole
 
     def doctor(self) -> dict[str, Any]:
-        """Check this installation; one row per check with ok, what was found, and what to do."""
-        now = self.clock().timestamp()
-        lost = [text for tenant in self.control.chosen(None) for text in self.ledger.lost(tenant.id, self.clock())]
-        rows = doctor(self.store, self.settings, self.control, self.integration_store, lost, self.jobs.unfinished, now)
-        return {"rows": rows}
+        """Look this installation over; see `DoctorService.checks`."""
+        return cast("dict[str, Any]", plain(self.doctoring.checks()))
 
     def load(
         self,
@@ -417,12 +411,6 @@ class Engine:
 
     def _accept_labels(self, tenant: str, items: Iterable[Item]) -> Outcome:
         return self.accept(tenant, items, history=True, origin="labels")
-
-
-OPERATIONS = (
-    "refresh", "backfill", "verify", "retention", "snapshot", "snapshots", "doctor",
-)  # fmt: skip
-"""What commands ask for by name, with plain values in and out."""
 
 
 def _texts(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,10 +77,6 @@ class House:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
-    def do(self, operation: str, **params: Any) -> Any:
-        """Run an operation that is still called by its name, as a command beside the server does."""
-        return self.engine.operation(operation)(**params)
-
     def logs(self) -> str:
         """Return all that the processes said."""
         return "".join(path.read_text() for path in self.folder.parent.glob("*.log"))
@@ -149,18 +145,12 @@ def test_a_reply_from_the_question_to_the_suggestion(tmp_path: Path) -> None:
         assert len(model.calls) == 3
         assert [call.told["text"] for call in slack.calls] == [f"At nine. {CANARY}"]
         today = datetime.now(UTC).date()
-        told = here.do(
-            "query", tenant="acme", metrics=["messages"], start=today.isoformat(), end=(today + timedelta(days=1)).isoformat(),
+        told = here.engine.query(
+            "acme", metrics=["messages"], start=today.isoformat(), end=(today + timedelta(days=1)).isoformat(),
             include_bots=True,
         )  # fmt: skip
         assert told["rows"][0]["messages"] >= 0
-        events = here.do(
-            "explain",
-            tenant="acme",
-            metric="ai_involved",
-            start=today.isoformat(),
-            end=(today + timedelta(days=1)).isoformat(),
-        )
+        events = here.engine.explain("acme", "ai_involved", today.isoformat(), (today + timedelta(days=1)).isoformat())
         assert "ai_involved" in json.dumps(events)
         assert CANARY not in here.logs()
         for path in here.folder.iterdir():
@@ -211,9 +201,9 @@ def published(here: House) -> int:
     """Return how many posts the store has."""
     start, end = (DAY - timedelta(days=1)).date().isoformat(), (DAY + timedelta(days=2)).date().isoformat()
     rows = [
-        here.do(
-            "query", tenant=f"shop-{n}", metrics=["events"], where={"type": "content.published"}, start=start, end=end
-        )["rows"]
+        here.engine.query(f"shop-{n}", metrics=["events"], where={"type": "content.published"}, start=start, end=end)[
+            "rows"
+        ]
         for n in range(4)
     ]
     return int(sum(row[0]["events"] for row in rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sqlite3
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 import hubbub
-from hubbub.app import OPERATIONS, Engine, open_engine
+from hubbub.app import Engine, open_engine
 from hubbub.clock import fixed
 from hubbub.errors import BadInputError, BadQuestionError, ConflictError, NotFoundError
 from hubbub.model.event import read_events
@@ -183,9 +182,7 @@ def test_a_closed_engine_opens_again(engine: Engine, tmp_path: Path) -> None:
 
 
 def test_every_answer_can_be_written_as_json(engine: Engine) -> None:
-    """What commands and jobs ask for by name are methods with a text; plain answers are JSON, and typed ones become it."""
-    for name in OPERATIONS:
-        assert inspect.getdoc(getattr(engine, name)), name
+    """Plain answers are JSON, and typed ones become it."""
     engine.record("acme", [message("a"), {"type": "nothing"}])
     for answer in (
         engine.refresh(), engine.backfill(*DAYS), engine.verify(), engine.retention(dry_run=True), engine.metrics(),

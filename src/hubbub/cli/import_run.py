@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 if TYPE_CHECKING:
-    from hubbub.cli.backend import Backend
+    from hubbub.app import Engine
     from hubbub.ingest.accept import Bounds
     from hubbub.ingest.sources.importer import Import, Options
     from hubbub.ingest.sources.package import Package
@@ -44,7 +44,7 @@ class How:
 class Run:
     """One run: what waits to be stored, by tenant, and what became of the rest."""
 
-    there: Backend
+    engine: Engine
     how: How
     limits: Bounds
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("stored", "duplicates", "corrected"), 0))
@@ -56,7 +56,7 @@ class Run:
     made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._known = {one.tenant for one in self.there.engine.tenants.of().rows}
+        self._known = {one.tenant for one in self.engine.tenants.of().rows}
 
     def tell(self, counted: Counter[str], code: str, message: str) -> None:
         """Count what needs a word, and say the first of it."""
@@ -96,7 +96,7 @@ class Run:
                 for one in found:
                     self.tell(counted, one.code, f"{records[one.index].origin}: {one.message}")
             return
-        answer = self.there.load(
+        answer = self.engine.load(
             owner, [r.event for r in records], [r.origin for r in records], self.how.zone, changed=self.how.changed,
             labels=self.how.labels, keep_text=self.how.keep_text,
         )  # fmt: skip
@@ -120,9 +120,9 @@ class Run:
         from hubbub.cli import show
 
         asked = {tenant} if tenant else set()
-        touched = sorted((self.made | asked) & {one.tenant for one in self.there.engine.tenants.of().rows})
+        touched = sorted((self.made | asked) & {one.tenant for one in self.engine.tenants.of().rows})
         with show.progress("bringing numbers up to date", None, quiet=quiet):
-            self.there.engine.facts.refresh(touched[0] if len(touched) == 1 else None)
+            self.engine.facts.refresh(touched[0] if len(touched) == 1 else None)
         return tenant if tenant in touched or not touched else touched[0]
 
     @property
@@ -141,14 +141,14 @@ class Run:
 def run(source: Import, tenant: str | None, how: How, *, data: Path | None, as_json: bool) -> None:
     """Store what an importer gives, and print the summary. Ends with 1 where nothing came in, or a file was not read whole."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
     from hubbub.ingest.accept import bounds
     from hubbub.model.tenant import KEEP_EVERYTHING, Tenant, check_tenant_id
 
     owner = check_tenant_id(tenant) if tenant is not None else "any"
     limits = bounds(Tenant(0, owner, retention=KEEP_EVERYTHING), datetime.now(UTC), None, history=True)
-    with backend(data) as there:
-        done = Run(there, how, limits)
+    with opened(data) as engine:
+        done = Run(engine, how, limits)
         with show.progress("importing", source.total_bytes, quiet=as_json) as move:
             for item in source.records():
                 if done.take(item, tenant or ""):
@@ -157,7 +157,7 @@ def run(source: Import, tenant: str | None, how: How, *, data: Path | None, as_j
                 done.flush(owner)
         if not how.dry_run:
             if tenant and not done.nothing:
-                there.take_names(tenant, source.names)
+                engine.names.take(tenant, source.names)
             tenant = done.refresh(tenant, as_json)
     _say_what_was_left(source, done)
     if done.made:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,17 +25,6 @@ def register(app: typer.Typer) -> None:
     for name, group in (("tenants", tenants), ("keys", keys), ("quarantine", quarantine), ("config", config)):
         app.add_typer(group, name=name)
     app.command()(doctor)
-
-
-def ask(name: str, data: Path | None, as_json: bool, columns: Sequence[str] | None = None, /, **params: Any) -> Any:
-    """Run an operation where the data folder is open, and print what it answers (of rows, the `columns`)."""
-    from hubbub.cli import show
-    from hubbub.cli.backend import backend
-
-    with backend(data) as there:
-        answer = there.call(name, **params)
-    show.emit(answer, as_json=as_json, columns=columns)
-    return answer
 
 
 Zone = Annotated[str | None, typer.Option("--zone", help="IANA time zone of its days.", show_default=False)]
@@ -221,6 +209,11 @@ def check_config(data: Data = None, as_json: Json = False) -> None:
 
 def doctor(data: Data = None, as_json: Json = False) -> None:
     """Look the installation over; exits 1 when something needs attention."""
-    answer = ask("doctor", data, as_json)
-    if not all(row["ok"] for row in answer["rows"]):
+    from hubbub.cli import show
+    from hubbub.cli.backend import opened
+
+    with opened(data) as engine:
+        found = engine.doctoring.checks()
+    show.emit(found, as_json=as_json)
+    if not all(check.ok for check in found.rows):
         raise typer.Exit(1)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hubbub import demo
+from hubbub.app import Engine
 from hubbub.cli import show
-from hubbub.cli.backend import Backend, backend
+from hubbub.cli.backend import opened
 from hubbub.errors import ConflictError
 from hubbub.model.plain import plain
 
@@ -20,24 +21,24 @@ BATCH = 5000
 def fill(data: Path | None, as_json: bool) -> None:
     """Load the sample into a data folder, bring rollups up to date and print each tenant's answers."""
     now = datetime.now(UTC)
-    with backend(data) as there:
-        answer = {"tenants": [_tenant(there, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
-        answer["refresh"] = plain(there.engine.facts.refresh())
+    with opened(data) as engine:
+        answer = {"tenants": [_tenant(engine, tenant, zone, name, now) for tenant, zone, name in demo.tenants()]}
+        answer["refresh"] = plain(engine.facts.refresh())
         if as_json:
             show.emit(answer, as_json=True)
             return
         for tenant, zone, name in demo.tenants():
-            _print(there, tenant, f"{name} ({tenant}, {zone})", now)
+            _print(engine, tenant, f"{name} ({tenant}, {zone})", now)
 
 
-def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
+def _tenant(engine: Engine, tenant: str, zone: str, name: str, now: datetime) -> dict[str, Any]:
     with suppress(ConflictError):  # a second demo on the same folder adds what is new since the first
-        there.engine.tenants.add(tenant, zone, name)
+        engine.tenants.add(tenant, zone, name)
     counts: dict[str, Any] = {"tenant": tenant, "accepted": 0, "duplicates": 0, "rejected": 0}
     stream = demo.events(tenant, now)
     with show.progress(f"{name}", None) as move:
         while batch := list(islice(stream, BATCH)):
-            answer = there.load(tenant, batch, None, zone)
+            answer = engine.load(tenant, batch, None, zone)
             counts["accepted"] += answer["accepted"]
             counts["duplicates"] += answer["duplicates"]
             counts["rejected"] += len(answer["rejected"])
@@ -45,10 +46,10 @@ def _tenant(there: Backend, tenant: str, zone: str, name: str, now: datetime) ->
     return counts
 
 
-def _print(there: Backend, tenant: str, title: str, now: datetime) -> None:
+def _print(engine: Engine, tenant: str, title: str, now: datetime) -> None:
     to = now.isoformat()
     week = (now - timedelta(days=7)).date().isoformat()
-    answers = there.engine.answers
+    answers = engine.answers
     board = answers.dashboard(tenant)
     rows = [{"today so far": k, "value": show.text(v.value, k), "yesterday by now": show.text(v.previous, k)}
             for k, v in board.today.items()]  # fmt: skip

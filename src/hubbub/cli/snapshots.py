@@ -50,10 +50,10 @@ def snapshot(
 ) -> None:
     """Make the snapshots of one day, week or month now, of the whole team and each account."""
     from hubbub.cli import show
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        answer = there.engine.snapshot(kind, date, tenant)
+    with opened(data) as engine:
+        answer = engine.snapshot_service.make(kind, date, tenant)
     _tell(answer, as_json)
     if answer["errors"]:
         for name, error in answer["errors"].items():
@@ -76,7 +76,7 @@ def list_snapshots(
     as_json: Json = False,
 ) -> None:
     """List kept snapshots of the periods that begin in a range, as they were made."""
-    from hubbub.cli.backend import backend
+    from hubbub.cli.backend import opened
 
-    with backend(data) as there:
-        _tell(there.call("snapshots", tenant=tenant, start=start, end=end, kind=kind, account=account), as_json)
+    with opened(data) as engine:
+        _tell(engine.snapshot_service.of(tenant, start, end, kind, account), as_json)

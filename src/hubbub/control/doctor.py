@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from hubbub.control.control import Control
 from hubbub.control.integrations import Integrations
@@ -25,6 +25,16 @@ PATIENCE = 300
 """Seconds after which a batch has waited too long in the log; while a server runs it takes about one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that was looked at: whether it is well, what was found, and what to do where it is not."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str
+
+
 def doctor(
     store: Store,
     settings: Settings,
@@ -33,8 +43,8 @@ def doctor(
     lost: list[str],
     jobs: Callable[[float], Mapping[str, int] | None],
     now: float,
-) -> list[dict[str, Any]]:
-    """Return rows of check, ok, found, advice. Everything is read, nothing changed. `lost` names gaps of sources.
+) -> list[Check]:
+    """Return what was looked at. Everything is read, nothing changed. `lost` names gaps of sources.
 
     `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
     None when there never was a job. `now` is in seconds since 1970.
@@ -84,7 +94,7 @@ def doctor(
     return [*rows, *_jobs(lambda: jobs(since))]
 
 
-def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[dict[str, Any]]:
+def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[Check]:
     """See that no job waits for somebody, and that their database is whole."""
     try:
         ways = ended()
@@ -97,7 +107,7 @@ def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[dict[str, Any]]
     return [_row("jobs", not some, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
 
 
-def _files(store: Store) -> dict[str, Any]:
+def _files(store: Store) -> Check:
     """See that nobody else may read the folder's files."""
     ours = [
         file for file in store.folder.rglob("*") if file.is_file() and not file.is_relative_to(store.folder / "cache")
@@ -109,7 +119,7 @@ def _files(store: Store) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _identities(store: Store) -> dict[str, Any]:
+def _identities(store: Store) -> Check:
     """See that every event that was ever stored is known: what is not would be counted again."""
     known, bad = store.identities.standing()
     return _row(
@@ -118,7 +128,7 @@ def _identities(store: Store) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _durable(store: Store) -> dict[str, Any]:
+def _durable(store: Store) -> Check:
     """See that what was acknowledged outlasts a power failure."""
     bad = store.facts.concerns()
     return _row(
@@ -127,7 +137,7 @@ def _durable(store: Store) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _log(store: Store, now: float) -> dict[str, Any]:
+def _log(store: Store, now: float) -> Check:
     """See that what was accepted does not wait in the log for long."""
     batches, oldest = store.log.standing()
     waits = now - oldest / 1e6 if oldest is not None else 0
@@ -146,5 +156,5 @@ def _many(count: int) -> str:
     return str(count) if count < MOST else f"{MOST} or more"
 
 
-def _row(check: str, ok: bool, found: str, advice: str) -> dict[str, Any]:
-    return {"check": check, "ok": ok, "found": found, "advice": "" if ok else advice}
+def _row(check: str, ok: bool, found: str, advice: str) -> Check:
+    return Check(check, ok, found, "" if ok else advice)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Widget
 from hubbub.dashboard.forms import Fact, data_table, facts
+from hubbub.model.plain import plain
 from hubbub.reports.formatting import duration
 
 MIB = 1 << 20
 
 
 def _checks(ask: Ask) -> Shown:
-    found = ask.engine.operation("doctor")()["rows"]
-    rows = [{**row, "state": "ok" if row["ok"] else "look"} for row in found]
+    found = ask.engine.doctoring.checks().rows
+    rows = [{**plain(row), "state": "ok" if row.ok else "look"} for row in found]
     columns = [
         Column("check", "Check"), Column("state", "State", "state"), Column("found", "Found", "long"),
         Column("advice", "What to do", "long"),
     ]  # fmt: skip
-    if all(row["ok"] for row in rows):
+    if all(row.ok for row in found):
         columns.pop()
-    wanting = sum(not row["ok"] for row in rows)
+    wanting = sum(not row.ok for row in found)
     return data_table(
         ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well."
     )
