@@ -50,6 +50,13 @@ def plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", seen).split())[:LONGEST_NAME].strip()
 
 
+def check_seen(field: str, text: str) -> str:
+    """Return a text in which every character can be seen. Raises BadInputError that names the field and the character."""
+    if hidden := next((character for character in text if not _seen(character)), ""):
+        raise BadInputError(f"{field}: holds {hidden!r}, which cannot be seen; write text on one line")
+    return text
+
+
 def _seen(character: str) -> bool:
     """Whether a character is text: no control, half character or private one, and none that turns the direction of others."""
     return unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Co") and character not in _TURNING

@@ -9,6 +9,7 @@ from datetime import datetime
 from hubbub.control.control import Control, Key
 from hubbub.errors import BadInputError, BadRequestError
 from hubbub.model.answers import Secret
+from hubbub.model.name import check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.question import parse_moment
 
@@ -70,7 +71,8 @@ class KeyService:
         label: str = "",
         expires: str | None = None,
     ) -> NewKey:
-        """Make a key of a tenant, or of operators."""
+        """Make a key of a tenant, or of operators. Raises NotFoundError, BadInputError."""
+        check_seen("label", label)
         key, text = self._control.add_key(tenant, scopes, label, _end(expires))
         return NewKey(*_shown(key), text)
 

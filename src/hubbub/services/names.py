@@ -19,7 +19,7 @@ from hubbub.control.control import Control
 from hubbub.control.erasures import Erased, Erasures
 from hubbub.errors import BadInputError
 from hubbub.facts.moments import micros, moment
-from hubbub.model.name import LONGEST_ID, Name, check_kind
+from hubbub.model.name import LONGEST_ID, Name, check_kind, check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.tenant import Tenant
 from hubbub.model.window import utc_naive
@@ -182,10 +182,7 @@ def _read(tenant: Tenant, names: Sequence[Mapping[str, Any]], now: int) -> tuple
         if name is None:
             gone.append((kind, id_))
             continue
-        if hidden := next((c for c in str(name) if not c.isprintable()), ""):
-            raise BadInputError(
-                f"names[{number}].name: holds {hidden!r}, which cannot be seen; a name is text on one line"
-            )
+        check_seen(f"names[{number}].name", str(name))
         if kind == "contact" and not tenant.contact_names:
             raise BadInputError(f"names[{number}]: {tenant.id} keeps no names of contacts; it is set per tenant")
         row = table.kept(Name(kind, id_, str(name)), now, by_hand=True)

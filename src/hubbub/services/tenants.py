@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hubbub.control.control import Control
 from hubbub.errors import NotFoundError
+from hubbub.model.name import check_seen
 from hubbub.model.page import Page, check_limit, paged, place_of
 from hubbub.model.tenant import Retention, Tenant
 from hubbub.services.names import NameService
@@ -53,7 +54,8 @@ class TenantService:
     def add(
         self, tenant: str, zone: str | None = None, name: str = "", retention: Mapping[str, int | None] | None = None
     ) -> TenantView:
-        """Make a tenant with the default retention, or the given one."""
+        """Make a tenant with the default retention, or the given one. Raises BadInputError, ConflictError."""
+        check_seen("name", name)
         kept = Retention(**(self._settings.retention.model_dump() | dict(retention or {})))
         return _view(self._control.add_tenant(tenant, zone or self._settings.default_zone, name, kept))
 
@@ -68,8 +70,9 @@ class TenantService:
     ) -> TenantView:
         """Change zone, name, parts of the retention, the tones that hotspots count, or whether names of contacts are kept.
 
-        All count at once; names of contacts that are no longer kept are deleted.
+        All count at once; names of contacts that are no longer kept are deleted. Raises NotFoundError, BadInputError.
         """
+        check_seen("name", name or "")
         current = self._control.tenant(tenant)
         kept = None
         if retention is not None:

@@ -86,6 +86,18 @@ def test_all_is_set_or_nothing(engine: Engine) -> None:
     assert kept(engine) == {}
 
 
+@pytest.mark.parametrize("hidden", ["\x07", "\n", "\u202e"])
+def test_what_cannot_be_seen_is_in_no_name_that_people_give(engine: Engine, hidden: str) -> None:
+    """Names of tenants and labels of keys refuse it by field; a joined emoji and a space that does not break are text."""
+    for give in (
+        lambda text: engine.tenants.add("new", name=text), lambda text: engine.tenants.change(T, name=text),
+        lambda text: engine.keys.add(T, label=text),
+    ):  # fmt: skip
+        with pytest.raises(BadInputError, match=r"(name|label): holds"):
+            give(f"front{hidden}desk")
+    assert engine.tenants.change(T, name="Ada\u00a0\U0001f469\u200d\U0001f4bb").name
+
+
 def test_names_are_searched_and_paged(engine: Engine) -> None:
     """A search finds names without case and accents, and ids; pages follow on each other; kinds part what has one id."""
     engine.names.take(
