@@ -1,1 +1,1 @@
-"""Facts: pure functions from the events of one key to rows, and what keeps the stored rows equal to them."""
+"""Facts: pure functions from the events of one key to rows, and the code that keeps stored rows equal to them."""

@@ -1,6 +1,6 @@
-"""Boundaries: what the fold of a key carried where retention cut. A later fold begins there and reads only what came after.
+"""Boundaries: the state of a key's fold at a cut of retention. A later fold begins there and reads only later events.
 
-`carried` is JSON of plain values, absent where it is None or false, so that a field added later reads as absent.
+`carried` is JSON of plain values without None and false, so that a field added later reads as missing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where the events of a key begin (microseconds; 0: none is gone), and what its fold carried there."""
+    """Where the events of a key begin (microseconds; 0: none was deleted), and the state of its fold there."""
 
     until: int = 0
     carried: Any = None
 
     def rows(self, kind: Callable[..., T], part: str | None = None) -> list[T]:
-        """Return carried rows of a named tuple, of one part where there are several."""
-        found: Sequence[Row] = (self.carried or []) if part is None else (self.carried or {}).get(part, [])
+        """Return the carried rows as named tuples, of one part if `carried` has several."""
+        carried: Sequence[Row] = (self.carried or []) if part is None else (self.carried or {}).get(part, [])
         fields = tuple(kind.__annotations__)
-        return [kind(*map(row.get, fields)) for row in found]
+        return [kind(*map(row.get, fields)) for row in carried]
 
 
 NONE = Boundary()
@@ -36,20 +36,20 @@ _KEEP = schema.upsert("boundary")
 
 
 def boundary_of(reading: Transaction, tenant: int, unit: str, key: str) -> Boundary:
-    """Return the boundary of a key."""
-    found = reading.rows(
+    """Return the boundary of a key, NONE without one."""
+    rows = reading.rows(
         "SELECT until, carried FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", (tenant, unit, key)
     )
-    return Boundary(found[0][0], json.loads(found[0][1])) if found else NONE
+    return Boundary(rows[0][0], json.loads(rows[0][1])) if rows else NONE
 
 
 def plain(rows: Iterable[NamedTuple]) -> list[Row]:
-    """Return rows as they are carried."""
+    """Return rows in carried form, without None."""
     return [{name: value for name, value in row._asdict().items() if value is not None} for row in rows]
 
 
 def write(writing: Transaction, tenant: int, unit: str, key: str, until: int, carried: Any) -> None:
-    """Keep what a key carries, or nothing where it carries nothing."""
+    """Store what a key carries; delete its boundary when that is nothing."""
     if not carried:
         writing.run("DELETE FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", (tenant, unit, key))
         return

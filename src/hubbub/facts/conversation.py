@@ -1,8 +1,8 @@
 """Conversations: waits and their ends, episodes, replies to messages, and states over time. Folded by conversation.
 
-The events of a conversation are read once, in order, by a machine whose parts each know one thing: who waits (`_Waits`), which
-sent message is answered (`_Answers`), the episodes (`_Episodes`), and what state the conversation is in (`_States`). What the
-machine carries from one event to the next is small and can be written down, so that a fold may begin where retention cut.
+A state machine reads the events of a conversation once, in order. Its parts: open waits (`_Waits`), answered messages
+(`_Answers`), episodes (`_Episodes`), and the conversation's states (`_States`). Its state between two events is small and can be
+stored, so that a fold may begin at a cut of retention.
 Definitions: `docs/facts.md`.
 """
 
@@ -22,7 +22,7 @@ RANK = {
     "message.sent": 6, "response.time_recorded": 7, "intent.classified": 7, "satisfaction.rating_received": 7,
     "conversation.resolved": 8, "conversation.closed": 9,
 }  # fmt: skip
-"""The order of events of the same moment: as the conversation's life goes; assignments as they arrived. Then the ident decides."""
+"""The order of events of the same moment: that of a conversation's life; assignments by arrival. Then the ident decides."""
 
 TYPES = tuple(RANK)
 REPLIES = ("message.sent", "response.ai_generated", "response.staff_sent")
@@ -31,24 +31,24 @@ ESCALATES_WITHIN = 7 * DAY
 
 
 Carried = dict[str, Any]
-"""What a fold carried at a moment, by part: plain values."""
+"""The state of a fold at a moment, by part: plain values."""
 
 
 def fold(conversation: str, turns: Iterable[Turn], carried: Carried | None = None, since: int = 0) -> Folded:
     """Fold a conversation's events, in any order; see `docs/facts.md` for what each row means.
 
-    `carried` is what a fold of all events before `since` (microseconds) gave: then no row that lies wholly before it comes out.
+    `carried`: the state after all events before `since` (microseconds); rows that lie wholly before `since` are then left out.
     """
     return _run(conversation, turns, carried).folded(since)
 
 
 def carry(conversation: str, turns: Iterable[Turn], carried: Carried | None = None) -> Carried:
-    """Return what a fold of later events needs to know of these, as plain values that JSON holds."""
+    """Return the state that a fold of later events needs, as plain values for JSON."""
     return _run(conversation, turns, carried).carried()
 
 
 def latest(row: Episode) -> int:
-    """Return the last moment that an episode's row holds."""
+    """Return the latest time in an episode's row."""
     moments = (
         row.first_inbound, row.first_reply_at, row.person_from, row.first_person_at, row.last_resolve, row.resolved_at,
         row.returned_at,
@@ -64,7 +64,7 @@ def _run(conversation: str, turns: Iterable[Turn], carried: Carried | None) -> _
 
 
 def _order(turn: Turn) -> tuple[int, int, int, int]:
-    """Return the place of a turn: messages of one moment go by ident, so that a wait does not depend on how they arrived."""
+    """Return a turn's sort key: messages of one moment are ordered by ident, so that waits do not depend on their arrival."""
     arrival = turn.seq if turn.type == "conversation.assigned" else 0
     return turn.time, RANK[turn.type], arrival, turn.ident
 
@@ -109,7 +109,7 @@ class _Machine:
         kind = turn.kind or "person"
         if public and kind in ("person", "ai", "auto"):
             self.answers.see(turn)
-        # The message that a conversation is named after opens it whoever wrote it: a bug report posted by a feed waits too.
+        # The message with the conversation's id opens it whoever wrote it: a bug report posted by a feed waits too.
         if kind not in ("person", "ai") and not (type_ == "message.received" and turn.id == self.conversation):
             return
         replies = type_ in REPLIES and public and turn.campaign_id is None
@@ -128,15 +128,15 @@ class _Machine:
         out.episodes = [row for row in self.episodes.rows() if latest(row) >= since]
         out.states = self.states.tracks.stretches(self.states.channel, self.states.account_id)
         out.escalated = {
-            (one.time, one.ident)
-            for one in self.intents
-            if any(one.time <= at < one.time + ESCALATES_WITHIN for at in self.escalations)
+            (intent.time, intent.ident)
+            for intent in self.intents
+            if any(intent.time <= at < intent.time + ESCALATES_WITHIN for at in self.escalations)
         }
         return out
 
 
 def _dump(part: object, names: Iterable[str]) -> Carried:
-    """Return the attributes of a part that say something."""
+    """Return the attributes of a part, without empty ones."""
     return {name: value for name in names if (value := getattr(part, name))}
 
 
@@ -146,7 +146,7 @@ def _load(part: object, values: Carried) -> None:
 
 
 class _Waits:
-    """From the first inbound message that nobody answered to the next public reply; more inbound messages change nothing."""
+    """Waits: from the first unanswered inbound message to the next public reply; further inbound messages change nothing."""
 
     CARRIED = ("account_id", "asked_at", "channel", "channel_id", "reported")
     __slots__ = (*CARRIED, "conversation", "responses")
@@ -179,7 +179,7 @@ class _Waits:
 
 
 class _Answers:
-    """Which sent message an inbound one answers: the latest before it in the conversation, within 72 hours, of that contact."""
+    """The sent message that an inbound one answers: the latest before it in the conversation, within 72 hours, to that contact."""
 
     __slots__ = ("answered", "contact", "open", "sent_at")
 
@@ -200,7 +200,7 @@ class _Answers:
 
 
 class _Current:
-    """An episode as it goes on."""
+    """The running episode."""
 
     __slots__ = (
         "account_id", "ai_involved", "anchor", "channel", "channel_id", "escalated", "first_ai", "first_inbound",
@@ -245,7 +245,7 @@ class _Current:
                 self.reopened = self.reopened_after = True
                 self.returned_at = self.returned_at or time
                 if self.ai_involved and not self.human_replied and self.handed_at is None:
-                    self._person_from(time)  # what AI had resolved is now for people
+                    self._person_from(time)  # people take over what AI had resolved
         elif type_ in ("conversation.escalated", "escalation.raised"):
             self.escalated = self.escalated or time <= self.anchor + ESCALATES_WITHIN
             if type_ == "conversation.escalated":
@@ -271,7 +271,7 @@ class _Current:
             self._person_from(time)
 
     def _person_from(self, time: int) -> None:
-        """A person is waited for from here on: a reply before does not count."""
+        """Start the wait for a person: earlier replies do not count."""
         if self.person_from is None or time > self.person_from:
             self.person_from = time
             if self.first_person_at is not None and self.first_person_at < time:
@@ -290,7 +290,7 @@ class _Current:
 
 
 class _Episodes:
-    """Episodes: the first opening more than 24 hours after a resolve begins the next one; a reopen within them goes on."""
+    """Episodes: the first opening more than 24 hours after a resolve begins a new one; a reopening within 24 hours continues it."""
 
     __slots__ = ("_asked_at", "_conversation", "_current", "_ended", "_open", "_resolved")
 
@@ -301,7 +301,7 @@ class _Episodes:
         self._open = False
         self._resolved: int | None = None
         self._asked_at: int | None = None
-        """Since when somebody who wrote after the resolve has waited."""
+        """Start of the wait of somebody who wrote after the resolve."""
 
     def see(self, turn: Turn, replies: bool) -> None:
         time, type_ = turn.time, turn.type
@@ -312,7 +312,7 @@ class _Episodes:
             elif not within:
                 self._begin(turn)
         if self._current is None:
-            return  # what happens before any opening belongs to no episode: a resolve there ends none
+            return  # events before the first opening belong to no episode: a resolve there ends none
         self._current.see(turn, replies)
         if type_ == "conversation.resolved":
             self._resolved, self._open, self._asked_at = time, False, None
@@ -322,7 +322,7 @@ class _Episodes:
             self._asked_at = time
 
     def _begin(self, turn: Turn) -> None:
-        """Begin an episode: where somebody has waited since the resolve, with the first message of that wait."""
+        """Begin an episode; if somebody has waited since the resolve, at the first message of that wait."""
         waited = self._asked_at is not None and self._resolved is not None
         start = self._asked_at if waited and self._asked_at is not None else turn.time
         if self._current is not None:
@@ -345,11 +345,13 @@ class _Episodes:
             _load(self, {name: value for name, value in values.items() if name != "current"})
 
     def rows(self) -> list[Episode]:
-        return [one.row(self._conversation) for one in (*self._ended, *([self._current] if self._current else []))]
+        return [
+            episode.row(self._conversation) for episode in (*self._ended, *([self._current] if self._current else []))
+        ]
 
 
 class _States:
-    """In which states the conversation is, and since when: known, open, closed, waiting, unassigned."""
+    """The states of the conversation and their starts: known, open, closed, waiting, unassigned."""
 
     CARRIED = ("_assignee", "_inbound_at", "_own", "_own_at", "_waits", "account_id", "channel")
     __slots__ = (*CARRIED, "tracks")
@@ -402,11 +404,11 @@ class _States:
 
 
 def columns(row: type[Any]) -> tuple[str, ...]:
-    """Return the columns that a row of this file has, in order."""
+    """Return the columns of a row type, in order."""
     names: tuple[str, ...] = row._fields
     return names
 
 
 def turns_of(rows: Iterable[tuple[Any, ...]]) -> list[Turn]:
-    """Return stored rows, whose columns are those of `Turn`, as turns."""
+    """Return rows with the columns of `Turn` as turns."""
     return [Turn._make(row) for row in rows]

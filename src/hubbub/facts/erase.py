@@ -1,10 +1,9 @@
-"""Take a contact out of a store: what names it anywhere, as if it had never been there, down to the last byte. Ids that are linked
-are one person, who goes whole.
+"""Erase a contact from a store: every row that names it, down to the last byte. Linked ids are one person, and are erased together.
 
-In one transaction its events go, with others that name it, and with them rows of facts, former versions, refused records and
-snapshots that name it; boundaries forget it. The units that its events were part of are folded again. Then both files are written
-out whole, so that their write-ahead logs hold nothing. Identities stay: they are hashes. An erasure that was cut short is found
-by its note in `meta`, and the same one does the rest.
+One transaction deletes its events and the events, facts, former versions, refused records and snapshots that name it, and removes
+it from boundaries. The units of the deleted events are folded again. Then both files are rewritten, so that they and their
+write-ahead logs hold nothing of it. Identities stay: they are hashes. A note in `meta` marks an interrupted erasure; running the
+same erasure again completes it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from hubbub.storage.transaction import Transaction
 OURS = frozenset({
     "type", "kind", "responder", "entity", "state", "unit", "code", "zone", "date", "fact", "cause",
 })  # fmt: skip
-"""Columns whose words are given by us."""
+"""Columns whose values Hubbub defines."""
 TEXTS: Mapping[str, tuple[str, ...]] = {
     table: tuple(
         name for name, type_ in schema.TABLES[table][0].items() if type_.startswith("TEXT") and name not in OURS
@@ -48,20 +47,19 @@ TEXTS: Mapping[str, tuple[str, ...]] = {
         "name",
     )
 }
-"""The columns in which a contact's id may stand, by table."""
+"""The columns that may hold a contact's id, by table."""
 FACTS: Mapping[str, tuple[str, str, str]] = {
     "response": ("'conversation'", "conversation_id", "anchor"), "episode": ("'conversation'", "conversation_id", "anchor"),
     "survey": ("'survey'", "survey", "coalesce(rated_at, sent_at)"), "state": ("entity", "id", "since"),
     "person": ("'person'", "contact_id", "NULL"),
 }  # fmt: skip
-"""Table -> the unit and key that its rows are folded by, and the moment that a row is dated by."""
+"""Table -> SQL of the unit and the key that its rows are folded by, and of a row's date."""
 
 
 @dataclass(frozen=True)
 class Contact:
-    """A tenant's contact: its id, the digest under which its erasure is noted, and all that it is looked for by.
-
-    `ids` are those of the same person, its own first.
+    """A tenant's contact. `ids`: all ids of the person, its own first; `digest`: the key of the erasure; `names`: texts to
+    search for.
     """
 
     tenant: Tenant
@@ -71,15 +69,15 @@ class Contact:
 
     @property
     def pending(self) -> str:
-        """The key in `meta` that is there from the first row that goes until the last byte has gone."""
+        """The key in `meta` that exists from the first deleted row to the last rewritten file."""
         return f"erasing {self.digest}"
 
     def named(self, transaction: Transaction, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Return these columns of the rows of a table that name it.
+        """Return these columns of a table's rows that name the contact.
 
-        The engine picks those that hold one of its forms anywhere; whether that is a word of its own is seen here.
+        SQL selects rows that contain one of its forms; Python then checks that it is a whole word.
         """
-        texts, found, between = TEXTS[table], re.compile(pattern(self.names)), chr(BETWEEN)
+        texts, match, between = TEXTS[table], re.compile(pattern(self.names)), chr(BETWEEN)
         held = " || :between || ".join(f"coalesce({name}, '')" for name in texts)
         wanted = {f"form_{n}": anywhere(form) for n, form in enumerate(written(self.names))}
         some = " OR ".join(f"held LIKE :{form} ESCAPE '!'" for form in wanted)
@@ -87,12 +85,12 @@ class Contact:
             f"SELECT * FROM (SELECT {', '.join(columns)}, {held} AS held FROM {table} WHERE tenant = :tenant) AS t WHERE {some}",
             {"tenant": self.tenant.no, "between": between, **wanted},
         )
-        return [row[:-1] for row in rows if found.search(row[-1])]
+        return [row[:-1] for row in rows if match.search(row[-1])]
 
 
 @dataclass(frozen=True)
 class Mention:
-    """An event that is not the contact's own and names it."""
+    """An event of somebody else that names the contact."""
 
     source: str
     id: str
@@ -101,7 +99,7 @@ class Mention:
 def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
     """Return the contact of an id, with all ids of the same person.
 
-    Ids of its own conversations that have one of them inside a longer word are looked for like itself.
+    Ids of its conversations that contain one of them inside a longer word are searched for too.
     """
     refresh(store, tenant.no)
     with store.facts.read() as reading:
@@ -116,7 +114,7 @@ def find(store: Store, tenant: Tenant, contact: str, digest: str) -> Contact:
 
 
 def _glued(reading: Transaction, tenant: Tenant, contact: str) -> list[str]:
-    """Return the ids of a contact's own conversations that have its id inside a longer word."""
+    """Return ids of a contact's conversations that contain its id inside a longer word."""
     if len(contact) < SHORTEST:
         return []
     plain = re.compile(pattern([contact]))
@@ -131,50 +129,51 @@ def _glued(reading: Transaction, tenant: Tenant, contact: str) -> list[str]:
 
 
 def count(store: Store, who: Contact) -> dict[str, int]:
-    """Return how many rows there are: the contact's own events, others that name it, and what names it elsewhere.
+    """Return how many rows an erasure deletes: the contact's events, `mentions` by other events, and rows elsewhere that name it.
 
-    `superseded` are former versions, `facts` rows of facts.
+    `superseded`: former versions; `facts`: rows of facts and boundaries.
     """
     with store.facts.read() as reading:
-        found = {table: len(who.named(reading, table, ("tenant",))) for table in TEXTS}
+        counts = {table: len(who.named(reading, table, ("tenant",))) for table in TEXTS}
         sql = "SELECT count(*) FROM event WHERE tenant = ? AND contact_id = ?"
         own = sum(reading.value(sql, (who.tenant.no, id_)) for id_ in who.ids)
     return {
-        "events": own, "mentions": found["event"] - own, "superseded": found["former_version"], "quarantine": found["quarantine"],
-        "facts": sum(found[table] for table in (*FACTS, "boundary")), "snapshots": found["snapshot"], "names": found["name"],
+        "events": own, "mentions": counts["event"] - own, "superseded": counts["former_version"],
+        "quarantine": counts["quarantine"],
+        "facts": sum(counts[table] for table in (*FACTS, "boundary")), "snapshots": counts["snapshot"], "names": counts["name"],
     }  # fmt: skip
 
 
 def pending(store: Store, who: Contact) -> bool:
-    """Say whether an erasure of the contact did not come to its end."""
+    """Whether an erasure of the contact was interrupted."""
     with store.facts.read() as reading:
         return bool(reading.rows("SELECT 1 FROM meta WHERE key = ?", (who.pending,)))
 
 
 def mentions(store: Store, who: Contact) -> list[Mention]:
-    """Return the events that are not the contact's own and name it."""
+    """Return the events of others that name the contact."""
     with store.facts.read() as reading:
         rows = who.named(reading, "event", ("source", "id", "contact_id"))
     return [Mention(source, id_) for source, id_, contact in rows if contact not in who.ids]
 
 
 def moments(store: Store, who: Contact) -> list[datetime]:
-    """Return when there is something of the contact (UTC), in order."""
+    """Return the times (UTC) of rows that name the contact, in order."""
     dated = {"event": "time", **{table: at for table, (_, _, at) in FACTS.items()}}
-    found: set[int] = set()
+    times: set[int] = set()
     with store.facts.read() as reading:
         for table, at in dated.items():
-            found.update(us for (us,) in who.named(reading, table, (at,)) if us is not None)
-    return [moment(us) for us in sorted(found)]
+            times.update(us for (us,) in who.named(reading, table, (at,)) if us is not None)
+    return [moment(us) for us in sorted(times)]
 
 
 def days(store: Store, who: Contact) -> list[date]:
-    """Return the days (UTC) in which there is something of the contact, in order."""
+    """Return the days (UTC) of rows that name the contact, in order."""
     return sorted({at.date() for at in moments(store, who)})
 
 
 def erase(store: Store, who: Contact) -> None:
-    """Delete all that names the contact, and fold again what it was part of; `finish` has to follow."""
+    """Delete all rows that name the contact, and fold their units again; call `finish` afterwards."""
     tenant = who.tenant.no
     with store.settling:
         refresh(store, tenant)
@@ -196,7 +195,7 @@ def erase(store: Store, who: Contact) -> None:
 
 
 def _take_out(writing: Transaction, who: Contact, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Delete the rows of a table that name the contact; returns these columns of them."""
+    """Delete a table's rows that name the contact; returns these columns of them."""
     place = schema.key_columns(table) or (writing.dialect.row,)
     rows = who.named(writing, table, (*columns, *place))
     where = " AND ".join(f"{name} = ?" for name in place)
@@ -205,35 +204,35 @@ def _take_out(writing: Transaction, who: Contact, table: str, columns: Sequence[
 
 
 def _forget(writing: Transaction, who: Contact) -> Touched:
-    """Take the contact out of what is carried over cuts; returns the units that begin with something else now."""
-    found = re.compile(pattern(who.names))
+    """Remove the contact from boundaries; returns the units to fold again."""
+    match = re.compile(pattern(who.names))
     rows = who.named(writing, "boundary", ("unit", "key", "carried"))
     for unit, key, carried in rows:
         place = (who.tenant.no, unit, key)
-        if found.search(key):
+        if match.search(key):
             writing.run("DELETE FROM boundary WHERE tenant = ? AND unit = ? AND key = ?", place)
             continue
-        kept = json.dumps(_without(json.loads(carried), found), ensure_ascii=False, separators=(",", ":"))
-        writing.run("UPDATE boundary SET carried = ? WHERE tenant = ? AND unit = ? AND key = ?", (kept, *place))
+        text = json.dumps(_without(json.loads(carried), match), ensure_ascii=False, separators=(",", ":"))
+        writing.run("UPDATE boundary SET carried = ? WHERE tenant = ? AND unit = ? AND key = ?", (text, *place))
     return {(unit, who.tenant.no, key) for unit, key, _ in rows}
 
 
-def _without(value: Any, found: re.Pattern[str]) -> Any:
-    """Return what is carried without texts that name somebody; a link to nobody is none."""
+def _without(value: Any, match: re.Pattern[str]) -> Any:
+    """Return a carried value without texts that match, and without links to them."""
     if isinstance(value, dict):
-        return {name: kept for name, one in value.items() if (kept := _without(one, found)) is not None}
+        return {name: rest for name, item in value.items() if (rest := _without(item, match)) is not None}
     if isinstance(value, list):
-        links = [one for one in value if not (isinstance(one, dict) and _link_of(one, found))]
-        return [_without(one, found) for one in links]
-    return None if isinstance(value, str) and found.search(value) else value
+        rest = [item for item in value if not (isinstance(item, dict) and _link_of(item, match))]
+        return [_without(item, match) for item in rest]
+    return None if isinstance(value, str) and match.search(value) else value
 
 
-def _link_of(row: Mapping[str, Any], found: re.Pattern[str]) -> bool:
-    return row.get("type") == "contact.linked" and any(found.search(row[name]) for name in ("contact_id", "name"))
+def _link_of(row: Mapping[str, Any], match: re.Pattern[str]) -> bool:
+    return row.get("type") == "contact.linked" and any(match.search(row[name]) for name in ("contact_id", "name"))
 
 
 def finish(store: Store, who: Contact) -> None:
-    """Leave no byte of what was deleted in any file. Raises StoreBusyError while somebody reads for longer than a minute."""
+    """Rewrite all files without a byte of deleted rows. Raises StoreBusyError when a reader prevents it for a minute."""
     store.rewrite()
     with store.facts.write(who.tenant.no) as writing:
         writing.run("DELETE FROM meta WHERE key = ?", (who.pending,))

@@ -1,8 +1,8 @@
-"""The facts of a tenant as they were known at a moment: all events that had come by then, folded into a database of their own.
+"""The facts of a tenant as known at a moment: all events received by then, folded into a temporary database.
 
-Every fact is a pure function of events, and an event says when it came. So the past needs no copies of facts: only what a
-correction replaces is kept, in `former_version`, for as long as other events. What is erased is gone from the past too, and
-definitions, zone, calendar and retention are those of today.
+Facts are pure functions of events, and events hold their time of receipt. So the past needs no copies of facts, only the versions
+that corrections replaced: `former_version` keeps them as long as other events. Erased events are missing from the past too.
+Definitions, zone, calendar and retention are those of today.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from hubbub.storage.sqlite import errors_of
 from hubbub.storage.transaction import Transaction
 
 AT_MOST = 1_000_000
-"""Events of a tenant whose past is folded: about 40 µs each."""
+"""Events of a tenant whose past can be folded, at most: about 40 µs each."""
 _EVENTS = schema.insert("event", EVENT)
 _KNOWN = (
     f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = :tenant AND received_at <= :at UNION ALL "
     f"SELECT {', '.join(EVENT)} FROM former_version WHERE tenant = :tenant AND received_at <= :at AND until > :at"
 )
 _CARRIED = ("boundary", "kept")
-"""Tables that a fold begins with where retention cut."""
+"""Tables that a fold after a cut of retention begins with."""
 
 
 @contextmanager
 def known_at(reading: Transaction, tenant: int, at: int) -> Iterator[Transaction]:
-    """Give the facts of a tenant as they were known at a moment (microseconds), to be read like those of today.
+    """Yield the facts of a tenant as known at a moment (microseconds), readable like today's.
 
-    Costs a fold of all its events up to then. Raises BadQuestionError where what was known then is gone, or is too much, and
-    StoreFullError where there is no space for temporary files.
+    Costs a fold of all its events up to then. Raises BadQuestionError when that moment is past retention or the events are more
+    than AT_MOST, StoreFullError without space for temporary files.
     """
     _check(reading, tenant, at)
     with closing(sqlite3.connect("", isolation_level=None)) as con:  # in memory, then in a temporary file
@@ -71,7 +71,7 @@ def _check(reading: Transaction, tenant: int, at: int) -> None:
 
 
 def _fold(facts: Transaction, tenant: int) -> None:
-    """Fold all that there is: at once where nothing is cut off, and the rest unit by unit."""
+    """Fold all events: at once if retention never cut, else unit by unit."""
     todo = units_of(facts, tenant)
     todo |= {
         (unit, tenant, key) for unit, key in facts.rows("SELECT unit, key FROM boundary WHERE tenant = ?", (tenant,))
@@ -79,11 +79,11 @@ def _fold(facts: Transaction, tenant: int) -> None:
     cut = facts.rows("SELECT 1 FROM kept WHERE tenant = ?", (tenant,))
     if not cut and facts.value("SELECT count(*) FROM event") <= whole.AT_MOST:
         whole.write(facts, tenant, whole.fold(whole.read(facts, tenant)))
-        todo = {one for one in todo if one[0] == "person"}
+        todo = {item for item in todo if item[0] == "person"}
     while todo:
-        first = next(unit for unit in UNITS if any(one[0] == unit for one in todo))
-        mine = {one for one in todo if one[0] == first}
-        todo -= mine
+        first = next(unit for unit in UNITS if any(item[0] == unit for item in todo))
+        chosen = {item for item in todo if item[0] == first}
+        todo -= chosen
         done: Touched = set()
-        for unit, no, key in sorted(mine):
+        for unit, no, key in sorted(chosen):
             todo |= fold(facts, unit, no, key, done)

@@ -1,8 +1,8 @@
-"""Persons: contacts that are the same somebody. `contact.linked` and `contact.unlinked` name two ids, `contact_id` and `name`.
+"""Persons: contacts that are the same person. `contact.linked` and `contact.unlinked` name two ids, `contact_id` and `name`.
 
-Of two ids the latest event says whether they are linked; of the same moment, that they are not. All that are linked to each
-other, by whatever way, are one person, and its root is the smallest of their ids. Facts keep the ids as they were sent: who is
-counted once is worked out on reading, so a link refolds nothing, before retention or after it.
+The latest event of two ids decides whether they are linked; at the same moment, unlinked wins. All ids linked directly or through
+others are one person; its root is the smallest id. Facts keep the ids as sent and reading counts persons, so a link folds no other
+fact again, before retention or after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TYPES = ("contact.linked", "contact.unlinked")
 
 
 class Link(NamedTuple):
-    """What one event says of two ids."""
+    """An event that links or unlinks two ids."""
 
     time: int
     type: str
@@ -23,38 +23,38 @@ class Link(NamedTuple):
 
 
 def latest(links: Iterable[Link]) -> dict[frozenset[str], Link]:
-    """Return the event that holds for each two ids."""
-    found: dict[frozenset[str], Link] = {}
-    for one in sorted(links, key=lambda link: (link.time, link.type)):
-        found[frozenset((one.contact_id, one.name))] = one
-    return found
+    """Return the event that is valid for each pair of ids."""
+    latest_of: dict[frozenset[str], Link] = {}
+    for link in sorted(links, key=lambda event: (event.time, event.type)):
+        latest_of[frozenset((link.contact_id, link.name))] = link
+    return latest_of
 
 
 def linked(contact: str, links: Iterable[Link]) -> set[str]:
-    """Return the contacts that one is linked to, from all that was said of it."""
+    """Return the contacts linked to a contact, from all its link events."""
     return {
         other
-        for pair, one in latest(links).items()
-        if one.type == "contact.linked"
+        for pair, link in latest(links).items()
+        if link.type == "contact.linked"
         for other in pair
         if other != contact
     }
 
 
 def carry(links: Iterable[Link]) -> list[Link]:
-    """Return what a fold of later events needs of these: the links that hold."""
-    return [one for one in latest(links).values() if one.type == "contact.linked"]
+    """Return the events that a fold of later ones needs: the valid links."""
+    return [link for link in latest(links).values() if link.type == "contact.linked"]
 
 
 def roots(contact: str, linked_to: Callable[[str], set[str]]) -> dict[str, str]:
-    """Return the root of every contact that is the same person as one, itself among them."""
-    found, new = {contact}, {contact}
+    """Return contact -> root for all contacts of a contact's person, itself included."""
+    same, new = {contact}, {contact}
     while new:
-        new = set().union(*map(linked_to, new)) - found
-        found |= new
-    return dict.fromkeys(found, min(found))
+        new = set().union(*map(linked_to, new)) - same
+        same |= new
+    return dict.fromkeys(same, min(same))
 
 
 def person_of(column: str) -> str:
-    """Return SQL for the root of a contact's id in a column; the parameter `tenant` is whose."""
+    """Return SQL for the root of the contact id in a column; it uses the parameter `tenant`."""
     return f"coalesce((SELECT p.root FROM person AS p WHERE p.tenant = :tenant AND p.contact_id = {column}), {column})"

@@ -1,4 +1,4 @@
-"""Fold again: every unit of a tenant, or those with an event or a fact in a stretch of time."""
+"""Fold again: every unit of a tenant, or those with an event or a fact in a range of time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ROWS = (
 
 
 def units_of(reading: Transaction, tenant: int, low: int = 0, high: int = FOREVER) -> Touched:
-    """Return the units that have an event in `[low, high)`, in microseconds, or a row: one without events folds to nothing."""
+    """Return the units with an event or a row in `[low, high)`, in microseconds; a unit without events folds to nothing."""
     units: Touched = set()
     rows = reading.scan(
         f"SELECT {', '.join(EVENT)} FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant, low, high)
@@ -54,12 +54,12 @@ def rebuild(
     kinds: Iterable[str] | None = None,
     progress: Progress = quiet,
 ) -> Refreshed:
-    """Fold all units of a tenant again that have an event or a row in `[low, high)`, or those of some kinds."""
+    """Fold a tenant's units again that have an event or a row in `[low, high)`, of all kinds or these."""
     with store.settling:
         refresh(store, tenant)
         with store.facts.read() as reading:
             units = units_of(reading, tenant, low, high)
-        wanted = [one for one in units if kinds is None or one[0] in kinds]
+        wanted = [unit for unit in units if kinds is None or unit[0] in kinds]
         with store.facts.write(tenant) as writing:
             writing.many(schema.insert_new("todo"), sorted(wanted))
         return refresh(store, tenant, progress=progress)
@@ -73,15 +73,15 @@ def backfill(
     fact: str | None = None,
     progress: Progress = quiet,
 ) -> dict[str, int]:
-    """Fold again what tenants have in `[low, high)`, of all facts or of one; returns how many units of each kind.
+    """Fold the units of tenants in `[low, high)` again, of all facts or one; returns the number of units by kind.
 
-    Raises WindowFrozenError, before anything is folded, when all of the range is gone for one of them.
+    Raises WindowFrozenError, before any fold, when the whole range is past retention for one of them.
     """
     for tenant in tenants:
         until = gone_until(store, tenant.no)
         if until is not None and high <= micros(until):
             raise WindowFrozenError(
-                f"the facts of {tenant.id} before {until:%Y-%m-%d %H:%M} UTC are gone, and the events that they were folded from"
+                f"the facts of {tenant.id} before {until:%Y-%m-%d %H:%M} UTC are past retention: choose a later range"
             )
     counts: dict[str, int] = {}
     for tenant in tenants:

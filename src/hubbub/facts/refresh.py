@@ -1,7 +1,7 @@
-"""Refresh: what waits in the log becomes events, and the units they touch are folded; one transaction for each few hundred.
+"""Refresh: move waiting batches from the log to `event`, and fold the units they touch, a few hundred in a transaction.
 
-Storing an event adds its units to `todo` in the same transaction, folding takes them out in the same transaction as the facts, so
-that a process that dies anywhere leaves nothing half done. An answer refreshes its own tenant first: there is one way of answering.
+Storing an event adds its units to `todo` in the same transaction; folding deletes them in the transaction of the facts. So a
+process that dies anywhere leaves nothing half done. Every answer refreshes its tenant first.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from hubbub.storage.store import Store
 from hubbub.storage.transaction import Transaction
 
 AT_ONCE = 200
-"""Units that are folded in one transaction: other writers wait no longer than they take."""
+"""Units in one transaction: other writers wait until it ends."""
 MANY, EACH, MOST = 20, 10, 2
-"""A tenant with so many units to be folded, and fewer than so many events for each of them, is folded whole. One with more events
-than others should wait for is folded so only where most of it is new: fewer than `MOST` events for each unit."""
+"""A tenant with at least MANY units to fold, and at most EACH events for each, is folded whole; one with more than EVENTS_AT_ONCE
+events only with at most MOST events for each unit."""
 WHOLE = tuple(unit for unit in UNITS if unit != "person")
-"""Units of which a whole fold does all: who several contacts are is not worked out of events alone."""
+"""Units that a whole fold completes: persons are not folded from events alone."""
 EVENTS_AT_ONCE, EVENTS_IN_TURNS = 5_000, 500
-"""Events that are stored in one transaction, or folded whole: where nobody else waits, and where others do."""
+"""Events that are stored or folded whole in one transaction: when nobody else waits, and when others do."""
 TURN = 0.05
-"""Seconds that a turn of folding takes: others who want to write wait no longer, also where a unit costs more."""
+"""Seconds after which a turn of folding ends, so that other writers wait no longer, however costly its units."""
 _ADD = schema.upsert("event", EVENT)
 _TODO = schema.insert_new("todo")
 _REFUSE = (
     "INSERT INTO quarantine SELECT :id, :tenant, :received_at, :origin, :code, :field, :message, :raw, :same "
     "WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE tenant = :tenant AND same = :same)"
 )
-"""What is refused again, as when a file is imported twice, is kept once."""
+"""A record refused again, as when a file is imported twice, is stored once."""
 _FORMER = schema.insert_new("former_version", (*EVENT, "until"))
 _SEQ, _CHANNEL, _RECEIVED = (EVENT.index(name) for name in ("seq", "channel", "received_at"))
 _ATTRIBUTES = EVENT.index("attributes")
@@ -52,12 +52,12 @@ Units = dict[str, set[str]]
 
 
 def quiet(_: str) -> None:
-    """Hear of progress and say nothing."""
+    """Ignore progress."""
 
 
 @dataclass
 class Refreshed:
-    """What a refresh did: events moved out of the log, and units folded by kind."""
+    """The result of a refresh: events moved out of the log, units folded by kind, and tenants changed."""
 
     events: int = 0
     units: dict[str, int] = field(default_factory=dict)
@@ -65,10 +65,10 @@ class Refreshed:
 
 
 def refresh(store: Store, tenant: int | None = None, *, progress: Progress = quiet) -> Refreshed:
-    """Store what waits in the log now and fold what it touches, of all tenants or of one.
+    """Store the batches that wait in the log now and fold their units, of all tenants or one.
 
-    Of one, nothing of others is touched, and where it has nothing new nobody is waited for. May be called by anybody at any time,
-    in several processes; raises StoreFullError, StoreUnavailableError, StoreBusyError.
+    With one tenant, others are not touched, and nothing is waited for when it has nothing new. Callable at any time from any thread
+    and process. Raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
     if tenant is None and store.facts.by_tenant:
         return _one_by_one(store, progress)
@@ -87,13 +87,13 @@ def refresh(store: Store, tenant: int | None = None, *, progress: Progress = qui
                 else:
                     return done
             store.settling.step_aside(background=tenant is None)
-    finally:  # what was committed before an error has changed
+    finally:  # also after an error: earlier transactions are committed
         if done.tenants:
             store.announce(done.tenants)
 
 
 def store_waiting(store: Store, tenant: int) -> None:
-    """Store what waits of a tenant in the log, and leave folding to others: for callers that read events alone.
+    """Store a tenant's waiting batches without folding them: for callers that only read events.
 
     Raises StoreFullError, StoreUnavailableError, StoreBusyError.
     """
@@ -105,7 +105,7 @@ def store_waiting(store: Store, tenant: int) -> None:
 
 
 def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iterator[str]:
-    """Store, then fold; yields after each transaction what it did. One that is long ends early when others are due."""
+    """Store, then fold; yields a progress line after each transaction. Transactions end early when others are due."""
     while count := _store(store, tenant, last, done):
         yield f"{count} batches stored"
     for count in _fold_whole(store, tenant, done):
@@ -116,29 +116,29 @@ def _steps(store: Store, tenant: int | None, last: int, done: Refreshed) -> Iter
 
 
 def _one_by_one(store: Store, progress: Progress) -> Refreshed:
-    """Refresh all tenants of which anything waits, in an order by chance: other processes do the same at the same time."""
+    """Refresh all tenants with waiting work, in random order: other processes do the same at the same time."""
     done = Refreshed()
     waiting = store.log.tenants()
     with store.facts.read() as reading:
         waiting |= {no for (no,) in reading.rows("SELECT DISTINCT tenant FROM todo")}
     for no in sample(sorted(waiting), len(waiting)):
-        one = refresh(store, no, progress=progress)
-        done.events += one.events
-        done.tenants |= one.tenants
-        for unit, count in one.units.items():
+        refreshed = refresh(store, no, progress=progress)
+        done.events += refreshed.events
+        done.tenants |= refreshed.tenants
+        for unit, count in refreshed.units.items():
             done.units[unit] = done.units.get(unit, 0) + count
     return done
 
 
 def waits(store: Store, tenant: int) -> bool:
-    """Whether anything of a tenant is not stored or not folded yet."""
+    """Whether a tenant has events that are not stored or not folded yet."""
     return bool(store.log.last_of(tenant)) or _anything(store, tenant)
 
 
 def _store(store: Store, tenant: int | None, upto: int, done: Refreshed) -> int:
-    """Move some of the log into `event`, up to a number, with what it touches; returns how many batches.
+    """Move batches from the log to `event`, up to a number, and note their units; returns how many batches.
 
-    Of one tenant, its own batches, each tenant's in their order: whoever asks does not wait for what others sent.
+    With a tenant only its batches, in their order, so that its answers do not wait for others' events.
     """
     with uncollected(), store.log.moving(tenant, upto, _at_once(store)) as moving:
         if moving is None:
@@ -158,7 +158,7 @@ def _at_once(store: Store) -> int:
 
 
 def _store_batch(writing: Transaction, entry: Entry, units: Touched) -> int:
-    """Store a batch, and add the units that it touches; returns how many events."""
+    """Store a batch, and add its units to `units`; returns how many events."""
     late = _late(writing, entry)
     rows = [_numbered(row, entry.n, at) for at, row in enumerate(entry.rows) if at not in late]
     _take_out(writing, entry, units, late)
@@ -177,15 +177,15 @@ def _numbered(row: Any, n: int, place: int) -> list[Any]:
 
 
 def _late(writing: Transaction, entry: Entry) -> set[int]:
-    """Return the places of events from before what is kept: retention cut while they were on their way."""
+    """Return the places of events before the cut: retention cut after they were accepted."""
     since = writing.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (entry.tenant,))
     return {at for at, row in enumerate(entry.rows) if row[TIME] < since} if since is not None else set()
 
 
 def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]) -> None:
-    """Take out the events that this batch corrects; what they were part of is folded again.
+    """Delete the events that this batch corrects, and add their units to `units`.
 
-    What they said stays in `former_version`, without its texts: nothing is folded from them.
+    They move to `former_version` without their attributes, which no fold reads.
     """
     former = []
     for place, time in entry.replaced.items():
@@ -205,7 +205,7 @@ def _take_out(writing: Transaction, entry: Entry, units: Touched, late: set[int]
 
 
 def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
-    refused = [dict(one) for one in entry.rejected]
+    refused = [dict(record) for record in entry.rejected]
     for at in sorted(late):
         row = dict(zip(EVENT, entry.rows[at], strict=True))
         sent = {name: row[name] for name in Event.__struct_fields__ if row[name] is not None}
@@ -215,19 +215,19 @@ def _refused(entry: Entry, late: set[int]) -> list[dict[str, Any]]:
         refused.append(
             {
                 "received_at": row["received_at"], "origin": "api", "code": "too_late", "field": "time",
-                "message": "what is from then went meanwhile", "raw": json.dumps(sent, ensure_ascii=False),
+                "message": "retention deleted this day before the event was stored", "raw": json.dumps(sent, ensure_ascii=False),
             }
         )  # fmt: skip
-    for place, one in enumerate(refused):
-        same = ident_of(f"{one['origin']}\0{one['code']}", one["raw"])
-        one |= {"id": (entry.n << 20) + place, "tenant": entry.tenant, "same": same}
+    for place, record in enumerate(refused):
+        same = ident_of(f"{record['origin']}\0{record['code']}", record["raw"])
+        record |= {"id": (entry.n << 20) + place, "tenant": entry.tenant, "same": same}
     return refused
 
 
 def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None) -> int:
-    """Fold some of what is to be folded, in one turn; returns how many units.
+    """Fold some units in one turn; returns how many.
 
-    `only` these units and what follows from them, which leave it: what others send meanwhile is not waited for.
+    `only`: the units to fold; folded ones are removed, follow-ups added. Units of events that arrive meanwhile are left.
     """
     if not (_anything(store, tenant) if only is None else any(only.values())):
         return 0
@@ -248,7 +248,7 @@ def _fold(store: Store, tenant: int | None, done: Refreshed, only: Units | None)
 def _fold_some(
     writing: Transaction, tenant: int | None, done: Refreshed, only: Units | None, over: Callable[[], bool]
 ) -> int:
-    """Fold units of the first kind of which there are any, at least one and until the turn is over; returns how many."""
+    """Fold units of the first kind that has any, at least one and until the turn is over; returns how many."""
     for unit in UNITS:
         keys = _keys(writing, unit, tenant, only)
         if not keys:
@@ -273,39 +273,39 @@ def _fold_some(
 
 
 def _keys(writing: Transaction, unit: str, tenant: int | None, only: Units | None) -> list[tuple[Any, ...]]:
-    """Return tenant and key of some units of a kind that are to be folded; what others have folded leaves `only`."""
+    """Return tenant and key of some units of a kind to fold; removes units from `only` that others have folded."""
     if only is None:
-        mine, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
-        return writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{mine} LIMIT {AT_ONCE}", (unit, *params))
+        of_tenant, params = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+        return writing.rows(f"SELECT tenant, key FROM todo WHERE unit = ?{of_tenant} LIMIT {AT_ONCE}", (unit, *params))
     sql = f"SELECT tenant, key FROM todo WHERE unit = ? AND tenant = ? AND key IN {writing.dialect.texts('?')}"
     while some := list(islice(only[unit], AT_ONCE)):
-        if found := writing.rows(sql, (unit, tenant, json.dumps(some))):
-            return found
+        if rows := writing.rows(sql, (unit, tenant, json.dumps(some))):
+            return rows
         only[unit].difference_update(some)
     return []
 
 
 def _units_of(store: Store, tenant: int) -> Units:
-    """Return what of a tenant is to be folded now."""
-    found: Units = {unit: set() for unit in UNITS}
+    """Return a tenant's units to fold."""
+    units: Units = {unit: set() for unit in UNITS}
     kinds = ", ".join("?" * len(UNITS))
     with store.facts.read() as reading:
         for unit, key in reading.each(
             f"SELECT unit, key FROM todo WHERE unit IN ({kinds}) AND tenant = ?", (*UNITS, tenant)
         ):
-            found[unit].add(key)
-    return found
+            units[unit].add(key)
+    return units
 
 
 def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[int]:
-    """Fold at once the tenants where that is cheaper than key by key; yields how many units, transaction by transaction.
+    """Fold tenants whole where that is cheaper than unit by unit; yields the number of units of each transaction.
 
-    While others wait for their turn, a tenant with many events is left to be folded key by key, which can be interrupted.
+    While others wait for the lock, a tenant with many events is left to be folded unit by unit, which can be interrupted.
     """
-    mine, params = ("", ()) if tenant is None else ("AND tenant = ?", (tenant,))
+    of_tenant, params = ("", ()) if tenant is None else ("AND tenant = ?", (tenant,))
     with store.facts.read() as reading:
-        many = reading.rows(  # where retention cut, a fold begins at the boundary of each key
-            f"SELECT tenant, count(*) FROM todo WHERE tenant NOT IN (SELECT tenant FROM kept) {mine} "
+        many = reading.rows(  # after a cut of retention, folds begin at boundaries
+            f"SELECT tenant, count(*) FROM todo WHERE tenant NOT IN (SELECT tenant FROM kept) {of_tenant} "
             f"GROUP BY tenant HAVING count(*) >= {MANY}",
             params,
         )
@@ -336,7 +336,7 @@ def _fold_whole(store: Store, tenant: int | None, done: Refreshed) -> Iterator[i
 
 
 def _anything(store: Store, tenant: int | None) -> bool:
-    """Whether anything is to be folded: asked before every answer, and so one statement that looks into an index."""
+    """Whether any unit is to be folded: one look-up in an index, since every answer calls this."""
     units = ", ".join("?" * len(UNITS))
     with store.facts.read() as reading:
         if tenant is None:

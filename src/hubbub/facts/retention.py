@@ -1,13 +1,13 @@
-"""Retention: texts go first, facts later as whole local days; what goes on after the cut keeps its numbers.
+"""Retention: attributes are deleted first, facts later by whole local days; what continues after the cut keeps its numbers.
 
-Age counts from the later of an event's time and its arrival, so that imported history never sets up its own deletion. Facts go
-as a prefix in event time, so that `kept` is one range: a tenant's **cut** is the last local midnight before which every event is
-old enough. One event of long ago that came yesterday holds the cut back to its own day until it is old enough itself.
+Age counts from the later of an event's time and its arrival, so that imported history is not deleted at once. Facts are deleted as
+a prefix in event time, so that `kept` is one range: a tenant's **cut** is the last local midnight before which every event is old
+enough. An old event that arrived yesterday holds the cut back to its own day until it is old enough itself.
 
-A cut is made day by day, each in one transaction: what each key carries is written to its boundary, `kept` says what is gone, the
-events go, and the keys are folded again from their boundaries, which takes out the rows that lie wholly before. Whatever ends a
-cut early leaves whole days. Deeds of contacts stay 72 hours longer: a message just after the cut may have a receipt whose clock
-ran ahead, and asks what its contact did since then.
+A cut goes day by day, each in one transaction: the boundary of each key is written, `kept` is moved, the events are deleted, and
+the keys are folded again from their boundaries, which deletes rows that lie wholly before. An interrupted cut leaves whole days.
+Deeds of contacts stay 72 hours longer: a message just after the cut may have an earlier receipt from a clock that ran ahead, and
+depends on what its contact did since then.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ GOES = (
     "tenant = :tenant AND time < :cut AND NOT (time >= :deeds AND contact_id IS NOT NULL AND (type = 'contact.converted' "
     "OR (type IN ('link.clicked', 'message.reacted') AND message_id IS NULL)))"
 )
-"""Condition of events that go at a cut; `deeds` is 72 hours before it."""
+"""Condition of the events that a cut deletes; `deeds` is 72 hours before the cut."""
 
 
 def _all_before(*names: str) -> str:
-    """Return the condition that every moment of a row that is there lies before the cut."""
+    """Return the condition that all times of a row, if set, lie before the cut."""
     return " AND ".join(f"coalesce({name}, 0) < :cut" for name in names)
 
 
@@ -52,14 +52,14 @@ FACTS = {
     "state": "tenant = :tenant AND until < :cut",
     "former_version": "tenant = :tenant AND time < :cut",
 }
-"""Table -> the rows that a cut takes, as a dry run counts them."""
+"""Table -> condition of the rows that a cut deletes, as a dry run counts them."""
 
-NOTE = "facts hold ids of contacts, staff and conversations: what goes here cannot be asked for again"
+NOTE = "facts hold ids of contacts, staff and conversations: deleted ones cannot be restored"
 
 
 @dataclass
 class Gone:
-    """What went of a tenant, or would go: rows by table, events whose attributes went, and up to where facts are gone."""
+    """What was or would be deleted of a tenant: rows by table, events that lose attributes, and the end of deleted facts."""
 
     tenant: str
     attributes: int = 0
@@ -70,7 +70,7 @@ class Gone:
     kept_back: str = ""
 
     def answer(self) -> dict[str, Any]:
-        """Return the public form; moments in UTC."""
+        """Return the public form; times in UTC."""
         until = self.gone_until.astimezone(UTC).isoformat().replace("+00:00", "Z") if self.gone_until else None
         counts = {f"{table}s": count for table, count in self.rows.items()}
         return {
@@ -81,19 +81,19 @@ class Gone:
 
 
 def retention(store: Store, tenants: Sequence[Tenant], now: datetime, *, dry_run: bool = False) -> list[Gone]:
-    """Delete what each tenant's retention says, after a refresh; `dry_run` only counts.
+    """Refresh, then delete what is past each tenant's retention; `dry_run` only counts.
 
-    Nothing of a tenant goes while any of its units is not folded; `kept_back` says so.
+    Nothing of a tenant is deleted while any of its units is not folded; `kept_back` then says so.
     """
-    found = [_one(store, tenant, now, dry_run) for tenant in tenants]
-    if not dry_run and any(one.attributes or any(one.rows.values()) for one in found):
+    results = [_of_tenant(store, tenant, now, dry_run) for tenant in tenants]
+    if not dry_run and any(gone.attributes or any(gone.rows.values()) for gone in results):
         store.facts.shrink()
         store.facts.checkpoint()
-    return found
+    return results
 
 
 def gone_until(store: Store, tenant: int) -> datetime | None:
-    """Return up to where a tenant's facts are gone (UTC); None while all are there."""
+    """Return the time (UTC) before which a tenant's facts are deleted; None if none are."""
     with store.facts.read() as reading:
         since = _since(reading, tenant)
     return moment(since) if since is not None else None
@@ -104,14 +104,14 @@ def _since(reading: Transaction, tenant: int) -> int | None:
     return since
 
 
-def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
+def _of_tenant(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
     gone = Gone(tenant.id)
     days = tenant.retention
     with store.settling:
         refresh(store, tenant.no)
         with store.facts.read() as reading:
             if waits(store, tenant.no):
-                gone.kept_back = "not all that came is folded yet; refresh first"
+                gone.kept_back = "not all events are folded yet; refresh first"
                 return gone
             cut = cut_of(reading, tenant, now)
             if cut is not None:
@@ -126,9 +126,9 @@ def _one(store: Store, tenant: Tenant, now: datetime, dry_run: bool) -> Gone:
             gone.attributes = _attributes(store, tenant, raw, cut or 0, dry_run)
             gone.quarantine = _delete(store, "quarantine", "tenant = ? AND received_at < ?", (tenant.no, raw), dry_run)
         for kind in Kind:
-            kept = micros(kept_from(tenant, days.days(kind.grain), now))
+            kept_since = micros(kept_from(tenant, days.days(kind.grain), now))
             where = "tenant = ? AND kind = ? AND window_start < ?"
-            gone.snapshots += _delete(store, "snapshot", where, (tenant.no, kind.value, kept), dry_run)
+            gone.snapshots += _delete(store, "snapshot", where, (tenant.no, kind.value, kept_since), dry_run)
     gone.gone_until = gone_until(store, tenant.no)
     return gone
 
@@ -138,27 +138,28 @@ def _params(tenant: Tenant, cut: int) -> dict[str, int]:
 
 
 def cut_of(reading: Transaction, tenant: Tenant, now: datetime) -> int | None:
-    """Return a tenant's cut (microseconds), or None when facts are kept for ever or nothing is old enough."""
+    """Return a tenant's cut (microseconds), or None when facts are never deleted or nothing is old enough."""
     if tenant.retention.facts is None:
         return None
-    kept = micros(kept_from(tenant, tenant.retention.facts, now))
+    kept_since = micros(kept_from(tenant, tenant.retention.facts, now))
     young = reading.value(
-        "SELECT min(time) FROM event WHERE tenant = ? AND time < ? AND received_at >= ?", (tenant.no, kept, kept)
+        "SELECT min(time) FROM event WHERE tenant = ? AND time < ? AND received_at >= ?",
+        (tenant.no, kept_since, kept_since),
     )
-    cut = kept if young is None else min(kept, _midnight(tenant, young))
+    cut = kept_since if young is None else min(kept_since, _midnight(tenant, young))
     first = reading.value("SELECT min(time) FROM event WHERE tenant = ?", (tenant.no,))
     return cut if first is not None and first < cut else None
 
 
 def _midnight(tenant: Tenant, at: int, days: int = 0) -> int:
-    """Return the local midnight that begins the day of a moment, or a day some days later."""
+    """Return the local midnight (microseconds) that begins the day of a moment, or a day `days` later."""
     return micros(local_midnight(day_of(moment(at), tenant.tz) + timedelta(days=days), tenant.tz))
 
 
 def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
-    """Yield the end of each day that has something to go, each later than the one before, and at last the cut.
+    """Yield the end of each day that has something to delete, in order, and at last the cut.
 
-    A day's deeds stay when it goes, and go with a later one; so a day is not asked for twice.
+    A day's deeds stay when it is cut and are deleted with a later day, so no day is yielded twice.
     """
     params, done = _params(tenant, cut), 0
     while done < cut:
@@ -171,7 +172,7 @@ def _midnights(store: Store, tenant: Tenant, cut: int) -> Iterator[int]:
 
 
 def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
-    """Take out all that lies wholly before a moment (microseconds), in one transaction; everything must be folded."""
+    """Delete everything that lies wholly before a moment (microseconds), in one transaction; all units must be folded."""
     with store.facts.write(tenant.no) as writing:
         since = _since(writing, tenant.no)
         if since is not None and since > cut:
@@ -190,7 +191,7 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
             f"SELECT max(at) FROM (SELECT max(received_at) AS at FROM event WHERE {GOES} UNION ALL "
             f"SELECT max(until) FROM former_version WHERE {FACTS['former_version']}) AS gone", params,
         )  # fmt: skip
-        if arrived is not None:  # what was known before is not known any more
+        if arrived is not None:  # `as_of` before this time can no longer be answered
             writing.run(
                 "INSERT INTO kept VALUES (?, 'arrivals', 0, ?) ON CONFLICT (tenant, what) DO UPDATE SET since = excluded.since "
                 "WHERE excluded.since > kept.since",
@@ -208,14 +209,14 @@ def cut_at(store: Store, tenant: Tenant, cut: int) -> None:
         writing.run(f"DELETE FROM event WHERE {GOES}", params)
         writing.run(f"DELETE FROM former_version WHERE {FACTS['former_version']}", {"tenant": tenant.no, "cut": cut})
         for unit, fold in UNITS.items():
-            for _, no, key in sorted(one for one in units if one[0] == unit):
+            for _, no, key in sorted(item for item in units if item[0] == unit):
                 fold(writing, no, key)
 
 
 def _attributes(store: Store, tenant: Tenant, before: int, cut: int, dry_run: bool) -> int:
-    """Take texts out of events that are old enough, a month of them in a transaction; returns of how many events.
+    """Delete the attributes of events that are old enough, a month in a transaction; returns how many events.
 
-    A dry run leaves out those that go as a whole at the cut.
+    A dry run does not count events that the cut deletes.
     """
     where = "tenant = :tenant AND time >= :low AND time < :high AND received_at < :before AND attributes IS NOT NULL"
     params = _params(tenant, cut) | {"before": before, "low": 0, "high": before}

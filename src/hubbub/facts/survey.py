@@ -1,7 +1,7 @@
 """Surveys: when one was sent, and its last valid rating. Folded by the survey's id.
 
-A 5-point rating is valid from 1 to 5, an answer on scale 10 from 0 to 10. A rating without a staff member is credited to the one
-who answered last before it in its conversation.
+A 5-point rating is valid from 1 to 5, one on scale 10 from 0 to 10. A rating without a staff member is credited to whoever replied
+last before it in its conversation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Survey(NamedTuple):
 
 
 class Rating(Protocol):
-    """What may be a rating."""
+    """An event that may be a rating."""
 
     @property
     def type(self) -> str:
@@ -56,29 +56,29 @@ class Rating(Protocol):
         ...
 
 
-def valid(one: Rating) -> bool:
-    """Whether an event is a rating that counts."""
-    if one.type != "satisfaction.rating_received" or one.value is None:
+def valid(event: Rating) -> bool:
+    """Whether an event is a valid rating."""
+    if event.type != "satisfaction.rating_received" or event.value is None:
         return False
-    if (one.scale or 5) == 5:
-        return one.value in (1, 2, 3, 4, 5)
-    return one.scale == 10 and 0 <= one.value <= 10
+    if (event.scale or 5) == 5:
+        return event.value in (1, 2, 3, 4, 5)
+    return event.scale == 10 and 0 <= event.value <= 10
 
 
 def fold(survey: str, voices: Iterable[Voice]) -> Survey:
     """Fold the events of one survey, in any order."""
-    ordered = sorted(voices, key=lambda one: (valid(one), one.time, one.ident))
+    ordered = sorted(voices, key=lambda voice: (valid(voice), voice.time, voice.ident))
     channel = account_id = staff_id = credited = None
     sent_at: int | None = None
     last: Voice | None = None
-    for one in ordered:
-        channel, account_id = one.channel or channel, one.account_id or account_id
-        staff_id = one.staff_id or staff_id
-        credited = one.credited_staff_id or credited
-        if one.type == "satisfaction.survey_sent":
-            sent_at = one.time if sent_at is None else min(sent_at, one.time)
-        if valid(one):
-            last = one
+    for voice in ordered:
+        channel, account_id = voice.channel or channel, voice.account_id or account_id
+        staff_id = voice.staff_id or staff_id
+        credited = voice.credited_staff_id or credited
+        if voice.type == "satisfaction.survey_sent":
+            sent_at = voice.time if sent_at is None else min(sent_at, voice.time)
+        if valid(voice):
+            last = voice
     return Survey(
         survey, channel, account_id, staff_id or credited, sent_at, last.time if last else None, last.value if last else None,
         (last.scale or 5) if last else None,
@@ -86,21 +86,21 @@ def fold(survey: str, voices: Iterable[Voice]) -> Survey:
 
 
 def carry(voices: Iterable[Voice]) -> list[Voice]:
-    """Return what a fold of later events needs of these: all that did not count as one, and the last valid rating.
+    """Return what a fold of later events needs: one event for all that are no valid rating, and the last valid rating.
 
-    A later voice outranks what these say, and none of them can be outranked by an earlier one: two voices say it all.
+    Later events outrank these and earlier ones never do, so two events are enough.
     """
-    ordered = sorted(voices, key=lambda one: (one.time, one.ident))
-    sent = [one.time for one in ordered if one.type == "satisfaction.survey_sent"]
-    kinds = ([one for one in ordered if not valid(one)], [one for one in ordered if valid(one)])
-    found = []
+    ordered = sorted(voices, key=lambda voice: (voice.time, voice.ident))
+    sent = [voice.time for voice in ordered if voice.type == "satisfaction.survey_sent"]
+    kinds = ([voice for voice in ordered if not valid(voice)], [voice for voice in ordered if valid(voice)])
+    carried = []
     for same in kinds:
         if same:
-            said: dict[str, Any] = {
-                name: next((v for one in reversed(same) if (v := getattr(one, name))), None)
+            known: dict[str, Any] = {
+                name: next((v for voice in reversed(same) if (v := getattr(voice, name))), None)
                 for name in ("channel", "account_id", "staff_id", "credited_staff_id")
             }
-            found.append(same[-1]._replace(**said))
+            carried.append(same[-1]._replace(**known))
     if sent:
-        found[0] = found[0]._replace(type="satisfaction.survey_sent", time=min(sent), value=None)
-    return found
+        carried[0] = carried[0]._replace(type="satisfaction.survey_sent", time=min(sent), value=None)
+    return carried

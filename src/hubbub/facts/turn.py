@@ -1,4 +1,4 @@
-"""What a conversation is folded from and into: its events as turns, and the rows of `response` and `episode`."""
+"""The input and output of a conversation's fold: its events as turns, and rows of `response` and `episode`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hubbub.facts.state import Stretch
 
 
 class Turn(NamedTuple):
-    """An event of a conversation, with what was folded before; repeats of a message are left out."""
+    """An event of a conversation, with its stored folded columns; repeats of a message are left out."""
 
     time: int
     ident: int
@@ -31,7 +31,7 @@ class Turn(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A wait that ended, under the reply's time; columns of `response` after the tenant."""
+    """A wait that ended, dated by the reply; columns of `response` after the tenant."""
 
     anchor: int
     ident: int
@@ -72,7 +72,7 @@ class Episode(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """All that the events of one conversation say. The last three name events by time and ident."""
+    """The result of a conversation's fold. The last three name events by time and ident."""
 
     responses: list[Response] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)

@@ -1,8 +1,8 @@
-"""Units: the keys whose events a fact is folded from. What is new names its units; each knows how to fold one key.
+"""Units: the keys whose events a fact is folded from. An event belongs to units; each unit can fold one key.
 
-A unit reads the events of its key, folds them, compares with what is stored, and writes what differs. Units are folded in the order
-of `UNITS`: a message's repeats are left out of its conversation, and a rating may be credited by its conversation.
-Where retention cut, a unit begins with what its boundary carries, and reads only events from there on.
+A unit reads the events of its key, folds them, compares the result with the stored rows, and writes the difference. Units are
+folded in the order of `UNITS`: conversations leave out repeats of messages, and credit ratings of surveys. After a cut of
+retention, a unit begins at its boundary, and reads only events from there on.
 """
 
 from __future__ import annotations
@@ -43,38 +43,38 @@ _OF_CONTACTS = frozenset(CONTACT_TYPES)
 _SEEN = ("message.received", "contact.created")
 
 
-def touched(rows: Iterable[Row], found: Touched) -> dict[tuple[int, str], list[Row]]:
-    """Add the units that events belong to; returns, by tenant and contact, events that may be a contact's first.
+def touched(rows: Iterable[Row], units: Touched) -> dict[tuple[int, str], list[Row]]:
+    """Add the units of events to `units`; returns, by tenant and contact, events that may be a contact's first.
 
-    Whether they are is cheap to see (`new_sights`), and folding a contact for each of its messages would not be.
+    `new_sights` checks that cheaply; folding a contact for each of its messages would be costly.
     """
     sights: dict[tuple[int, str], list[Row]] = {}
     for row in rows:
         tenant, type_ = row[_TENANT], row[_TYPE]
         if type_ in _SPOKEN:
-            found.add(("message", tenant, row[_MESSAGE] or row[_ID]))
+            units.add(("message", tenant, row[_MESSAGE] or row[_ID]))
         elif type_ in _RECEIPTS and row[_MESSAGE] is not None:
-            found.add(("message", tenant, row[_MESSAGE]))
+            units.add(("message", tenant, row[_MESSAGE]))
         if type_ in _OF_CONVERSATIONS and row[_CONVERSATION] is not None:
-            found.add(("conversation", tenant, row[_CONVERSATION]))
+            units.add(("conversation", tenant, row[_CONVERSATION]))
         if type_ in _OF_SURVEYS:
-            found.add(("survey", tenant, row[_SURVEY] or row[_ID]))
+            units.add(("survey", tenant, row[_SURVEY] or row[_ID]))
         if type_ in _OF_CONTACTS and row[_CONTACT] is not None and (row[_KIND] or "person") == "person":
             if type_ in _STATUSES:
-                found.add(("contact", tenant, row[_CONTACT]))
+                units.add(("contact", tenant, row[_CONTACT]))
             else:
                 sights.setdefault((tenant, row[_CONTACT]), []).append(row)
         elif type_ in _STATEFUL:
             unit, column = _STATEFUL[type_]
             if row[column] is not None:
-                found.add((unit, tenant, row[column]))
+                units.add((unit, tenant, row[column]))
         elif type_ in person.TYPES and row[_CONTACT] is not None and row[_NAME] is not None:
-            found.update((("person", tenant, row[_CONTACT]), ("person", tenant, row[_NAME])))
+            units.update((("person", tenant, row[_CONTACT]), ("person", tenant, row[_NAME])))
     return sights
 
 
-def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[Row]], found: Touched) -> None:
-    """Add the contacts of which an event is the first, anywhere or by its channel and account."""
+def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[Row]], units: Touched) -> None:
+    """Add contacts to `units` with an event that is their first, anywhere or in its channel and account."""
     time, channel, account = _COLUMN["time"], _COLUMN["channel"], _COLUMN["account_id"]
     for (tenant, contact), rows in sights.items():
         known = {
@@ -90,16 +90,16 @@ def new_sights(writing: Transaction, sights: Mapping[tuple[int, str], Sequence[R
             or row[time] < known.get((row[channel], row[account]), never)[0]
             for row in rows
         ):
-            found.add(("contact", tenant, contact))
+            units.add(("contact", tenant, contact))
 
 
 def _select(columns: Sequence[str], where: str) -> str:
-    """Return what reads events of a key in `[since, before)`; the key's index finds them, so the plus keeps time out of it."""
+    """Return SQL for the events of a key in `[since, before)`; the plus keeps the planner on the key's index."""
     return f"SELECT {', '.join(columns)} FROM event WHERE tenant = ? AND {where} AND +time >= ? AND +time < ?"
 
 
 def _in(types: Iterable[str]) -> str:
-    return f"type IN ({', '.join(repr(one) for one in types)})"
+    return f"type IN ({', '.join(repr(type_) for type_ in types)})"
 
 
 _MESSAGES = _select(message.Report._fields, f"coalesce(message_id, id) = ? AND {schema.OF_MESSAGES}")
@@ -108,30 +108,30 @@ _MESSAGES = _select(message.Report._fields, f"coalesce(message_id, id) = ? AND {
 def reports(
     reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
 ) -> list[message.Report]:
-    """Return the stored events of a message's key, up to a moment."""
+    """Return the stored events of a message's key, before a moment (microseconds)."""
     return [message.Report._make(row) for row in reading.rows(_MESSAGES, (tenant, key, begin.until, before))]
 
 
 def fold_message(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one message's reports and receipts; its conversation follows where another report counts now."""
+    """Fold one message's reports and receipts; returns its conversation if another report counts now."""
     begin = boundary_of(writing, tenant, "message", key)
     stored = reports(writing, tenant, key, begin)
     fates = message.fold([*begin.rows(message.Report), *stored])
     again: Touched = set()
     changed = []
-    for one in stored:
-        if one.type not in _SPOKEN:
+    for report in stored:
+        if report.type not in _SPOKEN:
             continue
-        fate = fates.get((one.time, one.ident), message.NOTHING)
-        if fate == (one.repeats, one.delivered_at, one.receipts):
+        fate = fates.get((report.time, report.ident), message.NOTHING)
+        if fate == (report.repeats, report.delivered_at, report.receipts):
             continue
-        changed.append((*fate, fate.repeats, tenant, one.time, one.ident))
-        if fate.repeats != one.repeats:
-            published.mark(writing, tenant, [one.time])
-            if one.conversation_id is not None:
-                again.add(("conversation", tenant, one.conversation_id))
-        if ((fate.receipts or 0) ^ (one.receipts or 0)) & message.RECEIPTED:
-            again.add(("channel", tenant, one.channel or ""))
+        changed.append((*fate, fate.repeats, tenant, report.time, report.ident))
+        if fate.repeats != report.repeats:
+            published.mark(writing, tenant, [report.time])
+            if report.conversation_id is not None:
+                again.add(("conversation", tenant, report.conversation_id))
+        if ((fate.receipts or 0) ^ (report.receipts or 0)) & message.RECEIPTED:
+            again.add(("channel", tenant, report.channel or ""))
     writing.many(
         "UPDATE event SET repeats = ?, delivered_at = ?, receipts = ?, "
         "answered_at = CASE WHEN ? = 1 THEN NULL ELSE answered_at END WHERE tenant = ? AND time = ? AND ident = ?", changed,
@@ -146,7 +146,7 @@ GIVES = (
 
 
 def fold_channel(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Say whether a channel gives receipts: whether any of its messages ever had one."""
+    """Store whether a channel gives receipts: whether any of its messages ever had one."""
     gives = boundary_of(writing, tenant, "channel", key).until > 0 or bool(writing.rows(GIVES, (tenant, key)))
     known = bool(writing.rows("SELECT 1 FROM receipt_channel WHERE tenant = ? AND channel = ?", (tenant, key)))
     if gives and not known:
@@ -160,12 +160,12 @@ _TURNS = _select(Turn._fields, f"conversation_id = ? AND repeats IS NULL AND {_i
 
 
 def turns_of(reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER) -> list[Turn]:
-    """Return the stored events of a conversation, up to a moment."""
+    """Return the stored events of a conversation, before a moment (microseconds)."""
     return conversation.turns_of(reading.rows(_TURNS, (tenant, key, begin.until, before)))
 
 
 def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one conversation; surveys follow whose rating is credited to somebody else now."""
+    """Fold one conversation; returns surveys whose rating is credited to somebody else now."""
     begin = boundary_of(writing, tenant, "conversation", key)
     turns = turns_of(writing, tenant, key, begin)
     folded = conversation.fold(key, turns, begin.carried, begin.until)
@@ -174,15 +174,15 @@ def fold_conversation(writing: Transaction, tenant: int, key: str) -> Touched:
     _replace_states(writing, tenant, "conversation", key, folded.states, begin.until)
     again: Touched = set()
     changed = []
-    for one in turns:
-        place = one.time, one.ident
+    for turn in turns:
+        place = turn.time, turn.ident
         answered, credited = folded.answered.get(place), folded.credited.get(place)
         escalated = 1 if place in folded.escalated else None
-        if (answered, escalated, credited) != (one.answered_at, one.escalated, one.credited_staff_id):
+        if (answered, escalated, credited) != (turn.answered_at, turn.escalated, turn.credited_staff_id):
             changed.append((answered, escalated, credited, tenant, *place))
-            if escalated != one.escalated:
-                published.mark(writing, tenant, [one.time])
-            if credited != one.credited_staff_id:
+            if escalated != turn.escalated:
+                published.mark(writing, tenant, [turn.time])
+            if credited != turn.credited_staff_id:
                 (survey_key,) = writing.rows(
                     "SELECT coalesce(survey_id, id) FROM event WHERE tenant = ? AND time = ? AND ident = ?",
                     (tenant, *place),
@@ -201,12 +201,12 @@ _VOICES = _select(survey.Voice._fields, f"coalesce(survey_id, id) = ? AND {schem
 def voices(
     reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
 ) -> list[survey.Voice]:
-    """Return the stored events of a survey, up to a moment."""
+    """Return the stored events of a survey, before a moment (microseconds)."""
     return [survey.Voice._make(row) for row in reading.rows(_VOICES, (tenant, key, begin.until, before))]
 
 
 def fold_survey(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Fold one survey; one of which all is gone has no row."""
+    """Fold one survey; without events it has no row."""
     begin = boundary_of(writing, tenant, "survey", key)
     stored = voices(writing, tenant, key, begin)
     rows = [survey.fold(key, [*begin.rows(survey.Voice), *stored])] if stored else []
@@ -228,13 +228,13 @@ _TRANSITIONS = {
     "campaign": _select(state.Transition._fields, f"campaign_id = ? AND {schema.OF_CAMPAIGNS}"),
     "staff": _select(state.Transition._fields, f"staff_id = ? AND {schema.OF_STAFF}"),
 }
-"""Entity -> what reads the events that set its state."""
+"""Entity -> SQL for the events that set its state."""
 
 
 def transitions(
     reading: Transaction, entity: str, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
 ) -> list[state.Transition]:
-    """Return what set an entity's state, up to a moment, with what was carried."""
+    """Return the transitions of an entity, before a moment (microseconds), carried ones included."""
     rows = reading.rows(_TRANSITIONS[entity], (tenant, key, begin.until, before))
     carried = begin.rows(state.Transition, "transitions")
     return [*carried, *map(state.Transition._make, rows)]
@@ -243,7 +243,7 @@ def transitions(
 def sights(
     reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
 ) -> list[state.Sight]:
-    """Return by which channels and accounts a contact was first heard of, up to a moment, with what was carried."""
+    """Return a contact's sights, before a moment (microseconds), carried ones included."""
     rows = reading.rows(_SIGHTS, (tenant, key, begin.until, before))
     return state.merged([*begin.rows(state.Sight, "sights"), *map(state.Sight._make, rows)])
 
@@ -278,15 +278,15 @@ _LINKS = {
 def links(
     reading: Transaction, tenant: int, key: str, begin: Boundary, before: int = schema.FOREVER
 ) -> list[person.Link]:
-    """Return what was said of a contact's links, up to a moment, with what was carried."""
+    """Return the link events of a contact, before a moment (microseconds), carried ones included."""
     rows = [row for sql in _LINKS.values() for row in reading.rows(sql, (tenant, key, begin.until, before))]
     return [*begin.rows(person.Link), *map(person.Link._make, rows)]
 
 
 def fold_person(writing: Transaction, tenant: int, key: str) -> Touched:
-    """Work out which contacts are the same person as one, and give all of them the smallest of their ids.
+    """Find all contacts of a contact's person, and store the smallest id as their root.
 
-    Returns them, which nobody has to fold then.
+    Returns these units, which need no further fold.
     """
 
     def linked(contact: str) -> set[str]:
@@ -309,12 +309,12 @@ UNITS: Mapping[str, Callable[[Transaction, int, str], Touched]] = {
     "staff": _stateful("staff"),
     "person": fold_person,
 }
-"""Unit -> what folds one key of a tenant; returns units that must follow, of a person those that are done with it. In the order in
-which they are folded."""
+"""Unit -> the function that folds one key of a tenant, in the order of folding. It returns the units to fold next; for a
+person, the units that are folded with it."""
 
 
 def fold(writing: Transaction, unit: str, tenant: int, key: str, done: Touched) -> Touched:
-    """Fold one unit, unless it is done; returns what must follow. What is folded with it is done, too."""
+    """Fold one unit unless it is in `done`; returns units to fold next. Adds what it folded to `done`."""
     if (unit, tenant, key) in done:
         return set()
     done.add((unit, tenant, key))
@@ -372,7 +372,7 @@ CARRIES: Mapping[str, Carry] = {
     "staff": _carries("staff"),
     "person": _carry_person,
 }
-"""Unit -> what the fold of one key carries at a cut, from its boundary and its events before it. A channel is never cut."""
+"""Unit -> the function that returns what a key carries at a cut, from its boundary and earlier events. Channels are never cut."""
 
 
 # --- what is stored
@@ -380,9 +380,9 @@ CARRIES: Mapping[str, Carry] = {
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """How the rows of a fact of one key are read, written and taken out: rows are told apart by their first `keys` columns.
+    """SQL to read, write and delete the rows of one key; a row's first `keys` columns identify it.
 
-    `moments`: the places of columns whose days are published.
+    `moments`: places of the columns whose days become stale.
     """
 
     keys: int
@@ -398,7 +398,7 @@ def _statements(table: str, columns: Sequence[str], key: str, keys: Sequence[str
         len(keys),
         f"SELECT {names} FROM {table} WHERE tenant = ? AND {key} = ?",
         schema.upsert(table, ("tenant", *columns)),
-        f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{one} = ?' for one in keys)}",
+        f"DELETE FROM {table} WHERE tenant = ? AND {' AND '.join(f'{name} = ?' for name in keys)}",
         tuple(columns.index(name) for name in published.MOMENTS.get(table, ())),
     )
 
@@ -410,7 +410,7 @@ _PERSONS = _statements("person", ("contact_id", "root"), "contact_id", ("contact
 
 
 def _replace(writing: Transaction, to: _Statements, tenant: int, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Make the stored rows of a key these, writing only what differs."""
+    """Replace the stored rows of a key, writing only the difference."""
     old = {row[: to.keys]: row for row in writing.rows(to.read, (tenant, key))}
     new = {row[: to.keys]: row for row in rows}
     writing.many(to.delete, [(tenant, *place) for place in old if place not in new])
@@ -428,16 +428,16 @@ END_STRETCH = (
 )
 
 
-def stretch_key(entity: str, key: str, one: state.Stretch) -> tuple[Any, ...]:
-    """Return what `END_STRETCH` binds after the tenant."""
-    return entity, key, one.state, one.since, one.until, one.channel or "", one.account_id or ""
+def stretch_key(entity: str, key: str, row: state.Stretch) -> tuple[Any, ...]:
+    """Return the parameters of `END_STRETCH` after the tenant."""
+    return entity, key, row.state, row.since, row.until, row.channel or "", row.account_id or ""
 
 
 def _replace_states(
     writing: Transaction, tenant: int, entity: str, key: str, rows: Sequence[state.Stretch], since: int
 ) -> None:
-    """Make the stored stretches of a key these, but for those that ended before its boundary."""
+    """Replace the stored stretches of a key, without those that ended before its boundary."""
     old = set(map(state.Stretch._make, writing.rows(_STRETCHES, (tenant, entity, key))))
     new = {row for row in rows if row.until >= since}
-    writing.many(END_STRETCH, [(tenant, *stretch_key(entity, key, one)) for one in old - new])
-    writing.many(_ADD_STRETCH, [(tenant, entity, key, *one) for one in new - old])
+    writing.many(END_STRETCH, [(tenant, *stretch_key(entity, key, row)) for row in old - new])
+    writing.many(_ADD_STRETCH, [(tenant, entity, key, *row) for row in new - old])

@@ -1,6 +1,6 @@
-"""Verify: fold every unit again and compare with what is stored, changing nothing; and look whether what is kept is whole.
+"""Verify: fold every unit again, compare with the stored rows, and check boundaries and identities; changes nothing.
 
-A fold writes only what differs, so verifying is folding with a transaction that notes what would be written and writes none of it.
+A fold writes only differences, so verify folds with a transaction that notes writes instead of doing them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hubbub.storage.store import Store
 from hubbub.storage.transaction import Params, Transaction
 
 NAMED = 5
-"""Differences of each kind that are named."""
+"""Examples of each kind of difference."""
 _TABLE = re.compile(r"(?:INTO|FROM|UPDATE) (\w+)")
 _COMPARED = {
     "event": "time >= :low AND time < :high", "response": "anchor >= :low AND anchor < :high",
@@ -34,7 +34,7 @@ _COMPARED = {
 
 @dataclass
 class Verdicts:
-    """How much was compared, and what differs: by table how many rows, and the units of a few."""
+    """What was compared, and the differences: number of rows by table, with a few units as examples."""
 
     units: int = 0
     rows: int = 0
@@ -43,11 +43,11 @@ class Verdicts:
 
     @property
     def clean(self) -> bool:
-        """Whether everything stored is what folding again gives."""
+        """Whether nothing differs."""
         return not self.differences
 
     def differs(self, what: str, where: str, count: int = 1) -> None:
-        """Note that something differs."""
+        """Note a difference."""
         self.differences[what] = self.differences.get(what, 0) + count
         named = self.examples.setdefault(what, [])
         if where not in named and len(named) < NAMED:
@@ -55,7 +55,7 @@ class Verdicts:
 
 
 class _Dry(Transaction):
-    """Reads like a transaction, and notes rows of facts that would be written by table instead of writing them."""
+    """A transaction that reads, and notes the number of writes by table instead of writing."""
 
     def __init__(self, reading: Transaction) -> None:
         self.dialect = reading.dialect
@@ -88,16 +88,16 @@ class _Dry(Transaction):
 
     def many(self, sql: str, rows: Sequence[Params]) -> int:
         """Note a statement for each row of parameters."""
-        found = _TABLE.search(sql)
-        if rows and found and found[1] != "stale":
-            self.writes.append((found[1], len(rows)))
+        match = _TABLE.search(sql)
+        if rows and match and match[1] != "stale":
+            self.writes.append((match[1], len(rows)))
         return 0
 
 
 def verify(
     store: Store, tenants: Sequence[Tenant], low: int = 0, high: int = FOREVER, progress: Progress = quiet
 ) -> Verdicts:
-    """Compare all that tenants have in `[low, high)`, in microseconds, after a refresh; changes nothing."""
+    """Refresh, then compare all facts of tenants in `[low, high)`, in microseconds; changes nothing else."""
     verdicts = Verdicts()
     for tenant in tenants:
         refresh(store, tenant.no)
@@ -126,20 +126,20 @@ def _units(reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: 
 
 
 def _kept(reading: Transaction, tenant: Tenant, verdicts: Verdicts) -> None:
-    """No event from before what is kept but deeds that stay a little longer, and no boundary after it."""
+    """Check that no event lies before the kept range, but for deeds that stay 72 hours longer, and no boundary after its start."""
     since = reading.value("SELECT since FROM kept WHERE tenant = ? AND what = 'facts'", (tenant.no,))
     early = reading.value(
         "SELECT count(*) FROM event WHERE tenant = ? AND time < ?", (tenant.no, (since or 0) - HORIZON)
     )
     beyond = reading.rows("SELECT unit, key FROM boundary WHERE tenant = ? AND until > ?", (tenant.no, since or 0))
     if early:
-        verdicts.differs("kept", f"{tenant.id}: events from before what is kept", early)
+        verdicts.differs("kept", f"{tenant.id}: events from before the kept range", early)
     for unit, key in beyond:
         verdicts.differs("boundary", f"{tenant.id}: {unit} {key}")
 
 
 def _identities(store: Store, reading: Transaction, tenant: Tenant, low: int, high: int, verdicts: Verdicts) -> None:
-    """Every stored event is known, so that it counts once when it is sent again."""
+    """Check that every stored event has an identity, so that it counts once when sent again."""
     idents = reading.scan("SELECT ident FROM event WHERE tenant = ? AND time >= ? AND time < ?", (tenant.no, low, high))
     for keys in _batches(key_of(tenant.no, ident) for (ident,) in idents):
         unknown = keys - store.identities.stored(keys)

@@ -1,7 +1,6 @@
-"""A whole tenant at once: all facts of all its events, in memory, by the same folds as key by key.
+"""Fold a whole tenant at once: all facts of all its events, in memory, with the same functions as unit by unit.
 
-For what is new in bulk (an import, a backfill) this is several times cheaper than one key after the other, and `verify` compares it
-with what is stored.
+For bulk work (an import, a backfill) this is several times cheaper than unit by unit.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from hubbub.storage.transaction import Transaction
 _OF_KEYS = ("id", "conversation_id", "message_id", "survey_id", "contact_id", "task_id", "campaign_id", "staff_id")
 _READ = (message.Report, Turn, survey.Voice, state.Transition)
 COLUMNS = tuple(dict.fromkeys((*chain.from_iterable(row._fields for row in _READ), *_OF_KEYS, *FOLDED)))
-"""Columns of the rows that `fold` takes: what a fold looks at, and no text beside it."""
+"""Columns of the rows that `fold` takes: those that folds read."""
 AT_MOST = 250_000
-"""Events of a tenant that are folded at once: about 1 kB of memory each."""
+"""Events of a tenant that is folded at once, at most: about 1 kB of memory each."""
 
 _PLACE = {name: COLUMNS.index(name) for name in COLUMNS}
 _TYPE, _ID, _CONVERSATION, _MESSAGE, _SURVEY, _CONTACT, _KIND = (
@@ -44,7 +43,9 @@ _MESSAGES, _TURNS = frozenset(message.TYPES), frozenset(conversation.TYPES)
 _SURVEYS = frozenset(("satisfaction.survey_sent", "satisfaction.rating_received"))
 _SPOKEN = frozenset(("message.received", "message.sent"))
 _CONTACTS, _SEEN = frozenset(CONTACT_TYPES), frozenset(("message.received", "contact.created"))
-_STATEFUL = {one: (unit, _PLACE[f"{unit}_id"]) for unit in ("task", "campaign", "staff") for one in state.TYPES[unit]}
+_STATEFUL = {
+    type_: (unit, _PLACE[f"{unit}_id"]) for unit in ("task", "campaign", "staff") for type_ in state.TYPES[unit]
+}
 _STATUSES = frozenset(state.TYPES["contact"])
 
 Place = tuple[int, int]
@@ -52,9 +53,9 @@ Folded = tuple[Any, ...]
 """The folded columns of an event, in the order of `schema.FOLDED`."""
 _NOTHING: Folded = (None,) * len(FOLDED)
 _PUBLISHED = itemgetter(*(tuple(FOLDED).index(name) for name in ("repeats", "escalated")))
-"""The folded columns of an event that published tables are made of."""
+"""The folded columns of an event that published tables use."""
 _IN_ORDER = itemgetter(slice(4))
-"""The first columns of every fact, never null, are what its rows are ordered by in the file, or nearly."""
+"""The first columns of every fact, never null, nearly the order of its rows in the file."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Whole:
     """All facts of a tenant, as rows of their tables without the tenant."""
 
     events: dict[Place, tuple[Folded, Folded]] = field(default_factory=dict)
-    """By time and ident of an event: its folded columns as they are stored and as they should be, where these differ."""
+    """(time, ident) of an event -> its folded columns as stored and as they should be, where these differ."""
     responses: list[tuple[Any, ...]] = field(default_factory=list)
     episodes: list[tuple[Any, ...]] = field(default_factory=list)
     surveys: list[tuple[Any, ...]] = field(default_factory=list)
@@ -119,23 +120,23 @@ def fold(rows: Iterable[tuple[Any, ...]]) -> Whole:
 def _see(
     sights: dict[str, dict[tuple[str | None, str | None], list[int | None]]], row: Sequence[Any], type_: str
 ) -> None:
-    mine = sights.setdefault(row[_CONTACT], {}).setdefault((row[_CHANNEL], row[_ACCOUNT]), [None, None])
+    times = sights.setdefault(row[_CONTACT], {}).setdefault((row[_CHANNEL], row[_ACCOUNT]), [None, None])
     time = row[_TIME]
-    if mine[0] is None or time < mine[0]:
-        mine[0] = time
-    if type_ in _SEEN and (mine[1] is None or time < mine[1]):
-        mine[1] = time
+    if times[0] is None or time < times[0]:
+        times[0] = time
+    if type_ in _SEEN and (times[1] is None or time < times[1]):
+        times[1] = time
 
 
 def _messages(whole: Whole, reports: Mapping[str, Sequence[tuple[Any, ...]]]) -> dict[Place, list[Any]]:
-    """Fold messages; returns the folded columns of the events that have any."""
+    """Fold messages; returns the folded columns of events, without empty ones."""
     fates: dict[Place, list[Any]] = {}
     channels = set()
     for rows in reports.values():
         if len(rows) == 1:
-            continue  # a message that nothing else speaks of
+            continue  # a message without receipts and other reports
         several = [message.Report._make(_REPORT(row)) for row in rows]
-        by_place = {(one.time, one.ident): one for one in several}
+        by_place = {(report.time, report.ident): report for report in several}
         for place, fate in message.fold(several).items():
             if fate != message.NOTHING:
                 fates[place] = [*fate, None, None, None]
@@ -148,18 +149,18 @@ def _messages(whole: Whole, reports: Mapping[str, Sequence[tuple[Any, ...]]]) ->
 def _conversations(
     whole: Whole, turns: Mapping[str, Sequence[tuple[Any, ...]]], fates: dict[Place, list[Any]]
 ) -> dict[Place, str]:
-    """Fold conversations, without repeats of messages; returns whom ratings are credited to."""
+    """Fold conversations, without repeats of messages; returns (time, ident) of a rating -> the credited staff id."""
     credited: dict[Place, str] = {}
     for name, rows in turns.items():
-        mine = [
+        counted = [
             Turn._make(_TURN(row))
             for row in rows
             if (fate := fates.get((row[_TIME], row[_IDENT]))) is None or fate[0] is None
         ]
-        done = conversation.fold(name, mine)
+        done = conversation.fold(name, counted)
         whole.responses += done.responses
         whole.episodes += done.episodes
-        whole.states += [("conversation", name, *one) for one in done.states]
+        whole.states += [("conversation", name, *row) for row in done.states]
         credited |= done.credited
         for place, at in done.answered.items():
             fates.setdefault(place, [None] * 6)[3] = at
@@ -172,9 +173,11 @@ def _conversations(
 
 def _surveys(whole: Whole, voices: Mapping[str, Sequence[tuple[Any, ...]]], credited: Mapping[Place, str]) -> None:
     for name, rows in voices.items():
-        mine = [survey.Voice._make(_VOICE(row)) for row in rows]
+        events = [survey.Voice._make(_VOICE(row)) for row in rows]
         whole.surveys.append(
-            survey.fold(name, [one._replace(credited_staff_id=credited.get((one.time, one.ident))) for one in mine])
+            survey.fold(
+                name, [voice._replace(credited_staff_id=credited.get((voice.time, voice.ident))) for voice in events]
+            )
         )
 
 
@@ -184,12 +187,12 @@ def _entities(
     transitions: Mapping[tuple[str, str], Sequence[state.Transition]],
 ) -> None:
     for contact, places in sights.items():
-        mine = [state.Sight(*where, known or 0, seen) for where, (known, seen) in places.items()]
-        rows = state.fold_contact(mine, transitions.get(("contact", contact), ()))
-        whole.states += [("contact", contact, *one) for one in rows]
+        seen_in = [state.Sight(*where, known or 0, seen) for where, (known, seen) in places.items()]
+        rows = state.fold_contact(seen_in, transitions.get(("contact", contact), ()))
+        whole.states += [("contact", contact, *row) for row in rows]
     for (entity, name), several in transitions.items():
         if entity != "contact":
-            whole.states += [(entity, name, *one) for one in state.fold(entity, several)]
+            whole.states += [(entity, name, *row) for row in state.fold(entity, several)]
 
 
 # --- what is stored
@@ -206,7 +209,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 
 
 def rows_of(whole: Whole) -> Mapping[str, Sequence[tuple[Any, ...]]]:
-    """Return the rows of a whole by table."""
+    """Return all facts by table."""
     return {
         "response": whole.responses, "episode": whole.episodes, "survey": whole.surveys, "state": whole.states,
         "receipt_channel": whole.channels,
@@ -215,7 +218,7 @@ def rows_of(whole: Whole) -> Mapping[str, Sequence[tuple[Any, ...]]]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Rows of a table that are stored and should not be, and that should be and are not."""
+    """A table's stored rows that are wrong, and rows that are missing."""
 
     table: str
     wrong: set[tuple[Any, ...]]
@@ -223,17 +226,17 @@ class Difference:
 
 
 def differences(transaction: Transaction, tenant: int, whole: Whole) -> list[Difference]:
-    """Compare a whole with what is stored, table by table."""
-    found = []
+    """Compare all facts with the stored rows, table by table."""
+    tables = []
     for table, rows in rows_of(whole).items():
         stored = set(transaction.each(f"SELECT {', '.join(FACTS[table])} FROM {table} WHERE tenant = ?", (tenant,)))
         new = set(rows)
-        found.append(Difference(table, stored - new, new - stored))
-    return found
+        tables.append(Difference(table, stored - new, new - stored))
+    return tables
 
 
 def write(writing: Transaction, tenant: int, whole: Whole) -> int:
-    """Make what is stored of a tenant equal to a whole, writing only what differs; returns how many rows that were."""
+    """Replace a tenant's stored facts, writing only the difference; returns how many rows changed."""
     changed = len(whole.events)
     columns = ", ".join(f"{name} = ?" for name in FOLDED)
     writing.many(
@@ -243,20 +246,20 @@ def write(writing: Transaction, tenant: int, whole: Whole) -> int:
     published.mark(
         writing, tenant, (place[0] for place, (was, now) in whole.events.items() if _PUBLISHED(was) != _PUBLISHED(now))
     )
-    for one in differences(writing, tenant, whole):
-        names = FACTS[one.table]
-        _delete(writing, tenant, one.table, one.wrong)
+    for difference in differences(writing, tenant, whole):
+        names = FACTS[difference.table]
+        _delete(writing, tenant, difference.table, difference.wrong)
         writing.many(
-            schema.insert(one.table, ("tenant", *names)),
-            [(tenant, *row) for row in sorted(one.missing, key=_IN_ORDER)],
+            schema.insert(difference.table, ("tenant", *names)),
+            [(tenant, *row) for row in sorted(difference.missing, key=_IN_ORDER)],
         )
-        published.mark(writing, tenant, published.moments_of(one.table, names, one.missing))
-        changed += len(one.wrong) + len(one.missing)
+        published.mark(writing, tenant, published.moments_of(difference.table, names, difference.missing))
+        changed += len(difference.wrong) + len(difference.missing)
     return changed
 
 
 def _delete(writing: Transaction, tenant: int, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Delete rows of a table of facts by their keys; stretches of states have none, and end once for each entity and state."""
+    """Delete rows of a fact table by their keys; states have no key, and are deleted by entity, state and times."""
     columns = FACTS[table]
     key = [name for name in schema.key_columns(table) if name != "tenant"]
     if table == "state":

@@ -99,7 +99,7 @@ def test_nothing_goes_while_units_are_not_folded(place: Place, monkeypatch: pyte
     with place.store.facts.write() as writing:
         writing.run("INSERT INTO todo VALUES ('conversation', 1, 'c1')")
     (row,) = retention(place.store, [ROME], place.now)
-    assert (row.rows["event"], row.kept_back) == (0, "not all that came is folded yet; refresh first")
+    assert (row.rows["event"], row.kept_back) == (0, "not all events are folded yet; refresh first")
 
 
 def test_backfill_counts_units_and_refuses_what_is_gone(place: Place) -> None:
