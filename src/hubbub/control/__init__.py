@@ -1,1 +1,1 @@
-"""Where events, rollups and control data are kept. `base` is the protocol; each engine is one file."""
+"""Control data: tenants, access, integrations, alerts, messages and ledgers, in SQLite or PostgreSQL."""

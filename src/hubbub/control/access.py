@@ -1,6 +1,6 @@
-"""Who may look at pages: one-time sign-in links, shared links that hold a view fast, and sessions, beside the control data.
+"""Access to pages: one-time sign-in links, shared links with a fixed view, and sessions, in the control database.
 
-Tokens have 256 bits; only an HMAC-SHA256 under the installation's pepper is kept, as of API keys.
+Tokens have 256 bits; only an HMAC-SHA256 under the installation's pepper is stored, as for API keys.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from hubbub.control.database import Database, metadata, now
 from hubbub.errors import BadInputError, NotFoundError, UnauthenticatedError
 
 ROLES = ("viewer", "analyst", "admin", "operator")
-"""What somebody may be, in order: each may do what those before may. An operator has no tenant."""
+"""Roles in order: each may do what those before it may. An operator has no tenant."""
 
 SESSION_SECONDS = 14 * 86_400
-"""After which one has to sign in again."""
+"""After it a person has to sign in again."""
 SEEN_SECONDS = 300
-"""How old what is written of a session's last use may grow: reading pages does not write each time."""
+"""`seen_at` is written again when it is older than this: reading pages does not write each time."""
 LONGEST_SIGN_IN, LONGEST_SHARE = 7 * 86_400, 400 * 86_400
 ID_DIGITS = 16
 MOST_SESSIONS = 1000
-"""Of one tenant, or of operators: beyond, the oldest end."""
+"""Sessions of one tenant, or of operators, at most: the oldest end."""
 
 links = sa.Table(
     "access_links", metadata,
@@ -68,7 +68,7 @@ class Link:
     tenant: str | None
     label: str
     view: str
-    """Query string that a shared link holds fast."""
+    """Query string that a shared link fixes."""
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
@@ -76,14 +76,14 @@ class Link:
     page: str
     """The page that a shared link opens."""
     alone: bool
-    """It shows no other page."""
+    """The link shows no other page."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Somebody who signed in. `tenant` None: an operator. `link` is the id of the one that was come in by.
+    """A signed-in person. `tenant` None: an operator. `link`: id of the sign-in link.
 
-    `link` and `seen_at` are not known of sessions that began before they were kept.
+    `link` and `seen_at` are None for sessions of versions that did not store them.
     """
 
     digest: str
@@ -97,7 +97,7 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The name that a list has for it: a part of the digest, which signs nobody in."""
+        """Its id in lists: a part of the digest, which signs nobody in."""
         return self.digest[:ID_DIGITS]
 
 
@@ -110,20 +110,20 @@ class Access:
         database.make(links, sessions)
 
     def invite(self, role: str, tenant: str | None, label: str = "", seconds: float = 900) -> tuple[Link, str]:
-        """Make a link that signs in once; returns it with its token, which is never shown again.
+        """Create a link that signs in once; returns it with its token, which is never shown again.
 
-        Raises BadInputError for an unknown role, or one that does not go with the tenant; NotFoundError.
+        Raises BadInputError for an unknown role or one that does not fit the tenant, NotFoundError.
         """
         if role not in ROLES or (role == "operator") != (tenant is None):
             raise BadInputError(
-                f"role {role[:40]!r}: operators have no tenant, and a tenant's are {', '.join(ROLES[:3])}"
+                f"role {role[:40]!r}: operators have no tenant, and a tenant's roles are {', '.join(ROLES[:3])}"
             )
         return self._link("sign-in", role, tenant, label, _bounded(seconds, LONGEST_SIGN_IN))
 
     def share(self, tenant: str, view: str, label: str, seconds: float, page: str, *, alone: bool) -> tuple[Link, str]:
-        """Make a link by which anybody sees one view of a tenant's numbers, until it ends; returns it with its token.
+        """Create a link that shows anybody one view of a tenant's numbers until it ends; returns it with its token.
 
-        It opens `page`, and shows no other when `alone`.
+        It opens `page`, and with `alone` shows no other.
         """
         held = {"view": view, "page": page, "alone": alone}
         return self._link("share", "viewer", tenant, label, _bounded(seconds, LONGEST_SHARE), **held)
@@ -146,14 +146,14 @@ class Access:
 
     def enter(self, token: str) -> tuple[Session, str]:
         """Sign in by a link; returns the session and its token. A link works once. Raises UnauthenticatedError."""
-        digest, moment, mine = self._control.digest(token), now(), secrets.token_urlsafe(32)
+        digest, moment, new_token = self._control.digest(token), now(), secrets.token_urlsafe(32)
         good = (
             links.c.digest == digest, links.c.kind == "sign-in", links.c.used_at.is_(None), links.c.revoked_at.is_(None),
             links.c.expires_at > moment,
         )  # fmt: skip
         with self._database.write() as con:
             if not con.execute(links.update().where(*good).values(used_at=moment)).rowcount:
-                raise UnauthenticatedError("this link was used, revoked, or is too old: ask for a new one")
+                raise UnauthenticatedError("this link was used or revoked, or has expired: ask for a new one")
             link = con.execute(sa.select(links).where(links.c.digest == digest)).one()
             con.execute(sessions.delete().where(sessions.c.expires_at <= moment))
             own = _of(sessions, link.tenant)
@@ -163,27 +163,27 @@ class Access:
             con.execute(sessions.delete().where(own, sessions.c.digest.not_in(newest)))
             con.execute(
                 sessions.insert().values(
-                    digest=self._control.digest(mine), role=link.role, tenant=link.tenant, label=link.label,
+                    digest=self._control.digest(new_token), role=link.role, tenant=link.tenant, label=link.label,
                     created_at=moment, expires_at=moment + timedelta(seconds=SESSION_SECONDS), link=link.id,
                     seen_at=moment,
                 )
             )  # fmt: skip
-        return self.session(mine), mine
+        return self.session(new_token), new_token
 
     def session(self, token: str) -> Session:
-        """Return the session that a token is of, which is seen now. Raises UnauthenticatedError."""
-        mine, moment = sessions.c.digest == self._control.digest(token), now()
+        """Return the session of a token, and update its `seen_at`. Raises UnauthenticatedError."""
+        of_token, moment = sessions.c.digest == self._control.digest(token), now()
         with self._database.read() as con:
-            row = con.execute(sa.select(sessions).where(mine)).first()
+            row = con.execute(sa.select(sessions).where(of_token)).first()
         if row is None or row.expires_at <= moment:
             raise UnauthenticatedError("you are not signed in, or no longer")
         if row.seen_at is None or row.seen_at <= moment - timedelta(seconds=SEEN_SECONDS):
             with self._database.write() as con:
-                con.execute(sessions.update().where(mine).values(seen_at=moment))
+                con.execute(sessions.update().where(of_token).values(seen_at=moment))
         return _as_session(row)
 
     def sessions(self, tenant: str | None) -> list[Session]:
-        """Return who of a tenant, or (None) of operators, is signed in, who came last first."""
+        """List active sessions of a tenant (None: operators), newest first."""
         wanted = sa.select(sessions).where(_of(sessions, tenant), sessions.c.expires_at > now())
         with self._database.read() as con:
             return [_as_session(row) for row in con.execute(wanted.order_by(sessions.c.created_at.desc()))]
@@ -194,17 +194,17 @@ class Access:
             con.execute(sessions.delete().where(sessions.c.digest == digest))
 
     def end(self, session: str, tenant: str | None) -> Session:
-        """End a session by its id; returns what it was. Raises NotFoundError, the same for none and for another tenant's."""
-        found = next((one for one in self.sessions(tenant) if one.id == session), None)
-        if found is None:
+        """End a session by its id; returns it. Raises NotFoundError, also for another tenant's."""
+        ended = next((candidate for candidate in self.sessions(tenant) if candidate.id == session), None)
+        if ended is None:
             raise NotFoundError("there is no such session, or it has ended")
-        self.leave(found.digest)
-        return found
+        self.leave(ended.digest)
+        return ended
 
     def end_all(self, tenant: str | None, besides: str = "") -> int:
-        """End all sessions of a tenant, or (None) of operators, besides one by its id; returns how many there were.
+        """End all sessions of a tenant (None: operators) except the one with id `besides`; returns how many.
 
-        Raises NotFoundError for a tenant that is not known.
+        Raises NotFoundError for an unknown tenant.
         """
         if tenant is not None:
             self._control.tenant(tenant)
@@ -215,14 +215,14 @@ class Access:
             ).rowcount
 
     def shared(self, token: str) -> Link:
-        """Return the shared link that a token is of. Raises NotFoundError, the same for none, an ended and a revoked one."""
-        found = self._one(links.c.digest == self._control.digest(token), links.c.kind == "share")
-        if found.revoked_at is not None or found.expires_at <= now():
+        """Return the shared link of a token. Raises NotFoundError, also for an expired or revoked one."""
+        link = self._one(links.c.digest == self._control.digest(token), links.c.kind == "share")
+        if link.revoked_at is not None or link.expires_at <= now():
             raise NotFoundError(_NO_LINK)
-        return found
+        return link
 
     def links(self, tenant: str | None, kind: str | None = None) -> list[Link]:
-        """Return the links of a tenant, or (None) of operators, newest first."""
+        """List the links of a tenant (None: operators), newest first."""
         wanted = sa.select(links).where(_of(links, tenant)).order_by(links.c.created_at.desc(), links.c.id)
         if kind is not None:
             wanted = wanted.where(links.c.kind == kind)
@@ -230,17 +230,17 @@ class Access:
             return [_as_link(row) for row in con.execute(wanted)]
 
     def revoke(self, link: str, tenant: str | None) -> Link:
-        """Make a link useless from now on, and end the session that somebody came in to by it.
+        """Revoke a link, and end the session that began with it.
 
-        Raises NotFoundError, the same for none and for another tenant's.
+        Raises NotFoundError, also for another tenant's link.
         """
-        found = self._one(links.c.id == link, _of(links, tenant))
+        revoked = self._one(links.c.id == link, _of(links, tenant))
         with self._database.write() as con:
             con.execute(
-                links.update().where(links.c.id == found.id, links.c.revoked_at.is_(None)).values(revoked_at=now())
+                links.update().where(links.c.id == revoked.id, links.c.revoked_at.is_(None)).values(revoked_at=now())
             )
-            con.execute(sessions.delete().where(sessions.c.link == found.id))
-        return found
+            con.execute(sessions.delete().where(sessions.c.link == revoked.id))
+        return revoked
 
     def _one(self, *which: sa.ColumnElement[bool]) -> Link:
         with self._database.read() as con:
@@ -250,19 +250,19 @@ class Access:
         return _as_link(row)
 
     def form_token(self, session: str) -> str:
-        """Return what a form of a session's pages must send along: nobody else can know it."""
+        """Return the CSRF token of a session's forms, which nobody else can know."""
         return self._control.digest(f"form {session}")
 
-    def form_is_ours(self, session: str, given: str) -> bool:
-        """Say whether a form was one of this session's pages."""
-        return hmac.compare_digest(self.form_token(session).encode(), given.encode())
+    def form_is_ours(self, session: str, token: str) -> bool:
+        """Whether a form's token is this session's."""
+        return hmac.compare_digest(self.form_token(session).encode(), token.encode())
 
 
 _NO_LINK = "there is no such link, or it has ended"
 
 
 def _of(table: sa.Table, tenant: str | None) -> sa.ColumnElement[bool]:
-    """Keep what is a tenant's, or (None) operators'."""
+    """Return the condition of a tenant's rows (None: operators')."""
     return table.c.tenant.is_(None) if tenant is None else table.c.tenant == tenant
 
 
@@ -279,5 +279,5 @@ def _as_session(row: sa.Row[Any]) -> Session:
 
 def _bounded(seconds: float, longest: float) -> float:
     if not 1 <= seconds <= longest:
-        raise BadInputError(f"a link of this kind lasts between a second and {longest / 86_400:.0f} days")
+        raise BadInputError(f"a link of this kind is valid for between a second and {longest / 86_400:.0f} days")
     return seconds

@@ -1,7 +1,7 @@
-"""Alert rules and incidents: what is watched, how far it was judged, and what was found, with what happened to it in order.
+"""Alert rules and incidents: rules, how far each was evaluated, and incidents with their history.
 
-What one evaluation decides (incidents, their entries, messages, how far it judged) is written in one transaction, and only by
-whoever finds the rule as it was read: a rule is judged once for each window, however many processes judge.
+One transaction writes what an evaluation decides (incidents, entries, messages, progress), and only if the rule is still as it was
+read: a rule is evaluated once for each window, however many processes try.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hubbub.model.window import utc_naive
 MOST_RULES = 200
 """Rules of a tenant."""
 KEPT = timedelta(days=400)
-"""How long closed incidents are kept."""
+"""Time for which closed incidents are kept."""
 
 rules = sa.Table(
     "alert_rules", metadata,
@@ -46,7 +46,7 @@ skipped = sa.Table(
     sa.Column("tenant", sa.String(63), nullable=False),
     sa.Column("why", sa.String(200), nullable=False),
 )  # fmt: skip
-"""Windows that could not be judged when their time came, and may be later."""
+"""Windows that could not be evaluated in time, and may be later."""
 incidents = sa.Table(
     "incidents", metadata,
     sa.Column("id", sa.String(40), primary_key=True),
@@ -81,7 +81,7 @@ entries = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class StoredRule:
-    """A rule of a tenant as its document; judged for windows up to `judged_to` (aware). `error`: why it cannot be judged now."""
+    """A tenant's rule; evaluated for windows up to `judged_to` (aware). `error`: why it cannot be evaluated now."""
 
     id: str
     tenant: str
@@ -95,7 +95,7 @@ class StoredRule:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One cause: a rule and a slice, from the beginning of its first window to the end of the last that fired. Moments are aware.
+    """One cause: a rule and a slice, from the start of the first window that fired to the end of the last. Times are aware.
 
     `value` and `usual` are those of the first window; `peak` is the farthest value so far.
     """
@@ -127,7 +127,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to an incident: opened, updated, late, closed, notified, not_notified, acknowledged, snoozed; in words."""
+    """An entry of an incident: opened, updated, late, closed, notified, not_notified, acknowledged, snoozed; with a text."""
 
     incident: str
     at: datetime
@@ -137,7 +137,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A window of a rule that could not be judged, and why."""
+    """A window of a rule that could not be evaluated, and why."""
 
     start: datetime
     slice: str
@@ -146,7 +146,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an evaluation decided: incidents as they are now, entries, messages to send, windows skipped and caught up on."""
+    """The result of an evaluation: changed incidents, entries, messages to send, windows skipped and caught up on."""
 
     judged_to: datetime
     incidents: Sequence[Incident] = ()
@@ -171,14 +171,14 @@ class Alerts:
     # --- rules
 
     def add(self, tenant: str, document: dict[str, Any], judged_to: datetime) -> StoredRule:
-        """Store a rule that judges windows from a moment on. Raises BadInputError beyond `MOST_RULES`."""
+        """Store a rule that is evaluated from a moment on. Raises BadInputError beyond `MOST_RULES`."""
         id_ = new_id("rule")
         with self._database.write() as con:
             count = con.execute(
                 sa.select(sa.func.count()).select_from(rules).where(rules.c.tenant == tenant)
             ).scalar_one()
             if count >= MOST_RULES:
-                raise BadInputError(f"this tenant has {count} rules, {MOST_RULES} are allowed; remove some")
+                raise BadInputError(f"this tenant has {count} rules, and {MOST_RULES} are allowed: remove some")
             con.execute(rules.insert().values(
                 id=id_, tenant=tenant, document=json.dumps(document), paused=False, judged_to=utc_naive(judged_to), evaluations=0,
                     error="",
@@ -202,26 +202,26 @@ class Alerts:
     def remove(self, tenant: str, id_: str) -> None:
         """Delete a rule with its incidents. Raises NotFoundError."""
         self.rule(tenant, id_)
-        mine = sa.select(incidents.c.id).where(incidents.c.rule == id_)
+        of_rule = sa.select(incidents.c.id).where(incidents.c.rule == id_)
         with self._database.write() as con:
-            con.execute(entries.delete().where(entries.c.incident.in_(mine)))
+            con.execute(entries.delete().where(entries.c.incident.in_(of_rule)))
             con.execute(incidents.delete().where(incidents.c.rule == id_))
             con.execute(skipped.delete().where(skipped.c.rule == id_))
             con.execute(rules.delete().where(rules.c.id == id_))
 
     def rule(self, tenant: str, id_: str) -> StoredRule:
-        """Return a rule of a tenant. Raises NotFoundError, the same for none and for another's."""
-        found = self._rules(rules.c.id == id_, rules.c.tenant == tenant)
-        if not found:
+        """Return a rule of a tenant. Raises NotFoundError, also for another tenant's."""
+        rows = self._rules(rules.c.id == id_, rules.c.tenant == tenant)
+        if not rows:
             raise NotFoundError(f"there is no rule {id_[:40]!r}")
-        return found[0]
+        return rows[0]
 
     def rules(self, tenant: str) -> list[StoredRule]:
         """Return a tenant's rules, oldest first."""
         return self._rules(rules.c.tenant == tenant)
 
     def tenants(self) -> list[str]:
-        """Return the tenants that have rules that are not paused."""
+        """Return the tenants with rules that are not paused."""
         with self._database.read() as con:
             return list(
                 con.execute(
@@ -240,10 +240,10 @@ class Alerts:
                 for row in con.execute(sa.select(rules).where(*where).order_by(rules.c.id))
             ]  # fmt: skip
 
-    # --- judging
+    # --- evaluation
 
     def decide(self, rule: StoredRule, decision: Decision) -> bool:
-        """Write what an evaluation decided, all of it or, where somebody else judged the rule meanwhile, nothing; says which."""
+        """Write a decision and return True; write nothing and return False if another process evaluated the rule."""
         moved = rules.update().where(rules.c.id == rule.id, rules.c.evaluations == rule.evaluations)
         values = {"judged_to": utc_naive(decision.judged_to), "evaluations": rule.evaluations + 1, "error": ""}
         with self._database.write() as con:
@@ -253,19 +253,23 @@ class Alerts:
                 _put(con, incident)
             for entry in decision.entries:
                 con.execute(entries.insert().values(_entry_row(rule.tenant, entry)))
-            for one in (*decision.caught_up, *decision.skipped):
-                same = skipped.c.rule == rule.id, skipped.c.start == utc_naive(one.start), skipped.c.slice == one.slice
+            for window in (*decision.caught_up, *decision.skipped):
+                same = (
+                    skipped.c.rule == rule.id,
+                    skipped.c.start == utc_naive(window.start),
+                    skipped.c.slice == window.slice,
+                )
                 con.execute(skipped.delete().where(*same))
-            for one in decision.skipped:
+            for window in decision.skipped:
                 con.execute(skipped.insert().values(
-                    rule=rule.id, tenant=rule.tenant, start=utc_naive(one.start), slice=one.slice, why=one.why[:200],
+                    rule=rule.id, tenant=rule.tenant, start=utc_naive(window.start), slice=window.slice, why=window.why[:200],
                 ))  # fmt: skip
             for draft in decision.messages:
                 enqueue(con, draft)
         return True
 
     def skipped(self, rule: str, since: datetime | None = None) -> list[Skipped]:
-        """Return the windows of a rule that were not judged, oldest first."""
+        """Return the skipped windows of a rule, oldest first."""
         query = sa.select(skipped).where(skipped.c.rule == rule).order_by(skipped.c.start).limit(10_000)
         if since is not None:
             query = query.where(skipped.c.start >= utc_naive(since))
@@ -277,19 +281,19 @@ class Alerts:
     def last(self, rule: str) -> dict[str, Incident]:
         """Return the newest incident of each slice of a rule."""
         newest = sa.select(sa.func.max(incidents.c.id)).where(incidents.c.rule == rule).group_by(incidents.c.slice)
-        return {one.slice: one for one in self._incidents(incidents.c.id.in_(newest))}
+        return {incident.slice: incident for incident in self._incidents(incidents.c.id.in_(newest))}
 
     def incident(self, tenant: str, id_: str) -> Incident:
         """Return an incident of a tenant. Raises NotFoundError."""
-        found = self._incidents(incidents.c.id == id_, incidents.c.tenant == tenant)
-        if not found:
+        rows = self._incidents(incidents.c.id == id_, incidents.c.tenant == tenant)
+        if not rows:
             raise NotFoundError(f"there is no incident {id_[:40]!r}")
-        return found[0]
+        return rows[0]
 
     def page(
         self, tenant: str, *, is_open: bool | None = None, rule: str | None = None, before: str = "", limit: int = 50
     ) -> list[Incident]:
-        """Return a tenant's incidents, newest first, those before an id."""
+        """Return a tenant's incidents, newest first, before an id."""
         where = [incidents.c.tenant == tenant]
         if is_open is not None:
             where.append(incidents.c.closed_at.is_(None) if is_open else incidents.c.closed_at.is_not(None))
@@ -300,13 +304,13 @@ class Alerts:
         return self._incidents(*where, limit=limit)
 
     def entries(self, incident: str) -> list[Entry]:
-        """Return what happened to an incident, newest first."""
+        """Return the entries of an incident, newest first."""
         query = sa.select(entries).where(entries.c.incident == incident).order_by(entries.c.no.desc()).limit(500)
         with self._database.read() as con:
             return [Entry(row.incident, _aware(row.at), row.what, row.text) for row in con.execute(query)]
 
     def note(self, incident: Incident, entry: Entry, **values: datetime | None) -> Incident:
-        """Change an incident (`acknowledged_at`, `snoozed_until`) and write down that it was."""
+        """Change an incident (`acknowledged_at`, `snoozed_until`) and add an entry about it."""
         plain = {name: utc_naive(value) if value is not None else None for name, value in values.items()}
         with self._database.write() as con:
             if plain:
@@ -315,7 +319,7 @@ class Alerts:
         return replace(incident, **values) if values else incident  # type: ignore[arg-type]
 
     def snoozed(self, until: datetime) -> list[Incident]:
-        """Return open incidents whose snooze is over by a moment."""
+        """Return open incidents whose snooze ends by a moment."""
         return self._incidents(incidents.c.closed_at.is_(None), incidents.c.snoozed_until <= utc_naive(until))
 
     def forget(self, before: datetime) -> None:
@@ -328,14 +332,14 @@ class Alerts:
 
     def _incidents(self, *where: sa.ColumnElement[bool], limit: int = 1000) -> list[Incident]:
         with self._database.read() as con:
-            found = con.execute(
+            rows = con.execute(
                 sa.select(incidents).where(*where).order_by(incidents.c.id.desc()).limit(limit)
             ).mappings()
-            return [Incident(**{name: _aware(value) for name, value in row.items()}) for row in found]
+            return [Incident(**{name: _aware(value) for name, value in row.items()}) for row in rows]
 
 
 def _put(con: sa.Connection, incident: Incident) -> None:
-    """Store an incident as it was judged; what people did with it meanwhile stays."""
+    """Store an evaluated incident; acknowledging and snoozing meanwhile stay."""
     row = _row(incident)
     judged = {name: value for name, value in row.items() if name not in ("acknowledged_at", "snoozed_until")}
     if con.execute(incidents.update().where(incidents.c.id == incident.id).values(judged)).rowcount == 0:
@@ -343,13 +347,13 @@ def _put(con: sa.Connection, incident: Incident) -> None:
 
 
 def _aware(value: Any) -> Any:
-    """Return a moment as an aware one; anything else as it is."""
+    """Return a datetime as an aware one; anything else as it is."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _row(one: Incident) -> dict[str, Any]:
-    found = {name: getattr(one, name) for name in Incident.__slots__}
-    return {name: utc_naive(value) if isinstance(value, datetime) else value for name, value in found.items()}
+def _row(incident: Incident) -> dict[str, Any]:
+    values = {name: getattr(incident, name) for name in Incident.__slots__}
+    return {name: utc_naive(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def _entry_row(tenant: str, entry: Entry) -> dict[str, Any]:

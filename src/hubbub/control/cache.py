@@ -1,8 +1,8 @@
-"""Where answers are kept for a while: in this process, or in a Redis that several processes share.
+"""Caches of answers: in this process, or in a Redis that several processes share.
 
-An answer is kept under tags, like a tenant's numbers. Each tag has a token, and an answer is good while all its tags have the
-tokens that they had before it was worked out. Dropping a tag gives it another token: nothing that was begun before, here or in
-another process, is found any more (why/0014-cache.md).
+An answer is stored under tags, like a tenant's numbers. Each tag has a token, and an answer is valid while all its tags have the
+tokens from before it was computed. Dropping a tag gives it a new token, which invalidates every answer begun before, in any process
+(why/0014-cache.md).
 """
 
 from __future__ import annotations
@@ -27,51 +27,51 @@ if TYPE_CHECKING:
     import redis
 
 LARGEST = 2 << 20
-"""Answers of more bytes are not kept: one of them would push out hundreds."""
+"""Larger answers (bytes) are not cached: one would evict hundreds."""
 BESIDE = 1024
-"""Bytes that an entry in memory takes beside its answer, rounded up."""
+"""Bytes of an entry in memory besides its answer, rounded up."""
 PATIENCE = 0.25
-"""Seconds that Redis has for anything. Working an answer out takes less than waiting longer."""
+"""Seconds that Redis has for a call: computing an answer takes less than a longer wait."""
 PAUSE = 5.0
-"""Seconds for which a Redis that failed is not asked again."""
+"""Seconds for which a failed Redis is not called again."""
 LOG_PAUSE = 60.0
 TOKENS_STAY = 86_400
-"""Seconds after which Redis forgets the tokens of a tenant that nothing was asked of or happened to."""
+"""Seconds after which Redis drops the tokens of a tenant without questions and changes."""
 AT_ONCE = 500
 
 Stamp = tuple[str, ...]
-"""The tokens of an answer's tags; empty when they are not known, and then the answer cannot be kept."""
+"""The tokens of an answer's tags; empty if unknown: then the answer cannot be cached."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer as JSON, and when it was worked out, in seconds since 1970."""
+    """An answer as JSON, and when it was computed, in seconds since 1970."""
 
     body: bytes
     made: float
 
 
 class Cache(Protocol):
-    """Keeps answers. Every method may be called from any thread, and none raises: without a cache there is the store."""
+    """A cache of answers. Callable from any thread; no method raises, since the store can answer without a cache."""
 
     inline: ClassVar[bool]
-    """Whether it answers without waiting for anything, so that an event loop may ask."""
+    """Whether its methods never wait, so that an event loop may call them."""
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
-        """Return what is kept under a key and still good, or None, and the stamp to put an answer with that is begun now."""
+        """Return the valid answer under a key, or None, and the stamp for an answer that is computed from now on."""
         ...
 
     def put(self, key: str, stamp: Stamp, kept: Kept, seconds: float) -> None:
-        """Keep an answer for some seconds, unless its tags have been dropped since its stamp was given."""
+        """Cache an answer for some seconds, unless one of its tags was dropped since its stamp."""
         ...
 
     def drop(self, tags: Iterable[str]) -> None:
-        """Drop every answer under one of these tags, also of those that are being worked out."""
+        """Invalidate every answer under one of these tags, also those being computed."""
         ...
 
     def forget(self, prefix: str) -> None:
-        """Take every answer away whose key begins so, good or not: `drop` leaves them until they are old."""
+        """Delete every answer whose key has this prefix, valid or not: `drop` leaves them in place until they expire."""
         ...
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class _Entry:
 
 
 class Memory:
-    """A cache in this process, of so many bytes at most; the answers asked for longest ago go first."""
+    """A cache in this process of at most `size` bytes; evicts the least recently used answers."""
 
     inline: ClassVar[bool] = True
 
@@ -101,12 +101,12 @@ class Memory:
 
     @property
     def size(self) -> int:
-        """Bytes that all entries take."""
+        """Bytes of all entries."""
         with self._lock:
             return int(self._entries.currsize)
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
-        """Return a good answer or None, and the stamp of now."""
+        """Return a valid answer or None, and the current stamp."""
         with self._lock:
             stamp = self._stamp(tags)
             entry = self._entries.get(key)
@@ -116,19 +116,19 @@ class Memory:
             return (entry.kept if entry is not None else None), stamp
 
     def put(self, key: str, stamp: Stamp, kept: Kept, seconds: float) -> None:
-        """Keep an answer, when it is small enough."""
+        """Cache an answer if it is small enough."""
         if seconds > 0 and len(kept.body) <= LARGEST:
             with self._lock, suppress(ValueError):  # larger than the whole cache
                 self._entries[key] = _Entry(kept, stamp, seconds)
 
     def drop(self, tags: Iterable[str]) -> None:
-        """Give tags another token; what was kept under them goes when it is asked for, pushed out, or old."""
+        """Give tags a new token; their answers are deleted when read, evicted or expired."""
         with self._lock:
             for tag in tags:
                 self._tokens[tag] = str(next(self._numbers))
 
     def forget(self, prefix: str) -> None:
-        """Take every answer away whose key begins so."""
+        """Delete every answer whose key has this prefix."""
         with self._lock:
             for key in [key for key in self._entries if key.startswith(prefix)]:
                 self._entries.pop(key, None)
@@ -143,9 +143,9 @@ class Memory:
 
 
 class Following(Memory):
-    """A cache in one of several processes on a store: an answer is good while no other process has changed anything.
+    """A cache in one of several processes on a store: an answer is valid while no other process changes anything.
 
-    This process drops what it changes itself; a change of another one is part of each stamp.
+    This process drops what it changes itself; the store's number of other processes' changes is part of each stamp.
     """
 
     def __init__(self, size: int, store: Store) -> None:
@@ -153,7 +153,7 @@ class Following(Memory):
         self._store = store
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
-        """Return a good answer or None, and the stamp of now; nothing is found or kept while the store does not say."""
+        """Return a valid answer or None, and the current stamp; nothing is read or cached while the store does not answer."""
         try:
             others = map(str, self._store.others())
         except HubbubError:
@@ -164,27 +164,27 @@ class Following(Memory):
             return (entry.kept if entry is not None and entry.stamp == stamp else None), stamp
 
     def put(self, key: str, stamp: Stamp, kept: Kept, seconds: float) -> None:
-        """Keep an answer, when it is small enough and its stamp is known."""
+        """Cache an answer if it is small enough and its stamp is known."""
         if stamp:
             super().put(key, stamp, kept, seconds)
 
 
 class _AwayError(Exception):
-    """Redis does not answer, or did not lately."""
+    """Redis does not answer, or failed within the last seconds."""
 
 
 class _Head(msgspec.Struct):
-    """What stands before an answer in Redis, on a line of its own."""
+    """The line before an answer in Redis."""
 
     made: float
     stamp: list[str]
 
 
 class Redis:
-    """A cache in Redis under the prefix `space`. When it is away nothing is found; a few seconds after its return all is as before.
+    """A cache in Redis under the prefix `space`. While Redis is away every read misses; it is used again seconds after its return.
 
-    Drops that could not be told are remembered, and told before anything is read again. Raises BadSettingError for a URL that
-    cannot be one; whether a Redis is there shows when it is asked.
+    Drops that could not be sent are remembered, and sent before the next read. Raises BadSettingError for a malformed URL; the
+    first call shows whether Redis answers.
     """
 
     inline: ClassVar[bool] = False
@@ -210,40 +210,40 @@ class Redis:
         self._logged = -LOG_PAUSE
 
     def get(self, key: str, tags: Sequence[str]) -> tuple[Kept | None, Stamp]:
-        """Return a good answer or None, and the stamp of now, in one round trip."""
+        """Return a valid answer or None, and the current stamp, in one round trip."""
         names = [self._tag(tag) for tag in tags]
         try:
             self._settle()
-            raw, *found = self._ask(lambda client: _values(client, [f"{self._space}:{key}", *names]))
-            if None in found:
-                found = self._ask(lambda client: _tokens(client, names))
+            raw, *tokens = self._ask(lambda client: _values(client, [f"{self._space}:{key}", *names]))
+            if None in tokens:
+                tokens = self._ask(lambda client: _tokens(client, names))
         except _AwayError:
             return None, ()
-        stamp = tuple((token or b"").decode("ascii", "replace") for token in found)
+        stamp = tuple((token or b"").decode("ascii", "replace") for token in tokens)
         try:
             head, _, body = (raw or b"").partition(b"\n")
-            told = msgspec.json.decode(head, type=_Head) if raw else None
+            entry = msgspec.json.decode(head, type=_Head) if raw else None
         except msgspec.MsgspecError:  # not written by us
             CACHE.labels("error").inc()
             return None, stamp
-        return (Kept(body, told.made) if told is not None and tuple(told.stamp) == stamp else None), stamp
+        return (Kept(body, entry.made) if entry is not None and tuple(entry.stamp) == stamp else None), stamp
 
     def put(self, key: str, stamp: Stamp, kept: Kept, seconds: float) -> None:
-        """Keep an answer, when it is small enough and its stamp is known."""
+        """Cache an answer if it is small enough and its stamp is known."""
         if stamp and seconds > 0 and len(kept.body) <= LARGEST:
             value = msgspec.json.encode(_Head(kept.made, list(stamp))) + b"\n" + kept.body
             with suppress(_AwayError):
                 self._ask(lambda client: client.set(f"{self._space}:{key}", value, px=max(1, int(seconds * 1000))))
 
     def drop(self, tags: Iterable[str]) -> None:
-        """Give tags another token, at the latest before this process reads again."""
+        """Give tags a new token, at the latest before this process reads again."""
         with self._lock:
             self._owed.update((tag, next(self._numbers)) for tag in tags)
         with suppress(_AwayError):
             self._settle()
 
     def forget(self, prefix: str) -> None:
-        """Take every answer away whose key begins so; a Redis that is away forgets them when they are old, within the hour."""
+        """Delete every answer whose key has this prefix; while Redis is away they expire there, within the hour."""
         with suppress(_AwayError):
             self._ask(lambda client: _forget(client, f"{self._space}:{prefix}*"))
 
@@ -255,7 +255,7 @@ class Redis:
         return f"{self._space}:tag:{tag}"
 
     def _settle(self) -> None:
-        """Tell the drops that are owed; raises _AwayError while that cannot be."""
+        """Send the drops that are owed. Raises _AwayError."""
         if not self._owed:
             return
         with self._lock:
@@ -269,23 +269,23 @@ class Redis:
                         del self._owed[tag]
 
     def _ask(self, what: Callable[[redis.Redis], T]) -> T:
-        """Ask Redis; raises _AwayError when it fails, and at once for some seconds after that."""
+        """Call Redis. Raises _AwayError when it fails, and at once for some seconds after that."""
         with self._lock:
             now = self._timer()
             if now < self._shut_until:
                 raise _AwayError
             trying = self._shut_until > 0
-            if trying:  # this caller tries, the others go on without
+            if trying:  # this caller tries; the others skip the cache
                 self._shut_until = now + PAUSE
         try:
-            found = what(self._client)
+            result = what(self._client)
         except self._failures as error:
             self._failed(error)
             raise _AwayError from None
         if trying:
             self._shut_until = 0.0
             log.info("the cache is back")
-        return found
+        return result
 
     def _failed(self, error: Exception) -> None:
         CACHE.labels("error").inc()
@@ -317,19 +317,19 @@ def _forget(client: redis.Redis, match: str) -> None:
 
 
 def _tokens(client: redis.Redis, names: Sequence[str]) -> list[bytes | None]:
-    """Return the tokens of tags, making those that are not there: random, so that a lost one never comes again."""
+    """Return the tokens of tags, creating missing ones: random, so that a lost token never comes back."""
     with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.set(name, secrets.token_hex(8), ex=TOKENS_STAY, nx=True)
         pipe.mget(names)
-        found: list[bytes | None] = pipe.execute()[-1]
-    if None in found:
-        raise _AwayError  # it keeps nothing, being full
-    return found
+        tokens: list[bytes | None] = pipe.execute()[-1]
+    if None in tokens:
+        raise _AwayError  # Redis is full and stores nothing
+    return tokens
 
 
 def space_of(store: Store) -> str:
-    """Return the prefix under which a store's answers are kept in a Redis that other installations may use too."""
+    """Return the prefix of a store's answers in a Redis that other installations may share."""
     return f"hubbub:{store.installation()}"
 
 

@@ -1,6 +1,6 @@
 """Control data: tenants, their business hours, and API keys, in SQLite or Postgres.
 
-A key is `hub_live_<id>_<secret>` with 256 bits of secret; only an HMAC-SHA256 under this installation's own pepper is kept.
+A key is `hub_live_<id>_<secret>` with 256 bits of secret; only an HMAC-SHA256 under this installation's pepper is stored.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ tenants = sa.Table(
     sa.Column("contact_names", sa.Boolean, nullable=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
-"""No number is ever given twice. One with a `delete_at` is closed: for everybody it is not there, and goes at that moment."""
+"""No number is used twice. A tenant with a `delete_at` is closed: nobody can use it, and it is deleted at that time."""
 calendars = sa.Table(
     "calendars", metadata,
     sa.Column("tenant", sa.String(63), sa.ForeignKey("tenants.id"), primary_key=True),
@@ -56,7 +56,7 @@ calendars = sa.Table(
     sa.Column("changed_at", sa.DateTime, nullable=False),
 )  # fmt: skip
 tenant_changes = sa.Table("tenant_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
-"""One row: how often tenants were changed, by whatever process."""
+"""One row: the number of changes of tenants, by any process."""
 keys = sa.Table(
     "api_keys", metadata,
     sa.Column("id", sa.String(16), primary_key=True),
@@ -72,7 +72,7 @@ keys = sa.Table(
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of an API key; never its secret. `tenant` None: an operator's key, which names no tenant."""
+    """An API key without its secret. `tenant` None: an operator's key."""
 
     id: str
     tenant: str | None
@@ -84,13 +84,12 @@ class Key:
 
 
 class Control:
-    """Tenants and keys. Reads of tenants are cached; a write reads its own tenant again, and `follow` all when another
-    process wrote.
+    """Tenants and keys. Tenants are cached: a write reads its own tenant again, `follow` all after another process's change.
 
     `secret`: the installation's secret key (64 hexadecimal digits, or none), from which processes without a common folder
-    have the same pepper. A folder that has one of its own keeps it.
+    derive the same pepper. A folder with a pepper keeps using it.
 
-    `revocations` counts how often a key was made to end in this process: who remembers keys forgets them when it has grown.
+    `revocations` counts the keys that this process revoked: caches of keys are cleared when it grows.
     """
 
     def __init__(self, database: Database, folder: Path, secret: str = "") -> None:
@@ -98,9 +97,9 @@ class Control:
         self.revocations = 0
         self._cache: dict[str, Tenant] | None = None
         self.changes = 0
-        """How often tenants were found changed, by this process or another."""
+        """Number of changes of tenants seen, by this process or another."""
         self.followers: list[Callable[[sa.Connection], object]] = []
-        """Called whenever another connection may have changed control data, to look whether it did."""
+        """Functions to call when another connection may have changed control data."""
         database.make(tenants, calendars, keys, tenant_changes)
         self._number: int | None = None
         self._keeping_up = threading.Lock()
@@ -110,21 +109,21 @@ class Control:
         self._pepper = derived_key(secret, "pepper") if secret and not file.exists() else key_file(file)
 
     def derived(self, use: str) -> bytes:
-        """Return a key of this installation's own for one use."""
+        """Return this installation's key for one use."""
         return hmac.new(self._pepper, f"hubbub {use}".encode(), hashlib.sha256).digest()
 
     # --- tenants
 
     def follow(self) -> None:
-        """Forget the cached tenants when another process changed some since this was asked last."""
+        """Drop the cached tenants if another process changed some since the last call."""
         with self.database.read() as con:
             self._follow(con)
 
     def keep_up(self) -> None:
-        """Do the same, cheaply enough to be asked before everything that is done for a tenant.
+        """Do the same, cheaply enough to call before every use of a tenant.
 
-        On SQLite at once; on PostgreSQL at most a second late, without asking it each time. While the database is away what is
-        known of tenants holds, and the next call asks again.
+        On SQLite at once; on PostgreSQL at most a second late, without a query each time. While the database is away the cached
+        tenants stay valid, and the next call tries again.
         """
         with suppress(DatabaseUnavailableError):
             with self._keeping_up:
@@ -145,26 +144,26 @@ class Control:
 
     def tenants(self) -> dict[str, Tenant]:
         """Return all tenants by id."""
-        found, begun = self._cache, self.changes
-        if found is None:
+        known, begun = self._cache, self.changes
+        if known is None:
             with self.database.read() as con:
-                number = _number(con)  # before the rows: what comes between them is found changed later
-                found = _tenants(con)
-            if begun == self.changes:  # else what was read may be true no more
+                number = _number(con)  # before the rows: a change between the two is noticed later
+                known = _tenants(con)
+            if begun == self.changes:  # else the rows may be out of date
                 self.changes += number != self._number
-                self._cache, self._number = found, number
-        return found
+                self._cache, self._number = known, number
+        return known
 
     def tenant(self, tenant_id: str) -> Tenant:
-        """Return a tenant as it is now, whoever changed it, or raise NotFoundError."""
+        """Return a tenant as it is now, whoever changed it. Raises NotFoundError."""
         self.keep_up()
-        found = self.tenants().get(tenant_id)
-        if found is None:
+        match = self.tenants().get(tenant_id)
+        if match is None:
             self.follow()
-            found = self.tenants().get(tenant_id)
-        if found is None:
+            match = self.tenants().get(tenant_id)
+        if match is None:
             raise NotFoundError(f"there is no tenant {tenant_id[:80]!r}")
-        return found
+        return match
 
     def chosen(self, tenant_id: str | None) -> list[Tenant]:
         """Return one tenant, or (None) all, as they are now. Raises NotFoundError."""
@@ -176,7 +175,7 @@ class Control:
     def add_tenant(
         self, tenant_id: str, zone: str = "UTC", name: str = "", retention: Retention | None = None
     ) -> Tenant:
-        """Make a tenant; raises BadInputError for a bad id or zone, ConflictError when it exists."""
+        """Create a tenant. Raises BadInputError for a bad id or zone, ConflictError when it exists."""
         check_tenant_id(tenant_id)
         check_zone(zone)
         values = {
@@ -200,7 +199,7 @@ class Control:
         hotspot_tones: Sequence[str] | None = None,
         contact_names: bool | None = None,
     ) -> Tenant:
-        """Change what is given of a tenant. A changed zone takes effect on numbers with the next refresh."""
+        """Change the given properties of a tenant. A changed zone affects numbers from the next refresh."""
         self.tenant(tenant_id)
         values: dict[str, str | bool] = {}
         if zone is not None:
@@ -219,32 +218,32 @@ class Control:
         return self.tenant(tenant_id)
 
     def set_calendar(self, tenant_id: str, hours: Calendar) -> Tenant:
-        """Give a tenant business hours, in place of those it had; none when `hours` has no versions."""
+        """Replace a tenant's business hours; removes them when `hours` has no versions."""
         self.tenant(tenant_id)
-        mine = calendars.c.tenant == tenant_id
+        of_tenant = calendars.c.tenant == tenant_id
         with self._changing(tenant_id) as con:
-            con.execute(calendars.delete().where(mine))
+            con.execute(calendars.delete().where(of_tenant))
             if hours:
-                told = json.dumps(calendar.document(hours))
-                con.execute(calendars.insert().values(tenant=tenant_id, document=told, changed_at=now()))
+                document = json.dumps(calendar.document(hours))
+                con.execute(calendars.insert().values(tenant=tenant_id, document=document, changed_at=now()))
         return self.tenant(tenant_id)
 
     def close_tenant(self, tenant_id: str, delete_at: datetime) -> None:
-        """Let a tenant be there for nobody any more, its keys too, until it is opened again or deleted at a moment."""
+        """Close a tenant with its keys until it is reopened, or deleted at `delete_at`."""
         self.tenant(tenant_id)
         self._set_end(tenant_id, _naive(delete_at))
         self.revocations += 1
 
     def reopen_tenant(self, tenant_id: str) -> Tenant:
-        """Let a closed tenant be there again, with all it has. Raises NotFoundError when none of this name is closed."""
+        """Reopen a closed tenant with all it has. Raises NotFoundError when no closed tenant has this name."""
         if tenant_id not in {tenant for _, tenant, _ in self.closed_tenants()}:
-            raise NotFoundError(f"no tenant {tenant_id[:80]!r} waits to be deleted")
+            raise NotFoundError(f"no closed tenant {tenant_id[:80]!r} waits to be deleted")
         self._set_end(tenant_id, None)
-        self._changed()  # its place is not the last one
+        self._changed()  # it is not the last in order
         return self.tenant(tenant_id)
 
     def closed_tenants(self) -> list[tuple[int, str, datetime]]:
-        """Return number and id of tenants that wait to be deleted, and when that will be (UTC without zone), soonest first."""
+        """Return number, id and `delete_at` (UTC without zone) of closed tenants, soonest first."""
         query = sa.select(tenants.c.no, tenants.c.id, tenants.c.delete_at).where(tenants.c.delete_at.is_not(None))
         with self.database.read() as con:
             return [(no, id_, at) for no, id_, at in con.execute(query.order_by(tenants.c.delete_at, tenants.c.no))]
@@ -255,7 +254,7 @@ class Control:
 
     @contextmanager
     def _changing(self, tenant_id: str) -> Iterator[sa.Connection]:
-        """Change one tenant in a transaction. Of the cached tenants it alone is read again, unless others changed too."""
+        """Change one tenant in a transaction. Reads only it into the cache again, unless others changed too."""
         try:
             with self.database.write() as con:
                 yield con
@@ -280,12 +279,12 @@ class Control:
     def add_key(
         self, tenant_id: str | None, scopes: Sequence[str], label: str = "", expires_at: datetime | None = None
     ) -> tuple[Key, str]:
-        """Make a key; returns it with its full text, which is never shown again. `tenant_id` None needs scope admin."""
+        """Create a key; returns it with its full text, which is never shown again. `tenant_id` None needs scope admin."""
         known = _scopes(scopes)
         if tenant_id is not None:
             self.tenant(tenant_id)
         elif "admin" not in known:
-            raise BadInputError("a key without a tenant needs the scope admin")
+            raise BadInputError("a key without a tenant needs the scope 'admin'")
         values, text = self._new(tenant_id, known, label, _naive(expires_at))
         with self.database.write() as con:
             con.execute(keys.insert().values(values))
@@ -294,7 +293,7 @@ class Control:
     def _new(
         self, tenant_id: str | None, scopes: Sequence[str], label: str, expires_at: datetime | None
     ) -> tuple[dict[str, Any], str]:
-        """Return the row of a key that is not stored yet, and its text."""
+        """Return the row of a new key, and its text."""
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32).replace("_", "-")
         return {
             "id": key_id, "tenant": tenant_id, "scopes": ",".join(scopes), "label": label[:200],
@@ -302,11 +301,11 @@ class Control:
         }, f"hub_live_{key_id}_{secret}"  # fmt: skip
 
     def digest(self, secret: str) -> str:
-        """Return what is kept of a secret: its HMAC-SHA256 under the pepper, in hexadecimal digits."""
+        """Return the stored form of a secret: its HMAC-SHA256 under the pepper, in hexadecimal digits."""
         return hmac.new(self._pepper, secret.encode(), hashlib.sha256).hexdigest()
 
     def key(self, key_id: str, tenant_id: str | None = None) -> Key:
-        """Return a key, of one tenant or any. Raises NotFoundError, the same for none and for somebody else's."""
+        """Return a key, of one tenant or any. Raises NotFoundError, also for another tenant's."""
         query = sa.select(keys).where(keys.c.id == key_id)
         if tenant_id is not None:
             query = query.where(keys.c.tenant == tenant_id)
@@ -319,7 +318,7 @@ class Control:
     def keys(
         self, tenant_id: str | None = None, after: tuple[datetime, str] | None = None, limit: int | None = None
     ) -> list[Key]:
-        """Return all keys, or those of one tenant, oldest first: at most `limit`, made `after` a moment and id."""
+        """Return all keys, or those of one tenant, oldest first: at most `limit`, created `after` a (time, id)."""
         query = sa.select(keys).order_by(keys.c.created_at, keys.c.id).limit(limit)
         if tenant_id is not None:
             query = query.where(keys.c.tenant == tenant_id)
@@ -329,7 +328,7 @@ class Control:
             return [_key(row) for row in con.execute(query)]
 
     def revoke_key(self, key_id: str) -> Key:
-        """Make a key useless from now on; one that is already stays as it is."""
+        """Revoke a key; a revoked or expired one stays as it is."""
         self.key(key_id)
         with self.database.write() as con:
             living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
@@ -338,14 +337,14 @@ class Control:
         return self.key(key_id)
 
     def rotate_key(self, key_id: str, overlap: float, expires_at: datetime | None = None) -> tuple[Key, Key, str]:
-        """Make a key with another's tenant, scopes and label, in whose stead it is; that one works `overlap` seconds more.
+        """Replace a key by a new one with its tenant, scopes and label; the old key works for `overlap` seconds more.
 
-        The new one ends at `expires_at`, or when the old one would have. Returns the new key, the old one and the new one's
+        The new key expires at `expires_at`, or when the old one would have. Returns the new key, the old key and the new key's
         text. Raises NotFoundError, and ConflictError for a key that is revoked or expired.
         """
         old, moment = self.key(key_id), now()
         if old.revoked_at or (old.expires_at and old.expires_at <= moment):
-            raise ConflictError(f"key {old.id} does not work any more: make a new one instead")
+            raise ConflictError(f"key {old.id} is revoked or expired: create a new one instead")
         last = moment + timedelta(seconds=overlap)
         values, text = self._new(old.tenant, old.scopes, old.label, _naive(expires_at) or old.expires_at)
         living = keys.c.id == key_id, keys.c.revoked_at.is_(None)
@@ -356,15 +355,15 @@ class Control:
         return self.key(values["id"]), self.key(key_id), text
 
     def authenticate(self, text: str) -> Key:
-        """Return the key that `text` is, or raise UnauthenticatedError; takes the same time for unknown and wrong ones.
+        """Return the key with this text. Raises UnauthenticatedError, in the same time for unknown and wrong keys.
 
-        Its details have a `reason`, and the `key` that no longer works when the secret was right; who asked hears of neither.
+        Its details have a `reason`, and the `key` if the secret was right but the key has ended; callers are not shown either.
         """
         parts = text.split("_", 3)
         key_id, secret = (parts[2], parts[3]) if len(parts) == 4 and parts[:2] == ["hub", "live"] else ("", "")
         with self.database.read() as con:
             row = con.execute(sa.select(keys).where(keys.c.id == key_id)).first()
-            self._follow(con)  # what is known of the key's tenant is not older than what is known of the key
+            self._follow(con)  # the cached tenant is then not older than the key
         known = row.digest if row else "0" * 64
         right = hmac.compare_digest(self.digest(secret), known)
         if row is None or not right:
@@ -378,7 +377,7 @@ class Control:
 
 
 def count_change(con: sa.Connection) -> int:
-    """Tell other processes that tenants were changed; returns how many changes there were."""
+    """Count a change of tenants for other processes; returns the number of changes."""
     if not con.execute(tenant_changes.update().values(number=tenant_changes.c.number + 1)).rowcount:
         con.execute(tenant_changes.insert().values(number=1))
     return _number(con)
@@ -390,7 +389,7 @@ def _number(con: sa.Connection) -> int:
 
 
 def _tenants(con: sa.Connection, tenant_id: str | None = None) -> dict[str, Tenant]:
-    """Return all tenants by id, or one, when it is there; a closed one is not."""
+    """Return all tenants by id, or one, without closed ones."""
     query, hours = sa.select(tenants).where(tenants.c.delete_at.is_(None)), sa.select(calendars)
     if tenant_id is not None:
         query, hours = query.where(tenants.c.id == tenant_id), hours.where(calendars.c.tenant == tenant_id)
@@ -409,13 +408,13 @@ def _key(row: sa.Row[Any]) -> Key:
     return Key(row.id, row.tenant, scopes, row.label, row.created_at, row.expires_at, row.revoked_at)
 
 
-def _scopes(asked: Sequence[str]) -> tuple[str, ...]:
-    """Return scopes in their order; raises BadInputError for none or an unknown one."""
-    unknown = set(asked) - set(SCOPES)
-    if unknown or not asked:
+def _scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Return scopes in their order. Raises BadInputError for an empty list or an unknown scope."""
+    unknown = set(scopes) - set(SCOPES)
+    if unknown or not scopes:
         named = ", ".join(repr(s[:40]) for s in sorted(unknown)[:5])
         raise BadInputError(f"scopes: {named or 'none given'}; known are {', '.join(SCOPES)}")
-    return tuple(s for s in SCOPES if s in asked)
+    return tuple(s for s in SCOPES if s in scopes)
 
 
 def _naive(moment: datetime | None) -> datetime | None:

@@ -1,7 +1,7 @@
-"""Carry control data and jobs from one database to another: SQLite to PostgreSQL and back, with proof that nothing differs.
+"""Copy control data and jobs from one database to another, SQLite to PostgreSQL or back, and prove that both are equal.
 
-Everything is written in one transaction of the target and read back before it commits. The source is only read; one that somebody
-changed meanwhile is named, and nothing was carried.
+One transaction of the target writes everything and reads it back before it commits. The source is only read; if it is changed
+meanwhile, an error names the table and nothing is copied.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from hubbub.control.installation import highest_number, reserve
 from hubbub.errors import ConflictError, StoreBusyError
 
 AT_ONCE = 500
-"""Rows that are held in memory."""
+"""Rows in memory."""
 LEDGER = ("hubbub_schedules", "hubbub_retries")
-"""Tables beside the jobs; who is alive is not carried."""
+"""Tables besides those of jobs; which processes are alive is not copied."""
 DBOS = (
     "workflow_status", "workflow_input", "workflow_output", "operation_outputs", "notifications", "workflow_events",
     "workflow_events_history", "streams",
 )  # fmt: skip
-"""DBOS's tables of jobs, those that others name first. Its queues and versions are written again when a worker starts."""
+"""DBOS's tables of jobs, referenced ones first. A worker writes its queues and versions again when it starts."""
 _DECLARING = (
     access, alerts, control, coverage, deliveries, erasures, idempotency, integrations, label_answers, label_classifiers,
     label_configurations, label_examples, outbox, payloads, presence, removal, restatements, subscriptions,
 )  # fmt: skip
-"""Modules whose tables are control data: they are imported so that `metadata` knows them."""
+"""Modules with tables of control data: importing them fills `metadata`."""
 Progress = Callable[[str], None]
 Convert = Callable[[Any], Any]
 
@@ -64,14 +64,14 @@ def _quiet(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A table and how many of its rows were carried."""
+    """A table and the number of its copied rows."""
 
     table: str
     rows: int
 
 
 def control_tables() -> list[sa.Table]:
-    """Return the tables of control data, those that others name first."""
+    """Return the tables of control data, referenced ones first."""
     return [table for table in metadata.sorted_tables if not table.name.startswith("hubbub_")]
 
 
@@ -94,7 +94,7 @@ def carry_control(source: Database, target: Database, progress: Progress = _quie
 
 
 def carry_jobs(source: Database, target: Database, progress: Progress = _quiet) -> list[Carried]:
-    """Copy jobs, schedules and retries into a database whose tables are made and empty; the source stays as it is.
+    """Copy jobs, schedules and retries into a database with empty tables; the source stays as it is.
 
     Raises ConflictError for a target that has rows, StoreBusyError for a source that is changed meanwhile.
     """
@@ -110,7 +110,7 @@ def carry_jobs(source: Database, target: Database, progress: Progress = _quiet) 
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[sa.Connection]:
-    """Give a connection all of whose reads see one moment."""
+    """Yield a connection whose reads all see one moment."""
     with database.read() as con:
         if con.dialect.name == "sqlite":
             con.exec_driver_sql("BEGIN")
@@ -127,7 +127,7 @@ def _carry(
 ) -> tuple[list[Carried], list[int]]:
     filled = [to.name for _, to in pairs if into.execute(sa.select(sa.func.count()).select_from(to)).scalar_one()]
     if filled:
-        raise ConflictError(f"the target is not empty: it has rows in {', '.join(filled)}; give an empty database")
+        raise ConflictError(f"the target is not empty: it has rows in {', '.join(filled)}; choose an empty database")
     carried, digests = [], []
     for table, to in pairs:
         rows, digest = 0, 0
@@ -145,33 +145,33 @@ def _carry(
 def _prove(source: sa.Connection, target: sa.Connection, pairs: Pairs, digests: Sequence[int]) -> None:
     for (table, to), digest in zip(pairs, digests, strict=True):
         columns = _columns(table, to)
-        for con, one in ((target, to), (source, table)):
-            if sum(_digest(row, columns) for batch in _batches(con, one) for row in batch) != digest:
+        for con, side in ((target, to), (source, table)):
+            if sum(_digest(row, columns) for batch in _batches(con, side) for row in batch) != digest:
                 raise StoreBusyError(
-                    f"{table.name} was changed while it was copied, so nothing was kept: stop everything that runs on this "
-                    "installation, and run the same again"
+                    f"{table.name} was changed while it was copied, so nothing was copied: stop everything that runs on this "
+                    "installation, and run it again"
                 )
 
 
 def _batches(con: sa.Connection, table: sa.Table) -> Iterator[Sequence[sa.RowMapping]]:
-    found = con.execution_options(yield_per=AT_ONCE).execute(sa.select(table))
-    yield from (list(batch) for batch in found.mappings().partitions(AT_ONCE))
+    rows = con.execution_options(yield_per=AT_ONCE).execute(sa.select(table))
+    yield from (list(batch) for batch in rows.mappings().partitions(AT_ONCE))
 
 
 def _found(con: sa.Connection, name: str) -> sa.Table:
-    """Return a table of DBOS's as it is in a database."""
+    """Return a table of DBOS as a database has it."""
     schema = None if con.dialect.name == "sqlite" else "dbos"
     return sa.Table(name, sa.MetaData(), schema=schema, autoload_with=con, resolve_fks=False)
 
 
 def _columns(table: sa.Table, to: sa.Table) -> dict[str, Convert]:
-    """Return the columns to copy, and what becomes of their values: what is JSON on one side may be its text on the other."""
-    found: dict[str, Convert] = {}
+    """Return column -> conversion of the columns to copy: JSON on one side may be its text on the other."""
+    conversions: dict[str, Convert] = {}
     for column in table.columns:
         if column.name in to.columns:
-            ours, theirs = (isinstance(one.type, sa.JSON) for one in (column, to.columns[column.name]))
-            found[column.name] = _same if ours == theirs else _text if ours else _parsed
-    return found
+            ours, theirs = (isinstance(side.type, sa.JSON) for side in (column, to.columns[column.name]))
+            conversions[column.name] = _same if ours == theirs else _text if ours else _parsed
+    return conversions
 
 
 def _same(value: Any) -> Any:
@@ -187,7 +187,7 @@ def _parsed(value: Any) -> Any:
 
 
 def _digest(row: sa.RowMapping, columns: Iterable[str]) -> int:
-    """Return a number for a row; the sum of all rows' does not hang on their order, which differs between databases."""
+    """Return a number for a row; the sum over rows does not depend on their order, which differs between databases."""
     text = "\0".join(f"{name}={_canonical(row[name])}" for name in sorted(columns))
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
 
@@ -197,7 +197,7 @@ def _canonical(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
-    if isinstance(value, str) and value[:1] in ("{", "["):  # JSON of one side may be the other's text
+    if isinstance(value, str) and value[:1] in ("{", "["):  # JSON on one side may be text on the other
         try:
             value = json.loads(value)
         except ValueError:

@@ -1,7 +1,7 @@
-"""The ledger of coverage: which days of each integration were fetched, and which ranges of what it sends are lost, and why.
+"""The ledger of coverage: fetched days of each integration, missing ranges of what it sends, and the reasons.
 
-A day without a row was never tried. What is known is kept in memory by tenant and followed: whoever changes integrations or the
-ledger counts a change, and every process reads again what it needs after one.
+A day without a row was never tried. Rows are cached in memory by tenant: every change of integrations or the ledger is counted, and
+each process reads again after one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from hubbub.model.coverage import WORDS, Day, Feed, Gap, Reason
 from hubbub.model.window import day_of, utc_naive
 
 FETCHED, EMPTY, PARTIAL, MISSING = STATES = ("fetched", "empty", "partial", "missing")
-"""Of a range: there whole, there and nothing in it, there but for named parts, not there."""
+"""States of a range: complete, complete and empty, complete except for named parts, missing."""
 LATE = timedelta(hours=12)
 _Known = tuple[int, tuple[Gap, ...], str]
 ANY = Feed()
-"""What a service may bring of which nothing is known."""
+"""The feed of a service of which nothing is known."""
 
 coverage = sa.Table(
     "coverage", metadata,
@@ -46,13 +46,13 @@ coverage = sa.Table(
     sa.Column("tried_at", sa.DateTime, nullable=False),
     sa.Index("coverage_of_tenant", "tenant", "integration", "start"),
 )  # fmt: skip
-"""One row per range that something is known of. `day`: it is a day to fetch; else a range of what the service sends. `parts`: the
-dimension values (JSON) that what is missing has. `place`: where fetching goes on. `found`: events in it."""
+"""One row for each known range. `day`: the day to fetch; else null, and the range is of what a service sends. `parts`: the
+dimension values (JSON) of what is missing. `place`: where fetching continues. `found`: number of events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A row of the ledger; moments are UTC without zone."""
+    """A row of the ledger; times are UTC without zone."""
 
     integration: str
     start: datetime
@@ -71,13 +71,13 @@ class Range:
 
     @property
     def open(self) -> bool:
-        """Whether something of it is missing."""
+        """Whether any of it is missing."""
         return self.state in (PARTIAL, MISSING)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """An integration, the days of it that are there whole, and its open ranges."""
+    """An integration, its complete days, and its open ranges."""
 
     integration: Integration
     feed: Feed
@@ -86,7 +86,7 @@ class _Source:
 
 
 class Coverage:
-    """The ledger. May be used from any thread; `feed_of` says what an integration can bring."""
+    """The ledger. May be used from any thread; `feed_of` returns what an integration can bring."""
 
     def __init__(self, database: Database, integrations: Integrations, feed_of: Callable[[Integration], Feed]) -> None:
         self._database, self._integrations, self._feed_of = database, integrations, feed_of
@@ -98,21 +98,21 @@ class Coverage:
     # --- what is missing
 
     def follow(self, con: sa.Connection) -> None:
-        """Forget what is known when integrations or the ledger were changed since this was asked last."""
+        """Drop the cache if integrations or the ledger were changed since the last call."""
         number = changes(con)
         if number != self._number:
             self._number, self._sources, self._gaps = number, {}, {}
 
     def gaps(self, tenant: str, now: datetime) -> tuple[Gap, ...]:
-        """Return the gaps of a tenant's sources as of a moment (aware), by integration; from memory."""
+        """Return the gaps of a tenant's sources as of a moment (aware), by integration; from the cache."""
         return self._known(tenant, now)[1]
 
     def told(self, tenant: str, now: datetime) -> str:
-        """Return a text that is another one when the gaps are others."""
+        """Return a fingerprint of the gaps: it differs when they do."""
         return self._known(tenant, now)[2]
 
     def lost(self, tenant: str, now: datetime) -> list[str]:
-        """Return in words the gaps of a tenant's sources that ended more than `LATE` ago, which a night should have closed."""
+        """Return a sentence for each gap of a tenant that ended more than `LATE` ago, which a night should have closed."""
         return [
             f"{gap.name} of {tenant}: {gap.start:%Y-%m-%d %H:%M} to {gap.end:%Y-%m-%d %H:%M} UTC: {WORDS[gap.reason]}"
             for gap in self.gaps(tenant, now) if gap.end < now - LATE
@@ -123,35 +123,35 @@ class Coverage:
         known = self._gaps.get(tenant)
         if known is None or known[0] != quarter:
             number = self._number
-            found = tuple(gap for source in self._of(tenant) for gap in _gaps(source, now))
-            known = quarter, found, hashlib.blake2b(repr(found).encode(), digest_size=16).hexdigest() if found else ""
+            gaps = tuple(gap for source in self._of(tenant) for gap in _gaps(source, now))
+            known = quarter, gaps, hashlib.blake2b(repr(gaps).encode(), digest_size=16).hexdigest() if gaps else ""
             if number == self._number:
                 self._gaps[tenant] = known
         return known
 
     def _of(self, tenant: str) -> tuple[_Source, ...]:
-        found = self._sources.get(tenant)
-        if found is None:
+        sources = self._sources.get(tenant)
+        if sources is None:
             number = self._number
-            found = tuple(self._read(tenant))
+            sources = tuple(self._read(tenant))
             if number == self._number:
-                self._sources[tenant] = found
-        return found
+                self._sources[tenant] = sources
+        return sources
 
     def _read(self, tenant: str) -> Iterator[_Source]:
         done: dict[str, set[date]] = {}
         open_: dict[str, list[Range]] = {}
         with self._database.read() as con:
-            mine = sa.select(coverage).where(coverage.c.tenant == tenant).order_by(coverage.c.start)
-            for row in con.execute(mine.where(coverage.c.state.in_((PARTIAL, MISSING)))):
+            rows = sa.select(coverage).where(coverage.c.tenant == tenant).order_by(coverage.c.start)
+            for row in con.execute(rows.where(coverage.c.state.in_((PARTIAL, MISSING)))):
                 open_.setdefault(row.integration, []).append(_range(row))
             whole = sa.select(coverage.c.integration, coverage.c.day).where(
                 coverage.c.tenant == tenant, coverage.c.day.is_not(None), coverage.c.state.in_((FETCHED, EMPTY))
             )
             for integration, day in con.execute(whole):
                 done.setdefault(integration, set()).add(day)
-        for one in self._all(tenant):
-            yield _Source(one, self._feed_of(one), frozenset(done.get(one.id, ())), tuple(open_.get(one.id, ())))
+        for item in self._all(tenant):
+            yield _Source(item, self._feed_of(item), frozenset(done.get(item.id, ())), tuple(open_.get(item.id, ())))
 
     def _all(self, tenant: str) -> Iterator[Integration]:
         after = ""
@@ -160,23 +160,23 @@ class Coverage:
             after = page[-1].id
 
     def due(self, integration: Integration, now: datetime, again: timedelta) -> list[date]:
-        """Return the days that are over at a moment (aware) and not there whole, newest first.
+        """Return the incomplete days that are over at a moment (aware), newest first.
 
-        A day of which parts cannot be read is due again for as long as it is no older than `again`.
+        A day with unreadable parts is due again while it is no older than `again`.
         """
-        source = next((one for one in self._of(integration.tenant) if one.integration.id == integration.id), None)
+        source = next((known for known in self._of(integration.tenant) if known.integration.id == integration.id), None)
         if source is None or not source.feed.daily:
             return []
         today = _today(integration, now)
-        partial = {one.day for one in source.open if one.state == PARTIAL and one.day and one.day < today - again}
+        partial = {gap.day for gap in source.open if gap.state == PARTIAL and gap.day and gap.day < today - again}
         return [
             day for day in reversed(list(_expected(source, today))) if day not in source.done and day not in partial
         ]
 
-    # --- days that are fetched
+    # --- days to fetch
 
     def begin(self, integration: Integration, day: Day, now: datetime) -> Range:
-        """Note an attempt to fetch a day, and return what is known of it: `place` and `found` where an earlier one broke off."""
+        """Note an attempt to fetch a day; returns its range, with `place` and `found` of an interrupted attempt."""
         key = _key(integration, day.start, day.end)
         with self._database.write() as con:
             row = con.execute(sa.select(coverage).where(*key)).first()
@@ -194,7 +194,7 @@ class Coverage:
             return _range(con.execute(sa.select(coverage).where(*key)).one())
 
     def advance(self, integration: Integration, day: Day, place: Any, found: int) -> None:
-        """Remember where fetching a day goes on, after what came before was stored."""
+        """Store where fetching a day continues, after the events before it were stored."""
         with self._database.write() as con:
             con.execute(
                 coverage.update().where(*_key(integration, day.start, day.end)).values(place=_json(place), found=found)
@@ -209,7 +209,7 @@ class Coverage:
         detail: str,
         action: str,
     ) -> str:
-        """Note that a day was fetched, but for the parts that `missing` names by dimension; returns its state."""
+        """Note that a day was fetched, except for the parts that `missing` names by dimension; returns its state."""
         state = PARTIAL if missing else FETCHED if found else EMPTY
         self._set(
             integration, day, state=state, reason=Reason.UNREADABLE.value if missing else "", detail=detail[:500],
@@ -218,7 +218,7 @@ class Coverage:
         return state
 
     def fail(self, integration: Integration, day: Day, reason: Reason, detail: str, action: str = "") -> None:
-        """Note why a day could not be fetched; one that was there whole before stays so."""
+        """Note why a day could not be fetched; a complete day stays complete."""
         self._set(integration, day, only_missing=True, reason=reason.value, detail=detail[:500], action=action[:500])
 
     def _set(self, integration: Integration, day: Day, *, only_missing: bool = False, **values: Any) -> None:
@@ -238,9 +238,9 @@ class Coverage:
         detail: str = "",
         action: str = "",
     ) -> None:
-        """Note a range (aware) of which deliveries are missing, once; ranges of a kind that touch become one.
+        """Note a range (aware) of missing deliveries; adjacent ranges with the same reason are merged.
 
-        A range that is known stays as it is, also one that was closed since.
+        A known range stays as it is, also when it was closed since.
         """
         low, high = utc_naive(start), utc_naive(end)
         touching = (
@@ -266,7 +266,7 @@ class Coverage:
             count_change(con)
 
     def close(self, integration: Integration, start: datetime, end: datetime, found: int) -> None:
-        """Note that what was missing between two moments (aware) is there now: `found` events of it came later."""
+        """Close the ranges between two times (aware): what was missing is stored, `found` events of it."""
         inside = (
             coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING,
             coverage.c.start >= utc_naive(start), coverage.c.end <= utc_naive(end),
@@ -276,15 +276,15 @@ class Coverage:
             count_change(con)
 
     def lacking(self, integration: Integration) -> list[Range]:
-        """Return the ranges of what a service sends that are missing, oldest first."""
-        mine = coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING
+        """Return the missing ranges of what a service sends, oldest first."""
+        missing = coverage.c.integration == integration.id, coverage.c.day.is_(None), coverage.c.state == MISSING
         with self._database.read() as con:
-            return [_range(row) for row in con.execute(sa.select(coverage).where(*mine).order_by(coverage.c.start))]
+            return [_range(row) for row in con.execute(sa.select(coverage).where(*missing).order_by(coverage.c.start))]
 
     def lacking_of(self) -> list[tuple[str, str]]:
-        """Return tenant and id of the integrations of whose deliveries some are missing."""
-        mine = coverage.c.day.is_(None), coverage.c.state == MISSING
-        query = sa.select(coverage.c.tenant, coverage.c.integration).where(*mine).distinct()
+        """Return tenant and id of integrations with missing deliveries."""
+        missing = coverage.c.day.is_(None), coverage.c.state == MISSING
+        query = sa.select(coverage.c.tenant, coverage.c.integration).where(*missing).distinct()
         with self._database.read() as con:
             return [(tenant, id_) for tenant, id_ in con.execute(query.order_by(*query.selected_columns))]
 
@@ -310,7 +310,7 @@ class Coverage:
 
 
 def _expected(source: _Source, today: date) -> Iterator[date]:
-    """Yield the days that are over and should be there, oldest first."""
+    """Yield the past days that should be complete, oldest first."""
     day = source.integration.since or today
     while day < today:
         yield day
@@ -322,30 +322,42 @@ def _today(integration: Integration, now: datetime) -> date:
 
 
 def zone_of(integration: Integration) -> str:
-    """Return the zone that an integration's days are cut in."""
+    """Return the zone of an integration's days."""
     return str(integration.settings.get("zone", "UTC"))
 
 
 def _gaps(source: _Source, now: datetime) -> Iterator[Gap]:
-    one = source.integration
+    integration = source.integration
     rows = {row.day: row for row in source.open if row.day is not None}
-    since = one.since or now.date()
+    since = integration.since or now.date()
     if source.feed.daily:
-        today = _today(one, now)
+        today = _today(integration, now)
         untried = [day for day in _expected(source, today) if day not in source.done and day not in rows]
         for first, last in _stretches(untried):
-            yield _untried(source, Day(first, Day.of(first, zone_of(one)).start, Day.of(last, zone_of(one)).end))
+            yield _untried(
+                source, Day(first, Day.of(first, zone_of(integration)).start, Day.of(last, zone_of(integration)).end)
+            )
         if not source.feed.live:
-            yield _gap(source, Day.of(today, zone_of(one)), Reason.NOT_OVER)
+            yield _gap(source, Day.of(today, zone_of(integration)), Reason.NOT_OVER)
     for row in source.open:
         if row.day is None or row.day >= since:
             feed = source.feed.sent if row.day is None else source.feed.narrowed(row.parts)
             start, end = row.start.replace(tzinfo=UTC), row.end.replace(tzinfo=UTC)
-            yield Gap(one.id, one.name, one.provider, start, end, Reason(row.reason), feed, row.detail, row.action)
+            yield Gap(
+                integration.id,
+                integration.name,
+                integration.provider,
+                start,
+                end,
+                Reason(row.reason),
+                feed,
+                row.detail,
+                row.action,
+            )
 
 
 def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:
-    """Yield the first and last day of each run of days that follow on each other."""
+    """Yield the first and last day of each run of consecutive days."""
     first = last = None
     for day in days:
         if first is not None and last is not None and day - last > timedelta(days=1):
@@ -357,15 +369,17 @@ def _stretches(days: Iterable[date]) -> Iterator[tuple[date, date]]:
 
 
 def _untried(source: _Source, day: Day) -> Gap:
-    one = source.integration
-    if one.state == "broken":
-        return _gap(source, day, Reason.REFUSED, one.reason, one.action)
-    return _gap(source, day, Reason.PAUSED if one.state == "paused" else Reason.NOT_TRIED)
+    integration = source.integration
+    if integration.state == "broken":
+        return _gap(source, day, Reason.REFUSED, integration.reason, integration.action)
+    return _gap(source, day, Reason.PAUSED if integration.state == "paused" else Reason.NOT_TRIED)
 
 
 def _gap(source: _Source, day: Day, reason: Reason, detail: str = "", action: str = "") -> Gap:
-    one = source.integration
-    return Gap(one.id, one.name, one.provider, day.start, day.end, reason, source.feed, detail, action)
+    integration = source.integration
+    return Gap(
+        integration.id, integration.name, integration.provider, day.start, day.end, reason, source.feed, detail, action
+    )
 
 
 def _key(integration: Integration, start: datetime, end: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -379,6 +393,6 @@ def _json(value: Any) -> str:
 
 
 def _range(row: sa.Row[Any]) -> Range:
-    found = dict(row._mapping)
-    parts = {name: frozenset(values) for name, values in json.loads(found["parts"] or "{}").items()}
-    return Range(**{**found, "parts": parts, "place": json.loads(found["place"] or "null")})
+    columns = dict(row._mapping)
+    parts = {name: frozenset(values) for name, values in json.loads(columns["parts"] or "{}").items()}
+    return Range(**{**columns, "parts": parts, "place": json.loads(columns["place"] or "null")})

@@ -1,4 +1,4 @@
-"""A database of control data or jobs: one connection pool, and one error when it does not answer."""
+"""A database of control data or jobs: one connection pool, and the same errors whatever the driver."""
 
 from __future__ import annotations
 
@@ -25,67 +25,67 @@ from hubbub.storage.sqlite import error_of, read_only, writable
 
 metadata = sa.MetaData()
 POOL_SECONDS = 10
-"""How long a free connection is waited for."""
+"""Seconds to wait for a free connection."""
 NOT_HELD = (None, "22001", "22003")
 """PostgreSQL's codes for a value that a column cannot hold: a NUL (which its driver finds), too long a text, too large a number."""
 STOOD_STILL = "25P03"
-"""PostgreSQL's code for a transaction that it ended since its process did nothing for long."""
+"""PostgreSQL's code for a transaction that it ended because its process was idle for long."""
 
 
 def now() -> datetime:
-    """Return the present moment as control data keeps it: UTC without zone."""
+    """Return the current time as control data stores it: UTC without zone."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def postgresql(url: str, **pool: Any) -> sa.Engine:
-    """Return connections to PostgreSQL that wait as those of the store do: see `postgresql_connection`."""
+    """Return an engine with the time-outs of the store's connections: see `postgresql_connection`."""
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - the driver loads where it is needed
 
     from hubbub.storage.postgresql_connection import connect  # noqa: PLC0415
 
     driven = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    made = sa.create_engine(driven, pool_pre_ping=True, pool_timeout=POOL_SECONDS, **pool)
+    engine = sa.create_engine(driven, pool_pre_ping=True, pool_timeout=POOL_SECONDS, **pool)
 
-    @sa.event.listens_for(made, "do_connect")
+    @sa.event.listens_for(engine, "do_connect")
     def _connect(_: sa.Dialect, __: object, ___: object, how: dict[str, Any]) -> Any:
         context = how.pop("context", None)
         return connect(make_conninfo("", **how), context=context)
 
-    return made
+    return engine
 
 
 @contextmanager
 def answering(url: str) -> Iterator[None]:
-    """Raise errors that every face knows where a driver says what is wrong with the database of a URL.
+    """Turn a driver's errors about the database of a URL into Hubbub's.
 
-    StoreDamagedError for a file that is damaged, DatabaseUnavailableError for whatever does not answer, BadInputError for a value
-    that only SQLite can hold.
+    StoreDamagedError for a damaged file, DatabaseUnavailableError when the database does not answer, BadInputError for a value that
+    only SQLite can hold.
     """
     try:
         yield
     except DBAPIError as error:
-        found = error_of(error.orig, file_of(url) or Path()) if isinstance(error.orig, sqlite3.Error) else None
-        if isinstance(found, StoreDamagedError):
-            raise found from error
+        known = error_of(error.orig, file_of(url) or Path()) if isinstance(error.orig, sqlite3.Error) else None
+        if isinstance(known, StoreDamagedError):
+            raise known from error
         code = getattr(error.orig, "sqlstate", None)
         if isinstance(error, DataError) and code in NOT_HELD:
             raise BadInputError(
                 f"the database cannot hold a value ({str(error.orig).splitlines()[0][:100]})"
             ) from error
         if isinstance(error, OperationalError | InterfaceError) or code == STOOD_STILL:
-            raise DatabaseUnavailableError(found.message if isinstance(found, HubbubError) else None) from error
+            raise DatabaseUnavailableError(known.message if isinstance(known, HubbubError) else None) from error
         raise
-    except sa.exc.TimeoutError as error:  # all connections of this process wait for an answer
+    except sa.exc.TimeoutError as error:  # all connections of this process are in use
         raise DatabaseUnavailableError from error
 
 
 def file_of(url: str) -> Path | None:
-    """Return the file that an SQLite URL names, None for other databases."""
+    """Return the file of an SQLite URL, None for other databases."""
     return Path(sa.make_url(url).database or "") if url.startswith("sqlite") else None
 
 
 def make_private(file: Path) -> None:
-    """Make a file that its owner alone may read, or take from others what they may; one that is not ours stays as it is."""
+    """Create a file for its owner only, or remove others' permissions; another user's file stays as it is."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600)
     with suppress(PermissionError):
@@ -93,31 +93,31 @@ def make_private(file: Path) -> None:
 
 
 class Answering:
-    """A client of a database, all of whose calls raise what `answering` raises."""
+    """A client of a database whose calls raise the errors of `answering`."""
 
     def __init__(self, client: object, url: str) -> None:
         self._client, self._url = client, url
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if not callable(found):
-            return Answering(found, self._url)
+        attribute = getattr(self._client, name)
+        if not callable(attribute):
+            return Answering(attribute, self._url)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with answering(self._url):
-                return found(*args, **kwargs)
+                return attribute(*args, **kwargs)
 
         return call
 
 
 class Database:
-    """SQLite or Postgres behind a URL. Each store in it makes its own tables. An SQLite file is its owner's alone (0600)."""
+    """SQLite or PostgreSQL at a URL. Each class that uses it creates its own tables. An SQLite file has mode 0600."""
 
     def __init__(self, url: str) -> None:
-        """Open or make it. Raises what `answering` raises."""
+        """Open or create it. Raises the errors of `answering`."""
         self._url = url
         file = file_of(url)
-        options: dict[str, Any] = {"timeout": 30} if file else {}  # seconds, for another process that writes
+        options: dict[str, Any] = {"timeout": 30} if file else {}  # seconds to wait for another process that writes
         self._writable = file is None or not file.is_file() or writable(file)
         if file and not self._writable:
             url, options = f"sqlite:///{read_only(file)}&uri=true", {}
@@ -125,17 +125,16 @@ class Database:
         self._turn: AbstractContextManager[object] = nullcontext()
         self._watching: sa.Connection | None = None
         if file and self._writable:
-            # SQLite lets one write at a time and makes others sleep and ask again, up to a second; a lock wakes the next at once
+            # SQLite allows one writer and lets others poll, up to a second apart; a lock wakes the next at once
             self._turn = threading.Lock()
             make_private(file)
             with answering(url), self._engine.begin() as con:
                 con.exec_driver_sql("PRAGMA journal_mode = WAL")
 
     def make(self, *tables: sa.Table) -> None:
-        """Make tables that are not there, and columns that tables of an earlier version lack; processes take turns.
+        """Create missing tables, and columns that tables of an earlier version lack; processes take turns.
 
-        A column that is added later takes NULL or has a `server_default`: rows that are there have nothing else to say.
-        Where the file may only be read, nothing is made.
+        A column added later allows NULL or has a `server_default`, for existing rows. Does nothing on a read-only file.
         """
         if not self._writable:
             return
@@ -150,20 +149,20 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Give a connection whose work is committed at the end, or undone by an error."""
+        """Yield a connection whose transaction commits at the end, and rolls back on an error."""
         with answering(self._url), self._turn, self._engine.begin() as con:
             yield con
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Give a connection to read with."""
+        """Yield a connection for reading."""
         with answering(self._url), self._engine.connect() as con:
             yield con
 
     def changed(self) -> int | None:
-        """Return a number that is another one after any other connection's commit; None where a database has none.
+        """Return a number that changes after any other connection's commit; None where the database has none.
 
-        Cheap, so that it can be asked often. One thread alone may ask.
+        Cheap enough to call often, from a single thread.
         """
         if self._engine.dialect.name != "sqlite":
             return None
@@ -177,7 +176,7 @@ class Database:
             return int(number)
 
     def purge(self, *tables: sa.Table) -> None:
-        """Leave no byte of rows that were deleted from these tables. Raises StoreBusyError while somebody holds on to old ones."""
+        """Remove every byte of rows deleted from these tables. Raises StoreBusyError when a reader prevents it."""
         with answering(self._url), self._turn, self._engine.connect() as plain:
             con = plain.execution_options(isolation_level="AUTOCOMMIT")
             if self._engine.dialect.name != "sqlite":
@@ -185,7 +184,7 @@ class Database:
                 return
             con.exec_driver_sql("VACUUM")
             if con.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]:  # waits as long as a write does
-                raise StoreBusyError("somebody reads the control database for long; run the same again")
+                raise StoreBusyError("the control database is being read; run it again in a moment")
 
     def close(self) -> None:
         """Release connections."""
@@ -195,9 +194,9 @@ class Database:
 
 
 def _complete(con: sa.Connection, table: sa.Table) -> None:
-    there = {column["name"] for column in sa.inspect(con).get_columns(table.name)}
+    existing = {column["name"] for column in sa.inspect(con).get_columns(table.name)}
     for column in table.columns:
-        if column.name not in there:
+        if column.name not in existing:
             added = sa.schema.CreateColumn(column).compile(dialect=con.dialect)
             con.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 

@@ -1,8 +1,8 @@
-"""The delivery log: by the minute, what every key and service sent over HTTP and what became of it, beside the control data.
+"""The delivery log: what every key and service sent over HTTP, by minute and outcome, in the control database.
 
-Deliveries are counted in memory and added to the database every few seconds, so that none waits for it: a process that is killed
-takes the log of its last seconds along, and no event. Several processes add to the same rows. No word of a body is in it, so that
-an erasure has nothing to look for here: a reason is a code, a field one of the contract's.
+Deliveries are counted in memory and added to the database every few seconds, so that no request waits for it: a killed process
+loses the log of its last seconds, and no event. Several processes add to the same rows. The log holds no text of a body, so that an
+erasure has nothing to delete here: a reason is a code, a field is a field of the contract.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from hubbub.model.window import utc_naive
 
 KEPT = timedelta(days=30)
 MOST_ROWS = 100
-"""Of one key and outcome; beyond, the oldest go. What goes well never crowds out what was refused, nor one key another."""
+"""Rows of one key and outcome, at most: the oldest are deleted. Successes never displace refusals, nor one key another."""
 MOST_WAITING = 10_000
-"""Rows in memory, while the database is away; new ones are not counted beyond."""
+"""Rows in memory while the database is away, at most; further ones are not counted."""
 KEY_LENGTH = 16
-"""Characters of a key's id. Of an integration's, which is longer, its last ones stand in the log."""
+"""Characters of an id in the log: of a longer one, an integration's, the last ones."""
 STATES = ("accepted", "partly refused", "refused")
-"""What became of the events of a delivery: all taken, some, none."""
+"""States of a delivery: all, some or none of its events were accepted."""
 REFUSED = STATES[2]
 READ = ("accepted", "partly_refused", "refused")
-"""Outcomes of bodies that were read; every other one is the code of a problem."""
+"""Outcomes of bodies that could be read; every other outcome is an error code."""
 
 deliveries = sa.Table(
     "deliveries", metadata,
@@ -56,7 +56,7 @@ deliveries = sa.Table(
     sa.Index("deliveries_newest", "minute"),
     sa.Index("deliveries_of_tenant", "tenant", "minute"),
 )  # fmt: skip
-"""One row per key, origin, outcome, minute and reason; `field` is the first one's. Key and tenant are empty where not known."""
+"""One row for each key, origin, outcome, minute and reason; `field` is the first one's. Unknown keys and tenants are empty."""
 _COUNTS = ("bodies", "bytes", "accepted", "duplicates", "corrected", "rejected")
 _NAMED = tuple(column.name for column in deliveries.primary_key)
 _NEWEST_FIRST = tuple(deliveries.c[name] for name in ("minute", "key", "origin", "outcome", "reason"))
@@ -66,10 +66,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Delivery:
-    """One body that was sent: whose, what was answered, and what became of its events.
+    """A body that was sent: its key, the answer, and the outcome of its events.
 
-    `outcome` is accepted, partly_refused, refused (every event of it), or the code of the problem that it was answered with.
-    `reason` and `field` are those of the first refused event, or `errors.REASONS` of a problem.
+    `outcome`: accepted, partly_refused, refused (all of its events), or the code of the error response. `reason` and `field`: those
+    of the first refused event, or one of `errors.REASONS`.
     """
 
     status: int
@@ -105,9 +105,9 @@ class Deliveries:
         database.make(deliveries)
 
     def note(self, delivery: Delivery) -> None:
-        """Count a delivery in the present minute. Takes microseconds and never fails."""
+        """Count a delivery in the current minute. Takes microseconds and never fails."""
         minute = utc_naive(self._clock()).replace(second=0, microsecond=0)
-        field = delivery.field if delivery.field in FIELDS else ""  # else it is a word of the sender's
+        field = delivery.field if delivery.field in FIELDS else ""  # any other name is the sender's own text
         self._count([{**vars(delivery), "field": field, "minute": minute, "bodies": 1}])
 
     def _count(self, rows: Iterable[Row]) -> None:
@@ -122,18 +122,16 @@ class Deliveries:
                     self._waiting[name] = row
 
     def write(self) -> None:
-        """Add what was counted since to the database, and delete what is too old or too much there.
+        """Add the counts in memory to the database, and delete old and surplus rows there.
 
-        All that was noted before is there when it returns. Raises DatabaseUnavailableError; what was counted waits for the next
-        time then.
+        Everything noted before the call is stored when it returns. Raises DatabaseUnavailableError: counts then wait for the next
+        call.
         """
         with self._turn:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             if waiting:
-                self._add(
-                    [waiting[name] for name in sorted(waiting)]
-                )  # in one order: processes never lock each other out
+                self._add([waiting[name] for name in sorted(waiting)])  # in one order: processes cannot deadlock
 
     def _add(self, rows: list[Row]) -> None:
         groups = {(row["key"], row["outcome"]) for row in rows}
@@ -147,17 +145,17 @@ class Deliveries:
             raise
 
     def latest(self, key: str) -> list[Latest]:
-        """Return of each outcome of a key when it was last, the newest first. What this process counted is written before."""
+        """Return the newest minute of each outcome of a key, newest first. Writes this process's counts first."""
         self.write()
         query = sa.select(deliveries).where(deliveries.c.key == key).order_by(*(c.desc() for c in _NEWEST_FIRST))
-        found: dict[str, Latest] = {}
+        newest: dict[str, Latest] = {}
         with self._database.read() as con:
             for row in con.execute(query):
-                found.setdefault(row.outcome, Latest(row.outcome, row.minute, row.reason))
-        return list(found.values())
+                newest.setdefault(row.outcome, Latest(row.outcome, row.minute, row.reason))
+        return list(newest.values())
 
     def unread(self, since: datetime) -> list[Row]:
-        """Return the rows, from a moment (aware) on, of bodies that were not read. What this process counted is written before."""
+        """Return the rows since a time (aware) of bodies that could not be read. Writes this process's counts first."""
         self.write()
         query = sa.select(deliveries).where(deliveries.c.minute >= utc_naive(since), deliveries.c.outcome.not_in(READ))
         with self._database.read() as con:
@@ -166,9 +164,9 @@ class Deliveries:
     def page(
         self, tenant: str | None = None, state: str | None = None, cursor: str | None = None, limit: int = 50
     ) -> tuple[list[Row], str | None]:
-        """Return the newest rows, of all or one tenant, in one of STATES or all, and the cursor of the page after.
+        """Return the newest rows, of one tenant or all, in one of STATES or all, and the cursor of the next page.
 
-        What this process counted is written before. Raises BadInputError, BadRequestError.
+        Writes this process's counts first. Raises BadInputError, BadRequestError.
         """
         self.write()
         newest = (column.desc() for column in _NEWEST_FIRST)
@@ -180,17 +178,17 @@ class Deliveries:
         if place := place_of(cursor, str, str, str, str, str):
             query = query.where(sa.tuple_(*_NEWEST_FIRST) < (_minute(place[0]), *place[1:]))
         with self._database.read() as con:
-            found = [dict(row._mapping) for row in con.execute(query)]
-        return cut(found, limit, lambda row: (row["minute"].isoformat(), *(row[c.name] for c in _NEWEST_FIRST[1:])))
+            rows = [dict(row._mapping) for row in con.execute(query)]
+        return cut(rows, limit, lambda row: (row["minute"].isoformat(), *(row[c.name] for c in _NEWEST_FIRST[1:])))
 
 
 def state_of(outcome: str) -> str:
-    """Return which of STATES an outcome is."""
+    """Return the state (of STATES) of an outcome."""
     return {"accepted": STATES[0], "partly_refused": STATES[1]}.get(outcome, STATES[2])
 
 
 def why_refused(outcome: str, reason: str) -> str:
-    """Say why a delivery was refused: of a problem what it means, of events the reason of the first."""
+    """Return why a delivery was refused: the meaning of an error code, or the reason of the first event."""
     meant = {
         error.code: error().message
         for error in vars(errors).values()
@@ -211,11 +209,11 @@ def _minute(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
-        raise BadRequestError("this cursor is not the 'next' of a page before") from None
+        raise BadRequestError("this cursor is not the 'next' of an earlier page") from None
 
 
 def _adding(dialect: str) -> sa.Insert:
-    """Return what adds the counts of a row to those that are there, whoever else does."""
+    """Return the statement that adds a row's counts to the stored ones, safely for several processes."""
     insert: Any = (sqlite if dialect == "sqlite" else postgresql).insert(deliveries)
     sums = {name: deliveries.c[name] + insert.excluded[name] for name in _COUNTS}
     adding: sa.Insert = insert.on_conflict_do_update(index_elements=_NAMED, set_=sums)
@@ -223,7 +221,7 @@ def _adding(dialect: str) -> sa.Insert:
 
 
 def _beyond() -> sa.Delete:
-    """Return what deletes the rows of a key and outcome beyond MOST_ROWS."""
-    mine = deliveries.c.key == sa.bindparam("of_key"), deliveries.c.outcome == sa.bindparam("of_outcome")
-    newest = sa.select(deliveries.c.minute).where(*mine).order_by(deliveries.c.minute.desc())
-    return deliveries.delete().where(*mine, deliveries.c.minute <= newest.limit(1).offset(MOST_ROWS).scalar_subquery())
+    """Return the statement that deletes rows of a key and outcome beyond MOST_ROWS."""
+    same = deliveries.c.key == sa.bindparam("of_key"), deliveries.c.outcome == sa.bindparam("of_outcome")
+    newest = sa.select(deliveries.c.minute).where(*same).order_by(deliveries.c.minute.desc())
+    return deliveries.delete().where(*same, deliveries.c.minute <= newest.limit(1).offset(MOST_ROWS).scalar_subquery())

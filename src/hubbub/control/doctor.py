@@ -1,4 +1,4 @@
-"""Look an installation over: what an operator should know before users do, and what to do about it."""
+"""Check an installation: problems that an operator should know before users do, and what to do about them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hubbub.settings import Settings
 from hubbub.storage.store import Store
 
 MOST = 1000
-"""More than so many of a kind are not counted."""
+"""Counts stop at this number."""
 
 SHOWN = 5
-"""So many of a kind are named."""
+"""Items of a kind that are named."""
 
 LATELY = 7
-"""Days that what was refused, and jobs that failed, are something to look at; before that they are history."""
+"""Days for which refused records and failed jobs are reported."""
 
 PATIENCE = 300
-"""Seconds after which a batch has waited too long in the log; while a server runs it takes about one."""
+"""Seconds after which a batch waits too long in the log; with a running server it takes about one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that was looked at: whether it is well, what was found, and what to do where it is not."""
+    """A check: whether it passed, what was found, and what to do if it failed."""
 
     check: str
     ok: bool
@@ -44,10 +44,10 @@ def doctor(
     jobs: Callable[[float], Mapping[str, int] | None],
     now: float,
 ) -> list[Check]:
-    """Return what was looked at. Everything is read, nothing changed. `lost` names gaps of sources.
+    """Return all checks; changes nothing. `lost`: sentences about gaps of sources.
 
-    `jobs` says how many jobs (up to `MOST`) ended since a moment (seconds since 1970) in the ways that need somebody, by way;
-    None when there never was a job. `now` is in seconds since 1970.
+    `jobs` returns how many jobs (up to `MOST`) ended since a time (seconds since 1970) in a state that needs a person, by state;
+    None when there never was a job. `now`: seconds since 1970.
     """
     since = now - LATELY * 86_400
     free = shutil.disk_usage(settings.data).free >> 20
@@ -63,7 +63,7 @@ def doctor(
     broken = integrations.page(state=("broken", "degraded"), limit=MOST)
     rows = [
         _row("store", True, f"{events} events of {owners} tenants in {store.facts.name}", ""),
-        _row("tenants", tenants > 0, f"{tenants} tenants", "make one: hubbub tenants add NAME --zone ZONE"),
+        _row("tenants", tenants > 0, f"{tenants} tenants", "create one: hubbub tenants add NAME --zone ZONE"),
         _row(
             "disk", free > settings.free_floor_mb, f"{free} MiB free",
             f"free space: below {settings.free_floor_mb} MiB events are refused",
@@ -80,7 +80,7 @@ def doctor(
             "quarantine", not lately,
             f"{lately} records refused in the last {LATELY} days" + (f", for example {example}" if lately else "")
             + f"; {refused} are kept",
-            "hubbub quarantine list --tenant NAME, mend the sender, then: hubbub quarantine replay",
+            "hubbub quarantine list --tenant NAME, correct the sender, then: hubbub quarantine replay",
         ),
         _row(
             "integrations", not broken, _some([f"{i.id} of {i.tenant}: {i.reason}" for i in broken], "integrations to mend"),
@@ -88,68 +88,70 @@ def doctor(
         ),
         _row(
             "coverage", not lost, _some(lost, "gaps of sources"),
-            "hubbub coverage says which days; what can be fetched comes in the next night",
+            "hubbub coverage lists the days; the next night fetches what it can",
         ),
     ]  # fmt: skip
     return [*rows, *_jobs(lambda: jobs(since))]
 
 
 def _jobs(ended: Callable[[], Mapping[str, int] | None]) -> list[Check]:
-    """See that no job waits for somebody, and that their database is whole."""
+    """Check that no job waits for a person, and that the jobs' database is whole."""
     try:
         ways = ended()
     except (StoreDamagedError, *NOT_NOW) as error:
-        return [_row("jobs", False, error.message, "restore it, or delete it: schedules begin with their next moment")]
+        return [
+            _row("jobs", False, error.message, "restore it, or delete it: schedules then begin with their next tick")
+        ]
     if ways is None:
         return []
     some = [f"{_many(n)} {way}" for way, n in ways.items() if n]
-    found = ", ".join(some) or f"none is parked, none failed in the last {LATELY} days"
-    return [_row("jobs", not some, found, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
+    summary = ", ".join(some) or f"none is parked, none failed in the last {LATELY} days"
+    return [_row("jobs", not some, summary, "hubbub jobs list --state failed (or parked), then: hubbub jobs retry ID")]
 
 
 def _files(store: Store) -> Check:
-    """See that nobody else may read the folder's files."""
+    """Check that only the owner may read the folder's files."""
     ours = [
         file for file in store.folder.rglob("*") if file.is_file() and not file.is_relative_to(store.folder / "cache")
     ]
     open_ = sorted(str(file.relative_to(store.folder)) for file in ours if file.stat().st_mode & 0o077)
     return _row(
         "files", not open_, _some([f"{name} may be read by others" for name in open_], "open files"),
-        f"chmod 600 these files in {store.folder}, unless a program that you gave them to reads them",
+        f"chmod 600 these files in {store.folder}, unless another program is meant to read them",
     )  # fmt: skip
 
 
 def _identities(store: Store) -> Check:
-    """See that every event that was ever stored is known: what is not would be counted again."""
+    """Check the files of identities: events missing from them would count twice when resent."""
     known, bad = store.identities.standing()
     return _row(
-        "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events are known again when they are resent",
+        "identities", not bad, _some(bad, "damaged files") if bad else f"{known} events count once when they are resent",
         "restore the folder from a backup",
     )  # fmt: skip
 
 
 def _durable(store: Store) -> Check:
-    """See that what was acknowledged outlasts a power failure."""
+    """Check that acknowledged events survive a power failure."""
     bad = store.facts.concerns()
     return _row(
-        "durable", not bad, _some(bad, "settings of the server lose what was acknowledged") if bad else "commits are on disk",
+        "durable", not bad, _some(bad, "settings of the server may lose acknowledged events") if bad else "commits are on disk",
         "turn them on in postgresql.conf, for the database and for its user",
     )  # fmt: skip
 
 
 def _log(store: Store, now: float) -> Check:
-    """See that what was accepted does not wait in the log for long."""
+    """Check that accepted events do not wait in the log for long."""
     batches, oldest = store.log.standing()
     waits = now - oldest / 1e6 if oldest is not None else 0
     return _row(
         "log", waits < PATIENCE, f"{batches} batches, the oldest for {waits:.0f} s" if batches else "empty",
-        "hubbub refresh says what is in the way; events are safe meanwhile",
+        "run 'hubbub refresh' to see what prevents it; events are safe meanwhile",
     )  # fmt: skip
 
 
-def _some(found: list[str], what: str) -> str:
-    """Name the first of what was found, and say how many there are."""
-    return f"{_many(len(found))} {what}" + "".join(f"; {one}" for one in found[:SHOWN])
+def _some(problems: list[str], what: str) -> str:
+    """Return the number of problems and the first of them as a text."""
+    return f"{_many(len(problems))} {what}" + "".join(f"; {problem}" for problem in problems[:SHOWN])
 
 
 def _many(count: int) -> str:

@@ -1,7 +1,7 @@
-"""The encryption: texts that lie encrypted in the control database, and the key files beside it.
+"""Encryption of texts in the control database, and the key files beside it.
 
-AES-256-GCM with a nonce of its own per text. The owner (tenant and id) is bound into each, so that a sealed text that is
-moved to another row does not open there.
+AES-256-GCM with a nonce for each text. The owner (tenant and id) is authenticated with it, so that a sealed text that is moved to
+another row cannot be opened there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NONCE = 12
 
 
 def key_file(path: Path) -> bytes:
-    """Return the 32 bytes kept in a file that only its owner may read; made when absent, whole or not at all.
+    """Return the 32 bytes of a key file that only its owner may read; creates it atomically when missing.
 
     Raises StoreDamagedError.
     """
@@ -35,23 +35,23 @@ def key_file(path: Path) -> bytes:
         draft.unlink()
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii"))
-    except ValueError:  # bytes that are no text are one, too
+    except ValueError:  # bytes that are no text raise one too
         key = b""
     if len(key) != 32:
         raise StoreDamagedError(
-            f"{path} is damaged: it does not hold 64 hexadecimal digits; restore it from a backup, or, when it is lost, delete "
+            f"{path} is damaged: it does not hold 64 hexadecimal digits; restore it from a backup, or, if it is lost, delete "
             "it and see 'hubbub rebind --help'"
         )
     return key
 
 
 def derived_key(secret: str, use: str) -> bytes:
-    """Return the 32 bytes for one use that all processes with the same secret key (hexadecimal) have."""
+    """Return the 32 bytes for one use, derived from a secret key (hexadecimal); the same in every process."""
     return hmac.new(bytes.fromhex(secret), f"hubbub {use}".encode(), hashlib.sha256).digest()
 
 
 class Encryption:
-    """Seals and opens texts with one key: the given one (64 hexadecimal digits), or that of the data folder."""
+    """Seals and opens texts with one key: `key` (64 hexadecimal digits), or that of the data folder."""
 
     def __init__(self, folder: Path, key: str = "") -> None:
         self._cipher = AESGCM(bytes.fromhex(key) if key else key_file(folder / "secret.key"))
@@ -62,7 +62,7 @@ class Encryption:
         return nonce + self._cipher.encrypt(nonce, text.encode(), _bound(owner))
 
     def open(self, sealed: bytes, *owner: str) -> str:
-        """Decrypt what was sealed for this owner. Raises BadSettingError when the key is another one."""
+        """Decrypt a text sealed for this owner. Raises BadSettingError for another key."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound(owner)).decode()
         except InvalidTag:

@@ -1,7 +1,7 @@
-"""Which contacts were erased: that it can be shown, and that what was erased does not come back.
+"""Erased contacts: the proof of an erasure, and the filter that keeps erased events out.
 
-An id is kept as a keyed digest alone. What a contact did until its erasure is known again by the digest of its id; events that
-only named it, by that of their source and id. What the contact does from then on is taken like anybody's.
+Only keyed digests are stored. A contact's events until its erasure are recognized by the digest of its id, other events that named
+it by the digest of their source and id. Later events of the contact are accepted as usual.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ erasures = sa.Table(
     sa.Column("until", sa.DateTime, nullable=False),
     sa.Column("counts", sa.Text, nullable=True),
 )  # fmt: skip
-"""One row per erasure. Events of the contact from before `until` are not taken; `counts` is null until it is done."""
+"""One row for each erasure. Events of the contact before `until` are refused; `counts` is null until it is done."""
 erased_events = sa.Table(
     "erased_events", metadata,
     sa.Column("event", sa.LargeBinary(DIGEST), primary_key=True),
@@ -39,7 +39,7 @@ erased_events = sa.Table(
 
 
 class Incoming(Protocol):
-    """What is looked at of an event that comes in."""
+    """The fields of an incoming event that are checked."""
 
     id: str | None
     source: str | None
@@ -55,27 +55,27 @@ class Erasure:
     tenant: str
     """The tenant."""
     contact: str
-    """A digest of the contact's id, made with this installation's own key."""
+    """A digest of the contact's id, made with this installation's key."""
     at: datetime
     """When it began."""
     counts: Mapping[str, int] | None
-    """What it took out; null: it is not done."""
+    """Number of deleted rows by kind; null: it is not done."""
 
 
 @dataclass(frozen=True)
 class Erased:
-    """What of one tenant was erased and is not taken again."""
+    """What was erased of a tenant and is refused."""
 
     digest: Callable[[str, str], bytes]
     contacts: Mapping[bytes, datetime]
     events: frozenset[bytes]
 
     def person(self, id_: str) -> bool:
-        """Say whether a contact of this id was erased, whatever it does now."""
+        """Whether a contact with this id was ever erased."""
         return bool(self.contacts) and self.digest("contact", id_) in self.contacts
 
     def holds(self, event: Incoming, when: datetime, source: str) -> bool:
-        """Say whether an event (its time UTC without zone, its source or the default one) was erased, or is from before."""
+        """Whether an event (`when`: UTC without zone; `source`: its own or the default) was erased or precedes an erasure."""
         if event.contact_id:
             until = self.contacts.get(self.digest("contact", event.contact_id))
             if until is not None and when < until:
@@ -87,42 +87,42 @@ class Erasures:
     """Erasures of an installation. May be used from any thread."""
 
     def __init__(self, database: Database, key: bytes, changes: Callable[[], int]) -> None:
-        """`key` makes digests; `changes` returns another number whenever tenants, or what was erased, may be others."""
+        """`key` makes digests; `changes` returns a number that differs after a change of tenants or erasures."""
         self._database, self._key, self._changes = database, key, changes
         self._known: tuple[int, dict[str, Erased]] = (-1, {})
         database.make(erasures, erased_events)
 
     def digest(self, tenant: str, kind: str, text: str) -> bytes:
         """Return the digest of a contact's id, or of an event's source and id."""
-        named = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # what is looked at may not be checked yet
+        named = f"{tenant}\0{kind}\0{text}".encode("utf-8", "surrogatepass")  # the event may not be validated yet
         return hashlib.blake2b(named, key=self._key, digest_size=DIGEST).digest()
 
     def contact(self, tenant: str, contact: str) -> str:
-        """Return the digest under which a contact is kept, as text."""
+        """Return a contact's digest as text."""
         return self.digest(tenant, "contact", contact).hex()
 
     def begin(self, tenant: str, contact: str, at: datetime, until: datetime, events: Iterable[tuple[str, str]]) -> str:
-        """Note an erasure that begins and return its id. From now on nothing of it is taken any more: no event of the contact from
-        before `until` (UTC without zone), and none of these by source and id. Others hear of it with the next key they check.
+        """Note the beginning of an erasure; returns its id. From now on events of the contact before `until` (UTC without zone) and
+        these events by source and id are refused; in other processes from the next key they check.
         """
         id_ = f"era_{secrets.token_hex(12)}"
         with self._database.write() as con:
             for source, event in events:
-                one = self.digest(tenant, "event", f"{source}\0{event}")
-                con.execute(erased_events.delete().where(erased_events.c.event == one))
-                con.execute(erased_events.insert().values(event=one, tenant=tenant))
+                digest = self.digest(tenant, "event", f"{source}\0{event}")
+                con.execute(erased_events.delete().where(erased_events.c.event == digest))
+                con.execute(erased_events.insert().values(event=digest, tenant=tenant))
             values = {"id": id_, "tenant": tenant, "contact": self.contact(tenant, contact)}
             con.execute(erasures.insert().values(**values, at=at.astimezone(UTC).replace(tzinfo=None), until=until))
             count_change(con)
         return id_
 
     def done(self, id_: str, counts: Mapping[str, int]) -> None:
-        """Note what an erasure came to."""
+        """Note the counts of a finished erasure."""
         with self._database.write() as con:
             con.execute(erasures.update().where(erasures.c.id == id_).values(counts=json.dumps(dict(counts))))
 
     def of(self, tenant: str) -> Erased | None:
-        """Return what of a tenant is not taken again, or None."""
+        """Return what was erased of a tenant, or None."""
         changes = self._changes()
         if self._known[0] != changes:
             self._known = changes, self._read()
@@ -147,7 +147,7 @@ class Erasures:
     def page(
         self, tenant: str, contact: str | None = None, after: tuple[datetime, str] | None = None, limit: int = 100
     ) -> list[Erasure]:
-        """Return a tenant's erasures, oldest first, or those of one contact: at most `limit`, begun `after` a moment and id."""
+        """Return a tenant's erasures, oldest first, or those of one contact: at most `limit`, begun `after` a (time, id)."""
         query = sa.select(erasures).where(erasures.c.tenant == tenant).order_by(erasures.c.at, erasures.c.id)
         if contact is not None:
             query = query.where(erasures.c.contact == self.contact(tenant, contact))

@@ -1,7 +1,7 @@
-"""What was answered under an Idempotency-Key, so that a request sent again is answered again and not done again.
+"""Answers by Idempotency-Key, so that a repeated request gets the same answer and is not done twice.
 
-A request claims its key with a row before it begins, and leaves its answer there when it went well; one that failed gives its key
-back. Rows live a day and are pruned as new ones come. Keys are kept as digests, answers encrypted.
+A request claims its key with a row before it begins, and stores its answer there on success; a failed request releases its key.
+Rows live a day and are pruned when new ones are added. Keys are stored as digests, answers encrypted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hubbub.model.plain import plain
 
 KEPT = timedelta(hours=24)
 CLAIMED = timedelta(minutes=5)
-"""After which a claim without an answer counts as left behind by a process that died; the next request does it again."""
+"""After it a claim without an answer counts as left by a dead process, and the next request does the work."""
 MOST_KEYS = 10_000
-"""Keys of one tenant within a day."""
+"""Keys of one tenant within a day, at most."""
 LARGEST_ANSWER = 1 << 20
-"""Characters; a larger answer is not kept, and its request is done again."""
+"""Characters; a larger answer is not stored, and its request is done again."""
 
 repeats = sa.Table(
     "repeats", metadata,
@@ -47,43 +47,43 @@ class Idempotency:
     def once(
         self, owner: str, key: str, fingerprint: str, work: Callable[[], Any], hide: Iterable[str] = ()
     ) -> tuple[Any, bool]:
-        """Do `work` and return its answer, or as JSON that of the request that did it before; and whether it was done before.
+        """Return the answer of `work`, or an earlier request's answer as JSON; and whether it was repeated.
 
-        `fingerprint` says what is asked for. Fields named in `hide` are shown once and not kept: they come back as None.
-        Raises KeyReusedError when the key was used for something else, RequestRunningError while that is still being done,
+        `fingerprint` identifies the request. Fields in `hide` are not stored: a repeated answer has None there.
+        Raises KeyReusedError when the key was used for another request, RequestRunningError while the first is running,
         RateLimitedError for too many keys, and what `work` raises.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         claimed = self._claim(owner, name, fingerprint)
         if not isinstance(claimed, datetime):
             return json.loads(self._encryption.open(claimed, owner, name)), True
-        mine = _row(owner, name), repeats.c.created_at == claimed
+        claim = _row(owner, name), repeats.c.created_at == claimed
         try:
             answer = work()
         except BaseException:
             with self._database.write() as con:
-                con.execute(repeats.delete().where(*mine))
+                con.execute(repeats.delete().where(*claim))
             raise
-        told = json.dumps({field: None if field in hide else value for field, value in plain(answer).items()})
+        text = json.dumps({field: None if field in hide else value for field, value in plain(answer).items()})
         with self._database.write() as con:
-            if len(told) > LARGEST_ANSWER:
-                con.execute(repeats.delete().where(*mine))
+            if len(text) > LARGEST_ANSWER:
+                con.execute(repeats.delete().where(*claim))
             else:
-                con.execute(repeats.update().where(*mine).values(answer=self._encryption.seal(told, owner, name)))
+                con.execute(repeats.update().where(*claim).values(answer=self._encryption.seal(text, owner, name)))
         return answer, False
 
     def forget(self, owners: Iterable[str], names: Callable[[str], bool]) -> int:
-        """Forget the answers of these owners whose JSON text says yes to `names`; returns how many."""
+        """Delete the answers of these owners whose JSON text matches `names`; returns how many."""
         gone = 0
         with self._database.write() as con:
-            kept = sa.select(repeats).where(repeats.c.owner.in_(list(owners)), repeats.c.answer.is_not(None))
-            for row in con.execute(kept).all():
+            answered = sa.select(repeats).where(repeats.c.owner.in_(list(owners)), repeats.c.answer.is_not(None))
+            for row in con.execute(answered).all():
                 if names(self._encryption.open(bytes(row.answer), row.owner, row.key)):
                     gone += con.execute(repeats.delete().where(_row(row.owner, row.key))).rowcount
         return gone
 
     def _claim(self, owner: str, name: str, fingerprint: str) -> datetime | bytes:
-        """Return when this request claimed the key, or the answer of the one that had it before."""
+        """Return the time of this request's claim, or the sealed answer of an earlier request."""
         moment = now()
         try:
             with self._database.write() as con:
@@ -98,10 +98,10 @@ class Idempotency:
             return self._claimed(owner, name, fingerprint, moment)
 
     def _claimed(self, owner: str, name: str, fingerprint: str, moment: datetime) -> datetime | bytes:
-        """The same, of a key that somebody has."""
+        """The same, for a key that was claimed before."""
         with self._database.write() as con:
             row = self._find(con, owner, name)
-            if row is None:  # it failed just now and gave the key back
+            if row is None:  # the other request failed just now and released the key
                 raise RequestRunningError
             if row.fingerprint != fingerprint:
                 raise KeyReusedError

@@ -1,8 +1,8 @@
-"""One installation: control data, the folder's events and its keys know each other, and strangers are refused by name.
+"""The installation's id: it binds control data, the folder's events and the keys, and refuses others by name.
 
-Tenants are numbers in the folder and names in the control database. With another control database the next tenant would get the
-number, and so the events, of somebody else. So both hold one id. Both also hold a mark, a moment that is renewed now and then: an
-older copy of one of them has an older mark than the other. The control database holds digests of the keys beside it.
+Tenants are numbers in the folder and names in the control database: with another control database a new tenant could get the
+number, and so the events, of another one. So both hold the same id. Both also hold a mark, a time that is renewed now and then, by
+which an older copy is recognized. The control database also holds digests of the keys.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ installation = sa.Table(
     sa.Column("pepper", sa.String(64), nullable=False),
     sa.Column("secret", sa.String(64), nullable=False),
 )  # fmt: skip
-"""One row. `next_mark` is written before the folder's mark is renewed: a process that dies between the two harms nothing."""
+"""One row. `next_mark` is written before the folder's mark is renewed, so that a crash between the two is harmless."""
 
 RENEWED = timedelta(hours=1)
 KEYS = {"pepper": "API keys and erasures", "secret": "stored tokens and texts"}
@@ -46,7 +46,7 @@ KEYS = {"pepper": "API keys and erasures", "secret": "stored tokens and texts"}
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the two says: its installation's id (None: never bound), its marks, its highest tenant number."""
+    """The folder or the control database: its installation's id (None: never bound), marks, highest tenant number."""
 
     id: str | None
     marks: tuple[int, ...]
@@ -54,7 +54,7 @@ class Side:
 
 
 def digests(pepper: bytes, folder: Path, secret: str) -> dict[str, str]:
-    """Return what is kept of the keys: of the pepper (any bytes derived from it), and of the key that encrypts."""
+    """Return the digests of the keys: of the pepper (any bytes derived from it), and of the encryption key."""
     sealing = bytes.fromhex(secret) if secret else key_file(folder / "secret.key")
     return {
         name: hmac.new(key, f"hubbub installation {name}".encode(), hashlib.sha256).hexdigest()
@@ -63,7 +63,7 @@ def digests(pepper: bytes, folder: Path, secret: str) -> dict[str, str]:
 
 
 def bind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock) -> str:
-    """Check that folder, control database and keys belong together, bind what is new, and return the installation's id.
+    """Check that folder, control database and keys belong together, and bind new ones; returns the installation's id.
 
     Raises WrongInstallationError.
     """
@@ -71,7 +71,7 @@ def bind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock
     with database.read() as con, store.facts.read() as reading:
         control, folder = _control(con), _folder(reading, store)
     if control.id is None or control.id != folder.id or not set(control.marks) & set(folder.marks):
-        # looked at again while nobody else opens the folder: what was read may have been half of a change
+        # check again under a lock: the values above may have been read in the middle of a change
         with store.facts.write() as writing, database.write() as con:
             control, folder = _control(con), _folder(writing, store)
             _check(control, folder, store.folder)
@@ -90,7 +90,7 @@ def bind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock
 
 
 def renew(store: Store, database: Database, clock: Clock) -> None:
-    """Give both sides a new mark, so that copies made until now are known to be older."""
+    """Renew the mark of both sides, so that earlier copies are recognized as older."""
     mark = micros(clock())
     with store.facts.write() as writing:
         with database.write() as con:
@@ -101,7 +101,7 @@ def renew(store: Store, database: Database, clock: Clock) -> None:
 
 
 def align(folder: Path) -> None:
-    """Give both sides of a copied folder one mark, since they were copied one after the other."""
+    """Set the same mark on both sides of a copied folder, since they were copied one after the other."""
     with closing(sqlite3.connect(folder / "control.db")) as control, control:
         (mark,) = control.execute("SELECT mark FROM installation").fetchone()
         control.execute("UPDATE installation SET next_mark = NULL")
@@ -110,9 +110,9 @@ def align(folder: Path) -> None:
 
 
 def rebind(store: Store, database: Database, keys: Mapping[str, str], clock: Clock) -> str:
-    """Make folder, control database and keys belong together from now on, whatever they were; returns the new id.
+    """Bind folder, control database and keys under a new id, whatever they were bound to; returns the id.
 
-    Numbers of tenants that the control database does not know are never given to anybody.
+    Tenant numbers of the folder that the control database does not know are never used again.
     """
     database.make(tenants, installation)
     with store.facts.write() as writing, database.write() as con:
@@ -125,12 +125,12 @@ def rebind(store: Store, database: Database, keys: Mapping[str, str], clock: Clo
 
 
 def reserve(con: sa.Connection, number: int) -> None:
-    """Give no tenant a number up to this one."""
+    """Never give a tenant a number up to this one."""
     if number < 1:
         return
     if con.dialect.name == "sqlite":
-        there = sa.text("UPDATE sqlite_sequence SET seq = max(seq, :n) WHERE name = 'tenants'")
-        if not con.execute(there, {"n": number}).rowcount:
+        raise_number = sa.text("UPDATE sqlite_sequence SET seq = max(seq, :n) WHERE name = 'tenants'")
+        if not con.execute(raise_number, {"n": number}).rowcount:
             con.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES ('tenants', :n)"), {"n": number})
     else:
         con.execute(
@@ -150,24 +150,24 @@ def _control(con: sa.Connection) -> Side:
 
 
 def highest_number(con: sa.Connection) -> int:
-    """Return the highest number that a tenant ever had here."""
+    """Return the highest number ever given to a tenant."""
     if con.dialect.name == "sqlite":
-        given = con.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'tenants'")).scalar()
+        counter = con.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'tenants'")).scalar()
     else:
-        given = con.execute(
+        counter = con.execute(
             sa.text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tenants_no_seq")
         ).scalar()
-    there = con.execute(sa.select(sa.func.max(tenants.c.no))).scalar()
-    return max(given or 0, there or 0)
+    highest = con.execute(sa.select(sa.func.max(tenants.c.no))).scalar()
+    return max(counter or 0, highest or 0)
 
 
 def _folder(reading: Transaction, store: Store) -> Side:
-    said = dict(reading.rows("SELECT key, value FROM meta WHERE key IN ('installation', 'mark')"))
+    meta = dict(reading.rows("SELECT key, value FROM meta WHERE key IN ('installation', 'mark')"))
     stored = [
         reading.value(f"SELECT max(tenant) FROM {table}") or 0 for table in ("event", "episode", "quarantine", "kept")
     ]
-    marks = (int(said["mark"]),) if "mark" in said else ()
-    return Side(said.get("installation"), marks, max(store.log.highest_tenant(), *stored))
+    marks = (int(meta["mark"]),) if "mark" in meta else ()
+    return Side(meta.get("installation"), marks, max(store.log.highest_tenant(), *stored))
 
 
 def _write(con: sa.Connection, writing: Transaction, bound: Side, keys: Mapping[str, str]) -> None:
@@ -203,7 +203,7 @@ def _check(control: Side, folder: Side, path: Path) -> None:
     if control.id == folder.id and not set(control.marks) & set(folder.marks):
         older = "the control database" if max(control.marks, default=0) < max(folder.marks, default=0) else f"{path}"
         raise WrongInstallationError(
-            f"{older} is an older copy than what it belongs to: restore both from one backup, or, when that is lost, see "
+            f"{older} is an older copy than its counterpart: restore both from one backup, or, if that is lost, see "
             "'hubbub rebind --help'"
         )
 
@@ -213,8 +213,8 @@ def _check_keys(row: sa.Row[tuple[object, ...]], keys: Mapping[str, str], path: 
         if getattr(row, name) != keys[name]:
             file = "pepper" if name == "pepper" else "secret.key"
             raise WrongInstallationError(
-                f"{path / file}, or the setting secret_key, is not the key under which this installation keeps {guarded}: bring "
-                "back the former one, or, when that is lost, see 'hubbub rebind --help'"
+                f"{path / file}, or the setting secret_key, is not the key of this installation's {guarded}: restore "
+                "the former one, or, if that is lost, see 'hubbub rebind --help'"
             )
 
 
@@ -222,5 +222,5 @@ def _check_numbers(control: int, folder: int, path: Path) -> None:
     if folder > control:
         raise WrongInstallationError(
             f"{path} holds events of tenant number {folder}, the control database knows {control} tenants: it is an older copy; "
-            "restore both from one backup, or, when that is lost, see 'hubbub rebind --help'"
+            "restore both from one backup, or, if that is lost, see 'hubbub rebind --help'"
         )

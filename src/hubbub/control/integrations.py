@@ -1,8 +1,7 @@
 """Integrations: a tenant's accounts with other services, each with settings, encrypted secrets and a state.
 
-Ids grow with time, so that a page that begins after the last id of the page before misses none that was added meanwhile.
-Secrets have names, like token or signing_secret. They leave only through `secrets()` and `secret()`; nothing else here holds
-them in the clear.
+Ids grow with time, so that paging by id misses no integration added meanwhile. Secrets have names, like token or signing_secret.
+Only `secrets()` and `secret()` return them in the clear.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from hubbub.errors import BadInputError, NotFoundError
 
 State = Literal["active", "degraded", "paused", "broken"]
 STATES: tuple[State, ...] = ("active", "degraded", "paused", "broken")
-"""Degraded: it is fetched from, and a part of it cannot be read; broken: nothing can, until a person acts."""
+"""Degraded: it is fetched, but a part cannot be read; broken: nothing can, until a person acts."""
 FETCHED = ("active", "degraded")
-"""States in which an integration is fetched from."""
+"""States in which an integration is fetched."""
 MAX_SECRET = 4096
 MAX_SETTINGS = 16_384
 TRUSTED, MOST_FOUND = 1.0, 10_000
-"""Seconds for which an integration is known that was looked up by its address, and how many."""
+"""Seconds for which `find` caches an integration, and how many it caches."""
 TOKEN = "token"
-"""The secret that days are fetched with. Before version 0.3 it was the only one, and sealed without a name."""
+"""The secret for fetching days. Before version 0.3 it was the only one, and sealed without a name."""
 
 integrations = sa.Table(
     "integrations", metadata,
@@ -54,16 +53,15 @@ integrations = sa.Table(
     sa.Index("integrations_in_state", "state", "id"),
 )  # fmt: skip
 source_changes = sa.Table("source_changes", metadata, sa.Column("number", sa.BigInteger, nullable=False))
-"""One row: how often integrations, or what is known of their completeness, were changed, by whatever process."""
+"""One row: the number of changes of integrations or their coverage, by any process."""
 _SHOWN = [c for c in integrations.c if c.name != "secret"]
 
 
 @dataclass(frozen=True)
 class Integration:
-    """What is known of an integration; never its secrets, only their names.
+    """An integration without its secrets, but with their names.
 
-    `last_ok`: the latest day that was fetched whole. `since`: the first day that is to be fetched. `memory`: what its connector
-    remembers from one day to the next.
+    `last_ok`: the latest completely fetched day. `since`: the first day to fetch. `memory`: what its connector keeps between days.
     """
 
     id: str
@@ -93,7 +91,7 @@ class Integrations:
         self._begin_ledgers()
 
     def _begin_ledgers(self) -> None:
-        """Let integrations of versions that noted the latest day alone begin after it: what lies before is not known."""
+        """Let integrations of versions that stored only the latest day begin after it: earlier days are unknown."""
         without = integrations.c.since.is_(None)
         with self._database.read() as con:
             rows = con.execute(
@@ -114,20 +112,18 @@ class Integrations:
         secret: str | Mapping[str, str],
         since: date | None = None,
     ) -> Integration:
-        """Store an integration, active from now on, whose days are to be fetched from `since` on (today if None).
+        """Store an active integration whose days are fetched from `since` on (None: today).
 
-        `secret`: a token, or secrets by name.
-
-        Raises BadInputError for a secret or settings that cannot be kept.
+        `secret`: a token, or secrets by name. Raises BadInputError for an invalid secret, name or settings.
         """
         id_ = f"int_{time.time_ns() // 1_000:014x}{secrets.token_hex(3)}"
-        told = json.dumps(settings)
-        if len(told) > MAX_SETTINGS:
-            raise BadInputError(f"settings: {len(told)} characters, {MAX_SETTINGS} are allowed")
+        document = json.dumps(settings)
+        if len(document) > MAX_SETTINGS:
+            raise BadInputError(f"settings: {len(document)} characters, {MAX_SETTINGS} are allowed")
         if not name.isprintable() or len(name) > 200:
             raise BadInputError("name: at most 200 printable characters")
         values = {
-            "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": told, "state": "active",
+            "id": id_, "tenant": tenant, "provider": provider, "name": name, "settings": document, "state": "active",
             **self._sealed(_named(secret), tenant, id_), "created_at": now(), "changed_at": now(), "since": since or now().date(),
         }  # fmt: skip
         with self._database.write() as con:
@@ -136,7 +132,7 @@ class Integrations:
         return self.get(tenant, id_)
 
     def _sealed(self, secrets_: Mapping[str, str], tenant: str, id_: str) -> dict[str, Any]:
-        """Return the columns that keep secrets."""
+        """Return the columns of the secrets."""
         for name, secret in secrets_.items():
             if (
                 not secret
@@ -154,7 +150,7 @@ class Integrations:
         }
 
     def get(self, tenant: str, id_: str) -> Integration:
-        """Return an integration of a tenant. Raises NotFoundError, the same for none and for somebody else's."""
+        """Return an integration of a tenant. Raises NotFoundError, also for another tenant's."""
         with self._database.read() as con:
             row = con.execute(sa.select(integrations).where(_is(tenant, id_))).first()
         if row is None:
@@ -162,9 +158,9 @@ class Integrations:
         return _integration(row)
 
     def find(self, id_: str) -> Integration | None:
-        """Return an integration, whosever it is: for what is sent to its address, which names no tenant.
+        """Return an integration of any tenant, or None: for requests to its address, which names no tenant.
 
-        What was found is trusted for a second, unless this process changes it: bodies may come by the hundred.
+        Cached for TRUSTED seconds unless this process changes it: many bodies may come at once.
         """
         known = self._found.get(id_)
         if known is not None and known[0] > time.monotonic():
@@ -173,11 +169,11 @@ class Integrations:
             row = con.execute(sa.select(integrations).where(integrations.c.id == id_)).first()
         if row is None:
             return None
-        found = _integration(row)
+        integration = _integration(row)
         if len(self._found) >= MOST_FOUND:
             self._found.clear()
-        self._found[id_] = time.monotonic() + TRUSTED, found
-        return found
+        self._found[id_] = time.monotonic() + TRUSTED, integration
+        return integration
 
     def page(
         self,
@@ -187,9 +183,9 @@ class Integrations:
         after: str = "",
         limit: int = 100,
     ) -> list[Integration]:
-        """Return up to `limit` integrations, in one of these states, whose id comes after `after`, oldest first.
+        """Return up to `limit` integrations, in one of these states, with ids after `after`, oldest first.
 
-        Fewer than `limit` means that there are no more.
+        Fewer than `limit` means that no more follow.
         """
         query = sa.select(*_SHOWN).where(integrations.c.id > after).order_by(integrations.c.id).limit(limit)
         states = [state] if isinstance(state, str) else state
@@ -213,11 +209,11 @@ class Integrations:
         return self.secrets(integration).get(TOKEN, "")
 
     def pause(self, tenant: str, id_: str) -> Integration:
-        """Fetch nothing more until resumed."""
+        """Stop fetching until resumed."""
         return self._change(tenant, id_, state="paused")
 
     def resume(self, tenant: str, id_: str) -> Integration:
-        """Fetch again; what was wrong counts as mended, and what its connector remembers is forgotten."""
+        """Fetch again; clears its reason, action and its connector's memory."""
         return self._change(tenant, id_, state="active", reason="", action="", memory=None)
 
     def rotate(self, tenant: str, id_: str, secret: str | Mapping[str, str]) -> Integration:
@@ -242,7 +238,7 @@ class Integrations:
         self._found.pop(id_, None)
 
     def fetched(self, integration: Integration, day: date) -> None:
-        """Remember a day that was fetched whole, if it is the latest."""
+        """Store a completely fetched day as `last_ok` if it is the latest."""
         later = sa.or_(integrations.c.last_ok.is_(None), integrations.c.last_ok < day)
         with self._database.write() as con:
             con.execute(integrations.update().where(_is(integration.tenant, integration.id), later).values(last_ok=day))
@@ -250,10 +246,10 @@ class Integrations:
     def worked(
         self, integration: Integration, reason: str, action: str, memory: Mapping[str, Any], *, whole: bool
     ) -> None:
-        """Mark an integration that was fetched from as active, or where not all of it can be read as degraded.
+        """Mark a fetched integration as active, or as degraded where a part cannot be read.
 
-        `reason` and `action` say what is to be mended, `memory` is kept for its connector. One that was paused or broken meanwhile
-        stays so.
+        `reason` and `action`: the problem and what to do; `memory`: stored for its connector. One that was paused or broken
+        meanwhile stays so.
         """
         values = {
             "state": "active" if whole else "degraded", "reason": reason[:500], "action": action[:500],
@@ -268,7 +264,7 @@ class Integrations:
             count_change(con)
 
     def broken(self, integration: Integration, reason: str, action: str) -> None:
-        """Mark an integration that is fetched from as broken, unless it got another secret since it was read."""
+        """Mark a fetched integration as broken, unless its secret changed since it was read."""
         same = _is(integration.tenant, integration.id), integrations.c.secret == integration.sealed
         values = {"state": "broken", "reason": reason[:500], "action": action[:500], "changed_at": now()}
         with self._database.write() as con:
@@ -277,13 +273,13 @@ class Integrations:
 
 
 def count_change(con: sa.Connection) -> None:
-    """Tell other processes that integrations, or what is known of their completeness, were changed."""
+    """Count a change of integrations or their coverage for other processes."""
     if not con.execute(source_changes.update().values(number=source_changes.c.number + 1)).rowcount:
         con.execute(source_changes.insert().values(number=1))
 
 
 def changes(con: sa.Connection) -> int:
-    """Return how many changes there were."""
+    """Return the number of changes."""
     return con.execute(sa.select(source_changes.c.number)).scalar() or 0
 
 
@@ -296,12 +292,12 @@ def _is(tenant: str, id_: str) -> sa.ColumnElement[bool]:
 
 
 def _integration(row: sa.Row[Any]) -> Integration:
-    found = dict(row._mapping)
-    sealed = bytes(found.pop("secret", b""))
-    names = tuple((found["secret_names"] or TOKEN).split(","))
+    values = dict(row._mapping)
+    sealed = bytes(values.pop("secret", b""))
+    names = tuple((values["secret_names"] or TOKEN).split(","))
     read = {
-        "settings": json.loads(found["settings"]),
-        "memory": json.loads(found["memory"] or "{}"),
+        "settings": json.loads(values["settings"]),
+        "memory": json.loads(values["memory"] or "{}"),
         "secret_names": names,
     }
-    return Integration(**{**found, **read}, sealed=sealed)
+    return Integration(**{**values, **read}, sealed=sealed)

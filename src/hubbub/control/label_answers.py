@@ -1,4 +1,4 @@
-"""What a model answered about texts, by a keyed digest, so that no text is paid for twice; and what was spent each day."""
+"""A model's answers by keyed digest of the text, so that no text is paid for twice; and the cost of each day."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ label_spending = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a tenant's labels cost on a day: calls, tokens read and written."""
+    """The cost of a tenant's labels on a day: calls, tokens read and written."""
 
     calls: int = 0
     tokens_in: int = 0
@@ -45,19 +45,19 @@ class LabelAnswers:
         database.make(label_answers, label_spending)
 
     def known(self, tenant: str, digests: Sequence[str]) -> dict[str, str | None]:
-        """Return the labels that were answered, by digest; None: none of them fitted."""
-        table, found = label_answers, dict[str, str | None]()
+        """Return the answered labels by digest; None: no label fitted."""
+        table, labels = label_answers, dict[str, str | None]()
         with self._database.read() as con:
             for start in range(0, len(digests), 500):
                 some = digests[start : start + 500]
                 query = sa.select(table.c.digest, table.c.label).where(
                     table.c.tenant == tenant, table.c.digest.in_(some)
                 )
-                found |= {row.digest: row.label for row in con.execute(query)}
-        return found
+                labels |= {row.digest: row.label for row in con.execute(query)}
+        return labels
 
     def put(self, tenant: str, answers: Mapping[str, str | None]) -> None:
-        """Keep answers, and forget those that are old."""
+        """Store answers, and delete old ones."""
         table = label_answers
         with self._database.write() as con:
             con.execute(table.delete().where(table.c.created_at < now() - KEPT))
@@ -74,16 +74,16 @@ class LabelAnswers:
         return Spent(*row) if row is not None else Spent()
 
     def claim(self, tenant: str, day: date, most: int) -> bool:
-        """Note one more call before it is made; False where `most` were made that day: then none may be."""
+        """Count a call before it is made; False if `most` were made that day: then do not call."""
         table = label_spending
-        mine = table.c.tenant == tenant, table.c.day == day
+        today = table.c.tenant == tenant, table.c.day == day
         with self._database.write() as con:
             done = con.execute(
-                table.update().where(*mine, table.c.calls < most).values(calls=table.c.calls + 1)
+                table.update().where(*today, table.c.calls < most).values(calls=table.c.calls + 1)
             ).rowcount
             if done:
                 return True
-            if con.execute(sa.select(table.c.calls).where(*mine)).first() is not None:
+            if con.execute(sa.select(table.c.calls).where(*today)).first() is not None:
                 return False
             con.execute(table.insert().values(tenant=tenant, day=day, calls=1, tokens_in=0, tokens_out=0))
         return True
@@ -91,7 +91,7 @@ class LabelAnswers:
     def note(self, tenant: str, day: date, tokens_in: int, tokens_out: int) -> None:
         """Note the tokens of a call."""
         table = label_spending
-        mine = table.c.tenant == tenant, table.c.day == day
+        today = table.c.tenant == tenant, table.c.day == day
         values = {"tokens_in": table.c.tokens_in + tokens_in, "tokens_out": table.c.tokens_out + tokens_out}
         with self._database.write() as con:
-            con.execute(table.update().where(*mine).values(values))
+            con.execute(table.update().where(*today).values(values))

@@ -1,4 +1,4 @@
-"""Classifiers that were trained for tenants, encrypted: their terms are words of the tenant's own texts. None is ever changed."""
+"""Trained classifiers of tenants, encrypted, since their terms are words of the tenant's texts. They never change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ label_classifiers = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A classifier without its body: for which set, how it did, and the newest example that it was made from."""
+    """A classifier without its body: its label set, its report, and the newest example it was trained on."""
 
     number: int
     label_set: str
@@ -47,7 +47,7 @@ class LabelClassifiers:
         database.make(label_classifiers)
 
     def put(self, tenant: str, label_set: str, body: bytes, report: Mapping[str, Any], last_example: int) -> int:
-        """Keep a classifier; returns its number."""
+        """Store a classifier; returns its number."""
         sealed = self._encryption.seal(base64.b64encode(body).decode(), tenant, label_set, "classifier")
         values = {
             "tenant": tenant, "label_set": label_set, "body": sealed, "report": json.dumps(report),
@@ -72,7 +72,7 @@ class LabelClassifiers:
             ]
 
     def body(self, tenant: str, number: int) -> bytes:
-        """Return a tenant's classifier. Raises NotFoundError, the same for none and for somebody else's."""
+        """Return a tenant's classifier. Raises NotFoundError, also for another tenant's."""
         table = label_classifiers
         query = sa.select(table.c.body, table.c.label_set).where(table.c.tenant == tenant, table.c.number == number)
         with self._database.read() as con:

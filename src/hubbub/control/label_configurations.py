@@ -1,6 +1,6 @@
-"""Versions of what a tenant labels: each change of its labels, rules or classifiers is one, and none is ever changed.
+"""Versions of a tenant's label configuration: each change of labels, rules or classifiers adds one; none ever changes.
 
-A version names the classifiers in use by the label set they are for.
+A version names the classifier in use for each label set.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ label_configurations = sa.Table(
 
 @dataclass(frozen=True)
 class Version:
-    """One version: the configuration as plain values, and the number of the classifier in use by label set.
+    """A version: the configuration as plain values, and label set -> number of the classifier in use.
 
-    Version 0 is what every tenant begins with; its `document` is empty.
+    Version 0 is every tenant's first; its `document` is empty.
     """
 
     number: int = 0
@@ -51,7 +51,7 @@ class LabelConfigurations:
         database.make(label_configurations)
 
     def current(self, tenant: str) -> Version:
-        """Return the version in force."""
+        """Return the current version."""
         return next(iter(self.versions(tenant, 1)), Version())
 
     def versions(self, tenant: str, limit: int = 100) -> list[Version]:
@@ -80,7 +80,7 @@ class LabelConfigurations:
         what: str,
         by: str,
     ) -> Version:
-        """Make the version after another one. Raises ConflictError when somebody else made it meanwhile."""
+        """Add the version after another one. Raises ConflictError when somebody else added it meanwhile."""
         values = {
             "tenant": tenant, "version": after.number + 1, "document": json.dumps(document),
             "classifiers": json.dumps(dict(classifiers)), "what": what[:500], "made_by": by[:200], "made_at": now(),
@@ -89,9 +89,7 @@ class LabelConfigurations:
             with self._database.write() as con:
                 con.execute(label_configurations.insert().values(values))
         except sa.exc.IntegrityError:
-            raise ConflictError(
-                "somebody changed these labels meanwhile: look at them again, then change them"
-            ) from None
+            raise ConflictError("somebody changed these labels meanwhile: read them again, then change them") from None
         return self.current(tenant)
 
     def tenants(self) -> list[str]:

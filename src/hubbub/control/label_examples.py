@@ -1,7 +1,7 @@
-"""What people said of messages: the label of a set, or that they skipped it. Classifiers are trained by these alone.
+"""Examples: labels that people gave messages, or that they skipped them. Classifiers are trained on these only.
 
-The text of each is kept here, encrypted, since whoever labels a message chose to keep it as an example: it outlives the message.
-It goes with its contact's erasure, with the tenant, or by undoing.
+The text of each is stored here, encrypted, and outlives the message, since the person chose to keep it as an example. It is deleted
+by its contact's erasure, with the tenant, or by undoing.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ label_examples = sa.Table(
     sa.UniqueConstraint("tenant", "label_set", "digest"),
     sqlite_autoincrement=True,
 )  # fmt: skip
-"""`digest` stands for the message; `label` null: it was skipped."""
+"""`digest`: of the message's key; `label` null: skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What is encrypted of an example: the message's key, contact, time in microseconds, and text. None of a file's."""
+    """The encrypted part of an example: the message's key, contact, time in microseconds, and text."""
 
     key: str
     text: str
@@ -50,7 +50,7 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What somebody said of a message, and what was suggested to them, by whom and how surely. `number` orders them by time."""
+    """A person's label of a message, and the suggestion they saw with its labeller and confidence. `number` orders by time."""
 
     number: int
     label_set: str
@@ -64,7 +64,7 @@ class Example:
 
 
 class LabelExamples:
-    """Examples of tenants. `digest` stands for a message without saying which."""
+    """Examples of tenants. `digest(tenant, key)` replaces a message's key."""
 
     def __init__(self, database: Database, encryption: Encryption, digest: Callable[[str, str], str]) -> None:
         self._database, self._encryption, self._digest = database, encryption, digest
@@ -74,7 +74,7 @@ class LabelExamples:
         self, tenant: str, label_set: str, label: str | None, body: Sealed, by: str, *,
         suggested: str | None = None, suggested_by: str | None = None, confidence: float | None = None,
     ) -> int:  # fmt: skip
-        """Keep what somebody said of a message, in place of what was said before; returns its number."""
+        """Store a message's label, in place of an earlier one; returns its number."""
         digest = self._digest(tenant, body.key)
         table = label_examples
         values = {
@@ -96,9 +96,9 @@ class LabelExamples:
             return [self._example(row) for row in con.execute(query)]
 
     def labels_of(self, tenant: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Return what people said of messages: by key, the label by set; skipped ones are not there."""
+        """Return people's labels of messages: key -> label set -> label, without skipped ones."""
         by_digest = {self._digest(tenant, key): key for key in keys}
-        found: dict[str, dict[str, str]] = {}
+        labels: dict[str, dict[str, str]] = {}
         table = label_examples
         with self._database.read() as con:
             for some in _slices(list(by_digest)):
@@ -106,28 +106,28 @@ class LabelExamples:
                     table.c.tenant == tenant, table.c.digest.in_(some), table.c.label.is_not(None)
                 )
                 for row in con.execute(query):
-                    found.setdefault(by_digest[row.digest], {})[row.label_set] = row.label
-        return found
+                    labels.setdefault(by_digest[row.digest], {})[row.label_set] = row.label
+        return labels
 
     def seen(self, tenant: str, label_set: str, keys: Iterable[str]) -> set[str]:
         """Return the messages that somebody labelled or skipped in a set."""
         by_digest = {self._digest(tenant, key): key for key in keys}
         table = label_examples
-        found: set[str] = set()
+        labelled: set[str] = set()
         with self._database.read() as con:
             for some in _slices(list(by_digest)):
                 query = sa.select(table.c.digest).where(
                     table.c.tenant == tenant, table.c.label_set == label_set, table.c.digest.in_(some)
                 )
-                found |= {by_digest[digest] for digest in con.execute(query).scalars()}
-        return found
+                labelled |= {by_digest[digest] for digest in con.execute(query).scalars()}
+        return labelled
 
     def rename(self, tenant: str, label_set: str, old: str, new: str) -> int:
         """Give a label another name in all examples; returns in how many."""
         table = label_examples
-        mine = table.c.tenant == tenant, table.c.label_set == label_set, table.c.label == old
+        same = table.c.tenant == tenant, table.c.label_set == label_set, table.c.label == old
         with self._database.write() as con:
-            return con.execute(table.update().where(*mine).values(label=new)).rowcount
+            return con.execute(table.update().where(*same).values(label=new)).rowcount
 
     def remove(self, tenant: str, number: int) -> None:
         """Forget one example."""
@@ -137,7 +137,7 @@ class LabelExamples:
             )
 
     def forget(self, tenant: str, names: Callable[[str], bool], *, dry_run: bool = False) -> int:
-        """Forget the examples whose JSON text says yes to `names`, or count them; returns how many."""
+        """Delete, or with `dry_run` count, the examples whose JSON text matches `names`; returns how many."""
         table = label_examples
         with self._database.write() as con:
             rows = con.execute(sa.select(table).where(table.c.tenant == tenant)).all()

@@ -1,7 +1,7 @@
-"""The outbox: where messages go, and one row for each message until it was handed over, or given up after eight hours.
+"""The outbox: destinations, and a row for each message until it was delivered, or given up after eight hours.
 
-A message is written in the transaction of what it tells of, and sent afterwards under its own id, again and again until the
-receiver said yes. A process that dies between sending and noting it sends the same message again: receivers know it by its id.
+A message is written in the transaction of its cause, and sent afterwards under its id, repeatedly until the receiver accepts it.
+After a crash between sending and noting it, it is sent again: receivers recognize it by its id.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ KINDS = ("mail", "slack", "webhook")
 MOST_DESTINATIONS = 100
 MOST_SECRET = 4096
 PATIENCE = timedelta(hours=8)
-"""How long a message is tried."""
+"""Time for which a message is tried."""
 LEASE = timedelta(minutes=3)
-"""How long a message belongs to whoever sends it; longer than a try may take."""
+"""Time for which a sender owns a message; longer than a try may take."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=30)
 
 destinations = sa.Table(
@@ -62,7 +62,7 @@ messages = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a tenant's messages go: a mail address, a Slack channel or a webhook. `shown` is its address without secrets."""
+    """Where a tenant's messages go: a mail address, a Slack channel or a webhook. `shown`: the address without secrets."""
 
     id: str
     tenant: str
@@ -75,9 +75,9 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message to be sent to a destination not before a moment. Its id names it for ever; the same id again is the same message.
+    """A message to a destination, not before a time. The same id is the same message.
 
-    `cause` is the rule or subscription behind it, `about` the incident or report. `held` says why it is never sent by itself.
+    `cause`: its rule or subscription; `about`: its incident or report; `held`: why it goes only into a summary.
     """
 
     id: str
@@ -94,7 +94,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message in the outbox: waiting, sent, held (only in a summary) or failed, with the reason in words. Moments are aware."""
+    """A message in the outbox: waiting, sent, held (for a summary) or failed, with the reason. Times are aware."""
 
     id: str
     tenant: str
@@ -113,7 +113,7 @@ class Message:
 
 
 def enqueue(con: sa.Connection, draft: Draft) -> bool:
-    """Write a message within a transaction, once for its id; says whether it was new."""
+    """Write a message in a transaction, once for its id; returns whether it was new."""
     if con.execute(sa.select(messages.c.id).where(messages.c.id == draft.id)).first() is not None:
         return False
     con.execute(messages.insert().values(
@@ -125,7 +125,7 @@ def enqueue(con: sa.Connection, draft: Draft) -> bool:
 
 
 def pause(tries: int) -> timedelta:
-    """Return how long to wait after so many tries that failed: 1, 2, 4, ... up to 30 minutes."""
+    """Return the pause after this many failed tries: 1, 2, 4, ... up to 30 minutes."""
     return min(FIRST_PAUSE * (1 << min(tries - 1, 10)), LONGEST_PAUSE)
 
 
@@ -141,13 +141,15 @@ class Outbox:
     def add_destination(
         self, id_: str, tenant: str, kind: str, name: str, shown: str, secret: Mapping[str, str]
     ) -> Destination:
-        """Store a destination; what is secret of its address is encrypted. Raises BadInputError beyond `MOST_DESTINATIONS`."""
+        """Store a destination, the secret part of its address encrypted. Raises BadInputError beyond `MOST_DESTINATIONS`."""
         text = json.dumps(dict(secret))
         if len(text) > MOST_SECRET:
             raise BadInputError(f"the address: {len(text)} characters, {MOST_SECRET} are allowed")
         count = len(self.destinations(tenant))
         if count >= MOST_DESTINATIONS:
-            raise BadInputError(f"this tenant has {count} destinations, {MOST_DESTINATIONS} are allowed; remove some")
+            raise BadInputError(
+                f"this tenant has {count} destinations, and {MOST_DESTINATIONS} are allowed: remove some"
+            )
         sealed = self._encryption.seal(text, tenant, id_)
         with self._database.write() as con:
             con.execute(destinations.insert().values(
@@ -157,10 +159,10 @@ class Outbox:
 
     def destination(self, tenant: str, id_: str) -> Destination:
         """Return a destination of a tenant. Raises NotFoundError."""
-        found = [one for one in self.destinations(tenant) if one.id == id_]
-        if not found:
+        matches = [candidate for candidate in self.destinations(tenant) if candidate.id == id_]
+        if not matches:
             raise NotFoundError(f"there is no destination {id_[:40]!r}")
-        return found[0]
+        return matches[0]
 
     def destinations(self, tenant: str) -> list[Destination]:
         """Return a tenant's destinations, oldest first."""
@@ -174,14 +176,14 @@ class Outbox:
             ]
 
     def secret(self, destination: Destination) -> dict[str, str]:
-        """Return what is secret of a destination's address."""
-        found: dict[str, str] = json.loads(
+        """Return the secret part of a destination's address."""
+        opened: dict[str, str] = json.loads(
             self._encryption.open(destination.sealed, destination.tenant, destination.id)
         )
-        return found
+        return opened
 
     def remove_destination(self, tenant: str, id_: str) -> None:
-        """Delete a destination; what waits to be sent there is given up. Raises NotFoundError."""
+        """Delete a destination; its waiting messages fail. Raises NotFoundError."""
         self.destination(tenant, id_)
         waiting = messages.c.destination == id_, messages.c.tenant == tenant, messages.c.state == "waiting"
         with self._database.write() as con:
@@ -191,12 +193,12 @@ class Outbox:
     # --- messages
 
     def put(self, draft: Draft) -> bool:
-        """Write a message, on disk when this returns; says whether it was new."""
+        """Write a message, on disk when this returns; returns whether it was new."""
         with self._database.write() as con:
             return enqueue(con, draft)
 
     def due(self, moment: datetime, limit: int = 100) -> list[str]:
-        """Return the ids of messages that are to be tried at a moment, those that wait longest first."""
+        """Return the ids of messages due at a time, the longest waiting first."""
         at = utc_naive(moment)
         free = sa.or_(messages.c.leased_until.is_(None), messages.c.leased_until <= at)
         query = sa.select(messages.c.id).where(messages.c.state == "waiting", messages.c.next_try <= at, free)
@@ -204,25 +206,25 @@ class Outbox:
             return list(con.execute(query.order_by(messages.c.next_try).limit(limit)).scalars())
 
     def take(self, id_: str, moment: datetime) -> Message | None:
-        """Return a message to be sent by the caller alone for `LEASE`, None where somebody else has it or it is done."""
+        """Return a message that only the caller may send for `LEASE`; None if another sender has it or it is done."""
         at = utc_naive(moment)
         free = sa.or_(messages.c.leased_until.is_(None), messages.c.leased_until <= at)
-        mine = messages.update().where(
+        lease = messages.update().where(
             messages.c.id == id_, messages.c.state == "waiting", messages.c.next_try <= at, free
         )
         with self._database.write() as con:
-            if con.execute(mine.values(leased_until=at + LEASE)).rowcount != 1:
+            if con.execute(lease.values(leased_until=at + LEASE)).rowcount != 1:
                 return None
         return self.message(id_)
 
     def sent(self, message: Message, moment: datetime) -> None:
-        """Note that a message was handed over."""
+        """Note that a message was delivered."""
         self._end(message, state="sent", why="", tries=message.tries + 1, sent_at=utc_naive(moment))
 
     def failed(
         self, message: Message, moment: datetime, why: str, *, again: bool, retry_after: float | None = None
     ) -> None:
-        """Note that a try failed; the next one is after a pause, none when that would be too late or `again` is False."""
+        """Note a failed try; schedules the next one after a pause, or fails the message if that is too late or `again` is False."""
         wait = max(pause(message.tries + 1), timedelta(seconds=retry_after or 0))
         following = moment + wait
         if again and following < message.give_up_at:
@@ -239,15 +241,15 @@ class Outbox:
 
     def message(self, id_: str) -> Message:
         """Return a message. Raises NotFoundError."""
-        found = self._messages(messages.c.id == id_)
-        if not found:
+        rows = self._messages(messages.c.id == id_)
+        if not rows:
             raise NotFoundError(f"there is no message {id_[:60]!r}")
-        return found[0]
+        return rows[0]
 
     def page(
         self, tenant: str, *, about: str | None = None, cause: str | None = None, before: str = "", limit: int = 100
     ) -> list[Message]:
-        """Return a tenant's messages, newest first, those before an id."""
+        """Return a tenant's messages, newest first, before an id."""
         where = [messages.c.tenant == tenant]
         where += [
             column == value
@@ -259,32 +261,34 @@ class Outbox:
         return self._messages(*where, limit=limit)
 
     def count(self, cause: str, destination: str, since: datetime) -> int:
-        """Return how many messages of a rule or subscription to a destination were written since a moment and not held."""
-        mine = messages.c.cause == cause, messages.c.destination == destination, messages.c.state != "held"
-        query = sa.select(sa.func.count()).select_from(messages).where(*mine, messages.c.created_at >= utc_naive(since))
+        """Return how many messages of a cause to a destination were written since a time and not held."""
+        written = messages.c.cause == cause, messages.c.destination == destination, messages.c.state != "held"
+        query = (
+            sa.select(sa.func.count()).select_from(messages).where(*written, messages.c.created_at >= utc_naive(since))
+        )
         with self._database.read() as con:
             return int(con.execute(query).scalar_one())
 
     def held(self, before: datetime) -> list[Message]:
-        """Return held messages that were written before a moment and are in no summary yet."""
+        """Return held messages written before a time that are in no summary yet."""
         return self._messages(
             messages.c.state == "held", messages.c.sent_at.is_(None), messages.c.created_at < utc_naive(before)
         )
 
     def summed_up(self, held: Sequence[Message], summary: Draft) -> None:
-        """Write the summary of held messages, and note that they are in one."""
+        """Write the summary of held messages, and mark them as summed up."""
         with self._database.write() as con:
             enqueue(con, summary)
-            ids = [one.id for one in held]
+            ids = [message.id for message in held]
             con.execute(messages.update().where(messages.c.id.in_(ids)).values(sent_at=utc_naive(summary.at)))
 
     def again(self, tenant: str, id_: str, moment: datetime) -> Message:
-        """Try a failed message again, for another eight hours. Raises NotFoundError, ConflictError where it did not fail."""
-        found = self.message(id_)
-        if found.tenant != tenant:
+        """Try a failed message again, for another eight hours. Raises NotFoundError, ConflictError if it did not fail."""
+        message = self.message(id_)
+        if message.tenant != tenant:
             raise NotFoundError(f"there is no message {id_[:60]!r}")
-        if found.state != "failed":
-            raise ConflictError(f"this message is {found.state}; only one that failed can be tried again")
+        if message.state != "failed":
+            raise ConflictError(f"this message is {message.state}: only a failed one can be tried again")
         with self._database.write() as con:
             con.execute(messages.update().where(messages.c.id == id_).values(
                 state="waiting", next_try=utc_naive(moment), give_up_at=utc_naive(moment + PATIENCE), leased_until=None
@@ -292,7 +296,7 @@ class Outbox:
         return self.message(id_)
 
     def forget(self, before: datetime) -> None:
-        """Delete messages that were written before a moment and do not wait."""
+        """Delete messages written before a time that do not wait."""
         old = messages.c.created_at < utc_naive(before), messages.c.state != "waiting"
         with self._database.write() as con:
             con.execute(messages.delete().where(*old))
@@ -300,15 +304,13 @@ class Outbox:
     def _messages(self, *where: sa.ColumnElement[bool], limit: int = 1000) -> list[Message]:
         left_out = ("document", "leased_until")
         with self._database.read() as con:
-            found = con.execute(
-                sa.select(messages).where(*where).order_by(messages.c.id.desc()).limit(limit)
-            ).mappings()
+            rows = con.execute(sa.select(messages).where(*where).order_by(messages.c.id.desc()).limit(limit)).mappings()
             return [
                 Message(
                     **{name: _aware(value) for name, value in row.items() if name not in left_out},
                     document=json.loads(row["document"]),
                 )
-                for row in found
+                for row in rows
             ]
 
 

@@ -1,7 +1,7 @@
-"""Payloads by reference: message texts lie here, encrypted, so that job arguments and logs carry only an id.
+"""Payloads by reference: message texts are stored here, encrypted, so that job arguments and logs hold only an id.
 
-A payload is written once and never changed: writing the same id again keeps the first, so that a step that is repeated
-after a crash finds what it made before. Only the text of a message is replaced, by that of a later revision.
+A payload is written once and never changed: writing the same id again keeps the first, so that a step repeated after a
+crash uses its earlier payload. Only the text of a message is replaced, by a later revision.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ unstarted = sa.Table(
     sa.Column("delay", sa.Float, nullable=True),
     sa.Column("created_at", sa.DateTime, nullable=False),
 )  # fmt: skip
-"""Payloads whose job was promised and may not be in its queue yet."""
+"""Payloads whose promised job may not be in its queue yet."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """A job that was promised for a payload; see `Jobs.start` for priority and delay."""
+    """A job promised for a payload; see `Jobs.start` for priority and delay."""
 
     reference: str
     tenant: str
@@ -52,7 +52,7 @@ class Promise:
 
 
 def new_reference(*natural: str) -> str:
-    """Return an id for a payload: a new one, or always the same for the same texts, the natural key of what is asked for."""
+    """Return an id for a payload: a new one, or for a natural key always the same."""
     key = hashlib.sha256(json.dumps(natural).encode()).hexdigest()[:24] if natural else secrets.token_hex(12)
     return f"pay_{key}"
 
@@ -72,7 +72,7 @@ class Payloads:
         reference: str | None = None,
         promise: Promise | None = None,
     ) -> str:
-        """Store a JSON object, on disk when this returns; returns its reference. One that is there already stays.
+        """Store a JSON object, on disk when this returns; returns its reference. An existing one stays.
 
         A `promise` is written with it, in one commit.
         """
@@ -89,7 +89,7 @@ class Payloads:
         return id_
 
     def replace(self, tenant: str, kind: str, body: Mapping[str, Any], reference: str, revision: int) -> None:
-        """Store a JSON object under a reference, in place of one with a lower revision."""
+        """Store a JSON object under a reference, replacing one with a lower revision."""
         values = {
             "tenant": tenant, "kind": kind, "body": self._encryption.seal(json.dumps(body), tenant, reference), "created_at": now(),
             "revision": revision,
@@ -105,12 +105,12 @@ class Payloads:
             )
 
     def kept(self, reference: str) -> None:
-        """Forget a promise: its job is in its queue."""
+        """Delete a promise: its job is in its queue."""
         with self._database.write() as con:
             con.execute(unstarted.delete().where(unstarted.c.reference == reference))
 
     def promises(self, older: float = 0.0, reference: str | None = None) -> list[Promise]:
-        """Return promises that are not kept and older than some seconds, or that of one payload."""
+        """Return open promises older than some seconds, of all payloads or one."""
         query = sa.select(unstarted).where(unstarted.c.created_at <= now() - timedelta(seconds=older))
         if reference is not None:
             query = query.where(unstarted.c.reference == reference)
@@ -120,11 +120,11 @@ class Payloads:
             ]
 
     def get(self, tenant: str, reference: str, kind: str) -> dict[str, Any]:
-        """Return a payload of a tenant. Raises NotFoundError, the same for none, another kind, and somebody else's."""
-        found = self.find(tenant, reference, kind)
-        if found is None:
+        """Return a payload of a tenant. Raises NotFoundError, also for another kind or another tenant's."""
+        payload = self.find(tenant, reference, kind)
+        if payload is None:
             raise NotFoundError(f"there is no {kind} {reference[:40]!r}, or it was deleted with the history")
-        return found
+        return payload
 
     def find(self, tenant: str, reference: str, kind: str) -> dict[str, Any] | None:
         """Return a payload of a tenant, or None."""
@@ -137,19 +137,19 @@ class Payloads:
         return body
 
     def naming(self, tenant: str, names: Callable[[str], bool]) -> list[str]:
-        """Return the ids of a tenant's payloads whose JSON text says yes to `names`."""
+        """Return the ids of a tenant's payloads whose JSON text matches `names`."""
         with self._database.read() as con:
             rows = con.execute(sa.select(payloads.c.id, payloads.c.body).where(payloads.c.tenant == tenant)).all()
         return [row.id for row in rows if names(self._encryption.open(bytes(row.body), tenant, row.id))]
 
     def delete(self, references: Sequence[str]) -> int:
-        """Delete payloads by reference; returns how many were there."""
+        """Delete payloads by reference; returns how many existed."""
         return sum(
             self._delete(payloads.c.id.in_(references[start : start + 500])) for start in range(0, len(references), 500)
         )
 
     def delete_older(self, moment: datetime, kind: str | None = None) -> int:
-        """Delete payloads, or those of a kind, stored before a moment (aware); returns how many."""
+        """Delete payloads stored before a time (aware), of all kinds or one; returns how many."""
         older = payloads.c.created_at < moment.astimezone(UTC).replace(tzinfo=None)
         return self._delete(older if kind is None else sa.and_(older, payloads.c.kind == kind))
 

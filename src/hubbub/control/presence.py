@@ -1,6 +1,6 @@
-"""Presence: when a server was last there to take what services send, so that a time without any is known afterwards.
+"""Presence: when a server was last up, so that times without one are known: services could send nothing then.
 
-One row for the whole installation: as long as one of its servers is there, nobody is sent away.
+One row for the whole installation: one running server is enough.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from hubbub.control.database import Database, metadata
 from hubbub.model.window import utc_naive
 
 SECONDS = 10.0
-"""After which a server says again that it is there."""
+"""Time between two notes of a running server."""
 ABSENT = timedelta(seconds=3 * SECONDS)
-"""Without a word for longer than this, no server was there."""
+"""After a longer silence no server was up."""
 
 presence = sa.Table("presence", metadata, sa.Column("seen", sa.DateTime, nullable=False))
 
@@ -28,9 +28,9 @@ class Presence:
         database.make(presence)
 
     def note(self, now: datetime) -> datetime | None:
-        """Note that a server is there at a moment (aware); return since when none was, None where one was.
+        """Note that a server is up at a time (aware); returns when the last one was up, None without an outage.
 
-        Of several servers that come back at once one alone gets the moment.
+        Of several servers that return at once only one gets the time.
         """
         with self._database.write() as con:
             last = con.execute(sa.select(presence.c.seen)).scalar()

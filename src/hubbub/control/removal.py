@@ -1,4 +1,4 @@
-"""A tenant leaves control data: every row that names it, and the note that its number was somebody's."""
+"""Delete a tenant from control data: every row that names it; its number stays reserved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.control.database import Database, metadata, now
 from hubbub.control.idempotency import repeats
 
 LATE = timedelta(days=2)
-"""For how long rows of a deleted tenant are looked for again: a request that was let in before may have been slow."""
+"""Time for which rows of a deleted tenant are deleted again: an earlier request may have been slow."""
 
 deleted = sa.Table(
     "deleted_tenants", metadata,
@@ -21,13 +21,13 @@ deleted = sa.Table(
 
 
 def naming(tenant: str) -> list[tuple[sa.Table, sa.ColumnElement[bool]]]:
-    """Return the tables whose rows name a tenant, those that name others first, and the condition of its rows."""
-    found = [(table, table.c.tenant == tenant) for table in reversed(metadata.sorted_tables) if "tenant" in table.c]
-    return [*found, (repeats, repeats.c.owner == tenant), (tenants, tenants.c.id == tenant)]
+    """Return the tables whose rows name a tenant with the condition of its rows, referencing tables first."""
+    named = [(table, table.c.tenant == tenant) for table in reversed(metadata.sorted_tables) if "tenant" in table.c]
+    return [*named, (repeats, repeats.c.owner == tenant), (tenants, tenants.c.id == tenant)]
 
 
 def count(database: Database, tenant: str) -> dict[str, int]:
-    """Return how many rows name a tenant, in each table that has some."""
+    """Return how many rows name a tenant, by table, without empty ones."""
     database.make(deleted)
     with database.read() as con:
         present = set(sa.inspect(con).get_table_names())
@@ -40,7 +40,7 @@ def count(database: Database, tenant: str) -> dict[str, int]:
 
 
 def take_out(database: Database, no: int, tenant: str) -> None:
-    """Delete every row that names a tenant, in one transaction, and note its number; then leave no byte of them."""
+    """Delete every row that names a tenant in one transaction, note its number, then remove every byte of the rows."""
     database.make(deleted)
     with database.write() as con:
         present = set(sa.inspect(con).get_table_names())
@@ -54,7 +54,7 @@ def take_out(database: Database, no: int, tenant: str) -> None:
 
 
 def lately(database: Database, moment: datetime) -> list[int]:
-    """Return the numbers of tenants that were deleted lately, before a moment (UTC without zone)."""
+    """Return the numbers of tenants deleted lately, before a time (UTC without zone)."""
     database.make(deleted)
     with database.read() as con:
         return list(con.execute(sa.select(deleted.c.no).where(deleted.c.at > moment - LATE)).scalars())

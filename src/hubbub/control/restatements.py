@@ -1,7 +1,7 @@
-"""Restatements: the numbers of days that are closed, and a ledger of those that changed later: what, from, to, when and why.
+"""Restatements: the numbers of closed days, and a ledger of later changes: what, from, to, when and why.
 
-Numbers alone are kept, of whole tenants and channels: nobody can be read from them. The old value and the changes after it lead to
-the new value without a gap.
+Only numbers of whole tenants and channels are stored: they identify nobody. The first value and its changes lead to the current
+value without a gap.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ restatements = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A closed day: its numbers as they were seen last, in which zone and by which definitions. `seen_at` is aware."""
+    """A closed day: its numbers when last read, their zone and definition version. `seen_at` is aware."""
 
     day: date
     zone: str
@@ -88,24 +88,24 @@ class Restatements:
 
     def closed(self, tenant: str, first: date, after: date) -> dict[date, Closed]:
         """Return a tenant's closed days in `[first, after)`."""
-        mine = closed_days.c.tenant == tenant, closed_days.c.day >= first, closed_days.c.day < after
+        in_days = closed_days.c.tenant == tenant, closed_days.c.day >= first, closed_days.c.day < after
         with self._database.read() as con:
             return {
                 row.day: Closed(
                     row.day, row.zone, row.definition_version, row.seen_at.replace(tzinfo=UTC), json.loads(row.numbers)
                 )
-                for row in con.execute(sa.select(closed_days).where(*mine))
+                for row in con.execute(sa.select(closed_days).where(*in_days))
             }
 
     def write(self, tenant: str, days: Sequence[Closed], changes: Sequence[Restatement]) -> None:
-        """Store days as they are seen now, and what changed of them, together."""
+        """Store days with their current numbers, and the changes, in one transaction."""
         with self._database.write() as con:
-            for one in days:
-                same = closed_days.c.tenant == tenant, closed_days.c.day == one.day
+            for closed in days:
+                same = closed_days.c.tenant == tenant, closed_days.c.day == closed.day
                 con.execute(closed_days.delete().where(*same))
                 con.execute(closed_days.insert().values(
-                    tenant=tenant, day=one.day, zone=one.zone, definition_version=one.definition_version,
-                    seen_at=utc_naive(one.seen_at), numbers=json.dumps(one.numbers),
+                    tenant=tenant, day=closed.day, zone=closed.zone, definition_version=closed.definition_version,
+                    seen_at=utc_naive(closed.seen_at), numbers=json.dumps(closed.numbers),
                 ))  # fmt: skip
             for change in changes:
                 con.execute(restatements.insert().values(
@@ -117,7 +117,7 @@ class Restatements:
     def page(
         self, tenant: str, since: datetime | None, metric: str | None, before: int | None, limit: int
     ) -> list[tuple[int, Restatement]]:
-        """Return a tenant's restatements since a moment by their numbers, newest first, those before a number."""
+        """Return a tenant's restatements since a time with their numbers, newest first, before a number."""
         where = [restatements.c.tenant == tenant]
         if since is not None:
             where.append(restatements.c.at >= utc_naive(since))
@@ -139,14 +139,14 @@ class Restatements:
             ]  # fmt: skip
 
     def count(self, tenant: str, since: datetime, first: date, after: date) -> int:
-        """Return how many numbers of the days `[first, after)` changed since a moment; one that changed twice is one."""
+        """Return how many numbers of the days `[first, after)` changed since a time, each counted once."""
         t = restatements.c
-        mine = t.tenant == tenant, t.at > utc_naive(since), t.day >= first, t.day < after
-        numbers = sa.select(t.metric, t.day, t.slice).where(*mine).distinct().subquery()
+        changed = t.tenant == tenant, t.at > utc_naive(since), t.day >= first, t.day < after
+        numbers = sa.select(t.metric, t.day, t.slice).where(*changed).distinct().subquery()
         with self._database.read() as con:
             return int(con.execute(sa.select(sa.func.count()).select_from(numbers)).scalar_one())
 
     def forget(self, tenant: str, before: date) -> None:
-        """Drop closed days whose facts are gone: they can change no more. The ledger stays."""
+        """Delete closed days before a day, whose facts are deleted: they cannot change. The ledger stays."""
         with self._database.write() as con:
             con.execute(closed_days.delete().where(closed_days.c.tenant == tenant, closed_days.c.day < before))

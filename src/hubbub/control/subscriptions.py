@@ -1,4 +1,4 @@
-"""Subscriptions: who gets a digest of each day, week or month, when, and up to which period it was sent."""
+"""Subscriptions: the recipient of a digest of each day, week or month, its time, and the last period sent."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Subscriptions:
     ) -> Subscription:  # fmt: skip
         """Store a subscription. Raises BadInputError beyond `MOST`."""
         if len(self.of(tenant)) >= MOST:
-            raise BadInputError(f"this tenant has {MOST} subscriptions, which is the most; remove some")
+            raise BadInputError(f"this tenant has {MOST} subscriptions, the maximum: remove some")
         with self._database.write() as con:
             con.execute(subscriptions.insert().values(
                 id=id_, tenant=tenant, destination=destination, kind=kind, zone=zone, at=at, wait_hours=wait_hours,
@@ -86,17 +86,17 @@ class Subscriptions:
 
     def get(self, tenant: str, id_: str) -> Subscription:
         """Return a subscription of a tenant. Raises NotFoundError."""
-        found = self._read(subscriptions.c.id == id_, subscriptions.c.tenant == tenant)
-        if not found:
+        rows = self._read(subscriptions.c.id == id_, subscriptions.c.tenant == tenant)
+        if not rows:
             raise NotFoundError(f"there is no subscription {id_[:40]!r}")
-        return found[0]
+        return rows[0]
 
     def find(self, id_: str) -> Subscription:
-        """Return a subscription by its id alone, as a link out of a message names it. Raises NotFoundError."""
-        found = self._read(subscriptions.c.id == id_)
-        if not found:
-            raise NotFoundError("there is no such subscription any more")
-        return found[0]
+        """Return a subscription by its id, as a link in a message names it. Raises NotFoundError."""
+        rows = self._read(subscriptions.c.id == id_)
+        if not rows:
+            raise NotFoundError("this subscription does not exist any more")
+        return rows[0]
 
     def of(self, tenant: str) -> list[Subscription]:
         """Return a tenant's subscriptions, oldest first."""
@@ -107,10 +107,10 @@ class Subscriptions:
         return self._read(subscriptions.c.stopped_at.is_(None))
 
     def stop(self, id_: str) -> None:
-        """Send nothing more; what waits in the outbox already goes out."""
-        mine = subscriptions.c.id == id_, subscriptions.c.stopped_at.is_(None)
+        """Stop sending; messages in the outbox are still sent."""
+        active = subscriptions.c.id == id_, subscriptions.c.stopped_at.is_(None)
         with self._database.write() as con:
-            con.execute(subscriptions.update().where(*mine).values(stopped_at=now()))
+            con.execute(subscriptions.update().where(*active).values(stopped_at=now()))
 
     def remove(self, tenant: str, id_: str) -> None:
         """Delete a subscription. Raises NotFoundError."""
@@ -119,15 +119,15 @@ class Subscriptions:
             con.execute(subscriptions.delete().where(subscriptions.c.id == id_))
 
     def waits(self, id_: str, why: str) -> None:
-        """Note why a digest that is due does not go out yet."""
+        """Note why a due digest is not sent yet."""
         with self._database.write() as con:
             con.execute(subscriptions.update().where(subscriptions.c.id == id_).values(waits_for=why[:500]))
 
-    def sent(self, one: Subscription, done_to: date, draft: Draft) -> bool:
-        """Write a period's message and that the period is done, together; False where somebody else did so."""
+    def sent(self, subscription: Subscription, done_to: date, draft: Draft) -> bool:
+        """Write a period's message and mark the period as done, in one transaction; False if another process did."""
         same = (
-            subscriptions.c.id == one.id,
-            subscriptions.c.done_to == one.done_to,
+            subscriptions.c.id == subscription.id,
+            subscriptions.c.done_to == subscription.done_to,
             subscriptions.c.stopped_at.is_(None),
         )
         with self._database.write() as con:
