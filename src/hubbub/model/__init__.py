@@ -1,1 +1,1 @@
-"""The words Hubbub is built from: events, tenants, windows, questions and answers. Plain values that know no store."""
+"""Plain values that all rooms share: events, tenants, windows, questions and answers. They know no store."""

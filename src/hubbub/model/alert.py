@@ -1,4 +1,4 @@
-"""An alert rule: what is watched, when it fires, and who is notified. Plain values; what a rule means is said in `alerts/`."""
+"""An alert rule: what is watched, when it fires, and who is notified. Plain values; `alerts/` evaluates them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ class Kind(StrEnum):
     """What a rule watches."""
 
     THRESHOLD = "threshold"
-    """A metric's window lies beyond a limit."""
+    """A metric's value in a window is beyond a limit."""
     CHANGE = "change"
-    """A metric's window lies outside of what is usual, and beyond an absolute and a relative floor."""
+    """A metric's value in a window is unusual, and beyond an absolute and a relative floor."""
     HOTSPOT = "hotspot"
-    """A room's share of complaints lies above a limit."""
+    """A channel's share of complaints is above a limit."""
     SLA = "sla"
     """Somebody has waited for a reply longer than a limit, now."""
     SOURCE = "source"
-    """Events stopped coming where some were expected, or an integration is broken, now."""
+    """Expected events stopped coming, or an integration is broken, now."""
     BUDGET = "budget"
-    """A count since the month began lies above a limit."""
+    """A count since the beginning of the month is above a limit."""
 
 
 class Direction(StrEnum):
-    """Which way a number has to leave what is good."""
+    """The direction in which a number leaves the good range."""
 
     ABOVE = "above"
     BELOW = "below"
@@ -36,7 +36,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule as its owner wrote it; `alerts.rules.checked` says whether it can work.
+    """A rule as its owner wrote it; `alerts.rules.checked` validates it.
 
     `limit` is in the metric's unit. `at_least` and `times` are the absolute floor (things: messages, ratings) and the relative one.
     `by` opens one incident for each value of a dimension. `close_after` is the number of quiet windows that close an incident; 0

@@ -24,7 +24,7 @@ class Deleted:
 
 
 class ShownOnce:
-    """Marks a secret that is in the first answer alone: where an answer is repeated it is null, and OpenAPI says so."""
+    """Marks a secret that only the first answer holds: a repeated answer has null there, and OpenAPI says so."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         return {"anyOf": [handler(schema), {"type": "null"}]}

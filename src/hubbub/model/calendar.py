@@ -1,10 +1,9 @@
-"""Business hours: when a tenant is open, by the wall clock of its zone, and how long it was open between two moments.
+"""Business hours: when a tenant is open by the wall clock of its zone, and for how long between two moments.
 
-A calendar is a list of versions, each in force from a local date on until the next one's. A version names the hours of each
-weekday and of holidays, which are closed or have hours of their own. Open is every minute in which the wall clock shows a
-time within the hours of that day, or within hours of the day before that go on past midnight, as the version in force on
-that day has them. So a shift that holds an hour which the clock repeats is an hour longer, and one that holds a skipped one
-shorter. Before the first version there is no calendar, and no answer.
+A calendar is a list of versions, each in force from its local date until the next one's. It has the hours of each weekday and of
+holidays, which are closed or have other hours. A minute is open if the wall clock shows a time within the hours of its day,
+or within hours of the day before that continue past midnight, by the version in force on that day. So a shift with a repeated hour
+is an hour longer, and one with a skipped hour an hour shorter. Before the first version there is no calendar, and no answer.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ DAY_MINUTES = 24 * 60
 Interval = tuple[int, int]
 """Minutes since the midnight that begins a day, `[start, end)`; an end above 1440 is past the midnight that ends it."""
 Span = tuple[datetime, datetime]
-"""A stretch of time `[start, end)`, aware in UTC."""
+"""A range of time `[start, end)`, aware in UTC."""
 
 _INTERVAL = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)\Z")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
@@ -40,7 +39,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 
 @dataclass(frozen=True)
 class Version:
-    """Hours in force from the local day `valid_from` on: of Monday to Sunday, and of holidays by date."""
+    """Hours in force from the local day `valid_from` on: Monday to Sunday, and holidays by date."""
 
     valid_from: date
     week: tuple[tuple[Interval, ...], ...]
@@ -52,13 +51,13 @@ class Version:
 
     def hours(self, day: date) -> tuple[Interval, ...]:
         """Return the intervals that begin on a local day."""
-        found = self._by_date.get(day)
-        return self.week[day.weekday()] if found is None else found
+        holiday = self._by_date.get(day)
+        return self.week[day.weekday()] if holiday is None else holiday
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """A tenant's business hours: versions by ascending date. One without versions is no calendar, and false."""
+    """A tenant's business hours: versions by ascending date. Without versions it is no calendar, and falsy."""
 
     versions: tuple[Version, ...] = ()
 
@@ -71,7 +70,7 @@ class Calendar:
         return self.versions[place - 1] if place else None
 
     def begins(self, tz: ZoneInfo) -> datetime:
-        """Return the moment, in UTC, from which on there is a calendar; there must be a version."""
+        """Return the time, in UTC, from which the calendar is in force; it must have a version."""
         return local_midnight(self.versions[0].valid_from, tz)
 
 
@@ -79,31 +78,31 @@ NO_CALENDAR = Calendar()
 
 
 def intervals(calendar: Calendar, tz: ZoneInfo, start: datetime, end: datetime) -> list[Span]:
-    """Return when it is open within `[start, end)` (aware): ascending, neither touching nor overlapping."""
-    found: list[Span] = []
+    """Return the open times within `[start, end)` (aware): ascending, neither touching nor overlapping."""
+    spans: list[Span] = []
     day = day_of(start, tz)
     while (midnight := local_midnight(day, tz)) < end:
         for low, high in _open_on(calendar, tz, day, midnight):
             low, high = max(low, start), min(high, end)
             if low >= high:
                 continue
-            if found and low <= found[-1][1]:
-                found[-1] = (found[-1][0], max(found[-1][1], high))
+            if spans and low <= spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(spans[-1][1], high))
             else:
-                found.append((low, high))
+                spans.append((low, high))
         day += timedelta(days=1)
-    return found
+    return spans
 
 
 def opened(calendar: Calendar, tz: ZoneInfo, start: datetime, end: datetime) -> timedelta | None:
-    """Return how long it was open in `[start, end)` (aware); None where `start` lies before the first version."""
+    """Return the open time in `[start, end)` (aware); None where `start` lies before the first version."""
     if not calendar or start < calendar.begins(tz):
         return None
     return sum((high - low for low, high in intervals(calendar, tz, start, end)), timedelta())
 
 
 def _open_on(calendar: Calendar, tz: ZoneInfo, day: date, midnight: datetime) -> Iterator[Span]:
-    """Yield when it is open within one local day, ascending; stretches may touch or overlap."""
+    """Yield the open times of one local day, ascending; they may touch or overlap."""
     version = calendar.at(day)
     if version is None:
         return
@@ -121,7 +120,7 @@ def _open_on(calendar: Calendar, tz: ZoneInfo, day: date, midnight: datetime) ->
 
 
 def _even(start: datetime, end: datetime, tz: ZoneInfo) -> Iterator[tuple[datetime, datetime, timedelta]]:
-    """Cut a day where its offset from UTC changes; yields stretches with their offset."""
+    """Cut a day where its offset from UTC changes; yields ranges with their offset."""
     offset = _offset(start, tz)
     if offset == _offset(end - timedelta(microseconds=1), tz):
         yield start, end, offset
@@ -141,11 +140,11 @@ def _offset(moment: datetime, tz: ZoneInfo) -> timedelta:
 
 @lru_cache(maxsize=512)
 def steps(calendar: Calendar, zone: str, first: date, last: date) -> list[tuple[datetime, datetime, int, int]]:
-    """Return `(start, end, length, before)` by which "open until t" is looked up: UTC without zone, and microseconds.
+    """Return steps `(start, end, length, before)` to look up "open until t": UTC without zone, and microseconds.
 
     The steps cover the time between the beginnings of the local days `first` and `last`, from the calendar's beginning on,
-    without gaps; none goes on past a midnight in UTC. Of t within `[start, end)` a step says: before + min(t - start, length).
-    What was open before the first step is left out of all of them alike.
+    without gaps; none crosses a midnight in UTC. For t within `[start, end)`, open until t is before + min(t - start, length).
+    Open time before the first step is not counted.
     """
     tz = ZoneInfo(zone)
     start, end = max(local_midnight(first, tz), calendar.begins(tz)), local_midnight(last, tz)
@@ -155,29 +154,29 @@ def steps(calendar: Calendar, zone: str, first: date, last: date) -> list[tuple[
     midnight = datetime.combine(start.date(), time(), UTC)
     nights = (midnight + timedelta(days=number) for number in range(1, (end - midnight).days + 1))
     cuts = sorted({start, end, *(low for low, _ in several), *(night for night in nights if night < end)})
-    found, before, place = [], 0, 0
+    rows, before, place = [], 0, 0
     for low, high in pairwise(cuts):
         while place < len(several) and several[place][1] <= low:
             place += 1
         opens = place < len(several) and several[place][0] <= low
         length = (min(several[place][1], high) - low) // timedelta(microseconds=1) if opens else 0
-        found.append((low.replace(tzinfo=None), high.replace(tzinfo=None), length, before))
+        rows.append((low.replace(tzinfo=None), high.replace(tzinfo=None), length, before))
         before += length
-    return found
+    return rows
 
 
 def first_change(one: Calendar, other: Calendar) -> date | None:
-    """Return the first local day on which two calendars may differ, or None where they are the same."""
-    for mine, theirs in zip(one.versions, other.versions, strict=False):
-        if mine == theirs:
+    """Return the first local day on which two calendars may differ, None if they are equal."""
+    for left, right in zip(one.versions, other.versions, strict=False):
+        if left == right:
             continue
-        if mine.valid_from == theirs.valid_from and mine.week == theirs.week:
-            differ = set(mine.holidays) ^ set(theirs.holidays)
-            # a holiday named before the version begins still decides what goes on past the midnight it begins at
-            first = max(min(day for day, _ in differ), mine.valid_from)
-            later = [v.valid_from for v in (*one.versions, *other.versions) if v.valid_from > mine.valid_from]
+        if left.valid_from == right.valid_from and left.week == right.week:
+            differ = set(left.holidays) ^ set(right.holidays)
+            # a holiday before the version's first day still decides which hours continue past that midnight
+            first = max(min(day for day, _ in differ), left.valid_from)
+            later = [v.valid_from for v in (*one.versions, *other.versions) if v.valid_from > left.valid_from]
             return min([first, *later])
-        return min(mine.valid_from, theirs.valid_from)
+        return min(left.valid_from, right.valid_from)
     longer = max(one.versions, other.versions, key=len)
     shared = min(len(one.versions), len(other.versions))
     return longer[shared].valid_from if len(longer) > shared else None
@@ -187,15 +186,15 @@ def first_change(one: Calendar, other: Calendar) -> date | None:
 
 
 def read(document: object) -> Calendar:
-    """Return the calendar that a document (of a YAML or JSON file, or a request) says; raises BadInputError naming the field.
+    """Return the calendar of a document (from YAML, JSON or a request). Raises BadInputError naming the field.
 
     `{"versions": [{"valid_from": "2026-01-01", "week": {"monday": ["09:00-12:30", "13:30-18:00"]},
-    "holidays": {"2026-12-25": [], "2026-12-24": ["09:00-13:00"]}}]}`. A weekday that is not named is closed, and so is a
-    holiday without hours. An interval that ends at or before its start goes on past midnight. No versions: no calendar.
+    "holidays": {"2026-12-25": [], "2026-12-24": ["09:00-13:00"]}}]}`. A missing weekday is closed, and so is a
+    holiday without hours. An interval that ends before its start continues past midnight. No versions: no calendar.
     """
     top = _fields(document, "calendar", {"versions"}, {"versions"})
     several = _items(top["versions"], "versions", MAX_VERSIONS)
-    versions = [_version(one, f"versions[{number}]") for number, one in enumerate(several)]
+    versions = [_version(item, f"versions[{number}]") for number, item in enumerate(several)]
     seen: dict[date, int] = {}
     for number, version in enumerate(versions):
         if version.valid_from in seen:
@@ -209,7 +208,7 @@ def read(document: object) -> Calendar:
 
 @lru_cache(maxsize=16_384)
 def stored(text: str) -> Calendar:
-    """Return the calendar of a document that was stored as JSON."""
+    """Return the calendar of a document stored as JSON."""
     return read(json.loads(text))
 
 
@@ -219,7 +218,7 @@ def document(calendar: Calendar) -> dict[str, Any]:
 
 
 def version_document(version: Version) -> dict[str, Any]:
-    """Return one version as it stands in a document."""
+    """Return a version in its document form."""
     return {
         "valid_from": version.valid_from.isoformat(),
         "week": {name: _texts(hours) for name, hours in zip(WEEKDAYS, version.week, strict=True) if hours},
@@ -236,25 +235,25 @@ def _clock(minute: int) -> str:
 
 
 def _version(value: object, where: str) -> Version:
-    found = _fields(value, where, {"valid_from", "week", "holidays"}, {"valid_from", "week"})
-    week = _fields(found["week"], f"{where}.week", set(WEEKDAYS), set())
+    fields = _fields(value, where, {"valid_from", "week", "holidays"}, {"valid_from", "week"})
+    week = _fields(fields["week"], f"{where}.week", set(WEEKDAYS), set())
     days = [(name, _hours(week.get(name, []), f"{where}.week.{name}")) for name in WEEKDAYS]
     for (name, hours), (tomorrow, following) in zip(days, [*days[1:], days[0]], strict=True):
         if hours and following and hours[-1][1] - DAY_MINUTES > following[0][0]:
             raise BadInputError(
                 f"{where}.week.{name}: {_texts(hours[-1:])[0]} goes on into {_texts(following[:1])[0]} of {tomorrow}"
             )
-    given = found.get("holidays") or {}
-    if not isinstance(given, Mapping):
+    listed = fields.get("holidays") or {}
+    if not isinstance(listed, Mapping):
         raise BadInputError(f"{where}.holidays: must be dates with their hours, like 2026-12-25: []")
-    if len(given) > MAX_HOLIDAYS:
-        raise BadInputError(f"{where}.holidays: {len(given)} dates, {MAX_HOLIDAYS} are allowed in a version")
+    if len(listed) > MAX_HOLIDAYS:
+        raise BadInputError(f"{where}.holidays: {len(listed)} dates, {MAX_HOLIDAYS} are allowed in a version")
     holidays: dict[date, tuple[Interval, ...]] = {}
-    for key, hours in given.items():
+    for key, hours in listed.items():
         day = _day(key, f"{where}.holidays")
         holidays[day] = _hours(hours, f"{where}.holidays.{day}")
     return Version(
-        _day(found["valid_from"], f"{where}.valid_from"),
+        _day(fields["valid_from"], f"{where}.valid_from"),
         tuple(hours for _, hours in days),
         tuple(sorted(holidays.items())),
     )
@@ -284,16 +283,16 @@ def _day(value: object, where: str) -> date:
     try:
         if not isinstance(text, str) or not _DATE.match(text):
             raise ValueError
-        found = date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise BadInputError(f"{where}: {str(value)[:40]!r} is not a date like 2026-12-25") from None
-    if not 2000 <= found.year <= 2100:
-        raise BadInputError(f"{where}: {found} must lie between 2000 and 2100")
-    return found
+    if not 2000 <= day.year <= 2100:
+        raise BadInputError(f"{where}: {day} must lie between 2000 and 2100")
+    return day
 
 
 def _hours(value: object, where: str) -> tuple[Interval, ...]:
-    found: list[Interval] = []
+    hours: list[Interval] = []
     for number, text in enumerate(_items(value, where, MAX_INTERVALS)):
         match = _INTERVAL.match(text) if isinstance(text, str) else None
         if match is None:
@@ -302,9 +301,9 @@ def _hours(value: object, where: str) -> tuple[Interval, ...]:
         end = int(match[3]) * 60 + int(match[4]) if match[3] else DAY_MINUTES
         if start == end:
             raise BadInputError(f"{where}[{number}]: {text} begins where it ends; all day is 00:00-24:00")
-        found.append((start, end if end > start else end + DAY_MINUTES))
-    found.sort()
-    for (low, high), (following, end) in pairwise(found):
+        hours.append((start, end if end > start else end + DAY_MINUTES))
+    hours.sort()
+    for (low, high), (following, end) in pairwise(hours):
         if following < high:
             raise BadInputError(f"{where}: {_texts([(following, end)])[0]} overlaps {_texts([(low, high)])[0]}")
-    return tuple(found)
+    return tuple(hours)

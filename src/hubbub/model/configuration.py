@@ -1,4 +1,4 @@
-"""Configuration as the systems that Hubbub replaces have it, under `analytics:`, in the names and units of our settings."""
+"""The configuration of the systems that Hubbub replaces (`analytics:`), translated to names and units of Hubbub's settings."""
 
 from __future__ import annotations
 
@@ -28,32 +28,34 @@ _MILLISECONDS = {"collection.flush_interval", "cache.ttl"}
 
 
 def translated(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration file with what stands under `analytics` as settings of ours.
+    """Return a configuration with the settings under `analytics` translated to Hubbub's.
 
-    Raises ValueError for a name that is not known there, or a setting that is there in both forms.
+    Raises ValueError for an unknown name there, or a setting given in both forms.
     """
-    found = dict(content)
-    theirs = found.pop("analytics", None) or {}
+    settings = dict(content)
+    theirs = settings.pop("analytics", None) or {}
     if not isinstance(theirs, Mapping):
         raise ValueError(
-            "analytics: must be a mapping from collection, aggregation, retention, cache and reports to theirs"
+            "analytics: must be a mapping of collection, aggregation, retention, cache and reports to their settings"
         )
     for name, value in _flat(theirs):
         if name not in _SETTINGS:
-            known = sorted(one for one in _SETTINGS if one.startswith(name.partition(".")[0])) or sorted(_SETTINGS)
+            known = sorted(known for known in _SETTINGS if known.startswith(name.partition(".")[0])) or sorted(
+                _SETTINGS
+            )
             raise ValueError(f"analytics.{name} is not known (known are {', '.join(known)})")
         if name in _MILLISECONDS:
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise ValueError(f"analytics.{name}: {value!r} is not a number of milliseconds")
             value = value / 1000
         group, _, last = _SETTINGS[name].rpartition(".")
-        place = found
+        place = settings
         if group:
-            place = found[group] = dict(found.get(group) or {})
+            place = settings[group] = dict(settings.get(group) or {})
         if last in place:
             raise ValueError(f"analytics.{name} and {_SETTINGS[name]} are the same setting: give one of them")
         place[last] = value
-    return found
+    return settings
 
 
 def _flat(groups: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What is known of a source's completeness: a day to fetch, what a service can bring, and a gap in what it brought."""
+"""Coverage of a source: a day to fetch, the feed of a service, and a gap in it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WORDS: Mapping[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day of a source: its date, and the moments (aware, UTC) between which it lies."""
+    """A day of a source: its date, start and end (aware, UTC)."""
 
     on: date
     start: datetime
@@ -63,9 +63,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a service can bring: subjects of event types (None: any), and the values that its events have of dimensions.
+    """What a service can bring: subjects of event types (None: any), and the dimension values of its events.
 
-    `daily`: days are fetched when they are over. `live`: the service sends by itself.
+    `daily`: days are fetched when they are over. `live`: the service sends events itself.
     """
 
     subjects: frozenset[str] | None = None
@@ -75,18 +75,18 @@ class Feed:
 
     @property
     def sent(self) -> Feed:
-        """Return what the service sends by itself: as much as is fetched, or anything where no messages are fetched."""
+        """Return the feed that the service sends itself: the same as is fetched, or anything where no messages are fetched."""
         fetched = self.daily and self.subjects is not None and "message" in self.subjects
         return self if fetched else replace(self, subjects=None)
 
     def narrowed(self, dims: Mapping[str, frozenset[str]]) -> Feed:
-        """Return what is left of a feed where more is known of its events."""
+        """Return the feed narrowed by more dimension values of its events."""
         return replace(self, dims={**self.dims, **dims})
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A range `[start, end)` (aware, UTC) of which a source's events may be missing; `name` is the source's, for people."""
+    """A range `[start, end)` (aware, UTC) in which a source's events may be missing; `name`: the source's display name."""
 
     integration: str
     name: str
@@ -99,8 +99,8 @@ class Gap:
     action: str = ""
 
     def concerns(self, subjects: tuple[str, ...], where: Mapping[str, tuple[str, ...]]) -> bool:
-        """Whether it may be missing from what is made of events of these subjects (none: any) under these filters."""
-        mine = self.feed.subjects
-        if subjects and mine is not None and mine.isdisjoint(subjects):
+        """Whether the gap may affect a metric of events of these subjects (empty: any) under these filters."""
+        brought = self.feed.subjects
+        if subjects and brought is not None and brought.isdisjoint(subjects):
             return False
         return all(name not in where or not values.isdisjoint(where[name]) for name, values in self.feed.dims.items())

@@ -1,7 +1,7 @@
-"""What an event is: its types, its fields, and how bytes from outside become events or verdicts.
+"""Events: their types and fields, and how bytes from outside become events or rejections.
 
-`read_events` takes a request body or file and gives one item per record, an `Event` or a `Rejection`, so that one bad
-record never takes its neighbours with it. What makes an event acceptable beyond its shape is in `ingest/accept.py`.
+`read_events` reads a request body or file and returns an `Event` or a `Rejection` for each record, so that a bad record does not
+affect the others. `ingest/accept.py` has the rules beyond an event's shape.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ KINDS: frozenset[str] = frozenset({"person", "ai", "auto", "bot", "system"})
 
 
 NOTHING = msgspec.Raw(b"")
-"""Attributes that were not given. A union with None would make msgspec decode them instead of keeping their text."""
+"""Missing attributes. A union with None would make msgspec decode attributes instead of keeping their text."""
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One thing that happened, in the words of the public contract. `type` and `time` are required, all else is optional."""
+    """An event with the fields of the public contract. `type` and `time` are required, all others optional."""
 
     type: str
     time: datetime
@@ -86,7 +86,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
 
 
 class Rejection(msgspec.Struct, kw_only=True):
-    """Why a record was refused: where it stood, a stable code, the field, and what to do. `raw` is kept in quarantine."""
+    """Why a record was refused: its place, a stable code, the field, and what to do. `raw` goes to quarantine."""
 
     index: int
     code: str
@@ -106,19 +106,19 @@ ALIASES: dict[str, str] = {
     "event_type": "type", "timestamp": "time", "created_at": "time", "occurred_at": "time", "event_id": "id",
     "guest_id": "contact_id", "metadata": "attributes", "duration": "duration_ms", "tone": "sentiment",
 }  # fmt: skip
-"""Spellings of the systems that Hubbub replaces; their camelCase forms are read too, and `sentiment: {tone}`."""
+"""Names of the systems that Hubbub replaces, also in camelCase, and `sentiment: {tone}`."""
 
 TENANT_NAMES = frozenset({"property_id", "organization_id", "team_id"})
-"""Names that an event's tenant had there. The key says whose an event is; one that names another tenant is refused."""
+"""Names of the tenant's field there. The API key decides the tenant; an event that names another one is refused."""
 
 LONGEST_HINTED = 100
-"""Characters; what is longer is no mistyped name, and comparing it takes long."""
+"""Characters; a longer text is no mistyped name, and slow to compare."""
 HINTS_A_SECOND, MOST_HINTS = 5, 4096
-"""A hint takes 2 ms in which nobody else computes; what senders mistype is a few words, again and again."""
+"""Hints in memory: one takes 2 ms of processor time, and senders mistype the same few names again and again."""
 _hints: dict[tuple[str, frozenset[str]], str] = {}
 _worked_out: deque[float] = deque(maxlen=HINTS_A_SECOND)
 MAX_RAW = 262_144
-"""Characters that are kept of a refused record; no good event can have as many, so that what is cut was none."""
+"""Characters stored of a refused record; no valid event is as long, so that only invalid ones are cut."""
 
 _MAX_DEPTH = 32
 _CLOUD_FIELDS = {"specversion", "datacontenttype", "dataschema", "subject", "data", "data_base64"}
@@ -129,15 +129,15 @@ _decode_any = msgspec.json.Decoder().decode
 
 
 def is_known_type(name: str) -> bool:
-    """Say whether `name` is an event type of the contract or a well-formed `custom.*`."""
+    """Whether `name` is an event type of the contract or a well-formed `custom.*`."""
     return name in TYPES or CUSTOM_TYPE.match(name) is not None
 
 
 def nearest(name: str, known: Iterable[str], *, in_bulk: bool = False) -> str:
-    """Return a hint like `did you mean 'message.sent'?` for a name that is not known, or an empty string.
+    """Return a hint like `did you mean 'message.sent'?` for an unknown name, or an empty string.
 
-    It is worked out once for each name, since a sender that mistypes one does so in each of its events; `in_bulk` for a few names
-    a second, and of those beyond nothing is said.
+    Cached by name, since a sender that mistypes a name does so in every event. `in_bulk`: only a few names a second get a hint, the
+    others an empty string.
     """
     wanted = name, frozenset(known)
     if len(name) > LONGEST_HINTED:
@@ -160,13 +160,13 @@ def _nearest(name: str, known: frozenset[str]) -> str:
 
 
 class UnreadableBodyError(ValueError):
-    """The body as a whole is not JSON: nothing in it can be told apart."""
+    """The body as a whole is not JSON: it has no separate records."""
 
 
 def read_events(body: bytes, *, lines: bool = False, tenant: str | None = None) -> list[Item]:
-    """Read a body holding one event, an array, NDJSON (`lines`), or CloudEvents single or batch; `tenant` is whose it is.
+    """Read a body with one event, an array, NDJSON (`lines`), or CloudEvents single or batch; `tenant`: its owner.
 
-    Gives one item per record, in order. Raises `UnreadableBodyError` when the body as a whole cannot be parsed.
+    Returns one item for each record, in order. Raises `UnreadableBodyError` when the body as a whole cannot be parsed.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     if lines:
@@ -178,7 +178,7 @@ def read_events(body: bytes, *, lines: bool = False, tenant: str | None = None) 
         if head == b"{":
             return [_decode_event(body)]
     except (msgspec.DecodeError, ValueError, RecursionError):
-        pass  # something in it is not plain: read record by record to say which
+        pass  # some record is invalid: read them one by one to find it
     if head not in (b"[", b"{"):
         raise UnreadableBodyError("the body must be a JSON object or an array of objects")
     try:
@@ -194,8 +194,8 @@ def read_events(body: bytes, *, lines: bool = False, tenant: str | None = None) 
 def array_of(body: bytes) -> list[bytes]:
     """Return the JSON text of each element of an array.
 
-    An element that has no UTF-8 form (half a character, bytes of another encoding) or no value (1e999) breaks only itself. Raises
-    ValueError when the whole is no array.
+    An element without a UTF-8 form (a lone surrogate, another encoding) or value (1e999) affects no other. Raises ValueError when
+    the text is no array.
     """
     try:
         return [bytes(raw) for raw in _decode_raws(body)]
@@ -211,7 +211,7 @@ def array_of(body: bytes) -> list[bytes]:
 
 
 def record_from(value: dict[str, Any], index: int = 0, tenant: str | None = None) -> Item:
-    """Build an event as `event_from` does; a `Rejection` keeps the record's JSON text."""
+    """Build an event like `event_from`; a `Rejection` keeps the record's JSON text."""
     item = event_from(value, index, tenant=tenant)
     if isinstance(item, Rejection):
         item.raw = as_json(value)
@@ -227,7 +227,7 @@ def _text(value: object) -> str:
 
 
 def as_json(value: object) -> str:
-    """Return the JSON text of a record that was refused, to be kept; what JSON has no form for becomes text."""
+    """Return the JSON text of a refused record; values that JSON cannot express become text."""
     try:
         return json.dumps(value, default=_text)[:MAX_RAW]
     except (TypeError, ValueError, RecursionError):
@@ -235,11 +235,11 @@ def as_json(value: object) -> str:
 
 
 def _lines(body: bytes) -> list[bytes]:
-    return [line for line in (one.removeprefix(codecs.BOM_UTF8) for one in body.split(b"\n")) if line.strip()]
+    return [line for line in (raw.removeprefix(codecs.BOM_UTF8) for raw in body.split(b"\n")) if line.strip()]
 
 
 def read_one(raw: bytes, index: int, tenant: str | None = None) -> Item:
-    """Read one record, which may hold line breaks; a `Rejection` keeps its text."""
+    """Read a record, which may hold line breaks; a `Rejection` keeps its text."""
     try:
         return _decode_event(raw)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -248,7 +248,7 @@ def read_one(raw: bytes, index: int, tenant: str | None = None) -> Item:
     try:
         value = _decode_any(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        try:  # half a character is found below, with the field that it stands in
+        try:  # a lone surrogate is found below, with its field
             value = json.loads(raw.decode("utf-8", "surrogateescape"), parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
             return Rejection(index=index, code="invalid_json", field=None, message=f"not valid JSON: {error}", raw=text)
@@ -266,14 +266,14 @@ def _finite(text: str) -> float:
 
 
 class _RefusedError(ValueError):
-    """A record that is no event: code, field and message."""
+    """A record is no event: code, field and message."""
 
 
 def event_from(value: dict[str, Any], index: int = 0, raw: str = "", tenant: str | None = None) -> Item:
     """Build an event from a mapping in the contract's, the original systems' or CloudEvents' spelling.
 
-    Empty strings count as absent, numbers given for ids become text. `tenant` is whose event it is; one that names another is
-    refused. Returns a `Rejection` naming the field for what cannot be an event.
+    Empty strings count as missing, numbers for ids become text. `tenant`: the owner; an event that names another one is refused.
+    Returns a `Rejection` naming the field for an invalid event.
     """
     try:
         fields = _fields(_from_cloud_event(value) if "specversion" in value else value, tenant)
@@ -295,7 +295,7 @@ def event_from(value: dict[str, Any], index: int = 0, raw: str = "", tenant: str
 
 
 def _fields(value: dict[str, Any], tenant: str | None) -> dict[str, Any]:
-    """Return the fields of an event under their own names. Raises _RefusedError."""
+    """Return the fields of an event under the contract's names. Raises _RefusedError."""
     fields: dict[str, Any] = {}
     for key, content in value.items():
         name = snake(key)
@@ -351,7 +351,7 @@ def _attributes(content: Any) -> msgspec.Raw:
 def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
     """Return the mapping inside a CloudEvent: `data` holds our fields, the envelope names id, source, type and time.
 
-    Extension attributes are allowed by the specification and ours to keep: they go into `attributes`.
+    Extension attributes, which the specification allows, go into `attributes`.
     """
     data = value.get("data")
     inner = dict(data) if isinstance(data, dict) else {}
@@ -363,12 +363,12 @@ def _from_cloud_event(value: dict[str, Any]) -> dict[str, Any]:
     if extra and isinstance(own, dict):
         inner.pop("metadata", None)
         inner["attributes"] = {**extra, **own}
-    named = {name for name in inner if ALIASES.get(snake(name), snake(name)) in outer}  # the envelope's word counts
+    named = {name for name in inner if ALIASES.get(snake(name), snake(name)) in outer}  # the envelope's value wins
     return {**{name: content for name, content in inner.items() if name not in named}, **outer}
 
 
 def too_deep(attributes: bytes) -> bool:
-    """Say whether a JSON text nests deeper than attributes may; counts brackets outside strings."""
+    """Whether a JSON text nests deeper than attributes may; counts brackets outside strings."""
     if attributes.count(b"{") + attributes.count(b"[") <= _MAX_DEPTH:
         return False
     depth = deepest = 0

@@ -1,6 +1,6 @@
-"""What people call the ids that events hold: staff, contacts, rooms, accounts and campaigns.
+"""Names of the ids in events: staff, contacts, channels, accounts and campaigns.
 
-A name is a label. The id is the identity: a channel that is renamed is the same channel, and no number depends on a name.
+A name is a label; the id is the identity. A renamed channel is the same channel, and no number depends on a name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """Kind of a name -> the event's field that holds ids of this kind."""
 KIND_OF: Mapping[str, str] = {field: kind for kind, field in KINDS.items()}
-"""Field, and so dimension, that holds ids -> their kind."""
+"""Field (and dimension) of ids -> their kind."""
 LONGEST_NAME, LONGEST_ID = 200, 512
 """Characters."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -26,9 +26,9 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What somebody or something is called: `kind` as in KINDS, the `id` as in events, the `name` for people.
+    """A name: `kind` as in KINDS, the `id` as in events, the `name` for people.
 
-    `valid_from` (aware) is since when it is called so, where the source says it; None: since it was heard of.
+    `valid_from` (aware): since when the name is valid, where the source says it; None: since it was received.
     """
 
     kind: str
@@ -38,14 +38,14 @@ class Name:
 
 
 def check_kind(kind: str) -> str:
-    """Return a kind of names, or raise BadInputError for an unknown one."""
+    """Return a kind of names. Raises BadInputError for an unknown one."""
     if kind not in KINDS:
         raise BadInputError(f"kind {kind[:40]!r} is not one of {', '.join(KINDS)}{nearest(kind, list(KINDS))}")
     return kind
 
 
 def plain(name: str) -> str:
-    """Return a name as it is kept: on one line, without what cannot be seen, at most LONGEST_NAME characters; maybe empty."""
+    """Return a name as it is stored: one line, only visible characters, at most LONGEST_NAME of them; may be empty."""
     seen = "".join(c if _seen(c) else " " for c in name[: 4 * LONGEST_NAME])
     return " ".join(unicodedata.normalize("NFC", seen).split())[:LONGEST_NAME].strip()
 
@@ -58,11 +58,11 @@ def check_seen(field: str, text: str) -> str:
 
 
 def _seen(character: str) -> bool:
-    """Whether a character is text: no control, half character or private one, and none that turns the direction of others."""
+    """Whether a character is text: no control, surrogate, private or direction-changing character."""
     return unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Co") and character not in _TURNING
 
 
 def searched(text: str) -> str:
-    """Return a text as names are searched: without upper case, full-width forms and accents."""
+    """Return a text in the form that names are searched by: lower case, without full-width forms and accents."""
     apart = unicodedata.normalize("NFKD", text).casefold()
     return "".join(c for c in apart if not unicodedata.combining(c))

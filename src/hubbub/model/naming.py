@@ -1,7 +1,7 @@
-"""Where a text names somebody: the one pattern by which a contact's id is looked for.
+"""The pattern that finds a contact's id in a text.
 
-An id is found as a whole word, between characters that are no letters or digits, so that `guest-1` is not found in `guest-10`.
-One of fewer than `SHORTEST` characters is a word or number that may mean anything: it is found as a whole value alone.
+An id matches as a whole word, between characters that are no letters or digits, so that `guest-1` does not match `guest-10`. An id
+of fewer than `SHORTEST` characters may be any word or number: it matches only as a whole value.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 SHORTEST = 6
-"""Shorter ids are looked for as whole values: of a field, or of a text in JSON."""
+"""Shorter ids match only whole values: of a field, or of a text in JSON."""
 
 BETWEEN = 31
-"""The character (unit separator) that stands between values that are looked through together."""
+"""The character (unit separator) between values that are searched together."""
 
 
 def pattern(names: Iterable[str]) -> str:
@@ -26,12 +26,12 @@ def pattern(names: Iterable[str]) -> str:
 
 
 def written(names: Iterable[str]) -> list[str]:
-    """Return the forms in which these ids may be written: a text without any of them names nobody."""
+    """Return all forms in which these ids may be written: a text without any of them names none of them."""
     return list(dict.fromkeys(form for name in names for form in _forms(name)))
 
 
 def anywhere(text: str) -> str:
-    """Return the pattern of LIKE … ESCAPE '!' for a text anywhere, in which no character means more than itself."""
+    """Return the pattern of LIKE … ESCAPE '!' for a text anywhere, with special characters escaped."""
     return "%" + "".join(f"!{c}" if c in "!%_" else c for c in text) + "%"
 
 
@@ -45,10 +45,10 @@ def _of(name: str) -> str:
 
 
 def _forms(name: str) -> Iterator[str]:
-    """Yield an id as it is, and as programs write it into JSON."""
+    """Yield an id as it is, and as programs write it in JSON."""
     yield name
     for plain in (True, False):
-        told = json.dumps(name, ensure_ascii=plain)[1:-1]
-        for form in (told, re.sub(r"\\u[0-9a-f]{4}", lambda m: "\\u" + m[0][2:].upper(), told)):
+        text = json.dumps(name, ensure_ascii=plain)[1:-1]
+        for form in (text, re.sub(r"\\u[0-9a-f]{4}", lambda m: "\\u" + m[0][2:].upper(), text)):
             yield form
             yield form.replace("/", "\\/")

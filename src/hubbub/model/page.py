@@ -1,6 +1,6 @@
-"""Pages of long lists: a cursor says where the page before ended, so that what is added or taken away meanwhile moves nothing.
+"""Pages of long lists: a cursor names the end of the previous page, so that rows added or deleted meanwhile shift nothing.
 
-Who asks passes `next` on as it is; what stands in it is nobody else's business and may change.
+Callers pass `next` back unchanged; its content is internal and may change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hubbub.errors import BadRequestError
 
 LARGEST_PAGE = 1000
 MAX_CURSOR = 600
-"""Characters; every cursor that was made is shorter."""
+"""Characters; every real cursor is shorter."""
 
 Row = TypeVar("Row")
 Shown = TypeVar("Shown", covariant=True)
@@ -32,12 +32,12 @@ class Page(Generic[Shown]):
 
 
 def cursor_of(place: Place) -> str:
-    """Return the cursor of a place in a list: the values that the list is sorted by, of the last row shown."""
+    """Return the cursor of a place: the sort values of the last row shown."""
     return urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def place_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
-    """Return the place, of values of these kinds, that a cursor names; None for no cursor. Raises BadRequestError."""
+    """Return the place of a cursor, with values of these kinds; None for no cursor. Raises BadRequestError."""
     if cursor is None:
         return None
     try:
@@ -45,34 +45,34 @@ def place_of(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
     except (ValueError, RecursionError):
         place = None
     if not isinstance(place, list) or [type(value) for value in place] != list(kinds) or not _small(place):
-        raise BadRequestError(f"cursor {cursor[:40]!r} is not the 'next' of a page before")
+        raise BadRequestError(f"cursor {cursor[:40]!r} is not the 'next' of an earlier page")
     return tuple(place)
 
 
 def _small(place: Sequence[Any]) -> bool:
-    """Whether a database takes the values: no NUL or half character, no number beyond 63 bits."""
+    """Whether a database accepts the values: no NUL or lone surrogate, no number beyond 63 bits."""
     return all(
         abs(value) < 2**63 if isinstance(value, int) else "\0" not in value and value.isprintable() for value in place
     )
 
 
 def check_limit(limit: int) -> int:
-    """Return `limit` when it is a size for a page, else raise BadRequestError."""
+    """Return `limit` if it is a valid page size. Raises BadRequestError."""
     if not 1 <= limit <= LARGEST_PAGE:
         raise BadRequestError(f"limit: {limit} is not from 1 to {LARGEST_PAGE}")
     return limit
 
 
-def cut(found: Sequence[Row], limit: int | None, place: Callable[[Row], Place]) -> tuple[list[Row], str | None]:
-    """Return the page of what was found (one more than `limit` when there is more; None: all), and the cursor after it."""
-    if limit is None or len(found) <= limit:
-        return list(found), None
-    return list(found[:limit]), cursor_of(place(found[limit - 1]))
+def cut(rows: Sequence[Row], limit: int | None, place: Callable[[Row], Place]) -> tuple[list[Row], str | None]:
+    """Return a page of rows (one more than `limit` if more follow; None: all), and the cursor after it."""
+    if limit is None or len(rows) <= limit:
+        return list(rows), None
+    return list(rows[:limit]), cursor_of(place(rows[limit - 1]))
 
 
 def paged(
-    found: Sequence[Row], limit: int | None, place: Callable[[Row], Place], shown: Callable[[Row], Shown]
+    rows: Sequence[Row], limit: int | None, place: Callable[[Row], Place], shown: Callable[[Row], Shown]
 ) -> Page[Shown]:
-    """Return the same as a page of what each row is shown as."""
-    rows, after = cut(found, limit, place)
-    return Page([shown(row) for row in rows], after)
+    """Return the same as a `Page`, each row converted by `shown`."""
+    some, after = cut(rows, limit, place)
+    return Page([shown(row) for row in some], after)

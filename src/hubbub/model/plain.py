@@ -1,4 +1,4 @@
-"""Typed values as JSON has them, and back: the one place where the wire format of an answer is decided."""
+"""Typed values as JSON, and back: the only place that decides the wire format of an answer."""
 
 from __future__ import annotations
 
@@ -16,21 +16,18 @@ _AS_IT_IS = {str, int, float, bool, type(None)}
 ABSENT: Mapping[str, bool] = MappingProxyType({"absent": True})
 """Metadata of a field that JSON leaves out while it is None."""
 AS_JSON: Mapping[str, bool] = MappingProxyType({"as_json": True})
-"""Metadata of a field that holds what JSON has already, and may be long: rows whose fields are named by a question."""
+"""Metadata of a field that holds plain JSON values, maybe many: rows whose fields a question names."""
 
 
 def wire_name(field: str) -> str:
-    """Return what a field is called in JSON.
-
-    One that Python keeps the word of for itself ends in an underscore (`from_`); two underscores are a dot (`before__state`).
-    """
+    """Return a field's name in JSON: without the underscore after a Python keyword (`from_`), a dot for two (`before__state`)."""
     return field.removesuffix("_").replace("__", ".")
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: dataclasses as objects, moments as RFC 3339, dates as in ISO 8601.
+    """Return a value as plain JSON values: dataclasses as objects, times as RFC 3339, dates as in ISO 8601.
 
-    A moment without a zone is in UTC, as control data keeps it, and ends in `Z`.
+    A time without a zone is in UTC, as in control data, and ends in `Z`.
     """
     kind: Any = type(value)
     if kind in _AS_IT_IS:
@@ -42,34 +39,34 @@ def plain(value: Any) -> Any:
             if (held := getattr(value, own)) is not None or not may_be_absent
         }
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat() if value.tzinfo is not None else f"{value.isoformat()}Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     return value.value if isinstance(value, Enum) else value
 
 
 @cache
 def _names(kind: Any) -> tuple[tuple[str, str, bool, bool], ...]:
-    """Return the fields of a dataclass, their names in JSON, and whether they may be absent and are JSON; of other classes none."""
+    """Return (field, name in JSON, may be absent, is plain JSON) of a dataclass; empty for any other class."""
     if not is_dataclass(kind):
         return ()
     return tuple(
-        (one.name, wire_name(one.name), "absent" in one.metadata, "as_json" in one.metadata) for one in fields(kind)
+        (own.name, wire_name(own.name), "absent" in own.metadata, "as_json" in own.metadata) for own in fields(kind)
     )
 
 
 def typed(kind: type[T], value: Any) -> T:
-    """Return the value of a type of which `plain` made this: dataclasses and what they hold, but no moments.
+    """Return a value of a type from the output of `plain`: dataclasses and their content, but no times.
 
-    Raises TypeError for a type that it cannot tell, KeyError where a field is not there.
+    Raises TypeError for an ambiguous or unknown type, KeyError for a missing field.
     """
     read: Any = _reader(kind) or _same  # type: ignore[arg-type]  # mypy does not take a type for hashable
-    found: T = read(value)
-    return found
+    result: T = read(value)
+    return result
 
 
 def _same(value: Any) -> Any:
@@ -81,12 +78,12 @@ Read = Callable[[Any], Any]
 
 @cache
 def _reader(kind: Any) -> Read | None:
-    """Return what reads a value of a type; None where it is as it stands in JSON."""
+    """Return the function that reads a value of a type; None where its JSON form is the value."""
     origin, args = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _object(kind)
     if origin in (Union, UnionType):
-        (read, *others) = {_reader(one) for one in args if one is not NoneType}
+        (read, *others) = {_reader(arg) for arg in args if arg is not NoneType}
         if others:
             raise TypeError(f"{kind}: a value does not say which of these it is")
         return _optional(read) if read is not None else None
@@ -108,11 +105,11 @@ def _optional(read: Read) -> Read:
 
 
 def _each(read: Read) -> Read:
-    return lambda value: [read(one) for one in value]
+    return lambda value: [read(item) for item in value]
 
 
 def _by_name(read: Read) -> Read:
-    return lambda value: {name: read(one) for name, one in value.items()}
+    return lambda value: {name: read(item) for name, item in value.items()}
 
 
 def _object(kind: Any) -> Read:

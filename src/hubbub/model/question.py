@@ -1,4 +1,4 @@
-"""One Question for every face: command line, Python, HTTP, dashboard and reports ask the same."""
+"""The question that command line, Python, HTTP, dashboard and reports all ask."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hubbub.errors import BadQuestionError
 from hubbub.model.window import Grain, local_midnight
 
 NONE = "(none)"
-"""How a missing dimension value is written in filters."""
+"""A missing dimension value in filters."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which metrics, of `[start, end)` (aware), in windows of which grain, split and filtered by which dimensions."""
+    """Metrics of `[start, end)` (aware), in windows of a grain, split and filtered by dimensions."""
 
     metrics: tuple[str, ...]
     start: datetime
@@ -31,9 +31,9 @@ class Question:
     include_bots: bool = False
     compare: str | None = None
     as_of: datetime | None = None
-    """Asked of what was known at a moment (aware); None: of all that is known."""
+    """Answer with the events known at this time (aware); None: all."""
     cut: tuple[datetime, ...] = ()
-    """Moments (aware, in order) between which the windows lie, in place of a grain's; the first is `start`, the last `end`."""
+    """Limits of the windows (aware, in order), in place of a grain's; the first is `start`, the last `end`."""
 
 
 def parse_moment(text: str, zone: str) -> datetime:

@@ -1,4 +1,4 @@
-"""How names are spelled: ours have underscores, and those of the systems that Hubbub replaces humps (`propertyId`)."""
+"""Spelling of names: Hubbub's have underscores, those of the systems that it replaces are camelCase (`propertyId`)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def snake(name: str) -> str:
 
 
 def snake_keys(value: Any, depth: int = 3) -> Any:
-    """Return a value with the keys of its mappings, `depth` deep, spelled with underscores.
+    """Return a value whose mappings, to `depth` levels, have keys with underscores.
 
-    Raises ValueError for a key that is there twice, in two spellings.
+    Raises ValueError for a key that occurs in two spellings.
     """
     if depth == 0 or not isinstance(value, Mapping | list):
         return value
     if isinstance(value, list):
-        return [snake_keys(one, depth - 1) for one in value]
-    found = {snake(str(name)): snake_keys(one, depth - 1) for name, one in value.items()}
-    if len(found) < len(value):
+        return [snake_keys(item, depth - 1) for item in value]
+    mapping = {snake(str(name)): snake_keys(item, depth - 1) for name, item in value.items()}
+    if len(mapping) < len(value):
         twice = next(name for name in value if snake(str(name)) != name and snake(str(name)) in value)
         raise ValueError(f"{str(twice)[:80]!r} is there twice, in two spellings")
-    return found
+    return mapping

@@ -1,4 +1,4 @@
-"""A tenant: the owner of data, with the zone its days are in, its business hours, and how long its numbers are kept."""
+"""A tenant: the owner of data, with its zone, business hours and retention."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hubbub.model.window import EPOCH, Grain, day_of, local_midnight
 
 MOST_TONES, LONGEST_TONE = 20, 64
 _NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
-"""Files that lie among the zones and mean the machine's own, or none; `right/` counts leap seconds."""
+"""Names among the zone files that are the machine's own zone, or no zone; `right/` counts leap seconds."""
 TENANT_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Days that texts of events (`raw`), snapshots by grain, and facts are kept; None keeps them for ever."""
+    """Days for which attributes of events (`raw`), snapshots by grain, and facts are kept; None: for ever."""
 
     raw: int | None = 90
     hour: int | None = 30
@@ -36,15 +36,15 @@ class Retention:
                 raise BadInputError(f"retention.{name}: {days} is not a number of days from 1 to 36500")
 
     def days(self, grain: Grain) -> int | None:
-        """Return the days that what is kept by a grain is kept."""
-        found: int | None = getattr(self, grain.value)
-        return found
+        """Return the days of retention for a grain."""
+        days: int | None = getattr(self, grain.value)
+        return days
 
 
 def longest(days: Mapping[str, int | None]) -> int | None:
-    """Return the days that facts are kept where nobody says: the longest of hour, day, week and month; None is for ever."""
-    given = [days[grain] for grain in ("hour", "day", "week", "month")]
-    return None if None in given else max(n for n in given if n is not None)
+    """Return the default days of retention of facts: the longest of hour, day, week and month; None: for ever."""
+    kept_days = [days[grain] for grain in ("hour", "day", "week", "month")]
+    return None if None in kept_days else max(n for n in kept_days if n is not None)
 
 
 KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None, facts=None)
@@ -52,7 +52,7 @@ KEEP_EVERYTHING = Retention(raw=None, hour=None, day=None, week=None, month=None
 
 @dataclass(frozen=True)
 class Tenant:
-    """Who owns events. `no` is the small number that the store keeps instead of the name; 0 is never used."""
+    """An owner of events. `no`: the small number that the store has in place of the id; never 0."""
 
     no: int
     id: str
@@ -61,45 +61,45 @@ class Tenant:
     retention: Retention = field(default_factory=Retention)
     calendar: Calendar = NO_CALENDAR
     hotspot_tones: tuple[str, ...] = ()
-    """Tones, in lower case, whose messages `hotspot_ratio` counts beside the topics complaint and escalation."""
+    """Tones, in lower case, whose messages `hotspot_ratio` counts besides the topics complaint and escalation."""
     contact_names: bool = True
-    """Whether what contacts are called is kept."""
+    """Whether names of contacts are stored."""
 
     @property
     def tz(self) -> ZoneInfo:
-        """The IANA zone that this tenant's hours, days, weeks and months are cut in."""
+        """The IANA zone of this tenant's hours, days, weeks and months."""
         return ZoneInfo(self.zone)
 
 
 def kept_from(tenant: Tenant, days: int | None, now: datetime) -> datetime:
-    """Return the local midnight, in UTC, from which on something kept for `days` is there; 1970 when kept for ever."""
+    """Return the local midnight, in UTC, since which data kept for `days` exists; 1970 when kept for ever."""
     if days is None:
         return EPOCH
     return local_midnight(day_of(now, tenant.tz) - timedelta(days=days), tenant.tz)
 
 
 def check_tenant_id(text: str) -> str:
-    """Return `text` when it can name a tenant (a-z, 0-9, inner hyphens, 63 at most), else raise `BadInputError`."""
+    """Return `text` if it is a valid tenant id (a-z, 0-9, inner hyphens, at most 63). Raises BadInputError."""
     if not TENANT_ID.match(text):
         raise BadInputError(f"tenant {text[:80]!r}: use 1 to 63 of a-z, 0-9 and inner hyphens")
     return text
 
 
 def check_tones(tones: Sequence[str]) -> tuple[str, ...]:
-    """Return names of tones, A to Z in lower case as SQLite has it, each once, in order.
+    """Return names of tones, with A to Z in lower case as in SQLite, each once, in order.
 
     Raises BadInputError for an empty, long or 21st name.
     """
-    found = tuple(sorted({tone.strip().encode().lower().decode() for tone in tones}))
-    if len(found) > MOST_TONES or not all(1 <= len(tone) <= LONGEST_TONE for tone in found):
+    names = tuple(sorted({tone.strip().encode().lower().decode() for tone in tones}))
+    if len(names) > MOST_TONES or not all(1 <= len(tone) <= LONGEST_TONE for tone in names):
         raise BadInputError(
             f"hotspot_tones: name at most {MOST_TONES} tones of 1 to {LONGEST_TONE} characters, like negative"
         )
-    return found
+    return names
 
 
 def check_zone(text: str) -> str:
-    """Return `text` when it names an IANA time zone, the same on every machine, else raise `BadInputError`."""
+    """Return `text` if it is an IANA time zone, the same on every machine. Raises BadInputError."""
     try:
         if text in _NO_ZONES or text.startswith(("posix/", "right/")):
             raise ValueError

@@ -1,6 +1,6 @@
-"""Grains, windows and calendars: which stretch of time a moment belongs to in a tenant's own zone.
+"""Grains and windows: the hour, day, week or month of a moment in a tenant's zone.
 
-Everything calendar-like happens here, with zoneinfo; the store holds moments alone. Since 2000 every zone's offset is a multiple of
+All arithmetic of local time is here, with zoneinfo; the store holds only moments. Since 2000 every zone's offset is a multiple of
 15 minutes, so every hour, day, week and month of every zone begins on a quarter hour.
 """
 
@@ -19,7 +19,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Grain(StrEnum):
-    """The size of a window. `TOTAL` is the whole asked range as one window."""
+    """The size of a window. `TOTAL`: the whole range as one window."""
 
     HOUR = "hour"
     DAY = "day"
@@ -30,7 +30,7 @@ class Grain(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """A half-open stretch of time, `start` and `end` aware in UTC."""
+    """A range of time `[start, end)`, aware in UTC."""
 
     start: datetime
     end: datetime
@@ -74,7 +74,7 @@ def _hours(day: Window, tz: ZoneInfo) -> tuple[Window, ...]:
 def _cut(day: Window, tz: ZoneInfo) -> Iterator[Window]:
     """Yield the hours of a local day; where the offset changes inside an hour, a new window begins at the change.
 
-    The last one ends with the day, whose end may lie inside an hour.
+    The last window ends with the day, which may end inside an hour.
     """
     step = timedelta(hours=1)
     offset = day.start.astimezone(tz).utcoffset()
@@ -119,5 +119,5 @@ def windows(start: datetime, end: datetime, grain: Grain, tz: ZoneInfo) -> Itera
 
 
 def utc_naive(moment: datetime) -> datetime:
-    """Return an aware moment in UTC without zone, as control data keeps it."""
+    """Return an aware moment as UTC without zone, as in control data."""
     return moment.astimezone(UTC).replace(tzinfo=None)
