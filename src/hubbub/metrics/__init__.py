@@ -1,1 +1,1 @@
-"""What Hubbub knows: one file of declarations per subject, collected by `catalogue`. Read `responses` first."""
+"""Metrics: a file of declarations for each subject, collected by `catalogue`. Read `responses` first."""

@@ -1,4 +1,4 @@
-"""Campaigns: which are running, and how well each one did."""
+"""Campaigns: their states, and how well each did."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAMPAIGN = Fact(
 
 CAMPAIGN_STATES = Rollup(
     name="campaign_states",
-    doc="In which state each campaign was from when to when.",
+    doc="The states of each campaign over time.",
     source=CAMPAIGN,
     dimensions=("channel", "account_id", "campaign_id"),
     measures={},
@@ -40,7 +40,7 @@ CAMPAIGN_STATES = Rollup(
 
 CAMPAIGN_RESULTS = Rollup(
     name="campaign_results",
-    doc="Messages of campaigns and what they led to, under the time of sending.",
+    doc="Messages of campaigns and their effects, under the time of sending.",
     source=SENT,
     where="f.campaign_id IS NOT NULL",
     dimensions=("channel", "account_id", "campaign_id"),
@@ -53,7 +53,7 @@ CAMPAIGN_RESULTS = Rollup(
         "opted_out": Count("Followed by a block within 7 days.", Unit.COUNT, "f.opted_out"),
     },
     metrics={
-        "campaign_messages_sent": Stored("Messages sent by campaigns, whatever became of them.", Unit.COUNT, measure="attempted"),
+        "campaign_messages_sent": Stored("Messages sent by campaigns, delivered or not.", Unit.COUNT, measure="attempted"),
         "campaign_delivery_rate": Ratio(
             "Delivered / attempted messages of campaigns, only channels that ever gave a receipt.",
             Unit.SHARE, over={"delivered": 1}, under="attempted", receipted=True, better=Better.HIGHER,

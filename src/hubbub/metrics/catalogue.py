@@ -1,4 +1,4 @@
-"""The catalogue: every fact, rollup and metric under its name, and what each can be asked by."""
+"""The catalogue: every fact, rollup and metric by name, and the dimensions of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hubbub.model.event import nearest
 from hubbub.model.window import Grain
 
 DEFINITION_VERSION = 4
-"""Raised whenever a metric's meaning changes, so that an answer says by which definitions it was made."""
+"""Raised when a metric's meaning changes; every answer names the version it was computed by."""
 
 ROLLUPS: tuple[Rollup, ...] = (
     *messages.ROLLUPS, *responses.ROLLUPS, *conversations.ROLLUPS, *hours.ROLLUPS, *tasks.ROLLUPS, *staff.ROLLUPS,
@@ -38,16 +38,16 @@ STATISTICS: dict[str, str] = {
     "avg": "mean", "p50": "median", "p90": "90 %", "p95": "95 %", "p99": "99 %", "min": "shortest", "max": "longest",
     "count": "count", "sum": "sum", **{name: re.sub(r"_(\d+)", r" \1 ", name) for name in WITHIN},
 }  # fmt: skip
-"""What a distribution can be asked for, and what people call it."""
+"""Statistics of a distribution -> their titles."""
 DIMENSION_NAMES = {"first_staff_id": "staff_id"}
-"""Columns whose public dimension name differs."""
+"""Column -> public dimension name, where they differ."""
 MEMBERS_ALLOWED = frozenset({"contact_id"})
-"""Hidden dimensions that may be filtered and grouped by all the same: a tenant may look at one of its contacts."""
+"""Hidden dimensions that may still be filtered and grouped by: a tenant may look at one of its contacts."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A metric as it was asked for: its full name, declaration, rollup, and for distributions the statistic."""
+    """A requested metric: its full name, declaration, rollup, and for distributions the statistic."""
 
     name: str
     metric: Metric
@@ -56,14 +56,14 @@ class Asked:
 
     @property
     def unit(self) -> Unit:
-        """Unit of the value: a distribution's count is a count, and what lies within a limit is a share."""
+        """Unit of the value: a distribution's count is a count, and the part within a limit a share."""
         if self.statistic in WITHIN:
             return Unit.SHARE
         return Unit.COUNT if self.statistic == "count" else self.metric.unit
 
     @property
     def better(self) -> Better | None:
-        """Which way it should go: of waits that should be short, more within a limit; as many waits as there are is neither."""
+        """The better direction: of a metric that should be low, higher within a limit; None for its count and sum."""
         if self.statistic in WITHIN and self.metric.better is Better.LOWER:
             return Better.HIGHER
         return None if self.statistic in ("count", "sum") else self.metric.better
@@ -83,7 +83,7 @@ def _named(columns: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def askable(rollup: Rollup) -> list[str]:
-    """Return the public names of the dimensions that may be split and filtered by."""
+    """Return the public names of dimensions to split and filter by."""
     return [
         name
         for name, column in dimensions_of(rollup).items()
@@ -92,7 +92,7 @@ def askable(rollup: Rollup) -> list[str]:
 
 
 def names() -> list[str]:
-    """Return every name that can be asked for, distributions with their statistics."""
+    """Return all metric names, distributions with their statistics."""
     return [
         full
         for name, (metric, _) in METRICS.items()
@@ -101,14 +101,14 @@ def names() -> list[str]:
 
 
 def title_of(name: str) -> str:
-    """Return what people call a metric, with its statistic if one is named: the declared title, or the words of its name."""
+    """Return a metric's title, with its statistic if named: the declared title, or the words of its name."""
     base, _, statistic = name.partition(".")
     title = METRICS[base][0].title or base.removesuffix("_ms").replace("_", " ").capitalize()
     return f"{title}, {STATISTICS[statistic]}" if statistic else title
 
 
 def find(name: str) -> Asked:
-    """Look a metric up by the name it is asked by; raises `BadQuestionError` with the nearest names."""
+    """Return a metric by its name. Raises BadQuestionError with the nearest names."""
     base, _, statistic = name.partition(".")
     if base in METRICS:
         metric, rollup = METRICS[base]

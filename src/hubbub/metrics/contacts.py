@@ -1,4 +1,4 @@
-"""Contacts: who is active, new, blocked, and how engaged each one is."""
+"""Contacts: active, new and blocked ones, and how engaged each is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hubbub.metrics.definition import Better, Count, Distinct, Fact, First, Roll
 CONTACT = Fact(
     name="contact_event",
     subjects=("contact", "message", "link", "satisfaction"),
-    doc="Anything a contact did, or that was recorded about the contact.",
+    doc="A contact's action, or a record about the contact.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, contact_id, type, value, scale FROM event
         WHERE contact_id IS NOT NULL AND repeats IS NULL AND coalesce(kind, 'person') = 'person'
@@ -21,11 +21,11 @@ CONTACT = Fact(
 DEEDS: Mapping[str, str] = {
     "conversions": "conversion", "inbound": "inbound", "good_ratings": "rating", "clicks": "click", "reads": "read",
 }  # fmt: skip
-"""Measure of what a contact did -> kind of deed, as `calculations.contact_engagement_score` weighs it."""
+"""Measure -> kind of deed, as `calculations.contact_engagement_score` weighs it."""
 
 CONTACTS = Rollup(
     name="contacts",
-    doc="What contacts did, when each was first seen, and in which state it was from when to when.",
+    doc="Actions of contacts, when each was first seen, and its states over time.",
     source=CONTACT,
     dimensions=("channel", "account_id", "contact_id"),
     hidden=("contact_id",),

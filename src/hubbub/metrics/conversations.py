@@ -1,4 +1,4 @@
-"""Conversations: their episodes from first message to resolve, escalations, what AI did alone, and which are open."""
+"""Conversations: episodes from first message to resolve, escalations, resolutions by AI alone, and open ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubbub.metrics.definition import (
 )  # fmt: skip
 
 LASTING: Mapping[str, tuple[str, int]] = {"": ("24 hours", 24), "_72h": ("72 hours", 72), "_7d": ("7 days", 168)}
-"""How long what AI resolved must last: ending of a metric's name -> in words, and in hours."""
+"""How long an AI resolution must last: ending of a metric's name -> text and hours."""
 
 EPISODE = Fact(
     name="episode",
@@ -51,7 +51,7 @@ EPISODE = Fact(
 EVENTS = Fact(
     name="conversation_event",
     subjects=("conversation",),
-    doc="Something that happened to a conversation, under its own time.",
+    doc="An event of a conversation, under its own time.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, staff_id, conversation_id, type FROM event
         WHERE type IN ('conversation.closed', 'conversation.escalated', 'conversation.reopened', 'conversation.assigned')
@@ -61,7 +61,7 @@ EVENTS = Fact(
 STATE = Fact(
     name="conversation_state",
     subjects=("message", "response", "conversation"),
-    doc="What is known of a conversation's state: its own events, and messages and replies where nothing else speaks.",
+    doc="What sets a conversation's state: its own events, else messages and replies.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, conversation_id, type FROM event
         WHERE conversation_id IS NOT NULL AND repeats IS NULL AND type IN ('conversation.started', 'conversation.escalated',
@@ -177,7 +177,7 @@ RESOLUTIONS = Rollup(
 
 CONVERSATION_EVENTS = Rollup(
     name="conversation_events",
-    doc="What happened to conversations, under the events' own time.",
+    doc="Events of conversations, under their own time.",
     source=EVENTS,
     dimensions=("channel", "channel_id", "account_id", "staff_id"),
     measures={
@@ -198,7 +198,7 @@ CONVERSATION_EVENTS = Rollup(
 
 CONVERSATION_STATES = Rollup(
     name="conversation_states",
-    doc="In which state each conversation was from when to when, and in which ones anything happened.",
+    doc="The states of each conversation over time, and conversations with any activity.",
     source=STATE,
     dimensions=("channel", "account_id", "conversation_id"),
     hidden=("conversation_id",),

@@ -1,10 +1,10 @@
-"""The grammar of metric declarations: Fact, Measure, Rollup, and the metrics that are read from them.
+"""The types of metric declarations: Fact, Measure, Rollup, and the metrics computed from them.
 
-A `Fact` is a view with one row for each logical thing. A `Rollup` says which of its rows, dated by an anchor and split by
-dimensions, are aggregated into which measures. From that alone follow answers, explanations, the catalogue and the reference page;
-nothing that is declared here is stored.
+A `Fact` is a view with one row for each logical thing. A `Rollup` selects rows, dates them by an anchor, splits them
+by dimensions, and names their measures. Answers, explanations, the catalogue and the reference page follow from these declarations,
+which are not stored.
 
-SQL here is what SQLite and other databases share: FILTER, CASE, EXISTS; nothing user-given is in it.
+SQL here is common to SQLite and PostgreSQL, like FILTER, CASE and EXISTS, and holds no user input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hubbub.model.tenant import MOST_TONES
 
 
 class Unit(StrEnum):
-    """How a value is written, and how its change is: percent for all but shares, which change in percentage points."""
+    """The unit of a value. Changes are in percent, of shares in percentage points."""
 
     COUNT = "count"
     MS = "ms"
@@ -29,7 +29,7 @@ class Unit(StrEnum):
 
 
 class Better(StrEnum):
-    """Which way a metric should go, where it should."""
+    """The better direction of a metric."""
 
     HIGHER = "higher"
     LOWER = "lower"
@@ -37,7 +37,7 @@ class Better(StrEnum):
 
 @dataclass(frozen=True)
 class Measure(ABC):
-    """A number that facts (`f`) are aggregated into."""
+    """An aggregate of facts (`f`)."""
 
     doc: str
     unit: Unit
@@ -52,7 +52,7 @@ class Count(Measure):
 
 @dataclass(frozen=True)
 class Sum(Measure):
-    """The sum of a fact's column, added up as whole millionths, so that any order gives the same last digit."""
+    """The sum of a fact's column in whole millionths, so that the order of rows does not change the last digit."""
 
     column: str = ""
     where: str | None = None
@@ -62,7 +62,7 @@ class Sum(Measure):
 
 @dataclass(frozen=True)
 class Extreme(Measure):
-    """The smallest or largest value of a fact's column; null where there is none."""
+    """The smallest or largest value of a fact's column; null without values."""
 
     column: str = ""
     largest: bool = False
@@ -76,11 +76,11 @@ class Distribution(Measure):
 
 
 TONES = f"({', '.join(f':tone_{n}' for n in range(MOST_TONES))})"
-"""The tones that a tenant counts, in the SQL of a measure; `tones_bound` says which they are."""
+"""SQL of the tones that a tenant counts; `tones_bound` gives the parameters."""
 
 
 def tones_bound(tones: Sequence[str]) -> dict[str, str | None]:
-    """Return what `TONES` binds; places that are left are null, which nothing is equal to."""
+    """Return the parameters of `TONES`; unused ones are null, which equals nothing."""
     return {f"tone_{n}": tones[n] if n < len(tones) else None for n in range(MOST_TONES)}
 
 
@@ -95,13 +95,13 @@ WITHIN: Mapping[str, int] = {
 class Fact:
     """One row for each logical thing: `docs/facts.md`. `view` is a SELECT of these rows from the store's tables.
 
-    `persons` is the same for tenants who have linked contacts, where rows say what a person did: all ids of one count.
-    Its columns are `tenant`, the anchor(s) in microseconds, dimensions and what measures aggregate. `key` tells apart two rows of
-    the same anchor; a fact whose key is `ident` is of the event at that anchor. `id` is what people know the thing by.
-    `event` is a condition on `e`, an event of the anchor's moment, under which that is the one that the row is about.
-    `look_ahead` is the horizon: how long after the anchor an event may still change a row. `spells` names durations that reading
-    works out: the business milliseconds between two moments of the row, by the tenant's calendar, null where there is none.
-    `subjects` are those of the event types that rows are made of (`message` of `message.sent`); empty: of any.
+    `persons` is the same for tenants with linked contacts, where rows say what a person did under any id.
+    Its columns are `tenant`, the anchor(s) in microseconds, dimensions and inputs of measures. `key` distinguishes rows of the same
+    anchor; a fact with the key `ident` belongs to the event at that anchor. `id`: the public id of the thing.
+    `event`: condition on `e`, an event at the anchor's time, for the event that the row is about.
+    `look_ahead`: how long after the anchor an event may still change a row. `spells`: durations computed on reading, the business
+    milliseconds between two times of the row by the tenant's calendar, null without one.
+    `subjects`: those of the event types that rows are made of (`message` of `message.sent`); empty: any.
     """
 
     name: str
@@ -118,9 +118,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Metric:
-    """Something that can be asked for by name.
+    """A metric that can be asked for by name.
 
-    `title` is what people call it, where the words of its name would not do. `better` None: neither way is good by itself.
+    `title`: its name for people, if not the words of its name. `better` None: neither direction is good by itself.
     """
 
     doc: str
@@ -131,7 +131,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Stored(Metric):
-    """A measure over the asked windows. `divide` turns millionths back into the unit."""
+    """A measure over the windows of a question. `divide` turns millionths back into the unit."""
 
     measure: str = ""
     divide: int = 1
@@ -160,7 +160,7 @@ class Quantiles(Metric):
 
 @dataclass(frozen=True)
 class Distinct(Metric):
-    """How many different members have a fact that a measure counts; exact over any range."""
+    """The number of distinct members with a fact that a measure counts; exact over any range."""
 
     member: str = ""
     measure: str = ""
@@ -177,9 +177,9 @@ class DistinctRatio(Metric):
 
 @dataclass(frozen=True)
 class State(Metric):
-    """How many entities are in a state at the end of a window, or now while it is open: `held` is (entity, state).
+    """The number of entities in a state at the end of a window, or now while it is open; `held`: (entity, state).
 
-    With `age`: how many ms ago what the state means began for the one in it longest, null when there is none.
+    With `age`: the age in ms of what the state describes, for the entity longest in it; null without entities.
     """
 
     held: tuple[str, str] = ("", "")
@@ -188,14 +188,14 @@ class State(Metric):
 
 @dataclass(frozen=True)
 class First(Metric):
-    """How many entities came into a state that is never left in the window: `held` is (entity, state)."""
+    """The number of entities that entered in the window a state that is never left; `held`: (entity, state)."""
 
     held: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
 class Score(Metric):
-    """A number that a function of `hubbub.calculations` makes from the measures `parts` of one rollup."""
+    """A number computed by a function of `hubbub.calculations` from the measures `parts` of a rollup."""
 
     parts: tuple[str, ...] = ()
     function: str = ""
@@ -203,7 +203,7 @@ class Score(Metric):
 
 @dataclass(frozen=True)
 class Rollup:
-    """Measures of a fact by dimensions per window, and the metrics that are read from them."""
+    """Measures of a fact by dimensions for each window, and the metrics computed from them."""
 
     name: str
     doc: str
@@ -224,5 +224,5 @@ class Rollup:
 
     @property
     def by_tones(self) -> bool:
-        """Whether its numbers depend on the tones that the tenant counts, see `TONES`."""
+        """Whether its numbers depend on the tenant's tones, see `TONES`."""
         return any(TONES in (m.where or "") for m in self.measures.values() if isinstance(m, Count))

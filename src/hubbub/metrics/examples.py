@@ -1,4 +1,4 @@
-"""The hand-worked example of every metric: `examples.yaml`, which the reference shows and the tests run."""
+"""Worked examples of every metric: `examples.yaml`, shown by the reference and run by the tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE = re.compile(r"(?:x(?P<times>\d+) )?(?P<day>\d\d-\d\d) (?P<clock>\S+) (?P<
 
 @dataclass(frozen=True)
 class Example:
-    """What happened to a tenant, and what its metrics come to over the days `[first, after)`: `gives` metric -> value and why."""
+    """Events of a tenant, and the values of metrics over the days `[first, after)`; `gives`: metric -> value and reason."""
 
     story: str
     events: tuple[str, ...]
@@ -34,31 +34,31 @@ class Example:
     calendar: Mapping[str, Any] = field(default_factory=dict)
 
     def happened(self) -> list[Event]:
-        """Return the lines as events: without an `id` an event has its place as one."""
-        found = [(when, fields) for line in self.events for when, fields in self._read(line)]
+        """Return the lines as events; an event without an `id` gets its place as id."""
+        rows = [(when, fields) for line in self.events for when, fields in self._read(line)]
         return [
             msgspec.convert({"id": f"e{place}", "time": when, **fields}, Event, strict=False)
-            for place, (when, fields) in enumerate(found)
+            for place, (when, fields) in enumerate(rows)
         ]
 
     def _read(self, line: str) -> Iterator[tuple[datetime, dict[str, str]]]:
         for number in range(1, int(_match(line)["times"] or 1) + 1):
-            found = _match(line.replace("{n}", str(number)))
-            local = datetime.fromisoformat(f"{YEAR}-{found['day']}T{found['clock']}")
-            fields = dict(part.split("=", 1) for part in found["fields"].split())
-            yield local.replace(tzinfo=ZoneInfo(self.zone)), {"type": found["type"], **fields}
+            match = _match(line.replace("{n}", str(number)))
+            local = datetime.fromisoformat(f"{YEAR}-{match['day']}T{match['clock']}")
+            fields = dict(part.split("=", 1) for part in match["fields"].split())
+            yield local.replace(tzinfo=ZoneInfo(self.zone)), {"type": match["type"], **fields}
 
 
 def _match(line: str) -> re.Match[str]:
-    found = _LINE.fullmatch(line)
-    if found is None:
+    match = _LINE.fullmatch(line)
+    if match is None:
         raise ValueError(f"{line!r} is not 'MM-DD HH:MM type field=value …'")
-    return found
+    return match
 
 
 def read(text: str) -> list[Example]:
-    """Return the examples of a YAML text in the form of `examples.yaml`. Raises ValueError for a line that is none."""
-    return [_example(**one) for one in yaml.safe_load(text)]
+    """Return the examples of a YAML text in the form of `examples.yaml`. Raises ValueError for a malformed line."""
+    return [_example(**entry) for entry in yaml.safe_load(text)]
 
 
 def examples() -> list[Example]:

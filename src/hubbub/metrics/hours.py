@@ -1,7 +1,7 @@
 """Business hours: waits and resolutions again, counting only the time in which the tenant was open.
 
-The facts say between which moments a spell lies (`spells`), `model/calendar.py` when the tenant was open: open time is worked out
-while reading, and a changed calendar folds nothing.
+Facts hold the limits of each spell (`spells`), `model/calendar.py` the open hours: open time is computed on reading, so a changed
+calendar folds nothing again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intents: what contacts want, how sure the classifier was, and what followed."""
+"""Intents: what contacts want, the classifier's confidence, and what followed."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ INTENTS = Rollup(
         ),
         "confidence": Sum("Confidences, summed.", Unit.NUMBER, "confidence", "f.type = 'intent.classified'"),
         "looked_at": Count(
-            "Classifications, those too unsure to act on too.", Unit.COUNT,
+            "Classifications, including those below the confidence to act.", Unit.COUNT,
             "f.type IN ('intent.classified', 'intent.confidence_low')",
         ),
-        "intents_low": Count("Classifications too unsure to act on.", Unit.COUNT, "f.type = 'intent.confidence_low'"),
+        "intents_low": Count("Classifications below the confidence to act.", Unit.COUNT, "f.type = 'intent.confidence_low'"),
         "intent_actions": Count("Actions taken.", Unit.COUNT, "f.type = 'intent.action_taken'"),
         "intents_escalated": Count(
             "Classifications whose conversation was escalated in the following 7 days.", Unit.COUNT, "f.escalated"
@@ -46,7 +46,7 @@ INTENTS = Rollup(
             Unit.NUMBER, over={"confidence": 1}, under="confident", factor=1e-6,
         ),
         "intent_coverage": Ratio(
-            "Intent classifications / those and the ones too unsure to act on.",
+            "Intent classifications / all, including those below the confidence to act.",
             Unit.SHARE, over={"intents": 1}, under="looked_at",
         ),
         "intents_low": Stored("Classifications below the confidence to act.", Unit.COUNT, measure="intents_low"),

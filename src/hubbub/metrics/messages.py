@@ -1,4 +1,4 @@
-"""Messages and what became of them: counts by direction, receipts, replies, engagement and conversion of sent ones."""
+"""Messages: counts by direction, and receipts, replies, engagement and conversion of sent ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TALK = Fact(
 
 
 def _sent(own: str) -> str:
-    """Return the SELECT of sent messages; `own` is the condition on an event `d` that it is of the contact of a message `m`."""
+    """Return the SELECT of sent messages; `own`: the condition that an event `d` is of the contact of a message `m`."""
     return f"""
         SELECT tenant, time AS anchor, ident, id, channel, channel_id, account_id, campaign_id, contact_id,
             delivered_at IS NOT NULL AS delivered,
@@ -109,7 +109,7 @@ DELIVERIES = Rollup(
     },
     metrics={
         "messages_attempted": Stored(
-            "Messages sent, whatever became of them; private notes are none.", Unit.COUNT, measure="attempted",
+            "Messages sent, delivered or not; private notes are not counted.", Unit.COUNT, measure="attempted",
             title="All sent messages"
         ),
         "messages_delivered": Stored(

@@ -1,4 +1,4 @@
-"""Responses: how long people wait for an answer. Read this file first; every subject is declared like this one."""
+"""Responses: how long contacts wait for a reply. Read this file first; every subject is declared like this one."""
 
 from __future__ import annotations
 

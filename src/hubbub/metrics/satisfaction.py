@@ -8,7 +8,7 @@ SURVEY = Fact(
     name="survey",
     subjects=("satisfaction",),
     doc="A survey with its last valid rating. A 5-point rating is valid from 1 to 5; an answer on scale 10 from 0 to 10. A rating "
-    "without a staff member is credited to who answered last before it in its conversation.",
+    "without a staff member is credited to whoever replied last before it in its conversation.",
     key="survey",
     id="survey",
     event="coalesce(e.survey_id, e.id) = f.survey AND e.type LIKE 'satisfaction.%'",

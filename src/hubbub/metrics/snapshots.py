@@ -1,4 +1,4 @@
-"""What a snapshot says: its kinds, and its sections as names of the catalogue. Nothing here has a formula of its own."""
+"""The kinds of snapshots, and their sections as names of metrics. There are no formulas here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hubbub.model.window import Grain
 
 
 class Kind(StrEnum):
-    """How long a snapshot's period is: a local day, an ISO week, or a month."""
+    """A snapshot's period: a local day, an ISO week, or a month."""
 
     DAILY = "Daily"
     WEEKLY = "Weekly"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
     @property
     def grain(self) -> Grain:
-        """The windows that its periods are, and whose retention it is kept by."""
+        """The grain of its periods, and of its retention."""
         return {Kind.DAILY: Grain.DAY, Kind.WEEKLY: Grain.WEEK, Kind.MONTHLY: Grain.MONTH}[self]
 
 
@@ -45,15 +45,15 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "response_ms": "response_ms.avg",
     },
 }  # fmt: skip
-"""Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period. `total` is what
-people and AI wrote, in and out; `sent` all that went out, automatic messages too, as receipts and rates count it."""
+"""Section -> field -> metric. Totals and states are those at the end of the period, all else is of the period. `total`: messages
+of people and AI, in and out; `sent`: all that went out, automatic ones too, as receipts and rates count them."""
 
 STATISTICS = ("avg", "count")
-"""Statistics of a distribution that a snapshot can say; percentiles are asked by a query."""
+"""Statistics of a distribution that a snapshot has; a query gives percentiles."""
 
 for _name in (name for fields in SECTIONS.values() for name in fields.values()):
     if isinstance(find(_name).metric, Quantiles) and find(_name).statistic not in STATISTICS:
-        raise ValueError(f"a snapshot cannot say {_name}: of distributions it says {', '.join(STATISTICS)}")
+        raise ValueError(f"a snapshot cannot hold {_name}: of distributions it holds {', '.join(STATISTICS)}")
 
 PROVISIONAL_FOR = HORIZON
-"""How long after its period receipts and replies can still change a snapshot."""
+"""Time after its period in which receipts and replies can still change a snapshot."""

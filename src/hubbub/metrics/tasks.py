@@ -1,4 +1,4 @@
-"""Tasks: what staff were given to do, did, and did too late; which are pending."""
+"""Tasks of staff: created, completed, too late and pending."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hubbub.metrics.definition import Better, Count, Fact, Rollup, State, Stored
 TASK = Fact(
     name="task_event",
     subjects=("task",),
-    doc="Something that happened to a task, under its own time.",
+    doc="An event of a task, under its own time.",
     view="""
         SELECT tenant, time AS anchor, ident, id, channel, account_id, staff_id, task_id, type FROM event
         WHERE type IN ('task.created', 'task.assigned', 'task.completed', 'task.sla_breached')

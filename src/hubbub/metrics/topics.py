@@ -1,6 +1,6 @@
 """Topics and tone of messages, escalation alerts, and the channels where complaints gather.
 
-Which messages hotspots flag stands here alone: those of the topics, and of the tones that the tenant's `hotspot_tones` name.
+Hotspots flag messages of these topics, and of the tones in the tenant's `hotspot_tones`; only this file defines them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from hubbub.metrics.definition import TONES, Better, Count, Fact, Ratio, Rollup,
 
 COMPLAINT, ESCALATION = ("complaint", "complaints"), ("escalation", "escalations")
 FLAGGED = (*COMPLAINT, *ESCALATION)
-"""Topics that `hotspot_ratio` counts, in any case of ASCII letters; so are tones compared."""
+"""Topics that `hotspot_ratio` counts; compared, like tones, without case of ASCII letters."""
 
 TOPIC = Fact(
     name="classification",
@@ -58,11 +58,11 @@ COVERAGE = Rollup(
     },
     metrics={
         "labelable": Stored(
-            "Messages that were looked at for labels: labelled ones, and those that nobody was sure enough of.",
+            "Messages that were looked at for labels: labelled and unlabelled ones.",
             Unit.COUNT, measure="labelable",
         ),
         "topic_coverage": Ratio(
-            "Messages with a topic / messages that were looked at: how much of what was said the topics' shares speak of.",
+            "Messages with a topic / messages that were looked at: the coverage of the topics' shares.",
             Unit.SHARE, over={"with_topic": 1}, under="labelable",
         ),
         "tone_coverage": Ratio(
@@ -90,7 +90,7 @@ HOTSPOTS = Rollup(
     name="hotspots",
     doc="Complaints and escalations among classified messages, of every channel id; thresholds apply on reading.",
     source=TOPIC,
-    # alerts are no classified messages: counted here, they could outnumber what they are a share of
+    # alerts are no classified messages: counted here, the ratio could exceed 1
     where="f.type = 'topic.classified'",
     dimensions=("channel", "channel_id", "account_id"),
     measures={
