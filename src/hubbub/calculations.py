@@ -1,7 +1,7 @@
-"""The ten calculations, and what comparisons and hotspots need: pure functions of counts, with no store behind them.
+"""The ten calculations, and those of comparisons and hotspots: pure functions of counts, without a store.
 
-Formulas are those of the metric reference. A rate is a share from 0 to 1 of whole counts; where the denominator is 0
-the answer is `None`, never 0, because nothing was measured. Counts that contradict each other raise `ValueError`.
+Formulas are those of the metric reference. A rate is a share from 0 to 1 of whole counts; with a denominator of 0 the result is
+`None`, never 0, because nothing was measured. Contradictory counts raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Label = Literal["up", "down", "flat", "new", "n/a"]
 class Change:
     """How a value differs from an earlier one.
 
-    `absolute` is current - previous in the value's own unit; of shares, times 100, it is percentage points. `relative`
+    `absolute` is current - previous in the value's own unit (times 100, for shares: percentage points). `relative`
     is a share of |previous| (0.25 is +25 %), `None` where that is undefined or the value is itself a share.
     """
 
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a part of the campaign score weighs, relative to the others, and the rate (0..1) that earns all of it."""
+    """A part of the campaign score: relative weight, and the rate (0..1) that earns all of it."""
 
     weight: float
     target: float
@@ -45,15 +45,15 @@ CAMPAIGN_AIMS: Mapping[str, Aim] = MappingProxyType(
         "conversion": Aim(0.25, 0.03),
     }
 )
-"""Weights and targets of `campaign_score` unless others are given."""
+"""Default weights and targets of `campaign_score`."""
 
 CAMPAIGN_MIN_ATTEMPTS = 30
 CAMPAIGN_PRIOR = 20
-"""Recipients that every campaign is imagined to have had at exactly the target, so that small ones stay near it."""
+"""Recipients at exactly the target that are added to every campaign, so that small ones stay near it."""
 
 CAMPAIGN_MAX_PENALTY = 30.0
 CAMPAIGN_LEAVERS_AT_MAX = 0.02
-"""Share of delivered messages followed by a block or an opt-out at which the whole penalty is taken."""
+"""Share of blocks and opt-outs per delivered message that costs the whole penalty."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True)
 class CampaignScore:
-    """A campaign's score from 0 to 100 with what it is made of; `value` is `None` where `reason` says why."""
+    """A campaign's score from 0 to 100 with its parts; `value` is `None` with a `reason`."""
 
     value: float | None
     parts: Mapping[str, Part]
@@ -94,7 +94,7 @@ DEED_SCALE = 20.0
 
 @dataclass(frozen=True)
 class EngagementScore:
-    """A contact's score from 0 to 100, its raw points in all and by kind of deed, and why it is forced to 0."""
+    """A contact's score from 0 to 100, raw points in all and by kind of deed, and the reason of a forced 0."""
 
     value: float
     raw: float
@@ -113,7 +113,7 @@ def _ratio(numerator: int, denominator: int, what: str) -> float | None:
 def delivery_rate(delivered: int, attempted: int) -> float | None:
     """Return delivered / attempted as a share 0..1, where attempted = delivered + failed + pending messages.
 
-    Count only channels that give receipts: on others nothing can be delivered.
+    Count only channels with receipts: on others no delivery is known.
     """
     return _ratio(delivered, attempted, "delivery_rate")
 
@@ -153,12 +153,12 @@ def average_response_time(total_ms: int, responses: int) -> float | None:
 
 
 def growth_rate(current: float | None, previous: float | None) -> Change:
-    """Return how a count, duration or score grew: (current - previous) / |previous|, by the rules of `change`."""
+    """Return the growth of a count, duration or score: (current - previous) / |previous|, by the rules of `change`."""
     return change(current, previous, unit_is_share=False)
 
 
 def change(current: float | None, previous: float | None, unit_is_share: bool) -> Change:
-    """Compare a value with the one of an equally long elapsed window before it; `None` is a missing value.
+    """Compare a value with that of the equally long window before; `None` is a missing value.
 
     Either missing: nothing, `n/a`. Shares differ in percentage points and have no relative change. Other values: both 0
     is 0 and `flat`; from 0 to more has no relative change and is `new`. Labels are up, down and flat else.
@@ -189,7 +189,7 @@ def campaign_score(
     opted_out: int = 0,
     aims: Mapping[str, Aim] = CAMPAIGN_AIMS,
 ) -> CampaignScore:
-    """Score a campaign from 0 to 100: 100 * weighted mean of min(1, rate / target), minus a penalty for those who left.
+    """Score a campaign from 0 to 100: 100 * weighted mean of min(1, rate / target), minus a penalty for blocks and opt-outs.
 
     Rates are delivered / attempted, read / delivered, engaged / recipients and converted / recipients, each shrunk as
     (num + 20 * target) / (den + 20). A component whose counts are `None`, whose denominator is 0 or which `aims` leaves
@@ -209,13 +209,13 @@ def campaign_score(
         "engagement": (engaged, recipients),
         "conversion": (converted, recipients),
     }
-    there: dict[str, tuple[int, int]] = {}
+    counted: dict[str, tuple[int, int]] = {}
     for name, (numerator, denominator) in counts.items():
         if name in aims and aims[name].weight and numerator is not None and denominator:
             _ratio(numerator, denominator, f"campaign_score {name}")
-            there[name] = (numerator, denominator)
-    total = sum(aims[name].weight for name in there)
-    parts = {name: _part(*pair, aims[name], aims[name].weight / total) for name, pair in there.items()}
+            counted[name] = (numerator, denominator)
+    total = sum(aims[name].weight for name in counted)
+    parts = {name: _part(*pair, aims[name], aims[name].weight / total) for name, pair in counted.items()}
     penalty = _penalty(blocked + opted_out, delivered or 0)
     if attempted < CAMPAIGN_MIN_ATTEMPTS:
         return CampaignScore(None, parts, penalty, f"fewer than {CAMPAIGN_MIN_ATTEMPTS} attempts")
@@ -262,7 +262,7 @@ def contact_engagement_score(
         if age >= 0 and count:
             worth = weights[kind] * 2.0 ** (-age / DEED_HALF_LIFE_DAYS)
             points.setdefault(kind, []).append(min(count, DEEDS_PER_DAY) * worth)
-    # fsum, so that the score does not depend on the order in which a store returns the days
+    # fsum: the score must not depend on the order of the days
     parts = {kind: math.fsum(points[kind]) for kind in sorted(points)}
     raw = math.fsum(worth for some in points.values() for worth in some)
     if blocked:

@@ -1,8 +1,8 @@
-"""Records events in a Hubbub server from any Python program, without ever making the program wait.
+"""Records events in a Hubbub server from any Python program; the program never waits.
 
-`record` fixes an event's id and time and puts it into a bounded queue; a daemon thread sends batches and repeats them,
-unchanged, until the server has answered. Nothing is lost in silence: every event ends up in one number of
-`Client.stats`, and whatever was not stored is reported to `on_error` and the log.
+`record` sets an event's id and time and puts it into a bounded queue; a daemon thread sends batches and repeats them,
+unchanged, until the server has answered. Nothing is lost silently: every event is counted in `Client.stats`, and events that
+were not stored are reported to `on_error` and the log.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from hubbub.retrying import pause, retry_after
 log = logging.getLogger("hubbub.client")
 
 REPORT_EVERY = 10.0
-"""Seconds between two reports of dropped events or of a server that cannot be reached."""
+"""Seconds between two reports of dropped events or of an unreachable server."""
 MAX_BODY = 1_000_000
-"""Bytes of JSON in a batch, before compression, unless a single event is larger."""
+"""Most bytes of JSON in a batch, before compression, unless one event is larger."""
 GZIP_FROM = 1024
 _RETRIED = frozenset({408, 429})
 
 
 def _variable(name: str, default: float) -> float:
-    """Return a number that the environment gives for the collection of events. Raises BadInputError for another text."""
+    """Return a number from a HUBBUB_COLLECTION__ variable, or the default. Raises BadInputError for another text."""
     text = os.environ.get(f"HUBBUB_COLLECTION__{name}", "")
     try:
         return float(text) if text else default
@@ -62,7 +62,7 @@ _TIMES = _spellings("time")
 
 @dataclass(frozen=True)
 class Stats:
-    """Where the events went: recorded = sent + duplicates + rejected + dropped + queued. `retries` counts requests."""
+    """Counts of events: recorded = sent + duplicates + rejected + dropped + queued. `retries` counts requests."""
 
     recorded: int = 0
     sent: int = 0
@@ -75,7 +75,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Events that were not stored, as `on_error` hears of them.
+    """Events that were not stored, as `on_error` gets them.
 
     `rejected`: the server, or the JSON encoder, refused this one event. `refused`: the server refused the whole batch.
     `dropped`: the queue was full, or the client was closed before the server had answered; then `ids` may be empty.
@@ -103,8 +103,8 @@ class Client:
     A batch goes out when `flush_at` events wait (by default HUBBUB_COLLECTION__BATCH_SIZE, or 100) or the oldest has waited
     `flush_interval` seconds (HUBBUB_COLLECTION__FLUSH_INTERVAL, or 5). At most `max_queue`
     events wait; newer ones are dropped, counted and reported. `timeout` is in seconds for each step of a request.
-    `on_error` is called on the sending thread, or by `record` itself for what cannot be JSON and after `close`. Safe to
-    use from many threads and after a fork.
+    `on_error` is called on the sending thread, or by `record` for events that cannot be JSON and after `close`. Thread-safe,
+    also after a fork.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Client:
         _open.add(self)
 
     def _start_afresh(self) -> None:
-        # made here and not in the thread, so that no import is half done when the program forks
+        # made here, not in the thread, so that no import is half done at a fork
         self._http = httpx2.Client(headers=self._headers, timeout=self._timeout)
         self._changed = threading.Condition()
         self._queue: deque[_Waiting] = deque()
@@ -150,14 +150,14 @@ class Client:
 
     @property
     def stats(self) -> Stats:
-        """The counts until now; `queued` includes the batch that is under way."""
+        """The present counts; `queued` includes the batch being sent."""
         with self._changed:
             return replace(self._stats, queued=self._entered - self._settled)
 
     def record(self, event: Mapping[str, Any] | None = None, /, **fields: Any) -> str:
-        """Queue one event, given as a mapping or as fields, and return its id. Never waits for anything.
+        """Queue an event, given as a mapping or as fields, and return its id. Never waits.
 
-        An id (uuid4 hex) and a time (now, UTC) are added where absent. What cannot be JSON is reported as rejected.
+        A missing id (uuid4 hex) and time (now, UTC) are added. An event that cannot be JSON is reported as rejected.
         """
         value = {**(event or {}), **fields}
         event_id = _fill_in(value)
@@ -183,20 +183,20 @@ class Client:
                 self._changed.notify_all()
             is_closed = self._closed
         if is_closed:
-            _open.add(self)  # so that what is dropped from here on is reported at the latest when the program ends
+            _open.add(self)  # so that dropped events are reported when the program ends
             self._report_drops(rarely=True)
         return event_id
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Send what was recorded before this call; wait `timeout` seconds at most (None: as long as it takes).
+        """Send the events recorded before this call; wait at most `timeout` seconds (None: until sent).
 
-        Returns whether all that was recorded since the last flush is stored: False when some was refused, rejected or dropped
-        (`trouble` says why), or waits still. While the server is away this waits.
+        Returns whether all events since the last flush are stored: False if some were refused, rejected or dropped (`trouble` says
+        why), or still wait. Waits while the server is away.
         """
         with self._changed:
             goal = self._flush_to = max(self._flush_to, self._entered)
             self._changed.notify_all()
-            # asked from on_error, the sender cannot wait for itself
+            # called from on_error: the sender cannot wait for itself
             waits = threading.current_thread() is not self._thread
             done = self._changed.wait_for(lambda: self._settled >= goal, timeout) if waits else self._settled >= goal
             lost, before = self._stats.rejected + self._stats.dropped, self._lost_before
@@ -205,11 +205,11 @@ class Client:
 
     @property
     def trouble(self) -> Trouble | None:
-        """The last event or batch that was not stored, and why; None while there was none."""
+        """The last event or batch that was not stored, with the reason, or None."""
         return self._trouble
 
     def close(self, timeout: float = 10) -> None:
-        """Send what waits, for `timeout` seconds at most, then stop; what is left is dropped, counted and reported."""
+        """Send waiting events for at most `timeout` seconds, then stop; the rest is dropped, counted and reported."""
         with self._changed:
             if not self._closed:
                 self._closed = True
@@ -221,7 +221,7 @@ class Client:
         with self._changed:
             left = self._entered - self._settled
             if left:
-                # a request may still be under way: nobody has said that it was stored, so it counts as dropped
+                # a request may still be running: without an answer its events count as dropped
                 self._abandoned = True
                 self._queue.clear()
                 self._settled = self._entered
@@ -243,7 +243,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the client, whatever happened."""
+        """Close the client."""
         self.close()
 
     def _count(self, **more: int) -> None:
@@ -255,7 +255,7 @@ class Client:
                 pass
 
     def _take(self) -> list[_Waiting]:
-        """Wait until a batch is due and take it; an empty one means that the client is closed and nothing waits."""
+        """Wait for a due batch and take it; an empty one means that the client is closed and nothing waits."""
         while True:
             self._report_drops(rarely=True)
             with self._changed:
@@ -282,7 +282,7 @@ class Client:
         return batch
 
     def _deliver(self, batch: list[_Waiting]) -> bool:
-        """Post one batch until the server has answered for it; False when the client was closed before that."""
+        """Post a batch until the server has answered; False if the client was closed before."""
         body = b"[" + b",".join(waiting.body for waiting in batch) + b"]"
         headers = {}
         if len(body) > GZIP_FROM:
@@ -290,17 +290,19 @@ class Client:
             headers["Content-Encoding"] = "gzip"
         attempt = 0
         while not self._abandoned:
-            told: float | None = None
+            wait: float | None = None
             try:
                 answer = self._http.post(self._endpoint, content=body, headers=headers, timeout=self._patience())
                 if self._is_settled(batch, answer):
                     return True
-                told = retry_after(answer.headers.get("retry-after"), system_clock())
+                wait = retry_after(answer.headers.get("retry-after"), system_clock())
                 trouble = f"answer {answer.status_code}"
-            except Exception as error:  # a sender that dies of the unforeseen would lose all later events in silence
+            except (
+                Exception
+            ) as error:  # an unexpected error must not end the sender: later events would be lost silently
                 trouble = f"{type(error).__name__}: {error}"
             self._warn_of_retry(trouble)
-            if not self._pause(pause(attempt, told, random.random())):
+            if not self._pause(pause(attempt, wait, random.random())):
                 return False
             attempt += 1
             with self._changed:
@@ -311,25 +313,25 @@ class Client:
         return self._timeout if self._deadline is None else min(self._timeout, max(0.05, self._deadline - monotonic()))
 
     def _is_settled(self, batch: list[_Waiting], answer: httpx2.Response) -> bool:
-        """Report and count what the server said, in this order; False when the batch has to be sent again."""
-        status, told = answer.status_code, _decode(answer)
+        """Report, then count the server's answer; False if the batch has to be sent again."""
+        status, body = answer.status_code, _decode(answer)
         if 400 <= status < 500 and status not in _RETRIED:
-            message = str(told.get("detail") or told.get("title") or f"the server answered {status}")
+            message = str(body.get("detail") or body.get("title") or f"the server answered {status}")
             ids = tuple(waiting.id for waiting in batch)
-            self._report(Trouble("refused", message, len(batch), ids, _text(told.get("code")), None, status))
+            self._report(Trouble("refused", message, len(batch), ids, _text(body.get("code")), None, status))
             self._settle(len(batch), rejected=len(batch))
             return True
-        if status != 202 or "accepted" not in told:
+        if status != 202 or "accepted" not in body:
             return False  # a proxy's page or a redirect is no acknowledgement
-        verdicts = [v for v in told.get("rejected") or [] if isinstance(v, dict)]
+        verdicts = [v for v in body.get("rejected") or [] if isinstance(v, dict)]
         for verdict in verdicts:
             index = verdict.get("index")
             ids = (batch[index].id,) if isinstance(index, int) and 0 <= index < len(batch) else ()
             code, field = _text(verdict.get("code")), _text(verdict.get("field"))
             self._report(Trouble("rejected", str(verdict.get("message")), 1, ids, code, field, status))
-        for note in [n for n in told.get("notes") or [] if isinstance(n, dict)][:1]:
-            log.warning("%d event(s) stored with a note, the first: %s", len(told["notes"]), note.get("message"))
-        duplicates = int(told.get("duplicates") or 0)
+        for note in [n for n in body.get("notes") or [] if isinstance(n, dict)][:1]:
+            log.warning("%d event(s) stored with a note, the first: %s", len(body["notes"]), note.get("message"))
+        duplicates = int(body.get("duplicates") or 0)
         sent = len(batch) - duplicates - len(verdicts)
         self._settle(len(batch), sent=sent, duplicates=duplicates, rejected=len(verdicts))
         return True
@@ -342,7 +344,7 @@ class Client:
                 self._changed.notify_all()
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next attempt; False when the client is to be closed before the wait is over."""
+        """Wait before the next attempt; False if the client is closed before the end."""
         until = monotonic() + seconds
         while (left := until - monotonic()) > 0:
             self._report_drops(rarely=True)
@@ -378,7 +380,7 @@ class Client:
 
 
 def _fill_in(value: dict[str, Any]) -> str:
-    """Give an event, in any accepted spelling, its id and time where absent, and return the id."""
+    """Add a missing id and time to an event, in any accepted spelling, and return the id."""
     data = value.get("data") if "specversion" in value else None
     layers = [value, data] if isinstance(data, dict) else [value]
 
@@ -394,7 +396,7 @@ def _fill_in(value: dict[str, Any]) -> str:
 
 
 def _encode(value: dict[str, Any]) -> bytes:
-    # msgspec would write null for these, and the event would lose its value without a word
+    # msgspec would write null for these, and silently lose the value
     for name, content in value.items():
         if isinstance(content, float) and not math.isfinite(content):
             raise ValueError(f"{name!r} is {content}")
@@ -420,9 +422,9 @@ def _close_all() -> None:
 
 
 def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
-    """Have a signal first close all clients, for `timeout` seconds at most, and then do what it did before. Main thread only.
+    """Make a signal first close all clients within `timeout` seconds, then call its old handler. Main thread only.
 
-    `atexit` closes them when a program ends by itself; a signal ends it without, and with it what waits for the next batch.
+    `atexit` closes clients at a normal end; a signal ends the program without it, and waiting events would be lost.
     """
     before = signal.getsignal(number)
 
@@ -432,7 +434,7 @@ def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
         os.kill(os.getpid(), number)
 
     def begin(*_: object) -> None:
-        # in a thread: what the signal interrupted may hold a client's lock, and goes on now
+        # in a thread: the interrupted code may hold a client's lock, and continues now
         signal.signal(number, before if before is not None else signal.SIG_DFL)
         threading.Thread(target=end, name="hubbub-close").start()
 
@@ -440,7 +442,7 @@ def close_on_signal(number: int = signal.SIGTERM, timeout: float = 10) -> None:
 
 
 def _after_fork() -> None:
-    # the parent's thread and queue stay with the parent, which sends them; a lock held while forking would never open
+    # the parent keeps its thread and queue; a lock held at the fork would never be released
     for client in list(_open):
         client._start_afresh()
 

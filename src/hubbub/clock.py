@@ -1,4 +1,4 @@
-"""The only reader of the wall clock, so that tests and demos can say what time it is."""
+"""The only reader of the wall clock, so that tests and demos can set the time."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def system_clock() -> datetime:
 
 
 def fixed(moment: datetime) -> Clock:
-    """Return a clock that always says `moment` (aware)."""
+    """Return a clock that always returns `moment` (aware)."""
     return lambda: moment

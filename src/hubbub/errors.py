@@ -1,7 +1,7 @@
-"""Every error that Hubbub raises: a stable code, an HTTP status, and whether trying again can help.
+"""Every error that Hubbub raises: a stable code, an HTTP status, and whether to try again.
 
-The default message of an error is the first line of its docstring, so no error can be undocumented.
-Raise low, with what happened, where, and what to do; faces turn it into an exit code or a problem document once.
+The default message is the first line of the docstring, so every error is documented. Raise low, with what happened, where, and
+what to do; faces turn it into an exit code or a problem document.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class UnauthenticatedError(HubbubError):
 
 
 class ForgedError(HubbubError):
-    """The service that this address belongs to did not sign this body: compare the integration's secrets with the service's."""
+    """The service of this address did not sign this body: compare the integration's secrets with the service's."""
 
     code = "forged"
     status = 401
@@ -108,9 +108,9 @@ class KeyReusedError(HubbubError):
 
 
 class RateLimitedError(HubbubError):
-    """This API key asks more often than it may; wait as long as Retry-After says.
+    """This API key sends too many requests; wait as long as Retry-After says.
 
-    `retry_after`: seconds after which the next request is let in.
+    `retry_after`: seconds until the next request is allowed.
     """
 
     code = "rate_limited"
@@ -123,7 +123,7 @@ class RateLimitedError(HubbubError):
 
 
 class RequestTimeoutError(HubbubError):
-    """The request did not come in within the time that it may take: send it again, with a smaller body or a better line."""
+    """The request took too long to arrive: send it again, with a smaller body or over a better connection."""
 
     code = "request_timeout"
     status = 408
@@ -222,7 +222,7 @@ class JobCancelledError(HubbubError):
 
 
 class DatabaseUnavailableError(HubbubError):
-    """A database does not answer: see whether what 'store_url', 'control_url' or 'jobs_url' names is running, and try again."""
+    """A database does not answer: check that the server of 'store_url', 'control_url' or 'jobs_url' is running, and try again."""
 
     code = "database_unavailable"
     status = 503
@@ -230,26 +230,26 @@ class DatabaseUnavailableError(HubbubError):
 
 
 REASONS = {
-    "no_key": "no key came along: send it as 'Authorization: Bearer <key>'",
-    "unknown_key": "the key is none of this installation's, or not all of one",
-    "revoked_key": "the key was revoked: make another",
-    "expired_key": "the key's time is over: make another",
+    "no_key": "the request has no key: send it as 'Authorization: Bearer <key>'",
+    "unknown_key": "the key is unknown or incomplete: copy all of a key of this installation",
+    "revoked_key": "the key was revoked: make another one",
+    "expired_key": "the key has expired: make another one",
     "closed_tenant": "the key's tenant is to be deleted: an operator can bring it back with 'hubbub tenants undelete'",
-    "missing_scope": "the key lacks the scope that this needs: make one that has it",
-    "no_tenant": "an operator's key names no tenant: send with a tenant's",
-    "unreadable": "the body is no JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
-    "unknown_encoding": "the body is packed in a way that is not read: send gzip or plain",
-    "bad_gzip": "the body is said to be gzip and is not, ends too early, or goes on behind its end",
+    "missing_scope": "the key lacks the needed scope: make a key with it",
+    "no_tenant": "an operator's key has no tenant: use a tenant's key",
+    "unreadable": "the body is not a JSON object or array: send an event, an array of events, or NDJSON with its Content-Type",
+    "unknown_encoding": "the body has an unknown encoding: send gzip or plain",
+    "bad_gzip": "the body is not gzip as its header says, ends too early, or continues behind its end",
     "too_many_events": "the batch has more events than the setting 'max_batch' allows: send smaller ones",
-    "no_signature": "no signature came along, or none that can be read: the sender is not the service that is connected",
-    "bad_signature": "the signature is that of another body or secret: see that the secret here is the one at the service",
-    "old_signature": "the signature is from another time: see this machine's clock, or somebody sent an old body again",
-    "sender_gone": "the sender closed the connection before its whole body was there: see its timeout, and proxies between",
+    "no_signature": "the signature is missing or unreadable: the sender is not the connected service",
+    "bad_signature": "the signature is of another body or secret: compare the secret here with the one at the service",
+    "old_signature": "the signature is too old or too new: check this machine's clock; or somebody sent an old body again",
+    "sender_gone": "the sender closed the connection before the end of the body: check its timeout, and proxies between",
 }
-"""What is finer than a code: the `reason` among some errors' details, for the delivery log. Never a word of who asked."""
+"""The `reason` in the details of some errors, finer than the code, for the delivery log. It never quotes the request."""
 
 NOT_NOW = (StoreUnavailableError, StoreBusyError, StoreNewerError, DatabaseUnavailableError)
-"""What a store raises that cannot do anything at the moment, whatever it is asked."""
+"""Errors of a store that is unavailable for now."""
 
 
 class ServerUnreachableError(HubbubError):
@@ -261,9 +261,9 @@ class ServerUnreachableError(HubbubError):
 
 
 class UpstreamUnavailableError(HubbubError):
-    """A service outside did not answer as it should; the same request may go well later.
+    """An outside service failed to answer properly; the same request may succeed later.
 
-    `retry_after`: seconds after which the service wants to be asked again, when it said so.
+    `retry_after`: seconds to wait, if the service says so.
     """
 
     code = "upstream_unavailable"
@@ -276,7 +276,7 @@ class UpstreamUnavailableError(HubbubError):
 
 
 class UpstreamRefusedError(HubbubError):
-    """A service outside refused, and will again until a person does something about it.
+    """An outside service refused, and will again until a person acts.
 
     `reason`: what happened. `action`: what a person has to do. The message holds both.
     """

@@ -1,4 +1,4 @@
-"""Unpack gzip within bounds, piece by piece: every member that there is, and not a byte behind the last."""
+"""Unpack gzip within bounds, piece by piece: every member, and no byte behind the last."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import zlib
 
 PIECE = 1 << 16
 MAX_MEMBERS = 10_000
-"""Members of one stream; a member costs time even when it holds nothing."""
+"""Most members of a stream; even an empty one costs time."""
 
 
 class BadGzipError(ValueError):
-    """The bytes are not gzip, end too early, or go on behind the end."""
+    """The bytes are not gzip, end too early, or continue behind the end."""
 
 
 class TooMuchError(ValueError):
-    """More comes out than the limit allows."""
+    """The unpacked bytes exceed the limit."""
 
 
 class Gunzip:
-    """One stream: `feed` it as it comes in, then `end` it. Nothing beyond `limit` bytes in all is unpacked."""
+    """One stream: `feed` its parts, then `end` it. At most `limit` bytes are unpacked in all."""
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -27,7 +27,7 @@ class Gunzip:
         self._begun = False
 
     def feed(self, packed: bytes) -> bytes:
-        """Return what the next bytes hold. Raises BadGzipError and TooMuchError."""
+        """Return the next bytes, unpacked. Raises BadGzipError and TooMuchError."""
         parts: list[bytes] = []
         for start in range(0, len(packed), PIECE):
             piece = packed[start : start + PIECE]
@@ -36,7 +36,7 @@ class Gunzip:
         return b"".join(parts)
 
     def _step(self, piece: bytes, parts: list[bytes]) -> bytes:
-        """Unpack up to the end of a member; return what is behind it."""
+        """Unpack up to the end of a member; return the bytes behind it."""
         if self._member.eof:
             self._members += 1
             if self._members >= MAX_MEMBERS:
@@ -60,7 +60,7 @@ class Gunzip:
 
 
 def gunzip(packed: bytes, limit: int) -> bytes:
-    """Return what a whole stream holds, `limit` bytes at most. Raises BadGzipError, also for no bytes, and TooMuchError."""
+    """Unpack a whole stream of at most `limit` bytes. Raises BadGzipError (also for no bytes) and TooMuchError."""
     stream = Gunzip(limit)
     plain = stream.feed(packed)
     stream.end()

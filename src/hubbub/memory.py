@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not in the middle of work on thousands of plain rows, nor among what stays anyway."""
+"""Garbage collection: pause it during work on many rows, and exclude what is loaded at the start."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Let Python look for no cycles inside a short block: rows have none, and looking is a tenth of all work on them.
+    """Pause the search for cycles in a short block: rows have none, and the search takes a tenth of the time.
 
-    Where several threads are in such a block, the one that entered first ends the pause for all.
+    If several threads are in such a block, the first to enter ends the pause for all.
     """
     was = gc.isenabled()
     gc.disable()
@@ -23,6 +23,6 @@ def uncollected() -> Iterator[None]:
 
 
 def keep_what_is_loaded() -> None:
-    """Let Python never look again at what is loaded now: while it looks through all of it, no request goes on for 0.2 s."""
+    """Exclude all present objects from garbage collection: going through them stops requests for 0.2 s."""
     gc.collect()
     gc.freeze()

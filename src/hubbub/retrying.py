@@ -1,4 +1,4 @@
-"""When to send again: after what a server asks for, or after a pause that doubles."""
+"""When to send again: after the pause that a server asks for, or one that doubles."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from email.utils import parsedate_to_datetime
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
-LONGEST_TOLD_PAUSE = 3600.0
-"""Seconds: the pause after a first failure doubles up to the longest; a server may ask for up to an hour."""
+LONGEST_SERVER_PAUSE = 3600.0
+"""Seconds: the pause doubles from the first to the longest; a server may ask for up to an hour."""
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds from `now` that a Retry-After header (seconds or an HTTP date) asks for; None if unclear."""
+    """Return the seconds from `now` in a Retry-After header (seconds or an HTTP date); None if unclear."""
     if not header:
         return None
     if header.strip().isdecimal():
@@ -24,10 +24,11 @@ def retry_after(header: str | None, now: datetime) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
 
 
-def pause(attempt: int, told: float | None, chance: float) -> float:
+def pause(attempt: int, server: float | None, chance: float) -> float:
     """Return the seconds to wait after failure number `attempt` (from 0); `chance` in 0..1 spreads the clients.
 
-    Doubles from `FIRST_PAUSE` to `LONGEST_PAUSE`, half of it jitter; never less than the server `told`, up to an hour.
+    Doubles from `FIRST_PAUSE` to `LONGEST_PAUSE`, half of it jitter; at least `server`, the seconds that the server asks
+    for, up to an hour.
     """
     own = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 30)) * (0.5 + 0.5 * chance)
-    return own if told is None else min(told, LONGEST_TOLD_PAUSE) + own * 0.5 * chance
+    return own if server is None else min(server, LONGEST_SERVER_PAUSE) + own * 0.5 * chance

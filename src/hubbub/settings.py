@@ -72,9 +72,9 @@ class Ai(BaseModel):
     url: str = Field("", description="Base address, like https://api.example.com/v1; empty: no replies are written.")
     key: SecretStr = Field(SecretStr(""), description="Key that is sent as a bearer token; empty for none.")
     model: str = Field("", description="Name of the model to ask for.")
-    timeout: float = Field(60.0, gt=0, le=600, description="Seconds until an answer must be there.")
-    price_in: float = Field(0.0, ge=0, description="Money that a million tokens cost to be read, for budgets.")
-    price_out: float = Field(0.0, ge=0, description="Money that a million tokens cost to be written, for budgets.")
+    timeout: float = Field(60.0, gt=0, le=600, description="Longest wait for an answer, in seconds.")
+    price_in: float = Field(0.0, ge=0, description="Price of a million input tokens, for budgets.")
+    price_out: float = Field(0.0, ge=0, description="Price of a million output tokens, for budgets.")
 
 
 REPORT_FORMATS = ("json", "csv", "xlsx", "html", "pdf")
@@ -89,7 +89,7 @@ class Reports(BaseModel):
     formats: list[str] = Field(
         ["json", "csv", "xlsx", "html"], description="Formats of a report that does not name its own; pdf is an extra."
     )
-    folder: Path | None = Field(None, description="Where they are kept; empty: 'reports' in the data folder.")
+    folder: Path | None = Field(None, description="Folder of reports; empty: 'reports' in the data folder.")
 
     @field_validator("formats")
     @classmethod
@@ -107,12 +107,12 @@ class Mail(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = Field("", description="Name of the server; empty: no mail is sent.")
+    host: str = Field("", description="Host of the server; empty: no mail is sent.")
     port: int = Field(587, ge=1, le=65535, description="Its port.")
     security: str = Field("starttls", description="starttls, tls (from the first byte), or none.")
-    user: str = Field("", description="Whom to sign in as; empty for nobody.")
-    password: SecretStr = Field(SecretStr(""), description="Their password.")
-    sender: str = Field("", description="Address that mails come from, like hubbub@hotel.example.")
+    user: str = Field("", description="User to sign in as; empty: no sign-in.")
+    password: SecretStr = Field(SecretStr(""), description="Password of the user.")
+    sender: str = Field("", description="From address, like hubbub@hotel.example.")
 
     @model_validator(mode="after")
     def _whole(self) -> Mail:
@@ -140,28 +140,28 @@ class Aggregation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: published tables are written only when somebody asks for it.")
+    enabled: bool = Field(True, description="Off: published tables are written on request only.")
 
 
 class CacheTiers(BaseModel):
-    """For how long a server keeps answers at most; they go sooner when what they say has changed."""
+    """Longest time that a server caches answers; a change of their facts ends it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Off: every answer is worked out when it is asked for.")
-    realtime: float = Field(30, ge=0, le=86_400, description="Seconds that answers to questions are kept.")
-    dashboard: float = Field(60, ge=0, le=86_400, description="Seconds that a dashboard of today is kept.")
-    period: float = Field(300, ge=0, le=86_400, description="Seconds that answers about several days are kept.")
-    snapshots: float = Field(3600, ge=0, le=86_400, description="Seconds that lists of kept snapshots are kept.")
-    size_mb: int = Field(64, ge=0, le=1 << 20, description="Memory that answers take at most, all tenants together.")
+    enabled: bool = Field(True, description="Off: every answer is computed on request.")
+    realtime: float = Field(30, ge=0, le=86_400, description="Seconds that answers to questions are cached.")
+    dashboard: float = Field(60, ge=0, le=86_400, description="Seconds that a dashboard of today is cached.")
+    period: float = Field(300, ge=0, le=86_400, description="Seconds that answers about several days are cached.")
+    snapshots: float = Field(3600, ge=0, le=86_400, description="Seconds that lists of snapshots are cached.")
+    size_mb: int = Field(64, ge=0, le=1 << 20, description="Most memory of cached answers, all tenants together.")
 
 
 class Limits(BaseModel):
-    """How often one API key may ask one process, and how much work a tenant's keys may cause there; 0 is no limit."""
+    """Requests of one API key and work of one tenant in one process; 0 is no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reads: float = Field(100, ge=0, le=1e6, description="Requests a second, all but those that store events.")
+    reads: float = Field(100, ge=0, le=1e6, description="Requests a second, except those that store events.")
     ingests: float = Field(5000, ge=0, le=1e6, description="Requests a second that store events.")
     events: float = Field(5_000, ge=0, le=1e9, description="Events a second of one tenant.")
     megabytes: float = Field(20, ge=0, le=1e6, description="MB of request bodies a second of one tenant.")
@@ -183,12 +183,8 @@ class Settings(BaseSettings):
         "", description="Where tenants and keys live: empty for where events live, or postgresql://…."
     )
     jobs_url: str = Field("", description="Where jobs live: empty for where events live, or postgresql://….")
-    cache_url: str = Field(
-        "mem://", description="Where answers are kept for a while: mem:// for this process, or redis://host:6379/0."
-    )
-    cache: CacheTiers = Field(
-        default_factory=CacheTiers.model_construct, description="For how long answers are kept for those who ask again."
-    )
+    cache_url: str = Field("mem://", description="Cache of answers: mem:// for this process, or redis://host:6379/0.")
+    cache: CacheTiers = Field(default_factory=CacheTiers.model_construct, description="How long answers are cached.")
     collection: Collection = Field(default_factory=Collection.model_construct, description="How events are collected.")
     aggregation: Aggregation = Field(default_factory=Aggregation.model_construct, description="The published tables.")
     schedules: dict[str, str] = Field(
@@ -198,7 +194,7 @@ class Settings(BaseSettings):
     port: int = Field(8321, ge=1, le=65535, description="Port that 'hubbub serve' listens on.")
     public_url: str = Field(
         "",
-        description="Where others reach the host, like https://stats.example.com; empty: http and this host and port.",
+        description="Public address, like https://stats.example.com; empty: http and this host and port.",
     )
     base_path: str = Field(
         "",
@@ -211,7 +207,7 @@ class Settings(BaseSettings):
     default_zone: str = Field("UTC", description="Zone of tenants made without one.")
     limits: Limits = Field(
         default_factory=Limits.model_construct,
-        description="How often one API key may ask, and how much work it may cause.",
+        description="How many requests an API key may send, and how much work it may cause.",
     )
     retention: RetentionDays = Field(
         default_factory=lambda: RetentionDays.model_validate({}), description="Days kept for new tenants."
@@ -267,7 +263,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_cache(cls, url: str) -> str:
         if url != "mem://" and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("only memory (mem://) and Redis keep answers, like redis://localhost:6379/0")
+            raise ValueError("only memory (mem://) and Redis cache answers, like redis://localhost:6379/0")
         return url
 
     @field_validator("base_path")
@@ -321,16 +317,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then environment, then the YAML file of the data folder or the current one."""
-        given: dict[str, Any] = init_settings()
-        folder = Path(given.get("data") or env_settings().get("data") or "hubbub-data")
-        found: dict[str, Any] = {}
+        flags: dict[str, Any] = init_settings()
+        folder = Path(flags.get("data") or env_settings().get("data") or "hubbub-data")
+        from_files: dict[str, Any] = {}
         for file in (Path("hubbub.yaml"), folder / "hubbub.yaml"):
-            found |= _read(file)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, found)
+            from_files |= _read(file)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, from_files)
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """Return what a file sets; nothing where there is none. Raises BadSettingError."""
+    """Return the settings of a file; empty without one. Raises BadSettingError."""
     if not file.is_file():
         return {}
     try:
@@ -347,10 +343,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def load(data: Path | None = None, **flags: Any) -> Settings:
-    """Read settings; flags that are None do not count. Raises BadSettingError naming the setting and what is wrong."""
-    given = {k: v for k, v in {"data": data, **flags}.items() if v is not None}
+    """Read settings; flags that are None are ignored. Raises BadSettingError naming the setting and the fault."""
+    values = {k: v for k, v in {"data": data, **flags}.items() if v is not None}
     try:
-        return Settings(**given)
+        return Settings(**values)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
         raise BadSettingError(f"{faults} (see 'hubbub config show' for all settings)") from None
@@ -366,7 +362,7 @@ def masked(value: str) -> str:
 
 
 def told(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
-    """Return every setting with its value, without secrets, and what it means; those of a group under its name."""
+    """Return every setting with value (secrets masked) and meaning; those of a group under its name."""
     rows: list[dict[str, str]] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("hubbub")
 
-EVENTS = Counter("hubbub_events_total", "Events received, by what became of them.", ["verdict"])
+EVENTS = Counter("hubbub_events_total", "Events received, by verdict.", ["verdict"])
 REFRESHES = Counter("hubbub_refreshes_total", "Refreshes run, by outcome.", ["outcome"])
 REFRESH_SECONDS = Histogram(
     "hubbub_refresh_duration_seconds", "Duration of a refresh.", buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
@@ -21,7 +21,7 @@ REQUEST_SECONDS = Histogram(
     "hubbub_http_request_duration_seconds", "Duration of HTTP requests, by route and status class.", ["route", "status"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )  # fmt: skip
-CACHE = Counter("hubbub_cache_total", "Answers looked for in the cache, by outcome: hit, miss, error.", ["outcome"])
+CACHE = Counter("hubbub_cache_total", "Cache look-ups, by outcome: hit, miss, error.", ["outcome"])
 JOBS = Counter("hubbub_jobs_total", "Job attempts that ended, by queue and outcome.", ["queue", "outcome"])
 JOB_SECONDS = Histogram(
     "hubbub_job_duration_seconds", "Duration of a job's attempt.", ["queue"],
@@ -33,19 +33,19 @@ BEHIND = Gauge("hubbub_log_waiting_batches", "Accepted batches that wait to be s
 
 
 SELDOM = 60.0
-"""Seconds between two log lines about the same trouble."""
+"""Seconds between two log lines about the same problem."""
 _MOST_TROUBLES = 1000
 
 
 class Seldom:
-    """Says of a trouble that goes on whether it is time for another log line. May be used from any thread."""
+    """Limits log lines about a lasting problem. Thread-safe."""
 
     def __init__(self, seconds: float = SELDOM) -> None:
         self._seconds = seconds
         self._last: dict[Hashable, float] = {}
 
     def __call__(self, trouble: Hashable) -> bool:
-        """Return True at most once in the time for each trouble."""
+        """Return True at most once per period for each problem."""
         now = time.monotonic()
         if now - self._last.get(trouble, -self._seconds) < self._seconds:
             return False
@@ -59,7 +59,7 @@ seldom = Seldom()
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None) -> None:
-    """Send logs to stderr: JSON lines when it is no terminal (or `json`), readable ones otherwise."""
+    """Send logs to stderr: JSON lines unless it is a terminal (`json` decides otherwise)."""
     as_json = not sys.stderr.isatty() if json is None else json
     structlog.configure(
         processors=[

@@ -1,3 +1,3 @@
-"""Which version of Hubbub this is."""
+"""The version of Hubbub."""
 
 __version__ = "0.2.0"

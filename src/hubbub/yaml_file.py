@@ -1,4 +1,4 @@
-"""YAML in which no key is there twice: of two, the parser would take the last without a word."""
+"""YAML without duplicate keys: the parser alone would silently take the last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; raises ConstructorError for a key that is there twice."""
+        """Return a mapping. Raises ConstructorError for a duplicate key."""
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
@@ -23,5 +23,5 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a file holds. Raises OSError, UnicodeDecodeError and yaml.YAMLError, which says line and column."""
+    """Return the content of a file. Raises OSError, UnicodeDecodeError and yaml.YAMLError with line and column."""
     return yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)

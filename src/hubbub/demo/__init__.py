@@ -1,7 +1,7 @@
-"""A lively sample: three tenants in three time zones whose events are the same every time, up to the moment asked for.
+"""A lively sample: three tenants in three time zones, with the same events every time, up to a given moment.
 
-Everything is drawn from generators seeded with the seed, the tenant and the local day, so a day's events keep their ids
-when the sample is made again later: importing it daily extends it.
+Generators are seeded with seed, tenant and local day, so a day's events keep their ids when the sample is made later: a daily
+import extends it.
 """
 
 from hubbub.demo.sample import events, tenants

@@ -1,4 +1,4 @@
-"""A day's conversations: messages both ways, AI and staff, hand-offs, receipts, and what is understood of them."""
+"""A day's conversations: messages both ways, AI and staff, hand-offs, receipts, classifications."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hubbub.demo.writer import Writer
 
 SEVERITIES = ("low", "medium", "high", "critical")
 OPENS, CLOSES = 8, 21
-"""Hours between which staff answer; what comes at night waits for the morning, unless AI answers."""
+"""Hours of staff; messages at night wait for the morning, unless AI answers."""
 
 
 def write_conversations(writer: Writer) -> None:
-    """Write what the day's conversations consist of, to their ends in the days after."""
+    """Write the events of the day's conversations, also those on later days."""
     scenario = writer.scenario
     busy = scenario.weekend if writer.day.weekday() >= 5 else 1.0
     for _ in range(round(scenario.conversations * busy * writer.rng.uniform(0.85, 1.15))):
@@ -27,7 +27,7 @@ def write_conversations(writer: Writer) -> None:
 
 
 def write_story(writer: Writer) -> None:
-    """Write the conversations of a day on which the tenant's story goes on."""
+    """Write the conversations of a day of the tenant's story."""
     for _ in range(writer.scenario.story.conversations):
         _Conversation(writer, writer.scenario.story).write()
 
@@ -80,7 +80,7 @@ class _Conversation:
             self.clock += writer.seconds(5, 50)
 
     def understand(self, message: str) -> None:
-        """Classify what came in: intent with confidence, topic with tone. One room is full of complaints."""
+        """Classify a message: intent with confidence, topic with tone. One room is full of complaints."""
         writer, scenario = self.writer, self.writer.scenario
         sure = round(min(0.99, writer.rng.triangular(0.35, 1.0, 0.88)), 3)
         intent = {"message_id": message, "intent": writer.pick(scenario.intents)}
@@ -127,7 +127,7 @@ class _Conversation:
             self.event("message.reacted", self.clock + writer.minutes_about(3), message_id=message, attributes=emoji)
 
     def in_hours(self, moment: datetime) -> datetime:
-        """Put off to the next morning what nobody is there to do."""
+        """Return the moment, or the next morning outside staff hours."""
         here = moment.astimezone(self.writer.scenario.tz)
         if OPENS <= here.hour < CLOSES:
             return moment
@@ -170,7 +170,7 @@ class _Conversation:
 
 
 def write_receipts(writer: Writer, sent: datetime, message: str, about: dict[str, Any]) -> bool:
-    """Write what became of a message where its channel says so; return whether it arrived, as far as anybody knows."""
+    """Write the receipts of a message if its channel gives them; return whether it arrived, as far as known."""
     if about["channel"] not in RECEIPTS:
         return True
     at = sent + writer.seconds(0.3, 6)

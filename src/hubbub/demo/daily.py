@@ -1,4 +1,4 @@
-"""What happens every day beside conversations: shifts, tasks, contacts, posts, observed numbers."""
+"""Daily events beside conversations: shifts, tasks, contacts, posts, observed numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_daily(writer: Writer) -> None:
 
 
 def write_links(writer: Writer) -> None:
-    """Write, on some days, that two contacts are one person; now and then that was wrong, and is taken back the next day."""
+    """On some days, link two contacts as one person; a few links are wrong and are undone the next day."""
     if not writer.chance(0.3):
         return
     known, same, at = writer.contact(), writer.contact(), writer.at(writer.busy_hour())

@@ -1,4 +1,4 @@
-"""The sample as a stream: which days, and in which order their events arrive, some late and some twice."""
+"""The sample as a stream: its days, and the order in which events arrive, some late and some twice."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def tenants() -> list[tuple[str, str, str]]:
 def events(tenant_id: str, now: datetime, days: int = 90, seed: int = 7) -> Iterator[Event]:
     """Yield a tenant's events of the last `days` days, until `now` (aware), in the order in which they arrive.
 
-    About 3 % come up to three days after their time, and 1 % come a second time with the same id. Times are UTC,
+    About 3 % arrive up to three days late, and 1 % arrive again with the same id. Times are UTC,
     sources "demo". The same arguments give the same events; a day's events keep their ids when `now` is later.
     """
     if tenant_id not in SCENARIOS:
         raise BadInputError(f"no demo tenant {tenant_id!r}{nearest(tenant_id, list(SCENARIOS))}")
     if now.tzinfo is None:
-        raise BadInputError("now: a time without an offset could be any of 24 hours")
+        raise BadInputError("now: the time has no offset; write one like 2026-03-01T12:00:00Z")
     scenario = SCENARIOS[tenant_id]
     now = now.astimezone(UTC)
     today = now.astimezone(scenario.tz).date()
-    # the first day is a whole one, so that no receipt lacks its message
+    # the first day is whole, so that no receipt lacks its message
     first = (now - timedelta(days=days)).astimezone(scenario.tz).date() + timedelta(days=1)
     arrivals: list[tuple[datetime, int, Event]] = []
     rng = random.Random(f"{seed}:{tenant_id}:arrival")

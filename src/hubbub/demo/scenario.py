@@ -1,4 +1,4 @@
-"""Who the three demo tenants are: pure data, which the rest of the package plays."""
+"""The three demo tenants: pure data for the rest of the package."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 RECEIPTS = frozenset({"whatsapp", "sms", "web"})
-"""Channels that say what became of a message."""
+"""Channels with receipts."""
 
 READ_RECEIPTS = frozenset({"whatsapp", "web"})
 
 
 @dataclass(frozen=True)
 class Story:
-    """What happens to a tenant a few days before the sample's end: a topic that nobody wrote about before, in one room.
+    """A story in the last days of the sample: a new topic in one room.
 
-    `ago` are the days on which it goes on, both included, counted back; so many `conversations` a day, all answered by people
-    after about `wait` minutes. Shares are 0..1; `weights` are those of one to five stars.
+    `ago`: its first and last day, counted back. `conversations`: number a day, answered by people after about
+    `wait` minutes. Shares are 0..1; `weights` are those of one to five stars.
     """
 
     topic: str
@@ -57,7 +57,7 @@ class Scenario:
 
     @property
     def tz(self) -> ZoneInfo:
-        """The zone that this tenant's days are in."""
+        """The zone of this tenant's days."""
         return ZoneInfo(self.zone)
 
 

@@ -1,4 +1,4 @@
-"""Writes the events of one tenant and one local day, with ids that depend on nothing else."""
+"""Writes the events of one tenant and local day, with ids that depend on nothing else."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hubbub.demo.scenario import Scenario
 from hubbub.model.event import Event
 
 CONTACT_DAYS = 60
-"""Days after their first message until which contacts come back."""
+"""Days after their first message in which contacts come back."""
 
 
 class Writer:
-    """Collects events of a day. `part` keeps what is drawn here apart from everything else that the day draws."""
+    """Collects events of a day. `part` seeds its generator apart from the other parts of the day."""
 
     def __init__(self, scenario: Scenario, day: date, seed: int, part: str) -> None:
-        """Begin an empty page for one local day."""
+        """Begin a local day without events."""
         self.scenario, self.day = scenario, day
         self.rng = random.Random(f"{seed}:{scenario.id}:{day}:{part}")
         self.key = f"{day:%y%m%d}{part}"
@@ -41,35 +41,35 @@ class Writer:
         self.events.append(Event(type=type, time=time, id=self.name("e"), source="demo", **fields))
 
     def at(self, hour: float) -> datetime:
-        """Return the moment (UTC, whole ms) at which this day's clocks show `hour`; it may lie in the days beside."""
+        """Return the moment (UTC, whole ms) of `hour` on this local day; it may lie on a neighbouring day."""
         return (self._midnight + timedelta(milliseconds=int(hour * 3_600_000))).astimezone(UTC)
 
     def busy_hour(self) -> float:
-        """Draw an hour of the day, by how busy the tenant's hours are."""
+        """Draw an hour of the day, weighted by the tenant's busy hours."""
         return self.rng.choices(range(24), self.scenario.hours)[0] + self.rng.random()
 
     def seconds(self, low: float, high: float) -> timedelta:
-        """Draw a length of time, in whole ms."""
+        """Draw a duration, in whole ms."""
         return timedelta(milliseconds=int(1000 * self.rng.uniform(low, high)))
 
     def minutes_about(self, median: float, spread: float = 0.8) -> timedelta:
-        """Draw a length of time as waits are: many short, few very long."""
+        """Draw a duration distributed like waits: many short, few very long."""
         return timedelta(milliseconds=int(60_000 * median * self.rng.lognormvariate(0.0, spread)))
 
     def chance(self, share: float) -> bool:
-        """Say yes in `share` of the cases."""
+        """Return True with probability `share`."""
         return self.rng.random() < share
 
     def pick(self, words: Sequence[str]) -> str:
-        """Draw a word; earlier ones are likelier."""
+        """Draw a word; earlier words are likelier."""
         return words[int(len(words) * self.rng.random() ** 1.5)]
 
     def contact(self) -> str:
-        """Draw a contact who was new today or, less and less likely, on one of the days before."""
+        """Draw a contact who was new today or, with falling probability, on an earlier day."""
         day = self.day - timedelta(int(CONTACT_DAYS * self.rng.random() ** 2))
         return contact_id(self.scenario, day, self.rng.randrange(self.scenario.new_contacts))
 
 
 def contact_id(scenario: Scenario, day: date, number: int) -> str:
-    """Return the id of the contact number `number` (from 0) who was new on `day`."""
+    """Return the id of contact `number` (from 0) who was new on `day`."""
     return f"{scenario.contact}-{day:%y%m%d}-{number}"

@@ -1,1 +1,1 @@
-"""Labels: from what a message says to its topic, tone, intent and escalation, by whoever knows best."""
+"""Labels: topic, tone, intent and escalation of a message, by the labeller of highest authority."""

@@ -1,8 +1,7 @@
-"""A tenant's classifier of one label set: the mean of two logistic regressions, over a text's words and over what it means.
+"""A tenant's classifier of one label set: the mean of two logistic regressions, over a text's words and over its embedding.
 
-`training.py` makes one; this file only applies it, with numpy alone, and keeps it as arrays: nothing of it is ever executed. It
-abstains: a label counts from the confidence on that was right often enough on texts it had not seen, and a language that its
-examples are not in is left alone.
+`training.py` makes it; this file applies it with numpy and stores it as arrays, never as code. It abstains: a label counts only
+above the confidence that was right often enough on held-out texts, and only in the languages of its examples.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from hubbub.labels.labelling import Guess
 from hubbub.labels.rules import LONGEST_TEXT, words_of
 
 NEVER = 2.0
-"""A threshold that no confidence reaches: of this label the classifier was never right often enough."""
+"""A threshold above every confidence: the classifier was never right often enough about this label."""
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """What was learned. `k` labels, `v` terms: shapes (v,) of `weights`, (v, k) and (k,) of terms, (256, k) and (k,) of meaning.
+    """Learned parameters. `k` labels, `v` terms: shapes (v,) of `weights`, (v, k) and (k,) of terms, (256, k) and (k,) of meaning.
 
-    `thresholds` (k,): from which confidence on each label counts. `languages`: those of its examples; empty: it was not said.
+    `thresholds` (k,): least confidence for each label to count. `languages`: those of its examples; empty: unknown.
     """
 
     labels: tuple[str, ...]
@@ -43,35 +42,35 @@ class Classifier:
     languages: frozenset[str]
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """Return how likely each label is for each text: shape (texts, k)."""
+        """Return the probability of each label for each text: shape (texts, k)."""
         texts = [text[:LONGEST_TEXT] for text in texts]
         by_meaning = softmax(vectors(texts) @ self.by_meaning + self.meaning_bias)
-        found: Floats = (softmax(self._by_terms(texts)) + by_meaning) / np.float32(2)
-        return found
+        shares: Floats = (softmax(self._by_terms(texts)) + by_meaning) / np.float32(2)
+        return shares
 
     def _by_terms(self, texts: Sequence[str]) -> Floats:
-        found = np.repeat(self.terms_bias[None, :], len(texts), axis=0)
+        scores = np.repeat(self.terms_bias[None, :], len(texts), axis=0)
         for row, text in enumerate(texts):
             places, values = weighted(text, self.terms, self.weights)
             if len(places):
-                found[row] += values @ self.by_terms[places]
-        return found
+                scores[row] += values @ self.by_terms[places]
+        return scores
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
-        """Return the likeliest label of each text, and whether it is sure enough to count."""
+        """Return the likeliest label of each text, and whether it counts."""
         if not texts:
             return []
-        found = self.probabilities(texts)
-        best = found.argmax(axis=1)
+        shares = self.probabilities(texts)
+        best = shares.argmax(axis=1)
         return [
-            self._guess(text, int(place), float(found[row, place]))
+            self._guess(text, int(place), float(shares[row, place]))
             for row, (text, place) in enumerate(zip(texts, best, strict=True))
         ]
 
     def _guess(self, text: str, place: int, confidence: float) -> Guess:
         if confidence < self.thresholds[place]:
             return Guess(self.labels[place], confidence, sure=False)
-        if self.languages and (found := language(text)) is not None and found not in self.languages:
+        if self.languages and (spoken := language(text)) is not None and spoken not in self.languages:
             return Guess(None, None, sure=False)
         return Guess(self.labels[place], confidence, sure=True)
 
@@ -98,13 +97,13 @@ class Classifier:
 
 
 def terms_of(text: str) -> list[str]:
-    """Return the terms of a text: its words, and each two that follow one another."""
+    """Return the terms of a text: words and pairs of neighbouring words."""
     words = words_of(text)
-    return [*words, *(f"{one} {other}" for one, other in pairwise(words))]
+    return [*words, *(f"{word} {following}" for word, following in pairwise(words))]
 
 
 def weighted(text: str, terms: Mapping[str, int], weights: Floats) -> tuple[np.ndarray[Any, np.dtype[np.intp]], Floats]:
-    """Return the places of a text's known terms, and their weights: rarer ones weigh more, and all together have length 1."""
+    """Return the places of a text's known terms and their weights, normed to length 1: rarer terms weigh more."""
     counts = Counter(place for term in terms_of(text) if (place := terms.get(term)) is not None)
     places = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
     values = (1 + np.log(np.fromiter(counts.values(), dtype=np.float32, count=len(counts)))) * weights[places]
@@ -115,5 +114,5 @@ def weighted(text: str, terms: Mapping[str, int], weights: Floats) -> tuple[np.n
 def softmax(scores: Floats) -> Floats:
     """Return scores as probabilities, row by row."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    found: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return found
+    shares: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares

@@ -1,7 +1,7 @@
-"""What a tenant labels: its label sets, their labels, and the words and patterns that say each. Read from YAML, kept as JSON.
+"""A tenant's label sets, their labels, and the words and patterns of each. Read from YAML, stored as JSON.
 
-A configuration is a value: each change makes the next version of it, and every label names the version that it was made by.
-A set that a tenant does not name is the starter's (`starter.yaml`: tone, escalation, and the two topics that hotspots count).
+A configuration is a value: each change makes its next version, and every label names its version. Sets that a tenant does not
+name come from the starter (`starter.yaml`: tone, escalation, and the two topics that hotspots count).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAME = re.compile(rf"[^\x00-\x1f\ud800-\udfff]{{1,{LONGEST_NAME}}}\Z")
 
 
 class LabelSet(StrEnum):
-    """What is said of a message: of each set at most one label."""
+    """A kind of label; a message has at most one label of each."""
 
     TOPIC = "topic"
     TONE = "tone"
@@ -38,7 +38,7 @@ class LabelSet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label and what says it: `words` (or phrases) as whole words in any case, `patterns` as regular expressions."""
+    """A label and its rules: `words` (or phrases) as whole words in any case, `patterns` as regular expressions."""
 
     name: str
     words: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Label:
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an endpoint may be asked for in a day (UTC): calls, and money in the unit of the setting `ai.price_in`."""
+    """Daily budget (UTC) of an endpoint: calls, and money in the unit of the setting `ai.price_in`."""
 
     calls: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
     money: Annotated[float, msgspec.Meta(ge=0)] | None = None
@@ -54,10 +54,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The labels of a tenant by set, in the order in which people see them.
+    """The labels of a tenant by set, in display order.
 
-    `precision`: how often a classifier must be right. `endpoint`: what the model of the settings may be asked for of what nobody
-    else labelled; None: nothing.
+    `precision`: share of right answers that a classifier needs. `endpoint`: budget of the configured model for messages
+    that no other labeller labels; None: not used.
     """
 
     sets: Mapping[LabelSet, tuple[Label, ...]] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Configuration:
         return [label.name for label in self.sets.get(label_set, ())]
 
     def renamed(self, label_set: LabelSet, old: str, new: str) -> Configuration:
-        """Return the configuration with a label under another name; one that is there already takes its words and patterns too.
+        """Return the configuration with a renamed label; an existing label of the new name gets its words and patterns too.
 
         Raises NotFoundError for an unknown label, BadInputError for a bad name.
         """
@@ -77,24 +77,24 @@ class Configuration:
         moved = labels.get(old)
         if moved is None:
             raise NotFoundError(f"{label_set} has no label {old[:LONGEST_NAME]!r}{nearest(old, labels)}")
-        there = labels.get(new)
+        target = labels.get(new)
         joined = replace(moved, name=_checked_name(label_set, new))
-        if there is not None:
-            both = (tuple(dict.fromkeys((*there.words, *moved.words))), (*there.patterns, *moved.patterns))
+        if target is not None:
+            both = (tuple(dict.fromkeys((*target.words, *moved.words))), (*target.patterns, *moved.patterns))
             joined = Label(new, *both)
-        kept = [joined if name == (old if there is None else new) else label for name, label in labels.items()]
-        found = tuple(label for label in kept if label.name != old)
-        return replace(self, sets={**self.sets, label_set: found})
+        changed = [joined if name == (old if target is None else new) else label for name, label in labels.items()]
+        others = tuple(label for label in changed if label.name != old)
+        return replace(self, sets={**self.sets, label_set: others})
 
     def with_label(self, label_set: LabelSet, name: str) -> Configuration:
-        """Return the configuration with one more label without words; one that is there stays. Raises BadInputError."""
+        """Return the configuration with a new label without words; an existing one stays. Raises BadInputError."""
         if name in self.names(label_set):
             return self
         label = Label(_checked_name(label_set, name))
         return replace(self, sets={**self.sets, label_set: (*self.sets.get(label_set, ()), label)})
 
     def document(self) -> dict[str, Any]:
-        """Return the configuration as plain values, as `read` takes them."""
+        """Return the configuration as plain values for `read`."""
         return {
             **{
                 label_set.value: {
@@ -128,7 +128,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read(document: object, where: str = "labels") -> Configuration:
-    """Return the configuration that plain values say; sets that they do not name are the starter's.
+    """Read a configuration from plain values; missing sets are the starter's.
 
     Raises BadInputError naming `where` and the place in it.
     """
@@ -137,18 +137,18 @@ def read(document: object, where: str = "labels") -> Configuration:
 
 def _read(document: object, where: str, others: Mapping[LabelSet, tuple[Label, ...]]) -> Configuration:
     try:
-        found = msgspec.convert(document, _Document)
+        parsed = msgspec.convert(document, _Document)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise BadInputError(f"{where}: {error} (see docs/howto/labels.md)") from None
     sets = dict(others)
     for label_set in LabelSet:
-        given = getattr(found, label_set.value)
-        if given is None:
+        of_set = getattr(parsed, label_set.value)
+        if of_set is None:
             continue
-        if len(given) > MOST_LABELS:
-            raise BadInputError(f"{where}: {label_set} has {len(given)} labels, {MOST_LABELS} are allowed")
-        sets[label_set] = tuple(_label(where, label_set, name, said or _Said()) for name, said in given.items())
-    return Configuration(sets, found.precision, found.endpoint)
+        if len(of_set) > MOST_LABELS:
+            raise BadInputError(f"{where}: {label_set} has {len(of_set)} labels, {MOST_LABELS} are allowed")
+        sets[label_set] = tuple(_label(where, label_set, name, rules or _Said()) for name, rules in of_set.items())
+    return Configuration(sets, parsed.precision, parsed.endpoint)
 
 
 def read_file(path: Path) -> Configuration:
@@ -167,7 +167,7 @@ def _yaml(path: Path) -> object:
 
 @cache
 def starter() -> Configuration:
-    """Return the labels that every tenant begins with: rules alone."""
+    """Return the initial labels of every tenant, with rules only."""
     return _read(_yaml(_STARTER), _STARTER.name, {})
 
 
@@ -180,10 +180,10 @@ def set_named(name: str) -> LabelSet:
         raise BadInputError(f"label set {name[:40]!r} is not one of {known}{nearest(name, list(LabelSet))}") from None
 
 
-def _label(where: str, label_set: LabelSet, name: str, said: _Said) -> Label:
-    for pattern in said.patterns:
+def _label(where: str, label_set: LabelSet, name: str, rules: _Said) -> Label:
+    for pattern in rules.patterns:
         check_pattern(pattern, f"{where}: {label_set}.{name[:40]}")
-    return Label(_checked_name(label_set, name), tuple(said.words), tuple(said.patterns))
+    return Label(_checked_name(label_set, name), tuple(rules.words), tuple(rules.patterns))
 
 
 def _checked_name(label_set: LabelSet, name: str) -> str:

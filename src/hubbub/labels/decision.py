@@ -1,4 +1,4 @@
-"""What was decided of a message: its label in each set, by whom, how sure, and under which version of the configuration."""
+"""The decision on a message: its label in each set, by whom, how sure, and by which version of the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubbub.labels.configuration import LabelSet
 
 
 class Labeller(StrEnum):
-    """Who labels, in the order of their authority."""
+    """Labellers, in order of authority."""
 
     PERSON = "person"
     SOURCE = "source"
@@ -21,9 +21,9 @@ class Labeller(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A label of one set. `label` None: unlabelled; then `guess` is what the labeller would have said were it surer.
+    """A label of one set. `label` None: unlabelled; then `guess` is the likeliest label, below its threshold.
 
-    `confidence` lies between 0 and 1: what a rule or a person says is certain. `version` is the configuration's.
+    `confidence`: 0 to 1; rules and people are certain. `version`: of the configuration.
     """
 
     label: str | None
@@ -34,14 +34,14 @@ class Decision:
 
 
 Decisions = Mapping[LabelSet, Decision]
-"""What was decided of one message; a set that nobody said anything of is absent."""
+"""The decisions on a message by set; a set without a labeller is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to be labelled. `key` is what it counts by: its `message_id`, else its event's id.
+    """A message to label. `key`: its `message_id`, else its event's id.
 
-    `time` is in microseconds since 1970; `revision` is the message's own; `given` are the sets that the source labelled itself.
+    `time`: microseconds since 1970. `revision`: the message's own. `given`: the sets that the source labelled.
     """
 
     key: str

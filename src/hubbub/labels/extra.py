@@ -1,6 +1,6 @@
-"""The extra `hubbub[labels]`, loaded when a classifier is first used: what words mean, as vectors, and what language a text is in.
+"""The extra `hubbub[labels]`, loaded when a classifier is first used: embeddings, and the language of a text.
 
-Nothing here goes to the network: weights and tokenizer lie inside the packages.
+Nothing here uses the network: weights and tokenizer are in the packages.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MISSING = "classifiers need an extra: pip install 'hubbub[labels]'; rules work without"
 SURE_OF_LANGUAGE = 0.8
 FEWEST_WORDS = 4
-"""What is shorter, or less surely one language, may be any: `ok`, `wifi broken` and names are no language's own."""
+"""Shorter or less certain texts have no known language: `ok`, `wifi broken`, names."""
 
 
 def missing(error: ImportError) -> BadSettingError:
-    """Return the error that says what to install."""
+    """Return the error with what to install."""
     return BadSettingError(f"{MISSING} ({error.name} is not installed)")
 
 
@@ -37,9 +37,9 @@ def _embedder() -> Any:
 
 
 def vectors(texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return what texts mean as vectors of length 1: shape (texts, 256)."""
-    found: np.ndarray[Any, np.dtype[np.float32]] = _embedder().embed(list(texts), norm=True)
-    return found
+    """Return the embeddings of texts, of length 1: shape (texts, 256)."""
+    embedded: np.ndarray[Any, np.dtype[np.float32]] = _embedder().embed(list(texts), norm=True)
+    return embedded
 
 
 @cache
@@ -52,7 +52,7 @@ def _identifier() -> Any:
 
 
 def language(text: str) -> str | None:
-    """Return the ISO 639-1 code of a text's language; None where it cannot be said surely."""
+    """Return the ISO 639-1 code of a text's language; None where uncertain."""
     if len(text.split()) < FEWEST_WORDS:
         return None
     code, probability = _identifier().classify(text)

@@ -1,4 +1,4 @@
-"""A tenant's own regular expressions, held to a time: one that takes too long on a text says nothing of it."""
+"""A tenant's regular expressions, with a time limit: one that takes too long on a text does not match."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import regex
 from hubbub.errors import BadInputError
 
 SECONDS = 0.02
-"""What one pattern may take on one text. A usual one takes a few microseconds; one that backtracks without end is stopped."""
+"""Time limit of a pattern on a text. A usual one takes a few microseconds; endless backtracking is stopped."""
 
 
 def check_pattern(pattern: str, where: str) -> None:
-    """Raise BadInputError, naming `where`, for what is no regular expression."""
+    """Raise BadInputError, naming `where`, unless the pattern is a regular expression."""
     try:
         _compiled(pattern)
     except regex.error as error:
@@ -21,7 +21,7 @@ def check_pattern(pattern: str, where: str) -> None:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Say whether a pattern is found in a text, in any case of letters; one that takes too long is not."""
+    """Whether a pattern matches in a text, in any case; one that takes too long does not."""
     try:
         return _compiled(pattern).search(text, timeout=SECONDS) is not None
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""How a trained classifier did on texts that it had not seen."""
+"""Results of a trained classifier on held-out texts."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
-    """How a label did on held-out texts."""
+    """Results of a label on held-out texts."""
 
     label: str
     """The label."""
     examples: int
-    """Messages that people gave it."""
+    """Messages that people labelled so."""
     said: int
-    """Held-out messages that the classifier said it of."""
+    """Held-out messages that the classifier labelled so."""
     right: int
-    """Of these, how many rightly."""
+    """Of these, the right ones."""
     used_from: float | None
-    """The confidence from which on it counts; null: it never does."""
+    """Least confidence to count; null: it never counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a classifier did on held-out texts: right of all, how many are sure enough to count, and right of those."""
+    """Results of a classifier on held-out texts: right of all, how many count, and right of those."""
 
     examples: int
     right: int
@@ -31,6 +31,6 @@ class Report:
     sure_right: int
     labels: tuple[LabelReport, ...]
     left_out: tuple[str, ...]
-    """Labels with too few examples to be learned."""
+    """Labels with too few examples to learn."""
     judged: tuple[bool, ...]
-    """Whether each learned example was judged rightly when it was held out, in their order; see `learned`."""
+    """Whether each learned example was labelled rightly when held out, in order; see `learned`."""

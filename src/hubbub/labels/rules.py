@@ -1,4 +1,4 @@
-"""Rules: which labels a text's words, phrases and patterns say. Of each set the label that is said most often wins."""
+"""Rules: labels by words, phrases and patterns. In each set the label with most matches wins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubbub.labels.configuration import Configuration, LabelSet
 from hubbub.labels.patterns import matches
 
 LONGEST_TEXT = 4000
-"""Characters of a text that are looked at, by rules and classifiers alike; what people ask for stands at its beginning."""
+"""Characters of a text that rules and classifiers read; requests are at the beginning."""
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 Place = tuple[LabelSet, str]
@@ -22,11 +22,11 @@ def words_of(text: str) -> list[str]:
 
 
 class Rules:
-    """The rules of a configuration, made ready: a text is read once, however many words are looked for."""
+    """The prepared rules of a configuration: a text is read once for all words."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._phrases: dict[str, list[tuple[tuple[str, ...], Place]]] = defaultdict(list)
-        """First word -> phrases that begin with it."""
+        """First word -> phrases."""
         self._patterns: list[tuple[str, Place]] = []
         self._order: dict[Place, int] = {}
         for label_set, labels in configuration.sets.items():
@@ -38,13 +38,13 @@ class Rules:
                 self._patterns += [(pattern, place) for pattern in label.patterns]
 
     def labels(self, text: str) -> Mapping[LabelSet, str]:
-        """Return the label that each set's rules give a text; a set whose rules say nothing is absent.
+        """Return the label of each set for a text; a set without a match is absent.
 
-        Of labels that are said equally often the one that stands first in the configuration wins.
+        With equally many matches the first label of the configuration wins.
         """
-        found: Counter[Place] = Counter(self._said(text))
+        counts: Counter[Place] = Counter(self._said(text))
         best: dict[LabelSet, str] = {}
-        for label_set, name in sorted(found, key=lambda place: (-found[place], self._order[place])):
+        for label_set, name in sorted(counts, key=lambda place: (-counts[place], self._order[place])):
             best.setdefault(label_set, name)
         return best
 

@@ -1,4 +1,4 @@
-"""What a store holds for labelling: messages with their texts, and the labels that were given."""
+"""Reads messages with texts, and label events, from a store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hubbub.storage.schema import OF_MESSAGES
 from hubbub.storage.store import Store
 
 AT_ONCE = 1_000
-"""Messages that are read and labelled together."""
+"""Messages of a batch."""
 _PLACE = ("channel", "channel_id", "account_id", "conversation_id", "contact_id")
 _LABELS = tuple(FIELDS.values())
 _ROW = ("type", "time", *_LABELS, "confidence", "name", "attributes", "revision")
@@ -31,27 +31,27 @@ _LABELABLE = (
 
 
 def message_of(event: Event, time: int) -> Message | None:
-    """Return an incoming event as a message to be labelled; None for one that is no person's, or says nothing."""
+    """Return an incoming event as a message to label; None for one not from a person or without a text."""
     text = attributes_of(event.attributes).get("text")
     if event.type != "message.received" or (event.kind or "person") != "person" or not isinstance(text, str):
         return None
     key = event.message_id or event.id
     if key is None or not text.strip():
         return None
-    given = frozenset(one for one, name in FIELDS.items() if getattr(event, name))
+    by_source = frozenset(label_set for label_set, name in FIELDS.items() if getattr(event, name))
     place = {name: getattr(event, name) for name in _PLACE}
-    return Message(key, time, text, **place, revision=event.revision, given=given)
+    return Message(key, time, text, **place, revision=event.revision, given=by_source)
 
 
 def attributes_of(raw: Any) -> dict[str, Any]:
-    """Return attributes as they were sent; nothing where there are none."""
-    found = msgspec.json.decode(raw) if raw else {}
-    return found if isinstance(found, dict) else {}
+    """Return attributes as they were sent; empty where there are none."""
+    attributes = msgspec.json.decode(raw) if raw else {}
+    return attributes if isinstance(attributes, dict) else {}
 
 
 def messages(store: Store, tenant: int, low: int, high: int) -> Iterator[list[Message]]:
-    """Yield a tenant's messages of `[low, high)` (microseconds) whose text is stored, oldest first, some at a time."""
-    given = _given(store, tenant, low, high)
+    """Yield a tenant's messages with texts of `[low, high)` (microseconds), oldest first, in batches."""
+    by_source = _by_source(store, tenant, low, high)
     after = low, -(2**63)
     while True:
         with store.facts.read() as reading:
@@ -61,74 +61,74 @@ def messages(store: Store, tenant: int, low: int, high: int) -> Iterator[list[Me
             )
         if not rows:
             return
-        found = [_message(row, given.get(row["key"], frozenset())) for row in rows]
-        yield [one for one in found if one is not None]
+        batch = [_message(row, by_source.get(row["key"], frozenset())) for row in rows]
+        yield [message for message in batch if message is not None]
         after = rows[-1]["time"], rows[-1]["ident"]
 
 
 def of_keys(store: Store, tenant: int, keys: Sequence[str]) -> list[Message]:
-    """Return the messages of some keys whose text is stored, in the order of the keys."""
-    found: dict[str, Message] = {}
+    """Return the messages with texts of some keys, in their order."""
+    by_key: dict[str, Message] = {}
     with store.facts.read() as reading:
         for key in keys:
             for row in reading.dicts(
                 f"SELECT {_MESSAGE} WHERE {_LABELABLE} AND coalesce(message_id, id) = ?", (tenant, key)
             ):
-                one = _message(row, frozenset())
-                if one is not None:
-                    found[key] = one
-    return [found[key] for key in keys if key in found]
+                message = _message(row, frozenset())
+                if message is not None:
+                    by_key[key] = message
+    return [by_key[key] for key in keys if key in by_key]
 
 
-def _message(row: Mapping[str, Any], given: frozenset[LabelSet]) -> Message | None:
+def _message(row: Mapping[str, Any], by_source: frozenset[LabelSet]) -> Message | None:
     text = attributes_of(row["attributes"]).get("text")
     if not isinstance(text, str) or not text.strip():
         return None
-    own = frozenset(one for one, name in FIELDS.items() if row[name])
+    own = frozenset(label_set for label_set, name in FIELDS.items() if row[name])
     place = {name: row[name] for name in _PLACE}
-    return Message(row["key"], row["time"], text, **place, revision=row["revision"], given=own | given)
+    return Message(row["key"], row["time"], text, **place, revision=row["revision"], given=own | by_source)
 
 
-def _given(store: Store, tenant: int, low: int, high: int) -> dict[str, frozenset[LabelSet]]:
-    """Return, by message, the sets that its source classified itself, with or up to a day after the message."""
+def _by_source(store: Store, tenant: int, low: int, high: int) -> dict[str, frozenset[LabelSet]]:
+    """Return, by message, the sets that its source labelled up to a day after the message."""
     types = {kind.labelled: kind.sets for kind in KINDS}
-    found: dict[str, frozenset[LabelSet]] = {}
+    sets: dict[str, frozenset[LabelSet]] = {}
     with store.facts.read() as reading:
         for key, type_ in reading.each(
             f"SELECT message_id, type FROM event WHERE tenant = ? AND time >= ? AND time < ? "
             f"AND type IN ({', '.join('?' * len(types))}) AND source <> ? AND message_id IS NOT NULL",
             (tenant, low, high + DAY, *types, SOURCE),
         ):
-            found[key] = found.get(key, frozenset()) | frozenset(types[type_])
-    return found
+            sets[key] = sets.get(key, frozenset()) | frozenset(types[type_])
+    return sets
 
 
 def labels(store: Store, tenant: int, wanted: Iterable[Message]) -> dict[str, dict[str, Stored]]:
-    """Return the label events of messages by message and kind."""
-    found: dict[str, dict[str, Stored]] = {}
+    """Return the stored label events by message and kind."""
+    events: dict[str, dict[str, Stored]] = {}
     with store.facts.read() as reading:
-        for one in wanted:
+        for message in wanted:
             for kind in KINDS:
-                ident = ident_of(SOURCE, id_of(kind, one.key))
+                ident = ident_of(SOURCE, id_of(kind, message.key))
                 rows = reading.dicts(
                     f"SELECT {', '.join(_ROW)} FROM event WHERE tenant = ? AND time = ? AND ident = ?",
-                    (tenant, one.time, ident),
+                    (tenant, message.time, ident),
                 )
                 if rows:
-                    found.setdefault(one.key, {})[kind.name] = stored_of(rows[0])
-    return found
+                    events.setdefault(message.key, {})[kind.name] = stored_of(rows[0])
+    return events
 
 
 def stored_of(row: Mapping[str, Any]) -> Stored:
-    """Return a row of `event` as a label."""
-    labels_ = {one: row[name] for one, name in FIELDS.items()}
+    """Return a row of `event` as a stored label."""
+    labels_ = {label_set: row[name] for label_set, name in FIELDS.items()}
     return Stored(row["type"], labels_, attributes_of(row["attributes"]), row["revision"] or 0)
 
 
 def labelled(
     store: Store, tenant: int, label_set: LabelSet, low: int, high: int, label: str | None = None
 ) -> Iterator[tuple[Event, Stored]]:
-    """Yield the label events of a set in `[low, high)`, as events and as labels: all, or those of one label."""
+    """Yield the label events of a set in `[low, high)`, as events and stored labels: all, or those of one label."""
     kind = next(kind for kind in KINDS if label_set in kind.sets)
     types = [type_ for type_ in (kind.labelled, kind.unlabelled) if type_]
     only, params = (f" AND {FIELDS[label_set]} = ?", (label,)) if label is not None else ("", ())

@@ -1,7 +1,7 @@
-"""Training: from messages that people labelled to a classifier, with what it can and cannot do, measured on texts it had not seen.
+"""Training: a classifier from messages that people labelled, with its results on held-out texts.
 
-Every example is held out once: of some parts each is judged by what was learned from the others. From these judgements come the
-thresholds, and how often each label is right.
+Every example is held out once (cross-validation): each part is labelled by a classifier trained on the others. These results give
+the thresholds, and how often each label is right.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from hubbub.labels.report import LabelReport, Report
 from hubbub.labels.rules import LONGEST_TEXT
 
 FEWEST = 8
-"""Examples of a label from which on it is learned."""
+"""Fewest examples to learn a label."""
 FOLDS, FOLDS_OF_FEW, FEW = 5, 8, 2_000
-"""Parts that examples are held out in: of few examples eight, so that each is judged by nearly as much as there will be."""
+"""Parts of the cross-validation: eight for few examples, so that nearly all of them train each time."""
 MOST_TERMS = 20_000
 SURENESS = 10.0
-"""Inverse strength of regularisation: the best of 1, 10, 30, 100 on public sets of questions and of tones."""
+"""Inverse regularisation strength: the best of 1, 10, 30, 100 on public sets of questions and of tones."""
 FEWEST_JUDGED, FEWEST_OF_LABEL = 10, 20
-"""Held-out texts that a threshold needs, of all labels together and to be a label's own."""
+"""Held-out texts that a threshold needs: for all labels together, and for a label's own."""
 FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE = 2, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A classifier, its report, and the places of the examples that it was made from."""
+    """A classifier, its report, and the places of its examples."""
 
     classifier: Classifier
     report: Report
@@ -41,15 +41,15 @@ class Learned:
 
 
 def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Learned:
-    """Learn labels from texts; `precision` is how often a label must be right on held-out texts to count.
+    """Learn labels from texts; `precision`: share of right held-out texts that a label needs to count.
 
-    Raises BadInputError where fewer than two labels have enough examples, BadSettingError without the extra.
+    Raises BadInputError if fewer than two labels have enough examples, BadSettingError without the extra.
     """
     counts = Counter(labels)
     names = tuple(sorted(name for name, n in counts.items() if n >= FEWEST))
     if len(names) < 2:
-        there = ", ".join(f"{name} {n}" for name, n in counts.most_common(10)) or "none"
-        raise BadInputError(f"a classifier needs {FEWEST} examples each of two labels or more; there are: {there}")
+        listed = ", ".join(f"{name} {n}" for name, n in counts.most_common(10)) or "none"
+        raise BadInputError(f"a classifier needs {FEWEST} examples each of two labels or more; there are: {listed}")
     places = tuple(place for place, label in enumerate(labels) if label in names)
     chosen = [texts[place][:LONGEST_TEXT] for place in places]
     wanted = np.array([names.index(labels[place]) for place in places])
@@ -58,7 +58,7 @@ def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Lear
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise missing(error) from None
-    with threadpool_limits(1):  # a job among others: more threads would take turns from those who answer people
+    with threadpool_limits(1):  # a job among others: more threads would slow down requests
         held_out = _held_out(chosen, meaning, wanted, len(names))
         thresholds = _thresholds(held_out, wanted, precision)
         classifier = _fitted(chosen, meaning, wanted, names, thresholds, _languages(chosen))
@@ -67,28 +67,28 @@ def train(texts: Sequence[str], labels: Sequence[str], precision: float) -> Lear
 
 
 def _held_out(texts: Sequence[str], meaning: Floats, wanted: Any, k: int) -> Floats:
-    """Return how likely each label is for each text, as judged by what was learned from the other parts."""
+    """Return the probability of each label for each text, by classifiers of the other parts."""
     folds = FOLDS_OF_FEW if len(texts) <= FEW else FOLDS
     part = np.zeros(len(texts), dtype=int)
-    for label in range(k):  # every part has its share of every label
-        mine = np.flatnonzero(wanted == label)
-        part[mine] = (np.arange(len(mine)) + label) % folds
-    found = np.zeros((len(texts), k), dtype=np.float32)
+    for label in range(k):  # every part has its share of each label
+        rows = np.flatnonzero(wanted == label)
+        part[rows] = (np.arange(len(rows)) + label) % folds
+    likely = np.zeros((len(texts), k), dtype=np.float32)
     names = tuple(map(str, range(k)))
     for fold in range(folds):
-        other, mine = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
+        other, rows = np.flatnonzero(part != fold), np.flatnonzero(part == fold)
         some = [texts[int(place)] for place in other]
         nothing = np.zeros(k, dtype=np.float32)
         fitted = _fitted(some, meaning[other], wanted[other], names, nothing, frozenset())
-        by_terms = np.stack([_scores(fitted, texts[int(place)]) for place in mine])
-        found[mine] = (softmax(by_terms) + softmax(meaning[mine] @ fitted.by_meaning + fitted.meaning_bias)) / 2
-    return found
+        by_terms = np.stack([_scores(fitted, texts[int(place)]) for place in rows])
+        likely[rows] = (softmax(by_terms) + softmax(meaning[rows] @ fitted.by_meaning + fitted.meaning_bias)) / 2
+    return likely
 
 
 def _scores(fitted: Classifier, text: str) -> Floats:
     places, values = weighted(text, fitted.terms, fitted.weights)
-    found: Floats = fitted.terms_bias + values @ fitted.by_terms[places]
-    return found
+    scores: Floats = fitted.terms_bias + values @ fitted.by_terms[places]
+    return scores
 
 
 def _fitted(
@@ -119,7 +119,7 @@ def _fitted(
 
 
 def _weights(fitted: Any) -> tuple[Floats, Floats]:
-    """Return weights (features, k) and bias (k,); of two labels scikit-learn gives the second's alone."""
+    """Return weights (features, k) and bias (k,); for two labels scikit-learn gives only the second's."""
     coef, bias = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:
         coef, bias = np.vstack([np.zeros_like(coef), coef]), np.concatenate([np.zeros_like(bias), bias])
@@ -127,20 +127,20 @@ def _weights(fitted: Any) -> tuple[Floats, Floats]:
 
 
 def _thresholds(held_out: Floats, wanted: Any, precision: float) -> Floats:
-    """Return from which confidence on each label is right often enough; a label that was said seldom has that of all together."""
-    said, sure = held_out.argmax(axis=1), held_out.max(axis=1)
-    right = said == wanted
+    """Return the least confidence at which each label is right often enough; a rare label has the common threshold."""
+    chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
+    right = chosen == wanted
     everywhere = _threshold(sure, right, precision, FEWEST_JUDGED)
-    found = np.full(held_out.shape[1], everywhere, dtype=np.float32)
+    thresholds = np.full(held_out.shape[1], everywhere, dtype=np.float32)
     for label in range(held_out.shape[1]):
-        mine = said == label
-        if mine.sum() >= FEWEST_OF_LABEL:
-            found[label] = _threshold(sure[mine], right[mine], precision, FEWEST_JUDGED)
-    return found
+        own = chosen == label
+        if own.sum() >= FEWEST_OF_LABEL:
+            thresholds[label] = _threshold(sure[own], right[own], precision, FEWEST_JUDGED)
+    return thresholds
 
 
 def _threshold(sure: Floats, right: Any, precision: float, fewest: int) -> float:
-    """Return the smallest confidence from which on enough are right, of `fewest` or more."""
+    """Return the smallest confidence above which enough are right, of at least `fewest`."""
     order = np.argsort(-sure)
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     good = [place for place in range(fewest - 1, len(order)) if share[place] >= precision]
@@ -148,20 +148,20 @@ def _threshold(sure: Floats, right: Any, precision: float, fewest: int) -> float
 
 
 def _languages(texts: Sequence[str]) -> frozenset[str]:
-    """Return the languages that enough of the examples are surely in."""
-    found = Counter(one for one in map(language, texts) if one is not None)
-    fewest = max(FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE * found.total())
-    return frozenset(one for one, n in found.items() if n >= fewest)
+    """Return the languages of enough examples."""
+    counts = Counter(code for code in map(language, texts) if code is not None)
+    fewest = max(FEWEST_IN_LANGUAGE, SHARE_OF_LANGUAGE * counts.total())
+    return frozenset(code for code, n in counts.items() if n >= fewest)
 
 
 def _report(
     held_out: Floats, wanted: Any, names: tuple[str, ...], thresholds: Floats, left_out: tuple[str, ...]
 ) -> Report:
-    said, sure = held_out.argmax(axis=1), held_out.max(axis=1)
-    right, counts = said == wanted, sure >= thresholds[said]
+    chosen, sure = held_out.argmax(axis=1), held_out.max(axis=1)
+    right, counts = chosen == wanted, sure >= thresholds[chosen]
     labels = tuple(
         LabelReport(
-            name, int((wanted == place).sum()), int((said == place).sum()), int((right & (said == place)).sum()),
+            name, int((wanted == place).sum()), int((chosen == place).sum()), int((right & (chosen == place)).sum()),
             None if thresholds[place] >= NEVER else round(float(thresholds[place]), 4),
         )
         for place, name in enumerate(names)

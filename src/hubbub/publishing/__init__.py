@@ -1,1 +1,1 @@
-"""What other programs read: snapshots, and the published tables of the systems that Hubbub replaces."""
+"""For other programs: snapshots, and the published tables of the systems that Hubbub replaces."""

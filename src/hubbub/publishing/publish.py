@@ -1,8 +1,8 @@
 """Publish: rewrite the rows of published tables whose facts changed, and delete those past their retention.
 
-A change of facts marks its days as stale in the same transaction (`storage/published.py`). Whoever publishes takes the marks, reads
-the rows from the catalogue's metrics, and writes what differs together with the end of the marks it took. A mark that was set again
-meanwhile stays; where another publisher took it, that one writes. Windows whose facts are gone keep their rows.
+A change of facts marks its days as stale in the same transaction (`storage/published.py`). A publisher takes the marks, reads the
+rows from the catalogue's metrics, and in one transaction writes the differences and deletes its marks. A mark set again meanwhile
+stays; if another publisher took it, that publisher writes. Windows whose facts are gone keep their rows.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from hubbub.storage.transaction import Transaction
 from hubbub.telemetry import log
 
 AT_ONCE = 31
-"""Windows that one question asks for: an answer has a row for each of them and each value seen in any."""
+"""Windows of one question: its answer has a row for each window and each value seen in any."""
 ROWS_AT_ONCE = 1000
-"""Rows that are written in one transaction: each waits for the disk, and other writers wait for it."""
+"""Rows of one transaction: each waits for the disk, and other writers wait for it."""
 
 
 @dataclass
 class Published:
-    """What publishing did: tenants looked after, rows of the windows looked at, those that came or changed, errors by tenant."""
+    """The result of publishing: tenants, rows of their stale windows, written rows, errors by tenant."""
 
     processed: int = 0
     rows: int = 0
@@ -49,7 +49,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows that a table is to have in a span of whole windows, given by the labels of its first and of the one after its last."""
+    """New rows of a table in a span of whole windows; `low` and `high` label its first window and the one after its last."""
 
     table: Table
     span: Window
@@ -60,26 +60,26 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """What a tenant's tables are to have in all windows that touch some days."""
+    """New rows of a tenant's tables in all windows that touch some days."""
 
     tenant: Tenant
     days: Sequence[int]
-    found: Sequence[_Rows]
+    tables: Sequence[_Rows]
 
     @property
     def size(self) -> int:
-        """How much there is to write: rows, and the marks of days."""
-        return len(self.days) + sum(len(one.rows) for one in self.found)
+        """How much to write: rows and marks."""
+        return len(self.days) + sum(len(rows.rows) for rows in self.tables)
 
 
 def stale(writing: Transaction, tenant: int, low: int, high: int) -> None:
-    """Mark what is published of `[low, high]` (microseconds) as stale, in the transaction that changes what it says."""
+    """Mark the days of `[low, high]` (microseconds) as stale, in the transaction that changes their facts."""
     days = range(low // DAY, high // DAY + 1)
     writing.many(schema.upsert("stale"), [(tenant, day, None) for day in days])
 
 
 def forget(writing: Transaction, tenant: Tenant) -> None:
-    """Delete all that is published of a tenant; the last thing to do when a tenant goes, since what goes before marks days."""
+    """Delete all published rows of a tenant; the last step of its deletion, since earlier ones mark days."""
     for table in TABLES:
         writing.run(f"DELETE FROM {table.name} WHERE tenant = ?", (tenant.id,))
     for name in ("published_tenant", "stale", "snapshot"):
@@ -95,11 +95,10 @@ def publish(
     table: str | None = None,
     days: tuple[date, date] | None = None,
 ) -> Published:
-    """Rewrite what is stale of these tenants in all tables, and delete what is past its retention.
+    """Rewrite the stale windows of these tenants in all tables, and delete rows past retention.
 
-    `table` (or its job) is the one whose rows are counted. `days`, local days `[first, after)`, are written whether stale or not.
-    Raises BadQuestionError for an unknown table, and what a store raises that does not answer; whatever else fails for one tenant
-    is among the errors.
+    `table`: the table (or its job) whose rows are counted. `days`: local days `[first, after)` to write even if not stale. Raises
+    BadQuestionError for an unknown table, and the errors of an unavailable store; any other failure of a tenant is in the errors.
     """
     named = table_of(table) if table is not None else None
     refresh(store)
@@ -108,20 +107,22 @@ def publish(
     published = Published(processed=len(tenants))
     waiting: list[_Tables] = []
     for tenant in tenants:
-        if mine := taken.get(tenant.no):
+        if stale_days := taken.get(tenant.no):
             with _apart(published, tenant):
-                waiting.append(_Tables(tenant, mine, _read(queries, tenant, now, mine)))
-        if waiting and (tenant is tenants[-1] or sum(one.size for one in waiting) >= ROWS_AT_ONCE):
+                waiting.append(_Tables(tenant, stale_days, _read(queries, tenant, now, stale_days)))
+        if waiting and (tenant is tenants[-1] or sum(each.size for each in waiting) >= ROWS_AT_ONCE):
             published.written += _write_apart(store, waiting, now, me, published)
-            done = [one for one in waiting if one.tenant.id not in published.errors]
-            published.rows += sum(len(rows.rows) for one in done for rows in one.found if named in (None, rows.table))
+            done = [each for each in waiting if each.tenant.id not in published.errors]
+            published.rows += sum(
+                len(rows.rows) for each in done for rows in each.tables if named in (None, rows.table)
+            )
             waiting = []
     return published
 
 
 @contextmanager
 def _apart(published: Published, tenant: Tenant) -> Iterator[None]:
-    """Note an error of one tenant, which never stops the others; raise what a store raises that does not answer."""
+    """Note an error of one tenant, which never stops the others; raise the errors of an unavailable store."""
     try:
         yield
     except NOT_NOW:
@@ -134,8 +135,8 @@ def _apart(published: Published, tenant: Tenant) -> Iterator[None]:
 def _take(
     store: Store, tenants: Sequence[Tenant], now: datetime, me: int, days: tuple[date, date] | None
 ) -> dict[int, list[int]]:
-    """Take the marks of these tenants; returns days by tenant."""
-    found: dict[int, list[int]] = {}
+    """Take the marks of these tenants; return days by tenant."""
+    taken: dict[int, list[int]] = {}
     with store.facts.write() as writing:
         _introduce(writing, tenants, now)
         for tenant in tenants:
@@ -145,15 +146,15 @@ def _take(
         numbers = {tenant.no for tenant in tenants}
         for no, day in writing.rows("SELECT tenant, day FROM stale ORDER BY tenant, day"):
             if no in numbers:
-                found.setdefault(no, []).append(day)
-        writing.many("UPDATE stale SET taken = ? WHERE tenant = ?", [(me, no) for no in found])
-    return found
+                taken.setdefault(no, []).append(day)
+        writing.many("UPDATE stale SET taken = ? WHERE tenant = ?", [(me, no) for no in taken])
+    return taken
 
 
 def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -> None:
-    """Name the tenants for other programs, and once a day delete their rows past retention.
+    """Write the tenants for other programs, and once a day delete their rows past retention.
 
-    All days are stale of a tenant that has another zone or other tones of hotspots, or whose numbers have new definitions.
+    All days are stale if a tenant's zone, its hotspot tones or the definitions of numbers changed.
     """
     columns = "tenant, seen, name, zone, definition_version, tones"
     known = {row[0]: row[1:] for row in writing.rows(f"SELECT {columns} FROM published_tenant")}
@@ -168,7 +169,7 @@ def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -
             first = table.label(_kept(tenant, table, now).start, tenant)
             writing.run(f"DELETE FROM {table.name} WHERE tenant = ? AND {table.period} < ?", (tenant.id, first))
         if before is not None and before[1:] != today[1:]:
-            # a row of a day's neighbour may be what the day was in the former zone
+            # in the former zone the day's row may belong to a neighbouring day
             writing.run(
                 "INSERT INTO stale (tenant, day) WITH near (day) AS (VALUES (-1), (0), (1)) "
                 f"SELECT DISTINCT tenant, time / {DAY} + near.day FROM event, near WHERE tenant = ? "
@@ -177,30 +178,30 @@ def _introduce(writing: Transaction, tenants: Sequence[Tenant], now: datetime) -
 
 
 def _kept(tenant: Tenant, table: Table, now: datetime) -> Window:
-    """Return the span of whole windows that a table keeps rows of, within what can be asked."""
+    """Return the span of whole windows whose rows a table keeps, within the range of questions."""
     first, after = (local_midnight(date(year, 1, 1), tenant.tz) for year in (2000, 2101))
     oldest = max(kept_from(tenant, tenant.retention.days(table.grain), now), first)
     return Window(max(window_of(oldest, table.grain, tenant.tz).start, first), after)
 
 
 def _read(queries: Queries, tenant: Tenant, now: datetime, days: Sequence[int]) -> list[_Rows]:
-    """Return the rows of all windows that touch the days, of all tables as of one moment."""
-    found = []
+    """Return the rows of all tables in the windows that touch the days, read at one moment."""
+    rows = []
     with queries.at_once(tenant) as ask:
         for table in TABLES:
             for span in _spans(tenant, table.grain, days, _kept(tenant, table, now)):
                 low, high = table.label(span.start, tenant), table.label(span.end, tenant)
-                found.append(_Rows(table, span, low, high, table.rows(ask, tenant, span)))
-    return found
+                rows.append(_Rows(table, span, low, high, table.rows(ask, tenant, span)))
+    return rows
 
 
-def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], kept: Window) -> Iterator[Window]:
-    """Yield the spans of whole windows that touch days of UTC and are kept, each of at most `AT_ONCE` windows, in order."""
+def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], limits: Window) -> Iterator[Window]:
+    """Yield spans of at most `AT_ONCE` whole windows that touch UTC days and lie within `limits`, in order."""
     held: list[Window] = []
     for day in days:
         start = held[-1].end if held and held[-1].end > moment(day * DAY) else moment(day * DAY)
         for window in windows(start, moment((day + 1) * DAY), grain, tenant.tz):
-            if window.start < kept.start or window.end >= kept.end or (held and window.start < held[-1].end):
+            if window.start < limits.start or window.end >= limits.end or (held and window.start < held[-1].end):
                 continue
             if held and (held[-1].end != window.start or len(held) == AT_ONCE):
                 yield Window(held[0].start, held[-1].end)
@@ -211,46 +212,46 @@ def _spans(tenant: Tenant, grain: Grain, days: Iterable[int], kept: Window) -> I
 
 
 def _write_apart(store: Store, waiting: Sequence[_Tables], now: datetime, me: int, published: Published) -> int:
-    """Write the rows of tenants at once, and where that fails each tenant's alone; returns how many."""
+    """Write the rows of all tenants together or, if that fails, one tenant at a time; return the number of rows."""
     try:
         return _write(store, waiting, now, me)
     except NOT_NOW:
         raise
     except Exception:
         written = 0
-        for one in waiting:
-            with _apart(published, one.tenant):
-                written += _write(store, [one], now, me)
+        for tables in waiting:
+            with _apart(published, tables.tenant):
+                written += _write(store, [tables], now, me)
         return written
 
 
 def _write(store: Store, waiting: Sequence[_Tables], now: datetime, me: int) -> int:
     with store.facts.write() as writing:
-        return sum(_write_one(writing, one, now, me) for one in waiting)
+        return sum(_write_one(writing, tables, now, me) for tables in waiting)
 
 
-def _write_one(writing: Transaction, one: _Tables, now: datetime, me: int) -> int:
-    """Write what differs and end the marks; returns how many rows. Nothing where another publisher took the same days."""
-    no = one.tenant.no
+def _write_one(writing: Transaction, tables: _Tables, now: datetime, me: int) -> int:
+    """Write the differences, delete the marks, return the number of rows; 0 where another publisher took the same days."""
+    no = tables.tenant.no
     marks = dict(writing.rows("SELECT day, taken FROM stale WHERE tenant = ?", (no,)))
-    if any(marks.get(day, 0) not in (me, None) for day in one.days):
+    if any(marks.get(day, 0) not in (me, None) for day in tables.days):
         return 0
     gone = writing.rows("SELECT gone_from, since FROM kept WHERE tenant = ? AND what = 'facts'", (no,))
     lost = Window(moment(gone[0][0]), moment(gone[0][1])) if gone else None
-    count = sum(_replace(writing, one.tenant, now, rows, lost) for rows in one.found)
+    count = sum(_replace(writing, tables.tenant, now, rows, lost) for rows in tables.tables)
     writing.run("DELETE FROM stale WHERE tenant = ? AND taken = ?", (no, me))
     return count
 
 
-def _replace(writing: Transaction, tenant: Tenant, now: datetime, one: _Rows, lost: Window | None) -> int:
-    """Make the rows of a span these, but for windows whose facts are gone: their rows stay."""
-    table = one.table
+def _replace(writing: Transaction, tenant: Tenant, now: datetime, new_rows: _Rows, lost: Window | None) -> int:
+    """Replace the rows of a span, except in windows whose facts are gone."""
+    table = new_rows.table
     place = table.columns.index(table.period)
     stays: frozenset[str] = frozenset()
-    if lost is not None and lost.start < one.span.end and lost.end > one.span.start:
+    if lost is not None and lost.start < new_rows.span.end and lost.end > new_rows.span.start:
         stays = frozenset(
             table.label(window.start, tenant)
-            for window in windows(one.span.start, one.span.end, table.grain, tenant.tz)
+            for window in windows(new_rows.span.start, new_rows.span.end, table.grain, tenant.tz)
             if window.start < lost.end and window.end > lost.start
         )
     place_of_row = writing.dialect.row
@@ -259,14 +260,14 @@ def _replace(writing: Transaction, tenant: Tenant, now: datetime, one: _Rows, lo
         for row in writing.rows(
             f"SELECT {place_of_row}, {', '.join(table.columns)} FROM {table.name} "
             f"WHERE tenant = ? AND {table.period} >= ? AND {table.period} < ?",
-            (tenant.id, one.low, one.high),
+            (tenant.id, new_rows.low, new_rows.high),
         )
         if row[1 + place] not in stays
     }
-    new = {row for row in one.rows if row[place] not in stays}
+    new = {row for row in new_rows.rows if row[place] not in stays}
     writing.many(
         f"DELETE FROM {table.name} WHERE {place_of_row} = ?", [(at,) for row, at in old.items() if row not in new]
     )
-    fresh = [row for row in one.rows if row in new and row not in old]
+    fresh = [row for row in new_rows.rows if row in new and row not in old]
     stamp = f"{moment(micros(now)):%Y-%m-%dT%H:%M:%S.%fZ}"
     return writing.many(schema.insert(table.name), [(*row, stamp) for row in fresh])

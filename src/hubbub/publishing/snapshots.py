@@ -1,7 +1,7 @@
-"""Snapshots: what a tenant's whole team and each account came to in a day, week or month, one JSON document each, kept.
+"""Snapshots: the numbers of a tenant's whole team and of each account in a day, week or month, one JSON document each.
 
-A snapshot says what the same question answers at the moment it is made, and replaces the one of the same period. When facts of a
-period are gone its snapshot stays as it is, and no new one is made: nothing is made from nothing.
+A snapshot holds the answers at the time it is made, and replaces the earlier one of its period. When facts of a period are gone,
+its snapshot stays, and no new one is made.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from hubbub.storage.store import Store
 from hubbub.telemetry import log
 
 TEAM = ""
-"""The account under which the whole team's snapshot is kept."""
+"""The account of the whole team's snapshot."""
 AT_ONCE = 50
-"""Tenants whose snapshots are written together: each transaction waits for the disk."""
+"""Tenants written in one transaction, which waits for the disk."""
 Document = tuple[str, dict[str, Any]]
-"""An account, and what its snapshot says by section and field."""
+"""An account and its numbers by section and field."""
 NAMES = tuple(dict.fromkeys(name for fields in SECTIONS.values() for name in fields.values()))
 
 
@@ -44,7 +44,7 @@ class Period:
     window: Window
 
     def state(self, now: datetime, *, complete: bool) -> str:
-        """Say whether its numbers are to come (live), wait for a source (incomplete) or receipts (provisional), or stand."""
+        """Return its state: live, incomplete (a source has a gap), provisional (receipts may come) or settled."""
         if self.window.end > now:
             return "live"
         if not complete:
@@ -54,7 +54,7 @@ class Period:
 
 @dataclass
 class Made:
-    """What making snapshots did: tenants looked after, documents written, tenants whose kept one stays, errors by tenant."""
+    """The result: tenants, written documents, tenants whose old snapshot stays, errors by tenant."""
 
     processed: int = 0
     created: int = 0
@@ -67,7 +67,7 @@ class Made:
 
 
 def period_of(tenant: Tenant, kind: Kind, day: date | None, now: datetime) -> Period:
-    """Return the period that holds `day`, or the last one that is over at `now`, in the tenant's zone."""
+    """Return the period with `day`, or without one the last that is over at `now`, in the tenant's zone."""
     grain = kind.grain
     first = first_day(day_of(now, tenant.tz), grain)
     first = first_day(first - timedelta(days=1), grain) if day is None else first_day(day, grain)
@@ -85,13 +85,13 @@ def make(
     *,
     over: datetime | None = None,
 ) -> Made:
-    """Make the snapshots of one period of these tenants, each tenant's as of one moment and written whole; see `period_of`.
+    """Make the snapshots of one period for these tenants, each read at one moment and written as a whole; see `period_of`.
 
-    Without a `day` it is the last period that was over at the moment `over` (`now` when None): each tenant's own. One that fails
-    is among the errors and keeps its old snapshot. A single tenant whose period is refused raises: BadQuestionError when it has
-    not begun, WindowFrozenError when facts of it are gone. What a store raises that does not answer is raised on.
+    Without a `day`: each tenant's last period that was over at `over` (`now` if None). A tenant that fails is in the errors and
+    keeps its old snapshot. With a single tenant the error is raised: BadQuestionError for a period that has not begun,
+    WindowFrozenError where its facts are gone. Errors of an unavailable store are always raised.
     """
-    made = Made(processed=len(tenants))
+    result = Made(processed=len(tenants))
     waiting: list[tuple[Period, list[Document]]] = []
     for tenant in tenants:
         period = period_of(tenant, kind, day, over or now)
@@ -104,21 +104,21 @@ def make(
             if len(tenants) == 1 and isinstance(error, HubbubError):
                 raise
             log.error("snapshot failed", tenant=tenant.id, kind=kind.value, error=str(error))
-            made.errors[tenant.id] = str(error) or type(error).__name__
+            result.errors[tenant.id] = str(error) or type(error).__name__
             continue
-        made.kept += stays
-        made.created += len(documents)
+        result.kept += stays
+        result.created += len(documents)
         if documents:
             waiting.append((period, documents))
         if len(waiting) == AT_ONCE:
             _write(store, kind, waiting, now)
             waiting = []
     _write(store, kind, waiting, now)
-    return made
+    return result
 
 
 def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
-    """Say whether a snapshot of a time that is over stays, since facts of its period are gone; raises where none can be made."""
+    """Whether the old snapshot stays because facts of its period are gone. Raises where no snapshot can be made."""
     if period.window.start >= now:
         raise BadQuestionError(f"{period.day} has not begun in {period.tenant.zone}")
     no, (start, end) = period.tenant.no, (micros(period.window.start), micros(period.window.end))
@@ -126,35 +126,38 @@ def _stays(store: Store, period: Period, kind: Kind, now: datetime) -> bool:
         gone = "SELECT 1 FROM kept WHERE tenant = ? AND what = 'facts' AND gone_from < ? AND since > ?"
         if reading.value(gone, (no, end, start)) is None:
             return False
-        made = "SELECT state FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ?"
-        if reading.value(made, (no, kind.value, period.day.isoformat(), TEAM)) in ("settled", "incomplete"):
+        existing = "SELECT state FROM snapshot WHERE tenant = ? AND kind = ? AND date = ? AND account = ?"
+        if reading.value(existing, (no, kind.value, period.day.isoformat(), TEAM)) in ("settled", "incomplete"):
             return True
     raise WindowFrozenError(
-        f"facts of {period.day} are past retention: a snapshot made in time stays, no new one can be made"
+        f"facts of {period.day} are past retention: an old snapshot stays, a new one cannot be made"
     )
 
 
-def _write(store: Store, kind: Kind, made: Sequence[tuple[Period, Sequence[Document]]], now: datetime) -> None:
+def _write(store: Store, kind: Kind, periods: Sequence[tuple[Period, Sequence[Document]]], now: datetime) -> None:
     """Replace the snapshots of some tenants' periods."""
-    if not made:
+    if not periods:
         return
     with store.facts.write() as writing:
-        for period, documents in made:
+        for period, documents in periods:
             key = (period.tenant.no, kind.value, period.day.isoformat())
             complete = all(document["complete"] for _, document in documents)
-            said = (
+            columns = (
                 micros(period.window.start), micros(period.window.end), period.tenant.zone, period.state(now, complete=complete),
                 DEFINITION_VERSION, micros(now),
             )  # fmt: skip
             writing.run("DELETE FROM snapshot WHERE tenant = ? AND kind = ? AND date = ?", key)
             writing.many(
                 schema.insert("snapshot"),
-                [(*key, account, *said, json.dumps(document, ensure_ascii=False)) for account, document in documents],
+                [
+                    (*key, account, *columns, json.dumps(document, ensure_ascii=False))
+                    for account, document in documents
+                ],
             )
 
 
 def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Document]:
-    """Yield account and document of the team and of every account with an event before the period's end."""
+    """Yield the documents of the team and of every account with an event before the period's end."""
     tenant, window = period.tenant, period.window
     ever = Question(("events",), local_midnight(date(2000, 1, 1), tenant.tz), min(window.end, now), by=("account_id",))
     with queries.at_once(tenant) as ask:
@@ -163,7 +166,7 @@ def _documents(queries: Queries, period: Period, now: datetime) -> Iterator[Docu
         split = ask(Question(NAMES, window.start, window.end, by=("account_id",))) if accounts else team
         places = {dims: row for row, dims in enumerate(split.dims)}
         silent = [account for account in accounts if (account,) not in places]
-        # of accounts of which nothing is to be said all say the same
+        # accounts without numbers share a document
         quiet = ask(Question(NAMES, window.start, window.end, where={"account_id": (silent[0],)})) if silent else team
     yield TEAM, _document(team, 0)
     for account in accounts:
@@ -180,23 +183,23 @@ def _document(answer: Answer, row: int) -> dict[str, Any]:
 
 
 def unsettled(store: Store, now: datetime) -> list[tuple[Kind, date, list[int]]]:
-    """Return the snapshots that were made too early to be settled and can be settled now: kind, date, tenants' numbers."""
-    found: dict[tuple[str, str], list[int]] = {}
+    """Return snapshots that were made too early and can be settled now: kind, date, numbers of tenants."""
+    early: dict[tuple[str, str], list[int]] = {}
     with store.facts.read() as reading:
         for day, kind, no in reading.rows(
             "SELECT DISTINCT date, kind, tenant FROM snapshot WHERE state <> 'settled' AND window_end <= ? ORDER BY 1, 2, 3",
             (micros(now - PROVISIONAL_FOR),),
         ):
-            found.setdefault((day, kind), []).append(no)
-    return [(Kind(kind), date.fromisoformat(day), numbers) for (day, kind), numbers in found.items()]
+            early.setdefault((day, kind), []).append(no)
+    return [(Kind(kind), date.fromisoformat(day), numbers) for (day, kind), numbers in early.items()]
 
 
 def read(
     store: Store, tenant: Tenant, start: date, end: date, kind: Kind | None = None, account: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return the kept snapshots whose periods begin in `[start, end)`, as they were made: by kind, date and account.
+    """Return the stored snapshots whose periods begin in `[start, end)`, by kind, date and account.
 
-    `account` is one account's id, '' for the whole team alone, None for all. Nothing is made or changed by reading.
+    `account`: an account's id, '' for the whole team only, None for all.
     """
     with store.facts.read() as reading:
         rows = reading.rows(

@@ -1,7 +1,7 @@
-"""The published tables, each declared as data: which windows, dimensions and metrics of the catalogue its columns are.
+"""The published tables, declared as data: the windows, dimensions and metrics of their columns.
 
-Nothing here has a formula of its own, so that a row says what the API says, to the last digit. The columns' types are those of
-`storage/published.py`; `docs/howto/read-from-sql.md` says how to read the tables.
+Nothing is computed here, so rows and API agree to the last digit. `storage/published.py` has the column types,
+`docs/howto/read-from-sql.md` says how to read the tables.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from hubbub.storage.published import PERIOD, ROWS
 Ask = Callable[[Question], Answer]
 Row = tuple[Any, ...]
 Parts = Sequence[tuple[str | None, Sequence[Cell]]]
-"""Values of a dimension, each with the metrics of a `Spread`."""
+"""Values of a dimension with the metrics of a `Spread`."""
 MINUTE = 60_000
 TOP_INTENTS = 10
 _COUNT = "INTEGER NOT NULL"
-"""The type of counts, which have no null: one that was not fetched is 0 in a row that other numbers are there for."""
+"""The type of counts, which are never null: a count that was not fetched is 0 in a row with other numbers."""
 DIRECTIONS = {"in": "inbound", "out": "outbound"}
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A column of JSON: metrics by one dimension, in the form that `shape` gives them."""
+    """A JSON column: metrics by one dimension, formed by `shape`."""
 
     metrics: tuple[str, ...]
     by: str
@@ -43,11 +43,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A published table: its job, the grain of its windows, and what its columns are.
+    """A published table: its job, the grain of its windows, and its columns.
 
-    `by`: column -> dimension. `numbers`: column -> metric. `over`: column -> what its metric is divided by, as 60,000 ms a minute.
-    `words`: column -> what a dimension's values are called in it. `fixed`: columns that say the same in every row. `named`: rows
-    without a value of the first dimension are left out.
+    `by`: column -> dimension. `numbers`: column -> metric. `over`: column -> divisor of its metric, like 60,000 ms for minutes.
+    `words`: column -> the table's names for a dimension's values. `fixed`: column -> constant. `named`: leave out rows without a
+    value of the first dimension.
     """
 
     name: str
@@ -68,21 +68,21 @@ class Table:
 
     @property
     def period(self) -> str:
-        """The column that says of which window a row is: see `label`."""
+        """The column of the window; see `label`."""
         return PERIOD[self.name]
 
     def label(self, start: datetime, tenant: Tenant) -> str:
-        """Return what the period column says of a window: an hour's start in UTC, else the local day or month."""
+        """Return a window's value in the period column: an hour's start in UTC, else the local day or month."""
         if self.grain is Grain.HOUR:
             return f"{start:%Y-%m-%dT%H:%M:%SZ}"
         local = start.astimezone(tenant.tz)
         return f"{local:%Y-%m}" if self.grain is Grain.MONTH else f"{local:%Y-%m-%d}"
 
     def rows(self, ask: Ask, tenant: Tenant, span: Window) -> list[Row]:
-        """Return the rows of the whole windows that make up a span, as of the moment that `ask` answers for."""
+        """Return the rows of a span of whole windows, at the moment of `ask`."""
         spread = {
-            column: _spread(one, ask(Question(one.metrics, span.start, span.end, self.grain, (one.by,))))
-            for column, one in self.spreads.items()
+            column: _spread(part, ask(Question(part.metrics, span.start, span.end, self.grain, (part.by,))))
+            for column, part in self.spreads.items()
         }
         metrics = tuple(dict.fromkeys(self.numbers.values()))
         answer = ask(Question(metrics, span.start, span.end, self.grain, tuple(self.by.values())))
@@ -92,8 +92,10 @@ class Table:
         types = ROWS[self.name]
         values = {column: answer.columns[metric].values for column, metric in self.numbers.items()}
         for i, (start, dims) in enumerate(zip(answer.starts, answer.dims, strict=True)):
-            numbers = {column: _over(found[i], self.over.get(column)) for column, found in values.items()}
-            parts = {column: found.get(start) for column, found in spread.items()}
+            numbers = {
+                column: _over(column_values[i], self.over.get(column)) for column, column_values in values.items()
+            }
+            parts = {column: by_start.get(start) for column, by_start in spread.items()}
             counted = any(value or (value is not None and types[column] == "REAL") for column, value in numbers.items())
             if not (counted or any(parts.values())) or (self.named and dims[0] is None):
                 continue
@@ -101,8 +103,8 @@ class Table:
             cells: dict[str, Any] = {self.period: self.label(start, tenant), **self.fixed, **known}
             for column, value in zip(self.by, dims, strict=True):
                 cells[column] = self.words[column].get(str(value), value) if column in self.words else value
-            for column, one in self.spreads.items():
-                shown = parts[column] if parts[column] is not None else one.shape([])
+            for column, part in self.spreads.items():
+                shown = parts[column] if parts[column] is not None else part.shape([])
                 cells[column] = json.dumps(shown, ensure_ascii=False)
             yield tuple(cells.get(column, tenant.id) for column in self.columns)
 
@@ -111,43 +113,43 @@ def _over(value: Number, divisor: int | None) -> Number:
     return value if value is None or divisor is None else value / divisor
 
 
-def _spread(one: Spread, answer: Answer) -> dict[datetime, Any]:
-    """Return what a column of JSON says of each window."""
+def _spread(spread: Spread, answer: Answer) -> dict[datetime, Any]:
+    """Return the value of a JSON column by window."""
     windows: dict[datetime, list[tuple[str | None, Sequence[Cell]]]] = {}
     for i, (start, (value,)) in enumerate(zip(answer.starts, answer.dims, strict=True)):
-        windows.setdefault(start, []).append((value, [answer.columns[name].cell(i) for name in one.metrics]))
-    return {start: one.shape(parts) for start, parts in windows.items()}
+        windows.setdefault(start, []).append((value, [answer.columns[name].cell(i) for name in spread.metrics]))
+    return {start: spread.shape(parts) for start, parts in windows.items()}
 
 
 def _counts(parts: Parts) -> dict[str, Number]:
-    """Counts by value, without those that are none and without what has no value."""
+    """Return counts by value, without zeros and without missing values."""
     return {value: cell.value for value, (cell,) in parts if value is not None and cell.value}
 
 
 def _all_counts(parts: Parts) -> dict[str, Number]:
-    """Counts by value that add up to the total."""
+    """Return counts by value that add up to the total."""
     return {NONE if value is None else value: cell.value for value, (cell,) in parts if cell.value}
 
 
 def _top_intents(parts: Parts) -> list[dict[str, Any]]:
-    ranked = sorted(_counts(parts).items(), key=lambda one: (-(one[1] or 0), one[0]))
+    ranked = sorted(_counts(parts).items(), key=lambda item: (-(item[1] or 0), item[0]))
     return [{"intent": intent, "count": count} for intent, count in ranked[:TOP_INTENTS]]
 
 
 def _hotspots(parts: Parts) -> list[dict[str, Any]]:
-    """Channels with enough classified messages, too many of which are complaints, escalations, or in a tone that counts."""
-    found = []
+    """Return channels with enough classified messages and too high a share of complaints, escalations or hotspot tones."""
+    hotspots = []
     for channel, (ratio, complaints, escalations) in parts:
         total, flagged = int(ratio.denominator or 0), int(ratio.numerator or 0)
         if channel is not None and ratio.value is not None and total >= HOTSPOT_MIN and ratio.value > HOTSPOT_RATIO:
             counts = [int(cell.value or 0) for cell in (complaints, escalations)]
-            found.append(
+            hotspots.append(
                 {
                     "channel_id": channel, "complaint_count": counts[0], "escalation_count": counts[1],
                     "tone_count": flagged - sum(counts), "total_count": total, "hotspot_ratio": ratio.value,
                 }
             )  # fmt: skip
-    return found
+    return hotspots
 
 
 _CHANNEL = {"channel": "channel"}
@@ -170,11 +172,11 @@ TABLES: tuple[Table, ...] = (
         {
             "conversations_started": "conversations_started", "conversations_resolved": "conversations_resolved",
             "conversations_escalated": "conversations_escalated",
-            **{f"{one}_first_response_ms": f"first_response_ms.{one}" for one in ("avg", "p50", "p95")},
-            **{f"{one}_resolution_minutes": f"resolution_ms.{one}" for one in ("avg", "p50", "p95")},
+            **{f"{mean}_first_response_ms": f"first_response_ms.{mean}" for mean in ("avg", "p50", "p95")},
+            **{f"{mean}_resolution_minutes": f"resolution_ms.{mean}" for mean in ("avg", "p50", "p95")},
             "ai_handled_count": "ai_handled", "ai_escalated_count": "ai_escalated",
         },
-        by=_CHANNEL, over={f"{one}_resolution_minutes": MINUTE for one in ("avg", "p50", "p95")},
+        by=_CHANNEL, over={f"{mean}_resolution_minutes": MINUTE for mean in ("avg", "p50", "p95")},
     ),
     Table(
         "agg_staff_performance_daily", "daily_staff_performance", Grain.DAY,
@@ -230,7 +232,7 @@ TABLES: tuple[Table, ...] = (
 
 
 def table_of(name: str) -> Table:
-    """Return the table of a name, or of its job; raises BadQuestionError."""
+    """Return the table of a name or job. Raises BadQuestionError."""
     known = {key: table for table in TABLES for key in (table.name, table.job)}
     if name not in known:
         raise BadQuestionError(f"there is no published table {name[:80]!r}{nearest(name, list(known))}")

@@ -1,1 +1,1 @@
-"""Reports: what a period came to, in seven sections, as files that can be kept, sent and checked."""
+"""Reports: a period in seven sections, as files to keep, send and check."""

@@ -1,7 +1,6 @@
-"""A report as CSV: a ZIP with a file for each section, one that says what the report is, and one that defines the columns.
+"""A report as CSV: a ZIP with a file for each section, one about the report, and one that defines the columns.
 
-And the rows of a single answer as one table. Files for people begin with a byte order mark: without it a spreadsheet
-takes UTF-8 for the encoding of its machine.
+Also the rows of one answer as a table. Files for people begin with a byte order mark, so that spreadsheets read UTF-8.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from hubbub.reports.formatting import spreadsheet
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report. Numbers are whole (milliseconds, shares from 0 to 1), nothing is an empty cell."""
-    made = datetime.fromisoformat(str(document.about["made_at"])).timetuple()[:6]
+    """Write a report. Numbers are unrounded (milliseconds, shares from 0 to 1); a missing one is an empty cell."""
+    written_at = datetime.fromisoformat(str(document.about["made_at"])).timetuple()[:6]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
 
         def add(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-            member = zipfile.ZipInfo(f"{name}.csv", made)
+            member = zipfile.ZipInfo(f"{name}.csv", written_at)
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w") as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as text:
                 out = csv.writer(text)
@@ -43,9 +42,9 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False) -> str:
-    """Return the rows of an answer as CSV; a comparison has columns of its own, nothing is an empty cell.
+    """Return the rows of an answer as CSV; a comparison has its own columns, a missing value is an empty cell.
 
-    `mark`: begin with a byte order mark, for a spreadsheet. Where a number is not known, a column `<name>.state` holds the reasons.
+    `mark`: begin with a byte order mark, for spreadsheets. A column `<name>.state` holds the reasons for missing numbers.
     """
     flat = [_flat(row) for row in rows]
     text = io.StringIO(newline="")
@@ -57,20 +56,20 @@ def answer_table(rows: Iterable[Mapping[str, Any]], *, mark: bool = False) -> st
 
 
 def with_states(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return columns, with `<column>.state` behind each of which some row has the reason why there is no number."""
-    given = {name for row in rows for name in row if name.endswith(".state")}
-    plain = [name for name in names if name not in given]
-    return [one for name in plain for one in (name, f"{name}.state") if one == name or one in given]
+    """Return the columns, each followed by `<column>.state` if a row has it."""
+    states = {name for row in rows for name in row if name.endswith(".state")}
+    plain = [name for name in names if name not in states]
+    return [column for name in plain for column in (name, f"{name}.state") if column == name or column in states]
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: value for name, value in row.items() if name not in ("compare", "details")}
+    cells = {name: value for name, value in row.items() if name not in ("compare", "details")}
     for name, pair in (row.get("compare") or {}).items():
-        found[f"{name} before"] = pair["previous"]
+        cells[f"{name} before"] = pair["previous"]
         if "previous_state" in pair:
-            found[f"{name} before.state"] = pair["previous_state"]
-        found[f"{name} difference"] = (pair["change"] or {}).get("absolute")
-    return found
+            cells[f"{name} before.state"] = pair["previous_state"]
+        cells[f"{name} difference"] = (pair["change"] or {}).get("absolute")
+    return cells
 
 
 def _columns(document: Document) -> Iterable[Sequence[str]]:

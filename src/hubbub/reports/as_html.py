@@ -1,6 +1,6 @@
-"""A report as one page of HTML with inline charts: nothing is fetched, nothing runs, it can be mailed and printed.
+"""A report as one page of HTML with inline charts, to mail and print: it fetches nothing and has no script.
 
-Every number stands in a `<data value="…">` as it is, and beside it as people read it.
+Every number is formatted for people, inside a `<data value="…">` with the exact value.
 """
 
 from __future__ import annotations

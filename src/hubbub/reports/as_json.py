@@ -1,4 +1,4 @@
-"""A report as JSON: all that is known of it, and its data, whose hash is that of the same data without spaces."""
+"""A report as JSON: facts about it, and its data; the hash is of the data without spaces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from hubbub.reports.document import Document
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report. `report` says what it is, `data` holds the tables."""
+    """Write a report: `report` describes it, `data` holds the tables."""
     with path.open("w", encoding="ascii") as file:
         json.dump({"report": document.about, "data": document.data}, file, indent=1, sort_keys=True, allow_nan=False)

@@ -1,7 +1,6 @@
-"""A report as PDF, for mail and print: the figures, tables and drawings of the page, on numbered sheets.
+"""A report as PDF, for mail and print: the tables and charts of the HTML page, on numbered pages.
 
-The same document gives the same bytes. Names are shaped as their script wants it; a character that the font lacks is shown as
-an empty box.
+The same document gives the same bytes. Text is shaped for its script; a character that the font lacks is an empty box.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from hubbub.reports.sections import SECTIONS, Ranking, Series
 
 FONT, STYLES = "FiraGO", {"": "figo", "B": "figbo", "I": "figit"}
 TITLE, HEADING, TEXT, SMALL = 16, 12, 8.5, 7
-"""Sizes of letters, in points."""
+"""Font sizes in points."""
 MARGIN, LINE, PAD, WIDEST = 12.0, 1.35, 1.3, 45.0
-"""Millimetres, but for the height of a line, which goes with its letters; no text makes a column wider than WIDEST."""
+"""Millimetres, except the line height, which is relative; no text makes a column wider than WIDEST."""
 PIXEL = 0.25
-"""Millimetres of a drawing's pixel: letters of 11 are 7.8 points."""
+"""Millimetres per pixel of a drawing: letters of 11 pixels have 7.8 points."""
 TALLEST = 600
-"""Pixels of a drawing that fits a page; a taller one is drawn in parts."""
+"""Greatest height of a drawing in pixels; a taller one is split."""
 LONGEST = 500
-"""Characters of a name that are shown."""
+"""Longest shown name in characters."""
 MISSING = "▯"
 PAGES = "\ue000" * 4
-"""Stands for the number of pages until it is known; no text holds it, as it is not in the font."""
+"""Placeholder for the number of pages; not in the font, so no text contains it."""
 GRAY, RULE = 95, 205
 EMPHASIS = {"total": "BOLD", "others": "ITALICS", "none": "ITALICS"}
 Style = Literal["", "B", "I"]
@@ -45,7 +44,7 @@ Style = Literal["", "B", "I"]
 
 def write(document: Document, path: Path) -> None:
     """Write a report."""
-    with TemporaryDirectory(dir=path.parent) as fonts:  # the library reads fonts from files, and until the end
+    with TemporaryDirectory(dir=path.parent) as fonts:  # the library reads fonts from files until the end
         sheets = _Sheets(document, Path(fonts))
         for table in document.tables:
             _section(sheets, table)
@@ -53,7 +52,7 @@ def write(document: Document, path: Path) -> None:
 
 
 class _Sheets(FPDF):
-    """Numbered pages, which begin with the title and what is said of the report."""
+    """Numbered pages; the first begins with the title and facts about the report."""
 
     def __init__(self, document: Document, fonts: Path) -> None:
         super().__init__("landscape", "mm", "A4")
@@ -79,7 +78,7 @@ class _Sheets(FPDF):
         self._facts(document)
 
     def footer(self) -> None:
-        """Write what report this is a page of, and which page."""
+        """Write the footer: report and page number."""
         self.set_y(-MARGIN)
         self.set_font(FONT, size=SMALL)
         self.set_text_color(GRAY)
@@ -88,13 +87,13 @@ class _Sheets(FPDF):
         self.set_text_color(0)
 
     def text_of(self, value: str) -> str:
-        """Return a text as it can be shown here: on one line, bounded, with a box for each character that is not in the font."""
+        """Return a text on one line, cut to the limit, with a box for each character that the font lacks."""
         words = " ".join(plain(value[: LONGEST + 1]).split())
         bounded = words if len(value) <= LONGEST else f"{words[:LONGEST]}…"
         return "".join(char if char in self.known else MISSING for char in bounded)
 
     def line_of(self, text: str, size: float, style: Style = "") -> None:
-        """Write a text below what is there, over as many lines as it takes."""
+        """Write a text below the last one, on as many lines as needed."""
         self.set_font(FONT, style, size)
         height = size / self.k * LINE
         self.multi_cell(self.epw, height, self.text_of(text), align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
@@ -112,14 +111,14 @@ class _Sheets(FPDF):
 
 
 def _section(sheets: _Sheets, table: Mapping[str, Any]) -> None:
-    """Write a section; its heading stands on one page with its drawing, or with the first rows of its table."""
+    """Write a section; its heading is on the page of its drawing or of the first table rows."""
     columns = drawn(table)
     drawings = [ElementTree.fromstring(text) for text in _drawings(table, columns)]
     if sheets.will_page_break(30 + (_height(drawings[0]) if drawings else 0)):
         sheets.add_page()
     else:
         sheets.ln(8)
-    # names are shaped; series hold dates and figures alone, and many of them
+    # names need shaping; series hold only dates and numbers, but many
     sheets.set_text_shaping(not isinstance(SECTIONS[table["name"]], Series))
     sheets.start_section(sheets.text_of(table["title"]))
     sheets.line_of(table["title"], HEADING, "B")
@@ -154,14 +153,14 @@ def _table(sheets: _Sheets, table: Mapping[str, Any]) -> None:
         align=Align.L, borders_layout=TableBordersLayout.HORIZONTAL_LINES, col_widths=widths,
         width=min(sum(widths), sheets.epw), line_height=sheets.font_size * LINE, padding=(0.5, PAD),
         text_align=[Align.L if column["unit"] == "text" else Align.R for column in columns],
-    ) as made:  # fmt: skip
-        made.row(head)
+    ) as grid:  # fmt: skip
+        grid.row(head)
         for emphasis, cells in rows:
-            made.row(cells, style=FontFace(emphasis=emphasis) if emphasis else None)
+            grid.row(cells, style=FontFace(emphasis=emphasis) if emphasis else None)
 
 
 def _widths(sheets: _Sheets, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
-    """Return how wide columns are: figures and the words of a heading are never cut, long names are broken."""
+    """Return the column widths: numbers and heading words are never cut, long names wrap."""
     sheets.set_font(FONT, "B", SMALL)
     widest = [max(map(sheets.get_string_width, title.split()), default=0.0) for title in head]
     for cells in rows:
@@ -173,7 +172,7 @@ def _widths(sheets: _Sheets, head: Sequence[str], rows: Sequence[Sequence[str]])
 
 
 def _drawings(table: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the drawings of a section as SVG, each of them fit for a page."""
+    """Yield the drawings of a section as SVG, each fitting a page."""
     rows, section = points(table), SECTIONS[table["name"]]
     if not rows or not columns:
         return
@@ -190,7 +189,7 @@ def _height(drawing: ElementTree.Element) -> float:
 
 
 def _draw(sheets: _Sheets, drawing: ElementTree.Element) -> None:
-    """Draw shapes as they are, and texts as texts of ours: the library does not shape those of drawings."""
+    """Draw shapes by the library and texts by ourselves: the library does not shape texts in drawings."""
     if sheets.will_page_break(_height(drawing)):
         sheets.add_page()
     texts = drawing.findall("text")
@@ -209,7 +208,7 @@ def _draw(sheets: _Sheets, drawing: ElementTree.Element) -> None:
 
 
 def _fitting(sheets: _Sheets, text: str, room: float) -> str:
-    """Return a text, cut until it fits."""
+    """Return a text cut to fit."""
     whole = cut = sheets.text_of(text)
     while cut and sheets.get_string_width(whole) > room:
         cut = cut[:-1]

@@ -1,6 +1,6 @@
-"""A report as a workbook: a sheet for each section with its chart, and one that says what the report is.
+"""A report as a workbook: a sheet with a chart for each section, and one about the report.
 
-Rows go to disk as they are written. A text is always a text here: never a formula, a link or a number. Windows are dates.
+Rows go to disk as they are written. Texts are always text cells: never a formula, a link or a number. Windows are dates.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from hubbub.reports.sections import SECTIONS, Ranking
 
 NUMBERS = {"count": "#,##0", "ms": "#,##0", "share": "0.0%", "score": "0.0", "number": "0.000"}
 LONGEST = 32_767
-"""Characters that a cell may hold."""
+"""Most characters in a cell."""
 
 
 def write(document: Document, path: Path) -> None:
-    """Write a report. Durations are milliseconds, shares numbers from 0 to 1 that are shown in percent."""
+    """Write a report. Durations are milliseconds; shares are numbers from 0 to 1, shown in percent."""
     options = {
         "constant_memory": True, "tmpdir": str(path.parent), "strings_to_formulas": False, "strings_to_urls": False,
         "strings_to_numbers": False, "nan_inf_to_errors": False,
@@ -70,9 +70,9 @@ def _sheet(book: Workbook, table: Mapping[str, Any], head: Format, formats: dict
 
 
 def _shown(moment: datetime) -> str:
-    """Return how a window is shown: as its day, or, where it does not begin at midnight, with the time and its offset from UTC.
+    """Return the number format of a window: its day or, unless it begins at midnight, day, time and offset from UTC.
 
-    The offset tells the doubled hour of a clock that is set back apart.
+    The offset distinguishes the two equal hours when clocks are set back.
     """
     if moment.time() == time():
         return "yyyy-mm-dd"
@@ -80,14 +80,14 @@ def _shown(moment: datetime) -> str:
 
 
 def _form(book: Workbook, formats: dict[str, Format], form: str | None) -> Format | None:
-    """Return the format of a cell, made when it is first needed."""
+    """Return the format of a cell, made on first use."""
     if form is not None and form not in formats:
         formats[form] = book.add_format({"num_format": form})
     return formats[form] if form is not None else None
 
 
 def _chart(book: Workbook, sheet: Worksheet, table: Mapping[str, Any]) -> None:
-    """Draw the columns that are to be drawn; rows of single values or windows come first in every table."""
+    """Draw the columns marked for drawing; rows of values or windows come first in every table."""
     ranking = isinstance(SECTIONS[table["name"]], Ranking)
     chart = book.add_chart({"type": "bar" if ranking else "line"})
     names = [column["name"] for column in table["columns"]]

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines over time, bars by value. They hold shapes and escaped texts, no script and no link."""
+"""Charts as inline SVG: lines over time, bars by value. Only shapes and escaped texts, no script or link."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def lines(title: str, rows: Rows, columns: Sequence[Mapping[str, Any]]) -> str:
-    """Draw columns over windows; where a value is missing the line is broken."""
+    """Draw columns over windows; a missing value breaks the line."""
     top = _top(rows, columns)
     step = (WIDTH - LEFT - 10) / max(len(rows) - 1, 1)
     parts = [_grid(top, columns[0]["unit"])]
@@ -41,9 +41,9 @@ def lines(title: str, rows: Rows, columns: Sequence[Mapping[str, Any]]) -> str:
 def bars(
     title: str, rows: Rows, columns: Sequence[Mapping[str, Any]], names: str, scale: Rows | None = None
 ) -> str:  # fmt: skip
-    """Draw columns as bars, one below the other, for each value of the column `names`.
+    """Draw columns as horizontal bars for each value of the column `names`.
 
-    The longest bar is that of the highest value of `scale`: all rows, when `rows` are some of them.
+    `scale`: the rows whose highest value is the longest bar; all rows of the table where `rows` are some.
     """
     top, parts, y = _top(scale or rows, columns), [], 4.0
     for row in rows:
@@ -63,7 +63,7 @@ def bars(
 
 
 def legend(columns: Sequence[Mapping[str, Any]]) -> str:
-    """Say in HTML which color is which column."""
+    """Return the legend as HTML: color and title of each column."""
     items = "".join(
         f'<li><span style="background:{color}"></span>{escape(column["title"])}</li>'
         for column, color in zip(columns, COLORS, strict=False)

@@ -1,6 +1,6 @@
-"""A digest: what a report says in a few lines, as text and as a small page of HTML that mail programs show.
+"""A digest: a report in a few lines, as text and as HTML for mail programs.
 
-Every number is the report's own, so that mail, file, page and API are equal.
+Every number comes from the report, so mail, file, page and API agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CELL = "padding:4px 10px;border-bottom:1px solid #ddd"
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest: the title of the message, its lines of text, and the same as a page."""
+    """A digest: title, lines of text, and the same as HTML."""
 
     title: str
     lines: tuple[str, ...]
@@ -30,10 +30,10 @@ class Digest:
 def digest(
     data: Mapping[str, Any], usual: Mapping[str, Usual], news: Sequence[str], notes: Sequence[str], page: str, stop: str
 ) -> Digest:
-    """Return the digest of a report's `data`; `usual` is by metric, of the report's period.
+    """Return the digest of a report's `data`; `usual`: the usual range of the report's period by metric.
 
-    `news` are sentences: what is unusual, or that nothing is; `notes` say what of it is late or missing; `page` and `stop` are
-    addresses, empty for none.
+    `news`: sentences on what is unusual, or that nothing is. `notes`: what is late or missing. `page`, `stop`: addresses to open
+    the report and to unsubscribe, empty for none.
     """
     rows = _summary(data)
     head = f"{data['kind'].capitalize()} digest, {_days(data)}"
@@ -48,13 +48,13 @@ def digest(
 
 
 def missing(data: Mapping[str, Any]) -> str:
-    """Return what of a report's numbers is not complete yet, in words; empty where all is there.
+    """Return which numbers of a report are incomplete, in words; empty where all are complete.
 
-    A number that later events may still change within its horizon is complete: it is marked, and waited for by nobody.
+    A provisional number, which later events may change within its horizon, counts as complete.
     """
     waiting = (State.LIVE, State.INCOMPLETE, State.NOT_FETCHED)
-    found = [title_of(row["metric"]) for row in _summary(data) if row["state"] in waiting]
-    return f"not complete: {', '.join(found[:5])}{' and others' if len(found) > 5 else ''}" if found else ""
+    titles = [title_of(row["metric"]) for row in _summary(data) if row["state"] in waiting]
+    return f"not complete: {', '.join(titles[:5])}{' and others' if len(titles) > 5 else ''}" if titles else ""
 
 
 def _summary(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -89,7 +89,7 @@ def _page(
     page: str,
     stop: str,
 ) -> str:
-    said = "".join(f"<p>{escape(plain(note))}</p>" for note in notes)
+    paragraphs = "".join(f"<p>{escape(plain(note))}</p>" for note in notes)
     body = "".join(
         f'<tr><td style="{CELL}">{escape(title_of(row["metric"]))}</td>'
         f'<td style="{CELL};text-align:right"><b>{escape(shown(row["value"], row["unit"]))}</b></td>'
@@ -104,7 +104,7 @@ def _page(
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"></head>'
         f'<body style="font:15px/1.5 system-ui,sans-serif;max-width:640px"><p style="color:#666">{escape(head)}</p>'
-        f'<h2>{escape(plain(first))}</h2>{said}<table style="border-collapse:collapse">{body}</table>{after}'
+        f'<h2>{escape(plain(first))}</h2>{paragraphs}<table style="border-collapse:collapse">{body}</table>{after}'
         f'<p style="color:#666">{" · ".join(links)}</p></body></html>'
     )
 

@@ -1,4 +1,4 @@
-"""A report as writers get it: what is said of it, and its tables."""
+"""A report as the formats get it: facts about it, and its tables."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hubbub.reports.formatting import NAMES, moment
 
 @dataclass(frozen=True)
 class Document:
-    """`about` is what every format tells of the report itself; `data` is what `make` returned."""
+    """`about`: facts about the report for every format; `data`: the result of `make`."""
 
     about: Mapping[str, Any]
     data: Mapping[str, Any]
 
     @property
     def title(self) -> str:
-        """A heading."""
+        """The heading."""
         return f"{self.data['kind'].capitalize()} report of {self.data['tenant']}"
 
     @property
     def facts(self) -> Iterator[tuple[str, str]]:
-        """What every format tells of the report itself, as lines."""
+        """The facts about the report, as name and value."""
         for name, value in self.about.items():
             yield name, ", ".join(value) if isinstance(value, list) else str(value)
 
@@ -34,7 +34,7 @@ class Document:
 
 
 def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
-    """Return a row's value in a column as people read it: a window is a date or time, a row of several has a name."""
+    """Return a row's value in a column for people: a window as date or time, a summary row by its name."""
     value = row[column["name"]]
     if column["name"] == "window" and value is not None:
         return moment(value)
@@ -42,21 +42,21 @@ def named(row: Mapping[str, Any], column: Mapping[str, Any]) -> Any:
 
 
 def named_by(dimension: str) -> str:
-    """Return the column of the names of a dimension's ids."""
+    """Return the name of the column that names a dimension's ids."""
     return f"{dimension}.name"
 
 
 def labelled_by(table: Mapping[str, Any], dimension: str) -> str:
-    """Return the column whose texts tell a ranking's rows apart for people: names where there are any, else the values."""
+    """Return the column that labels a ranking's rows: names if it has any, else the values."""
     name = named_by(dimension)
     return name if any(column["name"] == name for column in table["columns"]) else dimension
 
 
 def points(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the rows that a chart shows: each a value or window of its own."""
+    """Return the rows for a chart: single values or windows."""
     return [row for row in table["rows"] if row.get("row") in ("value", "window")]
 
 
 def drawn(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the columns that a chart shows, in the order in which they are to be drawn."""
+    """Return the columns for a chart, in drawing order."""
     return [column for name in table["drawn"] for column in table["columns"] if column["name"] == name]

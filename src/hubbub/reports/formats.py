@@ -1,4 +1,4 @@
-"""The formats of a report: how each is written, and how it is told from others when it is handed out."""
+"""The formats of a report: writer, file name and media type."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hubbub.reports.document import Document
 
 @dataclass(frozen=True)
 class Format:
-    """One format: the file's name in its report's folder, and its media type.
+    """A format: file name in the report's folder, media type, and writer.
 
-    `needs` are modules that an extra of the format's name installs.
+    `needs`: modules from the extra with the format's name.
     """
 
     name: str
@@ -39,8 +39,8 @@ def _pdf(document: Document, path: Path) -> None:
 
 
 FORMATS = {
-    one.name: one
-    for one in (
+    format_.name: format_
+    for format_ in (
         Format("json", "report.json", "application/json", as_json.write),
         Format("csv", "report.csv.zip", "application/zip", as_csv.write),
         Format("xlsx", "report.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
@@ -51,20 +51,20 @@ FORMATS = {
 
 
 def chosen(names: Sequence[str]) -> list[Format]:
-    """Return the formats of these names, in our order; raises BadQuestionError."""
+    """Return the formats of these names, in the order of `FORMATS`. Raises BadQuestionError."""
     for name in names:
         if name not in FORMATS:
             raise BadQuestionError(f"there is no report format {name[:40]!r} (there are {', '.join(FORMATS)})")
-    return [one for name, one in FORMATS.items() if name in names]
+    return [format_ for name, format_ in FORMATS.items() if name in names]
 
 
 def writable(names: Sequence[str]) -> list[Format]:
-    """Return the formats of these names, to write them; raises BadQuestionError, also when one needs what is not installed."""
-    found = chosen(names)
-    for one in found:
-        if not all(map(find_spec, one.needs)):
+    """Return the formats of these names, to write them. Raises BadQuestionError, also where a needed module is not installed."""
+    formats = chosen(names)
+    for format_ in formats:
+        if not all(map(find_spec, format_.needs)):
             raise BadQuestionError(
-                f"the report format '{one.name}' needs more than is installed here: run pip install 'hubbub[{one.name}]', "
+                f"the report format '{format_.name}' needs more than is installed here: run pip install 'hubbub[{format_.name}]', "
                 "or ask for other formats"
             )
-    return found
+    return formats

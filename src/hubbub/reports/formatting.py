@@ -1,4 +1,4 @@
-"""How a report's cells are written: values for people, and texts from outside so that no program takes them for more."""
+"""How cells are written: values for people, and texts from outside made harmless."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hubbub.query.result import UNKNOWN
 _UNWRITABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
-"""Controls, halves of characters, and marks that turn the direction of what stands around them."""
+"""Controls, lone surrogates, and marks that change the direction of text."""
 _LINES = re.compile("(\r\n|[\r\n\v\f\x85\u2028\u2029])")
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 NAMES = {"others": "others", "none": "(none)", "total": "total"}
-"""What a row is called that stands for no single value or window."""
+"""Names of summary rows."""
 
 
 def plain(text: str) -> str:
-    """Return a text without characters that files of text cannot hold or that change how others are shown."""
+    """Return a text without characters that text files cannot hold or that change the direction of others."""
     return _UNWRITABLE.sub("\ufffd", text)
 
 
 def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: an apostrophe goes before each line that could be one."""
+    """Return a text that no spreadsheet takes for a formula: an apostrophe before each line that could be one."""
     return "".join(part if number % 2 else _quoted(part) for number, part in enumerate(_LINES.split(text)))
 
 
@@ -35,19 +35,19 @@ def _quoted(line: str) -> str:
 
 
 def spreadsheet(text: str) -> str:
-    """Return a text as a cell of a spreadsheet: harmless, and with nothing in it that a file of text cannot hold."""
+    """Return a text as a spreadsheet cell: `plain` and `harmless`."""
     led = "'" if text[:1] in ("\t", "\r") else ""
     safe = harmless(plain(text))
     return safe if safe.startswith("'") else led + safe
 
 
 def unit_of(column: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """Return the unit of a cell: its column's, or its row's where every row has its own."""
+    """Return the unit of a cell: its column's, or its row's where rows have units."""
     return str(row["unit"] if column["unit"] == "row" else column["unit"])
 
 
 def shown(value: Any, unit: str) -> str:
-    """Write a value for people: durations in words, shares in percent, nothing as a dash."""
+    """Write a value for people: durations with units, shares in percent, None as a dash."""
     if value is None:
         return "–"
     if isinstance(value, str):
@@ -60,7 +60,7 @@ def shown(value: Any, unit: str) -> str:
 
 
 def near(value: float | None, unit: str) -> str:
-    """Write a number that stands beside others of a unit and may be a fraction of a count, like a median of counts."""
+    """Write a number that may be a fraction of a count, like a median of counts."""
     if value is None or unit != Unit.COUNT:
         return shown(value, unit)
     if value >= 10 or float(value).is_integer():
@@ -69,17 +69,17 @@ def near(value: float | None, unit: str) -> str:
 
 
 def reason(row: Mapping[str, Any], column: str) -> str:
-    """Return in words why a row has no number in a column; empty where there is one, or where there is none to be had."""
+    """Return why a row has no number in a column; empty where it has one or none exists."""
     return UNKNOWN.get(row.get(f"{column}.state", ""), "")
 
 
 def moment(text: str) -> str:
-    """Write an RFC 3339 time for people: midnight is its date, else with the offset, which tells doubled hours apart."""
+    """Write an RFC 3339 time for people: midnight as the date, else with offset, which distinguishes doubled hours."""
     return text[:10] if text[10:19] == "T00:00:00" else f"{text[:10]} {text[11:16]} {text[19:]}"
 
 
 def duration(ms: float) -> str:
-    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms, with a minus sign before less than none."""
+    """Write milliseconds as 12 h 5 min, 3 min 20 s, 4.2 s or 250 ms; negative ones with a minus sign."""
     if ms < 0:
         return f"−{duration(-ms)}"
     seconds = ms / 1000

@@ -1,7 +1,7 @@
-"""Make a report's data: ask the planner for each section and put its cells into rows that every format shows alike.
+"""Make a report's data: query each section, and put its cells into rows for all formats.
 
-A report holds no more than its declarations allow (rows of a series, values of a ranking), however many events are behind
-it: what folds them is the store. All of a report is read at one moment, so that its sections agree.
+Its declarations limit the size of a report (rows of a series, values of a ranking), however many events there are. All of it is
+read at one moment, so its sections agree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Table = dict[str, Any]
 STATES = (
     State.GONE, State.NOT_FETCHED, State.NOT_KNOWN_THEN, State.INCOMPLETE, State.LIVE, State.PROVISIONAL, State.SETTLED,
 )  # fmt: skip
-"""From what is not known, over what may still grow, to what stays."""
+"""From unknown over changeable to final."""
 
 
 def make(
@@ -44,9 +44,9 @@ def make(
     done: Callable[[int], None],
     called: Callable[[Mapping[str, Iterable[str]]], Names],
 ) -> dict[str, Any]:
-    """Return the data of a report: what it is about, and its sections as tables. `done` hears how many sections are.
+    """Return the data of a report: its period, and its sections as tables. `done` is called with the number of finished sections.
 
-    `called` tells what ids are called, given by kind of name.
+    `called` returns the names of ids, given by kind of name.
     """
     window = period.window(tenant)
     data: dict[str, Any] = {
@@ -63,41 +63,42 @@ def make(
 
 
 def canonical(data: Mapping[str, Any]) -> bytes:
-    """Return data as JSON in its one spelling: keys in order, no spaces, ASCII."""
+    """Return data as canonical JSON: sorted keys, no spaces, ASCII."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def data_hash(data: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of data in its canonical form: equal figures have equal hashes, whenever they were made."""
+    """Return the SHA-256 of canonical data: equal numbers have equal hashes."""
     return f"sha256:{hashlib.sha256(canonical(data)).hexdigest()}"
 
 
 def _table(section: Section, ask: Ask, base: Question, tenant: Tenant, period: Period) -> Table:
-    asked = [find(name) for name in section.metrics]
+    metrics = [find(name) for name in section.metrics]
     notes: list[str] = []
     if isinstance(section, Ranking):
-        found, columns = list(_ranking(section, ask, base, notes)), [_text("row"), _text(section.by)]
+        cut, columns = list(_ranking(section, ask, base, notes)), [_text("row"), _text(section.by)]
     elif isinstance(section, Series):
-        found, columns = list(_series(ask, base, tenant, period, notes)), [_text("row"), _text("window")]
+        cut, columns = list(_series(ask, base, tenant, period, notes)), [_text("row"), _text("window")]
     else:
-        return _head(section, SUMMARY, notes) | {"rows": list(_summary(ask, base, asked, notes))}
-    columns += [c for one in _shown(asked) for c in one.columns]
+        return _head(section, SUMMARY, notes) | {"rows": list(_summary(ask, base, metrics, notes))}
+    shown = _shown(metrics)
+    columns += [column for metric in shown for column in metric.columns]
     rows = [
-        {**head, **{name: value for one in _shown(asked) for name, value in one.values(row)}, "state": _state(row)}
-        for head, row in found
+        {**head, **{name: value for metric in shown for name, value in metric.values(row)}, "state": _state(row)}
+        for head, row in cut
     ]
     return _head(section, [*columns, _text("state")], notes) | {"rows": rows}
 
 
 def _named(table: Table, by: str, called: Callable[[Mapping[str, Iterable[str]]], Names]) -> Table:
-    """Return a ranking with a column of names behind its ids, where any of them has a name; one without has its id there."""
+    """Return a ranking with a column of names behind its ids, if any has a name; an id without one repeats."""
     kind, ids = KIND_OF.get(by), [row[by] for row in table["rows"] if row[by] is not None]
     names = called({kind: ids}) if kind else {}
     if not names:
         return table
     column = {**_text(named_by(by), "Name"), "definition": "What the id is called."}
     rows = [{**row, column["name"]: names.get((str(kind), row[by]), row[by]) or ""} for row in table["rows"]]
-    place = next(n for n, one in enumerate(table["columns"]) if one["name"] == by) + 1
+    place = next(n for n, shown in enumerate(table["columns"]) if shown["name"] == by) + 1
     return {**table, "columns": [*table["columns"][:place], column, *table["columns"][place:]], "rows": rows}
 
 
@@ -120,7 +121,7 @@ def _series(
 
 
 def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> Iterator[tuple[dict[str, Any], Row]]:
-    """Yield the first values in order, the others as one, those without a value, and all: each asked of the planner."""
+    """Yield rows of the first values in order, of all others, of those without a value, and the total: each from a query."""
 
     def of(values: Sequence[str], by: tuple[str, ...]) -> list[Row]:
         answer = ask(replace(base, by=by, where={section.by: tuple(values)}))
@@ -135,10 +136,10 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
         ranked = sorted(ask(replace(base, metrics=section.rank, by=(section.by,))).rows, key=order)
     except BadQuestionError as error:
         raise BadQuestionError(f"section '{section.name}': {error}; or make the report without this section") from None
-    found = {row.dims[section.by] for row in ranked}
+    values_seen = {row.dims[section.by] for row in ranked}
     names = [name for row in ranked if (name := row.dims[section.by]) is not None and name != NONE]
-    if NONE in found:  # a question has no words for it
-        notes.append(f"What is named {NONE!r} itself stands in the total alone.")
+    if NONE in values_seen:  # a question cannot ask for it
+        notes.append(f"The value {NONE!r} is in the total only.")
     first, others = names[: section.most], names[section.most :]
     if first:
         rows = {row.dims[section.by]: row for row in of(first, (section.by,))}
@@ -147,24 +148,24 @@ def _ranking(section: Ranking, ask: Ask, base: Question, notes: list[str]) -> It
     if others:
         notes.append(f"The row 'others' is {len(others)} more of {section.by}.")
         yield {"row": "others", section.by: None}, of(others, ())[0]
-    if None in found:
+    if None in values_seen:
         yield {"row": "none", section.by: None}, of([NONE], ())[0]
     whole = ask(base)
     _note(whole, notes)
     yield {"row": "total", section.by: None}, whole.rows[0]
 
 
-def _summary(ask: Ask, base: Question, asked: Sequence[Asked], notes: list[str]) -> Iterator[dict[str, Any]]:
+def _summary(ask: Ask, base: Question, metrics: Sequence[Asked], notes: list[str]) -> Iterator[dict[str, Any]]:
     answer = ask(replace(base, compare="previous"))
     _note(answer, notes)
     start, end = answer.freshness.compared_with or ("", "")
     notes.append(f"Compared with {start} to {end}.")
     (row,) = answer.rows
-    for one in asked:
-        cell, compared = row.cells[one.name], (row.compare or {})[one.name]
+    for metric in metrics:
+        cell, compared = row.cells[metric.name], (row.compare or {})[metric.name]
         yield {
-            "metric": one.name, "unit": one.unit.value, **with_state("value", cell),
-            "n": cell.n if _Shown.divides(one) else None, **_previous(compared), **asdict(compared.change), "state": cell.state,
+            "metric": metric.name, "unit": metric.unit.value, **with_state("value", cell),
+            "n": cell.n if _Shown.divides(metric) else None, **_previous(compared), **asdict(compared.change), "state": cell.state,
         }  # fmt: skip
 
 
@@ -174,15 +175,15 @@ def _previous(compared: Compared) -> dict[str, Any]:
 
 
 def _note(answer: Answer, notes: list[str]) -> None:
-    """Keep what an answer says of itself: windows that are left out, gaps of sources, and how percentiles were made."""
+    """Add the notes of an answer: missing windows, gaps of sources, and how percentiles were computed."""
     fresh = answer.freshness
-    told = [fresh.gone] if fresh.gone else []
+    new = [fresh.gone] if fresh.gone else []
     if fresh.gone_before:
-        told.append(f"Of the period before, {fresh.gone_before}.")
-    told += sentences(fresh)
+        new.append(f"Of the period before, {fresh.gone_before}.")
+    new += sentences(fresh)
     if any(find(name).statistic in (*QUANTILES, *WITHIN) for name in answer.question.metrics):
-        told.append(f"Percentiles: {fresh.quantiles}.")
-    notes.extend(note for note in told if note not in notes)
+        new.append(f"Percentiles: {fresh.quantiles}.")
+    notes.extend(note for note in new if note not in notes)
 
 
 # --- columns
@@ -197,50 +198,50 @@ SUMMARY = (
     {**_text("previous"), "unit": "row"}, {**_text("absolute", "Change"), "unit": "row"},
     {**_text("relative", "Change in %"), "unit": "share"}, _text("label"), _text("state"),
 )  # fmt: skip
-"""Columns of a summary. The unit `row` is that of the row's metric; a share's change is in points of it."""
+"""Columns of a summary. The unit `row` is the unit of the row's metric; the change of a share is in points."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A metric as columns: its value, and behind the last one of the same name what it is a mean of."""
+    """A metric as columns: its value and, behind the last statistic of a name, the number of things behind it."""
 
-    asked: Asked
+    metric: Asked
     with_n: bool
 
     @staticmethod
-    def divides(asked: Asked) -> bool:
-        """Whether a value means little without the number it is made from."""
-        return asked.statistic != "count" and not isinstance(asked.metric, Stored | Distinct | First | Held)
+    def divides(metric: Asked) -> bool:
+        """Whether a value needs the number of things it is computed from."""
+        return metric.statistic != "count" and not isinstance(metric.metric, Stored | Distinct | First | Held)
 
     @property
     def n(self) -> str:
-        """The column of what it is a mean of."""
-        return f"{self.asked.name.partition('.')[0]}.n"
+        """The name of the column with that number."""
+        return f"{self.metric.name.partition('.')[0]}.n"
 
     @property
     def columns(self) -> Iterator[dict[str, Any]]:
-        """The columns, with what they mean."""
+        """The columns with definitions."""
         yield {
-            "name": self.asked.name,
-            "title": title_of(self.asked.name),
-            "unit": self.asked.unit.value,
-            "definition": self.asked.metric.doc,
+            "name": self.metric.name,
+            "title": title_of(self.metric.name),
+            "unit": self.metric.unit.value,
+            "definition": self.metric.metric.doc,
         }
         if self.with_n:
-            meaning = f"How many {self.asked.name.partition('.')[0]} is made from."
+            meaning = f"How many {self.metric.name.partition('.')[0]} is computed from."
             yield {"name": self.n, "title": "n", "unit": "count", "definition": meaning}
 
     def values(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """The values of a row by column; the reason why one is not known is its `<column>.state`."""
-        cell: Cell = row.cells[self.asked.name]
-        yield from with_state(self.asked.name, cell).items()
+        """The values of a row by column; `<column>.state` is the reason of an unknown one."""
+        cell: Cell = row.cells[self.metric.name]
+        yield from with_state(self.metric.name, cell).items()
         if self.with_n:
             yield self.n, None if cell.state in UNKNOWN else cell.n or 0
 
 
-def _shown(asked: Sequence[Asked]) -> list[_Shown]:
-    last = {one.name.partition(".")[0]: one.name for one in asked if _Shown.divides(one)}
-    return [_Shown(one, last.get(one.name.partition(".")[0]) == one.name) for one in asked]
+def _shown(metrics: Sequence[Asked]) -> list[_Shown]:
+    last = {metric.name.partition(".")[0]: metric.name for metric in metrics if _Shown.divides(metric)}
+    return [_Shown(metric, last.get(metric.name.partition(".")[0]) == metric.name) for metric in metrics]
 
 
 def _state(row: Row) -> str:

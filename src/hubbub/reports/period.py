@@ -1,4 +1,4 @@
-"""Which days a report is about, and the steps it shows them in."""
+"""The days of a report, and its steps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hubbub.model.window import Grain, Window, day_of, first_day, local_midnight
 KINDS = {"daily": Grain.DAY, "weekly": Grain.WEEK, "monthly": Grain.MONTH}
 STEPS = {Grain.DAY: Grain.HOUR, Grain.WEEK: Grain.DAY, Grain.MONTH: Grain.DAY}
 MOST_STEPS = 1_100
-"""Rows of a series: three years of days."""
+"""Most rows of a series: three years of days."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """Days `[start, end)` of a tenant's zone; `whole` is the grain of all of it, `step` that of its rows."""
+    """Days `[start, end)` in a tenant's zone; `whole`: the grain of the period, `step`: the grain of its rows."""
 
     kind: str
     start: date
@@ -28,22 +28,22 @@ class Period:
     step: Grain
 
     def window(self, tenant: Tenant) -> Window:
-        """Return it as moments."""
+        """Return the period as moments."""
         return Window(local_midnight(self.start, tenant.tz), local_midnight(self.end, tenant.tz))
 
 
 def period_of(
     tenant: Tenant, kind: str, now: datetime, date: str | None = None, start: str | None = None, end: str | None = None
 ) -> Period:
-    """Return the day, week or month that holds `date`, or the last one that is over, or the days `[start, end)`.
+    """Return the day, week or month with `date`, or without one the last that is over, or the days `[start, end)`.
 
-    A range that is exactly one day, week or month of the kind is that one and has its finer steps; in any other the kind
-    is the step. Raises BadQuestionError.
+    A range of exactly one day, week or month of the kind has its finer steps; in any other the kind is the step. Raises
+    BadQuestionError.
     """
     if kind not in KINDS:
         raise BadQuestionError(f"report kind {kind[:40]!r} is not one of {', '.join(KINDS)}")
     if (start is None) != (end is None) or (start is not None and date is not None):
-        raise BadQuestionError("name a date, or 'from' and 'to', or nothing for the last period that is over")
+        raise BadQuestionError("name a date, or 'from' and 'to', or neither for the last period that is over")
     grain, today = KINDS[kind], day_of(now, tenant.tz)
     if start is not None and end is not None:
         first, last = parse_date(start), parse_date(end)
@@ -53,13 +53,13 @@ def period_of(
         last = next_first_day(first, grain)
     if first >= last:
         raise BadQuestionError("'from' must lie before 'to': the range is [from, to)")
-    if first.year < 2000:  # a week or month that began before what can be asked for
+    if first.year < 2000:  # a week or month that began before the first day of questions
         raise BadQuestionError(f"the period begins on {first}, and nothing before 2000 can be asked for")
     if first > today:
         raise BadQuestionError(f"the period from {first} to {last} has not begun in {tenant.zone}")
-    one = first == first_day(first, grain) and last == next_first_day(first, grain)
-    found = Period(kind, first, last, grain if one else Grain.TOTAL, STEPS[grain] if one else grain)
-    window = found.window(tenant)
-    if next(islice(windows(window.start, window.end, found.step, tenant.tz), MOST_STEPS, None), None) is not None:
+    exact = first == first_day(first, grain) and last == next_first_day(first, grain)
+    period = Period(kind, first, last, grain if exact else Grain.TOTAL, STEPS[grain] if exact else grain)
+    window = period.window(tenant)
+    if next(islice(windows(window.start, window.end, period.step, tenant.tz), MOST_STEPS, None), None) is not None:
         raise BadQuestionError(f"a report has at most {MOST_STEPS} rows: take a shorter range, or a coarser kind")
-    return found
+    return period

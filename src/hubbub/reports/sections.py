@@ -1,7 +1,6 @@
-"""What a report holds: seven sections, each declared as the metrics it asks for and how its rows are cut.
+"""The seven sections of a report, each declared by its metrics and rows.
 
-Nothing is computed here or for a report alone: every figure is a metric of the catalogue, asked of the planner that
-answers queries. Add a metric to a section by naming it.
+Nothing is computed here: every number is a metric of the catalogue, from an ordinary query. Add a metric to a section by naming it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from hubbub.model.event import nearest
 
 @dataclass(frozen=True)
 class Section:
-    """A table of a report: its metrics, and those of them that are drawn."""
+    """A table of a report: its metrics, and the drawn ones."""
 
     name: str
     title: str
@@ -26,20 +25,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary(Section):
-    """A row per metric: the whole period, beside the period before."""
+    """A row per metric: the period beside the period before."""
 
 
 @dataclass(frozen=True)
 class Series(Section):
-    """A row per step of the period, and one of the whole."""
+    """A row per step of the period, and the total."""
 
 
 @dataclass(frozen=True)
 class Ranking(Section):
-    """A row per value of the dimension `by`, the first `most` of them by `rank`, all others as one row, and one of the whole.
+    """A row for each of the first `most` values of the dimension `by`, one for all others, and the total.
 
-    `rank` are counts, which order the values: by the first, then the next. Together they find every value that any metric of
-    the section has.
+    `rank`: counts that order the values, by the first, then the next. Together they have every value of the section's metrics.
     """
 
     by: str = ""
@@ -69,7 +67,7 @@ SECTIONS: dict[str, Section] = {
             ("conversations_started", "conversations_resolved"),
         ),
         Series(
-            "response_times", "Response times", "How long people waited, dated by the answer.",
+            "response_times", "Response times", "How long people waited, by the time of the answer.",
             (
                 "responses", "response_ms.avg", "response_ms.p50", "response_ms.p90", "response_ms.p95",
                 "first_response_ms.avg", "first_response_ms.p50", "first_response_ms.p95", "resolution_ms.avg",
@@ -78,7 +76,7 @@ SECTIONS: dict[str, Section] = {
             ("response_ms.p50", "response_ms.p95"),
         ),
         Ranking(
-            "staff_performance", "Staff", "What each staff member answered, did, and was rated.",
+            "staff_performance", "Staff", "Answers, work and ratings of each staff member.",
             (
                 "conversations_handled", "responses", "response_ms.avg", "response_ms.p50", "response_ms.p95",
                 "first_response_ms.avg", "tasks_completed", "ratings", "rating_avg", "csat",
@@ -86,7 +84,7 @@ SECTIONS: dict[str, Section] = {
             ("responses",), "staff_id", ("responses", "tasks_completed", "ratings", "first_response_ms.count"), 50,
         ),
         Series(
-            "satisfaction", "Satisfaction", "Surveys under the time of sending, ratings under the time of the rating.",
+            "satisfaction", "Satisfaction", "Surveys by the time of sending, ratings by the time of the rating.",
             (
                 "surveys_sent", "surveys_answered", "survey_response_rate", "ratings",
                 *(f"rating_{n}" for n in range(1, 6)), "rating_avg", "csat", "nps_score",
@@ -117,7 +115,7 @@ SECTIONS: dict[str, Section] = {
 
 
 def chosen(names: Sequence[str] | None) -> list[Section]:
-    """Return the sections of these names, in the order of a report; None or nothing names all. Raises BadQuestionError."""
+    """Return the sections of these names, in the order of a report; None or empty: all. Raises BadQuestionError."""
     for name in names or ():
         if name not in SECTIONS:
             raise BadQuestionError(

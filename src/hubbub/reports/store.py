@@ -1,7 +1,7 @@
-"""The folder of reports: `<folder>/<tenant>/<report id>/`, each whole or not there at all.
+"""The folder of reports: `<folder>/<tenant>/<report id>/`, each complete or absent.
 
-A report is written beside its place, under a name that nobody lists, put on disk, and then renamed. While that goes on its
-folder is locked, so that what a killed process left is known and taken away by the next one.
+A report is written under a hidden name beside its place, synced, and then renamed. Its folder is locked meanwhile, so the next
+process recognises and deletes what a killed one left.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ UNFINISHED = ".unfinished-"
 
 
 def new_report_id(now: datetime) -> str:
-    """Return an id for a report that is asked for now; ids sort by when they were made."""
+    """Return a new report id; ids sort by time."""
     return f"rep_{int(now.timestamp() * 1000):012x}{secrets.token_hex(6)}"
 
 
 def check_report_id(text: str) -> str:
-    """Return `text` when it can name a report, else raise BadRequestError."""
+    """Return `text` if it is a report id, else raise BadRequestError."""
     if not REPORT_ID.match(text):
         raise BadRequestError(f"{text[:40]!r} cannot name a report: write rep_ and 24 of 0-9a-f")
     return text
@@ -43,7 +43,7 @@ def check_report_id(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a report says of itself, in every format."""
+    """Facts about a report, in every format."""
 
     id: str
     tenant: str
@@ -57,7 +57,7 @@ class About:
     made_at: datetime
     """In the tenant's zone."""
     hash: str
-    """Of its data, as the file in the format json holds it."""
+    """Hash of its data, as in the JSON file."""
     definition_version: int
     sections: tuple[str, ...]
     formats: tuple[str, ...]
@@ -65,23 +65,23 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Report(About):
-    """A report that is kept."""
+    """A stored report."""
 
     files: Mapping[str, int]
-    """Bytes of each file."""
+    """Size of each file in bytes."""
     state: Literal["made"] = "made"
     changed_since: int = 0
-    """How many closed numbers of its days changed since it was made."""
+    """Number of restatements of its days since it was made."""
 
 
 class ReportStore:
-    """Kept reports. A tenant's name comes first everywhere: what is another's is not there."""
+    """Stored reports, by tenant: another tenant's are not found."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def put(self, tenant: str, report: str, write: Callable[[Path], About]) -> Report:
-        """Keep a report: `write` fills an empty folder and returns what is said of it. One that is there already stays."""
+        """Store a report: `write` fills an empty folder and returns facts about it. An existing report stays."""
         place = self._place(tenant, report)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._tidy(place.parent)
@@ -109,8 +109,8 @@ class ReportStore:
         after = (place_of(cursor, str) or (None,))[0]
         folder = self.folder / check_tenant_id(tenant)
         names = sorted((p.name for p in folder.iterdir()), reverse=True) if folder.is_dir() else []
-        mine = [name for name in names if REPORT_ID.match(name) and (after is None or name < after)]
-        shown, following = cut(mine[: limit + 1], limit, lambda name: (name,))
+        ids = [name for name in names if REPORT_ID.match(name) and (after is None or name < after)]
+        shown, following = cut(ids[: limit + 1], limit, lambda name: (name,))
         rows = []
         for name in shown:
             with suppress(NotFoundError):  # deleted meanwhile
@@ -118,24 +118,24 @@ class ReportStore:
         return Page(rows, following)
 
     def about(self, tenant: str, report: str) -> Report:
-        """Return what is said of a report, and its files with their sizes; raises NotFoundError."""
+        """Return a report with its files and sizes. Raises NotFoundError."""
         try:
-            found = json.loads((self._place(tenant, report) / ABOUT).read_text(encoding="ascii"))
+            values = json.loads((self._place(tenant, report) / ABOUT).read_text(encoding="ascii"))
         except FileNotFoundError:
             raise missing(report) from None
         return Report(
-            found["id"], found["tenant"], found["kind"], date.fromisoformat(found["from"]), date.fromisoformat(found["to"]),
-            found["zone"], datetime.fromisoformat(found["made_at"]), found["hash"], found["definition_version"],
-            tuple(found["sections"]), tuple(found["formats"]), found["files"],
+            values["id"], values["tenant"], values["kind"], date.fromisoformat(values["from"]), date.fromisoformat(values["to"]),
+            values["zone"], datetime.fromisoformat(values["made_at"]), values["hash"], values["definition_version"],
+            tuple(values["sections"]), tuple(values["formats"]), values["files"],
         )  # fmt: skip
 
     def file(self, tenant: str, report: str, name: str) -> Path | None:
-        """Return the path of one of a report's files, or None when it was not made; raises NotFoundError."""
+        """Return the path of a report's file, None where it was not made. Raises NotFoundError."""
         path = self._place(tenant, report) / name
         return path if name in self.about(tenant, report).files and path.is_file() else None
 
     def delete(self, tenant: str, report: str) -> None:
-        """Take a report away, at once for everybody; raises NotFoundError."""
+        """Delete a report atomically. Raises NotFoundError."""
         place = self._place(tenant, report)
         gone = place.parent / f"{UNFINISHED}{report}-{secrets.token_hex(4)}"
         try:
@@ -151,20 +151,20 @@ class ReportStore:
 
     @staticmethod
     def _tidy(folder: Path) -> None:
-        """Take away what processes left that were killed: nobody holds its lock."""
+        """Delete what killed processes left: no process holds its lock."""
         for path in folder.glob(f"{UNFINISHED}*"):
             with suppress(OSError), _locked(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def missing(report: str) -> NotFoundError:
-    """Return the error of a report that is not there, the same for one that is another tenant's."""
+    """Return the error of an unknown report, the same for another tenant's."""
     return NotFoundError(f"there is no report {report[:40]!r}")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which ends with its process; raises OSError when somebody has it."""
+    """Hold a folder's lock, which ends with the process. Raises OSError where it is taken."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -265,7 +265,7 @@ class LabelReview:
         there = stored.labels(self._store, tenant.no, [message]).get(message.key, {}).get(kind.name)
         if there is None:
             return Suggestion(None, None, None)
-        said = there.said.get("labels", {}).get(label_set.value, {})
+        said = there.attributes.get("labels", {}).get(label_set.value, {})
         return Suggestion(there.labels.get(label_set) or said.get("guess"), said.get("by"), said.get("confidence"))
 
     def _message(self, tenant: Tenant, key: str) -> Message:
