@@ -362,7 +362,7 @@ def masked(value: str) -> str:
 
 
 def told(settings: BaseModel, above: str = "") -> list[dict[str, str]]:
-    """Return every setting with value (secrets masked) and meaning; those of a group under its name."""
+    """Return every setting with value (without secrets) and meaning; those of a group under its name."""
     rows: list[dict[str, str]] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)

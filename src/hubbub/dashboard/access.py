@@ -1,4 +1,4 @@
-"""Access: a tenant's keys and what was sent with them, who may sign in, who is, and what is shared; for its admins."""
+"""Access, for a tenant's admins: keys and deliveries, sign-in links, sessions, shared links."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _shared_links(ask: Ask) -> Shown:
 
 
 def _own(ask: Ask, _: Form) -> str:
-    """Whose it is: the page's tenant, whatever a form says."""
+    """Return the page's tenant, whatever the form says."""
     return ask.tenant.id
 
 
@@ -37,10 +37,10 @@ PAGE = Page(
     "access", "Access",
     (
         Widget("shared", "Shared links", _shared_links, size="small", wide=True,
-               about="Page, days and filters are those that you came from: choose them there, then share them here."),
+               about="Choose page, days and filters first, then share them here."),
         Widget("sign-in", "Sign-in links", _sign_in_links, size="small", wide=True),
         Widget("sessions", "Signed in", _sessions, size="small", wide=True),
-        Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs send events and read numbers with them."),
+        Widget("keys", "Keys", _keys, size="small", wide=True, about="Programs use keys to send events and read numbers."),
         Widget("deliveries", "Deliveries", _delivered, size="list", wide=True, lazy=True, about=ABOUT),
     ),
     role=Role.ADMIN, header=False, comes_from=True, actions={**access_admin.actions(_own), "share": access_admin.share},

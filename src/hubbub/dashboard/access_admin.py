@@ -1,6 +1,6 @@
-"""Keys, sign-in links, sessions and shared links: listed, made, ended. The same for a tenant's admin (its own) and for operators.
+"""List, make and end keys, sign-in links, sessions and shared links, for a tenant's admin and for operators.
 
-What lets somebody in is shown once, by the page that made it, and nowhere kept; lists never hold it.
+A secret is shown once, by the page that made it, and never stored or listed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hubbub.services.keys import KeyView
 
 PAGE_SIZE = 50
 MOST_LISTED = 100
-"""The newest links and sessions that are listed; links that ended a month ago are gone anyway."""
+"""Most links and sessions listed, newest first; links that ended a month ago are deleted."""
 DAY = 86_400
 SCOPE_WORDS = {
     "ingest": "send events", "read": "read numbers", "export": "export rows", "admin": "manage", "erase": "erase contacts",
@@ -38,35 +38,35 @@ OVERLAPS = {
 HOURS = {"0.25": "15 minutes", "1": "1 hour", "24": "1 day", f"{LONGEST_SIGN_IN // 3600}": "7 days"}
 DAYS = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", f"{LONGEST_SHARE // DAY}": "400 days"}
 PAGES = {True: "this one alone", False: "all with numbers"}
-"""What a shared link shows, by its `alone`."""
+"""The pages of a shared link, by its `alone`."""
 
 Whose = Callable[[Ask, Form], str | None]
-"""Whose entrances a page or a form is about: a tenant's, or (None) the operators'."""
+"""Whose access a page or form is about: a tenant's, or (None) the operators'."""
 
 
-def state_of(one: KeyView | Link, now: datetime) -> str:
-    """Say whether a key or a link still lets somebody in."""
-    if one.revoked_at:
+def state_of(entry: KeyView | Link, now: datetime) -> str:
+    """Return the state of a key or link."""
+    if entry.revoked_at:
         return "revoked"
-    if isinstance(one, Link) and one.used_at:
+    if isinstance(entry, Link) and entry.used_at:
         return "used"
-    return "ended" if one.expires_at and one.expires_at <= utc_naive(now) else "works"
+    return "ended" if entry.expires_at and entry.expires_at <= utc_naive(now) else "works"
 
 
 # --- keys
 
 
 def keys(ask: Ask, tenant: str | None) -> Shown:
-    """Show the keys of a tenant, or all, with a form that makes one."""
-    found = ask.engine.keys.of(tenant, asked(ask, "keys"), PAGE_SIZE)
-    rows = [{**plain(one), "state": state_of(one, ask.now), "may": ", ".join(one.scopes)} for one in found.rows]
+    """Show the keys of a tenant, or all, with a form for a new one."""
+    page = ask.engine.keys.of(tenant, asked(ask, "keys"), PAGE_SIZE)
+    rows = [{**plain(key), "state": state_of(key, ask.now), "may": ", ".join(key.scopes)} for key in page.rows]
     columns = [
         Column("id", "Key"), Column("tenant", "Tenant"), Column("label", "For", "long"), Column("may", "Scopes"),
         Column("state", "State", "state"), Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
     ]  # fmt: skip
     if tenant is not None:
         columns = [column for column in columns if column.name != "tenant"]
-    made = Act(
+    form = Act(
         "add-key", "Make", {"tenant": tenant or ""}, title="Make a key" if tenant else "Make an operator's key",
         fields=(
             Field("label", "For"),
@@ -76,7 +76,7 @@ def keys(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[made], following=found.next, cursor="keys",
+        ask, columns, rows, acts=[_key_acts(row) for row in rows], forms=[form], following=page.next, cursor="keys",
         nothing="No key was made yet.",
     )  # fmt: skip
 
@@ -100,16 +100,16 @@ def _key_acts(row: Mapping[str, Any]) -> Sequence[Act]:
 
 
 def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
-    """Show the sign-in links of a tenant, or of operators, with a form that makes one."""
+    """Show the sign-in links of a tenant, or of operators, with a form for a new one."""
     rows = _links(ask, tenant, "sign-in")
-    inside = {one.link for one in ask.engine.access.sessions(tenant).rows if one.id != _mine(ask)}
+    inside = {session.link for session in ask.engine.access.sessions(tenant).rows if session.id != _mine(ask)}
     columns = [
         Column("label", "For", "long"), Column("role", "Role"), Column("state", "State", "state"),
         Column("created_at", "Made (UTC)", "utc"), Column("expires_at", "Ends (UTC)", "utc"),
         Column("used_at", "Used (UTC)", "utc"),
     ]  # fmt: skip
     roles = {role: role for role in (ROLES[:3] if tenant else ROLES[3:])}
-    made = Act(
+    form = Act(
         "invite", "Make", {"tenant": tenant or ""}, title="Make a sign-in link",
         fields=(
             Field("label", "For"), Field("role", "Role", "select", options=roles),
@@ -117,19 +117,22 @@ def sign_in_links(ask: Ask, tenant: str | None) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[made],
+        ask, columns, rows, acts=[_link_acts(row, row["id"] in inside) for row in rows], forms=[form],
         nothing="No sign-in link was made yet.",
         note="A link signs in once. Who came in by it stays for up to 14 days; to revoke the link ends that, too.",
     )  # fmt: skip
 
 
 def sessions(ask: Ask, tenant: str | None) -> Shown:
-    """List the active sessions of a tenant, or of operators; each can be ended, or all but one's own."""
-    mine = _mine(ask)
-    found = ask.engine.access.sessions(tenant).rows
+    """List the active sessions of a tenant, or of operators, with buttons to end one or all others."""
+    own = _mine(ask)
+    active = ask.engine.access.sessions(tenant).rows
     rows = [
-        {**plain(one), "who": ", ".join(filter(None, (one.label, "you" if one.id == mine else ""))) or "not named"}
-        for one in found[:MOST_LISTED]
+        {
+            **plain(session),
+            "who": ", ".join(filter(None, (session.label, "you" if session.id == own else ""))) or "not named",
+        }
+        for session in active[:MOST_LISTED]
     ]
     columns = [
         Column("who", "Who", "long"), Column("role", "Role"), Column("created_at", "Since (UTC)", "utc"),
@@ -137,11 +140,11 @@ def sessions(ask: Ask, tenant: str | None) -> Shown:
     ]  # fmt: skip
     sends = {"tenant": tenant or ""}
     acts = [
-        [] if row["id"] == mine else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)]
+        [] if row["id"] == own else [Act("end-session", "End", {"session": row["id"], **sends}, danger=True)]
         for row in rows
     ]
     others = [Act("end-sessions", "End all others", sends, danger=True)] if any(acts) else []
-    more = f" The newest {MOST_LISTED} of {len(found)} are listed." if len(found) > MOST_LISTED else ""
+    more = f" The newest {MOST_LISTED} of {len(active)} are listed." if len(active) > MOST_LISTED else ""
     return data_table(
         ask, columns, rows, acts=acts, forms=others, nothing="Nobody is signed in.",
         note=f"Last seen is right to {SEEN_SECONDS // 60} minutes.{more}",
@@ -154,9 +157,9 @@ def _mine(ask: Ask) -> str:
 
 
 def shared_links(ask: Ask, tenant: str, *, offers: bool) -> Shown:
-    """Show a tenant's shared links; `offers` to share the present view, too."""
+    """Show a tenant's shared links; `offers`: also a form to share the present view."""
     rows = [
-        {**row, "view": _told(row["page"], row["view"]), "pages": PAGES[row["alone"]]} for row in _links(ask, tenant, "share")
+        {**row, "view": _described(row["page"], row["view"]), "pages": PAGES[row["alone"]]} for row in _links(ask, tenant, "share")
     ]  # fmt: skip
     columns = [
         Column("label", "For", "long"), Column("view", "Shows", "long"), Column("pages", "Pages"),
@@ -174,7 +177,7 @@ def _sharing(ask: Ask) -> Act:
     days = {"following": f"as they come: {view.title.lower()}"} if view.range != "custom" else {}
     fixed = {"fixed": f"these: {view.first} to before {view.after}"}
     return Act(
-        "share", "Share", title=f"Share these numbers: {_told(of, view.on(rest={}).query())}",
+        "share", "Share", title=f"Share these numbers: {_described(of, view.on(rest={}).query())}",
         fields=(
             Field("label", "For"), Field("page", "Page", "select", of, {page.name: page.title for page in NUMBERS.values()}),
             Field("alone", "Shows", "select", "page", {"page": PAGES[True], "all": PAGES[False]}),
@@ -184,60 +187,60 @@ def _sharing(ask: Ask) -> Act:
 
 
 def _here(ask: Ask) -> str:
-    """Return the page of numbers that one came from, or the first one."""
+    """Return the page of numbers in the address, or the first one."""
     return asked(ask, "of", NUMBERS) or FIRST
 
 
-def _told(page: str, query: str) -> str:
-    """Say a page and its view's query string for people: its days and its filters."""
-    given = parse_qsl(query)
-    one = dict(given)
+def _described(page: str, query: str) -> str:
+    """Return a page and its view in words: title, days, filters."""
+    pairs = parse_qsl(query)
+    params = dict(pairs)
     days = (
-        PRESETS.get(one.get("range", "28d"), "").lower()
-        if "from" not in one
-        else f"{one['from']} to before {one.get('to', '')}"
+        PRESETS.get(params.get("range", "28d"), "").lower()
+        if "from" not in params
+        else f"{params['from']} to before {params.get('to', '')}"
     )
-    filters = [f"{FILTERS[name].lower()} {value}" for name, value in given if name in FILTERS]
-    ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in one]
+    filters = [f"{FILTERS[name].lower()} {value}" for name, value in pairs if name in FILTERS]
+    ticks = [words for name, words in (("bots", "with bots"), ("business", "business hours")) if name in params]
     return ", ".join([NUMBERS[page].title if page in NUMBERS else page, days, *filters, *ticks])
 
 
 def _links(ask: Ask, tenant: str | None, kind: str) -> list[dict[str, Any]]:
-    found = ask.engine.access.links(tenant, kind).rows
-    return [{**plain(one), "state": state_of(one, ask.now)} for one in found[:MOST_LISTED]]
+    rows = ask.engine.access.links(tenant, kind).rows
+    return [{**plain(link), "state": state_of(link, ask.now)} for link in rows[:MOST_LISTED]]
 
 
 def _link_acts(row: Mapping[str, Any], inside: bool = False) -> Sequence[Act]:
-    """Return what can be done with a link: to revoke it while it works, or while somebody else is `inside` by it."""
+    """Return the button to revoke a link, while it works or somebody else is `inside` by it."""
     if row["state"] != "works" and not inside:
         return []
     return [Act("revoke-link", "Revoke", {"link": row["id"], "tenant": row["tenant"] or ""}, danger=True)]
 
 
-# --- what the forms do
+# --- actions of the forms
 
 
 def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
-    """Return what the forms of these parts do, to what `whose` says; nothing else of a form decides that."""
+    """Return the actions of these forms. `whose` alone decides on whose access they act."""
 
     def add_key(ask: Ask, form: Form) -> Done:
         scopes = [scope for scope in SCOPES if form.get(f"scope-{scope}")]
-        made = ask.engine.keys.add(whose(ask, form), scopes, form.get("label", ""), form.get("expires") or None)
-        return Done(f"The key {made.id} is made.", secret=made.key)
+        key = ask.engine.keys.add(whose(ask, form), scopes, form.get("label", ""), form.get("expires") or None)
+        return Done(f"The key {key.id} is made.", secret=key.key)
 
     def rotate_key(ask: Ask, form: Form) -> Done:
-        made = ask.engine.keys.rotate(form.get("key", ""), _number(form, "overlap"), owner=whose(ask, form))
-        return Done(f"The key {made.id} is made in place of {made.replaces.id}.", secret=made.key)
+        key = ask.engine.keys.rotate(form.get("key", ""), _number(form, "overlap"), owner=whose(ask, form))
+        return Done(f"The key {key.id} is made in place of {key.replaces.id}.", secret=key.key)
 
     def revoke_key(ask: Ask, form: Form) -> Done:
         gone = ask.engine.keys.revoke(form.get("key", ""), whose(ask, form))
         return Done(f"The key {gone.id} works no more.")
 
     def invite(ask: Ask, form: Form) -> Done:
-        made = ask.engine.access.sign_in_link(
+        link = ask.engine.access.sign_in_link(
             whose(ask, form), form.get("role", ""), form.get("label", ""), 3600 * _number(form, "hours")
         )
-        return Done(f"A sign-in link for the role {made.role}:", secret=made.path)
+        return Done(f"A sign-in link for the role {link.role}:", secret=link.path)
 
     def revoke_link(ask: Ask, form: Form) -> Done:
         gone = ask.engine.access.revoke_link(form.get("link", ""), whose(ask, form))
@@ -258,11 +261,10 @@ def actions(whose: Whose) -> dict[str, Callable[[Ask, Form], Done]]:
 
 
 def share(ask: Ask, form: Form) -> Done:
-    """Share a page under the present view: its days as they come, or these for ever.
+    """Share a page under the present view, with following or fixed days.
 
-    A link shows the one page unless all are asked for. Who shares what is on the screen means that and no more, as with the
-    link to one dashboard or one site that other programs make; of numbers that were given away by mistake nobody is told.
-    Raises BadInputError for a page without numbers.
+    A link shows one page unless all are chosen: sharing a screen means that screen, and a mistake would go unnoticed. Raises
+    BadInputError for a page without numbers.
     """
     page = form.get("page") or _here(ask)
     if page not in NUMBERS:
@@ -270,11 +272,11 @@ def share(ask: Ask, form: Form) -> Done:
     number = {"metric": ask.param("metric")} if page == ask.param("of") and ask.param("metric") else {}
     view = ask.view.on(rest=number)
     shown = view.fixed() if form.get("days") == "fixed" else view
-    made = ask.engine.access.share_link(
+    link = ask.engine.access.share_link(
         ask.tenant.id, shown.query(), form.get("label", ""), DAY * _number(form, "lasts"), page,
         alone=form.get("alone") != "all",
     )  # fmt: skip
-    return Done(f"A link to {_told(page, made.view)}:", secret=made.path)
+    return Done(f"A link to {_described(page, link.view)}:", secret=link.path)
 
 
 def _number(form: Form, name: str) -> float:

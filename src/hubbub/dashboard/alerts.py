@@ -1,4 +1,4 @@
-"""Alerts: rules, a new one tried on the past year before it is added, and the destinations that messages go to."""
+"""Alerts: rules, a trial of a new one on the past year, and destinations."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DIRECTIONS = {
     Direction.EITHER.value: "goes either way",
 }
 RULE = ("name", "kind", "metric", "grain", "direction", "limit", "at_least", "times", "by", "destination", "quiet")
-"""What the form of a rule asks, which is also what the address of a tried rule says."""
+"""Fields of the rule form, and parameters of the address of a tried rule."""
 NUMBERS = ("limit", "at_least", "times")
 MOST_RUNS = 25
 
 
 def _rules(ask: Ask) -> Shown:
     rows = ask.engine.alerts.of(ask.tenant.id).rows
-    told = [{**plain(row), "state": _state(row), "title": title_of(row.metric)} for row in rows]
+    shown_rows = [{**plain(row), "state": _state(row), "title": title_of(row.metric)} for row in rows]
     columns = [
         Column("name", "Rule", "long"), Column("kind", "Kind"), Column("title", "Watches"), Column("grain", "Each"),
         Column("by", "By"), Column("state", "State", "state"), Column("judged_to", "Judged to (UTC)", "utc"),
@@ -44,7 +44,7 @@ def _rules(ask: Ask) -> Shown:
         ]
         for row in rows
     ]
-    return data_table(ask, columns, told, acts=acts if _may(ask) else [], nothing="There is no alert rule.")
+    return data_table(ask, columns, shown_rows, acts=acts if _may(ask) else [], nothing="There is no alert rule.")
 
 
 def _state(row: AlertView) -> str:
@@ -56,7 +56,7 @@ def _may(ask: Ask) -> bool:
 
 
 def _new(ask: Ask) -> Shown:
-    there = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
+    destinations = {row.id: row.name for row in ask.engine.destinations.of(ask.tenant.id).rows}
     fields = (
         Field("name", "Name", value=ask.param("name"), required=True),
         Field("kind", "Kind", "select", ask.param("kind", Kind.CHANGE), {kind.value: kind.value for kind in Kind}),
@@ -67,29 +67,29 @@ def _new(ask: Ask) -> Shown:
         Field("at_least", "At least", value=ask.param("at_least", "10"), hint="how many, before it can fire"),
         Field("times", "Times usual", value=ask.param("times", "2")),
         Field("by", "By", value=ask.param("by"), hint="a dimension, like channel; empty: the whole"),
-        Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **there}),
+        Field("destination", "Notify", "select", ask.param("destination"), {"": "nobody", **destinations}),
         Field("quiet", "Quiet hours", value=ask.param("quiet"), hint="like 22:00-07:00"),
     )
     return facts(ask, (), forms=[Act("try", "Try it on the past year", fields=fields)])
 
 
 def _read(values: Mapping[str, str]) -> dict[str, Any]:
-    """Return a rule as operations take it, from what was typed; what was left empty has the value that is right for most."""
-    given: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
+    """Return a rule from form values; empty fields get the defaults."""
+    rule: dict[str, Any] = {name: values[name].strip() for name in RULE if values.get(name, "").strip()}
     for name in NUMBERS:
-        if name in given:
-            given[name] = float(given[name])
-    if destination := given.pop("destination", None):
-        given["destinations"] = [destination]
-    if find_kind(given.get("kind", "")) not in (Kind.THRESHOLD, Kind.CHANGE, Kind.BUDGET):
-        given.pop("metric", None)
-    if given.get("kind") in (Kind.CHANGE, Kind.SOURCE):
-        given.pop("limit", None)
-    return given
+        if name in rule:
+            rule[name] = float(rule[name])
+    if destination := rule.pop("destination", None):
+        rule["destinations"] = [destination]
+    if find_kind(rule.get("kind", "")) not in (Kind.THRESHOLD, Kind.CHANGE, Kind.BUDGET):
+        rule.pop("metric", None)
+    if rule.get("kind") in (Kind.CHANGE, Kind.SOURCE):
+        rule.pop("limit", None)
+    return rule
 
 
 def find_kind(text: str) -> Kind | None:
-    """Return the kind of this name, or None."""
+    """Return the kind of a name, or None."""
     return Kind(text) if text in list(Kind) else None
 
 
@@ -108,7 +108,7 @@ def _tried(ask: Ask) -> Shown:
         Column("usual", "Usual"), Column("peak", "Farthest"),
     ]  # fmt: skip
     sends = {name: value for name, value in ask.view.rest.items() if name in RULE}
-    floors = "; ".join(f"{_floors(one)}: {one.incidents} a year{_found(one)}" for one in answer.variants if not one.own)
+    floors = "; ".join(f"{_floors(v)}: {v.incidents} a year{_found(v)}" for v in answer.variants if not v.own)
     missed = "".join(f" {count} windows were not judged: {why}." for why, count in answer.not_judged.items())
     return data_table(
         ask, columns, rows, forms=[Act("add", "Save the rule", sends)] if _may(ask) else [],
@@ -117,12 +117,12 @@ def _tried(ask: Ask) -> Shown:
     )  # fmt: skip
 
 
-def _floors(one: Variant) -> str:
-    return f"limit {one.limit:g}" if one.limit is not None else f"at least {one.at_least:g} and {one.times:g} times"
+def _floors(v: Variant) -> str:
+    return f"limit {v.limit:g}" if v.limit is not None else f"at least {v.at_least:g} and {v.times:g} times"
 
 
-def _found(one: Variant) -> str:
-    return f", finds {shown(one.tripled, 'share')} of tripled" if one.tripled is not None else ""
+def _found(variant: Variant) -> str:
+    return f", finds {shown(variant.tripled, 'share')} of tripled" if variant.tripled is not None else ""
 
 
 def _destinations(ask: Ask) -> Shown:
@@ -143,7 +143,7 @@ def _destinations(ask: Ask) -> Shown:
     )  # fmt: skip
 
 
-# --- what forms do
+# --- actions of the forms
 
 
 def _do_try(ask: Ask, form: Form) -> Done:
@@ -154,16 +154,16 @@ def _do_try(ask: Ask, form: Form) -> Done:
         ask.engine.alerts.try_(ask.tenant.id, rule)
     except HubbubError as error:
         return Done(error.message, failed=True)
-    kept = {name: form[name] for name in RULE if form.get(name)}
-    return Done("Below is when it would have fired.", ask.link("alerts", ask.view.on(rest=kept)))
+    typed = {name: form[name] for name in RULE if form.get(name)}
+    return Done("Below is when it would have fired.", ask.link("alerts", ask.view.on(rest=typed)))
 
 
 def _do_add(ask: Ask, form: Form) -> Done:
     rule = _typed(form)
     if isinstance(rule, Done):
         return rule
-    made = ask.engine.alerts.add(ask.tenant.id, rule)
-    return Done(f"{made.name} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
+    added = ask.engine.alerts.add(ask.tenant.id, rule)
+    return Done(f"{added.name} judges what ends from now on.", ask.link("alerts", ask.view.on(rest={})))
 
 
 def _typed(form: Form) -> dict[str, Any] | Done:
@@ -190,8 +190,8 @@ def _do_remove(ask: Ask, form: Form) -> Done:
 
 def _do_destination(ask: Ask, form: Form) -> Done:
     to = form.get("to", "").strip()
-    made = ask.engine.destinations.add(ask.tenant.id, form.get("kind", ""), to, form.get("name", ""))
-    return Done(f"{made.name} is added. Send it a test.", secret=made.secret or "")
+    added = ask.engine.destinations.add(ask.tenant.id, form.get("kind", ""), to, form.get("name", ""))
+    return Done(f"{added.name} is added. Send it a test.", secret=added.secret or "")
 
 
 def _do_test(ask: Ask, form: Form) -> Done:

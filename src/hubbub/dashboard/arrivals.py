@@ -1,4 +1,4 @@
-"""Whether what is sent over HTTP arrives, and why it was refused: for operators, and for a tenant's admins their own."""
+"""Deliveries over HTTP, and why some were refused: all for operators, a tenant's own for its admins."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ABOUT = "What was sent over HTTP, by the minute: the last 30 days, of each key a
 
 
 def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = None) -> Shown:
-    """Show the deliveries of a tenant, or all; on a page of many tenants `of` leads to one's."""
+    """Show the deliveries of a tenant, or all; `of` returns the link to a tenant."""
     state = asked(ask, "arrived", STATES)
-    found = ask.engine.standing.deliveries(tenant, state, asked(ask, "delivered"), PAGE_SIZE)
-    rows = [{**plain(row), "why": _why(row)} for row in found.rows]
+    page = ask.engine.standing.deliveries(tenant, state, asked(ask, "delivered"), PAGE_SIZE)
+    rows = [{**plain(row), "why": _why(row)} for row in page.rows]
     columns = [
         Column("minute", "Minute (UTC)", "utc"), Column("tenant", "Tenant"), Column("key", "Key"),
         Column("state", "State", "state"), Column("status", "Answer"), Column("why", "Why", "long"),
@@ -31,7 +31,7 @@ def arrivals(ask: Ask, tenant: str | None, of: Callable[[str], str] | None = Non
     return data_table(
         ask, columns, rows, links=[{"tenant": of(row["tenant"])} if of and row["tenant"] else {} for row in rows],
         choices=[choice(ask, "arrived", "State", {state: state for state in STATES})],
-        following=found.next, cursor="delivered", nothing=_nothing(tenant, state),
+        following=page.next, cursor="delivered", nothing=_nothing(tenant, state),
     )  # fmt: skip
 
 
@@ -41,6 +41,6 @@ def _nothing(tenant: str | None, state: str | None) -> str:
 
 
 def _why(row: DeliveryRow) -> str | None:
-    """Say why a delivery was refused: of a problem what it means, of events the first one's reason and field."""
+    """Return why a delivery was refused: the meaning of its reason or, for events, the first reason and field."""
     why = why_refused(row.outcome, row.reason or "") or None
     return f"{why} in {row.field}" if row.field else why

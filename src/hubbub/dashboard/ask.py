@@ -1,6 +1,6 @@
-"""What widgets ask with: the engine's own answers, kept like the API's, under the days and filters of the view.
+"""How widgets ask: answers of the engine, cached like the API's, under the days and filters of the view.
 
-A number on a page is the API's number because it is the same operation's: `Ask.query` is `POST /v1/query`.
+Pages and API agree because they call the same operation: `Ask.query` is `POST /v1/query`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hubbub.query.gaps import sentences
 T = TypeVar("T")
 P = ParamSpec("P")
 BUSINESS = {name: name.replace("_ms", "_business_ms") for name in ("response_ms", "first_response_ms", "resolution_ms")}
-"""Measures that have a twin counted in business hours."""
+"""Measures that also exist in business hours."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Person:
     session: str = ""
     csrf: str = ""
     share: str = ""
-    """The token of the shared link that was followed, which is part of every address then."""
+    """The token of the shared link, which is then part of every address."""
     locked: str = ""
-    """The query string that a shared link holds fast."""
+    """The query string that a shared link fixes."""
     only: str = ""
-    """The name of the one page that a shared link shows; empty: every page of numbers."""
+    """The only page of a shared link; empty: every page of numbers."""
 
     def may(self, role: Role) -> bool:
-        """Whether this person may do what a role may."""
+        """Whether this person has the rights of a role."""
         return self.role >= role
 
     def may_open(self, page: Page) -> bool:
@@ -68,22 +68,22 @@ class HasFreshness(Protocol):
 
 @dataclass
 class Found:
-    """An answer's rows as the API gives them, with how fresh it is, and what of the question could not be filtered."""
+    """The rows of an answer as in the API, its freshness, and the metrics that could not be filtered."""
 
     rows: Sequence[Mapping[str, Any]]
     freshness: Freshness | None
     unfiltered: Mapping[str, str] = field(default_factory=dict)
-    """By metric: the filter that it does not know. It is not in the rows."""
+    """Metric -> a filter that it does not have; the rows leave such metrics out."""
 
     def cell(self, name: str, row: int = 0) -> Mapping[str, Any]:
-        """Return a number with its n and state; nothing of all that when the metric could not be asked."""
+        """Return a number with n and state; empty if the metric was left out."""
         if name in self.unfiltered or not self.rows:
             return {"value": None, "n": None, "state": "unknown"}
         details: Mapping[str, Any] = self.rows[row]["details"][name]
         return details
 
     def change(self, name: str, row: int = 0) -> Mapping[str, Any]:
-        """Return `previous` and `change` of a number, where it was compared."""
+        """Return `previous` and `change` of a compared number, else empty."""
         if name in self.unfiltered or not self.rows:
             return {}
         compared: Mapping[str, Any] = (self.rows[row].get("compare") or {}).get(name) or {}
@@ -91,7 +91,7 @@ class Found:
 
 
 class Ask:
-    """One request's questions. `tenant` is None on pages about the whole installation."""
+    """The questions of a request. `tenant` is None on pages about the whole installation."""
 
     def __init__(
         self, engine: Engine, person: Person, tenant: Tenant | None, view: View, page: str, now: datetime,
@@ -106,32 +106,32 @@ class Ask:
         self.freshness: Freshness | None = None
         """Of the newest answer, for the header."""
         self.kept_from = ""
-        """Where facts begin (RFC 3339), when an answer since this was emptied has numbers that are not known."""
+        """Where facts begin (RFC 3339), if an answer of this widget reaches back before."""
         self.gaps: list[str] = []
-        """What answers since this was emptied say of gaps in sources, in words."""
+        """Gaps of sources in the answers of this widget, in words."""
         self.lost: list[str] = []
-        """The same without days that are not over, of which nobody expects all yet."""
+        """The same without days that are not over."""
         self._known: dict[str, Any] = {}
         self.ended: date | None = None
-        """The last day with data, where the view was moved there because the last four weeks have none."""
+        """The last day with data, if the view was moved there because the last four weeks have none."""
         self.refused = refused
-        """A form that was just answered with an error; None as soon as it is shown again."""
+        """A form that was just refused; None once it is shown again."""
 
     @property
     def tenant(self) -> Tenant:
-        """The tenant that the page is about."""
+        """The tenant of the page. Raises LookupError on a page without one."""
         if self._tenant is None:
             raise LookupError("this page is about no single tenant")
         return self._tenant
 
     @property
     def period_after(self) -> View | None:
-        """The view of the period after, once that has begun."""
+        """The view of the next period, if it has begun."""
         after = self.view.moved(1)
         return after if after.first <= day_of(self.now, self.tenant.tz) else None
 
     def param(self, name: str, default: str = "") -> str:
-        """Return a parameter of the page's own."""
+        """Return a parameter of the page."""
         return self.view.rest.get(name, default)
 
     # --- answers
@@ -146,7 +146,7 @@ class Ask:
         where: Mapping[str, Sequence[str]] | None = None,
         span: tuple[date, date] | None = None,
     ) -> Found:
-        """Ask under the view. Metrics that do not know one of its filters are left out, and named."""
+        """Ask under the view. Metrics without a filter's dimension are left out, and named."""
         wanted = {
             **{name: list(values) for name, values in self.view.where.items()},
             **{k: list(v) for k, v in (where or {}).items()},
@@ -166,32 +166,32 @@ class Ask:
     def kept(self, method: Callable[Concatenate[str, P], T], /, *args: P.args, **params: P.kwargs) -> T:
         """Ask a method of a service whose answers are cached (`query.cached.cacheable`), of this tenant."""
         cached = self.engine.cached
-        found = cached.value(cached.asked(method, self.tenant.id, *args, **params))
-        if isinstance(found, HasFreshness):
-            self.see(found.freshness)
-        return found
+        answer = cached.value(cached.asked(method, self.tenant.id, *args, **params))
+        if isinstance(answer, HasFreshness):
+            self.see(answer.freshness)
+        return answer
 
     def see(self, freshness: Freshness) -> None:
-        """Remember where facts begin, when an answer reaches back before that, and the gaps that it overlaps."""
+        """Note where facts begin, if an answer reaches back before that, and the gaps that it overlaps."""
         self.kept_from = freshness.kept_from or self.kept_from
         self.gaps += [text for text in sentences(freshness) if text not in self.gaps]
         self.lost += [text for text in sentences(freshness, daily=False) if text not in self.lost]
 
     def once(self, name: str, work_out: Callable[[], T]) -> T:
-        """Return what several parts of one page need and is not kept, worked out by the first of them."""
+        """Return a value that several widgets of a page need, computed by the first."""
         if name not in self._known:
             self._known[name] = work_out()
-        found: T = self._known[name]
-        return found
+        value: T = self._known[name]
+        return value
 
     def unfiltered(self, metric: str, where: Mapping[str, Any] | None = None) -> str:
-        """Return the first filter (of the view, or others) that a metric does not know, by its name for people, or nothing."""
+        """Return the title of the first filter (of the view, or `where`) that a metric does not have, or nothing."""
         rollup = find(metric).rollup
         known = {name for name, column in dimensions_of(rollup).items() if _asked_by(rollup, column)}
         return next((FILTERS.get(n, n) for n in (self.view.where if where is None else where) if n not in known), "")
 
     def timed(self, metric: str) -> str:
-        """Return a wait's metric as the view counts time: all of it, or business hours."""
+        """Return a wait's metric in the view's time: all hours, or business hours."""
         name, dot, statistic = metric.partition(".")
         return (BUSINESS.get(name, name) if self.view.business else name) + dot + statistic
 
@@ -206,13 +206,13 @@ class Ask:
         return first_event(self.engine, self.tenant)
 
     def called(self, wanted: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], str]:
-        """Return what ids are called, given by kind (`model.name.KINDS`); other kinds, and ids without a name, are left out."""
+        """Return the names of ids, given by kind (`model.name.KINDS`); other kinds, and ids without a name, are left out."""
         if self._tenant is None:
             return {}
         return self.engine.names.called(self._tenant, {kind: ids for kind, ids in wanted.items() if kind in KINDS})
 
     def label(self, dimension: str, value: str) -> str:
-        """Return what a dimension's value is called, or the value."""
+        """Return the name of a dimension's value, or the value."""
         kind = KIND_OF.get(dimension, "")
         return self.called({kind: [value]}).get((kind, value), value)
 
@@ -226,9 +226,9 @@ class Ask:
         return at(f"/t/{self.tenant.id}" if self._tenant is not None else "/operate")
 
     def link(self, page: str = "", view: View | None = None, **changes: str | None) -> str:
-        """Return the address of a page (this one when empty) under a view (this one's when None).
+        """Return the address of a page (empty: this one) under a view (None: this one's).
 
-        It is empty, and so no link, where a shared link shows another page alone.
+        Empty where a shared link shows only another page.
         """
         if page and self.person.only not in ("", page):
             return ""
@@ -237,7 +237,7 @@ class Ask:
 
     @staticmethod
     def address(path: str, params: Mapping[str, str]) -> str:
-        """Return the address of a page about the whole installation, which has no days."""
+        """Return the address of a page about the whole installation."""
         return f"{path}?{urlencode(params)}" if params else path
 
     def explained(
@@ -248,7 +248,7 @@ class Ask:
     ) -> str:
         """Return the address of a number's explanation, for the view's days or others, with dimension values.
 
-        It is empty where a shared link shows one page alone: an explanation can be asked of any number.
+        Empty where a shared link shows one page: the explanation page can show any number.
         """
         if self.person.only:
             return ""
@@ -264,7 +264,7 @@ class Ask:
 
 
 def last_event(engine: Engine, tenant: Tenant) -> datetime | None:
-    """Return the moment of a tenant's last event that is kept, up to now (UTC without zone), or None when there is none."""
+    """Return the time of a tenant's last stored event up to now (UTC without zone), or None."""
     with engine.queries.reading(tenant) as (reading, now):
         last: int | None = reading.value(
             "SELECT max(time) FROM event WHERE tenant = ? AND time <= ?", (tenant.no, micros(now))
@@ -273,12 +273,12 @@ def last_event(engine: Engine, tenant: Tenant) -> datetime | None:
 
 
 def _asked_by(rollup: Rollup, column: str) -> bool:
-    """Whether a dimension's column may be asked by: not what holds the entities that are counted."""
+    """Whether a question may split by a dimension's column: not by the counted entities."""
     return column not in rollup.hidden or column in MEMBERS_ALLOWED
 
 
 def first_event(engine: Engine, tenant: Tenant) -> datetime | None:
-    """Return the moment of a tenant's first event that is kept (UTC without zone), or where facts begin; None before any."""
+    """Return the time of a tenant's first stored event (UTC without zone), or where facts begin; None without events."""
     with engine.queries.reading(tenant) as (reading, _):
         first: int | None = reading.value(
             "SELECT since FROM kept WHERE tenant = :no AND what = 'facts' "

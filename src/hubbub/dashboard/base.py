@@ -1,13 +1,13 @@
-"""Where under its host this server is reached: the setting `base_path`, in front of every address that we give out."""
+"""The setting `base_path`, in front of every address on pages."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
 base_path: ContextVar[str] = ContextVar("base_path", default="")
-"""Of the request that is answered: empty, or like /stats."""
+"""The base path of the present request: empty, or like /stats."""
 
 
 def at(path: str) -> str:
-    """Return a path of ours as people reach it."""
+    """Return a path below the base path."""
     return base_path.get() + path

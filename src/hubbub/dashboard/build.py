@@ -1,4 +1,4 @@
-"""How answers become what widgets show: cards, lines over time, breakdowns. Every page is made with these few."""
+"""Turn answers into widgets: cards, lines over time, breakdowns. Every page uses these few."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ from hubbub.reports.formatting import moment, shown
 NOTHING_HERE = "Nothing in these days and filters."
 NOT_KNOWN = "Nothing is known of these days and filters."
 FEW = 10
-"""Things below which a share or duration has no color: it says little."""
+"""Fewest things behind a share or duration with a color."""
 MOST_GAPS = 3
-"""Gaps that a widget names."""
+"""Most gaps that a widget names."""
 
 
 def beyond(part: Shown, kept_from: str) -> Shown:
-    """Say of what a widget shows that numbers before a moment are not known, and never nothing."""
-    said = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
+    """Add a note that numbers before a moment are not known."""
+    missing = f"Nothing before {moment(kept_from)} is kept of this tenant: numbers of that time are not known (–)."
     if part.empty:
-        return replace(part, empty=said if part.empty == NOTHING_HERE else f"{part.empty} {said}")
-    return replace(part, note=" ".join(filter(None, (part.note, said))))
+        return replace(part, empty=missing if part.empty == NOTHING_HERE else f"{part.empty} {missing}")
+    return replace(part, note=" ".join(filter(None, (part.note, missing))))
 
 
 def lacking(part: Shown, gaps: Sequence[str]) -> Shown:
-    """Say of what a widget shows which sources have gaps in its days."""
+    """Add a note on sources with gaps in the widget's days."""
     more = f" {len(gaps) - MOST_GAPS} more gaps: see Sources." if len(gaps) > MOST_GAPS else ""
-    said = f"{'. '.join(gaps[:MOST_GAPS])}.{more}"
+    listed = f"{'. '.join(gaps[:MOST_GAPS])}.{more}"
     if part.empty:
-        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {said}")
-    return replace(part, note=" ".join(filter(None, (part.note, said))))
+        return replace(part, empty=f"{NOT_KNOWN if part.empty == NOTHING_HERE else part.empty} {listed}")
+    return replace(part, note=" ".join(filter(None, (part.note, listed))))
 
 
 def chosen(ask: Ask, metrics: Sequence[str]) -> str:
-    """Return which of some metrics the address chooses (`metric=`), as it is timed on this page; else the first."""
+    """Return the metric that the address chooses (`metric=`), in the view's time; else the first."""
     timed = [ask.timed(name) for name in metrics]
-    asked = ask.timed(ask.param("metric"))
-    return asked if asked in timed else timed[0]
+    metric = ask.timed(ask.param("metric"))
+    return metric if metric in timed else timed[0]
 
 
 def unit_of(metric: str) -> str:
@@ -72,80 +72,80 @@ def cards(
     beside: Mapping[str, NewsNumber] = MappingProxyType({}),
     titles: Mapping[str, str] = MappingProxyType({}),
 ) -> Shown:
-    """Show metrics with change, direction, sparkline and n. `driving` is the one whose card is chosen for the chart below.
+    """Show metrics with change, direction, sparkline and n. `driving`: the metric of the chart below.
 
-    `beside` are the same numbers beside what is usual (`news`), where they are known: then they are drawn from these, and noise
-    decides their color. `titles` are cards' own.
+    `beside`: the same numbers from the news, if known; then cards use these, and noise decides their color. `titles`: titles of
+    cards.
     """
     total = _of_news(ask, metrics, beside) if beside else ask.query(metrics, compare=ask.view.compared)
     lines = _courses(ask, beside) if beside else _sparks(ask, metrics)
-    found = [
+    drawn = [
         _card(ask, name, total, lines.get(name, ""), driving, page)
         | ({"title": titles[name]} if name in titles else {})
         | (_noise(beside[name]) if name in beside else {})
         for name in metrics
     ]
-    return shown_cards(found)
+    return shown_cards(drawn)
 
 
 def _of_news(ask: Ask, metrics: Sequence[str], beside: Mapping[str, NewsNumber]) -> Found:
-    """Return numbers of the news as an answer to the same question."""
+    """Return numbers of the news in the form of an answer."""
     row: dict[str, Any] = {"details": {}, "compare": {}}
-    for name, one in beside.items():
-        row["details"][name] = {"value": one.value, "n": one.n, "state": one.state}
+    for name, number in beside.items():
+        row["details"][name] = {"value": number.value, "n": number.n, "state": number.state}
         if ask.view.compared:
-            moved = change(one.value, one.previous, unit_of(name) == Unit.SHARE)
-            row["compare"][name] = {"previous": one.previous, "change": asdict(moved)}
+            moved = change(number.value, number.previous, unit_of(name) == Unit.SHARE)
+            row["compare"][name] = {"previous": number.previous, "change": asdict(moved)}
     return Found([row], ask.freshness, {name: why for name in metrics if (why := ask.unfiltered(name))})
 
 
 def _courses(ask: Ask, beside: Mapping[str, NewsNumber]) -> dict[str, Markup]:
-    """Draw the course of numbers on what was usual."""
+    """Draw the course of numbers over their usual range."""
     return {
         name: sparkline(
-            [row.value for row in one.course], _open_at([row.window for row in one.course], ask),
-            [(row.low, row.high) for row in one.course],
+            [row.value for row in number.course], _open_at([row.window for row in number.course], ask),
+            [(row.low, row.high) for row in number.course],
         )
-        for name, one in beside.items() if one.course
+        for name, number in beside.items() if number.course
     }  # fmt: skip
 
 
-def _noise(one: NewsNumber) -> dict[str, Any]:
-    """Return how a card of a number is colored, and what stands at its foot: beyond its noise it has color, or is bold."""
-    low, high, unit = one.usual.low, one.usual.high, one.unit
+def _noise(number: NewsNumber) -> dict[str, Any]:
+    """Return the color class and the foot of a card: a number beyond its noise has a color, or is bold."""
+    low, high, unit = number.usual.low, number.usual.high, number.unit
     usual = f"usual {about(low, unit)} – {about(high, unit)}" if low is not None else ""
-    n = f"n = {one.n:,}" if unit != Unit.COUNT and one.n else ""
-    return {"way": way_beyond(one), "foot": " · ".join(filter(None, (usual, n)))}
+    n = f"n = {number.n:,}" if unit != Unit.COUNT and number.n else ""
+    return {"way": way_beyond(number), "foot": " · ".join(filter(None, (usual, n)))}
 
 
-def way_beyond(one: NewsNumber) -> str:
-    """Return the class of a change: better, worse or just beyond its noise, where it is; a change the other way has none."""
-    if one.verdict not in ("news", "beyond") or (one.unit != Unit.COUNT and (one.n or 0) < FEW):
+def way_beyond(number: NewsNumber) -> str:
+    """Return the class of a change beyond its noise: better, worse or beyond; empty for others."""
+    if number.verdict not in ("news", "beyond") or (number.unit != Unit.COUNT and (number.n or 0) < FEW):
         return ""
-    value = one.value or 0
-    rises = value > (one.usual.median or 0)
-    if one.previous is not None and (value > one.previous) != rises:
+    value = number.value or 0
+    rises = value > (number.usual.median or 0)
+    if number.previous is not None and (value > number.previous) != rises:
         return ""
-    way = one.way if one.way in ("better", "worse") else "beyond"
+    way = number.way if number.way in ("better", "worse") else "beyond"
     return f"{way} {'rises' if rises else 'falls'}"
 
 
 def _sparks(ask: Ask, metrics: Sequence[str]) -> dict[str, Markup]:
-    found: dict[str, Markup] = {}
+    sparks: dict[str, Markup] = {}
     for grain, names in _by_grain(ask, metrics).items():
         answer = ask.query(names, grain=grain)
         for name in names:
             if name not in answer.unfiltered:
-                found[name] = sparkline(
+                sparks[name] = sparkline(
                     [row[name] for row in answer.rows], _open_at([row["window"] for row in answer.rows], ask)
                 )
-    return found
+    return sparks
 
 
 def _by_grain(ask: Ask, metrics: Sequence[str]) -> dict[str, list[str]]:
     grains: dict[str, list[str]] = {}
     for name in metrics:
-        if isinstance(find(name).metric, Score):  # is one number at the end of all days
+        if isinstance(find(name).metric, Score):  # one number at the end of all days
             continue
         grains.setdefault(ask.grain, []).append(name)
     return grains
@@ -177,9 +177,9 @@ def _card(ask: Ask, name: str, total: Found, spark: str, driving: str | None, pa
 def plain_card(
     name: str, value: Any, explained: str, *, unfiltered: str = "", note: str = "", why: str = ""
 ) -> dict[str, Any]:
-    """Return a card of a number alone: the present has nothing to be compared with. `note` stands in place of its change.
+    """Return a card without comparison, for present numbers. `note` replaces the change.
 
-    `why` says in words why the number is not known.
+    `why`: why the number is not known.
     """
     unit = unit_of(name)
     return {
@@ -189,8 +189,8 @@ def plain_card(
     }  # fmt: skip
 
 
-def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
-    """Show cards with their table and their sentence."""
+def shown_cards(drawn: Sequence[Mapping[str, Any]]) -> Shown:
+    """Show cards with their table and summary."""
     columns = [
         Column("metric", "Metric"),
         Column("value", "Value", "row"),
@@ -199,10 +199,10 @@ def shown_cards(found: Sequence[Mapping[str, Any]]) -> Shown:
     ]
     rows = [
         {"metric": c["title"], "value": c["value"], "previous": c["previous"], "n": c["n"], "unit": c["unit"]}
-        for c in found
+        for c in drawn
     ]
-    said = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in found)
-    return Shown("cards", {"cards": found}, Table(columns, rows), said)
+    summary = "; ".join(", ".join(filter(None, (f"{c['title']} {c['shown']}", c["change"]))) for c in drawn)
+    return Shown("cards", {"cards": drawn}, Table(columns, rows), summary)
 
 
 def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, str]:
@@ -223,13 +223,13 @@ def change_of(metric: str, compared: Mapping[str, Any], unit: str) -> dict[str, 
         words = f"{moved['relative']:+.0%}"
     else:
         words = f"{step:+,.2f}"
-    if not words.strip("+-0.% pointsm()"):  # a change too small to be written is none to a reader
+    if not words.strip("+-0.% pointsm()"):  # a change too small to write is no change
         return {"change": words[1:], "way": "same"}
     return {"change": words.replace("-", "−"), "way": _way(metric, label)}
 
 
 def _way(metric: str, label: str) -> str:
-    """Return whether up or down is better or worse for a metric, or just the word where it is neither."""
+    """Return better or worse for a metric with a good direction, else the label."""
     better = find(metric).better
     if better is None or label == "same":
         return label
@@ -249,7 +249,7 @@ def over_time(
 ) -> Shown:
     """Show metrics of one unit over the view's windows, one of them beside the compared period.
 
-    `usual` is the first one's number of the news, with what was usual in each window. `mark` is that of Vega-Lite, or `bands`: the
+    `usual`: the first metric's number of the news, with the usual range of each window. `mark`: as in Vega-Lite, or `bands`: the
     first as a line, with the space up to each next one.
     """
     unit = unit_of(metrics[0])
@@ -259,13 +259,13 @@ def over_time(
         return Shown(empty=_unfiltered(metrics[0], answer))
     names = dict(zip(metrics, titles or [title_of(name) for name in metrics], strict=True))
     rows = [_point(row, known, unit) for row in answer.rows]
-    course = {one.window: one for one in (usual and usual.course) or () if one.low is not None}
+    course = {window.window: window for window in (usual and usual.course) or () if window.low is not None}
     for row in rows if course else ():
         beside = course.get(row["window"])
         row |= {"low": beside and beside.low, "high": beside and beside.high}
     before = f"{known[0]}_before" if compare and ask.view.compared and len(known) == 1 else ""
-    there = [row[name] for row in rows for name in known if row[name] is not None]
-    if not there or (unit == Unit.COUNT and not any(there)):  # a share of 0 is a number, no messages are none
+    seen = [row[name] for row in rows for name in known if row[name] is not None]
+    if not seen or (unit == Unit.COUNT and not any(seen)):  # a share of 0 is a number, a count of 0 is nothing to draw
         return Shown(empty=NOTHING_HERE)
     if before and all(row[before] is None for row in rows):
         before = ""
@@ -303,7 +303,7 @@ def _open_at(windows: Sequence[str], ask: Ask) -> int | None:
 
 
 def windows_of(rows: Sequence[Mapping[str, Any]], ask: Ask) -> list[tuple[datetime | date, datetime | date]]:
-    """Return `[start, end)` of rows that follow one another."""
+    """Return `[start, end)` of successive rows."""
     starts = [datetime.fromisoformat(row["window"]) for row in rows]
     return list(zip(starts, [*starts[1:], ask.view.after], strict=True))
 
@@ -321,15 +321,15 @@ def _point(row: Mapping[str, Any], names: Sequence[str], unit: str) -> dict[str,
 
 
 def _said(names: Mapping[str, str], known: Sequence[str], rows: Sequence[Mapping[str, Any]], unit: str) -> str:
-    """Say a chart in words: where each line begins and ends, and its highest."""
+    """Return a chart in words: first, last and highest value of each line."""
     parts = []
     for name in known:
-        there = [row for row in rows if row[name] is not None]
-        if there:
-            top = max(there, key=lambda row: row[name])
+        seen = [row for row in rows if row[name] is not None]
+        if seen:
+            top = max(seen, key=lambda row: row[name])
             parts.append(
-                f"{names[name]}: {there[0][f'{name}_shown']} at first ({there[0]['at']}), {there[-1][f'{name}_shown']} at last "
-                f"({there[-1]['at']}), most {top[f'{name}_shown']} ({top['at']})"
+                f"{names[name]}: {seen[0][f'{name}_shown']} at first ({seen[0]['at']}), {seen[-1][f'{name}_shown']} at last "
+                f"({seen[-1]['at']}), most {top[f'{name}_shown']} ({top['at']})"
             )
     return ". ".join(parts)
 
@@ -350,21 +350,20 @@ def breakdown(
 ) -> Shown:
     """Show metrics by the values of a dimension, those with most of `rank` (the first) first; names filter the page.
 
-    `titles` are columns' own; `nothing` says why there is no row;
-    `only_ranked` leaves rows out that have nothing to be ranked by.
+    `titles`: titles of columns. `nothing`: text without rows. `only_ranked`: leave out rows without a value of `rank`.
     """
     rank = rank or metrics[0]
     answer = ask.query(metrics, by=[dimension], compare=ask.view.compared if compare else None, where=where)
     if rank in answer.unfiltered:
         return Shown(empty=_unfiltered(rank, answer))
     known = [name for name in metrics if name not in answer.unfiltered]
-    found = [row for row in answer.rows if any(row[name] for name in ([rank] if only_ranked else known))]
-    if not found:
+    ranked = [row for row in answer.rows if any(row[name] for name in ([rank] if only_ranked else known))]
+    if not ranked:
         return Shown(empty=nothing)
-    found.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
-    top, whole = max((row[rank] or 0) for row in found) or 1, sum(row[rank] or 0 for row in found)
+    ranked.sort(key=lambda row: (row[rank] is None, -(row[rank] or 0)))
+    top, whole = max((row[rank] or 0) for row in ranked) or 1, sum(row[rank] or 0 for row in ranked)
     rows, links = [], []
-    for row in found:
+    for row in ranked:
         value = row[dimension]
         filtered = (
             ask.link(view=ask.view.with_filter(dimension, value if value is not None else NONE))
@@ -380,23 +379,23 @@ def breakdown(
                 "changes": {name: change_of(name, (row.get("compare") or {}).get(name, {}), unit_of(name)) for name in known},
             }
         )  # fmt: skip
-        asked = {dimension: value if value is not None else NONE}
-        links.append({"name": filtered, **{name: ask.explained(name, where=asked) for name in known}})
+        explained = {dimension: value if value is not None else NONE}
+        links.append({"name": filtered, **{name: ask.explained(name, where=explained) for name in known}})
     columns = [
         Column("name", title or FILTERS.get(dimension, dimension.capitalize()), of=dimension),
         *(Column(n, titles.get(n) or title_of(n), unit_of(n)) for n in known),
     ]
     called = labels(ask, dimension, [row["name"] for row in rows[:3]])
-    said = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
+    summary = f"{len(rows)} values; most {title_of(rank).lower()}: " + ", ".join(
         f"{called[row['name']]} {shown(row[rank], unit_of(rank))}" for row in rows[:3]
     )
     left = len(rows) - most
     note = f"{left} more in the table below" if left > 0 else ""
-    return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), said, note)
+    return Shown("breakdown", {"most": most, "whole": whole}, Table(columns, rows, links), summary, note)
 
 
 def filter_first(metric: str, answer: Found) -> Shown:
-    """Say that a metric does not know a filter of the page."""
+    """Show that a metric does not have a filter of the page."""
     return Shown(empty=_unfiltered(metric, answer))
 
 
@@ -405,5 +404,5 @@ def _unfiltered(metric: str, answer: Found) -> str:
 
 
 def days(first: date, count: int) -> list[date]:
-    """Return so many days from the first on."""
+    """Return `count` days from the first."""
     return [first + timedelta(days=i) for i in range(count)]

@@ -1,4 +1,4 @@
-"""Names: what ids are called, searched, and set by hand by an admin; names from sources come by themselves."""
+"""Names of ids: search them, and set them by hand as an admin; names from sources come by themselves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MOST = 100
 
 
 def _names(ask: Ask) -> Shown:
-    found = ask.engine.names.of(
+    page = ask.engine.names.of(
         ask.tenant.id, asked(ask, "kind", KINDS), ask.param("find"), limit=MOST, cursor=ask.param("cursor") or None
     )
     rows = [
         {**plain(row), "kind": TITLES[row.kind], "from": "set by hand" if row.by_hand else "its source"}
-        for row in found.rows
+        for row in page.rows
     ]
     columns = [
         Column("name", "Name"), Column("kind", "What"), Column("id", "Id"), Column("from", "From"),
@@ -27,7 +27,7 @@ def _names(ask: Ask) -> Shown:
     may = ask.person.may(Role.ADMIN)
     acts = [
         [Act("forget", "Back to the source", {"kind": row.kind, "id": row.id})] if may and row.by_hand else []
-        for row in found.rows
+        for row in page.rows
     ]
     give = Act(
         "call", "Set", title="Set a name by hand",
@@ -37,9 +37,9 @@ def _names(ask: Ask) -> Shown:
         ),
     )  # fmt: skip
     return data_table(
-        ask, columns, rows, acts=acts, forms=[give] if may else [], following=found.next,
+        ask, columns, rows, acts=acts, forms=[give] if may else [], following=page.next,
         choices=[choice(ask, "kind", "What", TITLES), Field("find", "Name or id", value=ask.param("find"))],
-        nothing="Nothing is called so. Names come with Slack exports, mails and integrations, or are set by hand.",
+        nothing="No name matches. Names come with Slack exports, mails and integrations, or are set by hand.",
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Charts as Vega-Lite specifications, built from the rows of a table: the same numbers that "view as table" shows.
+"""Charts as Vega-Lite specifications, built from the rows of a table: the same numbers as in "view as table".
 
-Times are wall-clock times of the tenant's zone, said to the browser as UTC, so that no browser's own zone moves a day.
+Times are wall-clock times of the tenant's zone, given to the browser as UTC, so that the browser's zone moves no day.
 Colors, fonts and sizes are the page's (`static/charts.js`).
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from hubbub.metrics.definition import Unit
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-"""Says to tools what this is; nobody fetches it."""
+"""For tools only; never fetched."""
 
 _LABELS = {
     Unit.MS: (
@@ -27,7 +27,7 @@ Spec = dict[str, Any]
 
 
 def wall(window: str) -> str:
-    """Return a window's beginning (RFC 3339 in the tenant's zone) as its wall-clock time, called UTC."""
+    """Return a window's start (RFC 3339 in the tenant's zone) as wall-clock time, marked as UTC."""
     return f"{window[:19]}Z"
 
 
@@ -44,9 +44,8 @@ def over_time(
 ) -> Spec:
     """Draw columns of `rows` over their `window`. `series`: column and title; `before` is the column of the compared period.
 
-    A missing value breaks the line. `shown` columns (`<column>_shown`) are what the tooltip says. `open_at` is the number of the
-    row that is not over yet: its bar is pale, and its line dotted with a hollow end. `usual`: rows have what is usual, `low` to
-    `high`, a wash behind.
+    A missing value breaks the line. `<column>_shown` is the text of the tooltip. `open_at`: index of the row that is not
+    over: its bar is pale, its line dotted with a hollow end. `usual`: draw the usual range behind, `low` to `high` of the rows.
     """
     values = [
         {
@@ -90,7 +89,7 @@ def over_time(
 
 
 def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
-    """Draw what is usual as a wash; where it reaches far above all values it is cut, so that it does not flatten them."""
+    """Draw the usual range behind; cut it far above all values, so that it does not flatten them."""
     room = 1.0 if unit == Unit.SHARE else top * 1.5 or 1.0
     values = [
         {"t": wall(row["window"]), "low": row["low"], "high": min(row["high"], max(room, row["low"]))}
@@ -104,22 +103,22 @@ def _usual(rows: Sequence[Mapping[str, Any]], unit: str, top: float) -> Spec:
 
 
 def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
-    """Draw windows that a gap of a source touches (`gap`) as a wash behind everything: what is there is not all."""
+    """Draw incomplete windows (`gap`: a source has a gap there) as a background."""
     starts = [wall(row["window"]) for row in rows]
-    found = [
+    gaps = [
         {"t": start, "until": following, "at": row["at"], "shown": "a source has a gap here"}
         for row, start, following in zip(rows, starts, [*starts[1:], None], strict=True)
         if row.get("gap")
     ]
-    if not found:
+    if not gaps:
         return []
-    if found[-1]["until"] is None:  # the last window is as long as the one before
-        found[-1]["until"] = _after(starts) if len(starts) > 1 else starts[-1]
+    if gaps[-1]["until"] is None:  # the last window is as long as the one before
+        gaps[-1]["until"] = _after(starts) if len(starts) > 1 else starts[-1]
     tooltip = [{"field": "at", "title": "When"}, {"field": "shown", "title": "What"}]
     edge = {"strokeDash": [3, 3], "stroke": GAP, "strokeWidth": 1, "strokeOpacity": 0.6}
     return [
         {
-            "data": {"values": found},
+            "data": {"values": gaps},
             "mark": {"type": "rect", "color": GAP, "opacity": 0.16, "tooltip": True, **edge},
             "encoding": {"x2": {"field": "until", "type": "temporal"}, "tooltip": tooltip},
         }
@@ -127,13 +126,13 @@ def _gaps(rows: Sequence[Mapping[str, Any]]) -> list[Spec]:
 
 
 def _after(starts: Sequence[str]) -> str:
-    """Return where the window after the last one begins, were they all as long as the last but one."""
+    """Return the end of the last window, as if it were as long as the one before."""
     last, before = (datetime.fromisoformat(start) for start in (starts[-1], starts[-2]))
     return f"{(last + (last - before)).replace(tzinfo=None).isoformat()}Z"
 
 
 def _lines(encoding: Spec, count: int, open_at: int | None) -> list[Spec]:
-    """Return the layers of lines: what is over is solid, the way to what is open dotted."""
+    """Return the layers of lines: solid for windows that are over, dotted to the open one."""
     solid: Spec = {"mark": {"type": "line", "tooltip": True, "point": count <= 62}, "encoding": encoding}
     if open_at is None:
         return [solid]
@@ -147,7 +146,7 @@ def _lines(encoding: Spec, count: int, open_at: int | None) -> list[Spec]:
 
 
 def _solid(mark: str, encoding: Spec, count: int) -> Spec:
-    """Return the layer of bars or areas, what is open paler than the rest."""
+    """Return the layer of bars or areas, the open window paler."""
     whole = 0.75 if mark == "area" else 1.0
     pale = {"condition": {"test": "datum.open", "value": 0.4}, "value": whole}
     wide = {"width": {"expr": f"max(2, 0.72 * width / {count})"}} if mark == "bar" else {}
@@ -172,15 +171,15 @@ def bands(rows: Sequence[Mapping[str, Any]], names: Sequence[tuple[str, str]], u
 
 
 def _fields(row: Mapping[str, Any], names: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return the values of columns as v0, v1, …: their own names have dots, which a field's name may not."""
+    """Return the values of columns as v0, v1, …, because field names may not have dots."""
     pairs = [(f"v{i}", row[name]) for i, (name, _) in enumerate(names)]
     return dict(pairs + [(f"s{i}", row[f"{name}_shown"]) for i, (name, _) in enumerate(names)])
 
 
 def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *, order: Sequence[str] = ()) -> Spec:
-    """Draw one column by the names in another, lying, with the values beside: for names that have an order, like steps or ranges.
+    """Draw a column as horizontal bars by the names in another: for names with an order, like steps or ranges.
 
-    What is written beside a bar is `<value>_shown` where rows have it.
+    The text beside a bar is `<value>_shown`, if rows have it.
     """
     values = [
         {"n": str(row[name]), "v": row[value], "shown": str(row.get(f"{value}_shown", row[value]))} for row in rows
@@ -194,17 +193,17 @@ def bars(rows: Sequence[Mapping[str, Any]], name: str, value: str, unit: str, *,
     tooltip = [{"field": "n", "title": "What"}, {"field": "shown", "title": "Value"}]
     room = {"domainMin": 0, "domainMax": _top(rows, [value]) * 1.3 or 1}
     along = _value("v", unit, None, _top(rows, [value])) | {"scale": room}
-    said = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
-    layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, said]
+    labels = {"mark": {"type": "text", "align": "left", "dx": 5}, "encoding": {"text": {"field": "shown"}}}
+    layers: list[Spec] = [{"mark": {"type": "bar", "tooltip": True}, "encoding": {"tooltip": tooltip}}, labels]
     return _spec(values, {"layer": layers, "encoding": {"y": names, "x": along}})
 
 
 def shares(
     rows: Sequence[Mapping[str, Any]], name: str, series: Sequence[tuple[str, str]], *, windows: bool = False
 ) -> Spec:
-    """Draw columns (`series`: column and title) as parts of one bar a row, lying, in the order of rows and columns.
+    """Draw columns (`series`: column and title) as parts of a horizontal bar per row, in the order of rows and columns.
 
-    `windows`: the rows follow one another in time, and their bars stand. A row of nothing has no bar.
+    `windows`: the rows are successive windows, with vertical bars. An empty row has no bar.
     """
     values = [
         {"n": row[name], "s": title, "o": number, "v": row[column], "shown": row[f"{column}_shown"]}
@@ -263,7 +262,7 @@ _STEPS = (
 
 def _ticks(top: float) -> list[int]:
     """Return where an axis of waits up to `top` ms has its lines: at whole seconds, minutes, hours or days, up to six of them."""
-    step = next((one for one in _STEPS if top / one <= 5), _STEPS[-1])
+    step = next((size for size in _STEPS if top / size <= 5), _STEPS[-1])
     return [step * i for i in range(int(top // step) + 2)]
 
 

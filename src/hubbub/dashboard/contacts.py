@@ -1,4 +1,4 @@
-"""Contacts: how many people there are, come, act and block; how engaged they are; and, for analysts, who most."""
+"""Contacts: how many people come, act and block; how engaged they are and, for analysts, who most."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _top(ask: Ask) -> Shown:
     answer = ask.query([SCORE], by=["contact_id"])
     if answer.unfiltered:
         return filter_first(SCORE, answer)
-    found = sorted((row for row in answer.rows if row[SCORE]), key=lambda row: (-row[SCORE], row["contact_id"]))[:TOP]
-    if not found:
+    top = sorted((row for row in answer.rows if row[SCORE]), key=lambda row: (-row[SCORE], row["contact_id"]))[:TOP]
+    if not top:
         return Shown(empty=NOTHING_HERE)
     columns = [Column("contact_id", "Contact"), Column(SCORE, "Score", "score")]
     links = [
@@ -46,10 +46,10 @@ def _top(ask: Ask) -> Shown:
             "contact_id": ask.link("conversations", find=row["contact_id"]),
             SCORE: ask.explained(SCORE, where={"contact_id": row["contact_id"]}),
         }
-        for row in found
+        for row in top
     ]
-    said = f"The {len(found)} most engaged contacts; the first has {shown(found[0][SCORE], 'score')} of 100"
-    return Shown("table", {}, Table(columns, found, links), said)
+    summary = f"The {len(top)} most engaged contacts; the first has {shown(top[0][SCORE], 'score')} of 100"
+    return Shown("table", {}, Table(columns, top, links), summary)
 
 
 PAGE = Page(

@@ -1,4 +1,4 @@
-"""One conversation: who, where and how it stands, its episodes, and all that happened in it, in order."""
+"""One conversation: people, place, state, episodes, and all its events in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hubbub.reports.formatting import moment, shown
 
 GONE = "No event of a conversation of this id is stored here."
 LONGEST_TEXT, MOST_DETAILS = 4_000, 8
-"""Characters of a message, and facts of an event, that the timeline shows; its raw event has all."""
+"""Most characters of a message, and facts of an event, in the timeline; the raw event has all."""
 
 TITLES = {
     "response.staff_sent": "Answer by staff", "response.ai_generated": "Answer by AI", "topic.classified": "Topic found",
@@ -26,28 +26,28 @@ TITLES = {
     "satisfaction.survey_sent": "Survey sent", "satisfaction.rating_received": "Rating",
     "satisfaction.feedback_received": "Feedback", "escalation.raised": "Escalation alert",
 }  # fmt: skip
-"""Event types whose own words do not read as a sentence."""
+"""Titles of event types whose names do not read well."""
 
 _QUIET = frozenset(
     {"message.delivered", "message.read", "topic.classified", "intent.classified", "intent.confidence_low",
      "response.staff_sent", "response.ai_generated", "response.time_recorded", "satisfaction.survey_sent"}
 )  # fmt: skip
-"""What accompanies a conversation and is no turn of it."""
+"""Event types that are no turn of the conversation."""
 _LOUD = frozenset({"conversation.escalated", "escalation.raised", "message.failed"})
 _DETAILS = ("topic", "sentiment", "intent", "severity", "status", "name", "confidence", "duration_ms")
 _PROGRAMS = {"ai": "AI", "auto": "automatic reply", "bot": "a bot", "system": "the system"}
 
 
 def _id(ask: Ask) -> str:
-    found = ask.param("id")
-    if not found:
+    id_ = ask.param("id")
+    if not id_:
         raise BadRequestError("this address names no conversation: come here from the list of them")
-    return found
+    return id_
 
 
 def _about(ask: Ask) -> Shown:
-    found = facts_of(ask.engine.queries, ask.tenant, _id(ask))
-    if found is None:
+    conversation = facts_of(ask.engine.queries, ask.tenant, _id(ask))
+    if conversation is None:
         return Shown(empty=GONE)
     stands = state_of(ask.engine.queries, ask.tenant, _id(ask))
     state = STATE_TITLES.get(stands["state"] or "none", "Nothing tells")
@@ -55,25 +55,25 @@ def _about(ask: Ask) -> Shown:
         waits = shown((ask.now - stands["since"]).total_seconds() * 1000, "ms")
         state += f", since {moment(local(ask, stands['since']))} ({waits})"
     known = [Fact("Id", _id(ask)), Fact("State", state)]
-    if found["contact_id"] is not None:
-        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=found["contact_id"])
-        known.append(Fact("Contact", _called(ask, "contact_id", found["contact_id"]), link=everywhere))
+    if conversation["contact_id"] is not None:
+        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=conversation["contact_id"])
+        known.append(Fact("Contact", _called(ask, "contact_id", conversation["contact_id"]), link=everywhere))
     for name, title in FILTERS.items():
-        if found.get(name) is not None:
-            view = ask.view.on(rest={}).with_filter(name, found[name])
-            known.append(Fact(title, _called(ask, name, found[name]), link=ask.link("conversations", view)))
+        if conversation.get(name) is not None:
+            view = ask.view.on(rest={}).with_filter(name, conversation[name])
+            known.append(Fact(title, _called(ask, name, conversation[name]), link=ask.link("conversations", view)))
     raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
     known += [
-        Fact("First event", local(ask, found["first_at"]), "moment"),
-        Fact("Last event", local(ask, found["last_at"]), "moment"),
-        Fact("Messages", found["messages"], "count"),
-        Fact("Raw events", f"{found['events']:,}, as lines of JSON", link=raw),
+        Fact("First event", local(ask, conversation["first_at"]), "moment"),
+        Fact("Last event", local(ask, conversation["last_at"]), "moment"),
+        Fact("Messages", conversation["messages"], "count"),
+        Fact("Raw events", f"{conversation['events']:,}, as lines of JSON", link=raw),
     ]
     return facts(ask, known)
 
 
 def _called(ask: Ask, dimension: str, id_: str) -> str:
-    """Return an id with its name before it, where it has one."""
+    """Return an id with its name before it, if any."""
     name = ask.label(dimension, id_)
     return id_ if name == id_ else f"{name} ({id_})"
 
@@ -87,8 +87,8 @@ _EPISODE = (
 
 
 def _episodes(ask: Ask) -> Shown:
-    found = episodes(ask.engine.queries, ask.tenant, _id(ask))
-    if not found:
+    listed = episodes(ask.engine.queries, ask.tenant, _id(ask))
+    if not listed:
         return Shown(empty="Nobody wrote in or opened it, so that it has no episode.")
     rows = [
         {
@@ -101,37 +101,37 @@ def _episodes(ask: Ask) -> Shown:
             "escalated": "yes" if row["escalated"] else "no",
             "ai": "alone" if row["ai_resolved"] else "took part" if row["ai_involved"] else "no",
         }
-        for row in found
+        for row in listed
     ]
     return Shown("table", {}, Table(_EPISODE, rows), f"{len(rows)} episodes, as the metrics count them")
 
 
 def _timeline(ask: Ask) -> Shown:
-    found = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
-    if not found["rows"]:
+    page = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
+    if not page["rows"]:
         return Shown(empty=GONE)
     people = ask.called(
-        {kind: {row[f"{kind}_id"] for row in found["rows"] if row[f"{kind}_id"]} for kind in ("contact", "staff")}
+        {kind: {row[f"{kind}_id"] for row in page["rows"] if row[f"{kind}_id"]} for kind in ("contact", "staff")}
     )
-    entries = [_entry(ask, row, people) for row in found["rows"]]
-    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    entries = [_entry(ask, row, people) for row in page["rows"]]
+    following = ask.link(cursor=page["next"]) if page["next"] else ""
     columns = [
         Column("at", "Time", "moment"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
         Column("told", "Facts"), Column("text", "Text"),
     ]  # fmt: skip
     rows = [{**entry, "told": "; ".join(f"{name}: {value}" for name, value in entry["details"])} for entry in entries]
-    said = f"{len(entries)} events, from {moment(entries[0]['at'])} to {moment(entries[-1]['at'])}"
-    return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), said)
+    summary = f"{len(entries)} events, from {moment(entries[0]['at'])} to {moment(entries[-1]['at'])}"
+    return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), summary)
 
 
 def _entry(ask: Ask, row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    """Return what the timeline shows of an event; texts are whatever somebody sent."""
-    said = attributes_of(row)
-    text = said.pop("text", None)
+    """Return an event for the timeline; texts are untrusted."""
+    attributes = attributes_of(row)
+    text = attributes.pop("text", None)
     details = [(name.removesuffix("_ms"), _fact(name, row[name])) for name in _DETAILS if row[name] is not None]
     if row["value"] is not None:
         details.append(("value", f"{row['value']:g} of {row['scale']}" if row["scale"] else f"{row['value']:g}"))
-    details += [(name, value if isinstance(value, str) else repr(value)) for name, value in said.items()]
+    details += [(name, value if isinstance(value, str) else repr(value)) for name, value in attributes.items()]
     name = row["type"]
     words = name.removeprefix("custom.").replace(".", " ").replace("_", " ").capitalize()
     return {
@@ -150,7 +150,7 @@ def _fact(name: str, value: Any) -> str:
 
 
 def _who(row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
-    """Say who is behind an event: the contact of what came in, else whoever is known of who did it, by name where there is one."""
+    """Return who is behind an event, by name if known: the contact of an incoming one, else the known actor."""
     contact, staff = (people.get((kind, row[f"{kind}_id"]), row[f"{kind}_id"] or "") for kind in ("contact", "staff"))
     if row["type"] == "message.received":
         return str(contact or staff or _PROGRAMS.get(row["kind"], ""))

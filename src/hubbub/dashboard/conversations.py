@@ -1,4 +1,4 @@
-"""Conversations: searched by who is in them, where they are and what was said, the newest first; each leads to its timeline."""
+"""Conversations: search by people, place and text, newest first; each leads to its timeline."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _COLUMNS = (
 
 
 def local(ask: Ask, moment: datetime) -> str:
-    """Return a moment in the tenant's zone, as `words.moment` reads it."""
+    """Return a moment in the tenant's zone, in the form for `formatting.moment`."""
     return moment.astimezone(ask.tenant.tz).isoformat(timespec="seconds")
 
 
 def raw_event(ask: Ask, row: Mapping[str, Any]) -> str:
-    """Return the address of an event as it is stored; a row has its `source` and `id`."""
+    """Return the address of a stored event; a row has its `source` and `id`."""
     return f"{ask.base}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
 
 
@@ -47,26 +47,26 @@ def _wanted(ask: Ask) -> Wanted:
 
 
 def _search(ask: Ask) -> Shown:
-    kept = parse_qsl(ask.view.query(find=None, state=None, cursor=None))
+    hidden = parse_qsl(ask.view.query(find=None, state=None, cursor=None))
     everywhere = ask.link(view=ask.view.on(range="all")) if ask.param("find") and ask.view.range != "all" else ""
     return Shown(
         "search",
-        {"kept": kept, "find": ask.param("find"), "state": ask.param("state"), "states": STATE_TITLES, "everywhere": everywhere},
+        {"kept": hidden, "find": ask.param("find"), "state": ask.param("state"), "states": STATE_TITLES, "everywhere": everywhere},
     )  # fmt: skip
 
 
 def _list(ask: Ask) -> Shown:
     wanted = _wanted(ask)
-    found = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
-    if not found["rows"]:
+    page = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
+    if not page["rows"]:
         return Shown(empty=_why_none(wanted))
     until = min(wanted.end, ask.now)
-    rows = [_row(ask, row, until) for row in found["rows"]]
-    links = [_links(ask, row) for row in found["rows"]]
-    following = ask.link(cursor=found["next"]) if found["next"] else ""
+    rows = [_row(ask, row, until) for row in page["rows"]]
+    links = [_links(ask, row) for row in page["rows"]]
+    following = ask.link(cursor=page["next"]) if page["next"] else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
-    said = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
-    return Shown("rows", {"next": following, "total": None}, Table(_COLUMNS, rows, links), said, _note(wanted))
+    summary = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
+    return Shown("rows", {"next": following, "total": None}, Table(_COLUMNS, rows, links), summary, _note(wanted))
 
 
 def _row(ask: Ask, row: Mapping[str, Any], until: datetime) -> dict[str, Any]:
@@ -85,7 +85,9 @@ def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
 
 def _why_none(wanted: Wanted) -> str:
     if wanted.text:
-        return "No conversation of these days and filters holds that text. Ids, names, and stored texts are looked through."
+        return (
+            "No conversation of these days and filters has that text. The search covers ids, names, and stored texts."
+        )
     return f"No conversation is {wanted.state} at the end of these days." if wanted.state in STATES else NOTHING_HERE
 
 

@@ -1,4 +1,4 @@
-"""Coverage: which days of each source are there, as a calendar, and the ranges that are not, with what to do."""
+"""Coverage: the fetched days of each source as a calendar, and its gaps, with what to do."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hubbub.model.window import day_of
 from hubbub.services.coverage import Covered, CoveredDay, GapView
 
 WEEKS = 26
-"""Weeks that a calendar shows, up to this one."""
+"""Weeks of a calendar, up to this one."""
 PAGE_SIZE = 10
 LEVELS = 5
 """Shades of a day with events, as in the style sheet."""
 KINDS = {"fetched": "there", "empty": "none", "partial": "failed", "unknown": "missing", "not_over": "open"}
 """Classes of days in the style sheet, by state."""
 NAMES = {"fetched": "there", "not_over": "not over yet", "unknown": "not known"}
-"""States of days in words, where the name is none."""
+"""Names of states, where they differ from the state."""
 SENT = (Reason.DOWN, Reason.NOT_TAKEN, Reason.UNVERIFIED, Reason.SILENT, Reason.RATE_LIMITED, Reason.LOST)
 """Reasons of gaps in what a service sends by itself, which a person may close."""
 FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
@@ -30,7 +30,7 @@ FAILED = (Reason.FAILED, Reason.REFUSED, Reason.UNREADABLE)
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A day of a calendar: its class in the style sheet, and what is known of it in words."""
+    """A day of a calendar: its class in the style sheet, and a text."""
 
     kind: str
     words: str
@@ -38,7 +38,7 @@ class Square:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """A source with its weeks as columns: `months` names a month over the week that it begins in, `rows` are weekdays."""
+    """A source with weeks as columns: `months` has the name of a month over its first week, `rows` are weekdays."""
 
     source: Covered
     months: Sequence[str]
@@ -61,23 +61,23 @@ def _calendars(ask: Ask) -> Shown:
         Column("message", "Why"),
     ]  # fmt: skip
     days = [
-        {"source": one.name, "date": day.date.isoformat(), "state": day.state, "found": day.found, "message": day.message}
-        for one in page.rows for day in one.days if day.date <= today
+        {"source": source.name, "date": day.date.isoformat(), "state": day.state, "found": day.found, "message": day.message}
+        for source in page.rows for day in source.days if day.date <= today
     ]  # fmt: skip
     following = ask.link("coverage", ask.view.on(rest={"cursor": page.next})) if page.next else ""
-    data = {"calendars": [_calendar(one, today) for one in page.rows], "next": following}
+    data = {"calendars": [_calendar(source, today) for source in page.rows], "next": following}
     return Shown("calendar", data, Table(columns, days), "Days of each source, by weekday and week.")
 
 
-def _calendar(one: Covered, today: date) -> Calendar:
-    most = max((day.found or 0 for day in one.days), default=0)
-    squares = [_square(day, most) if day.date <= today else Square("", "") for day in one.days]
-    mondays = [day.date for day in one.days[::7]]
-    return Calendar(one, list(_months(mondays)), [(name, squares[n::7]) for n, name in enumerate(WEEKDAYS)])
+def _calendar(source: Covered, today: date) -> Calendar:
+    most = max((day.found or 0 for day in source.days), default=0)
+    squares = [_square(day, most) if day.date <= today else Square("", "") for day in source.days]
+    mondays = [day.date for day in source.days[::7]]
+    return Calendar(source, list(_months(mondays)), [(name, squares[n::7]) for n, name in enumerate(WEEKDAYS)])
 
 
 def _months(mondays: Sequence[date]) -> Iterator[str]:
-    """Yield for each week the month that begins in it, or nothing."""
+    """Yield for each week the month that begins in it, or an empty text."""
     for monday in mondays:
         sunday = monday + timedelta(days=6)
         yield sunday.strftime("%b") if sunday.day <= 7 else ""
@@ -98,10 +98,10 @@ def _square(day: CoveredDay, most: int) -> Square:
 
 def _gaps(ask: Ask) -> Shown:
     page = ask.engine.coverage.of(ask.tenant.id, limit=100)
-    found = [(one, gap) for one in page.rows for gap in _joined(one.gaps)]
+    found = [(source, gap) for source in page.rows for gap in _joined(source.gaps)]
     rows = [
-        {"source": one.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
-        for one, gap in found
+        {"source": source.name, "from": gap.from_.isoformat(), "to": gap.to.isoformat(), "why": gap.message, "do": gap.action}
+        for source, gap in found
     ]  # fmt: skip
     columns = [
         Column("source", "Source"), Column("from", "From", "moment"), Column("to", "To", "moment"),
@@ -109,8 +109,8 @@ def _gaps(ask: Ask) -> Shown:
     ]  # fmt: skip
     nothing = "No gap is open: of every source all that is over is there." if page.rows else "No source is connected."
     acts = [
-        [Act("close", "Nothing is missing", {"integration": one.integration})] if gap.reason in SENT else []
-        for one, gap in found
+        [Act("close", "Nothing is missing", {"integration": source.integration})] if gap.reason in SENT else []
+        for source, gap in found
     ]
     return data_table(ask, columns, rows, acts=acts if ask.person.may(Role.ADMIN) else (), nothing=nothing)
 
@@ -121,14 +121,18 @@ def _close(ask: Ask, form: Form) -> Done:
 
 
 def _joined(gaps: Sequence[GapView]) -> list[GapView]:
-    """Return gaps with those as one that touch and are of the same kind."""
-    found: list[GapView] = []
+    """Merge adjacent gaps of the same kind."""
+    merged: list[GapView] = []
     for gap in gaps:
-        if found and found[-1].to == gap.from_ and replace(gap, from_=found[-1].from_, to=found[-1].to) == found[-1]:
-            found[-1] = replace(found[-1], to=gap.to)
+        if (
+            merged
+            and merged[-1].to == gap.from_
+            and replace(gap, from_=merged[-1].from_, to=merged[-1].to) == merged[-1]
+        ):
+            merged[-1] = replace(merged[-1], to=gap.to)
         else:
-            found.append(gap)
-    return found
+            merged.append(gap)
+    return merged
 
 
 PAGE = Page(

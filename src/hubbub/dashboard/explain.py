@@ -1,4 +1,4 @@
-"""Explain: one number, how it is counted, from what parts, and the events behind it. Every number leads here."""
+"""Explain a number: how it is counted, its parts, and the events behind it. Every number leads here."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TITLES = {"counts": "Part", "time": "Time", "value": "Value"}
 
 
 def _where(ask: Ask) -> dict[str, list[str]]:
-    """Return what is counted: the address's dimension values under the view's filters, of which a shared link holds some."""
+    """Return the filters: dimension values of the address under the view's filters, some of them fixed by a shared link."""
     where = {name[2:]: [value] for name, value in ask.view.rest.items() if name.startswith("d.")}
     view = {name: list(values) for name, values in ask.view.where.items()}
     return view | where | {name: values for name, values in view.items() if name in ask.view.locked}
 
 
 def _span(ask: Ask) -> tuple[str, str]:
-    """Return the days or moments that the address names, or the view's; of those that a shared link holds, no others."""
+    """Return the days or moments of the address, or the view's; within the days that a shared link fixes."""
     view, zone = ask.view, ask.tenant.zone
     days = view.first.isoformat(), view.after.isoformat()
-    asked = ask.param("start", days[0]), ask.param("end", days[1])
+    span = ask.param("start", days[0]), ask.param("end", days[1])
     if "range" not in view.locked:
-        return asked
-    start = max(asked[0], days[0], key=lambda text: parse_moment(text, zone))
-    return start, min(asked[1], days[1], key=lambda text: parse_moment(text, zone))
+        return span
+    start = max(span[0], days[0], key=lambda text: parse_moment(text, zone))
+    return start, min(span[1], days[1], key=lambda text: parse_moment(text, zone))
 
 
 def _metric(ask: Ask) -> str:
@@ -48,7 +48,7 @@ def _metric(ask: Ask) -> str:
 
 
 def _explained(ask: Ask) -> Explanation:
-    """Return the explanation with a page of its events, worked out once for both parts of the page."""
+    """Return the explanation with a page of its events, computed once for both widgets."""
     start, end = _span(ask)
     return ask.once(
         "explain",
@@ -61,23 +61,23 @@ def _explained(ask: Ask) -> Explanation:
 def _number(ask: Ask) -> Shown:
     start, end = _span(ask)
     metric = _metric(ask)
-    found = _explained(ask)
-    ask.freshness = found.freshness
-    ask.see(found.freshness)
+    answer = _explained(ask)
+    ask.freshness = answer.freshness
+    ask.see(answer.freshness)
     unit = unit_of(metric)
     facts = {
-        "value": shown(found.value, unit),
-        "numerator": found.numerator,
-        "denominator": found.denominator,
-        "numerator_of": found.numerator_of or "",
-        "denominator_of": found.denominator_of or "",
-        "n": found.n,
-        "why": UNKNOWN.get(found.state, ""),
+        "value": shown(answer.value, unit),
+        "numerator": answer.numerator,
+        "denominator": answer.denominator,
+        "numerator_of": answer.numerator_of or "",
+        "denominator_of": answer.denominator_of or "",
+        "n": answer.n,
+        "why": UNKNOWN.get(answer.state, ""),
     }
     return Shown(
         "number",
         {
-            "metric": metric, "title": title_of(metric), "found": found, "facts": facts, "where": _where(ask),
+            "metric": metric, "title": title_of(metric), "found": answer, "facts": facts, "where": _where(ask),
             "start": start, "end": end,
         },
         summary=f"{title_of(metric)}: {facts['value']}",
@@ -86,29 +86,29 @@ def _number(ask: Ask) -> Shown:
 
 def _events(ask: Ask) -> Shown:
     explanation = _explained(ask)
-    found = explanation.events
-    if not found.rows:
+    page = explanation.events
+    if not page.rows:
         return Shown(empty="No event of these days is behind this number.")
     split = explanation.numerator_of is not None
     unit = find(_metric(ask)).metric.unit.value
     rows = [
         {**row, "time": _local(ask, row["time"]), "counts": "numerator" if row["counts"] else "denominator only"}
-        for row in found.rows
+        for row in page.rows
     ]
-    given = dict.fromkeys(name for row in found.rows for name in row)
-    names = [*(["counts"] if split else []), *(name for name in given if name != "counts")]
+    fields = dict.fromkeys(name for row in page.rows for name in row)
+    names = [*(["counts"] if split else []), *(name for name in fields if name != "counts")]
     units = {"time": "moment", "value": unit}
     columns = [Column(name, TITLES.get(name, name.replace("_", " ")), units.get(name, "text")) for name in names]
-    following = ask.link(cursor=found.next) if found.next else ""
-    first = f", {sum(row['counts'] for row in found.rows)} of them in the numerator, first" if split else ""
+    following = ask.link(cursor=page.next) if page.next else ""
+    first = f", {sum(row['counts'] for row in page.rows)} of them in the numerator, first" if split else ""
     return Shown(
-        "rows", {"next": following, "total": found.total}, Table(columns, rows, [_links(ask, row) for row in found.rows]),
-        f"{found.total} rows behind it; {len(rows)} on this page{first}",
+        "rows", {"next": following, "total": page.total}, Table(columns, rows, [_links(ask, row) for row in page.rows]),
+        f"{page.total} rows behind it; {len(rows)} on this page{first}",
     )  # fmt: skip
 
 
 def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
-    """Return where a row leads: to its event as it is stored, and to its conversation."""
+    """Return the links of a row: to its stored event, and to its conversation."""
     links = {}
     if row.get("source") is not None:
         name = "event" if "event" in row else "id"
@@ -119,7 +119,7 @@ def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of_conversations(ask: Ask) -> bool:
-    """Whether what the number counts are conversations in a state, whose ids are theirs."""
+    """Whether the number counts conversations in a state, so that ids are conversation ids."""
     metric = find(_metric(ask)).metric
     return isinstance(metric, State) and metric.held[0] == "conversation"
 

@@ -1,8 +1,7 @@
-"""What pages hand out as files: raw events of a conversation, and kept reports. The same guards as the pages', for analysts.
+"""Files from pages: raw events of a conversation, and stored reports. The same guards as pages, for analysts.
 
-A report's own page has its style inside, which the policy of our pages forbids. It is shown by itself, under a policy that
-allows it nothing else: `sandbox` puts it on an origin of its own, so that even a page that got past the escaping could run
-nothing, send nothing, and read nothing of ours.
+A report as HTML has inline style, which the policy of pages forbids. It is served under its own policy: `sandbox` puts it on its
+own origin, so that even a script that got past the escaping could not run, send, or read anything of this server.
 """
 
 from __future__ import annotations
@@ -24,46 +23,46 @@ _HEADERS = {**render.HEADERS, "Content-Security-Policy": SANDBOX}
 
 
 def _of_analyst(request: Request, tenant: str) -> Tenant:
-    """Return the tenant for who may see its rows. Raises NotFoundError, ForbiddenError, UnauthenticatedError."""
-    person, one = of_tenant(request, tenant)
+    """Return the tenant, for an analyst. Raises NotFoundError, ForbiddenError, UnauthenticatedError."""
+    person, tenant_ = of_tenant(request, tenant)
     if not person.may(Role.ANALYST):
         raise ForbiddenError(f"this needs the role analyst; yours is {person.role.name.lower()}")
-    return one
+    return tenant_
 
 
 @files.get("/event/json")
 @guarded
 def raw_event(request: Request, tenant: str) -> Response:
-    """Return one event as it is stored."""
-    one = _of_analyst(request, tenant)
-    asked = request.query_params
-    found = event(house_of(request).engine.queries, one, asked.get("source", ""), asked.get("id", ""))
-    if found is None:
+    """Return a stored event."""
+    tenant_ = _of_analyst(request, tenant)
+    params = request.query_params
+    row = event(house_of(request).engine.queries, tenant_, params.get("source", ""), params.get("id", ""))
+    if row is None:
         raise NotFoundError("there is no such event")
-    return JSONResponse(found, headers=_HEADERS)
+    return JSONResponse(row, headers=_HEADERS)
 
 
 @files.get("/conversation/events")
 @guarded
 def raw_events(request: Request, tenant: str) -> Response:
     """Return all events of a conversation, one to a line."""
-    one, queries = _of_analyst(request, tenant), house_of(request).engine.queries
+    tenant_, queries = _of_analyst(request, tenant), house_of(request).engine.queries
     conversation = request.query_params.get("id", "")
-    if facts_of(queries, one, conversation) is None:
+    if facts_of(queries, tenant_, conversation) is None:
         raise NotFoundError("there is no such conversation")
-    headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{one.id}-conversation.jsonl"'}
-    return StreamingResponse(lines(queries, one, conversation), media_type="application/x-ndjson", headers=headers)
+    headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{tenant_.id}-conversation.jsonl"'}
+    return StreamingResponse(lines(queries, tenant_, conversation), media_type="application/x-ndjson", headers=headers)
 
 
 @files.get("/reports/{report}")
 @guarded
 def report_file(request: Request, tenant: str, report: str) -> Response:
-    """Return a kept report in a `format` to save, or with `shown` its page to look at."""
-    one, asked = _of_analyst(request, tenant), request.query_params
-    format_ = "html" if "shown" in asked else asked.get("format", "json")
-    found = house_of(request).engine.reports.file(one.id, report, format_)
-    disposition = "inline" if "shown" in asked else "attachment"
+    """Return a stored report in a `format` to save, or with `shown` as HTML to view."""
+    tenant_, params = _of_analyst(request, tenant), request.query_params
+    format_ = "html" if "shown" in params else params.get("format", "json")
+    file = house_of(request).engine.reports.file(tenant_.id, report, format_)
+    disposition = "inline" if "shown" in params else "attachment"
     return FileResponse(
-        found.path, media_type=found.media_type, filename=found.name, headers=_HEADERS,
+        file.path, media_type=file.media_type, filename=file.name, headers=_HEADERS,
         content_disposition_type=disposition,
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Tables that one can do something with: what stands in them, what chooses among it, and the forms and buttons beside it.
+"""Tables with actions: rows, filters, and forms and buttons beside them.
 
-A form is declared by what it asks and what it sends along; the page's `actions` name what it does. Every one carries the session's
-form token, and posts to its page under the view, so that one comes back to where one was.
+A form is declared by its fields and fixed values; the page's `actions` hold its function. It carries the session's form token, and
+posts to its page under the view, so that the person returns to the same place.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ WAYS = {
     "accepted": "good", "refused": "bad", "partly refused": "bad",
     "failed": "bad", "parked": "bad", "retrying": "bad", "dirty": "bad", "broken": "bad", "look": "bad",
 }  # fmt: skip
-"""Which states are well and which need somebody; all others are neither."""
+"""States that are good or bad; all others are neutral."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One thing that a form asks: `kind` as HTML calls it (text, date, number, checkbox), or `select` among `options`."""
+    """A field of a form: `kind` as in HTML (text, date, number, checkbox), or `select` among `options`."""
 
     name: str
     title: str
@@ -33,14 +33,14 @@ class Field:
     required: bool = False
     hint: str = ""
     fault: bool = False
-    """Whether what was typed here is what an error is about."""
+    """Whether an error is about this field."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """A form, or with no fields a button: the action it posts to, and what it sends along.
+    """A form, or without fields a button: its action, and the values it sends.
 
-    `title` folds a form away until it is asked for. `danger`: what it does is hard to undo. `error`: why it was refused.
+    `title`: the form is folded under it. `danger`: hard to undo. `error`: why it was refused.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of what is known of one thing."""
+    """A titled value."""
 
     title: str
     value: Any
@@ -63,21 +63,21 @@ class Fact:
 
 
 def choice(ask: Ask, name: str, title: str, options: Mapping[str, str]) -> Field:
-    """Return what chooses one of `options`, or all, by the parameter `name` of the address."""
+    """Return a field that chooses one of `options`, or all, by the parameter `name` of the address."""
     return Field(name, title, "select", ask.param(name), {"": "All", **options})
 
 
 def asked(ask: Ask, name: str, known: Mapping[str, Any] | Sequence[str] | None = None) -> str | None:
-    """Return a parameter of the address; None when it is absent, or none of those that are known."""
-    found = ask.param(name)
-    return found if found and (known is None or found in known) else None
+    """Return a parameter of the address; None if absent or not in `known`."""
+    value = ask.param(name)
+    return value if value and (known is None or value in known) else None
 
 
 def as_typed(ask: Ask, act: Act) -> Act:
-    """Return a form as it was typed, with what was wrong, when it is the one that was just refused; else as it is.
+    """Return a form; if it was just refused, with the typed values and the error.
 
-    Only what it asks comes back, and no password. A message about a field, or about those that share the beginning of a name,
-    begins with that or its title; where none does the first field has the fault.
+    Passwords do not come back. The message begins with the name or title of the faulty field (or of fields that share a prefix);
+    otherwise the first field has the fault.
     """
     refused = ask.refused
     if refused is None or not act.fields or refused.action != act.name:
@@ -85,12 +85,16 @@ def as_typed(ask: Ask, act: Act) -> Act:
     if any(refused.form.get(name) != value for name, value in act.sends.items()):
         return act
     ask.refused = None
-    said = refused.error.message.lower()
-    faults = [one.name for one in act.fields if said.startswith((one.name.partition("-")[0], one.title.lower()))]
+    message = refused.error.message.lower()
+    faults = [f.name for f in act.fields if message.startswith((f.name.partition("-")[0], f.title.lower()))]
     fault = (faults or [act.fields[0].name])[0]
     fields = tuple(
-        replace(one, value="" if one.kind == "password" else refused.form.get(one.name, ""), fault=one.name == fault)
-        for one in act.fields
+        replace(
+            field_,
+            value="" if field_.kind == "password" else refused.form.get(field_.name, ""),
+            fault=field_.name == fault,
+        )
+        for field_ in act.fields
     )
     return replace(act, fields=fields, error=refused.error.message)
 
@@ -109,13 +113,13 @@ def data_table(
     cursor: str = "cursor",
     note: str = "",
 ) -> Shown:
-    """Show rows with what can be done to each (`acts`, by row) and to all (`forms`); `nothing` says why there are none.
+    """Show rows with the actions of each (`acts`, by row) and of all (`forms`); `nothing`: text without rows.
 
-    `following` is the cursor of the next page, for the address's parameter `cursor`.
+    `following`: cursor of the next page, for the parameter `cursor` of the address.
     """
     if not (rows or forms or choices):
         return Shown(empty=nothing)
-    chosen = {one.name for one in choices} | {cursor}
+    chosen = {field_.name for field_ in choices} | {cursor}
     data = {
         "acts": [[as_typed(ask, act) for act in row] for row in acts], "forms": [as_typed(ask, act) for act in forms],
         "choices": choices, "nothing": nothing, "ways": WAYS,
@@ -133,14 +137,14 @@ def _here(ask: Ask, name: str, value: str | None) -> str:
 
 def facts(
     ask: Ask,
-    found: Sequence[Fact],
+    known: Sequence[Fact],
     *,
     forms: Sequence[Act] = (),
     texts: Mapping[str, str] | None = None,
     note: str = "",
 ) -> Shown:
-    """Show what is known of one thing, with longer `texts` by their titles, and what can be done with it."""
-    rows = [{"what": one.title, "value": one.value, "unit": one.unit} for one in found]
+    """Show facts about a thing, with longer `texts` by title, and its actions."""
+    rows = [{"what": fact.title, "value": fact.value, "unit": fact.unit} for fact in known]
     table = Table([Column("what", "What"), Column("value", "Value", "row")], rows)
     typed = [as_typed(ask, act) for act in forms]
-    return Shown("facts", {"facts": found, "forms": typed, "texts": texts or {}, "ways": WAYS}, table, note=note)
+    return Shown("facts", {"facts": known, "forms": typed, "texts": texts or {}, "ways": WAYS}, table, note=note)

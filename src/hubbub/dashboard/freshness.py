@@ -1,4 +1,4 @@
-"""Freshness: what waits to be folded, by tenant and by kind; bringing a tenant up to date, and folding days of it again."""
+"""Freshness: units that wait to be folded, by tenant and kind; bring a tenant up to date, or fold days again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_SIZE = 50
 
 
 def _tenants(ask: Ask) -> Shown:
-    found = ask.engine.standing.freshness(
+    page = ask.engine.standing.freshness(
         asked(ask, "state", STATES), asked(ask, "like"), asked(ask, "cursor"), PAGE_SIZE
     )
     columns = [
@@ -27,15 +27,15 @@ def _tenants(ask: Ask) -> Shown:
         Field("like", "Tenant", value=ask.param("like"), hint="part of its name"),
     ]
     return data_table(
-        ask, columns, plain(found.rows),
-        links=[{"tenant": ask.link(tenant=row.tenant, cursor=None)} for row in found.rows], choices=choices,
-        nothing="No tenant is like this.", following=found.next,
-        note=f"{found.tenants} tenants, what is behind first. Choose a tenant to fold its days again.",
+        ask, columns, plain(page.rows),
+        links=[{"tenant": ask.link(tenant=row.tenant, cursor=None)} for row in page.rows], choices=choices,
+        nothing="No tenant matches.", following=page.next,
+        note=f"{page.tenants} tenants, what is behind first. Choose a tenant to fold its days again.",
     )  # fmt: skip
 
 
 def _units(ask: Ask) -> Shown:
-    found = ask.engine.standing.freshness(limit=1)
+    answer = ask.engine.standing.freshness(limit=1)
     columns = [Column("unit", "Folded by"), Column("waiting", "Waiting", "count")]
     forms = []
     if tenant := asked(ask, "tenant"):
@@ -49,27 +49,27 @@ def _units(ask: Ask) -> Shown:
         )  # fmt: skip
         forms = [Act("refresh", "Bring up to date", {"tenant": tenant}), again]
     return data_table(
-        ask, columns, plain(found.units), forms=forms,
-        note=f"{found.batches} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
+        ask, columns, plain(answer.units), forms=forms,
+        note=f"{answer.batches} accepted batches wait in the log. An answer folds what its own tenant has waiting first.",
     )  # fmt: skip
 
 
 def _refold(ask: Ask, form: Form) -> Done:
     tenant = form.get("tenant", "")
-    found = ask.engine.facts.backfill(form.get("from", ""), form.get("to", ""), tenant, form.get("fact") or None)
-    return _done(f"Folded {found.folded} units of {tenant} again.", found.errors)
+    answer = ask.engine.facts.backfill(form.get("from", ""), form.get("to", ""), tenant, form.get("fact") or None)
+    return _done(f"Folded {answer.folded} units of {tenant} again.", answer.errors)
 
 
 def _refresh(ask: Ask, form: Form) -> Done:
     tenant = form.get("tenant", "")
-    found = ask.engine.facts.refresh(tenant)
-    return _done(f"{tenant} is up to date: {sum(found.units.values())} units were due.", found.errors)
+    answer = ask.engine.facts.refresh(tenant)
+    return _done(f"{tenant} is up to date: {sum(answer.units.values())} units were due.", answer.errors)
 
 
-def _done(told: str, errors: Mapping[str, str]) -> Done:
+def _done(text: str, errors: Mapping[str, str]) -> Done:
     if errors:
         return Done("; ".join(f"{name}: {error}" for name, error in errors.items()), failed=True)
-    return Done(told)
+    return Done(text)
 
 
 PAGE = Page(

@@ -1,4 +1,4 @@
-"""Incidents: what alert rules found; and one of them: its number beside what is usual, who still waits, what happened."""
+"""Incidents of alert rules; and one incident: its number beside the usual range, who still waits, what happened."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from hubbub.services.incidents import IncidentView, OneIncident
 PAGE = 50
 MOST_WAITING = 50
 AROUND = {"hour": timedelta(days=3), "day": timedelta(days=42), "week": timedelta(weeks=26)}
-"""How much of a metric is drawn before an incident."""
+"""Time before an incident in its chart."""
 OPEN = ("open", "acknowledged", "snoozed")
 
 
 def _list(ask: Ask) -> Shown:
     state = asked(ask, "state", ("open", "closed"))
-    found = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=asked(ask, "cursor"))
+    page = ask.engine.incidents.of(ask.tenant.id, state, limit=PAGE, cursor=asked(ask, "cursor"))
     units = _units(ask)
-    rows = [_row(row, units.get(row.rule, "")) for row in found.rows]
+    rows = [_row(row, units.get(row.rule, "")) for row in page.rows]
     columns = [
         Column("title", "Incident", "long"), Column("state", "State", "state"), Column("value", "When it opened"),
         Column("usual", "Usual"), Column("peak", "Farthest"), Column("from", "From", "moment"), Column("to", "To", "moment"),
     ]  # fmt: skip
     return data_table(
-        ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in found.rows],
-        acts=[_acts(row) for row in found.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
-        following=found.next, nothing="No alert rule has found anything. Rules are on the page Alerts.",
+        ask, columns, rows, links=[{"title": ask.link("incident", id=row.id)} for row in page.rows],
+        acts=[_acts(row) for row in page.rows], choices=[choice(ask, "state", "State", {"open": "Open", "closed": "Closed"})],
+        following=page.next, nothing="No alert rule has found anything. Rules are on the page Alerts.",
     )  # fmt: skip
 
 
@@ -55,16 +55,16 @@ def _shown(value: float | None, unit: str) -> str:
 
 
 def still_open(ask: Ask, most: int = 3) -> list[dict[str, Any]]:
-    """Return open incidents for other pages, newest first, each with the way to it."""
-    found = ask.engine.incidents.of(ask.tenant.id, "open", limit=most).rows
-    units = _units(ask) if found else {}
+    """Return open incidents for other pages, newest first, with links."""
+    rows = ask.engine.incidents.of(ask.tenant.id, "open", limit=most).rows
+    units = _units(ask) if rows else {}
     return [
         {
             **_row(row, units.get(row.rule, "")),
             "link": ask.link("incident", None, id=row.id),
             "known": row.usual is not None,
         }
-        for row in found
+        for row in rows
     ]
 
 
@@ -88,7 +88,7 @@ def _facts(ask: Ask) -> Shown:
         Fact("Usual", _shown(row.usual, unit)), Fact("Farthest", _shown(row.peak, unit)),
         *(Fact(title, plain(moment), "moment") for title, moment in moments.items()),
     ]  # fmt: skip
-    return facts(ask, [one for one in known if one.value is not None], forms=_acts(row, more=True))
+    return facts(ask, [fact for fact in known if fact.value is not None], forms=_acts(row, more=True))
 
 
 def _explained(ask: Ask, row: OneIncident) -> str:
@@ -101,7 +101,7 @@ def _explained(ask: Ask, row: OneIncident) -> str:
 
 
 def _acts(row: IncidentView, *, more: bool = False) -> Sequence[Act]:
-    """Return what can be done with an incident that is open."""
+    """Return the actions of an open incident."""
     if row.state not in OPEN:
         return []
     sends = {"id": row.id}
@@ -121,7 +121,7 @@ def _acts(row: IncidentView, *, more: bool = False) -> Sequence[Act]:
 
 
 def _drawn(ask: Ask) -> Shown:
-    """Draw the metric around the incident, beside what was usual."""
+    """Draw the metric around the incident, beside the usual range."""
     row = _incident(ask)
     rule = row.alert
     if rule.kind in ("sla", "source"):
@@ -136,17 +136,17 @@ def _drawn(ask: Ask) -> Shown:
     )  # fmt: skip
     rows = [
         {
-            "window": one["window"],
-            "at": moment(one["window"]),
-            "value": one[rule.metric],
-            "usual": one["usual"]["median"],
-            "to": one["usual"]["high"],
+            "window": window["window"],
+            "at": moment(window["window"]),
+            "value": window[rule.metric],
+            "usual": window["usual"]["median"],
+            "to": window["usual"]["high"],
             **{
                 f"{name}_shown": shown(worth, answer.unit)
-                for name, worth in (("value", one[rule.metric]), ("to", one["usual"]["high"]))
+                for name, worth in (("value", window[rule.metric]), ("to", window["usual"]["high"]))
             },
         }
-        for one in answer.rows
+        for window in answer.rows
     ]
     unit = answer.unit
     title = title_of(rule.metric)
@@ -155,12 +155,12 @@ def _drawn(ask: Ask) -> Shown:
         Column("window", "Window", "moment"), Column("value", title, unit), Column("usual", "Usual", unit),
         Column("to", "Usual up to", unit),
     ]  # fmt: skip
-    said = f"{title} around the incident, beside what was usual"
-    return Shown("chart", {"spec": spec}, Table(columns, rows), said)
+    summary = f"{title} around the incident, beside what was usual"
+    return Shown("chart", {"spec": spec}, Table(columns, rows), summary)
 
 
 def _waiting(ask: Ask) -> Shown:
-    """Show who of the incident's slice still waits for an answer."""
+    """Show the conversations of the incident's slice that still wait for an answer."""
     row = _incident(ask)
     rule = row.alert
     where = {name: tuple(values) for name, values in rule.where.items()}
@@ -168,15 +168,18 @@ def _waiting(ask: Ask) -> Shown:
         where[rule.by] = (row.slice,)
     question = Question(("oldest_waiting_ms",), ask.now - timedelta(days=1), ask.now, where=where)
     try:
-        found = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
+        waiting = members(ask.engine.queries, ask.tenant, question, limit=MOST_WAITING)
     except HubbubError:
         return Shown(empty=f"Waiting conversations are not known by {', '.join(where)}.")
-    if not found:
+    if not waiting:
         return Shown(empty="Nobody waits for an answer.")
     now = ask.now.replace(tzinfo=None)
-    rows = [{**one, "waits": (now - datetime.fromisoformat(one["since"][:-1])).total_seconds() * 1000} for one in found]
+    rows = [
+        {**waiter, "waits": (now - datetime.fromisoformat(waiter["since"][:-1])).total_seconds() * 1000}
+        for waiter in waiting
+    ]
     columns = [Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
-    links = [{"id": ask.link("conversation", id=one["id"])} for one in rows]
+    links = [{"id": ask.link("conversation", id=waiter["id"])} for waiter in rows]
     return Shown(
         "table", {}, Table(columns, rows, links), f"{len(rows)} conversations wait for an answer, the longest first"
     )
@@ -201,7 +204,7 @@ def _messages(ask: Ask) -> Shown:
     return Shown("table", {}, Table(columns, rows), f"{len(rows)} messages about it")
 
 
-# --- what forms do
+# --- actions of the forms
 
 
 def _acknowledge(ask: Ask, form: Form) -> Done:

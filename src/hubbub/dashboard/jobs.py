@@ -1,4 +1,4 @@
-"""Jobs: how many wait, run and failed, by queue; all of them, newest first; and one with its payload, and what came of it."""
+"""Jobs: counts by queue and state; a list, newest first; and one job with payload and result."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ MOMENTS = {
     "created_at": "Asked for", "started_at": "Started", "ended_at": "Ended", "next_try_at": "Tries again",
 }  # fmt: skip
 LONGEST = 20_000
-"""Characters of a payload or a result that are shown."""
+"""Most characters of a payload or result."""
 
 
 def _counts(ask: Ask) -> Shown:
     tenant = asked(ask, "tenant")
-    found = ask.engine.jobs.counts(tenant)
-    counts = {(row.queue, row.state): row.jobs for row in found.rows}
+    answer = ask.engine.jobs.counts(tenant)
+    counts = {(row.queue, row.state): row.jobs for row in answer.rows}
     states = [state for state in STATES if any(state == known for _, known in counts)]
     rows, links = [], []
     for queue, policy in QUEUES.items():
-        mine = {state: counts[queue, state] for state in states if (queue, state) in counts}
-        if mine:
-            rows.append({"queue": queue, **mine, "doc": policy.doc})
-            links.append({state: those_jobs(tenant=tenant, queue=queue, state=state) for state in mine})
+        in_queue = {state: counts[queue, state] for state in states if (queue, state) in counts}
+        if in_queue:
+            rows.append({"queue": queue, **in_queue, "doc": policy.doc})
+            links.append({state: those_jobs(tenant=tenant, queue=queue, state=state) for state in in_queue})
             links[-1]["queue"] = those_jobs(tenant=tenant, queue=queue)
     columns = [
         Column("queue", "Queue"), *(Column(state, state.capitalize(), "count") for state in states),
         Column("doc", "What it does", "long"),
     ]  # fmt: skip
-    note = "Only the newest jobs were counted." if found.more else ""
+    note = "Only the newest jobs were counted." if answer.more else ""
     return data_table(ask, columns, rows, links=links, nothing="No job was ever started.", note=note)
 
 
 def those_jobs(**params: str | None) -> str:
-    """Return the address of the list under some filters."""
+    """Return the address of the filtered list of jobs."""
     return Ask.address(at("/operate/jobs"), {name: value for name, value in params.items() if value})
 
 
@@ -57,8 +57,8 @@ def one_job(id_: str) -> str:
 
 def _jobs(ask: Ask) -> Shown:
     queue, state = asked(ask, "queue", QUEUES), asked(ask, "state", STATES)
-    found = ask.engine.jobs.of(queue, state, asked(ask, "tenant"), PAGE, asked(ask, "cursor"))
-    rows = [{**plain(row), "took": _took(row.seconds), "done": _done(row)} for row in found.rows]
+    page = ask.engine.jobs.of(queue, state, asked(ask, "tenant"), PAGE, asked(ask, "cursor"))
+    rows = [{**plain(row), "took": _took(row.seconds), "done": _done(row)} for row in page.rows]
     columns = [
         Column("id", "Job", "long"), Column("queue", "Queue"), Column("state", "State", "state"), Column("tenant", "Tenant"),
         Column("attempts", "Attempts", "count"), Column("done", "Progress"), Column("created_at", "Asked for (UTC)", "utc"),
@@ -71,14 +71,14 @@ def _jobs(ask: Ask) -> Shown:
     ]
     return data_table(
         ask, columns, rows,
-        links=[{"id": one_job(row.id)} for row in found.rows],
-        acts=[_acts(row) for row in found.rows], choices=choices, following=found.next,
-        nothing="No job is like this." if any(one.value for one in choices) else "No job was ever started.",
+        links=[{"id": one_job(row.id)} for row in page.rows],
+        acts=[_acts(row) for row in page.rows], choices=choices, following=page.next,
+        nothing="No job matches." if any(field.value for field in choices) else "No job was ever started.",
     )  # fmt: skip
 
 
 def _took(seconds: float | None) -> str | None:
-    """Write how long a job took; the times that it comes from are whole seconds."""
+    """Write the duration of a job, measured in whole seconds."""
     return None if seconds is None else "under 1 s" if seconds < 1 else duration(1000 * seconds)
 
 
@@ -87,7 +87,7 @@ def _done(row: JobRow) -> str | None:
 
 
 def _acts(row: JobRow) -> Sequence[Act]:
-    """Return what can be done with a job as it is."""
+    """Return the actions of a job in its state."""
     sends = {"job": row.id}
     acts = []
     if row.state in AGAIN:
@@ -110,15 +110,15 @@ def _job(ask: Ask) -> Shown:
     texts = {"Payload": _text(row.payload)}
     if row.result is not None:
         texts["Result"] = _text(row.result)
-    shown = [one for one in known if one.value is not None]
+    shown = [fact for fact in known if fact.value is not None]
     return facts(
         ask, shown, forms=_acts(row), texts=texts, note="Times are UTC. Secrets and messages are in no payload."
     )
 
 
 def _text(value: Any) -> str:
-    told = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return told if len(told) <= LONGEST else f"{told[:LONGEST]}\n…"
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n…"
 
 
 def _retry(ask: Ask, form: Form) -> Done:

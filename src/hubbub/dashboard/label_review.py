@@ -13,7 +13,7 @@ from hubbub.reports.formatting import shown
 
 LISTED = 20
 KEYS = "123456789"
-"""Digits stand for labels in their fixed places, so that fingers learn them; further labels are clicked."""
+"""Keys of labels, in a fixed order; further labels are clicked."""
 NOTHING = (
     "No label waits to be reviewed. Messages come here whose text is stored and that were looked at: keep texts ('--keep-text'), "
     "then 'hubbub labels run'."
@@ -26,31 +26,31 @@ def _set(ask: Ask) -> LabelSet:
 
 def _next(ask: Ask) -> Shown:
     chosen = _set(ask)
-    found = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1)
-    sets = choice(ask, "set", "Label set", {one.value: one.value.capitalize() for one in LabelSet})
+    queue = ask.engine.labels.review.queue(ask.tenant.id, chosen, 1)
+    sets = choice(ask, "set", "Label set", {label_set.value: label_set.value.capitalize() for label_set in LabelSet})
     data: dict[str, Any] = {
-        "choices": [sets], "stays": [], "set": chosen.value, "left": found.left, "done": found.done, "message": None,
-        "labels": [], "nothing": NOTHING if found.labels else f"There are no labels of {chosen} yet.",
+        "choices": [sets], "stays": [], "set": chosen.value, "left": queue.left, "done": queue.done, "message": None,
+        "labels": [], "nothing": NOTHING if queue.labels else f"There are no labels of {chosen} yet.",
     }  # fmt: skip
-    if found.rows:
-        row = found.rows[0]
+    if queue.rows:
+        row = queue.rows[0]
         at = local(ask, row.time)
-        place = [one for one in (row.channel, row.channel_id) if one]
+        place = [part for part in (row.channel, row.channel_id) if part]
         link = ask.link("conversation", id=row.conversation_id) if row.conversation_id else ""
         data |= {
             "message": row, "at": at, "place": place, "conversation": link,
             "sure": "" if row.confidence is None else shown(row.confidence, "share"),
-            "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(found.labels)],
+            "labels": [(KEYS[n] if n < len(KEYS) else "", label) for n, label in enumerate(queue.labels)],
         }  # fmt: skip
-    summary = f"{found.left} to review, {found.done} done"
+    summary = f"{queue.left} to review, {queue.done} done"
     return Shown("label_review", data, Table([], []), summary)
 
 
 def _done(ask: Ask) -> Shown:
-    found = ask.engine.labels.review.done(ask.tenant.id, _set(ask), LISTED)
+    page = ask.engine.labels.review.done(ask.tenant.id, _set(ask), LISTED)
     rows = [
         {"text": row.text[:200], "label": row.label, "said": _said(row.was, row.label), "by": row.by}
-        for row in found.rows
+        for row in page.rows
     ]
     columns = [
         Column("text", "Message", "long"),
@@ -67,12 +67,12 @@ def _said(was: str | None, label: str) -> str:
 
 def _right(ask: Ask) -> Shown:
     chosen = _set(ask)
-    found = ask.engine.labels.review.done(ask.tenant.id, chosen, 1).right
+    results = ask.engine.labels.review.done(ask.tenant.id, chosen, 1).right
     labels = ask.engine.labels.of(ask.tenant.id)
     number = labels.in_use.get(chosen.value)
     used_from = {
         label.label: label.used_from
-        for one in labels.classifiers if one.classifier == number for label in one.labels
+        for trained in labels.classifiers if trained.classifier == number for label in trained.labels
     }  # fmt: skip
     rows = [
         {
@@ -82,7 +82,7 @@ def _right(ask: Ask) -> Shown:
             "range": f"{shown(row.low, 'share')} – {shown(row.high, 'share')}",
             "used_from": used_from.get(row.label),
         }
-        for row in found
+        for row in results
     ]
     columns = [
         Column("label", "Label"), Column("checked", "Checked", "count"), Column("right", "Right", "share"),
@@ -105,8 +105,8 @@ def _say(ask: Ask, form: Form) -> Done:
 
 
 def _undo(ask: Ask, form: Form) -> Done:
-    found = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), _by(ask))
-    return Done(f"Taken back: {found.label or 'skipped'}; {found.left} more can be.")
+    undone = ask.engine.labels.review.undo(ask.tenant.id, form.get("set", ""), _by(ask))
+    return Done(f"Taken back: {undone.label or 'skipped'}; {undone.left} more can be.")
 
 
 PAGE = Page(

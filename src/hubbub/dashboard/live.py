@@ -1,4 +1,4 @@
-"""Live: the last half hour by the minute, who waits and for how long, who is there to answer. It asks again by itself."""
+"""Live: the last half hour by the minute, waiting conversations, staff online. It refreshes itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_DAYS = "This link shows other days than today."
 
 
 def _shows_today(ask: Ask) -> bool:
-    """Say whether the viewer may see today: a shared link can hold other days."""
+    """Whether the viewer may see today: a shared link can fix other days."""
     return "range" not in ask.view.locked or ask.view.first <= day_of(ask.now, ask.tenant.tz) < ask.view.after
 
 
@@ -35,16 +35,16 @@ def _today(ask: Ask) -> tuple[Any, Any]:
 
 
 def _states(ask: Ask) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """Return the states, with `<metric>.state` of one that is not known, and which of them do not know a filter.
+    """Return the states (with `<metric>.state` of an unknown one), and the filters that metrics do not have.
 
-    Without a filter they are the API's kept ones.
+    Without a filter they are the API's cached answer.
     """
     if not ask.view.where:
         answer = ask.kept(ask.engine.answers.states)
         ask.freshness = answer.freshness
         return answer.now, {}
-    found = ask.query(STATES, span=_today(ask))
-    return found.rows[0] if found.rows else {}, found.unfiltered
+    filtered = ask.query(STATES, span=_today(ask))
+    return filtered.rows[0] if filtered.rows else {}, filtered.unfiltered
 
 
 def _cards(ask: Ask) -> Shown:
@@ -66,7 +66,7 @@ def _cards(ask: Ask) -> Shown:
 
 
 def _question(ask: Ask, metrics: tuple[str, ...], start: datetime, end: datetime) -> Question | None:
-    """Return a question about the present under the page's filters; None when a metric does not know one of them."""
+    """Return a question about the present under the page's filters; None if a metric does not have one of them."""
     if any(ask.unfiltered(name) for name in metrics):
         return None
     return Question(metrics, start, end, where=ask.view.where, include_bots=ask.view.bots)
@@ -88,8 +88,8 @@ def _minutes(ask: Ask) -> Shown:
     starts = [datetime.fromisoformat(row["window"]) for row in rows]
     spans = [(start, start + timedelta(minutes=1)) for start in starts]
     links = [{name: ask.explained(name, span) for name in MESSAGES} for span in spans]
-    said = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said, said)
+    summary = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, summary)
 
 
 def _named(ask: Ask, metric: str, limit: int) -> list[dict[str, Any]] | None:
@@ -102,35 +102,37 @@ def _named(ask: Ask, metric: str, limit: int) -> list[dict[str, Any]] | None:
 def _waiting(ask: Ask) -> Shown:
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
-    found = _named(ask, "oldest_waiting_ms", MOST)
-    if found is None:
+    waiting = _named(ask, "oldest_waiting_ms", MOST)
+    if waiting is None:
         return Shown(empty="Waiting conversations do not know this filter: take it away to see them.")
-    if not found:
+    if not waiting:
         return Shown(empty="Nobody waits for an answer.")
     now = ask.now.replace(tzinfo=None)
-    rows = [{**row, "waits": (now - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in found]
+    rows = [
+        {**row, "waits": (now - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in waiting
+    ]
     columns = [
         Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel"),
         Column("account_id", "Account"),
     ]  # fmt: skip
     links = [{"id": ask.link("conversation", id=row["id"])} for row in rows]
-    said = f"Conversations that wait for an answer; the longest waits {shown(rows[0]['waits'], 'ms')}"
+    summary = f"Conversations that wait for an answer; the longest waits {shown(rows[0]['waits'], 'ms')}"
     note = f"The {MOST} that wait longest; the first number above says how many do." if len(rows) == MOST else ""
-    return Shown("table", {}, Table(columns, rows, links), said, note)
+    return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
 def online(ask: Ask) -> Shown:
-    """Show who of the staff is logged in now."""
+    """Show the staff who are logged in."""
     if not _shows_today(ask):
         return Shown(empty=OTHER_DAYS)
-    found = _named(ask, "staff_online", MOST_STAFF)
-    if found is None:
+    staff = _named(ask, "staff_online", MOST_STAFF)
+    if staff is None:
         return Shown(empty="Who is online does not know this filter: take it away to see them.")
-    if not found:
+    if not staff:
         return Shown(empty="Nobody is logged in.")
     columns = [Column("id", "Staff", of="staff_id"), Column("account_id", "Account")]
-    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", row["id"]).on(rest={}))} for row in found]
-    return Shown("table", {}, Table(columns, found, links), f"{len(found)} of the staff are logged in")
+    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", row["id"]).on(rest={}))} for row in staff]
+    return Shown("table", {}, Table(columns, staff, links), f"{len(staff)} of the staff are logged in")
 
 
 PAGE = Page(

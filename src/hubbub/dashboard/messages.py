@@ -1,4 +1,4 @@
-"""Messages and campaigns: what became of what was sent, on which channels it failed, and how well each campaign did."""
+"""Messages and campaigns: delivery of sent messages, failures by channel, results of each campaign."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS = {
     "messages_read": ("Read", "read_rate"), "messages_replied": ("Replied", "reply_rate"),
     "messages_failed": ("Failed", "failure_rate"),
 }  # fmt: skip
-"""Steps of a sent message by metric: title, and the rate that leads to it."""
+"""Steps of a sent message by metric: title and rate."""
 STATES = ("campaigns_total", "campaigns_active", "campaigns_completed", "campaigns_failed")
 RECEIPTS = (
     "Delivered and failed are shares of what was sent on channels that give receipts; read and replied, of what was delivered. "
@@ -46,14 +46,14 @@ def _funnel(ask: Ask) -> Shown:
     rows, links = [], []
     for name, (title, rate) in STEPS.items():
         n, share = answer.cell(name)["value"], answer.cell(rate)["value"] if rate else None
-        told = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
-        rows.append({"step": title, "n": n, "n_shown": told, "rate": share})
+        label = f"{n:,}" if share is None else f"{n:,} ({shown(share, 'share')})"
+        rows.append({"step": title, "n": n, "n_shown": label, "rate": share})
         links.append({"n": ask.explained(name), **({"rate": ask.explained(rate)} if rate else {})})
     columns = [Column("step", "Step"), Column("n", "Messages", "count"), Column("rate", "Rate", "share")]
-    said = ", ".join(f"{row['step'].lower()} {row['n_shown']}" for row in rows)
+    summary = ", ".join(f"{row['step'].lower()} {row['n_shown']}" for row in rows)
     spec = charts.bars(rows, "step", "n", "count", order=[title for title, _ in STEPS.values()])
     note = RECEIPTS if answer.cell("delivery_rate")["value"] is not None else NO_RECEIPTS
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {said}", note)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), f"Messages {summary}", note)
 
 
 def _channels(ask: Ask) -> Shown:
@@ -62,9 +62,9 @@ def _channels(ask: Ask) -> Shown:
 
 
 def _failures(ask: Ask) -> Shown:
-    found = over_time(ask, ["messages_failed"], mark="bar")
+    chart = over_time(ask, ["messages_failed"], mark="bar")
     return (
-        replace(found, empty="No message failed in these days and filters.") if found.empty == NOTHING_HERE else found
+        replace(chart, empty="No message failed in these days and filters.") if chart.empty == NOTHING_HERE else chart
     )
 
 

@@ -1,7 +1,7 @@
-"""Names on pages: the ids in a table's cells as people call them, and beside each other in its CSV.
+"""Names on pages: in place of ids in a table, and beside ids in its CSV.
 
-Widgets work with ids. What they show is named at the end, by one look-up for each column; an id without a name stays as it is, and
-where several ids of a column have one name each says its id, too.
+Widgets work with ids. Names are added at the end, by one look-up for each column; an id without a name stays, and ids that share
+a name are shown with both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hubbub.model.name import KIND_OF
 
 
 def labels(ask: Ask, dimension: str, ids: Iterable[str]) -> Mapping[str, str]:
-    """Return values of a dimension as they are shown: by name, with the id where several have the same."""
+    """Return display names of a dimension's values, with the id where several share a name."""
     kind, known = KIND_OF.get(dimension, ""), list(dict.fromkeys(ids))
     names = ask.called({kind: known})
     often = Counter(names.get((kind, id_), id_) for id_ in known)
@@ -43,20 +43,20 @@ def named(ask: Ask, table: Table | None) -> Table | None:
 
 
 def with_names(ask: Ask, table: Table) -> list[dict[str, Any]]:
-    """Return the rows of a table's columns, with `<column>.name` behind each id column of which some id has a name."""
+    """Return the rows of a table, with `<column>.name` behind each id column that has names."""
     named: dict[str, Mapping[tuple[str, str], str]] = {}
     for column in _of_ids(table):
         named[column.name] = ask.called({KIND_OF[column.holds]: _ids(table, column)})
     rows = []
     for row in table.rows:
-        found: dict[str, Any] = {}
+        cells: dict[str, Any] = {}
         for column in table.columns:
-            found[column.name] = row.get(column.name)
+            cells[column.name] = row.get(column.name)
             if named.get(column.name):
-                found[f"{column.name}.name"] = named[column.name].get(
+                cells[f"{column.name}.name"] = named[column.name].get(
                     (KIND_OF[column.holds], str(row.get(column.name)))
                 )
-        rows.append(found)
+        rows.append(cells)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What the navigation of a page names: the pages that somebody may open, by group, with their addresses."""
+"""The navigation: the pages that a person may open, by group, with addresses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from hubbub.dashboard.shareable import NUMBERS
 
 
 def navigation(ask: Ask, page: Page) -> list[tuple[str, list[tuple[Page, str]]]]:
-    """Return the pages that somebody may open from one, with their addresses, by group."""
-    ways = [(one, _way_to(one, ask, page)) for one in TENANT.values() if page.tenant and ask.person.may_open(one)]
+    """Return the pages that the person may open, with addresses, by group."""
+    ways = [
+        (other, _way_to(other, ask, page)) for other in TENANT.values() if page.tenant and ask.person.may_open(other)
+    ]
     if ask.person.may(Role.OPERATOR):
-        ways += [(one, at(f"/operate/{one.name}")) for one in OPERATOR.values()]
+        ways += [(other, at(f"/operate/{other.name}")) for other in OPERATOR.values()]
     grouped = [(group.value, [way for way in ways if way[0].group is group]) for group in Group]
-    return [(title, there) for title, there in grouped if there]
+    return [(title, links) for title, links in grouped if links]
 
 
 def _way_to(other: Page, ask: Ask, page: Page) -> str:
-    """Return the address of another page; if that wants to know, with the page of numbers that this is, or was come from."""
+    """Return the address of another page; if it needs the page of numbers before, with that as a parameter."""
     of = page.name if page.name in NUMBERS else ask.param("of")
-    told = {"of": of, "metric": ask.param("metric") or None} if other.comes_from and of else {}
-    return ask.link(other.name, None, **told)
+    params = {"of": of, "metric": ask.param("metric") or None} if other.comes_from and of else {}
+    return ask.link(other.name, None, **params)

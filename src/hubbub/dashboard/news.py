@@ -1,6 +1,6 @@
-"""The news on top of the Overview, and the numbers that it judged, which its cards and charts are drawn from.
+"""The news on top of the Overview, and the judged numbers for its cards and charts.
 
-All parts of the page ask the operation `news` with the same words, so that one answer, cached, is behind all of them.
+All widgets ask the operation `news` with the same parameters, so they share one cached answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hubbub.reports.formatting import near
 
 
 def found(ask: Ask, metrics: Sequence[str]) -> NewsAnswer | None:
-    """Return the news of the view's days, with the course of some metrics; None where the days are too many for news."""
+    """Return the news of the view's days, with the course of some metrics; None for too many days."""
     try:
         return ask.once("news", lambda: _asked(ask, metrics))
     except BadQuestionError:
@@ -42,37 +42,37 @@ def _asked(ask: Ask, metrics: Sequence[str], by: Sequence[str] = ()) -> NewsAnsw
 
 
 def sliced(ask: Ask, metrics: Sequence[str], by: Sequence[str]) -> dict[tuple[str, str | None, str | None], NewsNumber]:
-    """Return numbers of slices beside what is usual, by metric, dimension and value; none where the days are too many for news."""
+    """Return numbers of slices beside their usual range, by metric, dimension and value; empty for too many days."""
     try:
         answer = _asked(ask, metrics, by)
     except BadQuestionError:
         return {}
-    return {(one.metric, one.dimension, one.slice): one for one in answer.numbers if one.dimension in by}
+    return {(n.metric, n.dimension, n.slice): n for n in answer.numbers if n.dimension in by}
 
 
 def by_metric(answer: NewsAnswer | None) -> dict[str, NewsNumber]:
-    """Return the whole's numbers of an answer by metric."""
-    return {one.metric: one for one in answer.numbers if one.dimension is None} if answer else {}
+    """Return the numbers of the whole in an answer, by metric."""
+    return {number.metric: number for number in answer.numbers if number.dimension is None} if answer else {}
 
 
 def leading(answer: NewsAnswer | None, metrics: Sequence[str]) -> str | None:
-    """Return the first of some metrics that the news are about: it is shown first."""
-    metrics_of_points = [one.metric for one in answer.points if one.dimension is None] if answer else []
+    """Return the first of some metrics that has a point in the news, or None."""
+    metrics_of_points = [point.metric for point in answer.points if point.dimension is None] if answer else []
     return next((name for name in metrics_of_points if name in metrics), None)
 
 
 def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
-    """Show the news: the sentence on top, up to two points more, what is usual, and open incidents beside."""
+    """Show the news: lead, up to two more points, usual ranges, and open incidents."""
     if answer is None or not answer.numbers:
         return Shown(empty=_nothing(ask, answer))
-    if ask.view.where and not any(one.value for one in by_metric(answer).values()):
+    if ask.view.where and not any(number.value for number in by_metric(answer).values()):
         return _no_rows(ask)
-    points = [_point(ask, one) for one in answer.points]
+    points = [_point(ask, point) for point in answer.points]
     columns = [Column("what", "What"), Column("value", "Value", "row"), Column("low", "Usual from", "row"),
                Column("high", "to", "row"), Column("verdict", "Verdict")]  # fmt: skip
     rows = [
-        {"what": title_of(one.metric), "value": one.value, **plain(one.usual), "unit": one.unit, "verdict": one.verdict}
-        for one in answer.numbers if one.dimension is None
+        {"what": title_of(n.metric), "value": n.value, **plain(n.usual), "unit": n.unit, "verdict": n.verdict}
+        for n in answer.numbers if n.dimension is None
     ]  # fmt: skip
     data = {
         "when": _when(ask, answer), "points": points, "lead": answer.lead, "rest": answer.rest,
@@ -82,7 +82,7 @@ def shown(ask: Ask, answer: NewsAnswer | None) -> Shown:
 
 
 def _no_rows(ask: Ask) -> Shown:
-    """Say which filters have no rows in these days, and offer the way back from each."""
+    """Show which filters have no rows in these days, with links to remove each."""
     view = ask.view
     ways = [
         (f"{FILTERS[name]}: {ask.label(name, value)}", ask.link(view=view.without(name, value)))
@@ -92,8 +92,8 @@ def _no_rows(ask: Ask) -> Shown:
         f"{FILTERS[name].lower()} {' or '.join(ask.label(name, value) for value in values)}"
         for name, values in view.where.items()
     )
-    said = f"Nothing of {what} in these days"
-    return Shown("no_rows", {"said": said, "ways": ways}, summary=said)
+    text = f"Nothing of {what} in these days"
+    return Shown("no_rows", {"said": text, "ways": ways}, summary=text)
 
 
 def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:
@@ -104,32 +104,32 @@ def _nothing(ask: Ask, answer: NewsAnswer | None) -> str:
     return "These days have not begun."
 
 
-def _point(ask: Ask, one: NewsPoint) -> dict[str, Any]:
-    """Return a point with its head cut around its value, and the way to its rows."""
-    value = near(one.value, one.unit)
-    start, _, rest = one.head.rpartition(value)
+def _point(ask: Ask, point: NewsPoint) -> dict[str, Any]:
+    """Return a point with its head split around the value, and the link to its rows."""
+    value = near(point.value, point.unit)
+    start, _, rest = point.head.rpartition(value)
     where = {
-        name: values[0] for name, values in one.where.items() if tuple(values) != tuple(ask.view.where.get(name, ()))
+        name: values[0] for name, values in point.where.items() if tuple(values) != tuple(ask.view.where.get(name, ()))
     }
-    things = f"{one.n:,} {one.things}" if one.things and one.n else "Its rows"
+    things = f"{point.n:,} {point.things}" if point.things and point.n else "Its rows"
     return {
-        "start": start, "value": value, "end": rest, "change": one.change, "because": one.because,
-        "usual": (one.in_words or "").partition(";")[0], "way": one.way or "", "things": things,
-        "rows": ask.explained(one.metric, where=where),
+        "start": start, "value": value, "end": rest, "change": point.change, "because": point.because,
+        "usual": (point.in_words or "").partition(";")[0], "way": point.way or "", "things": things,
+        "rows": ask.explained(point.metric, where=where),
     }  # fmt: skip
 
 
 def _when(ask: Ask, answer: NewsAnswer) -> str:
-    """Say at what moment this is so, of which days, and against which."""
+    """Return moment, days and compared days in words."""
     now = ask.now.astimezone(ask.tenant.tz)
     days = PRESETS[ask.view.range].lower() if ask.view.range in PRESETS else ask.view.title
-    said = f"{now:%A} {now.day} {now:%B}, {now:%H:%M} · {days}"
+    words = f"{now:%A} {now.day} {now:%B}, {now:%H:%M} · {days}"
     if answer.before is None:
-        return said
+        return words
     first, last = (datetime.fromisoformat(text) for text in answer.before)
     against = _span(first, last - timedelta(microseconds=1))
     same = f" ({COMPARED[ask.view.compare].lower()})" if ask.view.compare not in ("previous", "none") else ""
-    return f"{said} against {against}{same}"
+    return f"{words} against {against}{same}"
 
 
 def _span(first: datetime, last: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Overview: the news with their cause, the numbers beside what is usual, where they come from, and when it is busy."""
+"""Overview: the news with causes, numbers beside their usual range, channels and rooms, and busy hours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEAM = (
     "messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_15min", "csat", "ratings",
 )  # fmt: skip
 FEW_A_DAY = 10
-"""Things a day below which a share is drawn by week: of a few things it jumps."""
+"""Fewest things a day to draw a share by day; with fewer it jumps and is drawn by week."""
 SLACK = "slack"
 SLACK_CARDS = ("messages", "conversations_started", "waiting_conversations", "first_response_ms.p50", "active_contacts")
 SLACK_ROOMS = ("messages", "conversations_started", "first_response_ms.p50", "first_response_ms.within_1d")
@@ -36,29 +36,29 @@ SLACK_TITLES: Mapping[str, str] = {
     "first_response_ms.within_1d": "Replied within a day",
     "active_contacts": "Members who wrote",
 }
-"""What the numbers are called of a tenant who has Slack alone: there a conversation is a thread."""
+"""Titles for a tenant with Slack only: there a conversation is a thread."""
 HEAT_DAYS = 366
-"""Days that the heatmap shows at most, the last with messages: older habits say little of when people write now."""
+"""Most days of the heatmap, up to the last with messages: older habits say little about the present."""
 LEVELS = 5
 
 
 def _is_slack(ask: Ask) -> bool:
-    """Whether all messages of these days came by Slack."""
+    """Whether all messages of these days are from Slack."""
 
     def only() -> bool:
-        found = ask.query(["messages"], by=["channel"])
-        return {row["channel"] for row in found.rows if row["messages"]} == {SLACK}
+        answer = ask.query(["messages"], by=["channel"])
+        return {row["channel"] for row in answer.rows if row["messages"]} == {SLACK}
 
     return ask.once("slack", only)
 
 
 def _found(ask: Ask) -> NewsAnswer | None:
-    """Return the news of these days, with the course of whatever a card may show."""
+    """Return the news of these days, with the course of all cards."""
     return news.found(ask, [ask.timed(name) for name in (*(SLACK_CARDS if _is_slack(ask) else CARDS), SLOWEST)])
 
 
 def _metrics(ask: Ask) -> list[str]:
-    """Return the metrics of the cards; where the news are about the slowest first responses, these take the median's place."""
+    """Return the metrics of the cards; if the slowest first responses are in the news, they replace the median."""
     swap = {FIRST: SLOWEST} if news.leading(_found(ask), [ask.timed(SLOWEST)]) else {}
     return [ask.timed(swap.get(name, name)) for name in (SLACK_CARDS if _is_slack(ask) else CARDS)]
 
@@ -68,10 +68,10 @@ def _titles(ask: Ask) -> Mapping[str, str]:
 
 
 def _chosen(ask: Ask) -> str:
-    """Return the metric that the address chooses, else the one that leads the news, else the first."""
+    """Return the metric of the address, else the leading one of the news, else the first."""
     metrics = _metrics(ask)
-    asked = ask.timed(ask.param("metric"))
-    return asked if asked in metrics else news.leading(_found(ask), metrics) or metrics[0]
+    metric = ask.timed(ask.param("metric"))
+    return metric if metric in metrics else news.leading(_found(ask), metrics) or metrics[0]
 
 
 def _beside(ask: Ask) -> dict[str, NewsNumber]:
@@ -118,8 +118,7 @@ def _unanswered(ask: Ask) -> Shown:
 
 
 def _heat_days(ask: Ask) -> tuple[date, date]:
-    """Return the days that the heatmap shows, `[first, after)`: all, or of more than it can show a year up to
-    the last month with messages."""
+    """Return the days of the heatmap, `[first, after)`: all, or if too many a year up to the last month with messages."""
     first, after = ask.view.first, ask.view.after
     if (after - first).days > HEAT_DAYS:
         months = ask.query(["messages_received"], grain="month").rows
@@ -135,24 +134,24 @@ def _heat(ask: Ask) -> Shown:
     answer = ask.query(["messages_received"], grain="hour", span=span)
     if answer.unfiltered:
         return Shown(empty="Messages are not known by that filter.")
-    found: dict[tuple[int, int], int] = {}
+    counts: dict[tuple[int, int], int] = {}
     for row in answer.rows:
-        if row["messages_received"] is not None:  # an hour that is not known is none of those that are added up
+        if row["messages_received"] is not None:  # an unknown hour is left out of the sum
             at = datetime.fromisoformat(row["window"])
-            found[at.weekday(), at.hour] = found.get((at.weekday(), at.hour), 0) + row["messages_received"]
-    top = max(found.values(), default=0)
+            counts[at.weekday(), at.hour] = counts.get((at.weekday(), at.hour), 0) + row["messages_received"]
+    top = max(counts.values(), default=0)
     if not top:
         return Shown(empty=NOTHING_HERE)
     rows: list[tuple[str, list[int]]] = [
-        (day, [found.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
+        (day, [counts.get((number, hour), 0) for hour in range(24)]) for number, day in enumerate(WEEKDAYS)
     ]
-    busiest = max(found, key=lambda key: found[key])
-    said = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {found[busiest]} messages received."
+    busiest = max(counts, key=lambda key: counts[key])
+    summary = f"Busiest: {WEEKDAYS[busiest[0]]} at {busiest[1]}:00 with {counts[busiest]} messages received."
     columns = [Column("day", "Day"), *(Column(str(hour), f"{hour}:00", "count") for hour in range(24))]
     table = Table(columns, [{"day": day, **{str(hour): n for hour, n in enumerate(hours)}} for day, hours in rows])
     whole = span == (ask.view.first, ask.view.after)
     note = "" if whole else f"From {span[0]} to before {span[1]}: a year up to the last month with messages."
-    return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, said, note)
+    return Shown("heat", {"rows": rows, "step": top / LEVELS}, table, summary, note)
 
 
 PAGE = Page(

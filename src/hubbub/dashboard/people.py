@@ -1,4 +1,4 @@
-"""The person at a page: a session's cookie, or a shared link in the address; and what keeps others from acting in their name."""
+"""The person at a page: by session cookie, or shared link in the address; and protection against forged forms."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hubbub.errors import BadRequestError, ForbiddenError, NotFoundError, TooLar
 
 COOKIE = "hubbub_session"
 MOST_FORM = 64 << 10
-"""Bytes of a form."""
+"""Most bytes of a form."""
 
 
 def person_of(request: Request, access: Access) -> Person:
-    """Return who a request's cookie says. Raises UnauthenticatedError."""
+    """Return the person of a request's cookie. Raises UnauthenticatedError."""
     token = request.cookies.get(COOKIE, "")
     if not token:
         raise UnauthenticatedError("you are not signed in")
@@ -27,20 +27,20 @@ def person_of(request: Request, access: Access) -> Person:
 
 
 def guest_of(token: str, access: Access) -> Person:
-    """Return who follows a shared link: a viewer of its tenant, held to its view. Raises NotFoundError."""
+    """Return the guest of a shared link: a viewer of its tenant, limited to its view. Raises NotFoundError."""
     link = access.shared(token)
     only = link.page if link.alone else ""
     return Person(Role.VIEWER, link.tenant, link.label, share=token, locked=link.view, only=only)
 
 
 def may_see(person: Person, tenant: str) -> None:
-    """Raise NotFoundError, as for a tenant that is not known, unless the tenant is this person's."""
+    """Raise NotFoundError, as for an unknown tenant, unless the tenant is this person's."""
     if person.tenant not in (None, tenant):
         raise NotFoundError(f"there is no tenant {tenant[:80]!r}")
 
 
 def with_session(response: Response, token: str, request: Request) -> Response:
-    """Give a response the cookie of a session: not for scripts, not for other sites' forms, over TLS only where there is TLS."""
+    """Add the session cookie to a response: HttpOnly, SameSite, and Secure over TLS."""
     response.set_cookie(
         COOKIE,
         token,
@@ -70,7 +70,7 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def same_origin(request: Request) -> None:
-    """Raise ForbiddenError unless a request that changes something comes from our own pages."""
+    """Raise ForbiddenError unless a form was posted from a page of this server."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
     ours = request.headers.get("host", "")

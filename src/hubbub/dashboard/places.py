@@ -17,16 +17,16 @@ from hubbub.model.question import NONE
 from hubbub.news.answer import NewsNumber
 
 MOST = 40
-"""Rows that are shown; the table behind has all."""
+"""Rows shown at first; the table has all."""
 FEW = 20
-"""Things below which a share or duration is grey: it says little."""
+"""Fewest things behind a share or duration that is not grey."""
 Pair = tuple[str | None, str | None]
 
 
 def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone: str = "") -> Shown:
-    """Show metrics by channel and room, those with most of the first metric first.
+    """Show metrics by channel and room, sorted by the first metric.
 
-    `alone` is a channel that is all there is: then its rooms stand without it.
+    `alone`: the only channel; its rooms are shown without it.
     """
     rank = metrics[0]
     by_channel = ask.query(metrics, by=["channel"], compare=ask.view.compared)
@@ -47,12 +47,12 @@ def places(ask: Ask, metrics: Sequence[str], titles: Mapping[str, str], *, alone
     ]  # fmt: skip
     links = [_links(ask, row, known) for row in rows]
     called = labels(ask, "channel_id", [row["room"] for row in rows if row["room"]])
-    said = f"{len(rows)} rows; most {title_of(rank).lower()}: " + ", ".join(
+    summary = f"{len(rows)} rows; most {title_of(rank).lower()}: " + ", ".join(
         f"{called.get(str(row['room']), row['room'] or row['channel'])} {row['values'][rank] or 0:,}"
         for row in rows[:3]
     )
     note = f"{len(rows) - MOST} more in the table below" if len(rows) > MOST else ""
-    return Shown("places", {"most": MOST, "rank": rank}, Table(columns, shown, links), said, note)
+    return Shown("places", {"most": MOST, "rank": rank}, Table(columns, shown, links), summary, note)
 
 
 def _has_rooms(name: str) -> bool:
@@ -62,24 +62,24 @@ def _has_rooms(name: str) -> bool:
 def _rows(
     by_channel: Found, by_room: Found, rank: str, known: Sequence[str], in_rooms: Sequence[str], alone: str
 ) -> list[dict[str, Any]]:
-    """Return a row for each channel, with those of its rooms below it; of one room alone the two are one."""
+    """Return a row for each channel, followed by its rooms; a channel with one room is one row."""
     rooms: dict[str | None, list[Mapping[str, Any]]] = {}
     for row in by_room.rows:
         if row["channel_id"] is not None and any(row[name] for name in in_rooms):
             rooms.setdefault(row["channel"], []).append(row)
-    found: list[dict[str, Any]] = []
-    for row in sorted(by_channel.rows, key=lambda one: -(one[rank] or 0)):
+    result: list[dict[str, Any]] = []
+    for row in sorted(by_channel.rows, key=lambda item: -(item[rank] or 0)):
         if not any(row[name] for name in known):
             continue
-        mine = sorted(rooms.get(row["channel"], []), key=lambda one: -(one[rank] or 0))
-        one_room = len(mine) == 1 and mine[0][rank] == row[rank]
-        room = mine[0]["channel_id"] if one_room else None
-        if row["channel"] != alone or not mine:
-            found.append(_row(row, known, row["channel"], room, level=0))
+        own = sorted(rooms.get(row["channel"], []), key=lambda item: -(item[rank] or 0))
+        one_room = len(own) == 1 and own[0][rank] == row[rank]
+        room = own[0]["channel_id"] if one_room else None
+        if row["channel"] != alone or not own:
+            result.append(_row(row, known, row["channel"], room, level=0))
         if not one_room or row["channel"] == alone:
             level = 2 if row["channel"] == alone else 1
-            found += [_row(one, in_rooms, one["channel"], one["channel_id"], level) for one in mine]
-    return found
+            result += [_row(room_row, in_rooms, room_row["channel"], room_row["channel_id"], level) for room_row in own]
+    return result
 
 
 def _row(
@@ -98,17 +98,17 @@ def _shown(
     noise: Mapping[tuple[str, str | None, str | None], NewsNumber],
     share: float,
 ) -> dict[str, Any]:
-    """Return a row as it is drawn: a change that is within the noise of its row is not shown, one beyond has its color."""
+    """Return a row for display: a change within its noise is hidden, one beyond has a color."""
     dimension, value = ("channel_id", row["room"]) if row["level"] or row["room"] else ("channel", row["channel"])
     few = {name: unit_of(name) != Unit.COUNT and (row["n"].get(name) or 0) < FEW for name in known}
     changes = {}
     for name in known:
-        one = noise.get((name, dimension, value))
-        if one is None and not row["level"]:
-            one = noise.get((name, "channel", row["channel"]))
-        way = way_beyond(one) if one is not None and name in row["values"] and not few[name] else ""
-        said = change_of(name, row["compare"].get(name, {}), unit_of(name))["change"]
-        changes[name] = {"change": said if way else "", "way": way}
+        beside = noise.get((name, dimension, value))
+        if beside is None and not row["level"]:
+            beside = noise.get((name, "channel", row["channel"]))
+        way = way_beyond(beside) if beside is not None and name in row["values"] and not few[name] else ""
+        text = change_of(name, row["compare"].get(name, {}), unit_of(name))["change"]
+        changes[name] = {"change": text if way else "", "way": way}
     return {
         "channel": row["channel"], "room": row["room"], "level": row["level"], "bar": share_bar(share), "changes": changes,
         "few": few, **{name: row["values"].get(name) for name in known}, "has": list(row["values"]),

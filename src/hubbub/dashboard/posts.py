@@ -1,4 +1,4 @@
-"""Posts: what people did about those of these days, which ones most, and how many follow."""
+"""Posts: reactions to those of these days, the most engaging ones, and followers."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def _over_time(ask: Ask) -> Shown:
         by_window.setdefault(row["window"], {})[row["name"]] = row[OBSERVED]
     rows = [
         {
-            "window": window, "at": moment(window), **{name: found.get(name) for name in COUNTERS},
-            **{f"{name}_shown": shown(found.get(name), "count") for name in COUNTERS},
+            "window": window, "at": moment(window), **{name: counts.get(name) for name in COUNTERS},
+            **{f"{name}_shown": shown(counts.get(name), "count") for name in COUNTERS},
         }
-        for window, found in by_window.items()
+        for window, counts in by_window.items()
     ]  # fmt: skip
     columns = [Column("window", "From", "moment"), *(Column(name, title, "count") for name, title in COUNTERS.items())]
     spec = charts.over_time(rows, list(COUNTERS.items()), "count", mark="bar", stacked=True)
-    totals = {name: sum(found.get(name) or 0 for found in by_window.values()) for name in COUNTERS}
-    said = ", ".join(f"{shown(totals[name], 'count')} {title.lower()}" for name, title in COUNTERS.items())
+    totals = {name: sum(counts.get(name) or 0 for counts in by_window.values()) for name in COUNTERS}
+    summary = ", ".join(f"{shown(totals[name], 'count')} {title.lower()}" for name, title in COUNTERS.items())
     data = {"spec": spec, "title": "", "before": False, "usual": False}
-    return Shown("chart", data, Table(columns, rows), f"About posts of these days: {said}", LAST)
+    return Shown("chart", data, Table(columns, rows), f"About posts of these days: {summary}", LAST)
 
 
 def _top(ask: Ask) -> Shown:
@@ -52,24 +52,24 @@ def _top(ask: Ask) -> Shown:
     if answer.unfiltered:
         return filter_first(OBSERVED, answer)
     start, end = _span(ask)
-    found = posts(ask.engine.queries, ask.tenant, start, end, ask.view.where, TOP)
-    if not found:
+    top = posts(ask.engine.queries, ask.tenant, start, end, ask.view.where, TOP)
+    if not top:
         return Shown(empty=NO_POSTS)
     rows = [
         {
-            "message_id": one.message_id, "account_id": one.account_id, "channel": one.channel,
-            "published_at": one.published_at.astimezone(ask.tenant.tz).isoformat(timespec="seconds"),
-            "engagement": one.engagement, **one.counters,
+            "message_id": post.message_id, "account_id": post.account_id, "channel": post.channel,
+            "published_at": post.published_at.astimezone(ask.tenant.tz).isoformat(timespec="seconds"),
+            "engagement": post.engagement, **post.counters,
         }
-        for one in found
+        for post in top
     ]  # fmt: skip
     columns = [
         Column("message_id", "Post"), Column("published_at", "Published", "moment"), Column("account_id", "Account"),
         Column("channel", "Channel"), Column("engagement", "Together", "count"),
         *(Column(name, title, "count") for name, title in COUNTERS.items()),
     ]  # fmt: skip
-    said = f"{len(rows)} posts that most was done about; the first has {shown(found[0].engagement, 'count')}"
-    return Shown("table", {}, Table(columns, rows), said)
+    summary = f"{len(rows)} posts that most was done about; the first has {shown(top[0].engagement, 'count')}"
+    return Shown("table", {}, Table(columns, rows), summary)
 
 
 def _levels(ask: Ask) -> Shown:
@@ -77,32 +77,33 @@ def _levels(ask: Ask) -> Shown:
     if answer.unfiltered:
         return filter_first(OBSERVED, answer)
     start, end = _span(ask)
-    found = levels(ask.engine.queries, ask.tenant, start, end, ask.view.where)[:MOST_LINES]
-    if not found:
+    lines = levels(ask.engine.queries, ask.tenant, start, end, ask.view.where)[:MOST_LINES]
+    if not lines:
         return Shown(empty=NO_LEVELS)
-    series = [(f"level_{number}", _title(ask, one)) for number, one in enumerate(found)]
+    series = [(f"level_{number}", _title(ask, level)) for number, level in enumerate(lines)]
     rows = []
     for window in windows(start, min(end, ask.now), Grain(ask.grain), ask.tenant.tz):
         text = window.start.astimezone(ask.tenant.tz).isoformat()
         row: dict[str, str | float | None] = {"window": text, "at": moment(text)}
-        for (name, _), one in zip(series, found, strict=True):
-            inside = [value for at, value in one.observed if window.start <= at < window.end]
+        for (name, _), level in zip(series, lines, strict=True):
+            inside = [value for at, value in level.observed if window.start <= at < window.end]
             row |= {
                 name: inside[-1] if inside else None,
                 f"{name}_shown": shown(inside[-1] if inside else None, "count"),
             }
         rows.append(row)
     columns = [Column("window", "From", "moment"), *(Column(name, title, "count") for name, title in series)]
-    said = "; ".join(
-        f"{title}: {shown(one.observed[-1][1], 'count')} at last" for (_, title), one in zip(series, found, strict=True)
+    summary = "; ".join(
+        f"{title}: {shown(level.observed[-1][1], 'count')} at last"
+        for (_, title), level in zip(series, lines, strict=True)
     )
     data = {"spec": charts.over_time(rows, series, "count"), "title": "", "before": False, "usual": False}
-    return Shown("chart", data, Table(columns, rows), said)
+    return Shown("chart", data, Table(columns, rows), summary)
 
 
-def _title(ask: Ask, one: Level) -> str:
-    account = ask.label("account_id", one.account_id) if one.account_id is not None else ""
-    return f"{LEVELS[one.name]}{f' of {account}' if account else ''}"
+def _title(ask: Ask, level: Level) -> str:
+    account = ask.label("account_id", level.account_id) if level.account_id is not None else ""
+    return f"{LEVELS[level.name]}{f' of {account}' if account else ''}"
 
 
 def _span(ask: Ask) -> tuple[datetime, datetime]:

@@ -1,4 +1,4 @@
-"""Services that send by themselves: the address to give each, what to do there, and whether anything has arrived."""
+"""Services that send webhooks: the address to give each, the steps there, and whether anything has arrived."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ CONNECT = Act(
     "connect", "Connect", title="Connect a service",
     fields=(
         Field("tenant", "Tenant", required=True), Field("name", "Name for people"),
-        Field("provider", "Service", "select", options={one.name: one.title for one in PROVIDERS.values()}, required=True),
+        Field("provider", "Service", "select", options={p.name: p.title for p in PROVIDERS.values()}, required=True),
         Field("secrets", "Secrets", "password", hint="app_secret=… verify_token=…"),
         Field("settings", "Settings", hint="bot_id=123 keep_text_days=30"),
     ),
 )  # fmt: skip
-"""Connects an account: its service's steps stand in the list then, and secrets that were made for it are shown this once."""
+"""Connects an account: the list then has the steps at the service, and new secrets are shown once."""
 
 
 def receiving(ask: Ask) -> Shown:
-    """Show each integration that receives, with the steps of those that still wait for their first body."""
+    """Show each receiving integration, with the steps until its first body arrives."""
     tenant = asked(ask, "tenant")
-    found = ask.engine.integrations.setups(tenant, asked(ask, "receiving"), PAGE_SIZE)
-    rows = [{**plain(one), "to_do": _to_do(one)} for one in found.rows]
+    page = ask.engine.integrations.setups(tenant, asked(ask, "receiving"), PAGE_SIZE)
+    rows = [{**plain(setup), "to_do": _to_do(setup)} for setup in page.rows]
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("title", "Service"), Column("state", "State", "state"),
         Column("received_at", "Newest body (UTC)", "utc"), Column("address", "Address to give", "long"),
         Column("to_do", "What to do", "long"),
     ]  # fmt: skip
     return data_table(
-        ask, columns, rows, following=found.next, cursor="receiving", forms=[CONNECT],
+        ask, columns, rows, following=page.next, cursor="receiving", forms=[CONNECT],
         nothing="No service sends by itself: hubbub integrations add says how.",
     )  # fmt: skip
 
@@ -45,8 +45,8 @@ def connect(ask: Ask, form: Form) -> Done:
         form.get("tenant", ""), form.get("provider", ""), name=form.get("name", ""),
         settings=_pairs("settings", form.get("settings", "")), secrets=_pairs("secrets", form.get("secrets", "")),
     )  # fmt: skip
-    made = " ".join(f"{name}={secret}" for name, secret in made_for(row).items())
-    return Done(f"{row.name} is connected. What to do at the service stands in its row.", secret=made)
+    secrets = " ".join(f"{name}={secret}" for name, secret in made_for(row).items())
+    return Done(f"{row.name} is connected. What to do at the service stands in its row.", secret=secrets)
 
 
 def _pairs(title: str, text: str) -> dict[str, str]:
@@ -58,11 +58,11 @@ def _pairs(title: str, text: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _to_do(one: SetupView) -> str:
-    """Return what a person has to do until the state is received."""
-    if one.state == "refused":
-        return one.reason
-    if one.state == "received":
+def _to_do(setup: SetupView) -> str:
+    """Return what to do until a body is received."""
+    if setup.state == "refused":
+        return setup.reason
+    if setup.state == "received":
         return ""
-    numbered = " ".join(f"{number}. {step}" for number, step in enumerate(one.steps, 1))
-    return f"{numbered} It needs: {', '.join(one.scopes)}." if one.scopes else numbered
+    numbered = " ".join(f"{number}. {step}" for number, step in enumerate(setup.steps, 1))
+    return f"{numbered} It needs: {', '.join(setup.scopes)}." if setup.scopes else numbered

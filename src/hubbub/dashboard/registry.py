@@ -1,4 +1,4 @@
-"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `numbers.py`."""
+"""All pages, in the order of the navigation. A new page is a file with a `PAGE`, and a name here or in `shareable.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates, static files and the headers of every page: strict CSP, no caching of what is somebody's, no framing."""
+"""Templates, static files and the headers of every page: strict CSP, no caching of private pages, no framing."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 KEYS = {"today": "d", "7d": "w", "28d": "m"}
-"""Ranges that a key chooses."""
+"""Ranges with a key."""
 
 _FOLDER = files("hubbub.dashboard") / "static"
 
 
 @dataclass(frozen=True)
 class Static:
-    """A file as it is sent: its bytes, the same compressed, and its type."""
+    """A static file: bytes, compressed bytes, and media type."""
 
     body: bytes
     packed: bytes
@@ -54,12 +54,12 @@ def _static(name: str, body: bytes) -> Static:
 
 @cache
 def statics() -> Mapping[str, Static]:
-    """Return our own files by the name in their address: what is in them is part of it, so they are kept for ever."""
-    found = {}
-    for file in sorted(_FOLDER.iterdir(), key=lambda one: one.name):
+    """Return the static files by address; it has a hash of the content, so browsers cache them for ever."""
+    files = {}
+    for file in sorted(_FOLDER.iterdir(), key=lambda path: path.name):
         body = file.read_bytes()
-        found[_address(file.name, body)] = _static(file.name, body)
-    return found
+        files[_address(file.name, body)] = _static(file.name, body)
+    return files
 
 
 def _address(name: str, body: bytes) -> str:
@@ -69,16 +69,16 @@ def _address(name: str, body: bytes) -> str:
 
 @cache
 def static_url(name: str) -> str:
-    """Return the address of one of our files. Modules import one another by the names that `importmap` gives."""
+    """Return the address of a static file. Modules import each other by the names of the import map."""
     if name == VEGA:
         return f"/static/{VEGA}"
     return f"/static/{_address(name, (_FOLDER / name).read_bytes())}"
 
 
 def static_response(name: str, request: Request, vega_folder: Any) -> Response | None:
-    """Return a file, compressed for who reads that; None when there is none of this name."""
+    """Return a file, compressed if the client accepts it; None for an unknown name."""
     packs = "gzip" in request.headers.get("accept-encoding", "")
-    kept = {
+    headers = {
         "Cache-Control": "public, max-age=31536000, immutable",
         "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
@@ -86,11 +86,11 @@ def static_response(name: str, request: Request, vega_folder: Any) -> Response |
     if name == VEGA:
         packed = vega(vega_folder)
         body = packed if packs else gzip.decompress(packed)
-        return Response(body, media_type="text/javascript; charset=utf-8", headers=kept | _packed(packs))
-    found = statics().get(name)
-    if found is None:
+        return Response(body, media_type="text/javascript; charset=utf-8", headers=headers | _packed(packs))
+    file = statics().get(name)
+    if file is None:
         return None
-    return Response(found.packed if packs else found.body, media_type=found.media_type, headers=kept | _packed(packs))
+    return Response(file.packed if packs else file.body, media_type=file.media_type, headers=headers | _packed(packs))
 
 
 def _packed(packs: bool) -> dict[str, str]:
@@ -99,18 +99,18 @@ def _packed(packs: bool) -> dict[str, str]:
 
 @cache
 def environment() -> Environment:
-    """Return the templates: everything that is put into them is escaped."""
-    made = Environment(
+    """Return the templates; all values are escaped."""
+    templates = Environment(
         loader=PackageLoader("hubbub.dashboard"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
-    made.filters |= {"shown": _shown, "moment": moment, "plain": plain}
-    made.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
-    return made
+    templates.filters |= {"shown": _shown, "moment": moment, "plain": plain}
+    templates.globals |= {"static": lambda name: at(static_url(name)), "at": at, "vega": VEGA, "keys": KEYS}
+    return templates
 
 
 def _shown(value: Any, unit: str) -> str:
-    """Write a value for people: like a report does, with moments to the minute (`utc`: of a column whose title says so)."""
+    """Write a value for people as reports do, with moments to the minute (`utc`: the column's title says UTC)."""
     if unit == "moment":
         return moment(str(value)) if value else "–"
     if unit == "utc":
@@ -124,5 +124,5 @@ def text(template: str, **data: Any) -> str:
 
 
 def page(template: str, status: int = 200, **data: Any) -> Response:
-    """Answer with a filled template under the headers of all pages."""
+    """Return a filled template with the headers of all pages."""
     return Response(text(template, **data), status, media_type="text/html; charset=utf-8", headers=dict(HEADERS))

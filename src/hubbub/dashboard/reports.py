@@ -1,4 +1,4 @@
-"""Reports: have one made, see how far it is, look at it, take it home; what is kept, newest first."""
+"""Reports: make one, see its progress, open or save it; stored ones, newest first."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ def _make(ask: Ask) -> Shown:
 
 
 def _under_way(ask: Ask) -> Shown:
-    found = [row for state in UNDER_WAY for row in ask.engine.jobs.of(QUEUE, state, ask.tenant.id, MOST).rows]
-    found.sort(key=lambda row: str(row.created_at), reverse=True)
+    jobs = [row for state in UNDER_WAY for row in ask.engine.jobs.of(QUEUE, state, ask.tenant.id, MOST).rows]
+    jobs.sort(key=lambda row: str(row.created_at), reverse=True)
     columns = [
         Column("report", "Report"), Column("state", "State", "state"), Column("progress", "Done, %", "count"),
         Column("created_at", "Asked for (UTC)", "utc"), Column("error", "What went wrong", "long"),
     ]  # fmt: skip
-    rows = [{**plain(row), "report": row.id.partition(":")[2] or row.id} for row in found]
+    rows = [{**plain(row), "report": row.id.partition(":")[2] or row.id} for row in jobs]
     return data_table(ask, columns, rows, nothing="No report is being made.")
 
 
 def _kept(ask: Ask) -> Shown:
-    found = ask.engine.reports.kept(ask.tenant.id, MOST, ask.param("cursor") or None)
+    page = ask.engine.reports.kept(ask.tenant.id, MOST, ask.param("cursor") or None)
     columns = [
         Column("days", "Days"), Column("kind", "Kind"), Column("made_at", "Made", "moment"),
         Column("changed_since", "Changed since", "count"), Column("shown", "Look"),
-        *(Column(name, name.upper()) for name in FORMATS if any(name in row.formats for row in found.rows)),
+        *(Column(name, name.upper()) for name in FORMATS if any(name in row.formats for row in page.rows)),
     ]  # fmt: skip
-    rows = [_row(row) for row in found.rows]
-    links = [_links(ask, row) for row in found.rows]
+    rows = [_row(row) for row in page.rows]
+    links = [_links(ask, row) for row in page.rows]
     deletes = ask.person.may(Role.ADMIN)
-    acts = [[Act("delete", "Delete", {"report": row.id}, danger=True)] for row in found.rows] if deletes else []
-    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=found.next)
+    acts = [[Act("delete", "Delete", {"report": row.id}, danger=True)] for row in page.rows] if deletes else []
+    return data_table(ask, columns, rows, links=links, acts=acts, nothing=NOTHING, following=page.next)
 
 
-def _row(one: Report) -> dict[str, Any]:
-    looks = "open" if "html" in one.formats else None
+def _row(report: Report) -> dict[str, Any]:
+    looks = "open" if "html" in report.formats else None
     return {
-        "days": f"{one.from_} to before {one.to}", "kind": _KINDS.get(one.kind, one.kind), "shown": looks,
-        "made_at": one.made_at.isoformat(), "changed_since": one.changed_since,
-        **{name: "save" if name in one.formats else None for name in FORMATS},
+        "days": f"{report.from_} to before {report.to}", "kind": _KINDS.get(report.kind, report.kind), "shown": looks,
+        "made_at": report.made_at.isoformat(), "changed_since": report.changed_since,
+        **{name: "save" if name in report.formats else None for name in FORMATS},
     }  # fmt: skip
 
 
-def _links(ask: Ask, one: Report) -> dict[str, str]:
-    file = f"{ask.base}/files/reports/{one.id}"
-    links = {name: f"{file}?format={name}" for name in one.formats}
-    return links | ({"shown": f"{file}?shown=1"} if "html" in one.formats else {})
+def _links(ask: Ask, report: Report) -> dict[str, str]:
+    file = f"{ask.base}/files/reports/{report.id}"
+    links = {name: f"{file}?format={name}" for name in report.formats}
+    return links | ({"shown": f"{file}?shown=1"} if "html" in report.formats else {})
 
 
 def _do_make(ask: Ask, form: Form) -> Done:

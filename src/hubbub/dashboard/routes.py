@@ -1,7 +1,7 @@
-"""The addresses of all pages: a page, one widget of it, a widget's CSV, and what its forms post; signing in and out.
+"""The addresses of all pages: a page, a widget of it, a widget's CSV, and its forms; signing in and out.
 
-`/t/<tenant>/<page>` for who signed in, `/s/<token>/<page>` for who follows a shared link, `/operate/<page>` for operators. They are
-plain functions: they work in threads, and one slow page holds up nobody else's.
+`/t/<tenant>/<page>` for signed-in people, `/s/<token>/<page>` for guests of a shared link, `/operate/<page>` for operators.
+Handlers are plain functions: they run in threads, so a slow page delays no other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ routes = APIRouter(include_in_schema=False)
 
 @dataclass
 class House:
-    """What all pages share: the engine, and which tenants are known to have events."""
+    """State of all pages: the engine, and the tenants known to have events."""
 
     engine: Engine
     refresh_seconds: float
@@ -50,7 +50,7 @@ class House:
         self._lock = threading.Lock()
 
     def has_events(self, tenant: Tenant) -> bool:
-        """Say whether a tenant has any event."""
+        """Whether a tenant has any event."""
         if tenant.no not in self._known:
             if first_event(self.engine, tenant) is None:
                 return False
@@ -60,13 +60,13 @@ class House:
 
 
 def house_of(request: Request) -> House:
-    """Return what the pages of this application share."""
-    found: House = request.app.state.house
-    return found
+    """Return the shared state of the application's pages."""
+    house: House = request.app.state.house
+    return house
 
 
 def guarded(handler: Callable[..., Response]) -> Callable[..., Response]:
-    """Answer errors with a page: who is not signed in is led there, and comes back."""
+    """Turn errors into pages; a person who is not signed in goes to the sign-in page and back."""
 
     @wraps(handler)
     def answered(request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -91,11 +91,11 @@ def _error(error: HubbubError) -> Response:
     )
 
 
-# --- who and where
+# --- person and tenant
 
 
 def of_tenant(request: Request, tenant: str) -> tuple[Person, Tenant]:
-    """Return who asks, and the tenant, if it is one of theirs. Raises UnauthenticatedError, NotFoundError."""
+    """Return the person, and the tenant if it is theirs. Raises UnauthenticatedError, NotFoundError."""
     engine = house_of(request).engine
     person = people.person_of(request, engine.access_store)
     people.may_see(person, tenant)
@@ -136,7 +136,7 @@ def _asked(request: Request, person: Person, tenant: Tenant | None, page: Page, 
 
 
 def _ended(engine: Engine, tenant: Tenant, view: View) -> date | None:
-    """Return the last day with data where it lies before a view's days."""
+    """Return the last day with data if it lies before a view's days, else None."""
     last = last_event(engine, tenant)
     day = day_of(last.replace(tzinfo=UTC), tenant.tz) if last else None
     return day if day and day < view.first else None
@@ -146,11 +146,11 @@ _NOBODY = Tenant(0, "", "UTC")
 
 
 def _held(view: View, locked: View) -> View:
-    """Return a view as a shared link allows it: its days, and of its filters what the address says, but nothing beyond."""
+    """Limit a view to a shared link: its days, and filters within those of the link."""
     held = frozenset(locked.where) | {"range"}
     where = dict(view.where)
     for name, values in locked.where.items():
-        where[name] = tuple(one for one in where.get(name, ()) if one in values) or values
+        where[name] = tuple(value for value in where.get(name, ()) if value in values) or values
     return replace(
         locked,
         where=where,
@@ -180,20 +180,24 @@ def _show(
     done: Done | None = None,
     refused: Refused | None = None,
 ) -> Response:
-    """Show a page, also as the answer to a form: what it did, or the form again as it was typed, with what was wrong."""
+    """Show a page, also after a form: with its result, or with the refused form and the error."""
     ask = _asked(request, person, tenant, page, refused)
     if tenant is not None and page.header and not house_of(request).has_events(tenant):
         return render.page("first.html", **_frame(request, ask, page), tenant_id=tenant.id)
-    lazy = refused is None  # else the form can be in any part
-    parts = [(one, "" if one.lazy and lazy else _part(ask, one)) for one in page.widgets if person.may(one.role)]
-    if ask.refused is not None:  # no form shows it
+    lazy = refused is None  # any widget may have the refused form
+    parts = [
+        (widget, "" if widget.lazy and lazy else _part(ask, widget))
+        for widget in page.widgets
+        if person.may(widget.role)
+    ]
+    if ask.refused is not None:  # no widget shows the form
         done = Done(ask.refused.error.message, failed=True)
     posted, status = bool(done or refused), refused.error.status if refused else 200
     return render.page("page.html", status, **_frame(request, ask, page), parts=parts, done=done, posted=posted)
 
 
 def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
-    """Return what the page around the widgets shows."""
+    """Return the data of the page around the widgets."""
     person, house = ask.person, house_of(request)
     return {
         "ask": ask, "page": page, "person": person, "view": ask.view,
@@ -207,7 +211,7 @@ def _frame(request: Request, ask: Ask, page: Page) -> dict[str, Any]:
 
 
 def _part(ask: Ask, widget: Widget) -> str:
-    """Return a widget as HTML; an error of its own stays in it."""
+    """Return a widget as HTML; its error stays inside it."""
     ask.kept_from, ask.gaps, ask.lost = "", [], []
     try:
         shown = widget.answer(ask)
@@ -215,7 +219,7 @@ def _part(ask: Ask, widget: Widget) -> str:
         return render.text("parts/error.html", message=error.message, widget=widget, ask=ask)
     except Exception as error:
         log.error("a widget failed", page=ask.page, widget=widget.name, error=type(error).__name__, exc_info=True)
-        return render.text("parts/error.html", message="This part could not be worked out.", widget=widget, ask=ask)
+        return render.text("parts/error.html", message="This part could not be computed.", widget=widget, ask=ask)
     return _drawn(ask, widget, shown)
 
 
@@ -230,7 +234,7 @@ def _drawn(ask: Ask, widget: Widget, shown: Shown) -> str:
 
 def _widget(request: Request, person: Person, tenant: Tenant | None, page: Page, name: str) -> Response:
     stem, _, ending = name.partition(".")
-    widget = next((one for one in page.widgets if one.name == stem and person.may(one.role)), None)
+    widget = next((other for other in page.widgets if other.name == stem and person.may(other.role)), None)
     if widget is None or ending not in ("", "csv"):
         raise NotFoundError("there is no such part of this page")
     ask = _asked(request, person, tenant, page)
@@ -263,7 +267,7 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
         done = page.actions[action](ask, fields)
     except HubbubError as error:
         return _show(request, person, tenant, page, refused=Refused(action, fields, error))
-    if done.secret.startswith("/"):  # the page that posted this was ours: its origin is how people reach the server
+    if done.secret.startswith("/"):  # the form was on our page: its origin is the public address
         done = replace(done, secret=request.headers.get("origin", str(request.base_url).rstrip("/")) + at(done.secret))
     log.info("a page's form was posted", page=page.name, action=action, by=person.label or person.role.name.lower())
     return _show(request, person, tenant, page, done) if not done.to else RedirectResponse(done.to, 303)
@@ -272,22 +276,22 @@ def _act(request: Request, person: Person, tenant: Tenant | None, page: Page, ac
 @routes.get("/t/{tenant}/arrived")
 @guarded
 def arrived(request: Request, tenant: str) -> Response:
-    """Say whether a tenant has any event by now."""
-    _, one = of_tenant(request, tenant)
-    return JSONResponse({"arrived": house_of(request).has_events(one)}, headers=dict(render.HEADERS))
+    """Return whether a tenant has any event yet."""
+    _, tenant_ = of_tenant(request, tenant)
+    return JSONResponse({"arrived": house_of(request).has_events(tenant_)}, headers=dict(render.HEADERS))
 
 
 @routes.get("/t/{tenant}/values/{dimension}")
 @guarded
 def values(request: Request, tenant: str, dimension: str) -> Response:
-    """Name the values of a filter that occur in the view's days, the most frequent first."""
-    person, one = of_tenant(request, tenant)
+    """Return the values of a filter in the view's days, most frequent first."""
+    person, tenant_ = of_tenant(request, tenant)
     metric = {"staff_id": "responses", "topic": "classifications"}.get(dimension, "messages")
     if dimension not in FILTERS:
         raise NotFoundError("there is no such filter")
-    ask = _asked(request, person, one, NUMBERS[FIRST])
-    found = ask.query([metric], by=[dimension])
-    rows = sorted(found.rows, key=lambda row: -(row[metric] or 0))[:200]
+    ask = _asked(request, person, tenant_, NUMBERS[FIRST])
+    answer = ask.query([metric], by=[dimension])
+    rows = sorted(answer.rows, key=lambda row: -(row[metric] or 0))[:200]
     known = labels(ask, dimension, [row[dimension] for row in rows if row[dimension]])
     return JSONResponse({"values": list(known), "labels": list(known.values())}, headers=dict(render.HEADERS))
 
@@ -295,14 +299,14 @@ def values(request: Request, tenant: str, dimension: str) -> Response:
 @routes.get("/s/{token}")
 @guarded
 def guest_home(request: Request, token: str) -> Response:
-    """Lead who follows a shared link to the page that it was made on."""
+    """Redirect a guest of a shared link to its page."""
     link = house_of(request).engine.access_store.shared(token)
     return RedirectResponse(at(f"/s/{quote(token, safe='')}/{quote(link.page, safe='')}?{link.view}"), 303)
 
 
 @dataclass(frozen=True)
 class Area:
-    """Pages under one kind of address; `who` finds out who asks, and of which tenant (None: the whole installation)."""
+    """Pages under one kind of address; `who` returns person and tenant (None: the whole installation)."""
 
     path: str
     pages: Mapping[str, Page]
@@ -318,7 +322,7 @@ AREAS = (
 
 
 def _open(area: Area) -> None:
-    """Give an area its three routes: a page, a part of one (or its table as CSV), and what a form posts."""
+    """Add the three routes of an area: page, widget (or its table as CSV), and form."""
 
     def asked(request: Request) -> tuple[Request, Person, Tenant | None, Page]:
         person, tenant = area.who(request)
@@ -352,13 +356,13 @@ async def _posted(request: Request, act: Callable[..., Response]) -> Response:
     return await run_in_threadpool(act, request, form)
 
 
-# --- coming and going
+# --- signing in and out
 
 
 @routes.get("/")
 @guarded
 def home(request: Request) -> Response:
-    """Lead to the first page of the one tenant that somebody may see, or of the first one."""
+    """Redirect to the first page of the person's tenant, or of the first tenant."""
     engine = house_of(request).engine
     person = people.person_of(request, engine.access_store)
     tenants = engine.control.tenants()
@@ -371,14 +375,14 @@ def home(request: Request) -> Response:
 @routes.get("/sign-in")
 @guarded
 def sign_in_page(request: Request) -> Response:
-    """Say how to sign in; with a link's token, offer to: only the button uses it up, not a program that looks at the address."""
+    """Show how to sign in; with a link's token, a button that uses it up, so that link previews do not."""
     token, back = request.query_params.get("token", ""), request.query_params.get("next", "")
     return render.page("sign_in.html", token=token, back=_local(back))
 
 
 @routes.post("/sign-in")
 async def sign_in(request: Request) -> Response:
-    """Sign in by the token of a link."""
+    """Sign in with the token of a link."""
 
     @guarded
     def act(request: Request, form: Form) -> Response:
@@ -410,15 +414,15 @@ async def sign_out(request: Request) -> Response:
 
 
 def _local(path: str) -> str:
-    """Return an address of ours to go back to; anything else is the first page."""
+    """Return a local address to go back to; for any other the first page."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path else "/"
 
 
 @routes.get("/static/{name}")
 @guarded
 def static(request: Request, name: str) -> Response:
-    """Return a file of ours."""
-    found = render.static_response(name, request, house_of(request).engine.settings.data / "cache")
-    if found is None:
+    """Return a static file."""
+    response = render.static_response(name, request, house_of(request).engine.settings.data / "cache")
+    if response is None:
         raise NotFoundError("there is no such file")
-    return found
+    return response

@@ -1,6 +1,6 @@
-"""The code that draws charts in a browser: Vega-Lite as vl-convert packs it, made once per installation and version.
+"""The script that draws charts: Vega-Lite as bundled by vl-convert, made once per installation and version.
 
-It is made in a process of its own (the packer keeps 150 MB) and kept compressed in the data folder's `cache`.
+A separate process makes it (the bundler keeps 150 MB); it is stored compressed in the data folder's `cache`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _lock = threading.Lock()
 
 
 def vega(folder: Path) -> bytes:
-    """Return the script, compressed by gzip, out of the folder or made now (two seconds). Raises OSError."""
+    """Return the script, gzipped, from the folder or made now (two seconds). Raises OSError."""
     file = folder / f"{VEGA}.gz"
     with _lock:
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            made = subprocess.run([sys.executable, "-m", __name__], stdout=subprocess.PIPE, check=True).stdout
+            script = subprocess.run([sys.executable, "-m", __name__], stdout=subprocess.PIPE, check=True).stdout
             beside = file.with_suffix(".new")
-            beside.write_bytes(gzip.compress(made, 9, mtime=0))
+            beside.write_bytes(gzip.compress(script, 9, mtime=0))
             beside.replace(file)
         return file.read_bytes()
 

@@ -1,4 +1,4 @@
-"""Satisfaction: what people say when they are asked, how many answer, and about which channels and whom."""
+"""Satisfaction: ratings, response rate, by channel and staff."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NOT_RATED = "Nobody gave a rating in these days and filters."
 
 
 def _cards(ask: Ask) -> Shown:
-    """Show the numbers, with the NPS on its own scale where people were asked on that."""
-    asked = ask.query(["nps_answers"]).cell("nps_answers")["value"]
-    return cards(ask, [*CARDS, TRUE_NPS] if asked else CARDS, driving=_chosen(ask))
+    """Show the numbers, with the true NPS if surveys used its scale."""
+    nps_answers = ask.query(["nps_answers"]).cell("nps_answers")["value"]
+    return cards(ask, [*CARDS, TRUE_NPS] if nps_answers else CARDS, driving=_chosen(ask))
 
 
 def _chosen(ask: Ask) -> str:
@@ -41,9 +41,9 @@ def _ratings(ask: Ask) -> Shown:
     ]
     columns = [Column("rating", "Rating"), Column("n", "Ratings", "count"), Column("share", "Share", "share")]
     links = [{"n": ask.explained(name)} for name in RATINGS]
-    said = f"{whole:,} ratings: " + ", ".join(f"{row['n']:,} of {row['rating']}" for row in rows)
+    summary = f"{whole:,} ratings: " + ", ".join(f"{row['n']:,} of {row['rating']}" for row in rows)
     spec = charts.bars(rows, "rating", "n", "count", order=list(RATINGS.values()))
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary)
 
 
 def _by(ask: Ask, dimension: str) -> Shown:

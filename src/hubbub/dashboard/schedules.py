@@ -1,4 +1,4 @@
-"""Schedules: what starts by itself, in plain words; pause, resume, run now, run for dates that are past."""
+"""Schedules in plain words; pause, resume, run now, run for past dates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDINGS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
 
 
 def in_words(cron: str) -> str:
-    """Say when a cron line (UTC) is due; one that is not of the usual kinds is told as it is."""
+    """Return a cron line (UTC) in words; an unusual one as it is."""
     minute, hour, day, month, weekday = cron.split()
     if re.fullmatch(r"\*/\d+", minute) and (hour, day, month, weekday) == ("*", "*", "*", "*"):
         return f"every {minute[2:]} minutes"
@@ -34,14 +34,16 @@ def in_words(cron: str) -> str:
 
 
 def _schedules(ask: Ask) -> Shown:
-    found = ask.engine.schedules.of().rows
-    rows = [{**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in found]
+    schedules = ask.engine.schedules.of().rows
+    rows = [
+        {**plain(row), "when": in_words(row.cron), "state": "paused" if row.paused else "active"} for row in schedules
+    ]
     columns = [
         Column("name", "Schedule"), Column("doc", "What it does", "long"), Column("when", "When"),
         Column("state", "State", "state"), Column("next_run", "Next (UTC)", "utc"),
         Column("last_run", "Last (UTC)", "utc"), Column("queue", "Queue"),
     ]  # fmt: skip
-    names = {row.name: row.name for row in found}
+    names = {row.name: row.name for row in schedules}
     which = Field("schedule", "Schedule", "select", options=names)
     past = Act(
         "backfill", "Run for these days", title="Run for days that are past",
@@ -49,8 +51,8 @@ def _schedules(ask: Ask) -> Shown:
     )  # fmt: skip
     return data_table(
         ask, columns, rows,
-        links=[{"queue": those_jobs(queue=row.queue)} for row in found],
-        acts=[_acts(row.name, paused=row.paused) for row in found], forms=[past],
+        links=[{"queue": those_jobs(queue=row.queue)} for row in schedules],
+        acts=[_acts(row.name, paused=row.paused) for row in schedules], forms=[past],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The pages of numbers, in the order of the navigation: what a viewer sees, and what a link can share."""
+"""The pages of numbers, in the order of the navigation: for viewers and shared links."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ NUMBERS: dict[str, Page] = {
     )
 }  # fmt: skip
 FIRST = overview.PAGE.name
-"""The page that one sees first."""
+"""The first page."""

@@ -1,4 +1,4 @@
-"""Sources: what sends events and what is silent, what arrived and what was refused and why, and accounts that are fetched from."""
+"""Sources: senders and silent ones, deliveries and refusals with reasons, and connected accounts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hubbub.model.plain import plain
 
 PAGE_SIZE = 50
 LONGEST = 600
-"""Characters of a refused record that are shown."""
+"""Most characters of a refused record."""
 
 
 def _sources(ask: Ask) -> Shown:
     tenant = asked(ask, "tenant")
-    found = ask.engine.standing.sources(tenant, asked(ask, "cursor"), PAGE_SIZE)
-    rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in found.rows]
+    page = ask.engine.standing.sources(tenant, asked(ask, "cursor"), PAGE_SIZE)
+    rows = [{**plain(row), "silent": 1000 * row.silent_seconds, "late": 1000 * row.late_seconds} for row in page.rows]
     columns = [
         Column("tenant", "Tenant"), Column("source", "Source"), Column("last_event", "Newest event (UTC)", "utc"),
         Column("late", "Came after", "ms"), Column("last_received", "Last received (UTC)", "utc"),
@@ -27,7 +27,7 @@ def _sources(ask: Ask) -> Shown:
     ]  # fmt: skip
     return data_table(
         ask, columns, rows, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
-        links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=found.next,
+        links=[{"tenant": _of(ask, row["tenant"])} for row in rows], following=page.next,
         nothing="No event was ever received.", note="The longest silent first.",
     )  # fmt: skip
 
@@ -56,8 +56,8 @@ def _refused(ask: Ask) -> Shown:
 
 
 def _records(ask: Ask, tenant: str) -> Shown:
-    found = ask.engine.quarantine.of(tenant, PAGE_SIZE, asked(ask, "refused"))
-    rows = [{**plain(one), "raw": _cut(one.raw or "")} for one in found.rows]
+    page = ask.engine.quarantine.of(tenant, PAGE_SIZE, asked(ask, "refused"))
+    rows = [{**plain(record), "raw": _cut(record.raw or "")} for record in page.rows]
     columns = [
         Column("received_at", "Received (UTC)", "utc"), Column("origin", "Came by"), Column("code", "Reason"),
         Column("field", "Field"), Column("message", "What is wrong", "long"), Column("raw", "Record", "long"),
@@ -65,7 +65,7 @@ def _records(ask: Ask, tenant: str) -> Shown:
     every = Act("replay", "Try all again", {"tenant": tenant})
     return data_table(
         ask, columns, rows, acts=[[Act("replay", "Try again", {"tenant": tenant, "id": str(row["id"])})] for row in rows],
-        forms=[every] if rows else [], following=found.next, cursor="refused", nothing=f"Nothing of {tenant} is refused.",
+        forms=[every] if rows else [], following=page.next, cursor="refused", nothing=f"Nothing of {tenant} is refused.",
     )  # fmt: skip
 
 
@@ -75,8 +75,8 @@ def _cut(text: str) -> str:
 
 def _accounts(ask: Ask) -> Shown:
     tenant, state = asked(ask, "tenant"), asked(ask, "state", STATES)
-    found = ask.engine.integrations.of(tenant, state, asked(ask, "accounts"), PAGE_SIZE)
-    rows = found.rows
+    page = ask.engine.integrations.of(tenant, state, asked(ask, "accounts"), PAGE_SIZE)
+    rows = page.rows
     columns = [
         Column("name", "Account"), Column("tenant", "Tenant"), Column("provider", "Service"), Column("state", "State", "state"),
         Column("last_ok", "Last day fetched"), Column("reason", "Reason", "long"), Column("action", "What to do", "long"),
@@ -91,7 +91,7 @@ def _accounts(ask: Ask) -> Shown:
     return data_table(
         ask, columns, plain(rows), links=links, acts=[_acts(row.tenant, row.id, row.state) for row in rows],
         choices=[choice(ask, "state", "State", {state: state for state in STATES})],
-        following=found.next, cursor="accounts",
+        following=page.next, cursor="accounts",
         nothing="No account of a service is connected." if state is None else f"No account is {state}.",
     )  # fmt: skip
 
@@ -103,10 +103,10 @@ def _acts(tenant: str, id_: str, state: str) -> list[Act]:
 
 def _replay(ask: Ask, form: Form) -> Done:
     id_ = form.get("id", "")
-    found = ask.engine.quarantine.replay(form.get("tenant", ""), [int(id_)] if id_.isdecimal() else None)
-    refused = found.rejected
-    told = f"{found.accepted} taken now, {found.duplicates} known already, {len(refused)} refused again"
-    return Done(f"{told}: {refused[0].message}" if refused else f"{told}.", failed=bool(refused))
+    verdicts = ask.engine.quarantine.replay(form.get("tenant", ""), [int(id_)] if id_.isdecimal() else None)
+    refused = verdicts.rejected
+    text = f"{verdicts.accepted} taken now, {verdicts.duplicates} known already, {len(refused)} refused again"
+    return Done(f"{text}: {refused[0].message}" if refused else f"{text}.", failed=bool(refused))
 
 
 def _pause(ask: Ask, form: Form) -> Done:

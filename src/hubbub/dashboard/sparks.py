@@ -1,4 +1,4 @@
-"""Small drawings that come with the page itself, as SVG without a script: a sparkline, and the bar behind a name."""
+"""Small inline SVG drawings without a script: sparklines and bars."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Range = tuple[float | None, float | None]
 
 
 def sparkline(values: Sequence[float | int | None], open_at: int | None = None, usual: Sequence[Range] = ()) -> Markup:
-    """Draw values in their order; where one is missing the line is broken. The numbers stand beside it as text.
+    """Draw values in order; a missing one breaks the line. The numbers are beside it as text.
 
-    The way to the one that is not over yet (`open_at`) is dotted, and its end hollow. `usual` is the range behind each of them;
-    one that reaches far beyond all values is cut.
+    The line to the open window (`open_at`) is dotted with a hollow end. `usual`: the range behind each value, cut far beyond all
+    values.
     """
     known = [float(value) for value in values if value is not None]
     if len(known) < 2:
@@ -48,7 +48,7 @@ def sparkline(values: Sequence[float | int | None], open_at: int | None = None, 
 
 
 def _bounds(known: Sequence[float], usual: Sequence[Range]) -> tuple[float, float]:
-    """Return the least and greatest that is drawn: all values, and of the usual range at most half as much beyond them."""
+    """Return the least and greatest drawn value: all values, and the usual range up to half as far beyond."""
     low, high = min(known), max(known)
     room = (high - low or abs(high) or 1.0) / 2
     lows, highs = [a for a, _ in usual if a is not None], [b for _, b in usual if b is not None]
@@ -56,7 +56,7 @@ def _bounds(known: Sequence[float], usual: Sequence[Range]) -> tuple[float, floa
 
 
 def _wash(usual: Sequence[Range], low: float, high: float, at: Callable[[int, float], str]) -> str:
-    """Return the usual range as one surface for each stretch in which it is known."""
+    """Return the usual range as one area for each stretch where it is known."""
     pieces: list[list[tuple[int, float, float]]] = [[]]
     for number, (bottom, top) in enumerate(usual):
         if bottom is None or top is None:
@@ -73,7 +73,7 @@ def _wash(usual: Sequence[Range], low: float, high: float, at: Callable[[int, fl
 
 
 def middle_bar(share: float) -> Markup:
-    """Draw a bar from the middle of its cell: to the right what is more, to the left what is less, up to ±1."""
+    """Draw a bar from the middle of its cell: to the right for more, to the left for less, up to ±1."""
     width = 50 * min(abs(share), 1.0)
     left = 50 if share > 0 else 50 - width
     return Markup(
@@ -83,6 +83,6 @@ def middle_bar(share: float) -> Markup:
 
 
 def share_bar(share: float) -> Markup:
-    """Draw a bar as wide as a share of 1 of its cell."""
+    """Draw a bar over a share (0 to 1) of its cell's width."""
     width = f"{100 * min(max(share, 0.0), 1.0):.1f}%"
     return Markup(f'<svg class="bar" aria-hidden="true"><rect width="{width}" height="100%"/></svg>')

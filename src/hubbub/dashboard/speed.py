@@ -1,4 +1,4 @@
-"""Speed: how long people wait for the first answer, for any answer, and for the end; and how the waits are spread."""
+"""Speed: waits for the first response, for responses and for the resolution, and their distribution."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WAITS = ("first_response_ms", "response_ms", "resolution_ms")
 CARDS = tuple(f"{wait}.{statistic}" for statistic in ("p50", "p90") for wait in WAITS)
 BANDS = {"p50": "Half are faster", "p90": "90 % are faster", "p95": "95 % are faster"}
 STEPS = ("up to 1 min", "1 to 5 min", "5 to 15 min", "15 min to 1 h", "1 to 4 h", "4 h to 1 d", "over 1 d")
-"""What lies between the limits of `WITHIN`."""
+"""Ranges between the limits of `WITHIN`."""
 NO_HOURS = (
     "This tenant has no business hours yet, so no wait can be counted in them: choose all hours, or write hours down."
 )
 
 
 def _wait(ask: Ask) -> str:
-    """Return the wait that the page is about, as its view counts time."""
+    """Return the chosen wait, in the view's time."""
     return chosen(ask, CARDS).partition(".")[0]
 
 
@@ -63,12 +63,16 @@ def _spread(ask: Ask) -> Shown:
         Column("upto", "Up to here", "share"),
     ]  # fmt: skip
     links = [{"upto": ask.explained(name)} for name in (*limits, f"{wait}.count")]
-    said = f"{title_of(wait)}: {whole:,} waits; " + ", ".join(
+    summary = f"{title_of(wait)}: {whole:,} waits; " + ", ".join(
         f"{row['step']} {shown(row['share'], 'share')}" for row in rows
     )
     note = "A wait of exactly the limit is within it; percentiles are exact."
     return Shown(
-        "chart", {"spec": charts.bars(rows, "step", "n", "count", order=STEPS)}, Table(columns, rows, links), said, note
+        "chart",
+        {"spec": charts.bars(rows, "step", "n", "count", order=STEPS)},
+        Table(columns, rows, links),
+        summary,
+        note,
     )
 
 

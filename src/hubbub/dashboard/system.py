@@ -1,4 +1,4 @@
-"""System: what should be looked at and what to do about it, this process, and all settings without their secrets."""
+"""System: checks with advice, this process, and all settings without secrets."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ MIB = 1 << 20
 
 
 def _checks(ask: Ask) -> Shown:
-    found = ask.engine.doctoring.checks().rows
-    rows = [{**plain(row), "state": "ok" if row.ok else "look"} for row in found]
+    checks = ask.engine.doctoring.checks().rows
+    rows = [{**plain(row), "state": "ok" if row.ok else "look"} for row in checks]
     columns = [
         Column("check", "Check"), Column("state", "State", "state"), Column("found", "Found", "long"),
         Column("advice", "What to do", "long"),
     ]  # fmt: skip
-    if all(row.ok for row in found):
+    if all(row.ok for row in checks):
         columns.pop()
-    wanting = sum(not row.ok for row in found)
+    wanting = sum(not row.ok for row in checks)
     return data_table(
         ask, columns, rows, note=f"{wanting} of {len(rows)} need somebody." if wanting else "All is well."
     )
 
 
 def _process(ask: Ask) -> Shown:
-    found = ask.engine.standing.system()
-    process, folder = found.process, found.folder
+    answer = ask.engine.standing.system()
+    process, folder = answer.process, answer.folder
     return facts(
         ask,
         [
@@ -36,7 +36,7 @@ def _process(ask: Ask) -> Shown:
             Fact("Threads", process.threads, "count"), Fact("Process", str(process.id)),
             Fact("Data folder", folder.path), Fact("It takes", _mib(folder.bytes)),
             Fact("Free beside it", _mib(folder.free)),
-            *(Fact(name.capitalize(), version) for name, version in found.versions.items()),
+            *(Fact(name.capitalize(), version) for name, version in answer.versions.items()),
         ],
     )  # fmt: skip
 

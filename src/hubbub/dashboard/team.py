@@ -1,4 +1,4 @@
-"""Team: who does how much, then how fast and how well; who is there now."""
+"""Team: workload, speed and ratings by staff; who is online."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants and keys: who there is, with zone and retention; and of one, or of the installation, its keys, links and sessions."""
+"""Tenants with zone and retention; and keys, links and sessions of one tenant or of operators."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FOR_EVER = "for ever"
 
 def _tenants(ask: Ask) -> Shown:
     chosen = asked(ask, "tenant")
-    found = ask.engine.tenants.of(chosen, asked(ask, "cursor"), PAGE_SIZE)
+    page = ask.engine.tenants.of(chosen, asked(ask, "cursor"), PAGE_SIZE)
     rows = [
         {
-            **plain(one), **{grain: days if days is not None else FOR_EVER for grain, days in plain(one.retention).items()},
-            "tones": ", ".join(one.hotspot_tones) or None,
+            **plain(tenant), **{grain: days if days is not None else FOR_EVER for grain, days in plain(tenant.retention).items()},
+            "tones": ", ".join(tenant.hotspot_tones) or None,
         }
-        for one in found.rows
+        for tenant in page.rows
     ]  # fmt: skip
     columns = [
         Column("tenant", "Tenant"), Column("name", "Name", "long"), Column("zone", "Time zone"),
@@ -31,7 +31,7 @@ def _tenants(ask: Ask) -> Shown:
     links = [{"tenant": ask.link(tenant=row["tenant"], cursor=None, keys=None)} for row in rows]
     return data_table(
         ask, columns, rows, links=links, choices=[Field("tenant", "Tenant", value=ask.param("tenant"), hint="all")],
-        forms=[_change(rows[0]) if chosen else _ADD], following=found.next, nothing="There is no tenant yet.",
+        forms=[_change(rows[0]) if chosen else _ADD], following=page.next, nothing="There is no tenant yet.",
         note="For how many days texts, snapshots (hourly to monthly) and facts are kept.",
     )  # fmt: skip
 
@@ -46,13 +46,13 @@ _ADD = Act(
 
 
 def _change(row: dict[str, object]) -> Act:
-    kept = tuple(
+    retention = tuple(
         Field(grain, f"{title}, days kept", value=str(row[grain]), hint=FOR_EVER) for grain, title in GRAINS.items()
     )
     named = (Field("name", "Name", value=str(row["name"])), Field("zone", "Time zone", value=str(row["zone"])))
     tones = Field("tones", "Tones that hotspots count too", value=str(row["tones"] or ""), hint="negative, angry")
     return Act(
-        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *kept, tones), title=f"Change {row['tenant']}"
+        "change", "Change", {"tenant": str(row["tenant"])}, (*named, *retention, tones), title=f"Change {row['tenant']}"
     )
 
 
@@ -89,7 +89,7 @@ def _changed(ask: Ask, form: Form) -> Done:
 
 
 def _days(title: str, text: str) -> int | None:
-    """Read a number of days; nothing, or the words for it, is for ever."""
+    """Read a number of days; empty or the words for it: for ever (None)."""
     if text.strip() in ("", FOR_EVER):
         return None
     if not (text.strip().isascii() and text.strip().isdecimal()):

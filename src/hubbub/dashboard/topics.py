@@ -1,4 +1,4 @@
-"""Topics: what people write about and in what tone, what moved, where complaints gather and which messages they are."""
+"""Topics: what people write about and in what tone, changes, hotspots, and their messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hubbub.reports.formatting import moment, plain, shown
 
 METRIC = "classifications"
 MOST_SERIES, MOST_BARS = 7, 12
-"""Topics or tones, and bars, that a chart tells apart; its table has all."""
+"""Most topics or tones, and bars, of a chart; its table has all."""
 OTHERS = "all others"
 NO_TOPICS = "Nothing was classified in these days and filters. Topics come with events of the type topic.classified."
 TONES = ("positive", "neutral", "negative")
@@ -31,14 +31,14 @@ LONGEST_TEXT = 300
 
 def _share(ask: Ask) -> Shown:
     grain = ask.grain
-    found, whole = ask.query([METRIC], grain=grain, by=["topic"]), ask.query([METRIC], grain=grain)
-    if found.unfiltered:
-        return Shown(empty=_unknown("Topics", found))
+    answer, whole = ask.query([METRIC], grain=grain, by=["topic"]), ask.query([METRIC], grain=grain)
+    if answer.unfiltered:
+        return Shown(empty=_unknown("Topics", answer))
     counts: dict[str, Counter[str]] = {}
-    for row in found.rows:
+    for row in answer.rows:
         counts.setdefault(row["window"], Counter())[_name(row["topic"])] += (
             row[METRIC] or 0
-        )  # of a window that is not known no row says anything
+        )  # an unknown window has no counts
     most, others = _ranked(sum(counts.values(), Counter()))
     if not most:
         return Shown(empty=NO_TOPICS)
@@ -46,9 +46,9 @@ def _share(ask: Ask) -> Shown:
     series = [(f"s{number}", name) for number, name in enumerate(names)]
     rows = []
     for window in whole.rows:
-        mine = counts.get(window["window"], Counter())
+        by_topic = counts.get(window["window"], Counter())
         rows.append(
-            {"window": window["window"], "at": moment(window["window"])} | _counted(series, mine, window[METRIC])
+            {"window": window["window"], "at": moment(window["window"])} | _counted(series, by_topic, window[METRIC])
         )
     spans = windows_of(rows, ask)
     links = [
@@ -57,16 +57,16 @@ def _share(ask: Ask) -> Shown:
     ]
     spec = charts.shares(rows, "at", series, windows=True)
     columns = [Column("window", "From", "moment"), *(Column(key, name, "count") for key, name in series)]
-    said = "Share of classified messages over all days: " + _shares(series, rows)
-    return Shown("chart", {"spec": spec}, Table(columns, rows, links), said)
+    summary = "Share of classified messages over all days: " + _shares(series, rows)
+    return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary)
 
 
 def _tones(ask: Ask) -> Shown:
-    found = ask.query([METRIC], by=["topic", "sentiment"])
-    if found.unfiltered:
-        return Shown(empty=_unknown("Topics", found))
+    answer = ask.query([METRIC], by=["topic", "sentiment"])
+    if answer.unfiltered:
+        return Shown(empty=_unknown("Topics", answer))
     counts: dict[str, Counter[str]] = {}
-    for row in found.rows:
+    for row in answer.rows:
         if row[METRIC]:
             counts.setdefault(_name(row["topic"]), Counter())[_name(row["sentiment"])] += row[METRIC]
     if not counts:
@@ -100,8 +100,8 @@ def _tones(ask: Ask) -> Shown:
 
 
 def _topics(ask: Ask) -> Shown:
-    found = breakdown(ask, "topic", [METRIC, "topic_confidence"])
-    return Shown(empty=NO_TOPICS) if found.empty == NOTHING_HERE else found
+    table = breakdown(ask, "topic", [METRIC, "topic_confidence"])
+    return Shown(empty=NO_TOPICS) if table.empty == NOTHING_HERE else table
 
 
 def _name(value: str | None) -> str:
@@ -109,20 +109,20 @@ def _name(value: str | None) -> str:
 
 
 def _ranked(counts: Counter[str]) -> tuple[list[str], bool]:
-    """Return the names that a chart tells apart, the most frequent first, and whether there are others."""
+    """Return the names for a chart, most frequent first, and whether there are others."""
     ranked = sorted((name for name in counts if counts[name]), key=lambda name: (-counts[name], name))
-    others = len(ranked) > MOST_SERIES + 1  # one alone is told by its name
+    others = len(ranked) > MOST_SERIES + 1  # a single other is named
     return ranked[:MOST_SERIES] if others else ranked, others
 
 
 def _counted(series: Sequence[tuple[str, str]], counts: Mapping[str, int], whole: int | None) -> dict[str, Any]:
-    """Return a row's counts by series, and each as its tooltip says it; None where the row is not known."""
+    """Return a row's counts by series, and the tooltip texts; None where the row is unknown."""
     if whole is None:
         return {name: value for key, _ in series for name, value in ((key, None), (f"{key}_shown", "–"))}
     known = {key: counts.get(name, 0) for key, name in series if name != OTHERS}
     values = {key: known[key] if key in known else whole - sum(known.values()) for key, _ in series}
-    said = {f"{key}_shown": f"{n:,} of {whole:,} ({n / whole:.0%})" if whole else "0" for key, n in values.items()}
-    return values | said
+    texts = {f"{key}_shown": f"{n:,} of {whole:,} ({n / whole:.0%})" if whole else "0" for key, n in values.items()}
+    return values | texts
 
 
 def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -131,9 +131,9 @@ def _shares(series: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]
     return ", ".join(f"{plain(name)} {count / whole:.0%}" for name, count in counts.items())
 
 
-def _unknown(what: str, found: Found) -> str:
+def _unknown(what: str, answer: Found) -> str:
     return (
-        f"{what} are not known by {next(iter(found.unfiltered.values())).lower()}: take that filter away to see them."
+        f"{what} are not known by {next(iter(answer.unfiltered.values())).lower()}: take that filter away to see them."
     )
 
 
@@ -141,9 +141,9 @@ def _unknown(what: str, found: Found) -> str:
 
 
 def _unfilterable(ask: Ask) -> str:
-    """Say why an answer that knows no filter is not shown under one; empty when there is none."""
+    """Return why an answer without filters is not shown under one; empty without a filter."""
     names = [FILTERS[name].lower() for name in ask.view.where]
-    return f"This is worked out over everything, and not by {', '.join(names)}: take filters away." if names else ""
+    return f"This is computed over everything, and not by {', '.join(names)}: take filters away." if names else ""
 
 
 def _span(ask: Ask) -> tuple[str, str]:
@@ -171,14 +171,14 @@ def _movers(ask: Ask) -> Shown:
         }
         for row in rows
     ]
-    said = "Topics whose share changed most: " + ", ".join(
+    summary = "Topics whose share changed most: " + ", ".join(
         f"{plain(row['topic'])} {row['points']:+.1f} points" for row in rows
     )
     return Shown(
         "table",
         {},
         Table(columns, rows, links),
-        said,
+        summary,
         "Compared with the stretch just before: as many whole months, or days.",
     )
 
@@ -186,8 +186,8 @@ def _movers(ask: Ask) -> Shown:
 def _hotspots(ask: Ask) -> Shown:
     if why := _unfilterable(ask):
         return Shown(empty=why)
-    found = ask.kept(ask.engine.answers.hotspots, *_span(ask)).rows
-    if not found:
+    hotspots = ask.kept(ask.engine.answers.hotspots, *_span(ask)).rows
+    if not hotspots:
         return Shown(empty=NO_TOPICS)
     columns = [
         Column("channel_id", "Room"), Column("flagged_count", _flagged_as(ask).capitalize(), "count"),
@@ -196,7 +196,7 @@ def _hotspots(ask: Ask) -> Shown:
     ]  # fmt: skip
     rows = [
         {**plain_values(row), "verdict": "strong hotspot" if row.strong else "hotspot" if row.hotspot else None}
-        for row in found
+        for row in hotspots
     ]
     links = [
         {"hotspot_ratio": ask.explained("hotspot_ratio", where={"channel_id": row["channel_id"]})}
@@ -210,22 +210,22 @@ def _hotspots(ask: Ask) -> Shown:
     hot = sum(row["hotspot"] for row in rows)
     note = (
         f"A hotspot has {HOTSPOT_MIN} classified messages or more and a share above {HOTSPOT_RATIO:.0%}; a strong one's share lies "
-        f"above the tenant's own ({shown(found[0].tenant_ratio, 'share')}) even at its least (95 %). "
+        f"above the tenant's own ({shown(hotspots[0].tenant_ratio, 'share')}) even at its least (95 %). "
         f"{rule_text(ask.tenant.hotspot_tones)}"
     )
-    said = (
+    summary = (
         f"{hot} hotspots among {len(rows)} rooms; the worst is {plain(ask.label('channel_id', rows[0]['channel_id']))}"
     )
-    return Shown("table", {}, Table(columns, rows, links), said, note)
+    return Shown("table", {}, Table(columns, rows, links), summary, note)
 
 
 def _flagged_as(ask: Ask) -> str:
-    """Return what hotspots count, for people."""
+    """Return the kinds of messages that hotspots count, in words."""
     return ", ".join(("complaints", "escalations", *ask.tenant.hotspot_tones))
 
 
 def _where(ask: Ask) -> Mapping[str, Sequence[str]]:
-    """Return whose messages are shown: the filter's, of the room that was chosen; without either those of the worst room."""
+    """Return the filter of the messages: the view's and the chosen room, or without either the worst room."""
     if ask.param("room"):
         return {**ask.view.where, "channel_id": (ask.param("room"),)}
     if ask.view.where:
@@ -238,27 +238,27 @@ def _messages(ask: Ask) -> Shown:
     tz, cursor, where = ask.tenant.tz, ask.param("cursor") or None, _where(ask)
     span = local_midnight(ask.view.first, tz), local_midnight(ask.view.after, tz)
     try:
-        found = flagged(ask.engine.queries, ask.tenant, *span, where, cursor=cursor)
+        page = flagged(ask.engine.queries, ask.tenant, *span, where, cursor=cursor)
     except BadQuestionError as error:
         return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
-    if not found["rows"]:
+    if not page["rows"]:
         return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
     columns = [
         Column("time", "Time", "moment"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
         Column("id", "Event"),
     ]  # fmt: skip
-    rows = [{**row, "time": local(ask, row["time"]), "text": _text(row["text"])} for row in found["rows"]]
+    rows = [{**row, "time": local(ask, row["time"]), "text": _text(row["text"])} for row in page["rows"]]
     links = [
         {"id": raw_event(ask, row)}
         | ({"conversation_id": ask.link("conversation", id=row["conversation_id"])} if row["conversation_id"] else {})
         for row in rows
     ]
-    told = [column for column in columns if any(row[column.name] is not None for row in rows)]
-    following = f"{ask.link(cursor=found['next'])}#messages" if found["next"] else ""
+    filled = [column for column in columns if any(row[column.name] is not None for row in rows)]
+    following = f"{ask.link(cursor=page['next'])}#messages" if page["next"] else ""
     rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or ["all rooms"]
-    said = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
-    return Shown("rows", {"next": following, "total": None}, Table(told, rows, links), said)
+    summary = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
+    return Shown("rows", {"next": following, "total": None}, Table(filled, rows, links), summary)
 
 
 def _text(text: Any) -> str | None:
@@ -266,11 +266,11 @@ def _text(text: Any) -> str | None:
 
 
 def _escalations(ask: Ask) -> Shown:
-    found = breakdown(ask, "severity", ["escalation_alerts"])
+    table = breakdown(ask, "severity", ["escalation_alerts"])
     return (
         Shown(empty="No escalation alert was raised in these days and filters.")
-        if found.empty == NOTHING_HERE
-        else found
+        if table.empty == NOTHING_HERE
+        else table
     )
 
 

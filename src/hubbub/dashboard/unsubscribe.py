@@ -1,7 +1,7 @@
-"""Stopping a digest without signing in: the link out of a message says which one, and a key of this installation that it is ours.
+"""Stop a digest without signing in: the link in a message names it, signed with a key of this installation.
 
-A look at the page stops nothing, since mail programs look at links by themselves; its button does, and so does the one-click
-request of a mail program (RFC 8058), which posts to the same address.
+Opening the page stops nothing, since mail programs open links by themselves. Its button does, and so does the one-click request of
+a mail program (RFC 8058), which posts to the same address.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ routes = APIRouter(include_in_schema=False)
 
 @routes.get("/unsubscribe/{token}")
 async def look(request: Request, token: str) -> Response:
-    """Show what the link would stop, with a button that does."""
+    """Show the digest of the link, with a button to stop it."""
     return await run_in_threadpool(_answer, request.app.state.engine, token, stop=False)
 
 
 @routes.post("/unsubscribe/{token}")
 async def stop(request: Request, token: str) -> Response:
-    """Stop it."""
+    """Stop the digest of the link."""
     return await run_in_threadpool(_answer, request.app.state.engine, token, stop=True)
 
 
 def _answer(engine: Engine, token: str, *, stop: bool) -> Response:
     try:
-        found = engine.subscriptions.unsubscribe(token[:200], stop=stop)
+        digest = engine.subscriptions.unsubscribe(token[:200], stop=stop)
     except HubbubError as error:
         return render.page("error.html", error.status, title="No such digest", message=error.message)
-    return render.page("unsubscribe.html", kind=found.kind, stopped=found.state == "stopped")
+    return render.page("unsubscribe.html", kind=digest.kind, stopped=digest.state == "stopped")

@@ -1,7 +1,7 @@
-"""What a page's address says: which days, compared with what, of which channels, people or topics. All of its state is here.
+"""The state of a page, all in its address: days, comparison, and filters.
 
-A relative range (`range=28d`) follows the calendar; dates (`from`, `to`, `[from, to)`) stay. Every link on a page is a `View` said
-as a query string, so back, reload and a sent link show the same.
+A relative range (`range=28d`) follows the calendar; dates (`from`, `to`, `[from, to)`) stay. Every link on a page is a `View` as a
+query string, so back, reload and a sent link show the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PRESETS: dict[str, str] = {
     "year": "This year",
     "all": "All time",
 }
-"""Relative ranges by the name that an address has for them."""
+"""Relative ranges by their name in addresses."""
 
 COMPARED: dict[str, str] = {
     "previous": "Previous period",
@@ -45,17 +45,17 @@ FILTERS: dict[str, str] = {
     "staff_id": "Staff",
     "topic": "Topic",
 }
-"""Dimensions that a page can be filtered by, and their names for people."""
+"""Dimensions of filters, and their titles."""
 
 MOST_VALUES, LONGEST = 20, 512
-"""Values of one filter, and characters of one value: as many as an event's may have."""
+"""Most values of a filter, and most characters of a value, as in an event."""
 
 Params = Iterable[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows. `first` and `after` are local days, `[first, after)`; `rest` is what one page alone understands."""
+    """The state of a page. `first` and `after`: local days `[first, after)`; `rest`: the page's own parameters."""
 
     range: str
     first: date
@@ -66,23 +66,23 @@ class View:
     business: bool = False
     rest: Mapping[str, str] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
-    """Filters that a shared link holds fast; `range` among them holds the days."""
+    """Filters that a shared link fixes; `range` among them fixes the days."""
 
     @property
     def days(self) -> int:
-        """How many local days."""
+        """The number of local days."""
         return (self.after - self.first).days
 
     @property
     def grain(self) -> str:
-        """The grain of a chart over these days that is neither coarse nor crowded."""
+        """The grain of a chart over these days: neither coarse nor crowded."""
         if self.days <= 2:
             return "hour"
         return "day" if self.days <= 100 else "week" if self.days <= 730 else "month"
 
     @property
     def title(self) -> str:
-        """The days for people."""
+        """The days in words."""
         last = self.after - timedelta(days=1)
         if self.range in PRESETS:
             return PRESETS[self.range]
@@ -90,7 +90,7 @@ class View:
 
     @property
     def compared(self) -> str | None:
-        """The question's own word for what is compared with, or None."""
+        """The comparison as in a question, or None."""
         return None if self.compare == "none" or self.range == "all" else self.compare
 
     def query(self, **changes: str | None) -> str:
@@ -109,16 +109,16 @@ class View:
         return urlencode(pairs)
 
     def on(self, **changes: Any) -> View:
-        """Return the view with other values; paging of a page's own lists begins again."""
+        """Return the view with other values, and lists at their first page."""
         rest = {name: value for name, value in self.rest.items() if name not in ("cursor",)}
         return replace(self, **{"rest": rest, **changes})
 
     def fixed(self) -> View:
-        """Return the same days as dates, for a link that shows them tomorrow too."""
+        """Return the view with its days as dates, for a link that keeps them."""
         return replace(self, range="custom")
 
     def moved(self, periods: int) -> View:
-        """Return the view so many periods later: calendar months where a month is shown, else as many days."""
+        """Return the view moved by periods: calendar months for a month, else as many days."""
         if self.first.day == 1 and self.after.day == 1 and self.range != "today":
             months = (self.after.year - self.first.year) * 12 + self.after.month - self.first.month
             first, after = (_months(day, months * periods) for day in (self.first, self.after))
@@ -128,46 +128,46 @@ class View:
         return self.on(range="custom", first=first, after=after)
 
     def with_filter(self, name: str, value: str) -> View:
-        """Return the view filtered by one value more."""
+        """Return the view with one more filter value."""
         values = tuple(dict.fromkeys((*self.where.get(name, ()), value)))
         return self.on(where={**self.where, name: values})
 
     def without(self, name: str, value: str) -> View:
         """Return the view without one value of a filter."""
-        left = tuple(one for one in self.where.get(name, ()) if one != value)
+        left = tuple(other for other in self.where.get(name, ()) if other != value)
         where = {**self.where, name: left} if left else {k: v for k, v in self.where.items() if k != name}
         return self.on(where=where)
 
     def without_filters(self) -> View:
-        """Return the view of everything."""
+        """Return the view without filters."""
         return self.on(where={k: v for k, v in self.where.items() if k in self.locked}, bots=False)
 
 
 def chooses_days(params: Params) -> bool:
-    """Whether an address says which days it shows."""
+    """Whether an address chooses days."""
     return any(name in ("range", "from", "to") for name, _ in params)
 
 
 def last_days(view: View, last: date) -> View:
-    """Return the view of as many days up to a day."""
+    """Return the view of as many days, up to and including `last`."""
     after = last + timedelta(days=1)
     return view.on(range="custom", first=after - timedelta(days=view.days), after=after)
 
 
 def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | None = None) -> View:
     """Read an address. `oldest`: the local day of the tenant's first event, where "all" begins. Raises BadQuestionError."""
-    given: dict[str, list[str]] = {}
+    multi: dict[str, list[str]] = {}
     for name, value in params:
-        given.setdefault(name, []).append(value)
-    if any(len(values) > MOST_VALUES or len(v) > LONGEST for values in given.values() for v in values):
+        multi.setdefault(name, []).append(value)
+    if any(len(values) > MOST_VALUES or len(v) > LONGEST for values in multi.values() for v in values):
         raise BadQuestionError(
             f"a filter takes up to {MOST_VALUES} values of up to {LONGEST} characters; this address has more"
         )
-    one = {name: values[-1] for name, values in given.items() if name not in FILTERS}
-    where = {name: tuple(dict.fromkeys(given[name])) for name in FILTERS if name in given}
+    params_ = {name: values[-1] for name, values in multi.items() if name not in FILTERS}
+    where = {name: tuple(dict.fromkeys(multi[name])) for name in FILTERS if name in multi}
     today = day_of(now, tenant.tz)
-    start, end = one.pop("from", None), one.pop("to", None)
-    preset = one.pop("range", "28d")
+    start, end = params_.pop("from", None), params_.pop("to", None)
+    preset = params_.pop("range", "28d")
     if start is not None or end is not None:
         preset = "custom"
         first = parse_date(start or "")
@@ -178,11 +178,11 @@ def read_view(params: Params, tenant: Tenant, now: datetime, *, oldest: date | N
         raise BadQuestionError(f"range {preset[:40]!r} is not one of {', '.join(PRESETS)}")
     else:
         first, after = _preset(preset, today, oldest)
-    compare = one.pop("compare", "previous")
+    compare = params_.pop("compare", "previous")
     if compare not in COMPARED:
         raise BadQuestionError(f"compare {compare[:40]!r} is not one of {', '.join(COMPARED)}")
-    bots, business = one.pop("bots", "") == "1", one.pop("business", "") == "1"
-    return View(preset, first, after, compare, where, bots, business, one)
+    bots, business = params_.pop("bots", "") == "1", params_.pop("business", "") == "1"
+    return View(preset, first, after, compare, where, bots, business, params_)
 
 
 def _preset(name: str, today: date, oldest: date | None) -> tuple[date, date]:
@@ -203,7 +203,7 @@ def _preset(name: str, today: date, oldest: date | None) -> tuple[date, date]:
 
 
 def _months(day: date, months: int) -> date:
-    """Return the first of a month so many months later."""
+    """Return the first day of the month `months` later."""
     index = day.year * 12 + day.month - 1 + months
     return date(index // 12, index % 12 + 1, 1)
 

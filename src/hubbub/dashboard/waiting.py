@@ -1,4 +1,4 @@
-"""Who waits for a reply, of the conversations that began to wait in the view's days."""
+"""Conversations that began to wait for a reply in the view's days."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 8
 
 
 def unanswered(ask: Ask, what: str) -> Shown:
-    """Show conversations (called `what`) that wait at the end of the view's days, the longest first, with where they are."""
+    """Show conversations (titled `what`) that wait at the end of the view's days, longest first, with their places."""
     first, after = (local_midnight(day, ask.tenant.tz) for day in (ask.view.first, ask.view.after))
     where = {name: tuple(values) for name, values in ask.view.where.items()}
     if why := ask.unfiltered("oldest_waiting_ms"):
@@ -23,23 +23,23 @@ def unanswered(ask: Ask, what: str) -> Shown:
     if first >= ask.now:
         return Shown(empty="These days have not begun.")
     try:
-        found = members(
+        waiting = members(
             ask.engine.queries, ask.tenant, Question(("oldest_waiting_ms",), first, after, where=where), limit=MOST
         )
     except HubbubError as error:
         return Shown(empty=error.message)
     begun = first.replace(tzinfo=None).isoformat()
-    since = [one for one in found if one["since"] is not None and one["since"] >= begun]
-    older = len(found) - len(since)
-    also = f"{older}{'' if len(found) < MOST else ' or more'} have waited since before these days." if older else ""
+    since = [row for row in waiting if row["since"] is not None and row["since"] >= begun]
+    older = len(waiting) - len(since)
+    also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
         return Shown(empty=f"Nobody who wrote in these days waits for a reply. {also}".strip())
     end = min(after, ask.now).replace(tzinfo=None)
-    rows = [{**one, "waits": (end - datetime.fromisoformat(one["since"][:-1])).total_seconds() * 1000} for one in since]
+    rows = [{**row, "waits": (end - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in since]
     columns = [Column("id", what), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
-    if any(one.get("account_id") for one in rows):
+    if any(row.get("account_id") for row in rows):
         columns.append(Column("account_id", "Account"))
-    links = [{"id": ask.link("conversation", id=one["id"])} for one in rows] if ask.person.may(Role.ANALYST) else []
-    said = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
+    links = [{"id": ask.link("conversation", id=row["id"])} for row in rows] if ask.person.may(Role.ANALYST) else []
+    summary = f"{len(rows)} wait, the longest first" if len(rows) > 1 else "1 waits"
     note = f"{len(rows) - SHOWN} more; all are in the CSV. {also}" if len(rows) > SHOWN else also
-    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), said, note.strip())
+    return Shown("few", {"most": SHOWN}, Table(columns, rows, links), summary, note.strip())

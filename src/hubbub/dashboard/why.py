@@ -1,4 +1,4 @@
-"""Why: what moved the chosen number, by the parts of one dimension, each thing once, with bars from the middle."""
+"""Why: the causes of a change in the chosen number, by one dimension, with bars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hubbub.reports.formatting import near
 
 
 def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
-    """Show what moved a metric between the view's days and those it is compared with."""
+    """Show the causes of a metric's change between the view's days and the compared ones."""
     if ask.view.compared is None:
         nothing = "All time has nothing before it." if ask.view.range == "all" else "Choose a comparison."
         return Shown(empty=f"{nothing} What moved a number is a question of two periods: choose a comparison.")
@@ -35,29 +35,29 @@ def why(ask: Ask, metric: str, number: NewsNumber | None) -> Shown:
         return Shown(empty=error.message)
     if answer.difference is None:
         return Shown(empty="There is nothing to compare with.")
-    found, unit = causes(answer), unit_of(name)
-    said = _said(name, answer, unit)
+    moved, unit = causes(answer), unit_of(name)
+    summary = _said(name, answer, unit)
     if number is not None and number.verdict == "usual":
-        said = f"{said}, which is within its usual range"
-    if not found.rows:
-        return Shown(empty=f"{said}. {found.left_out}" if found.left_out else f"{said}.")
-    top = max(abs(row.contribution) for row in found.rows)
-    rows = [_row(ask, row, unit, top) for row in found.rows]
+        summary = f"{summary}, which is within its usual range"
+    if not moved.rows:
+        return Shown(empty=f"{summary}. {moved.left_out}" if moved.left_out else f"{summary}.")
+    top = max(abs(row.contribution) for row in moved.rows)
+    rows = [_row(ask, row, unit, top) for row in moved.rows]
     columns = [
-        Column("what", FILTERS.get(found.dimension, found.dimension).capitalize(), of=found.dimension),
+        Column("what", FILTERS.get(moved.dimension, moved.dimension).capitalize(), of=moved.dimension),
         Column("before", "Before", unit), Column("after", "Now", unit), Column("n", "n", "count"),
         Column("moved", "Moved it by", unit),
     ]  # fmt: skip
-    links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in found.rows]
-    data = {"said": said, "unit": unit, "left_out": found.left_out}
-    return Shown("why", data, Table(columns, rows, links), said)
+    links = [{"what": ask.link(view=ask.view.with_filter(row.dimension, row.value))} for row in moved.rows]
+    data = {"said": summary, "unit": unit, "left_out": moved.left_out}
+    return Shown("why", data, Table(columns, rows, links), summary)
 
 
 def _said(name: str, answer: Changes, unit: str) -> str:
     difference = answer.difference
-    there = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
+    moved = f"from {near(answer.before, unit)} to {near(answer.after, unit)}"
     return (
-        f"{title_of(name)} went {there}, {step(difference, unit)}"
+        f"{title_of(name)} went {moved}, {step(difference, unit)}"
         if difference
         else f"{title_of(name)} is the same as before"
     )
@@ -72,11 +72,11 @@ def _row(ask: Ask, row: Cause, unit: str, top: float) -> dict[str, Any]:
 
 
 def _signed(value: float, unit: str) -> str:
-    """Write a contribution in the unit of the change: points of shares, else the number's own."""
+    """Write a contribution in the unit of the change: points for shares, else the number's unit."""
     sign = "+" if value > 0 else "−"
     return f"{sign}{100 * abs(value):.1f}" if unit == Unit.SHARE else f"{sign}{near(abs(value), unit)}"
 
 
 def _whole(value: float | None, unit: str) -> float | int | None:
-    """Return a count as the whole number that it is; contributions come as fractions."""
+    """Return a count as a whole number; contributions are fractions."""
     return round(value) if value is not None and unit == Unit.COUNT and value == round(value) else value

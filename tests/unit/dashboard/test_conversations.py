@@ -69,7 +69,7 @@ def test_search_state_and_filters_are_in_the_address(talk: Visitor) -> None:
     assert "waits" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=waiting")
     assert "conversation?" not in talk.page(f"/t/acme/conversations/list?{VIEW}&state=resolved")
     assert "No conversation is resolved" in talk.see(f"/t/acme/conversations/list?{VIEW}&state=resolved")
-    assert "holds that text" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
+    assert "has that text" in talk.see(f"/t/acme/conversations/list?{VIEW}&find=nothing+like+it")
     assert "Nothing in these days" in talk.see(f"/t/acme/conversations/list?{VIEW}&channel=fax")
     assert talk.page(f"/t/acme/conversations/list?{VIEW}&find=bo").count("/conversation?") == 1
     form = talk.page(f"/t/acme/conversations?{VIEW}&find=bo&channel=web")

@@ -41,7 +41,7 @@ def test_filters_are_in_the_address(visitor: Visitor, query: str, shown: str, hi
     start(visitor, 3)
     visitor.engine.jobs.cancel("job-1")
     page = visitor.http.get(f"/operate/jobs/list?{query}").text
-    assert f"/operate/job?job={shown}" in page if shown else "No job is like this." in page
+    assert f"/operate/job?job={shown}" in page if shown else "No job matches." in page
     assert f"/operate/job?job={hidden}" not in page
 
 
