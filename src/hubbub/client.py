@@ -297,9 +297,7 @@ class Client:
                     return True
                 wait = retry_after(answer.headers.get("retry-after"), system_clock())
                 trouble = f"answer {answer.status_code}"
-            except (
-                Exception
-            ) as error:  # an unexpected error must not end the sender: later events would be lost silently
+            except Exception as error:  # an unexpected error must not end the sender and lose later events
                 trouble = f"{type(error).__name__}: {error}"
             self._warn_of_retry(trouble)
             if not self._pause(pause(attempt, wait, random.random())):
