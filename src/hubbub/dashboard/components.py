@@ -1,4 +1,4 @@
-"""What a page is made of: widgets that answer for themselves, and tables, which are also every chart's other view and its CSV."""
+"""The parts of a page: independent widgets, and tables, which are also the other view and the CSV of every chart."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class Role(IntEnum):
-    """What somebody may see and do; each may do what those before it may."""
+    """Rights of a person; each role includes those before it."""
 
     VIEWER = 1
     """Numbers of one tenant."""
     ANALYST = 2
-    """The rows behind them too: conversations, events, exports, reports."""
+    """Also the rows behind them: conversations, events, exports, reports."""
     ADMIN = 3
-    """A tenant's people, links, keys and sources too."""
+    """Also the tenant's access, keys and sources."""
     OPERATOR = 4
     """All tenants, and what runs."""
 
 
 class Group(StrEnum):
-    """Where the navigation names a page, in this order."""
+    """Groups of the navigation, in this order."""
 
     NOW = "Now"
     NUMBERS = "Numbers"
@@ -41,26 +41,26 @@ class Group(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: `unit` as in `reports.words.shown`, or `text`, `moment`, texts from outside alike.
+    """A column of a table: `unit` as in `reports.formatting.shown`, or `text`, `moment` (untrusted texts).
 
-    Of a table to work with (`forms.data_table`) also `utc`, `state`, and `long` for texts that need room.
+    In tables with actions (`forms.data_table`) also `utc`, `state`, and `long` for wide texts.
     """
 
     name: str
     title: str
     unit: str = "text"
     of: str = ""
-    """The dimension whose ids its cells are, where its name does not say so."""
+    """The dimension of its ids, if not its name."""
 
     @property
     def holds(self) -> str:
-        """The dimension whose values its cells are."""
+        """The dimension of its values."""
         return self.of or self.name
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by column name. `links` leads a cell to where its number comes from: `links[row number][column]`."""
+    """Rows by column name. `links`: addresses of cells, as `links[row number][column]`."""
 
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
@@ -69,9 +69,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a widget shows: a template of `templates/parts/` with its data, the same as a table, and a sentence for who hears it.
+    """The content of a widget: a template of `templates/parts/` with data, the same as a table, and a summary for screen readers.
 
-    `empty` says in place of all that why there is nothing, `note` beside it what a reader must know.
+    `empty`: why there is nothing to show, in place of the rest. `note`: a remark below.
     """
 
     part: str = "table"
@@ -84,9 +84,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Widget:
-    """A part of a page with an answer of its own, whose failure is its own too.
+    """A part of a page with its own answer and its own failure.
 
-    `lazy`: it comes after the page, which holds its place by `size` (a class of the style sheet: small, chart, tall, wide).
+    `lazy`: loaded after the page, which reserves its place by `size` (a class of the style sheet: small, chart, tall, wide).
     """
 
     name: str
@@ -98,15 +98,15 @@ class Widget:
     about: str = ""
     role: Role = Role.VIEWER
     still: bool = False
-    """Not asked for again while a page keeps itself fresh: what was typed into it would be gone."""
+    """Not refreshed with the page: typed input would be lost."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of an action: a sentence, and where to go on (the page itself when empty).
+    """The result of an action: a sentence, and the next address (empty: the same page).
 
-    `secret` is shown this once, and nowhere kept; one that begins with / as an address of this server. `failed`: nothing was
-    done, and the sentence says why.
+    `secret` is shown once and never stored; one that begins with / as an address of this server. `failed`: nothing was done, and
+    the sentence says why.
     """
 
     message: str
@@ -120,7 +120,7 @@ Form = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Refused:
-    """A form that was answered with an error, to be shown as it was typed, with what was wrong."""
+    """A refused form, to show again with the typed values and the error."""
 
     action: str
     form: Form
@@ -129,7 +129,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its widgets, and the actions that its forms post. `tenant` False: it is about the whole installation."""
+    """A page: widgets, and actions of its forms. `tenant` False: about the whole installation."""
 
     name: str
     title: str
@@ -137,15 +137,15 @@ class Page:
     role: Role = Role.VIEWER
     tenant: bool = True
     header: bool = True
-    """Whether days, filters and comparison are chosen on it."""
+    """Whether it has controls for days, filters and comparison."""
     dated: bool = True
-    """Whether it shows days; else the present, and only filters are chosen."""
+    """Whether it shows days; else the present, with filters only."""
     comes_from: bool = False
-    """Whether links to it say which page of numbers they stand on (`of`), and the number that was chosen there (`metric`)."""
+    """Whether links to it carry the page of numbers before (`of`) and its chosen number (`metric`)."""
     group: Group | None = None
-    """Where the navigation names it, under the drawing of its name in `icons.html`; None: other pages lead to it."""
+    """Its group in the navigation, with the icon of its name in `icons.html`; None: reached from other pages."""
     actions: Mapping[str, Callable[[Ask, Form], Done]] = field(default_factory=dict)
     acts: Role = Role.ADMIN
-    """Who may do what its forms post."""
+    """The role for its forms."""
     fresh_seconds: int = 0
-    """How often it asks again by itself; 0: only when it is opened."""
+    """Seconds between refreshes; 0: none."""

@@ -1,4 +1,4 @@
-"""The news as every face has them: moments in the tenant's zone, and what is not there is null."""
+"""The news as all faces return them: moments in the tenant's zone, null for missing values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hubbub.query.usual import Usual, UsualRow
 
 @dataclass(frozen=True, slots=True)
 class CourseRow:
-    """A window of a number, beside what is usual of it."""
+    """A window of a number, beside its usual range."""
 
     window: str
-    """When it begins, in the tenant's zone."""
+    """Start of the window, in the tenant's zone."""
     value: Value
     n: int | None
     state: str
@@ -31,7 +31,7 @@ class CourseRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewsNumber:
-    """A number beside what is usual of it."""
+    """A number beside its usual range."""
 
     metric: str
     dimension: str | None
@@ -44,18 +44,18 @@ class NewsNumber:
     previous: float | None
     usual: Usual
     verdict: str
-    """news, beyond (but of little), usual or unknown."""
+    """news, beyond (but little), usual or unknown."""
     way: str | None
     """better, worse, up or down; null: within its noise."""
     size: float
-    """How many times as far from the median as its noise reaches."""
+    """Distance from the median, in widths of its noise."""
     course: Sequence[CourseRow] | None = field(default=None, metadata=ABSENT)
-    """With a grain: its windows; else absent."""
+    """Its windows, with a grain; else absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewsCause:
-    """The part of a number that made most of its change."""
+    """The part of a number that explains most of its change."""
 
     dimension: str
     value: str
@@ -64,9 +64,9 @@ class NewsCause:
     n: int
     contribution: float
     share: float
-    """Of the difference."""
+    """Share of the difference."""
     same: str | None
-    """The value of another dimension that is the same rows."""
+    """A value of another dimension with the same rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,59 +75,60 @@ class NewsPoint(NewsNumber):
 
     head: str
     things: str
-    """What it goes over: ratings, conversations; empty: it counts."""
+    """What it counts or averages over: ratings, conversations; may be empty."""
     change: str
-    """Against the period before, or what is usual."""
+    """Difference from the period before, or from usual."""
     in_words: str | None
-    """What is usual, where `change` does not say so."""
+    """The usual range, where `change` does not have it."""
     because: str | None
     sentence: str
     cause: NewsCause | None
     where: Mapping[str, Sequence[str]]
-    """Filters under which its rows are found, as for /v1/explain."""
+    """Filters that find its rows, as for /v1/explain."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewsAnswer:
-    """What is unusual of some days."""
+    """The news of some days."""
 
     from_: str
     """RFC 3339, in the tenant's zone."""
     to: str
     """Where the days end, or now."""
     before: Sequence[str] | None
-    """The period compared with: from and to."""
+    """The compared period: from and to."""
     lead: str
-    """The sentence on top."""
+    """The first sentence."""
     rest: str
     """What is within its usual range, in words."""
     points: Sequence[NewsPoint]
-    """At most three, the worst first."""
+    """At most three, worst first."""
     numbers: Sequence[NewsNumber]
-    """Every number that was judged."""
+    """Every judged number."""
     freshness: Freshness
 
 
 def answer_of(news: News, tenant: Tenant) -> NewsAnswer:
-    """Return the news of a tenant as every face has them."""
+    """Return the news of a tenant in this form."""
     return NewsAnswer(
         news.start.astimezone(tenant.tz).isoformat(),
         news.end.astimezone(tenant.tz).isoformat(),
         [at.astimezone(tenant.tz).isoformat() for at in news.before] if news.before else None,
         news.lead,
         news.rest,
-        [_point(one) for one in news.points],
-        [NewsNumber(**_shared(one), course=_course(one.course, tenant)) for one in news.numbers],
+        [_point(point) for point in news.points],
+        [NewsNumber(**_shared(number), course=_course(number.course, tenant)) for number in news.numbers],
         news.freshness,
     )
 
 
-def _shared(one: Number) -> dict[str, Any]:
-    """Return what a number and a point have in common."""
+def _shared(number: Number) -> dict[str, Any]:
+    """Return the shared fields of a number and a point."""
     return {
-        "metric": one.metric, "dimension": one.dimension or None, "slice": one.slice or None, "unit": one.unit.value,
-        "value": one.cell.value, "n": one.cell.n, "state": one.cell.state, "previous": one.previous, "usual": one.usual,
-        "verdict": one.judged.verdict.value, "way": one.judged.way.value or None, "size": round(one.judged.size, 3),
+        "metric": number.metric, "dimension": number.dimension or None, "slice": number.slice or None, "unit": number.unit.value,
+        "value": number.cell.value, "n": number.cell.n, "state": number.cell.state, "previous": number.previous,
+        "usual": number.usual,
+        "verdict": number.judged.verdict.value, "way": number.judged.way.value or None, "size": round(number.judged.size, 3),
     }  # fmt: skip
 
 
@@ -141,21 +142,28 @@ def _course(rows: Sequence[UsualRow], tenant: Tenant) -> Sequence[CourseRow] | N
     ] or None  # fmt: skip
 
 
-def _point(one: Point) -> NewsPoint:
+def _point(point: Point) -> NewsPoint:
     return NewsPoint(
-        **_shared(one.number),
-        head=one.head,
-        things=one.things,
-        change=one.change,
-        in_words=one.usual or None,
-        because=one.because or None,
-        sentence=one.sentence,
-        cause=_cause(one.cause) if one.cause else None,
-        where=one.where,
+        **_shared(point.number),
+        head=point.head,
+        things=point.things,
+        change=point.change,
+        in_words=point.usual or None,
+        because=point.because or None,
+        sentence=point.sentence,
+        cause=_cause(point.cause) if point.cause else None,
+        where=point.where,
     )
 
 
-def _cause(one: Cause) -> NewsCause:
+def _cause(cause: Cause) -> NewsCause:
     return NewsCause(
-        one.dimension, one.value, one.before, one.after, one.n, one.contribution, one.share, one.same or None
+        cause.dimension,
+        cause.value,
+        cause.before,
+        cause.after,
+        cause.n,
+        cause.contribution,
+        cause.share,
+        cause.same or None,
     )
