@@ -51,6 +51,7 @@ from hubbub.services.backups import BackupService
 from hubbub.services.binding import bind
 from hubbub.services.calendar import CalendarService
 from hubbub.services.checked import checked
+from hubbub.services.conversations import ConversationService
 from hubbub.services.coverage import CoverageService
 from hubbub.services.deletion import DeletionService
 from hubbub.services.destinations import DestinationService
@@ -199,6 +200,7 @@ class Engine:
         self.keys = KeyService(control)
         self.calendar = CalendarService(control)
         self.names = NameService(clock, store, control, self.cached, self.erasure_store)
+        self.conversations = ConversationService(clock, control, self.queries)
         self.answers = AnswerService(control, self.queries, self.names)
         self.standing = StandingService(settings, clock, store, control, self.delivered)
         self.tenants = TenantService(settings, control, self.names)

@@ -28,6 +28,7 @@ from hubbub.api.based import Based
 from hubbub.api.body import Bounded
 from hubbub.api.calendar import router as calendar
 from hubbub.api.connection import Patient
+from hubbub.api.conversations import router as conversations
 from hubbub.api.coverage import router as coverage
 from hubbub.api.deliveries import Noted, keep_watch, keep_writing
 from hubbub.api.described import ABOUT, Described
@@ -142,7 +143,8 @@ class Observe:
 
 ROUTERS = (
     api, jobs_routes, integrations, hooks, reports, alerts, subscriptions, restatements, calendar, tenants, keys,
-    names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page, unsubscribe, pages, page_files,
+    conversations, names, erasing, coverage, labels, exports, open_routes, problems.problem_routes, api_page,
+    unsubscribe, pages, page_files,
 )  # fmt: skip
 """The routes of the API by subject, then the pages'."""
 

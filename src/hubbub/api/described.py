@@ -39,6 +39,7 @@ TAGS = {
     "changes": "What a difference is made of.",
     "usual": "What is usual of a number.",
     "news": "What is unusual, worst first, with causes.",
+    "conversations": "What stands behind the numbers.",
     "alerts": "What is watched.",
     "incidents": "What alerts found.",
     "restatements": "Closed numbers that changed later.",

@@ -138,10 +138,11 @@ def explain(
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
 ) -> Explanation:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
-    return engine.answers.explain(tenant, metric, start, end, _where(where), as_of=as_of, limit=limit, cursor=cursor)
+    return engine.answers.explain(tenant, metric, start, end, where_of(where), as_of=as_of, limit=limit, cursor=cursor)
 
 
-def _where(pairs: list[str] | None) -> dict[str, list[str]]:
+def where_of(pairs: list[str] | None) -> dict[str, list[str]]:
+    """Read filters like DIMENSION=VALUE; the same name twice means either value. Raises BadRequestError."""
     found: dict[str, list[str]] = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
@@ -176,7 +177,7 @@ async def changes(
         start,
         end,
         by or [],
-        _where(where),
+        where_of(where),
         compare,
         limit=limit,
     )
@@ -196,7 +197,7 @@ async def usual(
 ) -> Sent[UsualTable]:
     """Return each window's number, and median and spread of the same weekday (and hour) of the last eight settled weeks."""
     return await cached(
-        request, engine, engine.answers.usual, tenant, metric, start, end, grain, by or [], _where(where)
+        request, engine, engine.answers.usual, tenant, metric, start, end, grain, by or [], where_of(where)
     )
 
 
@@ -228,7 +229,7 @@ async def news(
 ) -> Sent[NewsAnswer]:
     """Return at most three numbers that lie beyond what is usual of them, the worst first, each with its cause; and all judged."""
     return await cached(
-        request, engine, engine.answers.news, tenant, start, end, metric or [], grain, by or [], _where(where), compare,
+        request, engine, engine.answers.news, tenant, start, end, metric or [], grain, by or [], where_of(where), compare,
         include_bots,
     )  # fmt: skip
 

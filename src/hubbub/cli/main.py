@@ -10,6 +10,7 @@ import typer
 from hubbub.cli import (
     alerts,
     answers,
+    conversations,
     coverage,
     erasing,
     importing,
@@ -56,6 +57,7 @@ for group in (
     importing,
     running,
     answers,
+    conversations,
     snapshots,
     reports,
     restatements,

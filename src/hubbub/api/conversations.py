@@ -1,0 +1,117 @@
+"""The routes of what stands behind the numbers: conversations, events, flagged messages, who is in a state, counts by the minute.
+
+What holds texts or whole events needs the scope `export`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from hubbub.api.auth import EngineOf, Reads
+from hubbub.api.exports import Exports
+from hubbub.api.routes import From, To, where_of
+from hubbub.api.work import Counted
+from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.services.conversations import (
+    Conversation,
+    ConversationEvent,
+    ConversationRow,
+    FlaggedMessage,
+    Members,
+    Minutes,
+    StoredEvent,
+)
+
+router = APIRouter(prefix="/v1/conversations", route_class=Counted)
+
+Where = Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")]
+Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")]
+Id = Annotated[str, Query(alias="id", max_length=1000, description="Id of the conversation, as in events.")]
+
+
+@router.get("", summary="Conversations, those that spoke last first")
+def conversations(
+    engine: EngineOf,
+    tenant: Reads,
+    start: From,
+    end: To,
+    where: Where = None,
+    text: Annotated[str, Query(max_length=200, description="Occurs in an id, a name or what an event says.")] = "",
+    state: Annotated[str, Query(max_length=20, description="open, waiting or resolved at the range's end.")] = "",
+    include_bots: Annotated[bool, Query(description="Those too in which only programs spoke.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[ConversationRow]:
+    """Return conversations with an event in a range, and their state at its end."""
+    return engine.conversations.of(
+        tenant, start, end, where_of(where), text, state, include_bots=include_bots, limit=limit, cursor=cursor
+    )
+
+
+@router.get("/detail", summary="One conversation as a whole")
+def conversation(engine: EngineOf, tenant: Reads, id_: Id) -> Conversation:
+    """Return who and what it is, its state now, and its episodes."""
+    return engine.conversations.get(tenant, id_)
+
+
+@router.get("/events", summary="The events of a conversation")
+def conversation_events(
+    engine: EngineOf, tenant: Exports, id_: Id, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ConversationEvent]:
+    """Return its events in their order, whole, and what waits replies ended."""
+    return engine.conversations.events(tenant, id_, limit=limit, cursor=cursor)
+
+
+@router.get("/event", summary="One event as it is stored")
+def event(
+    engine: EngineOf,
+    tenant: Exports,
+    source: Annotated[str, Query(max_length=1000, description="Its source.")],
+    id_: Annotated[str, Query(alias="id", max_length=1000, description="Its id.")],
+) -> StoredEvent:
+    """Return the event of a source and id."""
+    return engine.conversations.event(tenant, source, id_)
+
+
+@router.get("/flagged", summary="The messages behind hotspots")
+def flagged(
+    engine: EngineOf,
+    tenant: Exports,
+    start: From,
+    end: To,
+    where: Where = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[FlaggedMessage]:
+    """Return messages that were classified as complaints or escalations, newest first."""
+    return engine.conversations.flagged(tenant, start, end, where_of(where), limit=limit, cursor=cursor)
+
+
+@router.get("/members", summary="Who or what a metric of the present counts")
+def members(
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[str, Query(max_length=200, description="One metric of a state, like waiting_conversations.")],
+    where: Where = None,
+    at: Annotated[
+        str | None, Query(max_length=60, description="A past moment: date in the tenant's zone, or RFC 3339 time.")
+    ] = None,
+    limit: Limit = 50,
+) -> Members:
+    """Return ids, since when, and dimensions, those in the state longest first."""
+    return engine.conversations.members(tenant, metric, where_of(where), at=at, limit=limit)
+
+
+@router.get("/minutes", summary="Counts by the minute until now")
+def minutes(
+    engine: EngineOf,
+    tenant: Reads,
+    metric: Annotated[list[str], Query(description="Stored counts, like messages_received; may be repeated.")],
+    minutes: Annotated[int, Query(ge=1, le=1000, description="How many, until now.")] = 60,
+    where: Where = None,
+) -> Minutes:
+    """Return one row for each minute, the oldest first; a minute without events is 0."""
+    return engine.conversations.minutes(tenant, metric, minutes, where_of(where))

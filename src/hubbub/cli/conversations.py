@@ -1,0 +1,134 @@
+"""`hubbub conversations`: what stands behind the numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hubbub.cli.ask import show_answer
+from hubbub.cli.options import Data, From, Json, TenantName, To, Where, pairs
+
+group = typer.Typer(
+    help="What stands behind the numbers: conversations, events, who waits, counts by the minute.", no_args_is_help=True
+)
+
+Id = Annotated[str, typer.Argument(help="The conversation's id, as in events.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(group, name="conversations")
+
+
+@group.command("list")
+def list_conversations(
+    tenant: TenantName,
+    start: From,
+    end: To,
+    where: Where = None,
+    text: Annotated[
+        str, typer.Option("--find", help="Only where an id, a name or an event holds this.", show_default=False)
+    ] = "",
+    state: Annotated[
+        str, typer.Option("--state", help="open, waiting or resolved at the range's end.", show_default=False)
+    ] = "",
+    include_bots: Annotated[bool, typer.Option("--bots", help="Those too in which only programs spoke.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """List conversations with an event in a range, those that spoke last first."""
+    filters = pairs(where)
+    show_answer(
+        data, as_json,
+        lambda engine: engine.conversations.of(
+            tenant, start, end, filters, text, state, include_bots=include_bots, limit=limit, cursor=cursor
+        ),
+        ("conversation_id", "state", "last_at", "messages", "channel", "contact_id", "staff_id"),
+    )  # fmt: skip
+
+
+@group.command()
+def show(conversation: Id, tenant: TenantName, data: Data = None, as_json: Json = False) -> None:
+    """Show one conversation as a whole: who, state, episodes."""
+    show_answer(data, as_json, lambda engine: engine.conversations.get(tenant, conversation))
+
+
+@group.command()
+def events(
+    conversation: Id,
+    tenant: TenantName,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show the events of a conversation in their order."""
+    show_answer(
+        data, as_json, lambda engine: engine.conversations.events(tenant, conversation, limit=limit, cursor=cursor)
+    )
+
+
+@group.command()
+def event(
+    source: Annotated[str, typer.Argument(help="The event's source.")],
+    id_: Annotated[str, typer.Argument(help="The event's id.")],
+    tenant: TenantName,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show one event as it is stored."""
+    show_answer(data, as_json, lambda engine: engine.conversations.event(tenant, source, id_))
+
+
+@group.command()
+def flagged(
+    tenant: TenantName,
+    start: From,
+    end: To,
+    where: Where = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show messages that were classified as complaints or escalations, newest first."""
+    filters = pairs(where)
+    show_answer(
+        data, as_json,
+        lambda engine: engine.conversations.flagged(tenant, start, end, filters, limit=limit, cursor=cursor),
+        ("time", "topic", "sentiment", "text", "conversation_id"),
+    )  # fmt: skip
+
+
+@group.command()
+def members(
+    metric: Annotated[str, typer.Argument(help="A metric of the present, like waiting_conversations.")],
+    tenant: TenantName,
+    where: Where = None,
+    at: Annotated[str | None, typer.Option("--at", help="At a past moment.", show_default=False)] = None,
+    limit: Limit = 50,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Name who or what a metric of the present counts, those in the state longest first."""
+    filters = pairs(where)
+    show_answer(data, as_json, lambda engine: engine.conversations.members(tenant, metric, filters, at=at, limit=limit))
+
+
+@group.command()
+def minutes(
+    metrics: Annotated[list[str], typer.Argument(help="Stored counts, like messages_received.")],
+    tenant: TenantName,
+    count: Annotated[int, typer.Option("--minutes", min=1, max=1000, help="How many, until now.")] = 60,
+    where: Where = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Count by the minute until now."""
+    filters = pairs(where)
+    show_answer(data, as_json, lambda engine: engine.conversations.minutes(tenant, metrics, count, filters))

@@ -1,0 +1,104 @@
+"""What stands behind the numbers is asked like the numbers: conversations, events, flagged messages, members, minutes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.api.conftest import Face, event
+
+DAY = {"from": "2026-08-01", "to": "2026-08-02"}
+
+
+@pytest.fixture
+def talked(face: Face) -> Face:
+    """One conversation that was answered, one that waits, and a complaint."""
+    sent = [
+        event("a1", 9, conversation_id="a", contact_id="kim", attributes={"text": "Is the pool open?"}),
+        event("a2", 10, conversation_id="a", type="message.sent", staff_id="ada"),
+        event("b1", 11, conversation_id="b", contact_id="lee", message_id="m1", attributes={"text": "Too loud!"}),
+        event("b2", 11, conversation_id="b", type="topic.classified", message_id="m1", topic="complaint"),
+    ]
+    assert face.post(sent).json()["accepted"] == 4
+    return face
+
+
+def ask(face: Face, path: str, **params: Any) -> Any:
+    """Return the rows of an answer, or the answer."""
+    answer = face.get(path, **params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_conversations_are_listed_with_their_state(talked: Face) -> None:
+    """The newest speaks first; a filter by state and a text each leave those they mean, page by page."""
+    rows = ask(talked, "/v1/conversations", **DAY)["rows"]
+    assert [(row["conversation_id"], row["messages"], row["contact_id"]) for row in rows] == [
+        ("b", 1, "lee"),
+        ("a", 2, "kim"),
+    ]
+    assert [row["conversation_id"] for row in ask(talked, "/v1/conversations", **DAY, state="waiting")["rows"]] == ["b"]
+    assert [row["conversation_id"] for row in ask(talked, "/v1/conversations", **DAY, text="pool")["rows"]] == ["a"]
+    first = ask(talked, "/v1/conversations", **DAY, limit=1)
+    assert [
+        row["conversation_id"] for row in ask(talked, "/v1/conversations", **DAY, cursor=first["next"])["rows"]
+    ] == ["a"]
+    assert face_status(talked, "/v1/conversations", **DAY, state="asleep") == 400
+    assert face_status(talked, "/v1/conversations", **{"from": DAY["to"], "to": DAY["from"]}) == 400
+
+
+def face_status(face: Face, path: str, **params: Any) -> int:
+    """Return the status of an answer."""
+    return face.get(path, **params).status_code
+
+
+def test_one_conversation_is_shown_whole(talked: Face) -> None:
+    """It has its people, state and episodes; moments end in Z; one that there is not is 404."""
+    one = ask(talked, "/v1/conversations/detail", id="a")
+    assert (one["messages"], one["contact_id"], one["staff_id"], len(one["episodes"])) == (2, "kim", "ada", 1)
+    assert one["first_at"] == "2026-08-01T09:00:00Z"
+    (episode,) = one["episodes"]
+    assert (episode["first_response_ms"], episode["first_staff_id"], episode["resolved_at"]) == (3_600_000, "ada", None)
+    assert face_status(talked, "/v1/conversations/detail", id="nobody") == 404
+
+
+def test_whole_events_need_the_scope_to_export(talked: Face) -> None:
+    """A key that only reads numbers gets no texts; one that exports gets whole events, and the wait that a reply ended."""
+    asked = {
+        "/v1/conversations/events": {"id": "a"},
+        "/v1/conversations/event": {"source": "api", "id": "a1"},
+        "/v1/conversations/flagged": DAY,
+    }
+    for path, params in asked.items():
+        key = talked.engine.keys.add("acme", scopes=["read"]).key
+        assert face_status(Face(talked.engine, talked.http, key), path, **params) == 403
+    exporting = Face(talked.engine, talked.http, talked.engine.keys.add("acme", scopes=["export"]).key)
+    rows = ask(exporting, "/v1/conversations/events", id="a")["rows"]
+    assert [(row["event"]["id"], row["waited_ms"]) for row in rows] == [("a1", None), ("a2", 3_600_000)]
+    assert rows[0]["event"]["attributes"] == {"text": "Is the pool open?"}
+    assert rows[1]["asked_at"] == "2026-08-01T09:00:00Z"
+    source = rows[0]["event"]["source"]
+    assert ask(exporting, "/v1/conversations/event", source=source, id="a1")["event"] == rows[0]["event"]
+    assert face_status(exporting, "/v1/conversations/event", source=source, id="none") == 404
+    assert face_status(exporting, "/v1/conversations/events", id="none") == 404
+    (flagged,) = ask(exporting, "/v1/conversations/flagged", **DAY)["rows"]
+    assert (flagged["topic"], flagged["text"], flagged["conversation_id"]) == ("complaint", "Too loud!", "b")
+
+
+def test_members_are_as_many_as_the_metric_says(talked: Face) -> None:
+    """Those who wait are named, with since when and where; as many as the metric counts; a metric of a range is refused."""
+    answer = ask(talked, "/v1/conversations/members", metric="oldest_waiting_ms", at="2026-08-01T12:00:00Z")
+    assert [(row["id"], row["since"], row["dimensions"]["channel"]) for row in answer["rows"]] == [
+        ("b", "2026-08-01T11:00:00Z", "sms")
+    ]
+    assert face_status(talked, "/v1/conversations/members", metric="messages") == 400
+
+
+def test_minutes_add_up(talked: Face) -> None:
+    """There is a row for each minute, and together they are what came; more than a thousand are refused."""
+    rows = ask(talked, "/v1/conversations/minutes", metric=["messages_received", "messages_sent"], minutes=1000)["rows"]
+    assert len(rows) == 1000
+    assert set(rows[0]["values"]) == {"messages_received", "messages_sent"}
+    assert face_status(talked, "/v1/conversations/minutes", metric="messages_received", minutes=1001) in (400, 422)
+    assert face_status(talked, "/v1/conversations/minutes", metric="csat") == 400
