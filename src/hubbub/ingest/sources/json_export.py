@@ -13,6 +13,7 @@ from hubbub.model.event import Rejection
 
 T = TypeVar("T")
 _FIELD = re.compile(r"`\$\.?([\w.\[\]]*)`")
+_MISSING = re.compile(r"missing required field `(\w+)`")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -41,7 +42,7 @@ def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, OverflowError, ValueError, RecursionError) as error:
-        match = _FIELD.search(str(error))
-        name = (match.group(1) if match else "") or None
-        code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
+        place, missing = _FIELD.search(str(error)), _MISSING.search(str(error))
+        name = ".".join(match[1] for match in (place, missing) if match and match[1]) or None
+        code = "missing_field" if missing else "invalid_field" if name else "invalid_event"
         return refusal(code, name, f"{origin}: {error}")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from hubbub.errors import BadInputError, BadQuestionError
 from hubbub.ingest.sources.catalogue import IMPORTERS, importer_of, recognised
 from hubbub.ingest.sources.importer import Import, Options
+from hubbub.ingest.sources.json_export import record_of
 from hubbub.ingest.sources.package import package_at
 from hubbub.ingest.sources.summary import Record
 from hubbub.model.event import Event, Rejection
@@ -311,3 +313,28 @@ def test_a_mail_without_date_or_sender_is_refused_by_its_line(tmp_path: Path) ->
     refused = [(i.code, i.field, i.message.partition(": ")[0]) for i in items if isinstance(i, Rejection)]
     assert refused == [("invalid_time", "Date", "Inbox.mbox"), ("missing_field", "From", "Inbox.mbox line 6")]
     assert len(items) == 3
+
+
+class Who(msgspec.Struct):
+    """A part of a record."""
+
+    id: str
+
+
+class Line(msgspec.Struct):
+    """A record."""
+
+    at: int
+    who: Who | None = None
+
+
+def test_a_refused_record_names_its_field() -> None:
+    """A field that is missing or of another kind is named with its place, at the top of a record and inside it."""
+    for value, code, field in (
+        ({}, "missing_field", "at"), ({"at": "soon"}, "invalid_field", "at"), ([], "invalid_event", None),
+        ({"at": 1, "who": {}}, "missing_field", "who.id"), ({"at": 1, "who": {"id": 7}}, "invalid_field", "who.id"),
+    ):  # fmt: skip
+        refused = record_of(Line, value, "a.json line 1")
+        assert isinstance(refused, Rejection)
+        assert (refused.code, refused.field) == (code, field)
+        assert refused.message.startswith("a.json line 1: ")
