@@ -21,6 +21,7 @@ GIVEN = {
     **DAY,
     "metric": "messages",
     "metrics": "messages",
+    "name": "labels",  # of a schedule that there is
     "contact": "k",
     "file": "hours.yaml",
     "files": "events.jsonl",
