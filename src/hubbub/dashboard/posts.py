@@ -113,8 +113,8 @@ def _span(ask: Ask) -> tuple[datetime, datetime]:
 PAGE = Page(
     "posts", "Posts",
     (
-        Widget("chart", "What people did, by the day of the post", _over_time, wide=True),
-        Widget("top", "Posts that most was done about", _top, size="list", wide=True, lazy=True, about=LAST),
+        Widget("chart", "Engagement by day of the post", _over_time, wide=True),
+        Widget("top", "Top posts", _top, size="list", wide=True, lazy=True, about=LAST),
         Widget("levels", "Followers", _levels, wide=True, lazy=True,
                about="The last value that was observed in each step; a step without one has none."),
     ),
