@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.model.answers import Removed
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.alerts import AlertView, NewAlert, OneAlert, Tried
 from hubbub.services.destinations import DestinationView, NewDestination
 from hubbub.services.incidents import IncidentView, OneIncident
@@ -23,8 +24,6 @@ AlertId = Annotated[str, Path(max_length=100, description="Id of the rule.")]
 IncidentId = Annotated[str, Path(max_length=100, description="Id of the incident.")]
 DestinationId = Annotated[str, Path(max_length=100, description="Id of the destination.")]
 MessageId = Annotated[str, Path(max_length=100, description="Id of the message.")]
-Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")]
 Text = Annotated[str, Field(max_length=200)]
 
 

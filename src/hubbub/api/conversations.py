@@ -9,11 +9,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from hubbub.api.auth import EngineOf, Reads
-from hubbub.api.exports import Exports
-from hubbub.api.routes import From, To, where_of
+from hubbub.api.auth import EngineOf, Exports, Reads
+from hubbub.api.parameters import Cursor, From, Limit, To, Where, where_of
 from hubbub.api.work import Counted
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.conversations import (
     Conversation,
     ConversationEvent,
@@ -26,9 +25,6 @@ from hubbub.services.conversations import (
 
 router = APIRouter(prefix="/v1/conversations", route_class=Counted)
 
-Where = Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")]
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")]
-Cursor = Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")]
 Id = Annotated[str, Query(alias="id", max_length=1000, description="Id of the conversation, as in events.")]
 
 

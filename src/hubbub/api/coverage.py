@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from hubbub.api.auth import EngineOf, MayRead
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.coverage import Covered
 
 router = APIRouter(prefix="/v1/coverage", route_class=Counted)
@@ -22,8 +23,8 @@ def coverage(
         str | None, Query(alias="from", max_length=10, description="First day; 28 days ago if absent.")
     ] = None,
     to: Annotated[str | None, Query(max_length=10, description="Day after the last; tomorrow if absent.")] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most integrations on this page.")] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Page[Covered]:
     """Return the days of each integration and its open gaps, with reason and what to do; of all tenants for operators."""
     return engine.coverage.of(tenant, from_, to, cursor=cursor, limit=limit)

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import EngineOf, MayErase
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.control.erasures import Erasure
 from hubbub.errors import BadRequestError, NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.erasures import ErasedContact
 
 router = APIRouter(prefix="/v1", route_class=Counted)
@@ -45,8 +46,8 @@ def erasures(
     engine: EngineOf,
     own: MayErase,
     tenant: Annotated[str | None, Query(max_length=63, description="The tenant, for operators.")] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[Erasure]:
     """Return when contacts were erased and what it came to; `contact` is a digest of the id, as `POST /v1/erase` answers it."""
     return engine.erasures.of(_tenant(own, tenant), limit=limit, cursor=cursor)

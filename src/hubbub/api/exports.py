@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path, Response, Security
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 
-from hubbub.api.auth import EngineOf, OfTenant
+from hubbub.api.auth import EngineOf, Exports
 from hubbub.api.idempotency import Once
 from hubbub.api.work import Counted
 from hubbub.dashboard.base import at
@@ -16,7 +16,6 @@ from hubbub.services.exports import Export
 
 router = APIRouter(prefix="/v1/exports", route_class=Counted)
 
-Exports = Annotated[str, Security(OfTenant("export"), scopes=["export"])]
 Id = Annotated[str, Path(max_length=100, description="Id of the export.")]
 FILE: dict[int | str, dict[str, Any]] = {
     200: {

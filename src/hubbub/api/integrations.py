@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hubbub.api.auth import Administers, EngineOf
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.control.integrations import MAX_SECRET
 from hubbub.model.answers import Removed
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.coverage import ClosedGaps
 from hubbub.services.integrations import IntegrationView, NewIntegration
 
@@ -65,8 +66,8 @@ def page(
         str | None,
         Query(max_length=20, description="active, degraded, paused, broken; fetched: active or degraded."),
     ] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[IntegrationView]:
     """Return the tenant's integrations, oldest first, and `next`, the cursor of the page after."""
     return engine.integrations.of(tenant, state, cursor, limit)

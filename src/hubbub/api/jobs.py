@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import EngineOf, Ingests, MayAdminister, MayRead, Operates
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor
 from hubbub.api.work import Counted
 from hubbub.jobs.rows import STATES, JobRow, JobView
-from hubbub.model.page import MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.replies.request import ReplyRequest
 from hubbub.services.reply_jobs import PromisedJob
 from hubbub.services.schedules import ScheduleView
@@ -85,7 +86,7 @@ def jobs(
     queue: Annotated[str | None, Query(max_length=100, description="Only this queue.")] = None,
     state: Annotated[str | None, Query(max_length=20, description=f"One of {', '.join(STATES)}.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Jobs on this page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> Page[JobRow]:  # fmt: skip
     """Return the tenant's jobs, or all of them to an operator."""
     return engine.jobs.of(queue=queue, state=state, tenant=tenant, limit=limit, cursor=cursor)

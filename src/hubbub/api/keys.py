@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import EngineOf, MayAdminister
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.errors import NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.keys import LONGEST_OVERLAP, KeyView, NewKey, RotatedKey
 
 router = APIRouter(prefix="/v1/keys", route_class=Counted)
@@ -57,8 +58,8 @@ def keys(
     engine: EngineOf,
     tenant: MayAdminister,
     of: Annotated[str | None, Query(alias="tenant", max_length=63, description="Only this tenant's.")] = None,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[KeyView]:
     """Return what is known of the tenant's keys, or of all to an operator; never a secret."""
     return engine.keys.of(_owner(tenant, of), cursor, limit)

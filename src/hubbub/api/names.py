@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import Administers, EngineOf, Reads
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.model.name import LONGEST_ID, LONGEST_NAME
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.services.names import MOST_AT_ONCE, NamesSet, NameView
 
 router = APIRouter(prefix="/v1/names", route_class=Counted)
@@ -46,8 +47,8 @@ def names(
         str | None, Query(max_length=20, description="Only staff, contact, room, account or campaign.")
     ] = None,
     find: Annotated[str, Query(max_length=LONGEST_NAME, description="Only where the name or id holds this text.")] = "",
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[NameView]:
     """Return names as sources gave them or somebody set them; an id without a name is not listed."""
     return engine.names.of(tenant, kind, find, limit, cursor)

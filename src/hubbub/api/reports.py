@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import Administers, EngineOf, Reads
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.dashboard.base import at
 from hubbub.model.answers import Deleted
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.model.plain import plain
 from hubbub.reports.formats import FORMATS
 from hubbub.reports.sections import SECTIONS
@@ -69,8 +70,8 @@ def start(engine: EngineOf, tenant: Reads, body: NewReport, response: Response, 
 def page(
     engine: EngineOf,
     tenant: Reads,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Reports on this page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Page[Report]:
     """Return the tenant's reports and `next`, the cursor of the page after."""
     return engine.reports.kept(tenant, limit, cursor)

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from hubbub.api.auth import EngineOf, Reads
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.control.restatements import Restatement
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 
 router = APIRouter(prefix="/v1/restatements", route_class=Counted)
 
@@ -24,8 +25,8 @@ def restatements(
     metric: Annotated[
         str | None, Query(max_length=200, description="Only this metric, like csat or response_ms.p50.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> Page[Restatement]:
     """Return what changed, newest first: day, metric, channel, old and new value, why, and how many events came for the day."""
     return engine.restatements.of(tenant, since, metric, limit, cursor)

@@ -16,13 +16,14 @@ from hubbub.api.auth import EngineOf, Ingests, Reads
 from hubbub.api.body import is_lines, read_body
 from hubbub.api.cached import cached
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, From, To, Where, where_of
 from hubbub.api.typed import Sent
 from hubbub.api.work import Counted, counted
 from hubbub.app import Engine
 from hubbub.errors import NOT_NOW, BadRequestError, TooLargeError
 from hubbub.metrics.catalogue import MetricEntry
 from hubbub.model.event import UnreadableBodyError, read_events
-from hubbub.model.page import MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.news.answer import NewsAnswer
 from hubbub.query.changes import Changes
 from hubbub.query.dashboard import Dashboard, States
@@ -116,12 +117,6 @@ async def query(request: Request, engine: EngineOf, tenant: Reads, body: QueryBo
     return Sent(table, media_type="text/csv", headers=told | {"Vary": "Authorization, Accept"})
 
 
-From = Annotated[str, Query(alias="from", max_length=60, description="Date in the tenant's zone, or RFC 3339 time.")]
-To = Annotated[
-    str, Query(alias="to", max_length=60, description="Date in the tenant's zone, or RFC 3339 time; exclusive.")
-]
-
-
 Grain = Annotated[str, Query(max_length=20, description="hour, day, week, month or total.")]
 
 
@@ -132,24 +127,13 @@ def explain(
     metric: Annotated[str, Query(max_length=200, description="One metric, like csat or response_ms.p95.")],
     start: From,
     end: To,
-    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    where: Where = None,
     as_of: Annotated[str | None, Query(max_length=60, description="Explain what was known at this moment.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events on this page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
+    cursor: Cursor = None,
 ) -> Explanation:
     """Return definition, formula, parts, windows used, and a page of the events behind a number."""
     return engine.answers.explain(tenant, metric, start, end, where_of(where), as_of=as_of, limit=limit, cursor=cursor)
-
-
-def where_of(pairs: list[str] | None) -> dict[str, list[str]]:
-    """Read filters like DIMENSION=VALUE; the same name twice means either value. Raises BadRequestError."""
-    found: dict[str, list[str]] = {}
-    for pair in pairs or []:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise BadRequestError(f"where {pair[:80]!r} is not DIMENSION=VALUE")
-        found.setdefault(name, []).append(value)
-    return found
 
 
 @api.get("/changes", summary="What contributed to the change of a number")
@@ -163,7 +147,7 @@ async def changes(
     start: From,
     end: To,
     by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions; absent: the usual ones.")] = None,
-    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    where: Where = None,
     compare: Annotated[str, Query(max_length=20, description="previous, day, week, weekdays or year.")] = "previous",
     limit: Annotated[int, Query(ge=1, le=100, description="Values per dimension; the rest is added up.")] = 10,
 ) -> Sent[Changes]:
@@ -193,7 +177,7 @@ async def usual(
     end: To,
     grain: Annotated[str, Query(max_length=20, description="hour, day or week.")] = "day",
     by: Annotated[list[Text] | None, Query(max_length=10, description="Dimensions to split by.")] = None,
-    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    where: Where = None,
 ) -> Sent[UsualTable]:
     """Return each window's number, and median and spread of the same weekday (and hour) of the last eight settled weeks."""
     return await cached(
@@ -208,7 +192,7 @@ async def news(
     tenant: Reads,
     start: From,
     end: To,
-    where: Annotated[list[str] | None, Query(description="DIMENSION=VALUE, may be repeated.")] = None,
+    where: Where = None,
     compare: Annotated[
         str | None,
         Query(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from hubbub.api.auth import EngineOf, MayRead, Operates
 from hubbub.api.idempotency import Once
+from hubbub.api.parameters import Cursor, Limit
 from hubbub.api.work import Counted
 from hubbub.errors import NotFoundError
-from hubbub.model.page import LARGEST_PAGE, MAX_CURSOR, Page
+from hubbub.model.page import Page
 from hubbub.model.tenant import LONGEST_TONE, MOST_TONES
 from hubbub.services.tenants import TenantView
 
@@ -75,8 +76,8 @@ def _days(change: RetentionChange | None) -> dict[str, int | None] | None:
 def tenants(
     engine: EngineOf,
     tenant: MayRead,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR, description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Most on this page.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[TenantView]:
     """Return all tenants to an operator, and to a tenant's key its own."""
     return engine.tenants.of(tenant, cursor, limit)

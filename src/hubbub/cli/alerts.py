@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName, Where, pairs
+from hubbub.cli.options import Cursor, Data, Json, TenantName, Where, pairs
 
 if TYPE_CHECKING:
     from hubbub.services.alerts import Tried
@@ -167,7 +167,6 @@ def run(data: Data = None, as_json: Json = False) -> None:
         show.emit({**plain(judged), "digests": digests, "messages": engine.messages.deliver()}, as_json=as_json)
 
 
-Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)]
 Rows = Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")]
 
 

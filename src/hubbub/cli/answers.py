@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from hubbub.cli.options import AsOf, Data, From, Json, TenantName, To, Where, pairs
+from hubbub.cli.options import AsOf, Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
 if TYPE_CHECKING:
     from hubbub.query.changes import Others, Part
@@ -112,10 +112,8 @@ def explain(
     end: To,
     where: Where = None,
     as_of: AsOf = None,
-    limit: Annotated[int, typer.Option("--limit", help="Events to show.")] = 20,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -7,15 +7,13 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, From, Json, TenantName, To, Where, pairs
+from hubbub.cli.options import Cursor, Data, From, Json, Limit, TenantName, To, Where, pairs
 
 group = typer.Typer(
     help="What stands behind the numbers: conversations, events, who waits, counts by the minute.", no_args_is_help=True
 )
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as in events.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")]
-Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:

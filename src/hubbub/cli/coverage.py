@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hubbub.cli.options import AnyTenant, Data, Json
+from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit
 
 MARKS = {
     "fetched": ("█", "there"), "empty": ("·", "there, with nothing in it"), "partial": ("▒", "in part"),
@@ -31,10 +31,8 @@ def coverage(
         str | None, typer.Option("--to", help="Day after the last; tomorrow if absent.", show_default=False)
     ] = None,
     integration: Annotated[str | None, typer.Option("--integration", help="Only this one.", show_default=False)] = None,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most integrations to show.")] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

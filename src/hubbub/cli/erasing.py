@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 
 
 def register(app: typer.Typer) -> None:
@@ -36,10 +36,8 @@ def erasures(
     contact: Annotated[
         str | None, typer.Option("--contact", help="Only those of this contact.", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 100,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

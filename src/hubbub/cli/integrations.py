@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import AnyTenant, Data, Json, TenantName
+from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit, TenantName
 from hubbub.cli.options import pairs as read_pairs
 
 if TYPE_CHECKING:
@@ -143,10 +143,8 @@ def list_(
     state: Annotated[
         str | None, typer.Option("--state", help="Only active, degraded, paused or broken ones.", show_default=False)
     ] = None,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import AnyTenant, Data, Json
+from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit
 
 jobs = typer.Typer(help="Work in the queues.", no_args_is_help=True)
 schedules = typer.Typer(help="When work starts by itself.", no_args_is_help=True)
@@ -27,10 +27,8 @@ def list_jobs(
     queue: Annotated[str | None, typer.Option("--queue", help="Only this queue.", show_default=False)] = None,
     state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.", show_default=False)] = None,
     tenant: AnyTenant = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="'next' of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

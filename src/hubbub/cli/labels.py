@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Data, Json, Limit, TenantName
 
 if TYPE_CHECKING:
     from hubbub.services.label_review import ReviewQueue
@@ -165,7 +165,7 @@ def review(
         list[str] | None,
         typer.Option("--say", help="MESSAGE=LABEL: say it without being asked; may be repeated.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 20,
+    limit: Limit = 20,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from hubbub.cli.ask import show_answer
 from hubbub.cli.calendar import calendar
-from hubbub.cli.options import AnyTenant, Data, Json, TenantName
+from hubbub.cli.options import AnyTenant, Cursor, Data, Json, Limit, TenantName
 
 tenants = typer.Typer(help="Owners of data.", no_args_is_help=True)
 tenants.add_typer(calendar, name="calendar")
@@ -157,10 +157,8 @@ def rotate_key(
 @quarantine.command("list")
 def list_quarantine(
     tenant: TenantName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

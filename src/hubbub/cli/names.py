@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 
 group = typer.Typer(help="What ids of people, rooms, accounts and campaigns are called.", no_args_is_help=True)
 
@@ -28,10 +28,8 @@ def list_names(
         str | None, typer.Option("--kind", help="Only staff, contact, room, account or campaign.", show_default=False)
     ] = None,
     find: Annotated[str, typer.Option("--find", help="Only where the name or id holds this.", show_default=False)] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")] = 100,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -22,6 +22,8 @@ AsOf = Annotated[
     str | None,
     typer.Option("--as-of", help="Answer with what was known then: a date or an RFC 3339 time.", show_default=False),
 ]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most to show.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", help="`next` of the page before.", show_default=False)]
 Where = Annotated[list[str] | None, typer.Option("--where", help="DIMENSION=VALUE; may be repeated.")]
 
 

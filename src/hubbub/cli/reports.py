@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Cursor, Data, Json, Limit, TenantName
 
 if TYPE_CHECKING:
     from hubbub.services.reports import ReportFile
@@ -73,10 +73,8 @@ def _put(file: ReportFile, out: Path | None) -> str:
 @reports.command("list")
 def list_reports(
     tenant: TenantName,
-    limit: Annotated[int, typer.Option("--limit", help="How many.")] = 50,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="'next' of the page before.", show_default=False)
-    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

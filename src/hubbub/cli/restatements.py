@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubbub.cli.ask import show_answer
-from hubbub.cli.options import Data, Json, TenantName
+from hubbub.cli.options import Cursor, Data, Json, TenantName
 
 if TYPE_CHECKING:
     from hubbub.app import Engine
@@ -33,9 +33,7 @@ def restatements(
         bool, typer.Option("--check", help="Look at all closed days first, as the job does each night.")
     ] = False,
     rows: Annotated[int, typer.Option("--rows", min=1, max=1000, help="Most to show.")] = 100,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)
-    ] = None,
+    cursor: Cursor = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -46,7 +46,7 @@ class ReplyJobs:
     ) -> PromisedJob:
         """Store what a reply is asked for and promise its job, whose arguments hold a reference only. `delay` is in seconds.
 
-        A message of Slack that is told of again is the same job: see `natural_key`. Raises BadRequestError.
+        A Slack message that comes again is the same job: see `natural_key`. Raises BadRequestError.
         """
         key = natural_key(payload)
         promise = Promise(new_reference(tenant, *key) if key else new_reference(), tenant, priority, delay)
