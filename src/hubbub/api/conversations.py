@@ -13,15 +13,10 @@ from hubbub.api.auth import EngineOf, Exports, Reads
 from hubbub.api.parameters import Cursor, From, Limit, To, Where, where_of
 from hubbub.api.work import Counted
 from hubbub.model.page import Page
-from hubbub.services.conversations import (
-    Conversation,
-    ConversationEvent,
-    ConversationRow,
-    FlaggedMessage,
-    Members,
-    Minutes,
-    StoredEvent,
-)
+from hubbub.query.classified import FlaggedMessage
+from hubbub.query.conversations import Conversation, ConversationRow
+from hubbub.query.timeline import ConversationEvent
+from hubbub.services.conversations import Members, Minutes, StoredEvent
 
 router = APIRouter(prefix="/v1/conversations", route_class=Counted)
 

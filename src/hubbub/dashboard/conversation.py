@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +13,8 @@ from hubbub.dashboard.conversations import STATE_TITLES, local, raw_event
 from hubbub.dashboard.forms import Fact, facts
 from hubbub.dashboard.view import FILTERS
 from hubbub.errors import BadRequestError
-from hubbub.query.conversations import state_of
-from hubbub.query.timeline import attributes_of, episodes, facts_of, timeline
+from hubbub.query.conversations import conversation_of
+from hubbub.query.timeline import ConversationEvent, episodes, timeline
 from hubbub.reports.formatting import moment, shown
 
 GONE = "No event of a conversation of this id is stored here."
@@ -46,28 +47,27 @@ def _id(ask: Ask) -> str:
 
 
 def _about(ask: Ask) -> Shown:
-    conversation = facts_of(ask.engine.queries, ask.tenant, _id(ask))
+    conversation = conversation_of(ask.engine.queries, ask.tenant, _id(ask))
     if conversation is None:
         return Shown(empty=GONE)
-    stands = state_of(ask.engine.queries, ask.tenant, _id(ask))
-    state = STATE_TITLES.get(stands["state"] or "none", "Nothing tells")
-    if stands["since"] is not None:
-        waits = shown((ask.now - stands["since"]).total_seconds() * 1000, "ms")
-        state += f", since {moment(local(ask, stands['since']))} ({waits})"
+    state = STATE_TITLES.get(conversation.state or "none", "Nothing tells")
+    if conversation.since is not None:
+        waits = shown((ask.now.replace(tzinfo=None) - conversation.since).total_seconds() * 1000, "ms")
+        state += f", since {moment(local(ask, conversation.since))} ({waits})"
     known = [Fact("Id", _id(ask)), Fact("State", state)]
-    if conversation["contact_id"] is not None:
-        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=conversation["contact_id"])
-        known.append(Fact("Contact", _called(ask, "contact_id", conversation["contact_id"]), link=everywhere))
+    if conversation.contact_id is not None:
+        everywhere = ask.link("conversations", ask.view.on(rest={}, range="all"), find=conversation.contact_id)
+        known.append(Fact("Contact", _called(ask, "contact_id", conversation.contact_id), link=everywhere))
     for name, title in FILTERS.items():
-        if conversation.get(name) is not None:
-            view = ask.view.on(rest={}).with_filter(name, conversation[name])
-            known.append(Fact(title, _called(ask, name, conversation[name]), link=ask.link("conversations", view)))
+        if (id_ := getattr(conversation, name, None)) is not None:
+            view = ask.view.on(rest={}).with_filter(name, id_)
+            known.append(Fact(title, _called(ask, name, id_), link=ask.link("conversations", view)))
     raw = f"{ask.base}/files/conversation/events?{urlencode({'id': _id(ask)})}"
     known += [
-        Fact("First event", local(ask, conversation["first_at"]), "moment"),
-        Fact("Last event", local(ask, conversation["last_at"]), "moment"),
-        Fact("Messages", conversation["messages"], "count"),
-        Fact("Raw events", f"{conversation['events']:,}, as lines of JSON", link=raw),
+        Fact("First event", local(ask, conversation.first_at), "moment"),
+        Fact("Last event", local(ask, conversation.last_at), "moment"),
+        Fact("Messages", conversation.messages, "count"),
+        Fact("Raw events", f"{conversation.events:,}, as lines of JSON", link=raw),
     ]
     return facts(ask, known)
 
@@ -92,29 +92,29 @@ def _episodes(ask: Ask) -> Shown:
         return Shown(empty="Nobody wrote in or opened it, so that it has no episode.")
     rows = [
         {
-            "began": local(ask, row["anchor"]),
-            "first_response_ms": row["first_response_ms"],
-            "responder": row["first_staff_id"] or row["responder"] if row["first_response_ms"] is not None else None,
-            "first_person_response_ms": row["first_person_response_ms"],
-            "resolved": local(ask, row["resolved_at"]) if row["resolved_at"] is not None else None,
-            "resolution_ms": row["resolution_ms"] if row["resolved_at"] is not None else None,
-            "escalated": "yes" if row["escalated"] else "no",
-            "ai": "alone" if row["ai_resolved"] else "took part" if row["ai_involved"] else "no",
+            "began": local(ask, episode.anchor),
+            "first_response_ms": episode.first_response_ms,
+            "responder": episode.first_staff_id or episode.responder if episode.first_response_ms is not None else None,
+            "first_person_response_ms": episode.first_person_response_ms,
+            "resolved": local(ask, episode.resolved_at) if episode.resolved_at is not None else None,
+            "resolution_ms": episode.resolution_ms if episode.resolved_at is not None else None,
+            "escalated": "yes" if episode.escalated else "no",
+            "ai": "alone" if episode.ai_resolved else "took part" if episode.ai_involved else "no",
         }
-        for row in listed
+        for episode in listed
     ]
     return Shown("table", {}, Table(_EPISODE, rows), f"{len(rows)} episodes, as the metrics count them")
 
 
 def _timeline(ask: Ask) -> Shown:
     page = timeline(ask.engine.queries, ask.tenant, _id(ask), cursor=ask.param("cursor") or None)
-    if not page["rows"]:
+    if not page.rows:
         return Shown(empty=GONE)
     people = ask.called(
-        {kind: {row[f"{kind}_id"] for row in page["rows"] if row[f"{kind}_id"]} for kind in ("contact", "staff")}
+        {kind: {id_ for row in page.rows if (id_ := row.event.get(f"{kind}_id"))} for kind in ("contact", "staff")}
     )
-    entries = [_entry(ask, row, people) for row in page["rows"]]
-    following = ask.link(cursor=page["next"]) if page["next"] else ""
+    entries = [_entry(ask, row, people) for row in page.rows]
+    following = ask.link(cursor=page.next) if page.next else ""
     columns = [
         Column("at", "Time", "moment"), Column("type", "Type"), Column("who", "Who"), Column("waited_ms", "After a wait of", "ms"),
         Column("told", "Facts"), Column("text", "Text"),
@@ -124,24 +124,28 @@ def _timeline(ask: Ask) -> Shown:
     return Shown("timeline", {"days": _by_day(entries), "next": following}, Table(columns, rows), summary)
 
 
-def _entry(ask: Ask, row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _entry(ask: Ask, row: ConversationEvent, people: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     """Return an event for the timeline; texts are untrusted."""
-    attributes = attributes_of(row)
+    event = row.event
+    attributes = dict(event.get("attributes", {}))
     text = attributes.pop("text", None)
-    details = [(name.removesuffix("_ms"), _fact(name, row[name])) for name in _DETAILS if row[name] is not None]
-    if row["value"] is not None:
-        details.append(("value", f"{row['value']:g} of {row['scale']}" if row["scale"] else f"{row['value']:g}"))
+    details = [(name.removesuffix("_ms"), _fact(name, event[name])) for name in _DETAILS if name in event]
+    if "value" in event:
+        details.append(
+            ("value", f"{event['value']:g} of {event['scale']}" if event.get("scale") else f"{event['value']:g}")
+        )
     details += [(name, value if isinstance(value, str) else repr(value)) for name, value in attributes.items()]
-    name = row["type"]
+    name = event["type"]
     words = name.removeprefix("custom.").replace(".", " ").replace("_", " ").capitalize()
     return {
-        "at": local(ask, row["time"]), "type": name, "title": TITLES.get(name, words), "who": _who(row, people),
+        "at": local(ask, datetime.fromisoformat(event["time"])), "type": name, "title": TITLES.get(name, words),
+        "who": _who(event, people),
         "way": "in" if name == "message.received" else "quiet" if name in _QUIET else "loud" if name in _LOUD else "",
-        "private": row["status"] == "private",
+        "private": event.get("status") == "private",
         "text": text[:LONGEST_TEXT] if isinstance(text, str) else None,
         "details": [(name, value[:200]) for name, value in details[:MOST_DETAILS]],
-        "waited_ms": row.get("waited_ms"),
-        "raw": raw_event(ask, row),
+        "waited_ms": row.waited_ms,
+        "raw": raw_event(ask, event["source"], event["id"]),
     }  # fmt: skip
 
 
@@ -149,12 +153,12 @@ def _fact(name: str, value: Any) -> str:
     return shown(value, "ms" if name == "duration_ms" else "")
 
 
-def _who(row: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
+def _who(event: Mapping[str, Any], people: Mapping[tuple[str, str], str]) -> str:
     """Return who is behind an event, by name if known: the contact of an incoming one, else the known actor."""
-    contact, staff = (people.get((kind, row[f"{kind}_id"]), row[f"{kind}_id"] or "") for kind in ("contact", "staff"))
-    if row["type"] == "message.received":
-        return str(contact or staff or _PROGRAMS.get(row["kind"], ""))
-    return _PROGRAMS.get(row["kind"]) or str(staff)
+    ids = {kind: event.get(f"{kind}_id", "") for kind in ("contact", "staff")}
+    contact, staff = (people.get((kind, id_), id_) for kind, id_ in ids.items())
+    program = _PROGRAMS.get(event.get("kind", ""), "")
+    return contact or staff or program if event["type"] == "message.received" else program or staff
 
 
 def _by_day(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,7 +11,7 @@ from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import NOTHING_HERE
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
 from hubbub.model.window import local_midnight
-from hubbub.query.conversations import STATES, Wanted, conversations
+from hubbub.query.conversations import STATES, ConversationRow, Wanted, conversations
 
 STATE_TITLES = {"": "Any", "open": "Open", "waiting": "Waiting for an answer", "resolved": "Resolved or closed"}
 _COLUMNS = (
@@ -29,13 +29,14 @@ _COLUMNS = (
 
 
 def local(ask: Ask, moment: datetime) -> str:
-    """Return a moment in the tenant's zone, in the form for `formatting.moment`."""
-    return moment.astimezone(ask.tenant.tz).isoformat(timespec="seconds")
+    """Return a moment (aware, or in UTC) in the tenant's zone, in the form for `formatting.moment`."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware.astimezone(ask.tenant.tz).isoformat(timespec="seconds")
 
 
-def raw_event(ask: Ask, row: Mapping[str, Any]) -> str:
-    """Return the address of a stored event; a row has its `source` and `id`."""
-    return f"{ask.base}/files/event/json?{urlencode({'source': row['source'], 'id': row['id']})}"
+def raw_event(ask: Ask, source: str, id_: str) -> str:
+    """Return the address of a stored event."""
+    return f"{ask.base}/files/event/json?{urlencode({'source': source, 'id': id_})}"
 
 
 def _wanted(ask: Ask) -> Wanted:
@@ -58,28 +59,28 @@ def _search(ask: Ask) -> Shown:
 def _list(ask: Ask) -> Shown:
     wanted = _wanted(ask)
     page = conversations(ask.engine.queries, ask.tenant, wanted, cursor=ask.param("cursor") or None)
-    if not page["rows"]:
+    if not page.rows:
         return Shown(empty=_why_none(wanted))
     until = min(wanted.end, ask.now)
-    rows = [_row(ask, row, until) for row in page["rows"]]
-    links = [_links(ask, row) for row in page["rows"]]
-    following = ask.link(cursor=page["next"]) if page["next"] else ""
+    rows = [_row(ask, row, until) for row in page.rows]
+    links = [_links(ask, row) for row in page.rows]
+    following = ask.link(cursor=page.next) if page.next else ""
     waiting = sum(row["state"] == "waiting" for row in rows)
     summary = f"{len(rows)} conversations on this page, the newest first; {waiting} of them wait for an answer"
     return Shown("rows", {"next": following, "total": None}, Table(_COLUMNS, rows, links), summary, _note(wanted))
 
 
-def _row(ask: Ask, row: Mapping[str, Any], until: datetime) -> dict[str, Any]:
-    waits = (until - row["since"]).total_seconds() * 1000 if row["since"] is not None else None
+def _row(ask: Ask, row: ConversationRow, until: datetime) -> dict[str, Any]:
+    waits = (until - row.since.replace(tzinfo=UTC)).total_seconds() * 1000 if row.since is not None else None
     return {
-        **row, "last_at": local(ask, row["last_at"]), "escalated": "yes" if row["escalated"] else None, "waits_ms": waits,
+        **asdict(row), "last_at": local(ask, row.last_at), "escalated": "yes" if row.escalated else None, "waits_ms": waits,
     }  # fmt: skip
 
 
-def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
-    links = {"conversation_id": ask.link("conversation", id=row["conversation_id"])}
-    if row["contact_id"] is not None:
-        links["contact_id"] = ask.link(find=row["contact_id"], cursor=None)
+def _links(ask: Ask, row: ConversationRow) -> dict[str, str]:
+    links = {"conversation_id": ask.link("conversation", id=row.conversation_id)}
+    if row.contact_id is not None:
+        links["contact_id"] = ask.link(find=row.contact_id, cursor=None)
     return links
 
 

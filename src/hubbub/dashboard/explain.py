@@ -112,7 +112,7 @@ def _links(ask: Ask, row: Mapping[str, Any]) -> dict[str, str]:
     links = {}
     if row.get("source") is not None:
         name = "event" if "event" in row else "id"
-        links[name] = raw_event(ask, {"source": row["source"], "id": row[name]})
+        links[name] = raw_event(ask, row["source"], row[name])
     if conversation := row.get("conversation_id") or (row["id"] if _of_conversations(ask) else None):
         links["conversation_id" if "conversation_id" in row else "id"] = ask.link("conversation", id=conversation)
     return links

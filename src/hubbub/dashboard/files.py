@@ -14,7 +14,8 @@ from hubbub.dashboard.components import Role
 from hubbub.dashboard.routes import guarded, house_of, of_tenant
 from hubbub.errors import ForbiddenError, NotFoundError
 from hubbub.model.tenant import Tenant
-from hubbub.query.timeline import event, facts_of, lines
+from hubbub.query.conversations import conversation_of
+from hubbub.query.timeline import event, lines
 
 files = APIRouter(prefix="/t/{tenant}/files", include_in_schema=False)
 
@@ -48,7 +49,7 @@ def raw_events(request: Request, tenant: str) -> Response:
     """Return all events of a conversation, one to a line."""
     tenant_, queries = _of_analyst(request, tenant), house_of(request).engine.queries
     conversation = request.query_params.get("id", "")
-    if facts_of(queries, tenant_, conversation) is None:
+    if conversation_of(queries, tenant_, conversation) is None:
         raise NotFoundError("there is no such conversation")
     headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{tenant_.id}-conversation.jsonl"'}
     return StreamingResponse(lines(queries, tenant_, conversation), media_type="application/x-ndjson", headers=headers)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Done, Form, Group, Page, Role, Shown, Table, Widget
 from hubbub.dashboard.forms import Act, Fact, Field, asked, choice, data_table, facts
+from hubbub.dashboard.waiting import rows_of
 from hubbub.errors import HubbubError
 from hubbub.metrics.catalogue import find, title_of
 from hubbub.model.plain import plain
@@ -173,11 +174,7 @@ def _waiting(ask: Ask) -> Shown:
         return Shown(empty=f"Waiting conversations are not known by {', '.join(where)}.")
     if not waiting:
         return Shown(empty="Nobody waits for an answer.")
-    now = ask.now.replace(tzinfo=None)
-    rows = [
-        {**waiter, "waits": (now - datetime.fromisoformat(waiter["since"][:-1])).total_seconds() * 1000}
-        for waiter in waiting
-    ]
+    rows = rows_of(waiting, ask.now)
     columns = [Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
     links = [{"id": ask.link("conversation", id=waiter["id"])} for waiter in rows]
     return Shown(

@@ -10,9 +10,10 @@ from hubbub.dashboard import charts
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.build import plain_card, shown_cards
 from hubbub.dashboard.components import Column, Group, Page, Role, Shown, Table, Widget
+from hubbub.dashboard.waiting import rows_of
 from hubbub.model.question import Question
 from hubbub.model.window import day_of
-from hubbub.query.live import lately, members
+from hubbub.query.live import Member, lately, members
 from hubbub.reports.formatting import reason, shown
 
 STATES = (
@@ -79,20 +80,21 @@ def _minutes(ask: Ask) -> Shown:
         return Shown(empty=OTHER_DAYS)
     if question is None:
         return Shown(empty=f"Messages are not known by {ask.unfiltered(MESSAGES[0]).lower()}: take that filter away.")
-    rows = [{**row, "at": row["window"][11:16]} for row in lately(ask.engine.queries, ask.tenant, question)]
-    received, sent = (sum(row[name] for row in rows) for name in MESSAGES)
+    counted = lately(ask.engine.queries, ask.tenant, question)
+    rows = [{**minute.values, "window": minute.window, "at": minute.window[11:16]} for minute in counted]
+    received, sent = (sum(minute.values[name] for minute in counted) for name in MESSAGES)
     if not received + sent:
         return Shown(empty=f"No message came or went in the last {MINUTES} minutes.")
     spec = charts.over_time(rows, [(MESSAGES[0], "Received"), (MESSAGES[1], "Sent")], "count", mark="bar", stacked=True)
     columns = [Column("at", "Minute"), Column(MESSAGES[0], "Received", "count"), Column(MESSAGES[1], "Sent", "count")]
-    starts = [datetime.fromisoformat(row["window"]) for row in rows]
+    starts = [datetime.fromisoformat(minute.window) for minute in counted]
     spans = [(start, start + timedelta(minutes=1)) for start in starts]
     links = [{name: ask.explained(name, span) for name in MESSAGES} for span in spans]
     summary = f"Received {received}, sent {sent} in the last {MINUTES} minutes."
     return Shown("chart", {"spec": spec}, Table(columns, rows, links), summary, summary)
 
 
-def _named(ask: Ask, metric: str, limit: int) -> list[dict[str, Any]] | None:
+def _named(ask: Ask, metric: str, limit: int) -> list[Member] | None:
     question = _question(ask, (metric,), ask.now - timedelta(days=1), ask.now)
     if question is None:
         return None
@@ -107,10 +109,7 @@ def _waiting(ask: Ask) -> Shown:
         return Shown(empty="Waiting conversations do not know this filter: take it away to see them.")
     if not waiting:
         return Shown(empty="Nobody waits for an answer.")
-    now = ask.now.replace(tzinfo=None)
-    rows = [
-        {**row, "waits": (now - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in waiting
-    ]
+    rows = rows_of(waiting, ask.now)
     columns = [
         Column("id", "Conversation"), Column("waits", "Waits for", "ms"), Column("channel", "Channel"),
         Column("account_id", "Account"),
@@ -131,8 +130,10 @@ def online(ask: Ask) -> Shown:
     if not staff:
         return Shown(empty="Nobody is logged in.")
     columns = [Column("id", "Staff", of="staff_id"), Column("account_id", "Account")]
-    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", row["id"]).on(rest={}))} for row in staff]
-    return Shown("table", {}, Table(columns, staff, links), f"{len(staff)} of the staff are logged in")
+    links = [{"id": ask.link("team", ask.view.with_filter("staff_id", one.id).on(rest={}))} for one in staff]
+    return Shown(
+        "table", {}, Table(columns, rows_of(staff, ask.now), links), f"{len(staff)} of the staff are logged in"
+    )
 
 
 PAGE = Page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from hubbub.dashboard import charts
@@ -241,28 +242,28 @@ def _messages(ask: Ask) -> Shown:
         page = flagged(ask.engine.queries, ask.tenant, *span, where, cursor=cursor)
     except BadQuestionError as error:
         return Shown(empty=f"{error.message[:1].upper()}{error.message[1:]}.")
-    if not page["rows"]:
+    if not page.rows:
         return Shown(empty=f"No message was classified under {_flagged_as(ask)} in these days and filters.")
     columns = [
         Column("time", "Time", "moment"), Column("text", "Message"), Column("channel_id", "Room"), Column("topic", "Topic"),
         Column("sentiment", "Tone"), Column("confidence", "Confidence", "number"), Column("conversation_id", "Conversation"),
         Column("id", "Event"),
     ]  # fmt: skip
-    rows = [{**row, "time": local(ask, row["time"]), "text": _text(row["text"])} for row in page["rows"]]
+    rows = [{**asdict(row), "time": local(ask, row.time), "text": _text(row.text)} for row in page.rows]
     links = [
-        {"id": raw_event(ask, row)}
-        | ({"conversation_id": ask.link("conversation", id=row["conversation_id"])} if row["conversation_id"] else {})
-        for row in rows
+        {"id": raw_event(ask, row.source, row.id)}
+        | ({"conversation_id": ask.link("conversation", id=row.conversation_id)} if row.conversation_id else {})
+        for row in page.rows
     ]
     filled = [column for column in columns if any(row[column.name] is not None for row in rows)]
-    following = f"{ask.link(cursor=page['next'])}#messages" if page["next"] else ""
+    following = f"{ask.link(cursor=page.next)}#messages" if page.next else ""
     rooms = [ask.label("channel_id", room) for room in where.get("channel_id", ())] or ["all rooms"]
     summary = f"{len(rows)} messages of {plain(', '.join(rooms))} classified under {_flagged_as(ask)}, the newest first"
     return Shown("rows", {"next": following, "total": None}, Table(filled, rows, links), summary)
 
 
-def _text(text: Any) -> str | None:
-    return text if not isinstance(text, str) or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+def _text(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _escalations(ask: Ask) -> Shown:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from hubbub.dashboard.ask import Ask
 from hubbub.dashboard.components import Column, Role, Shown, Table
 from hubbub.errors import HubbubError
 from hubbub.model.question import Question
 from hubbub.model.window import local_midnight
-from hubbub.query.live import MOST, members
+from hubbub.query.live import MOST, Member, members
 
 SHOWN = 8
+
+
+def rows_of(members: Sequence[Member], now: datetime) -> list[dict[str, Any]]:
+    """Return members of a state as rows of a table, with how long each has been in it until a moment (aware), in ms."""
+    end = now.astimezone(UTC).replace(tzinfo=None)
+    return [
+        {
+            "id": member.id, **member.dimensions,
+            "waits": (end - member.since).total_seconds() * 1000 if member.since is not None else None,
+        }
+        for member in members
+    ]  # fmt: skip
 
 
 def unanswered(ask: Ask, what: str) -> Shown:
@@ -28,14 +42,13 @@ def unanswered(ask: Ask, what: str) -> Shown:
         )
     except HubbubError as error:
         return Shown(empty=error.message)
-    begun = first.replace(tzinfo=None).isoformat()
-    since = [row for row in waiting if row["since"] is not None and row["since"] >= begun]
+    begun = first.astimezone(UTC).replace(tzinfo=None)
+    since = [member for member in waiting if member.since is not None and member.since >= begun]
     older = len(waiting) - len(since)
     also = f"{older}{'' if len(waiting) < MOST else ' or more'} have waited since before these days." if older else ""
     if not since:
         return Shown(empty=f"Nobody who wrote in these days waits for a reply. {also}".strip())
-    end = min(after, ask.now).replace(tzinfo=None)
-    rows = [{**row, "waits": (end - datetime.fromisoformat(row["since"][:-1])).total_seconds() * 1000} for row in since]
+    rows = rows_of(since, min(after, ask.now))
     columns = [Column("id", what), Column("waits", "Waits for", "ms"), Column("channel", "Channel")]
     if any(row.get("account_id") for row in rows):
         columns.append(Column("account_id", "Account"))

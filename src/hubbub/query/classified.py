@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from hubbub.model import page
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant, check_tones
 from hubbub.query.queries import Queries
-from hubbub.query.timeline import attributes_of, aware
+from hubbub.query.timeline import attributes_of, converted
 from hubbub.storage.schema import OF_MESSAGES
 from hubbub.storage.transaction import Transaction
 
@@ -24,11 +25,37 @@ _SHOWN = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class FlaggedMessage:
+    """A message that was classified as a complaint or an escalation, or under a tone that counts as one."""
+
+    time: datetime
+    """Time of the classification."""
+    source: str
+    """Source of the classification's event."""
+    id: str
+    """Id of the classification's event."""
+    channel_id: str | None
+    """Room, page or number."""
+    conversation_id: str | None
+    """Its conversation."""
+    message_id: str | None
+    """The message."""
+    topic: str | None
+    """Its topic."""
+    sentiment: str | None
+    """Its tone."""
+    confidence: float | None
+    """How sure the labeller was, from 0 to 1."""
+    text: str | None
+    """What the message says, where texts are stored."""
+
+
 def flagged(
     queries: Queries, tenant: Tenant, start: datetime, end: datetime, where: Mapping[str, Sequence[str]], *,
     tones: Sequence[str] | None = None, limit: int = PAGE, cursor: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Return `rows`, the classifications of `[start, end)` and of a filter that `hotspots` counts, and `next`, a cursor.
+) -> page.Page[FlaggedMessage]:  # fmt: skip
+    """Return a page of the classifications of `[start, end)` and of a filter that `hotspots` counts.
 
     `tones` count beside the topics of complaint and escalation; None: those of the tenant's `hotspot_tones`. `text` is what the
     classified message says, where that is stored.
@@ -60,8 +87,12 @@ def flagged(
         )
         events, following = page.cut(found, limit, lambda row: (row["time"], row["seq"]))
         texts = _texts(reading, tenant, {row["message_id"] for row in events if row["message_id"] is not None})
-    rows = [aware(row) | {"text": attributes_of(row).get("text") or texts.get(row["message_id"])} for row in events]
-    return {"rows": rows, "next": following}
+    rows = []
+    for row in events:
+        text = attributes_of(row).get("text") or texts.get(row["message_id"])
+        known = {name: value for name, value in converted(row).items() if name in FlaggedMessage.__slots__}
+        rows.append(FlaggedMessage(**known, text=text if isinstance(text, str) else None))
+    return page.Page(rows, following)
 
 
 def _among(name: str, values: Sequence[str], params: dict[str, Any]) -> str:

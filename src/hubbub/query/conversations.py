@@ -19,7 +19,7 @@ from hubbub.model.naming import anywhere
 from hubbub.model.question import NONE
 from hubbub.model.tenant import Tenant
 from hubbub.query.queries import Queries
-from hubbub.query.timeline import aware, newest
+from hubbub.query.timeline import Episode, converted, episodes, newest
 from hubbub.storage import names
 from hubbub.storage.transaction import Transaction
 
@@ -41,6 +41,68 @@ _STOOD = """
 """Conversations that are in a state at `:at`, which one, and since when one waits; to be grouped by id."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation in a list: what its events in the range hold, and its state at the range's end (or now)."""
+
+    conversation_id: str
+    """Its id, as in events."""
+    first_at: datetime
+    """Time of its first event in the range."""
+    last_at: datetime
+    """Time of its last event in the range; the list is sorted by it."""
+    messages: int
+    """Messages in the range."""
+    escalated: bool
+    """Whether it was escalated in the range."""
+    state: str | None
+    """open, waiting (open, and a reply is awaited) or resolved; null: nothing tells."""
+    since: datetime | None
+    """When the wait began, of one that waits."""
+    channel: str | None
+    """Medium, as the newest event that names one says; so are the other ids."""
+    channel_id: str | None
+    """Room, page or number."""
+    account_id: str | None
+    """The tenant's own account."""
+    contact_id: str | None
+    """Who writes to the tenant."""
+    staff_id: str | None
+    """Who answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One conversation as a whole, and its state now."""
+
+    conversation_id: str
+    """Its id, as in events."""
+    events: int
+    """Events that are stored of it."""
+    messages: int
+    """Messages among them."""
+    first_at: datetime
+    """Time of its first event."""
+    last_at: datetime
+    """Time of its last event."""
+    state: str | None
+    """open, waiting (open, and a reply is awaited) or resolved; null: nothing tells."""
+    since: datetime | None
+    """When the wait began, where it waits."""
+    channel: str | None
+    """Medium, as the newest event that names one says; so are the other ids."""
+    channel_id: str | None
+    """Room, page or number."""
+    account_id: str | None
+    """The tenant's own account."""
+    contact_id: str | None
+    """Who writes to the tenant."""
+    staff_id: str | None
+    """Who answers."""
+    episodes: Sequence[Episode]
+    """Its episodes in their order, as metrics count them."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which conversations: those with an event in `[start, end)`, and with one of every filter's values in any of these.
@@ -59,8 +121,8 @@ class Wanted:
 
 def conversations(
     queries: Queries, tenant: Tenant, wanted: Wanted, *, limit: int = PAGE, cursor: str | None = None
-) -> dict[str, Any]:
-    """Return `rows`, up to `limit` of them after `cursor`, and `next`, the cursor of the page after or None.
+) -> page.Page[ConversationRow]:
+    """Return a page of up to `limit` conversations after `cursor`.
 
     Raises BadQuestionError for a filter or state that is not known, BadRequestError for a cursor that is not valid.
     """
@@ -87,17 +149,26 @@ def conversations(
             params,
         )
     rows, following = page.cut(found, limit, lambda row: (row["last_at"], row["conversation_id"]))
-    return {"rows": [aware(row) for row in rows], "next": following}
+    return page.Page([ConversationRow(**converted(row)) for row in rows], following)
 
 
-def state_of(queries: Queries, tenant: Tenant, conversation: str) -> dict[str, Any]:
-    """Return `state` (None where nothing tells) and `since`, when its wait began, of one conversation now."""
+def conversation_of(queries: Queries, tenant: Tenant, conversation: str) -> Conversation | None:
+    """Return one conversation from all of its events, with its state now; None if there are no events."""
+    params = {"tenant": tenant.no, "conversation": conversation}
     with queries.reading(tenant) as (reading, now):
-        found = reading.dicts(
-            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id) AS s",
-            {"tenant": tenant.no, "at": micros(now), "conversation": conversation},
+        (facts,) = reading.dicts(
+            "SELECT count(*) AS events, count(*) FILTER (WHERE type IN ('message.received', 'message.sent') AND repeats IS NULL) "
+            f"AS messages, min(time) AS first_at, max(time) AS last_at, {newest(reading, ':conversation')} "
+            "FROM event AS e WHERE e.tenant = :tenant AND e.conversation_id = :conversation",
+            params,
         )
-    return aware(found[0]) if found else {"state": None, "since": None}
+        states = reading.dicts(
+            f"SELECT state, since FROM ({_STOOD} AND id = :conversation GROUP BY id) AS s", params | {"at": micros(now)}
+        )
+    if not facts["events"]:
+        return None
+    state = converted(states[0]) if states else {"state": None, "since": None}
+    return Conversation(conversation, episodes=episodes(queries, tenant, conversation), **converted(facts), **state)
 
 
 def _heard(alias: str, wanted: Wanted) -> str:

@@ -5,6 +5,8 @@ Both read by the metrics' own declarations: as many entities are named as the me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,11 +26,32 @@ MOST = 1000
 """Entities that can be named at once, and windows of `lately`."""
 
 
-def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody or something that is in a state."""
+
+    id: str
+    """Id of the conversation, staff member, task or campaign."""
+    since: datetime | None
+    """Since when, where the metric says so."""
+    dimensions: Mapping[str, str | None]
+    """The metric's dimensions, as this one has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """Counts of one minute, or of as long as asked."""
+
+    window: str
+    """Its beginning, in the tenant's zone."""
+    values: Mapping[str, int]
+    """By metric; a minute without events is 0."""
+
+
+def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int = 50) -> list[Member]:
     """Name the entities that a state metric counts at the question's end, or now: those that are in it longest first.
 
-    Rows hold `id`, the metric's dimensions (as the entity has them, the greatest of several), and `since` (RFC 3339, UTC) where
-    the metric says since when, else None. Raises BadQuestionError.
+    Dimensions are those of the metric, as the entity has them: the greatest of several. Raises BadQuestionError.
     """
     one, *more = [find(name) for name in question.metrics]
     if more or not isinstance(one.metric, State) or not 0 < limit <= MOST:
@@ -39,10 +62,12 @@ def members(queries: Queries, tenant: Tenant, question: Question, *, limit: int 
         context = Context(reading, tenant, question, (), micros(now))
         rows = reading.dicts(f"{entities(context, one, params)} ORDER BY began NULLS FIRST, id LIMIT :limit", params)
     return [
-        {name: value for name, value in row.items() if name not in ("time", "began")}
-        | {"since": rfc3339(row["began"]) if one.metric.age else None}
+        Member(
+            row["id"], moment(row["began"]).replace(tzinfo=None) if one.metric.age and row["began"] is not None else None,
+            {name: value for name, value in row.items() if name not in ("id", "time", "began")},
+        )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
@@ -69,11 +94,10 @@ def entities(context: Context, one: Asked, params: dict[str, Any]) -> str:
 
 def lately(
     queries: Queries, tenant: Tenant, question: Question, step: timedelta = timedelta(minutes=1)
-) -> list[dict[str, Any]]:
+) -> list[Minute]:
     """Count by windows of `step` from the question's start to its end.
 
-    Rows hold `window` (its beginning in the tenant's zone) and each metric's value. Its metrics are counts of one rollup, without
-    dimensions. Raises BadQuestionError.
+    The metrics are counts of one rollup, without dimensions. Raises BadQuestionError.
     """
     asked = [find(name) for name in question.metrics]
     if question.by or len({one.rollup.name for one in asked}) != 1 or not all(type(a.metric) is Stored for a in asked):
@@ -83,10 +107,10 @@ def lately(
     with queries.reading(tenant) as (reading, now):
         found = read(Context(reading, tenant, question, cut, micros(now)), asked)
     return [
-        {
-            "window": window.start.astimezone(tenant.tz).isoformat(),
-            **{name: cells[number, ()].value if (number, ()) in cells else 0 for name, cells in found.items()},
-        }
+        Minute(
+            window.start.astimezone(tenant.tz).isoformat(),
+            {name: int(cells[number, ()].value or 0) if (number, ()) in cells else 0 for name, cells in found.items()},
+        )
         for number, window in enumerate(cut)
     ]
 

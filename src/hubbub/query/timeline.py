@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hubbub.facts.moments import moment
@@ -32,46 +34,71 @@ _MINE = "e.tenant = :tenant AND e.conversation_id = :conversation"
 WHO = ("channel", "channel_id", "account_id", "contact_id", "staff_id")
 
 
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A stretch of a conversation from its first message to its last resolve."""
+
+    episode_id: str
+    """Id of the event that began it."""
+    anchor: datetime
+    """When it began."""
+    first_response_ms: int | None
+    """Until the first public reply, where there was one."""
+    first_staff_id: str | None
+    """Who of the staff gave it."""
+    responder: str | None
+    """Whether a person or an AI gave it."""
+    first_person_response_ms: int | None
+    """Until the first reply by a person."""
+    resolved_at: datetime | None
+    """When it was resolved; null: it is open."""
+    resolution_ms: int | None
+    """From its beginning to its last resolve."""
+    escalated: bool
+    """Whether it was escalated."""
+    ai_involved: bool
+    """Whether an AI took part."""
+    ai_resolved: bool
+    """Whether an AI resolved it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationEvent:
+    """An event of a conversation, and the wait that it ended."""
+
+    event: Mapping[str, Any]
+    """The event as it is stored and would be sent; fields without a value are left out."""
+    waited_ms: int | None
+    """Of a reply that ended a wait: how long it lasted, as the metric `response_ms` counts it."""
+    asked_at: datetime | None
+    """Of such a reply: when the wait began."""
+
+
 def timeline(
     queries: Queries, tenant: Tenant, conversation: str, *, limit: int = PAGE, cursor: str | None = None
-) -> dict[str, Any]:
-    """Return `rows`, a conversation's events in order, up to `limit` after `cursor`, and `next`, the cursor of what follows.
-
-    A reply that ended a wait has `waited_ms` and `asked_at`, as the metric `response_ms` counts it. No rows: there is no such
-    conversation. Raises BadRequestError for a cursor that is not valid.
+) -> page.Page[ConversationEvent]:
+    """Return a conversation's events in order, up to `limit` after `cursor`. No rows: there is no such conversation.
+    Raises BadRequestError for a cursor that is not valid.
     """
     after = page.place_of(cursor, int, int)
     with queries.reading(tenant) as (reading, _):
         found = _events(reading, tenant, conversation, limit + 1, after)
         events, following = page.cut(found, limit, lambda row: (row["time"], row["seq"]))
         waits = _waits(reading, tenant, conversation, events)
-    rows = []
-    for event in events:
-        wait = waits.get((event["time"], event["ident"]))
-        row = aware(event)
-        rows.append(row if wait is None else row | {"waited_ms": wait[0], "asked_at": moment(wait[1])})
-    return {"rows": rows, "next": following}
+    nothing = (None, None)
+    rows = [(public(event), *waits.get((event["time"], event["ident"]), nothing)) for event in events]
+    return page.Page([ConversationEvent(sent, waited, in_utc(asked)) for sent, waited, asked in rows], following)
 
 
-def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[dict[str, Any]]:
+def episodes(queries: Queries, tenant: Tenant, conversation: str) -> list[Episode]:
     """Return a conversation's episodes in their order, as the metrics count them."""
     with queries.reading(tenant) as (reading, _):
         found = reading.dicts(
             f"SELECT * FROM ({EPISODE.view}) AS e WHERE {_MINE} ORDER BY e.anchor", _params(tenant, conversation)
         )
-    return [{name: value for name, value in aware(row).items() if name != "tenant"} for row in found]
-
-
-def facts_of(queries: Queries, tenant: Tenant, conversation: str) -> dict[str, Any] | None:
-    """Return who and what a conversation is, from all of its events; None when there are none."""
-    with queries.reading(tenant) as (reading, _):
-        (row,) = reading.dicts(
-            "SELECT count(*) AS events, count(*) FILTER (WHERE type IN ('message.received', 'message.sent') AND repeats IS NULL) "
-            f"AS messages, min(time) AS first_at, max(time) AS last_at, "
-            f"{newest(reading, ':conversation')} FROM event AS e WHERE {_MINE}",
-            _params(tenant, conversation),
-        )
-    return aware(row) if row["events"] else None
+    return [
+        Episode(**{name: value for name, value in converted(row).items() if name in Episode.__slots__}) for row in found
+    ]
 
 
 def event(queries: Queries, tenant: Tenant, source: str, id: str) -> dict[str, Any] | None:
@@ -122,10 +149,15 @@ def attributes_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def aware(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with its moments as aware times in UTC, and what is true or not as such."""
+def in_utc(us: int | None) -> datetime | None:
+    """Return microseconds as a moment in UTC without a zone, as answers have it."""
+    return moment(us).replace(tzinfo=None) if us is not None else None
+
+
+def converted(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its moments in UTC without a zone, and flags as booleans."""
     return {
-        name: moment(value) if name in _MOMENTS and value is not None else bool(value) if name in _FLAGS else value
+        name: in_utc(value) if name in _MOMENTS else bool(value) if name in _FLAGS else value
         for name, value in row.items()
     }
 

@@ -12,8 +12,8 @@ from hubbub import demo
 from hubbub.errors import BadQuestionError, BadRequestError
 from hubbub.model.tenant import Tenant
 from hubbub.query.classified import flagged
-from hubbub.query.conversations import Wanted, conversations, state_of
-from hubbub.query.timeline import episodes, event, facts_of, lines, timeline
+from hubbub.query.conversations import ConversationRow, Wanted, conversation_of, conversations
+from hubbub.query.timeline import episodes, event, lines, timeline
 from tests.unit.query.conftest import Desk
 
 NOW = datetime(2026, 8, 19, 14, 30, tzinfo=UTC)
@@ -51,14 +51,14 @@ def tenant_of(desk: Desk, name: str = "") -> Tenant:
     return desk.tenant(name or demo.tenants()[0][0])
 
 
-def every(desk: Desk, wanted: Wanted, tenant: str = "", limit: int = 7) -> list[dict[str, Any]]:
+def every(desk: Desk, wanted: Wanted, tenant: str = "", limit: int = 7) -> list[ConversationRow]:
     """Return all conversations that are wanted, page by page."""
-    rows: list[dict[str, Any]] = []
+    rows: list[ConversationRow] = []
     cursor = None
     while True:
         found = conversations(desk.queries, tenant_of(desk, tenant), wanted, limit=limit, cursor=cursor)
-        rows += found["rows"]
-        cursor = found["next"]
+        rows += found.rows
+        cursor = found.next
         if cursor is None:
             return rows
 
@@ -78,7 +78,7 @@ def _waiting_as_counted(desk: Desk, until: datetime) -> int:
     assert len(every(desk, Wanted(START, until, state="open"), limit=50)) == asked["open_conversations"] > 10
     assert len(waiting) == asked["waiting_conversations"]
     if waiting:
-        longest = until - min(row["since"] for row in waiting)
+        longest = until.replace(tzinfo=None) - min(row.since for row in waiting if row.since is not None)
         assert abs(longest / timedelta(milliseconds=1) - asked["oldest_waiting_ms"]) <= 1
     return len(waiting)
 
@@ -88,19 +88,19 @@ def test_pages_are_the_whole_list_newest_first(desk: Desk) -> None:
     wanted = Wanted(NOW - timedelta(days=1), NOW)
     rows = every(desk, wanted)
     assert rows == every(desk, wanted, limit=1000)
-    assert len({row["conversation_id"] for row in rows}) == len(rows) > 20
-    assert [row["last_at"] for row in rows] == sorted((row["last_at"] for row in rows), reverse=True)
+    assert len({row.conversation_id for row in rows}) == len(rows) > 20
+    assert [row.last_at for row in rows] == sorted((row.last_at for row in rows), reverse=True)
 
 
 def test_a_filter_keeps_conversations_that_have_it(desk: Desk) -> None:
     """One value of every filter must be in a conversation; (none) are those in which nobody of it is."""
-    plain = {row["conversation_id"] for row in every(desk, Wanted(START, NOW), limit=1000)}
-    staff = {row["staff_id"] for row in every(desk, Wanted(START, NOW), limit=1000)} - {None}
-    some = {row["conversation_id"] for row in every(desk, Wanted(START, NOW, {"staff_id": sorted(staff)}), limit=1000)}
-    none = {row["conversation_id"] for row in every(desk, Wanted(START, NOW, {"staff_id": ["(none)"]}), limit=1000)}
+    plain = {row.conversation_id for row in every(desk, Wanted(START, NOW), limit=1000)}
+    staff = {row.staff_id for row in every(desk, Wanted(START, NOW), limit=1000) if row.staff_id is not None}
+    some = {row.conversation_id for row in every(desk, Wanted(START, NOW, {"staff_id": sorted(staff)}), limit=1000)}
+    none = {row.conversation_id for row in every(desk, Wanted(START, NOW, {"staff_id": ["(none)"]}), limit=1000)}
     assert (some | none, some & none) == (plain, set()) and some and none
     both = every(desk, Wanted(START, NOW, {"channel": ["sms"], "topic": ["wifi", "billing"]}), limit=1000)
-    assert both and {row["channel"] for row in both} == {"sms"}
+    assert both and {row.channel for row in both} == {"sms"}
     with pytest.raises(BadQuestionError, match="no dimension 'kind'"):
         every(desk, Wanted(START, NOW, {"kind": ["bot"]}))
 
@@ -115,7 +115,7 @@ def test_a_filter_keeps_conversations_that_have_it(desk: Desk) -> None:
 )  # fmt: skip
 def test_search_looks_at_ids_rooms_and_texts(desk: Desk, text: str, found: list[str]) -> None:
     """Anything that an event says is found in any case of letters; no character of a search means more than itself."""
-    assert [row["conversation_id"] for row in every(desk, Wanted(START, NOW, text=text), "small")] == found
+    assert [row.conversation_id for row in every(desk, Wanted(START, NOW, text=text), "small")] == found
 
 
 def test_what_is_no_state_or_cursor_is_refused(desk: Desk) -> None:
@@ -130,25 +130,26 @@ def test_a_timeline_is_the_conversations_events_with_their_waits(desk: Desk) -> 
     """Every event in order, each once over all pages, replies with the wait that `response_ms` counts; and the same as lines."""
     tenant = tenant_of(desk, "small")
     first = timeline(desk.queries, tenant, "a", limit=1)
-    second = timeline(desk.queries, tenant, "a", limit=1, cursor=first["next"])
-    assert [row["id"] for row in (*first["rows"], *second["rows"])] == ["a-1", "a-2"] and second["next"] is None
-    assert (second["rows"][0]["waited_ms"], "waited_ms" in first["rows"][0]) == (3_600_000, False)
+    second = timeline(desk.queries, tenant, "a", limit=1, cursor=first.next)
+    assert [row.event["id"] for row in (*first.rows, *second.rows)] == ["a-1", "a-2"] and second.next is None
+    assert (second.rows[0].waited_ms, first.rows[0].waited_ms) == (3_600_000, None)
     asked = desk.query("small", metrics=["response_ms.avg"], start="2026-08-18", end="2026-08-19")["rows"][0]
     assert asked["response_ms.avg"] == 3_600_000
     (episode,) = episodes(desk.queries, tenant, "a")
-    assert (episode["first_response_ms"], episode["resolved_at"]) == (3_600_000, None)
+    assert (episode.first_response_ms, episode.resolved_at) == (3_600_000, None)
     written = b"".join(lines(desk.queries, tenant, "a")).splitlines()
     assert len(written) == 2 and b'"text": "50% \\\\ W\xc3\xb6rter_a"' in written[0]
-    assert state_of(desk.queries, tenant, "b")["state"] == "waiting"
-    assert state_of(desk.queries, tenant, "none") == {"state": None, "since": None}
+    waiting = conversation_of(desk.queries, tenant, "b")
+    assert waiting is not None and (waiting.state, waiting.messages, waiting.contact_id) == ("waiting", 1, "of-b")
+    assert conversation_of(desk.queries, tenant, "none") is None
 
 
 def test_another_tenants_rows_are_not_there(desk: Desk) -> None:
     """What one tenant stored no other finds, by any id."""
     other = tenant_of(desk)
     assert every(desk, Wanted(START, NOW, text="of-a")) == []
-    assert timeline(desk.queries, other, "a")["rows"] == episodes(desk.queries, other, "a") == []
-    assert facts_of(desk.queries, other, "a") is None and event(desk.queries, other, "test", "a-1") is None
+    assert (timeline(desk.queries, other, "a").rows, episodes(desk.queries, other, "a")) == ([], [])
+    assert conversation_of(desk.queries, other, "a") is None and event(desk.queries, other, "test", "a-1") is None
     found = event(desk.queries, tenant_of(desk, "small"), "test", "a-1")
     assert found is not None and found["attributes"]["text"].startswith("50%") and "tenant" not in found
 
@@ -159,11 +160,11 @@ def test_flagged_messages_are_as_many_as_the_hotspot_counts(desk: Desk) -> None:
     worst = desk.hotspots(tenant.id, START.isoformat(), NOW.isoformat(), tones=TONES)["rows"][0]
     where = {"channel_id": [worst["channel_id"]]}
     found = flagged(desk.queries, tenant, START, NOW, where, tones=TONES, limit=3)
-    rows = list(found["rows"])
-    while found["next"]:
-        found = flagged(desk.queries, tenant, START, NOW, where, tones=TONES, limit=3, cursor=found["next"])
-        rows += found["rows"]
-    assert len(rows) == len({row["id"] for row in rows}) == worst["flagged_count"] > 3
-    assert flagged(desk.queries, tenant, START, NOW, where)["rows"] == []  # the sample has no topic of complaint
+    rows = list(found.rows)
+    while found.next:
+        found = flagged(desk.queries, tenant, START, NOW, where, tones=TONES, limit=3, cursor=found.next)
+        rows += found.rows
+    assert len(rows) == len({row.id for row in rows}) == worst["flagged_count"] > 3
+    assert flagged(desk.queries, tenant, START, NOW, where).rows == []  # the sample has no topic of complaint
     with pytest.raises(BadQuestionError, match="no dimension 'staff_id'"):
         flagged(desk.queries, tenant, START, NOW, {"staff_id": ["ann"]})

@@ -14,7 +14,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.metrics.definition import WITHIN
 from hubbub.model.event import Event
 from hubbub.model.question import Question
-from hubbub.query.live import lately, members
+from hubbub.query.live import Member, Minute, lately, members
 from tests.laws.conftest import Lab
 
 NOW = datetime(2026, 5, 6, 12, 0, 30, tzinfo=UTC)
@@ -55,7 +55,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made.store.close()
 
 
-def _named(lab: Lab, question: Question, **options: Any) -> list[dict[str, Any]]:
+def _named(lab: Lab, question: Question, **options: Any) -> list[Member]:
     return members(lab.queries, lab.tenants[0], question, **options)
 
 
@@ -68,10 +68,10 @@ def test_as_many_are_named_as_the_metric_counts(lab: Lab) -> None:
             counted = lab.queries.answer(tenant, question).rows[0].cells[name].value
             assert len(_named(lab, question)) == counted
     rows = _named(lab, replace(TODAY, metrics=("oldest_waiting_ms",)))
-    assert [(r["id"], r["channel"]) for r in rows] == [("old", "email"), ("young", "chat")]
-    assert rows[1]["since"] == "2026-05-06T11:40:30Z"
+    assert [(row.id, row.dimensions["channel"]) for row in rows] == [("old", "email"), ("young", "chat")]
+    assert rows[1].since == NOW.replace(tzinfo=None) - timedelta(minutes=20)
     assert _named(lab, replace(TODAY, metrics=("oldest_waiting_ms",)), limit=1) == rows[:1]
-    assert [row["id"] for row in _named(lab, replace(TODAY, metrics=("staff_online",)))] == ["ada"]
+    assert [row.id for row in _named(lab, replace(TODAY, metrics=("staff_online",)))] == ["ada"]
 
 
 def test_what_is_no_state_has_nobody_in_it(lab: Lab) -> None:
@@ -97,10 +97,13 @@ def test_minutes_add_up_to_the_answer_of_their_range(lab: Lab) -> None:
             rows = lately(lab.queries, tenant, question, step)
             assert len(rows) == timedelta(minutes=30) / step
             for name in question.metrics:
-                assert sum(row[name] for row in rows) == whole[name].value
+                assert sum(row.values[name] for row in rows) == whole[name].value
     rows = lately(lab.queries, tenant, base)
-    assert [row["window"][:16] for row in rows if row["messages_received"]] == ["2026-05-06T13:40", "2026-05-06T13:50"]
-    assert rows[-1] == {"window": "2026-05-06T14:00:00+02:00", "messages_received": 0, "messages_sent": 1}
+    assert [row.window[:16] for row in rows if row.values["messages_received"]] == [
+        "2026-05-06T13:40",
+        "2026-05-06T13:50",
+    ]
+    assert rows[-1] == Minute("2026-05-06T14:00:00+02:00", {"messages_received": 0, "messages_sent": 1})
 
 
 def test_only_counts_come_by_the_minute(lab: Lab) -> None:
