@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         if how == "reset late":
             return self.reset()
         if how == "note":
-            verdict["notes"] = [{"index": 0, "code": "counts_nowhere", "field": "value", "message": "counts nowhere"}]
+            verdict["notes"] = [{"index": 0, "code": "counts_nowhere", "field": "value", "message": "never counted"}]
         return self.answer(202, json.dumps(verdict).encode(), {})
 
     def reset(self) -> None:
@@ -484,7 +484,7 @@ def test_a_note_on_stored_events_is_in_the_log(server: Server, caplog: pytest.Lo
         client.record(type="satisfaction.rating_received", value=4.5)
         assert client.flush(10)
         assert (client.stats.sent, troubles) == (1, [])
-    assert "1 event(s) stored with a note, the first: counts nowhere" in caplog.text
+    assert "1 event(s) stored with a note, the first: never counted" in caplog.text
 
 
 def test_the_environment_says_how_batches_are_made(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

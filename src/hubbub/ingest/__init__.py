@@ -1,1 +1,1 @@
-"""How events come in: accepted one by one with a verdict each, from HTTP, the SDK, or files."""
+"""Ingest: events in, each accepted or refused with a reason, from HTTP, the Python client, files, connectors and receivers."""

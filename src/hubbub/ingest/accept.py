@@ -1,4 +1,4 @@
-"""Check events: what their shape cannot say, with a stable code, the field and what to do for each that is refused."""
+"""Check events beyond their shape. Each refused event gets a stable code, the field and what to do."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ MAX_DURATION_MS = 10 * 366 * 86_400_000
 MAX_REVISION = 2**62
 DEFAULT_SOURCE = "api"
 UNKEPT = frozenset({"contact_erased"})
-"""Codes of what is refused and not kept in quarantine either."""
+"""Codes of refused records that are not quarantined."""
 
 
 @dataclass
 class Outcome:
-    """What became of a batch: counts, a verdict for each refused record, and notes on others that need a word."""
+    """The result of a batch: counts, a verdict for each refused record, and notes on stored ones."""
 
     stored: int = 0
     duplicates: int = 0
@@ -59,29 +59,29 @@ class Outcome:
 
     @property
     def accepted(self) -> int:
-        """Events that are in the store because of this batch."""
+        """Events stored from this batch."""
         return self.stored + self.corrected
 
     def answer(self) -> dict[str, object]:
-        """Return the public form: accepted, duplicates, rejected with index, code, field and message; notes if there are any."""
-        found: dict[str, object] = {
+        """Return the public form: accepted, duplicates, rejected with index, code, field and message; notes if any."""
+        counts: dict[str, object] = {
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "corrected": self.corrected,
-            "rejected": _told(self.rejected),
+            "rejected": _as_json(self.rejected),
         }
-        return {**found, "notes": _told(self.notes)} if self.notes else found
+        return {**counts, "notes": _as_json(self.notes)} if self.notes else counts
 
 
-def _told(verdicts: Iterable[Rejection]) -> list[dict[str, object]]:
+def _as_json(verdicts: Iterable[Rejection]) -> list[dict[str, object]]:
     return [{"index": r.index, "code": r.code, "field": r.field, "message": r.message} for r in verdicts]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which times (UTC without zone) an event of a tenant is taken; what lies before `frozen` came too late for good.
+    """The time range (UTC without zone) of acceptable events of a tenant. Events before `frozen` are refused for good.
 
-    What was `erased` is not taken again.
+    Events of contacts in `erased` are refused.
     """
 
     oldest: datetime
@@ -93,29 +93,29 @@ class Bounds:
 def bounds(
     tenant: Tenant, now: datetime, gone_until: datetime | None, history: bool, erased: Erased | None = None
 ) -> Bounds:
-    """Return the time bounds for events of a tenant; `history` lets in what is older than the raw retention.
+    """Return the time bounds for events of a tenant; `history` accepts events older than the raw retention.
 
-    Raw events are kept from a local midnight on, the same one that retention cuts at.
+    The oldest time is the local midnight that retention cuts at.
     """
-    kept = EARLIEST if history else utc_naive(kept_from(tenant, tenant.retention.raw, now))
-    return Bounds(max(EARLIEST, kept), min(utc_naive(now) + FUTURE, LATEST), gone_until or EARLIEST, erased)
+    oldest = EARLIEST if history else utc_naive(kept_from(tenant, tenant.retention.raw, now))
+    return Bounds(max(EARLIEST, oldest), min(utc_naive(now) + FUTURE, LATEST), gone_until or EARLIEST, erased)
 
 
 _TIMES = {
     "out_of_range": "'time' must lie between 2000 and 2100",
     "in_future": "'time' is more than 24 hours in the future; check the sender's clock",
-    "too_old": "'time' is older than this tenant's raw events are kept; import it as history instead",
-    "too_late": "'time' lies before what is kept of this tenant: its numbers are gone, and nothing is added to them",
+    "too_old": "'time' is older than the tenant's raw retention; import the event as history instead",
+    "too_late": "'time' lies before the tenant's kept range: its numbers are gone and do not change any more",
 }
 
 
 def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -> tuple[str, str, str] | None:
-    """Return (code, field, message) of what is wrong with a well-formed event, or None; `texts` are the fields to look at."""
+    """Return (code, field, message) of the first fault of a well-formed event, or None; `texts` are the fields to check."""
     if event.type not in TYPES and not is_known_type(event.type):
         return (
             "unknown_type",
             "type",
-            f"type {event.type[:100]!r} is not known{nearest(event.type, TYPES, in_bulk=True)}",
+            f"type {event.type[:100]!r} is unknown{nearest(event.type, TYPES, in_bulk=True)}",
         )
     if not EARLIEST <= when < LATEST:
         return "out_of_range", "time", _TIMES["out_of_range"]
@@ -125,7 +125,11 @@ def _fault(event: Event, when: datetime, limits: Bounds, texts: Sequence[str]) -
         if outside:
             return code, "time", _TIMES[code]
     if limits.erased is not None and limits.erased.holds(event, when, event.source or DEFAULT_SOURCE):
-        return "contact_erased", "contact_id", "the contact of this event was erased, with all that was from before"
+        return (
+            "contact_erased",
+            "contact_id",
+            "the contact of this event was erased; events from before the erasure are refused",
+        )
     for name in texts:
         text = getattr(event, name)
         if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
@@ -146,32 +150,32 @@ def _number_fault(event: Event) -> tuple[str, str, str] | None:
     if event.duration_ms is not None and not 0 <= event.duration_ms <= MAX_DURATION_MS:
         return "out_of_range", "duration_ms", "'duration_ms' must be 0 or more, and less than ten years"
     if event.value is not None and not (math.isfinite(event.value) and abs(event.value) <= 1e18):
-        return "out_of_range", "value", "'value' must be a finite number of at most 1e18 either way"
+        return "out_of_range", "value", "'value' must be a finite number between -1e18 and 1e18"
     if event.revision is not None and not 0 <= event.revision <= MAX_REVISION:
         return "out_of_range", "revision", "'revision' must be a whole number from 0 to 2^62"
     if event.scale is not None and event.scale not in (5, 10):
         return "out_of_range", "scale", "'scale' is 5 (ratings 1 to 5) or 10 (answers 0 to 10)"
-    raw = b"" if event.attributes is NOTHING else bytes(event.attributes)
-    if raw:
-        if raw[:1] != b"{":
+    attributes = b"" if event.attributes is NOTHING else bytes(event.attributes)
+    if attributes:
+        if attributes[:1] != b"{":
             return "invalid_field", "attributes", "'attributes' must be a JSON object"
-        if len(raw) > MAX_ATTRIBUTES:
-            return "too_long", "attributes", f"'attributes' has {len(raw)} bytes, {MAX_ATTRIBUTES} are allowed"
-        if too_deep(raw):
+        if len(attributes) > MAX_ATTRIBUTES:
+            return "too_long", "attributes", f"'attributes' has {len(attributes)} bytes, {MAX_ATTRIBUTES} are allowed"
+        if too_deep(attributes):
             return "too_deep", "attributes", "'attributes' nests too deeply"
         try:
-            raw.decode()
+            attributes.decode()
         except UnicodeDecodeError:
-            return "invalid_text", "attributes", "'attributes' holds bytes that are no UTF-8"
+            return "invalid_text", "attributes", "'attributes' holds bytes that are not UTF-8"
     return None
 
 
 def notes(items: Sequence[Item]) -> list[Rejection]:
-    """Return a note on each event that is stored and that no metric counts: a rating outside its scale."""
+    """Return a note on each stored event that no metric counts: a rating outside its scale."""
     return [
         Rejection(
             index=index, code="counts_nowhere", field="value",
-            message=f"a rating of {_number(item.value)} is stored and counts nowhere: ratings are 1 to 5, or 0 to 10 with scale 10",
+            message=f"a rating of {_number(item.value)} is stored, but never counted: ratings are 1 to 5, or 0 to 10 with scale 10",
         )
         for index, item in enumerate(items)
         if isinstance(item, Event) and item.type == "satisfaction.rating_received" and not valid(item)
@@ -183,7 +187,7 @@ def _number(value: float | None) -> str:
 
 
 def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[datetime], list[Rejection]]:
-    """Tell good items from others; returns events, their times (UTC without zone), and a rejection for each other item."""
+    """Return the good events, their times (UTC without zone), and a rejection for each other item."""
     good: list[Event] = []
     times: list[datetime] = []
     rejected: list[Rejection] = []
@@ -205,7 +209,7 @@ def check(items: Iterable[Item], limits: Bounds) -> tuple[list[Event], list[date
 
 
 def _by_field(events: Sequence[Event]) -> dict[str, tuple[Any, ...]]:
-    """Return the events' values field by field; a thousand events are turned in a fraction of a millisecond."""
+    """Return the values of events by field: one transposition for all events, a thousand in a fraction of a millisecond."""
     if not events:
         return dict.fromkeys(Event.__struct_fields__, ())
     rows = [msgspec.structs.astuple(event) for event in events]
@@ -213,7 +217,7 @@ def _by_field(events: Sequence[Event]) -> dict[str, tuple[Any, ...]]:
 
 
 def _odd_texts(events: Sequence[Event]) -> list[str]:
-    """Return the text fields in which any of the events has something long or unprintable, to be looked at one by one."""
+    """Return the text fields in which any event has a long or unprintable text; only these are checked event by event."""
     columns = _by_field(events)
     return [
         name for name in TEXT_FIELDS
@@ -228,19 +232,21 @@ def _when(event: Event) -> tuple[datetime, tuple[str, str, str] | None]:
         return event.time.replace(tzinfo=None), None
     try:
         return event.time.astimezone(UTC).replace(tzinfo=None), None
-    except OverflowError:  # the first or last day of all years, with an offset
+    except OverflowError:  # the first or last representable day, with an offset
         return EARLIEST, ("out_of_range", "time", _TIMES["out_of_range"])
 
 
 def _raw(event: Event) -> str:
-    """Write an event as JSON, the same text however it came."""
+    """Return an event as JSON: the same text for every source."""
     try:
         text = msgspec.json.encode(event)
-        with suppress(msgspec.DecodeError):  # attributes may hold bytes that are no text
+        with suppress(msgspec.DecodeError):  # attributes may hold bytes that are not UTF-8
             text = msgspec.json.format(text, indent=-1)
         return text.decode("utf-8", "replace")
-    except UnicodeEncodeError:  # half a character: JSON can still write it as an escape
-        given = {name: value for name in FIELDS if (value := getattr(event, name)) is not None and value is not NOTHING}
-        if "attributes" in given:
-            given["attributes"] = json.loads(bytes(event.attributes))
-        return as_json(given)
+    except UnicodeEncodeError:  # a lone surrogate: JSON can write it as an escape
+        values = {
+            name: value for name in FIELDS if (value := getattr(event, name)) is not None and value is not NOTHING
+        }
+        if "attributes" in values:
+            values["attributes"] = json.loads(bytes(event.attributes))
+        return as_json(values)

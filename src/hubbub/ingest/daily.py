@@ -1,7 +1,7 @@
-"""Ingest a day: fetch it from an integration's service and store it batch by batch, as the pages come.
+"""Fetch a day from an integration's service and store it batch by batch, page by page.
 
-Everything is stored under ids that the service's own records give, so that a day can be fetched again, and a fetch that broke
-off half way goes on where it was, without counting anything twice.
+Everything is stored with ids of the service's own records, so that a day can be fetched again, and an interrupted fetch continues
+where it stopped, without counting anything twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TakeNames = Callable[[list[Name]], object]
 
 @dataclass
 class Fetched:
-    """What came of a day so far."""
+    """Counts of a day's fetch so far."""
 
     pages: int = 0
     stored: int = 0
@@ -50,9 +50,9 @@ class Fetched:
 
 @dataclass
 class DayFetch:
-    """A day of an integration to fetch, with `earlier`: the stretch whose later replies and counters are looked for, if any.
+    """A day of an integration to fetch, with `earlier`: the range whose later replies and counters are read again, if any.
 
-    What is stored is noted in the ledger page by page, so that an attempt that breaks off is gone on with.
+    The ledger notes the progress page by page, so that an interrupted attempt continues.
     """
 
     connector: Connector
@@ -70,9 +70,9 @@ class DayFetch:
     _step: int = 0
 
     def run(self, now: datetime) -> str:
-        """Fetch and store it; returns its state. Raises what the connector raises; what was stored until then stays."""
-        known = self.ledger.begin(self.integration, self.day, now)
-        self._resume(known)
+        """Fetch and store the day; returns its state. Raises what the connector raises; pages stored until then stay."""
+        range_ = self.ledger.begin(self.integration, self.day, now)
+        self._resume(range_)
         fetch = partial(self.connector.fetch, self.integration, self.secret, self.day, self.notes)
         steps: list[Callable[[], Iterator[Batch]]] = [fetch]
         if self.earlier is not None:
@@ -86,12 +86,12 @@ class DayFetch:
             self.integration, self.day, self.found, self.notes.missing, self.notes.reason, self.notes.action
         )
 
-    def _resume(self, known: Range) -> None:
-        if known.place:
-            self._step, self.found = known.place["step"], known.found
-            self.notes.place, self.notes.missing = known.place["place"], known.place["missing"]
-            self.notes.troubles = [(reason, action) for reason, action in known.place["troubles"]]
-            self.notes.whole = known.place["whole"]
+    def _resume(self, range_: Range) -> None:
+        if range_.place:
+            self._step, self.found = range_.place["step"], range_.found
+            self.notes.place, self.notes.missing = range_.place["place"], range_.place["missing"]
+            self.notes.troubles = [(reason, action) for reason, action in range_.place["troubles"]]
+            self.notes.whole = range_.place["whole"]
 
     def _take(self, batches: Iterator[Batch]) -> None:
         place = self.notes.place
@@ -100,8 +100,8 @@ class DayFetch:
                 if self.notes.place != place:
                     place = self.notes.place
                     self._advance()
-                self.take_names([one for one in batch if isinstance(one, Name)])
-                self._store([one for one in batch if not isinstance(one, Name)])
+                self.take_names([item for item in batch if isinstance(item, Name)])
+                self._store([item for item in batch if not isinstance(item, Name)])
         finally:
             if self.notes.place != place:
                 self._advance()
@@ -132,7 +132,7 @@ _CONTENT = ("type", "name", "value", "account_id", "message_id", "attributes")
 
 
 def changed(store: Store, tenant: Tenant, batch: Sequence[Item]) -> list[Item]:
-    """Return what of a batch is new or says something else than what is stored under its id."""
+    """Return the items that are new or differ from the stored event with their id."""
     events = [item for item in batch if isinstance(item, Event)]
     if not events:
         return list(batch)

@@ -1,7 +1,7 @@
-"""Take events in: check them, give each source, id and time of receipt, append them to the log, and say what became of each.
+"""Intake: check events, give each a source, id and time of receipt, append them to the log, and return the verdicts.
 
-`read_events` (model/event.py) has parsed; `check` (ingest/accept.py) says what shape cannot; the log finds duplicates and
-corrections and is on disk when it answers. What was refused goes along, to be kept in quarantine with its reason, replayable.
+`read_events` (model/event.py) has parsed them; `check` (ingest/accept.py) finds faults beyond the shape; the log finds duplicates
+and corrections and answers once they are on disk. Refused records are quarantined with their reason and can be replayed.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _TEXTS = frozenset(TEXT_FIELDS)
 
 
 class Intake:
-    """Accepts events for a store. `gone_until` tells from where on a tenant's facts are still there.
+    """Accepts events for a store. `gone_until` returns the time from which a tenant has facts.
 
-    `arrived` hears of each tenant whose stored events are others now, before the sender does. `erased` tells
-    what is not taken again.
+    `arrived` is called with each tenant whose stored events changed, before the sender gets its answer. `erased` returns
+    the erasures whose events are refused.
     """
 
     def __init__(
@@ -68,30 +68,30 @@ class Intake:
         origins: Sequence[str] | None = None,
         changed: bool = False,
     ) -> Outcome:
-        """Store the good events durably and keep the refused ones in quarantine; returns one outcome for all.
+        """Store good events durably and quarantine refused ones; returns one outcome for all.
 
-        `history` takes events older than the raw retention, and notes repeats that contradict what is stored; `origin` says in
-        quarantine where records came from, `origins` (one per item) name file and line at the head of each message. `changed`:
-        what says the same as the stored event is a duplicate whatever its revision.
+        `history` accepts events older than the raw retention, and notes duplicates that contradict the stored event; `origin`
+        says in quarantine where records came from; `origins` (one for each item) put file and line before each message.
+        `changed`: an event equal to the stored one is a duplicate whatever its revision.
         """
         items = list(items)
         now = self._clock()
         gone = self._gone_until(tenant)
         limits = bounds(tenant, now, gone and gone.replace(tzinfo=None), history, self._erased(tenant))
         good, times, rejected = check(items, limits)
-        for one in rejected if origins else ():
-            one.message = f"{(origins or [])[one.index]}: {one.message}"
+        for rejection in rejected if origins else ():
+            rejection.message = f"{(origins or [])[rejection.index]}: {rejection.message}"
         received_at = micros(now)
-        kept = [_quarantined(r, origin, received_at) for r in rejected if r.code not in UNKEPT] if quarantine else []
+        refused = [_quarantined(r, origin, received_at) for r in rejected if r.code not in UNKEPT] if quarantine else []
         verdicts: list[Verdict] = []
-        found = notes(items)
-        if good or kept:
-            batch = batch_of(tenant, good, times, received_at, kept)
+        remarks = notes(items)
+        if good or refused:
+            batch = batch_of(tenant, good, times, received_at, refused)
             verdicts = self._append(batch, changed)
             if history:
-                found += self._contradicting(batch, verdicts, items, rejected)
-        for one in found if origins else ():
-            one.message = f"{(origins or [])[one.index]}: {one.message}"
+                remarks += self._contradicting(batch, verdicts, items, rejected)
+        for remark in remarks if origins else ():
+            remark.message = f"{(origins or [])[remark.index]}: {remark.message}"
         if any(verdict is not Verdict.DUPLICATE for verdict in verdicts):
             self._arrived(tenant)
         return Outcome(
@@ -99,7 +99,7 @@ class Intake:
             duplicates=verdicts.count(Verdict.DUPLICATE),
             corrected=verdicts.count(Verdict.CORRECTED),
             rejected=rejected,
-            notes=found,
+            notes=remarks,
         )
 
     def _append(self, batch: Batch, changed: bool) -> list[Verdict]:
@@ -114,17 +114,17 @@ class Intake:
     def _contradicting(
         self, batch: Batch, verdicts: Sequence[Verdict], items: Sequence[Item], rejected: Sequence[Rejection]
     ) -> list[Rejection]:
-        """Return a note on each duplicate that says something else than what is stored."""
-        refused = {one.index for one in rejected}
+        """Return a note on each duplicate that differs from the stored event."""
+        refused = {rejection.index for rejection in rejected}
         places = [i for i, item in enumerate(items) if isinstance(item, Event) and i not in refused]
         repeats = [n for n, verdict in enumerate(verdicts) if verdict is Verdict.DUPLICATE]
-        found = contradicting(self._store, batch.tenant, [batch.rows[n] for n in repeats])
+        contradicted = contradicting(self._store, batch.tenant, [batch.rows[n] for n in repeats])
         return [
             Rejection(
                 index=places[repeats[n]], code="contradicts", field="id",
-                message="an event with this id is stored with other values and stays: a higher 'revision' would replace it",
+                message="the stored event with this id has other values and stays; send a higher 'revision' to replace it",
             )
-            for n in found
+            for n in contradicted
         ]  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def batch_of(
     received_at: int,
     rejected: Sequence[dict[str, Any]],
 ) -> Batch:
-    """Return checked events as rows of the log; `times` are theirs in UTC without zone. An empty text is an absent one."""
+    """Return checked events as rows of the log; `times` are UTC without zone. An empty text is stored as absent."""
     if not events:
         return Batch(tenant.no, (), (), received_at, rejected)
     by_field = dict(zip(_FIELDS, zip(*map(msgspec.structs.astuple, events), strict=True), strict=True))

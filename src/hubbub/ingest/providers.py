@@ -1,4 +1,4 @@
-"""The services that can be connected: which days are fetched from, which send by themselves, and what each needs to know."""
+"""Services that can be connected: which are fetched from, which send, and the settings and secrets of each."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hubbub.ingest.receivers.catalogue import RECEIVERS
 
 IDS = r"[^\s,]{1,200}"
 RECEIVING = (
-    Setting("staff_ids", "ids at the service of people who answer", IDS, many=True),
-    Setting("own_ids", "ids at the service of accounts of your own", IDS, many=True),
-    Setting("bot_ids", "ids at the service of programs that answer by themselves", IDS, many=True),
+    Setting("staff_ids", "ids of your staff at the service", IDS, many=True),
+    Setting("own_ids", "ids of your own accounts at the service", IDS, many=True),
+    Setting("bot_ids", "ids of programs at the service that answer by themselves", IDS, many=True),
     Setting(
-        "keep_text_days", "days that message texts are kept, encrypted; texts are not kept if absent", r"[1-9]\d{0,3}"
+        "keep_text_days", "days to store message texts, encrypted; if absent, texts are not stored", r"[1-9]\d{0,3}"
     ),
     LABELS,
 )
-"""Settings of every service that sends by itself."""
+"""Settings of every service that sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,77 +37,79 @@ class Provider:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The name for people."""
         return self.receiver.setup.title if self.receiver is not None else self.name.replace("_", " ").capitalize()
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """What can be set."""
+        """All settings."""
         fetching = self.connector.settings if self.connector is not None else ()
         receiving = (*self.receiver.setup.settings, *RECEIVING) if self.receiver is not None else ()
-        names = {one.name for one in fetching}
-        return (*fetching, *(one for one in receiving if one.name not in names))
+        names = {setting.name for setting in fetching}
+        return (*fetching, *(setting for setting in receiving if setting.name not in names))
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """The secrets that it can have: the token to fetch with, and those to verify with."""
+        """All secrets: the token to fetch with, and those to verify with."""
         fetching = (
             (Secret(TOKEN, "token of the service's API, to fetch days with"),) if self.connector is not None else ()
         )
         return (*fetching, *(self.receiver.setup.secrets if self.receiver is not None else ()))
 
     def fetches(self, names: tuple[str, ...]) -> bool:
-        """Say whether days are fetched with secrets of these names."""
+        """Say whether days are fetched, given the names of the secrets."""
         return self.connector is not None and TOKEN in names
 
     def mends(self, names: tuple[str, ...]) -> bool:
-        """Say whether, with secrets of these names, what was sent and lost can be fetched: it is messages that are fetched."""
+        """Say whether lost messages can be fetched, given the names of the secrets."""
         return self.fetches(names) and self.connector is not None and "message" in self.connector.subjects
 
     def receives(self, names: tuple[str, ...]) -> bool:
-        """Say whether what is sent can be verified with secrets of these names."""
-        return self.receiver is not None and {one.name for one in self._verifying} <= set(names)
+        """Say whether deliveries can be verified, given the names of the secrets."""
+        return self.receiver is not None and {secret.name for secret in self._verifying} <= set(names)
 
     def listens(self, names: tuple[str, ...]) -> bool:
-        """Say whether with secrets of these names the service sends over a connection of ours."""
-        return self.receiver is not None and any(one.opens and one.name in names for one in self.receiver.setup.secrets)
+        """Say whether the service sends over a connection that Hubbub opens, given the names of the secrets."""
+        return self.receiver is not None and any(
+            secret.opens and secret.name in names for secret in self.receiver.setup.secrets
+        )
 
     @property
     def _verifying(self) -> tuple[Secret, ...]:
         secrets = self.receiver.setup.secrets if self.receiver is not None else ()
-        return tuple(one for one in secrets if not one.opens)
+        return tuple(secret for secret in secrets if not secret.opens)
 
-    def check_settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""
-        return check_settings(self.name, self.settings, given)
+    def check_settings(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
+        return check_settings(self.name, self.settings, values)
 
-    def check_names(self, given: Mapping[str, str]) -> None:
-        """Raise BadInputError for a secret that the service does not have, and where none is given."""
-        known = [one.name for one in self.secrets]
-        unknown = [name for name in given if name not in known]
+    def check_names(self, secrets: Mapping[str, str]) -> None:
+        """Raise BadInputError for a secret that the service does not have."""
+        names = [secret.name for secret in self.secrets]
+        unknown = [name for name in secrets if name not in names]
         if unknown:
             raise BadInputError(
-                f"secrets.{unknown[0][:80]}: {self.name} has no such secret; it knows {', '.join(known)}"
+                f"secrets.{unknown[0][:80]}: {self.name} has no such secret; it knows {', '.join(names)}"
             )
 
-    def check_secrets(self, given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the secrets of a new integration, and which of them were made here. Raises BadInputError.
+    def check_secrets(self, secrets: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return all secrets of a new integration, and the generated ones. Raises BadInputError.
 
-        With neither the token nor all that verifying takes nothing could ever come in.
+        Without the token and without all secrets for verifying, nothing could ever arrive.
         """
-        self.check_names(given)
-        found = {name: secret for name, secret in given.items() if secret}
-        made: dict[str, str] = {}
+        self.check_names(secrets)
+        present = {name: secret for name, secret in secrets.items() if secret}
+        generated: dict[str, str] = {}
         if self.receiver is not None:
-            ours = {one.name for one in self._verifying if one.ours}
-            theirs = {one.name for one in self._verifying} - ours
-            if theirs <= set(found) and (theirs or self.connector is None):
-                made = {name: random.token_hex(16) for name in ours - set(found)}
-        whole = (*found, *made)
-        if not self.fetches(whole) and not self.receives(whole) and not self.listens(whole):
-            needed = " or ".join(one.name for one in self.secrets if not one.ours)
+            ours = {secret.name for secret in self._verifying if secret.ours}
+            theirs = {secret.name for secret in self._verifying} - ours
+            if theirs <= set(present) and (theirs or self.connector is None):
+                generated = {name: random.token_hex(16) for name in ours - set(present)}
+        names = (*present, *generated)
+        if not self.fetches(names) and not self.receives(names) and not self.listens(names):
+            needed = " or ".join(secret.name for secret in self.secrets if not secret.ours)
             raise BadInputError(f"secrets: {self.name} needs {needed}")
-        return found | made, made
+        return present | generated, generated
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -116,7 +118,7 @@ PROVIDERS: dict[str, Provider] = {
 
 
 def provider(name: str) -> Provider:
-    """Return a service. Raises BadInputError naming those that are known."""
+    """Return a service. Raises BadInputError with the known ones."""
     if name not in PROVIDERS:
-        raise BadInputError(f"provider {name[:80]!r} is not known; known are {', '.join(PROVIDERS)}")
+        raise BadInputError(f"unknown provider {name[:80]!r}; known are {', '.join(PROVIDERS)}")
     return PROVIDERS[name]

@@ -1,7 +1,7 @@
-"""Refused bodies: whether what a service sent, and was not taken, is missing.
+"""Refused bodies: whether a refused delivery of a service means missing data.
 
-A body that says nothing of a signature is not the service's, and one that cannot be read would be none the better for being sent
-again: neither is missing. Events of a body that were refused wait in quarantine.
+A body without a signature is not the service's, and a body that cannot be read would fail again: neither means missing data.
+Refused events of a body wait in quarantine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from hubbub.model.coverage import Reason
 
 
 def why_missing(status: int, outcome: str, reason: str) -> Reason | None:
-    """Return why a body is missing that was answered with a status; None for one that is not.
+    """Return why the data of a body with this answer are missing; None when they are not.
 
     `outcome` and `reason` are those of the delivery log.
     """

@@ -1,8 +1,8 @@
-"""Silence: stretches in which a source that sends by itself sent nothing, and far too much was expected for that to be chance.
+"""Silence: ranges in which a sending source sent nothing, too much being expected for chance.
 
-What is expected of an hour is the median of the same hour of the week in the weeks before, or of the same hour of the day where
-only two weeks are known. A run of empty hours is a finding when at least `LEAST` events were expected in it (chance e^-7, less than
-one in a thousand), and a quarter more than in any run of empty hours before: a source that is often quiet is not called silent.
+The expected count of an hour is the median of the same hour of the week in the weeks before, or of the same hour of the day while
+only two weeks are known. A run of empty hours is silent when at least `LEAST` events were expected in it (chance e^-7, less than
+one in a thousand), and a quarter more than in any earlier run of empty hours: a source that is often quiet is not silent.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from statistics import median
 
 LEAST = 7.0
 WEEKS = 8
-"""Weeks before that are looked at."""
+"""Number of weeks before that are compared."""
 HISTORY = 14 * 24
-"""Hours that have to be known before anything can be expected."""
+"""Hours of history needed to expect anything."""
 MORE = 1.25
-"""How much more has to be expected than in any quiet run before."""
+"""Factor by which a silent run's expected count must exceed that of any earlier quiet run."""
 _DAY, _WEEK = 24, 7 * 24
 
 
 def silences(counts: Sequence[int], watched: int) -> list[tuple[int, int]]:
-    """Return the silent runs `[first, after)`, by number of hour, among the last `watched` of hours that follow on each other.
+    """Return the silent runs `[first, after)`, by index of hour, among the last `watched` hours.
 
-    `counts` are events by hour. Where too little is known or expected, nothing is said.
+    `counts` are events by consecutive hour. With too little history or too few expected events there are none.
     """
     begin = len(counts) - watched
     if begin < HISTORY:
@@ -35,7 +35,7 @@ def silences(counts: Sequence[int], watched: int) -> list[tuple[int, int]]:
 
 
 def _expected(counts: Sequence[int], hour: int) -> float:
-    """Return how many events are usual in an hour, by the hours like it before."""
+    """Return the usual number of events in an hour, by similar hours before."""
     weekly = [counts[hour - n * _WEEK] for n in range(1, WEEKS + 1) if hour >= n * _WEEK]
     if len(weekly) >= 4:
         return float(median(weekly))

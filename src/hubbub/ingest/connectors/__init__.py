@@ -1,1 +1,1 @@
-"""Connectors: one file per service that Hubbub fetches from, day by day."""
+"""Connectors: one file for each service that Hubbub fetches from, day by day."""

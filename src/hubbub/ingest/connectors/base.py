@@ -1,8 +1,8 @@
-"""What a connector is: its provider's name, the settings it needs, and `fetch`, which gives a day's events in batches.
+"""The contract of a connector: its provider's name, its settings, and `fetch`, which yields a day's events in batches.
 
-A new service is one file with one such class, and its name in `catalogue.py`. Fetching a day again must give the same ids, so
-that nothing counts twice. A connector raises `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person has to
-act), and holds no more than one page of the service in memory. What cannot be read beside what can, it notes, and goes on.
+A new service is a file with a class like this, and its name in `catalogue.py`. Fetching a day again must yield the same ids, so
+that nothing counts twice. A connector raises `UpstreamUnavailableError` (try again) or `UpstreamRefusedError` (a person must
+act), and holds one page of the service in memory. It notes parts that cannot be read, and reads the others.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from hubbub.outgoing.http import Outgoing
 
 LONGEST_LIST = 1000
 Batch = Sequence[Item | Name]
-"""What a page of a service gave: events, what of it cannot be used, and what ids are called."""
+"""A page of a service: events, rejections of unusable records, and names of ids."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of an integration: a text of a certain form, or a list of such."""
+    """A setting of an integration: a text of a certain form, or a list of such texts."""
 
     name: str
     doc: str
@@ -41,59 +41,59 @@ class Setting:
 
     def read(self, value: object) -> str | list[str]:
         """Return a usable value. Raises BadInputError naming the setting."""
-        parts = value if self.many else [value]
+        texts = value if self.many else [value]
         if self.many and isinstance(value, str):
-            parts = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(parts, list) or len(parts) > LONGEST_LIST:
+            texts = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(texts, list) or len(texts) > LONGEST_LIST:
             raise BadInputError(f"settings.{self.name}: a list of at most {LONGEST_LIST} texts ({self.doc})")
-        for part in parts:
+        for part in texts:
             if not isinstance(part, str) or not re.fullmatch(self.form, part):
                 raise BadInputError(f"settings.{self.name}: {str(part)[:80]!r} cannot be used ({self.doc})")
         if self.name == "zone":
-            check_zone(parts[0])
+            check_zone(texts[0])
         if self.name == "since":
-            parse_date(parts[0])
-        return parts if self.many else str(parts[0])
+            parse_date(texts[0])
+        return texts if self.many else str(texts[0])
 
 
-def check_settings(provider: str, settings: Iterable[Setting], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return given settings as they are kept. Raises BadInputError naming what is unknown, absent or unusable."""
+def check_settings(provider: str, settings: Iterable[Setting], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings to store, without empty ones. Raises BadInputError naming an unknown, missing or unusable one."""
     known = {setting.name: setting for setting in settings}
-    for name in given:
+    for name in values:
         if name not in known:
             raise BadInputError(
                 f"settings.{str(name)[:80]}: {provider} has no such setting; it knows {', '.join(known)}"
             )
-    missing = [s.name for s in known.values() if s.required and given.get(s.name) in (None, "", [])]
+    missing = [s.name for s in known.values() if s.required and values.get(s.name) in (None, "", [])]
     if missing:
         raise BadInputError(f"settings.{missing[0]}: {provider} needs it ({known[missing[0]].doc})")
-    return {name: known[name].read(value) for name, value in given.items() if value not in (None, "", [])}
+    return {name: known[name].read(value) for name, value in values.items() if value not in (None, "", [])}
 
 
 BASE_URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
-ZONE = Setting(
-    "zone", "IANA time zone that the days to fetch are cut in; UTC if absent", r"[\w+/-]{1,64}", default="UTC"
-)
+ZONE = Setting("zone", "IANA time zone of the days to fetch; UTC if absent", r"[\w+/-]{1,64}", default="UTC")
 
 LABELS = Setting(
     "labels",
-    "yes: its messages are labelled as they come; their texts are looked at, and not stored",
+    "yes: messages are labelled as they arrive; their texts are read and not stored",
     r"yes|no",
     default="no",
 )
 
 
-SINCE = Setting("since", "first day to fetch, like 2026-08-01; the day of connecting if absent", r"\d{4}-\d{2}-\d{2}")
+SINCE = Setting(
+    "since", "first day to fetch, like 2026-08-01; ; if absent, the day of connecting", r"\d{4}-\d{2}-\d{2}"
+)
 
 
 @dataclass
 class Notes:
-    """What a connector notes while it fetches.
+    """The notes of a connector during a fetch.
 
-    `place` (plain values) says where to go on, and is set after a batch was taken: a fetch that broke off begins there again.
-    `memory` is kept from one day to the next. `missing` names, by dimension, what could not be read; `troubles` says of each what
-    happened and what a person can do, and `whole` whether nothing but remarks is in it. `patience`: seconds that pauses which the
-    service asks for may take together, where the connector's own bound is lower.
+    `place` (plain values) is where an interrupted fetch continues; it is set after a batch was stored. `memory` is carried from
+    one day to the next. `missing` holds, by dimension, values that could not be read; `troubles` are pairs of a reason and an
+    action for a person. `whole` is False once something is missing. `patience`: total seconds of the pauses that the service may
+    ask for, where the connector's own bound is lower.
     """
 
     place: Any = None
@@ -104,12 +104,12 @@ class Notes:
     patience: float = 0.0
 
     def remark(self, reason: str, action: str) -> None:
-        """Note something that a person may want to know, and that nothing is missing for."""
+        """Note something worth knowing that leaves no data missing."""
         if (reason, action) not in self.troubles:
             self.troubles.append((reason, action))
 
     def trouble(self, reason: str, action: str, **missing: str) -> None:
-        """Note what cannot be read; `missing` are the dimension values of the events that are not there for it."""
+        """Note a part that cannot be read; `missing` are the dimension values of its events."""
         self.whole = False
         self.remark(reason, action)
         for name, value in missing.items():
@@ -123,7 +123,7 @@ class Notes:
 
     @property
     def action(self) -> str:
-        """What to do about them, each once."""
+        """What to do about the troubles, each action once."""
         return "; ".join(dict.fromkeys(action for _, action in self.troubles if action))
 
 
@@ -133,42 +133,42 @@ class Connector(ABC):
     provider: ClassVar[str]
     settings: ClassVar[tuple[Setting, ...]]
     observes: ClassVar[bool] = False
-    """Whether the service shows counters as they stand now: then an event whose content is stored already is left out."""
+    """Whether the service reports counters as they are now; then an event equal to the stored one is skipped."""
 
     subjects: ClassVar[frozenset[str]]
-    """Subjects of the event types that it brings."""
+    """Subjects of the event types that the connector yields."""
 
     def __init__(self, http: Outgoing) -> None:
         self.http = http
 
     @classmethod
     def feed(cls, integration: Integration) -> Feed:
-        """Return what an integration can bring."""
+        """Return the subjects and dimensions that an integration can fetch."""
         return Feed(cls.subjects, cls.dims(integration), daily=True)
 
     @classmethod
     @abstractmethod
     def dims(cls, integration: Integration) -> Mapping[str, frozenset[str]]:
-        """Return the values that all its events have of dimensions."""
+        """Return dimension values that all events of the integration share."""
 
     @abstractmethod
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
-        """Yield what happened that day, and names, in batches of a page."""
+        """Yield events of the day, and names, in batches of a page."""
 
     @abstractmethod
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
-        """Yield what changed in a stretch, or came to what began before it, of what is older than the stretch."""
+        """Yield changes and replies in a range or later whose originals are older than the range."""
 
     def reconcile(self, integration: Integration, secret: str, lost: Window, notes: Notes) -> Iterator[Batch]:
-        """Yield what happened in a stretch in which the service's own deliveries were lost, and what came to older things in it."""
+        """Yield events of a range in which deliveries of the service were lost, and replies in it to older events."""
         yield from self.fetch(integration, secret, Day(lost.start.date(), lost.start, lost.end), notes)
         notes.place = None
         yield from self.look_back(integration, secret, lost, notes)
 
     @classmethod
-    def check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of a new integration. Raises BadInputError naming what is unknown, absent or unusable."""
-        return check_settings(cls.provider, cls.settings, given)
+    def check(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a new integration. Raises BadInputError naming an unknown, missing or unusable one."""
+        return check_settings(cls.provider, cls.settings, values)
 
     @classmethod
     def setting(cls, integration: Integration, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The connectors there are, by provider."""
+"""All connectors, by provider."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hubbub.ingest.connectors.chatwoot import ChatwootAccount
 from hubbub.ingest.connectors.facebook import FacebookPage
 from hubbub.ingest.connectors.slack import Slack
 
-CONNECTORS: dict[str, type[Connector]] = {one.provider: one for one in (FacebookPage, Slack, ChatwootAccount)}
+CONNECTORS: dict[str, type[Connector]] = {kind.provider: kind for kind in (FacebookPage, Slack, ChatwootAccount)}
 
 
 def connector(provider: str) -> type[Connector]:
-    """Return a connector. Raises BadInputError naming those that are known."""
+    """Return a connector. Raises BadInputError with the known providers."""
     if provider not in CONNECTORS:
-        raise BadInputError(f"provider {provider[:80]!r} is not known; known are {', '.join(CONNECTORS)}")
+        raise BadInputError(f"unknown provider {provider[:80]!r}; known are {', '.join(CONNECTORS)}")
     return CONNECTORS[provider]

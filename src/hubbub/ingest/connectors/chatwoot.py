@@ -1,12 +1,12 @@
-"""Chatwoot through its API: the messages of a day, under the ids that its webhook gives, so that what a webhook lost is mended.
+"""Chatwoot through its API: the messages of a day, with the same ids as its webhook, so that lost webhooks are replaced.
 
-- Chatwoot sends each webhook once, so days are fetched as well: conversations by their last activity, the newest first, and of each
-  the messages of the day. A conversation that somebody writes in meanwhile moves to the front of the list; so what moved there is
-  read again until nothing did.
-- The API tells no moment of a receipt or a rating: the message's own stands for it. It tells no changes of a conversation's status
-  and assignee either: what a webhook lost of these stays lost.
-- Texts are not kept.
-- Not verified against the service: written from its source.
+- Chatwoot sends each webhook once, so days are fetched as well: conversations by last activity, newest first, and the day's
+  messages of each. A conversation with a new message moves to the front of the list meanwhile; the list is read again until none
+  moved.
+- The API reports no time of a receipt or a rating: the message's time is used. It reports no changes of a conversation's status
+  or assignee: these stay lost when their webhook was lost.
+- Texts are not stored.
+- Not verified against the service: written from its source code.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ class ChatwootAccount(Connector):
         return {"account_id": frozenset({account})} if account else {}
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[Batch]:
-        """Yield the messages of the day conversation by conversation, the latest active first."""
+        """Yield the messages of the day, conversation by conversation, latest activity first."""
         account = str(integration.settings.get("account_id", ""))
         if not account:
-            raise UpstreamRefusedError("no account is set to fetch days of", action=SET_ACCOUNT)
+            raise UpstreamRefusedError(
+                "the integration has no account_id, so no day can be fetched", action=SET_ACCOUNT
+            )
         url = f"{self.setting(integration, 'base_url').rstrip('/')}/api/v1/accounts/{account}/conversations"
         done = set((notes.place or {}).get("done", []))
         visit = _Visit(self.http, url, secret, Window(day.start, day.end), done)
@@ -65,13 +67,13 @@ class ChatwootAccount(Connector):
                 notes.place = {"done": sorted(visit.done)}
 
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[Batch]:
-        """Yield nothing: a message is of the day that it was written on, whenever its conversation began."""
+        """Yield nothing: a message belongs to the day it was written on."""
         return iter(())
 
 
 @dataclass
 class _Visit:
-    """One reading of a day. `done` are ids of conversations; `moved` says that the list has to be read once more."""
+    """A reading of a day. `done` are ids of conversations; `moved` says that the list must be read again."""
 
     http: Outgoing
     url: str
@@ -82,24 +84,26 @@ class _Visit:
     _until: datetime | None = None
 
     def conversations(self) -> Iterator[Fields]:
-        """Yield conversations that were active in the stretch or later and are not done; notes whether others came to the front."""
+        """Yield conversations that were active in the range or later and are not done; notes whether any moved to the front."""
         newest: datetime | None = None
         self.moved = False
         for number in range(1, MOST_PAGES + 1):
-            asked = {"status": "all", "assignee_type": "all", "sort_by": "last_activity_at_desc", "page": number}
-            page = self._ask(self.url, asked).many("data", "payload")
-            for one in page:
-                active = when(one, "last_activity_at")
+            params = {"status": "all", "assignee_type": "all", "sort_by": "last_activity_at_desc", "page": number}
+            page = self._ask(self.url, params).children("data", "payload")
+            for conversation in page:
+                active = when(conversation, "last_activity_at")
                 if not isinstance(active, datetime):
                     raise UpstreamUnavailableError("Chatwoot gave a conversation without its last activity")
                 newest = max(newest or active, active)
                 if active < self.span.start or (self._until is not None and active < self._until):
                     self._until = newest
                     return
-                began = when(one, "created_at")
-                if one.text("id") not in self.done and not (isinstance(began, datetime) and began >= self.span.end):
+                began = when(conversation, "created_at")
+                if conversation.text("id") not in self.done and not (
+                    isinstance(began, datetime) and began >= self.span.end
+                ):
                     self.moved = True
-                    yield one
+                    yield conversation
             if not page:
                 self._until = newest
                 return
@@ -108,45 +112,45 @@ class _Visit:
         )
 
     def messages(self, conversation: Fields) -> Iterator[Batch]:
-        """Yield the messages of a conversation in the stretch, the latest page first, and its beginning."""
-        asked: dict[str, Any] = {}
+        """Yield the messages of a conversation in the range, latest page first, and its beginning."""
+        params: dict[str, Any] = {}
         began = when(conversation, "created_at")
         if isinstance(began, datetime) and self.span.start <= began < self.span.end:
             yield _batch([conversation_began(conversation)])
         while True:
-            page = self._ask(f"{self.url}/{conversation.text('id')}/messages", asked).many("payload")
+            page = self._ask(f"{self.url}/{conversation.text('id')}/messages", params).children("payload")
             yield _batch(self._received(page, conversation))
-            numbers = [int(one.text("id")) for one in page if one.text("id").isdecimal()]
+            numbers = [int(message.text("id")) for message in page if message.text("id").isdecimal()]
             earliest = when(page[0], "created_at") if page else None
             if not numbers or (isinstance(earliest, datetime) and earliest < self.span.start):
                 break
-            if asked.get("before") == min(numbers):
+            if params.get("before") == min(numbers):
                 raise UpstreamUnavailableError("Chatwoot gave the same page twice")
-            asked = {"before": min(numbers)}
+            params = {"before": min(numbers)}
         self.done.add(conversation.text("id"))
 
     def _received(self, page: Iterable[Fields], conversation: Fields) -> Iterator[Received]:
-        for one in page:
-            at = when(one, "created_at")
+        for message in page:
+            at = when(message, "created_at")
             if not isinstance(at, datetime) or self.span.start <= at < self.span.end:
                 account = {"id": conversation.text("account_id")}
-                whole = Fields({**one.of, "conversation": conversation.of, "account": account})
-                yield message_received(whole, Options(""), at if isinstance(at, datetime) else self.span.start)
+                body = Fields({**message.of, "conversation": conversation.of, "account": account})
+                yield message_received(body, Options(""), at if isinstance(at, datetime) else self.span.start)
 
-    def _ask(self, url: str, asked: Mapping[str, Any]) -> Fields:
-        answer = self.http.send("GET", url, params=asked, headers={"api_access_token": self.token}).checked()
+    def _ask(self, url: str, params: Mapping[str, Any]) -> Fields:
+        answer = self.http.send("GET", url, params=params, headers={"api_access_token": self.token}).checked()
         body = answer.json()
         if not isinstance(body, dict):
-            raise UpstreamUnavailableError(f"{answer.host} answered with something else than an object")
+            raise UpstreamUnavailableError(f"{answer.host} answered with something other than a JSON object")
         return Fields(body)
 
 
-def _batch(found: Iterable[Received]) -> Batch:
-    """Return events and names of what was read."""
+def _batch(bodies: Iterable[Received]) -> Batch:
+    """Return the events and names of bodies."""
     batch: list[Item | Name] = []
-    for one in found:
+    for received in bodies:
         batch += (
-            record_from({"source": PROVIDER, **event}, index) for index, event in enumerate(one.events, len(batch))
+            record_from({"source": PROVIDER, **event}, index) for index, event in enumerate(received.events, len(batch))
         )
-        batch += one.names
+        batch += received.names
     return batch

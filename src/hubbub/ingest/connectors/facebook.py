@@ -1,14 +1,14 @@
-"""Facebook pages through the Graph API: a day's posts with what people did about them, and the page's insights.
+"""Facebook pages through the Graph API: a day's posts with their counters, and the page's insights.
 
-- A post is `content.published`; its numbers of comments, shares and reactions are `metric.observed`, dated by the post. Ids
-  and names are those of `examples/facebook-live-sellers.yaml`, so a file and the live page do not double.
-- A counter goes up and down as people come and go, and carries no time of its own: its revision is the moment it was read
-  (milliseconds), so what was read last counts. `observes` keeps counters that did not change out.
+- A post is `content.published`; its comments, shares and reactions are `metric.observed`, dated by the post. Ids
+  and names are those of `examples/facebook-live-sellers.yaml`, so a file and the live page do not count twice.
+- A counter can go down, and has no time of its own: its revision is the moment it was read
+  (milliseconds), so the last reading counts. `observes` skips counters that did not change.
 - An insight is the number of one of Facebook's days, which end at midnight in California. It is known after that, so a day
-  brings the insights that ended within it, each dated noon in California of the day it covers.
-- Counters move for weeks, and some insights are told late: `look_back` reads those of the `COUNTED_DAYS` before again.
-- A metric that Facebook does not know any more is named, and the others are stored; one that is too large is asked for in halves.
-- Pages follow the cursor of the answer, never its `next` address, which holds the token and could lead anywhere.
+  yields the insights that ended within it, each dated noon in California of the day it covers.
+- Counters change for weeks, and some insights are late: `look_back` reads those of the `COUNTED_DAYS` before again.
+- A metric unknown to Facebook is noted, and the others are stored; a page that is too large is requested in halves.
+- Paging follows the cursor of the answer, never its `next` address, which holds the token and could lead anywhere.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ POST_FIELDS = (
 METRICS = ("page_post_engagements", "page_views_total", "page_video_views", "page_follows")
 MOST_PAGES = 10_000
 COUNTED_DAYS = 28
-"""For so many days the counters of a post are read again."""
+"""The counters of a post are read again for so many days."""
 TOO_MUCH, UNKNOWN_METRIC = 1, 100
 """Graph errors: asked for too much at once (among others), and an insight that there is not."""
 _HIDDEN = {"access_token", "appsecret_proof"}
@@ -51,14 +51,14 @@ SETTINGS = "Check the page id and the metrics in the integration's settings"
 BLOCKED = "Look into the app's alerts at Facebook: it is held back for a breach of policy"
 
 PASSING = frozenset({1, 2, 341})
-"""Graph errors that go away by themselves."""
+"""Graph errors that are worth another try."""
 LIMITED = frozenset({4, 17, 32, 613, *range(80000, 80015)})
-"""Graph errors that say: too many calls."""
+"""Graph errors for too many calls."""
 ACTIONS: dict[int, str] = {
     **dict.fromkeys((102, 190, 463, 467), EXPIRED), **dict.fromkeys((3, 10, *range(200, 300)), PERMISSION),
     **dict.fromkeys((21, 100, 803, 3001), SETTINGS), 368: BLOCKED,
 }  # fmt: skip
-"""What a person has to do about Graph errors that stay."""
+"""Graph error -> what a person must do about it."""
 
 
 class FacebookPage(Connector):
@@ -82,11 +82,11 @@ class FacebookPage(Connector):
         return {"channel": frozenset({"facebook"}), "account_id": frozenset({page})}
 
     def fetch(self, integration: Integration, secret: str, day: Day, notes: Notes) -> Iterator[list[Item]]:
-        """Yield the posts of the day with their counters, page by page, then the insights that ended in it."""
+        """Yield the day's posts with their counters, page by page, then the insights that ended on it."""
         return self._read(_Page(self, integration, secret), Window(day.start, day.end), notes)
 
     def look_back(self, integration: Integration, secret: str, since: Window, notes: Notes) -> Iterator[list[Item]]:
-        """Yield the same of the `COUNTED_DAYS` before a stretch, whose counters may have moved."""
+        """Yield posts and insights of the `COUNTED_DAYS` before a range, whose counters may have changed."""
         span = Window(since.start - timedelta(days=COUNTED_DAYS), since.start)
         return self._read(_Page(self, integration, secret), span, notes)
 
@@ -102,7 +102,7 @@ class FacebookPage(Connector):
 
 @dataclass
 class _Page:
-    """A page of Facebook being read."""
+    """A Facebook page being read."""
 
     connector: FacebookPage
     integration: Integration
@@ -110,23 +110,23 @@ class _Page:
 
     @property
     def id(self) -> str:
-        """Its number."""
+        """The page's id."""
         return str(self.integration.settings["page_id"])
 
     def posts(self, span: Window) -> Iterator[list[Any]]:
-        """Yield the posts of a stretch with their counters."""
-        stretch = {"since": int(span.start.timestamp()), "until": int(span.end.timestamp())}
-        return self._pages("published_posts", {"fields": POST_FIELDS, "limit": PAGE, **stretch})
+        """Yield the posts of a range with their counters."""
+        bounds = {"since": int(span.start.timestamp()), "until": int(span.end.timestamp())}
+        return self._pages("published_posts", {"fields": POST_FIELDS, "limit": PAGE, **bounds})
 
     def insights(self, metrics: Sequence[str], span: Window, notes: Notes) -> Iterator[list[Any]]:
-        """Yield insights whose days may have ended in a stretch; of several that are refused, each alone."""
+        """Yield insights whose days may have ended in a range; when several are refused together, each by itself."""
         if not metrics:
             return
-        # the day that ended within the stretch began before it
-        stretch = {"since": int(span.start.timestamp()) - 2 * 86_400, "until": int(span.end.timestamp()) + 86_400}
-        asked = {"metric": ",".join(metrics), "period": "day", **stretch}
+        # a day that ended within the range began before it
+        bounds = {"since": int(span.start.timestamp()) - 2 * 86_400, "until": int(span.end.timestamp()) + 86_400}
+        params = {"metric": ",".join(metrics), "period": "day", **bounds}
         try:
-            yield from self._pages("insights", asked, follow=False)
+            yield from self._pages("insights", params, follow=False)
         except UpstreamRefusedError as error:
             if error.details.get("facebook") != UNKNOWN_METRIC:
                 raise
@@ -136,15 +136,15 @@ class _Page:
                 return
             notes.whole = False
             notes.remark(
-                f"Facebook has no insight {metrics[0]} any more",
-                "Connect the page again with 'metrics' that Facebook has; all else is fetched",
+                f"Facebook does not know the insight {metrics[0]} any more",
+                "Connect the page again with known 'metrics'; all others are fetched",
             )
 
-    def _pages(self, edge: str, asked: dict[str, Any], *, follow: bool = True) -> Iterator[list[Any]]:
+    def _pages(self, edge: str, params: dict[str, Any], *, follow: bool = True) -> Iterator[list[Any]]:
         url = f"{self.connector.setting(self.integration, 'base_url').rstrip('/')}/{self.id}/{edge}"
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _ in range(MOST_PAGES):
-            host, body, asked = self._page(url, asked)
+            host, body, params = self._page(url, params)
             data = body.get("data")
             if not isinstance(data, list):
                 raise UpstreamUnavailableError(f"{host} answered without 'data'")
@@ -156,69 +156,71 @@ class _Page:
             if more in seen:
                 raise UpstreamUnavailableError(f"{host} gave the same page twice")
             seen.add(more)
-            asked = {**asked, **dict(more), **({"limit": asked["limit"]} if "limit" in asked else {})}
+            params = {**params, **dict(more), **({"limit": params["limit"]} if "limit" in params else {})}
         raise UpstreamRefusedError(f"{edge} has more than {MOST_PAGES} pages", action="Ask for fewer days at a time")
 
-    def _page(self, url: str, asked: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        """Return host and body of a page, and what it was asked with: half as much after one that was too much."""
+    def _page(self, url: str, params: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """Return host and body of a page, and its parameters; halves `limit` after an answer that was too large."""
         while True:
             try:
                 headers = {"Authorization": f"Bearer {self.secret}"}
-                answer = self.connector.http.send("GET", url, params=asked, headers=headers)
-                return answer.host, read(answer), asked
+                answer = self.connector.http.send("GET", url, params=params, headers=headers)
+                return answer.host, read(answer), params
             except (UpstreamUnavailableError, UpstreamRefusedError) as error:
                 too_much = error.details.get("facebook") == TOO_MUCH or error.details.get("too_large")
-                if not too_much or asked.get("limit", 1) <= 1:
+                if not too_much or params.get("limit", 1) <= 1:
                     raise
-                asked = {**asked, "limit": asked["limit"] // 2}
+                params = {**params, "limit": params["limit"] // 2}
 
 
 def next_page(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
-    """Return what to ask for the page after this one, out of its cursor or its `next` address; None for the last."""
+    """Return the parameters of the next page, from its cursor or its `next` address; None after the last."""
     paging = body.get("paging")
     if not isinstance(paging, dict) or not isinstance(paging.get("next"), str):
         return None
     cursors = paging.get("cursors")
     if isinstance(cursors, dict) and isinstance(cursors.get("after"), str):
         return (("after", cursors["after"]),)
-    found = tuple((k, v) for k, v in parse_qsl(urlsplit(paging["next"]).query) if k not in _HIDDEN)
-    return found or None
+    query = tuple((k, v) for k, v in parse_qsl(urlsplit(paging["next"]).query) if k not in _HIDDEN)
+    return query or None
 
 
 def read(answer: Answer) -> dict[str, Any]:
-    """Return the body of a good answer; raises what the error in it means. Graph errors come with any status."""
+    """Return the body of a good answer. Raises the error that a Graph error means, whatever the status."""
     body = answer.json() if answer.body.lstrip().startswith(b"{") else {}
     error = body.get("error")
     if isinstance(error, dict):
         raise meaning(error, answer)
     answer.checked()
     if not body:
-        raise UpstreamUnavailableError(f"{answer.host} answered with something that is no JSON object")
+        raise UpstreamUnavailableError(f"{answer.host} answered with something other than a JSON object")
     return dict(body)
 
 
 def meaning(error: Mapping[str, Any], answer: Answer) -> HubbubError:
-    """Return the error that a Graph error means: by its code, by its own `is_transient`, by the status.
+    """Return the error that a Graph error means: by its code, its `is_transient`, or the status.
 
-    `details["facebook"]` is its code.
+    `details["facebook"]` is the code.
     """
     code = error.get("code")
     code = code if isinstance(code, int) else 0
     subcode = error.get("error_subcode")
-    told = f"Facebook: error {code}" + (f", subcode {subcode}" if isinstance(subcode, int) else "")
+    reason = f"Facebook: error {code}" + (f", subcode {subcode}" if isinstance(subcode, int) else "")
     if code in LIMITED or (code not in ACTIONS and answer.status == 429):
-        return UpstreamUnavailableError(f"{told}: too many calls", retry_after=_pause(answer), facebook=code)
+        return UpstreamUnavailableError(f"{reason}: too many calls", retry_after=_pause(answer), facebook=code)
     if code in PASSING or error.get("is_transient") is True or (code not in ACTIONS and answer.status >= 500):
-        return UpstreamUnavailableError(told, retry_after=answer.retry_after, facebook=code)
+        return UpstreamUnavailableError(reason, retry_after=answer.retry_after, facebook=code)
     kind = error.get("type") == "OAuthException" and answer.status == 401
-    return UpstreamRefusedError(told, action=ACTIONS.get(code, EXPIRED if kind else SETTINGS), facebook=code)
+    return UpstreamRefusedError(reason, action=ACTIONS.get(code, EXPIRED if kind else SETTINGS), facebook=code)
 
 
 def _pause(answer: Answer) -> float | None:
-    """Return seconds until calls are let in again: Facebook's own estimate (minutes, in a header), else Retry-After."""
+    """Return the seconds until calls are allowed again: Facebook's own estimate (minutes, in a header), else Retry-After."""
     try:
         usage = json.loads(answer.headers.get("x-business-use-case-usage", "{}"))
-        minutes = max(float(one["estimated_time_to_regain_access"]) for many in usage.values() for one in many)
+        minutes = max(
+            float(estimate["estimated_time_to_regain_access"]) for estimates in usage.values() for estimate in estimates
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         minutes = 0
     if minutes > 0:
@@ -230,11 +232,11 @@ def _pause(answer: Answer) -> float | None:
         full = max((float(share) for share in usage.values()), default=0) >= 100
     except (ValueError, TypeError, AttributeError):
         full = False
-    return LONGEST_WAIT if full else None  # an app's calls count for an hour
+    return LONGEST_WAIT if full else None  # calls of an app are counted by the hour
 
 
 def post_events(post: Any, page_id: str, span: Window, now: int) -> Iterator[Event]:
-    """Yield a post and its counters, when it was published in a stretch."""
+    """Yield a post and its counters, when it was published in a range."""
     time = moment(post.get("created_time")) if isinstance(post, dict) else None
     if time is None or not isinstance(post.get("id"), str) or not span.start <= time < span.end:
         return
@@ -247,7 +249,7 @@ def post_events(post: Any, page_id: str, span: Window, now: int) -> Iterator[Eve
     yield Event(type="content.published", id=id_, attributes=about, **common)
     for name, value in {
         "num_comments": _inside(post, "comments", "summary", "total_count"),
-        "num_shares": _inside(post, "shares", "count") or 0,  # absent when there is none
+        "num_shares": _inside(post, "shares", "count") or 0,  # absent when zero
         "num_reactions": _inside(post, "reactions", "summary", "total_count"),
     }.items():
         if value is not None:
@@ -255,7 +257,7 @@ def post_events(post: Any, page_id: str, span: Window, now: int) -> Iterator[Eve
 
 
 def insight_events(series: Any, page_id: str, span: Window, now: int) -> Iterator[Event]:
-    """Yield an insight's values whose day ended within a stretch; a value of several parts gives one event each."""
+    """Yield an insight's values whose day ended within a range; a value of several parts yields an event for each."""
     name = series.get("name") if isinstance(series, dict) else None
     if not isinstance(name, str) or series.get("period") != "day" or not isinstance(series.get("values"), list):
         return
@@ -282,7 +284,7 @@ def _inside(value: Any, *names: str) -> float | None:
 def moment(text: object) -> datetime | None:
     """Read a Graph time like 2026-08-01T10:00:00+0000; None for anything else."""
     try:
-        found = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") if isinstance(text, str) else None
+        time = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") if isinstance(text, str) else None
     except ValueError:
         return None
-    return found.astimezone(UTC) if found else None
+    return time.astimezone(UTC) if time else None

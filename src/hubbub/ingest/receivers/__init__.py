@@ -1,1 +1,1 @@
-"""Receivers: one file per service that sends what happens by itself, body by body."""
+"""Receivers: one file for each service that sends webhooks."""

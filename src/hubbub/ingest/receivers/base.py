@@ -1,7 +1,7 @@
-"""What a receiver is: it verifies what a service sent, answers its challenges, and reads a body as events.
+"""The contract of a receiver: it verifies a service's delivery, answers its challenges, and reads a body as events.
 
-A new service is one file with one such class, and its name in `catalogue.py`. A receiver keeps nothing and asks nobody: all it
-knows is the delivery, the integration's secrets and its options. The same body read again must give the same ids, so that a
+A new service is a file with a class like this, and its name in `catalogue.py`. A receiver stores nothing and calls nobody: it works
+with the delivery, the integration's secrets and its options. The same body must always yield the same ids, so that a
 service's retries count nothing twice.
 """
 
@@ -20,12 +20,12 @@ from hubbub.model.coverage import Reason
 from hubbub.model.name import Name
 
 FRESH = timedelta(minutes=5)
-"""How far the time inside a signature may lie from ours: an old body that somebody recorded is not taken again."""
+"""Longest distance of a signature's time from the time of receipt: an older recorded body is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a service sent, untouched. Names of headers are in lower case; `url` is the address that it was sent to, whole."""
+    """A request of a service, unchanged. Names of headers are in lower case; `url` is the full address it was sent to."""
 
     method: str
     url: str
@@ -37,7 +37,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a challenge is answered with."""
+    """The answer to a challenge."""
 
     status: int
     content_type: str
@@ -46,7 +46,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch `[from_, to)` of which the service says that something was lost, and why."""
+    """A range `[from_, to)` in which the service says that events were lost, and why."""
 
     from_: datetime
     to: datetime
@@ -55,11 +55,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A later word on a message that was sent before, by a service that does not say the whole message again.
+    """A later change of a message, by a service that does not send the whole message again.
 
-    The stored event `id` gets these `fields`, its attributes these besides its own. `revision` grows from change to change, like
-    the milliseconds of its moment. Where the event is not stored, `otherwise` is stored in its place: what is known of the
-    message from its change alone. With an empty one the change is left out.
+    The stored event `id` gets these `fields`; its attributes are merged with these. `revision` grows from change to change, like
+    the milliseconds of its moment. Where the event is not stored, `otherwise` is stored in its place: what the change
+    says of the message. With an empty one the change is ignored.
     """
 
     id: str
@@ -79,10 +79,10 @@ class UpTo:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a body means.
+    """The meaning of a body.
 
-    `events` are in the words of the contract, with ids that stay the same; `source` is the provider's name where one has none.
-    A text stands in `attributes.text`, where options keep texts. `ignored` counts what is not about conversations, by name.
+    `events` have the fields of the contract and stable ids; `source` is the provider's name where one has none.
+    A text is in `attributes.text`, where options store texts. `ignored` counts what is not about conversations, by name.
     """
 
     events: Sequence[Mapping[str, object]] = ()
@@ -95,9 +95,9 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret of an integration. One that is `ours` is made here when none is given, and pasted at the service.
+    """A secret of an integration. One that is `ours` is generated when absent, and pasted at the service.
 
-    With one that `opens` a connection of ours the service sends over that, and needs no address and no other secret.
+    With one that `opens` a connection the service sends over that connection, and needs no address and no other secret.
     """
 
     name: str
@@ -108,11 +108,11 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a service is connected: steps for a person, in order, where {address} and {secret name} are put in.
+    """How to connect a service: ordered steps for a person, with placeholders {address} and {secret name}.
 
-    `scopes` are what the service has to grant. `quiet`: it takes a body for an answer to be sent on, so it gets none. `connected`
-    are the steps in place of the others where it sends over a connection of ours. `retries`: how long after the first attempt the
-    service makes the last one with a body that was not taken, as it publishes; zero where it sends once, or does not say.
+    `scopes` are what the service must grant. `quiet`: the service would forward the body of an answer, so it gets none. `connected`
+    are the steps where it sends over a connection that Hubbub opens. `retries`: the published time from the first to the
+    last attempt with a body that was not accepted; zero where it sends once, or does not say.
     """
 
     title: str
@@ -127,7 +127,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an integration says about how its bodies are read.
+    """How to read the bodies of an integration.
 
     `staff_ids` are people of the tenant, `own_ids` its own accounts, `bot_ids` programs.
     """
@@ -148,7 +148,7 @@ class Receiver(Protocol):
     setup: ClassVar[Setup]
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the service itself sent this. Looks at bytes alone: nothing is parsed before."""
+        """Raise ForgedError unless the service itself sent this. Checks bytes, before anything is parsed."""
         ...
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
@@ -156,15 +156,15 @@ class Receiver(Protocol):
         ...
 
     def read(self, delivery: Delivery, options: Options) -> Received:
-        """Return what a verified body means. Raises BadRequestError for one that cannot be read."""
+        """Return the meaning of a verified body. Raises BadRequestError for one that cannot be read."""
         ...
 
 
-def check_same(given: str, expected: str) -> None:
-    """Raise ForgedError unless two texts are the same; takes the same time wherever they differ."""
-    if not given:
+def check_same(shown: str, expected: str) -> None:
+    """Raise ForgedError unless two texts are equal; takes the same time wherever they differ."""
+    if not shown:
         raise ForgedError(reason="no_signature")
-    if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):
+    if not hmac.compare_digest(shown.encode("utf-8", "surrogatepass"), expected.encode()):
         raise ForgedError(reason="bad_signature")
 
 
@@ -182,4 +182,4 @@ def hmac_hex(secret: str, *parts: bytes, digest: str = "sha256") -> str:
 
 
 def no_challenge(delivery: Delivery, secrets: Mapping[str, str]) -> None:
-    """Return None: the service asks no challenge."""
+    """Return None: the service sends no challenge."""

@@ -1,4 +1,4 @@
-"""The receivers there are, by provider."""
+"""All receivers, by provider."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ _ALL: tuple[Receiver, ...] = (
     SlackEvents(), WhatsApp(), Messenger(), Instagram(), FacebookFeed(), Twilio(), Telegram(), Chatwoot(), Intercom(), Zendesk(),
     Front(), Postmark(), SendGrid(), Mailgun(), Ses(Outgoing()), Resend(), Mime(), StandardWebhooks(), Segment(), CloudEvents(),
 )  # fmt: skip
-RECEIVERS: dict[str, Receiver] = {one.provider: one for one in _ALL}
+RECEIVERS: dict[str, Receiver] = {receiver.provider: receiver for receiver in _ALL}

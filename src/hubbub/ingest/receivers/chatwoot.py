@@ -1,10 +1,10 @@
-"""Chatwoot: messages, their receipts, and what becomes of conversations, from an account's webhook or an API inbox.
+"""Chatwoot: messages, their receipts, and changes of conversations, from an account's webhook or an API inbox.
 
-- Signed with `X-Chatwoot-Signature`, `sha256=` and the HMAC of `<timestamp>.<body>`. Each body is sent once and has five seconds:
-  what is lost is fetched through the API (`connectors/chatwoot.py`), and gives the same ids.
-- `private` messages are notes of agents. Activity lines repeat what conversation events say, and are left out.
+- Signed with `X-Chatwoot-Signature`, `sha256=` and the HMAC of `<timestamp>.<body>`. Each body is sent once, with five seconds to
+  answer: lost ones are fetched through the API (`connectors/chatwoot.py`), with the same ids.
+- `private` messages are notes of agents. Activity lines repeat conversation events, and are ignored.
 - An agent bot or Captain answers people, so its kind is `ai`; templates (greeting, survey) and automation rules are `auto`.
-- A conversation that a bot leaves to people goes from `pending` to `open`: that is `conversation.escalated`.
+- A conversation that a bot hands to people goes from `pending` to `open`: that is `conversation.escalated`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STATES = {
     ("snoozed", "resolved"): "conversation.resolved", ("resolved", "open"): "conversation.reopened",
     ("resolved", "pending"): "conversation.reopened", ("pending", "open"): "conversation.escalated",
 }  # fmt: skip
-"""What a change of a conversation's status means; all others are no step of its life."""
+"""Changes of status with a meaning; all others are ignored."""
 AI = frozenset({"agent_bot", "captain_assistant"})
 
 
@@ -84,16 +84,19 @@ class Chatwoot:
 
 
 def message_received(body: Fields, options: Options, received_at: datetime, *, updated: bool = False) -> Received:
-    """Return what a message means, with its conversation as `conversation`: that of a webhook, or of the API."""
+    """Return the meaning of a message, with its conversation as `conversation`, from a webhook or the API."""
     kind = body.text("message_type")
     names = list(dict.fromkeys(_names(body)))
     if kind in ACTIVITY:
         return Received(ignored={"activity": 1}, names=names)
-    last = next((one for one in body.many("conversation", "messages") if one.text("id") == body.text("id")), Fields({}))
+    last = next(
+        (entry for entry in body.children("conversation", "messages") if entry.text("id") == body.text("id")),
+        Fields({}),
+    )
     changed = when(last, "updated_at") or when(body, "updated_at")
     about, writer = _about(body), _writer(body)
     inbound = kind in INCOMING
-    deleted = body.one("content_attributes").of.get("deleted") is True
+    deleted = body.child("content_attributes").of.get("deleted") is True
     event = message(
         about, inbound=inbound, private=body.of.get("private") is True, deleted=deleted,
         text=body.text("content") if options.keep_text else "",
@@ -107,8 +110,8 @@ def message_received(body: Fields, options: Options, received_at: datetime, *, u
 
 
 def _about(body: Fields) -> dict[str, object]:
-    """Return the ids of the conversation that a message is in, of its contact, inbox and account."""
-    talk = body.one("conversation")
+    """Return the ids of a message's conversation, contact, inbox and account."""
+    talk = body.child("conversation")
     account = body.text("account", "id") or talk.text("account_id") or body.text("account_id")
     sender = body.text("sender", "id") if body.text("sender", "type") == "contact" else ""
     contact = talk.text("meta", "sender", "id") or talk.text("contact_inbox", "contact_id") or sender
@@ -127,12 +130,12 @@ def _writer(body: Fields) -> str:
 def _kind(body: Fields, kind: str) -> str | None:
     if body.text("sender", "type") in AI:
         return "ai"
-    ruled = body.one("content_attributes").has("automation_rule_id")
-    return "auto" if kind in TEMPLATE or ruled or body.one("additional_attributes").has("campaign_id") else None
+    ruled = body.child("content_attributes").has("automation_rule_id")
+    return "auto" if kind in TEMPLATE or ruled or body.child("additional_attributes").has("campaign_id") else None
 
 
 def _receipt(event: Mapping[str, object], status: str, at: datetime | str) -> Iterator[dict[str, object]]:
-    """Yield what the status of a message that went out says about its way."""
+    """Yield the receipt in the status of a sent message, if any."""
     if status in RECEIPTS and event["type"] == "message.sent" and "status" not in event:
         same = {
             name: event[name]
@@ -144,7 +147,7 @@ def _receipt(event: Mapping[str, object], status: str, at: datetime | str) -> It
 
 def _rating(body: Fields, about: Mapping[str, object], at: datetime | str) -> Iterator[dict[str, object]]:
     """Yield the rating that a contact gave in a survey's message."""
-    answer = body.one("content_attributes", "submitted_values", "csat_survey_response")
+    answer = body.child("content_attributes", "submitted_values", "csat_survey_response")
     if answer.has("rating"):
         yield filled(
             type="satisfaction.rating_received", id=key("rating", body.text("id")), survey_id=key(PROVIDER, body.text("id")),
@@ -153,49 +156,49 @@ def _rating(body: Fields, about: Mapping[str, object], at: datetime | str) -> It
 
 
 def _names(body: Fields) -> Iterator[Name]:
-    talk = body.one("conversation")
-    for kind, named in (
-        ("contact", talk.one("meta", "sender")), ("staff", talk.one("meta", "assignee")), ("account", body.one("account")),
-        ("room", body.one("inbox")), ("staff" if _writer(body) else "contact", body.one("sender")),
+    talk = body.child("conversation")
+    for kind, person in (
+        ("contact", talk.child("meta", "sender")), ("staff", talk.child("meta", "assignee")), ("account", body.child("account")),
+        ("room", body.child("inbox")), ("staff" if _writer(body) else "contact", body.child("sender")),
     ):  # fmt: skip
-        known = named.text("type") not in AI and named.text("id") and named.text("name").strip()
+        known = person.text("type") not in AI and person.text("id") and person.text("name").strip()
         if known:
-            yield Name(kind, key(PROVIDER, named.text("id")), named.text("name"))
+            yield Name(kind, key(PROVIDER, person.text("id")), person.text("name"))
 
 
-def _whole(body: Fields) -> Fields:
-    """Return a conversation's own body in the shape of a message's, which names the conversation it is in."""
+def _as_message(body: Fields) -> Fields:
+    """Return a conversation's own body in the shape of a message's, with the conversation as a field."""
     account = body.text("account", "id") or body.text("account_id") or _account(body)
     return Fields({**body.of, "conversation": body.of, "account": {"id": account} if account else None})
 
 
 def _account(body: Fields) -> str:
-    return next((one.text("account_id") for one in body.many("messages") if one.text("account_id")), "")
+    return next((message.text("account_id") for message in body.children("messages") if message.text("account_id")), "")
 
 
 def conversation_began(body: Fields) -> Received:
-    """Return the beginning of a conversation, as a webhook or the API gives it."""
-    whole = _whole(body)
+    """Return the beginning of a conversation, from a webhook or the API."""
+    message_body = _as_message(body)
     at = when(body, "created_at") or when(body, "timestamp")
-    about = _about(whole)
+    about = _about(message_body)
     event = filled(
         type="conversation.started",
         id=key("conversation", str(about.get("conversation_id", "")), "started"),
         time=at,
         **about,
     )
-    return Received(events=[event], names=list(dict.fromkeys(_names(whole))))
+    return Received(events=[event], names=list(dict.fromkeys(_names(message_body))))
 
 
 def _changed(body: Fields, received_at: datetime) -> Received:
-    """Return the steps of a conversation that a change is: a new status, a new assignee."""
-    whole = _whole(body)
-    about, names = _about(whole), list(dict.fromkeys(_names(whole)))
+    """Return the events of a changed conversation: a new status, a new assignee."""
+    message_body = _as_message(body)
+    about, names = _about(message_body), list(dict.fromkeys(_names(message_body)))
     at = when(body, "updated_at") or when(body, "timestamp") or received_at
     events, ignored = [], {}
-    for changed in body.many("changed_attributes"):
-        for name in changed.of:
-            before, after = changed.text(name, "previous_value"), changed.text(name, "current_value")
+    for change in body.children("changed_attributes"):
+        for name in change.of:
+            before, after = change.text(name, "previous_value"), change.text(name, "current_value")
             type_ = STATES.get((before, after)) if name == "status" else None
             staff = key(PROVIDER, after) if name == "assignee_id" else ""
             if type_ is None and not staff:
@@ -212,7 +215,7 @@ def _changed(body: Fields, received_at: datetime) -> Received:
 
 
 def _contact(body: Fields, received_at: datetime, *, new: bool) -> Received:
-    """Return a contact that was made; one that was changed is a name alone."""
+    """Return a new contact; of a changed one, its name."""
     id_, name = key(PROVIDER, body.text("id")), body.text("name").strip()
     event = filled(
         type="contact.created", id=key("contact", body.text("id"), "created"), contact_id=id_,

@@ -1,6 +1,6 @@
 """CloudEvents over HTTP, in all three modes: binary (attributes in `ce-` headers), structured, and batched.
 
-The sender shows the secret as a bearer. `source` and `id` of a CloudEvent are its identity; types that are not the contract's, with
+The sender shows the secret as a bearer token. `source` and `id` of a CloudEvent are its identity; types outside the contract, with
 or without `hubbub.` before them, are ignored by name.
 """
 
@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from hubbub.errors import BadRequestError
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
-from hubbub.ingest.receivers.contract import taken
+from hubbub.ingest.receivers.contract import in_contract
 from hubbub.ingest.receivers.fields import object_of
 from hubbub.ingest.receivers.keys import check_secret
 
@@ -33,36 +33,38 @@ class CloudEvents:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the token came along."""
+        """Raise ForgedError unless the token is shown."""
         check_secret(delivery, secrets["token"])
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         kind = delivery.headers.get("content-type", "").lower()
         if kind.startswith("application/cloudevents-batch"):
-            return taken(_batch(delivery.body))
+            return in_contract(_batch(delivery.body))
         if kind.startswith("application/cloudevents"):
-            return taken([object_of(delivery.body).of])
-        return taken([_binary(delivery)])
+            return in_contract([object_of(delivery.body).of])
+        return in_contract([_binary(delivery)])
 
 
 def _batch(body: bytes) -> list[dict[str, object]]:
     try:
-        found = json.loads(body)
+        records = json.loads(body)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list):
+        records = None
+    if not isinstance(records, list):
         raise BadRequestError("the body is not a JSON array", reason="unreadable")
-    return [one if isinstance(one, dict) else {} for one in found]
+    return [record if isinstance(record, dict) else {} for record in records]
 
 
 def _binary(delivery: Delivery) -> dict[str, object]:
-    """Return the event of binary mode, as structured mode would write it. Headers are percent-encoded."""
+    """Return the event of binary mode in the form of structured mode. Headers are percent-encoded."""
     attributes: dict[str, object] = {
         name.removeprefix("ce-"): unquote(value) for name, value in delivery.headers.items() if name.startswith("ce-")
     }
     if "specversion" not in attributes:
-        raise BadRequestError("the request is no CloudEvent: the header ce-specversion is missing", reason="unreadable")
+        raise BadRequestError(
+            "the request is not a CloudEvent: the header ce-specversion is missing", reason="unreadable"
+        )
     if delivery.body:
         attributes["data"] = dict(object_of(delivery.body).of)
     return attributes

@@ -1,4 +1,4 @@
-"""Events that a sender writes in the words of the contract itself, by whatever envelope: which are taken, which are ignored."""
+"""Events in the words of the contract, in any envelope: which are accepted, and which ignored."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hubbub.model.event import TYPES
 _SUBJECTS = frozenset({"custom", *(type_.partition(".")[0] for type_ in TYPES)})
 
 
-def taken(events: Iterable[Mapping[str, object]]) -> Received:
+def in_contract(events: Iterable[Mapping[str, object]]) -> Received:
     """Return events whose type has a subject of the contract; a mistyped one is refused later, with a hint.
 
-    The types of all others are counted as ignored: they are about something else.
+    All other types are counted as ignored.
     """
-    kept: list[Mapping[str, object]] = []
+    accepted: list[Mapping[str, object]] = []
     ignored: dict[str, int] = {}
     for event in events:
         type_ = event.get("type") or event.get("event_type") or event.get("eventType")
         name = type_.removeprefix("hubbub.") if isinstance(type_, str) else ""
         if name.partition(".")[0] in _SUBJECTS:
-            kept.append(event)
+            accepted.append(event)
         else:
             ignored[name[:60] or "no type"] = ignored.get(name[:60] or "no type", 0) + 1
-    return Received(events=kept, ignored=ignored)
+    return Received(events=accepted, ignored=ignored)

@@ -1,4 +1,4 @@
-"""The feed of a Facebook page: comments, reactions and posts as they happen, beside the counters that the connector fetches."""
+"""The feed of a Facebook page: comments, reactions and posts as they happen; the connector fetches the counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that are forms: `multipart/form-data`, as services send inbound mails with their attachments, and urlencoded ones."""
+"""Form bodies: `multipart/form-data`, as services send inbound mails with attachments, and urlencoded ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_FIELDS = 1_000
 
 
 def form_of(delivery: Delivery) -> dict[str, str]:
-    """Return the fields of a form by name, of several the last; files are left out. Raises BadRequestError for another body."""
+    """Return a form's fields by name, the last of several; files are ignored. Raises BadRequestError for another body."""
     kind = delivery.headers.get("content-type", "")
     if kind.lower().startswith("application/x-www-form-urlencoded"):
         try:
@@ -29,16 +29,16 @@ def form_of(delivery: Delivery) -> dict[str, str]:
 
 
 def _fields_of(message: bytes) -> dict[str, str]:
-    whole = BytesParser(policy=policy.compat32).parsebytes(message)
-    parts = whole.get_payload()
+    form = BytesParser(policy=policy.compat32).parsebytes(message)
+    parts = form.get_payload()
     if not isinstance(parts, list) or len(parts) > MOST_FIELDS:
-        raise BadRequestError("the form has no parts that can be told apart, or too many", reason="unreadable")
-    found: dict[str, str] = {}
+        raise BadRequestError("the form has no separate parts, or too many", reason="unreadable")
+    fields: dict[str, str] = {}
     for part in parts:
         if not isinstance(part, Message):
             continue
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and part.get_filename() is None and isinstance(content, bytes):
-            found[name] = content.decode("utf-8", "replace")
-    return found
+            fields[name] = content.decode("utf-8", "replace")
+    return fields

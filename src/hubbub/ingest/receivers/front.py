@@ -1,9 +1,9 @@
 """Front: the conversations of a company, by an application's webhook.
 
 - Signed with `X-Front-Signature`, the HMAC of `<timestamp>:<body>` in base64; the timestamp is in milliseconds, five minutes are
-  allowed. Front asks for `X-Front-Challenge` to be said back when the address is saved.
-- Comments are what teammates write to each other, so they are private. Drafts are left out. An archived conversation is resolved.
-- Front's ids say what they are (`cnv_`, `msg_`, `tea_`), so they stand alone; the contact is the address or number that wrote.
+  allowed. Front expects `X-Front-Challenge` in the answer when the address is saved.
+- Comments are between teammates, so they are private. Drafts are ignored. An archived conversation is resolved.
+- Front's ids carry their type (`cnv_`, `msg_`, `tea_`), so they need no prefix; the contact is the writer's address or number.
 - Not verified against the service: written from the published schemas.
 """
 
@@ -45,13 +45,13 @@ class Front:
     setup: ClassVar[Setup] = Setup(
         title="Front",
         steps=(
-            "In Front open Settings, Developers, make an app, and add the feature 'Webhooks'.",
+            "In Front open Settings, Developers, create an app, and add the feature 'Webhooks'.",
             "Copy the app's signing key, and give it here as 'signing_key'.",
             "Then paste {address} as the webhook's URL: Front asks it at once whether it answers.",
             "Select inbound and outbound messages, replies, comments, assignments, archived and reopened conversations, errors.",
         ),
         secrets=(Secret("signing_key", "the signing key of the app"),),
-        scopes=("events of the inboxes that are to be counted",),
+        scopes=("events of the inboxes to count",),
     )
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
@@ -62,19 +62,19 @@ class Front:
         check_fresh(stamp[:-3] if len(stamp) > 11 else stamp, delivery.received_at)
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
-        """Return Front's challenge, said back. Raises ForgedError."""
-        asked = delivery.headers.get("x-front-challenge")
-        if asked is None:
+        """Return Front's challenge as the answer. Raises ForgedError."""
+        challenge = delivery.headers.get("x-front-challenge")
+        if challenge is None:
             return None
-        if not (asked.isascii() and asked.isprintable() and len(asked) < 1000):
+        if not (challenge.isascii() and challenge.isprintable() and len(challenge) < 1000):
             raise ForgedError(reason="no_signature")
         self.verify(delivery, secrets)
-        return Reply(200, "application/json", json.dumps({"challenge": asked}).encode())
+        return Reply(200, "application/json", json.dumps({"challenge": challenge}).encode())
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         body = object_of(delivery.body)
-        event = body.one("payload") or body
+        event = body.child("payload") or body
         name = event.text("type") or body.text("type")
         name = ALIASES.get(name, name)
         event = Fields({**event.of, "type": name})
@@ -85,96 +85,105 @@ class Front:
 
 
 def _about(event: Fields, company: str) -> dict[str, object]:
-    talk, said = event.one("conversation"), event.one("target", "data")
-    handle = _handle(said) or talk.text("recipient", "handle")
-    inboxes = event.many("source", "data") or [event.one("source", "data")]
+    talk, target = event.child("conversation"), event.child("target", "data")
+    handle = _handle(target) or talk.text("recipient", "handle")
+    inboxes = event.children("source", "data") or [event.child("source", "data")]
     inbox = inboxes[0].text("id")
     return filled(
-        channel=channel(said.text("type"), ""), account_id=company, channel_id=inbox if inbox.startswith("inb_") else "",
+        channel=channel(target.text("type"), ""), account_id=company, channel_id=inbox if inbox.startswith("inb_") else "",
         conversation_id=talk.text("id"), contact_id=handle.lower(),
     )  # fmt: skip
 
 
-def _handle(said: Fields) -> str:
-    """Return the address or number of the contact: who an inbound message is from, who another one is to."""
-    role = "from" if said.of.get("is_inbound") is True else "to"
-    return next((one.text("handle") for one in said.many("recipients") if one.text("role") == role), "")
+def _handle(target: Fields) -> str:
+    """Return the contact's address or number: the sender of an inbound message, the recipient of another."""
+    role = "from" if target.of.get("is_inbound") is True else "to"
+    return next(
+        (recipient.text("handle") for recipient in target.children("recipients") if recipient.text("role") == role), ""
+    )
 
 
-def _said(event: Fields, about: Mapping[str, object], options: Options) -> Received:
-    """A message, in or out."""
-    said = event.one("target", "data")
-    if said.of.get("is_draft") is True:
+def _message(event: Fields, about: Mapping[str, object], options: Options) -> Received:
+    """Return a message, inbound or outbound."""
+    target = event.child("target", "data")
+    if target.of.get("is_draft") is True:
         return Received(ignored={"draft": 1})
-    id_ = said.text("id") or event.text("id")
-    inbound = said.of.get("is_inbound") is True if said.has("is_inbound") else event.text("type") == "inbound"
-    author = said.one("author")
+    id_ = target.text("id") or event.text("id")
+    inbound = target.of.get("is_inbound") is True if target.has("is_inbound") else event.text("type") == "inbound"
+    author = target.child("author")
     automatic = event.text("type") == "autoreply" or event.text("source", "_meta", "type") == "rule"
-    found = message(
+    fields = message(
         {"channel": PROVIDER, **about}, inbound=inbound, id=id_, message_id=id_,
-        time=when(said, "created_at") or when(event, "emitted_at"),
+        time=when(target, "created_at") or when(event, "emitted_at"),
         staff_id=None if inbound else author.text("id"), kind="auto" if automatic and not inbound else None,
-        text=(said.text("text") or said.text("blurb")) if options.keep_text else "",
+        text=(target.text("text") or target.text("blurb")) if options.keep_text else "",
     )  # fmt: skip
-    return Received(events=[found], names=list(dict.fromkeys(_names(event, about))))
+    return Received(events=[fields], names=list(dict.fromkeys(_names(event, about))))
 
 
 def _comment(event: Fields, about: Mapping[str, object], options: Options) -> Received:
-    """What a teammate writes to others."""
-    said = event.one("target", "data")
-    author = said.one("author") or event.one("source", "data")
-    id_ = said.text("id") or event.text("id")
-    found = message(
+    """Return a teammate's comment as a private message."""
+    target = event.child("target", "data")
+    author = target.child("author") or event.child("source", "data")
+    id_ = target.text("id") or event.text("id")
+    fields = message(
         {"channel": PROVIDER, **about}, inbound=False, private=True, id=id_, message_id=id_,
-        time=when(said, "posted_at") or when(event, "emitted_at"), staff_id=author.text("id"),
-        text=said.text("body") if options.keep_text else "",
+        time=when(target, "posted_at") or when(event, "emitted_at"), staff_id=author.text("id"),
+        text=target.text("body") if options.keep_text else "",
     )  # fmt: skip
-    return Received(events=[found], names=list(dict.fromkeys(_names(event, about))))
+    return Received(events=[fields], names=list(dict.fromkeys(_names(event, about))))
 
 
 def _step(event: Fields, about: Mapping[str, object], options: Options) -> Received:
     name = event.text("type")
-    who = event.one("target" if name == "assign" else "source", "data").text("id")
-    found = filled(
+    who = event.child("target" if name == "assign" else "source", "data").text("id")
+    step = filled(
         type=STEPS[name],
         id=event.text("id"),
         time=when(event, "emitted_at"),
         staff_id=who if who.startswith("tea_") else "",
         **about,
     )
-    return Received(events=[found], names=list(dict.fromkeys(_names(event, about))))
+    return Received(events=[step], names=list(dict.fromkeys(_names(event, about))))
 
 
 def _failed(event: Fields, about: Mapping[str, object], options: Options) -> Received:
-    found = filled(
+    failure = filled(
         type="message.failed",
         id=event.text("id"),
         time=when(event, "emitted_at"),
         message_id=event.text("target", "data", "id"),
         **about,
     )
-    return Received(events=[found])
+    return Received(events=[failure])
 
 
 def _names(event: Fields, about: Mapping[str, object]) -> list[Name]:
-    said = event.one("target", "data")
-    people = [said, said.one("author"), event.one("source", "data"), event.one("conversation", "assignee")]
-    found = [
-        Name("staff", one.text("id"), f"{one.text('first_name')} {one.text('last_name')}".strip())
-        for one in people
-        if one.text("id").startswith("tea_") and (one.text("first_name") or one.text("last_name")).strip()
+    target = event.child("target", "data")
+    people = [target, target.child("author"), event.child("source", "data"), event.child("conversation", "assignee")]
+    names = [
+        Name("staff", person.text("id"), f"{person.text('first_name')} {person.text('last_name')}".strip())
+        for person in people
+        if person.text("id").startswith("tea_") and (person.text("first_name") or person.text("last_name")).strip()
     ]
-    found += [
-        Name("room", one.text("id"), one.text("name"))
-        for one in event.many("source", "data")
-        if one.text("id").startswith("inb_") and one.text("name").strip()
+    names += [
+        Name("room", person.text("id"), person.text("name"))
+        for person in event.children("source", "data")
+        if person.text("id").startswith("inb_") and person.text("name").strip()
     ]
     contact = str(about.get("contact_id", ""))
-    named = next((one.text("name") for one in said.many("recipients") if one.text("handle").lower() == contact), "")
-    return [*found, Name("contact", contact, named)] if contact and named.strip() else found
+    named = next(
+        (
+            recipient.text("name")
+            for recipient in target.children("recipients")
+            if recipient.text("handle").lower() == contact
+        ),
+        "",
+    )
+    return [*names, Name("contact", contact, named)] if contact and named.strip() else names
 
 
 _READ: Mapping[str, Callable[[Fields, Mapping[str, object], Options], Received]] = {
-    **dict.fromkeys(("inbound", "outbound", "out_reply", "autoreply", "forward"), _said), "comment": _comment,
+    **dict.fromkeys(("inbound", "outbound", "out_reply", "autoreply", "forward"), _message), "comment": _comment,
     **dict.fromkeys(STEPS, _step), **dict.fromkeys(("message_bounce_error", "sending_error"), _failed),
 }  # fmt: skip

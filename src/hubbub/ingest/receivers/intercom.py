@@ -1,11 +1,11 @@
 """Intercom: the conversations of a workspace, by the topics that an app subscribes to.
 
-- Signed with `X-Hub-Signature`, `sha1=` and the HMAC of the body by the app's client secret. A body that is not taken is sent once
-  more after a minute, and Intercom pauses the whole subscription when too many fail.
-- A body holds the conversation with its first message (`source`) and what was added (`conversation_parts`): every message in it is
-  given under its own id, so a body that was lost is mended by the next one. The API's conversations have the same shape.
+- Signed with `X-Hub-Signature`, `sha1=` and the HMAC of the body by the app's client secret. A body that is not accepted is sent
+  once more after a minute, and Intercom pauses the whole subscription when too many fail.
+- A body holds the conversation with its first message (`source`) and later parts (`conversation_parts`): every message in it has
+  its own id, so the next body replaces a lost one. The API's conversations have the same shape.
 - Notes are private. Fin answers people, so its kind is `ai`; other bots, workflows and outbound campaigns are `auto`.
-- A text that was redacted is a message that was deleted.
+- A redacted text is a deleted message.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ TOPICS = (
     "conversation.admin.opened", "conversation.rating.added", "conversation_part.redacted", "contact.user.created",
     "contact.lead.created", "contact.merged",
 )  # fmt: skip
-"""What an app should subscribe to; topics beside these are ignored by name."""
+"""Topics for an app to subscribe to; others are ignored by name."""
 CONTACTS = frozenset({"user", "lead", "contact"})
 STEPS = {
     "close": "conversation.resolved", "open": "conversation.reopened", "assignment": "conversation.assigned",
     "assign_and_reopen": "conversation.assigned", "away_mode_assignment": "conversation.assigned",
     "default_assignment": "conversation.assigned", "assign_and_unsnooze": "conversation.assigned",
 }  # fmt: skip
-"""Kind of a part -> the step of the conversation's life that it is. A part may carry a message as well."""
+"""Kind of a part -> its conversation event. A part may carry a message as well."""
 WRITTEN = frozenset({"comment", "quick_reply", "note"})
-"""Kinds of parts that are a message and nothing else."""
+"""Kinds of parts that are only a message."""
 AUTOMATIC = frozenset({"automated", "operator_initiated", "campaigns_initiated"})
 
 
@@ -54,7 +54,7 @@ class Intercom:
     setup: ClassVar[Setup] = Setup(
         title="Intercom",
         steps=(
-            "In Intercom's Developer Hub open your app, or make one in the workspace that it is for.",
+            "In Intercom's Developer Hub open your app, or create one in its workspace.",
             "Under Configure, Webhooks paste {address} as the endpoint.",
             f"Subscribe to {', '.join(TOPICS)}.",
             "Copy the client secret under Basic information, and give it here as 'client_secret'.",
@@ -72,7 +72,7 @@ class Intercom:
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         body = object_of(delivery.body)
-        topic, item = body.text("topic"), body.one("data", "item")
+        topic, item = body.text("topic"), body.child("data", "item")
         if topic == "contact.merged" or (topic.endswith(".created") and topic.startswith("contact.")):
             return _contact(body, item)
         if topic not in TOPICS or item.text("type") != "conversation":
@@ -82,17 +82,17 @@ class Intercom:
 
 
 def conversation(item: Fields, options: Options, *, account: str = "", rated: bool = False) -> Received:
-    """Return what a conversation's body means, as a webhook or the API gives it; with its rating where it is about that."""
+    """Return the meaning of a conversation's body, from a webhook or the API; with its rating where `rated`."""
     about = _about(item, account)
-    source = item.one("source")
+    source = item.child("source")
     events: list[dict[str, object]] = []
     ignored: dict[str, int] = {}
     if source.text("id"):
         events += _source(item, source, about, options)
-    for part in item.many("conversation_parts", "conversation_parts"):
-        found = list(_part(item, part, about, options))
-        events += found
-        if not found:
+    for part in item.children("conversation_parts", "conversation_parts"):
+        part_events = list(_part(item, part, about, options))
+        events += part_events
+        if not part_events:
             kind = part.text("part_type") or "part"
             ignored[kind] = ignored.get(kind, 0) + 1
     if rated:
@@ -103,8 +103,8 @@ def conversation(item: Fields, options: Options, *, account: str = "", rated: bo
 
 
 def _about(item: Fields, account: str) -> dict[str, object]:
-    contacts = item.many("contacts", "contacts") or item.many("contacts")
-    author = item.one("source", "author")
+    contacts = item.children("contacts", "contacts") or item.children("contacts")
+    author = item.child("source", "author")
     contact = contacts[0].text("id") if contacts else author.text("id") if author.text("type") in CONTACTS else ""
     return filled(
         channel=channel(item.text("source", "type"), PROVIDER), account_id=key(PROVIDER, account),
@@ -113,7 +113,7 @@ def _about(item: Fields, account: str) -> dict[str, object]:
 
 
 def _source(item: Fields, source: Fields, about: Mapping[str, object], options: Options) -> Iterator[dict[str, object]]:
-    """Yield the beginning of a conversation and its first message, which has no time but the conversation's."""
+    """Yield the beginning of a conversation and its first message, whose time is the conversation's."""
     at = when(item, "created_at")
     yield filled(type="conversation.started", id=key("conversation", item.text("id"), "started"), time=at, **about)
     automatic = "auto" if source.text("delivered_as") in AUTOMATIC else None
@@ -121,12 +121,12 @@ def _source(item: Fields, source: Fields, about: Mapping[str, object], options: 
 
 
 def _part(item: Fields, part: Fields, about: Mapping[str, object], options: Options) -> Iterator[dict[str, object]]:
-    """Yield the message that a part carries, if any, and the step that it is."""
+    """Yield the message of a part, if any, and its conversation event."""
     kind, id_, at = part.text("part_type"), part.text("id"), when(part, "created_at")
     if kind in WRITTEN or (kind in STEPS and (part.text("body").strip() or part.of.get("redacted") is True)):
         changed = part.text("updated_at") if part.text("updated_at") != part.text("created_at") else ""
         revision = int(changed) if changed.isdecimal() else None
-        private = kind not in ("comment", "quick_reply", "close", "open")  # what comes with an assignment is for staff
+        private = kind not in ("comment", "quick_reply", "close", "open")  # text with an assignment is for staff
         yield _written(key(PROVIDER, "part", id_), part, about, options, time=at, private=private, revision=revision)
     if kind in STEPS:
         yield filled(
@@ -135,16 +135,16 @@ def _part(item: Fields, part: Fields, about: Mapping[str, object], options: Opti
 
 
 def _assigned(item: Fields, part: Fields, kind: str) -> str:
-    """Return who a conversation is given to, or who closed or opened it."""
+    """Return the new assignee of a conversation, or who closed or opened it."""
     if STEPS[kind] != "conversation.assigned":
         return key(PROVIDER, part.text("author", "id")) if part.text("author", "type") == "admin" else ""
-    to = part.one("assigned_to")
+    to = part.child("assigned_to")
     return key(PROVIDER, to.text("id") or item.text("admin_assignee_id")) if to.text("type") in ("admin", "") else ""
 
 
 def _written(
     id_: str,
-    said: Fields,
+    written: Fields,
     about: Mapping[str, object],
     options: Options,
     *,
@@ -152,16 +152,16 @@ def _written(
     private: bool = False,
     **more: object,
 ) -> dict[str, object]:
-    """Return the event of what somebody wrote: the first message of a conversation, or a part."""
-    author = said.one("author")
+    """Return the event of a written message: the first of a conversation, or a part."""
+    author = written.child("author")
     inbound = author.text("type") in CONTACTS
     machine = author.text("type") == "bot" or author.text("email").startswith("operator+")
     if machine:
         kind = "ai" if _is_fin(author) else "auto"
     staff = key(PROVIDER, author.text("id")) if author.text("type") == "admin" and not machine and kind is None else ""
     return message(
-        about, inbound=inbound, private=private, deleted=said.of.get("redacted") is True, id=id_, message_id=id_,
-        text=plain(said.text("body")) if options.keep_text else "", staff_id=staff, kind=None if inbound else kind,
+        about, inbound=inbound, private=private, deleted=written.of.get("redacted") is True, id=id_, message_id=id_,
+        text=plain(written.text("body")) if options.keep_text else "", staff_id=staff, kind=None if inbound else kind,
         **more,
     )  # fmt: skip
 
@@ -173,7 +173,7 @@ def _is_fin(author: Fields) -> bool:
 
 
 def _rating(item: Fields, about: Mapping[str, object]) -> list[dict[str, object]]:
-    rating = item.one("conversation_rating")
+    rating = item.child("conversation_rating")
     if not rating.has("rating"):
         return []
     at = when(rating, "created_at") or when(item, "updated_at")
@@ -185,7 +185,7 @@ def _rating(item: Fields, about: Mapping[str, object]) -> list[dict[str, object]
 
 
 def _contact(body: Fields, item: Fields) -> Received:
-    """Return a contact that was made, or two ids that turned out to be one person's."""
+    """Return a new contact, or a link between two merged ids."""
     at, id_ = when(body, "created_at"), item.text("id")
     named = item.text("name").strip()
     names = [Name("contact", key(PROVIDER, id_), named)] if id_ and named else []
@@ -206,8 +206,8 @@ def _contact(body: Fields, item: Fields) -> Received:
 
 
 def _names(item: Fields) -> Iterator[Name]:
-    people = [item.one("source", "author")]
-    people += [part.one("author") for part in item.many("conversation_parts", "conversation_parts")]
+    people = [item.child("source", "author")]
+    people += [part.child("author") for part in item.children("conversation_parts", "conversation_parts")]
     for person in people:
         kind = {"admin": "staff", "user": "contact", "lead": "contact", "contact": "contact"}.get(person.text("type"))
         if kind and person.text("id") and person.text("name").strip():

@@ -1,4 +1,4 @@
-"""Keys that a sender shows with each body: a secret in the Authorization header, or the signature of an elliptic curve."""
+"""Keys that a sender shows with each body: a secret in the Authorization header, or an elliptic-curve signature."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _ARMOUR = re.compile(r"-----[^-]*-----")
 
 
 def check_secret(delivery: Delivery, secret: str, *, as_user: bool = False) -> None:
-    """Raise ForgedError unless the Authorization header shows the secret: as a bearer, or as the password of basic auth.
+    """Raise ForgedError unless the Authorization header shows the secret: as a bearer token, or as the password of basic auth.
 
     `as_user`: as its user name, with any password.
     """
-    scheme, _, shown = delivery.headers.get("authorization", "").partition(" ")
+    scheme, _, credential = delivery.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
-            user, _, password = base64.b64decode(shown.strip(), validate=True).decode().partition(":")
+            user, _, password = base64.b64decode(credential.strip(), validate=True).decode().partition(":")
         except (binascii.Error, ValueError):
             raise ForgedError(reason="no_signature") from None
-        shown = user if as_user else password
+        credential = user if as_user else password
     elif scheme.lower() != "bearer":
         raise ForgedError(reason="no_signature")
-    check_same(shown.strip(), secret)
+    check_same(credential.strip(), secret)
 
 
 def check_curve(public_key: str, signature: str, signed: bytes) -> None:
-    """Raise ForgedError unless a base64 ECDSA signature (SHA-256) of some bytes is that of the key, DER in base64 or PEM."""
+    """Raise ForgedError unless a base64 ECDSA signature (SHA-256) of some bytes fits the key, DER in base64 or PEM."""
     body = "".join(_ARMOUR.sub("", public_key).split())
     try:
         key = load_der_public_key(base64.b64decode(body))

@@ -1,11 +1,11 @@
-"""A mail that came in, by whatever service: its headers say who wrote it, and which conversation it is in.
+"""A received mail, from any service: its headers name the writer and the conversation.
 
-- The conversation is the first mail that References names, else the one of In-Reply-To, else the mail itself: the same as an
-  archive of the same mails gives, and so are channel and message id, so that a mail counts once however often it comes in.
-- The address is the person. Who writes from one of the tenant's own addresses, or is staff, sends; all others are contacts.
-- Programs say so in their headers (RFC 3834): an automatic answer is `auto`, a list or a bulk mail `bot`, a report on a mail that
-  could not be delivered `system`; such a report is `message.failed` of the mail it names as well.
-- A Date ahead of the clock is no time a mail was written at: the moment of receipt stands for it.
+- The conversation is the first id in References, else in In-Reply-To, else the mail itself: the same as in an
+  archive of the same mails, like channel and message id, so that a mail counts once however often it arrives.
+- The address is the person. A writer with one of the tenant's own addresses, or of staff, sends; all others are contacts.
+- Programs say so in their headers (RFC 3834): an automatic answer is `auto`, a list or a bulk mail `bot`, a report on an
+  undelivered mail `system`; such a report is also `message.failed` of the mail that it names.
+- A Date ahead of the clock is not trusted: the moment of receipt is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hubbub.model.name import Name
 
 CHANNEL = "email"
 AHEAD = timedelta(minutes=15)
-"""How far a sender's clock may be ahead of ours."""
+"""How far a sender's clock may be ahead."""
 LONGEST_HEADER, MOST_REFERENCES = 20_000, 1_000
 _ID = re.compile(r"<[^<>\s]{1,500}>")
 _ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+\Z")
@@ -35,10 +35,10 @@ _ADDRESS = re.compile(r"[^\s<>@,;]+@[^\s<>@,;]+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail: its headers by name in lower case, each with all its values in order, and what is known beside them.
+    """A mail: its headers by name in lower case, each with all its values in order, and facts beside them.
 
-    `to` are the addresses of the envelope, `text` the plain text, `failed` the id of the mail that this one reports as not
-    delivered, `id` stands for a Message-ID where the mail has none.
+    `to` are the addresses of the envelope, `text` the plain text, `failed` the id of the mail that this one reports as
+    undelivered; `id` replaces a missing Message-ID.
     """
 
     headers: Mapping[str, Sequence[str]]
@@ -47,44 +47,44 @@ class Mail:
     failed: str = ""
     id: str = ""
 
-    def one(self, name: str) -> str:
-        """Return the first value of a header, on one line; "" for none."""
+    def header(self, name: str) -> str:
+        """Return the first value of a header, on one line; "" if absent."""
         return " ".join(next(iter(self.headers.get(name, ())), "")[:LONGEST_HEADER].split())
 
     def ids(self, name: str) -> list[str]:
         """Return the message ids of a header, in order."""
-        return _ID.findall(self.one(name))[:MOST_REFERENCES]
+        return _ID.findall(self.header(name))[:MOST_REFERENCES]
 
     def people(self, *names: str) -> list[tuple[str, str]]:
-        """Return names and addresses (in lower case) of some headers."""
-        return addresses([self.one(name) for name in names])
+        """Return names and addresses (in lower case) in headers."""
+        return addresses([self.header(name) for name in names])
 
 
 def addresses(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """Return names and addresses (in lower case) that are written as in a header; what is no address is left out."""
-    found = getaddresses(list(texts))
-    return [(_plain(name), address.lower()) for name, address in found if _ADDRESS.match(address)]
+    """Return names and addresses (in lower case) from texts in the form of a header; invalid addresses are left out."""
+    pairs = getaddresses(list(texts))
+    return [(_plain(name), address.lower()) for name, address in pairs if _ADDRESS.match(address)]
 
 
 def headers_of(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Return headers by name in lower case."""
-    found: dict[str, list[str]] = {}
+    headers: dict[str, list[str]] = {}
     for name, value in pairs:
-        found.setdefault(name.strip().lower(), []).append(value)
-    return found
+        headers.setdefault(name.strip().lower(), []).append(value)
+    return headers
 
 
-def parse(raw: bytes, *, whole: bool = True) -> Mail:
-    """Read a mail as it travels (RFC 5322), or its headers alone; what is broken in it is read as far as it goes."""
-    parser = BytesParser(policy=policy.compat32) if whole else BytesHeaderParser(policy=policy.compat32)
+def parse(raw: bytes, *, body: bool = True) -> Mail:
+    """Read a mail (RFC 5322), or its headers alone; of a broken mail, all that is readable."""
+    parser = BytesParser(policy=policy.compat32) if body else BytesHeaderParser(policy=policy.compat32)
     message = parser.parsebytes(raw)
     headers = headers_of((name, _legible(str(value))) for name, value in message.raw_items())
-    return Mail(headers, text=_text(message) if whole else "", failed=_failed(message) if whole else "")
+    return Mail(headers, text=_text(message) if body else "", failed=_failed(message) if body else "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Parties:
-    """Who a mail is between: whether the tenant sent it, by which staff and account, and the contact; names beside addresses."""
+    """The parties of a mail: whether the tenant sent it, the staff and account, and the contact; names with addresses."""
 
     sent: bool
     staff: tuple[str, str]
@@ -98,22 +98,24 @@ def _parties_of(mail: Mail, options: Options) -> _Parties:
     writer = next(iter(mail.people("from") or mail.people("sender")), nobody)
     readers = [*mail.people("to", "cc"), *addresses(mail.to)]
     if _among(writer[1], own | staff):
-        contact = next((one for one in readers if not _among(one[1], own | staff)), nobody)
+        contact = next((reader for reader in readers if not _among(reader[1], own | staff)), nobody)
         return _Parties(True, writer if _among(writer[1], staff) else nobody, _untagged(writer[1]), contact)
-    ours = next((one for one in readers if _among(one[1], own)), next(iter(addresses(mail.to)), nobody))
+    ours = next((reader for reader in readers if _among(reader[1], own)), next(iter(addresses(mail.to)), nobody))
     return _Parties(False, nobody, _untagged(ours[1]), writer)
 
 
 def received(mail: Mail, options: Options, received_at: datetime, *, threaded: bool = True) -> Received:
-    """Return what a mail means; `threaded`: whether its headers are all there, so that its conversation is known."""
+    """Return the meaning of a mail; `threaded`: whether it has all headers, so that its conversation is known."""
     parties = _parties_of(mail, options)
     id_ = next(iter(mail.ids("message-id")), mail.id)
-    said = filled(in_reply_to=next(iter(mail.ids("in-reply-to")), ""), text=mail.text if options.keep_text else "")
+    attributes = filled(
+        in_reply_to=next(iter(mail.ids("in-reply-to")), ""), text=mail.text if options.keep_text else ""
+    )
     about = filled(time=_written_at(mail, received_at), channel=CHANNEL, account_id=parties.account)
     events = [filled(
         type="message.sent" if parties.sent else "message.received", id=id_, message_id=id_, contact_id=parties.contact[1],
         conversation_id=_conversation(mail, id_) if threaded else None, staff_id=parties.staff[1], kind=_kind(mail, parties),
-        attributes=said or None, **about,
+        attributes=attributes or None, **about,
     )]  # fmt: skip
     if mail.failed:
         events.append(filled(type="message.failed", id=f"{mail.failed}:failed", message_id=mail.failed, **about))
@@ -126,39 +128,39 @@ def _conversation(mail: Mail, id_: str) -> str:
 
 
 def _addresses(ids: Iterable[str]) -> frozenset[str]:
-    return frozenset(one.strip().lower() for one in ids)
+    return frozenset(id_.strip().lower() for id_ in ids)
 
 
 def _among(address: str, ids: frozenset[str]) -> bool:
-    """Say whether an address is one of some, or of a domain among them, written `@example.org`; `ada+tag@` is `ada@`."""
+    """Say whether an address is among ids, or its domain, written `@example.org`; `ada+tag@` equals `ada@`."""
     return bool(address) and not ids.isdisjoint({address, _untagged(address), address[address.rfind("@") :]})
 
 
 def _untagged(address: str) -> str:
-    """Return an address without what it carries behind a plus, like the hash of a conversation."""
+    """Return an address without the part behind a plus, like a conversation's hash."""
     local, at, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}{at}{domain}"
 
 
 def _kind(mail: Mail, parties: _Parties) -> str | None:
-    """Say whether a program wrote a mail; None for a person."""
+    """Return the kind of the program that wrote a mail; None for a person."""
     if (
         mail.failed
-        or mail.one("return-path") == "<>"
+        or mail.header("return-path") == "<>"
         or parties.contact[1].startswith(("mailer-daemon@", "postmaster@"))
     ):
         return "system"
-    automatic, precedence = mail.one("auto-submitted").lower(), mail.one("precedence").lower()
+    automatic, precedence = mail.header("auto-submitted").lower(), mail.header("precedence").lower()
     answers = automatic.startswith("auto-replied") or precedence == "auto_reply"
-    if answers or mail.one("x-autoreply") or mail.one("x-autorespond"):
+    if answers or mail.header("x-autoreply") or mail.header("x-autorespond"):
         return "auto"
-    listed = automatic not in ("", "no") or precedence in ("bulk", "junk", "list") or mail.one("list-unsubscribe")
+    listed = automatic not in ("", "no") or precedence in ("bulk", "junk", "list") or mail.header("list-unsubscribe")
     return "bot" if listed else None
 
 
 def _written_at(mail: Mail, received_at: datetime) -> datetime:
     try:
-        moment = parsedate_to_datetime(mail.one("date"))
+        moment = parsedate_to_datetime(mail.header("date"))
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment if moment <= received_at + AHEAD else received_at
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -166,7 +168,7 @@ def _written_at(mail: Mail, received_at: datetime) -> datetime:
 
 
 def _legible(value: str) -> str:
-    """Return a header whose bytes are no ASCII as UTF-8, as mails are written that follow no rule of old."""
+    """Return a header with bytes beyond ASCII read as UTF-8, for mails that break the rules."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -178,7 +180,7 @@ def _plain(name: str) -> str:
 
 
 def _text(message: Message) -> str:
-    """Return the first plain text of a mail that is no attachment."""
+    """Return the first plain text of a mail that is not an attachment."""
     for part in message.walk():
         if part.get_content_type() == "text/plain" and part.get_content_disposition() != "attachment":
             content = part.get_payload(decode=True)

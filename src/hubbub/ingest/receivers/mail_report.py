@@ -1,12 +1,12 @@
-"""What became of a mail that went out, as the service that sent it reports: the events of one report on one recipient.
+"""Reports of a mail service about sent mails: the events of one report on one recipient.
 
-- A mail to three people is three messages, since each has a fate of its own: the message id is the service's id of the mail and the
-  recipient's address. Whoever records its own mails and wants them to have receipts has to use the same.
-- A report that a mail was delivered or failed says that it was sent, too. Where the service reports the sending itself, that is the
-  higher revision, so it does not matter which report comes first.
-- A mail says what it belongs to in its metadata: `conversation_id`, `contact_id`, `staff_id` and `campaign_id`. Without a staff_id
+- A mail to three people is three messages, since each may fail alone: the message id is the service's id of the mail and the
+  recipient's address. Senders that record their own mails must use the same id to get receipts.
+- A report that a mail was delivered or failed implies that it was sent. Where the service reports the sending itself, that is the
+  higher revision, so the order of reports does not matter.
+- A mail's metadata may hold `conversation_id`, `contact_id`, `staff_id` and `campaign_id`. Without a staff_id
   a program sent it, and its kind is `auto`.
-- Who complains or unsubscribes has blocked the sender.
+- A recipient who complains or unsubscribes has blocked the sender.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ SENT, DELIVERED, READ, FAILED, CLICKED = (
 )  # fmt: skip
 BLOCKED, UNBLOCKED = "contact.blocked", "contact.unblocked"
 _OF_CONTACTS = frozenset({CLICKED, BLOCKED, UNBLOCKED})
-"""What says something about a contact, even where it names no mail."""
+"""Types that concern a contact, even without a mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What happened to a mail: `type` of the event, `mail` the service's id, `recipient` an address, `at` when.
+    """A report about a mail: `type` of the event, `mail` the service's id, `recipient` an address, `at` when.
 
-    `id` is the service's id of the report, if any; `sent_at` when the mail was sent, where it says so. `metadata` gives what the
-    mail says of itself, "" for nothing.
+    `id` is the service's id of the report, if any; `sent_at` when the mail was sent, where known. `metadata` returns a value of the
+    mail's metadata, "" if absent.
     """
 
     type: str
@@ -47,7 +47,7 @@ class Report:
 
 
 def received(reports: Iterable[Report]) -> Received:
-    """Return what reports mean; one that names no mail or no recipient is ignored by its type."""
+    """Return the meaning of reports; one without a mail or recipient is ignored by its type."""
     events: list[Mapping[str, object]] = []
     ignored: dict[str, int] = {}
     for report in reports:
@@ -61,28 +61,28 @@ def received(reports: Iterable[Report]) -> Received:
 
 
 def _events(report: Report, recipient: str) -> Iterator[dict[str, object]]:
-    """Yield that a mail was sent, as far as the report says so, and what it reports."""
+    """Yield that a mail was sent, where the report implies it, and the report's own event."""
     message = f"{report.mail}:{recipient}" if report.mail else ""
     contact = report.metadata("contact_id") or recipient
     about = filled(channel=CHANNEL, account_id=report.account.lower(), contact_id=contact, time=report.at)
-    said = {name: report.metadata(name) for name in ("conversation_id", "staff_id", "campaign_id")}
+    metadata = {name: report.metadata(name) for name in ("conversation_id", "staff_id", "campaign_id")}
     if report.type in (SENT, DELIVERED, FAILED):
         yield filled(
-            type=SENT, id=f"{message}:sent", message_id=message, kind=None if said["staff_id"] else "auto",
-            revision=2 if report.type == SENT else None, **{**about, "time": report.sent_at or report.at}, **said,
+            type=SENT, id=f"{message}:sent", message_id=message, kind=None if metadata["staff_id"] else "auto",
+            revision=2 if report.type == SENT else None, **{**about, "time": report.sent_at or report.at}, **metadata,
         )  # fmt: skip
     if report.type == SENT:
         return
     which = report.type.partition(".")[2]
-    if report.type in (READ, *_OF_CONTACTS):  # may happen more than once to one mail
+    if report.type in (READ, *_OF_CONTACTS):  # may happen to a mail more than once
         which += f":{report.id or report.at}"
-    why = filled(reason=_short(report.why))
+    attributes = filled(reason=_short(report.why))
     yield filled(
         type=report.type, id=f"{message or recipient}:{which}", message_id="" if report.type in (BLOCKED, UNBLOCKED) else message,
-        campaign_id=said["campaign_id"], attributes=why or None, **about,
+        campaign_id=metadata["campaign_id"], attributes=attributes or None, **about,
     )  # fmt: skip
 
 
 def _short(why: str) -> str:
-    """Return what a server says about a mail that it did not take, without the pages that some say."""
+    """Return a server's reason, cut to 500 characters."""
     return why[:500]

@@ -1,8 +1,8 @@
-"""Mailgun: what became of mails (webhooks), and mails that come in (routes).
+"""Mailgun: reports on mails (webhooks), and received mails (routes).
 
-- Mailgun signs a timestamp and a token that stand in the body, and not the body: the signature says that the sender has seen one of
-  Mailgun's own, no more. Mailgun tries for eight hours, so a signature is good for twelve.
-- A failure that is temporary is tried again, and is ignored by name.
+- Mailgun signs a timestamp and a token in the body, not the body itself: the signature proves only that the sender has seen one of
+  Mailgun's. Mailgun retries for eight hours, so a signature is valid for twelve.
+- A temporary failure is retried by Mailgun, and ignored by name.
 - Not verified against the service.
 """
 
@@ -48,7 +48,7 @@ class Mailgun:
             "In Mailgun open Send, Sending, Webhooks of your domain and choose 'Add webhook'.",
             "Paste {address} for Accepted, Delivered, Opened, Clicked, Permanent failure, Spam complaints and Unsubscribes.",
             "Copy the HTTP webhook signing key, and give it here as 'signing_key'.",
-            "For mails that come in make a route under Receive whose action forwards to the same address.",
+            "For received mails create a route under Receive whose action forwards to the same address.",
         ),
         secrets=(Secret("signing_key", "the HTTP webhook signing key of the account"),),
         retries=timedelta(hours=8),
@@ -56,7 +56,7 @@ class Mailgun:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the body holds a timestamp and a token that Mailgun signed, not long ago."""
+        """Raise ForgedError unless the body holds a recent timestamp and a token that Mailgun signed."""
         try:
             signed = _signature(delivery)
         except BadRequestError:
@@ -74,7 +74,7 @@ class Mailgun:
         """Return what a body means. Raises BadRequestError."""
         if _is_form(delivery):
             return received(_mail(form_of(delivery)), options, delivery.received_at)
-        event = object_of(delivery.body).one("event-data")
+        event = object_of(delivery.body).child("event-data")
         kind = event.text("event")
         if kind == "failed" and event.text("severity") == "temporary":
             kind = "failed for now"
@@ -88,15 +88,17 @@ def _is_form(delivery: Delivery) -> bool:
 
 
 def _signature(delivery: Delivery) -> Fields:
-    return Fields(form_of(delivery)) if _is_form(delivery) else object_of(delivery.body).one("signature")
+    return Fields(form_of(delivery)) if _is_form(delivery) else object_of(delivery.body).child("signature")
 
 
 def _reports(event: Fields, kind: str) -> Iterator[Report]:
-    """Yield what an event says: one that was rejected at once names no recipient but the mail's own."""
-    headers, status = event.one("message", "headers"), event.one("delivery-status")
+    """Yield the reports of an event: a mail that was rejected at once has only its own recipients."""
+    headers, status = event.child("message", "headers"), event.child("delivery-status")
     sender = next((address for _, address in addresses([headers.text("from")])), "")
     recipients = (
-        [event.text("recipient")] if event.has("recipient") else [one for _, one in addresses([headers.text("to")])]
+        [event.text("recipient")]
+        if event.has("recipient")
+        else [address for _, address in addresses([headers.text("to")])]
     )
     why = status.text("description") or status.text("message") or event.text("reason") or event.text("reject", "reason")
     for recipient in recipients or [""]:
@@ -108,22 +110,22 @@ def _reports(event: Fields, kind: str) -> Iterator[Report]:
 
 
 def _mail(form: Mapping[str, str]) -> Mail:
-    """Return a mail that came in: whole, from a route whose address ends with `mime`, or its headers and text."""
+    """Return a received mail: whole, from a route whose address ends with `mime`, or its headers and text."""
     to = [form["recipient"]] if form.get("recipient") else []
     if "body-mime" in form:
-        whole = parse(form["body-mime"].encode("utf-8", "replace"))
-        return Mail(whole.headers, to=to, text=whole.text, failed=whole.failed)
+        mail = parse(form["body-mime"].encode("utf-8", "replace"))
+        return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed)
     try:
         pairs = json.loads(form.get("message-headers", ""))
     except (ValueError, RecursionError):
         pairs = None
     if not isinstance(pairs, list):
         raise BadRequestError(
-            "the form holds no mail: neither 'message-headers' nor 'body-mime' is in it", reason="unreadable"
+            "the form holds no mail: it has neither 'message-headers' nor 'body-mime'", reason="unreadable"
         )
-    known = [
-        (one[0], one[1])
-        for one in pairs
-        if isinstance(one, list) and len(one) == 2 and all(isinstance(x, str) for x in one)
+    headers = [
+        (pair[0], pair[1])
+        for pair in pairs
+        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)
     ]
-    return Mail(headers_of(known), to=to, text=form.get("stripped-text") or form.get("body-plain", ""))
+    return Mail(headers_of(headers), to=to, text=form.get("stripped-text") or form.get("body-plain", ""))

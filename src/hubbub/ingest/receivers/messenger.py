@@ -1,9 +1,9 @@
-"""Messenger and Instagram: what people write to a page or account, what it answers, and what became of that.
+"""Messenger and Instagram: messages to and from a page or account, and their receipts, edits and reactions.
 
-- People are known by an id that is the page's own (PSID, IGSID): the same person has another one at another page.
-- An echo is what the page sent, from an inbox or through an app. Which apps answer by themselves nobody says: their ids are
-  named in `bot_ids`.
-- A receipt `up to` a moment stands for every message sent to the conversation until then.
+- A person's id belongs to the page (PSID, IGSID): the same person has another id at another page.
+- An echo is a message of the page, from an inbox or through an app. Meta does not say which apps answer by themselves: `bot_ids`
+  names them.
+- A receipt `up to` a moment covers every message sent to the conversation until then.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ class Instagram(Meta):
 
 
 def read_page(delivery: Delivery, options: Options) -> Received:
-    """Read a body of an object `page` or `instagram`: conversations and what happens to posts come to one address."""
+    """Read a body of an object `page` or `instagram`: conversations and changes of posts arrive at one address."""
     body = object_of(delivery.body)
     channel = "instagram" if body.text("object") == "instagram" else "messenger"
     talk, feed = Talk(channel, options), Feed("instagram" if channel == "instagram" else "facebook", options)
-    for entry in body.many("entry"):
-        for one in (*entry.many("messaging"), *entry.many("standby")):
-            talk.see(entry.text("id"), one)
-        for change in entry.many("changes"):
+    for entry in body.children("entry"):
+        for happening in (*entry.children("messaging"), *entry.children("standby")):
+            talk.see(entry.text("id"), happening)
+        for change in entry.children("changes"):
             feed.see(entry.text("id"), change, entry.moment("time"))
     return Received(
         [*talk.events, *feed.events], talk.ignored + feed.ignored, feed.names, changes=[*talk.changes, *feed.changes],
@@ -88,7 +88,7 @@ def read_page(delivery: Delivery, options: Options) -> Received:
 
 @dataclass
 class Talk:
-    """What was read of conversations so far."""
+    """The events of conversations read so far."""
 
     channel: str
     options: Options
@@ -97,68 +97,70 @@ class Talk:
     up_to: list[UpTo] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
-    def see(self, page: str, one: Fields) -> None:
-        """Read one happening in a conversation of a page."""
-        told = _Happening(self.channel, page, one, self.options)
-        if one.has("message"):
-            self._message(told, one.one("message"))
-        elif one.has("message_edit"):
-            edit = one.one("message_edit")
+    def see(self, page: str, fields: Fields) -> None:
+        """Read an event of a conversation of a page."""
+        happening = _Happening(self.channel, page, fields, self.options)
+        if fields.has("message"):
+            self._message(happening, fields.child("message"))
+        elif fields.has("message_edit"):
+            edit = fields.child("message_edit")
             text = edit.text("text") if self.options.keep_text else ""
-            self.changes.append(told.change(edit.text("mid"), {"edited": True, **filled(text=text)}))
-        elif one.has("delivery") or one.has("read"):
-            self._receipt(told, one)
-        elif one.has("reaction"):
-            self._reaction(told, one.one("reaction"))
-        elif one.has("postback"):
-            postback = one.one("postback")
-            id_ = postback.text("mid") or f"{told.contact}:{one.text('timestamp')}:postback"
+            self.changes.append(happening.change(edit.text("mid"), {"edited": True, **filled(text=text)}))
+        elif fields.has("delivery") or fields.has("read"):
+            self._receipt(happening, fields)
+        elif fields.has("reaction"):
+            self._reaction(happening, fields.child("reaction"))
+        elif fields.has("postback"):
+            postback = fields.child("postback")
+            id_ = postback.text("mid") or f"{happening.contact}:{fields.text('timestamp')}:postback"
             text = postback.text("title") if self.options.keep_text else ""
-            self.events.append(told.event("message.received", id_, filled(form="postback", text=text)))
+            self.events.append(happening.event("message.received", id_, filled(form="postback", text=text)))
         else:
-            self.ignored[next((name for name in NOT_MESSAGES if one.has(name)), "unknown")] += 1
+            self.ignored[next((name for name in NOT_MESSAGES if fields.has(name)), "unknown")] += 1
 
-    def _message(self, told: _Happening, message: Fields) -> None:
+    def _message(self, happening: _Happening, message: Fields) -> None:
         mid = message.text("mid")
         if message.of.get("is_deleted") is True:
-            self.changes.append(told.change(mid, {"deleted": True}))
+            self.changes.append(happening.change(mid, {"deleted": True}))
             return
-        forms = [one.text("type") for one in message.many("attachments")]
+        forms = [attachment.text("type") for attachment in message.children("attachments")]
         if message.of.get("is_unsupported") is True:
             forms.append("unsupported")
         about = filled(
             form=forms[0] if forms else "", files=len(forms) or None, answers=message.text("reply_to", "mid"),
             app=message.text("app_id"), text=message.text("text") if self.options.keep_text else "",
         )  # fmt: skip
-        self.events.append(told.event(told.type_of(message), mid, about))
+        self.events.append(happening.event(happening.type_of(message), mid, about))
 
-    def _receipt(self, told: _Happening, one: Fields) -> None:
-        name = "read" if one.has("read") else "delivery"
+    def _receipt(self, happening: _Happening, fields: Fields) -> None:
+        name = "read" if fields.has("read") else "delivery"
         type_ = "message.read" if name == "read" else "message.delivered"
-        receipt, until = one.one(name), one.one(name).moment("watermark", unit=MILLISECOND)
+        receipt, until = fields.child(name), fields.child(name).moment("watermark", unit=MILLISECOND)
         mids = receipt.texts("mids") or [mid for mid in (receipt.text("mid"),) if mid]
-        moment = one.moment("timestamp", unit=MILLISECOND) or until
+        moment = fields.moment("timestamp", unit=MILLISECOND) or until
         for mid in mids:
-            made = told.event(type_, f"{mid}:{type_.partition('.')[2]}", {}, moment)
-            self.events.append({**made, "message_id": mid})
+            event = happening.event(type_, f"{mid}:{type_.partition('.')[2]}", {}, moment)
+            self.events.append({**event, "message_id": mid})
         if not mids and until is not None:
-            self.up_to.append(UpTo(type_, told.conversation, until))
+            self.up_to.append(UpTo(type_, happening.conversation, until))
         elif not mids:
             self.ignored[name] += 1
 
-    def _reaction(self, told: _Happening, reaction: Fields) -> None:
+    def _reaction(self, happening: _Happening, reaction: Fields) -> None:
         if reaction.text("action") == "unreact":
             self.ignored["reaction taken back"] += 1
             return
         mid = reaction.text("mid")
         kind = reaction.text("reaction") or reaction.text("emoji")
-        made = told.event("message.reacted", f"{mid}:{told.contact}:{kind}" if mid else "", {"reaction": kind})
-        self.events.append({**made, "message_id": mid})
+        event = happening.event(
+            "message.reacted", f"{mid}:{happening.contact}:{kind}" if mid else "", {"reaction": kind}
+        )
+        self.events.append({**event, "message_id": mid})
 
 
 @dataclass(frozen=True, slots=True)
 class _Happening:
-    """Something that happened between a page and somebody."""
+    """An event between a page and a person."""
 
     channel: str
     page: str
@@ -167,7 +169,7 @@ class _Happening:
 
     @property
     def contact(self) -> str:
-        """Whom it is with: of sender and recipient the one that is not the page."""
+        """The contact: of sender and recipient the one that is not the page."""
         sender, recipient = self.of.text("sender", "id"), self.of.text("recipient", "id")
         return recipient if sender == self.page and recipient else sender or self.of.text("sender", "user_ref")
 
@@ -176,7 +178,7 @@ class _Happening:
         return f"{self.page}:{self.contact}" if self.contact else ""
 
     def type_of(self, message: Fields) -> str:
-        """Return message.sent for what the page itself said."""
+        """Return message.sent for a message of the page itself."""
         sent = message.of.get("is_echo") is True or self.of.text("sender", "id") in (self.page, *self.options.own_ids)
         return "message.sent" if sent else "message.received"
 
@@ -192,8 +194,10 @@ class _Happening:
             kind="bot" if app in self.options.bot_ids else None, attributes=about or None,
         )  # fmt: skip
 
-    def change(self, mid: str, told: dict[str, object]) -> Change:
-        """Return what an edit or a deletion does to a message."""
+    def change(self, mid: str, attributes: dict[str, object]) -> Change:
+        """Return the change of a message by an edit or a deletion."""
         moment = self.of.moment("timestamp", unit=MILLISECOND)
         revision = int(moment.timestamp() * 1000) if moment else 1
-        return Change(mid, revision, {"attributes": told}, self.event(self.type_of(self.of.one("message")), mid, {}))
+        return Change(
+            mid, revision, {"attributes": attributes}, self.event(self.type_of(self.of.child("message")), mid, {})
+        )

@@ -1,4 +1,4 @@
-"""What all of Meta's webhooks share: the signature, the challenge, and how their secrets are called."""
+"""Common parts of Meta's webhooks: the signature, the challenge, and the names of their secrets."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ APP = "At developers.facebook.com/apps open your app, and copy its App Secret (A
 CALLBACK = "Under {product}, Webhooks, paste {address} as the callback URL and {verify_token} as the verify token."
 
 RETRIES = timedelta(hours=36)
-"""For how long Meta sends again what Messenger, Instagram and pages send; WhatsApp's bodies longer."""
+"""How long Meta retries for Messenger, Instagram and pages; for WhatsApp longer."""
 
 
 class Meta:
-    """Verifies what Meta sends."""
+    """Verifies Meta's deliveries."""
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Check `sha256=` HMAC-SHA256 of the body with the app's secret."""
@@ -28,7 +28,7 @@ class Meta:
         check_same(delivery.headers.get("x-hub-signature-256", ""), f"sha256={expected}")
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
-        """Answer `hub.challenge` to who knows the verify token."""
+        """Answer `hub.challenge` when the verify token is right."""
         if delivery.method != "GET":
             return None
         if delivery.query.get("hub.mode") != "subscribe":
@@ -38,5 +38,5 @@ class Meta:
 
 
 def ignored_all(names: list[str]) -> Mapping[str, int]:
-    """Return how often each name is in a list."""
+    """Return how often each name occurs in a list."""
     return {name: names.count(name) for name in dict.fromkeys(names)}

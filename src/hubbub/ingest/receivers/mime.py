@@ -1,7 +1,7 @@
-"""Mails as they travel (RFC 5322), from any mail server: an alias or filter that posts each mail as the body of a request.
+"""Raw mails (RFC 5322), from any mail server: an alias or filter posts each mail as the body of a request.
 
-The server shows the secret as a password or bearer. A copy (BCC) of what the tenant sends makes answers known: who writes from one
-of its own addresses, or is staff, sends.
+The server shows the secret as a password or bearer token. Blind copies (BCC) of what the tenant sends make replies known: a
+writer with one of its own addresses, or of staff, sends.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Mime:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the secret came along."""
+        """Raise ForgedError unless the secret is shown."""
         check_secret(delivery, secrets["password"])
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         mail = parse(delivery.body)
         if not mail.people("from", "sender") and not mail.ids("message-id"):
-            raise BadRequestError("the body is no mail: it has neither a From nor a Message-ID", reason="unreadable")
+            raise BadRequestError("the body is not a mail: it has neither a From nor a Message-ID", reason="unreadable")
         return received(
             Mail(
                 mail.headers,
-                to=[mail.one("delivered-to") or mail.one("x-original-to")],
+                to=[mail.header("delivered-to") or mail.header("x-original-to")],
                 text=mail.text,
                 failed=mail.failed,
             ),

@@ -1,7 +1,7 @@
-"""What happens to the posts of a Facebook page or an Instagram account: posts, comments, reactions.
+"""Posts of a Facebook page or an Instagram account: posts, comments, reactions.
 
-A comment under a post opens a conversation that its replies belong to. A post is `content.published`, under the id by which the
-daily connector knows it. Counters of posts are the connector's: a body says what changed, and not how many there are.
+A comment under a post opens a conversation with its replies. A post is `content.published`, with the same id as from the daily
+connector. The connector reads counters of posts: a body reports a change, not the total.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ POSTS = ("post", "status", "photo", "video", "share", "link", "album", "event")
 
 @dataclass
 class Feed:
-    """What was read of posts so far; `source` is facebook or instagram."""
+    """The events of posts read so far; `source` is facebook or instagram."""
 
     source: str
     options: Options
@@ -29,8 +29,8 @@ class Feed:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def see(self, page: str, change: Fields, sent: datetime | None) -> None:
-        """Read one change of a page. `sent` is when it was told: comments on Instagram say no time of their own."""
-        name, value = change.text("field"), change.one("value")
+        """Read a change of a page. `sent` is the time of the report: comments on Instagram have no time of their own."""
+        name, value = change.text("field"), change.child("value")
         if name in ("comments", "live_comments"):
             self._comment(_Item(self.source, page, value, sent, "id", "media"))
         elif name != "feed":
@@ -51,10 +51,10 @@ class Feed:
         if verb == "add":
             self.events.append(item.message(filled(post=item.post, text=text)))
         elif verb in ("edited", "remove"):
-            told = {"deleted": True} if verb == "remove" else {"edited": True, **filled(text=text)}
+            attributes = {"deleted": True} if verb == "remove" else {"edited": True, **filled(text=text)}
             moment = item.sent or item.value.moment("created_time")
             revision = int(moment.timestamp() * 1000) if moment else 1
-            self.changes.append(Change(item.id, revision, {"attributes": told}, item.message({})))
+            self.changes.append(Change(item.id, revision, {"attributes": attributes}, item.message({})))
         else:
             self.ignored[f"comment {verb}"] += 1
 
@@ -88,7 +88,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A comment, reaction or post. `named` and `under` are where its own id and its post's stand."""
+    """A comment, reaction or post. `named` and `under` are the fields of its own id and its post's."""
 
     source: str
     page: str
@@ -111,7 +111,7 @@ class _Item:
 
     @property
     def own(self) -> bool:
-        """Whether the page itself did it."""
+        """Whether the page itself wrote it."""
         return self.author == self.page
 
     @property
@@ -122,7 +122,7 @@ class _Item:
         )
 
     def message(self, about: dict[str, object]) -> dict[str, object]:
-        """Return it as a message of the conversation that its top comment opens."""
+        """Return it as a message of the conversation of its top comment."""
         parent = self.value.text("parent_id")
         conversation = self.id if parent in ("", self.post) else parent
         return filled(

@@ -1,8 +1,8 @@
-"""Postmark: mails that come in, and what became of those that went out.
+"""Postmark: received mails, and reports on sent ones.
 
 - Postmark signs nothing: the address that it is given holds a password (basic auth).
-- It reports no sending, so a mail counts as sent when Postmark first says that it was delivered or bounced.
-- A bounce that is an automatic answer, a change of address or a passing delay is no failure, and is ignored by name.
+- It does not report the sending, so a mail counts as sent when Postmark first reports it delivered or bounced.
+- A bounce that is an automatic answer, a change of address or a passing delay is not a failure, and is ignored by name.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ REPORTS: Mapping[str, tuple[str, str, str]] = {
     "Click": (CLICKED, "Recipient", "ReceivedAt"), "Bounce": (FAILED, "Email", "BouncedAt"),
     "SpamComplaint": (BLOCKED, "Email", "BouncedAt"), "SubscriptionChange": (BLOCKED, "Recipient", "ChangedAt"),
 }  # fmt: skip
-"""RecordType -> the event, where the recipient stands, and the time."""
+"""RecordType -> the event, the field of the recipient, and the field of the time."""
 NO_FAILURE = frozenset(
     {"AutoResponder", "AddressChange", "Transient", "Subscribe", "Unsubscribe", "OpenRelayTest", "TestSubscription"}
 )
-"""Types of bounces of mails that may well have been delivered."""
+"""Types of bounces of mails that may have been delivered."""
 
 
 class Postmark:
@@ -38,10 +38,10 @@ class Postmark:
     setup: ClassVar[Setup] = Setup(
         title="Postmark",
         steps=(
-            "Write the password into the address: https://hubbub:{password}@ and what follows in {address} after https://.",
+            "Write the password into the address: https://hubbub:{password}@ and the part of {address} after https://.",
             "In Postmark open your server and its outbound stream, Webhooks, 'Add webhook', and paste that address.",
             "Tick Delivery, Bounce, Spam complaint, Open, Link click and Subscription change; leave 'Include content' off.",
-            "For mails that come in open the inbound stream, Settings, and paste the same address as the webhook.",
+            "For received mails open the inbound stream, Settings, and paste the same address as the webhook.",
         ),
         secrets=(Secret("password", "the password in the address", ours=True),),
         retries=timedelta(hours=10),
@@ -49,7 +49,7 @@ class Postmark:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the password came along."""
+        """Raise ForgedError unless the password is shown."""
         check_secret(delivery, secrets["password"])
 
     def read(self, delivery: Delivery, options: Options) -> Received:
@@ -60,12 +60,12 @@ class Postmark:
             return received(_mail(body), options, delivery.received_at)
         if kind not in REPORTS:
             return Received(ignored={kind or "no RecordType": 1})
-        left_out = _left_out(body, kind)
-        return Received(ignored={left_out: 1}) if left_out else mail_report.received([_report(body, kind)])
+        reason = _reason_ignored(body, kind)
+        return Received(ignored={reason: 1}) if reason else mail_report.received([_report(body, kind)])
 
 
-def _left_out(body: Fields, kind: str) -> str:
-    """Return why a report says nothing about a mail or a contact, "" for one that does."""
+def _reason_ignored(body: Fields, kind: str) -> str:
+    """Return why a report is ignored, "" for one that concerns a mail or a contact."""
     if kind == "Bounce" and body.text("Type") in NO_FAILURE:
         return f"bounce {body.text('Type')}"
     own = body.of.get("SuppressSending") is True and (
@@ -86,8 +86,8 @@ def _report(body: Fields, kind: str) -> Report:
 
 
 def _mail(body: Fields) -> Mail:
-    """Return a mail that came in; Postmark gives some headers apart from the others."""
-    pairs = [(one.text("Name"), one.text("Value")) for one in body.many("Headers")]
+    """Return a received mail; Postmark sends some headers outside the list."""
+    pairs = [(header.text("Name"), header.text("Value")) for header in body.children("Headers")]
     pairs += [(name, body.text(name)) for name in ("To", "Cc", "Date") if body.text(name)]
     name = "".join(c for c in body.text("FromFull", "Name") if c not in '"\\')
     pairs.append(("From", f'"{name}" <{body.text("FromFull", "Email") or body.text("From")}>'))

@@ -1,6 +1,6 @@
-"""Take what a service sent: verify its bytes, read them as events, and store these the way every source's events are stored.
+"""Receive deliveries: verify the bytes, read them as events, and store these like the events of every other source.
 
-Whoever forges a body learns nothing and leaves a line in the log, without a word of it.
+A forged body gets no explanation, and leaves a log line without any of its content.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hubbub.ingest.accept import Outcome
 from hubbub.ingest.providers import PROVIDERS
 from hubbub.ingest.receivers.base import Delivery, Gap, Options, Receiver, Reply
 from hubbub.ingest.receivers.stored import applied, receipts
-from hubbub.ingest.receivers.texts import parted, store
+from hubbub.ingest.receivers.texts import separate, store
 from hubbub.model.event import Item, Rejection, as_json, record_from
 from hubbub.model.name import Name
 from hubbub.model.tenant import Tenant
@@ -38,7 +38,7 @@ MOST_HEARD, HEARD_SECONDS = 50_000, 600.0
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a delivery: a challenge has a `reply`, anything else what became of its events."""
+    """The result of a delivery: the `reply` to a challenge, or the outcome of its events."""
 
     reply: Reply | None = None
     outcome: Outcome = field(default_factory=Outcome)
@@ -46,12 +46,12 @@ class Taken:
     names: tuple[Name, ...] = ()
 
     def answer(self) -> dict[str, object]:
-        """Return the public form: counts of events, those refused, and what was ignored, by name."""
+        """Return the public form: counts of events, the refused ones, and the ignored ones by name."""
         return {**self.outcome.answer(), "ignored": dict(self.ignored)}
 
 
 class Receiving:
-    """Takes deliveries for all integrations that receive."""
+    """Receives deliveries for all integrations."""
 
     def __init__(
         self,
@@ -73,12 +73,16 @@ class Receiving:
     def find(self, provider: str, integration_id: str) -> Integration:
         """Return the integration of an address.
 
-        Raises NotFoundError, the same for none, another service's, and one that only fetches.
+        Raises NotFoundError, the same when it does not exist, belongs to another service, or only fetches.
         """
-        found = self._integrations.find(integration_id)
-        if found is None or found.provider != provider or not PROVIDERS[provider].receives(found.secret_names):
+        integration = self._integrations.find(integration_id)
+        if (
+            integration is None
+            or integration.provider != provider
+            or not PROVIDERS[provider].receives(integration.secret_names)
+        ):
             raise NotFoundError
-        return found
+        return integration
 
     def take(self, integration: Integration, delivery: Delivery) -> Taken:
         """Verify, answer or store a delivery to an integration that `find` returned.
@@ -86,7 +90,7 @@ class Receiving:
         Raises ForgedError, IntegrationPausedError, BadRequestError, and what storing raises.
         """
         receiver = PROVIDERS[integration.provider].receiver
-        assert receiver is not None  # `find` found it
+        assert receiver is not None  # `find` returned it
         secrets = self._integrations.secrets(integration)
         try:
             if delivery.method != "GET":
@@ -105,50 +109,50 @@ class Receiving:
         return self.take_trusted(integration, delivery)
 
     def take_trusted(self, integration: Integration, delivery: Delivery) -> Taken:
-        """Store a delivery that is known to be the service's: one that was verified, or came over a connection of ours.
+        """Store a delivery that was verified, or came over a connection that Hubbub opened.
 
         Raises IntegrationPausedError, BadRequestError, and what storing raises.
         """
         receiver = PROVIDERS[integration.provider].receiver
-        assert receiver is not None  # only one that receives has deliveries
+        assert receiver is not None  # only a receiving service has deliveries
         if integration.state == "paused":
             raise IntegrationPausedError
         return self._store_events(receiver, integration, delivery)
 
     def _store_events(self, receiver: Receiver, integration: Integration, delivery: Delivery) -> Taken:
         source, tenant = receiver.provider, integration.tenant
-        read = receiver.read(delivery, self._options(integration))
-        events: list[tuple[dict[str, Any], int | None]] = [(_event(source, event), None) for event in read.events]
-        ignored = Counter(read.ignored)
+        received = receiver.read(delivery, self._options(integration))
+        events: list[tuple[dict[str, Any], int | None]] = [(_event(source, event), None) for event in received.events]
+        ignored = Counter(received.ignored)
         owner = self._tenant_of(tenant)
-        for change in read.changes:
+        for change in received.changes:
             changed = applied(self._store, owner.no, source, change)
             if changed is not None:
                 events.append(({"source": source, **changed}, change.revision))
             elif not change.otherwise:
                 ignored["change of an unknown message"] += 1
-        for one in read.up_to:
-            events += (({"source": source, **event}, None) for event in receipts(self._store, owner.no, source, one))
-        both = [parted(integration, event, revision) for event, revision in events]
-        items = [_item(event, index, tenant) for index, (event, _) in enumerate(both)]
+        for up_to in received.up_to:
+            events += (({"source": source, **event}, None) for event in receipts(self._store, owner.no, source, up_to))
+        separated = [separate(integration, event, revision) for event, revision in events]
+        items = [_item(event, index, tenant) for index, (event, _) in enumerate(separated)]
         outcome = self._accept(tenant, items, integration.provider) if items else Outcome()
         if _labelled(integration):
             self._label(tenant, [_item(event, index, tenant) for index, (event, _) in enumerate(events)])
-        self._hear(tenant, read.names)
-        self._note_gaps(integration, read.gaps)
-        for gap in read.gaps:
+        self._hear(tenant, received.names)
+        self._note_gaps(integration, received.gaps)
+        for gap in received.gaps:
             log.warning(
                 "a service lost events", integration=integration.id, tenant=tenant, since=gap.from_.isoformat(),
                 until=gap.to.isoformat(), reason=gap.reason,
             )  # fmt: skip
         refused = {one.index for one in outcome.rejected}
-        for index, (_, text) in enumerate(both):
+        for index, (_, text) in enumerate(separated):
             if text is not None and index not in refused:
                 store(self._payloads, integration, text)
-        return Taken(None, outcome, ignored, tuple(read.names))
+        return Taken(None, outcome, ignored, tuple(received.names))
 
     def _hear(self, tenant: str, names: Sequence[Name]) -> None:
-        """Hand names on, each at most once in a while: every message brings its sender's."""
+        """Pass names on, each at most once in HEARD_SECONDS: every message carries its sender's name."""
         with self._hearing:
             fresh = [name for name in names if (tenant, name) not in self._heard]
         if fresh:
@@ -167,18 +171,18 @@ class Receiving:
 
 
 def _labelled(integration: Integration) -> bool:
-    """Say whether its messages are labelled as they come."""
+    """Say whether the integration's messages are labelled as they arrive."""
     return integration.settings.get("labels") == "yes"
 
 
 def _event(source: str, event: Mapping[str, object]) -> dict[str, Any]:
-    """Return an event with its source. A message counts above what was made from a later word on it, which has revision 0."""
+    """Return an event with its source. A message has revision 1, above a stand-in made from its change, which has 0."""
     revision = {"revision": 1} if event.get("type") in ("message.received", "message.sent") else {}
     return {"source": source, **revision, **event}
 
 
 def _item(event: dict[str, Any], index: int, tenant: str) -> Item:
-    """Return an event; one without an id is refused, since it would count again with every retry."""
+    """Return an event; without an id it is refused, since every retry would count again."""
     if not event.get("id"):
         message = "'id' is required: without one a retry would count again"
         return Rejection(index=index, code="missing_field", field="id", message=message, raw=as_json(event))

@@ -1,7 +1,7 @@
-"""Resend: what became of mails. Its signatures are those of Standard Webhooks under the names that Svix gave them.
+"""Resend: reports on mails. Its signatures are those of Standard Webhooks with Svix's header names.
 
 - A mail to several recipients has one report for all of them, which counts for each.
-- A mail that comes in is reported without its headers, so that its conversation is not known.
+- A received mail is reported without its headers, so its conversation is unknown.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ class Resend:
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         body = object_of(delivery.body)
-        kind, data = body.text("type"), body.one("data")
+        kind, data = body.text("type"), body.child("data")
         if kind == "email.received":
             return received(_mail(data), options, delivery.received_at, threaded=False)
         if kind not in REPORTS:
             return Received(ignored={kind or "no type": 1})
-        return mail_report.received(_report(body, data, one) for _, one in addresses(data.texts("to")) or [("", "")])
+        return mail_report.received(
+            _report(body, data, address) for _, address in addresses(data.texts("to")) or [("", "")]
+        )
 
 
 def _report(body: Fields, data: Fields, recipient: str) -> Report:

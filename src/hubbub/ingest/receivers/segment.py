@@ -1,12 +1,12 @@
-"""Segment-compatible senders: `track`, `batch` and `identify`, from Segment's libraries, its webhooks, or any that speak the same.
+"""Segment-compatible senders: `track`, `batch` and `identify`, from Segment's libraries, its webhooks, or compatible ones.
 
 - A library shows the write key as the user name of basic auth; Segment's webhooks sign the body instead, `X-Signature`, the SHA-1
-  HMAC by the same key.
-- `messageId` is the id, so what a library sends again counts once. A phone's clock may be wrong: the time is ours, less the time
-  between `timestamp` and `sentAt`, both by the sender's clock.
-- A track's name is a type of the contract, as it is or in words: `message.received`, `Message Received`. Segment's own names for
-  live chats and mails are known, too. Properties are the event's fields, and what is none of them is left out.
-- `alias` says that two ids are one person's.
+  HMAC with the same key.
+- `messageId` is the id, so a repeated call counts once. A phone's clock may be wrong: the time is the time of receipt, less the
+  time between `timestamp` and `sentAt`, both by the sender's clock.
+- A track's name is a type of the contract, literal or in words: `message.received`, `Message Received`. Segment's own names for
+  live chats and mails are known, too. Properties become the event's fields; unknown ones are left out.
+- `alias` links two ids of one person.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ NAMES: Mapping[str, str] = {
     "Email Delivered": "message.delivered", "Email Opened": "message.read", "Email Link Clicked": "link.clicked",
     "Email Bounced": "message.failed", "Email Marked as Spam": "contact.blocked", "Unsubscribed": "contact.blocked",
 }  # fmt: skip
-"""Segment's own names, in its specifications of live chats and mails."""
+"""Segment's own names, from its specifications of live chats and mails."""
 PROPERTIES: Mapping[str, str] = {
     "agent_id": "staff_id", "email_id": "message_id", "inbox_id": "channel_id", "message_body": "text", "user_id": "contact_id",
 }  # fmt: skip
 LARGEST = 16 << 20
-"""Bytes of a body that was packed; Segment itself takes half a megabyte."""
+"""Largest unpacked body in bytes; Segment itself accepts half a megabyte."""
 _OURS = frozenset(FIELDS - {"type", "time", "id", "source", "attributes"})
 
 
@@ -64,7 +64,7 @@ class Segment:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless the write key came along, or the signature is that of the body."""
+        """Raise ForgedError unless the write key is shown, or the signature fits the body."""
         signature = delivery.headers.get("x-signature")
         if signature is None:
             check_secret(delivery, secrets["write_key"], as_user=True)
@@ -74,7 +74,7 @@ class Segment:
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
         body = object_of(_unpacked(delivery))
-        calls = body.many("batch") if body.has("batch") else [body]
+        calls = body.children("batch") if body.has("batch") else [body]
         events: list[dict[str, object]] = []
         ignored: dict[str, int] = {} if calls else {"empty batch": 1}
         for call in calls:
@@ -87,41 +87,43 @@ class Segment:
 
 
 def _unpacked(delivery: Delivery) -> bytes:
-    """Return the body, which some libraries pack. Raises BadRequestError."""
+    """Return the body, unpacked if gzip. Raises BadRequestError."""
     if delivery.headers.get("content-encoding", "").lower() != "gzip":
         return delivery.body
     try:
         return gunzip(delivery.body, LARGEST)
     except (BadGzipError, TooMuchError):
-        raise BadRequestError("the body is not whole gzip, or too large unpacked", reason="bad_gzip") from None
+        raise BadRequestError(
+            "the body is truncated or invalid gzip, or too large unpacked", reason="bad_gzip"
+        ) from None
 
 
 def _event(call: Fields, sent_at: datetime | str, delivery: Delivery, options: Options) -> dict[str, object] | str:
-    """Return the event of a call, or what it is to be ignored as."""
+    """Return the event of a call, or the name to ignore it by."""
     kind = call.text("type") or ("track" if call.has("event") else "")
     at = _written_at(when(call, "timestamp"), sent_at, delivery.received_at)
-    who = call.text("userId") or call.text("anonymousId")
-    if kind == "alias" and call.text("previousId") and who:
+    contact = call.text("userId") or call.text("anonymousId")
+    if kind == "alias" and call.text("previousId") and contact:
         return filled(
-            type="contact.linked", id=call.text("messageId"), time=at, contact_id=who, name=call.text("previousId")
+            type="contact.linked", id=call.text("messageId"), time=at, contact_id=contact, name=call.text("previousId")
         )
-    if kind == "identify" and who:
-        return filled(type="contact.updated", id=call.text("messageId"), time=at, contact_id=who)
+    if kind == "identify" and contact:
+        return filled(type="contact.updated", id=call.text("messageId"), time=at, contact_id=contact)
     if kind != "track":
         return kind[:60] or "no type"
     type_ = _type(call.text("event"))
     if not type_:
         return f"track {call.text('event')}"[:60]
-    fields = _fields(call.one("properties"))
+    fields = _fields(call.child("properties"))
     text = str(fields.pop("text", ""))
     return filled(**{
-        "contact_id": who, **fields, "type": type_, "id": call.text("messageId"), "time": at,
+        "contact_id": contact, **fields, "type": type_, "id": call.text("messageId"), "time": at,
         "attributes": {"text": text} if options.keep_text and text else None,
     })  # fmt: skip
 
 
 def _type(name: str) -> str:
-    """Return the type that a track's name means, "" for none of the contract's."""
+    """Return the type that a track's name means, "" for none of the contract."""
     words = "_".join(name.lower().split())
     for type_ in (NAMES.get(name, ""), name, words.replace("_", ".", 1)):
         if type_ in TYPES or CUSTOM_TYPE.match(type_):
@@ -130,17 +132,17 @@ def _type(name: str) -> str:
 
 
 def _fields(properties: Fields) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for given, value in properties.of.items():
-        name = snake(given)
+    fields: dict[str, object] = {}
+    for property_, value in properties.of.items():
+        name = snake(property_)
         name = PROPERTIES.get(name, ALIASES.get(name, name))
         if (name in _OURS or name == "text") and isinstance(value, str | int | float):
-            found.setdefault(name, value)
-    return found
+            fields.setdefault(name, value)
+    return fields
 
 
 def _written_at(timestamp: datetime | str, sent_at: datetime | str, received_at: datetime) -> datetime | str:
-    """Return when something happened by our clock; what is no time is given back, to be refused."""
+    """Return the event's time by the receiver's clock; an invalid time is returned unchanged, to be refused."""
     if not timestamp:
         return received_at
     if isinstance(timestamp, datetime) and isinstance(sent_at, datetime):
@@ -150,10 +152,10 @@ def _written_at(timestamp: datetime | str, sent_at: datetime | str, received_at:
 
 def _names(calls: Iterable[Fields]) -> Iterable[Name]:
     for call in calls:
-        traits, properties = call.one("traits"), call.one("properties")
-        who = call.text("userId") or call.text("anonymousId")
+        traits, properties = call.child("traits"), call.child("properties")
+        contact = call.text("userId") or call.text("anonymousId")
         name = traits.text("name") or f"{traits.text('firstName')} {traits.text('lastName')}".strip()
-        if who and name.strip():
-            yield Name("contact", who, name)
+        if contact and name.strip():
+            yield Name("contact", contact, name)
         if properties.text("agent_id") and properties.text("agent_name").strip():
             yield Name("staff", properties.text("agent_id"), properties.text("agent_name"))

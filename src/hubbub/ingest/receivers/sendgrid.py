@@ -1,9 +1,9 @@
-"""SendGrid: what became of mails (Event Webhook), and mails that come in (Inbound Parse).
+"""SendGrid: reports on mails (Event Webhook), and received mails (Inbound Parse).
 
 - Signed with an elliptic curve: `X-Twilio-Email-Event-Webhook-Signature` over the timestamp and the body. SendGrid publishes no
-  window in which a timestamp is good; a body that is sent again counts nothing twice.
-- `sg_message_id` is the id of the mail up to `.filter` or `.recvd`; events of one mail differ behind it.
-- An opening that a machine made (Apple's privacy protection) is no reading, and is ignored by name.
+  time limit of a timestamp; a repeated body counts nothing twice.
+- `sg_message_id` is the mail's id up to `.filter` or `.recvd`; the rest differs between events of one mail.
+- An opening by a machine (Apple's privacy protection) is not a read, and is ignored by name.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SendGrid:
             "In SendGrid open Settings, Mail Settings, Event Webhooks, 'Create new webhook', and paste {address}.",
             "Select Processed, Dropped, Delivered, Bounced, Opened, Clicked, Spam reports, Unsubscribes and group unsubscribes.",
             "Turn 'Enable Signed Event Webhook' on, save, copy the verification key, and give it here as 'public_key'.",
-            "For mails that come in open Settings, Inbound Parse, add the host, paste the same address, and attach a security "
+            "For received mails open Settings, Inbound Parse, add the host, paste the same address, and attach a security "
             "policy with the same key.",
         ),
         secrets=(Secret("public_key", "the verification key that SendGrid shows"),),
@@ -53,8 +53,8 @@ class SendGrid:
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
         """Raise ForgedError unless the signature is that of the timestamp and the body."""
         stamp = delivery.headers.get("x-twilio-email-event-webhook-timestamp", "")
-        shown = delivery.headers.get("x-twilio-email-event-webhook-signature", "")
-        check_curve(secrets["public_key"], shown, stamp.encode() + delivery.body)
+        signature = delivery.headers.get("x-twilio-email-event-webhook-signature", "")
+        check_curve(secrets["public_key"], signature, stamp.encode() + delivery.body)
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Return what a body means. Raises BadRequestError."""
@@ -62,53 +62,53 @@ class SendGrid:
             return received(_mail(form_of(delivery)), options, delivery.received_at)
         reports: list[Report] = []
         ignored: Counter[str] = Counter()
-        for one in _list_of(delivery.body):
-            kind = one.text("event")
-            if kind == "open" and one.of.get("sg_machine_open") is True:
+        for event in _list_of(delivery.body):
+            kind = event.text("event")
+            if kind == "open" and event.of.get("sg_machine_open") is True:
                 kind = "open by a machine"
             if kind in REPORTS:
-                reports.append(_report(one, kind))
+                reports.append(_report(event, kind))
             else:
                 ignored[kind or "no event"] += 1
-        found = mail_report.received(reports)
-        return Received(events=found.events, ignored=ignored + Counter(found.ignored))
+        outcome = mail_report.received(reports)
+        return Received(events=outcome.events, ignored=ignored + Counter(outcome.ignored))
 
 
 def _list_of(body: bytes) -> list[Fields]:
     try:
-        found = json.loads(body)
+        records = json.loads(body)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list):
+        records = None
+    if not isinstance(records, list):
         raise BadRequestError("the body is not a JSON array", reason="unreadable")
-    return [Fields(one if isinstance(one, dict) else {}) for one in found]
+    return [Fields(record if isinstance(record, dict) else {}) for record in records]
 
 
-def _report(one: Fields, kind: str) -> Report:
-    mail = _BEHIND.sub("", one.text("sg_message_id"))
-    mail = mail or one.text("smtp-id").strip("<>").partition("@")[0]
+def _report(event: Fields, kind: str) -> Report:
+    mail = _BEHIND.sub("", event.text("sg_message_id"))
+    mail = mail or event.text("smtp-id").strip("<>").partition("@")[0]
 
     def metadata(name: str) -> str:
-        campaign = one.text("singlesend_id") or one.text("marketing_campaign_id") if name == "campaign_id" else ""
-        return one.text(name) or campaign
+        campaign = event.text("singlesend_id") or event.text("marketing_campaign_id") if name == "campaign_id" else ""
+        return event.text(name) or campaign
 
     return Report(
-        REPORTS[kind], mail, one.text("email"), when(one, "timestamp"), metadata, id=one.text("sg_event_id"),
-        why=one.text("reason") if REPORTS[kind] == FAILED else "",
+        REPORTS[kind], mail, event.text("email"), when(event, "timestamp"), metadata, id=event.text("sg_event_id"),
+        why=event.text("reason") if REPORTS[kind] == FAILED else "",
     )  # fmt: skip
 
 
 def _mail(form: Mapping[str, str]) -> Mail:
-    """Return a mail that came in: whole, where the parser is set to send it raw, or its headers and text."""
+    """Return a received mail: whole, where the parser is set to send it raw, or its headers and text."""
     try:
         envelope = json.loads(form.get("envelope", "{}"))
     except (ValueError, RecursionError):
         envelope = {}
     to = Fields(envelope if isinstance(envelope, dict) else {}).texts("to")
     if "email" in form:
-        whole = parse(form["email"].encode("utf-8", "replace"))
-        return Mail(whole.headers, to=to, text=whole.text, failed=whole.failed)
+        mail = parse(form["email"].encode("utf-8", "replace"))
+        return Mail(mail.headers, to=to, text=mail.text, failed=mail.failed)
     if "headers" not in form:
-        raise BadRequestError("the form holds no mail: neither 'headers' nor 'email' is in it", reason="unreadable")
-    head = parse(form["headers"].encode("utf-8", "replace"), whole=False)
+        raise BadRequestError("the form holds no mail: it has neither 'headers' nor 'email'", reason="unreadable")
+    head = parse(form["headers"].encode("utf-8", "replace"), body=False)
     return Mail(head.headers, to=to, text=form.get("text", ""))

@@ -1,11 +1,11 @@
-"""Amazon SES: what became of mails, and mails that come in, by way of a topic of Amazon SNS.
+"""Amazon SES: reports on mails, and received mails, through a topic of Amazon SNS.
 
-- SNS signs each message with a certificate that the message names. Whoever has an account at Amazon can have a topic that signs as
-  well, so the topic has to be the one that is set; and the certificate has to come from SNS itself, by its host and path.
-- Certificates are fetched through `outgoing/` and kept, a few of them. While one cannot be fetched, nothing is taken, and SNS
-  sends again.
-- A new subscription is confirmed by visiting the address that the signed message names, again at SNS alone.
-- A report names each recipient that it is about; an opening or a click does not, so one of a mail to several is ignored by name.
+- SNS signs each message with a certificate that the message names. Anyone with an account at Amazon can have a signing topic, so
+  the topic must be the configured one; and the certificate must come from SNS itself, by its host and path.
+- Certificates are fetched through `outgoing/`, and a few are cached. While one cannot be fetched, nothing is accepted, and SNS
+  retries.
+- A new subscription is confirmed by visiting the address in the signed message, again only at SNS.
+- A report names its recipients; an opening or a click does not, so for a mail to several recipients it is ignored by name.
 - Not verified against the service.
 """
 
@@ -44,14 +44,14 @@ SIGNED: Mapping[str, Sequence[str]] = {
         ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
     ),
 }
-"""Kind of a message -> the fields that its signature is of, in order."""
+"""Kind of a message -> its signed fields, in order."""
 HASHES: Mapping[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}
 REPORTS: Mapping[str, tuple[str, str, str]] = {
     "Send": (SENT, "send", ""), "Delivery": (DELIVERED, "delivery", "recipients"), "Reject": (FAILED, "reject", ""),
     "Bounce": (FAILED, "bounce", "bouncedRecipients"), "Rendering Failure": (FAILED, "failure", ""), "Open": (READ, "open", ""),
     "Click": (CLICKED, "click", ""), "Complaint": (BLOCKED, "complaint", "complainedRecipients"),
 }  # fmt: skip
-"""Type of a report -> the event, and where its details and its recipients stand; without these it is about all of the mail's."""
+"""Type of a report -> the event, the field of its details, and the field of its recipients; without it, all of the mail's."""
 
 
 class Ses:
@@ -61,10 +61,10 @@ class Ses:
     setup: ClassVar[Setup] = Setup(
         title="Amazon SES",
         steps=(
-            "In Amazon SNS make a standard topic, and give its ARN here as 'topic_arn'.",
+            "In Amazon SNS create a standard topic, and give its ARN here as 'topic_arn'.",
             "Add a subscription to it: protocol HTTPS, endpoint {address}, raw message delivery off. It is confirmed by itself.",
             "In Amazon SES open the configuration set of your mails, Event destinations, and add the topic for all event types.",
-            "For mails that come in add the action 'Publish to Amazon SNS topic' with the same topic to the receipt rule.",
+            "For received mails add the action 'Publish to Amazon SNS topic' with the same topic to the receipt rule.",
         ),
         secrets=(Secret("topic_arn", "the ARN of the topic, arn:aws:sns:..."),),
         retries=timedelta(minutes=1),
@@ -76,7 +76,7 @@ class Ses:
         self._certificates: LRUCache[str, rsa.RSAPublicKey] = LRUCache(CERTIFICATES)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Raise ForgedError unless SNS signed the message, and it is of the topic that is set.
+        """Raise ForgedError unless SNS signed the message for the configured topic.
 
         Raises UpstreamUnavailableError when the certificate cannot be fetched now.
         """
@@ -96,8 +96,8 @@ class Ses:
             raise ForgedError(reason="bad_signature") from None
 
     def _key(self, url: str) -> rsa.RSAPublicKey:
-        found = self._certificates.get(url)
-        if found is None:
+        cached = self._certificates.get(url)
+        if cached is None:
             if not _is_at_sns(url) or not CERTIFICATE_PATH.fullmatch(urlsplit(url).path):
                 raise ForgedError(reason="bad_signature")
             try:
@@ -107,8 +107,8 @@ class Ses:
                 raise ForgedError(reason="bad_signature") from None
             if not isinstance(key, rsa.RSAPublicKey):
                 raise ForgedError(reason="bad_signature")
-            found = self._certificates[url] = key
-        return found
+            cached = self._certificates[url] = key
+        return cached
 
     def challenge(self, delivery: Delivery, secrets: Mapping[str, str]) -> Reply | None:
         """Confirm a subscription to the topic. Raises ForgedError, UpstreamUnavailableError."""
@@ -144,7 +144,7 @@ class Ses:
 
 
 def _is_at_sns(url: str) -> bool:
-    """Say whether an address is one of SNS itself, by https and with nothing before the host."""
+    """Say whether an address belongs to SNS, by https and without credentials."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -158,11 +158,11 @@ def _is_at_sns(url: str) -> bool:
 
 
 def _reports(report: Fields, kind: str, message: Fields) -> Iterator[Report]:
-    """Yield what a report says about each recipient."""
+    """Yield a report for each recipient."""
     type_, where, whom = REPORTS[kind]
-    mail, detail = report.one("mail"), report.one(where)
+    mail, detail = report.child("mail"), report.child(where)
     about = (
-        detail.texts(whom) or [one.text("emailAddress") for one in detail.many(whom)]
+        detail.texts(whom) or [entry.text("emailAddress") for entry in detail.children(whom)]
         if whom
         else mail.texts("destination")
     )
@@ -181,8 +181,8 @@ def _reports(report: Fields, kind: str, message: Fields) -> Iterator[Report]:
 
 
 def _mail(report: Fields) -> Mail:
-    """Return a mail that came in: whole, where the action sends it along, else its headers."""
-    mail = report.one("mail")
+    """Return a received mail: whole, where the action includes it, else its headers."""
+    mail = report.child("mail")
     to = report.texts("receipt", "recipients") or mail.texts("destination")
     content = report.text("content")
     if content:
@@ -192,7 +192,7 @@ def _mail(report: Fields) -> Mail:
                 raw = base64.b64decode(raw)
             except binascii.Error:
                 raise BadRequestError("the mail in 'content' is not base64", reason="unreadable") from None
-        whole = parse(raw)
-        return Mail(whole.headers, to=to, text=whole.text, failed=whole.failed, id=mail.text("messageId"))
-    pairs = [(one.text("name"), one.text("value")) for one in mail.many("headers")]
+        parsed = parse(raw)
+        return Mail(parsed.headers, to=to, text=parsed.text, failed=parsed.failed, id=mail.text("messageId"))
+    pairs = [(header.text("name"), header.text("value")) for header in mail.children("headers")]
     return Mail(headers_of(pairs), to=to, id=mail.text("messageId"))

@@ -1,10 +1,10 @@
-"""Slack's Events API: messages, edits, deletions and reactions of the channels that the app is in, as they happen.
+"""Slack's Events API: messages, edits, deletions and reactions in the app's channels, as they happen.
 
-- A message becomes the event that the importer of exports and the daily connector make of it (`sources/slack_message.py`), under
-  the channel's id, so that all three count it once. An `app_mention` is the same message told twice.
-- Slack tells a reply and not that its root has become a thread. So a reply also changes its root, which then is the question
-  of a conversation; a root that is not stored is made from what its reply knows of it.
-- An edit is a revision. So is a deletion: the message was sent and stays counted, its text goes.
+- A message becomes the same event as from the importer of exports and the daily connector (`sources/slack_message.py`), with the
+  channel's id, so that all three count it once. An `app_mention` repeats a message.
+- Slack reports a reply, but not that its root became a thread. So a reply also changes its root, which then is the question of a
+  conversation; a root that is not stored is made from its reply.
+- An edit is a revision. So is a deletion: the message was sent and stays counted, without its text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ from hubbub.ingest.receivers.base import (
     hmac_hex,
 )
 from hubbub.ingest.receivers.fields import Fields, filled, object_of
-from hubbub.ingest.sources.slack_message import Message, Thread, event_of, mask_text, micros, plain_ts, read_message
+from hubbub.ingest.sources.slack_message import (
+    Message,
+    Thread,
+    event_of,
+    mask_text,
+    micros,
+    plain_ts,
+    read_message,
+)
 from hubbub.model.coverage import Reason
 from hubbub.model.event import NOTHING, Event, Rejection
 from hubbub.model.name import Name
@@ -70,7 +78,7 @@ class SlackEvents:
             "connections:write goes into 'app_token' here.",
             "Under Event Subscriptions switch events on, and subscribe to the bot events message.channels, message.groups, "
             "message.im, message.mpim, app_mention, reaction_added, channel_rename and user_change; save, and install the app.",
-            "Invite the app to each channel, and write a message there. A server has to run: it keeps the connection.",
+            "Invite the app to each channel, and write a message there. A running server keeps the connection.",
         ),
     )  # fmt: skip
 
@@ -91,35 +99,38 @@ class SlackEvents:
         return Reply(200, "text/plain", body.text("challenge").encode())
 
     def read(self, delivery: Delivery, options: Options) -> Received:
-        """Read an event callback, or the notice that a minute was lost."""
+        """Read an event callback, or the notice of a lost minute."""
         if "x-www-form-urlencoded" in delivery.headers.get("content-type", ""):
             form = parse_qs(delivery.body.decode("utf-8", "replace"), max_num_fields=100)
             return Received(ignored={"command" if "command" in form else "interaction": 1})
         body = object_of(delivery.body)
-        lost_in = next((one for one in (body, body.one("event")) if one.text("type") == "app_rate_limited"), None)
-        if lost_in is not None:
-            minute = lost_in.moment("minute_rate_limited")
-            lost = [Gap(minute, minute + MINUTE, Reason.RATE_LIMITED)] if minute else []
-            return Received(ignored={"app_rate_limited": 1}, gaps=lost)
+        limited = next(
+            (candidate for candidate in (body, body.child("event")) if candidate.text("type") == "app_rate_limited"),
+            None,
+        )
+        if limited is not None:
+            minute = limited.moment("minute_rate_limited")
+            gaps = [Gap(minute, minute + MINUTE, Reason.RATE_LIMITED)] if minute else []
+            return Received(ignored={"app_rate_limited": 1}, gaps=gaps)
         return read_event(body, options)
 
 
 def read_event(body: Fields, options: Options) -> Received:
-    """Return what the event inside a callback means."""
-    event = body.one("event")
+    """Return the meaning of the event in a callback."""
+    event = body.child("event")
     kind = event.text("type")
     if kind in ("message", "app_mention"):
         return _message(event, options)
     if kind == "reaction_added" and event.text("item", "type") == "message":
-        return _reaction(event, event.text("event_ts") or body.text("event_time"), options)
+        return _reaction(event, event.text("stored_eventts") or body.text("stored_eventtime"), options)
     if kind in CHANNELS:
         return Received(
             ignored={kind: 1}, names=[Name("room", event.text("channel", "id"), event.text("channel", "name"))]
         )
     if kind in USERS:
-        user = event.one("user")
+        user = event.child("user")
         name = user.text("profile", "display_name") or user.text("real_name") or user.text("name")
-        return Received(ignored={kind: 1}, names=[Name(who, user.text("id"), name) for who in ("contact", "staff")])
+        return Received(ignored={kind: 1}, names=[Name(role, user.text("id"), name) for role in ("contact", "staff")])
     return Received(ignored={kind or "unknown": 1})
 
 
@@ -127,29 +138,33 @@ def _message(event: Fields, options: Options) -> Received:
     subtype, channel = event.text("subtype"), event.text("channel")
     inner = dict(event.of)
     if subtype in ("message_changed", "message_deleted", "message_replied"):
-        before = event.one("previous_message").of
-        inner = {**before, **event.one("message").of} if subtype != "message_deleted" else dict(before)
+        before = event.child("previous_message").of
+        inner = {**before, **event.child("message").of} if subtype != "message_deleted" else dict(before)
         inner.setdefault("ts", event.of.get("deleted_ts"))
-    read = read_message(msgspec.json.encode(inner), f"{event.text('channel')}")
-    if isinstance(read, Rejection):
-        return Received([{"type": "message.received", "id": f"{channel}:{event.text('ts') or event.text('event_ts')}"}])
-    root = plain_ts(read.thread_ts)
-    threads = {root: Thread(author=read.parent_user_id or _own_root(read))} if root is not None else {}
-    made = event_of(channel, read, threads, bots=options.bot_ids)
+    message = read_message(msgspec.json.encode(inner), f"{event.text('channel')}")
+    if isinstance(message, Rejection):
+        return Received(
+            [{"type": "message.received", "id": f"{channel}:{event.text('ts') or event.text('stored_eventts')}"}]
+        )
+    root = plain_ts(message.thread_ts)
+    threads = {root: Thread(author=message.parent_user_id or _own_root(message))} if root is not None else {}
+    stored_event = event_of(channel, message, threads, bots=options.bot_ids)
     if subtype == "message_deleted":
-        at = event.text("event_ts") or event.text("ts")
-        return Received([_mapping(made, max(made.revision or 0, micros(at) * 1000), {"deleted": True})])
-    text = {"text": mask_text(read.text)} if options.keep_text and read.text else {}
-    return Received([_mapping(made, made.revision or 0, text)], changes=_root(channel, read, threads))
+        at = event.text("stored_eventts") or event.text("ts")
+        return Received([_mapping(stored_event, max(stored_event.revision or 0, micros(at) * 1000), {"deleted": True})])
+    text = {"text": mask_text(message.text)} if options.keep_text and message.text else {}
+    return Received(
+        [_mapping(stored_event, stored_event.revision or 0, text)], changes=_root(channel, message, threads)
+    )
 
 
-def _own_root(read: Message) -> str | None:
-    return read.author if plain_ts(read.thread_ts) == plain_ts(read.ts) else None
+def _own_root(message: Message) -> str | None:
+    return message.author if plain_ts(message.thread_ts) == plain_ts(message.ts) else None
 
 
-def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Change]:
-    """Return what a reply says of its root: that it is the question of a conversation."""
-    root, ts = plain_ts(read.thread_ts), plain_ts(read.ts)
+def _root(channel: str, reply: Message, threads: Mapping[str, Thread]) -> list[Change]:
+    """Return the change of a reply's root: it is the question of a conversation."""
+    root, ts = plain_ts(reply.thread_ts), plain_ts(reply.ts)
     if root is None or root == ts:
         return []
     identity = f"{channel}:{root}"
@@ -171,7 +186,7 @@ def _root(channel: str, read: Message, threads: Mapping[str, Thread]) -> list[Ch
 
 
 def _reaction(event: Fields, moment: str, options: Options) -> Received:
-    item, user = event.one("item"), event.text("user")
+    item, user = event.child("item"), event.text("user")
     at, ts = micros(moment), plain_ts(item.text("ts"))
     channel = item.text("channel")
     message = f"{channel}:{ts}"
@@ -182,12 +197,12 @@ def _reaction(event: Fields, moment: str, options: Options) -> Received:
     )])  # fmt: skip
 
 
-def _mapping(event: Event, revision: int, more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as a mapping, with a revision and more attributes."""
-    found = {name: getattr(event, name) for name in Event.__struct_fields__ if getattr(event, name) is not None}
+def _mapping(event: Event, revision: int, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event as a mapping, with a revision and extra attributes."""
+    fields = {name: getattr(event, name) for name in Event.__struct_fields__ if getattr(event, name) is not None}
     own = msgspec.json.decode(event.attributes) if event.attributes is not NOTHING else {}
-    found.pop("attributes", None)
-    attributes = {**own, **more}
+    fields.pop("attributes", None)
+    attributes = {**own, **extra}
     return {
-        **found, "time": event.time.isoformat(), "revision": revision, **({"attributes": attributes} if attributes else {}),
+        **fields, "time": event.time.isoformat(), "revision": revision, **({"attributes": attributes} if attributes else {}),
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Slack's Socket Mode: a connection that we open and Slack sends events over, for servers that nobody can reach from outside.
+"""Slack's Socket Mode: a connection that Hubbub opens and Slack sends events over, for servers without a public address.
 
-The SDK's client keeps the connection; what comes over it is stored like a body that was sent, and acknowledged when it is on
-disk. One that is not acknowledged Slack sends again.
+The SDK's client keeps the connection; an event over it is stored like a body, and acknowledged once it is on disk. Slack sends
+unacknowledged events again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Take = Callable[[Delivery], object]
 
 
 class SlackSocket:
-    """One open connection. `take` stores a delivery, verified by the connection that it came over."""
+    """An open connection. `take` stores a delivery, which the connection verifies."""
 
     def __init__(self, http: Outgoing, token: str, base_url: str, take: Take, clock: Clock) -> None:
         self._take, self._clock = take, clock
@@ -43,7 +43,7 @@ class SlackSocket:
         self._client.connect()
 
     def close(self) -> None:
-        """Close it; what is not acknowledged comes again over another one."""
+        """Close it; unacknowledged events arrive again over another connection."""
         self._client.close()
 
     def _heard(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
@@ -55,7 +55,7 @@ class SlackSocket:
         """Store an event; says whether Slack need not send it again."""
         try:
             self._take(Delivery("SOCKET", "", {}, {}, json.dumps(payload).encode(), moment))
-        except BadRequestError as error:  # it would not be better the next time
+        except BadRequestError as error:  # a retry would not help
             log.warning("event over a socket cannot be read", reason=error.message)
         except HubbubError as error:
             if seldom(("socket", type(error))):
@@ -65,7 +65,7 @@ class SlackSocket:
 
 
 class _Client(SocketModeClient):
-    """The SDK's client; asks for addresses through our way out, and takes none but Slack's or those that settings allow."""
+    """The SDK's client; calls through `outgoing/`, and accepts only addresses of Slack or allowed by settings."""
 
     def __init__(self, http: Outgoing, token: str, base_url: str) -> None:
         self._http, self._slack = http, SlackClient(http, token, base_url)
@@ -80,7 +80,7 @@ class _Client(SocketModeClient):
         safe = parts.scheme == "wss" and host.endswith(SLACK)
         if not safe and not self._http.is_allowed(host, parts.port):
             raise UpstreamRefusedError(
-                f"Slack: {host[:100]!r} is not an address of Slack's",
+                f"Slack: {host[:100]!r} is not an address of Slack",
                 action="Check base_url, or name it in allow_private_hosts",
             )
         return url

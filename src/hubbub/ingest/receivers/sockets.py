@@ -1,4 +1,4 @@
-"""Keeps a connection open for each integration whose service sends over one, and follows integrations as they change."""
+"""Keeps a connection open for each integration whose service sends over one, and follows changes of integrations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hubbub.ingest.providers import PROVIDERS
 from hubbub.telemetry import log, seldom
 
 PAUSE = 5.0
-"""Seconds between looks at which integrations there are."""
+"""Seconds between checks of the integrations."""
 
 
 class Socket(Protocol):
@@ -27,7 +27,7 @@ class Socket(Protocol):
 
 
 class Sockets:
-    """The connections of one process. Several processes may have one each for an integration: events count once."""
+    """The connections of a process. Several processes may each have one for an integration: events count once."""
 
     def __init__(
         self, integrations: Integrations, opened: Callable[[Integration], Socket], pause: float = PAUSE
@@ -44,37 +44,39 @@ class Sockets:
 
     def _run(self) -> float:
         try:
-            self._look()
-        except HubbubError as error:  # control data may be back the next time
+            self._follow()
+        except HubbubError as error:  # control data may be available the next time
             if seldom(("sockets", type(error))):
-                log.error("connections were not looked at", error=error.message)
+                log.error("connections were not checked", error=error.message)
         return self._pause
 
     def _close(self) -> None:
         while self._open:
             self._open.popitem()[1].close()
 
-    def _look(self) -> None:
-        """Open what is wanted and not open, and close what is not wanted any more. One that was changed is another one."""
-        wanted = {(one.id, one.changed_at): one for one in self._listening()}
-        for gone in self._open.keys() - wanted.keys():
+    def _follow(self) -> None:
+        """Open missing connections, and close those that are not needed any more. A changed integration gets a new one."""
+        listening = {(integration.id, integration.changed_at): integration for integration in self._listening()}
+        for gone in self._open.keys() - listening.keys():
             self._open.pop(gone).close()
-        for name in wanted.keys() - self._open.keys():
-            socket = self._opened(wanted[name])
+        for name in listening.keys() - self._open.keys():
+            socket = self._opened(listening[name])
             try:
                 socket.connect()
             except HubbubError as error:
                 socket.close()
                 if seldom(("socket", name)):
-                    log.warning("no connection", integration=name[0], tenant=wanted[name].tenant, reason=error.message)
+                    log.warning(
+                        "no connection", integration=name[0], tenant=listening[name].tenant, reason=error.message
+                    )
                 continue
             self._open[name] = socket
-            log.info("connected", integration=name[0], tenant=wanted[name].tenant)
+            log.info("connected", integration=name[0], tenant=listening[name].tenant)
 
     def _listening(self) -> Iterator[Integration]:
         after = ""
-        while some := self._integrations.page(state="active", after=after):
-            after = some[-1].id
-            for one in some:
-                if PROVIDERS[one.provider].listens(one.secret_names):
-                    yield self._integrations.get(one.tenant, one.id)
+        while page := self._integrations.page(state="active", after=after):
+            after = page[-1].id
+            for integration in page:
+                if PROVIDERS[integration.provider].listens(integration.secret_names):
+                    yield self._integrations.get(integration.tenant, integration.id)

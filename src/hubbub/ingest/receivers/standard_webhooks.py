@@ -1,7 +1,7 @@
-"""Standard Webhooks: events of the contract from any system that signs as that specification says.
+"""Standard Webhooks: events of the contract from any system that signs by that specification.
 
-A body is an event of the contract, or `{"type", "timestamp", "data"}` whose data are the event's other fields. `webhook-id` is its
-id where it has none. Types that are not the contract's are ignored by name.
+A body is an event of the contract, or `{"type", "timestamp", "data"}` with the other fields in data. `webhook-id` is the id of an
+event without one. Types outside the contract are ignored by name.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import standardwebhooks
 
 from hubbub.errors import ForgedError
 from hubbub.ingest.receivers.base import Delivery, Options, Received, Secret, Setup, no_challenge
-from hubbub.ingest.receivers.contract import taken
+from hubbub.ingest.receivers.contract import in_contract
 from hubbub.ingest.receivers.fields import object_of
 
 
 class StandardWebhooks:
-    """A system that speaks Standard Webhooks."""
+    """A system that sends Standard Webhooks."""
 
     provider: ClassVar[str] = "standard_webhooks"
     setup: ClassVar[Setup] = Setup(
@@ -41,7 +41,7 @@ class StandardWebhooks:
         data = body.pop("data", None)
         event = {**data, **body} if isinstance(data, dict) else body
         event.setdefault("id", delivery.headers.get("webhook-id", ""))
-        return taken([event])
+        return in_contract([event])
 
 
 def check_signature(secret: str, delivery: Delivery, prefix: str) -> None:

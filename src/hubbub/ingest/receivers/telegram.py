@@ -1,7 +1,7 @@
-"""Telegram: what people write to a bot, in private and in groups that it is in, and what a business account writes.
+"""Telegram: messages to a bot, in private and in its groups, and messages of a business account.
 
-A message's number is its chat's own and, in private, its bot's: the id of an event names all three. What the bot itself sends it
-is not told of.
+A message's number is unique in its chat and, in private, for its bot: an event's id names all three. Telegram does not report the
+bot's own messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORMS = (
     "text", "photo", "video", "animation", "audio", "voice", "video_note", "document", "sticker", "location", "venue",
     "contact", "poll", "dice", "story", "paid_media", "checklist", "invoice", "game",
 )  # fmt: skip
-"""What a message of somebody can be; anything else is a notice of Telegram's own."""
+"""Forms of a person's message; anything else is a notice of Telegram itself."""
 
 
 class Telegram:
@@ -36,12 +36,12 @@ class Telegram:
         (
             "Call setWebhook of the bot with url={address}, secret_token={secret_token}, and in allowed_updates message, "
             "edited_message, message_reaction, business_message, edited_business_message and deleted_business_messages.",
-            "To read all that is said in groups, switch the bot's privacy mode off (/setprivacy at @BotFather).",
+            "To read all messages of groups, switch the bot's privacy mode off (/setprivacy at @BotFather).",
             "Write to the bot.",
         ),
-        (Secret("secret_token", "what Telegram sends along in a header", ours=True),),
+        (Secret("secret_token", "the token that Telegram sends in a header", ours=True),),
         settings=(
-            Setting("bot_id", "number of the bot: what stands before the colon of its token", r"\d{1,20}", required=True),
+            Setting("bot_id", "number of the bot: the part of its token before the colon", r"\d{1,20}", required=True),
         ),
         retries=timedelta(hours=24),
     )  # fmt: skip
@@ -54,24 +54,24 @@ class Telegram:
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Read one update."""
         update = object_of(delivery.body)
-        found = _Update(options, str(options.settings.get("bot_id", "")), delivery.received_at)
+        reading = _Update(options, str(options.settings.get("bot_id", "")), delivery.received_at)
         kind = next((name for name in update.of if name != "update_id"), "unknown")
         if kind in MESSAGES:
-            found.message(update.one(kind), business="business" in kind)
+            reading.message(update.child(kind), business="business" in kind)
         elif kind == "message_reaction":
-            found.reaction(update.one(kind))
+            reading.reaction(update.child(kind))
         elif kind == "callback_query":
-            found.button(update.one(kind))
+            reading.button(update.child(kind))
         elif kind == "deleted_business_messages":
-            found.deleted(update.one(kind), update.text("update_id"))
+            reading.deleted(update.child(kind), update.text("update_id"))
         else:
-            found.ignored[kind] += 1
-        return Received(found.events, found.ignored, found.names, changes=found.changes)
+            reading.ignored[kind] += 1
+        return Received(reading.events, reading.ignored, reading.names, changes=reading.changes)
 
 
 @dataclass
 class _Update:
-    """What was read of an update so far."""
+    """The events of an update read so far."""
 
     options: Options
     bot: str
@@ -82,17 +82,17 @@ class _Update:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def message(self, message: Fields, *, business: bool) -> None:
-        """Read a message; an edited one comes whole."""
+        """Read a message; an edited message arrives whole."""
         form = next((name for name in FORMS if message.has(name)), None)
         if form is None:
             self.ignored["notice"] += 1
             return
-        chat, sender = message.one("chat"), message.one("from") or message.one("sender_chat")
+        chat, sender = message.child("chat"), message.child("from") or message.child("sender_chat")
         edited = message.moment("edit_date")
         text = message.text("text") or message.text("caption")
         about = filled(
             form="" if form == "text" else form, edited=edited is not None,
-            answers=self._id(chat, message.one("reply_to_message")), forwarded=message.has("forward_origin"),
+            answers=self._id(chat, message.child("reply_to_message")), forwarded=message.has("forward_origin"),
             text=text if self.options.keep_text else "",
         )  # fmt: skip
         self.events.append(filled(
@@ -104,32 +104,32 @@ class _Update:
         ))  # fmt: skip
         self._name(chat, sender)
 
-    def reaction(self, told: Fields) -> None:
-        """Read how somebody's reactions to a message stand now."""
-        user, chat = told.text("user", "id") or told.text("actor_chat", "id"), told.one("chat")
-        if not told.many("new_reaction"):
+    def reaction(self, reaction: Fields) -> None:
+        """Read a person's current reactions to a message."""
+        user, chat = reaction.text("user", "id") or reaction.text("actor_chat", "id"), reaction.child("chat")
+        if not reaction.children("new_reaction"):
             self.ignored["reaction taken back"] += 1
             return
-        message = self._id(chat, told)
-        kind = told.many("new_reaction")[0].text("emoji") or told.many("new_reaction")[0].text("type")
+        message = self._id(chat, reaction)
+        kind = reaction.children("new_reaction")[0].text("emoji") or reaction.children("new_reaction")[0].text("type")
         self.events.append(filled(
-            type="message.reacted", time=_iso(told.moment("date")), id=f"{message}:{user}:{kind}" if message else "",
-            message_id=message, **self._place(chat, told), contact_id=user, attributes={"reaction": kind},
+            type="message.reacted", time=_iso(reaction.moment("date")), id=f"{message}:{user}:{kind}" if message else "",
+            message_id=message, **self._place(chat, reaction), contact_id=user, attributes={"reaction": kind},
         ))  # fmt: skip
 
-    def button(self, told: Fields) -> None:
-        """Read that somebody pressed a button under a message: an answer, of this moment."""
-        chat, sender = told.one("message", "chat"), told.one("from")
+    def button(self, query: Fields) -> None:
+        """Read the press of a button under a message: a reply, at the time of receipt."""
+        chat, sender = query.child("message", "chat"), query.child("from")
         self.events.append(filled(
-            type="message.received", time=_iso(self.received_at), id=f"{self.bot}:button:{told.text('id')}",
-            message_id=f"{self.bot}:button:{told.text('id')}", **self._place(chat, told.one("message")),
+            type="message.received", time=_iso(self.received_at), id=f"{self.bot}:button:{query.text('id')}",
+            message_id=f"{self.bot}:button:{query.text('id')}", **self._place(chat, query.child("message")),
             contact_id=sender.text("id"), attributes={"form": "button"},
         ))  # fmt: skip
 
-    def deleted(self, told: Fields, number: str) -> None:
-        """Read that messages of a business chat were deleted."""
-        chat, revision = told.text("chat", "id"), int(self.received_at.timestamp() * 1000)
-        for id_ in told.texts("message_ids"):
+    def deleted(self, notice: Fields, number: str) -> None:
+        """Read the deletion of messages of a business chat."""
+        chat, revision = notice.text("chat", "id"), int(self.received_at.timestamp() * 1000)
+        for id_ in notice.texts("message_ids"):
             self.changes.append(Change(f"{self.bot}:{chat}:{id_}", revision, {"attributes": {"deleted": True}}))
 
     def _id(self, chat: Fields, message: Fields) -> str:
@@ -143,7 +143,7 @@ class _Update:
         return chat.text("type") == "channel" or (business and id_ != chat.text("id"))
 
     def _place(self, chat: Fields, message: Fields) -> dict[str, object]:
-        """Return where a message is: a private chat is a conversation, in a group only a thread is."""
+        """Return the ids of a message's place: a private chat is a conversation, in a group only a thread is."""
         id_, thread = chat.text("id"), message.text("message_thread_id")
         private = chat.text("type") == "private"
         conversation = f"{self.bot}:{id_}" if private else f"{self.bot}:{id_}:{thread}" if thread else ""

@@ -1,7 +1,7 @@
-"""Twilio: SMS, WhatsApp and other messages, and what became of what was sent.
+"""Twilio: SMS, WhatsApp and other messages, and reports on sent ones.
 
-A form says no time, so a message is of the moment at which it was sent to us; a body of Event Streams says its own. Twilio tries
-once, and again only where the number has a fallback address.
+A form has no time, so the time of receipt is used; a body of Event Streams has its own. Twilio tries once, and again only where
+the number has a fallback address.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Twilio:
         (
             "In the Twilio console copy the account's Auth Token into 'auth_token' here.",
             "At the number or messaging service paste {address} as the address for incoming messages, with POST, and give it "
-            "as StatusCallback for those that you send. The setting public_url has to say the same host.",
+            "as StatusCallback for those that you send. The setting public_url must have the same host.",
             "Send a message to the number.",
         ),
         (Secret("auth_token", "Auth Token of the account"),),
@@ -47,8 +47,8 @@ class Twilio:
     challenge = staticmethod(no_challenge)
 
     def verify(self, delivery: Delivery, secrets: Mapping[str, str]) -> None:
-        """Check the HMAC-SHA1 of the address and the sorted form; of JSON the address names the body's hash."""
-        given, token = delivery.headers.get("x-twilio-signature", ""), secrets["auth_token"].encode()
+        """Check the HMAC-SHA1 of the address and the sorted form; for JSON the address holds the body's hash."""
+        signature, token = delivery.headers.get("x-twilio-signature", ""), secrets["auth_token"].encode()
         hashed = delivery.query.get("bodySHA256")
         if hashed is not None:
             check_same(hashed, hashlib.sha256(delivery.body).hexdigest())
@@ -57,18 +57,18 @@ class Twilio:
             signed = "".join(f"{name}{value}" for name, value in sorted(set(_form(delivery.body))))
         for url in _spellings(delivery.url):
             expected = base64.b64encode(hmac.new(token, (url + signed).encode(), hashlib.sha1).digest()).decode()
-            if hmac.compare_digest(given.encode(), expected.encode()):
+            if hmac.compare_digest(signature.encode(), expected.encode()):
                 return
-        raise ForgedError(reason="bad_signature" if given else "no_signature")
+        raise ForgedError(reason="bad_signature" if signature else "no_signature")
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Read a form, or a batch of Event Streams."""
-        told = list(_streamed(delivery)) if "bodySHA256" in delivery.query else [_formed(delivery)]
+        reports = list(_stream_reports(delivery)) if "bodySHA256" in delivery.query else [_form_report(delivery)]
         events, ignored = [], Counter[str]()
-        for one in told:
-            event = _event(one, options)
+        for report in reports:
+            event = _event(report, options)
             if event is None:
-                ignored[one.text("status") or one.text("type") or "unknown"] += 1
+                ignored[report.text("status") or report.text("type") or "unknown"] += 1
             else:
                 events.append(event)
         return Received(events, ignored)
@@ -82,7 +82,7 @@ def _form(body: bytes) -> list[tuple[str, str]]:
 
 
 def _spellings(url: str) -> Iterator[str]:
-    """Yield an address as it is, and with or without the port that its scheme has: Twilio signs either."""
+    """Yield an address, and the same with or without its scheme's port: Twilio signs either."""
     yield url
     parts = urlsplit(url)
     port = PORTS.get(parts.scheme, "")
@@ -92,7 +92,7 @@ def _spellings(url: str) -> Iterator[str]:
         yield urlunsplit(parts._replace(netloc=parts.netloc + port))
 
 
-def _formed(delivery: Delivery) -> Fields:
+def _form_report(delivery: Delivery) -> Fields:
     form = dict(_form(delivery.body))
     return Fields({
         "id": form.get("MessageSid") or form.get("SmsSid"), "from": form.get("From"), "to": form.get("To"),
@@ -101,38 +101,38 @@ def _formed(delivery: Delivery) -> Fields:
     })  # fmt: skip
 
 
-def _streamed(delivery: Delivery) -> Iterator[Fields]:
+def _stream_reports(delivery: Delivery) -> Iterator[Fields]:
     try:
         events = json.loads(delivery.body)
     except (ValueError, RecursionError):
         raise BadRequestError("the body is not a JSON array of CloudEvents", reason="unreadable") from None
-    for one in Fields({"events": events if isinstance(events, list) else [events]}).many("events"):
-        type_, data = one.text("type"), one.one("data")
-        known = type_ == INBOUND or type_.startswith(STATUS)
+    for event in Fields({"events": events if isinstance(events, list) else [events]}).children("events"):
+        type_, data = event.text("type"), event.child("data")
+        is_message = type_ == INBOUND or type_.startswith(STATUS)
         status = "received" if type_ == INBOUND else type_.removeprefix(STATUS)
         yield Fields({
-            "id": data.text("messageSid"), "from": data.text("from"), "to": data.text("to"), "status": status if known else "",
+            "id": data.text("messageSid"), "from": data.text("from"), "to": data.text("to"), "status": status if is_message else "",
             "text": data.text("body"), "files": data.text("numMedia"), "error": data.text("errorCode"),
-            "time": one.text("time") or data.text("timestamp"), "type": type_,
+            "time": event.text("time") or data.text("timestamp"), "type": type_,
         })  # fmt: skip
 
 
-def _event(one: Fields, options: Options) -> dict[str, object] | None:
-    status, id_ = one.text("status"), one.text("id")
+def _event(report: Fields, options: Options) -> dict[str, object] | None:
+    status, id_ = report.text("status"), report.text("id")
     inbound = status in ("received", "receiving")
     type_ = "message.received" if inbound else RECEIPTS.get(status)
     if type_ is None:
         return None
-    theirs, ours = one.text("from" if inbound else "to"), one.text("to" if inbound else "from")
+    theirs, ours = report.text("from" if inbound else "to"), report.text("to" if inbound else "from")
     channel, _, contact = theirs.rpartition(":")
     account = ours.rpartition(":")[2]
-    files = one.text("files")
+    files = report.text("files")
     about = filled(
-        text=one.text("text") if inbound and options.keep_text else "", files=int(files) or None if files.isdecimal() else None,
-        error=one.text("error"),
+        text=report.text("text") if inbound and options.keep_text else "", files=int(files) or None if files.isdecimal() else None,
+        error=report.text("error"),
     )  # fmt: skip
     return filled(
-        type=type_, time=one.text("time"), id=id_ if inbound or not id_ else f"{id_}:{status}", message_id=id_,
+        type=type_, time=report.text("time"), id=id_ if inbound or not id_ else f"{id_}:{status}", message_id=id_,
         channel=channel or "sms", account_id=account, contact_id=contact,
         conversation_id=f"{account}:{contact}" if contact else "", attributes=about or None,
     )  # fmt: skip

@@ -1,10 +1,10 @@
-"""WhatsApp's Cloud API: messages of customers, echoes of the business's own, and what became of what was sent.
+"""WhatsApp's Cloud API: messages of customers, echoes of the business's own, and reports on sent ones.
 
-- A customer is known by the phone number (`wa_id`); where WhatsApp does not tell it, by the business-scoped user id. A body that
-  has both links them, so that they are one person.
-- A message that was sent through the API is told by its status `sent` alone, so that is `message.sent`; marketing and
-  authentication templates are `auto`, since nobody wrote them.
-- An edit or a deletion names its message and not when that was sent: it changes the stored one.
+- A customer's id is the phone number (`wa_id`); without it, the business-scoped user id. A body with both links them as one
+  person.
+- A message sent through the API appears only by its status `sent`, so that is `message.sent`; marketing and authentication
+  templates are `auto`, since nobody wrote them.
+- An edit or a deletion names its message, but not its time: it changes the stored one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RECEIPTS = {
 }
 NOT_WRITTEN = ("marketing", "authentication")
 LATEST = 4_102_444_800_000_000
-"""Of two reports that two ids are one person the earlier counts, whichever arrives first: revisions count down from here."""
+"""Of two reports that link the same ids the earlier counts, whichever arrives first: revisions count down from here."""
 
 
 class WhatsApp(Meta):
@@ -50,16 +50,16 @@ class WhatsApp(Meta):
 
     def read(self, delivery: Delivery, options: Options) -> Received:
         """Read every change of every entry of a body."""
-        found = _Body(options)
-        for entry in object_of(delivery.body).many("entry"):
-            for change in entry.many("changes"):
-                found.change(change)
-        return Received(found.events, found.ignored, found.names, changes=found.changes)
+        reading = _Body(options)
+        for entry in object_of(delivery.body).children("entry"):
+            for change in entry.children("changes"):
+                reading.change(change)
+        return Received(reading.events, reading.ignored, reading.names, changes=reading.changes)
 
 
 @dataclass
 class _Body:
-    """What was read of a body so far."""
+    """The events of a body read so far."""
 
     options: Options
     events: list[dict[str, object]] = field(default_factory=list)
@@ -68,18 +68,18 @@ class _Body:
     ignored: Counter[str] = field(default_factory=Counter)
 
     def change(self, change: Fields) -> None:
-        name, value = change.text("field"), change.one("value")
+        name, value = change.text("field"), change.child("value")
         number = value.text("metadata", "phone_number_id")
         if name in ("messages", "smb_message_echoes"):
-            for message in value.many("messages"):
+            for message in value.children("messages"):
                 self._message(_Message(number, message, _sender(message, value), sent=False))
-            for message in value.many("message_echoes"):
+            for message in value.children("message_echoes"):
                 self._message(_Message(number, message, message.text("to") or message.text("to_user_id"), sent=True))
-            for status in value.many("statuses"):
+            for status in value.children("statuses"):
                 self._status(number, status)
             self._contacts(value)
-            if value.many("errors"):
-                self.ignored["errors"] += len(value.many("errors"))
+            if value.children("errors"):
+                self.ignored["errors"] += len(value.children("errors"))
         else:
             self.ignored[name or "unknown"] += 1
 
@@ -87,40 +87,40 @@ class _Body:
         number, display = value.text("metadata", "phone_number_id"), value.text("metadata", "display_phone_number")
         if number and display:
             self.names.append(Name("account", number, f"+{display.removeprefix('+')}"))
-        moments = [m.moment("timestamp") for m in value.many("messages")]
-        for contact in value.many("contacts"):
+        moments = [m.moment("timestamp") for m in value.children("messages")]
+        for contact in value.children("contacts"):
             phone, scoped = contact.text("wa_id"), contact.text("user_id")
             if name := contact.text("profile", "name"):
                 self.names.append(Name("contact", phone or scoped, name))
             if phone and scoped and moments and moments[0]:
                 self.events.append(_linked(phone, scoped, moments[0]))
 
-    def _message(self, one: _Message) -> None:
-        kind = one.body.text("type")
+    def _message(self, message: _Message) -> None:
+        kind = message.body.text("type")
         if kind == "system":
-            self._system(one)
+            self._system(message)
         elif kind == "reaction":
-            self._reaction(one)
+            self._reaction(message)
         elif kind in ("edit", "revoke"):
-            self.changes.append(one.change(self.options.keep_text))
+            self.changes.append(message.change(self.options.keep_text))
         else:
-            self.events.append(one.event(one.body, self.options.keep_text))
+            self.events.append(message.event(message.body, self.options.keep_text))
 
-    def _system(self, one: _Message) -> None:
-        new = one.body.text("system", "wa_id") or one.body.text("system", "new_wa_id")
-        moment = one.body.moment("timestamp")
-        if new and new != one.contact and moment:
-            self.events.append(_linked(one.contact, new, moment))
+    def _system(self, message: _Message) -> None:
+        new = message.body.text("system", "wa_id") or message.body.text("system", "new_wa_id")
+        moment = message.body.moment("timestamp")
+        if new and new != message.contact and moment:
+            self.events.append(_linked(message.contact, new, moment))
         else:
-            self.ignored[f"system: {one.body.text('system', 'type') or 'unknown'}"] += 1
+            self.ignored[f"system: {message.body.text('system', 'type') or 'unknown'}"] += 1
 
-    def _reaction(self, one: _Message) -> None:
-        if not one.body.text("reaction", "emoji"):
+    def _reaction(self, message: _Message) -> None:
+        if not message.body.text("reaction", "emoji"):
             self.ignored["reaction taken back"] += 1
             return
         self.events.append(filled(
-            type="message.reacted", id=one.body.text("id"), message_id=one.body.text("reaction", "message_id"),
-            attributes={"reaction": one.body.text("reaction", "emoji")}, **one.common,
+            type="message.reacted", id=message.body.text("id"), message_id=message.body.text("reaction", "message_id"),
+            attributes={"reaction": message.body.text("reaction", "emoji")}, **message.common,
         ))  # fmt: skip
 
     def _status(self, number: str, status: Fields) -> None:
@@ -131,7 +131,7 @@ class _Body:
             self.ignored[f"{status.text('type') or 'status'}: {name or 'unknown'}"] += 1
             return
         template = status.text("pricing", "category") in NOT_WRITTEN
-        errors = [error.text("code") for error in status.many("errors")]
+        errors = [error.text("code") for error in status.children("errors")]
         self.events.append(filled(
             type=type_, time=_iso(status.moment("timestamp")), id=f"{status.text('id')}:{name}", message_id=status.text("id"),
             channel="whatsapp", account_id=number, contact_id=contact, conversation_id=_conversation(number, contact),
@@ -141,7 +141,7 @@ class _Body:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message with the number that it went to or came from."""
+    """A message with the number that received or sent it."""
 
     number: str
     body: Fields
@@ -158,7 +158,7 @@ class _Message:
     def event(self, content: Fields, keep_text: bool) -> dict[str, object]:
         about = filled(
             form=content.text("type"), answers=self.body.text("context", "id"), text=_text(content) if keep_text else None,
-            ad=self.body.text("referral", "source_id"), forwarded=self.body.one("context").of.get("forwarded") is True,
+            ad=self.body.text("referral", "source_id"), forwarded=self.body.child("context").of.get("forwarded") is True,
         )  # fmt: skip
         type_ = "message.sent" if self.sent else "message.received"
         return {
@@ -166,25 +166,25 @@ class _Message:
         }  # fmt: skip
 
     def change(self, keep_text: bool) -> Change:
-        """Return what an edit or a deletion does to the message that it names."""
+        """Return the change of a message by an edit or a deletion."""
         kind = self.body.text("type")
         original = self.body.text(kind, "original_message_id")
         moment = self.body.moment("timestamp")
-        told: dict[str, object] = {"deleted": True}
+        attributes: dict[str, object] = {"deleted": True}
         if kind == "edit":
-            text = _text(self.body.one("edit", "message")) if keep_text else None
-            told = {"edited": True, **filled(text=text)}
+            text = _text(self.body.child("edit", "message")) if keep_text else None
+            attributes = {"edited": True, **filled(text=text)}
         type_ = "message.sent" if self.sent else "message.received"
         otherwise = {"type": type_, "message_id": original, **self.common}
         revision = int(moment.timestamp() * 1000) if moment else 1
-        return Change(original, revision, {"attributes": told}, otherwise)
+        return Change(original, revision, {"attributes": attributes}, otherwise)
 
 
 def _text(content: Fields) -> str:
     kind = content.text("type")
     for path in (("text", "body"), (kind, "caption"), ("button", "text"), *_interactive(content)):
-        if found := content.text(*path):
-            return found
+        if text := content.text(*path):
+            return text
     return ""
 
 
@@ -194,11 +194,11 @@ def _interactive(content: Fields) -> Iterator[tuple[str, ...]]:
 
 
 def _sender(message: Fields, value: Fields) -> str:
-    """Return the customer: by number, else by the scoped id, else whom the body is about when that is one alone."""
-    told = message.text("from") or message.text("from_user_id")
-    contacts = value.many("contacts")
-    if told or len(contacts) != 1:
-        return told
+    """Return the customer: by number, else by the scoped id, else the only contact of the body."""
+    sender = message.text("from") or message.text("from_user_id")
+    contacts = value.children("contacts")
+    if sender or len(contacts) != 1:
+        return sender
     return contacts[0].text("wa_id") or contacts[0].text("user_id")
 
 
@@ -206,9 +206,9 @@ def _conversation(number: str, contact: str) -> str:
     return f"{number}:{contact}" if contact else ""
 
 
-def _linked(one: str, other: str, moment: datetime) -> dict[str, object]:
+def _linked(first: str, second: str, moment: datetime) -> dict[str, object]:
     return {
-        "type": "contact.linked", "time": moment.isoformat(), "id": f"linked:{one}:{other}", "contact_id": one, "name": other,
+        "type": "contact.linked", "time": moment.isoformat(), "id": f"linked:{first}:{second}", "contact_id": first, "name": second,
         "channel": "whatsapp", "revision": LATEST - int(moment.timestamp() * 1_000_000),
     }  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""Zendesk: tickets as conversations, their comments as messages, by a webhook that is subscribed to ticket events.
+"""Zendesk: tickets as conversations, their comments as messages, by a webhook for ticket events.
 
-- Signed with `X-Zendesk-Webhook-Signature`, the HMAC of the timestamp and the body in base64. Zendesk publishes no window in which
-  a timestamp is good; a body that is sent again counts nothing twice.
-- A trigger's body has whatever shape its author gives it: one that is an event of the contract is taken as it is, so that a
-  trigger can tell what event subscriptions do not, like a rating.
-- Comments that are not public are notes. A comment that is redacted or made private later changes the message.
+- Signed with `X-Zendesk-Webhook-Signature`, the HMAC of the timestamp and the body in base64. Zendesk publishes no time limit of
+  a timestamp; a repeated body counts nothing twice.
+- A trigger's body has any shape its author chooses: an event of the contract is accepted unchanged, so that a trigger can report
+  what event subscriptions lack, like a rating.
+- Comments that are not public are notes. A comment that is later redacted or made private changes the message.
 - Not verified against the service: written from the published schemas.
 """
 
@@ -78,7 +78,7 @@ class Zendesk:
 
 
 def _about(body: Fields) -> dict[str, object]:
-    detail = body.one("detail")
+    detail = body.child("detail")
     return filled(
         channel=channel(detail.text("via", "channel"), PROVIDER), account_id=key(PROVIDER, body.text("account_id")),
         channel_id=key(PROVIDER, detail.text("brand_id")), conversation_id=key(PROVIDER, detail.text("id")),
@@ -87,7 +87,7 @@ def _about(body: Fields) -> dict[str, object]:
 
 
 def _created(body: Fields, options: Options) -> Received:
-    """A new ticket; what it says comes as its first comment."""
+    """Return a new ticket; its text arrives as its first comment."""
     at = when(body, "detail", "created_at") or when(body, "time")
     event = filled(
         type="conversation.started", id=key("ticket", body.text("detail", "id"), "started"), time=at, **_about(body)
@@ -96,8 +96,8 @@ def _created(body: Fields, options: Options) -> Received:
 
 
 def _comment(body: Fields, options: Options) -> Received:
-    comment, about = body.one("event", "comment"), _about(body)
-    author = comment.one("author")
+    comment, about = body.child("event", "comment"), _about(body)
+    author = comment.child("author")
     staff = author.of.get("is_staff") is True
     writer = key(PROVIDER, author.text("id"))
     id_ = key(PROVIDER, comment.text("id"))
@@ -109,22 +109,22 @@ def _comment(body: Fields, options: Options) -> Received:
 
 
 def _message(body: Fields, options: Options) -> Received:
-    """A message of Zendesk's messaging, which belongs to the ticket that is named."""
-    said, actor = body.one("event", "message"), body.one("event", "actor")
+    """Return a message of Zendesk's messaging, which belongs to the named ticket."""
+    content, actor = body.child("event", "message"), body.child("event", "actor")
     kind = actor.text("type")
     inbound, staff = kind == "end_user", kind == "agent"
-    who = key(PROVIDER, actor.text("id"))
+    author = key(PROVIDER, actor.text("id"))
     about = {**_about(body), "channel": channel(body.text("detail", "via", "channel"), "chat")}
-    if inbound and who:
-        about.setdefault("contact_id", who)
+    if inbound and author:
+        about.setdefault("contact_id", author)
     event = message(
-        about, inbound=inbound, id=key(PROVIDER, said.text("id")), message_id=key(PROVIDER, said.text("id")),
+        about, inbound=inbound, id=key(PROVIDER, content.text("id")), message_id=key(PROVIDER, content.text("id")),
         time=when(body, "time"),
-        staff_id=who if staff else None, kind=None if inbound or staff else "ai" if "answerbot" in who.lower() else "auto",
-        text=said.text("body") if options.keep_text else "",
+        staff_id=author if staff else None, kind=None if inbound or staff else "ai" if "answerbot" in author.lower() else "auto",
+        text=content.text("body") if options.keep_text else "",
     )  # fmt: skip
     return Received(
-        events=[event], names=_name("contact" if inbound else "staff", who, actor) if inbound or staff else []
+        events=[event], names=_name("contact" if inbound else "staff", author, actor) if inbound or staff else []
     )
 
 
@@ -152,15 +152,15 @@ def _step(body: Fields, type_: str, *, staff: str) -> dict[str, object]:
     return filled(type=type_, id=key("event", body.text("id")), time=when(body, "time"), staff_id=staff, **_about(body))
 
 
-def _changed(what: Mapping[str, object]) -> Callable[[Fields, Options], Received]:
-    """Return how a change of a comment is read: it names the comment alone, so nothing is known where that was not stored."""
+def _changed(fields: Mapping[str, object]) -> Callable[[Fields, Options], Received]:
+    """Return the reader of a comment's change: it names only the comment, so it needs the stored message."""
 
     def read(body: Fields, options: Options) -> Received:
         comment = body.text("event", "comment", "id")
         if not comment:
             return Received(ignored={f"{body.text('type').removeprefix(PREFIX)} without its comment": 1})
         revision = millis(when(body, "time")) or 1
-        return Received(changes=[Change(id=key(PROVIDER, comment), revision=revision, fields=what)])
+        return Received(changes=[Change(id=key(PROVIDER, comment), revision=revision, fields=fields)])
 
     return read
 

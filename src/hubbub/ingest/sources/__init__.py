@@ -1,1 +1,1 @@
-"""Importers: each reads one kind of file and gives records that the ordinary accept path takes, with a summary."""
+"""Importers: each reads one kind of file and yields records for the ordinary accept path, with a summary."""

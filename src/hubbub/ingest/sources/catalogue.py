@@ -1,6 +1,6 @@
-"""The importers there are, by the word that names each on the command line, and what a path holds.
+"""All importers, by their word on the command line, and the recognition of a path's content.
 
-An importer is loaded when it is asked for: most commands need none.
+An importer is loaded on first use: most commands need none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An importer: what it reads, said in a line, and where it stands in this folder (`module:NAME`)."""
+    """An importer: its input in one line, and its location in this folder (`module:NAME`)."""
 
     reads: str
     place: str
@@ -26,8 +26,8 @@ class Kind:
     def load(self) -> Importer:
         """Return the importer."""
         module, _, name = self.place.partition(":")
-        found: Importer = getattr(import_module(f"hubbub.ingest.sources.{module}"), name)
-        return found
+        importer: Importer = getattr(import_module(f"hubbub.ingest.sources.{module}"), name)
+        return importer
 
 
 IMPORTERS: dict[str, Kind] = {
@@ -46,20 +46,20 @@ IMPORTERS: dict[str, Kind] = {
 
 
 def recognised(package: Package) -> dict[str, str]:
-    """Return what of which kind a path holds: the importer's word -> what it saw. Empty: nothing that is known."""
-    seen = {name: kind.load().recognises(package) for name, kind in IMPORTERS.items()}
-    return {name: what for name, what in seen.items() if what}
+    """Return the recognised content of a path: the importer's word -> a description. Empty: nothing known."""
+    contents = {name: kind.load().recognises(package) for name, kind in IMPORTERS.items()}
+    return {name: content for name, content in contents.items() if content}
 
 
 def importer_of(package: Package) -> tuple[str, str]:
-    """Return word and sight of the one importer that a path is for. Raises BadInputError naming what was seen otherwise."""
-    seen = recognised(package)
-    if len(seen) == 1:
-        return next(iter(seen.items()))
-    if seen:
-        ways = "; ".join(f"hubbub import {name} reads {what}" for name, what in seen.items())
-        raise BadInputError(f"{package.path}: holds several kinds: {ways}. Say which")
+    """Return the word of a path's only importer, and the description. Raises BadInputError naming the content otherwise."""
+    contents = recognised(package)
+    if len(contents) == 1:
+        return next(iter(contents.items()))
+    if contents:
+        commands = "; ".join(f"hubbub import {name} reads {content}" for name, content in contents.items())
+        raise BadInputError(f"{package.path}: holds several kinds of files: {commands}. Choose one")
     raise BadInputError(
-        f"{package.path}: what this is is not known: {package.described()}. Known are {', '.join(IMPORTERS)}; for tables "
+        f"{package.path}: unknown content: {package.described()}. Known kinds are {', '.join(IMPORTERS)}; for tables "
         "and other JSON write a mapping: hubbub import events FILE --map M.yaml"
     )

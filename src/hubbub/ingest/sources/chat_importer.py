@@ -1,4 +1,4 @@
-"""The importer that all kinds of chats share: which files of a package are of its kind, and one reading of them."""
+"""The importer of all chats: which files of a package belong to its kind, and reading them."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from hubbub.model.name import Name
 
 T = TypeVar("T")
 Reader = Callable[[Package, Sequence[str], Options], Iterator[Chat | Rejection]]
-"""Reads files of a package. What cannot be read is given as a refusal, or raised as one of UNREADABLE inside `whole`."""
+"""Reads files of a package. An unreadable file is yielded as a rejection, or raised as one of UNREADABLE inside `whole`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatImporter:
-    """A kind of chats: what it is called, which names its files have, how they begin, and what reads them."""
+    """A kind of chats: its description, the pattern of its files' names, their recognition, and their reader."""
 
-    what: str
+    description: str
     files: str
     is_one: Callable[[Package, str], bool]
     read: Reader
     needs_zone: bool = False
 
     def recognises(self, package: Package) -> str:
-        """Return what of this kind is there, in words, or an empty text."""
-        found = next((name for name in package.named(self.files) if self.is_one(package, name)), "")
-        if not found:
+        """Return a description of this kind's files in the package, or an empty text."""
+        first = next((name for name in package.named(self.files) if self.is_one(package, name)), "")
+        if not first:
             return ""
-        return self.what if package.is_file else f"{self.what}, in {found}"
+        return self.description if package.is_file else f"{self.description}, in {first}"
 
     def open(self, package: Package, options: Options) -> ChatImport:
-        """Begin to read. Raises BadInputError for what is not of this kind, and for options that do not fit."""
+        """Start to read. Raises BadInputError for other content, and for options that do not fit."""
         files = package.named(self.files)
-        taken = [name for name in files if self.is_one(package, name)]
-        if not taken:
-            raise BadInputError(f"{package.path}: no {self.what} is there: {package.described()}")
+        readable = [name for name in files if self.is_one(package, name)]
+        if not readable:
+            raise BadInputError(f"{package.path}: found no {self.description}: {package.described()}")
         if self.needs_zone and options.zone is None:
             raise BadQuestionError(
-                f"{package.path}: its times have no zone: say with --zone where the phone was, like --zone Europe/Berlin"
+                f"{package.path}: its times have no zone: give the phone's zone, like --zone Europe/Berlin"
             )
         if options.day_first is not None and not self.needs_zone:
-            raise BadQuestionError(f"--day-first: dates of {self.what} can be read in one way only: leave it out")
-        return ChatImport(package, taken, self.read, options, sorted(set(files) - set(taken)))
+            raise BadQuestionError(f"--day-first: dates of {self.description} are unambiguous: leave it out")
+        return ChatImport(package, readable, self.read, options, sorted(set(files) - set(readable)))
 
 
 @dataclass
 class ChatImport:
-    """One reading of chats; see `Import`."""
+    """An import of chats; see `Import`."""
 
     package: Package
     files: Sequence[str]
@@ -66,7 +66,7 @@ class ChatImport:
     names: Sequence[Name] = ()
 
     def __post_init__(self) -> None:
-        """Look for those who are named as staff. Raises BadInputError for somebody who writes in none of the chats."""
+        """Find the named staff. Raises BadInputError for a name that writes in no chat."""
         self._team = Team(self.options.staff)
         self.total_bytes = sum(self.package.sizes[name] for name in self.files)
         if not self._team.named:
@@ -74,26 +74,26 @@ class ChatImport:
         people: dict[str, str] = {}
         for chat in self.read(self.package, self.files, self.options):
             people |= chat.people if isinstance(chat, Chat) else {}
-        found = {one for author, name in people.items() for one in self._team.of(author, name)}
-        for one in sorted(self._team.named - found):
-            known = sorted(set(people.values()))
-            hint = nearest(one, known) or f"; there are {', '.join(known[:10])}"
+        present = {name for author, name in people.items() for name in self._team.of(author, name)}
+        for one in sorted(self._team.named - present):
+            authors = sorted(set(people.values()))
+            hint = nearest(one, authors) or f"; there are {', '.join(authors[:10])}"
             raise BadInputError(f"{self.package.path}: --staff {one!r} writes nothing there{hint}")
         self.package.read_bytes = 0
 
     @property
     def read_bytes(self) -> int:
-        """How many bytes were read, for a progress bar."""
+        """Bytes read so far, for a progress bar."""
         return self.package.read_bytes
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield chat by chat, in each message by message."""
+        """Yield the records chat by chat, message by message."""
         tally = Tally()
         if self.not_read:
             tally.left_out["files"] = len(self.not_read)
-        heard: dict[tuple[str, str], Name] = {}
+        known_names: dict[tuple[str, str], Name] = {}
         for chat in self.read(self.package, self.files, self.options):
-            items = iter([chat]) if isinstance(chat, Rejection) else self._of(chat, heard)
+            items = iter([chat]) if isinstance(chat, Rejection) else self._items(chat, known_names)
             for item in items:
                 if isinstance(item, Record):
                     tally.add(item.event)
@@ -101,21 +101,21 @@ class ChatImport:
                     item.index = tally.records
                 tally.records += 1
                 yield item
-        self.names = list(heard.values())
+        self.names = list(known_names.values())
         self.summary = tally.summary()
 
-    def _of(self, chat: Chat, heard: dict[tuple[str, str], Name]) -> Iterator[Record | Rejection]:
-        heard |= {(name.kind, name.id): name for name in names(chat, self._team)}
+    def _items(self, chat: Chat, known_names: dict[tuple[str, str], Name]) -> Iterator[Record | Rejection]:
+        known_names |= {(name.kind, name.id): name for name in names(chat, self._team)}
         return events(chat, self._team, keep_text=self.options.keep_text)
 
 
 def unreadable(name: str, error: object) -> Rejection:
-    """Return the refusal of a whole file."""
+    """Return the rejection of a whole file."""
     return Rejection(index=0, code=CUT, field=None, message=f"{name}: cannot be read: {error}")
 
 
 def bodies(package: Package, files: Sequence[str]) -> Iterator[tuple[str, bytes | Rejection]]:
-    """Yield each file with its bytes, or with the refusal of one that cannot be read."""
+    """Yield each file with its bytes, or with the rejection of an unreadable one."""
     for name in files:
         try:
             yield name, package.read(name)
@@ -124,16 +124,16 @@ def bodies(package: Package, files: Sequence[str]) -> Iterator[tuple[str, bytes 
 
 
 def documents(package: Package, files: Sequence[str], kind: type[T]) -> Iterator[tuple[str, T | Rejection]]:
-    """Yield each file of JSON in its shape, or with the refusal of one that is cut, damaged or shaped otherwise."""
+    """Yield each JSON file in its shape, or with the rejection of a truncated, damaged or differently shaped one."""
     for name, value in values(package, files):
-        found = value if isinstance(value, Rejection) else record_of(kind, value, name)
-        if isinstance(found, Rejection) and found is not value:
-            found = unreadable(name, found.message.removeprefix(f"{name}: "))
-        yield name, found
+        document = value if isinstance(value, Rejection) else record_of(kind, value, name)
+        if isinstance(document, Rejection) and document is not value:
+            document = unreadable(name, document.message.removeprefix(f"{name}: "))
+        yield name, document
 
 
 def values(package: Package, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield what each file of JSON holds, or the refusal of one that is cut or damaged."""
+    """Yield the value of each JSON file, or the rejection of a truncated or damaged one."""
     for name, body in bodies(package, files):
         if isinstance(body, Rejection):
             yield name, body

@@ -1,8 +1,8 @@
-"""Lines of a chat that a phone wrote as text: which begin a message, and when it was written.
+"""Lines of a chat that a phone exported as text: which lines begin a message, and when it was written.
 
-A phone writes dates and times as its language does: `[31.12.19, 22:01:05] Ada: hi`, `12/31/19, 10:01 PM - Ada: hi`,
-`31/12/2019 10:01 p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`. The first line that begins a message says in which form
-the whole file is; what looks otherwise is text. Which of two numbers is the day is decided over the whole file.
+A phone writes dates and times in its language: `[31.12.19, 22:01:05] Ada: hi`, `12/31/19, 10:01 PM - Ada: hi`, `31/12/2019 10:01
+p. m. - Ada: hi`, `2019/12/31 午後10:01 - Ada: hi`. The first line that begins a message sets the form of the whole file; lines in
+another form are text. Which of two numbers is the day is decided over the whole file.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _HEADER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _EARLIEST = 2009
-"""The year of the first such chat; what reads as earlier is read wrongly."""
+"""The year of the first such chat; an earlier date was misread."""
 _ORDERS: dict[str, Callable[[int, int, int], tuple[int, int, int]]] = {
     "day first": lambda a, b, c: (c, b, a), "month first": lambda a, b, c: (c, a, b), "year first": lambda a, b, c: (a, b, c),
 }  # fmt: skip
 
 
 class OpenDatesError(ValueError):
-    """Every date of the file can be read with the day first and with the month first; the message shows one."""
+    """Every date of the file is valid day first and month first; the message shows one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How a message begins: three numbers of its date as they stand, its time of day, and what is behind."""
+    """The beginning of a message: the three numbers of its date in order, its time of day, and the rest of the line."""
 
     numbers: tuple[int, int, int]
     hour: int
@@ -63,7 +63,7 @@ class Header:
 
 @dataclass(slots=True)
 class Line:
-    """A message as it stands: its number in the file, its header, and its text of one line or more."""
+    """A message: its line number in the file, its header, and its text."""
 
     number: int
     header: Header
@@ -71,12 +71,12 @@ class Line:
 
     @property
     def text(self) -> str:
-        """What is behind the header, over all lines."""
+        """The text after the header, over all lines."""
         return "\n".join([self.header.rest, *self.more]).rstrip("\n")
 
 
 def header_of(line: str) -> Header | None:
-    """Return how a line begins a message, or None."""
+    """Return the header of a line that begins a message, or None."""
     match = _HEADER.match(line.lstrip(_MARKS))
     if match is None:
         return None
@@ -102,7 +102,7 @@ def header_of(line: str) -> Header | None:
 
 
 def messages(lines: Iterable[str]) -> Iterator[Line | int]:
-    """Yield the messages of a file's lines; a number is that of a line before the first message, which belongs to none."""
+    """Yield the messages of a file's lines; an int is the number of a line before the first message."""
     form: tuple[object, ...] | None = None
     current: Line | None = None
     for number, text in enumerate(lines, 1):
@@ -120,10 +120,10 @@ def messages(lines: Iterable[str]) -> Iterator[Line | int]:
 
 
 def order_of(headers: list[Header], day_first: bool | None, latest: date) -> str:
-    """Return which order of the three numbers makes all of them dates, or most of them where a few are spoilt.
+    """Return the order of the three numbers that makes the most headers dates.
 
-    A chat goes forward in time, so of two orders that are possible the one that goes back less often is taken. Raises
-    OpenDatesError where both do as often and `day_first` is None.
+    A chat goes forward in time, so of several such orders the one that goes back least often is chosen. Raises OpenDatesError
+    when two go back equally often and `day_first` is None.
     """
     sums = {name: _judged(headers, name, latest) for name in _ORDERS}
     if (
@@ -131,40 +131,41 @@ def order_of(headers: list[Header], day_first: bool | None, latest: date) -> str
         and headers[0].form[2] != (True, False)
         and (sums["day first"][0] or sums["month first"][0])
     ):
-        del sums["year first"]  # two digits of a year stand behind, wherever they can
+        del sums["year first"]  # a year of two digits comes last, where possible
     if day_first is not None and headers[0].form[2] != (True, False):
         return "day first" if day_first else "month first"
     best = max(sums.values())
-    fitting = [name for name, one in sums.items() if one == best]
+    fitting = [name for name, sum_ in sums.items() if sum_ == best]
     if len(fitting) > 1:
         raise OpenDatesError(
-            f"{headers[0].text!r} may have the day or the month first, and so may all other dates of the file"
+            f"{headers[0].text!r} may have the day or the month first, like all other dates of the file"
         )
     return fitting[0]
 
 
 def _judged(headers: list[Header], name: str, latest: date) -> tuple[int, int]:
-    """Return how many headers have a date in this order, and how seldom those go back by more than a day, both to be high."""
-    days = [day for one in headers if (day := day_of(one, name, latest)) is not None]
+    """Return how many headers have a date in this order, and minus the times that they go back by more than a day."""
+    days = [day for header in headers if (day := day_of(header, name, latest)) is not None]
     return len(days), -sum(later < earlier - timedelta(days=1) for earlier, later in pairwise(days))
 
 
 def day_of(header: Header, order: str, latest: date) -> date | None:
-    """Return the date of a header, or None where there is no such one in the years of such chats."""
+    """Return the date of a header, or None for an impossible date or one outside the years of such chats."""
     year, month, day = _ORDERS[order](*header.numbers)
     year += 2000 if year < 100 else 0
     if not _EARLIEST <= year <= latest.year:
         return None
     try:
-        found = date(year, month, day)
+        parsed = date(year, month, day)
     except ValueError:
         return None
-    return found if found <= latest else None
+    return parsed if parsed <= latest else None
 
 
 class Clock:
-    """Wall-clock times in a zone as moments, in the order of a chat: of an hour that the clock shows twice, the later one
-    where the earlier would go back."""
+    """Converts wall-clock times in a zone to moments, in the order of a chat: of an ambiguous hour, the later one where the
+    earlier would go back.
+    """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self._zone = zone
@@ -180,10 +181,10 @@ class Clock:
 
 
 def plain_name(text: str) -> str:
-    """Return a name or number without marks of direction and odd blanks."""
+    """Return a name or number without direction marks and odd spaces."""
     return re.sub(rf"{_BLANK}+", " ", text.strip(_MARKS + " \u00a0\u202f").lstrip("~").strip(_MARKS + " \u00a0\u202f"))
 
 
 def person_id(name: str) -> str:
-    """Return the id of who is called so: the digits of a telephone number, as WhatsApp's own ids are, else the name."""
+    """Return a person's id: the digits of a telephone number, like WhatsApp's own ids, else the name."""
     return re.sub(r"\D", "", name) if re.fullmatch(r"\+[\d\s().\u2010-\u2015-]{6,24}", name) else name

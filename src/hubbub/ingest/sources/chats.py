@@ -1,14 +1,14 @@
-"""How chats become events, whoever wrote the file: who answers whom, which messages belong together, and what is kept.
+"""Turns chats into events, whatever the file: who replies to whom, which messages belong together, and what is stored.
 
-An importer of chats gives `Chat`s of `Message`s; all that follows is decided here, once:
+An importer of chats yields `Chat`s of `Message`s; the rest is decided in this file:
 
-- **Conversations.** A chat of two people is one. In a room, messages that answer each other are one, named after the first;
-  others belong to none, unless the team's side is known: then the room is their conversation.
-- **Sides.** What those write who are named as staff is sent, all else received. Where nobody is named, whoever opened a
-  conversation is the contact, and what others write in it is sent, as in a Slack thread: answers to who wrote first count.
-- **Identity** is the chat's id and the message's. Edits, reactions and a named team raise the revision, so that an export that
-  tells more wins.
-- **Text** is left out unless asked for, and then e-mail addresses and secrets in it are masked.
+- **Conversations.** A chat of two people is one conversation. In a room, messages that reply to each other are one, named after
+  the first; others belong to none, unless the team is known: then the room is their conversation.
+- **Sides.** Messages of named staff are sent, all others received. Without named staff, the author who opened a conversation is
+  the contact, and messages of others in it are sent, as in a Slack thread: replies to the first author count.
+- **Identity** is the chat's id and the message's. Edits, reactions and a named team raise the revision, so that the more complete
+  export wins.
+- **Text** is left out unless requested; then e-mail addresses and secrets in it are masked.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `id` is unique in its chat, `time` aware; `answers` are ids of messages, the nearest first.
+    """A message. `id` is unique in its chat, `time` aware; `answers` are ids of messages, nearest first.
 
-    `author` is a person's or bot's id and `name` what they are called. `changed` is when it was last edited, where the
-    source tells of edits or reactions: its own time for one that never was.
+    `author` is a person's or bot's id and `name` the display name. `changed` is the time of the last edit, where the source
+    reports edits or reactions: the message's own time if never edited.
     """
 
     id: str
@@ -53,9 +53,9 @@ class Message:
 
 @dataclass(slots=True)
 class Chat:
-    """A chat as it stands in a file. `id` is empty where ids of messages are unique by themselves, as of mails.
+    """A chat of a file. `id` is empty where ids of messages are unique by themselves, like those of mails.
 
-    `direct`: between two people, or a member of a team and a contact; None: as many as write in it.
+    `direct`: between two people, or a member of a team and a contact; None: decided by the number of authors.
     """
 
     id: str
@@ -65,12 +65,12 @@ class Chat:
     direct: bool | None = None
 
     def key(self, message: str) -> str:
-        """Return the id that a message has among all of the channel."""
+        """Return a message's id in the channel."""
         return f"{self.id}:{message}" if self.id else message
 
     @property
     def people(self) -> dict[str, str]:
-        """Who writes in it: id -> name, or id once more."""
+        """The authors: id -> name, or the id again."""
         return {
             m.author: m.name or m.author
             for m in self.messages
@@ -79,44 +79,44 @@ class Chat:
 
 
 class Numbering:
-    """Ids of messages whose file has none: when, by whom, and which of those of the same moment."""
+    """Ids for messages of a file without ids: time, author, and a count within the same moment."""
 
     def __init__(self) -> None:
-        self._met: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def id(self, moment: datetime, author: str | None) -> str:
         """Return the id of the next message, in the order of the chat."""
         key = moment.isoformat(), author or ""
-        self._met[key] += 1
-        return f"{key[0]}:{key[1]}:{self._met[key]}"
+        self._counts[key] += 1
+        return f"{key[0]}:{key[1]}:{self._counts[key]}"
 
 
 class Team:
-    """Those who answer, by name, id or, of mails, `@domain`; nobody where nobody was named."""
+    """The staff, by name, id or, for mails, `@domain`; empty when nobody was named."""
 
     def __init__(self, staff: tuple[str, ...]) -> None:
-        self.named = {one.strip().casefold() for one in staff if one.strip()}
+        self.named = {name.strip().casefold() for name in staff if name.strip()}
 
     def has(self, author: str | None, name: str | None) -> bool:
-        """Say whether somebody is one of them."""
+        """Say whether an author is staff."""
         return bool(self.of(author, name))
 
     def of(self, author: str | None, name: str | None) -> set[str]:
-        """Return under which of the names given somebody is one of them."""
-        known = {text.strip().casefold() for text in (author, name) if text}
-        known |= {"@" + text.rpartition("@")[2] for text in known if "@" in text}
-        return known & self.named
+        """Return the given staff names that an author matches."""
+        keys = {text.strip().casefold() for text in (author, name) if text}
+        keys |= {"@" + text.rpartition("@")[2] for text in keys if "@" in text}
+        return keys & self.named
 
 
 def events(chat: Chat, team: Team, *, keep_text: bool) -> Iterator[Record | Rejection]:
-    """Yield the event of each message, in the order of the chat, and what could not be read where it stood."""
+    """Yield the event of each message, in the order of the chat, and rejections in their place."""
     talks = _Talks(chat, team)
     for message in chat.messages:
         yield message if isinstance(message, Rejection) else Record(talks.event(message, keep_text), message.origin)
 
 
 def names(chat: Chat, team: Team) -> Iterator[Name]:
-    """Yield what the chat's people and the chat are called, where that is not their id, as of their newest message."""
+    """Yield the names of the chat and its people, where they differ from the id, as of their newest message."""
     if chat.name and chat.name != chat.id and chat.id:
         times = [m.time for m in chat.messages if isinstance(m, Message)]
         yield Name("room", chat.id, chat.name, max(times, default=None))
@@ -129,7 +129,7 @@ def names(chat: Chat, team: Team) -> Iterator[Name]:
 
 
 class _Talks:
-    """The conversations of a chat, and who stands on which side in them."""
+    """The conversations of a chat, and the side of each author."""
 
     def __init__(self, chat: Chat, team: Team) -> None:
         self._chat = chat
@@ -148,23 +148,25 @@ class _Talks:
         return self._team.has(message.author, message.name)
 
     def _threads(self, messages: list[Message]) -> dict[str, str]:
-        """Return id of a message -> the conversation it is in, those of none left out."""
-        there = {m.id for m in messages}
+        """Return message id -> conversation; messages without a conversation are left out."""
+        ids = {m.id for m in messages}
         parents: dict[str, str] = {}
         for message in messages:
-            present = [one for one in message.answers if one in there and one != message.id]
+            present = [id_ for id_ in message.answers if id_ in ids and id_ != message.id]
             if present or message.answers:
                 parents[message.id] = present[0] if present else message.answers[-1]
-        found = {one: self._chat.key(_top(one, parents)) for one in parents}
-        found |= {root: self._chat.key(root) for root in parents.values() if root in there and root not in found}
+        conversations = {id_: self._chat.key(_top(id_, parents)) for id_ in parents}
+        conversations |= {
+            root: self._chat.key(root) for root in parents.values() if root in ids and root not in conversations
+        }
         if self._team.named and self._chat.id:
-            found = dict.fromkeys(there, self._chat.id) | found
-        if not self._chat.id:  # a mail by itself is a conversation that nobody answered
-            found = {one: one for one in there} | found
-        return found
+            conversations = dict.fromkeys(ids, self._chat.id) | conversations
+        if not self._chat.id:  # a single mail is a conversation without a reply
+            conversations = {id_: id_ for id_ in ids} | conversations
+        return conversations
 
     def answers(self, message: Message) -> bool:
-        """Say whether a message is sent by the side that answers."""
+        """Say whether a message is from the answering side."""
         if self._team.named:
             return self._staffed(message)
         talk = self._of.get(message.id)
@@ -179,9 +181,9 @@ class _Talks:
         facts: dict[str, object] = {
             "subtype": message.subtype, "edited": message.edited, "reactions": message.reactions, "files": message.files,
             "bot": message.author if message.kind == "bot" else None,
-            "text": mask_text(_whole(message.text)) if keep_text and message.text else None,
+            "text": mask_text(_encodable(message.text)) if keep_text and message.text else None,
         }  # fmt: skip
-        facts = {name: _whole(value) if isinstance(value, str) else value for name, value in facts.items() if value}
+        facts = {name: _encodable(value) if isinstance(value, str) else value for name, value in facts.items() if value}
         key = self._chat.key(message.id)
         return Event(
             type="message.sent" if answers else "message.received",
@@ -201,7 +203,7 @@ class _Talks:
 
 
 def _top(at: str, parents: dict[str, str]) -> str:
-    """Return the first message that a message goes back to; of a loop, its smallest id."""
+    """Return the first message of a message's chain of replies; of a loop, the smallest id."""
     path: dict[str, None] = {}
     while at in parents:
         if at in path:
@@ -212,11 +214,11 @@ def _top(at: str, parents: dict[str, str]) -> str:
 
 
 def _revision(message: Message, team: bool) -> int | None:
-    """Return a number that is higher for a later edit, for more reactions, and once the team's side is known."""
+    """Return a number that is higher for a later edit, for more reactions, and once the team is known."""
     changed = 0 if message.changed is None else max(0, (message.changed - _EPOCH) // timedelta(microseconds=1))
     return changed * 1000 + min(message.reactions, 499) * 2 + team or None
 
 
-def _whole(text: str) -> str:
-    """Return a text without half characters, which attributes cannot hold."""
+def _encodable(text: str) -> str:
+    """Return a text without lone surrogates, which attributes cannot hold."""
     return text.encode("utf-8", "replace").decode()

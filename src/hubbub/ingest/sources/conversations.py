@@ -1,4 +1,4 @@
-"""Which rows of files belong to one conversation, said by the rows themselves."""
+"""Conversations of rows of files, from references between the rows."""
 
 from __future__ import annotations
 
@@ -10,48 +10,47 @@ from hubbub.ingest.sources.values import cell, plain
 
 
 class Conversations:
-    """Which rows belong together, learned in a first reading of all files. It adds these columns to a row:
+    """The conversations of rows, from a first pass over all files. It adds these columns to a row:
 
-    `conversation`, the id of the thread's first row; `opener`, who wrote that; `is_opener`, whether this row's
-    author did; `answered`, who wrote the row that this one answers; and what the mapping carries from one row of
-    the conversation to all, such as the brand that answers in it. A thread is found by going up `parent` to the
-    farthest row there is (loops do no harm), or given by `group`, whose first row is the first by `order`. Where
-    the top row answers something that is not in the files, all that answer the same share its id, and the opener is
-    not known.
+    `conversation`, the id of the thread's first row; `opener`, its author; `is_opener`, whether this row has the same author;
+    `answered`, the author of the row that this one replies to; and columns that the mapping carries from one row to the whole
+    conversation, such as the brand that replies in it. A thread is found by following `parent` to the farthest row (loops are
+    harmless), or given by `group`, whose first row is the first by `order`. Where the top row replies to something outside the
+    files, all replies to it share its id, and the opener is unknown.
     """
 
     def __init__(self, rule: ConversationRule, rows: Iterator[Row]) -> None:
         """Read all rows once."""
         self._rule = rule
-        self._parents: dict[str, str] = {}  # a row's nearest present or, failing that, farthest named ancestor
-        named: dict[str, list[str]] = {}
+        self._parents: dict[str, str] = {}  # a row's nearest present ancestor, else its farthest named one
+        parents_of: dict[str, list[str]] = {}
         self._authors: dict[str, str] = {}
-        seen: list[tuple[str, str, dict[str, str]]] = []
+        entries: list[tuple[str, str, dict[str, str]]] = []
         for row in rows:
             key = plain(cell(row, rule.id))
-            if not key or key in named:
+            if not key or key in parents_of:
                 continue
-            named[key] = self._named(row)
+            parents_of[key] = self._ancestors(row)
             self._authors[key] = plain(cell(row, rule.author)) if rule.author else ""
             carried = {n: plain(cell(row, c)) for n, (c, when) in rule.carry.items() if when.fits(row)}
-            seen.append((key, plain(cell(row, rule.order)) if rule.order else "", carried))
-        for key, parents in named.items():
-            present = [p for p in parents if p in named and p != key]
+            entries.append((key, plain(cell(row, rule.order)) if rule.order else "", carried))
+        for key, parents in parents_of.items():
+            present = [p for p in parents if p in parents_of and p != key]
             if present or parents:
                 self._parents[key] = present[0] if present else parents[-1]
         self._root: dict[str, str] = {}
         self._opener: dict[str, str] = {}
         self._carried: dict[str, dict[str, str]] = {}
-        for key, _, carried in sorted(seen, key=lambda entry: entry[1]):
+        for key, _, carried in sorted(entries, key=lambda entry: entry[1]):
             root = self._top(key)
             if rule.group or root == key:
                 self._opener.setdefault(root, self._authors[key])
-            mine = self._carried.setdefault(root, {})
+            columns = self._carried.setdefault(root, {})
             for name, content in carried.items():
-                mine.setdefault(name, content)
+                columns.setdefault(name, content)
 
-    def _named(self, row: Row) -> list[str]:
-        """Return the ancestors that a row names, the nearest first."""
+    def _ancestors(self, row: Row) -> list[str]:
+        """Return the ancestors of a row, nearest first."""
         if self._rule.group:
             group = plain(cell(row, self._rule.group))
             return [group] if group else []
@@ -61,20 +60,20 @@ class Conversations:
         if self._rule.group:
             return self._parents.get(key, key)
         path: dict[str, None] = {}
-        at = key
-        while at in self._parents and at not in self._root:
-            if at in path:  # a loop: its smallest id stands for it, whichever row was met first
-                at = min(list(path)[list(path).index(at) :])
+        current = key
+        while current in self._parents and current not in self._root:
+            if current in path:  # a loop: its smallest id is the root, whichever row came first
+                current = min(list(path)[list(path).index(current) :])
                 break
-            path[at] = None
-            at = self._parents[at]
-        root = self._root.get(at, at)
+            path[current] = None
+            current = self._parents[current]
+        root = self._root.get(current, current)
         for step in path:
             self._root[step] = root
         return root
 
     def columns(self, row: Row) -> Row:
-        """Return the columns that a row gains."""
+        """Return the added columns of a row."""
         key = plain(cell(row, self._rule.id))
         root = self._top(key) if key else ""
         opener = self._opener.get(root, "")

@@ -1,7 +1,7 @@
-"""Discord channels as DiscordChatExporter writes them in JSON, one file a channel, thread or direct chat.
+"""Discord channels from DiscordChatExporter's JSON, one file for each channel, thread or direct chat.
 
-Ids are Discord's own, so an export that comes again adds what is new, and edits and reactions of a newer one win. A reply says
-what it answers; a thread of its own is one conversation.
+Ids are Discord's own, so a later export adds new messages, and its edits and reactions win. A reply names its message; a thread
+is one conversation.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 from hubbub.ingest.sources.chat_importer import ChatImporter, documents, unreadable
 from hubbub.ingest.sources.chats import Chat, Message
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import record_of, refusal
+from hubbub.ingest.sources.json_export import record_of, rejection
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
 _WRITTEN = frozenset({"Default", "Reply", "20", "21", "23"})
-"""Types of messages that somebody wrote: also commands and what begins a thread, whose types have numbers alone."""
+"""Types of messages that a person wrote: also commands and thread starters, whose types are numbers."""
 
 
 class _Channel(msgspec.Struct):
@@ -69,48 +69,48 @@ def _is_one(package: Package, name: str) -> bool:
 
 
 def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[Chat | Rejection]:
-    for name, found in documents(package, files, _Export):
-        if isinstance(found, Rejection):
-            yield found
+    for name, export in documents(package, files, _Export):
+        if isinstance(export, Rejection):
+            yield export
             continue
-        yield _chat(found, name)
-        if found.message_count is not None and found.message_count != len(found.messages):
-            yield unreadable(
-                name, f"it says that it has {found.message_count} messages, and {len(found.messages)} are there"
-            )
+        yield _chat(export, name)
+        if export.message_count is not None and export.message_count != len(export.messages):
+            yield unreadable(name, f"it declares {export.message_count} messages, but has {len(export.messages)}")
 
 
-def _chat(found: _Export, name: str) -> Chat:
-    channel = found.channel
+def _chat(export: _Export, name: str) -> Chat:
+    channel = export.channel
     chat = Chat(
         channel.id, "discord", name=channel.name, direct="Thread" in channel.type or channel.type == "DirectTextChat"
     )
-    for number, value in enumerate(found.messages, 1):
+    for number, value in enumerate(export.messages, 1):
         place = f"{name} message {number}"
-        one = record_of(_Message, value, place)
-        chat.messages.append(one if isinstance(one, Rejection) else _message(one, place, channel.id))
+        message = record_of(_Message, value, place)
+        chat.messages.append(message if isinstance(message, Rejection) else _message(message, place, channel.id))
     return chat
 
 
-def _message(one: _Message, origin: str, channel: str) -> Message | Rejection:
-    if one.timestamp.tzinfo is None:
-        return refusal("invalid_time", "timestamp", f"{origin}: 'timestamp' has no offset")
-    written, answered = one.type in _WRITTEN, one.reference
-    here = answered is not None and answered.channel_id in (None, channel) and one.type == "Reply"
+def _message(message: _Message, origin: str, channel: str) -> Message | Rejection:
+    if message.timestamp.tzinfo is None:
+        return rejection("invalid_time", "timestamp", f"{origin}: 'timestamp' has no offset")
+    written, answered = message.type in _WRITTEN, message.reference
+    in_channel = answered is not None and answered.channel_id in (None, channel) and message.type == "Reply"
     return Message(
-        id=one.id,
-        time=one.timestamp,
+        id=message.id,
+        time=message.timestamp,
         origin=origin,
-        author=one.author.id if written else None,
-        name=one.author.nickname or one.author.name,
-        kind="system" if not written else "bot" if one.author.is_bot else "person",
-        answers=(answered.message_id,) if answered is not None and here and answered.message_id else (),
-        changed=one.timestamp_edited if one.timestamp_edited and one.timestamp_edited.tzinfo else one.timestamp,
-        edited=one.timestamp_edited is not None,
-        reactions=sum(max(0, reaction.count) for reaction in one.reactions),
-        files=len(one.attachments),
-        subtype=None if written else one.type,
-        text=one.content,
+        author=message.author.id if written else None,
+        name=message.author.nickname or message.author.name,
+        kind="system" if not written else "bot" if message.author.is_bot else "person",
+        answers=(answered.message_id,) if answered is not None and in_channel and answered.message_id else (),
+        changed=message.timestamp_edited
+        if message.timestamp_edited and message.timestamp_edited.tzinfo
+        else message.timestamp,
+        edited=message.timestamp_edited is not None,
+        reactions=sum(max(0, reaction.count) for reaction in message.reactions),
+        files=len(message.attachments),
+        subtype=None if written else message.type,
+        text=message.content,
     )
 
 

@@ -1,8 +1,8 @@
 """Files of events or of rows: JSONL, JSON, CSV, Parquet, CloudEvents, and archives of mails.
 
-Without a mapping each record must be an event in the contract's words (or a CloudEvent); with one, records are rows
-that the mapping turns into events. Out come `Record`s and `Rejection`s that name file, line and field, in the order of
-the files. Files are read as streams, except JSON that has no lines; `.gz` is unpacked on the way.
+Without a mapping each record must be an event of the contract (or a CloudEvent); with one, the mapping turns rows into events.
+The output is `Record`s, and `Rejection`s that name file, line and field, in the order of the files. Files are read as streams,
+except JSON without lines; `.gz` is unpacked while reading.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SUFFIXES = {
 
 _NUMBERS = {"value": float, "scale": int, "duration_ms": int, "confidence": float, "revision": int}
 _UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, pa.ArrowException)
-_LOOKED_AT = 20
+_SAMPLE = 20
 _decode_any = msgspec.json.Decoder().decode
 
 
@@ -52,29 +52,31 @@ def read(
     where: dict[str, str] | None = None,
     tenant: str | None = None,
 ) -> FileImport:
-    """Open files; `where` (column to value) narrows the rows further, `tenant` is whose events they are.
+    """Open files; `where` (column to value) narrows the rows further, `tenant` owns the events.
 
-    Raises `BadInputError` for unfit files.
+    Raises `BadInputError` for unsuitable files.
     """
     return FileImport(paths, mapping, condition(where or {}, "where"), tenant)
 
 
 class EventsImporter:
-    """Reads files whose records are events already, in the contract's words."""
+    """Reads files whose records are events of the contract."""
 
     def recognises(self, package: Package) -> str:
-        """Return what the file is, where its first records hold an event."""
+        """Return a description of the file, when its first records hold an event."""
         try:
             items = read([package.path]).records() if package.is_file else iter(())
-            found = any(isinstance(item, Record) for item in islice(items, _LOOKED_AT))
+            has_event = any(isinstance(item, Record) for item in islice(items, _SAMPLE))
         except BadInputError:
-            found = False
-        return "a file of events" if found else ""
+            has_event = False
+        return "a file of events" if has_event else ""
 
     def open(self, package: Package, options: Options) -> FileImport:
-        """Begin to read. Raises BadInputError for what is no such file, BadQuestionError for options that are of no use."""
+        """Start to read. Raises BadInputError for other files, BadQuestionError for options without effect."""
         if options.staff or options.keep_text or options.day_first is not None:
-            raise BadQuestionError("--staff, --keep-text, --day-first: events say themselves what they hold")
+            raise BadQuestionError(
+                "--staff, --keep-text, --day-first: these do not apply to files of events: leave them out"
+            )
         return read([package.path])
 
 
@@ -96,23 +98,25 @@ class FileImport:
     not_read: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Look at the files without reading them. Raises `BadInputError`."""
+        """Check the files without reading them. Raises `BadInputError`."""
         for path in self.paths:
             if not path.is_file():
                 raise BadInputError(
-                    f"{path}: {'is a folder: name its files' if path.is_dir() else 'there is no such file'}"
+                    f"{path}: {'is a folder: name its files' if path.is_dir() else 'the file does not exist'}"
                 )
             self.total_bytes += path.stat().st_size
             kind = self._format(path)
             if self.mapping is not None and self.mapping.records is not None and kind != "json":
-                raise BadInputError(f"{path}: 'records' of a mapping is for JSON files, and this is read as {kind}")
+                raise BadInputError(
+                    f"{path}: 'records' of a mapping is for JSON files, but this file is read as {kind}"
+                )
         if self.mapping is not None:
             self.total_bytes *= 1 + (self.mapping.conversation is not None) + self.mapping.changed
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield what the files hold, file by file, record by record; a row may give several events or none.
+        """Yield the content of the files, file by file, record by record; a row may give several events or none.
 
-        With `revision: changed` only the last of what they say of an event is given: what stood before it was said no longer.
+        With `revision: changed` only an event's last occurrence is yielded; the files replaced the earlier ones.
         """
         tally = Tally()
         self.read_bytes = 0
@@ -121,13 +125,13 @@ class FileImport:
             conversations = Conversations(
                 self.mapping.conversation, (row for _, _, row in self._rows() if isinstance(row, dict))
             )
-        again = self._again(conversations)
-        for row, items in self._made(conversations, tally):
-            given = 0
+        repeats = self._occurrences(conversations)
+        for row, items in self._selected(conversations, tally):
+            count = 0
             for item in items:
-                given += 1
-                if isinstance(item, Record) and again[_key(item)] > 0:
-                    again[_key(item)] -= 1
+                count += 1
+                if isinstance(item, Record) and repeats[_key(item)] > 0:
+                    repeats[_key(item)] -= 1
                     tally.left_out["again"] += 1
                     continue
                 if isinstance(item, Record):
@@ -136,14 +140,14 @@ class FileImport:
                     item.index = tally.records
                 yield item
             tally.records += 1
-            if not given and self.mapping is not None and isinstance(row, dict):
+            if not count and self.mapping is not None and isinstance(row, dict):
                 tally.left_out["each" if self.mapping.fits(row) else "when"] += 1
         self.summary = tally.summary()
 
-    def _made(
+    def _selected(
         self, conversations: Conversations | None, tally: Tally
     ) -> Iterator[tuple[Row | bytes | Fault, Iterator[Record | Rejection]]]:
-        """Yield each row that is wanted with what it gives; others are counted as left out."""
+        """Yield each selected row with its records; others are counted as left out."""
         for origin, number, row in self._rows():
             if isinstance(row, dict):
                 if self.mapping is not None:
@@ -155,16 +159,16 @@ class FileImport:
                     continue
             yield row, self._items(row, number, origin)
 
-    def _again(self, conversations: Conversations | None) -> Counter[int]:
-        """Return how often each event that newer rows replace (`revision: changed`) comes again behind its first row."""
+    def _occurrences(self, conversations: Conversations | None) -> Counter[int]:
+        """Return how often each event with `revision: changed` occurs after its first row."""
         if self.mapping is None or not self.mapping.changed:
             return Counter()
-        found: Counter[int] = Counter()
-        for _, items in self._made(conversations, Tally()):
-            found.update(
+        seen: Counter[int] = Counter()
+        for _, items in self._selected(conversations, Tally()):
+            seen.update(
                 _key(item) for item in items if isinstance(item, Record) and item.event.id and item.event.revision
             )
-        return Counter({key: n - 1 for key, n in found.items() if n > 1})
+        return Counter({key: n - 1 for key, n in seen.items() if n > 1})
 
     def _items(self, row: Row | bytes | Fault, number: int, origin: str) -> Iterator[Record | Rejection]:
         if isinstance(row, Fault):
@@ -178,7 +182,7 @@ class FileImport:
         else:
             tenant = self.mapping.tenant_of(row, number)
             if tenant is None and self.mapping.tenant is not None:
-                message = f"{origin}: 'tenant_from' of the mapping names no tenant for it"
+                message = f"{origin}: 'tenant_from' of the mapping gives no tenant for this row"
                 yield Rejection(index=0, code="no_tenant", field=None, message=message)
                 return
             items = self.mapping.events(row, number)
@@ -196,17 +200,15 @@ class FileImport:
         kind = SUFFIXES.get(suffixes[-1].lower()) if suffixes else None
         if kind is None:
             raise BadInputError(
-                f"{path}: the format is not clear from the name: use one of {', '.join(SUFFIXES)}, or a mapping with "
+                f"{path}: the name does not show the format: use one of {', '.join(SUFFIXES)}, or a mapping with "
                 f"'format' ({', '.join(sorted(FORMATS))})"
             )
         if kind == "pipermail" and self.mapping is None:
-            raise BadInputError(
-                f"{path}: mails are no events yet: give a mapping (--map) like examples/email-r-lists.yaml"
-            )
+            raise BadInputError(f"{path}: mails need a mapping (--map) like examples/email-r-lists.yaml")
         return kind
 
     def _rows(self) -> Iterator[tuple[str, int, Row | bytes | Fault]]:
-        """Yield every record with its origin and its 0-based number in its file, keeping count of the bytes."""
+        """Yield every record with its origin and its 0-based number in its file; counts the bytes read."""
         for path in self.paths:
             before, size = self.read_bytes, path.stat().st_size
             kind = self._format(path)
@@ -220,7 +222,7 @@ class FileImport:
                         yield origin, number, row
                         number += 1
                 except _UNREADABLE as error:
-                    fault = Fault(CUT, f"the file breaks off or is damaged: {error}")
+                    fault = Fault(CUT, f"the file is truncated or damaged: {error}")
                     yield path.name, number, fault
             self.read_bytes = before + size
 
@@ -241,24 +243,24 @@ class FileImport:
             return mails.mails(path, stream)
         if mapping is not None and mapping.records is not None:
             return objects.json_records(path, stream, mapping.records)
-        # Events are decoded straight from their bytes; only rows need to be looked into first.
+        # Events are decoded straight from their bytes; only rows must be parsed first.
         parse: objects.Parser = objects.read_row if mapping is not None or self.where.tests else bytes
         return (objects.json_lines if kind == "jsonl" else objects.json_file)(path, stream, parse)
 
     def _check_columns(self, path: Path, header: list[str]) -> None:
-        """Refuse a table that lacks a column of the mapping or has it twice, or one that is no event field where there is none."""
+        """Refuse a table with a missing or doubled column of the mapping, or without a mapping one with an unknown event field."""
         have = set(header)
         needed = have
         if self.mapping is not None:
             needed = self.mapping.columns | self.where.columns
-            made = self.mapping.conversation.made if self.mapping.conversation else set()
-            lacking = sorted(
-                c for c in needed - made
-                if c not in have and not any(one in have or one.partition(".")[0] in have for one in c.split("|"))
+            added = self.mapping.conversation.added if self.mapping.conversation else set()
+            missing = sorted(
+                c for c in needed - added
+                if c not in have and not any(name in have or name.partition(".")[0] in have for name in c.split("|"))
             )  # fmt: skip
-            if lacking:
+            if missing:
                 raise BadInputError(
-                    f"{path}: there is no column {lacking[0]!r}, which the mapping {self.mapping.path.name} reads; "
+                    f"{path}: the column {missing[0]!r}, which the mapping {self.mapping.path.name} reads, is missing; "
                     f"the file has {', '.join(repr(h) for h in header[:40])}{tables.delimiter_hint(header)}"
                 )
         else:
@@ -266,21 +268,21 @@ class FileImport:
             strange = [h for h in header if ALIASES.get(h, h) not in known and not re.search(r"[a-z][A-Z]", h)]
             if strange and "specversion" not in have:
                 raise BadInputError(
-                    f"{path}: column {strange[0]!r} is not an event field; say what it means in a mapping (--map)"
+                    f"{path}: column {strange[0]!r} is not an event field; map it to one in a mapping (--map)"
                     f"{tables.delimiter_hint(header)}"
                 )
         twice = next((h for h in header if h in needed and header.count(h) > 1), None)
         if twice is not None:
-            raise BadInputError(f"{path}: column {twice!r} is there twice: rename or remove one of the two")
+            raise BadInputError(f"{path}: column {twice!r} occurs twice: rename or remove one of the two")
 
 
 def _key(record: Record) -> int:
-    """Return a number for the event that a record tells of: whose it is, source and id."""
+    """Return a number for the event of a record: its tenant, source and id."""
     return hash((record.tenant, record.event.source, record.event.id))
 
 
 def _typed(row: Row) -> Row:
-    """Give text cells of a table the types that an event has: numbers, and JSON for `attributes`."""
+    """Convert a table's text cells to the types of an event: numbers, and JSON for `attributes`."""
     out: Row = {}
     for column, content in row.items():
         name = ALIASES.get(snake(column), snake(column))
@@ -293,6 +295,6 @@ def _typed(row: Row) -> Row:
                 elif name == "attributes" and content.lstrip()[:1] == "{":
                     content = _decode_any(content)
             except (msgspec.DecodeError, ValueError, RecursionError):
-                pass  # what stays a text is refused by name afterwards
+                pass  # a remaining text is refused by name later
         out[column] = content
     return out

@@ -1,4 +1,4 @@
-"""What every importer is, and what one reading of files by it gives. `catalogue.py` lists those that there are."""
+"""The contract of importers, and of an import that they return. `catalogue.py` lists them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hubbub.model.name import Name
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an import is told that its files do not say.
+    """Facts about an import that its files lack.
 
-    `staff`: names or ids of those who answer. `zone`: of files whose times have none. `day_first`: how dates are written
-    that can be read both ways; None: nobody said so.
+    `staff`: names or ids of staff. `zone`: of files whose times have none. `day_first`: the order of ambiguous dates; None: not
+    given.
     """
 
     keep_text: bool = False
@@ -28,35 +28,35 @@ class Options:
 
 
 class Import(Protocol):
-    """One reading. What it tells is complete once `records()` is exhausted."""
+    """An import. Its attributes are complete once `records()` is exhausted."""
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield every event in a fixed order, and a refusal with its place for each record that gives none."""
+        """Yield every event in a fixed order, and a rejection with its place for each record without one."""
         ...
 
     @property
     def summary(self) -> dict[str, object]:
-        """What was read, as `Tally.summary` gives it."""
+        """The counts of the import, see `Tally.summary`."""
         ...
 
     @property
     def names(self) -> Sequence[Name]:
-        """What people and rooms are called."""
+        """The names of people and rooms."""
         ...
 
     @property
     def not_read(self) -> Sequence[str]:
-        """Files that were looked at and hold nothing that is read."""
+        """Files that were checked and hold nothing to read."""
         ...
 
     @property
     def read_bytes(self) -> int:
-        """Bytes that were read until now, of `total_bytes`, for a progress bar."""
+        """Bytes read so far, of `total_bytes`, for a progress bar."""
         ...
 
     @property
     def total_bytes(self) -> int:
-        """Bytes that there are to read."""
+        """Bytes to read."""
         ...
 
 
@@ -64,9 +64,9 @@ class Importer(Protocol):
     """Reads one kind of file."""
 
     def recognises(self, package: Package) -> str:
-        """Return what of this kind is there, in words (`3 chats of Telegram`), or an empty text. Never raises for odd files."""
+        """Return a description of this kind's files (`3 chats of Telegram`), or an empty text. Never raises for odd files."""
         ...
 
     def open(self, package: Package, options: Options) -> Import:
-        """Begin to read. Raises BadInputError for what is not of this kind, and for an option that is lacking or no use."""
+        """Start to read. Raises BadInputError for other content, and for a missing option or one without effect."""
         ...

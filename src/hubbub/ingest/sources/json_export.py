@@ -1,4 +1,4 @@
-"""JSON that messengers export: a whole file read with care, and one record of it at a time."""
+"""JSON exports of messengers: a whole file, and one record of it at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def value_of(body: bytes) -> Any:
-    """Return what a file holds. One bad character costs the text it stands in alone. Raises ValueError for what is no JSON."""
+    """Return a file's JSON value. A bad character damages only its own text. Raises ValueError for invalid JSON."""
     body = body.removeprefix(codecs.BOM_UTF8)
     if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in body[:4]:
         raise ValueError("it is UTF-16 or UTF-32: save it as UTF-8")
@@ -29,20 +29,20 @@ def value_of(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
-        raise ValueError(f"not whole or not valid JSON: {first}") from None
+        raise ValueError(f"truncated or invalid JSON: {first}") from None
 
 
-def refusal(code: str, field: str | None, message: str) -> Rejection:
-    """Return the refusal of a record, which holds nothing of it."""
+def rejection(code: str, field: str | None, message: str) -> Rejection:
+    """Return the rejection of a record, without any of its content."""
     return Rejection(index=0, code=code, field=field, message=message)
 
 
 def record_of(kind: type[T], value: Any, origin: str) -> T | Rejection:
-    """Return a record in its shape, or the refusal that names its place and field."""
+    """Return a record in its shape, or the rejection that names its place and field."""
     try:
         return msgspec.convert(value, kind, strict=False)
     except (msgspec.ValidationError, OverflowError, ValueError, RecursionError) as error:
         place, missing = _FIELD.search(str(error)), _MISSING.search(str(error))
         name = ".".join(match[1] for match in (place, missing) if match and match[1]) or None
         code = "missing_field" if missing else "invalid_field" if name else "invalid_event"
-        return refusal(code, name, f"{origin}: {error}")
+        return rejection(code, name, f"{origin}: {error}")

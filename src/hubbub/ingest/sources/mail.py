@@ -1,7 +1,7 @@
 """Mail of any program: mbox files, Maildir folders, `.eml` files, archives of lists; alone, in folders or in a ZIP.
 
-The address is the person, and the name beside it a label. Threads go by In-Reply-To and References. What a program answered says so
-in its header (Auto-Submitted), and is no person's. Bodies are read for their text alone, and only where it is asked for.
+The address is the person, and its display name a label. Threads follow In-Reply-To and References. A program's answer says so in
+its header (Auto-Submitted), and counts for no person. Bodies are read only for their text, when it is requested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from hubbub.ingest.sources.chat_importer import ChatImporter, unreadable
 from hubbub.ingest.sources.chats import Chat, Message
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import refusal
+from hubbub.ingest.sources.json_export import rejection
 from hubbub.ingest.sources.mails import ID, START, sender
 from hubbub.ingest.sources.package import UNREADABLE, Package
 from hubbub.ingest.sources.rows import lines
@@ -25,7 +25,7 @@ from hubbub.ingest.sources.values import pseudonym
 from hubbub.model.event import Rejection
 
 MAX_MAIL = 512 * 2**10
-"""Bytes of a mail that are looked at: its headers, and as much of its text as is kept. Attachments stand behind."""
+"""Bytes of a mail that are read: its headers, and the stored part of its text. Attachments come later."""
 _FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]")
 _NEEDED = (re.compile(rb"^From:[ \t]", re.I | re.M), re.compile(rb"^(?:Date|Received):[ \t]", re.I | re.M))
 _FILES = r"(?:\.(?:mbox|mbx|eml|txt)(?:\.gz)?|(?:^|/)(?:cur|new)/[^/]+|(?:^|/)[^./]+)\Z"
@@ -36,11 +36,11 @@ def _is_one(package: Package, name: str) -> bool:
     first = head.partition(b"\n")[0]
     if START.match(first.decode("utf-8", "replace") + "\n"):
         return True
-    return _FIELD.match(head) is not None and all(one.search(head) for one in _NEEDED)
+    return _FIELD.match(head) is not None and all(pattern.search(head) for pattern in _NEEDED)
 
 
 def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[Chat | Rejection]:
-    """Yield all mails as one chat, by time: a thread may go through several files."""
+    """Yield all mails as one chat, by time: a thread may span several files."""
     chat = Chat("", "email")
     for name in files:
         try:
@@ -56,29 +56,29 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
 
 
 def _mails(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the mails of a file, each with the line that it begins on; a file that is no mbox is one mail."""
+    """Yield the mails of a file, each with its first line's number; a file that is not an mbox is one mail."""
     start, size = 1, 0
-    held: list[bytes] = []
+    collected: list[bytes] = []
     for number, line in enumerate(lines(stream), 1):
         if line is not None and line[:5] == b"From " and START.match(line.decode("utf-8", "replace")):
-            if held:
-                yield start, b"".join(held)
-            start, size, held = number, 0, []
+            if collected:
+                yield start, b"".join(collected)
+            start, size, collected = number, 0, []
         elif line is not None and size < MAX_MAIL:
             size += len(line)
-            held.append(line)
-    if held:
-        yield start, b"".join(held)
+            collected.append(line)
+    if collected:
+        yield start, b"".join(collected)
 
 
 def _message(raw: bytes, origin: str, keep_text: bool) -> Message | Rejection:
     mail = email.message_from_bytes(raw)
     name, address = sender(_header(mail, "From"))
     if not address:
-        return refusal("missing_field", "From", f"{origin}: the mail has no sender")
+        return rejection("missing_field", "From", f"{origin}: the mail has no sender")
     moment = _moment(_header(mail, "Date"))
     if moment is None:
-        return refusal("invalid_time", "Date", f"{origin}: {_header(mail, 'Date')[:60]!r} is no date")
+        return rejection("invalid_time", "Date", f"{origin}: {_header(mail, 'Date')[:60]!r} is not a date")
     ids = ID.findall(_header(mail, "Message-ID"))
     before = [*reversed(ID.findall(_header(mail, "In-Reply-To"))), *reversed(ID.findall(_header(mail, "References")))]
     kind = _kind(mail, address)
@@ -95,7 +95,7 @@ def _message(raw: bytes, origin: str, keep_text: bool) -> Message | Rejection:
 
 
 def _kind(mail: Mail, address: str) -> str:
-    """Return who is behind a mail, by what programs write into headers (RFC 3834) and who reports what could not be delivered."""
+    """Return the kind of a mail's sender, by the headers of programs (RFC 3834) and of delivery reports."""
     automatic = _header(mail, "Auto-Submitted").partition(";")[0].strip().lower()
     if address.partition("@")[0] in ("mailer-daemon", "postmaster") or mail.get_content_type() == "multipart/report":
         return "system"
@@ -103,7 +103,7 @@ def _kind(mail: Mail, address: str) -> str:
 
 
 def _header(mail: Mail, name: str) -> str:
-    """Return a header on one line, its bytes that are no ASCII as UTF-8."""
+    """Return a header on one line, bytes beyond ASCII read as UTF-8."""
     text = next((value for header, value in mail.raw_items() if header.lower() == name.lower()), "")
     return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
 

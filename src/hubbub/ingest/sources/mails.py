@@ -16,12 +16,12 @@ from hubbub.ingest.sources.values import pseudonym
 
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 START = re.compile(rf"From .+ {_DAY} [A-Z][a-z]{{2}} +\d+ \d\d:\d\d:\d\d (?:[+-]\d{{4}} |[A-Z]{{3,5}} )?\d{{4}}\s*\Z")
-"""The line before a mail; some programs write a zone in it."""
+"""The line before a mail; some programs add a zone."""
 ID = re.compile(r"<[^<>\s]+>")
 
 
 def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
-    """Yield the headers of each mail of an archive; subjects and bodies are left where they are."""
+    """Yield the headers of each mail of an archive; subjects and bodies are not read."""
     headers: dict[str, str] = {}
     name, start, inside, number = "", 0, False, 0
     for number, raw in enumerate(lines(stream), 1):
@@ -43,7 +43,7 @@ def mails(path: Path, stream: BinaryIO) -> Iterator[tuple[str, Row | Fault]]:
     elif number:
         yield (
             path.name,
-            Fault("unreadable_file", "no mail is in it: there is no line like 'From ada Tue Apr  1 11:48:02 1997'"),
+            Fault("unreadable_file", "it holds no mail: no line is like 'From ada Tue Apr  1 11:48:02 1997'"),
         )
 
 
@@ -67,17 +67,17 @@ def _mail(path: Path, headers: dict[str, str]) -> Row:
 
 
 def sender(text: str) -> tuple[str, str]:
-    """Return name and address of a From header. The address is the person, whatever name stands beside it.
+    """Return name and address of a From header. The address is the person, whatever the name.
 
-    Archives of lists write `ada at example.org (Ada L)`, and hide some addresses further: these stay as they are written.
+    Archives of lists write `ada at example.org (Ada L)`, and obscure some addresses further: these stay unchanged.
     """
-    address, _, rest = text.partition(" (")
-    name = rest.rstrip(")").strip()
+    address, _, tail = text.partition(" (")
+    name = tail.rstrip(")").strip()
     if "@" in text and not re.search(r"@\S*\s|\s@", address.strip()):
         name, address = parseaddr(text)
     elif "<" in text:
-        name, _, rest = text.rpartition("<")
-        address = rest.partition(">")[0]
+        name, _, tail = text.rpartition("<")
+        address = tail.partition(">")[0]
     return _decoded(name.strip().strip('"')), re.sub(r"^(\S+) at (\S+)$", r"\1@\2", address.strip()).lower()
 
 

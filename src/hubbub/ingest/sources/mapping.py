@@ -1,4 +1,4 @@
-"""The mapping file: how rows of somebody else's table become events. It is data only; nothing in it is run as code.
+"""The mapping file: how rows of another system's table become events. It is data; nothing in it is run as code.
 
     source: twitter                      # part of every event's identity
     conversation: {id: tweet_id, parent: in_response_to_tweet_id, author: author_id}
@@ -12,17 +12,17 @@
         contact_id: author_id            # a bare name is a column
         attributes: {lang: {column: lang, values: {en: english}, default: other}}
 
-A column may look into what it holds, `author.id`, `contacts.0.id`, and name another for where it is empty, `solved_at|updated_at`.
+A column may be a path into its value, `author.id`, `contacts.0.id`, and name a fallback when empty, `solved_at|updated_at`.
 A rule is a column name or a mapping with one of `const`, `template`, `column` or `row: true` (the row's number in
 its file, from 0; `file` and `row` are columns too). With `column` go `values` and `default` (a table), `before:
 "_"` (the text up to a separator), `number: true` and `times` (a factor), `slug: true`, `hash: true` (a stable
 pseudonym), and for `time` `format` (a strptime format, rfc3339, rfc2822, epoch_s, epoch_ms) and `zone` (for texts
-that have none). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
+without one). A `const` time may have `step_seconds`, for data sets without times: row n is n steps later. `each:
 intents` repeats a template for every element of a list, `each: [likes, shares]` for every filled column named, with
-`key` and `item` as columns, also for `when`. `conversation` adds columns that other rows decide, see `conversations.py`.
-`revision` says which of two reports of one event counts: a number or a time (`{column: updated_at}`), the higher one,
-or `revision: changed`, the one that was imported last, where they differ. `format`, `encoding` and `delimiter` say how
-to read the file; `records: conversations.messages` where its rows lie in JSON, each with what surrounds it as `parent`.
+`key` and `item` as columns, also for `when`. `conversation` adds columns that depend on other rows, see `conversations.py`.
+`revision` says which of two reports of an event counts: the higher number or time (`{column: updated_at}`),
+or with `revision: changed` the one that was imported last, where they differ. `format`, `encoding` and `delimiter` say how
+to read the file; `records: conversations.messages` where its rows are in JSON, each with its enclosing object as `parent`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = ["FORMATS", "SHIPPED", "ConversationRule", "Mapping", "Template", "con
 FORMATS = frozenset({"csv", "jsonl", "json", "parquet", "pipermail"})
 
 SHIPPED: dict[str, Path] = {path.stem: path for path in sorted((Path(__file__).parent / "mappings").glob("*.yaml"))}
-"""Mappings that come along, by name."""
+"""Mappings in the package, by name."""
 _TOP = {"source", "where", "tenant_from", "conversation", "events", "format", "encoding", "delimiter", "records"}
 _RULE = {
     "const", "template", "column", "row", "values", "default", "number", "times", "slug", "hash", "format", "zone",
@@ -57,11 +57,11 @@ _TIMES = {"rfc3339", "rfc2822", "epoch_s", "epoch_ms"}
 
 
 def named(word: Path) -> Mapping:
-    """Return the mapping of a file, or one of SHIPPED by its name. Raises `BadInputError`."""
+    """Return the mapping of a file, or one of SHIPPED by name. Raises `BadInputError`."""
     if str(word) in SHIPPED and not word.exists():
         return load(SHIPPED[str(word)])
     if not word.exists() and not word.suffix:
-        raise BadInputError(f"{word}: there is no such file, and the mappings by name are {', '.join(SHIPPED)}")
+        raise BadInputError(f"{word}: the file does not exist, and the mappings by name are {', '.join(SHIPPED)}")
     return load(word)
 
 
@@ -80,7 +80,7 @@ def load(path: Path) -> Mapping:
 
 
 class _KeyError(ValueError):
-    """What is wrong with a key of the mapping; `load` adds the file."""
+    """A fault of a key of the mapping; `load` adds the file."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")
@@ -98,16 +98,16 @@ def _mapping(path: Path, content: Any) -> Mapping:
     try:
         "".encode(encoding)
     except LookupError:
-        raise _KeyError("encoding", f"{encoding!r} is not known; use one like utf-8, latin-1 or cp1252") from None
+        raise _KeyError("encoding", f"{encoding!r} is unknown; use one like utf-8, latin-1 or cp1252") from None
     delimiter = top.get("delimiter")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
         raise _KeyError("delimiter", 'give one character, like ";" or "\\t"')
-    made = tuple(_template(t, f"events[{i}]") for i, t in enumerate(templates))
-    if any(t.changed for t in made) and any("revision" in t.fields for t in made):
+    events = tuple(_template(t, f"events[{i}]") for i, t in enumerate(templates))
+    if any(t.changed for t in events) and any("revision" in t.fields for t in events):
         raise _KeyError("events", "'revision: changed' and other revisions exclude each other in one mapping")
     return Mapping(
         path=path,
-        templates=made,
+        templates=events,
         where=condition(top.get("where", {}), "where"),
         source=_text(top["source"], "source") if "source" in top else None,
         tenant=_rule(top["tenant_from"], "tenant_from") if "tenant_from" in top else None,
@@ -141,25 +141,25 @@ def condition(content: Any, key: str) -> Condition:
         raise _KeyError(key, "must be a mapping from column to value")
     tests: list[tuple[str, frozenset[str] | None, bool]] = []
     pairs: list[tuple[str, str, bool]] = []
-    for column, wanted in content.items():
+    for column, expected in content.items():
         positive = True
-        if isinstance(wanted, dict):
-            wanted = _keys(wanted, f"{key}.{column}", {"not", "empty", "same", "differs"})
-            if len(wanted) != 1 or ("empty" in wanted and not isinstance(wanted["empty"], bool)):
+        if isinstance(expected, dict):
+            expected = _keys(expected, f"{key}.{column}", {"not", "empty", "same", "differs"})
+            if len(expected) != 1 or ("empty" in expected and not isinstance(expected["empty"], bool)):
                 raise _KeyError(
                     f"{key}.{column}",
                     "give one of 'not: value', 'empty: true', 'empty: false', 'same: column', 'differs: column'",
                 )
-            if "same" in wanted or "differs" in wanted:
-                ((how, other),) = wanted.items()
-                pairs.append((str(column), _text(other, f"{key}.{column}.{how}"), how == "same"))
+            if "same" in expected or "differs" in expected:
+                ((comparison, column_name),) = expected.items()
+                pairs.append((str(column), _text(column_name, f"{key}.{column}.{comparison}"), comparison == "same"))
                 continue
-            if "empty" in wanted:
-                tests.append((str(column), None, wanted["empty"]))
+            if "empty" in expected:
+                tests.append((str(column), None, expected["empty"]))
                 continue
-            wanted, positive = wanted["not"], False
-        values = wanted if isinstance(wanted, list) else [wanted]
-        # YAML reads an unquoted True as a truth value, while the file says "True", "true" or TRUE.
+            expected, positive = expected["not"], False
+        values = expected if isinstance(expected, list) else [expected]
+        # YAML reads an unquoted True as a boolean, while the file has "True", "true" or TRUE.
         spellings = {
             s
             for v in values
@@ -183,8 +183,8 @@ def _template(content: Any, key: str) -> Template:
     for name in ("type", "time"):
         if name not in fields:
             raise _KeyError(key, f"{name!r} is missing: every event needs it")
-    kind = fields["type"]
-    for value in [kind.const, *(kind.values or {}).values()]:
+    type_rule = fields["type"]
+    for value in [type_rule.const, *(type_rule.values or {}).values()]:
         if value is not None and not is_known_type(str(value)):
             raise _KeyError(f"{key}.type", f"{value!r} is not an event type; use one of the contract or custom.<name>")
     attributes = content.get("attributes", {})
@@ -209,49 +209,49 @@ def _template(content: Any, key: str) -> Template:
 def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
     if isinstance(content, str):
         return Rule(column=content)
-    known = _keys(content, key, _RULE)
-    if sum(name in known for name in ("const", "template", "column", "row")) != 1:
+    keys = _keys(content, key, _RULE)
+    if sum(name in keys for name in ("const", "template", "column", "row")) != 1:
         raise _KeyError(key, "give a column name, or exactly one of 'const', 'template', 'column', 'row'")
     for name in ("template", "column", "format", "before"):
-        if name in known:
-            _text(known[name], f"{key}.{name}")
-    if not isinstance(known.get("values", {}), dict):
+        if name in keys:
+            _text(keys[name], f"{key}.{name}")
+    if not isinstance(keys.get("values", {}), dict):
         raise _KeyError(f"{key}.values", "must be a table from the file's value to yours")
     for name in ("times", "step_seconds"):
-        if not isinstance(known.get(name, 1), int | float) or isinstance(known.get(name), bool):
+        if not isinstance(keys.get(name, 1), int | float) or isinstance(keys.get(name), bool):
             raise _KeyError(f"{key}.{name}", "must be a number")
-    form = known.get("format", "rfc3339")
-    if not is_time and known.keys() & {"format", "zone", "step_seconds"}:
+    form = keys.get("format", "rfc3339")
+    if not is_time and keys.keys() & {"format", "zone", "step_seconds"}:
         raise _KeyError(key, "'format', 'zone' and 'step_seconds' are for 'time' and 'revision' only")
     if form not in _TIMES and "%" not in form:
         raise _KeyError(
             f"{key}.format", f"{form!r} is neither a strptime format nor one of {', '.join(sorted(_TIMES))}"
         )
     zone = None
-    if "zone" in known:
+    if "zone" in keys:
         try:
-            zone = ZoneInfo(check_zone(_text(known["zone"], f"{key}.zone")))
+            zone = ZoneInfo(check_zone(_text(keys["zone"], f"{key}.zone")))
         except BadInputError as error:
             raise _KeyError(f"{key}.zone", error.message) from None
-    values = known.get("values")
+    values = keys.get("values")
     rule = Rule(
-        const=known.get("const"),
-        template=known.get("template"),
-        column=known.get("column"),
-        row=bool(known.get("row")),
+        const=keys.get("const"),
+        template=keys.get("template"),
+        column=keys.get("column"),
+        row=bool(keys.get("row")),
         values=None if values is None else {plain(k): v for k, v in values.items()},
-        default=known.get("default"),
-        has_default="default" in known,
-        number=bool(known.get("number")) or "times" in known,
-        times=known.get("times", 1),
-        slug=bool(known.get("slug")),
-        hash=bool(known.get("hash")),
+        default=keys.get("default"),
+        has_default="default" in keys,
+        number=bool(keys.get("number")) or "times" in keys,
+        times=keys.get("times", 1),
+        slug=bool(keys.get("slug")),
+        hash=bool(keys.get("hash")),
         format=form,
-        before=known.get("before"),
+        before=keys.get("before"),
         zone=zone,
-        step=timedelta(seconds=known["step_seconds"]) if "step_seconds" in known else None,
+        step=timedelta(seconds=keys["step_seconds"]) if "step_seconds" in keys else None,
     )
-    if key.endswith(".time") and "const" in known:
+    if key.endswith(".time") and "const" in keys:
         try:
             time_of(rule, {}, 0)
         except FieldError as error:
@@ -260,22 +260,22 @@ def _rule(content: Any, key: str, *, is_time: bool = False) -> Rule:
 
 
 def _conversation(content: Any) -> ConversationRule:
-    known = _keys(content, "conversation", _CONVERSATION)
-    parents = known.get("parent", [])
+    keys = _keys(content, "conversation", _CONVERSATION)
+    parents = keys.get("parent", [])
     parents = [parents] if isinstance(parents, str) else parents
-    if "id" not in known or bool(parents) == ("group" in known):
+    if "id" not in keys or bool(parents) == ("group" in keys):
         raise _KeyError("conversation", "give 'id' and either 'parent' (one column or several) or 'group'")
     if not isinstance(parents, list) or not all(isinstance(p, str) for p in parents):
         raise _KeyError("conversation.parent", "must be a column or a list of columns")
     texts = {
-        name: _text(known[name], f"conversation.{name}") for name in ("id", "author", "group", "order") if name in known
+        name: _text(keys[name], f"conversation.{name}") for name in ("id", "author", "group", "order") if name in keys
     }
     carry = {}
-    carried = known.get("carry", {})
+    carried = keys.get("carry", {})
     if not isinstance(carried, dict):
         raise _KeyError("conversation.carry", "must be a mapping from a new column's name to {column, when}")
-    for name, what in carried.items():
-        rule = _keys(what, f"conversation.carry.{name}", {"column", "when"})
+    for name, source in carried.items():
+        rule = _keys(source, f"conversation.carry.{name}", {"column", "when"})
         column = _text(rule.get("column"), f"conversation.carry.{name}.column")
         carry[str(name)] = (column, condition(rule.get("when", {}), f"conversation.carry.{name}.when"))
     return ConversationRule(

@@ -1,6 +1,6 @@
-"""Mattermost's bulk export: lines of JSON, alone or in the ZIP with its files, with posts, replies and reactions of each channel.
+"""Mattermost's bulk export: JSON lines, alone or in the ZIP with its files, with posts, replies and reactions of each channel.
 
-There are no ids of posts: one is known by channel, time, author and place. People are known by their user names.
+Posts have no ids: a post is identified by channel, time, author and place; people by their user names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from hubbub.ingest.sources.chat_importer import ChatImporter, unreadable
 from hubbub.ingest.sources.chats import Chat, Message, Numbering
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import record_of, refusal, value_of
+from hubbub.ingest.sources.json_export import record_of, rejection, value_of
 from hubbub.ingest.sources.package import UNREADABLE, Package
 from hubbub.ingest.sources.rows import CUT, lines
 from hubbub.model.event import Rejection
@@ -61,7 +61,7 @@ class _Channel(msgspec.Struct):
 
 @dataclass
 class _Server:
-    """What was read of an export until now."""
+    """The content of an export read so far."""
 
     chats: dict[str, Chat] = field(default_factory=dict)
     numbering: dict[str, Numbering] = field(default_factory=dict)
@@ -91,29 +91,29 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
 
 
 def _line(server: _Server, raw: bytes | None, origin: str) -> Iterator[Rejection]:
-    """Take what a line tells; yield what cannot be used."""
+    """Read a line; yield the rejections of unusable records."""
     if raw is None:
-        yield refusal("too_long", None, f"{origin}: the line is too long")
+        yield rejection("too_long", None, f"{origin}: the line is too long")
         return
     if not raw.strip():
         return
     try:
         line = record_of(_Line, value_of(raw), origin)
     except ValueError as error:
-        yield refusal("invalid_json" if raw.endswith(b"\n") else CUT, None, f"{origin}: {error}")
+        yield rejection("invalid_json" if raw.endswith(b"\n") else CUT, None, f"{origin}: {error}")
         return
     if isinstance(line, Rejection):
         yield line
     elif line.type in ("post", "direct_post"):
         post = record_of(_Post, line.post if line.type == "post" else line.direct_post, origin)
-        found = [post] if isinstance(post, Rejection) else _posted(server, post, origin)
-        yield from found
+        rejections = [post] if isinstance(post, Rejection) else _add_post(server, post, origin)
+        yield from rejections
     else:
-        _known(server, line)
+        _read_label(server, line)
 
 
-def _known(server: _Server, line: _Line) -> None:
-    """Take what is said of people and channels; what cannot be used names nobody."""
+def _read_label(server: _Server, line: _Line) -> None:
+    """Read the names of people and channels; unusable ones are skipped."""
     if line.type == "user" and isinstance(user := record_of(_User, line.user, ""), _User):
         full = " ".join(part for part in (user.first_name, user.last_name) if part)
         server.people[user.username] = full or user.nickname or user.username
@@ -123,8 +123,8 @@ def _known(server: _Server, line: _Line) -> None:
         server.titles[f"{channel.team}/{channel.name}"] = channel.display_name or channel.name
 
 
-def _posted(server: _Server, post: _Post, origin: str) -> list[Rejection]:
-    """Put a post with its replies into its chat; return what of it cannot be used."""
+def _add_post(server: _Server, post: _Post, origin: str) -> list[Rejection]:
+    """Add a post with its replies to its chat; return the rejections of unusable ones."""
     direct = bool(post.channel_members)
     id_ = "__".join(sorted(post.channel_members)) if direct else f"{post.team}/{post.channel}"
     chat = server.chats.setdefault(
@@ -139,11 +139,11 @@ def _posted(server: _Server, post: _Post, origin: str) -> list[Rejection]:
     for number, value in enumerate(post.replies, 1):
         place = f"{origin} reply {number}"
         reply = record_of(_Post, value, place)
-        made = reply if isinstance(reply, Rejection) else _message(server, reply, place, (root.id,), numbering)
-        if isinstance(made, Rejection):
-            refused.append(made)
+        message = reply if isinstance(reply, Rejection) else _message(server, reply, place, (root.id,), numbering)
+        if isinstance(message, Rejection):
+            refused.append(message)
         else:
-            chat.messages.append(made)
+            chat.messages.append(message)
     return refused
 
 
@@ -152,7 +152,7 @@ def _message(
 ) -> Message | Rejection:
     moment, edited = _at(post.create_at), _at(post.edit_at) if post.edit_at else None
     if moment is None:
-        return refusal("invalid_time", "create_at", f"{origin}: 'create_at' is no time in milliseconds since 1970")
+        return rejection("invalid_time", "create_at", f"{origin}: 'create_at' is not a time in milliseconds since 1970")
     system = (post.type or "").startswith("system_")
     by_program = isinstance(post.props, dict) and "true" in (post.props.get("from_bot"), post.props.get("from_webhook"))
     return Message(

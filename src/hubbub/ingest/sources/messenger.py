@@ -1,8 +1,8 @@
-"""Chats of Facebook Messenger and of Instagram, as "Download your information" writes them in JSON.
+"""Chats of Facebook Messenger and of Instagram, from "Download your information" in JSON.
 
-A chat lies in a folder of its own with `message_1.json`, `message_2.json` …, newest first; end-to-end encrypted ones are a file
-each, in a shape of their own. There are no ids: people are known by their names, a message by time, name and place. Meta writes
-UTF-8 as if it were Latin-1; texts are read as they were meant.
+A chat is a folder with `message_1.json`, `message_2.json` …, newest first; end-to-end encrypted chats are a file each, in another
+shape. There are no ids: people are identified by their names, a message by time, name and place. Meta writes UTF-8 as if it were
+Latin-1; texts are corrected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from hubbub.ingest.sources.chat_importer import ChatImporter, documents
 from hubbub.ingest.sources.chats import Chat, Message, Numbering
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import record_of, refusal
+from hubbub.ingest.sources.json_export import record_of, rejection
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
@@ -27,7 +27,7 @@ _FILES = ("photos", "videos", "audio_files", "files", "gifs", "sticker", "media"
 
 
 class _Download(msgspec.Struct):
-    """What a file holds; the names of the encrypted ones beside those of the others."""
+    """A file's content, with the field names of encrypted and of other chats."""
 
     messages: list[Any]
     participants: list[Any] = []
@@ -72,20 +72,24 @@ def _is_messenger(package: Package, name: str) -> bool:
 
 
 def _reader(channel: str) -> Callable[[Package, Sequence[str], Options], Iterator[Chat | Rejection]]:
-    """Return what reads the downloads of a channel: the files of a chat together, oldest message first."""
+    """Return the reader of a channel's downloads: the files of a chat together, oldest message first."""
 
     def read(package: Package, files: Sequence[str], options: Options) -> Iterator[Chat | Rejection]:
         chats: dict[str, Chat] = {}
-        for name, found in documents(package, files, _Download):
-            if isinstance(found, Rejection):
-                yield found
+        for name, download in documents(package, files, _Download):
+            if isinstance(download, Rejection):
+                yield download
                 continue
-            id_ = (found.thread_path or found.thread_name or name.rpartition("/")[0] or package.name).rpartition("/")[2]
-            title = meant(found.title) if found.title else found.thread_name
-            chat = chats.setdefault(id_, Chat(id_, channel, name=title, direct=len(found.participants) == 2))
-            for number, value in enumerate(found.messages, 1):
-                one = record_of(_Message, value, f"{name} message {number}")
-                chat.messages.append(one if isinstance(one, Rejection) else _message(one, f"{name} message {number}"))
+            id_ = (download.thread_path or download.thread_name or name.rpartition("/")[0] or package.name).rpartition(
+                "/"
+            )[2]
+            title = latin1_as_utf8(download.title) if download.title else download.thread_name
+            chat = chats.setdefault(id_, Chat(id_, channel, name=title, direct=len(download.participants) == 2))
+            for number, value in enumerate(download.messages, 1):
+                message = record_of(_Message, value, f"{name} message {number}")
+                chat.messages.append(
+                    message if isinstance(message, Rejection) else _message(message, f"{name} message {number}")
+                )
         for chat in chats.values():
             yield _in_order(chat)
 
@@ -93,7 +97,7 @@ def _reader(channel: str) -> Callable[[Package, Sequence[str], Options], Iterato
 
 
 def _in_order(chat: Chat) -> Chat:
-    """Return a chat with its messages by time, each with its id; what could not be read stands behind."""
+    """Return a chat with its messages by time, each with its id; rejections come last."""
     numbering = Numbering()
     good = sorted((m for m in reversed(chat.messages) if isinstance(m, Message)), key=lambda m: m.time)
     refused = [m for m in chat.messages if isinstance(m, Rejection)]
@@ -101,19 +105,21 @@ def _in_order(chat: Chat) -> Chat:
     return chat
 
 
-def _message(one: _Message, origin: str) -> Message | Rejection:
-    """Return a message whose id is still open, as it needs its place among the others."""
-    encrypted = one.timestamp is not None
-    millis = one.timestamp if encrypted else one.timestamp_ms
+def _message(message: _Message, origin: str) -> Message | Rejection:
+    """Return a message without an id, which depends on its place among the others."""
+    encrypted = message.timestamp is not None
+    millis = message.timestamp if encrypted else message.timestamp_ms
     try:
         moment = datetime.fromtimestamp((millis or 0) / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         millis = None
     if millis is None:
-        return refusal("invalid_time", "timestamp_ms", f"{origin}: there is no time in milliseconds since 1970")
-    author = one.sender if encrypted else one.sender_name and meant(one.sender_name)
-    notice = not author or one.type in _NOTICES or one.call_duration is not None
-    text = one.text if encrypted else one.content and meant(one.content)
+        return rejection(
+            "invalid_time", "timestamp_ms", f"{origin}: the message has no time in milliseconds since 1970"
+        )
+    author = message.sender if encrypted else message.sender_name and latin1_as_utf8(message.sender_name)
+    notice = not author or message.type in _NOTICES or message.call_duration is not None
+    text = message.text if encrypted else message.content and latin1_as_utf8(message.content)
     return Message(
         id="",
         time=moment,
@@ -121,9 +127,9 @@ def _message(one: _Message, origin: str) -> Message | Rejection:
         author=None if notice else author,
         kind="system" if notice else "person",
         changed=moment,
-        reactions=len(one.reactions),
-        files=sum(_count(getattr(one, part)) for part in _FILES),
-        subtype=one.type if notice else "unsent" if one.is_unsent or one.unsent else None,
+        reactions=len(message.reactions),
+        files=sum(_count(getattr(message, part)) for part in _FILES),
+        subtype=message.type if notice else "unsent" if message.is_unsent or message.unsent else None,
         text=text or None,
     )
 
@@ -132,8 +138,8 @@ def _count(files: object) -> int:
     return len(files) if isinstance(files, list) else int(bool(files))
 
 
-def meant(text: str) -> str:
-    """Return a text whose UTF-8 was written as if it were Latin-1."""
+def latin1_as_utf8(text: str) -> str:
+    """Return the text of UTF-8 that was written as if it were Latin-1."""
     with suppress(UnicodeError):
         return text.encode("latin-1").decode("utf-8")
     return text

@@ -1,4 +1,4 @@
-"""JSON: lines of objects, arrays of them, one object, or the lists that lie under a path in it."""
+"""JSON: lines of objects, arrays of them, one object, or the lists under a path in it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from hubbub.ingest.sources.rows import CUT, MAX_CELL, Fault, Numbered, Row, brok
 from hubbub.model.event import MAX_RAW, Item, Rejection, UnreadableBodyError, array_of, read_events
 
 MAX_FILE = 512 * 2**20
-"""Bytes of a file that has no lines, unpacked: it has to be held whole."""
+"""Largest file without lines, unpacked, in bytes: it must fit into memory."""
 
 Parser = Callable[[bytes], Row | bytes | Fault]
 _decode_any = msgspec.json.Decoder().decode
 
 
 def json_lines(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]:
-    """Yield what each line holds."""
+    """Yield the record of each line."""
     for number, line in enumerate(lines(stream), 1):
         origin = f"{path.name} line {number}"
         if line is None:
             yield origin, Fault("too_long", too_long("the line", MAX_CELL))
-        elif number == 1 and (other := _other_encoding(line)):
-            yield origin, other
+        elif number == 1 and (fault := _other_encoding(line)):
+            yield origin, fault
             return
         elif (line := line.removeprefix(codecs.BOM_UTF8)).strip():
             if not line.endswith(b"\n") and _is_cut(line):
@@ -42,7 +42,7 @@ def json_lines(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a line is no JSON at all, whatever its characters."""
+    """Say whether a line is invalid JSON, whatever its characters."""
     try:
         json.loads(line.decode("utf-8", "surrogateescape"))
     except ValueError:
@@ -53,15 +53,15 @@ def _is_cut(line: bytes) -> bool:
 
 
 def json_file(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]:
-    """Yield the records of an array of objects, of one object, or, as many tools name them so, of lines of objects."""
-    body = _whole(stream)
+    """Yield the records of an array of objects, of one object, or of lines of objects, since many tools name them `.json`."""
+    body = _read_whole(stream)
     if isinstance(body, Fault):
         yield path.name, body
     elif body.lstrip()[:1] == b"[":
         try:
             records = array_of(body)
         except ValueError as error:
-            yield path.name, Fault(CUT, f"not whole or not valid JSON: {error}")
+            yield path.name, Fault(CUT, f"truncated or invalid JSON: {error}")
             return
         for number, record in enumerate(records, 1):
             yield f"{path.name} record {number}", parse(record)
@@ -72,11 +72,11 @@ def json_file(path: Path, stream: BinaryIO, parse: Parser) -> Iterator[Numbered]
 
 
 def json_records(path: Path, stream: BinaryIO, where: str) -> Iterator[Numbered]:
-    """Yield the rows under a path like `conversations.messages`: lists on the way are gone through one by one.
+    """Yield the rows under a path like `conversations.messages`: lists on the path are read element by element.
 
-    Each row has what it lies in as its column `parent`. A path that leads nowhere is a fault, an empty list is none.
+    Each row has its enclosing object as the column `parent`. A path without a value is a fault, an empty list is not.
     """
-    body = _whole(stream)
+    body = _read_whole(stream)
     if isinstance(body, Fault):
         yield path.name, body
         return
@@ -90,8 +90,8 @@ def json_records(path: Path, stream: BinaryIO, where: str) -> Iterator[Numbered]
 
 def _under(content: Any, path: list[str], parent: Row) -> Iterator[Row | Fault]:
     if isinstance(content, list):
-        for one in content:
-            yield from _under(one, path, parent)
+        for element in content:
+            yield from _under(element, path, parent)
     elif not isinstance(content, dict):
         yield Fault("invalid_event", "an object is needed")
     elif not path:
@@ -102,11 +102,11 @@ def _under(content: Any, path: list[str], parent: Row) -> Iterator[Row | Fault]:
     else:
         yield Fault(
             "no_records",
-            f"there is no {path[0]!r}, which 'records' of the mapping names; there are {', '.join(map(repr, list(content)[:20]))}",
+            f"{path[0]!r} of the mapping's 'records' is missing; the object has {', '.join(map(repr, list(content)[:20]))}",
         )
 
 
-def _whole(stream: BinaryIO) -> bytes | Fault:
+def _read_whole(stream: BinaryIO) -> bytes | Fault:
     body = stream.read(MAX_FILE + 1).removeprefix(codecs.BOM_UTF8)
     if len(body) > MAX_FILE:
         return Fault("too_long", f"{too_long('the file', MAX_FILE)} at once: write one record a line (JSON lines)")
@@ -114,14 +114,14 @@ def _whole(stream: BinaryIO) -> bytes | Fault:
 
 
 def _other_encoding(body: bytes) -> Fault | None:
-    """Return a fault for JSON in UTF-16 or UTF-32, which has bytes of 0 or their byte order marks at its beginning."""
+    """Return a fault for JSON in UTF-16 or UTF-32, recognised by zero bytes or a byte order mark at its beginning."""
     if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in body[:4]:
         return Fault(CUT, "the file is UTF-16 or UTF-32: save it as UTF-8")
     return None
 
 
 def read_value(raw: bytes) -> Any | Fault:
-    """Return any JSON value, or what is wrong with it."""
+    """Return any JSON value, or its fault."""
     try:
         return _decode_any(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -129,7 +129,7 @@ def read_value(raw: bytes) -> Any | Fault:
 
 
 def read_row(raw: bytes) -> Row | Fault:
-    """Return the object that a record is, or what is wrong with it."""
+    """Return a record's object, or its fault."""
     content = read_value(raw)
     if isinstance(content, dict | Fault):
         return content
@@ -137,7 +137,7 @@ def read_row(raw: bytes) -> Row | Fault:
 
 
 def events(raw: bytes, tenant: str | None) -> Iterator[Item]:
-    """Yield the events of a record as over HTTP."""
+    """Yield the events of a record, as over HTTP."""
     try:
         yield from read_events(raw, tenant=tenant)
     except UnreadableBodyError as error:

@@ -1,4 +1,4 @@
-"""What readers of files give: rows, or what is wrong with one; and lines within bounds."""
+"""Results of readers of files: rows, or faults; and lines within bounds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 CUT = "unreadable_file"
-"""The code of a refusal that stands for a whole file, or for all that is behind the place where it breaks off."""
+"""The code of a rejection of a whole file, or of its rest after a truncation."""
 MAX_CELL = 16 * 2**20
-"""Characters of a cell, and bytes of a line: a longer one is refused and the rest is read on."""
+"""Longest cell in characters, and longest line in bytes: a longer one is refused and reading continues."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A record that cannot even be read as a row."""
+    """A record that cannot be read as a row."""
 
     code: str
     message: str
@@ -24,21 +24,21 @@ class Fault:
 
 
 def broken_off(fault: Fault) -> Fault:
-    """Return what is wrong with the last line of a file that ends in the middle of it."""
-    return replace(fault, code=CUT, message=f"{fault.message}; the file breaks off in this line")
+    """Return the fault of a file's truncated last line."""
+    return replace(fault, code=CUT, message=f"{fault.message}; the file is truncated in this line")
 
 
 Numbered = tuple[str, Row | bytes | Fault]
-"""A record and where it stood, like `Tweets.csv line 12`."""
+"""A record and its place, like `Tweets.csv line 12`."""
 
 
-def too_long(what: str, size: int) -> str:
-    """Say that something has more than may be read; `size` in bytes or characters."""
-    return f"{what} is longer than the {size >> 20} MB that are read"
+def too_long(part: str, size: int) -> str:
+    """Return the message about a too long part; `size` in bytes or characters."""
+    return f"{part} is longer than {size >> 20} MB, the most allowed"
 
 
 def lines(stream: BinaryIO, longest: int = MAX_CELL) -> Iterator[bytes | None]:
-    """Yield the lines of a stream; None stands for one that is too long, which is passed over and never kept whole."""
+    """Yield the lines of a stream; None for one that is too long, which is skipped and never held whole."""
     while line := stream.readline(longest + 1):
         if len(line) <= longest:
             yield line

@@ -1,26 +1,26 @@
 """Slack exports: every record of a channel's day files becomes exactly one event.
 
-In goes the folder or ZIP that Slack (or slackdump, also with one file a channel) made, of any age; out come `Record`s,
-or a `Rejection` that names file, record and field. Decisions that somebody will ask about:
+The input is a folder or ZIP of Slack (or slackdump, also with one file for each channel), of any age; the output is `Record`s,
+or a `Rejection` that names file, record and field. Decisions that need an explanation:
 
-- **Identity** is the channel's Slack id and `ts`, so that a channel that is renamed is the same channel. The id is in the
-  lists of an export (`channels.json` and others); a folder that none of them names has its name for an id. `ts` alone
+- ****Identity** is the channel's Slack id and `ts`, so a renamed channel stays the same. The id is in the
+  lists of an export (`channels.json` and others); a folder outside them has its name as the id. Only `ts`
   gives the time: day files are US Pacific days.
 - **Names** of channels, and of the people who wrote, are labels beside the events.
 - **Revision** comes from the record itself, the newest of `ts`, edit, latest reply, then the number of reactions, so
-  that a newer snapshot wins in any order of import. A reaction taken back cannot be told from an older snapshot and
-  stays. A message that is absent from a later snapshot is not a deletion.
+  that a newer snapshot wins in any order of import. A removed reaction looks like an older snapshot and
+  stays. A message missing from a later snapshot is not a deletion.
 - **Kind** is `person` for plain messages, broadcasts, `/me` and shared files, `bot` for anything with a bot id or of a
-  user whom `users.json` calls a bot, `system` for the rest: joins, topics, tombstones, and `file_comment` notices of
-  2015, whose words belong to a file.
+  user marked as a bot in `users.json`, `system` for the rest: joins, topics, tombstones, and `file_comment` notices of
+  2015, whose text belongs to a file.
 - **Bridged people**: a Matrix or IRC bridge posts people as a bot, with the person's name in `username`. They stay
-  `bot`, as nothing in the record says who they are; the flag `bridged` is kept, so that they can be counted; names
+  `bot`, since the record does not identify them; the flag `bridged` is stored, so that they can be counted; their names
   never are.
 - **Threads** are conversations: the root and its author's later messages are received, replies by others are sent,
-  with the replier as staff. Some roots carry no thread mark, so every file is read twice: for the threads, then for
+  with the replier as staff. Some roots have no thread mark, so every file is read twice: for the threads, then for
   the events.
-- **Ids of people** are kept as contact and staff; bots and notices name no contact. Text is left out unless asked
-  for, and then e-mail addresses and secrets in it are masked. Rejections carry no raw record, which could hold
+- ****Ids of people** are stored as contact and staff; bots and notices have no contact. Text is left out unless requested;
+  then e-mail addresses and secrets in it are masked. Rejections carry no raw record, which could hold
   either.
 """
 
@@ -35,7 +35,7 @@ from hubbub.errors import BadQuestionError
 from hubbub.ingest.sources.importer import Options
 from hubbub.ingest.sources.package import UNREADABLE, Package, package_at
 from hubbub.ingest.sources.rows import CUT
-from hubbub.ingest.sources.slack_files import Export, Named, Part, export_in, seen_in
+from hubbub.ingest.sources.slack_files import Export, Named, Part, description_of, export_in
 from hubbub.ingest.sources.slack_message import (
     Message,
     Thread,
@@ -54,16 +54,18 @@ from hubbub.model.name import Name
 
 
 class SlackImporter:
-    """Reads what Slack, or slackdump, exports of a workspace."""
+    """Reads exports of a workspace by Slack or slackdump."""
 
     def recognises(self, package: Package) -> str:
-        """Return what of Slack is there, or an empty text."""
-        return seen_in(package)
+        """Return a description of the Slack export, or an empty text."""
+        return description_of(package)
 
     def open(self, package: Package, options: Options) -> SlackImport:
-        """Begin to read. Raises BadInputError when there is no export, or more than one; BadQuestionError for what is no use."""
+        """Start to read. Raises BadInputError when there is no export, or more than one; BadQuestionError for options without
+        effect.
+        """
         if options.staff or options.day_first is not None:
-            raise BadQuestionError("--staff, --day-first: a Slack export says itself who answers whom, and when")
+            raise BadQuestionError("--staff, --day-first: these do not apply to a Slack export: leave them out")
         return SlackImport(package, keep_text=options.keep_text)
 
 
@@ -77,7 +79,7 @@ def read(path: Path, *, keep_text: bool = False) -> SlackImport:
 
 @dataclass
 class SlackImport:
-    """One export. What it tells is complete once `records()` is exhausted; see `Import`."""
+    """An export. Its attributes are complete once `records()` is exhausted; see `Import`."""
 
     package: Package
     keep_text: bool = False
@@ -95,12 +97,12 @@ class SlackImport:
         self.total_bytes = 2 * sum(part.size for part in self._export.parts)
 
     def records(self) -> Iterator[Record | Rejection]:
-        """Yield every record in a fixed order: channels by id, days in order, records as they stand."""
+        """Yield every record in a fixed order: channels by id, days in order, records in file order."""
         tally = Tally()
         threads = replies = 0
         self.read_bytes = 0
         export = self._export
-        self._bots = {one.id for one in export.people if one.is_bot}
+        self._bots = {user.id for user in export.people if user.is_bot}
         people: set[tuple[str, str]] = set()
         self.not_read = export.left_out
         if export.left_out:
@@ -109,9 +111,9 @@ class SlackImport:
         for part in export.parts:
             channels.setdefault(part.channel, []).append(part)
         for channel, its_parts in sorted(channels.items()):
-            found, present = self._threads(its_parts)
-            threads += sum(1 for ts, thread in found.items() if ts in present and thread.replies)
-            for item in self._channel(channel, its_parts, found, tally.records):
+            threads_of_channel, present = self._threads(its_parts)
+            threads += sum(1 for ts, thread in threads_of_channel.items() if ts in present and thread.replies)
+            for item in self._channel(channel, its_parts, threads_of_channel, tally.records):
                 tally.records += 1
                 if isinstance(item, Record):
                     tally.add(item.event)
@@ -124,7 +126,7 @@ class SlackImport:
         self.summary = tally.summary(threads=threads, replies=replies)
 
     def _threads(self, parts: list[Part]) -> tuple[dict[str, Thread], dict[str, str | None]]:
-        """Read a channel once for its threads, and for who wrote what is not a reply; faults are reported later."""
+        """Read a channel once for its threads, and for the authors of messages that are not replies; faults are reported later."""
         threads: dict[str, Thread] = {}
         authors: dict[str, str | None] = {}
         for _, _, item in self._messages(parts):
@@ -148,7 +150,7 @@ class SlackImport:
         return threads, authors
 
     def _messages(self, parts: list[Part]) -> Iterator[tuple[Part, int, Message | Rejection]]:
-        """Yield part, 1-based record number and message of some parts, or what is wrong with the part or record."""
+        """Yield part, 1-based record number and message of parts, or the fault of the part or record."""
         for day in parts:
             try:
                 raws = day.raws()
@@ -175,7 +177,7 @@ class SlackImport:
 def _names(
     rooms: Mapping[str, str], users: Sequence[Named], people: Container[tuple[str, str]], at: datetime | None
 ) -> Iterator[Name]:
-    """Yield what rooms, and people that events name, are called: `at` the newest message, or when a profile was changed."""
+    """Yield the names of rooms and of people in events, as of `at` (the newest message), or of the profile's change."""
     for id_, name in rooms.items():
         yield Name("room", id_, name, at)
     for user in users:

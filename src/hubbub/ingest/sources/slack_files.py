@@ -1,4 +1,4 @@
-"""What lies in an export of a Slack workspace, whoever wrote it: parts that hold messages, lists of people and channels.
+"""The content of a Slack workspace's export, whoever wrote it: parts with messages, and lists of people and channels.
 
 | written by | messages | lists |
 |---|---|---|
@@ -43,9 +43,9 @@ _MESSAGES = """
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of messages of one channel, or the rows of one: `channel` is its id, or its folder where no list gives an id.
+    """A channel's file of messages, or its rows: `channel` is its id, or its folder where no list gives an id.
 
-    `raws` returns the messages as JSON, each by itself; it raises one of UNREADABLE where the file is cut or damaged.
+    `raws` returns the messages as JSON, one by one; it raises one of UNREADABLE for a truncated or damaged file.
     """
 
     channel: str
@@ -55,12 +55,12 @@ class Part:
 
 
 class Named(msgspec.Struct):
-    """An entry of a list of people or channels, or a whole channel, as far as it is used."""
+    """An entry of a list of people or channels, or a whole channel, with the used fields."""
 
     id: str = ""
     name: str | None = None
     is_bot: bool | None = None
-    # Odd values of these change no event, so they are looked at with care instead of losing the entry.
+    # Odd values of these change no event, so they are checked on use and lose no entry.
     real_name: Any = None
     profile: Any = None
     updated: Any = None
@@ -68,9 +68,9 @@ class Named(msgspec.Struct):
 
 @dataclass(slots=True)
 class Export:
-    """What is in an export. `titles` are names of channels by id; `left_out` are files of JSON that seem to hold no messages.
+    """The content of an export. `titles` are names of channels by id; `left_out` are JSON files without messages.
 
-    `ids` are ids of channels by the folder of the list that names them, and name.
+    `ids` are ids of channels by folder of their list, and name.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Export:
 
 
 class _Dump(msgspec.Struct):
-    """What slackdump writes of a channel into one file; replies lie in the message that they answer."""
+    """A channel's file of slackdump; replies are inside the message that they answer."""
 
     messages: list[msgspec.Raw]
 
@@ -101,20 +101,20 @@ _decode_named = msgspec.json.Decoder(Named).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def seen_in(package: Package) -> str:
-    """Return what of Slack a package seems to hold, in words, or an empty text."""
+def description_of(package: Package) -> str:
+    """Return a description of the Slack export in a package, or an empty text."""
     database = next((name for name in package.sizes if _DATABASE.search(name)), None)
     if database is not None and package.head(database).startswith(_SQLITE):
         return "slackdump's database"
-    found = 0 if package.is_file else sum(1 for name in package.sizes if _DAY.search(name) or _CHANNEL.search(name))
+    count = 0 if package.is_file else sum(1 for name in package.sizes if _DAY.search(name) or _CHANNEL.search(name))
     lists = {name.rpartition("/")[2] for name in package.sizes}
-    if found or {"channels.json", "users.json"} <= lists:
-        return f"a Slack export with {found} files of messages"
+    if count or {"channels.json", "users.json"} <= lists:
+        return f"a Slack export with {count} files of messages"
     return ""
 
 
 def export_in(package: Package) -> Export:
-    """Return what a package holds. Raises BadInputError when there is no export, or more than one."""
+    """Return the export in a package. Raises BadInputError when there is none, or more than one."""
     database = next((name for name in package.sizes if _DATABASE.search(name)), None)
     if database is not None:
         return _of_database(package, database)
@@ -123,13 +123,13 @@ def export_in(package: Package) -> Export:
     lists = [name for name in sorted(package.sizes) if name.rpartition("/")[2] in _LISTS]
     if not days and not dumps and not lists:
         raise BadInputError(
-            f"{package.path}: no Slack export: there is no file like <channel>/2021-03-04.json and no channels.json: "
+            f"{package.path}: no Slack export: it has no file like <channel>/2021-03-04.json and no channels.json: "
             f"{package.described()}"
         )
     _check_one(package, {_above(_above(name)) for name in days} | {_above(name) for name in dumps})
     export = Export()
     for name in lists:
-        _take_list(package, name, export)
+        _read_list(package, name, export)
     export.parts = [_day(package, name, export) for name in days] + [_dump(package, name, export) for name in dumps]
     used = {*days, *dumps, *lists}
     export.left_out += sorted(name for name in package.sizes if name.endswith(".json") and name not in used)
@@ -141,15 +141,15 @@ def _above(name: str) -> str:
 
 
 def _check_one(package: Package, roots: set[str]) -> None:
-    """Refuse several exports; the workspaces of one Enterprise Grid lie below `teams` of one folder."""
+    """Refuse several exports; the workspaces of an Enterprise Grid are below `teams` of one folder."""
     bases = {_TEAM.sub("", root) for root in roots}
     if len(bases) > 1:
-        some = ", ".join(sorted(roots)[:3])
-        raise BadInputError(f"{package.path}: holds several exports ({some} ...); import them one by one")
+        examples = ", ".join(sorted(roots)[:3])
+        raise BadInputError(f"{package.path}: holds several exports ({examples} ...); import them one by one")
 
 
 def _day(package: Package, path: str, export: Export) -> Part:
-    """Return a channel's day; one that no list names has its folder for an id, and in a Grid the workspace before it."""
+    """Return a channel's day; a channel in no list has its folder as its id, in a Grid after the workspace."""
     folder, _, file = path.rpartition("/")
     root, _, channel = folder.rpartition("/")
     team = _TEAM.search(root)
@@ -158,7 +158,7 @@ def _day(package: Package, path: str, export: Export) -> Part:
 
 
 def _dump(package: Package, path: str, export: Export) -> Part:
-    """Return all that slackdump has of a channel; what no list names may have a name in its own file."""
+    """Return slackdump's part of a channel; a channel in no list may have a name in its own file."""
     match = _CHANNEL.search(path)
     id_, chunks = (match[1], match["chunks"] is not None) if match else (path, False)
     if id_ not in export.titles and (own := _own_name(package, path, chunks)):
@@ -173,13 +173,13 @@ def _plain(body: bytes) -> bytes:
 
 
 def _of_dump(package: Package, path: str) -> list[bytes]:
-    found: list[bytes] = []
+    messages: list[bytes] = []
     for raw in map(bytes, _decode_dump(_plain(package.read(path))).messages):
-        found.append(raw)
+        messages.append(raw)
         if b"slackdump_thread_replies" in raw:
             replies = _decode_object(raw).get("slackdump_thread_replies")
-            found += [msgspec.json.encode(one) for one in replies] if isinstance(replies, list) else []
-    return found
+            messages += [msgspec.json.encode(reply) for reply in replies] if isinstance(replies, list) else []
+    return messages
 
 
 def _of_chunks(package: Package, path: str) -> list[bytes]:
@@ -190,13 +190,13 @@ def _chunks(package: Package, path: str) -> list[_Chunk]:
     return [_decode_chunk(line) for line in package.read(path).split(b"\n") if line.strip()]
 
 
-def _take_list(package: Package, path: str, export: Export) -> None:
-    """Take what a list says, without entries that cannot be read; a list that cannot be read is a file left out."""
+def _read_list(package: Package, path: str, export: Export) -> None:
+    """Read a list, without unreadable entries; an unreadable list counts as a file left out."""
     file = path.rpartition("/")[2]
     try:
         if file.endswith(".gz"):
             chunks = _chunks(package, path)
-            people, places = [one for c in chunks for one in c.u], [one for c in chunks for one in c.ch]
+            people, places = [entry for c in chunks for entry in c.u], [entry for c in chunks for entry in c.ch]
         else:
             entries = list(_entries(array_of(_plain(package.read(path)))))
             people, places = (entries, []) if file in _PEOPLE else ([], entries)
@@ -204,8 +204,8 @@ def _take_list(package: Package, path: str, export: Export) -> None:
         export.left_out.append(path)
         return
     export.people += people
-    export.titles |= {one.id: one.name for one in places if one.id and one.name}
-    export.ids |= {(_above(path), one.name): one.id for one in places if one.id and one.name}
+    export.titles |= {entry.id: entry.name for entry in places if entry.id and entry.name}
+    export.ids |= {(_above(path), entry.name): entry.id for entry in places if entry.id and entry.name}
 
 
 def _entries(raws: Iterable[bytes]) -> Iterator[Named]:
@@ -215,7 +215,7 @@ def _entries(raws: Iterable[bytes]) -> Iterator[Named]:
 
 
 def _own_name(package: Package, path: str, chunks: bool) -> str | None:
-    """Return the name that a channel's own file gives it."""
+    """Return a channel's name from its own file."""
     with suppress(*UNREADABLE):
         if chunks:
             return next((c.ci.name for c in _chunks(package, path) if c.ci is not None), None)
@@ -227,7 +227,7 @@ def _of_database(package: Package, name: str) -> Export:
     """Return the parts of slackdump's database. Raises BadInputError for one in a ZIP, and for damage."""
     path = package.path_of(name)
     if path is None:
-        raise BadInputError(f"{package.path}: {name} lies in a ZIP: unpack it, a database is read where it lies")
+        raise BadInputError(f"{package.path}: {name} is in a ZIP: unpack it, since a database is read in place")
     try:
         rows = _rows(path, "SELECT CHANNEL_ID, count(*), sum(length(DATA)) FROM MESSAGE GROUP BY CHANNEL_ID ORDER BY 1")
         people = list(_entries(data for (data,) in _rows(path, "SELECT DATA FROM S_USER ORDER BY CHUNK_ID, IDX")))
@@ -246,10 +246,10 @@ def _of_channel(path: Path, channel: str) -> list[bytes]:
     return [data if isinstance(data, bytes) else str(data).encode() for (data,) in _rows(path, _MESSAGES, channel)]
 
 
-def _rows(path: Path, statement: str, *given: str) -> list[tuple[Any, ...]]:
-    """Return what a statement gives, of a file that nobody writes to meanwhile. Raises OSError for what is no such database."""
+def _rows(path: Path, statement: str, *parameters: str) -> list[tuple[Any, ...]]:
+    """Return a statement's rows, of a file that no process writes. Raises OSError for another file."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as con:
-            return con.execute(statement, given).fetchall()
+            return con.execute(statement, parameters).fetchall()
     except (sqlite3.Error, UnicodeError, OverflowError) as error:
         raise OSError(str(error)) from None

@@ -1,7 +1,7 @@
-"""A Slack message: who wrote it, which thread it is in, and the one event that it becomes.
+"""A Slack message: its author, its thread, and its event.
 
-Shared by the importer of exports and the connector that reads a workspace's history, so that both give the same event.
-What was decided about identity, revision, kind and text stands at the head of `slack.py`.
+Shared by the importer of exports and the connector, so that both yield the same event. `slack.py` explains the decisions about
+identity, revision, kind and text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
 class Message(msgspec.Struct):
-    """A record as Slack writes it, in exports and from its API; fields that are not used are left out."""
+    """A record from Slack's exports and API; unused fields are left out."""
 
     ts: str | float
     type: str | None = None
@@ -45,7 +45,7 @@ class Message(msgspec.Struct):
     thread_ts: str | float | None = None
     parent_user_id: str | None = None
     text: str | None = None
-    # Odd values of these change no identity, so they are looked at with care instead of failing the record.
+    # Odd values of these change no identity, so they are checked on use and fail no record.
     latest_reply: Any = None
     edited: Any = None
     reactions: Any = None
@@ -56,12 +56,12 @@ class Message(msgspec.Struct):
 
     @property
     def author(self) -> str | None:
-        """The id of the person or bot who wrote it."""
+        """The id of its author, a person or bot."""
         return self.user or self.bot_id
 
     @property
     def kind(self) -> str:
-        """Who is behind it: person, bot or system."""
+        """The kind of its author: person, bot or system."""
         if self.subtype not in PEOPLE and self.subtype != "bot_message":
             return "system"
         return "bot" if self.bot_id or self.subtype == "bot_message" or self.user == "USLACKBOT" else "person"
@@ -69,7 +69,7 @@ class Message(msgspec.Struct):
 
 @dataclass(slots=True)
 class Thread:
-    """What has to be known of a thread before its messages are events: how many replies, the newest, who began it."""
+    """The facts of a thread that its events need: number of replies, the newest, and the first author."""
 
     replies: int = 0
     newest: int = 0
@@ -80,7 +80,7 @@ decode_message = msgspec.json.Decoder(Message).decode
 
 
 def mask_text(text: str) -> str:
-    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut so that attributes can hold it."""
+    """Return `text` with e-mail addresses, tokens, keys and passwords replaced, cut to fit into attributes."""
     masked = _EMAIL.sub("[email]", _SECRETS.sub("[secret]", text))
     while (size := len(msgspec.json.encode(masked))) > MAX_TEXT:
         masked = masked[: min(len(masked) * MAX_TEXT // size, len(masked) - 1)]
@@ -112,7 +112,7 @@ def event_of(
         newest = max(newest, thread.newest)
     reactions = message.reactions if isinstance(message.reactions, list) else []
     reacted = sum(count(r.get("count")) for r in reactions if isinstance(r, dict))
-    facts: dict[str, object] = {
+    attributes: dict[str, object] = {
         "subtype": message.subtype,
         "bot": message.bot_id,
         "bridged": kind == "bot" and _BRIDGED.search(message.username or "") is not None,
@@ -123,7 +123,7 @@ def event_of(
         "files": len(message.files) if isinstance(message.files, list) else int(message.file is not None),
         "text": mask_text(message.text) if keep_text and message.text else None,
     }
-    facts = {name: value for name, value in facts.items() if value}
+    attributes = {name: value for name, value in attributes.items() if value}
     identity = f"{channel}:{ts}"
     return Event(
         type="message.sent" if answers else "message.received",
@@ -138,17 +138,17 @@ def event_of(
         staff_id=person if answers else None,
         kind=kind,
         revision=newest * 1000 + min(reacted, 999),
-        attributes=msgspec.Raw(msgspec.json.encode(facts)) if facts else NOTHING,
+        attributes=msgspec.Raw(msgspec.json.encode(attributes)) if attributes else NOTHING,
     )
 
 
 def _person(author: str | None) -> str | None:
-    """Return the author's id when it is a person's: U or W and not Slackbot; bot ids begin with B."""
+    """Return the author's id if a person's: it begins with U or W and is not Slackbot's; bot ids begin with B."""
     return author if author and author[0] in "UW" and author != "USLACKBOT" else None
 
 
 def read_message(raw: bytes | msgspec.Raw, origin: str) -> Message | Rejection:
-    """Read one record; a `Rejection` names `origin` and the field that cannot be used."""
+    """Read a record; a `Rejection` names `origin` and the unusable field."""
     try:
         message = decode_message(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -157,20 +157,20 @@ def read_message(raw: bytes | msgspec.Raw, origin: str) -> Message | Rejection:
         code = "missing_field" if "missing required" in str(error) else "invalid_field" if name else "invalid_event"
         return refuse(code, name, f"{origin}: {f'{name!r}: ' if name else ''}{error}")
     for name in ("ts", "thread_ts"):
-        given = getattr(message, name)
-        if given is not None and plain_ts(given) is None:
-            reason = f"{str(given)[:40]!r} is not a Slack time like 1604573608.000200"
+        value = getattr(message, name)
+        if value is not None and plain_ts(value) is None:
+            reason = f"{str(value)[:40]!r} is not a Slack time like 1604573608.000200"
             return refuse("invalid_time", name, f"{origin}: {name!r}: {reason}")
     return message
 
 
 def refuse(code: str, name: str | None, message: str) -> Rejection:
-    """Return a rejection that carries no record, which could hold texts."""
+    """Return a rejection without the record, which could hold texts."""
     return Rejection(index=0, code=code, field=name, message=message)
 
 
 def plain_ts(ts: object) -> str | None:
-    """Return a `ts` in its one spelling, six decimals, or None when it is absent or none.
+    """Return a `ts` in its canonical form, six decimals, or None when absent or invalid.
 
     Some programs write it as a number, which holds microseconds until the year 2255.
     """
@@ -188,10 +188,10 @@ def micros(ts: object) -> int:
 
 
 def person_name(name: object, real_name: object, profile: object) -> str:
-    """Return what a user is called, from the fields of a user object: as shown, else in full, else by handle; maybe empty."""
-    said = profile if isinstance(profile, dict) else {}
-    found = (said.get("display_name"), said.get("real_name"), real_name, name)
-    return next((one for one in found if isinstance(one, str) and one.strip()), "")
+    """Return a user's name from the fields of a user object: the display name, else the full one, else the handle; may be empty."""
+    fields = profile if isinstance(profile, dict) else {}
+    candidates = (fields.get("display_name"), fields.get("real_name"), real_name, name)
+    return next((text for text in candidates if isinstance(text, str) and text.strip()), "")
 
 
 def moment_of(ts: object) -> datetime | None:
@@ -201,5 +201,5 @@ def moment_of(ts: object) -> datetime | None:
 
 
 def count(value: object) -> int:
-    """Return a count that is one, else 0."""
+    """Return a valid count, else 0."""
     return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

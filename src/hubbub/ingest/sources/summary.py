@@ -1,4 +1,4 @@
-"""What every importer gives: records with their origin, and a summary of what the files held."""
+"""Results of every importer: records with their origin, and a summary of the files' content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hubbub.model.event import Event
 
 @dataclass(slots=True)
 class Record:
-    """An event read from a file, where it stood (`Tweets.csv line 12`), and the tenant when the mapping names one."""
+    """An event read from a file, its place (`Tweets.csv line 12`), and the tenant when the mapping gives one."""
 
     event: Event
     origin: str
@@ -25,9 +25,9 @@ def rfc3339(moment: datetime) -> str:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what goes by. `records` are the source's own records: a CSV row is one, however many events it becomes.
+    """Counts records. `records` are the source's own: a CSV row is one, however many events it yields.
 
-    `left_out` counts, by reason, what gave no event although nothing is wrong with it.
+    `left_out` counts valid records without an event, by reason.
     """
 
     records: int = 0
@@ -40,7 +40,7 @@ class Tally:
     last: datetime | None = None
 
     def add(self, event: Event) -> None:
-        """Count one event; messages by who is behind them, and messages per conversation."""
+        """Count an event; messages by kind of author, and messages by conversation."""
         self.events += 1
         if event.type in ("message.received", "message.sent"):
             self.kinds["private" if event.status == "private" else event.kind or "person"] += 1
@@ -50,14 +50,14 @@ class Tally:
             self.conversations[event.conversation_id] += 0
         if event.channel_id is not None:
             self.channels.add(event.channel_id)
-        if event.time.tzinfo is not None:  # one without an offset is refused later
+        if event.time.tzinfo is not None:  # a time without an offset is refused later
             self.first = event.time if self.first is None else min(self.first, event.time)
             self.last = event.time if self.last is None else max(self.last, event.time)
 
     def summary(self, *, threads: int | None = None, replies: int | None = None) -> dict[str, object]:
-        """Return the summary; AI that answers people counts as people, and private notes not, as in the metric `messages`.
+        """Return the summary; AI that answers people counts as people, private notes do not, as in the metric `messages`.
 
-        Unless told otherwise a thread is a conversation of two messages or more, all but the first being replies.
+        By default a thread is a conversation of two messages or more, and all but the first are replies.
         """
         system, bots = self.kinds["system"], self.kinds["bot"] + self.kinds["auto"]
         return {

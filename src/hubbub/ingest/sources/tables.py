@@ -1,4 +1,4 @@
-"""Tables: CSV and Parquet, row by row, with bounded memory whatever is in a cell."""
+"""Tables: CSV and Parquet, row by row, in bounded memory whatever a cell holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hubbub.errors import BadInputError
 from hubbub.ingest.sources.rows import CUT, MAX_CELL, Fault, Row, broken_off, too_long
 
 MAX_GROUP = 512 * 2**20
-"""Bytes that a row group of Parquet may have, unpacked: it may be one cell."""
+"""Largest row group of Parquet, unpacked, in bytes: it may be a single cell."""
 _AT_ONCE = 4096
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = ";\t|,"
@@ -28,20 +28,20 @@ _CSV_ERRORS = {
 }
 
 Check = Callable[[list[str]], None]
-"""Looks at the names of the columns; raises BadInputError."""
+"""Checks the names of the columns; raises BadInputError."""
 
 
 def csv_rows(
     path: Path, stream: BinaryIO, check: Check, *, encoding: str = "utf-8", delimiter: str = ","
 ) -> Iterator[tuple[str, Row | Fault]]:
-    """Yield the rows of a table. A byte order mark says its encoding; a record that is not whole costs its first line alone.
+    """Yield the rows of a table. A byte order mark sets its encoding; an incomplete record loses only its first line.
 
-    Raises BadInputError for a header that cannot be used.
+    Raises BadInputError for an unusable header.
     """
     if codecs.lookup(encoding).name == "utf-8":
         head = stream.peek(2)[:2]  # type: ignore[attr-defined]
         encoding = "utf-16" if head in _UTF_16 else "utf-8-sig"
-    csv.field_size_limit(MAX_CELL)  # the default would end the file at the first long message
+    csv.field_size_limit(MAX_CELL)  # the default limit would end the file at the first long message
     with io.TextIOWrapper(stream, encoding, "surrogateescape", newline="") as text:
         lines = _Lines(text)
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
@@ -50,16 +50,16 @@ def csv_rows(
         except csv.Error as error:
             raise BadInputError(f"{path}: the first line must name the columns: {error}") from None
         if not header:
-            raise BadInputError(f"{path}: the first line must name the columns, and it is empty")
+            raise BadInputError(f"{path}: the first line must name the columns, but it is empty")
         check(header)
         while True:
             origin = f"{path.name} line {lines.begin()}"
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                fault = Fault("invalid_csv", _named(str(error)))
+                fault = Fault("invalid_csv", _reason(str(error)))
                 yield origin, broken_off(fault) if lines.broken_off() else fault
-                lines.again()
+                lines.reread()
                 continue
             if cells is None:
                 return
@@ -70,34 +70,34 @@ def csv_rows(
                 yield origin, broken_off(fault) if lines.broken_off() else fault
 
 
-def _named(error: str) -> str:
-    said = next((text for part, text in _CSV_ERRORS.items() if part in error), error)
-    return f"not valid CSV: {said}"
+def _reason(error: str) -> str:
+    reason = next((text for part, text in _CSV_ERRORS.items() if part in error), error)
+    return f"not valid CSV: {reason}"
 
 
 class _Lines:
-    """Lines of a table as `csv` takes them, which remembers those of the record at hand."""
+    """Lines of a table for `csv`; remembers those of the current record."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
         self._waiting: deque[str] = deque()
-        self._taken: list[str] = []
+        self._current: list[str] = []
         self._number = 1
 
     def begin(self) -> int:
         """Begin a record; return the number of its first line."""
-        self._number += len(self._taken)
-        self._taken = []
+        self._number += len(self._current)
+        self._current = []
         return self._number
 
     def broken_off(self) -> bool:
-        """Whether the record at hand is one line, the last, that does not end as lines do."""
-        return len(self._taken) == 1 and bool(self._taken[0]) and self._taken[0][-1] not in "\r\n"
+        """Say whether the current record is the file's last line, without a line end."""
+        return len(self._current) == 1 and bool(self._current[0]) and self._current[0][-1] not in "\r\n"
 
-    def again(self) -> None:
-        """Give back all lines of the record but its first, to be read as records of their own."""
-        self._waiting.extendleft(reversed(self._taken[1:]))
-        del self._taken[1:]
+    def reread(self) -> None:
+        """Put back all lines of the record but its first, to be read as records of their own."""
+        self._waiting.extendleft(reversed(self._current[1:]))
+        del self._current[1:]
 
     def __iter__(self) -> _Lines:
         return self
@@ -109,35 +109,39 @@ class _Lines:
         if len(line) > MAX_CELL:
             while line and line[-1] not in "\r\n":
                 line = self._text.readline(MAX_CELL)
-            self._taken.append("")
+            self._current.append("")
             raise csv.Error(too_long("the line", MAX_CELL))
-        self._taken.append(line)
+        self._current.append(line)
         return line
 
 
 def delimiter_hint(header: list[str]) -> str:
-    """Return advice for a header that was read as one column and looks like several."""
-    found = next((d for d in _DELIMITERS if len(header) == 1 and d in header[0]), None)
-    return f"; its cells seem to be separated by {found!r}: say delimiter: {found!r} in the mapping" if found else ""
+    """Return advice for a header that was read as one column but looks like several."""
+    delimiter = next((d for d in _DELIMITERS if len(header) == 1 and d in header[0]), None)
+    return (
+        f"; its cells seem to be separated by {delimiter!r}: write delimiter: {delimiter!r} in the mapping"
+        if delimiter
+        else ""
+    )
 
 
 def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[str, Row | Fault]]:
-    """Yield the rows of a Parquet file. Raises BadInputError for columns that cannot be used, pa.ArrowException for damage."""
+    """Yield the rows of a Parquet file. Raises BadInputError for unusable columns, pa.ArrowException for damage."""
     with pq.ParquetFile(stream) as first:
         schema, groups = first.schema_arrow, first.metadata
         check(schema.names)
-        # Texts stay the dictionaries they are stored as: a thousand rows of one long text would be as many copies.
+        # Texts stay dictionaries: a thousand rows of one long text would be as many copies.
         texts = [f.name for f in schema if _is_text(f.type)]
         number = 0
         with pq.ParquetFile(stream, metadata=groups, read_dictionary=texts) as file:
             for index in range(groups.num_row_groups):
-                # Only this much is asked of the metadata: pyarrow ends the process over a column's, where it is damaged.
+                # Other metadata are not read: pyarrow ends the process over damaged metadata of a column.
                 rows, size = groups.row_group(index).num_rows, groups.row_group(index).total_byte_size
                 if size > MAX_GROUP:
-                    what = too_long("this row group", MAX_GROUP)
+                    problem = too_long("this row group", MAX_GROUP)
                     yield (
                         f"{path.name} rows {number + 1} to {number + rows}",
-                        Fault("too_long", f"{what}: write smaller ones"),
+                        Fault("too_long", f"{problem}: write smaller ones"),
                     )
                     number += rows
                     continue
@@ -146,12 +150,12 @@ def parquet_rows(path: Path, stream: BinaryIO, check: Check) -> Iterator[tuple[s
                         number += 1
                         yield f"{path.name} row {number}", row
             if number != groups.num_rows:
-                said = f"the file says that it has {groups.num_rows} rows, and {number} were found"
-                yield path.name, Fault(CUT, said)
+                reason = f"the file declares {groups.num_rows} rows, but has {number}"
+                yield path.name, Fault(CUT, reason)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[Row | Fault]:
-    # Python's times have no nanoseconds, so they are cut to the microseconds that the store keeps.
+    # Python's times have no nanoseconds, so they are cut to the store's microseconds.
     schema = pa.schema(
         [f.with_type(pa.timestamp("us", f.type.tz)) if pa.types.is_timestamp(f.type) else f for f in batch.schema]
     )
@@ -170,7 +174,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[Row | Fault]:
 
 
 def _python(table: pa.Table) -> Iterator[Row | Fault]:
-    """Yield rows; one with a value that Python cannot hold (half a character, the year 10000) is refused alone."""
+    """Yield rows; a row with a value that Python cannot hold (a lone surrogate, the year 10000) is refused alone."""
     try:
         yield from table.to_pylist()
     except (ValueError, OverflowError, pa.ArrowException) as error:

@@ -1,6 +1,6 @@
-"""Microsoft Teams in JSON: messages as Microsoft Graph gives them, and the personal export of Teams and Skype.
+"""Microsoft Teams in JSON: messages of Microsoft Graph, and the personal export of Teams and Skype.
 
-Graph's are a list, or lie under `value`, of `chatMessage`s of any chats and channels, with replies inside or beside them. The
+Graph's are a list of `chatMessage`s, possibly under `value`, of any chats and channels, with replies inside or beside them. The
 personal export (`messages.json`) has `conversations`, each with its `MessageList`. Ids are Microsoft's own.
 """
 
@@ -17,7 +17,7 @@ import msgspec
 from hubbub.ingest.sources.chat_importer import ChatImporter, unreadable, values
 from hubbub.ingest.sources.chats import Chat, Message
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import record_of, refusal
+from hubbub.ingest.sources.json_export import record_of, rejection
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
@@ -58,13 +58,13 @@ class _GraphMessage(msgspec.Struct, rename="camel"):
     replies: list[Any] = []
 
 
-class _Talk(msgspec.Struct):
+class _Conversation(msgspec.Struct):
     id: str
     messages: list[Any] = msgspec.field(default_factory=list, name="MessageList")
     name: str | None = msgspec.field(default=None, name="displayName")
 
 
-class _Said(msgspec.Struct):
+class _PersonalMessage(msgspec.Struct):
     id: str
     moment: datetime = msgspec.field(name="originalarrivaltime")
     kind: str = msgspec.field(default="RichText", name="messagetype")
@@ -82,15 +82,17 @@ def _is_one(package: Package, name: str) -> bool:
 
 def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[Chat | Rejection]:
     chats: dict[str, Chat] = {}
-    for name, found in values(package, files):
-        if isinstance(found, Rejection):
-            yield found
-        elif isinstance(found, dict) and isinstance(found.get("conversations"), list):
-            yield from _personal(found["conversations"], name)
-        elif isinstance(some := found.get("value", found.get("messages")) if isinstance(found, dict) else found, list):
-            yield from _graph(some, name, chats)
+    for name, content in values(package, files):
+        if isinstance(content, Rejection):
+            yield content
+        elif isinstance(content, dict) and isinstance(content.get("conversations"), list):
+            yield from _personal(content["conversations"], name)
+        elif isinstance(
+            messages := content.get("value", content.get("messages")) if isinstance(content, dict) else content, list
+        ):
+            yield from _graph(messages, name, chats)
         else:
-            yield unreadable(name, "there is neither a list of messages nor 'value' nor 'conversations' in it")
+            yield unreadable(name, "it has neither a list of messages nor 'value' nor 'conversations'")
     for chat in chats.values():
         chat.messages.sort(
             key=lambda m: (isinstance(m, Rejection), m.time.timestamp() if isinstance(m, Message) else 0)
@@ -98,75 +100,83 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
         yield chat
 
 
-def _graph(some: list[Any], origin: str, chats: dict[str, Chat]) -> Iterator[Rejection]:
-    """Put messages and their replies into the chats that they name; yield what cannot be used."""
-    for number, value in enumerate(some, 1):
+def _graph(values: list[Any], origin: str, chats: dict[str, Chat]) -> Iterator[Rejection]:
+    """Add messages and their replies to their chats; yield rejections."""
+    for number, value in enumerate(values, 1):
         place = f"{origin} message {number}"
-        one = record_of(_GraphMessage, value, place)
-        if isinstance(one, Rejection):
-            yield one
+        message = record_of(_GraphMessage, value, place)
+        if isinstance(message, Rejection):
+            yield message
             continue
-        where = one.chat_id or (one.channel_identity.channel_id if one.channel_identity else None) or origin
-        chat = chats.setdefault(where, Chat(where, "teams", direct=where.endswith("@unq.gbl.spaces")))
-        chat.messages.append(_graph_message(one, place))
-        yield from _graph([{"chatId": where, **r} if isinstance(r, dict) else r for r in one.replies], place, chats)
+        chat_id = (
+            message.chat_id or (message.channel_identity.channel_id if message.channel_identity else None) or origin
+        )
+        chat = chats.setdefault(chat_id, Chat(chat_id, "teams", direct=chat_id.endswith("@unq.gbl.spaces")))
+        chat.messages.append(_graph_message(message, place))
+        yield from _graph(
+            [{"chatId": chat_id, **r} if isinstance(r, dict) else r for r in message.replies], place, chats
+        )
 
 
-def _graph_message(one: _GraphMessage, origin: str) -> Message | Rejection:
-    if one.created_date_time.tzinfo is None:
-        return refusal("invalid_time", "createdDateTime", f"{origin}: 'createdDateTime' has no offset")
-    user = one.from_.user if one.from_ else None
-    program = one.from_.application if one.from_ else None
-    who = user or program
-    kind = "system" if one.message_type != "message" or who is None else "person" if user else "bot"
-    edited = one.last_edited_date_time
+def _graph_message(message: _GraphMessage, origin: str) -> Message | Rejection:
+    if message.created_date_time.tzinfo is None:
+        return rejection("invalid_time", "createdDateTime", f"{origin}: 'createdDateTime' has no offset")
+    user = message.from_.user if message.from_ else None
+    program = message.from_.application if message.from_ else None
+    author = user or program
+    kind = "system" if message.message_type != "message" or author is None else "person" if user else "bot"
+    edited = message.last_edited_date_time
     return Message(
-        id=one.id,
-        time=one.created_date_time,
+        id=message.id,
+        time=message.created_date_time,
         origin=origin,
-        author=who.id if who is not None and kind != "system" else None,
-        name=who.display_name if who is not None else None,
+        author=author.id if author is not None and kind != "system" else None,
+        name=author.display_name if author is not None else None,
         kind=kind,
-        answers=(one.reply_to_id,) if one.reply_to_id else (),
+        answers=(message.reply_to_id,) if message.reply_to_id else (),
         changed=max(
-            (t for t in (one.created_date_time, edited, one.deleted_date_time) if t and t.tzinfo), default=None
+            (t for t in (message.created_date_time, edited, message.deleted_date_time) if t and t.tzinfo), default=None
         ),
         edited=edited is not None,
-        reactions=len(one.reactions),
-        files=len(one.attachments),
-        subtype="deleted" if one.deleted_date_time else None if kind != "system" else one.message_type,
-        text=_plain(one.body.content if one.body else None),
+        reactions=len(message.reactions),
+        files=len(message.attachments),
+        subtype="deleted" if message.deleted_date_time else None if kind != "system" else message.message_type,
+        text=_plain(message.body.content if message.body else None),
     )
 
 
-def _personal(some: list[Any], origin: str) -> Iterator[Chat | Rejection]:
-    for number, value in enumerate(some, 1):
+def _personal(values: list[Any], origin: str) -> Iterator[Chat | Rejection]:
+    for number, value in enumerate(values, 1):
         place = f"{origin} conversation {number}"
-        talk = record_of(_Talk, value, place)
-        if isinstance(talk, Rejection):
-            yield talk
+        conversation = record_of(_Conversation, value, place)
+        if isinstance(conversation, Rejection):
+            yield conversation
             continue
-        chat = Chat(talk.id, "teams", name=talk.name, direct=not talk.id.startswith("19:"))
-        for count, said in enumerate(reversed(talk.messages), 1):
-            one = record_of(_Said, said, f"{place} message {count} from the end")
-            chat.messages.append(one if isinstance(one, Rejection) else _said(one, f"{place} message {one.id}"))
+        chat = Chat(conversation.id, "teams", name=conversation.name, direct=not conversation.id.startswith("19:"))
+        for count, record in enumerate(reversed(conversation.messages), 1):
+            message = record_of(_PersonalMessage, record, f"{place} message {count} from the end")
+            chat.messages.append(
+                message
+                if isinstance(message, Rejection)
+                else _personal_message(message, f"{place} message {message.id}")
+            )
         yield chat
 
 
-def _said(one: _Said, origin: str) -> Message | Rejection:
-    if one.moment.tzinfo is None:
-        return refusal("invalid_time", "originalarrivaltime", f"{origin}: 'originalarrivaltime' has no offset")
-    written = one.kind.startswith(("RichText", "Text")) and bool(one.author)
+def _personal_message(message: _PersonalMessage, origin: str) -> Message | Rejection:
+    if message.moment.tzinfo is None:
+        return rejection("invalid_time", "originalarrivaltime", f"{origin}: 'originalarrivaltime' has no offset")
+    written = message.kind.startswith(("RichText", "Text")) and bool(message.author)
     return Message(
-        id=one.id,
-        time=one.moment,
+        id=message.id,
+        time=message.moment,
         origin=origin,
-        author=one.author if written else None,
-        name=one.name,
-        kind="system" if not written else "bot" if (one.author or "").startswith("28:") else "person",
-        files=int(one.kind.startswith("RichText/")),
-        subtype=None if written else one.kind,
-        text=_plain(one.content),
+        author=message.author if written else None,
+        name=message.name,
+        kind="system" if not written else "bot" if (message.author or "").startswith("28:") else "person",
+        files=int(message.kind.startswith("RichText/")),
+        subtype=None if written else message.kind,
+        text=_plain(message.content),
     )
 
 

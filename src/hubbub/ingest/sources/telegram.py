@@ -1,7 +1,7 @@
-"""Telegram's `result.json`: one chat, or all that "Export Telegram data" wrote.
+"""Telegram's `result.json`: one chat, or all chats of "Export Telegram data".
 
-Ids of chats, messages and people are Telegram's own; where a file has none, names and places stand for them. Old exports have times
-without a zone: `--zone` says which it was. The other side of a chat with a bot is the bot.
+Ids of chats, messages and people are Telegram's own; where a file has none, names and places replace them. Old exports have times
+without a zone: `--zone` gives it. In a chat with a bot the other side is the bot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from hubbub.ingest.sources.chat_importer import ChatImporter, documents, unreadable
 from hubbub.ingest.sources.chats import Chat, Message, Numbering
 from hubbub.ingest.sources.importer import Options
-from hubbub.ingest.sources.json_export import record_of, refusal
+from hubbub.ingest.sources.json_export import record_of, rejection
 from hubbub.ingest.sources.package import Package
 from hubbub.model.event import Rejection
 
@@ -59,77 +59,81 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
         if isinstance(content, Rejection):
             yield content
             continue
-        found = list(_chats(content))
-        if not found:
-            yield unreadable(name, "there is neither 'messages' nor 'chats' in it")
-        for number, value in enumerate(found, 1):
-            origin = name if len(found) == 1 else f"{name} chat {number}"
+        chats = list(_chats(content))
+        if not chats:
+            yield unreadable(name, "it has neither 'messages' nor 'chats'")
+        for number, value in enumerate(chats, 1):
+            origin = name if len(chats) == 1 else f"{name} chat {number}"
             chat = record_of(_Chat, value, origin)
             yield chat if isinstance(chat, Rejection) else _chat(chat, package.name, origin, options)
 
 
 def _chats(content: dict[str, Any]) -> Iterator[Any]:
-    """Yield the chats of a file, those that were left too."""
+    """Yield the chats of a file, also those that the user left."""
     if "messages" in content:
         yield content
     for part in ("chats", "left_chats"):
-        some = content.get(part)
-        listed = some.get("list") if isinstance(some, dict) else None
+        section = content.get(part)
+        listed = section.get("list") if isinstance(section, dict) else None
         yield from listed if isinstance(listed, list) else ()
 
 
-def _chat(found: _Chat, package: str, origin: str, options: Options) -> Chat:
-    id_ = str(found.id if found.id is not None else found.name or package)
-    chat = Chat(id_, "telegram", name=found.name, direct=True if found.type in _DIRECT else None)
-    if found.type is not None and found.type not in _DIRECT:
+def _chat(export: _Chat, package: str, origin: str, options: Options) -> Chat:
+    id_ = str(export.id if export.id is not None else export.name or package)
+    chat = Chat(id_, "telegram", name=export.name, direct=True if export.type in _DIRECT else None)
+    if export.type is not None and export.type not in _DIRECT:
         chat.direct = False
     numbering = Numbering()
-    for number, value in enumerate(found.messages, 1):
+    for number, value in enumerate(export.messages, 1):
         place = f"{origin} message {number}"
-        one = record_of(_Message, value, place)
-        chat.messages.append(one if isinstance(one, Rejection) else _message(one, found, place, numbering, options))
+        message = record_of(_Message, value, place)
+        chat.messages.append(
+            message if isinstance(message, Rejection) else _message(message, export, place, numbering, options)
+        )
     return chat
 
 
-def _message(one: _Message, chat: _Chat, origin: str, numbering: Numbering, options: Options) -> Message | Rejection:
-    moment = _moment(one, options)
+def _message(
+    message: _Message, chat: _Chat, origin: str, numbering: Numbering, options: Options
+) -> Message | Rejection:
+    moment = _moment(message, options)
     if moment is None:
-        what = (
-            "'date' has no zone: say with --zone in which it was exported"
-            if one.date
-            else "there is no 'date_unixtime'"
+        reason = (
+            "'date' has no zone: give the zone of the export with --zone"
+            if message.date
+            else "'date_unixtime' is missing"
         )
-        return refusal("invalid_time", "date", f"{origin}: {what}")
-    if one.type not in ("message", "service"):
-        return refusal("invalid_field", "type", f"{origin}: {one.type[:40]!r} is not a type of messages that is known")
-    author = one.from_id or one.from_
-    kind = "system" if one.type == "service" or author is None else "person"
-    if kind == "person" and chat.type == "bot_chat" and one.from_ is not None and one.from_ == chat.name:
+        return rejection("invalid_time", "date", f"{origin}: {reason}")
+    if message.type not in ("message", "service"):
+        return rejection("invalid_field", "type", f"{origin}: {message.type[:40]!r} is an unknown type of message")
+    author = message.from_id or message.from_
+    kind = "system" if message.type == "service" or author is None else "person"
+    if kind == "person" and chat.type == "bot_chat" and message.from_ is not None and message.from_ == chat.name:
         kind = "bot"
-    edited = _at(one.edited_unixtime)
+    edited = _at(message.edited_unixtime)
     return Message(
-        id=str(one.id) if one.id is not None else numbering.id(moment, author),
+        id=str(message.id) if message.id is not None else numbering.id(moment, author),
         time=moment,
         origin=origin,
         author=author if kind != "system" else None,
-        name=one.from_,
+        name=message.from_,
         kind=kind,
-        answers=(str(one.reply_to_message_id),) if one.reply_to_message_id is not None else (),
+        answers=(str(message.reply_to_message_id),) if message.reply_to_message_id is not None else (),
         changed=edited or moment,
         edited=edited is not None,
-        reactions=_reactions(one.reactions),
-        files=int(any(getattr(one, part) for part in _FILES)),
-        subtype=one.action,
-        text=_text(one.text),
+        reactions=_reactions(message.reactions),
+        files=int(any(getattr(message, part) for part in _FILES)),
+        subtype=message.action,
+        text=_text(message.text),
     )
 
 
-def _moment(one: _Message, options: Options) -> datetime | None:
-    if one.date_unixtime is not None:
-        return _at(one.date_unixtime)
-    if one.date is None or one.date.tzinfo is not None or options.zone is None:
-        return one.date if one.date is not None and one.date.tzinfo is not None else None
-    return one.date.replace(tzinfo=options.zone)
+def _moment(message: _Message, options: Options) -> datetime | None:
+    if message.date_unixtime is not None:
+        return _at(message.date_unixtime)
+    if message.date is None or message.date.tzinfo is not None or options.zone is None:
+        return message.date if message.date is not None and message.date.tzinfo is not None else None
+    return message.date.replace(tzinfo=options.zone)
 
 
 def _at(seconds: int | None) -> datetime | None:
@@ -140,12 +144,14 @@ def _at(seconds: int | None) -> datetime | None:
 
 
 def _reactions(value: Any) -> int:
-    counts = [one.get("count") for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-    return sum(one for one in counts if isinstance(one, int) and one > 0)
+    counts = (
+        [reaction.get("count") for reaction in value if isinstance(reaction, dict)] if isinstance(value, list) else []
+    )
+    return sum(reaction for reaction in counts if isinstance(reaction, int) and reaction > 0)
 
 
 def _text(value: Any) -> str:
-    """Return a text that is given whole, or in parts with their formats."""
+    """Return a text, whole or from parts with formats."""
     if isinstance(value, list):
         return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in value)
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""A mapping, checked: which events a row gives, and of which values. `mapping.py` reads it from its file."""
+"""A checked mapping: the events of a row, and their values. `mapping.py` reads it from its file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NUMBERS = {"value", "scale", "duration_ms", "confidence", "revision"}
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One event per row that fits: a rule per field."""
+    """The rules of an event for each matching row, by field."""
 
     when: Condition
     each: str | tuple[str, ...] | None
@@ -46,7 +46,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRule:
-    """The columns that say which rows belong together; `conversations.py` uses it."""
+    """The columns that group rows into conversations; `conversations.py` uses it."""
 
     id: str
     author: str | None
@@ -56,8 +56,8 @@ class ConversationRule:
     carry: dict[str, tuple[str, Condition]]
 
     @property
-    def made(self) -> set[str]:
-        """The columns that rows gain."""
+    def added(self) -> set[str]:
+        """The columns added to rows."""
         return {"conversation", "opener", "is_opener", "answered", *self.carry}
 
 
@@ -80,36 +80,36 @@ class Mapping:
 
     @property
     def changed(self) -> bool:
-        """Whether a repeat that says something new replaces what is stored (`revision: changed`)."""
+        """Whether a repeated event with new values replaces the stored one (`revision: changed`)."""
         return any(template.changed for template in self.templates)
 
     def fits(self, row: Row) -> bool:
-        """Say whether any template is meant for a row, or for an element of a list in it."""
-        return any(t.when.fits(one) for t in self.templates for one in (row, *_variants(t, row)))
+        """Say whether any template matches a row, or an element of a list in it."""
+        return any(t.when.fits(variant) for t in self.templates for variant in (row, *_variants(t, row)))
 
     @property
     def columns(self) -> set[str]:
-        """The columns of the file that the mapping reads: those it makes itself are not among them."""
+        """The file's columns that the mapping reads, without those that it adds."""
         rules = [r for t in self.templates for r in (*t.fields.values(), *t.attributes.values())]
         rules += [self.tenant] if self.tenant else []
         conditions = [self.where, *(t.when for t in self.templates)]
-        made = {"file", "row"}
+        added = {"file", "row"}
         read: set[str] = set()
         for template in self.templates:
             if template.each is not None:
-                made |= {"key", "item"}
+                added |= {"key", "item"}
                 read |= {template.each} if isinstance(template.each, str) else set(template.each)
-        if (of := self.conversation) is not None:
-            made |= of.made
-            read |= {of.id, *of.parents} | {name for name in (of.author, of.group, of.order) if name}
-            read |= {column for column, _ in of.carry.values()}
-            conditions += [when for _, when in of.carry.values()]
+        if (rule := self.conversation) is not None:
+            added |= rule.added
+            read |= {rule.id, *rule.parents} | {name for name in (rule.author, rule.group, rule.order) if name}
+            read |= {column for column, _ in rule.carry.values()}
+            conditions += [when for _, when in rule.carry.values()]
         read |= {column for rule in rules for column in rule.columns}
         read |= {column for when in conditions for column in when.columns}
-        return read - made
+        return read - added
 
     def events(self, row: Row, number: int) -> Iterator[Event | Rejection]:
-        """Make the events of one row; `number` is its place in its file, for `row` and `step_seconds`."""
+        """Yield the events of a row; `number` is its index in its file, for `row` and `step_seconds`."""
         for template in self.templates:
             for variant in _variants(template, row):
                 if not template.when.fits(variant):
@@ -120,7 +120,7 @@ class Mapping:
                 yield event
 
     def tenant_of(self, row: Row, number: int) -> str | None:
-        """Return the tenant that the row belongs to, as a tenant id, or None when the mapping names none for it."""
+        """Return the tenant id of the row, or None when the mapping gives none."""
         if self.tenant is None:
             return None
         try:
@@ -149,9 +149,9 @@ class Mapping:
             event.attributes = msgspec.Raw(msgspec.json.encode(attributes)) if attributes else NOTHING
             return event
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
-            # Only what the mapping takes is kept with a rejection: the rest of the row may hold what nobody wants.
-            kept = {**fields, "attributes": attributes}
-            return event_from(kept, number, as_json(kept))
+            # A rejection keeps only mapped fields: the rest of the row may hold unwanted data.
+            stored_fields = {**fields, "attributes": attributes}
+            return event_from(stored_fields, number, as_json(stored_fields))
 
 
 def _variants(template: Template, row: Row) -> Iterator[Row]:
@@ -182,7 +182,7 @@ def _field(name: str, rule: Rule, row: Row, number: int) -> Any:
 
 
 def _revision(rule: Rule, row: Row, number: int) -> Any:
-    """Return a revision: a number as it is, a time as its microseconds since 1970, so that the later one is the higher."""
+    """Return a revision: a number unchanged, a time as microseconds since 1970, so that the later one is higher."""
     content = value_of(rule, row, number)
     if rule.format == "rfc3339" and (not isinstance(content, str | datetime) or _WHOLE.fullmatch(plain(content))):
         return number_of(content, 1) if isinstance(content, str) else content

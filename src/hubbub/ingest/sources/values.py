@@ -1,4 +1,4 @@
-"""Values of a mapped row: where each comes from (a column, a template, a table, a time format) and how it is made."""
+"""Values of a mapped row: the source of each (a column, a template, a table, a time format) and its conversion."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _WHOLE = re.compile(r"-?\d+\.0+\Z")
 
 
 class FieldError(ValueError):
-    """A value of a row that cannot be used; the field is known to the caller."""
+    """An unusable value of a row; the caller knows the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Rows that a template or the whole mapping is meant for: every column must fit."""
+    """The rows that a template or the whole mapping applies to: every column must match."""
 
-    tests: tuple[tuple[str, frozenset[str] | None, bool], ...] = ()  # column, values (None: empty), wanted
-    pairs: tuple[tuple[str, str, bool], ...] = ()  # column, another column, whether they are to be the same
+    tests: tuple[tuple[str, frozenset[str] | None, bool], ...] = ()  # column, values (None: empty), expected
+    pairs: tuple[tuple[str, str, bool], ...] = ()  # column, second column, whether they must be equal
 
     @property
     def columns(self) -> set[str]:
@@ -36,13 +36,13 @@ class Condition:
         return {column for column, _, _ in self.tests} | {column for a, b, _ in self.pairs for column in (a, b)}
 
     def fits(self, row: Row) -> bool:
-        """Say whether the row fits."""
-        for column, other, wanted in self.pairs:
-            if (plain(cell(row, column)) == plain(cell(row, other))) is not wanted:
+        """Say whether the row matches."""
+        for column, second, expected in self.pairs:
+            if (plain(cell(row, column)) == plain(cell(row, second))) is not expected:
                 return False
-        for column, values, wanted in self.tests:
+        for column, values, expected in self.tests:
             content = plain(cell(row, column))
-            if ((content == "") if values is None else (content in values)) is not wanted:
+            if ((content == "") if values is None else (content in values)) is not expected:
                 return False
         return True
 
@@ -52,7 +52,7 @@ ALL_ROWS = Condition()
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where one value comes from."""
+    """The source of a value."""
 
     const: Any = None
     template: str | None = None
@@ -77,14 +77,14 @@ class Rule:
 
 
 def cell(row: Row, column: str) -> Any:
-    """Return a row's value; None when there is none.
+    """Return a row's value; None if absent.
 
-    `a.b` looks into nested objects, `a.0` into lists; of `a|b` the first that is filled counts.
+    `a.b` reads nested objects, `a.0` lists; of `a|b` the first filled one.
     """
     if column in row:
         return row[column]
     if "|" in column:
-        return next((found for one in column.split("|") if plain(found := cell(row, one)) != ""), None)
+        return next((value for name in column.split("|") if plain(value := cell(row, name)) != ""), None)
     content: Any = row
     for part in column.split("."):
         if isinstance(content, list):
@@ -95,7 +95,7 @@ def cell(row: Row, column: str) -> Any:
 
 
 def plain(content: Any) -> str:
-    """Write a value as text for ids and comparisons: null is empty, `3.0` is `3`, true is `true`."""
+    """Return a value as text for ids and comparisons: null is empty, `3.0` is `3`, true is `true`."""
     if content is None:
         return ""
     if isinstance(content, bool):
@@ -107,17 +107,17 @@ def plain(content: Any) -> str:
 
 
 def slug(text: str) -> str:
-    """Make a tenant id or account name of any text: `Virgin America` becomes `virgin-america`."""
+    """Return a tenant id or account name for any text: `Virgin America` becomes `virgin-america`."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
 
 
 def pseudonym(text: str) -> str:
-    """Return a short stable stand-in for a name or address."""
+    """Return a short stable pseudonym of a name or address."""
     return hashlib.sha256(text.strip().lower().encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def value_of(rule: Rule, row: Row, number: int) -> Any:
-    """Return what a rule gives for row `number`, or None; raises FieldError for what cannot be used."""
+    """Return a rule's value for row `number`, or None; raises FieldError for an unusable one."""
     if rule.row:
         content: Any = number
     elif rule.template is not None:
@@ -138,7 +138,7 @@ def value_of(rule: Rule, row: Row, number: int) -> Any:
             content = rule.default
         else:
             raise FieldError(
-                f"column {rule.column!r} holds {key[:60]!r}, which 'values' does not list and there is no 'default'"
+                f"column {rule.column!r} holds {key[:60]!r}, which 'values' does not list, and 'default' is missing"
             )
     if rule.has_default and plain(content) == "":
         content = rule.default
@@ -150,7 +150,7 @@ def value_of(rule: Rule, row: Row, number: int) -> Any:
 
 
 def _check_decoded(text: str) -> None:
-    """Bytes that are not in the file's encoding come in as lone surrogates, which no store could keep."""
+    """Raise FieldError for lone surrogates: bytes outside the file's encoding, which no store can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -158,7 +158,7 @@ def _check_decoded(text: str) -> None:
 
 
 def number_of(content: Any, times: float) -> int | float | None:
-    """Read a number; empty gives None. Whole numbers stay whole, so that a `duration_ms` of `12.0` is one."""
+    """Return a number; None for an empty value. Whole numbers become int, so that a `duration_ms` of `12.0` is valid."""
     text = plain(content)
     if text == "":
         return None
@@ -174,7 +174,7 @@ def number_of(content: Any, times: float) -> int | float | None:
 
 
 def time_of(rule: Rule, row: Row, number: int) -> datetime | None:
-    """Return the aware time a rule gives for row `number`, or None where it is empty; raises FieldError."""
+    """Return a rule's aware time for row `number`, or None when empty; raises FieldError."""
     if rule.column is None and rule.template is None:
         content: Any = rule.const
     else:
@@ -186,7 +186,7 @@ def time_of(rule: Rule, row: Row, number: int) -> datetime | None:
     moment = content if isinstance(content, datetime) else _parse(str(content), rule.format)
     if moment.tzinfo is None:
         if rule.zone is None:
-            raise FieldError(f"{plain(content)[:60]!r} has no offset; say with 'zone' which zone it is in")
+            raise FieldError(f"{plain(content)[:60]!r} has no offset; give its zone as 'zone' in the mapping")
         moment = moment.replace(tzinfo=rule.zone)
     try:
         return moment.astimezone(UTC) + (rule.step * number if rule.step else timedelta(0))
@@ -194,7 +194,7 @@ def time_of(rule: Rule, row: Row, number: int) -> datetime | None:
         raise FieldError(f"{plain(content)[:60]!r} is outside the years 1 to 9999") from None
 
 
-@lru_cache(maxsize=4096)  # the events of one row share their time, and reading it costs more than all the rest
+@lru_cache(maxsize=4096)  # the events of a row share their time, and parsing it is the largest cost
 def _parse(text: str, form: str) -> datetime:
     try:
         if form == "rfc3339":
@@ -204,6 +204,6 @@ def _parse(text: str, form: str) -> datetime:
         if form.startswith("epoch"):
             micros = Decimal(text) * (1_000_000 if form == "epoch_s" else 1_000)
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
-        return datetime.strptime(text, form)  # noqa: DTZ007 - the mapping says the zone, where the text has none
+        return datetime.strptime(text, form)  # noqa: DTZ007 - the mapping gives the zone, where the text has none
     except (ValueError, TypeError, IndexError, OverflowError, ArithmeticError):
         raise FieldError(f"{text[:60]!r} is not a time in the format {form!r}") from None

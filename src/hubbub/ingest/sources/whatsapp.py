@@ -1,10 +1,10 @@
 """WhatsApp's "Export chat": a text file, alone or in the ZIP with its media. Signal's texts have the same shape.
 
-- **Which chat** it is says the file's name (`WhatsApp Chat with Ada.txt`), of `_chat.txt` that of its ZIP or folder; a
-  copy's ` (1)` does not count. A message is known by chat, local time, author and its place among those of the same moment, so
-  that a newer or longer export of the same phone adds what is new, and an edited text changes nothing.
-- **Who** is the name in the phone's address book, or the digits of a number, as the WhatsApp Cloud API has them.
-- **Notices** have no author (`Ada added Bob`), or the chat itself as one; they are kept as `system`.
+- **The chat** is named by the file (`WhatsApp Chat with Ada.txt`), for `_chat.txt` by its ZIP or folder; a copy's ` (1)` is
+  ignored. A message is identified by chat, local time, author and its place within the same moment, so that a newer or longer
+  export of the same phone adds new messages, and an edited text changes nothing.
+- **The author** is the name in the phone's address book, or the digits of a number, as in the WhatsApp Cloud API.
+- **Notices** have no author (`Ada added Bob`), or the chat itself as one; they are stored as `system`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _COPY = re.compile(r"\s*\(\d+\)\Z")
 _AUTHOR = re.compile(r"(?P<author>[^:\n]{1,100}?):(?: (?P<text>.*)|)\Z", re.DOTALL)
 _QUOTES = frozenset('"“”„«»「」')
 _NOTICE = "\u200e"
-"""WhatsApp on an iPhone writes this mark before texts that nobody typed."""
+"""WhatsApp on an iPhone writes this mark before generated texts."""
 _FILE = re.compile(r"<[^<>\n]*\.\w{2,5}>|\S\.\w{2,5} \([^()\n]+\)\Z|\A\u200e?<[^<>\n]{5,40}>\Z")
 _EARLIER_ISO = re.compile(r"\[\d{4}-\d\d-\d\d, \d\d:\d\d\] ")
 
 
 def _first(package: Package, name: str) -> Header | None:
-    """Return the first header of a file that begins within its first lines."""
+    """Return the first header of a file, from its first lines."""
     for line in _text(package.head(name)).split("\n")[:20]:
         if (header := header_of(line.rstrip("\r"))) is not None:
             return header
@@ -64,32 +64,32 @@ def _read(package: Package, files: Sequence[str], options: Options) -> Iterator[
 
 
 def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
-    """Return the chat of a file. Raises BadQuestionError where its dates can be read two ways and nobody said which."""
-    found = list(messages(line.rstrip("\r") for line in text.split("\n")))
-    lines = [one for one in found if isinstance(one, Line)]
+    """Return the chat of a file. Raises BadQuestionError where its dates are ambiguous and `day_first` is None."""
+    parsed = list(messages(line.rstrip("\r") for line in text.split("\n")))
+    lines = [line for line in parsed if isinstance(line, Line)]
     latest = datetime.now(UTC).date() + timedelta(days=1)
     try:
-        order = order_of([one.header for one in lines], options.day_first, latest)
+        order = order_of([line.header for line in lines], options.day_first, latest)
     except OpenDatesError as error:
-        raise BadQuestionError(f"{package.path}: {name}: {error}: say --day-first or --month-first") from None
+        raise BadQuestionError(f"{package.path}: {name}: {error}: give --day-first or --month-first") from None
     folder, _, file = name.rpartition("/")
     stem = file.rpartition(".")[0]
-    whole = _COPY.sub("", (folder.rpartition("/")[2] or package.name) if stem in ("_chat", "chat") else stem)
-    signal = bool(lines) and _is_signal(lines[0].header)
-    chat = Chat(id=whole, channel="signal" if signal else "whatsapp")
-    group = _group_itself(lines, whole)
+    chat_id = _COPY.sub("", (folder.rpartition("/")[2] or package.name) if stem in ("_chat", "chat") else stem)
+    is_signal = bool(lines) and _is_signal(lines[0].header)
+    chat = Chat(id=chat_id, channel="signal" if is_signal else "whatsapp")
+    group = _group_itself(lines, chat_id)
     clock = Clock(options.zone) if options.zone is not None else None
     numbering = Numbering()
-    for one in found:
-        if isinstance(one, int):
-            chat.messages.append(_refusal("no_header", f"{file} line {one}", "stands before the first message"))
+    for line in parsed:
+        if isinstance(line, int):
+            chat.messages.append(_rejection("no_header", f"{file} line {line}", "is before the first message"))
             continue
-        day, at = day_of(one.header, order, latest), f"{file} line {one.number}"
+        day, at = day_of(line.header, order, latest), f"{file} line {line.number}"
         if day is None or clock is None:
-            chat.messages.append(_refusal("invalid_time", at, f"{one.header.text!r} is no date with the {order}"))
+            chat.messages.append(_rejection("invalid_time", at, f"{line.header.text!r} is not a date with the {order}"))
             continue
-        local = datetime(day.year, day.month, day.day, one.header.hour, one.header.minute, one.header.second)  # noqa: DTZ001
-        author, content = _split(one)
+        local = datetime(day.year, day.month, day.day, line.header.hour, line.header.minute, line.header.second)  # noqa: DTZ001
+        author, content = _split(line)
         if author is not None and author == group:
             author = None
         place = numbering.id(local, person_id(author) if author else None)
@@ -98,7 +98,7 @@ def _chat(package: Package, name: str, text: str, options: Options) -> Chat:
 
 
 def _group_itself(lines: list[Line], chat: str) -> str | None:
-    """Return the author under whom an iPhone writes the notices of a group: named as the chat, and never typing anything."""
+    """Return the author of a group's notices on an iPhone: named like the chat, and never typing anything."""
     typed: dict[str, bool] = {}
     for author, text in map(_split, lines):
         if author is not None:
@@ -108,7 +108,7 @@ def _group_itself(lines: list[Line], chat: str) -> str | None:
 
 
 def _split(line: Line) -> tuple[str | None, str]:
-    """Return author and text; no author for a notice of the platform."""
+    """Return author and text; a notice has no author."""
     match = _AUTHOR.match(line.text)
     if match is None or _QUOTES & set(match["author"]) or not (match["text"] or "").strip(" "):
         return None, line.text
@@ -132,8 +132,8 @@ def _message(place: str, moment: datetime, origin: str, author: str | None, text
     )
 
 
-def _refusal(code: str, origin: str, what: str) -> Rejection:
-    return Rejection(index=0, code=code, field=None, message=f"{origin}: {what}")
+def _rejection(code: str, origin: str, reason: str) -> Rejection:
+    return Rejection(index=0, code=code, field=None, message=f"{origin}: {reason}")
 
 
 def _is_whatsapp(package: Package, name: str) -> bool:

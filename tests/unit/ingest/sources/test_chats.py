@@ -128,7 +128,7 @@ def test_a_path_says_what_it_is(tmp_path: Path, kind: str) -> None:
 def test_a_folder_of_several_kinds_is_asked_about(tmp_path: Path) -> None:
     """Where two kinds lie together both are named, and either can be chosen."""
     written(tmp_path, "telegram"), written(tmp_path, "whatsapp")
-    with pytest.raises(BadInputError, match=r"hubbub import whatsapp reads.*hubbub import telegram reads.*Say which"):
+    with pytest.raises(BadInputError, match=r"hubbub import whatsapp reads.*hubbub import telegram reads.*Choose one"):
         importer_of(package_at(tmp_path))
     assert set(recognised(package_at(tmp_path))) == {"telegram", "whatsapp"}
 

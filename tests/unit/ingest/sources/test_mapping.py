@@ -101,7 +101,7 @@ def test_times(load: Load, rule: str, text: str, expected: datetime) -> None:
     ("rule", "text", "code", "reason"),
     [
         ("t", "soon", "invalid_time", "'soon' is not a time in the format 'rfc3339'"),
-        ("t", "2026-03-01 12:00:00", "invalid_time", "has no offset; say with 'zone'"),
+        ("t", "2026-03-01 12:00:00", "invalid_time", "has no offset; give its zone as 'zone'"),
         ("{column: t, format: epoch_s}", "1e99", "invalid_time", "is not a time"),
         ("{column: t, format: epoch_s}", "nan", "invalid_time", "is not a time"),
         ("t", "0001-01-01T00:00:00+14:00", "invalid_time", "outside the years"),
@@ -264,7 +264,7 @@ def test_tenant_of_a_row(load: Load) -> None:
         ("events: [{type: {const: message.sent}, time: {column: t, format: iso}}]", "time.format: 'iso' is neither"),
         ("events: [{type: {const: message.sent}, time: {const: soon}}]", "time.const: 'soon' is not a time"),
         ("format: xls\nevents: [{" + MORE + "}]", "format: 'xls' is not one of csv, json"),
-        ("encoding: klingon\nevents: [{" + MORE + "}]", "encoding: 'klingon' is not known"),
+        ("encoding: klingon\nevents: [{" + MORE + "}]", "encoding: 'klingon' is unknown"),
         ("conversation: {id: a}\nevents: [{" + MORE + "}]", "conversation: give 'id' and either 'parent'"),
         ("events: !!python/object/apply:os.system [ls]", "not valid YAML"),
         ("a: [", "not valid YAML"),

@@ -473,7 +473,7 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
     export(tmp_path / "deep/in/folders/one", {"a/2020-11-05.json": []})
     export(tmp_path / "deep/in/folders/two", {"C01.json": []})
     for name, reason in (
-        ("none", "no such"),
+        ("none", "does not exist"),
         ("empty", "no Slack export"),
         ("note.txt", "no Slack export"),
         ("runs", "one by one"),
